@@ -1,0 +1,89 @@
+"""What the catalog knows of one image, and how it is found."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Protocol, TypeAlias
+
+__all__ = ["Child", "Entry", "Fact", "Health", "Index", "Missing", "NotFound", "Page", "Unreadable"]
+
+Fact: TypeAlias = str | int | float
+
+
+class NotFound(LookupError):
+    """Nothing has this path; the message says so in a sentence for the client."""
+
+
+class Unreadable(OSError):
+    """The entry is known but its file cannot be read; the message says why, and names no path of the server."""
+
+
+class Missing(Unreadable):
+    """The entry is known but its file is not where the archive says."""
+
+
+class Health(StrEnum):
+    """What the last inspection found."""
+
+    UNSEEN = "unseen"
+    OK = "ok"
+    MISSING = "missing"
+    UNREADABLE = "unreadable"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One image of the archive."""
+
+    path: str
+    """The public path: ``omega/62328/asbo1/asbo1_s62328``. Permanent."""
+    file: str
+    """Where the bytes are, relative to the archive's root. Never shown to a client."""
+    facts: Mapping[str, Fact] = field(default_factory=lambda: MappingProxyType({}))
+    """What the archive's row says: facility, shot, diagnostic, …"""
+    health: Health = Health.UNSEEN
+    reason: str = ""
+    """Why the file cannot be read, where it cannot."""
+
+
+@dataclass(frozen=True, order=True)
+class Child:
+    """One line of a listing."""
+
+    name: str
+    path: str
+    is_folder: bool
+    health: Health = Health.UNSEEN
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Page:
+    """Some children of a folder, in the order of their names."""
+
+    children: tuple[Child, ...]
+    after: str | None
+    """The name to continue after, or `None` on the last page."""
+
+
+class Index(Protocol):
+    """Finds entries by their public paths."""
+
+    def find(self, path: str) -> Entry:
+        """The entry with this path.
+
+        Raises:
+            NotFound: there is none.
+        """
+        ...
+
+    def children(self, path: str, *, after: str | None = None, limit: int = 100) -> Page:
+        """The folders and entries directly below a folder; ``""`` is the top.
+
+        Raises:
+            NotFound: there is no such folder.
+        """
+        ...

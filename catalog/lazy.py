@@ -1,0 +1,152 @@
+"""Arrays that read what is asked of them, and remember what was dear to decode.
+
+A compressed array can only be decoded a chunk at a time, and the cameras' files keep one frame in one chunk: any slice
+of a frame costs the whole frame. So frames are decoded once and remembered, in one cache for all files bounded by
+bytes. What is not compressed is read from the file, just the slice.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Hashable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Protocol, TypeAlias
+
+import cachebox
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+from xarray.backends import BackendArray
+from xarray.core import indexing
+
+__all__ = ["Blocks", "FrameCache", "Remember", "Source", "forget", "lazy_variable"]
+
+Array: TypeAlias = NDArray[Any]
+Key: TypeAlias = tuple[int | slice, ...]
+Remember: TypeAlias = Callable[[Hashable, Callable[[], Array]], Array]
+"""Gives what was decoded before under a name, or decodes it."""
+
+
+def forget(_name: Hashable, decode: Callable[[], Array]) -> Array:
+    """Remember nothing: decode each time."""
+    return decode()
+
+
+class Source(Protocol):
+    """An array in a file."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The array's shape."""
+        ...
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The values' type."""
+        ...
+
+    def read(self, key: Key) -> Array:
+        """Read a hyperslab: for each dimension an index, which drops it, or a slice, whose bounds are all known.
+
+        Raises:
+            Unreadable: the file cannot be read, or not there.
+        """
+        ...
+
+
+def lazy_variable(dimensions: tuple[str, ...], source: Source, attributes: Mapping[str, Any]) -> xr.Variable:
+    """A variable whose values stay in the file until they are asked for."""
+    return xr.Variable(dimensions, indexing.LazilyIndexedArray(_FileArray(source)), attributes)
+
+
+class _FileArray(BackendArray):
+    """A source as xarray wants it."""
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.shape = source.shape
+        self.dtype = source.dtype
+
+    def __getitem__(self, key: indexing.ExplicitIndexer) -> Any:  # noqa: ANN401 — as xarray's own annotation
+        return indexing.explicit_indexing_adapter(key, self.shape, indexing.IndexingSupport.BASIC, self._read)
+
+    def _read(self, key: Key) -> Array:
+        bounded = tuple(map(_bounded, key, self.shape))
+        counts = tuple(len(range(part.start, part.stop, part.step)) for part in bounded if isinstance(part, slice))
+        return np.empty(counts, self.dtype) if 0 in counts else self.source.read(bounded)
+
+
+def _bounded(part: int | slice, size: int) -> int | slice:
+    """The same index, counted from the start, its bounds known; xarray has turned negative steps already."""
+    return slice(*part.indices(size)) if isinstance(part, slice) else range(size)[part]
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """A compressed source, decoded in blocks along its first dimension, each remembered."""
+
+    source: Source
+    name: str
+    rows: int
+    """How many indices of the first dimension one block holds: 1 for frames that are a chunk each."""
+    remember: Remember
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The array's shape."""
+        return self.source.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The values' type."""
+        return self.source.dtype
+
+    def read(self, key: Key) -> Array:
+        """Read a hyperslab; see `Source`."""
+        first, *rest = key
+        if not isinstance(first, slice):
+            return self._block(first // self.rows)[(first % self.rows, *rest)]
+        indices = range(first.start, first.stop, first.step)
+        pieces = [
+            self._block(number)[(_inside(indices, number * self.rows, self.rows), *rest)]
+            for number in dict.fromkeys(index // self.rows for index in indices)
+        ]
+        return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
+
+    def _block(self, number: int) -> Array:
+        rows = slice(number * self.rows, min((number + 1) * self.rows, self.shape[0]), 1)
+        whole = (slice(0, size, 1) for size in self.shape[1:])
+        return self.remember((self.name, number), partial(self.source.read, (rows, *whole)))
+
+
+def _inside(indices: range, offset: int, size: int) -> slice:
+    """The part of some indices that falls into one block, counted from the block's start."""
+    inside = [index - offset for index in indices if offset <= index < offset + size]
+    return slice(inside[0], inside[-1] + 1, indices.step)
+
+
+class FrameCache:
+    """Decoded frames of all files, the least recently used dropped when there are too many bytes."""
+
+    def __init__(self, limit: int) -> None:
+        self._frames: cachebox.LRUCache[Hashable, Array] = cachebox.LRUCache(
+            max(limit, 1), getsizeof=lambda _key, frame: frame.nbytes
+        )
+        self._locks = tuple(threading.Lock() for _ in range(64))
+
+    def of(self, file: Hashable) -> Remember:
+        """What is remembered of one file, named so that a changed file has another name."""
+        return partial(self._remember, file)
+
+    def _remember(self, file: Hashable, name: Hashable, decode: Callable[[], Array]) -> Array:
+        key = (file, name)
+        with self._locks[hash(key) % len(self._locks)]:  # two requests for one frame decode it once
+            frame = self._frames.get(key)
+            if frame is None:
+                frame = decode()
+                frame.flags.writeable = False  # it is shared by every request to come
+                with suppress(OverflowError):  # greater than the whole cache
+                    self._frames[key] = frame
+            return frame

@@ -1,0 +1,56 @@
+"""Names that every client can carry: segments of public paths, and names of variables.
+
+Paths use only ``[A-Za-z0-9_.-]`` and ``/``: netCDF-C encodes a ``%`` in a path twice. Variables use only
+``[A-Za-z0-9_]``, with ``/`` between groups: netCDF-C refuses a dataset with any other name in DAP2, or cannot fetch it
+in DAP4.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+__all__ = ["archive_name", "path_segment", "variable_names"]
+
+# The escape is the one of Office Open XML (ECMA-376, ST_Xstring): "[" is "_x5B_".
+_ESCAPED = re.compile("_x([0-9A-F]{2,6})_")
+_FORBIDDEN = re.compile(r"[^A-Za-z0-9_.-]|^\.|_(?=x[0-9A-F]{2})")
+
+
+def path_segment(name: str) -> str:
+    """The archive's name as one segment of a public path; `archive_name` turns it back.
+
+    ``PCIS-[phosphor]`` becomes ``PCIS-_x5B_phosphor_x5D_``. Different names never give the same segment.
+    """
+    return _FORBIDDEN.sub(lambda match: f"_x{ord(match[0]):02X}_", name) or "_x00_"
+
+
+def archive_name(segment: str) -> str:
+    """The archive's name behind a segment of a public path."""
+    if segment == "_x00_":
+        return ""
+    return _ESCAPED.sub(lambda match: chr(min(int(match[1], 16), 0x10FFFF)), segment)
+
+
+def variable_names(names: Iterable[str]) -> dict[str, str]:
+    """For each name in a file, the name that clients see: safe, unique, and the same where it was safe already."""
+    seen: dict[str, str] = {}
+    names = list(names)
+    taken = {name for name in names if name == _safe(name)}
+    for name in names:
+        seen[name] = name if name in taken else _unique(_safe(name), taken)
+        taken.add(seen[name])
+    return seen
+
+
+def _safe(name: str) -> str:
+    return "/".join(re.sub("[^A-Za-z0-9_]", "_", part) or "_" for part in name.split("/"))
+
+
+def _unique(name: str, taken: set[str]) -> str:
+    number = 1
+    candidate = name
+    while candidate in taken:
+        number += 1
+        candidate = f"{name}_{number}"
+    return candidate

@@ -1,0 +1,108 @@
+"""Readers: one module for each format; the content decides which, never the extension."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Protocol
+
+import xarray as xr
+
+from shotdap.catalog.entry import Missing, Unreadable
+from shotdap.catalog.lazy import Remember, forget
+from shotdap.catalog.readers import hdf4, hdf5
+
+__all__ = ["READERS", "Reader", "read", "sniff"]
+
+
+class Reader(Protocol):
+    """Opens files of one format."""
+
+    def __call__(self, path: Path, remember: Remember, /) -> xr.Dataset:
+        """Read a file's headers; its arrays are lazy.
+
+        Names are safe for every client (see `names`), ``/`` stands between groups, coordinates have no index, and
+        attributes are clean (see `attributes`). An array that cannot be carried is named in the attribute ``omitted``.
+
+        Raises:
+            Unreadable: the file is damaged, or not what its first bytes promise.
+        """
+        ...
+
+
+READERS: Mapping[str, Reader] = MappingProxyType({"HDF4": hdf4.read, "HDF5": hdf5.read})
+
+
+@dataclass(frozen=True)
+class _Signature:
+    """The bytes that files of one format begin with."""
+
+    format: str
+    magic: bytes
+
+
+_SIGNATURES = (
+    _Signature("HDF4", b"\x0e\x03\x13\x01"),
+    _Signature("HDF5", b"\x89HDF\r\n\x1a\n"),
+    _Signature("netCDF-3", b"CDF\x01"),
+    _Signature("netCDF-3", b"CDF\x02"),
+    _Signature("TIFF", b"II*\0"),
+    _Signature("TIFF", b"MM\0*"),
+    _Signature("PNG", b"\x89PNG\r\n\x1a\n"),
+    _Signature("JPEG", b"\xff\xd8\xff"),
+    _Signature("gzip", b"\x1f\x8b"),
+)
+_HTML = (b"<!doctype html", b"<html")
+_HEAD = 512  # bytes looked at; an HDF5 file may have a user block of 512, 1024, … in front
+_HDF5_USER_BLOCKS = (512, 1024, 2048, 4096)  # HDF5 file format specification, III.A, superblock
+
+
+def read(path: Path, remember: Remember = forget) -> xr.Dataset:
+    """Read the headers of a file in any format; its arrays are lazy.
+
+    Args:
+        path: the file.
+        remember: keeps decoded frames; see `lazy`.
+
+    Raises:
+        Missing: there is no such file.
+        Unreadable: the file is damaged, or of a format that no reader knows.
+    """
+    found = sniff(path)
+    if found not in READERS:
+        raise Unreadable(f"This is a {found} file; the formats that can be read are {' and '.join(READERS)}.")
+    return READERS[found](path, remember)
+
+
+def sniff(path: Path) -> str:
+    """The name of a file's format, by its first bytes.
+
+    Raises:
+        Missing: there is no such file.
+        Unreadable: the file is empty, or of no known format.
+    """
+    try:
+        with path.open("rb") as file:
+            head = file.read(_HEAD)
+            for signature in _SIGNATURES:
+                if head.startswith(signature.magic):
+                    return signature.format
+            for offset in _HDF5_USER_BLOCKS:
+                file.seek(offset)
+                if file.read(8) == b"\x89HDF\r\n\x1a\n":
+                    return "HDF5"
+    except FileNotFoundError as error:
+        raise Missing("The file is missing from the archive.") from error
+    except OSError as error:
+        raise Unreadable(f"The file cannot be opened: {error.strerror}.") from error
+    raise Unreadable(_unknown(head))
+
+
+def _unknown(head: bytes) -> str:
+    if not head:
+        return "The file is empty."
+    if head.lstrip().lower().startswith(_HTML):
+        return "The file is an HTML page, not an image; it may be a login page that was saved in the image's place."
+    return f"The file is of no known format: it begins with the bytes {head[:8].hex(' ')}."

@@ -1,0 +1,101 @@
+"""A file's attributes, cleaned to what every protocol and JSON can carry.
+
+What comes out is text, a NumPy number, a one-dimensional array of numbers or a list of texts. The cameras' software
+writes booleans as the words "True" and "False": they become the flags 1 and 0, and the attribute `FLAGS` names them.
+What no protocol can carry, such as a reference to another object of the file, is left out, and `OMITTED` says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeAlias
+
+import numpy as np
+
+__all__ = ["FLAGS", "OMITTED", "Attribute", "clean"]
+
+Attribute: TypeAlias = str | np.generic | np.ndarray[Any, Any] | list[str]
+
+FLAGS = "flag_attributes"
+OMITTED = "omitted"
+
+_FLAG_WORDS = {"True": np.int8(1), "False": np.int8(0)}
+
+
+def clean(raw: Mapping[str, Any]) -> dict[str, Attribute]:
+    """Clean the attributes of one object of a file.
+
+    Args:
+        raw: values as a reader gives them: Python's or NumPy's numbers, text, bytes, arrays of these.
+
+    Returns:
+        Those that can be carried, in their order, then `FLAGS` and `OMITTED` where there is anything to say.
+    """
+    cleaned: dict[str, Attribute] = {}
+    flags, omitted = [], []
+    for name, value in raw.items():
+        carried = _carried(value)
+        if carried is None:
+            omitted.append(f"{name}: {_kind(value)}")
+        elif isinstance(carried, str) and carried in _FLAG_WORDS:
+            flags.append(name)
+            cleaned[name] = _FLAG_WORDS[carried]
+        else:
+            cleaned[name] = carried
+    return cleaned | _listed(FLAGS, flags) | _listed(OMITTED, omitted)
+
+
+def _listed(name: str, lines: Iterable[str]) -> dict[str, Attribute]:
+    joined = ", ".join(lines)
+    return {name: joined} if joined else {}
+
+
+def _carried(value: Any) -> Attribute | None:  # noqa: ANN401 — whatever a file may hold
+    array = np.asarray(value)
+    convert = _BY_KIND.get(array.dtype.kind)
+    return convert(array) if convert is not None and array.size else None
+
+
+def _number(array: np.ndarray[Any, Any]) -> Attribute:
+    native = array.astype(array.dtype.newbyteorder("="))
+    return native.reshape(-1) if native.size > 1 else native.reshape(-1)[0]
+
+
+def _boolean(array: np.ndarray[Any, Any]) -> Attribute:
+    return _number(array.astype(np.int8))
+
+
+def _text(array: np.ndarray[Any, Any]) -> Attribute | None:
+    values = array.reshape(-1).tolist()
+    if not all(isinstance(value, str | bytes) for value in values):
+        return None  # object references, nested arrays
+    texts = [decoded(value) for value in values]
+    return texts[0] if len(texts) == 1 else texts
+
+
+def decoded(value: str | bytes) -> str:
+    """Text from a file: UTF-8, or Latin-1 where it is not that, without the padding at its end."""
+    if isinstance(value, str):
+        return value.rstrip("\0")
+    try:
+        return value.decode().rstrip("\0")
+    except UnicodeDecodeError:
+        return value.decode("latin-1").rstrip("\0")
+
+
+def _kind(value: Any) -> str:  # noqa: ANN401 — whatever a file may hold
+    array = np.asarray(value)
+    if not array.size:
+        return "empty"
+    return "references" if array.dtype.kind == "O" else f"values of type {array.dtype}"
+
+
+_BY_KIND: Mapping[str, Callable[[np.ndarray[Any, Any]], Attribute | None]] = {
+    "b": _boolean,
+    "i": _number,
+    "u": _number,
+    "f": _number,
+    "S": _text,
+    "U": _text,
+    "O": _text,
+}

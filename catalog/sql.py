@@ -1,0 +1,96 @@
+"""An archive behind SQLAlchemy: a table or view, its columns mapped by the configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from functools import cached_property
+from typing import Any
+
+import sqlalchemy as sa
+
+from shotdap.catalog.archive import BadArchive, Row, Watermark
+from shotdap.catalog.entry import Fact
+
+__all__ = ["SqlArchive"]
+
+_REQUIRED = ("key", "file")
+_FETCH = 1000  # rows a round trip
+
+
+@dataclass(frozen=True)
+class SqlArchive:
+    """Rows of one table in any database that SQLAlchemy speaks to."""
+
+    url: str
+    """SQLAlchemy's URL, driver included: ``sqlite:///archive.db``."""
+    table: str
+    columns: Mapping[str, str]
+    """Our name of a column to the table's own: ``key`` and ``file`` always, ``version`` for incremental reads."""
+    schema: str | None = None
+    values: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """For a column, by our name, what to put for some of its values: ``{"facility": {"OMEGA EP": "omega-ep"}}``."""
+
+    @cached_property
+    def _engine(self) -> sa.Engine:
+        return sa.create_engine(self.url, pool_pre_ping=True)
+
+    def rows(self, since: Watermark | None = None, /) -> Iterator[Row]:
+        """Rows in the order of their versions, from a watermark on; see `Archive`."""
+        try:
+            columns = self._mapped()
+            statement = _ordered(sa.select(*columns.values()), columns.get("version"), since)
+            with self._engine.connect() as connection:
+                result = connection.execution_options(yield_per=_FETCH).execute(statement)
+                for values in result:
+                    yield self._row(dict(zip(columns, values, strict=True)))
+        except sa.exc.SQLAlchemyError as error:
+            raise BadArchive(f"The archive's database does not answer: {type(error).__name__}.") from error
+
+    def _mapped(self) -> dict[str, sa.ColumnElement[Any]]:
+        """The mapped columns, by our names."""
+        missing = [name for name in _REQUIRED if name not in self.columns]
+        if missing:
+            raise BadArchive(f"No column is named for {' and '.join(missing)}; every archive needs both.")
+        table = self._reflected()
+        known = {column.name.lower(): column for column in table.columns}
+        unknown = [column for column in self.columns.values() if column.lower() not in known]
+        if unknown:
+            there = ", ".join(column.name for column in table.columns)
+            raise BadArchive(f"{self.table} has no column {', '.join(unknown)}. Its columns are: {there}.")
+        return {name: known[column.lower()] for name, column in self.columns.items()}
+
+    def _reflected(self) -> sa.Table:
+        try:
+            return sa.Table(self.table, sa.MetaData(), schema=self.schema, autoload_with=self._engine)
+        except sa.exc.NoSuchTableError as error:
+            there = ", ".join(sorted(sa.inspect(self._engine).get_table_names(schema=self.schema))) or "none"
+            raise BadArchive(f"There is no table {self.table}. The tables are: {there}.") from error
+
+    def _row(self, values: dict[str, Any]) -> Row:
+        key, file, version = str(values.pop("key")), str(values.pop("file") or ""), values.pop("version", None)
+        facts = {name: self._fact(name, value) for name, value in values.items() if value is not None}
+        return Row(key, file, version, facts)
+
+    def _fact(self, name: str, value: object) -> Fact:
+        spelled = _plain(value)
+        return self.values.get(name, {}).get(str(spelled), spelled)
+
+
+def _ordered(
+    statement: sa.Select[Any], version: sa.ColumnElement[Any] | None, since: Watermark | None
+) -> sa.Select[Any]:
+    if version is None:
+        return statement
+    statement = statement.order_by(version)
+    return statement if since is None else statement.where(version >= since)
+
+
+def _plain(value: object) -> Fact:
+    """A database's value as something that JSON and every protocol carry."""
+    if isinstance(value, datetime | date):
+        return value.isoformat()
+    if isinstance(value, str | int | float):
+        return value
+    return str(value)  # Decimal, UUID, …

@@ -1,0 +1,8 @@
+"""A deployment's choices, turned into objects: ``load().open_catalog()``."""
+
+from __future__ import annotations
+
+from shotdap.config.descriptions import BadDiagnostic, load_diagnostics
+from shotdap.config.settings import BadSettings, Settings, defaults, load
+
+__all__ = ["BadDiagnostic", "BadSettings", "Settings", "defaults", "load", "load_diagnostics"]

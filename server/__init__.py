@@ -1,0 +1,1 @@
+"""Datasets in, bytes out: over HTTP, and to files."""
