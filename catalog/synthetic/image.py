@@ -1,0 +1,42 @@
+"""What an image file holds, whatever its container: arrays and attributes, each with the type it is stored in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import TypeAlias
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    # A number carries the type it is stored in: np.uint32(0) becomes a uint32 attribute.
+    Attribute: TypeAlias = str | np.generic | NDArray[Any]
+    Attributes: TypeAlias = Mapping[str, Attribute]
+
+
+@dataclass(frozen=True, eq=False)
+class Variable:
+    """One array of a file, with its attributes.
+
+    `chunks` is the shape of a compressed chunk; `None` stores the array whole and uncompressed.
+    """
+
+    name: str
+    values: NDArray[Any]
+    attributes: Attributes = field(default_factory=lambda: MappingProxyType({}))
+    chunks: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Image:
+    """The content of one file: its variables, in their order, and the attributes of the file itself."""
+
+    variables: tuple[Variable, ...]
+    attributes: Attributes = field(default_factory=lambda: MappingProxyType({}))
+
+    def __getitem__(self, name: str) -> Variable:
+        return {variable.name: variable for variable in self.variables}[name]

@@ -1,0 +1,81 @@
+"""Which shots the archive holds, and which files each left behind, faults included."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+from typing import Final, Literal, TypeAlias
+
+Facility: TypeAlias = Literal["OMEGA", "OMEGA EP"]
+Container: TypeAlias = Literal["HDF4", "HDF5"]
+
+
+class Fault(Enum):
+    """What can be wrong with a file that the database speaks of."""
+
+    MISSING = "the file is not there"
+    LOGIN_PAGE = "the file is an HTML login page, saved under an image's name"
+
+
+@dataclass(frozen=True)
+class StoredFile:
+    """One row of the archive: which diagnostic, what its user calls it, and in which container it is."""
+
+    diagnostic: str
+    source_file: str
+    container: Container = "HDF4"
+    fault: Fault | None = None
+
+
+@dataclass(frozen=True)
+class Shot:
+    """One shot. Its number is a key only together with the facility."""
+
+    facility: Facility
+    number: int
+    when: datetime  # the laboratory's local time, as its archive writes it
+    files: tuple[StoredFile, ...]
+
+
+SHOTS: Final = (
+    Shot(
+        "OMEGA",
+        25386,  # and OMEGA EP has a 25386 of its own
+        datetime.fromisoformat("2001-10-30T14:22:37.400"),
+        (StoredFile("SOP", "sop_s25386.hdf"),),
+    ),
+    Shot(
+        "OMEGA",
+        62328,
+        datetime.fromisoformat("2011-05-19T10:41:07.300"),
+        (StoredFile("ASBO1", "asbo1_s62328.hdf"), StoredFile("ASBO2", "asbo2_s62328.hdf")),
+    ),
+    Shot(
+        "OMEGA EP",
+        25386,
+        datetime.fromisoformat("2017-04-13T16:08:52.800"),
+        (StoredFile("SOP", "sop_s25386.hdf"),),
+    ),
+    Shot(
+        "OMEGA",
+        103741,
+        datetime.fromisoformat("2022-03-24T09:26:44.000"),
+        (
+            StoredFile("P510_2", "p510_2_s103741.hdf"),
+            StoredFile("P510_2", "P510_2-s103741.h5", "HDF5"),
+            StoredFile("P510", "P510-p510_data_103741.h5", "HDF5"),
+            StoredFile("PTD", "PTD_s103741_ptd.h5", "HDF5"),
+        ),
+    ),
+    Shot(
+        "OMEGA",
+        112059,
+        datetime.fromisoformat("2024-02-14T11:53:20.600"),
+        (
+            StoredFile("EPW_CCD", "EPW_CCD-s112059.hdf"),
+            StoredFile("IAW_CCD", "IAW_CCD-s112059.hdf", fault=Fault.MISSING),
+            StoredFile("ATS_CCD", "ATS_CCD-s112059.hdf", fault=Fault.LOGIN_PAGE),
+        ),
+    ),
+)

@@ -1,0 +1,50 @@
+"""The one table from exceptions to statuses. No layer below the server knows a status code."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from shotdap.catalog import Missing, NotFound, Unreadable
+from shotdap.transforms import BadSelection
+
+__all__ = ["Problem", "QueryTooLong", "TooLarge", "problem"]
+
+
+class TooLarge(ValueError):
+    """The answer would be greater than the server's limit."""
+
+
+class QueryTooLong(ValueError):
+    """The query string is longer than the server's limit."""
+
+
+_STATUSES: Mapping[type[Exception], int] = MappingProxyType(
+    {
+        BadSelection: 400,
+        NotFound: 404,
+        TooLarge: 413,
+        QueryTooLong: 414,
+        Missing: 500,  # the catalog promised it: not the client's fault, and netCDF-C shows the sentence of a 500
+        Unreadable: 500,
+    }
+)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What a client is told of a failure: a status and a sentence, which each protocol words in its own way."""
+
+    status: int
+    message: str
+    expected: bool
+    """Whether the sentence says it all; what is not expected belongs in the log."""
+
+
+def problem(error: Exception) -> Problem:
+    """What to tell a client. Of an exception that nobody expected it learns only that there was one."""
+    for kind, status in _STATUSES.items():
+        if isinstance(error, kind):
+            return Problem(status, str(error.args[0] if error.args else error), expected=True)
+    return Problem(500, "The server failed to answer, by a fault of its own; its log says more.", expected=False)

@@ -1,0 +1,95 @@
+"""The DAS: one container for each variable, and ``NC_GLOBAL`` for the dataset's own attributes.
+
+Rules:
+
+1. The types of attributes follow the promotion of variables; 64-bit integers are Int32 if they fit, else Float64.
+2. Names are made safe as variables' names are (``DATA/SHOT/x`` → ``DATA_SHOT_x``); an attribute without values is
+   left out, since DAP2 cannot say it.
+3. NaN is ``NaN`` and infinity ``inf``. (libdap has no word for infinity; every other client reads this one.)
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from shotdap.server.protocols.dap2.adaptation import DIM_NAME, STRLEN
+from shotdap.server.protocols.dap2.promotion import Dtype, promoted
+from shotdap.server.protocols.dap2.text import quoted, safe_names
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    import xarray as xr
+
+__all__ = ["das"]
+
+_AS_THEY_ARE: Final = (STRLEN, DIM_NAME)
+"""Names with a dot, which netCDF-C looks for."""
+
+
+def das(dataset: xr.Dataset) -> str:
+    """The DAS of an adapted dataset, narrowed or not."""
+    containers = [_container(str(name), variable.attrs) for name, variable in dataset.variables.items()]
+    return "".join(["Attributes {\n", *containers, _container("NC_GLOBAL", dataset.attrs), "}\n"])
+
+
+def _container(name: str, attrs: Mapping[Any, Any]) -> str:
+    names = {**safe_names(map(str, attrs)), **{name: name for name in _AS_THEY_ARE}}
+    lines = (_line(names[str(key)], value) for key, value in attrs.items())
+    return f"    {name} {{\n{''.join(lines)}    }}\n"
+
+
+def _line(name: str, value: object) -> str:
+    kind, words = _typed(value)
+    return f"        {kind} {name} {', '.join(words)};\n" if words else ""
+
+
+def _typed(value: object) -> tuple[str, list[str]]:
+    """The DAP2 type of an attribute's value and its elements as words; no words for one that has no elements."""
+    array = _flat(value)
+    kind = _kind(array)
+    if kind == "String":
+        return kind, [quoted(_text(element)) for element in array.tolist()]
+    return kind, [_WORDS[kind](element) for element in array]
+
+
+def _flat(value: object) -> np.ndarray[Any, Dtype]:
+    if isinstance(value, str | bytes):  # NumPy would drop NULs, and forget which of U and S it was
+        return np.array([value], dtype=object)
+    try:
+        return np.ravel(np.asarray(value))
+    except ValueError:  # lists of different lengths
+        return np.array([str(value)], dtype=object)
+
+
+def _kind(array: np.ndarray[Any, Dtype]) -> str:
+    """The DAP2 type; what DAP2 has no type for is a String of what Python prints."""
+    kind = promoted(array.dtype) or "String"
+    limits = np.iinfo(np.int32)
+    if array.dtype.kind in "iu" and array.dtype.itemsize == np.dtype("i8").itemsize and array.size:
+        return "Int32" if limits.min <= array.min() and array.max() <= limits.max else kind
+    return kind
+
+
+def _text(element: object) -> str:
+    return element.decode("utf-8", "backslashreplace") if isinstance(element, bytes) else str(element)
+
+
+def _integer(number: np.generic) -> str:
+    return str(int(number))
+
+
+def _float(number: np.generic, dtype: type[np.floating[Any]]) -> str:
+    short = dtype(number)
+    return "NaN" if math.isnan(short) else str(short)  # the shortest text that reads back as the same number
+
+
+_WORDS: Final[dict[str, Callable[[Any], str]]] = {
+    "Int16": _integer,
+    "Int32": _integer,
+    "Float32": lambda number: _float(number, np.float32),
+    "Float64": lambda number: _float(number, np.float64),
+}

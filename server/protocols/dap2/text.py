@@ -1,0 +1,111 @@
+r"""Names and text as every DAP2 client can read them.
+
+Strategy: names keep to letters, digits and the underscore, because a name with anything else, even percent-encoded,
+makes one client or another refuse the whole dataset. Text becomes ASCII, for pydap decodes nothing else:
+
+Rule 1: each byte of UTF-8 that is not ASCII becomes ``\ooo``, as libdap writes it, and a backslash ``\\``, *in string
+data too*: netCDF-C, hence MATLAB, IDL, Octave, GDL and R, takes backslashes for escapes in both (``C:\new`` would lose
+its backslash and gain a line feed). pydap and getdap show the escapes as they stand.
+
+Rule 2: inside the quotes of a DAS or an error, ``\"`` as well, and other control characters by rule 1. Line feeds and
+tabs stand for themselves, which every client reads.
+
+Rule 3: NUL, which ends a string in C, is left out.
+"""
+
+from __future__ import annotations
+
+import re
+from itertools import count
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["dataset_name", "encoded", "quoted", "safe_names", "unused", "utf8"]
+
+RESERVED: Final = frozenset(
+    {
+        *("byte", "int16", "uint16", "int32", "uint32", "float32", "float64", "string", "url"),  # libdap's grammar
+        *("structure", "sequence", "grid", "dataset", "attributes", "alias", "otherxml"),
+        "nc_global",
+    }
+)
+"""What is no name for a variable or an attribute, in any case: getdap or ncdump refuses the dataset."""
+
+RESERVED_PREFIX: Final = "dods"
+"""netCDF-C takes a DAS container whose name begins so for global attributes."""
+
+_NOT_IN_NAMES: Final = re.compile(r"[^A-Za-z0-9_]")
+_NOT_IN_DATASET_NAMES: Final = re.compile(r"[^A-Za-z0-9_.-]")
+
+
+def safe_names(names: Iterable[str]) -> dict[str, str]:
+    """A safe name for each of these names, all different: ``DATA/SHOT/image`` → ``DATA_SHOT_image``.
+
+    A name that is safe already keeps itself, whichever order they come in; others that would collide get a number.
+    """
+    names = list(dict.fromkeys(names))
+    safe = {name: name for name in names if _safe(name) == name}
+    taken = set(safe)
+    for name in names:
+        if name not in safe:
+            safe[name] = unused(_safe(name), taken)
+            taken.add(safe[name])
+    return safe
+
+
+def unused(name: str, taken: Iterable[str]) -> str:
+    """The name itself, or ``name_2``, ``name_3``, …: the first that is not taken."""
+    if name not in taken:
+        return name
+    return next(fresh for number in count(2) if (fresh := f"{name}_{number}") not in taken)
+
+
+def _safe(name: str) -> str:
+    name = _NOT_IN_NAMES.sub("_", name) or "_"
+    if name.lower() in RESERVED:
+        return f"{name}_"
+    return f"_{name}" if name.lower().startswith(RESERVED_PREFIX) else name
+
+
+def dataset_name(name: str) -> str:
+    """What stands after the closing brace of a DDS: a file's name, with ``_`` for all but ``A-Za-z0-9_.-``."""
+    return _NOT_IN_DATASET_NAMES.sub("_", name) or "dataset"
+
+
+def quoted(text: str) -> str:
+    r"""The text in quotes. A space follows a backslash at the end: pydap takes ``\\"`` for a quote that goes on."""
+    inner = "".join(_IN_QUOTES[byte] for byte in utf8(text))
+    return f'"{inner} "' if text.endswith("\\") else f'"{inner}"'
+
+
+def encoded(value: object) -> bytes:
+    """One value of a String variable, as it is sent."""
+    characters = utf8(value)
+    if characters.isascii() and b"\\" not in characters:
+        return characters
+    return "".join(_IN_DATA[byte] for byte in characters).encode("ascii")
+
+
+def utf8(value: object) -> bytes:
+    """One value of a String variable, as clients get to see it. What is not UTF-8 shows as an escape."""
+    if isinstance(value, bytes):
+        value = value.decode("utf-8", "backslashreplace")
+    if value is None or value != value:  # noqa: PLR0124 - how NaN, xarray's missing string, tells itself
+        return b""
+    return str(value).encode("utf-8", "backslashreplace").replace(b"\0", b"")
+
+
+def _octal(byte: int) -> str:
+    return f"\\{byte:03o}"
+
+
+_IN_DATA: Final = [
+    *(chr(byte) if chr(byte) != "\\" else "\\\\" for byte in range(128)),
+    *(_octal(byte) for byte in range(128, 256)),
+]
+_IN_QUOTES: Final = [
+    {'"': '\\"'}.get(text, text) if text in "\t\n" or text.isprintable() else _octal(byte)
+    for byte, text in enumerate(_IN_DATA)
+]

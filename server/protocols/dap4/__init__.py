@@ -1,0 +1,34 @@
+"""DAP4: text → `Selection`, dataset → DMR and data. No I/O, no web framework, no catalog.
+
+A route needs five lines of it::
+
+    request = dap4.query(query_string)
+    selection = dap4.parse(request.expression)
+    narrowed = selection.apply(dataset)
+    answer = dap4.body(narrowed.load(), name, selection, checksum=request.checksum)
+    # Content-Type: dap4.MEDIA_TYPES[".dap"]; Content-Length: answer.size; then the blocks of iter(answer)
+"""
+
+from __future__ import annotations
+
+from shotdap.server.protocols.dap4.chunks import Block, error_chunk
+from shotdap.server.protocols.dap4.constraint import parse
+from shotdap.server.protocols.dap4.data import Body, body
+from shotdap.server.protocols.dap4.dmr import dmr
+from shotdap.server.protocols.dap4.error import error
+from shotdap.server.protocols.dap4.media import ERROR_MEDIA_TYPE, MEDIA_TYPES
+from shotdap.server.protocols.dap4.request import Request, query
+
+__all__ = [
+    "ERROR_MEDIA_TYPE",
+    "MEDIA_TYPES",
+    "Block",
+    "Body",
+    "Request",
+    "body",
+    "dmr",
+    "error",
+    "error_chunk",
+    "parse",
+    "query",
+]

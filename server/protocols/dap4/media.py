@@ -1,0 +1,20 @@
+"""What each DAP4 answer is called in ``Content-Type``.
+
+The XML answers name their encoding in the prolog and are ASCII besides, so no type has a charset.
+"""
+
+from __future__ import annotations
+
+__all__ = ["ERROR_MEDIA_TYPE", "MEDIA_TYPES"]
+
+_PREFIX = "application/vnd.opendap.dap4."
+
+# suffix of the URL → media type; ``.dmr.xml`` is what netCDF-C asks for, ``.dmr`` pydap, ``.dap`` both
+MEDIA_TYPES = {
+    ".dmr": f"{_PREFIX}dataset-metadata+xml",
+    ".dmr.xml": f"{_PREFIX}dataset-metadata+xml",
+    ".dap": f"{_PREFIX}data",
+    ".dsr": f"{_PREFIX}dataset-services+xml",
+    ".dsr.xml": f"{_PREFIX}dataset-services+xml",
+}
+ERROR_MEDIA_TYPE = f"{_PREFIX}error+xml"

@@ -1,0 +1,54 @@
+"""The query string of a DAP4 request.
+
+Strategy: find the two keys that mean something here and hand their values on as they came; only the constraint's
+parser can tell how often a constraint has to be decoded.
+
+Rule 1: keys may be percent-encoded, and with them the ``=`` and the ``&`` (pydap quotes all but a query's beginning).
+Rule 2: unknown keys are ignored. ``+`` is a plus.
+Rule 3: several ``dap4.ce`` are one, with all their clauses.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from urllib.parse import unquote
+
+__all__ = ["Request", "query"]
+
+SEPARATOR = re.compile(r"&|%26(?=dap4(?:\.|%2e))", re.IGNORECASE)
+EQUALS = re.compile(r"=|%(?:25)*3D", re.IGNORECASE)
+CHECKSUM = {"true": True, "false": False}
+MOST_DECODINGS = 4  # of a key
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a query string asks for.
+
+    Attributes:
+        expression: the constraint, still encoded, for `parse`; empty for everything.
+        checksum: what ``dap4.checksum`` says; `None` where it is absent, or neither true nor false.
+    """
+
+    expression: str = ""
+    checksum: bool | None = None
+
+
+def query(text: str) -> Request:
+    """Split a raw query string (what follows the ``?``); no text is refused."""
+    pairs = [_pair(part) for part in SEPARATOR.split(text)]
+    expressions = [value for key, value in pairs if key == "dap4.ce" and value]
+    checksums = [CHECKSUM.get(value.lower()) for key, value in pairs if key == "dap4.checksum"]
+    return Request(";".join(expressions), checksums[-1] if checksums else None)
+
+
+def _pair(part: str) -> tuple[str, str]:
+    key, *value = EQUALS.split(part, maxsplit=1)
+    return _decoded(key), "".join(value)
+
+
+def _decoded(key: str) -> str:
+    for _ in range(MOST_DECODINGS):
+        key = unquote(key)
+    return key.lower()

@@ -1,0 +1,209 @@
+"""A dataset as DAP4 sees it: groups within groups, and what each says of its dimensions.
+
+Strategy: make the whole tree before a line of XML is written; the DMR and the data then walk the same tree in the
+same order, and cannot disagree.
+
+Rule 1: a name with slashes is a path: ``DATA/SHOT/image`` is ``image`` in the group ``SHOT`` of ``DATA``; a dimension
+lives where its name says, and an attribute of the dataset likewise.
+Rule 2: the order of the data is the DMR's: "variables before child groups"; of a group's variables the coordinates
+come first, otherwise it is the dataset's order, whatever the constraint's is.
+Rule 3: "an explicit slice makes that dimension anonymous; never mix named and anonymous dimensions in one variable":
+a variable that was cut names none of its dimensions.
+Rule 4: "Drop a Map whose variable is not in the answer": a Map leads from a whole variable to a whole coordinate in its
+group or around it, which is an array and comes earlier (libdap: "The Map '/y' was not found while parsing").
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from shotdap.server.protocols.dap4.attributes import Attribute, describe
+from shotdap.server.protocols.dap4.types import Atomic, atomic
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Iterable, Iterator, Mapping
+
+    import xarray as xr
+
+    from shotdap.transforms.selection import Selection
+
+__all__ = ["Dim", "Group", "Variable", "arrange"]
+
+# What the name of an attribute has to look like to be an attribute of a group; any other is one of the root's.
+OF_GROUP = re.compile(r"(?P<group>[A-Za-z0-9_]+(?:/[A-Za-z0-9_]+)*)/(?P<name>[^/]+)", re.DOTALL)
+EVERYTHING = (0, None, 1)
+
+
+@dataclass(frozen=True)
+class Dim:
+    """One dimension of a variable: its fully qualified name, or `None` for an anonymous one, and its size."""
+
+    name: str | None
+    size: int
+
+
+@dataclass(frozen=True)
+class Variable:
+    """One variable: its name within its group, and all that is said of it."""
+
+    name: str
+    type: Atomic
+    dims: tuple[Dim, ...]
+    attributes: tuple[Attribute, ...]
+    maps: tuple[str, ...]
+    array: xr.Variable
+
+
+@dataclass
+class Group:
+    """One group, the root included: dimensions, variables, attributes and groups in the order of the DMR."""
+
+    name: str
+    dimensions: dict[str, int] = field(default_factory=dict)
+    variables: list[Variable] = field(default_factory=list)
+    attributes: list[Attribute] = field(default_factory=list)
+    groups: dict[str, Group] = field(default_factory=dict)
+
+    def walk(self) -> Iterator[Variable]:
+        """Go through the variables in the order of their data."""
+        yield from self.variables
+        for group in self.groups.values():
+            yield from group.walk()
+
+    def at(self, path: str) -> Group:
+        """Give the group at a path below this one, made where it is missing."""
+        group = self
+        for name in filter(None, path.split("/")):
+            group = group.groups.setdefault(name, Group(name))
+        return group
+
+
+def arrange(dataset: xr.Dataset, name: str, selection: Selection) -> Group:
+    """Put a narrowed dataset into groups.
+
+    Args:
+        dataset: what `selection` left of a dataset.
+        name: what the dataset is called in the DMR.
+        selection: says which variables were cut.
+
+    Returns:
+        The root group.
+
+    Raises:
+        TypeError: a variable has a type that DAP4 does not have.
+    """
+    root = Group(name)
+    view = _View(dataset, selection)
+    for key in sorted(map(str, dataset.variables), key=view.is_measured):
+        root.at(_parent(key)).variables.append(view.variable(key, dataset.variables[key]))
+    for dim in view.named_dims:
+        root.at(_parent(dim)).dimensions[_local(dim)] = dataset.sizes[dim]
+    for path, attributes in _attributes_by_group(dataset, selection, root).items():
+        root.at(path).attributes.extend(describe(attributes))
+    return root
+
+
+@dataclass(frozen=True)
+class _View:
+    """A narrowed dataset, and which of its variables are whole."""
+
+    dataset: xr.Dataset
+    selection: Selection
+
+    @cached_property
+    def whole(self) -> dict[str, tuple[str, ...]]:
+        """The variables whose dimensions have names, and these names."""
+        variables = ((str(key), tuple(map(str, array.dims))) for key, array in self.dataset.variables.items())
+        return {key: dims for key, dims in variables if not self._cut(key) and _in_scope(key, dims)}
+
+    @cached_property
+    def named_dims(self) -> dict[str, None]:
+        return dict.fromkeys(dim for dims in self.whole.values() for dim in dims)
+
+    @cached_property
+    def coordinates(self) -> dict[str, frozenset[str]]:
+        """The coordinates that a Map may lead to, and their dimensions."""
+        found = ((key, frozenset(self.whole.get(key, ()))) for key in map(str, self.dataset.coords))
+        return {key: dims for key, dims in found if dims}
+
+    def is_measured(self, key: str) -> bool:
+        """Say whether a variable is none of the coordinates."""
+        return key not in self.dataset.coords
+
+    def variable(self, key: str, array: xr.Variable) -> Variable:
+        kind = _atomic(key, array)
+        return Variable(
+            name=_local(key),
+            type=kind,
+            dims=tuple(self._dims(key, array)),
+            attributes=tuple(describe(array.attrs, kind)),
+            maps=tuple(self._maps(key)),
+            array=array,
+        )
+
+    def _dims(self, key: str, array: xr.Variable) -> Iterator[Dim]:
+        for dim, size in zip(array.dims, array.shape, strict=True):
+            yield Dim(f"/{dim}" if key in self.whole else None, size)
+
+    def _maps(self, key: str) -> Iterator[str]:
+        if key in self.dataset.coords or key not in self.whole:
+            return
+        dims = set(self.whole[key])
+        for coordinate, its_dims in self.coordinates.items():
+            if its_dims <= dims and _in_scope(key, [coordinate]):
+                yield f"/{coordinate}"
+
+    def _cut(self, key: str) -> bool:
+        return any(
+            (index.start or 0, index.stop, index.step or 1) != EVERYTHING for index in self.selection.parts.get(key, ())
+        )
+
+
+def _atomic(key: str, array: xr.Variable) -> Atomic:
+    try:
+        return atomic(array.dtype)
+    except TypeError as error:
+        raise TypeError(f"{key}: {error}") from None
+
+
+def _parent(key: Hashable) -> str:
+    return str(key).rpartition("/")[0]
+
+
+def _local(key: Hashable) -> str:
+    return str(key).rpartition("/")[2]
+
+
+def _in_scope(key: str, others: Iterable[str]) -> bool:
+    """Say whether the others, dimensions or coordinates, live in the variable's group or in one around it."""
+    group = f"{_parent(key)}/"
+    return all(group.startswith(other[: other.rfind("/") + 1]) for other in others)
+
+
+def _attributes_by_group(dataset: xr.Dataset, selection: Selection, root: Group) -> Mapping[str, Mapping[str, object]]:
+    """Sort the dataset's attributes by the groups they belong to, but for groups that were not selected."""
+    present = set(_paths(root))
+    sorted_: defaultdict[str, dict[str, object]] = defaultdict(dict)
+    for key, value in dataset.attrs.items():
+        found = OF_GROUP.fullmatch(str(key))
+        if found is None or _is_below_variable(found["group"], dataset):
+            sorted_[""][str(key)] = value
+        elif not selection.parts or found["group"] in present:
+            sorted_[found["group"]][found["name"]] = value
+    return sorted_
+
+
+def _is_below_variable(path: str, dataset: xr.Dataset) -> bool:
+    names = path.split("/")
+    return any("/".join(names[:depth]) in dataset.variables for depth in range(1, len(names) + 1))
+
+
+def _paths(group: Group, above: str = "") -> Iterator[str]:
+    for name, child in group.groups.items():
+        path = f"{above}{name}"
+        yield path
+        yield from _paths(child, f"{path}/")

@@ -1,0 +1,43 @@
+"""Percent-encoding that clients apply more often than once.
+
+"4.9.0 sends the brackets of a CE given in the URL as ``%25255b``, 4.10.1 turns ``%5B`` into ``%255B``: decode again
+until the CE parses." A ``+`` is a plus: query strings of OPeNDAP are no HTML forms.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+from urllib.parse import unquote
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["decode_until"]
+
+Parsed = TypeVar("Parsed")
+
+MOST_DECODINGS = 8  # netCDF-C reaches three; the bound keeps a hostile "%252525…" linear
+
+
+def decode_until(parse: Callable[[str], Parsed], expression: str) -> Parsed:
+    """Parse an expression, percent-decoding it once more as long as it does not parse.
+
+    Args:
+        parse: raises a `ValueError` for text that it cannot read; must refuse text that still is encoded.
+        expression: percent-encoded any number of times, or not at all.
+
+    Returns:
+        What `parse` made of the least decoded text that it could read.
+
+    Raises:
+        ValueError: what `parse` raised for the most decoded text.
+    """
+    for _ in range(MOST_DECODINGS):
+        try:
+            return parse(expression)
+        except ValueError:
+            decoded = unquote(expression)
+            if decoded == expression:
+                raise
+            expression = decoded
+    return parse(expression)

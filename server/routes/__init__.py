@@ -1,0 +1,1 @@
+"""One module for each protocol's routes: a request goes through find, open, narrow and write."""

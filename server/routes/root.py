@@ -1,0 +1,34 @@
+"""What this server is, as JSON at ``/``, until the pages come."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from shotdap import __version__
+from shotdap.server.listing import json_reply
+from shotdap.server.replies import respond
+
+__all__ = ["routes"]
+
+
+def routes() -> list[Route]:
+    """The route of the root."""
+    return [Route("/", _root, methods=["GET"])]
+
+
+async def _root(request: Request) -> Response:
+    base = str(request.base_url)
+    return respond(
+        json_reply(
+            {
+                "name": "shotdap",
+                "version": __version__,
+                "about": "Laser-shot images over OPeNDAP: open one remotely, and only what you slice travels.",
+                "catalog": f"{base}dap/",
+                "protocols": {"DAP2": ".dds .das .dods", "DAP4": ".dmr .dmr.xml .dap"},
+                "example": f'xarray.open_dataset("{base}dap/<path of an image>")',
+            }
+        )
+    )

@@ -1,0 +1,49 @@
+"""Run the server with uvicorn, in one process or several."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from functools import partial
+
+import uvicorn
+
+from shotdap.config import Settings
+
+__all__ = ["run"]
+
+_APPLICATION = "shotdap.server.app:application"
+
+
+class _Announcing(uvicorn.Server):
+    """A server that says so once it listens."""
+
+    def __init__(self, config: uvicorn.Config, announce: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._announce = announce
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._announce()
+
+
+def run(settings: Settings, announce: Callable[[str], None] | None = None) -> None:
+    """Serve until interrupted; Ctrl-C ends it cleanly.
+
+    Args:
+        settings: where to listen, and with how many processes. Every process loads its settings anew.
+        announce: called with the server's URL once it answers, in place of uvicorn's own lines; one process then.
+
+    Raises:
+        BadSettings: there is nothing to serve.
+    """
+    settings.open_catalog()  # to fail here, in one sentence, rather than in every worker
+    host, port = settings.server.host, settings.server.port
+    if announce is None:
+        uvicorn.run(
+            _APPLICATION, factory=True, host=host, port=port, workers=settings.server.workers, server_header=False
+        )
+        return
+    config = uvicorn.Config(_APPLICATION, factory=True, host=host, port=port, log_level="warning", server_header=False)
+    _Announcing(config, partial(announce, f"http://{host}:{port}")).run()
