@@ -1,0 +1,482 @@
+"""The synthetic archive looks, to its users, like a real one: layouts, types, pictures and faults."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
+
+import h5py
+import numpy as np
+import pytest
+from pyhdf.SD import SD, SDC
+from sqlalchemy import create_engine, select
+
+from shotdap.catalog import synthetic
+from shotdap.catalog.synthetic import archive as archive_module
+from shotdap.catalog.synthetic.files import DEFLATE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+MAGIC = {"HDF4": b"\x0e\x03\x13\x01", "HDF5": b"\x89HDF\r\n\x1a\n"}
+WRAPPING = ("ASBO1", "ASBO2", "SOP", "P510_2", "EPW_CCD")  # PTD's camera is of another kind
+STREAKS = {
+    ("OMEGA", "asbo1_s62328.hdf"): (2, 1100, 1100),
+    ("OMEGA", "asbo2_s62328.hdf"): (2, 1100, 1100),
+    ("OMEGA", "sop_s25386.hdf"): (2, 1100, 1100),
+    ("OMEGA EP", "sop_s25386.hdf"): (2, 1100, 1100),
+    ("OMEGA", "p510_2_s103741.hdf"): (2, 512, 548),
+    ("OMEGA", "P510_2-s103741.h5"): (2, 512, 548),
+    ("OMEGA", "EPW_CCD-s112059.hdf"): (2, 1024, 1024),
+    ("OMEGA", "PTD_s103741_ptd.h5"): (2, 341, 512),
+}
+SMALL = tuple(  # the shot whose files are quickly made, without its summary and one twin
+    synthetic.Shot(shot.facility, shot.number, shot.when, (shot.files[0], shot.files[3]))
+    for shot in synthetic.SHOTS
+    if shot.number == 103741
+)
+
+
+@pytest.fixture(scope="module")
+def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return synthetic.make_archive(tmp_path_factory.mktemp("archive") / "demo")
+
+
+@pytest.fixture(scope="module")
+def rows(database: Path) -> list[dict[str, Any]]:
+    return read_rows(database)
+
+
+@pytest.fixture(scope="module")
+def paths(database: Path, rows: list[dict[str, Any]]) -> dict[tuple[str, str], Path]:
+    """The stored files by (facility, user's name)."""
+    root = database.parent / synthetic.FILES
+    return {(row["FACILITY"], row["SOURCE_FILE"]): root / row["ARCHIVE_FILE"] for row in rows}
+
+
+def read_rows(database: Path) -> list[dict[str, Any]]:
+    engine = create_engine(f"sqlite:///{database}")
+    with engine.connect() as connection:
+        table = synthetic.ARCHIVE_FILES
+        found = [dict(row) for row in connection.execute(select(table).order_by(table.c.IMAGE_ID)).mappings()]
+    engine.dispose()
+    return found
+
+
+def open_hdf5(path: Path) -> Any:  # noqa: ANN401 - what h5py gives is too wide a union to index
+    return h5py.File(path)
+
+
+def read_array(path: Path, name: str = "Streak_array") -> NDArray[Any]:
+    if path.read_bytes()[:4] == MAGIC["HDF4"]:
+        values: NDArray[Any] = SD(str(path)).select(name).get()
+        return values
+    with open_hdf5(path) as file:
+        return np.asarray(file[name])
+
+
+def hdf4_attributes(path: Path, name: str = "Streak_array") -> dict[str, tuple[Any, int]]:
+    """Value and HDF4 type of each attribute."""
+    full = SD(str(path)).select(name).attributes(full=1)
+    return {key: (value, kind) for key, (value, _index, kind, _length) in full.items()}
+
+
+def read_attributes(path: Path, name: str = "Streak_array") -> dict[str, Any]:
+    """Value of each attribute, as plain Python, from either container."""
+    if path.read_bytes()[:4] == MAGIC["HDF4"]:
+        return {key: value for key, (value, _) in hdf4_attributes(path, name).items()}
+    with open_hdf5(path) as file:
+        found = {key: value for key, value in file[name].attrs.items() if key != "DIMENSION_LIST"}
+    return {key: v.decode() if isinstance(v, bytes) else v.tolist() for key, v in found.items()}
+
+
+def interrupt(*_arguments: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def shot(facility: str, number: int) -> synthetic.Shot:
+    return next(shot for shot in synthetic.SHOTS if (shot.facility, shot.number) == (facility, number))
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+class TestDatabase:
+    def test_columns(self, rows: list[dict[str, Any]]) -> None:
+        """The table has the columns that the portal's links hint at, with times as times."""
+        assert list(rows[0]) == [
+            "IMAGE_ID",
+            "FACILITY",
+            "SHOT_NUMBER",
+            "SHOT_DATE",
+            "DIAGNOSTIC",
+            "SOURCE_FILE",
+            "ARCHIVE_FILE",
+            "FORMAT",
+            "MODIFIED",
+        ]
+        assert {type(row[name]) for row in rows for name in ("SHOT_DATE", "MODIFIED")} == {datetime}
+
+    def test_modified_rises(self, rows: list[dict[str, Any]]) -> None:
+        """Each row is modified later than the one before it, and after its shot."""
+        times = [row["MODIFIED"] for row in rows]
+
+        assert times == sorted(set(times))
+        assert all(row["MODIFIED"] > row["SHOT_DATE"] for row in rows)
+
+    def test_modified_rises_for_shots_in_one_minute(self, tmp_path: Path) -> None:
+        """Shots a moment apart, given in any order, still have rows that rise."""
+        faulty = (synthetic.StoredFile("SOP", "sop.hdf", fault=synthetic.Fault.MISSING),) * 5
+        moments = ("2020-01-01T10:00:02", "2020-01-01T10:00:00")
+        shots = [synthetic.Shot("OMEGA", n, datetime.fromisoformat(t), faulty) for n, t in enumerate(moments)]
+        times = [row["MODIFIED"] for row in read_rows(synthetic.make_archive(tmp_path / "a", shots=shots))]
+
+        assert len(times) == 10
+        assert times == sorted(set(times))
+
+    def test_stored_names_hide_user_names(self, rows: list[dict[str, Any]]) -> None:
+        """A stored name tells the day and the time, not the shot, the diagnostic or the format."""
+        stored = {row["SOURCE_FILE"]: row["ARCHIVE_FILE"] for row in rows if row["SHOT_NUMBER"] == 103741}
+
+        assert stored["p510_2_s103741.hdf"] == "22/03/24/HDF.20220324.092644.1"
+        assert stored["P510_2-s103741.h5"] == "22/03/24/HDF.20220324.092644.2"
+
+    def test_number_is_no_key(self, rows: list[dict[str, Any]]) -> None:
+        """OMEGA and OMEGA EP both have a shot 25386 with a file of the same name."""
+        colliding = [(row["FACILITY"], row["SOURCE_FILE"]) for row in rows if row["SHOT_NUMBER"] == 25386]
+
+        assert sorted(colliding) == [("OMEGA", "sop_s25386.hdf"), ("OMEGA EP", "sop_s25386.hdf")]
+
+    def test_formats(self, database: Path, rows: list[dict[str, Any]]) -> None:
+        """Exactly two rows do not hold what they say: one file is missing, one is a login page."""
+        root = database.parent / synthetic.FILES
+        wrong = {
+            row["SOURCE_FILE"]: (root / row["ARCHIVE_FILE"]).exists()
+            for row in rows
+            if not (root / row["ARCHIVE_FILE"]).exists()
+            or not (root / row["ARCHIVE_FILE"]).read_bytes().startswith(MAGIC[row["FORMAT"]])
+        }
+
+        assert wrong == {"IAW_CCD-s112059.hdf": False, "ATS_CCD-s112059.hdf": True}
+
+    def test_login_page(self, paths: dict[tuple[str, str], Path]) -> None:
+        """The login page is HTML."""
+        assert paths["OMEGA", "ATS_CCD-s112059.hdf"].read_text().startswith("<!DOCTYPE html>")
+
+
+class TestLayouts:
+    @pytest.mark.parametrize(("key", "shape"), STREAKS.items(), ids=str)
+    def test_streaks(self, paths: dict[tuple[str, str], Path], key: tuple[str, str], shape: tuple[int, ...]) -> None:
+        """A streak is uint16, two frames of the diagnostic's own size."""
+        streak = read_array(paths[key])
+
+        assert streak.shape == shape
+        assert streak.dtype.newbyteorder("=") == np.uint16
+
+    def test_asbo_has_a_reference(self, paths: dict[tuple[str, str], Path]) -> None:
+        """An ASBO holds one frame more, without attributes."""
+        path = paths["OMEGA", "asbo1_s62328.hdf"]
+
+        assert list(SD(str(path)).datasets()) == ["Streak_array", "Reference"]
+        assert read_array(path, "Reference").shape == (1100, 1100)
+        assert hdf4_attributes(path, "Reference") == {}
+
+    def test_hdf4_is_deflated(self, paths: dict[tuple[str, str], Path]) -> None:
+        """HDF4 arrays are deflated, and their dimensions have names that say nothing."""
+        dataset = SD(str(paths["OMEGA", "asbo1_s62328.hdf"])).select("Streak_array")
+
+        assert dataset.getcompress() == (SDC.COMP_DEFLATE, DEFLATE)
+        assert [dataset.dim(axis).info()[0] for axis in range(3)] == ["fakeDim0", "fakeDim1", "fakeDim2"]
+
+    @pytest.mark.parametrize("key", [key for key in STREAKS if key[1].startswith(("asbo", "sop"))], ids=str)
+    def test_ross_attributes(self, paths: dict[tuple[str, str], Path], key: tuple[str, str]) -> None:
+        """A ROSS says much about itself: times and truths as text, numbers in many types, calibrations as paths."""
+        attributes = hdf4_attributes(paths[key])
+
+        assert 100 <= len(attributes) <= 130
+        assert attributes["CCD_CCDSize"] == ([2098, 2048], SDC.INT32)
+        assert attributes["CCD_Binning"] == ([2, 2], SDC.INT32)
+        assert attributes["CCD_CoolerOn"] == ("True", SDC.CHAR8)
+        assert attributes["OCM_CombFrequency"] == (2.0, SDC.FLOAT32)
+        assert attributes["FFFile"][0].startswith("Y:\\")
+        assert datetime.strptime(attributes["TimeStamp"][0], "%Y-%b-%d %H:%M:%S.%f")  # noqa: DTZ007 - it has no zone
+        assert {kind for _, kind in attributes.values()} >= {SDC.UINT8, SDC.INT16, SDC.UINT16, SDC.UINT32}
+
+    def test_file_attributes(self, paths: dict[tuple[str, str], Path]) -> None:
+        """The file of a ROSS says where it stood; of a Thomson spectrometer, only how to turn it."""
+        streak = SD(str(paths["OMEGA EP", "sop_s25386.hdf"])).attributes()
+        spectrum = SD(str(paths["OMEGA", "EPW_CCD-s112059.hdf"])).attributes()
+
+        assert (streak["Location"], streak["ImageDisplay"], streak["TIM"]) == ("EP SPDP", "RotateNoneFlipNone", 0)
+        assert spectrum == {"ImageDisplay": "RotateNoneFlipNone"}
+
+    def test_epw_attributes(self, paths: dict[tuple[str, str], Path]) -> None:
+        """An EPW has no time stamp and a temperature that is not a number."""
+        attributes = hdf4_attributes(paths["OMEGA", "EPW_CCD-s112059.hdf"])
+
+        assert np.isnan(attributes["CCD_BackPlateTemperature"][0])
+        assert attributes["CentralWavelength"] == (540.0, SDC.FLOAT64)
+        assert "TimeStamp" not in attributes
+
+    def test_summary(self, paths: dict[tuple[str, str], Path]) -> None:
+        """A P510 summary is 26 arrays of big-endian float32, none of them a picture; a missing peak is -1."""
+        with open_hdf5(paths["OMEGA", "P510-p510_data_103741.h5"]) as file:
+            arrays = {name: item for name, item in file.items() if not name.startswith("fakeDim")}
+
+            assert len(arrays) == 26
+            assert {item.dtype.str for item in arrays.values()} == {">f4"}
+            assert (arrays["SUMMARY_DATA_UV"].shape, arrays["DATA_CL3"].shape) == ((512, 60), (512, 10))
+            assert np.all(np.diff(arrays["SUMMARY_DATA_TIME"][()]) > 0)
+            assert (arrays["DATA_CL1_FIDU_PEAKS"][()] == -1).sum() == 1
+            assert arrays["SUMMARY_DATA_UV"].attrs["BEAMS"][-1] == 69
+            assert file.attrs["LOG_NUM"] == 103741
+            assert b"out of spec" in arrays["DATA_CL1"].attrs["WARNING"]
+            assert arrays["DATA_CL1"].dims[0][0].name == arrays["SUMMARY_DATA_TIME"].dims[0][0].name
+
+    def test_ptd(self, paths: dict[tuple[str, str], Path]) -> None:
+        """A PTD keeps 12 bits and saturates, in one chunk, and writes its units into its texts."""
+        with open_hdf5(paths["OMEGA", "PTD_s103741_ptd.h5"]) as file:
+            assert file["Streak_array"].chunks == (2, 341, 512)
+            assert file.attrs["NTD_Target_to_Scintillator_Distance"] == b"9 cm"
+            assert file.attrs["Binnin"] == b"3 X 3"
+        streak = read_array(paths["OMEGA", "PTD_s103741_ptd.h5"])
+
+        assert streak.max() == 4095
+        assert (streak[0] == 4095).sum() > 100
+
+
+class TestTwins:
+    def test_equal_pixels(self, paths: dict[tuple[str, str], Path]) -> None:
+        """The HDF4 file and its HDF5 twin show the same picture."""
+        hdf4, hdf5 = paths["OMEGA", "p510_2_s103741.hdf"], paths["OMEGA", "P510_2-s103741.h5"]
+
+        assert np.array_equal(read_array(hdf4), read_array(hdf5))
+
+    def test_equal_attributes(self, paths: dict[tuple[str, str], Path]) -> None:
+        """The twins have the same attributes, texts of fixed length and big-endian numbers in HDF5."""
+        hdf4, hdf5 = paths["OMEGA", "p510_2_s103741.hdf"], paths["OMEGA", "P510_2-s103741.h5"]
+        with open_hdf5(hdf5) as file:
+            attributes = file["Streak_array"].attrs
+            kinds = {attributes.get_id(name).dtype.str[:2] for name in attributes}
+
+        assert read_attributes(hdf5) == read_attributes(hdf4)
+        assert kinds == {"|S", "|O", ">f", ">i", ">u"}  # the object is DIMENSION_LIST
+
+    def test_dimension_scales(self, paths: dict[tuple[str, str], Path]) -> None:
+        """The HDF5 twin is big-endian, one chunk a frame, its dimensions scaled by references to empty datasets."""
+        with open_hdf5(paths["OMEGA", "P510_2-s103741.h5"]) as file:
+            streak = file["Streak_array"]
+
+            assert (streak.dtype.str, streak.chunks) == (">u2", (1, 512, 548))
+            assert [streak.dims[axis][0].name for axis in range(3)] == ["/fakeDim0", "/fakeDim1", "/fakeDim2"]
+            assert isinstance(streak.attrs["DIMENSION_LIST"][0][0], h5py.Reference)
+            assert file["fakeDim1"].is_scale
+            assert not file["fakeDim1"][()].any()
+
+
+class TestPictures:
+    @pytest.mark.parametrize("diagnostic", WRAPPING)
+    def test_unsigned_subtraction_wraps(
+        self, rows: list[dict[str, Any]], paths: dict[tuple[str, str], Path], diagnostic: str
+    ) -> None:
+        """Subtracting the background as uint16 would wrap on a fifth to under a half of the pixels."""
+        for row in (row for row in rows if row["DIAGNOSTIC"] == diagnostic):
+            signal, background = read_array(paths[row["FACILITY"], row["SOURCE_FILE"]])
+
+            assert 0.19 < (signal < background).mean() < 0.46
+
+    def test_hot_pixels_of_their_own(self, paths: dict[tuple[str, str], Path]) -> None:
+        """Signal and background have bright pixels in different places, so that one difference is far below zero."""
+        signal, background = read_array(paths["OMEGA EP", "sop_s25386.hdf"]).astype(int)
+        hot = background > np.median(background) + 500
+
+        assert 20 < hot.sum() < 1000
+        assert (signal - background).min() < -1000
+
+    def test_overscan(self, paths: dict[tuple[str, str], Path]) -> None:
+        """Outside the active 1049 × 1024 pixels no light is seen, not even the dark current's."""
+        background = read_array(paths["OMEGA", "asbo1_s62328.hdf"])[1]
+        active, overscan = np.median(background[:1024, :1049]), np.median(background[:, 1049:])
+
+        assert overscan < active
+
+    def test_facilities_differ(self, paths: dict[tuple[str, str], Path]) -> None:
+        """The two pictures that are both called sop_s25386.hdf differ."""
+        omega, omega_ep = (read_array(paths[facility, "sop_s25386.hdf"]) for facility in ("OMEGA", "OMEGA EP"))
+
+        assert (omega != omega_ep).mean() > 0.5
+
+    @pytest.mark.parametrize("speed", [3, 4])
+    def test_fiducials_measure_time(self, speed: int) -> None:
+        """The peaks along the lower edge stand 548.24 ps apart on the sweep's quadratic time axis."""
+        image = {3: ("ASBO1", shot("OMEGA", 62328)), 4: ("SOP", shot("OMEGA EP", 25386))}[speed]
+        signal, background = synthetic.synthesise(*image)["Streak_array"].values.astype(float)
+        edge = slice(820, 880)
+        profile = np.median(np.sort((signal - background)[edge, :1024], axis=0)[-12:], axis=0)
+        columns = np.array([centre for centre in centroids(profile) if 10 < centre < 1010])
+        times = synthetic.SWEEPS[speed].time(columns)
+
+        assert len(times) >= 9
+        assert np.diff(times) == pytest.approx(synthetic.FIDUCIAL_PERIOD, abs=0.015)
+
+    def test_sweep_inverts(self) -> None:
+        """A sweep's column and time are inverse to each other, and its time is a quadratic of the column."""
+        sweep = synthetic.SWEEPS[3]
+        columns = np.arange(0.0, 1049)
+
+        assert sweep.column(sweep.time(columns)) == pytest.approx(columns)
+        assert np.diff(sweep.time(columns), n=3) == pytest.approx(0, abs=1e-9)
+        assert sweep.time(np.array([1049.0])) == pytest.approx(17)
+
+    def test_visar_phase_step(self) -> None:
+        """A VISAR's fringes stand as in its reference until the shock breaks out, and elsewhere afterwards."""
+        image = synthetic.synthesise("ASBO1", shot("OMEGA", 62328))
+        signal, reference = image["Streak_array"].values[0], image["Reference"].values
+        before, after = (fringe_phase(signal, at) - fringe_phase(reference, at) for at in (100, 450))
+
+        assert abs(np.angle(np.exp(1j * before))) < 0.1
+        assert abs(np.angle(np.exp(1j * after))) > 0.5
+
+    def test_ten_beams(self) -> None:
+        """A P510 shows ten beams one above the other, apart from each other."""
+        signal = synthetic.synthesise("P510_2", shot("OMEGA", 103741))["Streak_array"].values[0]
+        bright = np.median(signal[:, 200:225], axis=1) > 5000
+
+        assert np.count_nonzero(np.diff(bright.astype(int)) == 1) == 10
+
+    def test_two_resonances(self) -> None:
+        """An EPW spectrum has two bands, one on either side of the notch."""
+        signal, background = synthetic.synthesise("EPW_CCD", shot("OMEGA", 112059))["Streak_array"].values.astype(float)
+        spectrum = np.median(signal[480:540] - background[480:540], axis=0)
+        blue, red = spectrum[:460].max(), spectrum[460:].max()
+
+        assert min(blue, red) > 3 * np.median(spectrum)
+        assert np.median(spectrum[450:475]) < 0.2 * np.median(spectrum)
+
+
+def centroids(profile: NDArray[np.floating[Any]]) -> Iterator[float]:
+    """Centres of the runs above half of the highest peak."""
+    above = profile > np.median(profile) + (profile.max() - np.median(profile)) / 2
+    edges = np.flatnonzero(np.diff(above.astype(int)))
+    edges = edges[1:] if above[0] else edges
+    for start, stop in zip(edges[::2] + 1, edges[1::2] + 1, strict=False):
+        yield float(np.average(np.arange(start, stop), weights=profile[start:stop]))
+
+
+def fringe_phase(frame: NDArray[np.uint16], column: int) -> float:
+    """Phase (radians) of the fringes about a column, near the middle of the picture."""
+    lineout = np.median(frame[320:520, column : column + 20].astype(float), axis=1)
+    spectrum = np.fft.rfft((lineout - lineout.mean()) * np.hanning(len(lineout)))
+    return float(np.angle(spectrum[3 + np.argmax(np.abs(spectrum[3:10]))]))
+
+
+class TestMaking:
+    def test_same_seed_same_bytes(self, tmp_path: Path) -> None:
+        """The same seed gives the same bytes, in whatever folder."""
+        synthetic.make_archive(tmp_path / "one", seed=3, shots=SMALL)
+        synthetic.make_archive(tmp_path / "another" / "of a longer name", seed=3, shots=SMALL)
+
+        assert contents(tmp_path / "one") == contents(tmp_path / "another" / "of a longer name")
+
+    def test_other_seed_other_pixels(self) -> None:
+        """Another seed gives another picture."""
+        first, second = (synthetic.synthesise("PTD", SMALL[0], seed=seed)["Streak_array"].values for seed in (0, 1))
+
+        assert not np.array_equal(first, second)
+
+    def test_order_is_immaterial(self, paths: dict[tuple[str, str], Path]) -> None:
+        """An image made alone is the one that the archive holds."""
+        alone = synthetic.synthesise("EPW_CCD", shot("OMEGA", 112059))["Streak_array"].values
+
+        assert np.array_equal(alone, read_array(paths["OMEGA", "EPW_CCD-s112059.hdf"]))
+
+    def test_second_start_makes_nothing(self, database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """An archive that is there already is not made again."""
+        monkeypatch.setattr(archive_module, "write_image", pytest.fail)
+        before = database.stat().st_mtime_ns
+
+        assert synthetic.make_archive(database.parent) == database
+        assert database.stat().st_mtime_ns == before
+
+    def test_relative_folder(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The folder may be relative, and may be there, empty."""
+        monkeypatch.chdir(tmp_path)
+        (tmp_path / "demo").mkdir()
+        database = synthetic.make_archive(Path("demo"), shots=())
+
+        assert read_rows(database) == []
+        assert sorted(path.name for path in database.parent.iterdir()) == ["archive.db", "files", "recipe.json"]
+
+    def test_other_recipe_replaces(self, tmp_path: Path) -> None:
+        """Another seed replaces the archive, and nothing else of the folder."""
+        synthetic.make_archive(tmp_path, seed=0, shots=SMALL)
+        (tmp_path / "notes.txt").write_text("mine")
+        before = contents(tmp_path)
+        synthetic.make_archive(tmp_path, seed=1, shots=SMALL)
+        after = contents(tmp_path)
+        stored = "files/22/03/24/HDF.20220324.092644.1"
+
+        assert after.keys() == before.keys()
+        assert after["notes.txt"] == b"mine"
+        assert after[stored] != before[stored]
+
+    def test_foreign_archive_is_refused(self, tmp_path: Path) -> None:
+        """An archive that was not made here is never touched."""
+        (tmp_path / "archive.db").write_text("precious")
+
+        with pytest.raises(FileExistsError, match="not made by"):
+            synthetic.make_archive(tmp_path, shots=SMALL)
+
+        assert contents(tmp_path) == {"archive.db": b"precious"}
+
+    def test_interrupted(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """An interrupted run leaves nothing, and the next one makes the archive."""
+        with monkeypatch.context() as patch:
+            patch.setattr(archive_module, "_write_database", interrupt)
+            with pytest.raises(KeyboardInterrupt):
+                synthetic.make_archive(tmp_path / "demo", shots=SMALL)
+
+        assert contents(tmp_path) == {}
+        assert synthetic.make_archive(tmp_path / "demo", shots=SMALL).exists()
+
+    def test_interrupted_while_replacing(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A run interrupted among its renames leaves no database that speaks of other files; the next one mends it."""
+        database = synthetic.make_archive(tmp_path, seed=0, shots=SMALL)
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "replace", interrupt)
+            with pytest.raises(KeyboardInterrupt):
+                synthetic.make_archive(tmp_path, seed=1, shots=SMALL)
+
+        assert not database.exists()
+        assert synthetic.make_archive(tmp_path, seed=1, shots=SMALL).exists()
+
+    def test_unknown_diagnostic(self) -> None:
+        """A diagnostic that is not known is a failed look-up."""
+        with pytest.raises(LookupError):
+            synthetic.synthesise("NONESUCH", SMALL[0])
+
+
+class TestWriters:
+    @pytest.mark.parametrize("container", ["HDF4", "HDF5"])
+    def test_any_image(self, tmp_path: Path, container: Literal["HDF4", "HDF5"]) -> None:
+        """Either writer stores any arrays and attributes, whole and with their types."""
+        values = np.arange(12, dtype=np.float64).reshape(3, 4)
+        described: dict[str, Any] = {"gain": np.float32(2), "box": np.array([1, 2], np.int16), "note": "nothing"}
+        image = synthetic.Image((synthetic.Variable("pixels", values, described),), {"made": "here"})
+        synthetic.write_image(tmp_path / "image", image, container)
+
+        assert (tmp_path / "image").read_bytes().startswith(MAGIC[container])
+        assert np.array_equal(read_array(tmp_path / "image", "pixels"), values)
+        assert read_attributes(tmp_path / "image", "pixels") == {"gain": 2, "box": [1, 2], "note": "nothing"}
+
+    def test_file_forgets_its_folder(self, tmp_path: Path) -> None:
+        """A written file does not hold the path that it was written to."""
+        image = synthetic.Image((synthetic.Variable("pixels", np.zeros((2, 2), np.uint16)),))
+        for container in ("HDF4", "HDF5"):
+            synthetic.write_image(tmp_path / container, image, container)
+
+            assert tmp_path.name.encode() not in (tmp_path / container).read_bytes()
