@@ -97,6 +97,6 @@ def _choose(
 
 def _report(built: BuildReport, inspected: InspectionReport) -> None:
     _console.print(
-        f"Catalog: {built.added} images added, {built.changed} changed, {built.unchanged} unchanged."
+        f"Catalog: {built.added} images added, {built.changed} changed."
         f" Files looked into: {inspected.ok} good, {inspected.missing} missing, {inspected.unreadable} unreadable."
     )

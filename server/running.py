@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 
 import uvicorn
@@ -46,4 +47,5 @@ def run(settings: Settings, announce: Callable[[str], None] | None = None) -> No
         )
         return
     config = uvicorn.Config(_APPLICATION, factory=True, host=host, port=port, log_level="warning", server_header=False)
-    _Announcing(config, partial(announce, f"http://{host}:{port}")).run()
+    with suppress(KeyboardInterrupt):  # which uvicorn raises again after it has ended cleanly
+        _Announcing(config, partial(announce, f"http://{host}:{port}")).run()

@@ -1,0 +1,67 @@
+"""The house itself: what is installed under which name, and what no committed file may say."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+FOLDERS = ("catalog", "config", "server", "transforms")
+
+in_a_checkout = pytest.mark.skipif(not (ROOT / ".git").exists(), reason="not a git checkout")
+
+# Imports every module of the package, then names the bare packages that this brought along.
+IMPORT_ALL = f"""
+import importlib, pkgutil, sys, shotdap
+for module in pkgutil.walk_packages(shotdap.__path__, "shotdap."):
+    if not module.name.endswith("__main__"):
+        importlib.import_module(module.name)
+print(*(name for name in {FOLDERS} if name in sys.modules))
+"""
+
+# Hosts of package registries, and paths of the machines that this was written on.
+PRIVATE = re.compile(
+    rb"\b(?:pypi\.org|(?:[\w-]+\.)?pythonhosted\.org|registry\.(?:npmjs\.org|yarnpkg\.com)|deb\.debian\.org)\b"
+    rb"|(?<![\w./-])/(?:work/(?:main|shared)|opt/wheels|opt/pypi[\w-]*|farm/\w+|root/\.\w+)\b"
+)
+
+
+def committed_files() -> list[Path]:
+    """Every file that git knows, the four links aside."""
+    listing = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True)
+    paths = [ROOT / name for name in listing.stdout.split("\0") if name]
+    return [path for path in paths if path.is_file() and path != Path(__file__)]
+
+
+def test_no_bare_packages() -> None:
+    """All of shotdap can be imported, from the checkout too, without a generic name at the top level."""
+    command = [sys.executable, "-c", IMPORT_ALL]
+    done = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)
+
+    assert (done.returncode, done.stdout.split()) == (0, []), done.stderr
+
+
+@in_a_checkout
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_folders_and_links(folder: str) -> None:
+    """Each folder stands at the top, and src/shotdap links to it."""
+    link = ROOT / "src" / "shotdap" / folder
+
+    assert (ROOT / folder / "__init__.py").is_file()
+    assert link.readlink() == Path("../..") / folder
+
+
+@in_a_checkout
+def test_no_shadowing_folder() -> None:
+    """No folder shotdap/ at the top shadows the package for tools that start there."""
+    assert not (ROOT / "shotdap").exists()
+
+
+@in_a_checkout
+def test_nothing_private() -> None:
+    """No committed file names a package registry's host or a path of a developer's machine."""
+    found = {str(path.relative_to(ROOT)): PRIVATE.findall(path.read_bytes()) for path in committed_files()}
+
+    assert {name: hits for name, hits in found.items() if hits} == {}
