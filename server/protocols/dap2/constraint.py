@@ -18,14 +18,11 @@ from __future__ import annotations
 import re
 from types import MappingProxyType
 from typing import Final
-from urllib.parse import unquote
 
+from shotdap.server.protocols.percent import decode_until
 from shotdap.transforms.selection import BadSelection, Hyperslab, Selection
 
 __all__ = ["parse"]
-
-MOST_DECODINGS: Final = 8
-"""Three are known; without a limit, 64 kB of ``%2525…`` would be decoded 32,000 times."""
 
 _SHOWN: Final = 40  # characters of an expression in a message
 
@@ -52,15 +49,7 @@ def parse(expression: str) -> Selection:
     Raises:
         BadSelection: the text is no projection; the message says where it stops being one.
     """
-    for _ in range(MOST_DECODINGS):
-        try:
-            return _projection(expression)
-        except BadSelection:
-            decoded = unquote(expression)
-            if decoded == expression:
-                raise
-            expression = decoded
-    return _projection(expression)
+    return decode_until(_projection, expression)
 
 
 def _projection(text: str) -> Selection:
