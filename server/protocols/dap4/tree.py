@@ -125,14 +125,18 @@ class _View:
         return dict.fromkeys(dim for dims in self.whole.values() for dim in dims)
 
     @cached_property
-    def coordinates(self) -> dict[str, frozenset[str]]:
+    def coordinates(self) -> frozenset[str]:
+        return frozenset(map(str, self.dataset.coords))
+
+    @cached_property
+    def targets(self) -> dict[str, frozenset[str]]:
         """The coordinates that a Map may lead to, and their dimensions."""
         found = ((key, frozenset(self.whole.get(key, ()))) for key in map(str, self.dataset.coords))
         return {key: dims for key, dims in found if dims}
 
     def is_measured(self, key: str) -> bool:
         """Say whether a variable is none of the coordinates."""
-        return key not in self.dataset.coords
+        return key not in self.coordinates
 
     def variable(self, key: str, array: xr.Variable) -> Variable:
         kind = _atomic(key, array)
@@ -150,10 +154,10 @@ class _View:
             yield Dim(f"/{dim}" if key in self.whole else None, size)
 
     def _maps(self, key: str) -> Iterator[str]:
-        if key in self.dataset.coords or key not in self.whole:
+        if key in self.coordinates or key not in self.whole:
             return
         dims = set(self.whole[key])
-        for coordinate, its_dims in self.coordinates.items():
+        for coordinate, its_dims in self.targets.items():
             if its_dims <= dims and _in_scope(key, [coordinate]):
                 yield f"/{coordinate}"
 
