@@ -8,8 +8,8 @@ PORT = 8000
 ARGS =
 
 UV_VERSION = 0.13.9
-# The lock files are complete, hence --no-deps; bytecode is written when a module is first used. Both halve the wait.
-PIP_INSTALL = .venv/bin/python -m pip install -qq --disable-pip-version-check --no-deps --no-compile
+# The lock files are complete, hence --no-deps, which halves the wait.
+PIP_INSTALL = .venv/bin/python -m pip install -qq --disable-pip-version-check --no-deps
 COMPILE = .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest \
     --generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" $(ARGS)
 

@@ -6,17 +6,23 @@ An `Archive` gives rows; `build` makes entries of them, in an index; a `Catalog`
 from __future__ import annotations
 
 from shotdap.catalog.archive import Archive, BadArchive, Row, Watermark
-from shotdap.catalog.builder import DEFAULT_TEMPLATE, BuildReport, InspectionReport, PathTemplate, build, inspect
+from shotdap.catalog.builder import DEFAULT_TEMPLATE, BuildReport, PathTemplate, build
+from shotdap.catalog.diagnostic import Axis, Diagnostic, Match, Quantity, Rule, TimeStamp
 from shotdap.catalog.entry import Child, Entry, Fact, Health, Index, Missing, NotFound, Page, Unreadable
+from shotdap.catalog.explanation import explain
 from shotdap.catalog.folder import Folder
 from shotdap.catalog.index import SqlIndex
-from shotdap.catalog.labels import Diagnostic, label
+from shotdap.catalog.inspection import InspectionReport, Inspector, inspect
+from shotdap.catalog.isolation import Isolation
+from shotdap.catalog.labels import label, matching
 from shotdap.catalog.opening import Catalog
 from shotdap.catalog.sql import SqlArchive
+from shotdap.catalog.unpacking import Unpacker, usual_folder
 
 __all__ = [
     "DEFAULT_TEMPLATE",
     "Archive",
+    "Axis",
     "BadArchive",
     "BuildReport",
     "Catalog",
@@ -28,16 +34,26 @@ __all__ = [
     "Health",
     "Index",
     "InspectionReport",
+    "Inspector",
+    "Isolation",
+    "Match",
     "Missing",
     "NotFound",
     "Page",
     "PathTemplate",
+    "Quantity",
     "Row",
+    "Rule",
     "SqlArchive",
     "SqlIndex",
+    "TimeStamp",
+    "Unpacker",
     "Unreadable",
     "Watermark",
     "build",
+    "explain",
     "inspect",
     "label",
+    "matching",
+    "usual_folder",
 ]

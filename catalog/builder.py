@@ -1,28 +1,26 @@
-"""Rows into entries, then a look at each new file.
+"""Rows into entries.
 
-Two steps, because they cost so differently: `build` opens no file, and reads only the rows that came since the last
-build; `inspect` looks into files, and whatever it finds wrong becomes the entry's reason. Neither ever stops for one
-bad row or one bad file. Each batch is written whole, with the watermark, so a build that is killed goes on where it
-was.
+A build opens no file, and reads only the rows that came since the last one; a look into the files is another step (see
+`inspection`), because it costs so differently. Each batch is written whole, with the watermark, so a build that is
+killed goes on where it was.
 """
 
 from __future__ import annotations
 
 import re
 import string
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import chain, islice
+from itertools import chain, count, islice
 from pathlib import PurePosixPath, PureWindowsPath
 from types import MappingProxyType
 
 from shotdap.catalog.archive import Archive, BadArchive, Row
-from shotdap.catalog.entry import Entry, Fact, Health, Missing, Unreadable
+from shotdap.catalog.entry import Entry, Fact
 from shotdap.catalog.index import Record, SqlIndex
 from shotdap.catalog.names import path_segment
 
-__all__ = ["DEFAULT_TEMPLATE", "BuildReport", "InspectionReport", "PathTemplate", "build", "inspect"]
+__all__ = ["DEFAULT_TEMPLATE", "BuildReport", "PathTemplate", "build"]
 
 DEFAULT_TEMPLATE = "{facility}/{shot}/{diagnostic}/{name}"
 """A shot number is no key: OMEGA and OMEGA EP count separately, so the facility comes first."""
@@ -45,15 +43,6 @@ class BuildReport:
 
 
 @dataclass(frozen=True)
-class InspectionReport:
-    """What an inspection found, in files."""
-
-    ok: int = 0
-    missing: int = 0
-    unreadable: int = 0
-
-
-@dataclass(frozen=True)
 class PathTemplate:
     """How a row's columns make a public path: ``{facility}/{shot}/{diagnostic}/{name}``."""
 
@@ -67,14 +56,23 @@ class PathTemplate:
         """Hold it against the columns that an archive has.
 
         Raises:
-            BadArchive: it names a column that is not there, or none.
+            BadArchive: it names a column that is not there, or none, or cannot make a path.
         """
         available = set(available)
-        missing = [name for name in self.columns() if name not in available]
+        try:
+            missing = [name for name in self.columns() if name not in available]
+            sample = "" if missing else self.text.format_map(dict.fromkeys(self.columns(), "x"))
+        except ValueError as error:
+            raise BadArchive(f"The path template {self.text!r} does not read as one: {error}.") from error
         if missing or not self.columns():
             raise BadArchive(
                 f"The path template {self.text!r} names {', '.join(missing) or 'no column'};"
                 f" the columns are {', '.join(sorted(available))}."
+            )
+        if any(segment != path_segment(segment) for segment in sample.split("/")):
+            raise BadArchive(
+                f"The path template {self.text!r} makes no path: between its slashes are columns in braces, letters,"
+                " digits, and - _ . only."
             )
 
     def path(self, row: Row) -> str:
@@ -139,12 +137,17 @@ def _put(rows: list[Row], index: SqlIndex, template: PathTemplate) -> BuildRepor
 def _free_paths(rows: list[Row], index: SqlIndex, template: PathTemplate) -> dict[str, str]:
     """For each new row a path that no other has: where two rows ask for one, the later gets its key appended."""
     wanted = {row.key: template.path(row) for row in rows}
-    taken = index.owners(list(set(wanted.values())))
+    taken = set(index.owners(list(set(wanted.values()))))
     paths = {}
     for key, path in wanted.items():
-        paths[key] = f"{path}.{path_segment(key)}" if path in taken else path
-        taken[paths[key]] = key
+        paths[key] = path if path not in taken else next(_free(f"{path}.{path_segment(key)}", taken, index))
+        taken.add(paths[key])
     return paths
+
+
+def _free(path: str, taken: set[str], index: SqlIndex) -> Iterator[str]:
+    numbered = (f"{path}.{number}" for number in count(2))
+    return (path for path in chain([path], numbered) if path not in taken and not index.owners([path]))
 
 
 def _entry(row: Row, path: str) -> Entry:
@@ -153,35 +156,3 @@ def _entry(row: Row, path: str) -> Entry:
 
 def _same(fresh: Entry, known: Entry) -> bool:
     return (fresh.file, dict(fresh.facts)) == (known.file, dict(known.facts))
-
-
-def inspect(index: SqlIndex, look: Callable[[Entry], object]) -> InspectionReport:
-    """Look into every file that was not looked into yet, and again into those that could not be read.
-
-    Args:
-        index: gets what was found.
-        look: opens an entry; raises `Missing` or `Unreadable` where it cannot.
-    """
-    found = Counter[Health]()
-    for entries in chain(_doubtful(index), iter(lambda: index.unseen(_BATCH), [])):
-        verdicts = {entry.path: _judged(entry, look) for entry in entries}
-        index.judge(verdicts)
-        found.update(health for health, _ in verdicts.values())
-    return InspectionReport(found[Health.OK], found[Health.MISSING], found[Health.UNREADABLE])
-
-
-def _doubtful(index: SqlIndex) -> Iterator[list[Entry]]:
-    after = ""
-    while entries := index.doubtful(_BATCH, after):
-        yield entries
-        after = entries[-1].path
-
-
-def _judged(entry: Entry, look: Callable[[Entry], object]) -> tuple[Health, str]:
-    try:
-        look(entry)
-    except Missing as error:
-        return Health.MISSING, str(error)
-    except Unreadable as error:
-        return Health.UNREADABLE, str(error)
-    return Health.OK, ""

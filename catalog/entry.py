@@ -8,7 +8,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Protocol, TypeAlias
 
-__all__ = ["Child", "Entry", "Fact", "Health", "Index", "Missing", "NotFound", "Page", "Unreadable"]
+__all__ = ["Child", "Entry", "Examination", "Fact", "Health", "Index", "Missing", "NotFound", "Page", "Unreadable"]
 
 Fact: TypeAlias = str | int | float
 
@@ -32,6 +32,19 @@ class Health(StrEnum):
     OK = "ok"
     MISSING = "missing"
     UNREADABLE = "unreadable"
+    CHANGED = "changed"
+
+
+@dataclass(frozen=True)
+class Examination:
+    """What was found in a file that could be read."""
+
+    sha256: str
+    size: int
+    modified: int
+    """Nanoseconds since 1970, as the file system says."""
+    structure: Mapping[str, str]
+    """For each array its type and shape: ``uint16[2,1100,1100]``."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +60,8 @@ class Entry:
     health: Health = Health.UNSEEN
     reason: str = ""
     """Why the file cannot be read, where it cannot."""
+    seen: Examination | None = None
+    """What the file was when it was first inspected."""
 
 
 @dataclass(frozen=True, order=True)

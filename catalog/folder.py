@@ -40,22 +40,24 @@ class Folder:
             listed = sorted(
                 Child(name, f"{path}/{name}" if path else name, entry.is_dir())
                 for entry in found
-                if not entry.name.startswith(".") and (name := path_segment(entry.name)) > (after or "")
+                if self._served(entry) and (name := path_segment(entry.name)) > (after or "")
             )
         page = tuple(listed[:limit])
         return Page(page, page[-1].name if len(listed) > limit else None)
 
     def rows(self, since: Watermark | None = None, /) -> Iterator[Row]:
-        """A row for each file, its version the time of its last change; see `Archive`."""
+        """A row for each file whose name is text, its version the time of its last change; see `Archive`."""
         files = (path for path in self.root.rglob("*") if path.is_file() and not self._hidden(path))
-        for changed, path in sorted((path.stat().st_mtime, path) for path in files):
+        for changed, path in sorted((path.stat().st_ctime, path) for path in files):  # st_mtime is older in a copy
             if since is None or changed >= float(str(since)):
                 relative = str(path.relative_to(self.root))
                 yield Row(relative, relative, changed, {"name": path.name})
 
     def _relative(self, path: str) -> Path:
-        names = [archive_name(segment) for segment in path.split("/")]
-        if any(not name or name.startswith(".") or "/" in name or "\0" in name for name in names):
+        """The file's own path; there is one public path to it, the one that is listed."""
+        segments = path.split("/")
+        names = [archive_name(segment) for segment in segments]
+        if segments != [path_segment(name) for name in names] or not all(map(_is_plain, names)):
             raise NotFound(f"There is nothing at {path!r}.")
         return Path(*names)
 
@@ -64,13 +66,29 @@ class Folder:
         try:
             target = (self.root / relative).resolve()
             inside = target.is_relative_to(self.root.resolve()) and target.exists()
-        except OSError as error:  # a name too long for the file system, a ring of links
+        except (OSError, RuntimeError, ValueError) as error:  # too long a name, a ring of links, half a character
             raise NotFound("There is nothing at this path.") from error
         if not inside:
             raise NotFound("There is nothing at this path.")
         return target
 
+    def _served(self, entry: os.DirEntry[str]) -> bool:
+        """Whether something in a directory is listed: neither hidden, nor a pipe, nor a link to nowhere or outside."""
+        path = Path(entry)
+        if entry.name.startswith(".") or not (path.is_dir() or path.is_file()):
+            return False
+        return not entry.is_symlink() or path.resolve().is_relative_to(self.root.resolve())
+
     def _hidden(self, path: Path) -> bool:
         inside = path.relative_to(self.root)
         leads_out = not path.resolve().is_relative_to(self.root.resolve())
-        return leads_out or any(part.startswith(".") for part in inside.parts)
+        return leads_out or any(part.startswith(".") for part in inside.parts) or not _is_text(str(inside))
+
+
+def _is_plain(name: str) -> bool:
+    return bool(name) and not name.startswith(".") and "/" not in name and "\0" not in name
+
+
+def _is_text(name: str) -> bool:
+    """Whether a database can hold a name; Python keeps bytes that are no UTF-8 as halves of characters."""
+    return not any("\ud800" <= character <= "\udfff" for character in name)

@@ -7,7 +7,7 @@ how deep it lies.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
@@ -16,9 +16,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from shotdap.catalog.archive import Watermark
-from shotdap.catalog.entry import Child, Entry, Health, NotFound, Page
+from shotdap.catalog.entry import Child, Entry, Examination, Health, NotFound, Page
 
-__all__ = ["Record", "SqlIndex"]
+__all__ = ["Record", "SqlIndex", "Verdict"]
 
 _METADATA = sa.MetaData()
 _ENTRIES = sa.Table(
@@ -32,6 +32,7 @@ _ENTRIES = sa.Table(
     sa.Column("facts", sa.JSON, nullable=False),
     sa.Column("health", sa.Text, nullable=False),
     sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("seen", sa.JSON, nullable=True),
     sa.Index("entries_by_folder", "parent", "name"),
     sa.Index("entries_by_health", "health", "path"),
 )
@@ -49,6 +50,7 @@ _STATE = sa.Table(
     sa.Column("name", sa.Text, primary_key=True),
     sa.Column("value", sa.JSON, nullable=False),
 )
+_DOUBTFUL = (Health.MISSING, Health.UNREADABLE)
 _MANY = 500  # values bound in one statement; databases allow 999 and more
 
 
@@ -58,6 +60,15 @@ class Record:
 
     key: str
     entry: Entry
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What an inspection found of one entry."""
+
+    health: Health
+    reason: str = ""
+    seen: Examination | None = None
 
 
 @dataclass(frozen=True)
@@ -92,7 +103,9 @@ class SqlIndex:
         with self._engine.connect() as connection:
             if path and not connection.execute(sa.select(_FOLDERS.c.path).where(_FOLDERS.c.path == path)).first():
                 raise NotFound(f"There is no folder at {path!r}.")
-            found = connection.execute(_listing(path, after, limit + 1)).mappings().all()
+            found = connection.execute(_listing(path, after, limit + 2)).mappings().all()
+        if len(found) > limit and found[limit]["name"] == found[limit - 1]["name"]:
+            limit += 1  # a folder and an entry of one name stay together: the next page begins after the name
         children = tuple(
             Child(row["name"], row["path"], bool(row["is_folder"]), Health(row["health"]), row["reason"])
             for row in found[:limit]
@@ -126,6 +139,20 @@ class SqlIndex:
                 ).mappings()
             ]
 
+    def count(self, *, again: bool) -> int:
+        """How many entries there are, or of these only those that were not found good yet."""
+        statement = sa.select(sa.func.count()).select_from(_ENTRIES)
+        if not again:
+            statement = statement.where(_ENTRIES.c.health.in_([Health.UNSEEN, *_DOUBTFUL]))
+        with self._engine.connect() as connection:
+            return int(connection.execute(statement).scalar_one())
+
+    def after(self, limit: int, path: str = "") -> list[Entry]:
+        """Some entries, in the order of their paths, from a path on."""
+        statement = sa.select(_ENTRIES).where(_ENTRIES.c.path > path).order_by(_ENTRIES.c.path).limit(limit)
+        with self._engine.connect() as connection:
+            return [_entry(row) for row in connection.execute(statement).mappings()]
+
     def unseen(self, limit: int) -> list[Entry]:
         """Some entries whose files have not been looked at."""
         statement = sa.select(_ENTRIES).where(_ENTRIES.c.health == Health.UNSEEN).order_by(_ENTRIES.c.path).limit(limit)
@@ -134,7 +161,7 @@ class SqlIndex:
 
     def doubtful(self, limit: int, after: str = "") -> list[Entry]:
         """Some entries whose files were missing or unreadable, in the order of their paths."""
-        doubted = _ENTRIES.c.health.in_([Health.MISSING, Health.UNREADABLE])
+        doubted = _ENTRIES.c.health.in_(_DOUBTFUL)
         statement = sa.select(_ENTRIES).where(doubted, _ENTRIES.c.path > after).order_by(_ENTRIES.c.path).limit(limit)
         with self._engine.connect() as connection:
             return [_entry(row) for row in connection.execute(statement).mappings()]
@@ -153,18 +180,19 @@ class SqlIndex:
                 connection.execute(_STATE.delete().where(_STATE.c.name == "watermark"))
                 connection.execute(_STATE.insert(), {"name": "watermark", "value": _stored(watermark)})
 
-    def judge(self, verdicts: Mapping[str, tuple[Health, str]]) -> None:
-        """Write down what an inspection found: for each path its health and the reason."""
-        if not verdicts:
-            return
+    def judge(self, verdicts: Mapping[str, Verdict]) -> None:
+        """Write down what an inspection found at each path. What was seen before stays where nothing new was."""
         statement = _ENTRIES.update().where(_ENTRIES.c.path == sa.bindparam("at"))
-        rows = [{"at": path, "health": health, "reason": reason} for path, (health, reason) in verdicts.items()]
+        judged = [{"at": path, "health": each.health, "reason": each.reason} for path, each in verdicts.items()]
+        seen = [{"at": path, "seen": asdict(each.seen)} for path, each in verdicts.items() if each.seen is not None]
         with self._engine.begin() as connection:
-            connection.execute(statement, rows)
+            for rows in filter(None, (judged, seen)):
+                connection.execute(statement, rows)
 
 
 def _entry(row: sa.RowMapping) -> Entry:
-    return Entry(row["path"], row["file"], row["facts"], Health(row["health"]), row["reason"])
+    seen = Examination(**row["seen"]) if row["seen"] else None
+    return Entry(row["path"], row["file"], row["facts"], Health(row["health"]), row["reason"], seen)
 
 
 def _row(record: Record) -> dict[str, Any]:
@@ -179,6 +207,7 @@ def _row(record: Record) -> dict[str, Any]:
         "facts": dict(entry.facts),
         "health": entry.health,
         "reason": entry.reason,
+        "seen": asdict(entry.seen) if entry.seen else sa.null(),
     }
 
 

@@ -1,124 +1,151 @@
-"""A diagnostic's description, and what it makes of a file: named variables with dimensions, coordinates and units.
+"""From a file's arrays to named variables with dimensions, coordinates and units, as a diagnostic's description says.
 
-A file says ``Streak_array[2, 1100, 1100]`` and 130 attributes; a physicist wants ``image(y, x)``, ``background(y, x)``
-and where they came from. A description says how to get from one to the other; descriptions are configuration.
+A file says ``Streak_array[2, 1100, 1100]`` and 130 attributes; a physicist wants ``image(y, x)``, ``background(y, x)``,
+a time axis, and where it all came from.
+
+Rule 1: nothing is lost. Arrays that the description does not mention stay, under their own names; so do the attributes,
+those of an array that became several variables among the dataset's own.
+Rule 2: nothing is guessed. An axis whose attributes are missing is left out.
+Rule 3: it is as lazy as the file: no value is read.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from types import MappingProxyType
+from fnmatch import fnmatchcase
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from shotdap.transforms import Recipe, extend
+from shotdap.catalog.conventions import with_conventions
+from shotdap.catalog.diagnostic import Diagnostic, Rule
+from shotdap.catalog.entry import Fact
+from shotdap.transforms import extend
 
-__all__ = ["Diagnostic", "label"]
-
-
-@dataclass(frozen=True)
-class Diagnostic:
-    """How to read the files of one kind of camera."""
-
-    name: str
-    array: str
-    """The file's array that holds the frames. A file that has it, with as many frames, is matched."""
-    frames: tuple[str, ...]
-    """The variables that the frames become, along the array's first dimension."""
-    dimensions: tuple[str, ...]
-    """The dimensions of one frame, slowest first."""
-    rename: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
-    """Other arrays of the file, and what they are called here; one of a frame's shape gets a frame's dimensions."""
-    attributes: Mapping[str, Mapping[str, str]] = field(default_factory=lambda: MappingProxyType({}))
-    """For each variable and coordinate here, attributes such as its units."""
-    recipes: tuple[Recipe, ...] = ()
-    """The virtual variables that every file of this kind has."""
-
-    def matches(self, raw: xr.Dataset) -> bool:
-        """Whether a file, as its reader gives it, is of this kind."""
-        found = raw.variables.get(self.array)
-        return (
-            found is not None
-            and found.ndim == 1 + len(self.dimensions)
-            and found.shape[0] == len(self.frames)
-            and found.dtype.kind in "iuf"
-            and not self._made.intersection(map(str, raw.variables))
-        )
-
-    @property
-    def _made(self) -> frozenset[str]:
-        """Names that a file must not use itself, or two things would have one name."""
-        return frozenset((*self.frames, *self.dimensions, *(recipe.name for recipe in self.recipes)))
+__all__ = ["label", "matching"]
 
 
-def label(raw: xr.Dataset, diagnostics: Iterable[Diagnostic], *, chunked: bool = True) -> xr.Dataset:
-    """Label a file by the first description that matches it; a file that none matches stays as it is.
+def matching(raw: xr.Dataset, facts: Mapping[str, Fact], diagnostics: Iterable[Diagnostic]) -> Diagnostic | None:
+    """The first description that a file matches; `None` where none does."""
+    return next((diagnostic for diagnostic in diagnostics if not diagnostic.why_not(raw, facts)), None)
+
+
+def label(
+    raw: xr.Dataset, facts: Mapping[str, Fact], diagnostics: Iterable[Diagnostic], *, chunked: bool = True
+) -> xr.Dataset:
+    """Label a file by the first description that it matches; a file that none matches keeps its own names.
 
     Args:
         raw: the file as its reader gives it.
+        facts: what the archive's row says of it.
         diagnostics: descriptions, the particular before the general.
         chunked: whether virtual variables are dask arrays; see `extend`.
 
     Returns:
-        The labelled dataset, as lazy as the raw one. The attributes of the array that held the frames describe the
-        whole exposure, so they join the dataset's own.
+        The labelled dataset with CF and ACDD attributes, as lazy as the raw one.
+
+    Raises:
+        BadRecipe: a virtual variable cannot be made of the file's arrays.
     """
-    for diagnostic in diagnostics:
-        if diagnostic.matches(raw):
-            return extend(_labelled(raw, diagnostic), diagnostic.recipes, chunked=chunked)
-    return raw
+    diagnostic = matching(raw, facts, diagnostics)
+    if diagnostic is None:
+        return with_conventions(raw, facts, None)
+    labelled = _labelled(raw, diagnostic)
+    makable = [recipe for recipe in diagnostic.recipes if set(recipe.inputs) <= {*labelled.variables, *diagnostic.made}]
+    return with_conventions(extend(labelled, makable, chunked=chunked), facts, diagnostic)
 
 
 def _labelled(raw: xr.Dataset, diagnostic: Diagnostic) -> xr.Dataset:
-    stack = raw.variables[diagnostic.array]
-    frame_shape = stack.shape[1:]
-    variables = {name: _frame(stack, number, diagnostic) for number, name in enumerate(diagnostic.frames)} | {
-        diagnostic.rename.get(str(name), str(name)): _aligned(variable, frame_shape, diagnostic)
+    rules = {name: rule for name, rule in diagnostic.variables.items() if rule.array in raw.variables}
+    used = {rule.array for rule in rules.values()}
+    variables = {name: _ruled(raw, name, rule, diagnostic) for name, rule in rules.items()} | {
+        _aside(str(name), diagnostic): _named(variable, str(name), diagnostic, variable.attrs)
         for name, variable in raw.variables.items()
-        if name != diagnostic.array
+        if name not in used
     }
-    for name, variable in variables.items():
-        variable.attrs.update(diagnostic.attributes.get(name, {}))
+    attributes = _joined(raw, rules)
+    axes = _axes(variables, diagnostic, attributes)
+    for variable in variables.values():
+        _refer(variable, axes)
+    own = {name: variable for name, variable in variables.items() if variable.dims == (name,)}
     return xr.Dataset(
-        variables,
-        coords=xr.Coordinates(_pixels(diagnostic, frame_shape), indexes={}),
-        attrs=_joined(raw.attrs, stack.attrs, diagnostic),
+        {name: variable for name, variable in variables.items() if name not in own},
+        coords=xr.Coordinates(_pixels(variables, rules) | axes | own, indexes={}),
+        attrs=attributes,
     )
 
 
-def _frame(stack: xr.Variable, number: int, diagnostic: Diagnostic) -> xr.Variable:
-    frame = stack.isel({stack.dims[0]: number})
-    return _with(frame, diagnostic.dimensions, {"source_array": f"{diagnostic.array}[{number}]"})
+def _ruled(raw: xr.Dataset, name: str, rule: Rule, diagnostic: Diagnostic) -> xr.Variable:
+    source = raw.variables[rule.array]
+    if rule.frame is None:
+        return _named(source, name, diagnostic, {**source.attrs, "source_array": rule.array, **rule.attributes})
+    frame = source.isel({source.dims[0]: rule.frame})
+    return _named(frame, name, diagnostic, {"source_array": f"{rule.array}[{rule.frame}]", **rule.attributes})
 
 
-def _aligned(variable: xr.Variable, frame_shape: tuple[int, ...], diagnostic: Diagnostic) -> xr.Variable:
-    """Another array of the file; one of a frame's shape lies on the frame's pixels."""
-    dimensions = diagnostic.dimensions if variable.shape == frame_shape else tuple(map(str, variable.dims))
-    return _with(variable, dimensions, dict(variable.attrs))
+def _aside(name: str, diagnostic: Diagnostic) -> str:
+    """The name of something that no rule mentions: its own, where the description has not given that to another."""
+    return f"file_{name}" if name in diagnostic.made else name
 
 
-def _with(variable: xr.Variable, dimensions: tuple[str, ...], attributes: dict[str, Any]) -> xr.Variable:
-    """The same lazy values under other dimensions, in a variable of our own."""
-    names = {old: new for old, new in zip(variable.dims, dimensions, strict=True) if old != new}
-    renamed = xr.Dataset({"lone": variable}).rename_dims(names).variables["lone"].copy(deep=False)
-    renamed.attrs = attributes
-    return renamed
+def _named(variable: xr.Variable, name: str, diagnostic: Diagnostic, attributes: Mapping[Any, Any]) -> xr.Variable:
+    """The same lazy values under the description's dimensions, in a variable of our own."""
+    ours = variable.to_base_variable().copy(deep=False)
+    ours.dims = _dimensions(name, variable, diagnostic)
+    ours.attrs = dict(attributes)
+    return ours
 
 
-def _pixels(diagnostic: Diagnostic, shape: tuple[int, ...]) -> dict[str, xr.Variable]:
-    """A coordinate for each dimension: the number of the pixel, from 0."""
+def _dimensions(name: str, variable: xr.Variable, diagnostic: Diagnostic) -> tuple[str, ...]:
+    for pattern, dimensions in diagnostic.dimensions.items():
+        if fnmatchcase(name, pattern) and len(dimensions) == variable.ndim:
+            return dimensions
+    return tuple(_aside(str(dimension), diagnostic) for dimension in variable.dims)
+
+
+def _joined(raw: xr.Dataset, rules: Mapping[str, Rule]) -> dict[str, Any]:
+    """The file's attributes and those of arrays that were taken apart; where both have a name, the array's gets its."""
+    joined = dict(raw.attrs)
+    for array in dict.fromkeys(rule.array for rule in rules.values() if rule.frame is not None):
+        for name, value in raw.variables[array].attrs.items():
+            joined[f"{array}_{name}" if name in joined else str(name)] = value
+    return joined
+
+
+def _axes(
+    variables: Mapping[str, xr.Variable], diagnostic: Diagnostic, attributes: Mapping[str, Any]
+) -> dict[str, xr.Variable]:
+    sizes = {str(name): size for variable in variables.values() for name, size in variable.sizes.items()}
+    there = (axis for axis in diagnostic.axes if axis.dimension in sizes and axis.name not in variables)
+    made = {axis.name: axis.variable(sizes[axis.dimension], attributes) for axis in there}
+    return {name: variable for name, variable in made.items() if variable is not None}
+
+
+def _refer(variable: xr.Variable, axes: Mapping[str, xr.Variable]) -> None:
+    """Name a variable's auxiliary coordinates in its attribute ``coordinates``: CF conventions, chapter 5."""
+    names = [name for name, axis in axes.items() if set(axis.dims) <= set(variable.dims) and axis.dims != (name,)]
+    if names:
+        variable.attrs.setdefault("coordinates", " ".join(names))
+
+
+def _pixels(variables: Mapping[str, xr.Variable], rules: Iterable[str]) -> dict[str, xr.Variable]:
+    """For each dimension of an image the number of the pixel, from 0, where the file has no coordinate of its own."""
+    sizes = {str(name): size for image in rules for name, size in variables[image].sizes.items()}
     return {
-        name: xr.Variable((name,), np.arange(size, dtype=np.int32), diagnostic.attributes.get(name, {}))
-        for name, size in zip(diagnostic.dimensions, shape, strict=True)
+        name: xr.Variable((name,), _numbers(size), _PIXEL.get(name, {"units": "pixel"}))
+        for name, size in sizes.items()
+        if name not in variables
     }
 
 
-def _joined(file: Mapping[Any, Any], stack: Mapping[Any, Any], diagnostic: Diagnostic) -> dict[str, Any]:
-    """The attributes of the file and of its stack of frames; where both have a name, the stack's carries its own."""
-    joined = dict(file)
-    for name, value in stack.items():
-        joined[f"{diagnostic.array}_{name}" if name in file else name] = value
-    return joined
+def _numbers(size: int) -> np.ndarray[Any, Any]:
+    numbers = np.arange(size, dtype=np.int32)
+    numbers.flags.writeable = False  # every opening of the file shares them
+    return numbers
+
+
+_PIXEL = {
+    "y": {"long_name": "row of pixels", "units": "pixel"},
+    "x": {"long_name": "column of pixels", "units": "pixel"},
+}

@@ -8,10 +8,11 @@ bytes. What is not compressed is read from the file, just the slice.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from itertools import product
 from typing import Any, Protocol, TypeAlias
 
 import cachebox
@@ -21,7 +22,7 @@ from numpy.typing import NDArray
 from xarray.backends import BackendArray
 from xarray.core import indexing
 
-__all__ = ["Blocks", "FrameCache", "Remember", "Source", "forget", "lazy_variable"]
+__all__ = ["Blocks", "Chunks", "FrameCache", "Remember", "Source", "forget", "lazy_variable"]
 
 Array: TypeAlias = NDArray[Any]
 Key: TypeAlias = tuple[int | slice, ...]
@@ -110,8 +111,9 @@ class Blocks:
             return self._block(first // self.rows)[(first % self.rows, *rest)]
         indices = range(first.start, first.stop, first.step)
         pieces = [
-            self._block(number)[(_inside(indices, number * self.rows, self.rows), *rest)]
-            for number in dict.fromkeys(index // self.rows for index in indices)
+            self._block(number)[(inside, *rest)]
+            for number in range(indices[0] // self.rows, indices[-1] // self.rows + 1)
+            if (inside := _inside(indices, number * self.rows, self.rows)) is not None
         ]
         return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
 
@@ -121,10 +123,78 @@ class Blocks:
         return self.remember((self.name, number), partial(self.source.read, (rows, *whole)))
 
 
-def _inside(indices: range, offset: int, size: int) -> slice:
-    """The part of some indices that falls into one block, counted from the block's start."""
-    inside = [index - offset for index in indices if offset <= index < offset + size]
-    return slice(inside[0], inside[-1] + 1, indices.step)
+@dataclass(frozen=True)
+class Chunks:
+    """A source stored in chunks of any shape; each is decoded whole, when it is touched, and remembered."""
+
+    source: Source
+    name: str
+    chunk: tuple[int, ...]
+    """A chunk's shape; those at the far edges may stick out of the array."""
+    remember: Remember
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The array's shape."""
+        return self.source.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The values' type."""
+        return self.source.dtype
+
+    def read(self, key: Key) -> Array:
+        """Read a hyperslab; see `Source`."""
+        ranges = [
+            range(part.start, part.stop, part.step) if isinstance(part, slice) else range(part, part + 1)
+            for part in key
+        ]
+        touched = [list(_touched(indices, size)) for indices, size in zip(ranges, self.chunk, strict=True)]
+        pieces = list(product(*touched))
+        if len(pieces) == 1:
+            values = self._piece(pieces[0])
+        else:
+            values = np.empty([len(indices) for indices in ranges], self.dtype)
+            for piece in pieces:
+                values[tuple(touch.outside for touch in piece)] = self._piece(piece)
+        return values[tuple(slice(None) if isinstance(part, slice) else 0 for part in key)]
+
+    def _piece(self, piece: Sequence[_Touch]) -> Array:
+        numbers = tuple(touch.number for touch in piece)
+        bounds = zip(numbers, self.chunk, self.shape, strict=True)
+        whole = tuple(slice(number * size, min((number + 1) * size, end), 1) for number, size, end in bounds)
+        chunk = self.remember((self.name, *numbers), partial(self.source.read, whole))
+        return chunk[tuple(touch.inside for touch in piece)]
+
+
+@dataclass(frozen=True)
+class _Touch:
+    """What indices along one dimension have to do with one chunk."""
+
+    number: int
+    """Which chunk, along this dimension."""
+    inside: slice
+    """Where they are in the chunk."""
+    outside: slice
+    """Where they are in what was asked for."""
+
+
+def _touched(indices: range, size: int) -> Iterator[_Touch]:
+    done = 0
+    for number in range(indices[0] // size, indices[-1] // size + 1):
+        inside = _inside(indices, number * size, size)
+        if inside is not None:
+            count = len(range(inside.start, inside.stop, inside.step))
+            yield _Touch(number, inside, slice(done, done + count))
+            done += count
+
+
+def _inside(indices: range, offset: int, size: int) -> slice | None:
+    """The part of some indices that falls into one block, counted from the block's start; `None` if there is none."""
+    skipped = max(0, -((indices.start - offset) // indices.step))  # steps before the block, rounded up
+    start = indices.start + skipped * indices.step
+    stop = min(indices.stop, offset + size)
+    return slice(start - offset, stop - offset, indices.step) if start < stop else None
 
 
 class FrameCache:

@@ -15,6 +15,7 @@ __all__ = ["archive_name", "path_segment", "variable_names"]
 # The escape is the one of Office Open XML (ECMA-376, ST_Xstring): "[" is "_x5B_".
 _ESCAPED = re.compile("_x([0-9A-F]{2,6})_")
 _FORBIDDEN = re.compile(r"[^A-Za-z0-9_.-]|^\.|_(?=x[0-9A-F]{2})")
+_NOTHING = "_xFFFFFF_"  # stands for the empty name; no character has this number
 
 
 def path_segment(name: str) -> str:
@@ -22,12 +23,12 @@ def path_segment(name: str) -> str:
 
     ``PCIS-[phosphor]`` becomes ``PCIS-_x5B_phosphor_x5D_``. Different names never give the same segment.
     """
-    return _FORBIDDEN.sub(lambda match: f"_x{ord(match[0]):02X}_", name) or "_x00_"
+    return _FORBIDDEN.sub(lambda match: f"_x{ord(match[0]):02X}_", name) or _NOTHING
 
 
 def archive_name(segment: str) -> str:
     """The archive's name behind a segment of a public path."""
-    if segment == "_x00_":
+    if segment == _NOTHING:
         return ""
     return _ESCAPED.sub(lambda match: chr(min(int(match[1], 16), 0x10FFFF)), segment)
 

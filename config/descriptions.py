@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from importlib.resources import files
@@ -9,9 +10,10 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from shotdap.catalog import Diagnostic
+from shotdap.catalog import Axis, Diagnostic, Match, Quantity, Rule, TimeStamp
 from shotdap.transforms import BadRecipe, Locality, Recipe
 
 __all__ = ["BadDiagnostic", "load_diagnostics"]
@@ -22,13 +24,62 @@ class BadDiagnostic(ValueError):
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class _Match(_Strict):
+    arrays: Mapping[str, tuple[int, ...]] = Field(default_factory=dict)
+    clues: tuple[Mapping[str, str], ...] = ()
+
+
+class _Rule(_Strict):
+    array: str
+    frame: int | None = Field(default=None, ge=0)
+    optional: bool = False
+    attributes: Mapping[str, Any] = Field(default_factory=dict)
+
+
+class _Quantity(_Strict):
+    value: float = 1.0
+    times: tuple[str, ...] = ()
+
+    def quantity(self) -> Quantity:
+        return Quantity(self.value, tuple(map(_attribute, self.times)))
+
+
+def _attribute(text: str) -> tuple[str, int]:
+    """``CCD_Binning[1]`` as a name and an index; without an index, the first."""
+    found = re.fullmatch(r"([^\[\]]+)(?:\[(\d+)\])?", text)
+    if not found:
+        raise ValueError(f"{text!r} is no attribute; write NAME or NAME[1]")
+    return found[1], int(found[2] or 0)
+
+
+def _carried(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """Attributes as protocols carry them: a list of numbers is an array."""
+    return {name: np.asarray(value) if isinstance(value, list) else value for name, value in attributes.items()}
+
+
+class _Axis(_Strict):
+    name: str
+    dimension: str
+    start: _Quantity = _Quantity(value=0.0)
+    step: _Quantity
+    attributes: Mapping[str, str] = Field(default_factory=dict)
+
+    def axis(self) -> Axis:
+        return Axis(self.name, self.dimension, self.start.quantity(), self.step.quantity(), self.attributes)
+
+
+class _TimeStamp(_Strict):
+    attribute: str
+    format: str
 
 
 class _Recipe(_Strict):
     name: str
     transform: str
-    inputs: list[str] = Field(min_length=1)
+    inputs: tuple[str, ...] = Field(min_length=1)
     options: Mapping[str, Any] = Field(default_factory=dict)
     locality: Locality = Locality.POINTWISE
 
@@ -38,27 +89,40 @@ class _Recipe(_Strict):
 
 class _Description(_Strict):
     name: str
-    array: str
-    frames: list[str] = Field(min_length=1)
-    dimensions: list[str] = Field(min_length=1)
-    rename: Mapping[str, str] = Field(default_factory=dict)
-    attributes: Mapping[str, Mapping[str, str]] = Field(default_factory=dict)
-    recipes: list[_Recipe] = Field(default_factory=list)
+    title: str
+    instrument: str = ""
+    order: int = 0
+    match: _Match = _Match()
+    variables: Mapping[str, _Rule] = Field(default_factory=dict)
+    dimensions: Mapping[str, tuple[str, ...]] = Field(default_factory=dict)
+    axes: tuple[_Axis, ...] = ()
+    time: _TimeStamp | None = None
+    active_area: Mapping[str, tuple[int, int]] = Field(default_factory=dict)
+    recipes: tuple[_Recipe, ...] = ()
 
     def diagnostic(self) -> Diagnostic:
         return Diagnostic(
-            self.name,
-            self.array,
-            tuple(self.frames),
-            tuple(self.dimensions),
-            self.rename,
-            self.attributes,
-            tuple(recipe.recipe() for recipe in self.recipes),
+            name=self.name,
+            title=self.title,
+            instrument=self.instrument,
+            match=Match(self.match.arrays, self.match.clues),
+            variables={
+                name: Rule(rule.array, rule.frame, rule.optional, _carried(rule.attributes))
+                for name, rule in self.variables.items()
+            },
+            dimensions=self.dimensions,
+            axes=tuple(axis.axis() for axis in self.axes),
+            time=TimeStamp(self.time.attribute, self.time.format) if self.time else None,
+            active_area=self.active_area,
+            recipes=tuple(recipe.recipe() for recipe in self.recipes),
         )
 
 
 def load_diagnostics(site: Path | None = None) -> tuple[Diagnostic, ...]:
-    """Read the descriptions, in the order in which they are tried.
+    """Read the descriptions, in the order in which they are tried: by ``order``, the site's before the shipped ones.
+
+    A description that says ``extends`` has all that the named one says, but for what it says itself. One of the site's
+    with the name of a shipped one takes its place.
 
     Args:
         site: a folder with this site's own descriptions.
@@ -69,18 +133,57 @@ def load_diagnostics(site: Path | None = None) -> tuple[Diagnostic, ...]:
     if site is not None and not site.is_dir():
         raise BadDiagnostic(f"catalog.diagnostics: there is no folder {site}.")
     shipped = files("shotdap.config").joinpath("diagnostics")
-    return tuple(_load(file) for folder in (site, shipped) if folder is not None for file in _descriptions(folder))
+    written: dict[str, tuple[Traversable, dict[str, Any]]] = {}
+    for folder in (site, shipped):
+        for file in _descriptions(folder) if folder is not None else ():
+            said = _toml(file)
+            written.setdefault(str(said.get("name", file.name)), (file, said))
+    described = (_described(file, said, written) for file, said in written.values())
+    return tuple(description.diagnostic() for description in sorted(described, key=lambda each: each.order))
 
 
 def _descriptions(folder: Traversable) -> Iterator[Traversable]:
     return (file for file in sorted(folder.iterdir(), key=lambda file: file.name) if file.name.endswith(".toml"))
 
 
-def _load(file: Traversable) -> Diagnostic:
+def _toml(file: Traversable) -> dict[str, Any]:
     try:
-        return _Description.model_validate(tomllib.loads(file.read_text("utf-8"))).diagnostic()
+        return tomllib.loads(file.read_text("utf-8"))
+    except ValueError as error:  # not TOML, or not UTF-8
+        raise BadDiagnostic(f"{file.name} is not TOML: {error}.") from error
+
+
+def _described(
+    file: Traversable, said: Mapping[str, Any], written: Mapping[str, tuple[Traversable, dict[str, Any]]]
+) -> _Description:
+    try:
+        description = _Description.model_validate(_extended(said, written, frozenset()))
+        description.diagnostic()  # to find here what is wrong with its recipes and axes
     except ValidationError as error:
         problems = "; ".join(f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in error.errors())
         raise BadDiagnostic(f"{file.name}: {problems}.") from error
-    except (BadRecipe, ValueError) as error:  # ValueError: not TOML
+    except (BadRecipe, ValueError) as error:
         raise BadDiagnostic(f"{file.name}: {error}") from error
+    return description
+
+
+def _extended(
+    said: Mapping[str, Any], written: Mapping[str, tuple[Traversable, dict[str, Any]]], above: frozenset[str]
+) -> dict[str, Any]:
+    """What a description says, over what the one that it extends says."""
+    own = {key: value for key, value in said.items() if key != "extends"}
+    name = said.get("extends")
+    if name is None:
+        return own
+    if name in above or name not in written:
+        raise ValueError(f"extends {name!r}, which is {'itself an extension of it' if name in above else 'not there'}")
+    return _merged({**_extended(written[name][1], written, above | {name}), "order": 0}, own)
+
+
+def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Tables are merged, all else is replaced."""
+    return {**base, **over} | {
+        key: _merged(base[key], over[key])
+        for key in base.keys() & over.keys()
+        if isinstance(base[key], dict) and isinstance(over[key], dict)
+    }

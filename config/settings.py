@@ -6,15 +6,16 @@ of them.
 
 from __future__ import annotations
 
+import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import sqlalchemy as sa
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from shotdap.catalog import (
     Archive,
@@ -24,17 +25,28 @@ from shotdap.catalog import (
     Folder,
     Index,
     InspectionReport,
+    Inspector,
+    Isolation,
     PathTemplate,
     SqlArchive,
     SqlIndex,
+    Unpacker,
     build,
     inspect,
+    usual_folder,
 )
 from shotdap.config.descriptions import load_diagnostics
 
 __all__ = ["BadSettings", "Settings", "defaults", "load"]
 
-_PATHS = (("archive", "root"), ("archive", "folder"), ("catalog", "index"), ("catalog", "diagnostics"))
+_PATHS = (
+    ("archive", "root"),
+    ("archive", "folder"),
+    ("catalog", "index"),
+    ("catalog", "diagnostics"),
+    ("catalog", "unpack"),
+)
+_NOT_FACTS = {"key", "file", "version"}  # columns that say nothing of the image
 
 OptionalPath = Annotated[Path | None, BeforeValidator(lambda value: value or None)]
 
@@ -66,6 +78,12 @@ class CatalogSettings(_Section):
     path_template: str
     diagnostics: OptionalPath
     cache_mib: int = Field(ge=0)
+    isolate: bool
+    isolate_seconds: float = Field(gt=0)
+    isolate_mib: int = Field(ge=512)
+    changed: Literal["warn", "refuse"]
+    unpack: OptionalPath
+    unpack_mib: int = Field(ge=1)
 
 
 class ServerSettings(_Section):
@@ -76,6 +94,9 @@ class ServerSettings(_Section):
     workers: int = Field(ge=1, le=256)
     max_answer_mib: int = Field(ge=1)
     max_query_kib: int = Field(ge=1)
+    max_read_mib: int = Field(ge=1)
+    compress_data: bool
+    cors_origins: tuple[str, ...]
 
 
 class Settings(BaseSettings):
@@ -110,7 +131,21 @@ class Settings(BaseSettings):
         """
         index, root = self._index()
         diagnostics = load_diagnostics(self.catalog.diagnostics)
-        return Catalog(index, root, diagnostics, cache_bytes=self.catalog.cache_mib << 20)
+        return Catalog(
+            index,
+            root,
+            diagnostics,
+            cache_bytes=self.catalog.cache_mib << 20,
+            unpacker=self._unpacker(),
+            isolation=self._isolation() if self.catalog.isolate else None,
+            refuse_changed=self.catalog.changed == "refuse",
+        )
+
+    def _unpacker(self) -> Unpacker:
+        return Unpacker(self.catalog.unpack or usual_folder(), self.catalog.unpack_mib << 20)
+
+    def _isolation(self, workers: int = 1) -> Isolation:
+        return Isolation(self.catalog.isolate_seconds, self.catalog.isolate_mib << 20, workers)
 
     def _index(self) -> tuple[Index, Path]:
         folder = self.archive.folder
@@ -143,8 +178,8 @@ class Settings(BaseSettings):
             self.archive.values,
         )
 
-    def build_catalog(self) -> tuple[BuildReport, InspectionReport]:
-        """Bring the catalog up to date with the archive, then look into its new files.
+    def build_catalog(self) -> BuildReport:
+        """Bring the catalog up to date with the archive. No file is opened.
 
         Raises:
             BadArchive: the archive is not as configured, or cannot be reached.
@@ -153,12 +188,34 @@ class Settings(BaseSettings):
         archive = self.open_archive()
         template = PathTemplate(self.catalog.path_template)
         try:
-            template.check(self.archive.columns)
+            template.check(self.archive.columns.keys() - _NOT_FACTS)
         except BadArchive as error:
             raise BadSettings(f"catalog.path_template: {error}") from error
-        index = SqlIndex.at(self.catalog.index)
-        built = build(archive, index, template)
-        return built, inspect(index, self.open_catalog().open_entry)
+        return build(archive, SqlIndex.at(self.catalog.index), template)
+
+    def count_to_inspect(self, *, again: bool = False) -> int:
+        """How many files `inspect_catalog` will look into."""
+        return SqlIndex.at(self.catalog.index).count(again=again)
+
+    def inspect_catalog(
+        self, *, again: bool = False, progress: Callable[[int], None] | None = None
+    ) -> InspectionReport:
+        """Look into the files of the catalog that were not looked into yet.
+
+        Args:
+            again: look into all of them, to find those that have changed.
+            progress: told after each file how many that makes.
+
+        Raises:
+            BadSettings: no catalog has been built.
+        """
+        catalog = self.open_catalog()
+        isolation = self._isolation(workers=os.cpu_count() or 1)
+        inspector = Inspector(catalog.locate, isolation, self._unpacker())
+        try:
+            return inspect(SqlIndex.at(self.catalog.index), inspector, again=again, progress=progress)
+        finally:
+            isolation.close()
 
 
 def defaults() -> dict[str, Any]:
@@ -181,6 +238,8 @@ def load(path: Path | None = None) -> Settings:
         return Settings(**merged)  # type: ignore[arg-type]  # that is what is checked here
     except ValidationError as error:
         raise BadSettings(_in_words(error)) from error
+    except SettingsError as error:  # a whole section in one variable has to be JSON
+        raise BadSettings(f"The settings in the environment cannot be read: {error}.") from error
 
 
 def _site(path: Path) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from inspect import signature
 from types import MappingProxyType
 from typing import Any, TypeAlias
 from uuid import uuid4
@@ -64,12 +65,17 @@ class Recipe:
         """Make a recipe from a transform's name.
 
         Raises:
-            BadRecipe: there is no such transform.
+            BadRecipe: there is no such transform, or it takes other inputs or options.
         """
         if transform not in TRANSFORMS:
             known = ", ".join(sorted(TRANSFORMS))
             raise BadRecipe(f"There is no transform {transform!r}. The transforms are: {known}.")
-        return cls(name, TRANSFORMS[transform], tuple(inputs), MappingProxyType(dict(options or {})), locality)
+        recipe = cls(name, TRANSFORMS[transform], tuple(inputs), MappingProxyType(dict(options or {})), locality)
+        try:
+            signature(recipe.function).bind(*recipe.inputs, **recipe.options)
+        except TypeError as error:
+            raise BadRecipe(f"{name} = {recipe} does not fit the transform: {error}.") from error
+        return recipe
 
     def __call__(self, inputs: Inputs) -> xr.DataArray:
         """Apply the transform to inputs in memory."""
@@ -94,7 +100,7 @@ def extend(dataset: xr.Dataset, recipes: Iterable[Recipe], *, chunked: bool = Tr
         The dataset with one more variable for each recipe, its attribute ``recipe`` saying how it is made.
 
     Raises:
-        BadRecipe: an input is missing, or the inputs' shapes do not fit one another.
+        BadRecipe: an input is missing, or the inputs do not fit the transform or one another.
     """
     for recipe in recipes:
         dataset = dataset.assign({recipe.name: _virtual(dataset, recipe, chunked=chunked)})
@@ -120,10 +126,17 @@ def _virtual(dataset: xr.Dataset, recipe: Recipe, *, chunked: bool) -> xr.Variab
 def _pattern(recipe: Recipe, inputs: Inputs) -> xr.DataArray:
     """What the transform makes of inputs without a pixel: the result's dimensions, dtype and attributes."""
     empty = {
-        name: xr.Variable(variable.dims, np.empty((0,) * variable.ndim, variable.dtype), variable.attrs)
+        name: xr.Variable(variable.dims, np.zeros((0,) * variable.ndim, variable.dtype), variable.attrs)
         for name, variable in inputs.items()
     }
-    return recipe(empty)
+    try:
+        pattern = recipe(empty)
+    except (TypeError, ValueError) as error:
+        raise BadRecipe(f"{recipe.name} = {recipe} does not fit this dataset: {error}.") from error
+    if not any(set(pattern.dims) <= set(variable.dims) for variable in inputs.values()):
+        shapes = ", ".join(f"{name} ({', '.join(map(str, variable.dims))})" for name, variable in inputs.items())
+        raise BadRecipe(f"{recipe.name} = {recipe} needs inputs that share their dimensions, not {shapes}.")
+    return pattern
 
 
 class _VirtualArray(BackendArray):

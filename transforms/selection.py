@@ -8,21 +8,28 @@ read in between.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import count
 from types import MappingProxyType
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
+import numpy as np
 import xarray as xr
 
-__all__ = ["BadSelection", "Hyperslab", "Selection"]
+__all__ = ["BadSelection", "Hyperslab", "Index", "Selection"]
 
-Hyperslab: TypeAlias = tuple[slice, ...]
-"""One slice for each dimension of a variable; empty for the whole variable."""
+Index: TypeAlias = slice | tuple[int, ...]
+"""A part of one dimension: a range of it, or single indices in any order."""
 
-Cut: TypeAlias = tuple[int, int, int]
-"""Start, stop and step, all known."""
+Hyperslab: TypeAlias = tuple[Index, ...]
+"""One index for each dimension of a variable; empty for the whole variable."""
+
+WHOLE = slice(None)
+"""A dimension that no index was given for."""
+
+Cut: TypeAlias = range | tuple[int, ...]
+"""The indices of one dimension, all known."""
 
 
 class BadSelection(ValueError):
@@ -34,10 +41,13 @@ class Selection:
     """Variables and the hyperslab of each: ``{"image": (slice(100, 200, 3), slice(7, 900))}``.
 
     Every slice is half-open, with a start and a stop of zero or more and a step of one or more; a stop of `None`
-    means the end. A variable with an empty hyperslab is wanted whole; a selection with no variables wants everything.
+    means the end. A tuple of indices takes these, in their order. A variable with an empty hyperslab is wanted whole,
+    the name of a group stands for all that the group holds, and a selection with no variables wants everything.
     """
 
     parts: Mapping[str, Hyperslab] = field(default_factory=lambda: MappingProxyType({}))
+    dimensions: Mapping[str, Index] = field(default_factory=lambda: MappingProxyType({}))
+    """What is left of a dimension: for whole variables, and where a hyperslab says ``slice(None)``."""
 
     def apply(self, dataset: xr.Dataset) -> xr.Dataset:
         """Narrow a dataset, lazily, to the selected variables, in the dataset's own order.
@@ -54,42 +64,75 @@ class Selection:
         Raises:
             BadSelection: a name, a number of indices or an index does not fit.
         """
-        if not self.parts:
+        if not self.parts and not self.dimensions:
             return dataset
         cuts = self._cuts(dataset)
-        names = _dimension_names(cuts, dataset)
+        names = _dimension_names(cuts, self._wholes(dataset), dataset.variables)
         narrowed = {name: _narrow(dataset.variables[name], cuts[name], names) for name in cuts}
         coords = {name: variable for name, variable in narrowed.items() if name in dataset.coords}
-        return xr.Dataset(
+        selected = xr.Dataset(
             {name: variable for name, variable in narrowed.items() if name not in coords},
             coords=xr.Coordinates(coords, indexes={}),  # an index would read the coordinate
             attrs=dataset.attrs,
         )
+        selected.encoding = dict(dataset.encoding)
+        return selected
 
     def _cuts(self, dataset: xr.Dataset) -> dict[str, dict[str, Cut]]:
         """For each selected variable, in the dataset's order, the cut of each of its dimensions."""
-        for name in self.parts:
-            if name not in dataset.variables:
-                known = ", ".join(str(variable) for variable in dataset.variables)
-                raise BadSelection(f"There is no variable {name!r} here. The variables are: {known}.")
+        for dimension in self.dimensions:
+            if dimension not in dataset.dims:
+                known = ", ".join(map(str, dataset.dims))
+                raise BadSelection(f"There is no dimension {dimension!r} here. The dimensions are: {known}.")
+        wanted = self._wanted(dataset)
         return {
-            str(name): _fit(str(name), self.parts[str(name)], variable)
+            str(name): _fit(str(name), wanted[str(name)], variable, self.dimensions)
             for name, variable in dataset.variables.items()
-            if name in self.parts
+            if name in wanted
         }
 
+    def _wholes(self, dataset: xr.Dataset) -> dict[str, Cut]:
+        """How each dimension is cut where no index was given."""
+        return {
+            str(name): _bounded(f"dimension {name}", self.dimensions.get(str(name), WHOLE), size)
+            for name, size in dataset.sizes.items()
+        }
 
-def _fit(name: str, hyperslab: Hyperslab, variable: xr.Variable) -> dict[str, Cut]:
-    if not hyperslab:
-        return {str(dimension): (0, size, 1) for dimension, size in variable.sizes.items()}
-    if len(hyperslab) != variable.ndim:
+    def _wanted(self, dataset: xr.Dataset) -> dict[str, Hyperslab]:
+        """The hyperslab of each variable that is wanted, those of wanted groups included."""
+        variables = list(map(str, dataset.variables))
+        if not self.parts:
+            return dict.fromkeys(variables, ())
+        groups = [name for name in self.parts if name not in dataset.variables]
+        wanted: dict[str, Hyperslab] = {}
+        for group in groups:
+            wanted |= dict.fromkeys(_members(group, variables, dataset), ())
+            if self.parts[group]:
+                raise BadSelection(f"{group} is a group, which takes no indices; ask for its variables.")
+        return wanted | {name: hyperslab for name, hyperslab in self.parts.items() if name not in groups}
+
+
+def _members(group: str, variables: Iterable[str], dataset: xr.Dataset) -> list[str]:
+    """The variables in a group and in those below it."""
+    members = [name for name in variables if name.startswith(f"{group}/")]
+    if not members and not any(str(name).startswith(f"{group}/") for name in dataset.attrs):
+        known = ", ".join(variables)
+        raise BadSelection(f"There is no variable {group!r} here. The variables are: {known}.")
+    return members
+
+
+def _fit(name: str, hyperslab: Hyperslab, variable: xr.Variable, redefined: Mapping[str, Index]) -> dict[str, Cut]:
+    if hyperslab and len(hyperslab) != variable.ndim:
         raise BadSelection(
             f"{name} has {_dimensions_in_words(variable)}, so it takes {variable.ndim} indices"
             f" in brackets, not {len(hyperslab)}."
         )
+    pieces = hyperslab or (WHOLE,) * variable.ndim
     return {
-        str(dimension): _bounded(f"{name}, dimension {dimension}", piece, size)
-        for (dimension, size), piece in zip(variable.sizes.items(), hyperslab, strict=True)
+        str(dimension): _bounded(
+            f"{name}, dimension {dimension}", redefined.get(str(dimension), piece) if piece == WHOLE else piece, size
+        )
+        for (dimension, size), piece in zip(variable.sizes.items(), pieces, strict=True)
     }
 
 
@@ -99,32 +142,48 @@ def _dimensions_in_words(variable: xr.Variable) -> str:
     return "the dimensions " + ", ".join(f"{name} ({size})" for name, size in variable.sizes.items())
 
 
-def _bounded(where: str, piece: slice, size: int) -> Cut:
-    start, stop, step = piece.start or 0, piece.stop, piece.step or 1
-    if stop is None:
-        stop = max(start, size)
-    if start < 0 or step < 1 or stop < start:
-        raise BadSelection(f"{where}: {start}:{step}:{stop - 1} runs backwards; indices go up, by 1 or more.")
+def _bounded(where: str, piece: Index, size: int) -> Cut:
+    return _range(where, piece, size) if isinstance(piece, slice) else _listed(where, piece, size)
+
+
+def _listed(where: str, indices: tuple[int, ...], size: int) -> Cut:
+    for index in indices:
+        if not 0 <= index < size:
+            raise BadSelection(
+                f"{where}: index {index} is outside {f'0 to {size - 1}' if size else 'its length of 0'}."
+            )
+    return indices
+
+
+def _range(where: str, piece: slice, size: int) -> Cut:
+    start = 0 if piece.start is None else piece.start
+    stop = max(start, size) if piece.stop is None else piece.stop
+    step = 1 if piece.step is None else piece.step
+    if start < 0:
+        raise BadSelection(f"{where}: there is no index {start}; indices count from 0.")
+    if step < 1 or stop < start:
+        raise BadSelection(f"{where}: {start}:{step}:{stop - 1} does not go up; indices do, by 1 or more.")
     if size == 0:
-        return 0, 0, 1  # pydap asks for [0:1:9223372036854775806] of a dimension of length zero
+        return range(0)  # pydap asks for [0:1:9223372036854775806] of a dimension of length zero
     if start >= size or stop > size:
         raise BadSelection(f"{where}: index {max(start, stop - 1)} is outside 0 to {size - 1}.")
-    return start, stop, step
+    return range(start, stop, step)
 
 
-def _dimension_names(cuts: Mapping[str, Mapping[str, Cut]], dataset: xr.Dataset) -> dict[tuple[str, Cut], str]:
+def _dimension_names(
+    cuts: Mapping[str, Mapping[str, Cut]], wholes: Mapping[str, Cut], variables: Iterable[Hashable]
+) -> dict[tuple[str, Cut], str]:
     """A name for each way in which a dimension is cut."""
     ways: defaultdict[str, dict[Cut, None]] = defaultdict(dict)
     for variable in cuts.values():
         for dimension, cut in variable.items():
             ways[dimension][cut] = None
-    taken = {str(name) for name in (*dataset.dims, *dataset.variables)}
+    taken = {*wholes, *map(str, variables)}
     names: dict[tuple[str, Cut], str] = {}
     for dimension, different in ways.items():
         fresh = _fresh_names(dimension, taken)
-        whole = (0, dataset.sizes[dimension], 1)
         for cut in different:
-            names[dimension, cut] = dimension if len(different) == 1 or cut == whole else next(fresh)
+            names[dimension, cut] = dimension if len(different) == 1 or cut == wholes[dimension] else next(fresh)
     return names
 
 
@@ -133,9 +192,10 @@ def _fresh_names(dimension: str, taken: set[str]) -> Iterator[str]:
 
 
 def _narrow(variable: xr.Variable, cuts: Mapping[str, Cut], names: Mapping[tuple[str, Cut], str]) -> xr.Variable:
-    narrowed = variable.isel({dimension: slice(*cut) for dimension, cut in cuts.items()})
-    renamed = {old: new for old, cut in cuts.items() if (new := names[old, cut]) != old}
-    if not renamed:
-        return narrowed
-    lone = xr.Dataset({"lone": narrowed})  # a Dataset renames dimensions without reading; a Variable does not
-    return lone.rename_dims(renamed).variables["lone"]
+    narrowed = variable.to_base_variable().isel({dimension: _indexer(cut) for dimension, cut in cuts.items()})
+    narrowed.dims = tuple(names[dimension, cut] for dimension, cut in cuts.items())
+    return narrowed
+
+
+def _indexer(cut: Cut) -> slice | np.ndarray[Any, Any]:
+    return slice(cut.start, cut.stop, cut.step) if isinstance(cut, range) else np.array(cut, np.intp)

@@ -12,9 +12,10 @@ import xarray as xr
 
 from shotdap.catalog.entry import Missing, Unreadable
 from shotdap.catalog.lazy import Remember, forget
-from shotdap.catalog.readers import hdf4, hdf5
+from shotdap.catalog.readers import hdf4, hdf5, json_document, netcdf3, raster, tiff
+from shotdap.catalog.unpacking import Unpack, refuse
 
-__all__ = ["READERS", "Reader", "read", "sniff"]
+__all__ = ["READERS", "Reader", "read", "sniff", "unpacked"]
 
 
 class Reader(Protocol):
@@ -32,7 +33,15 @@ class Reader(Protocol):
         ...
 
 
-READERS: Mapping[str, Reader] = MappingProxyType({"HDF4": hdf4.read, "HDF5": hdf5.read})
+READERS: Mapping[str, Reader] = MappingProxyType({
+    "HDF4": hdf4.read,
+    "HDF5": hdf5.read,
+    "netCDF-3": netcdf3.read,
+    "TIFF": tiff.read,
+    "PNG": raster.read_png,
+    "JPEG": raster.read_jpeg,
+    "JSON": json_document.read,
+})  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -43,37 +52,59 @@ class _Signature:
     magic: bytes
 
 
+_PACKED = "gzip"
 _SIGNATURES = (
     _Signature("HDF4", b"\x0e\x03\x13\x01"),
     _Signature("HDF5", b"\x89HDF\r\n\x1a\n"),
     _Signature("netCDF-3", b"CDF\x01"),
     _Signature("netCDF-3", b"CDF\x02"),
+    _Signature("netCDF-3", b"CDF\x05"),
     _Signature("TIFF", b"II*\0"),
     _Signature("TIFF", b"MM\0*"),
+    _Signature("TIFF", b"II+\0"),  # BigTIFF
+    _Signature("TIFF", b"MM\0+"),
     _Signature("PNG", b"\x89PNG\r\n\x1a\n"),
     _Signature("JPEG", b"\xff\xd8\xff"),
-    _Signature("gzip", b"\x1f\x8b"),
+    _Signature(_PACKED, b"\x1f\x8b"),
 )
 _HTML = (b"<!doctype html", b"<html")
+_JSON = (b"{", b"[")
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_MOST_LAYERS = 2  # of packing: a file that was packed twice happens, one packed more often is made to do harm
 _HEAD = 512  # bytes looked at; an HDF5 file may have a user block of 512, 1024, … in front
 _HDF5_USER_BLOCKS = (512, 1024, 2048, 4096)  # HDF5 file format specification, III.A, superblock
 
 
-def read(path: Path, remember: Remember = forget) -> xr.Dataset:
+def read(path: Path, remember: Remember = forget, unpack: Unpack = refuse) -> xr.Dataset:
     """Read the headers of a file in any format; its arrays are lazy.
 
     Args:
         path: the file.
         remember: keeps decoded frames; see `lazy`.
+        unpack: unpacks what is packed by gzip; see `unpacking`.
 
     Raises:
         Missing: there is no such file.
         Unreadable: the file is damaged, or of a format that no reader knows.
     """
-    found = sniff(path)
-    if found not in READERS:
-        raise Unreadable(f"This is a {found} file; the formats that can be read are {' and '.join(READERS)}.")
-    return READERS[found](path, remember)
+    content = unpacked(path, unpack)
+    return READERS[sniff(content)](content, remember)
+
+
+def unpacked(path: Path, unpack: Unpack) -> Path:
+    """The file that is to be read: the content of one that is packed, else the file itself.
+
+    Raises:
+        Missing: there is no such file.
+        Unreadable: the file cannot be unpacked, or what it holds is packed over and over.
+    """
+    for _ in range(_MOST_LAYERS):
+        if sniff(path) != _PACKED:
+            return path
+        path = unpack(path)
+    if sniff(path) == _PACKED:
+        raise Unreadable(f"The file is packed by gzip more than {_MOST_LAYERS} times over.")
+    return path
 
 
 def sniff(path: Path) -> str:
@@ -97,6 +128,8 @@ def sniff(path: Path) -> str:
         raise Missing("The file is missing from the archive.") from error
     except OSError as error:
         raise Unreadable(f"The file cannot be opened: {error.strerror}.") from error
+    if head.removeprefix(_BYTE_ORDER_MARK).lstrip().startswith(_JSON):
+        return "JSON"
     raise Unreadable(_unknown(head))
 
 

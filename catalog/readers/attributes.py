@@ -3,6 +3,8 @@
 What comes out is text, a NumPy number, a one-dimensional array of numbers or a list of texts. The cameras' software
 writes booleans as the words "True" and "False": they become the flags 1 and 0, and the attribute `FLAGS` names them.
 What no protocol can carry, such as a reference to another object of the file, is left out, and `OMITTED` says so.
+A slash stands between a group and its attribute; one in an attribute's own name, as in "km/s", becomes an underscore,
+and `RENAMED` says so.
 """
 
 from __future__ import annotations
@@ -12,28 +14,32 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-__all__ = ["FLAGS", "OMITTED", "Attribute", "clean"]
+__all__ = ["FLAGS", "OMITTED", "Attribute", "clean", "decoded", "noted", "typed"]
 
 Attribute: TypeAlias = str | np.generic | np.ndarray[Any, Any] | list[str]
 
 FLAGS = "flag_attributes"
+RENAMED = "renamed_attributes"
 OMITTED = "omitted"
 
 _FLAG_WORDS = {"True": np.int8(1), "False": np.int8(0)}
 
 
-def clean(raw: Mapping[str, Any]) -> dict[str, Attribute]:
+def clean(raw: Mapping[str, Any], *, paths: bool = False) -> dict[str, Attribute]:
     """Clean the attributes of one object of a file.
 
     Args:
         raw: values as a reader gives them: Python's or NumPy's numbers, text, bytes, arrays of these.
+        paths: whether a name is a path already, its slashes those between groups.
 
     Returns:
-        Those that can be carried, in their order, then `FLAGS` and `OMITTED` where there is anything to say.
+        Those that can be carried, in their order, then `FLAGS`, `RENAMED` and `OMITTED` where there is anything to say.
     """
     cleaned: dict[str, Attribute] = {}
     flags, omitted = [], []
-    for name, value in raw.items():
+    names = {name: name for name in raw} if paths else _names(raw)
+    for own, value in raw.items():
+        name = names[own]
         carried = _carried(value)
         if carried is None:
             omitted.append(f"{name}: {_kind(value)}")
@@ -42,7 +48,21 @@ def clean(raw: Mapping[str, Any]) -> dict[str, Attribute]:
             cleaned[name] = _FLAG_WORDS[carried]
         else:
             cleaned[name] = carried
-    return cleaned | _listed(FLAGS, flags) | _listed(OMITTED, omitted)
+    renamed = (f"{name}: {own}" for own, name in names.items() if name != own and name in cleaned)
+    return cleaned | _listed(FLAGS, flags) | _listed(RENAMED, renamed) | _listed(OMITTED, omitted)
+
+
+def _names(raw: Mapping[str, Any]) -> dict[str, str]:
+    """For each name one without slashes, no two the same."""
+    names: dict[str, str] = {}
+    taken = set(raw)
+    for own in raw:
+        name = own.replace("/", "_")
+        while name != own and name in taken:
+            name += "_"
+        names[own] = name
+        taken.add(name)
+    return names
 
 
 def _listed(name: str, lines: Iterable[str]) -> dict[str, Attribute]:
@@ -81,6 +101,21 @@ def decoded(value: str | bytes) -> str:
         return value.decode().rstrip("\0")
     except UnicodeDecodeError:
         return value.decode("latin-1").rstrip("\0")
+
+
+def noted(attributes: Mapping[str, Attribute], omitted: Iterable[str]) -> dict[str, Attribute]:
+    """The same attributes, and what else was left out."""
+    lines = [str(attributes[OMITTED])] if OMITTED in attributes else []
+    return {**attributes, **_listed(OMITTED, [*lines, *omitted])}
+
+
+def typed(value: Any) -> Any:  # noqa: ANN401 — whatever a file may hold
+    """A number that a text stated, as 32 bits where it fits; a truth as the word that becomes a flag."""
+    if isinstance(value, bool):
+        return str(value)
+    if isinstance(value, int):
+        return np.int32(value) if -(2**31) <= value < 2**31 else np.int64(value) if abs(value) < 2**63 else str(value)
+    return value
 
 
 def _kind(value: Any) -> str:  # noqa: ANN401 — whatever a file may hold

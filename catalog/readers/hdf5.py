@@ -5,29 +5,41 @@ safe. A file is opened for each read (0.6 ms) and without file locking, which re
 
 Only hard links are followed: a soft or external link, an external raw file or a virtual dataset leads to other files,
 which the catalog has not allowed.
+
+What NumPy's numbers and texts cannot say directly:
+
+- an enumeration is its numbers, its members CF's flags; a truth is 0 or 1;
+- a reference to an object is the object's path, as text, in arrays and in attributes;
+- a table, whose values are compounds of numbers or texts, is an array for each field: ``peaks`` gives ``peaks_time``,
+  and the array's attribute ``field_of`` names the table; an attribute so made gives ``origin_x``;
+- half precision becomes single;
+- all else is left out, and the dataset's attribute ``omitted`` says what and why.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, TypeAlias
 
 import h5py
 import numpy as np
 import xarray as xr
 
-from shotdap.catalog.entry import Unreadable
+from shotdap.catalog.entry import Missing, Unreadable
 from shotdap.catalog.lazy import Array, Blocks, Key, Remember, Source, lazy_variable
 from shotdap.catalog.names import variable_names
-from shotdap.catalog.readers.attributes import OMITTED, Attribute, clean, decoded
+from shotdap.catalog.readers.attributes import Attribute, clean, decoded, noted
+from shotdap.catalog.readers.dimensions import assembled, fitted
 
 __all__ = ["read"]
 
 _MADE_UP = re.compile(r"fakeDim\d+")  # by the HDF4 library, kept by the converter to HDF5
+_GREATEST_CHUNK = 1 << 30  # bytes: more is no camera's, and would fill the memory for one pixel
 # netCDF-4's mark of a dimension without a variable: NC_DIM_NAME, "netCDF-4 format specification", appendix of HDF5.
 _DIMENSION_ONLY = b"This is a netCDF dimension but not a netCDF variable"
 # What holds the file together and describes nothing: dimension scales (HDF5) and netCDF-4's own notes.
@@ -35,28 +47,27 @@ _PLUMBING = frozenset({
     "CLASS", "NAME", "DIMENSION_LIST", "REFERENCE_LIST", "DIMENSION_LABELS",
     "_Netcdf4Dimid", "_Netcdf4Coordinates", "_nc3_strict", "_NCProperties",
 })  # fmt: skip
+_ATTRIBUTES: Mapping[str, str] = MappingProxyType({"f2": "f4", "f16": "f8", "f12": "f8"})  # what can be carried
+_NOTHING = np.empty(0)  # the value of an attribute that cannot be carried: it is named among the omitted
 
 
 def read(path: Path, remember: Remember) -> xr.Dataset:
     """Read a file's headers; see `Reader`."""
     with _opened(path) as file:
-        found = dict(_walk(file))
-        datasets = {name: item for name, item in found.items() if isinstance(item, h5py.Dataset)}
-        obstacles = {name: obstacle for name, item in datasets.items() if (obstacle := _obstacle(item))}
-        wanted = {
-            name: item for name, item in datasets.items() if name not in obstacles and not _is_dimension_only(item)
+        omitted: dict[str, str] = {}
+        found = dict(_walk(file, omitted))
+        parts = {part.name: part for name, item in found.items() for part in _parts(name, item, found, omitted)}
+        names = variable_names(parts)
+        dimensions = fitted(
+            {names[name]: _dimensions(part, names) for name, part in parts.items()},
+            {names[name]: part.dataset.shape for name, part in parts.items()},
+        )
+        variables = {
+            names[name]: _variable(path, part, names[name], dimensions[names[name]], remember)
+            for name, part in parts.items()
         }
-        names = variable_names(wanted)
-        variables = {names[name]: _variable(path, item, name, names, remember) for name, item in wanted.items()}
         attributes = _group_attributes(file, found)
-    if obstacles:
-        attributes[OMITTED] = ", ".join(f"{name}: {obstacle}" for name, obstacle in obstacles.items())
-    coordinates = {name: variable for name, variable in variables.items() if variable.dims == (name,)}
-    return xr.Dataset(
-        {name: variable for name, variable in variables.items() if name not in coordinates},
-        coords=xr.Coordinates(coordinates, indexes={}),
-        attrs=attributes,
-    )
+    return assembled(variables, noted(attributes, map(": ".join, omitted.items())))
 
 
 @contextmanager
@@ -64,43 +75,105 @@ def _opened(path: Path) -> Iterator[h5py.File]:
     try:
         with h5py.File(path, "r", locking=False) as file:
             yield file
-    except (OSError, RuntimeError, KeyError, ValueError) as error:  # all of them stand for damage in h5py
-        if isinstance(error, Unreadable):
-            raise
+    except FileNotFoundError as error:
+        raise Missing("The file is missing from the archive.") from error
+    except Unreadable:
+        raise
+    except Exception as error:  # a damaged file makes h5py or NumPy raise anything
         raise Unreadable("The HDF5 library cannot read the file; it may be damaged or cut short.") from error
 
 
-def _walk(group: h5py.Group, above: str = "", seen: frozenset[int] = frozenset()) -> Iterator[tuple[str, Any]]:
+def _walk(
+    group: h5py.Group, omitted: dict[str, str], above: str = "", seen: frozenset[int] = frozenset()
+) -> Iterator[tuple[str, Any]]:
     """Groups and datasets by their paths without the leading slash, in the file's order, rings of links cut."""
     address = h5py.h5o.get_info(group.id).addr
     if address in seen:
         return
     for name in group:
+        path = f"{above}{name}"
         if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+            omitted[path] = "it is a link, and may lead to another file"
             continue
         item = group[name]
-        path = f"{above}{name}"
         if isinstance(item, h5py.Group):
             yield path, item
-            yield from _walk(item, f"{path}/", seen | {address})
+            yield from _walk(item, omitted, f"{path}/", seen | {address})
         elif isinstance(item, h5py.Dataset):
             yield path, item
 
 
+@dataclass(frozen=True)
+class _Part:
+    """What becomes one array: a dataset, or one field of a table."""
+
+    name: str
+    dataset: h5py.Dataset
+    field: str = ""
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The type in the file, with h5py's own metadata."""
+        dtype: np.dtype[Any] = self.dataset.dtype
+        return dtype[self.field] if self.field else dtype
+
+
+def _parts(
+    name: str,
+    item: h5py.Group | h5py.Dataset,
+    found: Mapping[str, Any],
+    omitted: dict[str, str],
+) -> Iterator[_Part]:
+    """The arrays that an object of the file becomes; what cannot become one is noted."""
+    if not isinstance(item, h5py.Dataset):
+        return
+    obstacle = _obstacle(item)
+    if obstacle:
+        omitted[name] = obstacle
+    elif item.dtype.names:
+        yield from _fields(name, item, found, omitted)
+    elif unknown := _unknown(item.dtype):
+        omitted[name] = unknown
+    elif not _is_dimension_only(item):
+        yield _Part(name, item)
+
+
+def _fields(name: str, table: h5py.Dataset, found: Mapping[str, Any], omitted: dict[str, str]) -> Iterator[_Part]:
+    for field in table.dtype.names:
+        unknown = _unknown(table.dtype[field])
+        if unknown:
+            omitted[f"{name}.{field}"] = unknown
+            continue
+        yield _Part(_free(f"{name}_{field}", found), table, field)
+
+
 def _obstacle(dataset: h5py.Dataset) -> str:
-    """Why a dataset cannot be carried; empty where it can."""
+    """Why a dataset cannot be read; empty where it can."""
     if dataset.shape is None:
         return "it holds nothing"
     if dataset.external or dataset.is_virtual:
         return "its values are in other files"
-    kind = dataset.dtype.kind
-    if kind == "O" and h5py.check_string_dtype(dataset.dtype) is None:
-        return "it holds references or arrays of varying length"
-    return "" if kind in "biufSO" else f"no protocol carries its type {_in_words(dataset.dtype)}"
+    plist = dataset.id.get_create_plist()
+    for number in range(plist.get_nfilters()):
+        code, _, _, called = plist.get_filter(number)
+        if not h5py.h5z.filter_avail(code):
+            return f"it is compressed by {decoded(called) or 'filter'} ({code}), which the HDF5 library at hand lacks"
+    if dataset.chunks and np.prod(dataset.chunks, dtype=float) * dataset.dtype.itemsize > _GREATEST_CHUNK:
+        return f"its chunks are greater than {_GREATEST_CHUNK >> 20} MiB"
+    return ""
 
 
-def _in_words(dtype: np.dtype[Any]) -> str:
-    return "of compound values" if dtype.names else str(dtype)
+def _unknown(dtype: np.dtype[Any]) -> str:
+    """Why values of a type cannot be carried; empty where they can."""
+    if dtype.kind == "O":
+        is_text = h5py.check_string_dtype(dtype) is not None
+        if is_text or h5py.check_ref_dtype(dtype) is h5py.Reference:
+            return ""
+        is_region = h5py.check_ref_dtype(dtype) is h5py.RegionReference
+        return "it refers to regions of arrays" if is_region else "it holds arrays of varying length"
+    if dtype.kind == "S" or (dtype.kind in "biuf" and dtype.itemsize <= 8):  # noqa: PLR2004 — bytes
+        return ""
+    return f"no protocol carries its type {'of compound values' if dtype.names else dtype}"
 
 
 def _is_dimension_only(dataset: h5py.Dataset) -> bool:
@@ -118,44 +191,90 @@ def _group_attributes(file: h5py.File, found: Mapping[str, Any]) -> dict[str, At
 
 
 def _attributes(owner: h5py.HLObject) -> dict[str, Any]:
-    return {name: value for name in owner.attrs if name not in _PLUMBING and (value := _value(owner, name)) is not None}
+    attributes: dict[str, Any] = {}
+    for name in owner.attrs:
+        if name not in _PLUMBING:
+            for called, value in _carriable(name, _value(owner, name), owner).items():
+                attributes[called if called == name else _free(called, owner.attrs)] = value
+    return attributes
+
+
+def _free(name: str, taken: Container[str]) -> str:
+    while name in taken:
+        name += "_"
+    return name
 
 
 def _value(owner: h5py.HLObject, name: str) -> Any:  # noqa: ANN401 — whatever a file may hold
     try:
         value = owner.attrs[name]
     except (OSError, TypeError):  # h5py knows no NumPy type for it
-        return np.empty(0)
-    return np.empty(0) if isinstance(value, h5py.Empty) else value
+        return _NOTHING
+    return _NOTHING if isinstance(value, h5py.Empty) else value
 
 
-def _variable(
-    path: Path, dataset: h5py.Dataset, name: str, names: Mapping[str, str], remember: Remember
-) -> xr.Variable:
-    values = _VALUES.get(dataset.dtype.kind, _stored)
-    source: Source = _Array(path, name, dataset.shape, values(dataset)[0])
+def _carriable(name: str, value: Any, owner: h5py.HLObject) -> dict[str, Any]:  # noqa: ANN401 — whatever h5py gives
+    """An attribute, or one for each of its fields, with references as the paths that they lead to."""
+    if isinstance(value, h5py.RegionReference):
+        return {name: _NOTHING}
+    if isinstance(value, h5py.Reference):
+        return {name: _path_of(owner, value)}
+    array = np.asarray(value)
+    if array.dtype.names:
+        fields = ((f"{name}_{field}", array[field]) for field in array.dtype.names)
+        return {called: part for called, field in fields for called, part in _carriable(called, field, owner).items()}
+    if array.dtype.kind == "O" and h5py.check_ref_dtype(array.dtype) is h5py.Reference:
+        return {name: [_path_of(owner, reference) for reference in array.reshape(-1)]}
+    if array.dtype.kind == "O" and not all(isinstance(item, str | bytes) for item in array.reshape(-1)):
+        return {name: _NOTHING}
+    return {name: array.astype(_ATTRIBUTES[array.dtype.str[1:]]) if array.dtype.str[1:] in _ATTRIBUTES else value}
+
+
+def _path_of(owner: h5py.HLObject, reference: h5py.Reference) -> str:
+    """Where an object is in its file; empty for a reference to nothing, or to what is no longer there."""
+    try:
+        name = h5py.h5r.get_name(reference, owner.file.id) if reference else None
+    except (OSError, RuntimeError, ValueError):
+        return ""
+    return decoded(name) if name else ""
+
+
+def _variable(path: Path, part: _Part, called: str, dimensions: tuple[str, ...], remember: Remember) -> xr.Variable:
+    dataset, name = part.dataset, part.name
+    location = dataset.name
+    dtype, _ = _values_of(part.dtype)
+    source: Source = _Array(path, location, part.field, dataset.shape, dtype)
     rows = _rows_of_a_block(dataset)
     if rows:
         source = Blocks(source, name, rows, remember)
-    attributes = clean(_attributes(dataset)) | _enumeration(dataset)
-    if names[name] != name:
+    attributes = clean(_attributes(dataset)) | _enumeration(part.dtype)
+    if called != name:
         attributes["original_name"] = name
-    return lazy_variable(_dimensions(dataset, names, names[name]), source, attributes)
+    if part.field:
+        attributes["field_of"] = location.removeprefix("/")
+    return lazy_variable(dimensions, source, attributes)
 
 
 def _rows_of_a_block(dataset: h5py.Dataset) -> int:
     """How many indices of the first dimension a chunk holds, where it holds them entire; 0 where slices read well."""
     chunks = dataset.chunks
-    if not chunks or not dataset.compression or chunks[1:] != dataset.shape[1:]:
-        return 0
-    return int(chunks[0])
+    is_packed = bool(chunks) and dataset.id.get_create_plist().get_nfilters() > 0
+    return int(chunks[0]) if is_packed and chunks[1:] == dataset.shape[1:] else 0
 
 
-def _dimensions(dataset: h5py.Dataset, names: Mapping[str, str], called: str) -> tuple[str, ...]:
-    """The names of a dataset's dimensions: its own where it is a scale, those of the scales attached, or made up."""
-    if dataset.is_scale and dataset.ndim == 1:
-        return (called,)
-    return tuple(_scale(dimension, names) or f"{called}_{axis}" for axis, dimension in enumerate(dataset.dims))
+def _dimensions(part: _Part, names: Mapping[str, str]) -> tuple[str, ...]:
+    """The names of a dataset's dimensions: its own where it is a scale, or those of the scales attached.
+
+    Empty where it has none; but the fields of one table have its dimensions in common.
+    """
+    dataset = part.dataset
+    if dataset.is_scale and dataset.ndim == 1 and not part.field:
+        return (names[part.name],)
+    table = next(iter(variable_names([dataset.name.removeprefix("/")]).values()))
+    return tuple(
+        _scale(dimension, names) or (f"{table}_{axis}" if part.field else "")
+        for axis, dimension in enumerate(dataset.dims)
+    )
 
 
 def _scale(dimension: Any, names: Mapping[str, str]) -> str:  # noqa: ANN401 — h5py ships no types
@@ -167,23 +286,24 @@ def _scale(dimension: Any, names: Mapping[str, str]) -> str:  # noqa: ANN401 —
     return names.get(path) or next(iter(variable_names([path]).values()))
 
 
-def _enumeration(dataset: h5py.Dataset) -> dict[str, Attribute]:
+def _enumeration(dtype: np.dtype[Any]) -> dict[str, Attribute]:
     """An enumeration's members as CF flags: CF conventions, section 3.5."""
-    members = h5py.check_enum_dtype(dataset.dtype)
-    if not members or dataset.dtype == bool:
+    members = h5py.check_enum_dtype(dtype)
+    if not members or dtype.kind == "b":
         return {}
     return {
-        "flag_values": np.array(list(members.values()), np.dtype(dataset.dtype.str)),
-        "flag_meanings": " ".join(member.replace(" ", "_") for member in members),
+        "flag_values": np.array(list(members.values()), np.dtype(dtype.str).newbyteorder("=")),
+        "flag_meanings": " ".join(re.sub(r"\s", "_", member) for member in members),
     }
 
 
 @dataclass(frozen=True)
 class _Array:
-    """The values of one dataset."""
+    """The values of one dataset, or of one field of a table."""
 
     path: Path
     name: str
+    field: str
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
 
@@ -191,28 +311,43 @@ class _Array:
         """Read a hyperslab; see `Source`."""
         with _opened(self.path) as file:
             dataset = file[self.name]
-            _, load = _VALUES.get(dataset.dtype.kind, _stored)(dataset)
-            return np.asarray(load(key))
+            part = _Part(self.name, dataset, self.field)
+            dtype, convert = _values_of(part.dtype)
+            if (dataset.shape, dtype) != (self.shape, self.dtype):
+                raise Unreadable("The file has changed since it was opened.")
+            stored = dataset.fields(self.field)[key] if self.field else dataset[key]
+            return np.asarray(convert(file, stored, dtype))
 
 
-_Load = Callable[[Key], Any]
+_Convert: TypeAlias = Callable[[h5py.File, Any, "np.dtype[Any]"], Any]
 
 
-def _stored(dataset: h5py.Dataset) -> tuple[np.dtype[Any], _Load]:
+def _number(_file: h5py.File, stored: Any, dtype: np.dtype[Any]) -> Any:  # noqa: ANN401 — an array or a scalar
     """Numbers as they are stored, an enumeration's as its numbers."""
-    dtype = np.dtype(dataset.dtype.str)  # without the metadata that h5py hangs on
-    return dtype, lambda key: dataset[key].astype(dtype, copy=False)
+    return stored.astype(dtype, copy=False)
 
 
-def _booleans(dataset: h5py.Dataset) -> tuple[np.dtype[Any], _Load]:
-    return np.dtype(np.int8), lambda key: dataset[key].astype(np.int8)
+def _text(_file: h5py.File, stored: Any, _dtype: np.dtype[Any]) -> Any:  # noqa: ANN401 — an array or a scalar
+    return np.asarray(np.frompyfunc(decoded, 1, 1)(stored), object)
 
 
-def _texts(dataset: h5py.Dataset) -> tuple[np.dtype[Any], _Load]:
-    decode = np.frompyfunc(decoded, 1, 1)
-    return np.dtype(object), lambda key: np.asarray(decode(dataset[key]), object)
+def _path(file: h5py.File, stored: Any, _dtype: np.dtype[Any]) -> Any:  # noqa: ANN401 — an array or a scalar
+    paths = np.empty(np.shape(stored), object)
+    for place, reference in np.ndenumerate(np.asarray(stored, object)):
+        paths[place] = _path_of(file, reference)
+    return paths
 
 
-_VALUES: Mapping[str, Callable[[h5py.Dataset], tuple[np.dtype[Any], _Load]]] = {
-    "b": _booleans, "S": _texts, "O": _texts,
-}  # fmt: skip
+_TEXTS: tuple[np.dtype[Any], _Convert] = (np.dtype(object), _text)
+_OTHERS: Mapping[str, tuple[np.dtype[Any], _Convert]] = MappingProxyType({
+    "b1": (np.dtype("i1"), _number), "f2": (np.dtype("f4"), _number)
+})  # fmt: skip
+
+
+def _values_of(dtype: np.dtype[Any]) -> tuple[np.dtype[Any], _Convert]:
+    """The type that values are given in, and how they are made so."""
+    if dtype.kind == "O" and h5py.check_ref_dtype(dtype):
+        return np.dtype(object), _path
+    if dtype.kind in "SO":
+        return _TEXTS
+    return _OTHERS.get(dtype.str[1:], (np.dtype(dtype.str), _number))  # without the metadata that h5py hangs on

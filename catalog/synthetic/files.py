@@ -1,7 +1,6 @@
 """Images into files: HDF4 as the cameras write it, HDF5 as the archive's portal converts it.
 
-Neither writer leaves a trace of when or where it ran: the same image gives the same bytes. Neither is safe to run in
-several threads at once, for want of a thread-safe HDF4.
+Neither writer leaves a trace of when or where it ran: the same image gives the same bytes.
 """
 
 from __future__ import annotations
@@ -13,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 import h5py
 import numpy as np
 from pyhdf.SD import SD, SDC
+
+from shotdap.catalog.readers.hdf4 import library
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -30,19 +31,16 @@ def write_image(path: Path, image: Image, container: Container) -> None:
 
 
 def write_hdf4(path: Path, image: Image) -> None:
-    """Write an image as HDF4 scientific datasets; the library names their dimensions ``fakeDim0``, ``fakeDim1``, ….
-
-    The real files are chunked by frame; pyhdf has no ``SDsetchunk``, so a compressed array is one deflated stream
-    here, and reading its second frame inflates the first one too.
-    """
+    """Write an image as HDF4 scientific datasets; the library names their dimensions ``fakeDim0``, ``fakeDim1``, …."""
     stored = _stored_name(path)
-    file = SD(stored, SDC.WRITE | SDC.CREATE | SDC.TRUNC)
-    try:
-        _describe_hdf4(file, image.attributes)
-        for variable in image.variables:
-            _add_hdf4(file, variable)
-    finally:
-        file.end()
+    with library.LOCK:
+        file = SD(stored, SDC.WRITE | SDC.CREATE | SDC.TRUNC)
+        try:
+            _describe_hdf4(file, image.attributes)
+            for variable in image.variables:
+                _add_hdf4(file, variable)
+        finally:
+            file.end()
     _forget_name(path, stored)
 
 
@@ -73,7 +71,7 @@ def _add_hdf4(file: SD, variable: Variable) -> None:
     dataset = file.create(variable.name, _HDF4_TYPES[variable.values.dtype], variable.values.shape)
     try:
         if variable.chunks:
-            dataset.setcompress(SDC.COMP_DEFLATE, DEFLATE)
+            library.set_chunks(dataset._id, variable.chunks, DEFLATE)  # noqa: SLF001 - pyhdf sets none
         dataset[:] = variable.values
         _describe_hdf4(dataset, variable.attributes)
     finally:

@@ -1,0 +1,52 @@
+"""Images to measure with: two frames of a camera's layout, with as many attributes as a real file has."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from shotdap.catalog import Catalog, Folder
+from shotdap.catalog.synthetic import Image, Variable, attributes, write_image
+from shotdap.catalog.synthetic.shots import Container
+from shotdap.config.descriptions import load_diagnostics
+
+__all__ = ["ImageFile", "open_catalog"]
+
+_CLUSTER = 1  # of P510's cameras
+
+
+@dataclass(frozen=True)
+class ImageFile:
+    """A file to make, and what it is called."""
+
+    name: str
+    container: Container
+    shape: tuple[int, int]
+    """Of one frame."""
+    deflated: bool
+
+    def __str__(self) -> str:
+        """What it is, for a table."""
+        stored = "deflated" if self.deflated else "contiguous"
+        return f"{self.shape[0]} x {self.shape[1]} {self.container} {stored}"
+
+    def shrunk(self, factor: int) -> ImageFile:
+        """The same with smaller frames."""
+        height, width = self.shape
+        return replace(self, shape=(height // factor, width // factor))
+
+    def write(self, folder: Path) -> None:
+        """Make the file in a folder, of noise as a camera's: a few hundred counts that do not deflate well."""
+        rng = np.random.default_rng(0)
+        frames = rng.poisson(400, (2, *self.shape)).astype(np.uint16)
+        chunks = (1, *self.shape) if self.deflated else None
+        stack = Variable("Streak_array", frames, attributes.p510(rng), chunks)
+        image = Image((stack,), attributes.p510_file(_CLUSTER))
+        write_image(folder / self.name, image, self.container)
+
+
+def open_catalog(folder: Path) -> Catalog:
+    """A folder's files, labelled by the diagnostics that come with shotdap; no frame is remembered yet."""
+    return Catalog(Folder(folder), folder, load_diagnostics())

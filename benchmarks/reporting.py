@@ -1,0 +1,59 @@
+"""The outcome as a table to read and as JSON to keep."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, astuple
+from datetime import UTC, datetime
+from importlib.metadata import version
+from itertools import groupby
+from pathlib import Path
+
+from measuring import Plan, Row
+
+__all__ = ["table", "write"]
+
+_HEADINGS = ("runs", "median/ms", "p99/ms", "per second", "speed")
+_FEW = 10  # fewer than that need decimals
+_PACKAGES = ("shotdap", "numpy", "xarray", "starlette", "uvicorn", "pydap", "gunicorn")
+
+
+def table(rows: Sequence[Row]) -> str:
+    """The rows as text, each case under its name. ``speed`` is a multiple of the case's first contender's."""
+    width = max(len(row.contender) for row in rows) + 2
+    heading = " " * width + "".join(f"{name:>12}" for name in _HEADINGS)
+    return "\n".join([heading, *_lines(rows, width)])
+
+
+def _lines(rows: Iterable[Row], width: int) -> Iterable[str]:
+    for case, contenders in groupby(rows, key=lambda row: row.case):
+        yield case
+        for row in contenders:
+            _, name, runs, *times, per_second, speed = astuple(row)
+            numbers = (
+                f"{runs:,}",
+                *(f"{time:,.3f}" for time in times),
+                f"{per_second:,.{0 if per_second >= _FEW else 2}f}",
+                f"{speed:,.2f}",
+            )
+            yield f"  {name:<{width - 2}}" + "".join(f"{number:>12}" for number in numbers)
+
+
+def write(folder: Path, benchmark: str, plan: Plan, rows: Sequence[Row]) -> Path:
+    """Write the rows, with what they depend on, to a new file; its path."""
+    when = datetime.now(UTC)
+    outcome = {
+        "benchmark": benchmark,
+        "when": when.isoformat(timespec="seconds"),
+        "machine": {"system": platform.platform(), "cores": os.cpu_count(), "load": os.getloadavg()},
+        "versions": {"python": platform.python_version()} | {package: version(package) for package in _PACKAGES},
+        "plan": asdict(plan),
+        "rows": [asdict(row) for row in rows],
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{benchmark}-{when:%Y%m%dT%H%M%S}.json"
+    path.write_text(json.dumps(outcome, indent=1))
+    return path

@@ -1,0 +1,83 @@
+"""Servers in processes of their own, each ended when it has served."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+__all__ = ["pydap", "shotdap", "static"]
+
+_HOST = "127.0.0.1"
+_BIN = Path(sys.executable).parent
+_PEERS = Path(__file__).parent / "peers"
+_PATIENCE = 60  # seconds to start
+
+
+@contextmanager
+def shotdap(folder: Path, log: Path) -> Iterator[int]:
+    """`shotdap serve` of a folder; its port."""
+    with _started(lambda port: [str(_BIN / "shotdap"), "serve", "--folder", str(folder), "--port", port], log) as port:
+        yield port
+
+
+@contextmanager
+def pydap(arrays: Path, log: Path) -> Iterator[int]:
+    """The server of pydap, its images in memory, under gunicorn with kept connections; one process, as the others."""
+    options = ["--worker-class", "gthread", "--threads", "8", "--pythonpath", str(_PEERS), "pydap_server:application"]
+    with _started(
+        lambda port: [str(_BIN / "gunicorn"), "--bind", f"{_HOST}:{port}", *options], log, {"BENCH_ARRAYS": str(arrays)}
+    ) as port:
+        yield port
+
+
+@contextmanager
+def static(answers: Path, log: Path) -> Iterator[int]:
+    """The least that a server in Python can do, on uvicorn: bytes from memory."""
+    options = ["--no-access-log", "--app-dir", str(_PEERS), "static_server:application"]
+    with _started(
+        lambda port: [str(_BIN / "uvicorn"), "--port", port, *options], log, {"BENCH_ANSWERS": str(answers)}
+    ) as port:
+        yield port
+
+
+@contextmanager
+def _started(
+    command: Callable[[str], Sequence[str]], log: Path, environment: Mapping[str, str] | None = None
+) -> Iterator[int]:
+    port = _free_port()
+    with (
+        log.open("wb") as output,
+        subprocess.Popen(  # noqa: S603 — our own commands
+            command(str(port)), env={**os.environ, **(environment or {})}, stdout=output, stderr=subprocess.STDOUT
+        ) as process,
+    ):
+        try:
+            _wait(process, port, log)
+            yield port
+        finally:
+            process.terminate()
+
+
+def _free_port() -> int:
+    with socket.create_server((_HOST, 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def _wait(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+    """Return when the server accepts connections."""
+    deadline = time.monotonic() + _PATIENCE
+    while process.poll() is None and time.monotonic() < deadline:
+        try:
+            socket.create_connection((_HOST, port), timeout=1).close()
+        except OSError:
+            time.sleep(0.05)
+        else:
+            return
+    raise ConnectionError(f"{process.args!r} does not answer:\n{log.read_text()[-2000:]}")

@@ -1,0 +1,77 @@
+"""A file looked at whole: its hash, its arrays, and whether all of it can be read.
+
+Of 60 single-bit flips in the compressed data of a real file 53 gave an error and 6 a wrong picture without one. Only a
+hash taken when the file was good tells those.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+from shotdap.catalog import readers
+from shotdap.catalog.entry import Examination, Missing, Unreadable
+
+__all__ = ["digest", "examine"]
+
+_PIECE = 32 << 20  # bytes of values read at a time
+
+
+def examine(path: Path, content: Path) -> Examination:
+    """Hash a file and read every value in it, a piece at a time.
+
+    Args:
+        path: the file.
+        content: what is in it, where it is packed; else the file again.
+
+    Raises:
+        Missing: there is no such file.
+        Unreadable: it cannot be read, or not all of it; the message says why.
+    """
+    size, modified = _status(path)
+    sha256 = digest(path)
+    dataset = readers.read(content)
+    for variable in dataset.variables.values():
+        _read(variable)
+    structure = {
+        str(name): f"{variable.dtype.name}[{','.join(map(str, variable.shape))}]"
+        for name, variable in dataset.variables.items()
+    }
+    return Examination(sha256, size, modified, structure)
+
+
+def digest(path: Path) -> str:
+    """The SHA-256 of a file's bytes, in hexadecimal.
+
+    Raises:
+        Missing: there is no such file.
+        Unreadable: it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except FileNotFoundError as error:
+        raise Missing("The file is missing from the archive.") from error
+    except OSError as error:
+        raise Unreadable(f"The file cannot be read: {error.strerror}.") from error
+
+
+def _status(path: Path) -> tuple[int, int]:
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise Missing("The file is missing from the archive.") from error
+    return status.st_size, status.st_mtime_ns
+
+
+def _read(variable: xr.Variable) -> None:
+    if not variable.ndim:
+        np.asarray(variable.values)
+        return
+    length = variable.shape[0]
+    step = max(1, _PIECE // max(1, variable.nbytes // max(1, length)))
+    for start in range(0, length, step):
+        np.asarray(variable[start : start + step].values)

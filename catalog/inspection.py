@@ -1,0 +1,108 @@
+"""A look into the archive's files: which are there, whole and unchanged.
+
+Each file is examined in a process of its own (see `isolation`), several at a time, and what was found is written down
+in batches: an inspection that is killed goes on where it was.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+
+from shotdap.catalog import readers
+from shotdap.catalog.entry import Entry, Examination, Health, Missing, Unreadable
+from shotdap.catalog.examination import examine
+from shotdap.catalog.index import SqlIndex, Verdict
+from shotdap.catalog.isolation import Isolation
+from shotdap.catalog.unpacking import Unpack
+
+__all__ = ["InspectionReport", "Inspector", "inspect"]
+
+_BATCH = 64  # files between two writes
+
+
+@dataclass(frozen=True)
+class InspectionReport:
+    """What an inspection found, in files."""
+
+    ok: int = 0
+    missing: int = 0
+    unreadable: int = 0
+    changed: int = 0
+
+
+@dataclass(frozen=True)
+class Inspector:
+    """Examines entries in isolated processes."""
+
+    locate: Callable[[Entry], Path]
+    """Finds an entry's file; raises `Missing` or `Unreadable` where it cannot."""
+    isolation: Isolation
+    unpack: Unpack
+
+    def verdicts(self, entries: list[Entry]) -> Iterator[tuple[Entry, Verdict]]:
+        """What is found of each entry, in their order; they are examined side by side."""
+        begun = [(entry, self._begin(entry)) for entry in entries]
+        for entry, outcome in begun:
+            yield entry, _verdict(entry, outcome)
+
+    def _begin(self, entry: Entry) -> Callable[[], Examination]:
+        try:
+            path = self.locate(entry)
+            call = self.isolation.start(examine, path, readers.unpacked(path, self.unpack))
+        except Unreadable as error:
+            return _raising(error)
+        return lambda: self.isolation.outcome(call)
+
+
+def inspect(
+    index: SqlIndex, inspector: Inspector, *, again: bool = False, progress: Callable[[int], None] | None = None
+) -> InspectionReport:
+    """Look into every file that was not looked into yet, and again into those that could not be read.
+
+    Args:
+        index: gets what was found.
+        inspector: looks.
+        again: look into all files: a file whose bytes are others than at its last inspection is marked as changed.
+        progress: told after each file how many that makes.
+    """
+    found = Counter[Health]()
+    batches = _all(index.after) if again else chain(_all(index.doubtful), iter(lambda: index.unseen(_BATCH), []))
+    for entries in batches:
+        verdicts: dict[str, Verdict] = {}
+        for entry, verdict in inspector.verdicts(entries):
+            verdicts[entry.path] = verdict
+            found[verdict.health] += 1
+            if progress is not None:
+                progress(found.total())
+        index.judge(verdicts)
+    return InspectionReport(found[Health.OK], found[Health.MISSING], found[Health.UNREADABLE], found[Health.CHANGED])
+
+
+def _all(page: Callable[[int, str], list[Entry]]) -> Iterator[list[Entry]]:
+    after = ""
+    while entries := page(_BATCH, after):
+        yield entries
+        after = entries[-1].path
+
+
+def _verdict(entry: Entry, outcome: Callable[[], Examination]) -> Verdict:
+    try:
+        examination = outcome()
+    except Missing as error:
+        return Verdict(Health.MISSING, str(error))
+    except Unreadable as error:
+        return Verdict(Health.UNREADABLE, str(error))
+    if entry.seen and entry.seen.sha256 != examination.sha256:
+        return Verdict(Health.CHANGED, "The file's bytes are not those of its first inspection.")
+    return Verdict(Health.OK, "", examination)
+
+
+def _raising(error: Exception) -> Callable[[], Examination]:
+    def outcome() -> Examination:
+        raise error
+
+    return outcome

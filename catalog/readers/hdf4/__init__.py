@@ -1,0 +1,43 @@
+"""HDF4 files: scientific data sets and raster images of every generation.
+
+What is not read is said in the attribute `omitted`: tables (Vdata), and arrays with an obstacle. Dimensions called
+``fakeDim0``, … were made up by the library: ours are named after the array.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import xarray as xr
+
+from shotdap.catalog.entry import Unreadable
+from shotdap.catalog.lazy import Remember
+from shotdap.catalog.readers.attributes import OMITTED, Attribute, clean
+from shotdap.catalog.readers.hdf4.arrays import Omitted, assembled
+from shotdap.catalog.readers.hdf4.directory import directory
+from shotdap.catalog.readers.hdf4.raster import placed, raster_arrays
+from shotdap.catalog.readers.hdf4.scientific import scientific_arrays
+from shotdap.catalog.readers.hdf4.sources import File
+
+__all__ = ["read"]
+
+
+def read(path: Path, remember: Remember) -> xr.Dataset:
+    """Read a file's headers; see `Reader`."""
+    file = File.at(path)
+    listed = directory(path)
+    arrays, omitted, attributes = scientific_arrays(file, listed, remember)
+    images, unread_images, image_attributes = raster_arrays(file, listed, remember)
+    omitted += unread_images
+    if not (arrays or images or omitted):
+        raise Unreadable("The HDF4 file holds neither a scientific data set nor a raster image.")
+    omitted += [Omitted(name, "it is a table (Vdata), which is not read") for name in listed.tables]
+    described = clean({**listed.texts, **image_attributes, **attributes})
+    return assembled([*arrays, *placed(images, arrays)], described | _noted(omitted, described))
+
+
+def _noted(omitted: list[Omitted], attributes: dict[str, Attribute]) -> dict[str, Attribute]:
+    """What is left out of the file, added to what was left out of its attributes."""
+    lines = [str(attributes[OMITTED])] if OMITTED in attributes else []
+    lines += map(str, omitted)
+    return {OMITTED: ", ".join(lines)} if lines else {}

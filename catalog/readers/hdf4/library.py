@@ -1,0 +1,457 @@
+"""The HDF4 library, bound by ctypes: the very copy that pyhdf brings and uses.
+
+pyhdf reads no raster images, no little-endian numbers and no chunk shapes, tells no offsets, and holds Python's global
+lock while it decodes. The library behind it does all of this, and its functions can be had from pyhdf's extension
+module: a search in a shared object goes on through those that it is linked with, whoever built them.
+
+Rule 1: the library is not thread-safe. `LOCK` is held around every call, pyhdf's included; `scientific` and `rasters`
+        take it for as long as a file is open, all else is called inside of them.
+Rule 2: what waits for a disk or decodes gives up Python's global lock meanwhile. What reads headers keeps it: to get it
+        back from a busy thread may take 5 ms (`sys.getswitchinterval`), and a file's headers are hundreds of calls.
+Rule 3: whatever fails is a `LibraryError`. A size that a file claims is checked before memory is asked for.
+Rule 4: the library writes a name without asking how much room there is. No name in an HDF4 file is longer than `_TEXT`.
+        (In a classic netCDF file one may be: such files are refused here, though the library knows some.)
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from ctypes import POINTER, byref, c_char_p, c_int, c_int16, c_int32, c_uint16, c_uint32, c_void_p
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pyhdf import _hdfext
+
+__all__ = [
+    "DEFLATE",
+    "JPEG",
+    "LOCK",
+    "NO_COMPRESSION",
+    "SZIP",
+    "Image",
+    "LibraryError",
+    "ScientificData",
+    "attributes",
+    "chunk_shape",
+    "compression",
+    "decodes_szip",
+    "dimension",
+    "is_coordinate",
+    "memory_type",
+    "palette",
+    "pieces",
+    "raster",
+    "raster_contents",
+    "raster_reference",
+    "rasters",
+    "read_box",
+    "read_raster",
+    "reference",
+    "scientific",
+    "scientific_contents",
+    "scientific_data",
+    "selected",
+    "selected_raster",
+    "set_chunks",
+    "stored_type",
+]
+
+LOCK = threading.RLock()
+
+_FAIL = -1
+_READ = 1  # DFACC_READ, hdf.h
+_RANKS = 32  # H4_MAX_VAR_DIMS, hlimits.h
+_CHUNKED, _COMPRESSED = 1, 3  # HDF_CHUNK, HDF_COMP: hproto.h
+NO_COMPRESSION, DEFLATE, SZIP, JPEG = 0, 4, 5, 7  # comp_coder_t, hcomp.h
+_DECODER = 1  # COMP_DECODER_ENABLED, hcomp.h
+_MOST_ATTRIBUTE_BYTES = 1 << 26
+_MOST_PIECES = 1 << 20  # linked blocks of one array
+_PALETTE = (256, 3)
+
+# Number types: hntdefs.h.
+_TYPES: Mapping[int, str] = MappingProxyType(
+    {3: "u1", 4: "S1", 5: "f4", 6: "f8", 20: "i1", 21: "u1", 22: "i2", 23: "u2", 24: "i4", 25: "u4"}
+)
+_NATIVE, _LITTLE_ENDIAN = 0x1000, 0x4000
+
+
+class LibraryError(Exception):
+    """The library could not do what it was asked for; the message is its own, a few words that name no file."""
+
+
+class _Compression(ctypes.Structure):
+    """``comp_info``, hcomp.h: room for the largest member of a union of integers."""
+
+    _fields_ = (("parameters", c_int32 * 5),)
+
+
+class _Chunks(ctypes.Structure):
+    """``HDF_CHUNK_DEF``, hproto.h: the largest member of a union, since ctypes passes no union by value."""
+
+    _fields_ = (
+        ("lengths", c_int32 * _RANKS),
+        ("coder", c_int32),
+        ("model", c_int32),
+        ("compression", _Compression),
+        ("model_type", c_int32),
+        ("model_rank", c_int),
+        ("model_sizes", c_void_p),
+    )
+
+
+_NUMBER = POINTER(c_int32)
+# What each function returns and takes: mfhdf.h, hproto.h.
+_SHORT: Mapping[str, tuple[Any, ...]] = MappingProxyType(
+    {
+        "HCget_config_info": (c_int, c_int, POINTER(c_uint32)),
+        "HEvalue": (c_int16, c_int32),
+        "HEstring": (c_char_p, c_int),
+        "SDend": (c_int, c_int32),
+        "SDfileinfo": (c_int, c_int32, _NUMBER, _NUMBER),
+        "SDselect": (c_int32, c_int32, c_int32),
+        "SDendaccess": (c_int, c_int32),
+        "SDgetinfo": (c_int, c_int32, c_char_p, _NUMBER, _NUMBER, _NUMBER, _NUMBER),
+        "SDidtoref": (c_int32, c_int32),
+        "SDiscoordvar": (c_int, c_int32),
+        "SDgetdimid": (c_int32, c_int32, c_int),
+        "SDdiminfo": (c_int, c_int32, c_char_p, _NUMBER, _NUMBER, _NUMBER),
+        "SDattrinfo": (c_int, c_int32, c_int32, c_char_p, _NUMBER, _NUMBER),
+        "SDreadattr": (c_int, c_int32, c_int32, c_void_p),
+        "SDgetcomptype": (c_int, c_int32, POINTER(c_int)),
+        "SDgetchunkinfo": (c_int, c_int32, POINTER(_Chunks), _NUMBER),
+        "SDgetdatainfo": (c_int, c_int32, c_void_p, c_int, c_int, c_void_p, c_void_p),
+        "SDsetchunk": (c_int, c_int32, _Chunks, c_int32),
+        "Hclose": (c_int, c_int32),
+        "GRend": (c_int, c_int32),
+        "GRfileinfo": (c_int, c_int32, _NUMBER, _NUMBER),
+        "GRselect": (c_int32, c_int32, c_int32),
+        "GRendaccess": (c_int, c_int32),
+        "GRgetiminfo": (c_int, c_int32, c_char_p, _NUMBER, _NUMBER, _NUMBER, _NUMBER, _NUMBER),
+        "GRidtoref": (c_uint16, c_int32),
+        "GRgetcomptype": (c_int, c_int32, POINTER(c_int)),
+        "GRattrinfo": (c_int, c_int32, c_int32, c_char_p, _NUMBER, _NUMBER),
+        "GRgetattr": (c_int, c_int32, c_int32, c_void_p),
+        "GRgetlutid": (c_int32, c_int32, c_int32),
+        "GRgetlutinfo": (c_int, c_int32, _NUMBER, _NUMBER, _NUMBER, _NUMBER),
+        "GRreadlut": (c_int, c_int32, c_void_p),
+    }
+)
+_LONG: Mapping[str, tuple[Any, ...]] = MappingProxyType(
+    {
+        "SDstart": (c_int32, c_char_p, c_int32),
+        "SDreaddata": (c_int, c_int32, c_void_p, c_void_p, c_void_p, c_void_p),
+        "Hopen": (c_int32, c_char_p, c_int, c_int16),
+        "GRstart": (c_int32, c_int32),
+        "GRreadimage": (c_int, c_int32, c_void_p, c_void_p, c_void_p, c_void_p),
+    }
+)
+
+
+def _bound(library: ctypes.CDLL, signatures: Mapping[str, tuple[Any, ...]]) -> Iterator[tuple[str, Callable[..., int]]]:
+    for name, (returns, *takes) in signatures.items():
+        try:
+            function = getattr(library, name)
+        except AttributeError as error:
+            raise ImportError(f"The HDF4 library that pyhdf is linked with does not offer {name}.") from error
+        function.restype, function.argtypes = returns, takes
+        yield name, function
+
+
+_FUNCTIONS: Mapping[str, Callable[..., Any]] = MappingProxyType(
+    dict(_bound(ctypes.PyDLL(_hdfext.__file__), _SHORT)) | dict(_bound(ctypes.CDLL(_hdfext.__file__), _LONG))
+)
+_TEXT = ctypes.create_string_buffer((1 << 16) + 1)  # the length of a name is two bytes; guarded by LOCK
+
+
+def _call(name: str, *arguments: Any) -> int:  # noqa: ANN401 — ctypes' pointers have no common type
+    result: int = _FUNCTIONS[name](*arguments)
+    if result == _FAIL:
+        said: bytes = _FUNCTIONS["HEstring"](_FUNCTIONS["HEvalue"](1))
+        raise LibraryError(said.decode("ascii", "replace"))
+    return result
+
+
+def _numbers(count: int) -> tuple[c_int32, ...]:
+    return tuple(c_int32() for _ in range(count))
+
+
+@cache
+def memory_type(number_type: int) -> np.dtype[Any] | None:
+    """The NumPy type of numbers as the library gives them; nothing for a type that it cannot convert."""
+    kind = _TYPES.get(number_type & ~(_NATIVE | _LITTLE_ENDIAN))
+    return np.dtype(kind) if kind else None
+
+
+def stored_type(number_type: int) -> np.dtype[Any]:
+    """The NumPy type of numbers as they lie in the file: big-endian, if nothing else is said.
+
+    Raises:
+        KeyError: the library cannot convert it.
+    """
+    found = np.dtype(_TYPES[number_type & ~(_NATIVE | _LITTLE_ENDIAN)])
+    if number_type & _NATIVE:
+        return found
+    return found.newbyteorder("<" if number_type & _LITTLE_ENDIAN else ">")
+
+
+@cache
+def decodes_szip() -> bool:
+    """Whether this copy of the library was built with szip; pyhdf's wheels are not."""
+    told = c_uint32()
+    with LOCK:
+        _call("HCget_config_info", SZIP, byref(told))
+    return bool(told.value & _DECODER)
+
+
+# Scientific data sets.
+
+
+@dataclass(frozen=True)
+class ScientificData:
+    """What a file says of one SDS, or a raster image with its components as last dimension."""
+
+    name: bytes
+    shape: tuple[int, ...]
+    number_type: int
+    attribute_count: int
+
+
+@contextmanager
+def scientific(path: Path) -> Iterator[int]:
+    """Open a file's scientific data sets, and lock the library until they are closed.
+
+    Raises:
+        LibraryError: the library cannot open the file.
+    """
+    with LOCK:
+        file = _call("SDstart", os.fsencode(path), _READ)
+        try:
+            yield file
+        finally:
+            _FUNCTIONS["SDend"](file)
+
+
+@contextmanager
+def selected(file: int, index: int) -> Iterator[int]:
+    """Select one SDS by its number."""
+    sds = _call("SDselect", file, index)
+    try:
+        yield sds
+    finally:
+        _FUNCTIONS["SDendaccess"](sds)
+
+
+def scientific_contents(file: int) -> tuple[int, int]:
+    """How many SDS and how many attributes a file has."""
+    arrays, attributes = _numbers(2)
+    _call("SDfileinfo", file, byref(arrays), byref(attributes))
+    return arrays.value, attributes.value
+
+
+def scientific_data(sds: int) -> ScientificData:
+    """What the file says of an SDS."""
+    sizes = (c_int32 * _RANKS)()
+    rank, number_type, attributes = _numbers(3)
+    _call("SDgetinfo", sds, _TEXT, byref(rank), sizes, byref(number_type), byref(attributes))
+    return ScientificData(_TEXT.value, _shape(sizes[: rank.value]), number_type.value, attributes.value)
+
+
+def _shape(sizes: Sequence[int]) -> tuple[int, ...]:
+    if min(sizes, default=0) < 0:
+        raise LibraryError("an array of a negative size")
+    return tuple(sizes)
+
+
+def dimension(sds: int, axis: int) -> tuple[bytes, bool]:
+    """The name of a dimension, and whether it has a scale."""
+    size, scale_type, attributes = _numbers(3)
+    identifier = _call("SDgetdimid", sds, axis)
+    _call("SDdiminfo", identifier, _TEXT, byref(size), byref(scale_type), byref(attributes))
+    return _TEXT.value, scale_type.value != 0
+
+
+def is_coordinate(sds: int) -> bool:
+    """Whether an SDS stands for a dimension."""
+    return _call("SDiscoordvar", sds) == 1
+
+
+def reference(sds: int) -> int:
+    """The number by which annotations refer to an SDS."""
+    return _call("SDidtoref", sds)
+
+
+def attributes(owner: int, count: int, family: str = "SD") -> dict[bytes, NDArray[Any]]:
+    """The attributes of a file, an SDS, or (family ``GR``) of an image, with their types; text is bytes."""
+    reader = {"SD": "SDreadattr", "GR": "GRgetattr"}[family]
+    found = {}
+    number_type, length = _numbers(2)
+    for index in range(count):
+        _call(f"{family}attrinfo", owner, index, _TEXT, byref(number_type), byref(length))
+        name, dtype = _TEXT.value, memory_type(number_type.value)
+        if dtype is None:
+            found[name] = np.zeros(1, "V8")  # a type that nobody knows
+            continue
+        if not 0 <= length.value * dtype.itemsize <= _MOST_ATTRIBUTE_BYTES:
+            raise LibraryError("an attribute of an impossible length")
+        values = np.zeros(length.value, dtype)
+        _call(reader, owner, index, values.ctypes.data)
+        found[name] = np.asarray(values.tobytes()) if dtype.kind == "S" else values
+    return found
+
+
+def compression(sds: int) -> int:
+    """How an SDS, or the chunks of it, are compressed: `NO_COMPRESSION`, `DEFLATE`, …."""
+    coder = c_int()
+    _call("SDgetcomptype", sds, byref(coder))
+    return coder.value
+
+
+def chunk_shape(sds: int, rank: int) -> tuple[int, ...] | None:
+    """The shape of a chunk; nothing where an SDS is not chunked."""
+    chunks, flags = _Chunks(), c_int32()
+    _call("SDgetchunkinfo", sds, byref(chunks), byref(flags))
+    if not flags.value & _CHUNKED:
+        return None
+    shape = tuple(chunks.lengths[:rank])
+    if min(shape, default=1) < 1:
+        raise LibraryError("a chunk without values")
+    return shape
+
+
+def set_chunks(sds: int, shape: Sequence[int], level: int) -> None:
+    """Let a new SDS be stored in chunks of some shape, deflated."""
+    chunks = _Chunks(coder=DEFLATE)
+    chunks.lengths[: len(shape)] = shape
+    chunks.compression.parameters[0] = level
+    with LOCK:
+        _call("SDsetchunk", sds, chunks, _COMPRESSED)
+
+
+def pieces(sds: int, chunk: Sequence[int] | None = None) -> list[tuple[int, int]]:
+    """Where in the file the bytes of an SDS are, or of one chunk of it: offsets and lengths; none before it is written.
+
+    Args:
+        sds: the SDS.
+        chunk: which chunk, counted in chunks along each dimension.
+    """
+    place = (c_int32 * len(chunk))(*chunk) if chunk is not None else None
+    count = _call("SDgetdatainfo", sds, place, 0, 0, None, None)
+    if not 0 < count <= _MOST_PIECES:
+        return []
+    offsets, lengths = (c_int32 * count)(), (c_int32 * count)()
+    _call("SDgetdatainfo", sds, place, 0, count, offsets, lengths)
+    return list(zip(offsets, lengths, strict=True))
+
+
+def read_box(sds: int, start: Sequence[int], values: NDArray[Any]) -> None:
+    """Fill an array, of the type that `memory_type` says, with the values from some point on."""
+    rank = max(1, values.ndim)  # the library wants a place even in an array without dimensions
+    _call(
+        "SDreaddata",
+        sds,
+        (c_int32 * rank)(*start),
+        None,
+        (c_int32 * rank)(*(values.shape or (1,))),
+        values.ctypes.data,
+    )
+
+
+# Raster images.
+
+
+@dataclass(frozen=True)
+class Image(ScientificData):
+    """What a file says of one raster image: shape (y, x, component)."""
+
+    interlace: int
+    """The order that the values are stored in: 0 (y, x, component), 1 (y, component, x), 2 (component, y, x)."""
+    coder: int
+
+
+@contextmanager
+def rasters(path: Path) -> Iterator[int]:
+    """Open a file's raster images of any generation (GR, 24 bit, 8 bit), and lock the library until they are closed.
+
+    Raises:
+        LibraryError: the library cannot open the file.
+    """
+    with LOCK:
+        file = _call("Hopen", os.fsencode(path), _READ, 0)
+        try:
+            images = _call("GRstart", file)
+            try:
+                yield images
+            finally:
+                _FUNCTIONS["GRend"](images)
+        finally:
+            _FUNCTIONS["Hclose"](file)
+
+
+def raster_contents(images: int) -> tuple[int, int]:
+    """How many images and how many attributes of all of them a file has."""
+    count, attributes = _numbers(2)
+    _call("GRfileinfo", images, byref(count), byref(attributes))
+    return count.value, attributes.value
+
+
+@contextmanager
+def selected_raster(images: int, index: int) -> Iterator[int]:
+    """Select one image by its number."""
+    image = _call("GRselect", images, index)
+    try:
+        yield image
+    finally:
+        _FUNCTIONS["GRendaccess"](image)
+
+
+def raster(image: int) -> Image:
+    """What the file says of an image."""
+    sizes = (c_int32 * 2)()
+    components, number_type, interlace, attributes = _numbers(4)
+    _call(
+        "GRgetiminfo", image, _TEXT, byref(components), byref(number_type), byref(interlace), sizes, byref(attributes)
+    )
+    name, coder = _TEXT.value, c_int()
+    _call("GRgetcomptype", image, byref(coder))
+    width, height = sizes
+    return Image(
+        name=name,
+        shape=_shape((height, width, components.value)),
+        number_type=number_type.value,
+        attribute_count=attributes.value,
+        interlace=interlace.value,
+        coder=coder.value,
+    )
+
+
+def raster_reference(image: int) -> int:
+    """The number by which annotations refer to an image."""
+    return _call("GRidtoref", image)
+
+
+def read_raster(image: int, header: Image, values: NDArray[Any]) -> None:
+    """Fill an array with an image, in the order in which the values are stored."""
+    height, width, _ = header.shape
+    start, count = (c_int32 * 2)(), (c_int32 * 2)(width, height)
+    _call("GRreadimage", image, start, None, count, values.ctypes.data)
+
+
+def palette(image: int) -> NDArray[np.uint8] | None:
+    """The colours that go with an image, (256, 3); nothing where there are none."""
+    components, number_type, interlace, entries = _numbers(4)
+    table = _call("GRgetlutid", image, 0)
+    _call("GRgetlutinfo", table, byref(components), byref(number_type), byref(interlace), byref(entries))
+    if (entries.value, components.value) != _PALETTE or memory_type(number_type.value) != np.uint8:
+        return None
+    values = np.zeros(_PALETTE, np.uint8)
+    _call("GRreadlut", table, values.ctypes.data)
+    return values

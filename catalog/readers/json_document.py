@@ -1,0 +1,326 @@
+"""JSON documents: images as nested lists or as base64, and what is known of a shot.
+
+What becomes an array: an object with ``data``, as nested lists or, with ``dtype`` and ``shape``, in base64; and any
+other list of lists, or long list, of numbers. Arrays are called by their place in the document: ``camera/frames``; one
+that is the document itself is ``image``. An object's ``dims`` name its dimensions, and what else it has are the array's
+attributes. Everything else becomes attributes of the dataset, called by its place too: ``target/gas/pressure``.
+
+Numbers: NaN, Infinity and -Infinity are read as Python, MATLAB and others write them. In an array, numbers written as
+text are read as numbers and null as NaN, and the array's attribute ``note`` says so; in attributes text stays text.
+Integers become int32 where they fit, else int64; with a ``dtype`` that can hold them, that.
+
+A document can only be parsed as a whole, so opening costs that; the arrays are remembered like decoded frames.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from shotdap.catalog.entry import Missing, Unreadable
+from shotdap.catalog.lazy import Array, Blocks, Key, Remember, lazy_variable
+from shotdap.catalog.names import variable_names
+from shotdap.catalog.readers.attributes import clean, typed
+from shotdap.catalog.readers.dimensions import assembled, fitted
+
+__all__ = ["read"]
+
+_GREATEST = 128 << 20  # bytes; parsed, a document of numbers takes up to twenty times its size
+_LONG = 32  # a list of more numbers is an array, a shorter one an attribute
+_DESCRIBES = frozenset({"data", "dtype", "shape", "dims", "dimensions", "encoding", "attrs", "attributes"})
+_TEXTS_READ = "numbers written as text were read as numbers"
+_NULLS_READ = "null was read as NaN"
+
+
+def read(path: Path, remember: Remember) -> xr.Dataset:
+    """Read a document; see `Reader`."""
+    content = _Content.of(path)
+    images = {name: image for image, name in zip(content.images, _names(content.images), strict=True)}
+    dimensions = fitted(
+        {name: _dimensions(image) for name, image in images.items()},
+        {name: image.values.shape for name, image in images.items()},
+    )
+    variables: dict[str, xr.Variable] = {}
+    for name, image in images.items():
+        remember((image.name, 0), partial(_itself, image.values))
+        stored = _Values(path, image.name, image.values.shape, image.values.dtype)
+        source = Blocks(stored, image.name, max(image.values.shape[0], 1), remember)
+        renamed = {} if name == image.name else {"original_name": image.name}
+        attributes = {**clean(image.attributes, paths=True), **renamed}
+        variables[name] = lazy_variable(dimensions[name], source, attributes)
+    return assembled(variables, clean(content.attributes, paths=True))
+
+
+def _names(images: Sequence[_Image]) -> Iterable[str]:
+    """Safe names.
+
+    Raises:
+        Unreadable: two arrays have one name: ``{"a/b": …, "a": {"b": …}}``.
+    """
+    names = variable_names(image.name for image in images)
+    if len(names) < len(images):
+        raise Unreadable("The JSON document has two arrays that would have one name.")
+    return names.values()
+
+
+def _itself(values: Array) -> Array:
+    return values
+
+
+def _dimensions(image: _Image) -> tuple[str, ...]:
+    """The names that the document gives, where they fit the array."""
+    names = tuple(variable_names(image.dimensions).values())
+    return names if len(names) == image.values.ndim else ("",) * image.values.ndim
+
+
+@dataclass(frozen=True)
+class _Image:
+    """One array of the document."""
+
+    name: str
+    values: Array
+    dimensions: tuple[str, ...] = ()
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Values:
+    """An array's values, parsed anew where they are no longer remembered."""
+
+    path: Path
+    name: str
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+    def read(self, key: Key) -> Array:
+        """Read a hyperslab; see `Source`."""
+        found = next((image for image in _Content.of(self.path).images if image.name == self.name), None)
+        if found is None or (found.values.shape, found.values.dtype) != (self.shape, self.dtype):
+            raise Unreadable("The JSON document has changed since it was opened.")
+        return np.asarray(found.values[key])
+
+
+@dataclass(frozen=True)
+class _Content:
+    """What a document holds."""
+
+    images: list[_Image] = field(default_factory=list)
+    attributes: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, path: Path) -> _Content:
+        """Parse a document.
+
+        Raises:
+            Unreadable: it is too large, no JSON, or its lists are ragged.
+        """
+        content = cls()
+        try:
+            content.explore(_parsed(path), "")
+        except RecursionError as error:
+            raise Unreadable("The JSON document is nested too deeply.") from error
+        return content
+
+    def explore(self, value: Any, place: str) -> None:  # noqa: ANN401 — whatever JSON has
+        """Take in a value and everything below it."""
+        if isinstance(value, dict):
+            if _is_image(value):
+                self._take_image(value, place)
+            else:
+                self._explore_all(value.items(), place)
+        elif isinstance(value, list):
+            self._explore_list(value, place)
+        else:
+            self.attributes[place or "value"] = _attribute(value)
+
+    def _explore_all(self, items: Any, place: str) -> None:  # noqa: ANN401 — pairs of a key or number, and a value
+        for key, value in items:
+            self.explore(value, _below(place, key))
+
+    def _explore_list(self, value: list[Any], place: str) -> None:
+        if any(isinstance(item, dict) for item in value):
+            self._explore_all(enumerate(value), place)
+            return
+        array = _array(value, place)
+        if array.ndim > 1 or len(value) > _LONG:
+            values, note = _numbers(array)
+            self.images.append(_Image(place or "image", values, attributes={"note": note} if note else {}))
+        else:
+            self.attributes[place or "value"] = _listed(value)
+
+    def _take_image(self, value: Mapping[str, Any], place: str) -> None:
+        values, note = _data(value, place or "image")
+        dimensions = value.get("dims", value.get("dimensions", ()))
+        named = isinstance(dimensions, list) and all(isinstance(name, str) for name in dimensions)
+        rest = dict(_flattened({key: item for key, item in value.items() if key not in _DESCRIBES}, ""))
+        for key in ("attrs", "attributes"):
+            rest |= dict(_flattened(value.get(key, {}), ""))
+        if not place:  # the document is one image, so what it says is about the shot
+            self.attributes.update(rest)
+            rest = {}
+        names = tuple(dimensions) if named else ()
+        self.images.append(_Image(place or "image", values, names, rest | ({"note": note} if note else {})))
+
+
+def _parsed(path: Path) -> Any:  # noqa: ANN401 — whatever JSON has
+    try:
+        with path.open("rb") as file:
+            text = file.read(_GREATEST + 1)
+        if len(text) > _GREATEST:
+            raise Unreadable(f"The JSON document is larger than {_GREATEST >> 20} MiB.")
+        return json.loads(text.removeprefix(b"\xef\xbb\xbf"), object_pairs_hook=_object)
+    except FileNotFoundError as error:
+        raise Missing("The file is missing from the archive.") from error
+    except RecursionError as error:
+        raise Unreadable("The JSON document is nested too deeply.") from error
+    except ValueError as error:  # no JSON, or not UTF-8
+        raise Unreadable(f"The file begins like JSON but is none: {_where(error)}.") from error
+
+
+def _where(error: ValueError) -> str:
+    if isinstance(error, json.JSONDecodeError):
+        return f"{error.msg[:1].lower()}{error.msg[1:]} in line {error.lineno}, column {error.colno}"
+    return "it is not UTF-8 text" if isinstance(error, UnicodeError) else "it holds a number that is too long"
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        twice = next(key for at, (key, _) in enumerate(pairs) if key in dict(pairs[:at]))
+        raise Unreadable(f"The JSON document has {twice[:40]!r} twice in one object; which one counts is not known.")
+    return found
+
+
+def _is_image(value: Mapping[str, Any]) -> bool:
+    data = value.get("data")
+    return (isinstance(data, str) and "dtype" in value) or (
+        isinstance(data, list) and bool(data) and not any(isinstance(item, dict) for item in data)
+    )
+
+
+def _data(value: Mapping[str, Any], name: str) -> tuple[Array, str]:
+    """An image's values, and what had to be done to them."""
+    dtype = _dtype(value["dtype"], name) if "dtype" in value else None
+    if isinstance(value["data"], str) and dtype is not None:
+        return _unpacked(value["data"], dtype, value.get("shape"), name), ""
+    values, note = _numbers(_array(value["data"], name))
+    shape = value.get("shape")
+    if shape is not None and list(values.shape) != shape:
+        values = _shaped(values, shape, name)
+    return (values if dtype is None else _cast(values, dtype, name)), note
+
+
+def _dtype(text: Any, name: str) -> np.dtype[Any]:  # noqa: ANN401 — whatever JSON has
+    try:
+        dtype = np.dtype(str(text))
+    except (TypeError, ValueError) as error:
+        raise Unreadable(f"The JSON document's array {name} is of no known type: {str(text)[:40]!r}.") from error
+    if dtype.kind not in "iuf" or dtype.itemsize > 8:  # noqa: PLR2004 — bytes
+        raise Unreadable(f"The JSON document's array {name} is of the type {dtype}, which is not read.")
+    return dtype
+
+
+def _unpacked(text: str, dtype: np.dtype[Any], shape: Any, name: str) -> Array:  # noqa: ANN401 — whatever JSON has
+    try:
+        values = np.frombuffer(base64.b64decode("".join(text.split()), validate=True), dtype)
+    except ValueError as error:
+        raise Unreadable(f"The JSON document's array {name} is no base64 of numbers of the type {dtype}.") from error
+    native = values.astype(dtype.newbyteorder("="))
+    return native if shape is None else _shaped(native, shape, name)
+
+
+def _shaped(values: Array, shape: Any, name: str) -> Array:  # noqa: ANN401 — whatever JSON has
+    is_shape = isinstance(shape, list) and bool(shape) and all(type(size) is int and size >= 0 for size in shape)
+    if not is_shape or math.prod(shape) != values.size:
+        raise Unreadable(f"The JSON document's array {name} has {values.size} values, which its shape does not fit.")
+    return values.reshape(shape)
+
+
+def _cast(values: Array, dtype: np.dtype[Any], name: str) -> Array:
+    """The values in the type that the document states, if it can hold them."""
+    if dtype.kind == "f" and values.dtype.kind in "iuf":
+        return values.astype(dtype.newbyteorder("="))
+    with np.errstate(invalid="ignore"):
+        cast = values.astype(dtype.newbyteorder("=")) if values.dtype.kind in "iuf" else np.empty(0)
+    if not np.array_equal(cast, values):
+        raise Unreadable(f"The JSON document's array {name} holds values that its type {dtype} cannot.")
+    return cast
+
+
+def _array(value: list[Any], name: str) -> Array:
+    """Nested lists as they are."""
+    try:
+        return np.array(value)
+    except OverflowError:
+        return np.array(value, object)
+    except ValueError as error:
+        raise Unreadable(
+            f"The JSON document's array {name or 'image'} is ragged: its lists have different lengths."
+        ) from error
+
+
+def _numbers(array: Array) -> tuple[Array, str]:
+    """The numbers of an array, and what had to be done to get at them; texts where not all of them are numbers."""
+    if array.dtype.kind in "uf":
+        return array, ""
+    if array.dtype.kind == "b":
+        return array.astype(np.int8), ""
+    if array.dtype.kind == "i":
+        is_short = not array.size or (array.min() >= -(2**31) and array.max() < 2**31)
+        return (array.astype(np.int32) if is_short else array), ""
+    return _spelled_numbers(array)
+
+
+def _spelled_numbers(array: Array) -> tuple[Array, str]:
+    items = array.reshape(-1).tolist()
+    try:
+        values = np.array([math.nan if item is None else float(item) for item in items]).reshape(array.shape)
+    except (OverflowError, TypeError, ValueError):
+        texts = np.empty(len(items), object)
+        texts[:] = ["" if item is None else str(item) for item in items]
+        return texts.reshape(array.shape), ""
+    has_nulls = any(item is None for item in items)
+    has_texts = array.dtype.kind == "U" or any(isinstance(item, str) for item in items)
+    notes = [note for note, is_so in ((_TEXTS_READ, has_texts), (_NULLS_READ, has_nulls)) if is_so]
+    return values, "; ".join(notes)
+
+
+def _below(place: str, key: str | int) -> str:
+    """The place of a part; a slash in its own name would look like another level."""
+    own = str(key).replace("/", "_")
+    return f"{place}/{own}" if place else own
+
+
+def _flattened(value: Any, place: str) -> Iterator[tuple[str, Any]]:  # noqa: ANN401 — whatever JSON has
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from _flattened(item, _below(place, key))
+    elif isinstance(value, list):
+        if any(isinstance(item, dict | list) for item in value):
+            for number, item in enumerate(value):
+                yield from _flattened(item, _below(place, number))
+        else:
+            yield place, _listed(value)
+    else:
+        yield place, _attribute(value)
+
+
+def _listed(value: list[Any]) -> Any:  # noqa: ANN401 — what `clean` takes
+    """A short list as an attribute: numbers where all are, else texts."""
+    if all(isinstance(item, int | float) and not isinstance(item, bool) for item in value):
+        numbers, _ = _numbers(_array(value, ""))
+        return numbers
+    return ["" if item is None else str(item) for item in value]
+
+
+def _attribute(value: Any) -> Any:  # noqa: ANN401 — whatever JSON has
+    return np.empty(0) if value is None else typed(value)

@@ -1,0 +1,71 @@
+"""The benchmarks run: with images and catalogs so small that they measure nothing."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+RUN = Path(__file__).resolve().parent.parent / "benchmarks" / "run.py"
+SMALL = ("--rounds", "1", "--seconds", "0", "--shrink", "16", "--rows", "200")
+
+pytestmark = pytest.mark.skipif(not RUN.exists(), reason="not a checkout: the benchmarks are not shipped")
+
+# For each benchmark some of its cases, and who takes part in each.
+CASES = {
+    "serving": {
+        "68 x 64 HDF4 deflated: 16 x 16, DAP2, 8 clients": ["shotdap", "pydap", "static bytes"],
+        "128 x 128 HDF5 contiguous: full frame, DAP4, 1 client": ["shotdap", "static bytes"],
+    },
+    "subtraction": {
+        "64 x 68 HDF4 contiguous": [
+            "SQL tables (SQLite)",
+            "NumPy, frames in memory",
+            "NumPy, from the file",
+            "shotdap, from the file, opening it",
+            "shotdap, from the file",
+        ]
+    },
+    "building": {"build a new catalog, rows": ["shotdap"], "list one shot": ["shotdap"]},
+}
+
+
+def run(*arguments: str) -> str:
+    """What the command prints."""
+    done = subprocess.run([sys.executable, RUN, *arguments], check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def contenders(rows: list[dict[str, Any]], case: str) -> list[str]:
+    return [row["contender"] for row in rows if row["case"] == case]
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of what all of them wrote, with what they printed; once, for a process's start takes longest."""
+    folder = tmp_path_factory.mktemp("results")
+    (folder / "printed").write_text(run(*SMALL, "--results", str(folder)))
+    return folder
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_runs(name: str, results: Path) -> None:
+    """Each benchmark finds equal numbers everywhere, prints its table, and keeps every line of it as JSON."""
+    (path,) = results.glob(f"{name}-*.json")
+    rows = json.loads(path.read_text())["rows"]
+    lines = {line.strip() for line in (results / "printed").read_text().splitlines()}
+
+    assert {case: contenders(rows, case) for case in CASES[name]} == CASES[name]
+    assert {row["case"] for row in rows} <= lines
+    assert all(row["runs"] >= 1 and 0 < row["median_ms"] <= row["p99_ms"] and row["speed"] > 0 for row in rows)
+
+
+def test_an_unknown_name() -> None:
+    """A name that no benchmark has is refused, and those that there are are named."""
+    done = subprocess.run([sys.executable, RUN, "no_such"], check=False, capture_output=True, text=True)
+
+    assert done.returncode == 2
+    assert "serving" in done.stderr
