@@ -186,8 +186,10 @@ class SqlIndex:
         judged = [{"at": path, "health": each.health, "reason": each.reason} for path, each in verdicts.items()]
         seen = [{"at": path, "seen": asdict(each.seen)} for path, each in verdicts.items() if each.seen is not None]
         with self._engine.begin() as connection:
-            for rows in filter(None, (judged, seen)):
-                connection.execute(statement, rows)
+            if judged:
+                connection.execute(statement, judged)
+            if seen:
+                connection.execute(statement, seen)
 
 
 def _entry(row: sa.RowMapping) -> Entry:

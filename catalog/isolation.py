@@ -15,8 +15,7 @@ from concurrent.futures import TimeoutError as TooLong
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from pebble import ProcessExpired, ProcessPool
-from pebble.common import ProcessFuture
+from pebble import ProcessExpired, ProcessFuture, ProcessPool
 
 from shotdap.catalog.entry import Unreadable
 
@@ -83,7 +82,7 @@ class Isolation:
         """End the workers."""
         with self._lock:
             if self._pool is not None:
-                self._pool.stop()
+                self._pool.stop()  # type: ignore[no-untyped-call]  # pebble types its calls, not their results
                 self._pool.join()
                 self._pool = None
 

@@ -96,7 +96,7 @@ def _text(array: np.ndarray[Any, Any]) -> Attribute | None:
 def decoded(value: str | bytes) -> str:
     """Text from a file: UTF-8, or Latin-1 where it is not that, without the padding at its end."""
     if isinstance(value, str):
-        return value.rstrip("\0")
+        value = value.encode("utf-8", "surrogateescape")  # h5py keeps bytes that are no UTF-8 as halves of characters
     try:
         return value.decode().rstrip("\0")
     except UnicodeDecodeError:

@@ -18,6 +18,7 @@ What NumPy's numbers and texts cannot say directly:
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Container, Iterator, Mapping
 from contextlib import contextmanager
@@ -29,6 +30,7 @@ from typing import Any, TypeAlias
 import h5py
 import numpy as np
 import xarray as xr
+from h5py import h5o  # pyright: ignore[reportAttributeAccessIssue]  # a compiled module that it does not see
 
 from shotdap.catalog.entry import Missing, Unreadable
 from shotdap.catalog.lazy import Array, Blocks, Key, Remember, Source, lazy_variable
@@ -38,7 +40,9 @@ from shotdap.catalog.readers.dimensions import assembled, fitted
 
 __all__ = ["read"]
 
+_Dataset: TypeAlias = Any  # h5py.Dataset; it ships no types, and what a checker guesses from its code is wrong
 _MADE_UP = re.compile(r"fakeDim\d+")  # by the HDF4 library, kept by the converter to HDF5
+_SMALL_BLOCK = 256 << 10  # bytes; to decode as much takes as long as to open a file
 _GREATEST_CHUNK = 1 << 30  # bytes: more is no camera's, and would fill the memory for one pixel
 # netCDF-4's mark of a dimension without a variable: NC_DIM_NAME, "netCDF-4 format specification", appendix of HDF5.
 _DIMENSION_ONLY = b"This is a netCDF dimension but not a netCDF variable"
@@ -84,12 +88,17 @@ def _opened(path: Path) -> Iterator[h5py.File]:
 
 
 def _walk(
-    group: h5py.Group, omitted: dict[str, str], above: str = "", seen: frozenset[int] = frozenset()
+    group: h5py.Group, omitted: dict[str, str], above: str = "", seen: set[int] | None = None
 ) -> Iterator[tuple[str, Any]]:
-    """Groups and datasets by their paths without the leading slash, in the file's order, rings of links cut."""
-    address = h5py.h5o.get_info(group.id).addr
+    """Groups and datasets by their paths without the leading slash, in the file's order, each group once.
+
+    Hard links may make rings of groups, or lead to one group by more ways than can be walked.
+    """
+    seen = set() if seen is None else seen
+    address = h5o.get_info(group.id).addr
     if address in seen:
         return
+    seen.add(address)
     for name in group:
         path = f"{above}{name}"
         if not isinstance(group.get(name, getlink=True), h5py.HardLink):
@@ -98,7 +107,7 @@ def _walk(
         item = group[name]
         if isinstance(item, h5py.Group):
             yield path, item
-            yield from _walk(item, omitted, f"{path}/", seen | {address})
+            yield from _walk(item, omitted, f"{path}/", seen)
         elif isinstance(item, h5py.Dataset):
             yield path, item
 
@@ -108,7 +117,7 @@ class _Part:
     """What becomes one array: a dataset, or one field of a table."""
 
     name: str
-    dataset: h5py.Dataset
+    dataset: _Dataset
     field: str = ""
 
     @property
@@ -138,7 +147,7 @@ def _parts(
         yield _Part(name, item)
 
 
-def _fields(name: str, table: h5py.Dataset, found: Mapping[str, Any], omitted: dict[str, str]) -> Iterator[_Part]:
+def _fields(name: str, table: _Dataset, found: Mapping[str, Any], omitted: dict[str, str]) -> Iterator[_Part]:
     for field in table.dtype.names:
         unknown = _unknown(table.dtype[field])
         if unknown:
@@ -147,12 +156,16 @@ def _fields(name: str, table: h5py.Dataset, found: Mapping[str, Any], omitted: d
         yield _Part(_free(f"{name}_{field}", found), table, field)
 
 
-def _obstacle(dataset: h5py.Dataset) -> str:
+def _obstacle(dataset: _Dataset) -> str:
     """Why a dataset cannot be read; empty where it can."""
     if dataset.shape is None:
         return "it holds nothing"
     if dataset.external or dataset.is_virtual:
         return "its values are in other files"
+    try:
+        _ = dataset.dtype
+    except TypeError:
+        return "NumPy has no type for its values"
     plist = dataset.id.get_create_plist()
     for number in range(plist.get_nfilters()):
         code, _, _, called = plist.get_filter(number)
@@ -176,9 +189,10 @@ def _unknown(dtype: np.dtype[Any]) -> str:
     return f"no protocol carries its type {'of compound values' if dtype.names else dtype}"
 
 
-def _is_dimension_only(dataset: h5py.Dataset) -> bool:
+def _is_dimension_only(dataset: _Dataset) -> bool:
     name = dataset.name.rsplit("/", 1)[-1]
-    return bool(_MADE_UP.fullmatch(name)) or np.bytes_(dataset.attrs.get("NAME", b"")).startswith(_DIMENSION_ONLY)
+    mark = dataset.attrs.get("NAME", b"")  # of bytes; a text, or whatever else, is not netCDF-4's
+    return bool(_MADE_UP.fullmatch(name)) or (isinstance(mark, bytes) and mark.startswith(_DIMENSION_ONLY))
 
 
 def _group_attributes(file: h5py.File, found: Mapping[str, Any]) -> dict[str, Attribute]:
@@ -255,11 +269,18 @@ def _variable(path: Path, part: _Part, called: str, dimensions: tuple[str, ...],
     return lazy_variable(dimensions, source, attributes)
 
 
-def _rows_of_a_block(dataset: h5py.Dataset) -> int:
-    """How many indices of the first dimension a chunk holds, where it holds them entire; 0 where slices read well."""
+def _rows_of_a_block(dataset: _Dataset) -> int:
+    """How many indices of the first dimension to decode at once; 0 where slices read well.
+
+    That is a chunk's, where it holds them entire, or several small chunks': a file is opened for each block. Texts are
+    not remembered, for nobody knows how much memory they take.
+    """
     chunks = dataset.chunks
     is_packed = bool(chunks) and dataset.id.get_create_plist().get_nfilters() > 0
-    return int(chunks[0]) if is_packed and chunks[1:] == dataset.shape[1:] else 0
+    if not is_packed or chunks[1:] != dataset.shape[1:] or dataset.dtype.hasobject or dataset.dtype.kind == "S":
+        return 0
+    size = max(1, math.prod(chunks) * dataset.dtype.itemsize)
+    return int(chunks[0] * max(1, _SMALL_BLOCK // size))
 
 
 def _dimensions(part: _Part, names: Mapping[str, str]) -> tuple[str, ...]:
@@ -278,9 +299,13 @@ def _dimensions(part: _Part, names: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def _scale(dimension: Any, names: Mapping[str, str]) -> str:  # noqa: ANN401 — h5py ships no types
-    if not len(dimension):
+    try:
+        name = dimension[0].name if len(dimension) else None
+    except (KeyError, RuntimeError, ValueError):  # the scale was deleted
+        name = None
+    if name is None:
         return ""
-    path = str(dimension[0].name).removeprefix("/")
+    path = str(name).removeprefix("/")
     if _MADE_UP.fullmatch(path.rsplit("/", 1)[-1]):
         return ""
     return names.get(path) or next(iter(variable_names([path]).values()))
@@ -310,7 +335,7 @@ class _Array:
     def read(self, key: Key) -> Array:
         """Read a hyperslab; see `Source`."""
         with _opened(self.path) as file:
-            dataset = file[self.name]
+            dataset: _Dataset = file[self.name]
             part = _Part(self.name, dataset, self.field)
             dtype, convert = _values_of(part.dtype)
             if (dataset.shape, dtype) != (self.shape, self.dtype):

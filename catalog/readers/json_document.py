@@ -210,9 +210,10 @@ def _is_image(value: Mapping[str, Any]) -> bool:
 def _data(value: Mapping[str, Any], name: str) -> tuple[Array, str]:
     """An image's values, and what had to be done to them."""
     dtype = _dtype(value["dtype"], name) if "dtype" in value else None
-    if isinstance(value["data"], str) and dtype is not None:
-        return _unpacked(value["data"], dtype, value.get("shape"), name), ""
-    values, note = _numbers(_array(value["data"], name))
+    data: Any = value["data"]
+    if isinstance(data, str) and dtype is not None:
+        return _unpacked(data, dtype, value.get("shape"), name), ""
+    values, note = _numbers(_array(list(data), name))
     shape = value.get("shape")
     if shape is not None and list(values.shape) != shape:
         values = _shaped(values, shape, name)
@@ -286,7 +287,7 @@ def _spelled_numbers(array: Array) -> tuple[Array, str]:
         values = np.array([math.nan if item is None else float(item) for item in items]).reshape(array.shape)
     except (OverflowError, TypeError, ValueError):
         texts = np.empty(len(items), object)
-        texts[:] = ["" if item is None else str(item) for item in items]
+        texts[:] = ["" if item is None else _text(item) for item in items]
         return texts.reshape(array.shape), ""
     has_nulls = any(item is None for item in items)
     has_texts = array.dtype.kind == "U" or any(isinstance(item, str) for item in items)
@@ -296,7 +297,7 @@ def _spelled_numbers(array: Array) -> tuple[Array, str]:
 
 def _below(place: str, key: str | int) -> str:
     """The place of a part; a slash in its own name would look like another level."""
-    own = str(key).replace("/", "_")
+    own = _text(key).replace("/", "_")
     return f"{place}/{own}" if place else own
 
 
@@ -319,8 +320,15 @@ def _listed(value: list[Any]) -> Any:  # noqa: ANN401 — what `clean` takes
     if all(isinstance(item, int | float) and not isinstance(item, bool) for item in value):
         numbers, _ = _numbers(_array(value, ""))
         return numbers
-    return ["" if item is None else str(item) for item in value]
+    return ["" if item is None else _text(item) for item in value]
 
 
 def _attribute(value: Any) -> Any:  # noqa: ANN401 — whatever JSON has
+    if isinstance(value, str):
+        return _text(value)
     return np.empty(0) if value is None else typed(value)
+
+
+def _text(value: object) -> str:
+    """Text that can be encoded: JSON can spell half a character, which becomes a question mark."""
+    return str(value).encode("utf-8", "replace").decode()

@@ -23,13 +23,13 @@ from contextlib import contextmanager
 from ctypes import POINTER, byref, c_char_p, c_int, c_int16, c_int32, c_uint16, c_uint32, c_void_p
 from dataclasses import dataclass
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pyhdf import _hdfext
 
 __all__ = [
     "DEFLATE",
@@ -166,8 +166,9 @@ def _bound(library: ctypes.CDLL, signatures: Mapping[str, tuple[Any, ...]]) -> I
         yield name, function
 
 
+_LINKED = import_module("pyhdf._hdfext").__file__
 _FUNCTIONS: Mapping[str, Callable[..., Any]] = MappingProxyType(
-    dict(_bound(ctypes.PyDLL(_hdfext.__file__), _SHORT)) | dict(_bound(ctypes.CDLL(_hdfext.__file__), _LONG))
+    dict(_bound(ctypes.PyDLL(_LINKED), _SHORT)) | dict(_bound(ctypes.CDLL(_LINKED), _LONG))
 )
 _TEXT = ctypes.create_string_buffer((1 << 16) + 1)  # the length of a name is two bytes; guarded by LOCK
 

@@ -51,6 +51,11 @@ class _Header:
         return self.is_coordinate and (not self.has_scale or bool(_MADE_UP.fullmatch(self.name)))
 
     @property
+    def is_empty(self) -> bool:
+        """Whether nothing was ever written into it: the library makes numbers up."""
+        return not self.chunk and not self.pieces and math.prod(self.shape) > 0
+
+    @property
     def obstacle(self) -> str:
         """Why it cannot be read; empty where it can."""
         dtype = library.memory_type(self.number_type)
@@ -135,6 +140,8 @@ def _found(file: File, header: _Header, notes: Mapping[str, Mapping[str, Attribu
     attributes = dict(header.attributes)
     for name in dimensions:
         attributes |= notes.get(name, {})
+    if header.is_empty:
+        attributes["never_written"] = np.int8(1)
     if source.dtype.kind == "S" and header.shape:
         return Found(header.name, dimensions[:-1], Texts(source), attributes)
     return Found(header.name, dimensions, source, attributes)

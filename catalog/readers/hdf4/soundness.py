@@ -51,7 +51,7 @@ def _is_sound_group(header: bytes, present: Present) -> bool:
 
 def _is_sound_shape(header: bytes, present: Present) -> bool:
     """The sizes of an array: the rank, a size for each dimension, the type of the values and of each scale."""
-    (rank,) = struct.unpack_from(">H", header)
+    rank: int = struct.unpack_from(">H", header)[0]
     if rank > _RANKS or len(header) < 2 + 4 * rank + 4 * (rank + 1):
         return False
     return struct.unpack_from(">HH", header, 2 + 4 * rank) in present
@@ -61,20 +61,23 @@ def _is_sound_table(header: bytes, _present: Present) -> bool:
     """One of the library's own tables: each field is as long as its numbers are, and a record as its fields."""
     if not any(name in header for name in INTERNAL_CLASSES):
         return True
+    record: int
+    fields: int
     record, fields = struct.unpack_from(">HH", header, 6)
-    numbers = struct.unpack_from(f">{4 * fields}H", header, 10)
+    numbers: tuple[int, ...] = struct.unpack_from(f">{4 * fields}H", header, 10)
     types, sizes, orders = numbers[:fields], numbers[fields : 2 * fields], numbers[3 * fields :]
     kinds = [memory_type(number_type) for number_type in types]
-    return sum(sizes) == record and all(
+    fitting = (
         kind is not None and size == kind.itemsize * order
         for kind, size, order in zip(kinds, sizes, orders, strict=True)
     )
+    return sum(sizes) == record and all(fitting)
 
 
 def _is_sound_vgroup(header: bytes, _present: Present) -> bool:
     """A group: how many members, their tags, their references, and two texts, each behind its length."""
-    (members,) = struct.unpack_from(">H", header)
-    place = 2 + 4 * members
+    members: int = struct.unpack_from(">H", header)[0]
+    place: int = 2 + 4 * members
     for _ in ("name", "class"):
         place += 2 + struct.unpack_from(">H", header, place)[0]
     return place <= len(header)

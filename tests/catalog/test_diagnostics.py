@@ -1,0 +1,203 @@
+"""Each family of the archive's files, labelled by its description: names, axes and units that mean something."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+import xarray as xr
+
+from shotdap.catalog import Catalog, Entry, Fact, Folder, explain
+from shotdap.config import load_diagnostics
+
+STACK = np.arange(2 * 6 * 8, dtype="u2").reshape(2, 6, 8)[:, ::-1]
+FRAME = STACK[0]
+
+
+def opened(
+    folder: Path,
+    arrays: Mapping[str, Any],
+    facts: Mapping[str, Fact],
+    attributes: Mapping[str, Any] | None = None,
+    *,
+    raw: bool = False,
+) -> xr.Dataset:
+    """A file with these arrays and attributes, as the catalog opens it."""
+    with h5py.File(folder / "image", "w") as file:
+        for name, values in arrays.items():
+            file[name] = values
+        file.attrs.update(attributes or {})
+    catalog = Catalog(Folder(folder), folder, load_diagnostics())
+    return catalog.open_entry(Entry("image", "image", facts), raw=raw)
+
+
+TWO = {"image": FRAME, "background": STACK[1]}
+
+
+@pytest.mark.parametrize(
+    ("family", "arrays", "facts", "attributes", "expected"),
+    [
+        ("asbo", {"Streak_array": STACK, "Reference": FRAME}, {"diagnostic": "ASBO1"}, {}, {**TWO, "reference": FRAME}),
+        ("asbo", {"Streak_array": STACK}, {}, {"Unit": "ASBO1 42/277/13"}, TWO),
+        ("asbo", {"Streak_array": STACK}, {"name": "asbo1_s62328.hdf"}, {}, TWO),
+        ("sop", {"Streak_array": STACK}, {}, {"Unit": "epSOP/589/203s04"}, TWO),
+        ("p510", {"Streak_array": STACK}, {"name": "P510_2-s103741.h5"}, {}, TWO),
+        ("p510_summary", {"SUMMARY_DATA_UV": FRAME}, {"diagnostic": "P510"}, {}, {"SUMMARY_DATA_UV": FRAME}),
+        ("thomson", {"Streak_array": STACK}, {"diagnostic": "EPW_CCD"}, {}, TWO),
+        ("thomson", {"Streak_array": STACK}, {"name": "IAW-s101675.hdf"}, {}, TWO),
+        ("thomson", {"Streak_array": STACK}, {"diagnostic": "ATS_CCD"}, {}, TWO),
+        ("ptd", {"Streak_array": STACK}, {"diagnostic": "PTD"}, {}, TWO),
+        ("xrfc", {"Streak_array": STACK}, {"diagnostic": "XRFC3"}, {}, TWO),
+        ("xrfc_film", {"pds_image": FRAME}, {}, {}, {"image": FRAME}),
+        ("xrphc_cid", {"cid_foreground": FRAME, "cid_background": FRAME.astype("i4")}, {}, {}, {"image": FRAME}),
+        ("image_plate", {"PSL_per_px": FRAME.astype("f4")}, {}, {}, {"image": FRAME}),
+        ("sop_processed", {"Streak_array": FRAME.astype("f8")}, {"diagnostic": "SOP"}, {}, {"image": FRAME}),
+        ("nif", {"DATA/SHOT/DATA": FRAME, "DATA/PRESHOT_01/DATA": STACK[1]}, {}, {}, TWO),
+        ("calibration", {"fore": FRAME, "back": STACK[1]}, {}, {}, TWO),
+        ("two_frames", {"Streak_array": STACK}, {"diagnostic": "TPDI"}, {}, TWO),
+    ],
+)
+def test_family(
+    tmp_path: Path,
+    family: str,
+    arrays: Mapping[str, Any],
+    facts: Mapping[str, Fact],
+    attributes: Mapping[str, Any],
+    expected: Mapping[str, Any],
+) -> None:
+    """A file of each family is known for what it is, by its row or by its content."""
+    dataset = opened(tmp_path, arrays, facts, attributes)
+
+    assert dataset.attrs["history"].endswith(f"labelled as {family}")
+    for name, values in expected.items():
+        assert np.array_equal(dataset[name].values, values)
+    if "background" in dataset:
+        difference = dataset["image"].values.astype("f4") - dataset["background"].values.astype("f4")
+        assert np.array_equal(dataset["background_subtracted"].values, difference)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "facts", "attributes", "axis", "values", "units"),
+    [
+        (
+            {"Streak_array": FRAME.astype("f8")},
+            {"diagnostic": "SOP"},
+            {"t0_of_first_px_in_ns": -2.0, "deltat_per_px_in_ns": 0.5},
+            "time",
+            -2 + 0.5 * np.arange(8),
+            "ns",
+        ),
+        ({"PSL_per_px": FRAME}, {}, {"pixelSizeX": 25.0, "pixelSizeY": 50.0}, "distance_y", 50.0 * np.arange(6), "um"),
+        (
+            {"Streak_array": STACK},
+            {"diagnostic": "XRFC1"},
+            {"CCD_Binning": [2, 4]},
+            "distance_x",
+            18.0 * np.arange(8),
+            "um",
+        ),
+        (
+            {"Streak_array": STACK},
+            {"diagnostic": "IAW"},
+            {"CCD_PixelSize": [13.5, 13.5], "CCD_Binning": [2, 2]},
+            "distance_x",
+            27.0 * np.arange(8),
+            "um",
+        ),
+    ],
+)
+def test_axis(
+    tmp_path: Path,
+    arrays: Mapping[str, Any],
+    facts: Mapping[str, Fact],
+    attributes: Mapping[str, Any],
+    axis: str,
+    values: Any,  # noqa: ANN401 — an array
+    units: str,
+) -> None:
+    """An axis is computed from what the file says, and named among the image's coordinates."""
+    dataset = opened(tmp_path, arrays, facts, attributes)
+
+    assert np.array_equal(dataset[axis].values, values)
+    assert dataset[axis].attrs["units"] == units
+    assert axis in dataset["image"].attrs["coordinates"].split()
+
+
+@pytest.mark.parametrize("attributes", [{}, {"pixelSizeX": "wide"}, {"pixelSizeX": np.nan}, {"pixelSizeX": 0.0}])
+def test_axis_not_said(tmp_path: Path, attributes: Mapping[str, Any]) -> None:
+    """An axis that the file does not say is left out, never guessed."""
+    dataset = opened(tmp_path, {"PSL_per_px": FRAME}, {}, attributes)
+
+    assert "distance_x" not in dataset.variables
+
+
+def test_conventions(tmp_path: Path) -> None:
+    """The dataset says what CF and ACDD ask, and keeps the file's own attributes."""
+    facts: dict[str, Fact] = {"facility": "OMEGA", "shot": 62328, "diagnostic": "ASBO1", "name": "asbo1_s62328.hdf"}
+    said = {"TimeStamp": "2011-May-19 16:35:01.9", "ImageDisplay": "Rotate180FlipX", "title": "mine", "SweepSpeed": 2}
+    attributes = opened(tmp_path, {"Streak_array": STACK}, facts, said).attrs
+
+    assert attributes["Conventions"] == "CF-1.11, ACDD-1.3"
+    assert attributes["title"] == "ASBO, velocity interferometer (VISAR), streaked, OMEGA shot 62328"
+    assert attributes["shot"] == 62328
+    assert attributes["time_coverage_start"] == "2011-05-19T16:35:01.900"
+    assert (attributes["display_rotation"], attributes["display_flip"]) == (180, "X")
+    assert list(attributes["active_area_x"]) == [0, 1048]
+    assert (attributes["file_title"], attributes["SweepSpeed"]) == ("mine", 2)
+    assert attributes["TimeStamp"] == said["TimeStamp"]
+
+
+def test_saturation(tmp_path: Path) -> None:
+    """The 12-bit camera's image says where its counts end."""
+    image = opened(tmp_path, {"Streak_array": STACK}, {"diagnostic": "PTD"})["image"]
+
+    assert image.attrs["saturation"] == 4095
+    assert list(image.attrs["valid_range"]) == [0, 4095]
+
+
+def test_summary_dimensions(tmp_path: Path) -> None:
+    """The summary's arrays share the dimensions that mean the same."""
+    arrays = {
+        "SUMMARY_DATA_UV": FRAME,
+        "SUMMARY_DATA_TIME": np.arange(6.0),
+        "DATA_CL1": FRAME,
+        "SUMMARY_DATA_STDEV": FRAME,
+    }
+    dataset = opened(tmp_path, arrays, {})
+
+    assert dataset["SUMMARY_DATA_UV"].dims == dataset["SUMMARY_DATA_STDEV"].dims == ("time", "beam")
+    assert dataset["SUMMARY_DATA_TIME"].dims == ("time",)
+    assert dataset["DATA_CL1"].dims == ("pixel", "beam_of_cluster")
+
+
+def test_raw(tmp_path: Path) -> None:
+    """The file as it is has its own names and shapes."""
+    raw = opened(tmp_path, {"Streak_array": STACK}, {"diagnostic": "ASBO1"}, {"Unit": "ASBO1"}, raw=True)
+
+    assert np.array_equal(raw["Streak_array"].values, STACK)
+    assert raw.attrs == {"Unit": "ASBO1"}
+
+
+def test_raw_path(tmp_path: Path) -> None:
+    """It stands behind the image's path, which the labelled dataset names."""
+    opened(tmp_path, {"Streak_array": STACK}, {})
+    catalog = Catalog(Folder(tmp_path), tmp_path, load_diagnostics())
+    path = catalog.open("image").attrs["file_as_it_is"]
+
+    assert path == "image/raw"
+    assert list(catalog.open(path).variables) == ["Streak_array"]
+
+
+def test_explanation(tmp_path: Path) -> None:
+    """What does not match is explained, description by description."""
+    raw = opened(tmp_path, {"Streak_array": STACK}, {}, raw=True)
+    lines = list(explain(raw, {"diagnostic": "XRFC3"}, load_diagnostics()))
+
+    assert any(line.startswith("asbo: no, none of these holds: diagnostic like 'ASBO*'") for line in lines)
+    assert any(line.startswith("image_plate: no, it has no array PSL_per_px") for line in lines)
+    assert any(line.startswith("xrfc: this is it.") for line in lines)
+    assert any("Left out" in line and "distance_x" in line for line in lines)

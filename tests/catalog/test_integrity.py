@@ -1,0 +1,118 @@
+"""A file that is not what was inspected is told from one that is."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from shotdap.catalog import (
+    Catalog,
+    Folder,
+    Health,
+    Inspector,
+    Isolation,
+    PathTemplate,
+    SqlIndex,
+    Unreadable,
+    build,
+    inspect,
+)
+from shotdap.catalog.examination import digest
+from shotdap.catalog.unpacking import refuse
+
+NAME = "image.h5"
+
+
+@pytest.fixture(scope="module")
+def isolation() -> Iterator[Isolation]:
+    isolation = Isolation()
+    yield isolation
+    isolation.close()
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    (tmp_path / "root").mkdir()
+    with h5py.File(tmp_path / "root" / NAME, "w") as file:
+        file["counts"] = np.arange(1000, dtype="u2").reshape(20, 50)
+    return tmp_path / "root"
+
+
+@pytest.fixture
+def index(tmp_path: Path, root: Path) -> SqlIndex:
+    index = SqlIndex.at(tmp_path / "catalog.db")
+    build(Folder(root), index, PathTemplate("{name}"))
+    return index
+
+
+def flip(path: Path, *, quietly: bool) -> None:
+    """Turn over one bit of the values, perhaps without touching the file's times."""
+    status = path.stat()
+    content = bytearray(path.read_bytes())
+    place = content.index(np.arange(500, 510, dtype="u2").tobytes())
+    content[place] ^= 1
+    path.write_bytes(content)
+    if quietly:
+        os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+def look(index: SqlIndex, root: Path, isolation: Isolation, *, again: bool = False) -> None:
+    inspect(index, Inspector(Catalog(index, root).locate, isolation, refuse), again=again)
+
+
+def test_source(index: SqlIndex, root: Path, isolation: Isolation) -> None:
+    """An inspected image says the hash of its file, and nothing is read for that."""
+    look(index, root, isolation)
+    dataset = Catalog(index, root).open("image")
+
+    assert dataset.attrs["source"] == f"sha256:{digest(root / NAME)}"
+    assert index.find("image").seen.structure == {"counts": "uint16[20,50]"}  # type: ignore[union-attr]
+
+
+def test_silent_flip(index: SqlIndex, root: Path, isolation: Isolation) -> None:
+    """A bit that turned over without a trace in the file's times is found by the next full inspection."""
+    look(index, root, isolation)
+    flip(root / NAME, quietly=True)
+    look(index, root, isolation, again=True)
+
+    assert index.find("image").health is Health.CHANGED
+
+
+@pytest.mark.parametrize("quietly", [True, False])
+def test_changed_file(index: SqlIndex, root: Path, isolation: Isolation, *, quietly: bool) -> None:
+    """A file that changed since its inspection is served with a warning, or refused, as the settings say."""
+    look(index, root, isolation)
+    flip(root / NAME, quietly=quietly)
+    if quietly:
+        look(index, root, isolation, again=True)
+    warned = Catalog(index, root, isolation=isolation).open("image")
+
+    assert "not those that were inspected" in warned.attrs["integrity_warning"]
+    with pytest.raises(Unreadable, match="not those that were inspected"):
+        Catalog(index, root, isolation=isolation, refuse_changed=True).open("image")
+
+
+def test_touched_file(index: SqlIndex, root: Path, isolation: Isolation) -> None:
+    """A file whose times changed and whose bytes did not is what it was."""
+    look(index, root, isolation)
+    os.utime(root / NAME, (1, 1))
+    dataset = Catalog(index, root, isolation=isolation, refuse_changed=True).open("image")
+
+    assert "integrity_warning" not in dataset.attrs
+
+
+def test_restored_file(index: SqlIndex, root: Path, isolation: Isolation) -> None:
+    """A changed file that is put back as it was is good again after a full inspection."""
+    good = (root / NAME).read_bytes()
+    look(index, root, isolation)
+    flip(root / NAME, quietly=False)
+    look(index, root, isolation, again=True)
+    (root / NAME).write_bytes(good)
+    look(index, root, isolation, again=True)
+
+    assert index.find("image").health is Health.OK

@@ -1,0 +1,48 @@
+"""A local file opens as the server would serve it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from shotdap.catalog import Missing
+from shotdap.catalog.synthetic import SHOTS, synthesise, write_image
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    shot = next(shot for shot in SHOTS if any(stored.diagnostic == "ASBO1" for stored in shot.files))
+    path = tmp_path_factory.mktemp("local") / "asbo1_s62328.hdf"
+    write_image(path, synthesise("ASBO1", shot), "HDF4")
+    return path
+
+
+def test_labelled(file: Path) -> None:
+    """The engine gives the labelled dataset, its difference computed for the slice."""
+    with xr.open_dataset(file, engine="shotdap") as dataset:
+        part = dataset.isel(y=slice(100, 200, 3), x=slice(7, 900))
+        difference = part["image"].values.astype("f4") - part["background"].values.astype("f4")
+
+        assert np.array_equal(part["background_subtracted"].values, difference)
+        assert dataset.attrs["title"].startswith("ASBO")
+
+
+def test_chunks(file: Path) -> None:
+    """Asked for chunks, it gives dask arrays."""
+    with xr.open_dataset(file, engine="shotdap", chunks={}) as dataset:
+        assert dataset["image"].chunks is not None
+
+
+def test_raw(file: Path) -> None:
+    """Asked for the file as it is, it gives its own names."""
+    with xr.open_dataset(file, engine="shotdap", raw=True) as dataset:
+        assert set(dataset.variables) == {"Streak_array", "Reference"}
+
+
+def test_missing(tmp_path: Path) -> None:
+    """A file that is not there is an error of the file system."""
+    with pytest.raises(Missing, match="missing"):
+        xr.open_dataset(tmp_path / "none.hdf", engine="shotdap")
