@@ -13,6 +13,7 @@ from pyhdf.SD import SD, SDC
 from sqlalchemy import create_engine, select
 
 from shotdap.catalog import synthetic
+from shotdap.catalog.readers.hdf4 import library
 from shotdap.catalog.synthetic import archive as archive_module
 from shotdap.catalog.synthetic.files import DEFLATE
 
@@ -186,10 +187,11 @@ class TestLayouts:
         assert hdf4_attributes(path, "Reference") == {}
 
     def test_hdf4_is_deflated(self, paths: dict[tuple[str, str], Path]) -> None:
-        """HDF4 arrays are deflated, and their dimensions have names that say nothing."""
+        """HDF4 arrays are deflated, a frame in a chunk, and their dimensions have names that say nothing."""
         dataset = SD(str(paths["OMEGA", "asbo1_s62328.hdf"])).select("Streak_array")
 
         assert dataset.getcompress() == (SDC.COMP_DEFLATE, DEFLATE)
+        assert library.chunk_shape(dataset._id, 3) == (1, 1100, 1100)  # noqa: SLF001 - pyhdf tells no chunks
         assert [dataset.dim(axis).info()[0] for axis in range(3)] == ["fakeDim0", "fakeDim1", "fakeDim2"]
 
     @pytest.mark.parametrize("key", [key for key in STREAKS if key[1].startswith(("asbo", "sop"))], ids=str)

@@ -1,0 +1,182 @@
+"""JSON documents: images and what is known of a shot, with the liberties that programs take."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from tests.catalog.readers.recorder import Recorder
+
+from shotdap.catalog import Unreadable
+from shotdap.catalog.readers import json_document, read, sniff
+
+FRAMES = np.arange(24, dtype=np.uint16).reshape(2, 3, 4) * 2500
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Callable[[object], Path]:
+    """Write a document, given as Python's objects or as text."""
+
+    def written(document: object) -> Path:
+        path = tmp_path / "image.hdf"
+        path.write_text(document if isinstance(document, str) else json.dumps(document), "utf-8")
+        return path
+
+    return written
+
+
+def packed(dtype: str) -> dict[str, Any]:
+    content = base64.b64encode(FRAMES.astype(dtype).tobytes()).decode()
+    return {"data": content, "dtype": dtype, "shape": [2, 3, 4]}
+
+
+class TestImages:
+    def test_nested_lists(self, write: Callable[[object], Path]) -> None:
+        """Nested lists are arrays, called by their place."""
+        found = read(write({"camera": {"frames": FRAMES.tolist()}, "dark": [[1, 2], [3, 4]]}))
+
+        assert np.array_equal(found["camera/frames"].values, FRAMES)
+        assert found["camera/frames"].dtype == np.int32
+        assert found["dark"].values.tolist() == [[1, 2], [3, 4]]
+
+    @pytest.mark.parametrize("dtype", ["uint16", "<u2", ">u2", "int32", "float64"])
+    def test_base64(self, write: Callable[[object], Path], dtype: str) -> None:
+        """Packed bytes are numbers of the type and shape that stand beside."""
+        found = read(write({"image": {**packed(dtype), "units": "counts"}}))["image"]
+
+        assert np.array_equal(found.values, FRAMES)
+        assert found.dtype == np.dtype(dtype).newbyteorder("=")
+        assert found.attrs == {"units": "counts"}
+
+    def test_the_document_is_an_image(self, write: Callable[[object], Path]) -> None:
+        """A document that is an image, in either form, holds the array image; the rest is about the shot."""
+        assert read(write([[1.5, 2], [3, 4]]))["image"].values.tolist() == [[1.5, 2], [3, 4]]
+        found = read(write({"data": FRAMES.tolist(), "dtype": "uint16", "dims": ["frame", "y", "x"], "shot": 7}))
+
+        assert found["image"].dims == ("frame", "y", "x")
+        assert found["image"].dtype == np.uint16
+        assert found.attrs == {"shot": 7}
+
+    def test_coordinates(self, write: Callable[[object], Path]) -> None:
+        """An array along the dimension of its own name is a coordinate; dims that do not fit are not used."""
+        found = read(
+            write(
+                {
+                    "t": {"data": [0.0, 0.5, 1.0], "dims": ["t"], "attrs": {"units": "ns"}},
+                    "trace": {"data": [1, 2, 3], "dims": ["t"]},
+                    "other": {"data": [1, 2], "dims": ["t"]},
+                }
+            )
+        )
+
+        assert set(found.coords) == {"t"}
+        assert found["t"].attrs == {"units": "ns"}
+        assert (found["trace"].dims, found["other"].dims) == (("t",), ("other_0",))
+
+    def test_special_numbers(self, write: Callable[[object], Path]) -> None:
+        """NaN, infinities, null and numbers written as text become numbers, and a note says so."""
+        found = read(write('{"a": [[NaN, -Infinity], ["3.5", null]], "b": [["1", "2"], ["NaN", "4"]], "c": [[1, 2]]}'))
+
+        assert np.array_equal(found["a"].values, [[np.nan, -np.inf], [3.5, np.nan]], equal_nan=True)
+        assert found["a"].attrs["note"] == "numbers written as text were read as numbers; null was read as NaN"
+        assert np.array_equal(found["b"].values, [[1.0, 2.0], [np.nan, 4.0]], equal_nan=True)
+        assert found["c"].attrs == {}
+
+    def test_texts(self, write: Callable[[object], Path]) -> None:
+        """A table of words is an array of texts."""
+        assert read(write({"a": [["x", "1"], ["y", None]]}))["a"].values.tolist() == [["x", "1"], ["y", ""]]
+
+    def test_nothing_is_parsed_twice(
+        self, write: Callable[[object], Path], recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """What was parsed while opening is remembered."""
+        found = read(write({"image": FRAMES.tolist()}), recorder)
+        monkeypatch.setattr(json_document, "_parsed", pytest.fail)
+
+        assert np.array_equal(found["image"][1].values, FRAMES[1])
+
+    @given(
+        values=st.lists(
+            st.lists(st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False), min_size=2, max_size=2), min_size=1
+        )
+    )
+    @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=50)
+    def test_numbers(self, write: Callable[[object], Path], values: list[list[float]]) -> None:
+        """Numbers come as NumPy takes them from Python."""
+        assert np.array_equal(read(write(values))["image"].values, np.array(values))
+
+
+class TestShots:
+    def test_attributes(self, write: Callable[[object], Path]) -> None:
+        """What is no array is an attribute, called by its place; text stays text."""
+        document = {
+            "shot": 103741,
+            "target": {"gas": {"pressure": "3.5", "on": True}, "binning": [2, 2], "notes": ["a", "b"]},
+            "beams": [{"energy": 1.5}, {"energy": 2.5}],
+            "great": 2**70,
+            "km/s": 1.0,
+            "nothing": None,
+            "half\ud800": "\udfff!",
+        }
+        found = read(write(document))
+
+        assert not found.variables
+        assert found.attrs["shot"] == 103741
+        assert found.attrs["target/gas/pressure"] == "3.5"
+        assert (found.attrs["target/gas/on"], found.attrs["flag_attributes"]) == (1, "target/gas/on")
+        assert found.attrs["target/binning"].tolist() == [2, 2]
+        assert found.attrs["target/notes"] == ["a", "b"]
+        assert (found.attrs["beams/0/energy"], found.attrs["beams/1/energy"]) == (1.5, 2.5)
+        assert found.attrs["great"] == str(2**70)
+        assert found.attrs["km_s"] == 1
+        assert found.attrs["half?"] == "?!"
+        assert found.attrs["omitted"] == "nothing: empty"
+
+    @pytest.mark.parametrize("text", ['\ufeff{"a": 1}', '\n\t {"a": 1}', "[1, 2]"])
+    def test_sniff(self, write: Callable[[object], Path], text: str) -> None:
+        """A document is known by its first character that is not blank."""
+        assert sniff(write(text)) == "JSON"
+        assert read(write(text)).attrs
+
+
+class TestFaults:
+    @pytest.mark.parametrize(
+        ("text", "reason"),
+        [
+            ('{"a": [[1, 2], [3]]}', "array a is ragged"),
+            ('{"a": 1', "begins like JSON but is none: expecting ',' delimiter in line 1, column 8"),
+            ('{"a": 1, "a": 2}', "has 'a' twice"),
+            ('{"a/b": [[1]], "a_b": [[2]]}', "two arrays that would have one name"),
+            ("[" * 100_000, "nested too deeply"),
+            ('{"data": "AAA=", "dtype": "u2", "shape": [2]}', "has 1 values, which its shape does not fit"),
+            ('{"data": "????", "dtype": "u2", "shape": [2]}', "no base64"),
+            ('{"data": "AAAA", "dtype": "object", "shape": [1]}', "type object, which is not read"),
+            ('{"data": "AAAA", "dtype": "nonsense", "shape": [1]}', "of no known type"),
+            ('{"data": [[1, 70000]], "dtype": "u2"}', "values that its type uint16 cannot"),
+            ('{"data": [[1.5, 2]], "dtype": "u2"}', "values that its type uint16 cannot"),
+            ('{"data": [[1, 2]], "dtype": "u2", "shape": [3]}', "shape does not fit"),
+        ],
+        ids=str,
+    )
+    def test_reasons(self, write: Callable[[object], Path], text: str, reason: str) -> None:
+        """What cannot be right is an error that says why."""
+        with pytest.raises(Unreadable, match=reason):
+            read(write(text))
+
+    def test_too_large(self, write: Callable[[object], Path], monkeypatch: pytest.MonkeyPatch) -> None:
+        """A document larger than the limit is not parsed."""
+        monkeypatch.setattr(json_document, "_GREATEST", 1 << 20)
+
+        with pytest.raises(Unreadable, match="larger than 1 MiB"):
+            read(write("[" + " " * (1 << 20) + "]"))
+
+    def test_damage(self, write: Callable[[object], Path], survives: Callable[[Path], None]) -> None:
+        """Damage is an error, or no harm."""
+        survives(write({"image": packed("uint16"), "more": FRAMES.tolist(), "shot": {"number": 7, "name": "x"}}))

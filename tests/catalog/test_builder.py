@@ -1,0 +1,311 @@
+"""Building a catalog: permanent paths, only what is new, and nothing that stops it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import h5py
+import pytest
+from tests.contracts.index import IndexContract, walked
+
+from shotdap.catalog import (
+    BadArchive,
+    BuildReport,
+    Entry,
+    Folder,
+    Health,
+    InspectionReport,
+    Inspector,
+    Isolation,
+    Missing,
+    PathTemplate,
+    Row,
+    SqlIndex,
+    Watermark,
+    build,
+    inspect,
+)
+from shotdap.catalog.unpacking import refuse
+
+
+@dataclass
+class Rows:
+    """An archive in memory, whose connection may break after some rows."""
+
+    rows_: Sequence[Row]
+    breaks_after: int | None = None
+    asked: Watermark | None = None
+
+    def rows(self, since: Watermark | None = None, /) -> Iterator[Row]:
+        self.asked = since
+        for number, row in enumerate(self.rows_):
+            if number == self.breaks_after:
+                raise BadArchive("The archive's database does not answer.")
+            if since is None or row.version is None or row.version >= since:  # type: ignore[operator]
+                yield row
+
+
+def row(key: object, version: Watermark | None = 1, file: str = "file.hdf", **facts: str | float) -> Row:
+    described: dict[str, Any] = {"facility": "OMEGA", "shot": 62328, "diagnostic": "ASBO1", "name": "asbo1.hdf"}
+    return Row(str(key), file, version, described | facts)
+
+
+def paths(index: SqlIndex) -> list[str]:
+    return [child.path for child in walked(index) if not child.is_folder]
+
+
+@pytest.fixture
+def index(tmp_path: Path) -> SqlIndex:
+    return SqlIndex.at(tmp_path / "made" / "catalog.db")
+
+
+DEFAULT = PathTemplate()
+
+
+class TestTemplate:
+    def test_default(self) -> None:
+        """Facility, shot, diagnostic and name make a path; case, folders and endings are no part of a name."""
+        stored = row(1, facility="OMEGA EP", shot=25386, diagnostic="SOP", name=r"C:\data\sop_s25386.hdf")
+
+        assert DEFAULT.path(stored) == "omega-ep/25386/sop/sop_s25386"
+
+    @pytest.mark.parametrize("value", ["../../etc/passwd", "a/b", "..", ".", "a\0b", "a b", "", " ", "%2e%2e", "\n"])
+    def test_values_are_segments(self, value: str) -> None:
+        """Whatever a column holds, it is one segment of the path, and a safe one."""
+        path = DEFAULT.path(row(1, facility=value, shot=value, diagnostic=value, name=value))
+
+        assert len(path.split("/")) == 4
+        assert not {"", ".", ".."} & set(path.split("/"))
+        assert set(path) <= set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-/")
+
+    def test_missing_column(self) -> None:
+        """A column without a value is called unknown."""
+        assert DEFAULT.path(Row("1", "file.hdf")) == "unknown/unknown/unknown/unknown"
+
+    @pytest.mark.parametrize(
+        ("text", "part"),
+        [
+            ("{facility}/{shott}", "shott"),
+            ("images", "no column"),
+            ("", "no column"),
+            ("{facility}/{shot", "does not read"),
+            ("{facility}/{}", ""),
+            ("{shot.__class__}", "shot.__class__"),
+            ("{shot:06d}/{facility}", "does not read"),
+            ("/{shot}", "makes no path"),
+            ("{shot}/", "makes no path"),
+            ("{facility}//{shot}", "makes no path"),
+            ("all images/{shot}", "makes no path"),
+            ("../{shot}", "makes no path"),
+        ],
+    )
+    def test_bad_template(self, text: str, part: str) -> None:
+        """A template that cannot make paths is refused before any row is read, with what is wrong."""
+        with pytest.raises(BadArchive, match=r"path template") as caught:
+            PathTemplate(text).check(["facility", "shot"])
+
+        assert part in str(caught.value)
+
+    def test_good_template(self) -> None:
+        """Any columns may be used, once or more, with words between."""
+        PathTemplate("shots/{shot}/{facility}-{shot}").check(["facility", "shot", "name"])
+
+
+class TestPaths:
+    def test_one_shot_number_in_two_facilities(self, index: SqlIndex) -> None:
+        """OMEGA and OMEGA EP number their shots alike, and do not meet."""
+        build(Rows([row(1), row(2, facility="OMEGA EP")]), index, DEFAULT)
+
+        assert sorted(paths(index)) == ["omega-ep/62328/asbo1/asbo1", "omega/62328/asbo1/asbo1"]
+
+    def test_two_rows_one_path(self, index: SqlIndex) -> None:
+        """Two rows that ask for one path are both there; the later has its key in its path."""
+        build(Rows([row(1, file="a"), row(2, file="b")]), index, DEFAULT)
+
+        assert index.find("omega/62328/asbo1/asbo1").file == "a"
+        assert index.find("omega/62328/asbo1/asbo1.2").file == "b"
+
+    def test_paths_that_look_like_collisions(self, index: SqlIndex) -> None:
+        """A name that is what another collision would be called takes nobody's path, in one build or in two."""
+        build(Rows([row(5, name="asbo1.2"), row(1), row(2), row(3, name="asbo1.4")]), index, DEFAULT)
+        build(Rows([row(4, version=2)]), index, DEFAULT)
+
+        assert len(set(paths(index))) == 5
+        assert index.find("omega/62328/asbo1/asbo1.2").facts["name"] == "asbo1.2"
+
+    def test_permanent(self, index: SqlIndex) -> None:
+        """An entry keeps its path, whatever becomes of its row, the template, or those who wanted the path first."""
+        build(Rows([row(1), row(2)]), index, DEFAULT)
+        renamed = [row(1, version=2, name="other.hdf"), row(2, version=2, name="more.hdf")]
+        build(Rows(renamed), index, PathTemplate("{name}"))
+
+        assert sorted(paths(index)) == ["omega/62328/asbo1/asbo1", "omega/62328/asbo1/asbo1.2"]
+        assert index.find("omega/62328/asbo1/asbo1").facts["name"] == "other.hdf"
+
+    def test_hostile_rows(self, index: SqlIndex) -> None:
+        """Rows with quotes, dots, NUL, ten thousand letters or nothing at all become entries that are found."""
+        values = ("'; DROP TABLE entries; --", "../..", "a\0b", "x" * 10_000, "", "größe")
+        rows = [row(value, name=value, facility=value, file=value) for value in values]
+        build(Rows(rows), index, DEFAULT)
+
+        assert sorted(index.find(path).file for path in paths(index)) == sorted(values)
+
+    def test_same_key_twice(self, index: SqlIndex) -> None:
+        """Of two rows with one key the later counts."""
+        build(Rows([row(1, file="a"), row(1, file="b", version=2)]), index, DEFAULT)
+
+        assert [index.find(path).file for path in paths(index)] == ["b"]
+
+
+class TestIncrements:
+    def test_counts(self, index: SqlIndex) -> None:
+        """A build tells what it added, changed and found unchanged."""
+        first = build(Rows([row(1), row(2)]), index, DEFAULT)
+        second = build(Rows([row(1), row(2, file="moved.hdf"), row(3)]), index, DEFAULT)
+
+        assert first == BuildReport(added=2)
+        assert second == BuildReport(added=1, changed=1, unchanged=1)
+        assert index.find("omega/62328/asbo1/asbo1.2").file == "moved.hdf"
+
+    @pytest.mark.parametrize(
+        "versions", [(1, 2), (1.5, 2.5), ("2022", "2023"), (datetime(2022, 1, 1, tzinfo=UTC), None)]
+    )
+    def test_watermark(self, index: SqlIndex, versions: tuple[Watermark, Watermark | None]) -> None:
+        """The next build starts at the greatest version of the last, of whatever type."""
+        archive = Rows([row(1, versions[0]), row(2, versions[1])])
+        build(archive, index, DEFAULT)
+        again = build(archive, index, DEFAULT)
+
+        assert archive.asked == (versions[1] or versions[0])
+        assert (again.added, again.changed) == (0, 0)
+
+    @pytest.mark.parametrize("breaks_after", [0, 1, 999, 1000, 1001, 2499])
+    def test_killed_in_the_middle(self, index: SqlIndex, breaks_after: int) -> None:
+        """A build that breaks leaves a catalog that the next one completes."""
+        rows = [row(number, version=number // 7, name=f"n{number}.hdf", shot=number % 50) for number in range(2500)]
+        with pytest.raises(BadArchive):
+            build(Rows(rows, breaks_after), index, DEFAULT)
+        build(Rows(rows), index, DEFAULT)
+
+        assert len(paths(index)) == 2500
+        assert build(Rows(rows), index, DEFAULT).added == 0
+
+    def test_folder(self, index: SqlIndex, tmp_path: Path) -> None:
+        """A directory tree is an archive like any other."""
+        (tmp_path / "tree").mkdir()
+        (tmp_path / "tree" / "a b.hdf").write_text("content")
+        build(Folder(tmp_path / "tree"), index, PathTemplate("{name}"))
+
+        assert [index.find(path).file for path in paths(index)] == ["a b.hdf"]
+
+
+@pytest.fixture(scope="module")
+def isolation() -> Iterator[Isolation]:
+    isolation = Isolation()
+    yield isolation
+    isolation.close()
+
+
+@pytest.fixture
+def disk(tmp_path: Path, isolation: Isolation) -> Disk:
+    (tmp_path / "disk").mkdir()
+    return Disk(tmp_path / "disk", isolation)
+
+
+class Disk:
+    """Files that inspections look at; remembers which."""
+
+    def __init__(self, root: Path, isolation: Isolation) -> None:
+        self.root = root
+        self.looked: list[str] = []
+        self.inspector = Inspector(self.locate, isolation, refuse)
+
+    def locate(self, entry: Entry) -> Path:
+        self.looked.append(entry.file)
+        if not (self.root / entry.file).exists():
+            raise Missing("It is gone.")
+        return self.root / entry.file
+
+    def write(self, *names: str) -> None:
+        for name in names:
+            with h5py.File(self.root / name, "w") as file:
+                file["image"] = [1, 2]
+
+
+class TestInspection:
+    def test_reasons(self, index: SqlIndex, disk: Disk) -> None:
+        """What cannot be read becomes an entry with a reason, and stops nothing."""
+        disk.write("fine", "good")
+        (disk.root / "broken").write_text("nothing of the kind")
+        build(Rows([row(n, file=f) for n, f in enumerate(("fine", "gone", "broken", "good"))]), index, DEFAULT)
+        report = inspect(index, disk.inspector)
+        children = [child for child in walked(index) if not child.is_folder]
+
+        assert report == InspectionReport(ok=2, missing=1, unreadable=1)
+        assert [child.health for child in children] == [Health.OK, Health.MISSING, Health.UNREADABLE, Health.OK]
+        assert [bool(child.reason) for child in children] == [False, True, True, False]
+        assert children[1].reason == "It is gone."
+
+    def test_recovery(self, index: SqlIndex, disk: Disk) -> None:
+        """A file that appears, or is mended, is well at the next inspection."""
+        (disk.root / "broken").write_text("nothing of the kind")
+        build(Rows([row(1, file="gone"), row(2, file="broken")]), index, DEFAULT)
+        inspect(index, disk.inspector)
+        disk.write("gone", "broken")
+        report = inspect(index, disk.inspector)
+
+        assert report == InspectionReport(ok=2)
+        assert all((found.health, found.reason) == (Health.OK, "") for found in map(index.find, paths(index)))
+
+    def test_unchanged_is_not_inspected_again(self, index: SqlIndex, disk: Disk) -> None:
+        """What is unchanged is not looked into again; what changed is."""
+        disk.write("file.hdf", "other.hdf", "moved.hdf")
+        build(Rows([row(1), row(2, file="other.hdf")]), index, DEFAULT)
+        inspect(index, disk.inspector)
+        build(Rows([row(1), row(2, file="moved.hdf")]), index, DEFAULT)
+        inspect(index, disk.inspector)
+
+        assert disk.looked == ["file.hdf", "other.hdf", "moved.hdf"]
+
+    def test_many(self, index: SqlIndex, disk: Disk) -> None:
+        """Every one of thousands is looked into once, and those that are missing once each time."""
+        disk.write("7", "1999")
+        build(Rows([row(number, file=str(number)) for number in range(2000)]), index, DEFAULT)
+        report = inspect(index, disk.inspector)
+        first, disk.looked = disk.looked, []
+        inspect(index, disk.inspector)
+
+        assert report == InspectionReport(ok=2, missing=1998)
+        assert sorted(first, key=int) == [str(number) for number in range(2000)]
+        assert set(first) - set(disk.looked) == {"7", "1999"}
+
+
+class TestIndex(IndexContract):
+    @pytest.fixture
+    def index(self, index: SqlIndex) -> SqlIndex:
+        """Folders of several levels; one name is a folder's and an image's."""
+        rows = [
+            row(number, shot=number % 3, name=f"n{number}.hdf", diagnostic=f"d{number % 2}") for number in range(12)
+        ]
+        build(Rows(rows), index, DEFAULT)
+        build(Rows([row("both", name="0"), row("more", name="1")]), index, PathTemplate("omega/{name}"))
+        build(Rows([row("top", name="top")]), index, PathTemplate("{name}"))
+        return index
+
+    def test_folder_and_image_of_one_name(self, index: SqlIndex) -> None:
+        """An image that has a folder's name is listed beside it, whatever the length of a page."""
+        for limit in (1, 2, 3, 100):
+            page = index.children("omega", limit=limit)
+
+            assert [(child.name, child.is_folder) for child in page.children][:2] == [("0", True), ("0", False)]
+
+    def test_entries_live_on(self, index: SqlIndex, tmp_path: Path) -> None:
+        """Another process finds what this one wrote."""
+        entry = index.find("omega/0/d0/n0")
+
+        assert SqlIndex.at(tmp_path / "made" / "catalog.db").find("omega/0/d0/n0") == entry
+        assert entry == replace(entry, health=Health.UNSEEN)

@@ -1,0 +1,204 @@
+"""An archive behind SQL: its columns by configuration, whatever stands in them."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from tests.contracts.archive import ArchiveContract
+
+from shotdap.catalog import BadArchive, Row, SqlArchive
+
+COLUMNS: Final = {
+    "key": "IMAGE_ID", "file": "ARCHIVE_FILE", "version": "MODIFIED",
+    "facility": "FACILITY", "shot": "SHOT_NUMBER", "date": "SHOT_DATE", "name": "SOURCE_FILE",
+}  # fmt: skip
+HOSTILE: Final = (
+    "'; DROP TABLE ARCHIVE_FILES; --", '"quoted"', "../../etc/passwd", "a\0b", "x" * 10_000, "größe", "%s%(x)s{0}", "",
+)  # fmt: skip
+DATES: Final = ("2022-03-24 09:26:44", "2022-03-24 09:26:44.000000", "2022-03-24T09:26:44", "2022-03-25")
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[sqlite3.Connection]:
+    with closing(sqlite3.connect(tmp_path / "archive.db")) as connection:
+        connection.execute(
+            "CREATE TABLE ARCHIVE_FILES (IMAGE_ID INTEGER PRIMARY KEY, ARCHIVE_FILE TEXT, MODIFIED DATETIME,"
+            " FACILITY TEXT, SHOT_NUMBER INTEGER, SHOT_DATE DATETIME, SOURCE_FILE TEXT)"
+        )
+        yield connection
+
+
+@pytest.fixture
+def archive(database: sqlite3.Connection, tmp_path: Path) -> SqlArchive:
+    del database
+    return SqlArchive(f"sqlite:///{tmp_path / 'archive.db'}", "ARCHIVE_FILES", COLUMNS)
+
+
+def insert(database: sqlite3.Connection, **values: object) -> None:
+    row = {"ARCHIVE_FILE": "file.hdf", "MODIFIED": "2022-03-24 09:26:44", "FACILITY": "OMEGA", **values}
+    marks = ", ".join("?" * len(row))
+    database.execute(f"INSERT INTO ARCHIVE_FILES ({', '.join(row)}) VALUES ({marks})", tuple(row.values()))  # noqa: S608
+    database.commit()
+
+
+def refusal(archive: SqlArchive) -> str:
+    with pytest.raises(BadArchive) as caught:
+        list(archive.rows())
+    return str(caught.value)
+
+
+class TestContract(ArchiveContract):
+    @pytest.fixture
+    def archive(self, database: sqlite3.Connection, archive: SqlArchive) -> SqlArchive:
+        """Three rows share a time stamp; the order of the keys is not that of the versions."""
+        for key, modified in enumerate(("2024-01-01", "2023-01-01", "2023-06-01", "2023-06-01", "2023-06-01"), 1):
+            insert(database, IMAGE_ID=key, MODIFIED=f"{modified} 12:00:00", SHOT_NUMBER=key)
+        return archive
+
+
+class TestMapping:
+    def test_row(self, database: sqlite3.Connection, archive: SqlArchive) -> None:
+        """A row's columns get our names, and types that JSON and every protocol carries."""
+        insert(database, SHOT_NUMBER=103741, SHOT_DATE="2022-03-24 09:26:44.000000", SOURCE_FILE="p510.hdf")
+
+        assert list(archive.rows()) == [
+            Row("1", "file.hdf", "2022-03-24 09:26:44", {
+                "facility": "OMEGA", "shot": 103741, "date": "2022-03-24T09:26:44", "name": "p510.hdf",
+            })
+        ]  # fmt: skip
+
+    def test_values(self, database: sqlite3.Connection, archive: SqlArchive) -> None:
+        """Values are spelled as the configuration says; others stay."""
+        values: Mapping[str, Mapping[str, str]] = {"facility": {"OMEGA EP": "ep"}, "shot": {"7": "seven"}}
+        for facility, shot in (("OMEGA EP", 7), ("OMEGA", 8)):
+            insert(database, FACILITY=facility, SHOT_NUMBER=shot)
+        mapped = SqlArchive(archive.url, archive.table, COLUMNS, values=values)
+
+        assert [(row.facts["facility"], row.facts["shot"]) for row in mapped.rows()] == [("ep", "seven"), ("OMEGA", 8)]
+
+    def test_one_column_twice(self, database: sqlite3.Connection, archive: SqlArchive) -> None:
+        """A column may have two names here, and be in any case."""
+        insert(database)
+        mapped = SqlArchive(
+            archive.url, "ARCHIVE_FILES", {"key": "image_id", "number": "IMAGE_ID", "file": "Archive_File"}
+        )
+
+        assert list(mapped.rows()) == [Row("1", "file.hdf", None, {"number": 1})]
+
+    def test_view(self, database: sqlite3.Connection, archive: SqlArchive) -> None:
+        """A view is as good as a table."""
+        insert(database)
+        database.execute("CREATE VIEW IMAGES AS SELECT IMAGE_ID, ARCHIVE_FILE FROM ARCHIVE_FILES")
+        mapped = SqlArchive(archive.url, "IMAGES", {"key": "IMAGE_ID", "file": "ARCHIVE_FILE"})
+
+        assert [row.key for row in mapped.rows()] == ["1"]
+
+    def test_foreign_key(self, database: sqlite3.Connection, archive: SqlArchive) -> None:
+        """A table that refers to one that is not there, or not to be seen, is read all the same."""
+        database.execute("CREATE TABLE IMAGES (K INTEGER, F TEXT, S INTEGER REFERENCES SHOTS (ID))")
+        database.execute("INSERT INTO IMAGES VALUES (1, 'f', 2)")
+        database.commit()
+
+        assert [row.key for row in SqlArchive(archive.url, "IMAGES", {"key": "K", "file": "F"}).rows()] == ["1"]
+
+
+class TestWatermark:
+    @pytest.mark.parametrize("stored", DATES)
+    def test_any_spelling_of_time(self, database: sqlite3.Connection, archive: SqlArchive, stored: str) -> None:
+        """The row at the watermark comes again, however the database spells its times."""
+        insert(database, MODIFIED=stored)
+        (row,) = archive.rows()
+
+        assert list(archive.rows(row.version)) == [row]
+
+    def test_rows_without_version(self, database: sqlite3.Connection, archive: SqlArchive) -> None:
+        """A row whose version is empty is never lost: it always comes."""
+        insert(database)
+        (row,) = archive.rows()
+        insert(database, MODIFIED=None)
+
+        assert {row.key for row in archive.rows(row.version)} == {"1", "2"}
+
+    def test_no_version_column(self, database: sqlite3.Connection, archive: SqlArchive) -> None:
+        """Without a version column all rows come each time, whatever the watermark."""
+        insert(database)
+        mapped = SqlArchive(archive.url, "ARCHIVE_FILES", {"key": "IMAGE_ID", "file": "ARCHIVE_FILE"})
+
+        assert len(list(mapped.rows(5))) == 1
+
+
+class TestHostileValues:
+    @pytest.mark.parametrize("value", HOSTILE, ids=range(len(HOSTILE)))
+    def test_text(self, database: sqlite3.Connection, archive: SqlArchive, value: str) -> None:
+        """Any text comes as it is."""
+        insert(database, SOURCE_FILE=value, ARCHIVE_FILE=value, FACILITY=value)
+        (row,) = archive.rows()
+
+        assert (row.file, row.facts["name"], row.facts["facility"]) == (value, value, value)
+
+    def test_nulls(self, database: sqlite3.Connection, archive: SqlArchive) -> None:
+        """An empty column is no fact, and an empty file an empty name."""
+        insert(database, ARCHIVE_FILE=None, FACILITY=None, SOURCE_FILE=None)
+
+        assert list(archive.rows()) == [Row("1", "", "2022-03-24 09:26:44", {})]
+
+    @pytest.mark.parametrize("value", ["not a date", 7, 7.5, b"bytes"])
+    def test_wrong_types(self, database: sqlite3.Connection, archive: SqlArchive, value: Any) -> None:  # noqa: ANN401
+        """A value of another type than its column's, which SQLite allows, hides no other row."""
+        insert(database, SHOT_NUMBER=value, SHOT_DATE=value)
+        insert(database, SHOT_NUMBER=8)
+        wrong, right = archive.rows()
+
+        assert right.facts["shot"] == 8
+        assert all(isinstance(fact, str | int | float) for fact in wrong.facts.values())
+
+    def test_no_number(self, database: sqlite3.Connection, archive: SqlArchive) -> None:
+        """A number that JSON cannot carry becomes text."""
+        insert(database, SHOT_NUMBER=float("inf"))
+
+        assert [row.facts["shot"] for row in archive.rows()] == ["inf"]
+
+
+class TestRefusals:
+    def test_unknown_table(self, database: sqlite3.Connection, archive: SqlArchive) -> None:
+        """A table that is not there is answered by the tables and views that are."""
+        database.execute("CREATE VIEW IMAGES AS SELECT * FROM ARCHIVE_FILES")
+        message = refusal(SqlArchive(archive.url, "ARCHIVE_FILE", COLUMNS))
+
+        assert message == "There is no table ARCHIVE_FILE. The tables are: ARCHIVE_FILES, IMAGES."
+
+    def test_unknown_column(self, archive: SqlArchive) -> None:
+        """A column that is not there is answered by those that are."""
+        message = refusal(SqlArchive(archive.url, "ARCHIVE_FILES", {**COLUMNS, "shot": "SHOT"}))
+
+        assert message.startswith("ARCHIVE_FILES has no column SHOT. Its columns are: IMAGE_ID, ")
+
+    def test_required_columns(self, archive: SqlArchive) -> None:
+        """Without a key or a file there is no archive."""
+        assert "file" in refusal(SqlArchive(archive.url, "ARCHIVE_FILES", {"key": "IMAGE_ID"}))
+
+    @pytest.mark.parametrize(
+        "url",
+        ["sqlite:////nonesuch/archive.db", "nonesuch://host/db", "no url", "oracle+nonesuch://u:secret@host/db",
+         "mysql+pymysql://u:secret@host/db"],
+    )  # fmt: skip
+    def test_no_database(self, url: str) -> None:
+        """A database that does not answer is told in a sentence, without its place or its password."""
+        message = refusal(SqlArchive(url, "ARCHIVE_FILES", COLUMNS))
+
+        assert message.endswith(".")
+        assert not any(secret in message for secret in ("nonesuch/", "secret", "host"))
+
+    def test_not_a_database(self, tmp_path: Path) -> None:
+        """So is a file that is no database; neither its path nor any SQL is told."""
+        (tmp_path / "archive.db").write_text("nothing of the kind" * 100)
+        message = refusal(SqlArchive(f"sqlite:///{tmp_path / 'archive.db'}", "ARCHIVE_FILES", COLUMNS))
+
+        assert str(tmp_path) not in message
+        assert "PRAGMA" not in message
+        assert "SELECT" not in message

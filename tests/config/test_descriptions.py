@@ -1,0 +1,91 @@
+"""Descriptions of diagnostics: a site adds one by a TOML file, and no code."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from shotdap.catalog import Catalog, Folder
+from shotdap.config import BadDiagnostic, load_diagnostics
+
+SHIPPED = files("shotdap.config").joinpath("diagnostics")
+EXAMPLE = SHIPPED.joinpath("two_frames.toml").read_text("utf-8")
+OWN = EXAMPLE.replace("two_frames", "own").replace("Streak_array", "site_array").replace('"y", "x"', '"row", "column"')
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Path:
+    (tmp_path / "diagnostics").mkdir()
+    return tmp_path / "diagnostics"
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    (tmp_path / "root").mkdir()
+    with h5py.File(tmp_path / "root" / "image", "w") as file:
+        file["site_array"] = np.arange(24, dtype="u2").reshape(2, 3, 4)
+    return tmp_path / "root"
+
+
+def refusal(site: Path) -> str:
+    with pytest.raises(BadDiagnostic) as caught:
+        load_diagnostics(site)
+    return str(caught.value)
+
+
+def test_shipped() -> None:
+    """Every description that comes with shotdap holds together, and has a name of its own."""
+    names = [diagnostic.name for diagnostic in load_diagnostics()]
+
+    assert "two_frames" in names
+    assert len(set(names)) == len(names)
+
+
+def test_own_diagnostic(site: Path, root: Path) -> None:
+    """A TOML file in the site's folder makes a new camera's files image, background and difference."""
+    before = set(Catalog(Folder(root), root, load_diagnostics(site)).open("image").variables)
+    (site / "own.toml").write_text(OWN)
+    after = Catalog(Folder(root), root, load_diagnostics(site)).open("image")
+
+    assert before == {"site_array"}
+    assert after.image.dims == ("row", "column")
+    assert after.background_subtracted.values.tolist() == [[-12] * 4] * 3
+
+
+def test_other_files_are_left_alone(site: Path) -> None:
+    """Files that are no TOML by their name are no descriptions."""
+    for name in ("README.md", "own.toml.bak", "own.toml~"):
+        (site / name).write_text("nothing of the kind")
+
+    assert len(load_diagnostics(site)) == len(load_diagnostics())
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        ("name = ", "is not TOML"),
+        ("", "name"),
+        (f"colour = 1\n{OWN}", "colour"),
+        (OWN.replace("subtract_background", "subtract"), "subtract"),
+        (OWN.replace('inputs = ["image", "background"]', 'inputs = ["image"]'), "background"),
+        (f"{OWN}\noptions = {{ clip = true }}\n", "clip"),
+        (f'{OWN}\nlocality = "nowhere"\n', "locality"),
+        (OWN.replace("own", "café").encode("latin-1"), "is not TOML"),
+    ],
+)
+def test_bad_description(site: Path, text: str | bytes, part: str) -> None:
+    """A description that does not hold together is refused with its file's name and what is wrong."""
+    (site / "own.toml").write_bytes(text if isinstance(text, bytes) else text.encode())
+    message = refusal(site)
+
+    assert message.startswith("own.toml")
+    assert part in message
+
+
+def test_no_folder(tmp_path: Path) -> None:
+    """A folder that is not there is named."""
+    assert "nonesuch" in refusal(tmp_path / "nonesuch")

@@ -1,0 +1,242 @@
+"""Settings: the shipped defaults, then a site's file, then the environment; and what is made of them."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterator
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from shotdap.catalog import BuildReport, Folder, SqlArchive, synthetic
+from shotdap.config import BadSettings, Settings, defaults, load
+
+TEXT = files("shotdap.config").joinpath("defaults.toml").read_text("utf-8")
+SMALL = tuple(shot for shot in synthetic.SHOTS if shot.number == 112059)
+
+
+def settings_of(model: type[BaseModel], above: str = "") -> Iterator[str]:
+    """The dotted names of all settings, as a file spells them."""
+    for name, described in model.model_fields.items():
+        path = f"{above}{described.alias or name}"
+        if isinstance(described.annotation, type) and issubclass(described.annotation, BaseModel):
+            yield from settings_of(described.annotation, f"{path}.")
+        else:
+            yield path
+
+
+def defaults_of(values: dict[str, Any]) -> set[str]:
+    return {f"{section}.{name}" for section, content in values.items() for name in content}
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Path:
+    (tmp_path / "site").mkdir()
+    return tmp_path / "site" / "shotdap.toml"
+
+
+def refusal(path: Path | None = None) -> str:
+    with pytest.raises(BadSettings) as caught:
+        load(path)
+    return str(caught.value)
+
+
+class TestDefaults:
+    def test_complete(self) -> None:
+        """Every setting has a default in defaults.toml, and nothing else stands there."""
+        assert defaults_of(defaults()) == set(settings_of(Settings))
+
+    def test_documented(self) -> None:
+        """Every setting has a sentence, beside it or above its section."""
+        lines = TEXT.splitlines()
+        for name in settings_of(Settings):
+            section, _, key = name.partition(".")
+            beside = re.compile(rf"{re.escape(key)} *= .*# [A-Z].*\.$")
+            header = f"[{section}.{key}]"
+            above = header in lines and lines[lines.index(header) - 1].startswith("# ")
+
+            assert above or any(beside.fullmatch(line) for line in lines), name
+
+    def test_load(self) -> None:
+        """Without a file the defaults are the settings."""
+        loaded = load()
+
+        assert loaded.server.port == tomllib.loads(TEXT)["server"]["port"]
+        assert loaded.archive.folder is None
+
+    def test_frozen(self) -> None:
+        """Settings are read once; changing them afterwards is an error."""
+        with pytest.raises(ValueError, match="frozen"):
+            load().server.port = 1
+
+
+class TestSources:
+    def test_site_before_defaults(self, site: Path) -> None:
+        """A site's file needs only what differs."""
+        site.write_text("[server]\nport = 9000\n")
+        loaded = load(site)
+
+        assert (loaded.server.port, loaded.server.host) == (9000, load().server.host)
+
+    def test_environment_before_site(self, site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The environment goes before the site's file, setting by setting."""
+        site.write_text('[server]\nport = 9000\nhost = "0.0.0.0"\n')
+        monkeypatch.setenv("SHOTDAP_SERVER__PORT", "9001")
+        monkeypatch.setenv("SHOTDAP_ARCHIVE__SCHEMA", "LASER")
+        loaded = load(site)
+
+        assert (loaded.server.port, loaded.server.host, loaded.archive.schema_) == (9001, "0.0.0.0", "LASER")  # noqa: S104
+
+    def test_columns_are_replaced_whole(self, site: Path) -> None:
+        """A site's columns stand instead of the default ones: its table may lack any of them."""
+        site.write_text('[archive.columns]\nkey = "ID"\nfile = "PATH"\n')
+
+        assert dict(load(site).archive.columns) == {"key": "ID", "file": "PATH"}
+
+    def test_other_variables(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Variables that only begin like ours are not settings."""
+        monkeypatch.setenv("SHOTDAP_REQUIRE_ALL", "1")
+
+        assert load() == load()
+
+    @pytest.mark.parametrize("name", ["root", "folder"])
+    def test_relative_paths(self, site: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+        """A relative path in a site's file starts at that file's folder, wherever the server was started."""
+        site.write_text(f'[archive]\n{name} = "images"\n[catalog]\nindex = "../catalog.db"\ndiagnostics = "own"\n')
+        monkeypatch.chdir(site.parent)
+        loaded = load(Path(site.name))
+
+        assert getattr(loaded.archive, name) == site.parent / "images"
+        assert loaded.catalog.index.resolve() == site.parent.parent / "catalog.db"
+        assert loaded.catalog.diagnostics == site.parent / "own"
+
+    @pytest.mark.parametrize(
+        ("url", "database"),
+        [("sqlite:///archive.db", "{folder}/archive.db"), ("sqlite:////data/archive.db", "/data/archive.db")],
+    )
+    def test_relative_database(self, site: Path, url: str, database: str) -> None:
+        """So does that of an SQLite database; an absolute one stays."""
+        site.write_text(f'[archive]\nurl = "{url}"\n')
+
+        assert load(site).archive.url == f"sqlite:///{database.format(folder=site.parent)}"
+
+    def test_other_databases(self, site: Path) -> None:
+        """The URL of any other database stays as it is, password and all."""
+        site.write_text('[archive]\nurl = "oracle+oracledb://reader:p%40ss@host/service"\n')
+
+        assert load(site).archive.url == "oracle+oracledb://reader:p%40ss@host/service"
+
+
+class TestRefusals:
+    @pytest.mark.parametrize(
+        ("text", "part"),
+        [
+            ("[server]\nprot = 9000\n", "server.prot"),
+            ("[sever]\nport = 9000\n", "sever"),
+            ("[server]\nport = 0\n", "server.port"),
+            ('[server]\nport = "many"\n', "server.port"),
+            ("[catalog]\ncache_mib = -1\n", "catalog.cache_mib"),
+            ("[archive]\ncolumns = 5\n", "archive.columns"),
+            ("port = 9000\n", "port must stand in a section"),
+            ("port = \n", "is not TOML"),
+            ('[archive]\nurl = "no url"\n', "archive.url"),
+        ],
+    )
+    def test_site(self, site: Path, text: str, part: str) -> None:
+        """A setting that is unknown, or has a value that it cannot have, is named."""
+        site.write_text(text)
+
+        assert part in refusal(site)
+
+    def test_not_text(self, site: Path) -> None:
+        """A file that is no text is no TOML."""
+        site.write_bytes(b"\xff\xfe")
+
+        assert "is not TOML" in refusal(site)
+
+    def test_no_file(self, site: Path) -> None:
+        """A file that is not there is named, with the reason."""
+        assert refusal(site) == f"The settings cannot be read from {site}: No such file or directory."
+
+    @pytest.mark.parametrize(
+        ("name", "value", "part"),
+        [
+            ("SHOTDAP_SERVER__PROT", "9000", "server.prot"),
+            ("SHOTDAP_SERVER__PORT", "many", "server.port"),
+            ("SHOTDAP_SERVER", "not JSON", "server"),
+            ("SHOTDAP_ARCHIVE__COLUMNS", "not JSON", "archive"),
+        ],
+    )
+    def test_environment(self, monkeypatch: pytest.MonkeyPatch, name: str, value: str, part: str) -> None:
+        """So is one in the environment."""
+        monkeypatch.setenv(name, value)
+
+        assert part in refusal()
+
+    def test_secrets(self, site: Path) -> None:
+        """A refusal never tells a password."""
+        site.write_text('[archive]\nurl = "oracle+oracledb://reader:secret@host/service"\ntabel = 5\n')
+
+        assert "secret" not in refusal(site)
+
+
+class TestOpening:
+    def test_folder(self, site: Path) -> None:
+        """A folder is served without any database."""
+        (site.parent / "images").mkdir()
+        site.write_text('[archive]\nfolder = "images"\n')
+        loaded = load(site)
+
+        assert loaded.open_catalog().children("").children == ()
+        assert isinstance(loaded.open_archive(), Folder)
+
+    @pytest.mark.parametrize(
+        ("text", "part"),
+        [
+            ('[archive]\nfolder = "nonesuch"\n', "archive.folder"),
+            ('[catalog]\nindex = "nonesuch.db"\n', "catalog.index"),
+        ],
+    )
+    def test_nothing_to_serve(self, site: Path, text: str, part: str) -> None:
+        """A folder or a catalog that is not there is named."""
+        site.write_text(text)
+
+        with pytest.raises(BadSettings, match=re.escape(part)):
+            load(site).open_catalog()
+
+    def test_no_archive(self) -> None:
+        """Without an archive there is nothing to build of."""
+        with pytest.raises(BadSettings, match=r"archive\.url is empty"):
+            load().open_archive()
+
+    def test_built_catalog(self, site: Path) -> None:
+        """An archive with missing and unreadable files becomes a catalog that serves the others."""
+        synthetic.make_archive(site.parent, shots=SMALL)
+        site.write_text(
+            '[archive]\nurl = "sqlite:///archive.db"\nroot = "files"\n'
+            '[archive.values.facility]\n"OMEGA" = "o"\n[catalog]\nindex = "made/catalog.db"\n'
+        )
+        loaded = load(site)
+        report = loaded.build_catalog()
+        catalog = loaded.open_catalog()
+
+        assert isinstance(loaded.open_archive(), SqlArchive)
+        assert report == BuildReport(added=3)
+        assert loaded.build_catalog().added == 0
+        assert catalog.open("o/112059/epw_ccd/EPW_CCD-s112059").image.shape == (1024, 1024)
+
+    @pytest.mark.parametrize("template", ["{shott}/{name}", "{key}/{name}", "{version}", "{name", "a b/{name}"])
+    def test_path_template(self, site: Path, template: str) -> None:
+        """A path template that does not fit the columns is refused before anything is built."""
+        synthetic.make_archive(site.parent, shots=())
+        site.write_text(
+            f'[archive]\nurl = "sqlite:///archive.db"\n[catalog]\nindex = "catalog.db"\npath_template = "{template}"\n'
+        )
+
+        with pytest.raises(BadSettings, match=r"catalog\.path_template"):
+            load(site).build_catalog()
+        assert not (site.parent / "catalog.db").exists()

@@ -1,0 +1,209 @@
+"""Virtual variables: right numbers, computed for what is asked for and nothing else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import xarray as xr
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.strategies import QUICK, CountingSource, indexers, numbered, outer
+
+from shotdap.catalog.lazy import lazy_variable
+from shotdap.transforms import TRANSFORMS, BadRecipe, Locality, Recipe, Selection, extend
+
+SUBTRACTED = Recipe.of("background_subtracted", "subtract_background", ["image", "background"])
+CHUNKED = pytest.mark.parametrize("chunked", [True, False])
+
+
+def frames(image: CountingSource, background: CountingSource) -> xr.Dataset:
+    """An image and its background."""
+    return xr.Dataset(
+        {
+            "image": lazy_variable(("y", "x"), image, {"units": "count", "long_name": "frame of the shot"}),
+            "background": lazy_variable(("y", "x"), background, {}),
+        }
+    )
+
+
+def noise(*shape: int, seed: int) -> CountingSource:
+    return CountingSource(np.random.default_rng(seed).integers(0, 2**16, shape).astype("u2"))
+
+
+def scaled(image: xr.DataArray, factor: float = 2, offset: float = 0) -> xr.DataArray:
+    return image * np.float32(factor) + np.float32(offset)
+
+
+def above_mean(image: xr.DataArray) -> xr.DataArray:
+    mean = image.values.mean() if image.size else 0
+    return image - np.float32(mean)
+
+
+class TestSubtraction:
+    @pytest.mark.parametrize("dtypes", [("u2", "u2"), (">u2", ">u2"), ("u1", "i2"), ("f8", "u2")])
+    def test_does_not_wrap(self, dtypes: tuple[str, str]) -> None:
+        """A count below the background's gives a negative difference, exactly, in float32."""
+        image, background = np.array([3, 0, 200], dtypes[0]), np.array([5, 255, 100], dtypes[1])
+        dataset = xr.Dataset({"image": ("x", image), "background": ("x", background)})
+        difference = extend(dataset, [SUBTRACTED]).background_subtracted
+
+        assert difference.dtype == np.dtype("f4")
+        assert difference.values.tolist() == [-2, -255, 100]
+
+    def test_every_difference_is_exact(self) -> None:
+        """float32 holds the greatest and the least difference of two 16-bit counts."""
+        dataset = frames(CountingSource(np.array([[65535, 0]], "u2")), CountingSource(np.array([[0, 65535]], "u2")))
+
+        assert extend(dataset, [SUBTRACTED]).background_subtracted.values.tolist() == [[65535, -65535]]
+
+    def test_attributes(self) -> None:
+        """The difference has the image's units, a name of its own, and says how it was made."""
+        dataset = extend(frames(noise(2, 3, seed=0), noise(2, 3, seed=1)), [SUBTRACTED])
+
+        assert dataset.background_subtracted.attrs == {
+            "units": "count",
+            "long_name": "image with its background subtracted",
+            "recipe": "subtract_background(image, background)",
+        }
+
+
+class TestLaziness:
+    def test_dask_by_default(self) -> None:
+        """A virtual variable is a dask array of one chunk, and on request one that is lazy without dask."""
+        dataset = frames(noise(4, 6, seed=0), noise(4, 6, seed=1))
+
+        assert extend(dataset, [SUBTRACTED]).background_subtracted.chunks == ((4,), (6,))
+        assert extend(dataset, [SUBTRACTED], chunked=False).background_subtracted.chunks is None
+
+    @CHUNKED
+    def test_extending_reads_nothing(self, *, chunked: bool) -> None:
+        """Adding a virtual variable reads no number."""
+        image, background = noise(4, 6, seed=0), noise(4, 6, seed=1)
+        extend(frames(image, background), [SUBTRACTED], chunked=chunked)
+
+        assert image.reads == background.reads == []
+
+    @CHUNKED
+    @QUICK
+    @given(data=st.data())
+    def test_any_indexing(self, *, chunked: bool, data: st.DataObject) -> None:
+        """However it is indexed, it gives NumPy's numbers."""
+        shape = data.draw(st.tuples(st.integers(1, 5), st.integers(0, 5)))
+        image, background = noise(*shape, seed=0), noise(*shape, seed=1)
+        indices = data.draw(indexers(shape))
+        difference = extend(frames(image, background), [SUBTRACTED], chunked=chunked).background_subtracted
+        found = difference.isel(dict(zip(("y", "x"), indices, strict=True))).values
+
+        assert np.array_equal(found, outer(image.values.astype("f4") - background.values.astype("f4"), indices))
+
+    @CHUNKED
+    def test_slice_reads_its_slice(self, *, chunked: bool) -> None:
+        """A slice reads the same slice of each input, and nothing else."""
+        image, background = noise(20, 30, seed=0), noise(20, 30, seed=1)
+        dataset = extend(frames(image, background), [SUBTRACTED], chunked=chunked)
+        Selection({"background_subtracted": (slice(2, 20, 5), slice(3, 7))}).apply(dataset).load()
+
+        assert image.indices == background.indices == [([2, 7, 12, 17], [3, 4, 5, 6])]
+
+    @CHUNKED
+    def test_index_reads_its_row(self, *, chunked: bool) -> None:
+        """One row reads one row."""
+        image, background = noise(20, 30, seed=0), noise(20, 30, seed=1)
+        extend(frames(image, background), [SUBTRACTED], chunked=chunked).background_subtracted[3, 4:6].load()
+
+        assert (image.count, background.count) == (2, 2)
+
+    @CHUNKED
+    def test_whole(self, *, chunked: bool) -> None:
+        """What needs the image entire reads it entire, and any slice of it is right."""
+        image = noise(6, 8, seed=0)
+        recipe = Recipe("contrast", above_mean, ("image",), locality=Locality.WHOLE)
+        dataset = extend(frames(image, noise(6, 8, seed=1)), [recipe], chunked=chunked)
+        found = dataset.contrast[2:4, ::3].values
+
+        assert image.reads == [(slice(0, 6, 1), slice(0, 8, 1))]
+        assert np.allclose(found, (image.values - np.float32(image.values.mean()))[2:4, ::3])
+
+    @CHUNKED
+    def test_inputs_of_other_dimensions(self, *, chunked: bool) -> None:
+        """An input may lack dimensions, or have them in another order."""
+        image, row = numbered(3, 4), numbered(4)
+        dataset = xr.Dataset({"image": (("y", "x"), image), "row": ("x", row), "turned": (("x", "y"), image.T)})
+        recipes = [Recipe.of(name, "subtract_background", ["image", name[2:]]) for name in ("a_row", "a_turned")]
+        made = extend(dataset, recipes, chunked=chunked)
+
+        assert made.a_row[1:, 2].values.tolist() == (image - row.astype("f4"))[1:, 2].tolist()
+        assert made.a_turned[0, ::2].values.tolist() == [0, 0]
+
+    @CHUNKED
+    @pytest.mark.parametrize("shape", [(), (0,), (3, 0)])
+    def test_no_numbers(self, shape: tuple[int, ...], *, chunked: bool) -> None:
+        """Inputs without dimensions, or without elements, give a variable of the same shape."""
+        values = np.full(shape, 5, "u2")
+        dims = ("y", "x")[: len(shape)]
+        dataset = extend(
+            xr.Dataset({"image": (dims, values), "background": (dims, values)}), [SUBTRACTED], chunked=chunked
+        )
+
+        assert np.array_equal(dataset.background_subtracted.values, np.zeros(shape, "f4"))
+
+
+class TestRecipes:
+    def test_later_uses_earlier(self) -> None:
+        """A recipe may use what an earlier one makes; a slice still reads its slice alone."""
+        image, background = noise(5, 5, seed=0), noise(5, 5, seed=1)
+        doubled = Recipe("doubled", scaled, ("background_subtracted",))
+        dataset = extend(frames(image, background), [SUBTRACTED, doubled])
+        found = dataset.doubled[1:3, 4].values
+
+        assert found.tolist() == (2 * (image.values.astype("f4") - background.values))[1:3, 4].tolist()
+        assert (image.count, background.count) == (2, 2)
+
+    def test_order_matters(self) -> None:
+        """A recipe cannot use what only a later one makes."""
+        doubled = Recipe("doubled", scaled, ("background_subtracted",))
+
+        with pytest.raises(BadRecipe, match="needs background_subtracted"):
+            extend(frames(noise(2, 2, seed=0), noise(2, 2, seed=1)), [doubled, SUBTRACTED])
+
+    def test_options(self) -> None:
+        """Options reach the function, and are told in the attribute `recipe`."""
+        dataset = xr.Dataset({"image": ("x", numbered(3))})
+        made = extend(dataset, [Recipe("made", scaled, ("image",), {"factor": 3, "offset": 1})]).made
+
+        assert made.values.tolist() == [1, 4, 7]
+        assert made.attrs["recipe"] == "scaled(image, factor=3, offset=1)"
+
+    def test_missing_input(self) -> None:
+        """A missing input is named."""
+        dataset = xr.Dataset({"image": ("x", numbered(3))})
+
+        with pytest.raises(BadRecipe, match=r"background_subtracted = .* needs background, which this dataset"):
+            extend(dataset, [SUBTRACTED])
+
+    @pytest.mark.parametrize(
+        "background",
+        [("z", numbered(4)), (("y", "z"), numbered(2, 4)), (("y", "x"), np.full((2, 3), "text", object))],
+    )
+    def test_inputs_that_do_not_fit(self, background: tuple[Any, Any]) -> None:
+        """Inputs that share no pixels, or are no numbers, are refused; no outer product comes of them."""
+        dataset = xr.Dataset({"image": (("y", "x"), numbered(2, 3)), "background": background})
+        recipe = Recipe("made", scaled, ("image",), {"factor": "much"}) if background[1].dtype == object else SUBTRACTED
+
+        with pytest.raises(BadRecipe):
+            extend(dataset, [recipe])
+
+    def test_unknown_transform(self) -> None:
+        """A transform that is not there is answered by those that are."""
+        with pytest.raises(BadRecipe, match=f"no transform 'subtract'.*{', '.join(TRANSFORMS)}"):
+            Recipe.of("made", "subtract", ["image"])
+
+    @pytest.mark.parametrize(
+        ("inputs", "options"), [(["image"], {}), (["image"] * 3, {}), (["image", "background"], {"clip": True})]
+    )
+    def test_inputs_and_options_fit(self, inputs: list[str], options: dict[str, Any]) -> None:
+        """Inputs and options that the transform does not take are refused before any dataset is seen."""
+        with pytest.raises(BadRecipe, match="does not fit the transform"):
+            Recipe.of("made", "subtract_background", inputs, options)

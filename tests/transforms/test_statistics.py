@@ -1,0 +1,170 @@
+"""Statistics, against NumPy's own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+import hypothesis.extra.numpy as hnp
+import numpy as np
+import pytest
+import xarray as xr
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from shotdap.catalog.lazy import lazy_variable
+from shotdap.transforms import statistics
+from tests.strategies import QUICK, CountingSource, numbered
+
+Array = NDArray[Any]
+
+NUMPYS: Final[dict[str, Any]] = {"mean": np.nanmean, "minimum": np.nanmin, "maximum": np.nanmax}
+BLOCKS: Final = pytest.mark.parametrize("block", [16, 1 << 20], ids=["small blocks", "one block"])
+
+arrays = hnp.arrays(
+    st.sampled_from([np.dtype(name) for name in ("u1", "<u2", ">i4", "i8", ">f4", "f8")]),
+    hnp.array_shapes(min_dims=1, max_dims=3, max_side=7),
+    elements=st.integers(0, 120),
+)
+
+
+@contextmanager
+def blocks_of(size: int) -> Iterator[None]:
+    """Let a block have so many bytes."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(statistics, "BLOCK", size)
+        yield
+
+
+def variable(values: Any, **attrs: object) -> xr.Variable:  # noqa: ANN401 — what NumPy makes an array of
+    array = np.asarray(values)
+    return xr.Variable([f"d{axis}" for axis in range(array.ndim)], array, attrs)
+
+
+@pytest.mark.parametrize("name", NUMPYS)
+@BLOCKS
+@QUICK
+@given(values=arrays, data=st.data())
+def test_statistics_are_numpys(name: str, block: int, values: Array, data: st.DataObject) -> None:
+    """Over any dimensions, in blocks of any size, mean, least and greatest are what NumPy computes."""
+    axes = tuple(data.draw(st.sets(st.integers(0, values.ndim - 1))))
+    with blocks_of(block):
+        found = getattr(statistics, name)(variable(values), axes)
+        computed = found.values
+
+    assert found.dims == tuple(f"d{axis}" for axis in range(values.ndim) if axis not in axes)
+    assert found.shape == computed.shape
+    assert found.dtype == computed.dtype
+    np.testing.assert_allclose(computed, NUMPYS[name](values.astype("f8"), axis=axes), rtol=1e-12)
+
+
+@BLOCKS
+@QUICK
+@given(values=arrays, data=st.data())
+def test_bins_are_means_of_blocks(block: int, values: Array, data: st.DataObject) -> None:
+    """Each pixel of a binned variable is the mean of its block, also of one that is not full."""
+    sizes = data.draw(st.tuples(*(st.integers(1, 9) for _ in values.shape)))
+    with blocks_of(block):
+        found = statistics.binned(variable(values), sizes).values
+
+    assert found.shape == tuple(-(-size // n) for size, n in zip(values.shape, sizes, strict=True))
+    for index in np.ndindex(found.shape):
+        part = values[tuple(slice(i * n, (i + 1) * n) for i, n in zip(index, sizes, strict=True))]
+        np.testing.assert_allclose(found[index], part.mean(dtype="f8"), rtol=1e-12)
+
+
+def test_binned_dimensions_have_names_of_their_own() -> None:
+    """What is binned lies on other pixels than the variable, so its dimensions have other names."""
+    found = statistics.binned(variable(np.zeros((8, 9))), (4, 1))
+
+    assert found.sizes == {"d0_bin4": 2, "d1": 9}
+    assert found.attrs == {"cell_methods": "d0: mean (interval: 4 pixels)"}
+
+
+MISSING: Final = [
+    ([1, np.nan, 4], {}, (2.5, 1, 4)),
+    ([np.nan, np.nan], {}, (np.nan, np.nan, np.nan)),
+    ([1, -9, 4], {"_FillValue": -9.0}, (2.5, 1, 4)),
+    (np.array([1, 65535, 4], "u2"), {"_FillValue": np.uint16(65535)}, (2.5, 1, 4)),
+    (np.array([7, 7], "i2"), {"missing_value": np.array([7, 8], "i2")}, (np.nan, np.nan, np.nan)),
+    ([1, np.inf], {}, (np.inf, 1, np.inf)),
+    (np.array([1, 5], "i2"), {"scale_factor": 2.0, "add_offset": 10.0}, (16, 12, 20)),
+    (np.array([1, 5], "i2"), {"scale_factor": -2.0}, (-6, -10, -2)),
+    (np.array([1, 5, 0], "i2"), {"scale_factor": -2.0, "_FillValue": np.int16(0)}, (-6, -10, -2)),
+    (np.array([1, 5], "i2"), {"scale_factor": "none", "add_offset": [1, "x"]}, (3, 1, 5)),
+    (np.array([True, False]), {}, (0.5, 0, 1)),
+]
+
+
+@pytest.mark.parametrize(("values", "attrs", "expected"), MISSING)
+def test_missing_and_packed_values(values: Any, attrs: dict[str, Any], expected: tuple[float, ...]) -> None:  # noqa: ANN401
+    """NaN and fill values are left out, packed numbers count as what they mean; of nothing, the result is NaN."""
+    given_variable = variable(values, **attrs)
+    found = [
+        float(statistic(given_variable, (0,)).values)
+        for statistic in (statistics.mean, statistics.minimum, statistics.maximum)
+    ]
+
+    np.testing.assert_array_equal(found, expected)
+
+
+TYPES: Final = [
+    ("u2", {}, "u2"),
+    (">i4", {}, "i4"),
+    ("i2", {"_FillValue": np.int16(-1)}, "f8"),
+    ("i2", {"scale_factor": 0.5}, "f8"),
+    ("f4", {}, "f8"),
+]
+
+
+@pytest.mark.parametrize(("dtype", "attrs", "expected"), TYPES)
+def test_types(dtype: str, attrs: dict[str, Any], expected: str) -> None:
+    """The least has the type of whole integers, and otherwise is float64, as every mean is."""
+    given_variable = variable(np.ones((2, 3), dtype), **attrs)
+
+    assert statistics.minimum(given_variable, (0,)).dtype == np.dtype(expected)
+    assert statistics.mean(given_variable, (0,)).dtype == np.float64
+
+
+def test_sums_do_not_overflow() -> None:
+    """A mean of great integers, or of many, is that of their float64 sum."""
+    assert float(statistics.mean(variable(np.full(1000, 65535, "u2")), (0,)).values) == 65535
+    assert float(statistics.mean(variable(np.full(3, 3e38, "f4")), (0,)).values) == np.float32(3e38)
+
+
+def test_nothing_is_read_before_it_is_asked_for() -> None:
+    """A statistic knows its shape, type and cost without a value; each value is read once, in bounded blocks."""
+    source = CountingSource(numbered(4, 6, 5))
+    stack = lazy_variable(("frame", "y", "x"), source, {"units": "counts", "other": 1})
+    with blocks_of(60):
+        found = statistics.mean(stack, (0,))
+
+        assert (found.shape, found.attrs) == ((6, 5), {"units": "counts", "cell_methods": "frame: mean"})
+        assert statistics.reads(found) == stack.nbytes
+        assert source.count == 0
+        np.testing.assert_allclose(found.values, source.values.mean(0))
+
+    assert source.count == source.values.size
+    assert len(source.reads) == 4
+
+
+def test_a_statistic_of_a_statistic() -> None:
+    """Statistics can be taken of statistics, and add up what they read."""
+    found = statistics.maximum(statistics.binned(variable(numbered(6, 4)), (3, 2)), (0,))
+
+    np.testing.assert_allclose(found.values, [16.5, 18.5])
+    assert statistics.reads(found) == 6 * 4 * 2 + 2 * 2 * 8
+
+
+@given(hnp.array_shapes(min_dims=0, max_dims=4, max_side=6), st.integers(1, 50))
+def test_blocks_cover_everything_once(shape: tuple[int, ...], most: int) -> None:
+    """Blocks are small enough, and together hold each element once."""
+    seen = np.zeros(shape, int)
+    for block in statistics.blocks(shape, most):
+        seen[block] += 1
+
+        assert seen[block].size <= most
+
+    assert (seen == 1).all()
