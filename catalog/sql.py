@@ -12,6 +12,7 @@ from math import isfinite
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.exc import NoSuchTableError, SQLAlchemyError
 from sqlalchemy.types import NullType
 
 from shotdap.catalog.archive import BadArchive, Row, Watermark
@@ -53,7 +54,7 @@ class SqlArchive:
                 result = connection.execution_options(yield_per=_FETCH).execute(statement)
                 for values in result:
                     yield self._row(dict(zip(columns, values, strict=True)))
-        except sa.exc.SQLAlchemyError as error:
+        except SQLAlchemyError as error:
             raise BadArchive(f"The archive's database does not answer: {type(error).__name__}.") from error
         except ModuleNotFoundError as error:
             raise BadArchive(f"The archive's database needs the Python package {error.name}.") from error
@@ -76,7 +77,7 @@ class SqlArchive:
             return sa.Table(
                 self.table, sa.MetaData(), schema=self.schema, autoload_with=self._engine, resolve_fks=False
             )
-        except sa.exc.NoSuchTableError as error:
+        except NoSuchTableError as error:
             database = sa.inspect(self._engine)
             found = (*database.get_table_names(schema=self.schema), *database.get_view_names(schema=self.schema))
             there = ", ".join(sorted(found)) or "none"

@@ -153,12 +153,15 @@ class Settings(BaseSettings):
             if not folder.is_dir():
                 raise BadSettings(f"archive.folder: there is no folder {folder}.")
             return Folder(folder), folder
+        return self._built(), self.archive.root
+
+    def _built(self) -> SqlIndex:
         if not self.catalog.index.is_file():
             raise BadSettings(
                 f"catalog.index: there is no catalog at {self.catalog.index}; `shotdap catalog build` makes it,"
                 " or `--folder DIR` serves a directory tree without one."
             )
-        return SqlIndex.at(self.catalog.index), self.archive.root
+        return SqlIndex.at(self.catalog.index)
 
     def open_archive(self) -> Archive:
         """The archive to build a catalog of.
@@ -194,8 +197,12 @@ class Settings(BaseSettings):
         return build(archive, SqlIndex.at(self.catalog.index), template)
 
     def count_to_inspect(self, *, again: bool = False) -> int:
-        """How many files `inspect_catalog` will look into."""
-        return SqlIndex.at(self.catalog.index).count(again=again)
+        """How many files `inspect_catalog` will look into.
+
+        Raises:
+            BadSettings: no catalog has been built.
+        """
+        return self._built().count(again=again)
 
     def inspect_catalog(
         self, *, again: bool = False, progress: Callable[[int], None] | None = None
@@ -209,11 +216,11 @@ class Settings(BaseSettings):
         Raises:
             BadSettings: no catalog has been built.
         """
-        catalog = self.open_catalog()
+        index = self._built()
         isolation = self._isolation(workers=os.cpu_count() or 1)
-        inspector = Inspector(catalog.locate, isolation, self._unpacker())
+        inspector = Inspector(self.open_catalog().locate, isolation, self._unpacker())
         try:
-            return inspect(SqlIndex.at(self.catalog.index), inspector, again=again, progress=progress)
+            return inspect(index, inspector, again=again, progress=progress)
         finally:
             isolation.close()
 

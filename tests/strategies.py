@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -95,7 +95,7 @@ def datasets(draw: st.DrawFn) -> xr.Dataset:
     return dataset
 
 
-def _variable(dims: list[str], sizes: Mapping[str, int], number: int) -> xr.Variable:
+def _variable(dims: Sequence[str], sizes: Mapping[str, int], number: int) -> xr.Variable:
     values = numbered(*(sizes[name] for name in dims), dtype="i4") + number * 1000
     variable = lazy_variable(tuple(dims), CountingSource(np.asarray(values)), {"number": number})
     variable.encoding = {"dap2": "Int32"}

@@ -123,11 +123,11 @@ class TestLayout:
     def test_turned_dimensions(self, root: Path, catalog: Catalog) -> None:
         """A file whose dimensions have our names the other way round is served, with right numbers."""
         with h5py.File(root / "turned.hdf", "w") as file:
-            file["Streak_array"] = frames()
+            stack = file.create_dataset("Streak_array", data=frames())
             for axis, (name, size) in enumerate({"frame": 2, "x": 40, "y": 50}.items()):
-                file[name] = np.zeros(size)
-                file[name].make_scale("This is a netCDF dimension but not a netCDF variable.")
-                file["Streak_array"].dims[axis].attach_scale(file[name])
+                scale = file.create_dataset(name, data=np.zeros(size))
+                scale.make_scale("This is a netCDF dimension but not a netCDF variable.")
+                stack.dims[axis].attach_scale(scale)
         dataset = catalog.open("turned.hdf").load()
 
         assert any(np.array_equal(v.values, frames()[1]) for v in dataset.variables.values())

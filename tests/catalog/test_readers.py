@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import h5py
 import numpy as np
@@ -23,6 +23,7 @@ from shotdap.catalog.lazy import FrameCache
 from shotdap.catalog.readers import READERS, Reader, read
 
 Array = NDArray[Any]
+File: TypeAlias = Any  # h5py.File; what a checker guesses from its code is wrong
 
 DATA: Final = Path(__file__).resolve().parents[2] / "../shared/data"
 REAL: Final = (
@@ -150,7 +151,7 @@ class TestHdf5(ReaderContract):
     def test_big_endian(self, made: Callable[..., Path]) -> None:
         """Big-endian numbers and attributes, as the archive's portal writes them, mean the same."""
 
-        def fill(file: h5py.File) -> None:
+        def fill(file: File) -> None:
             file["image"] = np.array([[1, 2], [3, 60000]], ">u2")
             file["image"].attrs["box"] = np.array([1, -2], ">i4")
 
@@ -163,7 +164,7 @@ class TestHdf5(ReaderContract):
     def test_groups(self, made: Callable[..., Path]) -> None:
         """Arrays and attributes of nested groups have the groups' names before theirs."""
 
-        def fill(file: h5py.File) -> None:
+        def fill(file: File) -> None:
             file["DATA/SHOT/DATA"] = numbered(2, 2)
             file["DATA/SHOT"].attrs["units"] = "count"
             file["DATA/PRE SHOT/DATA"] = numbered(2)
@@ -177,7 +178,7 @@ class TestHdf5(ReaderContract):
     def test_texts_and_scalars(self, made: Callable[..., Path]) -> None:
         """Texts of fixed and of varying length, numbers alone, truths and enumerations are read."""
 
-        def fill(file: h5py.File) -> None:
+        def fill(file: File) -> None:
             file["fixed"] = np.array([b"one", b"", "µ".encode("latin-1")])
             file.create_dataset("varying", data=["short", "größe"], dtype=h5py.string_dtype())
             file.create_dataset("packed", data=["a", "b"], dtype=h5py.string_dtype(), chunks=(1,), compression="gzip")
@@ -217,7 +218,7 @@ class TestHdf5(ReaderContract):
     def test_omitted(self, made: Callable[..., Path], name: str, fill: Callable[[h5py.File], object]) -> None:
         """What no protocol carries is left out with a note, and takes nothing else with it."""
 
-        def both(file: h5py.File) -> None:
+        def both(file: File) -> None:
             fill(file)
             file["image"] = numbered(2)
             file.attrs["reference"] = h5py.Empty("i4")
@@ -236,7 +237,7 @@ class TestHdf5(ReaderContract):
             "CLASS": 5, "a/b": 1, "omitted": "mine",
         }  # fmt: skip
 
-        def fill(file: h5py.File) -> None:
+        def fill(file: File) -> None:
             file["image"] = numbered(2)
             for name, value in odd.items():
                 file["image"].attrs[name] = value
@@ -257,7 +258,7 @@ class TestHdf5(ReaderContract):
         with h5py.File(tmp_path / "other", "w") as file:
             file["secret"] = numbered(2)
 
-        def fill(file: h5py.File) -> None:
+        def fill(file: File) -> None:
             file["image"] = numbered(2)
             file["soft"] = h5py.SoftLink("/image")
             file["broken"] = h5py.SoftLink("/nonesuch")
@@ -270,7 +271,7 @@ class TestHdf5(ReaderContract):
     def test_rings_of_groups(self, made: Callable[..., Path], depth: int) -> None:
         """Groups that hold one another, or that many ways lead to, are read once and come to an end."""
 
-        def fill(file: h5py.File) -> None:
+        def fill(file: File) -> None:
             group = file
             for _ in range(depth):
                 below = group.create_group("a")
@@ -284,7 +285,7 @@ class TestHdf5(ReaderContract):
     def test_dimension_scales(self, made: Callable[..., Path]) -> None:
         """Scales name dimensions and become coordinates; those that only name, or were made up, become nothing."""
 
-        def fill(file: h5py.File) -> None:
+        def fill(file: File) -> None:
             file["time"] = np.arange(3) * 0.5
             file["time"].make_scale("time")
             for name in (*MADE, "channel"):
@@ -306,7 +307,7 @@ class TestHdf5(ReaderContract):
     def test_scales_that_do_not_fit(self, made: Callable[..., Path], shape: tuple[int, int]) -> None:
         """A scale of another length, one for both dimensions, or one that is gone spoils nothing."""
 
-        def fill(file: h5py.File) -> None:
+        def fill(file: File) -> None:
             for name in ("side", "gone"):
                 file[name] = numbered(3)
                 file[name].make_scale(name)
@@ -326,7 +327,7 @@ class TestHdf5(ReaderContract):
     def test_names_that_look_made_up(self, made: Callable[..., Path]) -> None:
         """An array that is called as a dimension would be is no obstacle."""
 
-        def fill(file: h5py.File) -> None:
+        def fill(file: File) -> None:
             file["image_0"] = 5
             file["image"] = numbered(2, 3)
             file["image_1"] = numbered(4)
@@ -338,7 +339,7 @@ class TestHdf5(ReaderContract):
     def test_zero_length_and_unlimited(self, made: Callable[..., Path]) -> None:
         """Arrays without elements are there, with their types and shapes, compressed or not."""
 
-        def fill(file: h5py.File) -> None:
+        def fill(file: File) -> None:
             file["empty"] = np.empty((0, 4), "f4")
             file.create_dataset("packed", (0, 3), "i2", maxshape=(None, 3), chunks=(1, 3), compression="gzip")
             file.create_dataset("grown", data=numbered(5), maxshape=(None,), chunks=(2,), compression="gzip")
