@@ -74,6 +74,8 @@ class Rule:
     frame: int | None = None
     """The index along the array's first dimension; `None` takes the array whole."""
     optional: bool = False
+    coordinate: bool = False
+    """Whether it is a coordinate of the variables that have its dimensions."""
     attributes: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     """Units, long_name, valid_range, saturation, …"""
 

@@ -65,13 +65,14 @@ def _labelled(raw: xr.Dataset, diagnostic: Diagnostic) -> xr.Dataset:
         if name not in used
     }
     attributes = _joined(raw, rules)
-    axes = _axes(variables, diagnostic, attributes)
+    stated = {name: variables.pop(name) for name, rule in rules.items() if rule.coordinate}
+    axes = _axes(variables, diagnostic, attributes) | stated
     for variable in variables.values():
         _refer(variable, axes)
     own = {name: variable for name, variable in variables.items() if variable.dims == (name,)}
     return xr.Dataset(
         {name: variable for name, variable in variables.items() if name not in own},
-        coords=xr.Coordinates(_pixels(variables, rules) | axes | own, indexes={}),
+        coords=xr.Coordinates(_pixels(variables, rules.keys() & variables.keys()) | axes | own, indexes={}),
         attrs=attributes,
     )
 

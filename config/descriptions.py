@@ -36,6 +36,7 @@ class _Rule(_Strict):
     array: str
     frame: int | None = Field(default=None, ge=0)
     optional: bool = False
+    coordinate: bool = False
     attributes: Mapping[str, Any] = Field(default_factory=dict)
 
 
@@ -107,7 +108,7 @@ class _Description(_Strict):
             instrument=self.instrument,
             match=Match(self.match.arrays, self.match.clues),
             variables={
-                name: Rule(rule.array, rule.frame, rule.optional, _carried(rule.attributes))
+                name: Rule(rule.array, rule.frame, rule.optional, rule.coordinate, _carried(rule.attributes))
                 for name, rule in self.variables.items()
             },
             dimensions=self.dimensions,

@@ -241,8 +241,9 @@ def load(path: Path | None = None) -> Settings:
     """
     site = _site(path) if path else {}
     merged = {name: {**defaults().get(name, {}), **site.get(name, {})} for name in {**defaults(), **site}}
+    folder = path.parent.resolve() if path else Path()
     try:
-        return Settings(**merged)  # type: ignore[arg-type]  # that is what is checked here
+        return Settings(**_placed(merged, folder))  # type: ignore[arg-type]  # that is what is checked here
     except ValidationError as error:
         raise BadSettings(_in_words(error)) from error
     except SettingsError as error:  # a whole section in one variable has to be JSON
@@ -259,11 +260,11 @@ def _site(path: Path) -> dict[str, Any]:
     wrong = [name for name, section in site.items() if not isinstance(section, dict)]
     if wrong:
         raise BadSettings(f"{path}: {', '.join(wrong)} must stand in a section, such as [server].")
-    return _placed(site, path.parent.resolve())
+    return site
 
 
 def _placed(site: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """The same settings with their relative paths taken from the folder of the file that says them."""
+    """The same settings with their relative paths, those of the defaults too, taken from the site's folder."""
     for section, name in _PATHS:
         value = site.get(section, {}).get(name)
         if isinstance(value, str) and value:

@@ -10,6 +10,7 @@ import h5py
 import numpy as np
 import pytest
 import xarray as xr
+from pyhdf.SD import SD, SDC
 
 from shotdap.catalog import Catalog, Entry, Fact, Folder, explain
 from shotdap.config import load_diagnostics
@@ -172,6 +173,23 @@ def test_summary_dimensions(tmp_path: Path) -> None:
     assert dataset["SUMMARY_DATA_UV"].dims == dataset["SUMMARY_DATA_STDEV"].dims == ("time", "beam")
     assert dataset["SUMMARY_DATA_TIME"].dims == ("time",)
     assert dataset["DATA_CL1"].dims == ("pixel", "beam_of_cluster")
+
+
+def test_scales(tmp_path: Path) -> None:
+    """The scales of a film's dimensions become distances along it."""
+    file = SD(str(tmp_path / "film.hdf"), SDC.WRITE | SDC.CREATE)
+    array = file.create("pds_image", SDC.UINT16, FRAME.shape)
+    array[:] = FRAME
+    for axis, scale in enumerate((np.arange(6) * 25.0, np.arange(8) * 20.0)):
+        array.dim(axis).setscale(SDC.FLOAT32, scale.tolist())
+    array.endaccess()
+    file.end()
+    catalog = Catalog(Folder(tmp_path), tmp_path, load_diagnostics())
+    image = catalog.open("film.hdf")["image"]
+
+    assert image.dims == ("y", "x")
+    assert np.array_equal(image["distance_x"].values, np.arange(8) * 20.0)
+    assert image.attrs["coordinates"] == "distance_y distance_x"
 
 
 def test_raw(tmp_path: Path) -> None:

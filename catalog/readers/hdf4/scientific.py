@@ -47,8 +47,8 @@ class _Header:
 
     @property
     def is_invented(self) -> bool:
-        """Whether it stands for a dimension that nobody named or scaled."""
-        return self.is_coordinate and (not self.has_scale or bool(_MADE_UP.fullmatch(self.name)))
+        """Whether it stands for a dimension that nobody scaled."""
+        return self.is_coordinate and not self.has_scale
 
     @property
     def is_empty(self) -> bool:
@@ -87,8 +87,9 @@ def scientific_arrays(
         headers = [_header(opened, index, listed) for index in range(count)]
     wanted = [header for header in headers if not header.is_invented]
     notes = dict(_notes(headers))
+    names = _dimension_names(wanted)
     return (
-        [_found(file, header, notes, remember) for header in wanted if not header.obstacle],
+        [_found(file, header, names, notes, remember) for header in wanted if not header.obstacle],
         [Omitted(header.name, header.obstacle) for header in wanted if header.obstacle],
         attributes,
     )
@@ -127,6 +128,17 @@ def _header(opened: int, index: int, listed: Directory) -> _Header:
         )
 
 
+def _dimension_names(headers: Sequence[_Header]) -> dict[str, str]:
+    """For each name that the library made up, ours: that of the array and the axis, if there is a scale to carry it."""
+    scaled = {header.name for header in headers if header.is_coordinate and _MADE_UP.fullmatch(header.name)}
+    names: dict[str, str] = {}
+    for header in headers:
+        for axis, name in enumerate(header.dimensions):
+            if _MADE_UP.fullmatch(name) and header.name != name:
+                names.setdefault(name, f"{header.name}_{axis}" if name in scaled else "")
+    return names
+
+
 def _notes(headers: Sequence[_Header]) -> Iterator[tuple[str, Mapping[str, Attribute]]]:
     """What is said of dimensions that have no scale to say it of: units, for one."""
     for header in headers:
@@ -134,17 +146,23 @@ def _notes(headers: Sequence[_Header]) -> Iterator[tuple[str, Mapping[str, Attri
             yield header.name, {f"{header.name}_{name}": value for name, value in header.attributes.items()}
 
 
-def _found(file: File, header: _Header, notes: Mapping[str, Mapping[str, Attribute]], remember: Remember) -> Found:
+def _found(
+    file: File,
+    header: _Header,
+    names: Mapping[str, str],
+    notes: Mapping[str, Mapping[str, Attribute]],
+    remember: Remember,
+) -> Found:
     source = _source(file, header, remember)
-    dimensions = tuple("" if _MADE_UP.fullmatch(name) else name for name in header.dimensions)
+    dimensions = tuple(names.get(name, name) for name in header.dimensions)
     attributes = dict(header.attributes)
     for name in dimensions:
         attributes |= notes.get(name, {})
     if header.is_empty:
         attributes["never_written"] = np.int8(1)
     if source.dtype.kind == "S" and header.shape:
-        return Found(header.name, dimensions[:-1], Texts(source), attributes)
-    return Found(header.name, dimensions, source, attributes)
+        return Found(names.get(header.name, header.name), dimensions[:-1], Texts(source), attributes)
+    return Found(names.get(header.name, header.name), dimensions, source, attributes)
 
 
 def _source(file: File, header: _Header, remember: Remember) -> Source:

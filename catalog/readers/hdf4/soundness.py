@@ -68,8 +68,7 @@ def _is_sound_table(header: bytes, _present: Present) -> bool:
     types, sizes, orders = numbers[:fields], numbers[fields : 2 * fields], numbers[3 * fields :]
     kinds = [memory_type(number_type) for number_type in types]
     fitting = (
-        kind is None or size == kind.itemsize * order
-        for kind, size, order in zip(kinds, sizes, orders, strict=True)
+        kind is None or size == kind.itemsize * order for kind, size, order in zip(kinds, sizes, orders, strict=True)
     )
     return sum(sizes) == record and all(fitting)
 
