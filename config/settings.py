@@ -243,7 +243,7 @@ def load(path: Path | None = None) -> Settings:
     merged = {name: {**defaults().get(name, {}), **site.get(name, {})} for name in {**defaults(), **site}}
     folder = path.parent.resolve() if path else Path()
     try:
-        return Settings(**_placed(merged, folder))  # type: ignore[arg-type]  # that is what is checked here
+        return Settings(**_placed(merged, folder))
     except ValidationError as error:
         raise BadSettings(_in_words(error)) from error
     except SettingsError as error:  # a whole section in one variable has to be JSON

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 
 from shotdap.catalog import Catalog
 from shotdap.config import Settings, load
 from shotdap.server.errors import Problem
+from shotdap.server.limits import Limits
 from shotdap.server.listing import json_reply
 from shotdap.server.replies import respond
-from shotdap.server.routes import dap, root
+from shotdap.server.routes import dap, root, thredds
 
 __all__ = ["CONFIG_VARIABLE", "application", "create_app"]
 
@@ -25,11 +30,32 @@ CONFIG_VARIABLE = "SHOTDAP_CONFIG"
 
 def create_app(catalog: Catalog, settings: Settings) -> Starlette:
     """The server as an ASGI application."""
-    limits = dap.Limits(settings.server.max_answer_mib << 20, settings.server.max_query_kib << 10)
+    server = settings.server
+    limits = Limits(server.max_answer_mib << 20, server.max_query_kib << 10, server.max_read_mib << 20)
     return Starlette(
-        routes=[*root.routes(), *dap.routes(catalog, limits)],
+        routes=[
+            *root.routes(),
+            *dap.routes(catalog, limits, compress_data=server.compress_data),
+            *thredds.routes(catalog),
+        ],
+        middleware=[_cross_origin(server.cors_origins)] if server.cors_origins else [],
         exception_handlers={HTTPException: _unanswered},
     )
+
+
+def _cross_origin(origins: Sequence[str]) -> Middleware:
+    """Lets pages of other sites read answers: a laboratory's notebooks in the browser, for one."""
+    return Middleware(
+        CORSMiddleware,
+        allow_origins=origins,
+        allow_methods=dap.METHODS,
+        allow_headers=_ASKED_WITH,
+        expose_headers=_ANSWERED_WITH,
+    )
+
+
+_ASKED_WITH = ("Authorization", "If-Modified-Since", "If-None-Match", "XDAP-Accept")
+_ANSWERED_WITH = ("Content-Description", "ETag", "XDAP", "X-DAP", "XDODS-Server", "X-DAP-Server")
 
 
 def application() -> Starlette:
@@ -45,11 +71,14 @@ async def _unanswered(request: Request, error: Exception) -> Response:
     trouble = Problem(status, _SENTENCES.get(status, detail), expected=True)
     path = request.url.path
     if path.startswith("/dap/"):
-        return respond(dap.error_reply(dap.suffix_of(path), trouble))
-    return respond(json_reply({"status": status, "message": trouble.message}, status))
+        reply = dap.error_reply(dap.suffix_of(path), trouble)
+    else:
+        reply = json_reply({"status": status, "message": trouble.message}, status)
+    headers = getattr(error, "headers", None) or {}  # a 405 says what is allowed
+    return respond(replace(reply, headers={**reply.headers, **headers}))
 
 
 _SENTENCES = {
     404: "There is nothing here; the catalog is at /dap/.",
-    405: "Only GET and HEAD are answered here.",
+    405: "Only GET, HEAD and OPTIONS are answered here.",
 }

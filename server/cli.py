@@ -10,10 +10,12 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TimeRemainingColumn
 
 from shotdap import __version__
-from shotdap.catalog import BadArchive, BuildReport, InspectionReport
-from shotdap.config import BadDiagnostic, BadSettings, load
+from shotdap.catalog import BadArchive, NotFound, Unreadable
+from shotdap.catalog.names import path_segment
+from shotdap.config import BadDiagnostic, BadSettings, Settings, load
 from shotdap.server.app import CONFIG_VARIABLE
 from shotdap.server.demo import prepare, showing
 from shotdap.server.running import run
@@ -23,6 +25,8 @@ __all__ = ["main"]
 _app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 _catalog = typer.Typer(no_args_is_help=True, help="Build the catalog of an archive.")
 _app.add_typer(_catalog, name="catalog")
+_diagnostic = typer.Typer(no_args_is_help=True, help="Try descriptions of diagnostics.")
+_app.add_typer(_diagnostic, name="diagnostic")
 _console = Console(soft_wrap=True, highlight=False)
 
 Config = Annotated[Path | None, typer.Option(help="The site's settings, a TOML file.", dir_okay=False)]
@@ -35,7 +39,7 @@ def main() -> None:
     """Run the command; what is wrong with the settings or the archive is one sentence, never a traceback."""
     try:
         _app()
-    except (BadArchive, BadDiagnostic, BadSettings) as error:
+    except (BadArchive, BadDiagnostic, BadSettings, NotFound, Unreadable) as error:
         _console.print(f"shotdap: {error}", markup=False)
         sys.exit(2)
 
@@ -64,14 +68,42 @@ def demo(
         config = prepare(folder)
     _choose(config, {}, host, port)
     settings = load(config)
-    _report(*settings.build_catalog())
+    _build(settings)
     run(settings, lambda url: _console.print(showing(url), markup=False))
 
 
 @_catalog.command("build")
-def catalog_build(config: Config = None) -> None:
+def catalog_build(
+    config: Config = None,
+    inspect: Annotated[bool, typer.Option(help="Look into the new files afterwards.")] = True,
+) -> None:
     """Bring the catalog up to date with its archive, and look into the files that are new."""
-    _report(*load(config).build_catalog())
+    _build(load(config), inspect=inspect)
+
+
+@_catalog.command("inspect")
+def catalog_inspect(
+    config: Config = None,
+    again: Annotated[bool, typer.Option(help="Look into all files again, to find those that have changed.")] = False,
+) -> None:
+    """Look into the files that were not looked into yet: which are there, and whole."""
+    _inspect(load(config), again=again)
+
+
+@_diagnostic.command("check")
+def diagnostic_check(
+    file: Annotated[Path | None, typer.Argument(help="An image file.", dir_okay=False)] = None,
+    image: Annotated[str | None, typer.Option(help="The public path of an image of the catalog, instead.")] = None,
+    config: Config = None,
+) -> None:
+    """Say what the descriptions of diagnostics make of an image, and why not something else."""
+    if (file is None) == (image is None):
+        raise typer.BadParameter("name a FILE, or an --image of the catalog")
+    if file is not None:
+        os.environ["SHOTDAP_ARCHIVE__FOLDER"] = str(file.resolve().parent)
+    catalog = load(config).open_catalog()
+    for line in catalog.explain(path_segment(file.name) if file is not None else str(image)):
+        _console.print(line, markup=False)
 
 
 @_app.command()
@@ -95,8 +127,19 @@ def _choose(
     os.environ.update({name: str(value) for name, value in chosen.items()})
 
 
-def _report(built: BuildReport, inspected: InspectionReport) -> None:
+def _build(settings: Settings, *, inspect: bool = True) -> None:
+    built = settings.build_catalog()
+    _console.print(f"Catalog: {built.added} images added, {built.changed} changed.")
+    if inspect:
+        _inspect(settings)
+
+
+def _inspect(settings: Settings, *, again: bool = False) -> None:
+    columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), TaskProgressColumn(show_speed=True))
+    with Progress(*columns, TimeRemainingColumn(), console=_console, transient=True) as progress:
+        task = progress.add_task("Looking into files", total=settings.count_to_inspect(again=again))
+        found = settings.inspect_catalog(again=again, progress=lambda done: progress.update(task, completed=done))
     _console.print(
-        f"Catalog: {built.added} images added, {built.changed} changed."
-        f" Files looked into: {inspected.ok} good, {inspected.missing} missing, {inspected.unreadable} unreadable."
+        f"Files looked into: {found.ok} good, {found.missing} missing, {found.unreadable} unreadable,"
+        f" {found.changed} changed."
     )

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+import sqlalchemy as sa
+
 from shotdap.catalog import Missing, NotFound, Unreadable
 from shotdap.transforms import BadSelection
 
@@ -28,8 +30,17 @@ _STATUSES: Mapping[type[Exception], int] = MappingProxyType(
         QueryTooLong: 414,
         Missing: 500,  # the catalog promised it: not the client's fault, and netCDF-C shows the sentence of a 500
         Unreadable: 500,
+        MemoryError: 503,
+        sa.exc.OperationalError: 503,
     }
 )
+_SENTENCES: Mapping[type[Exception], str] = MappingProxyType(
+    {
+        MemoryError: "The server has not enough memory for this now; ask again later, or for less.",
+        sa.exc.OperationalError: "The catalog's database does not answer now; ask again later.",
+    }
+)
+"""For exceptions whose own words are not a client's."""
 
 
 @dataclass(frozen=True)
@@ -46,5 +57,7 @@ def problem(error: Exception) -> Problem:
     """What to tell a client. Of an exception that nobody expected it learns only that there was one."""
     for kind, status in _STATUSES.items():
         if isinstance(error, kind):
+            if kind in _SENTENCES:
+                return Problem(status, _SENTENCES[kind], expected=False)
             return Problem(status, str(error.args[0] if error.args else error), expected=True)
     return Problem(500, "The server failed to answer, by a fault of its own; its log says more.", expected=False)

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
+import re
 from collections.abc import AsyncIterator, Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import TypeAlias
+from dataclasses import dataclass, field, replace
+from typing import Final, TypeAlias
 
 from starlette.responses import Response, StreamingResponse
 
-__all__ = ["Block", "Reply", "respond"]
+__all__ = ["Block", "Reply", "compressed", "respond"]
 
 Block: TypeAlias = bytes | memoryview
+
+_WORTH_IT: Final = 1024  # bytes; less fits into one packet anyway
+_LEVEL: Final = 5  # of gzip's nine
+_NO_WEIGHT: Final = re.compile(r"q=0(\.0*)?", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -23,8 +29,9 @@ class Reply:
     """
 
     media_type: str
-    size: int
-    """The body's length in bytes, exactly."""
+    """Empty where there is no body to have one."""
+    size: int | None
+    """The body's length in bytes, exactly; `None` where only headers were asked for, and it would take work to know."""
     blocks: Iterable[Block]
     headers: Mapping[str, str] = field(default_factory=dict)
     status: int = 200
@@ -36,9 +43,45 @@ class Reply:
         return cls(media_type, len(block), (block,), headers, status)
 
 
+def compressed(reply: Reply, accepted: str, *, data: bool = False) -> Reply:
+    """The reply as gzip, if it is text of some length and the client takes it so; else as it is.
+
+    Args:
+        reply: what to send.
+        accepted: the request's ``Accept-Encoding``.
+        data: compress what is not text as well.
+    """
+    worth = reply.size is not None and reply.size >= _WORTH_IT and (data or _is_text(reply.media_type))
+    if not worth or not _takes_gzip(accepted):
+        return reply
+    body = gzip.compress(b"".join(reply.blocks), _LEVEL, mtime=0)
+    headers = {**reply.headers, "Content-Encoding": "gzip"}
+    if "ETag" in headers:  # a strong tag is of these very bytes
+        headers["ETag"] = headers["ETag"].removesuffix('"') + '-gzip"'
+    return replace(reply, size=len(body), blocks=(body,), headers=headers)
+
+
+def _is_text(media_type: str) -> bool:
+    kind = media_type.partition(";")[0]
+    return kind.startswith("text/") or kind.endswith(("+xml", "/xml", "/json"))
+
+
+def _takes_gzip(accepted: str) -> bool:
+    """Whether ``gzip`` stands among the encodings, and not with a weight of nothing (RFC 9110, 12.5.3)."""
+    for each in accepted.split(","):
+        name, _, weight = each.partition(";")
+        if name.strip().lower() in {"gzip", "x-gzip"}:
+            return not _NO_WEIGHT.fullmatch(weight.strip())
+    return False
+
+
 def respond(reply: Reply) -> Response:
     """The reply as Starlette sends it."""
-    headers = {**reply.headers, "Content-Type": reply.media_type, "Content-Length": str(reply.size)}
+    headers = dict(reply.headers)
+    if reply.media_type:
+        headers["Content-Type"] = reply.media_type
+    if reply.size is not None:
+        headers["Content-Length"] = str(reply.size)
     return StreamingResponse(_in_turns(reply.blocks), reply.status, headers)
 
 

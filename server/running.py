@@ -10,6 +10,7 @@ from functools import partial
 import uvicorn
 
 from shotdap.config import Settings
+from shotdap.server.refusals import Protocol
 
 __all__ = ["run"]
 
@@ -43,9 +44,17 @@ def run(settings: Settings, announce: Callable[[str], None] | None = None) -> No
     host, port = settings.server.host, settings.server.port
     if announce is None:
         uvicorn.run(
-            _APPLICATION, factory=True, host=host, port=port, workers=settings.server.workers, server_header=False
+            _APPLICATION,
+            factory=True,
+            host=host,
+            port=port,
+            workers=settings.server.workers,
+            http=Protocol,
+            server_header=False,
         )
         return
-    config = uvicorn.Config(_APPLICATION, factory=True, host=host, port=port, log_level="warning", server_header=False)
+    config = uvicorn.Config(
+        _APPLICATION, factory=True, host=host, port=port, http=Protocol, log_level="warning", server_header=False
+    )
     with suppress(KeyboardInterrupt):  # which uvicorn raises again after it has ended cleanly
         _Announcing(config, partial(announce, f"http://{host}:{port}")).run()

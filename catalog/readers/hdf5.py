@@ -289,13 +289,22 @@ def _dimensions(part: _Part, names: Mapping[str, str]) -> tuple[str, ...]:
     Empty where it has none; but the fields of one table have its dimensions in common.
     """
     dataset = part.dataset
-    if dataset.is_scale and dataset.ndim == 1 and not part.field:
+    if _is_scale(dataset) and dataset.ndim == 1 and not part.field:
         return (names[part.name],)
     table = next(iter(variable_names([dataset.name.removeprefix("/")]).values()))
     return tuple(
         _scale(dimension, names) or (f"{table}_{axis}" if part.field else "")
         for axis, dimension in enumerate(dataset.dims)
     )
+
+
+def _is_scale(dataset: _Dataset) -> bool:
+    """Whether a dataset is a dimension scale.
+
+    `H5DSis_scale` would say so too, but aborts the process where CLASS is another text of as many letters (HDF5 2.0.0).
+    """
+    value = _value(dataset, "CLASS") if "CLASS" in dataset.attrs else None
+    return isinstance(value, str | bytes) and decoded(value) == "DIMENSION_SCALE"
 
 
 def _scale(dimension: Any, names: Mapping[str, str]) -> str:  # noqa: ANN401 — h5py ships no types

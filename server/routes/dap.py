@@ -1,4 +1,4 @@
-"""OPeNDAP: ``/dap/<path>.<suffix>?<constraint>``, DAP2 and DAP4.
+"""OPeNDAP: ``/dap/<path>.<suffix>?<constraint>``, DAP2 and DAP4, pages and downloads.
 
 Each suffix is one row of `_ANSWERS`. An answer is made whole in a thread: found, opened, narrowed, checked against the
 limit and computed. Only then does its status line go out.
@@ -8,95 +8,80 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import replace
 from types import MappingProxyType
+from typing import Final
 
-import xarray as xr
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from shotdap import __version__
-from shotdap.catalog import Catalog
-from shotdap.server.errors import Problem, QueryTooLong, TooLarge, problem
+from shotdap.catalog import Catalog, NotFound
+from shotdap.server.errors import Problem, QueryTooLong, problem
+from shotdap.server.limits import Limits
 from shotdap.server.listing import listing
-from shotdap.server.protocols import dap2, dap4
-from shotdap.server.replies import Reply, respond
-from shotdap.transforms import Selection
+from shotdap.server.protocols import dap4 as dap4_protocol
+from shotdap.server.replies import Reply, compressed, respond
+from shotdap.server.routes import dap2, dap4, downloads, pages
+from shotdap.server.routes.conditional import validator
+from shotdap.server.routes.question import Question
 
-__all__ = ["Limits", "error_reply", "routes", "suffix_of"]
+__all__ = ["METHODS", "error_reply", "routes", "suffix_of"]
 
 _LOG = logging.getLogger("shotdap.dap")
-_SERVER = f"shotdap/{__version__}"
+
+_PASSING: Final = frozenset({429, 503})
+_SOON: Final = MappingProxyType({"Retry-After": "5"})  # seconds; pydap waits so long, and tries again
+
+METHODS: Final = ("GET", "HEAD", "OPTIONS")
+_OPTIONS: Final = MappingProxyType(
+    {"Allow": ", ".join(METHODS), "XDAP": "4.0", "X-DAP": "4.0", "XDODS-Server": f"shotdap/{__version__}"}
+)
 
 
-@dataclass(frozen=True)
-class Limits:
-    """How much one request may ask for."""
+def routes(catalog: Catalog, limits: Limits, *, compress_data: bool = False) -> list[Route]:
+    """The routes of both protocols.
 
-    answer: int
-    """Bytes of values in one answer."""
-    query: int
-    """Bytes of the query string."""
-
-
-@dataclass(frozen=True)
-class _Question:
-    """A request, as far as it matters here."""
-
-    catalog: Catalog
-    limits: Limits
-    path: str
-    """The image's public path."""
-    suffix: str
-    query: str
-    """As it came, nothing decoded."""
-
-    @property
-    def name(self) -> str:
-        """What the answer calls the dataset."""
-        return self.path.rpartition("/")[2]
-
-    def open(self) -> xr.Dataset:
-        """The image; lazy, and without dask, whose graphs cost more than a small slice."""
-        return self.catalog.open(self.path, chunked=False)
-
-    def computed(self, dataset: xr.Dataset) -> xr.Dataset:
-        """The values of a narrowed dataset.
-
-        Raises:
-            TooLarge: they are more than the limit.
-            Unreadable: the file cannot be read.
-        """
-        if dataset.nbytes > self.limits.answer:
-            raise TooLarge(
-                f"This asks for {dataset.nbytes / 2**20:,.1f} MiB; one answer holds {self.limits.answer / 2**20:,.0f}"
-                " MiB at most. Ask for fewer variables at a time, or for a part of each, such as [0:1:99][0:1:99]."
-            )
-        return dataset.compute()
-
-
-def routes(catalog: Catalog, limits: Limits) -> list[Route]:
-    """The routes of both protocols."""
+    Args:
+        catalog: where the images are.
+        limits: how much one request may ask for.
+        compress_data: whether data are compressed too, for clients that take them so; text always is.
+    """
 
     async def answer(request: Request) -> Response:
-        path: str = request.path_params["path"]
-        suffix = suffix_of(path)
-        query = request.scope["query_string"].decode("latin-1")
-        question = _Question(catalog, limits, path.removesuffix(suffix), suffix, query)
-        return respond(await run_in_threadpool(_answered, question))
+        if request.method == "OPTIONS":
+            return Response(status_code=204, headers=dict(_OPTIONS))
+        question = _question(request, catalog, limits)
+        return respond(await run_in_threadpool(_made, question, request.headers, compress_data=compress_data))
 
-    return [Route("/dap/{path:path}", answer, methods=["GET"])]
+    return [Route("/dap/{path:path}", answer, methods=list(METHODS))]
 
 
-def error_reply(suffix: str, trouble: Problem) -> Reply:
-    """The words of the protocol that a suffix belongs to, DAP2's where it belongs to none."""
-    if suffix in dap4.MEDIA_TYPES:
-        return Reply.of(
-            dap4.error(trouble.status, trouble.message), dap4.ERROR_MEDIA_TYPE, _DAP4_HEADERS, trouble.status
-        )
-    return _dap2_reply("error", dap2.error(trouble.status, trouble.message), trouble.status)
+def _question(request: Request, catalog: Catalog, limits: Limits) -> Question:
+    path: str = request.path_params["path"]
+    suffix = suffix_of(path)
+    return Question(
+        catalog,
+        limits,
+        path.removesuffix(suffix),
+        suffix,
+        request.scope["query_string"].decode("latin-1"),
+        str(request.base_url).rstrip("/"),
+        request.scope.get("root_path", ""),
+        only_headers=request.method == "HEAD",
+    )
+
+
+def error_reply(suffix: str, trouble: Problem, root: str = "") -> Reply:
+    """A failure in words of the protocol that a suffix belongs to, DAP2's where it belongs to none; or as a page."""
+    if suffix in pages.ANSWERS:
+        reply = pages.error(trouble, root)
+    else:
+        reply = (dap4.error if suffix in dap4_protocol.MEDIA_TYPES else dap2.error)(trouble)
+    return replace(reply, headers={**reply.headers, **_SOON}) if trouble.status in _PASSING else reply
 
 
 def suffix_of(path: str) -> str:
@@ -104,15 +89,20 @@ def suffix_of(path: str) -> str:
     return next((suffix for suffix in _LONGEST_FIRST if path.endswith(suffix)), "")
 
 
-def _answered(question: _Question) -> Reply:
+def _made(question: Question, headers: Mapping[str, str], *, compress_data: bool) -> Reply:
+    """The reply as the client takes it."""
+    return compressed(_answered(question, headers), headers.get("accept-encoding", ""), data=compress_data)
+
+
+def _answered(question: Question, headers: Mapping[str, str]) -> Reply:
     try:
         _check_length(question.query, question.limits.query)
-        return _ANSWERS[question.suffix](question)
+        return _validated(question, headers)
     except Exception as error:  # noqa: BLE001 — every failure gets an answer in the protocol's words
         trouble = problem(error)
         if not trouble.expected:
             _LOG.exception("failed to answer %s%s", question.path, question.suffix)
-        return error_reply(question.suffix, trouble)
+        return error_reply(question.suffix, trouble, question.root)
 
 
 def _check_length(query: str, limit: int) -> None:
@@ -120,74 +110,37 @@ def _check_length(query: str, limit: int) -> None:
         raise QueryTooLong(f"The query string has {len(query):,} bytes; {limit:,} are taken at most.")
 
 
-def _dap2_narrowed(question: _Question) -> xr.Dataset:
-    selection = dap2.parse(question.query)
-    return selection.apply(dap2.adapt(question.open()))
+def _validated(question: Question, headers: Mapping[str, str]) -> Reply:
+    """The answer, or the news that the client has it already."""
+    if not question.suffix and dap4.SERVICES_TYPE in headers.get("accept", ""):
+        with suppress(NotFound):
+            return _ANSWERS[".dsr"](replace(question, suffix=".dsr"))
+    if question.suffix in _NOT_OF_AN_IMAGE:
+        return _ANSWERS[question.suffix](question)
+    try:
+        current = validator(question)
+    except NotFound:
+        return _called_so(question)
+    return current.not_modified() if current.knows(headers) else current.on(_ANSWERS[question.suffix](question))
 
 
-def _dap2_reply(kind: str, body: str | bytes, status: int = 200) -> Reply:
-    answer = dap2.ANSWERS[kind]
-    return Reply.of(body, answer.media_type, _dap2_headers(answer.description), status)
+def _called_so(question: Question) -> Reply:
+    """What stands at a path that only looks as if it ended in a suffix: a file may be called ``shot.nc``."""
+    try:
+        return listing(question.catalog, question.path + question.suffix, question.query)
+    except NotFound as error:
+        raise NotFound(f"There is no image at {question.path!r}.") from error
 
 
-def _dap2_headers(description: str) -> dict[str, str]:
-    return {"XDAP": dap2.VERSION, "XDODS-Server": _SERVER, "Content-Description": description}
+def _described(question: Question) -> Reply:
+    reply = listing(question.catalog, question.path, question.query)
+    return replace(reply, headers={**reply.headers, "Vary": "Accept"})
 
 
-def _dds(question: _Question) -> Reply:
-    return _dap2_reply("dds", dap2.dds(_dap2_narrowed(question), question.name))
-
-
-def _das(question: _Question) -> Reply:
-    """All attributes, whatever the constraint: that is how DAP2 has it."""
-    return _dap2_reply("das", dap2.das(dap2.adapt(question.open())))
-
-
-def _dods(question: _Question) -> Reply:
-    dataset = question.computed(_dap2_narrowed(question))
-    answer = dap2.ANSWERS["dods"]
-    return Reply(
-        answer.media_type,
-        dap2.body_size(dataset, question.name),
-        dap2.body(dataset, question.name),
-        _dap2_headers(answer.description),
-    )
-
-
-_DAP4_HEADERS = MappingProxyType({"X-DAP": "4.0", "XDAP": "4.0", "X-DAP-Server": _SERVER})
-
-
-def _dap4_narrowed(question: _Question) -> tuple[xr.Dataset, Selection, dap4.Request]:
-    request = dap4.query(question.query)
-    selection = dap4.parse(request.expression)
-    return selection.apply(question.open()), selection, request
-
-
-def _dmr(question: _Question) -> Reply:
-    dataset, selection, _ = _dap4_narrowed(question)
-    text = dap4.dmr(dataset, question.name, selection)
-    return Reply.of(text, dap4.MEDIA_TYPES[question.suffix], _DAP4_HEADERS)
-
-
-def _dap(question: _Question) -> Reply:
-    dataset, selection, request = _dap4_narrowed(question)
-    body = dap4.body(question.computed(dataset), question.name, selection, checksum=request.checksum)
-    return Reply(dap4.MEDIA_TYPES[".dap"], body.size, body, _DAP4_HEADERS)
-
-
-def _described(question: _Question) -> Reply:
-    return listing(question.catalog, question.path, question.query)
-
-
-_ANSWERS: Mapping[str, Callable[[_Question], Reply]] = MappingProxyType(
-    {
-        "": _described,
-        ".dds": _dds,
-        ".das": _das,
-        ".dods": _dods,
-        ".dmr": _dmr,
-        ".dmr.xml": _dmr,
-        ".dap": _dap,
-    }
+_OF_AN_IMAGE: Final = {**dap2.ANSWERS, **dap4.ANSWERS, **downloads.ANSWERS, **pages.ANSWERS}
+_SERVICES: Final = (".dsr", ".dsr.xml")
+_ANSWERS: Mapping[str, Callable[[Question], Reply]] = MappingProxyType(
+    {"": _described, **_OF_AN_IMAGE, **dict.fromkeys(_SERVICES, dap4.services({*_OF_AN_IMAGE, *_SERVICES}))}
 )
+_NOT_OF_AN_IMAGE: Final = frozenset({"", ".ver", ".help"})
 _LONGEST_FIRST = sorted(_ANSWERS, key=len, reverse=True)

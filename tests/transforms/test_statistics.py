@@ -13,10 +13,10 @@ import xarray as xr
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from tests.strategies import QUICK, CountingSource, numbered
 
 from shotdap.catalog.lazy import lazy_variable
 from shotdap.transforms import statistics
-from tests.strategies import QUICK, CountingSource, numbered
 
 Array = NDArray[Any]
 

@@ -23,6 +23,8 @@ ANSWERS: Final = {
     "dds": Answer("text/plain; charset=utf-8", "dods_dds"),
     "das": Answer("text/plain; charset=utf-8", "dods_das"),
     "dods": Answer("application/octet-stream", "dods_data"),
+    "ascii": Answer("text/plain; charset=utf-8", "dods_ascii"),
+    "ver": Answer("text/plain; charset=utf-8", "dods_version"),
     "error": Answer("text/plain; charset=utf-8", "dods_error"),
 }
 """By the suffix of the URL; ``error`` for the body that `error` makes, whatever the suffix."""

@@ -1,111 +1,129 @@
-"""DAP2's constraint expressions: ``image[0:1:9][5],frame`` → `Selection`.
+"""What a DAP2 constraint asks for: variables with their indices, calls of functions, and selections by value.
 
-Strategy: one regular expression for a variable and its hyperslab, matched from left to right, each character looked at
-once. Possessive quantifiers (``*+``) keep it from ever going back.
-
-Rules:
-
-1. ``[i]``, ``[start:stop]`` and ``[start:stride:stop]``, the stop included. Clients' stops need not be on the
-   stride's grid (netCDF-C: ``[5:3:19]``): a stop becomes the last index that is taken, so that one off the grid never
-   reaches beyond the array.
-2. Clients percent-encode the brackets once, twice or three times (netCDF-C 4.9.0 sends ``%25255b`` for one given in
-   the URL): an expression that does not parse is decoded again until it does. ``+`` stands for itself.
-3. ``&`` and what follows it (selections), and server functions, are refused.
+Strategy: a `Constraint` is text understood, with no dataset in sight; `Constraint.narrow` holds it against one. It
+selects by value first, then takes the indices of variables and of functions' arguments alike, all in one `Selection`,
+so that what is cut differently has dimensions of different names; then it calls the functions. All of it is lazy.
 """
 
 from __future__ import annotations
 
-import re
-from types import MappingProxyType
-from typing import Final
+from dataclasses import dataclass, field
 
-from shotdap.server.protocols.percent import decode_until
-from shotdap.transforms.selection import BadSelection, Hyperslab, Selection
+import xarray as xr
 
-__all__ = ["parse"]
+from shotdap.server.protocols.dap2.filters import Filter, filtered
+from shotdap.server.protocols.dap2.functions import Operand, function
+from shotdap.server.protocols.dap2.text import unused
+from shotdap.transforms import statistics
+from shotdap.transforms.selection import BadSelection, Hyperslab, Index, Selection
 
-_SHOWN: Final = 40  # characters of an expression in a message
-
-_VARIABLE: Final = re.compile(
-    r"""\s*+ (?P<name> [A-Za-z0-9_.-]++ )
-        \s*+ (?P<slab> (?: \[ [0-9:\s]*+ \] \s*+ )*+ )
-        (?P<end> , | \Z )""",
-    re.VERBOSE,
-)
-_INDEX: Final = re.compile(
-    r"""\[ \s*+ (?P<first> [0-9]{1,19}+ )
-        (?: \s*+ : \s*+ (?P<second> [0-9]{1,19}+ ) )?+
-        (?: \s*+ : \s*+ (?P<third> [0-9]{1,19}+ ) )?+
-        \s*+ \] \s*+""",
-    re.VERBOSE,
-)
+__all__ = ["Call", "Constraint", "Piece", "bytes_read"]
 
 
-def parse(expression: str) -> Selection:
-    """The selection that a constraint expression asks for, as it came in the query: raw or percent-encoded.
+@dataclass(frozen=True)
+class Piece:
+    """A variable and the indices that are asked of it; none for all of it."""
 
-    An empty expression selects everything. A variable may be named twice if it is with the same hyperslab.
+    name: str
+    hyperslab: Hyperslab = ()
 
-    Raises:
-        BadSelection: the text is no projection; the message says where it stops being one.
-    """
-    return decode_until(_projection, expression)
+    def __str__(self) -> str:
+        """The piece as a client writes it."""
+        return self.name + "".join(f"[{index}]" for index in self.indices)
 
-
-def _projection(text: str) -> Selection:
-    if not text.strip():
-        return Selection()
-    parts: dict[str, Hyperslab] = {}
-    position, more = 0, True
-    while more:
-        match = _VARIABLE.match(text, position)
-        if match is None:
-            raise _refusal(text, position)
-        name, hyperslab = match["name"], _hyperslab(match["name"], match["slab"])
-        if parts.setdefault(name, hyperslab) != hyperslab:
-            raise BadSelection(f"{_shown(name)} is asked for twice, with different indices; ask in two requests.")
-        position, more = match.end(), match["end"] == ","
-    return Selection(MappingProxyType(parts))
+    @property
+    def indices(self) -> list[str]:
+        """The indices as a client writes them, without brackets."""
+        return [_written(index) for index in self.hyperslab]
 
 
-def _hyperslab(name: str, slab: str) -> Hyperslab:
-    pieces: list[slice] = []
-    position = 0
-    while position < len(slab):
-        match = _INDEX.match(slab, position)
-        if match is None:
-            raise BadSelection(
-                f"{_shown(name)}: {_shown(slab[position:])} does not begin with [index], [start:stop]"
-                " or [start:stride:stop]."
-            )
-        pieces.append(_slice(name, *(int(number) for number in match.groups() if number is not None)))
-        position = match.end()
-    return tuple(pieces)
+def _written(index: Index) -> str:
+    """An index as ``first:stride:last``, or what is short for it."""
+    if isinstance(index, tuple):
+        return ",".join(map(str, index))
+    if index.stop is None:
+        return f"{index.start}:*" if index.start else ""
+    if index.stop == index.start + 1:
+        return str(index.start)
+    stride = f":{index.step}" if index.step > 1 else ""
+    return f"{index.start}{stride}:{index.stop - 1}"
 
 
-def _slice(name: str, *numbers: int) -> slice:
-    """A slice from one number (an index), two (start, stop) or three (start, stride, stop)."""
-    start, stop = numbers[0], numbers[-1]
-    step = numbers[1] if numbers[2:] else 1
-    if step < 1 or stop < start:
-        asked = ":".join(map(str, numbers))
-        raise BadSelection(
-            f"{_shown(name)}: [{asked}] selects nothing; the stride is 1 or more, stop not before start."
-        )
-    return slice(start, stop - (stop - start) % step + 1, step)
+@dataclass(frozen=True)
+class Call:
+    """A call of a function."""
+
+    function: str
+    argument: Piece | Call | None = None
+    words: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        """The call as a client writes it."""
+        arguments = ([] if self.argument is None else [str(self.argument)]) + list(self.words)
+        return f"{self.function}({','.join(arguments)})"
+
+    @property
+    def piece(self) -> Piece | None:
+        """The variable that it is all about."""
+        return self.argument.piece if isinstance(self.argument, Call) else self.argument
+
+    def __call__(self, operand: Operand | None) -> Operand:
+        """Call it, and before it what it has for an argument."""
+        inner = self.argument(operand) if isinstance(self.argument, Call) else operand
+        return function(self.function)(inner, self.words)
 
 
-def _refusal(text: str, position: int) -> BadSelection:
-    """Why the text is no projection from this position on."""
-    if "&" in text:
-        return BadSelection("Selections by value (after '&') are not served; constrain by name and index only.")
-    if "(" in text:
-        return BadSelection("Server functions are not served; constrain by name and index only.")
-    return BadSelection(
-        f"The constraint does not read as name[start:stride:stop][…],name,… from character {position}:"
-        f" {_shown(text[position : position + _SHOWN + 1])}."
-    )
+@dataclass(frozen=True)
+class Constraint:
+    """A constraint expression, understood."""
+
+    selection: Selection = field(default_factory=Selection)
+    """Variables and their indices. One without variables wants everything, unless there are calls."""
+    calls: tuple[Call, ...] = ()
+    filters: tuple[Filter, ...] = ()
+
+    def __str__(self) -> str:
+        """The constraint as a client writes it."""
+        pieces = (Piece(name, hyperslab) for name, hyperslab in self.selection.parts.items())
+        return ",".join(map(str, (*pieces, *self.calls))) + "".join(f"&{each}" for each in self.filters)
+
+    def narrow(self, adapted: xr.Dataset) -> xr.Dataset:
+        """What the constraint leaves of an adapted dataset, lazily.
+
+        Variables come in the dataset's order, then the results of functions. Only variables of one dimension that
+        selections by value name are read.
+
+        Raises:
+            BadSelection: the constraint does not fit the dataset.
+        """
+        left = filtered(adapted, self.filters)
+        return self._with_results(left) if self.calls else self.selection.apply(left)
+
+    def _with_results(self, dataset: xr.Dataset) -> xr.Dataset:
+        """The selected variables and the results; an argument is a variable of its own, called for its call."""
+        pieces = {f"{piece.name} in {call}": piece for call in self.calls if (piece := call.piece)}
+        arguments = {key: _variable(dataset, piece.name) for key, piece in pieces.items()}
+        parts = {**self.selection.parts, **{key: piece.hyperslab for key, piece in pieces.items()}}
+        narrowed = dataset.assign(arguments) if arguments else dataset
+        narrowed = Selection(parts).apply(narrowed) if parts else xr.Dataset(attrs=dataset.attrs)
+        operands = {
+            key: Operand.of(piece.name, narrowed.variables[key], arguments[key].dims) for key, piece in pieces.items()
+        }
+        results: dict[str, xr.Variable] = {}
+        for call in self.calls:
+            result = call(operands.get(f"{call.piece.name} in {call}" if call.piece else ""))
+            result.variable.attrs["function"] = str(call)
+            results[unused(result.name, {*map(str, dataset.variables), *results})] = result.variable
+        return narrowed.drop_vars(pieces).assign(results)
 
 
-def _shown(text: str) -> str:
-    return repr(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…")
+def _variable(dataset: xr.Dataset, name: str) -> xr.Variable:
+    if name not in dataset.variables:
+        Selection({name: ()}).apply(dataset)  # raises the sentence that says which there are
+        raise BadSelection(f"{name} is not one variable.")
+    return dataset.variables[name]
+
+
+def bytes_read(narrowed: xr.Dataset) -> int:
+    """How many bytes functions read, in all, for the results in a narrowed dataset."""
+    return sum(map(statistics.reads, narrowed.variables.values()))

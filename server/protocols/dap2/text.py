@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["dataset_name", "encoded", "quoted", "safe_names", "unused", "utf8"]
+__all__ = ["dataset_name", "encoded", "quoted", "safe_names", "shown", "unused", "utf8"]
 
 RESERVED: Final = frozenset(
     {
@@ -35,6 +35,8 @@ RESERVED: Final = frozenset(
 
 RESERVED_PREFIX: Final = "dods"
 """netCDF-C takes a DAS container whose name begins so for global attributes."""
+
+_SHOWN: Final = 40  # characters of a request's text in a message
 
 _NOT_IN_NAMES: Final = re.compile(r"[^A-Za-z0-9_]")
 _NOT_IN_DATASET_NAMES: Final = re.compile(r"[^A-Za-z0-9_.-]")
@@ -72,6 +74,11 @@ def _safe(name: str) -> str:
 def dataset_name(name: str) -> str:
     """What stands after the closing brace of a DDS: a file's name, with ``_`` for all but ``A-Za-z0-9_.-``."""
     return _NOT_IN_DATASET_NAMES.sub("_", name) or "dataset"
+
+
+def shown(text: str) -> str:
+    """A client's text, as a message quotes it: its beginning."""
+    return repr(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}...")
 
 
 def quoted(text: str) -> str:

@@ -18,6 +18,8 @@ from shotdap.server.protocols.dap4.dmr import dmr
 from shotdap.server.protocols.dap4.error import error
 from shotdap.server.protocols.dap4.media import ERROR_MEDIA_TYPE, MEDIA_TYPES
 from shotdap.server.protocols.dap4.request import Request, query
+from shotdap.server.protocols.dap4.services import services
+from shotdap.server.protocols.dap4.tree import arrange
 
 __all__ = [
     "ERROR_MEDIA_TYPE",
@@ -25,10 +27,12 @@ __all__ = [
     "Block",
     "Body",
     "Request",
+    "arrange",
     "body",
     "dmr",
     "error",
     "error_chunk",
     "parse",
     "query",
+    "services",
 ]

@@ -3,12 +3,14 @@
 Strategy: any value becomes a DAP4 type and a list of texts; what is neither text nor number is sent as its text, for
 an attribute that cannot be described must not cost the user the dataset.
 
-Rule 1: numbers are written as shortly as reads back the same (``0.1`` for a Float32 0.1).
+Rule 1: numbers are written as shortly as reads back the same.
 Rule 2: "`_FillValue` has the variable's emitted type, or clients fail". One that the type cannot hold marks no
 element, and is sent as ``FillValue``.
 Rule 3: netCDF-C refuses the whole dataset for one name that netCDF does not allow. Characters that it forbids are
 percent-encoded, a name that may not begin as it does gets an underscore before it, one of netCDF-C's own gets one
 behind it, and a long one is cut.
+Rule 4: netCDF-C (4.9.0 and 4.10.1 at least) converts each Float32 attribute twice, and garbles its last bits: it reads
+-9999 as -9999.006. So a Float32 is sent as the Float64 of the same value, but for a `_FillValue`, by rule 2.
 """
 
 from __future__ import annotations
@@ -43,6 +45,8 @@ RESERVED = frozenset({
 # and no space at the end. What Unicode or XML has no place for goes the same way.
 FORBIDDEN = re.compile(r"[/\x00-\x1f\x7f\ud800-\udfff\ufffe\uffff]|\s\Z")
 BEGINNING = re.compile(r"[A-Za-z0-9_]|[^\x00-\x7f]")
+
+WIDE_FLOAT = np.dtype("f8")
 
 Typed = tuple[str, tuple[str, ...]]  # the name of a type, and values
 
@@ -105,8 +109,8 @@ def _fill_value(value: object, owner: Atomic) -> Typed | None:
     with np.errstate(all="ignore"):
         cast = given.astype(owner.wire)
     if owner.wire.kind == "f":  # 0.1 becomes the nearest Float32, but 1e300 would become infinite
-        return _typed(cast) if (np.isfinite(cast) == np.isfinite(given)).all() else None
-    return _typed(cast) if (cast == given).all() else None
+        return _written(cast) if (np.isfinite(cast) == np.isfinite(given)).all() else None
+    return _written(cast) if (cast == given).all() else None
 
 
 def _typed(value: object) -> Typed:
@@ -120,7 +124,13 @@ def _typed(value: object) -> Typed:
 
 
 def _numbers(value: object) -> Typed:
-    items = _array(value).ravel()
+    items = _array(value)
+    narrow = items.dtype.kind == "f" and items.itemsize < WIDE_FLOAT.itemsize
+    return _written(items.astype(WIDE_FLOAT) if narrow else items)
+
+
+def _written(array: np.ndarray[Any, np.dtype[Any]]) -> Typed:
+    items = array.ravel()
     try:
         kind = atomic(items.dtype)
     except TypeError:

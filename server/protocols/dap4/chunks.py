@@ -6,8 +6,9 @@ the arrays themselves; only what is small is copied, to spare the server a write
 Rule 1: a chunk has a header of four bytes, big-endian whatever the data are: flags in the high byte, then a length of
 24 bits.
 Rule 2: "Never put LAST on the DMR chunk. An empty last chunk is fine."
-Rule 3: a body that ends without a last or an error chunk crashes netCDF-C: whoever cannot go on sends
-`error_chunk`, or resets the connection.
+Rule 3: a body that ends without a last or an error chunk crashes netCDF-C. So a chunk is begun when all of it is at
+hand; if that fails, an error chunk comes instead. What is sent then is less than was promised, which tells the clients
+that know no error chunks (libdap, pydap).
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
 __all__ = ["LARGEST_CHUNK", "Block", "chunked", "chunked_size", "error_chunk"]
 
@@ -49,39 +50,54 @@ def chunked_size(description: Block, size: int) -> int:
     return HEADER_SIZE + len(description) + chunks * HEADER_SIZE + size
 
 
-def chunked(description: Block, pieces: Iterable[Block], size: int) -> Iterator[Block]:
+def chunked(description: Block, pieces: Iterable[Block], size: int, failure: bytes = b"") -> Iterator[Block]:
     """Cut a body into chunks, and these into blocks to be sent one after the other.
 
     Args:
         description: the DMR with its CRLF, at most `LARGEST_CHUNK` bytes.
         pieces: the serialised data, flat.
         size: the number of bytes in all pieces.
+        failure: the error document that ends the body if a piece fails, where it is shorter than what is left.
 
     Returns:
         Blocks of at most 512 kB + 32 kB; the large ones are views of the pieces.
+
+    Raises:
+        Exception: what a piece raised, once the client has been told.
     """
-    return _joined(_framed(description, pieces, size))
+    return _joined(_framed(description, pieces, size, failure))
 
 
-def _framed(description: Block, pieces: Iterable[Block], size: int) -> Iterator[Block]:
+def _framed(description: Block, pieces: Iterable[Block], size: int, failure: bytes) -> Iterator[Block]:
     yield header(LITTLE_ENDIAN, len(description))
     yield from _cut(description, BLOCK)
-    room, left = 0, size
+    left = size
+    try:
+        for blocks in _gathered(pieces, size):
+            length = sum(map(len, blocks))
+            yield header(LITTLE_ENDIAN | (LAST if length == left else 0), length)
+            yield from blocks
+            left -= length
+    except Exception:
+        yield error_chunk(failure if len(failure) < left else b"")
+        raise
+
+
+def _gathered(pieces: Iterable[Block], size: int) -> Iterator[Sequence[Block]]:
+    """The blocks of each chunk."""
+    blocks: list[Block] = []
+    room = CHUNK
     for piece in pieces:
         rest = memoryview(piece)
         while rest:
+            blocks.append(rest[: min(room, BLOCK)])
+            rest = rest[len(blocks[-1]) :]
+            room -= len(blocks[-1])
             if not room:
-                room = min(CHUNK, left)
-                yield _data_header(room, left)
-            block, rest = rest[: min(room, BLOCK)], rest[min(room, BLOCK) :]
-            room, left = room - len(block), left - len(block)
-            yield block
-    if not size:
-        yield _data_header(0, 0)
-
-
-def _data_header(length: int, left: int) -> bytes:
-    return header(LITTLE_ENDIAN | (LAST if length == left else 0), length)
+                yield blocks
+                blocks, room = [], CHUNK
+    if blocks or not size:
+        yield blocks
 
 
 def _cut(piece: Block, size: int) -> Iterator[memoryview]:
@@ -91,16 +107,17 @@ def _cut(piece: Block, size: int) -> Iterator[memoryview]:
 
 def _joined(blocks: Iterable[Block]) -> Iterator[Block]:
     small = bytearray()
-    for block in blocks:
-        if len(block) < SMALL:
-            small += block
-        else:
-            if small:
+    try:
+        for block in blocks:
+            if small and (len(block) >= SMALL or len(small) > BLOCK):
                 yield bytes(small)
                 small.clear()
-            yield block
-        if len(small) > BLOCK:
-            yield bytes(small)
-            small.clear()
+            if len(block) < SMALL:
+                small += block
+            else:
+                yield block
+    except Exception:
+        yield bytes(small)  # the error chunk, above all
+        raise
     if small:
         yield bytes(small)

@@ -1,8 +1,8 @@
 """The DAP4 data response: a DMR, then the values of its variables, in chunks.
 
 Strategy: serialise every variable first, which for values that already are little-endian and contiguous means to
-look at them; take the checksums; write the DMR that names them; and send. When the first byte leaves, nothing is
-left that could fail.
+look at them, and for others to convert them a piece at a time, each piece's checksum taken while the processor's cache
+has it; write the DMR that names the checksums; and send. When the first byte leaves, nothing is left that could fail.
 
 Rule 1: "Chunk 1 is the DMR followed by CRLF, which is counted; libdap fails without it."
 Rule 2: values are little-endian, without counts and padding; a string is its length as Int64, then UTF-8.
@@ -13,14 +13,15 @@ attribute: this alone suits netCDF-C 4.9.0 and 4.10.1, libdap and pydap, with th
 
 from __future__ import annotations
 
-import zlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from isal.isal_zlib import crc32  # zlib's own takes ten times as long
 
 from shotdap.server.protocols.dap4.chunks import LARGEST_CHUNK, Block, chunked, chunked_size
 from shotdap.server.protocols.dap4.dmr import write
+from shotdap.server.protocols.dap4.error import error
 from shotdap.server.protocols.dap4.text import as_text
 from shotdap.server.protocols.dap4.tree import Group, Variable, arrange
 from shotdap.transforms.selection import BadSelection
@@ -37,6 +38,8 @@ __all__ = ["Body", "body"]
 CRLF = b"\r\n"
 CRC_SIZE = 4
 LENGTH_SIZE = 8
+FAILURE = error(500, "The server had to stop in the middle of its answer, by a fault of its own; its log says more.")
+PIECE = 256 << 10  # bytes converted at a time: a processor's own cache holds them, twice
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,7 @@ class Body:
         return chunked_size(self.description, self._data_size)
 
     def __iter__(self) -> Iterator[Block]:
-        return chunked(self.description, self.pieces, self._data_size)
+        return chunked(self.description, self.pieces, self._data_size, FAILURE)
 
     @property
     def _data_size(self) -> int:
@@ -68,7 +71,7 @@ def body(dataset: xr.Dataset, name: str, selection: Selection, *, checksum: bool
 
     Values that are not in memory yet are computed here, one variable after the other: load the dataset first where
     its variables share work. Values that are little-endian and contiguous are not copied, so they must not change
-    before the last block is sent. A frame of 8 MB takes about 3 ms, nearly all of them its checksum's.
+    before the last block is sent. A frame of 8 MiB takes 0.7 ms, or 2.6 ms where its bytes have to be swapped.
 
     Args:
         dataset: what `selection` left of a dataset.
@@ -87,18 +90,34 @@ def body(dataset: xr.Dataset, name: str, selection: Selection, *, checksum: bool
     root = arrange(dataset, name, selection)
     values = [serialised(variable) for variable in root.walk()]
     if checksum is False:
-        return Body(_description(root), tuple(values))
-    checksums = [zlib.crc32(piece) for piece in values]
-    pieces = [part for piece, crc in zip(values, checksums, strict=True) for part in (piece, _crc(crc))]
-    return Body(_description(root, checksums), tuple(pieces))
+        return Body(_description(root), tuple(piece for piece, _ in values))
+    pieces = tuple(part for piece, crc in values for part in (piece, _crc(crc)))
+    return Body(_description(root, [crc for _, crc in values]), pieces)
 
 
-def serialised(variable: Variable) -> Block:
-    """Give a variable's values as DAP4's bytes; a view of them where they are so already."""
+def serialised(variable: Variable) -> tuple[Block, int]:
+    """Give a variable's values as DAP4's bytes, a view of them where they are so already, and their CRC-32."""
     values = variable.array.values
     if variable.type.wire is None:
-        return b"".join(map(_string, values.ravel().tolist()))
-    return np.ascontiguousarray(values, dtype=variable.type.wire).reshape(-1).view(np.uint8).data
+        strings = b"".join(map(_string, values.ravel().tolist()))
+        return strings, crc32(strings)
+    if values.dtype == variable.type.wire and values.flags.c_contiguous:
+        view = values.reshape(-1).view(np.uint8).data
+        return view, crc32(view)
+    return _converted(values, variable.type.wire)
+
+
+def _converted(values: np.ndarray[Any, Any], wire: np.dtype[Any]) -> tuple[Block, int]:
+    # Without its dimensions of length one, and flat where that takes no copy, an array has enough rows to be cut in.
+    rows = values.reshape(-1) if values.flags.c_contiguous or not values.ndim else values.squeeze()
+    converted = np.empty(rows.shape, wire)
+    flat = converted.reshape(-1).view(np.uint8)
+    row = wire.itemsize * int(np.prod(rows.shape[1:]))
+    many, crc = max(1, PIECE // max(1, row)), 0
+    for first in range(0, len(rows), many):
+        converted[first : first + many] = rows[first : first + many]
+        crc = crc32(flat[first * row : (first + many) * row].data, crc)
+    return flat.data, crc
 
 
 def _string(value: object) -> bytes:

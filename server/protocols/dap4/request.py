@@ -6,6 +6,7 @@ parser can tell how often a constraint has to be decoded.
 Rule 1: keys may be percent-encoded, and with them the ``=`` and the ``&`` (pydap quotes all but a query's beginning).
 Rule 2: unknown keys are ignored. ``+`` is a plus.
 Rule 3: several ``dap4.ce`` are one, with all their clauses.
+Rule 4: ``dap4.function`` is refused: an answer that left it out would be another one than was asked for.
 """
 
 from __future__ import annotations
@@ -14,12 +15,18 @@ import re
 from dataclasses import dataclass
 from urllib.parse import unquote
 
+from shotdap.transforms.selection import BadSelection
+
 __all__ = ["Request", "query"]
 
 SEPARATOR = re.compile(r"&|%26(?=dap4(?:\.|%2e))", re.IGNORECASE)
 EQUALS = re.compile(r"=|%(?:25)*3D", re.IGNORECASE)
 CHECKSUM = {"true": True, "false": False}
 MOST_DECODINGS = 4  # of a key
+NO_FUNCTIONS = (
+    "dap4.function is not offered: over DAP4, what the server computes are variables such as background_subtracted,"
+    " which dap4.ce narrows like any other; functions to call, such as mean, are DAP2's, and .help lists them"
+)
 
 
 @dataclass(frozen=True)
@@ -36,8 +43,14 @@ class Request:
 
 
 def query(text: str) -> Request:
-    """Split a raw query string (what follows the ``?``); no text is refused."""
+    """Split a raw query string (what follows the ``?``).
+
+    Raises:
+        BadSelection: it calls a function.
+    """
     pairs = [_pair(part) for part in SEPARATOR.split(text)]
+    if any(key == "dap4.function" and value for key, value in pairs):
+        raise BadSelection(NO_FUNCTIONS)
     expressions = [value for key, value in pairs if key == "dap4.ce" and value]
     checksums = [CHECKSUM.get(value.lower()) for key, value in pairs if key == "dap4.checksum"]
     return Request(";".join(expressions), checksums[-1] if checksums else None)

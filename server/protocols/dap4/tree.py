@@ -8,7 +8,7 @@ lives where its name says, and an attribute of the dataset likewise.
 Rule 2: the order of the data is the DMR's: "variables before child groups"; of a group's variables the coordinates
 come first, otherwise it is the dataset's order, whatever the constraint's is.
 Rule 3: "an explicit slice makes that dimension anonymous; never mix named and anonymous dimensions in one variable":
-a variable that was cut names none of its dimensions.
+a variable that was cut names none of its dimensions. A redefined dimension keeps its name, and has its new size.
 Rule 4: "Drop a Map whose variable is not in the answer": a Map leads from a whole variable to a whole coordinate in its
 group or around it, which is an array and comes earlier (libdap: "The Map '/y' was not found while parsing").
 """
@@ -35,7 +35,7 @@ __all__ = ["Dim", "Group", "Variable", "arrange"]
 
 # What the name of an attribute has to look like to be an attribute of a group; any other is one of the root's.
 OF_GROUP = re.compile(r"(?P<group>[A-Za-z0-9_]+(?:/[A-Za-z0-9_]+)*)/(?P<name>[^/]+)", re.DOTALL)
-EVERYTHING = (0, None, 1)
+UNCUT = (slice(None), slice(0, None, 1))
 
 
 @dataclass(frozen=True)
@@ -162,9 +162,7 @@ class _View:
                 yield f"/{coordinate}"
 
     def _cut(self, key: str) -> bool:
-        return any(
-            (index.start or 0, index.stop, index.step or 1) != EVERYTHING for index in self.selection.parts.get(key, ())
-        )
+        return any(index not in UNCUT for index in self.selection.parts.get(key, ()))
 
 
 def _atomic(key: str, array: xr.Variable) -> Atomic:
@@ -196,9 +194,15 @@ def _attributes_by_group(dataset: xr.Dataset, selection: Selection, root: Group)
         found = OF_GROUP.fullmatch(str(key))
         if found is None or _is_below_variable(found["group"], dataset):
             sorted_[""][str(key)] = value
-        elif not selection.parts or found["group"] in present:
+        elif not selection.parts or found["group"] in present or _is_selected(found["group"], selection):
             sorted_[found["group"]][found["name"]] = value
     return sorted_
+
+
+def _is_selected(path: str, selection: Selection) -> bool:
+    """Say whether a group, or one around it, was asked for by its own name."""
+    names = path.split("/")
+    return any("/".join(names[:depth]) in selection.parts for depth in range(1, len(names) + 1))
 
 
 def _is_below_variable(path: str, dataset: xr.Dataset) -> bool:

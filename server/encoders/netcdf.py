@@ -1,0 +1,158 @@
+"""What both netCDF formats agree on: which names and attributes a file may have, and what text is.
+
+Rule 1: "names: a letter, digit, underscore or a character beyond ASCII, then anything but a slash and control
+characters, without a space at the end" (netCDF Users Guide); what is forbidden becomes an underscore.
+Rule 2: some names are the library's own; an attribute that has one gets an underscore behind it.
+Rule 3: ``_FillValue`` and its kin have the type of their variable, or the file cannot be opened decoded. One that the
+type cannot hold marks no element, and is kept as ``FillValue``.
+Rule 4: what is neither text nor number is kept as its text.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import count
+from typing import Any, Final, TypeAlias
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+__all__ = [
+    "LEFT_OUT",
+    "Array",
+    "Attribute",
+    "Dtype",
+    "attributes",
+    "carried",
+    "is_text",
+    "left_out",
+    "numbers",
+    "text",
+    "unused",
+]
+
+Array: TypeAlias = NDArray[Any]
+Dtype: TypeAlias = np.dtype[Any]
+Attribute: TypeAlias = str | list[str] | Array
+"""An attribute's value: text, texts, or a one-dimensional array of numbers with at least one element."""
+
+LEFT_OUT: Final = "left_out"
+"""The attribute of a file that names the variables which its format cannot hold."""
+
+_FORBIDDEN: Final = re.compile(r"[/\x00-\x1f\x7f\ud800-\udfff]|\s\Z")
+_BEGINNING: Final = re.compile(r"[A-Za-z0-9_]|[^\x00-\x7f]")
+_LONGEST: Final = 240  # bytes of UTF-8; NC_MAX_NAME is 256
+_RESERVED: Final = frozenset({
+    "CLASS", "DIMENSION_LABELS", "DIMENSION_LIST", "NAME", "REFERENCE_LIST",
+    "_Codecs", "_Format", "_IsNetcdf4", "_NCProperties", "_Netcdf4Coordinates", "_Netcdf4Dimid",
+    "_SuperblockVersion", "_nc3_strict",
+})  # fmt: skip
+_FILL: Final = "_FillValue"
+_UNFIT_FILL: Final = "FillValue"
+_NEAREST: Final[Mapping[str, Dtype]] = {"b1": np.dtype("i1"), "f2": np.dtype("f4"), "f16": np.dtype("f8")}
+_OF_THE_VARIABLES_TYPE: Final = (
+    _FILL, "missing_value", "valid_min", "valid_max", "valid_range", "flag_values", "flag_masks",
+)  # fmt: skip
+
+
+def attributes(attrs: Mapping[Any, object], dtype: Dtype | None = None) -> dict[str, Attribute]:
+    """The attributes as a netCDF file may have them, in their order.
+
+    Args:
+        attrs: any names, with text, numbers, and lists or arrays of these; what is empty is left out.
+        dtype: the numbers' type of the variable that has them; `None` for text, and for a group.
+    """
+    kept: dict[str, Attribute] = {}
+    for given, value in attrs.items():
+        cleaned = _cleaned(value)
+        if cleaned is not None:
+            name, typed = _fitted(str(given), cleaned, dtype)
+            kept[unused(_legal(name), kept)] = typed
+    return kept
+
+
+def _fitted(name: str, value: Attribute, dtype: Dtype | None) -> tuple[str, Attribute]:
+    if name not in _OF_THE_VARIABLES_TYPE:
+        return name, value
+    fitting = _cast(value, dtype) if isinstance(value, np.ndarray) and dtype is not None else None
+    if fitting is None or (name == _FILL and fitting.size != 1):
+        return (_UNFIT_FILL if name == _FILL else name), value
+    return name, fitting
+
+
+def _cast(array: Array, dtype: Dtype) -> Array | None:
+    """The same numbers in another type; nothing where that changes an integer."""
+    with np.errstate(all="ignore"):
+        cast: Array = array.astype(dtype)
+    return cast if dtype.kind == "f" or np.array_equal(cast, array) else None
+
+
+def _legal(name: str) -> str:
+    name = _FORBIDDEN.sub("_", name)
+    name = name if _BEGINNING.match(name) else f"_{name}"
+    name = name.encode()[:_LONGEST].decode(errors="ignore").rstrip()
+    return f"{name}_" if name in _RESERVED else name
+
+
+def unused(name: str, taken: Iterable[str]) -> str:
+    """The name itself, or ``name_2``, ``name_3``, …: the first that is not taken."""
+    if name not in taken:
+        return name
+    return next(fresh for number in count(2) if (fresh := f"{name}_{number}") not in taken)
+
+
+def _cleaned(value: object) -> Attribute | None:
+    if isinstance(value, str | bytes):
+        return text(value)
+    if isinstance(value, list | tuple) and all(isinstance(item, str | bytes) for item in value):
+        return list(map(text, value)) or None
+    array = _array(value)
+    if not array.size:
+        return None
+    if is_text(array.dtype):
+        texts = list(map(text, array.tolist()))
+        return texts if len(texts) > 1 else texts[0]
+    return numbers(array) if array.dtype.kind in "biuf" else text(value)
+
+
+def _array(value: object) -> Array:
+    try:
+        return np.ravel(np.asarray(value))
+    except ValueError:  # lists of different lengths
+        return np.array([str(value)], dtype=object)
+
+
+def is_text(dtype: Dtype) -> bool:
+    """Whether an array of this type holds text."""
+    return dtype.kind in "USOT"
+
+
+def numbers(array: Array) -> Array:
+    """The numbers in a type that netCDF has, and in this machine's byte order."""
+    kind = _NEAREST.get(f"{array.dtype.kind}{array.dtype.itemsize}", array.dtype.newbyteorder("="))
+    return array.astype(kind, copy=False)
+
+
+def text(value: object) -> str:
+    """One text, as UTF-8 can hold it and C can: bytes decoded, without NULs; nothing, or NaN, is empty."""
+    if isinstance(value, bytes):
+        value = value.decode("utf-8", "backslashreplace")
+    if value is None or value != value:  # noqa: PLR0124 — how NaN, xarray's missing text, tells itself
+        return ""
+    return str(value).encode("utf-8", "backslashreplace").decode().replace("\0", "")
+
+
+def carried(dataset: xr.Dataset) -> Iterator[tuple[str, xr.Variable]]:
+    """The variables of types that netCDF has, by their names."""
+    for name, variable in dataset.variables.items():
+        if is_text(variable.dtype) or variable.dtype.kind in "biuf":
+            yield str(name), variable
+
+
+def left_out(dataset: xr.Dataset, written: Iterable[str]) -> dict[str, str]:
+    """The attribute that tells which variables are not in the file; nothing where all are."""
+    written = set(written)
+    missing = ", ".join(str(name) for name in dataset.variables if name not in written)
+    return {LEFT_OUT: missing} if missing else {}

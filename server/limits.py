@@ -1,0 +1,108 @@
+"""How much one request may ask for, and what to ask instead of more."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from typing import Final
+
+import xarray as xr
+
+from shotdap.server.errors import TooLarge
+from shotdap.transforms import Hyperslab
+from shotdap.transforms.statistics import blocks
+
+__all__ = ["Asked", "Limits", "check"]
+
+_MIB: Final = 2**20
+_SUGGESTED: Final = 8  # URLs in one message
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much one request may ask for."""
+
+    answer: int
+    """Bytes of values in one answer."""
+    query: int
+    """Bytes of the query string."""
+    read: int
+    """Bytes that server functions may read for one answer."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a request asked for, as far as it takes to ask for less."""
+
+    hyperslabs: Mapping[str, Hyperslab | None]
+    """For each variable that is not computed by a function, the indices asked of it: `None` if they are not ranges."""
+    url: Callable[[Mapping[str, Hyperslab]], str]
+    """The URL that asks for variables and their indices."""
+
+
+def check(dataset: xr.Dataset, read: int, limits: Limits, asked: Callable[[], Asked]) -> None:
+    """Refuse what is too much, before any of it is read.
+
+    Args:
+        dataset: what a request was narrowed to.
+        read: how many bytes functions read for it.
+        limits: the server's.
+        asked: says what the request was; called only to suggest another.
+
+    Raises:
+        TooLarge: it is; the message says the size and the limit, and which URLs would fit.
+    """
+    if read > limits.read:
+        raise TooLarge(
+            f"The functions would read {_mib(read)}; for one answer they read {_mib(limits.read)} at most. Call them"
+            " with a part of the variable, such as mean(image[0:1:99][0:1:99])."
+        )
+    if dataset.nbytes > limits.answer:
+        size, most = _mib(dataset.nbytes), _mib(limits.answer)
+        raise TooLarge(
+            f"This asks for {size}; one answer holds {most} at most. {_advice(dataset, limits.answer, asked())}"
+        )
+
+
+def _mib(size: int) -> str:
+    return f"{size / _MIB:,.1f} MiB"
+
+
+def _advice(dataset: xr.Dataset, limit: int, asked: Asked) -> str:
+    urls = [asked.url(less) for less in islice(_requests(dataset, limit, asked.hyperslabs), _SUGGESTED + 1)]
+    if not urls:
+        return "Ask for fewer variables at a time, or for a part of each, such as [0:1:99][0:1:99]."
+    return "\n".join(["These fit:", *urls[:_SUGGESTED], *(["... and so on."] if urls[_SUGGESTED:] else [])])
+
+
+def _requests(
+    dataset: xr.Dataset, limit: int, hyperslabs: Mapping[str, Hyperslab | None]
+) -> Iterator[dict[str, Hyperslab]]:
+    """Requests that are not too large: small variables together, a large one in parts along its first dimension."""
+    together: dict[str, Hyperslab] = {}
+    room = limit
+    for name, indices in hyperslabs.items():
+        variable = dataset.variables[name]
+        if indices is None or variable.dtype.itemsize > limit:
+            continue
+        if variable.nbytes > limit:
+            parts = blocks(variable.shape, limit // variable.dtype.itemsize)
+            yield from ({name: _within(indices, part)} for part in parts)
+            continue
+        if variable.nbytes > room:
+            yield together
+            together, room = {}, limit
+        together[name] = indices
+        room -= variable.nbytes
+    if together:
+        yield together
+
+
+def _within(indices: Hyperslab, part: tuple[slice, ...]) -> Hyperslab:
+    """A part of what indices left, as indices of the whole."""
+    steps = [(index.start or 0, index.step or 1) for index in indices if isinstance(index, slice)]
+    return tuple(
+        slice(start + step * piece.start, start + step * (piece.stop - 1) + 1, step)
+        for (start, step), piece in zip(steps or [(0, 1)] * len(part), part, strict=True)
+    )

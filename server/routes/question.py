@@ -1,0 +1,80 @@
+"""A request about an image, as far as any protocol cares."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import xarray as xr
+
+from shotdap.catalog import Catalog, Entry
+from shotdap.server.limits import Asked, Limits, check
+from shotdap.server.protocols import dap2
+
+__all__ = ["Question"]
+
+
+@dataclass(frozen=True)
+class Question:
+    """A request, as far as it matters here."""
+
+    catalog: Catalog
+    limits: Limits
+    path: str
+    """The image's public path."""
+    suffix: str
+    query: str
+    """As it came, nothing decoded."""
+    host: str = ""
+    """The server's URL as the client sees it, what it is mounted below included, without a slash at the end."""
+    root: str = ""
+    """What the application is mounted below."""
+    only_headers: bool = False
+
+    @cached_property
+    def found(self) -> tuple[Entry, bool]:
+        """The catalog's entry, and whether the file as it is is meant.
+
+        Raises:
+            NotFound: there is no such image.
+        """
+        return self.catalog.resolve(self.path)
+
+    @property
+    def name(self) -> str:
+        """What the answer calls the dataset."""
+        return self.path.rpartition("/")[2]
+
+    @property
+    def url(self) -> str:
+        """The image's URL, without a suffix: what clients open."""
+        return f"{self.host}/dap/{self.path}"
+
+    def open(self) -> xr.Dataset:
+        """The image; lazy, and without dask, whose graphs cost more than a small slice."""
+        entry, raw = self.found
+        return self.catalog.open_entry(entry, raw=raw, chunked=False)
+
+    def open_adapted(self) -> xr.Dataset:
+        """The image as DAP2 can carry it."""
+        entry, raw = self.found
+        return self.catalog.open_entry(entry, raw=raw, chunked=False, view=dap2.adapt)
+
+    def check(self, dataset: xr.Dataset, asked: Callable[[], Asked]) -> None:
+        """Refuse what is too much for one answer.
+
+        Raises:
+            TooLarge: it is.
+        """
+        check(dataset, dap2.bytes_read(dataset), self.limits, asked)
+
+    def computed(self, dataset: xr.Dataset, asked: Callable[[], Asked]) -> xr.Dataset:
+        """The values of a narrowed dataset; lazy still, where only headers are wanted.
+
+        Raises:
+            TooLarge: they are more than the limit.
+            Unreadable: the file cannot be read.
+        """
+        self.check(dataset, asked)
+        return dataset if self.only_headers else dataset.compute()

@@ -1,0 +1,80 @@
+"""The golden DAP4 answers, read by real clients: every value is the dataset's."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Final
+
+import numpy as np
+import pytest
+from tests.clients.matrix.asking import Array, Circumstances, is_right
+from tests.clients.matrix.clients import CLIENTS, Client, Question
+from tests.conftest import absent
+from tests.server.protocols.test_dap4 import FILES, GOLDEN
+
+from shotdap.server.protocols import dap4
+
+READERS: Final = [client for client in CLIENTS if client.name in {"netCDF4-python", "ncdump", "getdap4"}]
+GROUPED: Final = "grouped"
+"""What getdap4 misreads: it expects the variables of groups before those around them."""
+HEAD: Final = 4  # bytes of a chunk's header
+CRLF: Final = b"\r\n"
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Gives a file whatever part of it is asked for, and its first chunk as its structure."""
+
+    def do_GET(self) -> None:
+        """Answer."""
+        name, _, suffix = self.path.lstrip("/").partition("?")[0].partition(".")
+        content = (GOLDEN / f"{name}.dap").read_bytes()
+        if suffix != "dap":
+            content = content[HEAD : HEAD + int.from_bytes(content[1:HEAD], "big")].removesuffix(CRLF)
+        self.send_response(200)
+        self.send_header("Content-Type", dap4.MEDIA_TYPES[f".{suffix}"])
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 — likewise
+        """Say nothing."""
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    """A server of the golden files."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def sent(values: Array) -> Array:
+    """Values as DAP4 has them."""
+    return values.astype("u1") if values.dtype.kind == "b" else values
+
+
+@pytest.mark.parametrize("client", READERS, ids=[client.name for client in READERS])
+@pytest.mark.parametrize("file", [file for file, (make, _) in FILES.items() if make().variables])
+def test_values(client: Client, file: str, url: str) -> None:
+    """A client that reads the file finds each value of each variable."""
+    if client.program and shutil.which(client.program) is None:
+        absent(f"{client.program} is not installed")
+    if client.name == "getdap4" and file.startswith(GROUPED):
+        pytest.skip("libdap misreads groups")
+    make, expression = FILES[file]
+    variables = dap4.parse(expression).apply(make()).variables
+    asked = f"{url}/{file.removesuffix('.dap')}"
+    questions = [Question(asked, (str(name),), (), None, fails=False, protocol="DAP4") for name in variables]
+    said, _ = client.said(questions)
+
+    for (name, variable), words in zip(variables.items(), said, strict=True):
+        assert words is not None, name
+        fill_value = variable.attrs.get("_FillValue")
+        circumstances = Circumstances("DAP4", GOLDEN, digits=client.digits, fill=client.fill, fill_value=fill_value)
+        assert is_right([sent(np.asarray(variable.values))], words, circumstances), (name, words)

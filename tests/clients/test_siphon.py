@@ -1,0 +1,82 @@
+"""siphon, Unidata's client of THREDDS catalogs, walks the archive and opens what it finds."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import netCDF4
+import numpy as np
+import pytest
+from tests import direct
+from tests.serving import Server, serving
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # of what siphon imports
+    from siphon.catalog import TDSCatalog
+
+IMAGE: Final = "asbo1_s62328"
+ACCESS: Final = {"opendap", "dap4", "httpserver"}
+
+
+def walked(url: str) -> Iterator[Any]:
+    """Every dataset with access, from a catalog on, following every reference."""
+    catalog = TDSCatalog(url)
+    yield from catalog.datasets.values()
+    for reference in catalog.catalog_refs.values():
+        yield from walked(reference.href)
+
+
+@pytest.fixture(scope="module")
+def datasets(demo: Server) -> list[Any]:
+    return list(walked(f"{demo.url}/thredds/catalog.xml"))
+
+
+def test_walk(datasets: list[Any]) -> None:
+    """A walk finds every image that can be opened, with its three ways of access, and none that cannot."""
+    names = [dataset.name for dataset in datasets]
+
+    assert len(names) == 9
+    assert {"IAW_CCD-s112059", "ATS_CCD-s112059"}.isdisjoint(names)
+    assert all({str(kind).lower() for kind in dataset.access_urls} == ACCESS for dataset in datasets)
+
+
+def test_every_dataset_opens(datasets: list[Any]) -> None:
+    """Whatever siphon found opens in xarray, by the address that siphon made."""
+    for dataset in datasets:
+        with dataset.remote_access(use_xarray=True) as opened:
+            assert opened.sizes, dataset.name
+
+
+def test_right_numbers(datasets: list[Any], archive: Path) -> None:
+    """What siphon opens has the numbers of the file."""
+    (dataset,) = (dataset for dataset in datasets if dataset.name == IMAGE)
+    expected = direct.frames(direct.stored(archive, "OMEGA", f"{IMAGE}.hdf"))["background_subtracted"][100:200:3, 7:9]
+    with dataset.remote_access(use_xarray=True) as opened:
+        np.testing.assert_array_equal(opened["background_subtracted"][100:200:3, 7:9], expected)
+    with dataset.remote_access() as opened:
+        assert isinstance(opened, netCDF4.Dataset)
+        np.testing.assert_array_equal(opened["background_subtracted"][100:200:3, 7:9], expected)
+
+
+def test_download(datasets: list[Any], archive: Path, tmp_path: Path) -> None:
+    """A file that siphon downloads is the one that was archived."""
+    (dataset,) = (dataset for dataset in datasets if dataset.name == IMAGE)
+    dataset.download(tmp_path / "downloaded")
+
+    stored = direct.stored(archive, "OMEGA", f"{IMAGE}.hdf")
+    assert (tmp_path / "downloaded").read_bytes() == stored.read_bytes()
+
+
+def test_long_level(tmp_path: Path) -> None:
+    """A level that takes several catalogs is followed by siphon, which finds each image once."""
+    folder = tmp_path / "files"
+    folder.mkdir()
+    for number in range(450):
+        (folder / f"shot-{number}.h5").touch()
+    with serving(tmp_path / "server.log", "--folder", folder) as server:
+        names = [dataset.name for dataset in walked(f"{server.url}/thredds/catalog.xml")]
+
+    assert sorted(names) == sorted(f"shot-{number}.h5" for number in range(450))

@@ -1,0 +1,83 @@
+"""Servers that many tests share, each started once."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final, NoReturn
+
+import pytest
+from tests import samples
+from tests.serving import Server, run_shotdap, serving
+
+from shotdap.server.demo import prepare
+
+REAL: Final = Path(__file__).resolve().parents[1] / "../shared/data/real"
+"""Images of real shots, beside the checkout; never in it."""
+
+
+def absent(what: str) -> NoReturn:
+    """Skip for want of something; where everything is required (``SHOTDAP_REQUIRE_ALL=1``), fail."""
+    if os.environ.get("SHOTDAP_REQUIRE_ALL") == "1":
+        pytest.fail(what)
+    pytest.skip(what)
+
+
+@pytest.fixture(scope="session")
+def require() -> Callable[[str], None]:
+    """Insist on a program: ``require("ncdump")``."""
+
+    def insist(program: str) -> None:
+        if shutil.which(program) is None:
+            absent(f"{program} is not installed")
+
+    return insist
+
+
+@pytest.fixture(scope="session")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the synthetic archive, its catalog built by the command."""
+    folder = tmp_path_factory.mktemp("archive")
+    built = run_shotdap("catalog", "build", "--config", prepare(folder))
+    assert built.returncode == 0, built.stdout + built.stderr
+    return folder
+
+
+@pytest.fixture(scope="session")
+def demo(archive: Path) -> Iterator[Server]:
+    """A server of the synthetic archive."""
+    with serving(archive / "server.log", "--config", archive / "shotdap.toml") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def every_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with files that hold one of everything."""
+    folder = tmp_path_factory.mktemp("every")
+    samples.write_hdf5(folder / "every.h5")
+    samples.write_hdf4(folder / "every.hdf")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def every(every_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server of `every_folder`."""
+    with serving(tmp_path_factory.mktemp("log") / "server.log", "--folder", every_folder) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def real_folder() -> Path:
+    """The folder of real images."""
+    if not REAL.is_dir():
+        absent(f"real images are not beside the checkout: {REAL.name}")
+    return REAL
+
+
+@pytest.fixture(scope="session")
+def real(real_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server of the real images."""
+    with serving(tmp_path_factory.mktemp("log") / "server.log", "--folder", real_folder) as server:
+        yield server

@@ -1,0 +1,61 @@
+"""A server of one folder with good files, bad files, and ways out of it that must not be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from tests import direct, samples
+from tests.serving import Server, serving
+
+FRAMES = (2, 1200, 1400)  # a frame is 6.7 MB on the wire: more than sockets buffer
+LOGIN_PAGE = "<!DOCTYPE html>\n<html><body><form action='/login'></form></body></html>\n"
+
+
+@dataclass(frozen=True)
+class Site:
+    """A server of a folder, and what is in the folder."""
+
+    server: Server
+    folder: Path
+    client: httpx.Client
+    """Asks the server, and nobody else."""
+    frames: dict[str, NDArray[Any]]
+    """What ``frames.h5`` holds."""
+
+    def get(self, target: str) -> httpx.Response:
+        """The answer to a request for what follows ``/dap/``."""
+        return self.client.get(f"/dap/{target}")
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """A site that the tests of a server share; a test that changes the folder puts files of its own into it."""
+    above = tmp_path_factory.mktemp("site")
+    folder = above / "images"
+    _fill(folder)
+    with (
+        serving(above / "server.log", "--folder", folder) as server,
+        httpx.Client(base_url=server.url, trust_env=False, timeout=60) as client,
+    ):
+        yield Site(server, folder, client, direct.frames(folder / "frames.h5"))
+
+
+def _fill(folder: Path) -> None:
+    (folder / "deeper").mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    samples.write_image(folder / "frames.h5", rng.integers(0, 2**16, FRAMES, "u2"))
+    samples.write_image(folder / "deeper/PCIS-[phosphor] 1.h5", rng.integers(0, 2**16, (2, 30, 40), "u2"))
+    samples.write_image(folder / ".hidden.h5", np.zeros((2, 3, 4), "u2"))
+    samples.write_image(folder.parent / "secret.h5", np.zeros((2, 3, 4), "u2"))
+    (folder / "login.hdf").write_text(LOGIN_PAGE)
+    (folder / "short.h5").write_bytes((folder / "frames.h5").read_bytes()[:5000])
+    (folder / "out.h5").symlink_to(folder.parent / "secret.h5")
+    (folder / "out").symlink_to(folder.parent)
+    (folder / "ring.h5").symlink_to(folder / "ring.h5")

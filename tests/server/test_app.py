@@ -1,0 +1,167 @@
+"""The application in this process: what it says of itself, of folders and of images, and its limits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import anyio
+import httpx
+import numpy as np
+import pytest
+from starlette.types import ASGIApp
+from tests import samples
+from tests.server.wire import dap2_error, dap2_values, dap4_error
+
+from shotdap import __version__
+from shotdap.config import load
+from shotdap.server.app import create_app
+from shotdap.server.protocols import dap2
+
+
+@dataclass(frozen=True)
+class Client:
+    """Asks an application in this process."""
+
+    app: ASGIApp
+
+    def get(self, url: str) -> httpx.Response:
+        """The answer, at the end of where it leads."""
+
+        async def asked() -> httpx.Response:
+            transport = httpx.ASGITransport(self.app)
+            async with httpx.AsyncClient(transport=transport, base_url="http://server") as client:
+                return await client.get(url, follow_redirects=True)
+
+        return anyio.run(asked)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    samples.write_image(tmp_path / "shot.h5", np.arange(24, dtype="u2").reshape(2, 3, 4))
+    (tmp_path / "below").mkdir()
+    return tmp_path
+
+
+@pytest.fixture
+def client(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Client:
+    """A client of the application, whose limits are as low as they can be."""
+    monkeypatch.setenv("SHOTDAP_ARCHIVE__FOLDER", str(folder))
+    monkeypatch.setenv("SHOTDAP_SERVER__MAX_ANSWER_MIB", "1")
+    monkeypatch.setenv("SHOTDAP_SERVER__MAX_QUERY_KIB", "1")
+    settings = load()
+    return Client(create_app(settings.open_catalog(), settings))
+
+
+def names(document: dict[str, Any]) -> list[str]:
+    return [child["name"] for child in document["children"]]
+
+
+def test_root(client: Client) -> None:
+    """The root says what this is, which version, and where the images are."""
+    document = client.get("/").json()
+
+    assert (document["name"], document["version"]) == ("shotdap", __version__)
+    assert client.get(document["catalog"]).json()["path"] == ""
+    assert ".dods" in document["protocols"]["DAP2"]
+
+
+def test_folder(client: Client) -> None:
+    """A folder lists what is in it, each with its kind and an address that can be asked, slash or no slash."""
+    document = client.get("/dap/").json()
+    kinds = {child["name"]: (child["kind"], child["url"]) for child in document["children"]}
+
+    assert kinds == {"below": ("folder", "/dap/below"), "shot.h5": ("image", "/dap/shot.h5")}
+    assert client.get("/dap/below").json() == client.get("/dap/below/").json() == {"path": "below", "children": []}
+
+
+def test_image(client: Client) -> None:
+    """An image is described by its variables and the addresses of its answers, all of which answer."""
+    document = client.get("/dap/shot.h5").json()
+
+    assert document["variables"]["image"] == {"type": "uint16", "dimensions": {"y": 3, "x": 4}}
+    assert document["variables"]["background_subtracted"]["type"] == "float32"
+    for url in (*document["dap2"].values(), *document["dap4"].values()):
+        assert client.get(url).status_code == 200
+
+
+def test_pages(client: Client, folder: Path) -> None:
+    """A folder with very many files is listed in pages, without a gap or a double."""
+    for number in range(1500):
+        (folder / f"below/{number}.h5").touch()
+    first = client.get("/dap/below").json()
+    second = client.get(first["next"]).json()
+
+    assert len(names(first)) == 1000
+    assert "next" not in second
+    assert sorted([*names(first), *names(second)]) == sorted(f"{number}.h5" for number in range(1500))
+
+
+def test_a_file_appears_and_goes(client: Client, folder: Path) -> None:
+    """A file is served as soon as it is there, and no longer."""
+    assert client.get("/dap/new.h5.dds").status_code == 404
+
+    samples.write_image(folder / "new.h5", np.ones((2, 3, 4), "u2"))
+
+    assert dap2_values(client.get("/dap/new.h5.dods?image").content)["image"].tolist() == [[1] * 4] * 3
+
+    (folder / "new.h5").unlink()
+
+    assert client.get("/dap/new.h5.dds").status_code == 404
+
+
+def test_too_large(client: Client, folder: Path) -> None:
+    """An answer greater than the limit is refused before it is computed, with a request that would fit."""
+    samples.write_image(folder / "large.h5", np.zeros((2, 600, 600), "u2"))
+    over_dap2 = client.get("/dap/large.h5.dods?background_subtracted")
+    over_dap4 = client.get("/dap/large.h5.dap?dap4.ce=/background_subtracted")
+
+    assert (over_dap2.status_code, over_dap4.status_code) == (413, 413)
+    assert "1.4 MiB" in dap2_error(over_dap2.text)[1]
+    assert "1.4 MiB" in dap4_error(over_dap4.text)[1]
+    assert client.get("/dap/large.h5.dods?background_subtracted[0:1:99][0:1:99]").status_code == 200
+
+
+@pytest.mark.parametrize(("target", "read"), [("dods?y", dap2_error), ("dap?dap4.ce=/y", dap4_error)])
+def test_too_long_a_query(target: str, read: Any, client: Client) -> None:  # noqa: ANN401
+    """A query longer than the limit is refused in the protocol's words."""
+    answer = client.get(f"/dap/shot.h5.{target}{',y' * 600}")
+
+    assert answer.status_code == 414
+    assert "1,024" in read(answer.text)[1]
+
+
+@pytest.mark.parametrize("path", ["/nowhere", "/dap", "/favicon.ico"])
+def test_nothing_here(path: str, client: Client) -> None:
+    """Where nothing is, JSON says where the catalog is; /dap leads there by itself."""
+    answer = client.get(path)
+
+    assert answer.status_code == (200 if path == "/dap" else 404)
+    assert answer.headers["content-type"] == "application/json"
+
+
+def test_an_unexpected_fault(client: Client, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """A fault that nobody expected is told without its particulars, which are in the log."""
+    monkeypatch.setattr(dap2, "dds", _fail)
+    code, sentence = dap2_error(client.get("/dap/shot.h5.dds").text)
+
+    assert code == 500
+    assert "by a fault of its own" in sentence
+    assert "the particulars" not in sentence
+    assert "the particulars" in caplog.text
+
+
+def _fail(*_arguments: object, **_options: object) -> None:
+    raise ZeroDivisionError("the particulars")
+
+
+def test_an_archive(archive: Path) -> None:
+    """The listing of a catalog goes from facilities to images, and says which cannot be read, and why."""
+    settings = load(archive / "shotdap.toml")
+    client = Client(create_app(settings.open_catalog(), settings))
+
+    assert names(client.get("/dap/").json()) == ["omega", "omega-ep"]
+    (child,) = client.get("/dap/omega/112059/iaw_ccd").json()["children"]
+    assert (child["name"], child["kind"]) == ("IAW_CCD-s112059", "image")
+    assert "missing" in child["problem"]

@@ -1,0 +1,202 @@
+"""What goes wrong in the midst of an answer: the client gets an error, never success with wrong numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import anyio
+import httpx
+import numpy as np
+import pytest
+import sqlalchemy as sa
+import xarray as xr
+from numpy.typing import NDArray
+from pyhdf.SD import SD, SDC
+from tests import samples
+from tests.server.wire import dap2_error, dap2_values, dap4_error
+
+from shotdap.catalog import Catalog, Folder, Unreadable, readers
+from shotdap.catalog.lazy import Key, lazy_variable
+from shotdap.config import load, load_diagnostics
+from shotdap.server.app import create_app
+from shotdap.transforms import statistics
+
+FRAMES: Final = np.arange(2 * 30 * 40, dtype="u2").reshape(2, 30, 40)
+ASKED: Final = (
+    ".dods",
+    ".dods?background_subtracted",
+    ".dods?mean(background),image",
+    ".ascii?image,background",
+    ".dap",
+    ".dap?dap4.ce=/background_subtracted",
+    ".nc",
+    ".nc4?image,background",
+)
+answers = pytest.mark.parametrize("asked", ASKED)
+Ask = Callable[[str], httpx.Response]
+
+
+@pytest.fixture
+def ask(tmp_path: Path) -> Ask:
+    """Asks an application, in this process, that serves the test's own folder."""
+    samples.write_image(tmp_path / "shot.h5", FRAMES)
+    _write_hdf4(tmp_path / "shot.hdf")
+    catalog = Catalog(Folder(tmp_path), tmp_path, load_diagnostics(None))
+    transport = httpx.ASGITransport(create_app(catalog, load()))
+
+    async def asked(target: str) -> httpx.Response:
+        async with httpx.AsyncClient(transport=transport, base_url="http://server") as client:
+            return await client.get(f"/dap/{target}")
+
+    return lambda target: anyio.run(asked, target)
+
+
+def _write_hdf4(path: Path) -> None:
+    file = SD(str(path), SDC.WRITE | SDC.CREATE)
+    array = file.create("Streak_array", SDC.UINT16, FRAMES.shape)
+    array[:] = FRAMES
+    array.endaccess()
+    file.end()
+
+
+def told(target: str, answer: httpx.Response) -> tuple[int, str]:
+    """The code and the sentence of an error, in the words of the protocol that was asked."""
+    return (dap4_error if ".dap" in target else dap2_error)(answer.text)
+
+
+# A read that fails ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class HalfSource:
+    """Frames of which only the first can be read."""
+
+    failure: Exception
+    shape: tuple[int, ...] = FRAMES.shape
+    dtype: np.dtype[Any] = FRAMES.dtype
+
+    def read(self, key: Key) -> NDArray[Any]:
+        """The first frame; the second raises."""
+        if key[0] == 0:
+            return np.asarray(FRAMES[key])
+        raise self.failure
+
+
+FAILURES: Final = [
+    (Unreadable("The file breaks off in its second frame."), 500, "breaks off"),
+    (OSError(5, "Input/output error"), 500, "by a fault of its own"),
+    (RuntimeError("secret"), 500, "by a fault of its own"),
+    (MemoryError("Unable to allocate 7 GiB"), 503, "not enough memory"),
+]
+
+
+@answers
+@pytest.mark.parametrize(("failure", "status", "sentence"), FAILURES, ids=["unreadable", "disk", "bug", "memory"])
+def test_a_read_that_fails_half_way(
+    asked: str, failure: Exception, status: int, sentence: str, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the first frame can be read and the second cannot, the answer is an error, not its first half."""
+    broken = xr.Dataset({"Streak_array": lazy_variable(("frame", "y", "x"), HalfSource(failure), {})})
+    monkeypatch.setattr(readers, "read", lambda *_: broken.copy(deep=False))
+    answer = ask(f"shot.h5{asked}")
+    code, message = told(asked, answer)
+
+    assert (answer.status_code, code) == (status, status)
+    assert sentence in message
+    assert "secret" not in answer.text
+    assert "etag" not in answer.headers
+    assert ("retry-after" in answer.headers) == (status == 503)
+
+
+def test_the_other_frame_is_served_all_the_same(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One broken variable does not break the others, nor the structure and the attributes."""
+    failure = Unreadable("The file breaks off in its second frame.")
+    broken = xr.Dataset({"Streak_array": lazy_variable(("frame", "y", "x"), HalfSource(failure), {})})
+    monkeypatch.setattr(readers, "read", lambda *_: broken.copy(deep=False))
+
+    np.testing.assert_array_equal(dap2_values(ask("shot.h5.dods?image").content)["image"], FRAMES[0])
+    assert {ask(f"shot.h5{suffix}").status_code for suffix in (".dds", ".das", ".dmr", ".html", ".info")} == {200}
+
+
+def test_a_function_that_fails_in_its_last_block(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A mean of which the last block cannot be read is an error, not the mean of the rest."""
+
+    class LastRowFails(HalfSource):
+        def read(self, key: Key) -> NDArray[Any]:
+            rows = key[1]
+            if isinstance(rows, slice) and rows.stop == FRAMES.shape[1]:
+                raise self.failure
+            return np.asarray(FRAMES[key])
+
+    source = LastRowFails(Unreadable("The last row is gone."))
+    broken = xr.Dataset({"Streak_array": lazy_variable(("frame", "y", "x"), source, {})})
+    monkeypatch.setattr(readers, "read", lambda *_: broken.copy(deep=False))
+    monkeypatch.setattr(statistics, "BLOCK", 1000)
+    answer = ask("shot.h5.dods?mean(image)")
+
+    assert (answer.status_code, dap2_error(answer.text)) == (500, (500, "The last row is gone."))
+    assert ask("shot.h5.dods?mean(image[0:9][])").status_code == 200
+
+
+# A file that changes between its opening and its reading ------------------------------------------------------------
+
+
+def vanish(path: Path) -> None:
+    """Delete a file."""
+    path.unlink()
+
+
+def truncate(path: Path) -> None:
+    """Cut a file to a third."""
+    with path.open("r+b") as file:
+        file.truncate(path.stat().st_size // 3)
+
+
+def empty(path: Path) -> None:
+    """Leave nothing of a file."""
+    path.write_bytes(b"")
+
+
+@answers
+@pytest.mark.parametrize("happens", [vanish, truncate, empty])
+@pytest.mark.parametrize("name", ["shot.h5", "shot.hdf"])
+def test_a_file_that_goes_between_opening_and_reading(
+    name: str, happens: Callable[[Path], None], asked: str, ask: Ask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file that vanishes or is cut short after it was opened gives an error, or else the right numbers."""
+    right = ask(f"{name}{asked}")
+    opened = Catalog.open_entry
+
+    def then(*arguments: Any, **options: Any) -> xr.Dataset:  # noqa: ANN401 — what `open_entry` takes
+        dataset = opened(*arguments, **options)
+        if (tmp_path / name).exists():
+            happens(tmp_path / name)
+        return dataset
+
+    samples.write_image(tmp_path / "shot.h5", FRAMES)  # a new version: nothing is remembered of it
+    (tmp_path / "shot.hdf").touch()
+    monkeypatch.setattr(Catalog, "open_entry", then)
+    answer = ask(f"{name}{asked}")
+
+    assert right.status_code == 200
+    if answer.status_code == 200:
+        assert answer.content == right.content
+    else:
+        assert answer.status_code == told(asked, answer)[0] == 500
+
+
+def test_a_catalog_that_does_not_answer(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the catalog's database does not answer, the client is told to come back, and nothing of the database."""
+
+    def fail(*_: object) -> None:
+        raise sa.exc.OperationalError("SELECT secret", {}, Exception("database is locked"))
+
+    monkeypatch.setattr(Catalog, "find", fail)
+    answer = ask("shot.h5.dods?image")
+
+    assert (answer.status_code, dap2_error(answer.text)[0]) == (503, 503)
+    assert answer.headers["retry-after"]
+    assert "secret" not in answer.text

@@ -1,0 +1,355 @@
+"""HTTP around the answers: what a client has already, methods, compression, limits, and pages of other sites."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import re
+from collections.abc import Iterator
+from html import unescape
+from typing import Final, TypeAlias
+from urllib.parse import unquote
+
+import httpx
+import numpy as np
+import pytest
+from tests import direct, samples
+from tests.server.conftest import Site
+from tests.server.wire import dap2_error, dap2_values, dap4_error, exchange
+from tests.serving import Server, serving
+
+ANSWERS: Final = (
+    ".dds?image[0:9][]",
+    ".das",
+    ".dods?image[0:9][0:9]",
+    ".dods?mean(image,y)",
+    ".ascii?y[0:9]",
+    ".dmr",
+    ".dap?dap4.ce=/image[0:9][0:9]",
+    ".nc4?y",
+    ".html",
+    ".info",
+)
+
+
+Field: TypeAlias = tuple[str, str | int | float | bool | None]  # as httpx takes them
+
+
+# What a client has already ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("answer", ANSWERS)
+def test_what_a_client_has_is_not_sent_again(answer: str, site: Site) -> None:
+    """An answer has a strong tag and a date; a client that shows either gets 304 without a body."""
+    first = site.get(f"frames.h5{answer}")
+    tag = first.headers["etag"]
+
+    assert re.fullmatch(r'"[0-9a-f]{32}(-gzip)?"', tag)
+    assert first.headers["cache-control"] == "no-cache"
+    for headers in (
+        {"If-None-Match": tag},
+        {"If-None-Match": f'"other", W/{tag}'},
+        {"If-None-Match": "*"},
+        {"If-Modified-Since": first.headers["last-modified"]},
+    ):
+        again = site.client.get(f"/dap/frames.h5{answer}", headers=headers)
+
+        assert (again.status_code, again.content) == (304, b"")
+        assert again.headers["etag"].replace("-gzip", "") == tag.replace("-gzip", "")
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"If-None-Match": '"other"'},
+        {"If-Modified-Since": "Thu, 01 Jan 1970 00:00:00 GMT"},
+        {"If-Modified-Since": "nonsense"},
+        {"If-None-Match": '"other"', "If-Modified-Since": "Fri, 01 Jan 2100 00:00:00 GMT"},
+    ],
+)
+def test_what_a_client_has_not_is_sent(headers: dict[str, str], site: Site) -> None:
+    """Another tag, an earlier date or a date that is none gets the answer; a tag goes before a date."""
+    assert site.client.get("/dap/frames.h5.dds", headers=headers).status_code == 200
+
+
+def test_tags_tell_answers_apart(site: Site) -> None:
+    """No two requests share a tag."""
+    tags = [site.get(f"frames.h5{answer}").headers["etag"] for answer in ANSWERS]
+
+    assert len(set(tags)) == len(tags)
+
+
+def test_a_new_file_has_a_new_tag(site: Site) -> None:
+    """A client's copy is worth nothing once the file was replaced."""
+    path = site.folder / "tagged.h5"
+    samples.write_image(path, np.zeros((2, 3, 4), "u2"))
+    headers = {"If-None-Match": site.get("tagged.h5.dods").headers["etag"]}
+    samples.write_image(site.folder / ".tagged", np.ones((2, 3, 4), "u2"))
+    (site.folder / ".tagged").replace(path)
+    again = site.client.get("/dap/tagged.h5.dods", headers=headers)
+
+    assert again.status_code == 200
+    assert dap2_values(again.content)["image"].min() == 1
+
+
+def test_a_304_opens_no_file(site: Site) -> None:
+    """Whether a client has an answer is told by a look at the file, which may be damaged by now."""
+    path = site.folder / "opened.h5"
+    samples.write_image(path, np.zeros((2, 3, 4), "u2"))
+    tag = site.get("opened.h5.dods").headers["etag"]
+    status = path.stat()
+    path.write_bytes(bytes(status.st_size))
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+    assert site.client.get("/dap/opened.h5.dods", headers={"If-None-Match": tag}).status_code == 304
+
+
+@pytest.mark.parametrize("target", ["frames.h5.dods?nope", "nowhere.dds", "frames.h5.ver", ""])
+def test_what_is_no_answer_about_an_image_has_no_tag(target: str, site: Site) -> None:
+    """Neither errors nor listings are to be kept."""
+    assert "etag" not in site.get(target).headers
+
+
+# Methods ------------------------------------------------------------------------------------------------------------
+
+
+def test_options_say_what_can_be_done(site: Site) -> None:
+    """OPTIONS names the methods and the protocols."""
+    answer = site.client.options("/dap/frames.h5.dods")
+
+    assert answer.status_code == 204
+    assert answer.headers["allow"] == "GET, HEAD, OPTIONS"
+    assert answer.headers["xdap"] == "4.0"
+
+
+def test_head_says_how_long_an_answer_is(site: Site) -> None:
+    """HEAD of DAP2 values has the length of the answer, though nothing is computed."""
+    for query in ("image", "background_subtracted[0:9][0:9],y", "mean(image,y)"):
+        head, got = site.client.head(f"/dap/frames.h5.dods?{query}"), site.get(f"frames.h5.dods?{query}")
+
+        assert int(head.headers["content-length"]) == len(got.content)
+        assert head.headers["etag"] == got.headers["etag"]
+
+
+# Compression --------------------------------------------------------------------------------------------------------
+
+
+def raw(site: Site, target: str, accepted: str) -> tuple[httpx.Headers, bytes]:
+    """Headers and body as they came, nothing unpacked."""
+    with site.client.stream("GET", f"/dap/{target}", headers={"Accept-Encoding": accepted}) as answer:
+        return answer.headers, b"".join(answer.iter_raw())
+
+
+@pytest.mark.parametrize(
+    "target", ["frames.h5.das", "frames.h5.ascii?image[0:9][]", "frames.h5.dmr", "frames.h5.html", ""]
+)
+def test_text_is_compressed_for_those_who_ask(target: str, site: Site) -> None:
+    """A text of some length travels as gzip, if the client takes it so; what it unpacks to is the text."""
+    plain, text = raw(site, target, "identity")
+    headers, body = raw(site, target, "br, gzip;q=0.5")
+
+    assert "content-encoding" not in plain
+    if len(text) > 1024:
+        assert headers["content-encoding"] == "gzip"
+        assert headers["content-length"] == str(len(body))
+        assert gzip.decompress(body) == text
+        assert headers.get("etag") != plain.get("etag") or "etag" not in plain
+
+
+@pytest.mark.parametrize("target", ["frames.h5.dods?image", "frames.h5.dap?dap4.ce=/image", "frames.h5.nc4?image"])
+def test_data_are_not_compressed(target: str, site: Site) -> None:
+    """Images are noise, which compression only delays."""
+    assert "content-encoding" not in raw(site, target, "gzip, deflate")[0]
+
+
+@pytest.mark.parametrize("accepted", ["gzip;q=0", "deflate", "", "gzip; q=0.000"])
+def test_who_does_not_take_gzip_gets_none(accepted: str, site: Site) -> None:
+    """Compression goes to nobody who did not ask for it, or asked not to have it."""
+    headers, _ = raw(site, "frames.h5.ascii?image[0:9][]", accepted)
+
+    assert "content-encoding" not in headers
+    assert headers["vary"] == "Accept-Encoding"
+
+
+# Limits, compression of data, other sites ---------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def strict(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server of the same folder with other settings."""
+    folder = tmp_path_factory.mktemp("strict")
+    config = folder / "shotdap.toml"
+    config.write_text(
+        f'[archive]\nfolder = "{site.folder}"\n[server]\nmax_answer_mib = 2\nmax_read_mib = 5\nmax_query_kib = 1\n'
+        'compress_data = true\ncors_origins = ["https://notebooks.example.org"]\n'
+    )
+    with serving(folder / "server.log", "--config", config) as server:
+        yield server
+
+
+def urls(message: str) -> list[str]:
+    """The URLs in a message, which stand on lines of their own."""
+    return re.findall(r"^http://\S+$", message, re.MULTILINE)
+
+
+def test_too_much_over_dap2_comes_in_parts(strict: Server, site: Site) -> None:
+    """A refusal of too much says the size and the limit, and its URLs, put together, give all that was asked for."""
+    refusal = site.client.get(f"{strict.dap('frames.h5')}.dods?background_subtracted[10:2:1199][],y[5:9]")
+    code, message = dap2_error(refusal.text)
+    parts = [dap2_values(site.client.get(url).content) for url in urls(message)]
+    rows = [part["background_subtracted"] for part in parts if "background_subtracted" in part]
+
+    assert (refusal.status_code, code) == (413, 413)
+    assert message.startswith("This asks for 3.2 MiB; one answer holds 2.0 MiB at most. These fit:")
+    np.testing.assert_array_equal(np.concatenate(rows), site.frames["background_subtracted"][10:1200:2])
+    assert [part["y"].tolist() for part in parts if "y" in part] == [[5, 6, 7, 8, 9]]
+
+
+def test_too_much_over_dap4_comes_in_parts(strict: Server, site: Site) -> None:
+    """The same over DAP4: every URL of the refusal is answered."""
+    refusal = site.client.get(f"{strict.dap('frames.h5')}.dap?dap4.ce=/background_subtracted[0:599][0:1:1399]")
+    code, message = dap4_error(refusal.text)
+
+    assert (refusal.status_code, code) == (413, 413)
+    assert len(urls(message)) == 2
+    assert [site.client.get(url).status_code for url in urls(message)] == [200, 200]
+    assert "/background_subtracted[0:1:" in unquote(urls(message)[0])
+
+
+def test_too_much_as_text_or_file(strict: Server, site: Site) -> None:
+    """Text takes more than it says, so its limit is lower; files have the limit of the data."""
+    for suffix, query in ((".ascii", "image[0:199][]"), (".nc4", "image")):
+        refusal = site.client.get(f"{strict.dap('frames.h5')}{suffix}?{query}")
+
+        assert refusal.status_code == 413
+        assert [site.client.get(url).status_code for url in urls(dap2_error(refusal.text)[1])][:2] == [200, 200]
+
+
+def test_functions_may_not_read_without_end(strict: Server, site: Site) -> None:
+    """A function whose result is small is refused where it would read too much."""
+    refusal = site.client.get(f"{strict.dap('frames.h5')}.dods?mean(image),mean(background)")
+
+    assert refusal.status_code == 413
+    assert "would read 6.4 MiB; for one answer they read 5.0 MiB at most" in dap2_error(refusal.text)[1]
+    assert site.client.get(f"{strict.dap('frames.h5')}.dds?mean(image),mean(background)").status_code == 200
+
+
+def test_a_long_query_has_a_status_of_its_own(strict: Server, site: Site) -> None:
+    """A query beyond the server's limit, and a URL beyond what HTTP's parser takes, are both 414 in DAP's words."""
+    refusal = site.client.get(f"{strict.dap('frames.h5')}.dods?{'y,' * 600}y")
+    head, _, body = exchange(
+        site.server.port, f"GET /dap/frames.h5.dap?{'y,' * 40000} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
+    ).partition(b"\r\n\r\n")
+
+    assert (refusal.status_code, dap2_error(refusal.text)[0]) == (414, 414)
+    assert head.startswith(b"HTTP/1.1 414 ")
+    assert dap4_error(body.decode())[0] == 414
+
+
+@pytest.mark.parametrize("line", [b"NONSENSE", b"GET /a b c HTTP/1.1", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"])
+def test_what_is_no_http_is_refused_in_daps_words(line: bytes, site: Site) -> None:
+    """A bad request line, or a TLS hello on a port without TLS, gets a DAP error at once."""
+    head, _, body = exchange(site.server.port, line + b"\r\n\r\n").partition(b"\r\n\r\n")
+
+    assert head.startswith(b"HTTP/1.1 400 ")
+    assert dap2_error(body.decode())[0] == 400
+
+
+def test_data_can_be_compressed_where_a_site_wants_it(strict: Server, site: Site) -> None:
+    """With ``server.compress_data``, a client that takes gzip gets data so, and the same numbers."""
+    answer = site.client.get(f"{strict.dap('frames.h5')}.dods?image[0:99][]", headers={"Accept-Encoding": "gzip"})
+
+    assert answer.headers["content-encoding"] == "gzip"
+    np.testing.assert_array_equal(dap2_values(answer.content)["image"], site.frames["image"][:100])
+
+
+def test_pages_of_other_sites_read_only_where_they_may(strict: Server, site: Site) -> None:
+    """``server.cors_origins`` lets its sites' pages read answers, and nobody else's; without it, nobody's do."""
+    origin = {"Origin": "https://notebooks.example.org"}
+    allowed = site.client.get(f"{strict.dap('frames.h5')}.dds", headers=origin)
+    asked = {**origin, "Access-Control-Request-Method": "GET", "Access-Control-Request-Headers": "authorization"}
+    preflight = site.client.options(f"{strict.dap('frames.h5')}.dds", headers=asked)
+    other = site.client.get(f"{strict.dap('frames.h5')}.dds", headers={"Origin": "https://other.example.org"})
+
+    assert allowed.headers["access-control-allow-origin"] == origin["Origin"]
+    assert "ETag" in allowed.headers["access-control-expose-headers"]
+    assert preflight.status_code == 200
+    assert "access-control-allow-origin" not in other.headers
+    assert "access-control-allow-origin" not in site.client.get("/dap/frames.h5.dds", headers=origin).headers
+
+
+# Pages --------------------------------------------------------------------------------------------------------------
+
+
+def test_the_form_shows_what_was_asked_for(site: Site) -> None:
+    """A form at a constraint is filled in with it; every variable has its dimensions and its links."""
+    answer = site.get("frames.h5.html?image[0:99][],mean(background,y)&y>=20")
+    text = unescape(answer.text)
+
+    assert answer.headers["content-security-policy"].startswith("default-src 'self';")
+    assert re.search(r'value="image" checked', text)
+    assert not re.search(r'value="background" checked', text)
+    assert 'name="i.image" value="0:99"' in text
+    assert 'value="mean(background,y)"' in text
+    assert 'value="y>=20"' in text
+    for link in re.findall(r'href="(/dap/frames\.h5\.[^"#]*)"', text):
+        assert site.client.get(link).status_code == 200, link
+
+
+def test_the_form_works_without_a_script(site: Site) -> None:
+    """What a browser sends without a script leads to the answer that was asked for."""
+    fields: list[Field] = [
+        ("v", "image"), ("i.image", "0:1"), ("i.image", ""), ("v", "y"), ("i.y", ""),
+        ("calls", "max(image,x)"), ("filters", "y>=2&y<9"), ("answer", ".dods"),
+    ]  # fmt: skip
+    answer = site.client.get("/dap/frames.h5.html", params=fields, follow_redirects=True)
+    found = dap2_values(answer.content)
+
+    assert [each.status_code for each in answer.history] == [303]
+    np.testing.assert_array_equal(found["image"], site.frames["image"][2:4])
+    np.testing.assert_array_equal(found["max_image"], site.frames["image"][2:9].max(1))
+    assert found["y"].tolist() == list(range(2, 9))
+
+
+def test_a_form_that_asks_for_nonsense_leads_to_the_reason(site: Site) -> None:
+    """What is filled in wrongly is refused by the answer, not by the form."""
+    fields: list[Field] = [("v", "image"), ("i.image", "x"), ("v", "nope"), ("answer", ".dds")]
+    answer = site.client.get("/dap/frames.h5.html", params=fields, follow_redirects=True)
+
+    assert answer.status_code == 400
+
+
+@pytest.mark.parametrize("suffix", [".html", ".info"])
+def test_failures_are_pages_where_people_look(suffix: str, site: Site) -> None:
+    """A page about an image that is not there, or at a constraint that does not fit, is a page."""
+    for target, status in ((f"nowhere{suffix}", 404), (f"frames.h5{suffix}?nope", 400), (f"login.hdf{suffix}", 500)):
+        answer = site.get(target)
+
+        assert (answer.status_code, answer.headers["content-type"]) == (status, "text/html; charset=utf-8")
+
+
+def test_help_tells_of_everything(site: Site) -> None:
+    """The help page names every function with its documentation, and every suffix."""
+    text = re.sub(r"<[^>]*>", "", unescape(site.get("frames.h5.help").text))
+
+    for word in ("mean(variable, dimension, ...)", "bin(variable, n, ...)", "version()", "scale_factor"):
+        assert word in text
+    for suffix in (".dds", ".das", ".dods", ".ascii", ".asc", ".ver", ".dmr", ".dap", ".nc", ".nc4", ".html", ".info"):
+        assert suffix in text
+
+
+def test_attributes_are_escaped(every: Server, site: Site) -> None:
+    """No text from a file becomes part of a page's markup."""
+    text = site.client.get(f"{every.dap('every.h5')}.info").text
+
+    assert "say &#34;so&#34; &amp; &lt;this&gt;" in text
+    assert "<this>" not in text
+
+
+def test_the_text_answer_is_for_people(site: Site) -> None:
+    """``.ascii`` and ``.asc`` are the same text, with the numbers of the file."""
+    frames = direct.frames(site.folder / "frames.h5")
+    text = site.get("frames.h5.ascii?image[0:1][0:2]").text
+
+    assert text == site.get("frames.h5.asc?image[0:1][0:2]").text
+    assert text.endswith("".join(f"[{row}], {', '.join(map(str, frames['image'][row, :3]))}\n" for row in range(2)))

@@ -1,0 +1,226 @@
+"""Servers start, say what they serve, work in several processes, and end when they are told to."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+import numpy as np
+import pytest
+import uvicorn
+from numpy.typing import NDArray
+from tests import direct
+from tests.clients.programs import CLIENTS, Ask, run
+from tests.server.conftest import Site
+from tests.server.wire import dap2_values
+from tests.serving import SHOTDAP, Server, environment, serving, started
+
+from shotdap.server.cli import main
+
+IMAGE: Final = ("OMEGA", "asbo1_s62328.hdf")
+SHOWN: Final = (slice(100, 200, 3), slice(7, 900))
+"""What the demonstration's lines read."""
+
+
+def test_ctrl_c(tmp_path: Path) -> None:
+    """`shotdap serve` ends with 0 on Ctrl-C."""
+    with serving(tmp_path / "server.log", "--folder", tmp_path) as server:
+        assert httpx.get(f"{server.url}/dap/", trust_env=False).status_code == 200
+        assert server.interrupt() == 0
+
+    assert "Traceback" not in server.log.read_text()
+
+
+def test_two_workers(site: Site, tmp_path: Path) -> None:
+    """Two processes give the same right numbers, and both end with 0 on Ctrl-C."""
+    with serving(tmp_path / "server.log", "--folder", site.folder, "--workers", "2") as server:
+        for number in range(12):
+            url = f"{server.dap('frames.h5')}.dods?background_subtracted[{number}][0:1:99]"
+            answer = httpx.get(url, trust_env=False, timeout=60)  # on a connection of its own
+            found = dap2_values(answer.content)["background_subtracted"]
+            np.testing.assert_array_equal(found, site.frames["background_subtracted"][number : number + 1, :100])
+
+        assert server.log.read_text().count("Started server process") == 2
+        assert server.interrupt() == 0
+
+
+@pytest.fixture(scope="module")
+def shown(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, str]]:
+    """A demonstration that starts for the second time, and what it says."""
+    folder = tmp_path_factory.mktemp("demo") / "demo"
+    shutil.copytree(archive, folder)
+    with started(folder.parent / "demo.log", "demo", "--folder", folder) as server:
+        yield server, _said(server)
+        assert server.interrupt() == 0
+
+
+def _said(server: Server) -> str:
+    deadline = time.monotonic() + 10  # it accepts connections a moment before it says so
+    while "Every image:" not in (text := server.log.read_text()):
+        assert time.monotonic() < deadline, text
+        time.sleep(0.05)
+    return text
+
+
+@pytest.fixture(scope="module")
+def expected(archive: Path) -> NDArray[Any]:
+    """What the lines of the demonstration should read."""
+    return direct.frames(direct.stored(archive, *IMAGE))["background_subtracted"][SHOWN]
+
+
+def lines_for(client: str, text: str) -> list[str]:
+    """The lines that the demonstration shows for a client."""
+    block = re.search(rf"^  {client} +((?:.+\n)+)", text, re.MULTILINE)
+    assert block, text
+    return [line.strip() for line in block[1].splitlines()]
+
+
+def test_demo_says_where(shown: tuple[Server, str]) -> None:
+    """The demonstration says where it is, and how to end it; nothing is made twice."""
+    server, text = shown
+
+    assert f"{server.url} (Ctrl-C ends it)" in text
+    assert re.search(r"\b0 images added", text)
+
+
+def test_demo_in_python(shown: tuple[Server, str], expected: NDArray[Any], tmp_path: Path) -> None:
+    """The demonstration's lines for Python work as they are."""
+    *lines, last = lines_for("Python", shown[1])
+    code = "\n".join([*lines, f"{last}.tofile({str(tmp_path / 'values')!r})"])
+    subprocess.run([sys.executable, "-c", code], check=True, env=environment())
+
+    np.testing.assert_array_equal(np.fromfile(tmp_path / "values", "f4").reshape(expected.shape), expected)
+
+
+def test_demo_in_matlab(
+    shown: tuple[Server, str], expected: NDArray[Any], require: Callable[[str], None], tmp_path: Path
+) -> None:
+    """The demonstration's line for MATLAB works in Octave."""
+    require("octave-cli")
+    (line,) = lines_for("MATLAB", shown[1])
+    script = tmp_path / "script.m"
+    script.write_text(
+        f"pkg load netcdf\nd = {line};\nf = fopen('{tmp_path / 'values'}', 'w'); fwrite(f, d, 'single'); fclose(f);\n"
+    )
+    run("octave-cli", "-qf", str(script))
+
+    np.testing.assert_array_equal(np.fromfile(tmp_path / "values", "f4").reshape(expected.shape), expected)
+
+
+def test_demo_in_idl(
+    shown: tuple[Server, str], expected: NDArray[Any], require: Callable[[str], None], tmp_path: Path
+) -> None:
+    """The demonstration's lines for IDL work in GDL."""
+    require("gdl")
+    lines = [*lines_for("IDL", shown[1]), f"openw, 1, '{tmp_path / 'values'}'", "writeu, 1, d", "close, 1", "exit", ""]
+    script = tmp_path / "script.pro"
+    script.write_text("\n".join(lines))
+    run("gdl", "-quiet", str(script))
+
+    np.testing.assert_array_equal(np.fromfile(tmp_path / "values", "f4").reshape(expected.shape), expected)
+
+
+def test_demo_in_a_shell(shown: tuple[Server, str], require: Callable[[str], None]) -> None:
+    """The demonstration's line for the shell prints the image's header."""
+    (line,) = lines_for("Shell", shown[1])
+    require(line.split()[0])
+
+    assert "float background_subtracted(y, x)" in run(*line.split())
+
+
+def test_demo_is_read_by_all(shown: tuple[Server, str], expected: NDArray[Any], tmp_path: Path) -> None:
+    """The address that the demonstration shows is one for pydap too."""
+    match = re.search(r'open_dataset\("([^"]+)"\)', shown[1])
+    assert match
+    fetch = CLIENTS["pydap-dap2"].fetch
+    (found,) = fetch(match[1], [Ask("background_subtracted", (SHOWN[0], slice(7, 900, 1)))], tmp_path)
+
+    np.testing.assert_array_equal(found, expected)
+
+
+BAD_SETTINGS: Final = {
+    "no catalog": ('[catalog]\nindex = "catalog.db"\n', "catalog.index"),
+    "not TOML": ("[server\n", "TOML"),
+    "no section": ("port = 1\n", "section"),
+    "unknown setting": ("[server]\nprot = 9000\n", "server.prot"),
+    "unknown section": ("[serve]\nport = 9000\n", "serve"),
+    "port out of range": ("[server]\nport = 70000\n", "server.port"),
+    "not a number": ('[server]\nport = "http"\n', "server.port"),
+    "no such folder": ('[archive]\nfolder = "nowhere"\n', "nowhere"),
+    "no such diagnostics": ('[archive]\nfolder = "."\n[catalog]\ndiagnostics = "nowhere"\n', "nowhere"),
+    "no URL": ('[archive]\nurl = "oracle at the corner"\n', "archive.url"),
+}
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Iterator[Callable[..., str]]:
+    """Run the command in this process, to its bad end; what it said, on either stream."""
+    before = dict(os.environ)  # the command tells its workers by the environment
+    monkeypatch.setattr(uvicorn, "run", lambda *_arguments, **_options: pytest.fail("it serves"))
+
+    def ended_badly(*arguments: object) -> str:
+        monkeypatch.setattr(sys, "argv", ["shotdap", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        assert ended.value.code == 2
+        return "".join(capfd.readouterr())
+
+    yield ended_badly
+    os.environ.clear()
+    os.environ.update(before)
+
+
+@pytest.mark.parametrize("what", BAD_SETTINGS)
+def test_bad_settings(what: str, command: Callable[..., str], tmp_path: Path) -> None:
+    """Settings that do not hold together end the command with 2, and a sentence that names what is wrong."""
+    text, words = BAD_SETTINGS[what]
+    config = tmp_path / "shotdap.toml"
+    config.write_text(text)
+    said = command("serve", "--config", config)
+
+    assert said.startswith("shotdap: ")
+    assert words in said
+    assert "Traceback" not in said
+    assert len(said.splitlines()) <= 3
+
+
+def test_no_settings_there(command: Callable[..., str], tmp_path: Path) -> None:
+    """Settings that are not there end the command with 2."""
+    assert "nowhere.toml" in command("serve", "--config", tmp_path / "nowhere.toml")
+
+
+def test_no_folder_there(command: Callable[..., str], tmp_path: Path) -> None:
+    """A folder that is not there ends the command with 2."""
+    assert "there is no folder" in command("serve", "--folder", tmp_path / "nowhere")
+
+
+def test_no_database_there(command: Callable[..., str], tmp_path: Path) -> None:
+    """An archive whose database has no such table ends a build with 2."""
+    config = tmp_path / "shotdap.toml"
+    config.write_text('[archive]\nurl = "sqlite:///archive.db"\n')
+
+    assert "ARCHIVE_FILES" in command("catalog", "build", "--config", config)
+
+
+def test_a_port_in_use(demo: Server, tmp_path: Path) -> None:
+    """A port that is in use ends the command with an error that says so, not with a traceback."""
+    done = subprocess.run(
+        [SHOTDAP, "serve", "--folder", tmp_path, "--port", str(demo.port)],
+        check=False,
+        capture_output=True,
+        text=True,
+        env=environment(),
+        timeout=60,
+    )
+
+    assert done.returncode != 0
+    assert "address already in use" in done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr

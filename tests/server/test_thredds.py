@@ -1,0 +1,478 @@
+"""The THREDDS catalog, its pages, and the original files: rules, real requests, and a walk over every link."""
+
+from __future__ import annotations
+
+import re
+import xml.etree.ElementTree as ET
+from dataclasses import dataclass
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urljoin, urlparse
+
+import anyio
+import h5py
+import httpx
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from starlette.types import ASGIApp
+
+from shotdap.catalog import Catalog, Entry, Fact, Folder, SqlIndex
+from shotdap.catalog.index import Record
+from shotdap.config import load
+from shotdap.server.app import create_app
+from shotdap.server.protocols import thredds
+
+CATALOG: Final = f"{{{thredds.NAMESPACE}}}"
+XLINK: Final = "{http://www.w3.org/1999/xlink}"
+
+# The schema's rules ------------------------------------------------------------------------------------------------
+# InvCatalog.1.2.xsd, as far as a catalog of this server can break it: for each element the children that it may have,
+# as a pattern of their tags in order, then the attributes that it must have and may have.
+
+_METADATA: Final = "documentation|metadata|property|date|dataSize|dataType|dataFormat|serviceName|authority"
+_DATASET: Final = rf"(?:(?:{_METADATA}) )*(?:access )*(?:(?:dataset|catalogRef) )*"
+_OF_DATASET: Final = {"ID", "urlPath", "serviceName", "collectionType", "dataType", "harvest", "authority", "alias"}
+_RULES: Final = {
+    "catalog": (
+        r"(?:service )*(?:property )*(?:(?:dataset|catalogRef) )+",
+        set(),
+        {"name", "base", "expires", "version"},
+    ),
+    "service": (r"(?:property )*(?:service )*", {"name", "base", "serviceType"}, {"desc", "suffix"}),
+    "dataset": (_DATASET, {"name"}, _OF_DATASET),
+    "catalogRef": (_DATASET, {"name"}, {*_OF_DATASET, f"{XLINK}href", f"{XLINK}title", f"{XLINK}type", f"{XLINK}show"}),
+    "metadata": (rf"(?:(?:{_METADATA}) )*", set(), {"inherited", "metadataType"}),
+    "property": ("", set(), {"name", "value"}),
+    "documentation": ("", set(), {"type"}),
+    "dataSize": ("", {"units"}, set()),
+    "date": ("", set(), {"format", "type"}),
+    "serviceName": ("", set(), set()),
+}
+_DATE: Final = re.compile(r"\d{4}-\d\d-\d\d(T\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)?)?")
+_SERVICE_TYPES: Final = {"opendap", "dap4", "httpserver", "compound"}  # the enumeration is not exclusive, nor exact
+
+
+def parsed(document: bytes) -> ET.Element:
+    return ET.fromstring(document)  # noqa: S314 — our own
+
+
+def broken_rules(document: bytes) -> list[str]:
+    """What a catalog does that its schema, or the specification's text, does not allow."""
+    root = parsed(document)
+    elements = [root, *(child for element in root.iter() for child in element)]
+    found = [f"the root is {root.tag}"] if root.tag != f"{CATALOG}catalog" else []
+    for element in elements:
+        found += _broken_by(element)
+    found += _not_unique("service", "name", root) + _not_unique("dataset", "ID", root, "catalogRef")
+    services = {service.get("name") for service in root.iter(f"{CATALOG}service")}
+    found += [f"no service {name.text}" for name in root.iter(f"{CATALOG}serviceName") if name.text not in services]
+    return found
+
+
+def _broken_by(element: ET.Element) -> list[str]:
+    tag = element.tag.removeprefix(CATALOG)
+    children, required, optional = _RULES[tag]
+    tags = "".join(f"{child.tag.removeprefix(CATALOG)} " for child in element)
+    attributes = set(element.attrib)
+    found = [] if re.fullmatch(children, tags) else [f"{tag} has the children {tags}"]
+    found += [f"{tag} lacks {name}" for name in required - attributes]
+    found += [f"{tag} has {name}" for name in attributes - required - optional]
+    found += [
+        f"{name} is no token: {value!r}" for name in ("ID", "urlPath") if not _is_token(value := element.get(name, ""))
+    ]
+    if tag == "date" and not _DATE.fullmatch(element.text or ""):
+        found.append(f"{element.text} is no date")
+    if tag == "dataSize" and not ((element.text or "").isdigit() and element.get("units") == "bytes"):
+        found.append(f"{element.text} {element.get('units')} is no size")
+    if tag == "service":
+        kind = element.get("serviceType", "").lower()
+        found += [f"the service type {kind}"] if kind not in _SERVICE_TYPES else []
+        found += ["a service within one that is not compound"] if len(element) and kind != "compound" else []
+    return found
+
+
+def _is_token(text: str) -> bool:
+    return text == " ".join(text.split())
+
+
+def _not_unique(tag: str, attribute: str, root: ET.Element, *others: str) -> list[str]:
+    values = [
+        value
+        for name in (tag, *others)
+        for element in root.iter(f"{CATALOG}{name}")
+        if (value := element.get(attribute)) is not None
+    ]
+    return [f"{attribute} {value} is not unique" for value in set(values) if values.count(value) > 1]
+
+
+NAMES: Final = st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,8}", fullmatch=True)
+IMAGES: Final = st.builds(
+    lambda name, size, date, facts, reason: thredds.Image(name, f"a/{name}", size, date, facts, reason),
+    NAMES,
+    st.none() | st.integers(0, 2**40),
+    st.text(max_size=12) | st.datetimes().map(str) | st.dates().map(str),
+    st.dictionaries(st.text(), st.text(), max_size=3),
+    st.text(),
+)
+LEVELS: Final = st.builds(
+    thredds.Level,
+    st.just("a"),
+    st.lists(NAMES, unique=True).map(lambda names: tuple(thredds.Folder(name, f"a/{name}") for name in names)),
+    st.lists(IMAGES, unique_by=lambda image: image.name).map(tuple),
+    st.none() | st.text(),
+    st.none() | NAMES,
+)
+
+
+@given(level=LEVELS)
+def test_follows_the_schema(level: thredds.Level) -> None:
+    """Whatever stands at a level, whatever the archive says of it, the catalog breaks no rule of its schema."""
+    assert broken_rules(thredds.catalog(level)) == []
+
+
+def test_rules_are_checked() -> None:
+    """The rules find what is wrong."""
+    wrong = thredds.catalog(thredds.Level("a", images=(thredds.Image("i", "a/i"), thredds.Image("i", "a/i"))))
+    assert broken_rules(wrong) == ["ID a/i is not unique"]
+    assert broken_rules(wrong.replace(b"<serviceName>all", b"<serviceName>none"))[-1] == "no service none"
+    assert "dataset lacks name" in broken_rules(wrong.replace(b'dataset name="i"', b"dataset"))
+
+
+def test_top_is_a_level_like_others() -> None:
+    """Nothing at all is a catalog still."""
+    assert broken_rules(thredds.catalog(thredds.Level(""))) == []
+
+
+# Requests ------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Client:
+    """Asks an application in this process, and follows where it leads."""
+
+    app: ASGIApp
+    root: str = ""
+
+    def get(self, url: str, **choices: Any) -> httpx.Response:  # noqa: ANN401 — whatever httpx takes
+        return self.ask("GET", url, **choices)
+
+    def ask(self, method: str, url: str, **choices: Any) -> httpx.Response:  # noqa: ANN401
+        async def asked() -> httpx.Response:
+            transport = httpx.ASGITransport(self.app, root_path=self.root)
+            async with httpx.AsyncClient(
+                transport=transport, base_url="http://server", follow_redirects=True
+            ) as client:
+                return await client.request(method, url, **choices)
+
+        return anyio.run(asked)
+
+
+def write(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with h5py.File(path, "w") as file:
+        file["image"] = np.arange(12, dtype="u2").reshape(3, 4)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    write(tmp_path / "files" / "day" / "one.h5")
+    write(tmp_path / "files" / "day" / "PCIS-[phosphor] µ <b>.h5")
+    return tmp_path / "files"
+
+
+@pytest.fixture
+def client(folder: Path) -> Client:
+    return Client(create_app(Catalog(Folder(folder), folder), load()))
+
+
+@pytest.fixture
+def index(tmp_path: Path) -> SqlIndex:
+    return SqlIndex.at(tmp_path / "catalog.db")
+
+
+def client_of(index: SqlIndex, root: Path) -> Client:
+    return Client(create_app(Catalog(index, root), load()))
+
+
+def put(index: SqlIndex, *entries: Entry) -> None:
+    index.put((Record(entry.path, entry) for entry in entries), None)
+
+
+def test_levels(client: Client) -> None:
+    """The top leads to folders, folders to images, and every document follows the schema."""
+    top = client.get("/thredds/catalog.xml")
+    (reference,) = parsed(top.content).iter(f"{CATALOG}catalogRef")
+    below = client.get(reference.attrib[f"{XLINK}href"])
+    images = [
+        element.attrib for element in parsed(below.content).iter(f"{CATALOG}dataset") if "urlPath" in element.attrib
+    ]
+
+    assert broken_rules(top.content) + broken_rules(below.content) == []
+    assert top.headers["content-type"] == "application/xml; charset=utf-8"
+    assert [image["urlPath"] for image in images] == [
+        "day/PCIS-_x5B_phosphor_x5D__x20__xB5__x20__x3C_b_x3E_.h5",
+        "day/one.h5",
+    ]
+
+
+def test_facts(index: SqlIndex, folder: Path) -> None:
+    """An image has its size, its date and what else the archive's row says."""
+    facts: dict[str, Fact] = {"shot": 103741, "date": "2022-03-24T09:26:44", "name": "one.hdf"}
+    put(index, Entry("omega/one", "day/one.h5", facts))
+    document = parsed(client_of(index, folder).get("/thredds/catalog/omega/catalog.xml").content)
+
+    assert document.findtext(f".//{CATALOG}dataSize") == str((folder / "day/one.h5").stat().st_size)
+    assert document.findtext(f".//{CATALOG}date") == "2022-03-24T09:26:44"
+    assert {p.get("name"): p.get("value") for p in document.iter(f"{CATALOG}property")} == {
+        "shot": "103741",
+        "source_file": "one.hdf",
+    }
+
+
+def test_missing_and_back(index: SqlIndex, folder: Path) -> None:
+    """A file that went is listed with the reason and without access, and has access as soon as it is back."""
+    put(index, Entry("omega/one", "day/two.h5"))
+    client = client_of(index, folder)
+    away = client.get("/thredds/catalog/omega/catalog.xml").text
+    write(folder / "day" / "two.h5")
+    back = client.get("/thredds/catalog/omega/catalog.xml").text
+
+    assert "The file is missing from the archive." in away
+    assert "urlPath" not in away
+    assert 'urlPath="omega/one"' in back
+
+
+def test_pages(index: SqlIndex, folder: Path) -> None:
+    """A long level is a chain of catalogs that lists every folder and image once."""
+    entries = [Entry(f"omega/{number}", "day/one.h5") for number in range(301)]
+    entries += [Entry(f"omega/{number}/image", "day/one.h5") for number in range(150, 250)]
+    put(index, *entries)
+    client = client_of(index, folder)
+    url: str | None = "/thredds/catalog/omega/catalog.xml"
+    images: list[str] = []
+    folders: list[str] = []
+    while url:
+        document = client.get(url).content
+        assert broken_rules(document) == []
+        root = parsed(document)
+        images += [path for element in root.iter(f"{CATALOG}dataset") if (path := element.get("urlPath"))]
+        references = {ref.attrib["name"]: ref.attrib[f"{XLINK}href"] for ref in root.iter(f"{CATALOG}catalogRef")}
+        (*_, last) = references or [""]
+        url = references.pop(last) if last.startswith("more") else None
+        folders += references
+
+    assert sorted(images) == sorted(entry.path for entry in entries[:301])
+    assert sorted(folders) == [str(number) for number in range(150, 250)]
+
+
+@pytest.mark.parametrize("form", ["xml", "html"])
+def test_beyond_the_end(client: Client, form: str) -> None:
+    """A page after the last name is an empty page."""
+    answer = client.get(f"/thredds/catalog/day/catalog.{form}", params={"after": "~&<"})
+
+    assert answer.status_code == 200
+    assert "one.h5" not in answer.text
+
+
+@pytest.mark.parametrize("path", ["nothing", "day/one.h5", "day//x", "%2e%2e/%2e%2e/etc", "day/%00"])
+@pytest.mark.parametrize(("form", "kind"), [("xml", "text/plain"), ("html", "text/html")])
+def test_no_such_folder(client: Client, path: str, form: str, kind: str) -> None:
+    """A folder that is not there is a 404 with a sentence."""
+    answer = client.get(f"/thredds/catalog/{path}/catalog.{form}")
+
+    assert answer.status_code == 404
+    assert answer.headers["content-type"].startswith(kind)
+
+
+def test_mounted_below(folder: Path) -> None:
+    """Behind a proxy that serves it below a path, every address begins with the path."""
+    client = Client(create_app(Catalog(Folder(folder), folder), load()), "/lab")
+    document = parsed(client.get("/lab/thredds/catalog.xml").content)
+    page = client.get("/lab/thredds/catalog/day/catalog.html").text
+
+    bases = [service.attrib["base"] for service in document.iter(f"{CATALOG}service")]
+    assert bases == ["", "/lab/dap/", "/lab/dap/", "/lab/fileServer/"]
+    assert [ref.attrib[f"{XLINK}href"] for ref in document.iter(f"{CATALOG}catalogRef")] == [
+        "/lab/thredds/catalog/day/catalog.xml"
+    ]
+    assert all(link.startswith(("/lab/", "#")) for link in links(page))
+
+
+# Pages ---------------------------------------------------------------------------------------------------------------
+
+
+class Links(HTMLParser):
+    """Collects where a page leads, and what a strict Content-Security-Policy would forbid."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.links: list[str] = []
+        self.forbidden: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.links += [value or "" for name, value in attrs if name in {"href", "src"}]
+        self.forbidden += [f"<{tag}>"] if tag in {"script", "style", "b"} else []
+        self.forbidden += [f"{tag} {name}" for name, _ in attrs if name == "style" or name.startswith("on")]
+
+
+def links(page: str) -> list[str]:
+    parser = Links()
+    parser.feed(page)
+    assert parser.forbidden == []
+    return parser.links
+
+
+def test_every_link_leads_somewhere(client: Client) -> None:
+    """A walk over all pages finds nothing broken, nothing outside the server, and nothing that needs JavaScript."""
+    waiting, seen = ["/thredds/"], set[str]()
+    while waiting:
+        url = waiting.pop()
+        path = urlparse(url).path
+        if url in seen or (path.startswith("/dap/") and path.endswith(".html")):  # forms, which have tests of their own
+            continue
+        seen.add(url)
+        answer = client.get(url)
+        assert answer.status_code == 200, url
+        if answer.headers["content-type"].startswith("text/html"):
+            waiting += [urljoin(url, link) for link in links(answer.text) if not link.startswith("#")]
+
+    assert {"/static/shotdap.css", "/static/shotdap.svg", "/fileServer/day/one.h5", "/dap/day/one.h5.nc4"} <= seen
+    assert all(url.startswith("/") for url in seen)
+
+
+def test_page_is_safe(client: Client) -> None:
+    """A page runs nothing but the server's own, and shows an archive's names as text."""
+    answer = client.get("/thredds/catalog/day/catalog.html")
+
+    assert answer.headers["content-security-policy"].startswith("default-src 'self';")
+    assert "PCIS-[phosphor] µ &lt;b&gt;.h5" in answer.text
+
+
+def test_page_of_missing(index: SqlIndex, folder: Path) -> None:
+    """The page says why an image cannot be opened, and offers none of it."""
+    put(index, Entry("omega/gone", "day/gone.h5", {"date": "2022-03-24T09:26:44"}))
+    page = client_of(index, folder).get("/thredds/catalog/omega/catalog.html").text
+
+    assert "The file is missing from the archive." in page
+    assert "24 March 2022, 09:26:44" in page
+    assert not [link for link in links(page) if link.startswith(("/dap/", "/fileServer/"))]
+
+
+# Files ---------------------------------------------------------------------------------------------------------------
+
+
+def test_file(client: Client, folder: Path) -> None:
+    """A file comes as it is, under the archive's own name, and never as a page."""
+    answer = client.get("/fileServer/day/one.h5")
+
+    assert answer.content == (folder / "day/one.h5").read_bytes()
+    assert answer.headers["content-disposition"] == 'attachment; filename="one.h5"'
+    assert answer.headers["content-type"] == "application/octet-stream"
+    assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+def test_head_of_file(client: Client, folder: Path) -> None:
+    """HEAD says how long the file is, without it."""
+    answer = client.ask("HEAD", "/fileServer/day/one.h5")
+
+    assert (answer.content, answer.headers["content-length"]) == (b"", str((folder / "day/one.h5").stat().st_size))
+
+
+def test_range(client: Client, folder: Path) -> None:
+    """A part of a file can be asked for."""
+    answer = client.get("/fileServer/day/one.h5", headers={"Range": "bytes=1-3"})
+
+    assert (answer.status_code, answer.content) == (206, (folder / "day/one.h5").read_bytes()[1:4])
+
+
+@pytest.mark.parametrize(
+    ("condition", "status"),
+    [
+        ({"If-None-Match": "{etag}"}, 304),
+        ({"If-None-Match": '"other", W/{etag}'}, 304),
+        ({"If-None-Match": "*"}, 304),
+        ({"If-Modified-Since": "{last-modified}"}, 304),
+        ({"If-None-Match": '"other"', "If-Modified-Since": "{last-modified}"}, 200),
+        ({"If-Modified-Since": "Sun, 06 Nov 1994 08:49:37 GMT"}, 200),
+        ({"If-Modified-Since": "yesterday"}, 200),
+    ],
+    ids=["tag", "tags", "any", "date", "tag before date", "changed", "no date"],
+)
+def test_unchanged_file(client: Client, condition: dict[str, str], status: int) -> None:
+    """A copy that is still good is not sent again."""
+    known = dict(client.ask("HEAD", "/fileServer/day/one.h5").headers)
+    headers = {name: value.format_map(known) for name, value in condition.items()}
+
+    assert client.get("/fileServer/day/one.h5", headers=headers).status_code == status
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        (r"C:\shots\P510 µ.hdf", "filename*=utf-8''P510%20%C2%B5.hdf"),
+        ("../../etc/passwd", 'filename="passwd"'),
+        ('a"\r\nSet-Cookie: x', "filename*=utf-8''a%22%0D%0ASet-Cookie%3A%20x"),
+        ("half \udcff", "filename*=utf-8''half%20%3F"),
+        ("", 'filename="one"'),
+    ],
+)
+def test_name_of_download(index: SqlIndex, folder: Path, name: str, shown: str) -> None:
+    """A download has the user's name for the file, whatever that holds."""
+    put(index, Entry("omega/one", "day/one.h5", {"name": name}))
+    answer = client_of(index, folder).get("/fileServer/omega/one")
+
+    assert answer.headers["content-disposition"] == f"attachment; {shown}"
+
+
+@pytest.mark.parametrize("path", ["", "day", "nothing", "%2e%2e/%2e%2e/etc/passwd", "/etc/passwd", "day/.hidden"])
+def test_no_such_file(client: Client, folder: Path, path: str) -> None:
+    """Only what the catalog has can be had."""
+    (folder / "day" / ".hidden").write_text("secret")
+    answer = client.get(f"/fileServer/{path}")
+
+    assert answer.status_code == 404
+    assert "secret" not in answer.text
+
+
+@pytest.mark.parametrize("file", ["../outside.h5", "gone.h5", "day", "nul\0"])
+def test_no_file_behind_an_entry(index: SqlIndex, folder: Path, file: str) -> None:
+    """A row that leads to no file of the archive gives a sentence without the server's paths."""
+    write(folder.parent / "outside.h5")
+    put(index, Entry("omega/one", file))
+    answer = client_of(index, folder).get("/fileServer/omega/one")
+
+    assert answer.status_code == 500
+    assert answer.text.startswith("The ")
+    assert str(folder) not in answer.text
+
+
+# Downloads as netCDF --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("suffix", "magic"), [(".nc", b"CDF\x02"), (".nc4", b"\x89HDF")])
+def test_netcdf(client: Client, suffix: str, magic: bytes) -> None:
+    """An image, or a part of it, comes as a netCDF file with a name."""
+    whole = client.get(f"/dap/day/one.h5{suffix}")
+    part = client.get(f"/dap/day/one.h5{suffix}?image[0:1][0:2:3]")
+
+    assert (whole.content[:4], part.content[:4]) == (magic, magic)
+    assert len(part.content) < len(whole.content)
+    assert whole.headers["content-disposition"] == f'attachment; filename="one.h5{suffix}"'
+    assert whole.headers["content-type"] == "application/x-netcdf"
+
+
+def test_no_netcdf(client: Client) -> None:
+    """What cannot be had as netCDF is a DAP error."""
+    assert client.get("/dap/day/one.h5.nc?nothing").status_code == 400
+    assert client.get("/dap/day/nothing.nc").status_code == 404
+
+
+def test_path_that_ends_like_a_download(client: Client, folder: Path) -> None:
+    """A file called so is described under its own name, and downloaded under one suffix more."""
+    write(folder / "shot.nc")
+
+    assert client.get("/dap/shot.nc").json()["path"] == "shot.nc"
+    assert client.get("/dap/shot.nc.nc4").content.startswith(b"\x89HDF")

@@ -1,0 +1,105 @@
+"""Every file of the shared data, as the catalog opens it: the table in docs/formats.md.
+
+``SHOTDAP_RENEW=1 make test ARGS="tests/test_formats.py"`` writes the table anew.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from itertools import groupby
+from pathlib import Path
+from typing import Final
+
+import pytest
+import xarray as xr
+from tests.conftest import REAL, absent
+
+from shotdap.catalog import Catalog, Entry, Folder, Unreadable, matching
+from shotdap.catalog.readers import READERS, sniff
+from shotdap.config import load_diagnostics
+
+DATA: Final = REAL.parent
+DOCS: Final = Path(__file__).resolve().parents[1] / "docs/formats.md"
+BEGIN: Final = "<!-- The table is written by tests/test_formats.py. -->\n"
+END: Final = "<!-- Here the table ends. -->\n"
+HEAD: Final = "| file | format | labelled as | arrays, or why there are none |\n| --- | --- | --- | --- |\n"
+FEW: Final = 4  # arrays of one type and shape that are named one by one
+
+
+@pytest.fixture(scope="module")
+def files() -> list[Path]:
+    """Every file of the shared data."""
+    found = [path for folder in ("real", "odd") for path in sorted((DATA / folder).glob("*")) if path.is_file()]
+    if not found:
+        absent("real and odd files are not beside the checkout")
+    return found
+
+
+def test_table(files: list[Path]) -> None:
+    """The table in the documentation is what the code makes of the files."""
+    before, rest = DOCS.read_text().split(BEGIN)
+    written, after = rest.split(END)
+    made = HEAD + "".join(rows(files))
+    if os.environ.get("SHOTDAP_RENEW") == "1":
+        DOCS.write_text(before + BEGIN + made + END + after)
+        return
+
+    assert written == made, 'SHOTDAP_RENEW=1 make test ARGS="tests/test_formats.py" renews it'
+
+
+def test_formats_are_named() -> None:
+    """The documentation has a line for every format that is read."""
+    lines = DOCS.read_text().splitlines()
+
+    assert [name for name in READERS if not any(line.startswith(f"| {name}") for line in lines)] == []
+
+
+def rows(files: list[Path]) -> Iterator[str]:
+    diagnostics = load_diagnostics()
+    catalog = Catalog(Folder(DATA), DATA, diagnostics)
+    for path in files:
+        name = str(path.relative_to(DATA))
+        entry = Entry(name, name, {"name": path.name})
+        try:
+            raw, labelled = catalog.open_entry(entry, raw=True), catalog.open_entry(entry)
+        except Unreadable as error:
+            yield row(name, known_format(path), "", str(error))
+            continue
+        description = matching(raw, entry.facts, diagnostics)
+        yield row(name, sniff(path), f"{description.name}: {made(raw, labelled)}" if description else "", content(raw))
+
+
+def row(*cells: str) -> str:
+    return f"| {' | '.join(cell.replace('|', chr(92) + '|') or 'none' for cell in cells)} |\n"
+
+
+def known_format(path: Path) -> str:
+    try:
+        return sniff(path)
+    except Unreadable:
+        return ""
+
+
+def content(raw: xr.Dataset) -> str:
+    """The arrays of a file, those of one type and shape together, and what is left out of it."""
+    arrays = groupby(((str(name), shape(variable)) for name, variable in raw.variables.items()), lambda item: item[1])
+    told = [f"{names([name for name, _ in group])} {said}" for said, group in arrays]
+    omitted = [f"left out: {raw.attrs['omitted']}"] if "omitted" in raw.attrs else []
+    return "; ".join(told + omitted)
+
+
+def made(raw: xr.Dataset, labelled: xr.Dataset) -> str:
+    """What the labels made of the file: every variable that the file has not under that name."""
+    return names([str(name) for name in labelled.variables if name not in raw.variables], few=100) or "as it is"
+
+
+def names(found: list[str], few: int = FEW) -> str:
+    quoted = [f"`{name}`" for name in found]
+    if len(found) <= few:
+        return ", ".join(quoted)
+    return f"{quoted[0]} … {quoted[-1]} ({len(found)})"
+
+
+def shape(variable: xr.Variable) -> str:
+    return f"{variable.dtype.name}[{', '.join(map(str, variable.shape))}]"
