@@ -14,7 +14,7 @@ COMPILE = .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --f
     --generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" $(ARGS)
 
 .DELETE_ON_ERROR:
-.PHONY: help install demo test lint format bench build lock clean
+.PHONY: help install demo test lint format bench matrix build lock clean
 
 help:  ## List the verbs
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,6 +40,9 @@ format: .venv/.lint  ## Mend what a tool can mend
 
 bench: .venv/.test  ## Measure: ARGS=… goes to benchmarks/run.py
 	.venv/bin/python benchmarks/run.py $(ARGS)
+
+matrix: .venv/.test  ## Renew docs/clients.md: what each client reads, which takes all of them
+	SHOTDAP_RENEW=1 .venv/bin/python -m pytest tests/clients/matrix
 
 build: .venv/.runtime  ## Build the wheel and the sdist into dist/
 	rm -rf dist

@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal
 import sqlalchemy as sa
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
+from sqlalchemy.exc import ArgumentError
 
 from shotdap.catalog import (
     Archive,
@@ -278,7 +279,7 @@ def _placed(site: dict[str, Any], folder: Path) -> dict[str, Any]:
 def _placed_url(url: str, folder: Path) -> str:
     try:
         parsed = sa.make_url(url)
-    except sa.exc.ArgumentError as error:
+    except ArgumentError as error:
         raise BadSettings("archive.url is not a database's URL; it should be like sqlite:///archive.db.") from error
     if parsed.get_backend_name() != "sqlite" or not parsed.database:
         return url

@@ -22,7 +22,7 @@ class ShotdapBackend(BackendEntrypoint):
     """Opens a file of any format that shotdap reads, labelled and lazy."""
 
     description: ClassVar[str] = "Open laser-shot images (HDF4, HDF5, TIFF, JSON, …) labelled, as shotdap serves them"
-    open_dataset_parameters: ClassVar[tuple[str, ...]] = (
+    open_dataset_parameters: ClassVar[tuple[Any, ...] | None] = (
         "filename_or_obj", "drop_variables", "mask_and_scale", "decode_times", "decode_coords", "diagnostics", "raw",
     )  # fmt: skip
 

@@ -28,6 +28,7 @@ _app.add_typer(_catalog, name="catalog")
 _diagnostic = typer.Typer(no_args_is_help=True, help="Try descriptions of diagnostics.")
 _app.add_typer(_diagnostic, name="diagnostic")
 _console = Console(soft_wrap=True, highlight=False)
+_errors = Console(stderr=True, soft_wrap=True, highlight=False)
 
 Config = Annotated[Path | None, typer.Option(help="The site's settings, a TOML file.", dir_okay=False)]
 Host = Annotated[str | None, typer.Option(help="The address to listen at.")]
@@ -40,7 +41,7 @@ def main() -> None:
     try:
         _app()
     except (BadArchive, BadDiagnostic, BadSettings, NotFound, Unreadable) as error:
-        _console.print(f"shotdap: {error}", markup=False)
+        _errors.print(f"shotdap: {error}", markup=False)
         sys.exit(2)
 
 
@@ -64,8 +65,11 @@ def demo(
     port: Port = None,
 ) -> None:
     """Make a small archive of realistic images, build its catalog, and serve it."""
-    with _console.status("Making an archive of laser-shot images …"):
-        config = prepare(folder)
+    try:
+        with _console.status("Making an archive of laser-shot images …"):
+            config = prepare(folder)
+    except OSError as error:
+        raise BadSettings(f"The demonstration cannot be made in {folder}: {error.strerror or error}.") from error
     _choose(config, {}, host, port)
     settings = load(config)
     _build(settings)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-import sqlalchemy as sa
+from sqlalchemy.exc import OperationalError
 
 from shotdap.catalog import Missing, NotFound, Unreadable
 from shotdap.transforms import BadSelection
@@ -31,13 +31,13 @@ _STATUSES: Mapping[type[Exception], int] = MappingProxyType(
         Missing: 500,  # the catalog promised it: not the client's fault, and netCDF-C shows the sentence of a 500
         Unreadable: 500,
         MemoryError: 503,
-        sa.exc.OperationalError: 503,
+        OperationalError: 503,
     }
 )
 _SENTENCES: Mapping[type[Exception], str] = MappingProxyType(
     {
         MemoryError: "The server has not enough memory for this now; ask again later, or for less.",
-        sa.exc.OperationalError: "The catalog's database does not answer now; ask again later.",
+        OperationalError: "The catalog's database does not answer now; ask again later.",
     }
 )
 """For exceptions whose own words are not a client's."""

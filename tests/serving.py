@@ -16,7 +16,7 @@ from typing import Final
 
 import pytest
 
-__all__ = ["SHOTDAP", "Server", "free_port", "run_shotdap", "serving", "started"]
+__all__ = ["SECONDS_TO_START", "SHOTDAP", "Server", "environment", "free_port", "run_shotdap", "serving", "started"]
 
 SHOTDAP: Final = str(Path(sys.executable).with_name("shotdap"))
 """The console script of the environment that the tests run in."""

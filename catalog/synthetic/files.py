@@ -71,7 +71,7 @@ def _add_hdf4(file: SD, variable: Variable) -> None:
     dataset = file.create(variable.name, _HDF4_TYPES[variable.values.dtype], variable.values.shape)
     try:
         if variable.chunks:
-            library.set_chunks(dataset._id, variable.chunks, DEFLATE)  # noqa: SLF001 - pyhdf sets none
+            library.set_chunks(dataset._id or 0, variable.chunks, DEFLATE)  # noqa: SLF001 - pyhdf sets none
         dataset[:] = variable.values
         _describe_hdf4(dataset, variable.attributes)
     finally:

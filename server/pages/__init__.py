@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from math import log
 from typing import Final
 
 import jinja2
@@ -31,11 +32,9 @@ def page(template: str, status: int = 200, **values: object) -> Reply:
 
 def _in_units(size: float) -> str:
     """A number of bytes for people: ``9.8 MB``."""
-    for unit in _UNITS:
-        if size < _STEP or unit == _UNITS[-1]:
-            break
-        size /= _STEP
-    return f"{size:.0f} {unit}" if unit == _UNITS[0] or size >= 100 else f"{size:.1f} {unit}"  # noqa: PLR2004
+    power = min(int(log(max(size, 1), _STEP)), len(_UNITS) - 1)
+    size /= _STEP**power
+    return f"{size:.{1 if power and size < 100 else 0}f} {_UNITS[power]}"  # noqa: PLR2004
 
 
 def _in_words(date: str) -> str:

@@ -66,12 +66,11 @@ def write_raster(path: Path) -> None:
 def write_hdf5(path: Path) -> None:
     with h5py.File(path, "w") as file:
         file.create_dataset("Streak_array", data=STACK, chunks=(1, 20, 50), compression="gzip", shuffle=True)
-        file.create_dataset("summed", data=STACK[0], chunks=(20, 50), fletcher32=True)
         file["a/b/plain"] = STACK[0].astype(">f4")
         file["names"] = np.array(["one", "three"], h5py.string_dtype())
-        file["time"] = np.arange(40) * 0.5
-        file["time"].make_scale("time")
-        file["summed"].dims[0].attach_scale(file["time"])
+        time = file.create_dataset("time", data=np.arange(40) * 0.5)
+        time.make_scale("time")
+        file.create_dataset("summed", data=STACK[0], chunks=(20, 50), fletcher32=True).dims[0].attach_scale(time)
         file["summed"].attrs["units"] = "count"
         file.attrs["Unit"] = "P510_2"
 

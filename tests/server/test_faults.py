@@ -11,10 +11,10 @@ import anyio
 import httpx
 import numpy as np
 import pytest
-import sqlalchemy as sa
 import xarray as xr
 from numpy.typing import NDArray
 from pyhdf.SD import SD, SDC
+from sqlalchemy.exc import OperationalError
 from tests import samples
 from tests.server.wire import dap2_error, dap2_values, dap4_error
 
@@ -192,7 +192,7 @@ def test_a_catalog_that_does_not_answer(ask: Ask, monkeypatch: pytest.MonkeyPatc
     """Where the catalog's database does not answer, the client is told to come back, and nothing of the database."""
 
     def fail(*_: object) -> None:
-        raise sa.exc.OperationalError("SELECT secret", {}, Exception("database is locked"))
+        raise OperationalError("SELECT secret", {}, Exception("database is locked"))
 
     monkeypatch.setattr(Catalog, "find", fail)
     answer = ask("shot.h5.dods?image")

@@ -21,7 +21,7 @@ from tests import direct
 from tests.clients.programs import CLIENTS, Ask, run
 from tests.server.conftest import Site
 from tests.server.wire import dap2_values
-from tests.serving import SHOTDAP, Server, environment, serving, started
+from tests.serving import SECONDS_TO_START, SHOTDAP, Server, environment, serving, started
 
 from shotdap.server.cli import main
 
@@ -42,14 +42,23 @@ def test_ctrl_c(tmp_path: Path) -> None:
 def test_two_workers(site: Site, tmp_path: Path) -> None:
     """Two processes give the same right numbers, and both end with 0 on Ctrl-C."""
     with serving(tmp_path / "server.log", "--folder", site.folder, "--workers", "2") as server:
+        said(server, "Application startup complete", times=2)  # the first is there some time before the second
         for number in range(12):
             url = f"{server.dap('frames.h5')}.dods?background_subtracted[{number}][0:1:99]"
             answer = httpx.get(url, trust_env=False, timeout=60)  # on a connection of its own
             found = dap2_values(answer.content)["background_subtracted"]
             np.testing.assert_array_equal(found, site.frames["background_subtracted"][number : number + 1, :100])
 
-        assert server.log.read_text().count("Started server process") == 2
         assert server.interrupt() == 0
+
+
+def said(server: Server, words: str, *, times: int = 1) -> str:
+    """All that a server has said, once it has said some words."""
+    deadline = time.monotonic() + SECONDS_TO_START
+    while (text := server.log.read_text()).count(words) < times:
+        assert time.monotonic() < deadline, text
+        time.sleep(0.05)
+    return text
 
 
 @pytest.fixture(scope="module")
@@ -58,16 +67,8 @@ def shown(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[t
     folder = tmp_path_factory.mktemp("demo") / "demo"
     shutil.copytree(archive, folder)
     with started(folder.parent / "demo.log", "demo", "--folder", folder) as server:
-        yield server, _said(server)
+        yield server, said(server, "Every image:")  # it accepts connections a moment before
         assert server.interrupt() == 0
-
-
-def _said(server: Server) -> str:
-    deadline = time.monotonic() + 10  # it accepts connections a moment before it says so
-    while "Every image:" not in (text := server.log.read_text()):
-        assert time.monotonic() < deadline, text
-        time.sleep(0.05)
-    return text
 
 
 @pytest.fixture(scope="module")
@@ -162,7 +163,7 @@ BAD_SETTINGS: Final = {
 
 @pytest.fixture
 def command(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Iterator[Callable[..., str]]:
-    """Run the command in this process, to its bad end; what it said, on either stream."""
+    """Run the command in this process, to its bad end; what it said of that."""
     before = dict(os.environ)  # the command tells its workers by the environment
     monkeypatch.setattr(uvicorn, "run", lambda *_arguments, **_options: pytest.fail("it serves"))
 
@@ -171,7 +172,7 @@ def command(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) 
         with pytest.raises(SystemExit) as ended:
             main()
         assert ended.value.code == 2
-        return "".join(capfd.readouterr())
+        return capfd.readouterr().err
 
     yield ended_badly
     os.environ.clear()
@@ -200,6 +201,14 @@ def test_no_settings_there(command: Callable[..., str], tmp_path: Path) -> None:
 def test_no_folder_there(command: Callable[..., str], tmp_path: Path) -> None:
     """A folder that is not there ends the command with 2."""
     assert "there is no folder" in command("serve", "--folder", tmp_path / "nowhere")
+
+
+def test_no_place_for_a_demo(command: Callable[..., str], tmp_path: Path) -> None:
+    """A folder that holds an archive of somebody's own is left alone, and the demonstration ends with 2."""
+    (tmp_path / "files").mkdir()
+
+    assert "not made by" in command("demo", "--folder", tmp_path)
+    assert "cannot be made" in command("demo", "--folder", Path(__file__) / "demo")
 
 
 def test_no_database_there(command: Callable[..., str], tmp_path: Path) -> None:
