@@ -46,6 +46,8 @@ def _dap(question: Question) -> Reply:
     dataset = question.computed(dataset, partial(_asked, question, selection, dataset))
     if question.only_headers:
         return Reply(dap4.MEDIA_TYPES[".dap"], None, (), _HEADERS)
+    if selection.parts:  # a part of the image travels without the camera's 130 attributes, which the .dmr has
+        dataset = dataset.drop_attrs(deep=False)
     body = dap4.body(dataset, question.name, selection, checksum=request.checksum)
     return Reply(dap4.MEDIA_TYPES[".dap"], body.size, body, _HEADERS)
 

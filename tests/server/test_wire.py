@@ -15,6 +15,7 @@ import pytest
 from tests import samples
 from tests.server.conftest import Site
 from tests.server.wire import dap2_values, dap4_chunks, exchange
+from tests.serving import Server
 
 SLICE: Final = "background_subtracted[100:3:199][7:1:899]"
 VALUES: Final = 34 * 893 * 4
@@ -49,6 +50,15 @@ def test_a_slice_is_its_bytes_over_dap4(site: Site) -> None:
     np.testing.assert_array_equal(np.frombuffer(data[:-4], "<f4").reshape(34, 893), expected)
     assert len(data) == VALUES + 4
     assert len(dmr) < 2 * KILOBYTE
+
+
+@pytest.mark.parametrize("ask", [".dods?image[0:9][0:9]", ".dap?dap4.ce=/image[0:9][0:9]"])
+def test_a_slice_travels_without_the_cameras_attributes(ask: str, demo: Server) -> None:
+    """Ten by ten pixels of an image with 130 attributes are a small answer, over either protocol."""
+    answer = httpx.get(f"{demo.url}/dap/omega/62328/asbo1/asbo1_s62328{ask}", trust_env=False)
+
+    assert answer.status_code == 200
+    assert len(answer.content) < 2 * KILOBYTE
 
 
 def test_no_checksum_where_none_is_wanted(site: Site) -> None:

@@ -1,0 +1,34 @@
+"""Names of attributes: a slash leads from a group to its attribute, and nowhere else."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shotdap.catalog.readers.attributes import clean
+
+
+def test_slash() -> None:
+    """A slash in an attribute's own name becomes an underscore, and the name is noted."""
+    cleaned = clean({"km/s": 3, "ok": "True", "a/b": "False"})
+
+    assert list(cleaned) == ["km_s", "ok", "a_b", "flag_attributes", "renamed_attributes"]
+    assert cleaned["flag_attributes"] == "ok, a_b"
+    assert cleaned["renamed_attributes"] == "km_s: km/s, a_b: a/b"
+
+
+def test_paths() -> None:
+    """A reader whose names are paths keeps their slashes."""
+    assert list(clean({"Camera/AMD": "E"}, paths=True)) == ["Camera/AMD"]
+
+
+@given(st.dictionaries(st.text("ab/_", min_size=1, max_size=4), st.integers(0, 9)))
+def test_distinct(raw: dict[str, int]) -> None:
+    """No attribute is lost, and none of those without a slash is renamed."""
+    cleaned = clean(raw)
+    renamed = cleaned.pop("renamed_attributes", "")
+
+    assert len(cleaned) == len(raw)
+    assert not any("/" in name for name in cleaned)
+    assert {name: cleaned[name] for name in raw if "/" not in name} == {n: v for n, v in raw.items() if "/" not in n}
+    assert bool(renamed) is any("/" in name for name in raw)
