@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import cf_xarray as _registered  # noqa: F401 — it adds the accessor cf
 import h5py
 import numpy as np
+import pint
 import pytest
 import xarray as xr
 from pyhdf.SD import SD, SDC
@@ -219,3 +221,24 @@ def test_explanation(tmp_path: Path) -> None:
     assert any(line.startswith("image_plate: no, it has no array PSL_per_px") for line in lines)
     assert any(line.startswith("xrfc: this is it.") for line in lines)
     assert any("Left out" in line and "distance_x" in line for line in lines)
+
+
+def test_units(tmp_path: Path) -> None:
+    """Every unit that a description gives is one that pint knows."""
+    registry: pint.UnitRegistry[float] = pint.UnitRegistry()
+    rules = [rule.attributes for each in load_diagnostics() for rule in each.variables.values()]
+    axes = [axis.attributes for each in load_diagnostics() for axis in each.axes]
+    pixels = [opened(tmp_path, {"Streak_array": STACK}, {})[name].attrs for name in ("y", "x")]
+    units = {attributes["units"] for attributes in (*rules, *axes, *pixels) if "units" in attributes}
+
+    assert units >= {"count", "pixel", "um", "ns", "ps", "TW"}
+    assert all(registry.parse_units(unit) is not None for unit in units)
+
+
+def test_cf_coordinates(tmp_path: Path) -> None:
+    """A reader of CF finds an image's axes by the image's own attributes."""
+    attributes = {"CCD_PixelSize": [13.5, 13.5], "CCD_Binning": [2, 2]}
+    dataset = opened(tmp_path, {"Streak_array": STACK}, {"diagnostic": "IAW"}, attributes)
+    found = xr.decode_cf(dataset.compute()).cf["image"]
+
+    assert {"distance_y", "distance_x"} <= set(found.coords)

@@ -41,9 +41,9 @@ def test_redefined_dimensions_are_shared(site: Site) -> None:
     dmr = site.get(f"frames.h5.dmr?{expression}").text
     (_, described), *_ = dap4_chunks(site.get(f"frames.h5.dap?dap4.checksum=false&{expression}").content)
 
-    assert described.decode() == dmr + "\r\n"
-    assert '<Dimension name="y" size="10"/>' in dmr
-    assert '<Map name="/y"/>' in dmr
+    for document in (dmr, described.decode()):
+        assert '<Dimension name="y" size="10"/>' in document
+        assert '<Map name="/y"/>' in document
 
 
 def test_function(site: Site) -> None:
