@@ -93,6 +93,7 @@ class ServerSettings(_Section):
     host: str
     port: int = Field(ge=1, le=65535)
     workers: int = Field(ge=1, le=256)
+    access_log: bool
     max_answer_mib: int = Field(ge=1)
     max_query_kib: int = Field(ge=1)
     max_read_mib: int = Field(ge=1)

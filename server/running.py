@@ -50,6 +50,7 @@ def run(settings: Settings, announce: Callable[[str], None] | None = None) -> No
             port=port,
             workers=settings.server.workers,
             http=Protocol,
+            access_log=settings.server.access_log,
             server_header=False,
         )
         return
