@@ -63,6 +63,11 @@ class Entry:
     seen: Examination | None = None
     """What the file was when it was first inspected."""
 
+    @property
+    def inspected(self) -> tuple[Health, str]:
+        """What an inspection has said of it: its health, and the SHA-256 of the file that was seen."""
+        return self.health, self.seen.sha256 if self.seen else ""
+
 
 @dataclass(frozen=True, order=True)
 class Child:

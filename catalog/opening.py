@@ -89,7 +89,7 @@ class Catalog:
         self._unpacker = unpacker
         self._isolation = isolation
         self._refuse_changed = refuse_changed
-        self._examined: cachebox.LRUCache[Version, Examination] = cachebox.LRUCache(_EXAMINED)
+        self._examined: cachebox.LRUCache[Version, Examination | str] = cachebox.LRUCache(_EXAMINED)
         self._opened: cachebox.LRUCache[Hashable, _Opened] = cachebox.LRUCache(_OPEN_DATASETS)
         self.descriptions = _ADDRESS.sub("", repr(diagnostics))
         """How diagnostics are described, in a text that is the same in every process and changes with any of them."""
@@ -148,7 +148,7 @@ class Catalog:
     ) -> xr.Dataset:
         """Open an entry that was found before; see `open`."""
         version = self.version(entry)
-        key = (entry.path, tuple(entry.facts.items()), version, raw, chunked, view)
+        key = (entry.path, tuple(entry.facts.items()), entry.inspected, version, raw, chunked, view)
         opened = self._opened.get(key)
         if opened is None or not self._is_there(opened.content, version):
             content = readers.unpacked(version.path, self._unpacker or refuse)
@@ -181,7 +181,13 @@ class Catalog:
             return None
         found = self._examined.get(version)
         if found is None:
-            found = self._examined[version] = self._isolation(examine, version.path, content)
+            try:
+                found = self._isolation(examine, version.path, content)
+            except Unreadable as error:
+                found = str(error)  # remembered, or each request for a file that hangs would wait for it
+            self._examined[version] = found
+        if isinstance(found, str):
+            raise Unreadable(found)
         return found
 
     def _is_there(self, content: Path, version: Version) -> bool:

@@ -71,6 +71,7 @@ def validator(question: Question) -> Validator:
         question.catalog.descriptions,
         entry.path,
         sorted(entry.facts.items()),
+        entry.inspected,
         raw,
         version.size,
         version.modified,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import h5py
 import numpy as np
@@ -26,6 +27,7 @@ from shotdap.catalog.examination import digest
 from shotdap.catalog.unpacking import refuse
 
 NAME = "image.h5"
+Result = TypeVar("Result")
 
 
 @pytest.fixture(scope="module")
@@ -95,6 +97,42 @@ def test_changed_file(index: SqlIndex, root: Path, isolation: Isolation, *, quie
     assert "not those that were inspected" in warned.attrs["integrity_warning"]
     with pytest.raises(Unreadable, match="not those that were inspected"):
         Catalog(index, root, isolation=isolation, refuse_changed=True).open("image")
+
+
+def test_found_while_serving(index: SqlIndex, root: Path, isolation: Isolation) -> None:
+    """A catalog that has the image open warns as soon as an inspection finds that it changed."""
+    look(index, root, isolation)
+    catalog = Catalog(index, root, isolation=isolation)
+    before = catalog.open("image")
+    flip(root / NAME, quietly=True)
+    look(index, root, isolation, again=True)
+
+    assert "integrity_warning" not in before.attrs
+    assert "integrity_warning" in catalog.open("image").attrs
+
+
+class Counting(Isolation):
+    """Counts its calls."""
+
+    calls = 0
+
+    def __call__(self, function: Callable[..., Result], *arguments: object) -> Result:
+        self.calls += 1
+        return super().__call__(function, *arguments)
+
+
+def test_bad_file_is_tried_once(root: Path) -> None:
+    """A file that cannot be read whole is tried in isolation once, not at each request."""
+    content = (root / NAME).read_bytes()
+    (root / NAME).write_bytes(content[:-500])
+    isolation = Counting()
+    catalog = Catalog(Folder(root), root, isolation=isolation)
+    for _ in range(3):
+        with pytest.raises(Unreadable):
+            catalog.open(NAME)
+    isolation.close()
+
+    assert isolation.calls == 1
 
 
 def test_touched_file(index: SqlIndex, root: Path, isolation: Isolation) -> None:
