@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from shotdap.catalog.synthetic.shots import Shot, StoredFile
 
-VERSION: Final = 3  # to be raised whenever the same seed would give other files
+VERSION: Final = 4  # to be raised whenever the same seed would give other files
 FILES: Final = "files"  # the archive's root, which ARCHIVE_FILE is relative to
 DATABASE: Final = "archive.db"
 RECIPE: Final = "recipe.json"
@@ -138,7 +138,7 @@ def _rows(shots: Sequence[Shot]) -> Iterator[tuple[dict[str, Any], Shot, StoredF
 
 
 def _fill_image(path: Path, shot: Shot, file: StoredFile, seed: int) -> None:
-    write_image(path, synthesise(file.diagnostic, shot, seed=seed), file.container)
+    write_image(path, synthesise(file.diagnostic, shot, subject=file.subject, seed=seed), file.container)
 
 
 def _fill_nothing(_path: Path, _shot: Shot, _file: StoredFile, _seed: int) -> None:

@@ -12,11 +12,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from shotdap.catalog.synthetic.pictures.film import COUNTS_PER_OD
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
     from shotdap.catalog.synthetic.image import Attributes
+    from shotdap.catalog.synthetic.pictures.film import Wedge
+    from shotdap.catalog.synthetic.pictures.grid import Grid
+    from shotdap.catalog.synthetic.pictures.plate import Scanner
 
 
 def _typed(kind: type[np.number[Any]], **values: float | Sequence[float]) -> Attributes:
@@ -345,6 +350,42 @@ def ptd_file(rng: np.random.Generator) -> Attributes:
         "Streak_Camera_Trigger": f"{rng.uniform(5_000_000, 5_000_100):.1f} ns",
         "Sweep_Card": "5",
         "Target_ID": "SYNTHETIC-1A-01",
+    }
+
+
+def film() -> Attributes:
+    """Describe the scan of a film: how dense a count is."""
+    return _typed(np.float64, OD_per_count=1 / COUNTS_PER_OD)
+
+
+def wedge(shown: Wedge) -> Attributes:
+    """Describe the scan of a step wedge: how many steps it has, and by how much each is denser than the one before."""
+    steps = _typed(np.int32, wedge_steps=shown.steps)
+    return {**film(), **steps, **_typed(np.float64, wedge_step_OD=shown.density)}
+
+
+def film_file() -> Attributes:
+    """Describe the file of a scanned film."""
+    return {"scanner": "PDS microdensitometer", "counts": "optical density, 800 counts to 1"}
+
+
+def grid(shown: Grid) -> Attributes:
+    """Describe the picture of a grid: where its dots are, in pixels of a picture that nothing warps."""
+    return _typed(np.float32, first_dot_px=(shown.first, shown.first), pitch_px=(shown.pitch, shown.pitch))
+
+
+def plate(scanner: Scanner) -> Attributes:
+    """Describe the raw scan of an image plate: the parameters of the formula that gives its PSL."""
+    real = _typed(np.float32, resolution=scanner.resolution, sensitivity=scanner.sensitivity, latitude=scanner.latitude)
+    return {**real, **_typed(np.int32, bits=scanner.bits)}
+
+
+def plate_file(number: int, delay: float, pixel: tuple[float, float], latitude: float) -> Attributes:
+    """Describe the file of an image plate: the size of its pixels (um, by row and by column), and the delay (s)."""
+    return {
+        **_typed(np.float32, pixelSizeX=pixel[1], pixelSizeY=pixel[0], scanDelaySeconds=delay, latitude=latitude),
+        **_typed(np.int32, shotNum=number),
+        "instrument": "PCIS",
     }
 
 

@@ -7,30 +7,45 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from shotdap.catalog.synthetic import attributes, pictures
-from shotdap.catalog.synthetic.image import Image, Variable
+from shotdap.catalog.synthetic import attributes
+from shotdap.catalog.synthetic.image import Image, Scale, Variable
+from shotdap.catalog.synthetic.pictures import camera, film, grid, plate, pulses, streaks, thomson
+from shotdap.catalog.synthetic.pictures.sensitivity import lamp, sensitivity
+from shotdap.catalog.synthetic.pictures.sweep import FIDUCIAL_PERIOD, SWEEPS
+from shotdap.catalog.synthetic.shots import Subject
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from typing import TypeAlias
 
     from numpy.typing import NDArray
 
     from shotdap.catalog.synthetic.image import Attributes
     from shotdap.catalog.synthetic.shots import Facility, Shot
 
+    Maker: TypeAlias = Callable[[np.random.Generator, Shot], Image]
+
 _LOCATIONS: Final[Mapping[Facility, str]] = {"OMEGA": "Omega Target Bay", "OMEGA EP": "EP SPDP"}
+_SOP_UNITS: Final[Mapping[Facility, str]] = {"OMEGA": "SOP 50/300/20", "OMEGA EP": "epSOP/500/200s01"}
 _ASBO_SPEED: Final = 3
 _SOP_SPEEDS: Final[Mapping[Facility, int]] = {"OMEGA": 2, "OMEGA EP": 4}
 
 
-def synthesise(diagnostic: str, shot: Shot, *, seed: int = 0) -> Image:
-    """Make the image that a diagnostic took of a shot: the same one whenever the seed, the shot and it are the same.
+def synthesise(diagnostic: str, shot: Shot, *, subject: Subject = Subject.SHOT, seed: int = 0) -> Image:
+    """Make the image that a diagnostic took of a shot, or of what it was calibrated with.
+
+    It is the same one whenever the seed, the shot, the diagnostic and the subject are the same.
 
     Raises:
-        LookupError: there is no such diagnostic in `DIAGNOSTICS`.
+        LookupError: the diagnostic is neither in `DIAGNOSTICS` nor, with this subject, among the calibrations.
     """
     name = f"{shot.facility}/{shot.number}/{diagnostic}"
-    return DIAGNOSTICS[diagnostic](np.random.default_rng([seed, zlib.crc32(name.encode())]), shot)
+    if subject is Subject.SHOT:
+        make = DIAGNOSTICS[diagnostic]
+    else:
+        make = _CALIBRATIONS[diagnostic, subject]
+        name += f"/{subject.name}"
+    return make(np.random.default_rng([seed, zlib.crc32(name.encode())]), shot)
 
 
 def _streak(frames: NDArray[Any], described: Attributes) -> Variable:
@@ -38,49 +53,114 @@ def _streak(frames: NDArray[Any], described: Attributes) -> Variable:
     return Variable("Streak_array", frames, described, chunks=(1, *frames.shape[1:]))
 
 
-def _asbo(channel: int) -> Callable[[np.random.Generator, Shot], Image]:
+def _asbo_file(channel: int, shot: Shot) -> Attributes:
+    return attributes.ross_file(f"ASBO{channel} 40/20{channel}/10", _LOCATIONS[shot.facility])
+
+
+def _asbo(channel: int) -> Maker:
     def make(rng: np.random.Generator, shot: Shot) -> Image:
-        light, before = pictures.visar(rng, pictures.SWEEPS[_ASBO_SPEED])
-        streak = pictures.frames(rng, pictures.ASBO_CAMERA, light)
-        reference = pictures.expose(rng, pictures.ASBO_CAMERA, before)
+        light, before = streaks.visar(rng, SWEEPS[_ASBO_SPEED])
+        seen = sensitivity(shot.facility, f"ASBO{channel}")
+        streak = camera.frames(rng, camera.ASBO_CAMERA, light * seen)
+        reference = camera.expose(rng, camera.ASBO_CAMERA, before * seen)
         return Image(
             (
                 _streak(streak, attributes.asbo(rng, shot.when, _ASBO_SPEED)),
                 Variable("Reference", reference, chunks=reference.shape),
             ),
-            attributes.ross_file(f"ASBO{channel} 40/20{channel}/10", _LOCATIONS[shot.facility]),
+            _asbo_file(channel, shot),
+        )
+
+    return make
+
+
+def _asbo_flat(channel: int) -> Maker:
+    def make(rng: np.random.Generator, shot: Shot) -> Image:
+        """Take the lamp: no reference is taken before it."""
+        seen = sensitivity(shot.facility, f"ASBO{channel}")
+        streak = camera.frames(rng, camera.ASBO_CAMERA, lamp(camera.ASBO_CAMERA) * seen)
+        return Image(
+            (_streak(streak, attributes.asbo(rng, shot.when, _ASBO_SPEED)),),
+            _asbo_file(channel, shot),
+        )
+
+    return make
+
+
+def _asbo_grid(channel: int) -> Maker:
+    def make(rng: np.random.Generator, shot: Shot) -> Image:
+        seen = sensitivity(shot.facility, f"ASBO{channel}")
+        frame = camera.expose(rng, camera.ASBO_CAMERA, grid.dots(camera.ASBO_CAMERA) * seen)
+        return Image(
+            (Variable("Grid", frame, attributes.grid(grid.GRID), chunks=frame.shape),),
+            _asbo_file(channel, shot),
         )
 
     return make
 
 
 def _sop(rng: np.random.Generator, shot: Shot) -> Image:
-    speed = _SOP_SPEEDS[shot.facility]
-    light = pictures.emission(rng, pictures.SWEEPS[speed])
-    streak = pictures.frames(rng, pictures.SOP_CAMERA, light)
-    unit = {"OMEGA": "SOP 50/300/20", "OMEGA EP": "epSOP/500/200s01"}[shot.facility]
+    return _sop_of(rng, shot, streaks.emission(rng, SWEEPS[_SOP_SPEEDS[shot.facility]]))
+
+
+def _sop_flat(rng: np.random.Generator, shot: Shot) -> Image:
+    return _sop_of(rng, shot, lamp(camera.SOP_CAMERA))
+
+
+def _sop_of(rng: np.random.Generator, shot: Shot, light: NDArray[np.float32]) -> Image:
+    streak = camera.frames(rng, camera.SOP_CAMERA, light * sensitivity(shot.facility, "SOP"))
     return Image(
-        (_streak(streak, attributes.sop(rng, shot.when, speed)),),
-        attributes.ross_file(unit, _LOCATIONS[shot.facility]),
+        (_streak(streak, attributes.sop(rng, shot.when, _SOP_SPEEDS[shot.facility])),),
+        attributes.ross_file(_SOP_UNITS[shot.facility], _LOCATIONS[shot.facility]),
     )
 
 
-def _p510(cluster: int) -> Callable[[np.random.Generator, Shot], Image]:
+def _p510(cluster: int) -> Maker:
     def make(rng: np.random.Generator, _shot: Shot) -> Image:
-        streak = pictures.frames(rng, pictures.P510_CAMERA, pictures.beam_pulses(rng))
+        streak = camera.frames(rng, camera.P510_CAMERA, pulses.beam_pulses(rng))
         return Image((_streak(streak, attributes.p510(rng)),), attributes.p510_file(cluster))
 
     return make
 
 
 def _epw(rng: np.random.Generator, _shot: Shot) -> Image:
-    streak = pictures.frames(rng, pictures.EPW_CAMERA, pictures.plasma_waves(rng))
+    streak = camera.frames(rng, camera.EPW_CAMERA, thomson.plasma_waves(rng))
     return Image((_streak(streak, attributes.epw(rng)),), attributes.DISPLAY)
 
 
 def _ptd(rng: np.random.Generator, _shot: Shot) -> Image:
-    streak = pictures.frames(rng, pictures.PTD_CAMERA, pictures.neutron_burst(rng))
+    streak = camera.frames(rng, camera.PTD_CAMERA, streaks.neutron_burst(rng))
     return Image((Variable("Streak_array", streak, chunks=streak.shape),), attributes.ptd_file(rng))
+
+
+def _xrfc_film(rng: np.random.Generator, _shot: Shot) -> Image:
+    return _film(film.scan(rng, film.implosion(rng)), attributes.film())
+
+
+def _xrfc_wedge(rng: np.random.Generator, _shot: Shot) -> Image:
+    return _film(film.scan(rng, film.WEDGE.exposure()), attributes.wedge(film.WEDGE))
+
+
+def _film(counts: NDArray[np.int16], described: Attributes) -> Image:
+    """Lay a scan out as the microdensitometer does, both dimensions scaled by the distance on the film (um)."""
+    scales = tuple(Scale(film.PIXEL * np.arange(size, dtype=np.float32), "um") for size in counts.shape)
+    return Image((Variable("pds_image", counts, described, counts.shape, scales),), attributes.film_file())
+
+
+_SCAN_DELAY: Final = 2_700.0  # s, from the shot to the scanner
+
+
+def _pcis(rng: np.random.Generator, shot: Shot) -> Image:
+    """Scan the plate, and give both what the scanner says and the PSL that its own program makes of it."""
+    raw = plate.scan(rng, _SCAN_DELAY)
+    psl = plate.SCANNER.psl(raw).astype(np.float32)
+    return Image(
+        (
+            Variable("PSL_per_px", psl, chunks=psl.shape),
+            Variable("raw_scan", raw, attributes.plate(plate.SCANNER), chunks=raw.shape),
+        ),
+        attributes.plate_file(shot.number, _SCAN_DELAY, plate.PIXEL, plate.SCANNER.latitude),
+    )
 
 
 _CLUSTERS: Final[Mapping[int, range]] = {cluster: range(10 * cluster, 10 * cluster + 10) for cluster in range(1, 7)}
@@ -91,7 +171,7 @@ _SAMPLES: Final = 512
 def _p510_summary(rng: np.random.Generator, shot: Shot) -> Image:
     """Make the 26 arrays of a P510 summary: powers in TW, times in ps; no picture."""
     time = np.linspace(-4000, 6000, _SAMPLES, dtype=np.float32)
-    power = pictures.pulse_powers(rng, time, len(_BEAMS))
+    power = pulses.pulse_powers(rng, time, len(_BEAMS))
     clusters = [_cluster(rng, number, time, power[:, 10 * number - 10 : 10 * number]) for number in _CLUSTERS]
     every = attributes.summary_beams(rng, _BEAMS)
     average, spread = power.mean(axis=1, keepdims=True), power.std(axis=1)
@@ -123,7 +203,7 @@ def _cluster(rng: np.random.Generator, number: int, time: NDArray[Any], power: N
     )
 
 
-_PEAKS: Final = 1000 * pictures.FIDUCIAL_PERIOD * np.arange(-2, 6)  # ps, the eight peaks of a fiducial
+_PEAKS: Final = 1000 * FIDUCIAL_PERIOD * np.arange(-2, 6)  # ps, the eight peaks of a fiducial
 
 
 def _fiducials(time: NDArray[Any], delay: float) -> NDArray[np.float32]:
@@ -131,7 +211,7 @@ def _fiducials(time: NDArray[Any], delay: float) -> NDArray[np.float32]:
     return np.asarray(peaks.sum(axis=1), np.float32)
 
 
-DIAGNOSTICS: Final[Mapping[str, Callable[[np.random.Generator, Shot], Image]]] = {
+DIAGNOSTICS: Final[Mapping[str, Maker]] = {
     "ASBO1": _asbo(1),
     "ASBO2": _asbo(2),
     "SOP": _sop,
@@ -139,4 +219,14 @@ DIAGNOSTICS: Final[Mapping[str, Callable[[np.random.Generator, Shot], Image]]] =
     **{f"P510_{cluster}": _p510(cluster) for cluster in _CLUSTERS},
     "EPW_CCD": _epw,
     "PTD": _ptd,
+    "XRFC_FILM": _xrfc_film,
+    "PCIS": _pcis,
+}
+_CALIBRATIONS: Final[Mapping[tuple[str, Subject], Maker]] = {
+    ("ASBO1", Subject.FLAT): _asbo_flat(1),
+    ("ASBO2", Subject.FLAT): _asbo_flat(2),
+    ("SOP", Subject.FLAT): _sop_flat,
+    ("ASBO1", Subject.GRID): _asbo_grid(1),
+    ("ASBO2", Subject.GRID): _asbo_grid(2),
+    ("XRFC_FILM", Subject.WEDGE): _xrfc_wedge,
 }

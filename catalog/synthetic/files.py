@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import h5py
 import numpy as np
-from pyhdf.SD import SD, SDC
+from pyhdf.SD import SD, SDC, SDim
 
 from shotdap.catalog.readers.hdf4 import library
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from shotdap.catalog.synthetic.image import Attribute, Image, Variable
+    from shotdap.catalog.synthetic.image import Attribute, Image, Scale, Variable
     from shotdap.catalog.synthetic.shots import Container
 
 DEFLATE: Final = 4  # the real files have 7, which packs no better and takes four times as long
@@ -74,8 +74,15 @@ def _add_hdf4(file: SD, variable: Variable) -> None:
             library.set_chunks(dataset._id or 0, variable.chunks, DEFLATE)  # noqa: SLF001 - pyhdf sets none
         dataset[:] = variable.values
         _describe_hdf4(dataset, variable.attributes)
+        for axis, scale in enumerate(variable.scales):
+            _scale_hdf4(dataset.dim(axis), scale)
     finally:
         dataset.endaccess()
+
+
+def _scale_hdf4(dimension: SDim, scale: Scale) -> None:
+    dimension.setscale(_HDF4_TYPES[scale.values.dtype], scale.values.tolist())
+    dimension.setstrs("", scale.units, "")
 
 
 def _describe_hdf4(owner: Any, attributes: Mapping[str, Attribute]) -> None:  # noqa: ANN401 - pyhdf has no types
@@ -87,18 +94,23 @@ def _describe_hdf4(owner: Any, attributes: Mapping[str, Attribute]) -> None:  # 
 
 
 def write_hdf5(path: Path, image: Image) -> None:
-    """Write an image as the portal's HDF5: big-endian, each dimension scaled by a ``fakeDim`` dataset of zeros."""
+    """Write an image as the portal's HDF5: big-endian, each dimension scaled by a ``fakeDim`` dataset of zeros.
+
+    A variable with scales of its own has them as ``<variable>_<axis>``.
+    """
     with h5py.File(path, "w") as file:
         _describe_hdf5(file, image.attributes)
-        scales: dict[int, h5py.Dataset] = {}
+        zeros: dict[int, h5py.Dataset] = {}
         numbers = count()
         for variable in image.variables:
             dataset = _add_hdf5(file, variable)
-            for axis, size in enumerate(dataset.shape):
+            for axis, scale in enumerate(variable.scales):
+                dataset.dims[axis].attach_scale(_scale_hdf5(file, f"{variable.name}_{axis}", scale))
+            for axis, size in enumerate(() if variable.scales else dataset.shape):
                 number = next(numbers)  # every dimension is counted; those of one size share the first's scale
-                if size not in scales:
-                    scales[size] = _scale(file, number, size)
-                dataset.dims[axis].attach_scale(scales[size])
+                if size not in zeros:
+                    zeros[size] = _zeros(file, number, size)
+                dataset.dims[axis].attach_scale(zeros[size])
 
 
 def _add_hdf5(file: h5py.File, variable: Variable) -> h5py.Dataset:
@@ -109,7 +121,14 @@ def _add_hdf5(file: h5py.File, variable: Variable) -> h5py.Dataset:
     return dataset
 
 
-def _scale(file: h5py.File, number: int, size: int) -> h5py.Dataset:
+def _scale_hdf5(file: h5py.File, name: str, scale: Scale) -> h5py.Dataset:
+    dataset = file.create_dataset(name, data=scale.values, dtype=scale.values.dtype.newbyteorder(">"))
+    dataset.make_scale()
+    _put_text(dataset, "units", scale.units.encode("ascii"))
+    return dataset
+
+
+def _zeros(file: h5py.File, number: int, size: int) -> h5py.Dataset:
     scale = file.create_dataset(f"fakeDim{number}", (size,), np.int32)
     scale.make_scale("This is a netCDF dimension but not a netCDF variable.")
     return scale

@@ -19,16 +19,26 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False)
+class Scale:
+    """Where the samples along one dimension are, and in which units."""
+
+    values: NDArray[Any]
+    units: str
+
+
+@dataclass(frozen=True, eq=False)
 class Variable:
     """One array of a file, with its attributes.
 
-    `chunks` is the shape of a compressed chunk; `None` stores the array whole and uncompressed.
+    `chunks` is the shape of a compressed chunk; `None` stores the array whole and uncompressed. `scales` has one scale
+    for each dimension, or none at all.
     """
 
     name: str
     values: NDArray[Any]
     attributes: Attributes = field(default_factory=lambda: MappingProxyType({}))
     chunks: tuple[int, ...] | None = None
+    scales: tuple[Scale, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,6 +18,15 @@ class Fault(Enum):
     LOGIN_PAGE = "the file is an HTML login page, saved under an image's name"
 
 
+class Subject(Enum):
+    """What a diagnostic was pointed at: a shot, or something known, to calibrate it."""
+
+    SHOT = "the shot"
+    FLAT = "a uniform lamp"
+    GRID = "a grid of dots"
+    WEDGE = "a step wedge, on the film of the shot"
+
+
 @dataclass(frozen=True)
 class StoredFile:
     """One row of the archive: which diagnostic, what its user calls it, and in which container it is."""
@@ -26,6 +35,7 @@ class StoredFile:
     source_file: str
     container: Container = "HDF4"
     fault: Fault | None = None
+    subject: Subject = Subject.SHOT
 
 
 @dataclass(frozen=True)
@@ -47,9 +57,24 @@ SHOTS: Final = (
     ),
     Shot(
         "OMEGA",
+        62326,  # two shots before the first VISAR: its camera's calibration
+        datetime.fromisoformat("2011-05-19T08:36:52.900"),
+        (
+            StoredFile("ASBO1", "asbo1_flat_s62326.hdf", subject=Subject.FLAT),
+            StoredFile("ASBO1", "asbo1_grid_s62326.hdf", subject=Subject.GRID),
+        ),
+    ),
+    Shot(
+        "OMEGA",
         62328,
         datetime.fromisoformat("2011-05-19T10:41:07.300"),
         (StoredFile("ASBO1", "asbo1_s62328.hdf"), StoredFile("ASBO2", "asbo2_s62328.hdf")),
+    ),
+    Shot(
+        "OMEGA EP",
+        25384,
+        datetime.fromisoformat("2017-04-13T13:31:20.100"),
+        (StoredFile("SOP", "sop_flat_s25384.hdf", subject=Subject.FLAT),),
     ),
     Shot(
         "OMEGA EP",
@@ -66,7 +91,15 @@ SHOTS: Final = (
             StoredFile("P510_2", "P510_2-s103741.h5", "HDF5"),
             StoredFile("P510", "P510-p510_data_103741.h5", "HDF5"),
             StoredFile("PTD", "PTD_s103741_ptd.h5", "HDF5"),
+            StoredFile("XRFC_FILM", "xrfc_film_s103741.hdf"),
+            StoredFile("XRFC_FILM", "xrfc_film_s103741_swedge.hdf", subject=Subject.WEDGE),
         ),
+    ),
+    Shot(
+        "OMEGA",
+        103955,
+        datetime.fromisoformat("2022-04-07T15:20:11.700"),
+        (StoredFile("PCIS", "PCIS-s103955_pcis1_-1-[phosphor].h5", "HDF5"),),
     ),
     Shot(
         "OMEGA",

@@ -13,6 +13,7 @@ from pyhdf.SD import SD, SDC
 from sqlalchemy import create_engine, select
 
 from shotdap.catalog import synthetic
+from shotdap.catalog.readers import read
 from shotdap.catalog.readers.hdf4 import library
 from shotdap.catalog.synthetic import archive as archive_module
 from shotdap.catalog.synthetic.files import DEFLATE
@@ -25,15 +26,18 @@ if TYPE_CHECKING:
 MAGIC = {"HDF4": b"\x0e\x03\x13\x01", "HDF5": b"\x89HDF\r\n\x1a\n"}
 WRAPPING = ("ASBO1", "ASBO2", "SOP", "P510_2", "EPW_CCD")  # PTD's camera is of another kind
 STREAKS = {
+    ("OMEGA", "asbo1_flat_s62326.hdf"): (2, 1100, 1100),
     ("OMEGA", "asbo1_s62328.hdf"): (2, 1100, 1100),
     ("OMEGA", "asbo2_s62328.hdf"): (2, 1100, 1100),
     ("OMEGA", "sop_s25386.hdf"): (2, 1100, 1100),
+    ("OMEGA EP", "sop_flat_s25384.hdf"): (2, 1100, 1100),
     ("OMEGA EP", "sop_s25386.hdf"): (2, 1100, 1100),
     ("OMEGA", "p510_2_s103741.hdf"): (2, 512, 548),
     ("OMEGA", "P510_2-s103741.h5"): (2, 512, 548),
     ("OMEGA", "EPW_CCD-s112059.hdf"): (2, 1024, 1024),
     ("OMEGA", "PTD_s103741_ptd.h5"): (2, 341, 512),
 }
+CALIBRATIONS = (25384, 62326)  # the shots that were none
 SMALL = tuple(  # the shot whose files are quickly made, without its summary and one twin
     synthetic.Shot(shot.facility, shot.number, shot.when, (shot.files[0], shot.files[3]))
     for shot in synthetic.SHOTS
@@ -286,7 +290,7 @@ class TestPictures:
         self, rows: list[dict[str, Any]], paths: dict[tuple[str, str], Path], diagnostic: str
     ) -> None:
         """Subtracting the background as uint16 would wrap on a fifth to under a half of the pixels."""
-        for row in (row for row in rows if row["DIAGNOSTIC"] == diagnostic):
+        for row in (row for row in rows if row["DIAGNOSTIC"] == diagnostic and row["SHOT_NUMBER"] not in CALIBRATIONS):
             signal, background = read_array(paths[row["FACILITY"], row["SOURCE_FILE"]])
 
             assert 0.19 < (signal < background).mean() < 0.46
@@ -358,6 +362,216 @@ class TestPictures:
 
         assert min(blue, red) > 3 * np.median(spectrum)
         assert np.median(spectrum[450:475]) < 0.2 * np.median(spectrum)
+
+
+def lit(facility: str, number: int, diagnostic: str, subject: synthetic.Subject) -> NDArray[Any]:
+    """The active area of a streak, its background subtracted."""
+    image = synthetic.synthesise(diagnostic, shot(facility, number), subject=subject)
+    signal, unlit = image["Streak_array"].values.astype(float)
+    return np.asarray((signal - unlit)[:1024, :1049])
+
+
+class TestFlatField:
+    @pytest.mark.parametrize(
+        ("facility", "number", "diagnostic"), [("OMEGA", 62326, "ASBO1"), ("OMEGA EP", 25384, "SOP")]
+    )
+    def test_flat_is_the_sensitivity(self, facility: str, number: int, diagnostic: str) -> None:
+        """A flat shows the sensitivity of its camera, to within the noise of its photoelectrons."""
+        flat = lit(facility, number, diagnostic, synthetic.Subject.FLAT) / synthetic.LAMP
+        quotient = flat / synthetic.sensitivity(facility, diagnostic)
+
+        assert np.median(quotient) == pytest.approx(1, abs=1e-3)
+        assert np.median(np.abs(quotient - 1)) < 0.012
+
+    def test_sensitivity_is_uneven(self) -> None:
+        """A camera's corners, its dust, its two amplifiers and its columns differ, about a mean of 1."""
+        seen = synthetic.sensitivity("OMEGA", "ASBO1")
+        middle = seen[500:520]
+        left, right = middle[:, 530:550].mean(), middle[:, 550:570].mean()
+
+        assert seen.shape == (1024, 1049)
+        assert seen.mean() == pytest.approx(1, abs=1e-5)
+        assert seen[:40, :40].mean() < 0.9
+        assert seen.min() < 0.8
+        assert right / left == pytest.approx(1.06, abs=0.02)
+        assert 0.007 < np.diff(seen.mean(axis=0)).std() / np.sqrt(2) < 0.013
+
+    def test_cameras_differ(self) -> None:
+        """Each camera has a sensitivity of its own, whatever the shot and the seed."""
+        maps = [synthetic.sensitivity(*camera) for camera in (("OMEGA", "ASBO1"), ("OMEGA", "ASBO2"), ("OMEGA", "SOP"))]
+
+        assert not np.allclose(maps[0], maps[1])
+        assert not np.allclose(maps[1], maps[2])
+        assert np.array_equal(maps[0], synthetic.sensitivity("OMEGA", "ASBO1"))
+
+    def test_even_camera(self) -> None:
+        """The sensitivity of a camera that sees evenly is not known."""
+        with pytest.raises(LookupError):
+            synthetic.sensitivity("OMEGA", "PTD")
+
+    def test_dividing_flattens(self) -> None:
+        """Divided by its flat, a VISAR's reference no longer steps where the second amplifier takes over."""
+        image = synthetic.synthesise("ASBO1", shot("OMEGA", 62328))
+        unlit = image["Streak_array"].values[1].astype(float)
+        fringes = (image["Reference"].values - unlit)[:1024, :1049]
+        flat = lit("OMEGA", 62326, "ASBO1", synthetic.Subject.FLAT)
+        before, after = (amplifier_step(each) for each in (fringes, fringes / flat))
+
+        assert before == pytest.approx(1.06, abs=0.015)
+        assert after == pytest.approx(1, abs=0.004)
+
+
+def amplifier_step(picture: NDArray[Any]) -> float:
+    """How much brighter the fringes are right of column 550 than left of it."""
+    fringes = picture[300:550]
+    return float(fringes[:, 550:562].sum() / fringes[:, 538:550].sum())
+
+
+def film_scan(subject: synthetic.Subject) -> NDArray[Any]:
+    return synthetic.synthesise("XRFC_FILM", shot("OMEGA", 103741), subject=subject)["pds_image"].values
+
+
+class TestFilm:
+    def test_layout(self, paths: dict[tuple[str, str], Path]) -> None:
+        """A scan is int16, with the distance on the film (um) along both dimensions and the density of a count."""
+        dataset = SD(str(paths["OMEGA", "xrfc_film_s103741.hdf"])).select("pds_image")
+
+        assert dataset.info()[2:4] == ([700, 900], SDC.INT16)
+        assert dataset.dim(0).getscale() == list(40.0 * np.arange(700))
+        assert dataset.dim(1).getscale() == list(40.0 * np.arange(900))
+        assert dataset.dim(1).attributes() == {"units": "um"}
+        assert dataset.attributes() == {"OD_per_count": 1 / 800}
+
+    def test_wedge_layout(self, paths: dict[tuple[str, str], Path]) -> None:
+        """The scan of a wedge says how many steps it has, and how they differ."""
+        dataset = SD(str(paths["OMEGA", "xrfc_film_s103741_swedge.hdf"])).select("pds_image")
+
+        assert dataset.info()[2:4] == ([120, 960], SDC.INT16)
+        assert dataset.attributes() == {"OD_per_count": 1 / 800, "wedge_steps": 21, "wedge_step_OD": 0.15}
+
+    def test_wedge_is_the_curve(self) -> None:
+        """Each of the 21 steps has the density that the curve gives for its exposure."""
+        density = film_scan(synthetic.Subject.WEDGE) / synthetic.COUNTS_PER_OD
+        wedge = synthetic.WEDGE
+        steps = [np.mean(density[:, wedge.columns(k)][:, 4:-4]) for k in range(wedge.steps)]
+
+        assert steps == pytest.approx(synthetic.film_density(wedge.log_exposure()), abs=2e-3)
+        assert wedge.log_exposure() == pytest.approx(np.linspace(0, -3, 21))
+
+    def test_lines_between_steps(self) -> None:
+        """Between two steps the film is less dense than on either, and at the ends it is fogged only."""
+        density = film_scan(synthetic.Subject.WEDGE) / synthetic.COUNTS_PER_OD
+        for k in range(15):
+            line = slice(synthetic.WEDGE.columns(k).stop + 1, synthetic.WEDGE.columns(k + 1).start - 1)
+
+            assert density[:, line].mean() < density[:, synthetic.WEDGE.columns(k + 1)].mean()
+        assert density[:, :10].mean() == pytest.approx(synthetic.FOG, abs=2e-3)
+
+    def test_curve(self) -> None:
+        """The curve has a toe at the fog, a straight middle of slope 1.96 and a shoulder below 3.32."""
+        density = synthetic.film_density(np.array([-9.0, -1.201, -1.199, 9.0]))
+
+        assert density[[0, 3]] == pytest.approx([0.22, 3.32])
+        assert (density[2] - density[1]) / 0.002 == pytest.approx(1.963, abs=1e-3)
+
+    def test_curve_inverts(self) -> None:
+        """The exposure of a density is the inverse of the curve, and not a number where no exposure gives it."""
+        exposures = np.linspace(-3, 0, 31)
+
+        assert synthetic.film_log_exposure(synthetic.film_density(exposures)) == pytest.approx(exposures)
+        assert np.isnan(synthetic.film_log_exposure(np.array([0.1, synthetic.FOG, 3.4]))).all()
+
+    def test_sixteen_images(self) -> None:
+        """A film holds sixteen images of a shell, each smaller than the one before, within the wedge's densities."""
+        density = film_scan(synthetic.Subject.SHOT) / synthetic.COUNTS_PER_OD
+        tiles = density[:, :900].reshape(4, 175, 4, 225).swapaxes(1, 2).reshape(16, 175, 225)
+        areas = [(tile > 0.6).sum() for tile in tiles]
+
+        assert all(np.diff(areas) < 0)
+        assert 3.0 < np.percentile(density, 99.9) < synthetic.film_density(np.array(0.0))
+
+
+class TestImagePlate:
+    def test_layout(self, paths: dict[tuple[str, str], Path]) -> None:
+        """A plate has its PSL as float32, the scan that it was made of, and pixels that are not square."""
+        with open_hdf5(paths["OMEGA", "PCIS-s103955_pcis1_-1-[phosphor].h5"]) as file:
+            assert (file["PSL_per_px"].dtype.str, file["PSL_per_px"].shape) == (">f4", (400, 800))
+            assert (file["raw_scan"].dtype.str, file["raw_scan"].shape) == (">u2", (400, 800))
+            assert dict(file.attrs) == {
+                "pixelSizeX": 25,
+                "pixelSizeY": 50,
+                "scanDelaySeconds": 2700,
+                "latitude": 5,
+                "shotNum": 103955,
+                "instrument": b"PCIS",
+            }
+            described = {name: value for name, value in file["raw_scan"].attrs.items() if name != "DIMENSION_LIST"}
+            assert described == {"resolution": 25, "sensitivity": 4000, "latitude": 5, "bits": 16}
+
+    def test_psl_is_the_formula(self) -> None:
+        """The PSL is what Fuji's formula makes of the scan."""
+        image = synthetic.synthesise("PCIS", shot("OMEGA", 103955))
+        raw = image["raw_scan"].values.astype(float)
+        psl = (25 / 100) ** 2 * (4000 / 4000) * 10 ** (5 * (raw / 65535 - 0.5))
+
+        assert np.allclose(image["PSL_per_px"].values, psl, rtol=1e-6, atol=0)
+        assert 0 < raw.min() < raw.max() < 65535
+
+    def test_scanner_inverts(self) -> None:
+        """A raw value's PSL has that raw value; what is beyond the scale is at its ends."""
+        raw = np.arange(65536)
+
+        assert np.array_equal(synthetic.SCANNER.raw(synthetic.SCANNER.psl(raw)), raw)
+        assert synthetic.SCANNER.raw(np.array([-1.0, 0.0, 1e6])).tolist() == [0, 0, 65535]
+
+    def test_fading(self) -> None:
+        """What the plate held at the shot is what the scan shows, over the fading until then."""
+        shown = synthetic.synthesise("PCIS", shot("OMEGA", 103955))["PSL_per_px"].values
+        quotient = shown / synthetic.fading(2700) / synthetic.plate_exposure()
+
+        assert synthetic.fading(0) == pytest.approx(1)
+        assert synthetic.fading(2700) == pytest.approx(0.436 * 0.092457 + 0.403 * 0.972961 + 0.161, abs=1e-5)
+        assert quotient.mean() == pytest.approx(1, abs=1e-3)
+
+
+class TestGrid:
+    def test_layout(self, paths: dict[tuple[str, str], Path]) -> None:
+        """A grid is one uint16 frame, which says where its dots would be if nothing were warped."""
+        dataset = SD(str(paths["OMEGA", "asbo1_grid_s62326.hdf"])).select("Grid")
+
+        assert dataset.info()[2:4] == ([1100, 1100], SDC.UINT16)
+        assert dataset.attributes() == {"first_dot_px": [50, 50], "pitch_px": [48, 48]}
+
+    def test_dots_are_where_the_polynomial_says(self) -> None:
+        """Each dot is seen where the distortion puts it, to a tenth of a pixel."""
+        image = synthetic.synthesise("ASBO1", shot("OMEGA", 62326), subject=synthetic.Subject.GRID)["Grid"].values
+        columns, rows = synthetic.DISTORTION(*synthetic.GRID.points())
+        found = [centre_of_mass(image, row, column) for row, column in zip(rows, columns, strict=True)]
+        off = np.hypot(*(np.array(found) - np.stack([rows, columns], axis=1)).T)
+
+        assert len(off) == 400
+        assert np.median(off) < 0.05
+        assert np.percentile(off, 95) < 0.2
+
+    def test_distortion(self) -> None:
+        """The distortion is the polynomial of its coefficients, and moves points by up to 33 pixels."""
+        x, y = synthetic.GRID.points()
+        a, b = synthetic.DISTORTION.column, synthetic.DISTORTION.row
+        terms = np.stack([x**0, x, y, x * x, x * y, y * y, x**3, x * x * y, x * y * y, y**3])
+        column, row = synthetic.DISTORTION(x, y)
+
+        assert column == pytest.approx(np.array(a) @ terms)
+        assert row == pytest.approx(np.array(b) @ terms)
+        assert 20 < np.hypot(column - x, row - y).max() < 60
+
+
+def centre_of_mass(image: NDArray[np.uint16], row: float, column: float) -> tuple[float, float]:
+    """Row and column of a dot near a place, hot pixels aside."""
+    top, left = round(row) - 9, round(column) - 9
+    window = image[top : top + 19, left : left + 19].astype(float)
+    weights = np.clip(window - np.median(window) - 500, 0, 9000)
+    y, x = np.mgrid[top : top + 19, left : left + 19]
+    return float(np.average(y, weights=weights)), float(np.average(x, weights=weights))
 
 
 def centroids(profile: NDArray[np.floating[Any]]) -> Iterator[float]:
@@ -456,10 +670,14 @@ class TestMaking:
         assert not database.exists()
         assert synthetic.make_archive(tmp_path, seed=1, shots=SMALL).exists()
 
-    def test_unknown_diagnostic(self) -> None:
-        """A diagnostic that is not known is a failed look-up."""
+    @pytest.mark.parametrize(
+        ("diagnostic", "subject"),
+        [("NONESUCH", synthetic.Subject.SHOT), ("NONESUCH", synthetic.Subject.FLAT), ("PTD", synthetic.Subject.FLAT)],
+    )
+    def test_unknown_diagnostic(self, diagnostic: str, subject: synthetic.Subject) -> None:
+        """A diagnostic that is not known is a failed look-up, and so is a calibration that it does not have."""
         with pytest.raises(LookupError):
-            synthetic.synthesise("NONESUCH", SMALL[0])
+            synthetic.synthesise(diagnostic, SMALL[0], subject=subject)
 
 
 class TestWriters:
@@ -474,6 +692,19 @@ class TestWriters:
         assert (tmp_path / "image").read_bytes().startswith(MAGIC[container])
         assert np.array_equal(read_array(tmp_path / "image", "pixels"), values)
         assert read_attributes(tmp_path / "image", "pixels") == {"gain": 2, "box": [1, 2], "note": "nothing"}
+
+    def test_scales(self, tmp_path: Path) -> None:
+        """Either writer scales the dimensions of an array, in units, and the reader finds the scales."""
+        scales = (synthetic.Scale(np.array([0.0, 2.5]), "um"), synthetic.Scale(np.array([1, 2, 4], np.int32), "ns"))
+        image = synthetic.Image((synthetic.Variable("pixels", np.zeros((2, 3), np.uint16), scales=scales),))
+        for container in ("HDF4", "HDF5"):
+            synthetic.write_image(tmp_path / container, image, container)
+            found = read(tmp_path / container)
+
+            assert found["pixels"].dims == ("pixels_0", "pixels_1")
+            assert found["pixels_0"].values.tolist() == [0.0, 2.5]
+            assert found["pixels_1"].values.tolist() == [1, 2, 4]
+            assert [found[name].attrs["units"] for name in ("pixels_0", "pixels_1")] == ["um", "ns"]
 
     def test_file_forgets_its_folder(self, tmp_path: Path) -> None:
         """A written file does not hold the path that it was written to."""
