@@ -7,20 +7,21 @@ from __future__ import annotations
 
 from shotdap.catalog.archive import Archive, BadArchive, Row, Watermark
 from shotdap.catalog.builder import DEFAULT_TEMPLATE, BuildReport, PathTemplate, build
-from shotdap.catalog.diagnostic import Axis, Diagnostic, Match, Quantity, Rule, TimeStamp
-from shotdap.catalog.entry import Child, Entry, Fact, Health, Index, Missing, NotFound, Page, Unreadable
+from shotdap.catalog.diagnostic import Axis, Diagnostic, Match, Quantity, Related, Rule, TimeStamp
+from shotdap.catalog.entry import Child, Entry, Fact, Health, Index, Missing, NotFound, Page, Unreadable, When
 from shotdap.catalog.explanation import explain
 from shotdap.catalog.folder import Folder
 from shotdap.catalog.index import SqlIndex
 from shotdap.catalog.inspection import InspectionReport, Inspector, inspect
 from shotdap.catalog.isolation import Isolation
 from shotdap.catalog.labels import label, matching
-from shotdap.catalog.opening import Catalog
+from shotdap.catalog.opening import Address, Catalog
 from shotdap.catalog.sql import SqlArchive
 from shotdap.catalog.unpacking import Unpacker, usual_folder
 
 __all__ = [
     "DEFAULT_TEMPLATE",
+    "Address",
     "Archive",
     "Axis",
     "BadArchive",
@@ -42,6 +43,7 @@ __all__ = [
     "Page",
     "PathTemplate",
     "Quantity",
+    "Related",
     "Row",
     "Rule",
     "SqlArchive",
@@ -50,6 +52,7 @@ __all__ = [
     "Unpacker",
     "Unreadable",
     "Watermark",
+    "When",
     "build",
     "explain",
     "inspect",

@@ -20,7 +20,7 @@ from shotdap import __version__
 from shotdap.catalog.diagnostic import Diagnostic
 from shotdap.catalog.entry import Fact
 
-__all__ = ["with_conventions"]
+__all__ = ["with_conventions", "with_references"]
 
 _CONVENTIONS = "CF-1.11, ACDD-1.3"
 _FACT_NAMES = {"name": "source_file", "date": "shot_date"}  # a column's name, where it says too little as an attribute
@@ -46,6 +46,18 @@ def with_conventions(dataset: xr.Dataset, facts: Mapping[str, Fact], diagnostic:
     labelled = dataset.copy(deep=False)
     labelled.attrs = ours | {f"file_{name}" if name in ours else str(name): value for name, value in original.items()}
     return labelled
+
+
+def with_references(dataset: xr.Dataset) -> xr.Dataset:
+    """The dataset, each variable naming its auxiliary coordinates in ``coordinates``: CF conventions, chapter 5."""
+    auxiliary = {name: variable for name, variable in dataset.coords.variables.items() if variable.dims != (name,)}
+    referring = {}
+    for name, variable in dataset.data_vars.variables.items():
+        names = [str(axis) for axis, values in auxiliary.items() if set(values.dims) <= set(variable.dims)]
+        if names and "coordinates" not in variable.attrs:
+            referring[name] = variable.copy(deep=False)
+            referring[name].attrs["coordinates"] = " ".join(names)
+    return dataset.assign(referring) if referring else dataset
 
 
 def _title(diagnostic: Diagnostic, facts: Mapping[str, Fact]) -> str:

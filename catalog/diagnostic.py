@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from glob import escape
 from math import isfinite, prod
 from types import MappingProxyType
 from typing import Any
@@ -16,10 +17,10 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from shotdap.catalog.entry import Fact
+from shotdap.catalog.entry import Fact, When
 from shotdap.transforms import Recipe
 
-__all__ = ["Axis", "Diagnostic", "Match", "Quantity", "Rule", "TimeStamp"]
+__all__ = ["Axis", "Diagnostic", "Match", "Quantity", "Related", "Rule", "TimeStamp"]
 
 
 @dataclass(frozen=True)
@@ -126,6 +127,29 @@ class TimeStamp:
 
 
 @dataclass(frozen=True)
+class Related:
+    """Which other image recipes take inputs from: the flat field that was taken last before the shot, for one."""
+
+    match: Mapping[str, str]
+    """Patterns as a shell has them, for what the other's row says; ``{diagnostic}`` in one is this image's own."""
+    when: When = "earlier"
+    within_days: float | None = None
+    """How far the two may lie apart; `None` for any time."""
+
+    def patterns(self, facts: Mapping[str, Fact]) -> dict[str, str]:
+        """The patterns, for an image of which a row says this."""
+        said = _Facts({name: escape(str(value)) for name, value in facts.items()})
+        return {name: pattern.format_map(said) for name, pattern in self.match.items()}
+
+
+class _Facts(dict[str, str]):
+    """What a row says; what it does not say is a text that no pattern matches."""
+
+    def __missing__(self, name: str) -> str:
+        return f"no {name}"
+
+
+@dataclass(frozen=True)
 class Diagnostic:
     """How to read the files of one kind of camera."""
 
@@ -143,6 +167,8 @@ class Diagnostic:
     """For each dimension the first and the last pixel that see light; the rest is overscan."""
     recipes: tuple[Recipe, ...] = ()
     """The virtual variables that every file of this kind has, as far as their inputs are there."""
+    related: Mapping[str, Related] = field(default_factory=lambda: MappingProxyType({}))
+    """Other images that recipes take inputs from: ``flat.image`` is the ``image`` of the one called ``flat`` here."""
 
     def why_not(self, raw: xr.Dataset, facts: Mapping[str, Fact]) -> str:
         """Why a file, as its reader gives it, is not of this kind, in a sentence; empty where it is."""

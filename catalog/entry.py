@@ -6,11 +6,26 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Protocol, TypeAlias
+from typing import Literal, Protocol, TypeAlias
 
-__all__ = ["Child", "Entry", "Examination", "Fact", "Health", "Index", "Missing", "NotFound", "Page", "Unreadable"]
+__all__ = [
+    "Child",
+    "Entry",
+    "Examination",
+    "Fact",
+    "Health",
+    "Index",
+    "Missing",
+    "NotFound",
+    "Page",
+    "Unreadable",
+    "When",
+]
 
 Fact: TypeAlias = str | int | float
+
+When: TypeAlias = Literal["earlier", "later", "nearest"]
+"""Where in time another image lies: before this one, after it, or as near as possible."""
 
 
 class NotFound(LookupError):
@@ -105,5 +120,18 @@ class Index(Protocol):
 
         Raises:
             NotFound: there is no such folder.
+        """
+        ...
+
+    def nearest(
+        self, entry: Entry, match: Mapping[str, str], *, when: When = "earlier", within_days: float | None = None
+    ) -> Entry | None:
+        """The image of the same facility nearest in time to another whose row matches; `None` where there is none.
+
+        Args:
+            entry: the other image; it is never its own neighbour.
+            match: patterns as a shell has them, for what the row says, case ignored.
+            when: on which side of it; what is of the same time is on both.
+            within_days: how far off it may be; `None` for any time.
         """
         ...

@@ -6,18 +6,22 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import xarray as xr
 
+from shotdap.catalog.derivation import Derived
 from shotdap.catalog.diagnostic import Diagnostic
 from shotdap.catalog.entry import Fact
-from shotdap.catalog.labels import label, matching
+from shotdap.catalog.labels import matching
 
 __all__ = ["explain"]
 
 
-def explain(raw: xr.Dataset, facts: Mapping[str, Fact], diagnostics: Iterable[Diagnostic]) -> Iterator[str]:
+def explain(
+    raw: xr.Dataset, derived: Derived, facts: Mapping[str, Fact], diagnostics: Iterable[Diagnostic]
+) -> Iterator[str]:
     """Say, line by line, what is in a file, which description it matches, why not the others, and what comes of it.
 
     Args:
         raw: the file as its reader gives it.
+        derived: what is served of it.
         facts: what the archive's row says of it.
         diagnostics: the descriptions in the order in which they are tried.
     """
@@ -36,11 +40,12 @@ def explain(raw: xr.Dataset, facts: Mapping[str, Fact], diagnostics: Iterable[Di
         return
     yield ""
     yield "Served as:"
-    labelled = label(raw, facts, diagnostics)
-    yield from _variables(labelled)
-    axes = [axis.name for axis in found.axes if axis.name not in labelled.variables]
+    yield from _variables(derived.dataset)
+    axes = [axis.name for axis in found.axes if axis.name not in derived.dataset.variables]
     if axes:
         yield f"Left out, for the file's attributes do not say enough: {', '.join(axes)}."
+    for name, reason in derived.left_out.items():
+        yield f"Left out: {name}. {reason}"
 
 
 def _variables(dataset: xr.Dataset) -> Iterator[str]:

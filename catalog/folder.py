@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from shotdap.catalog.archive import Row, Watermark
-from shotdap.catalog.entry import Child, Entry, NotFound, Page
+from shotdap.catalog.entry import Child, Entry, NotFound, Page, When
 from shotdap.catalog.names import archive_name, path_segment
+from shotdap.catalog.nearness import matches, nearest_of
 
 __all__ = ["Folder"]
+
+_DAY = 86_400.0  # seconds
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,27 @@ class Folder:
             )
         page = tuple(listed[:limit])
         return Page(page, page[-1].name if len(listed) > limit else None)
+
+    def nearest(
+        self, entry: Entry, match: Mapping[str, str], *, when: When = "earlier", within_days: float | None = None
+    ) -> Entry | None:
+        """The file of the same directory nearest in time of its last change; see `Index`."""
+        if match.keys() != {"name"}:  # nothing else is known of a file
+            return None
+        file = self._relative(entry.path)
+        directory = self._within(file.parent)
+        here = self._within(file).stat().st_mtime
+        with os.scandir(directory) as found:
+            near = [each for each in found if matches({"name": each.name}, match) and each.name != file.name]
+            dated = [
+                (
+                    self.find("/".join(map(path_segment, (*file.parent.parts, each.name)))),
+                    (each.stat().st_mtime - here) / _DAY,
+                )
+                for each in near
+                if each.is_file() and self._served(each)
+            ]
+        return nearest_of(dated, when, within_days)
 
     def rows(self, since: Watermark | None = None, /) -> Iterator[Row]:
         """A row for each file whose name is text, its version the time of its last change; see `Archive`."""

@@ -16,7 +16,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from shotdap.catalog.archive import Watermark
-from shotdap.catalog.entry import Child, Entry, Examination, Health, NotFound, Page
+from shotdap.catalog.entry import Child, Entry, Examination, Health, NotFound, Page, When
+from shotdap.catalog.nearness import days_between, matches, nearest_of
 
 __all__ = ["Record", "SqlIndex", "Verdict"]
 
@@ -111,6 +112,31 @@ class SqlIndex:
             for row in found[:limit]
         )
         return Page(children, children[-1].name if len(found) > limit else None)
+
+    def nearest(
+        self, entry: Entry, match: Mapping[str, str], *, when: When = "earlier", within_days: float | None = None
+    ) -> Entry | None:
+        """The image of the same facility nearest in time to another whose row matches; see `Index`."""
+        sides: tuple[When, ...] = ("earlier", "later") if when == "nearest" else (when,)
+        found = [each for side in sides for each in self._beside(entry, match, side)]
+        return nearest_of(found, when, within_days)
+
+    def _beside(self, entry: Entry, match: Mapping[str, str], side: When) -> list[tuple[Entry, float]]:
+        """The first match on one side of an image, with how many days it is off."""
+        date, facility = _ENTRIES.c.facts["date"].as_string(), _ENTRIES.c.facts["facility"].as_string()
+        here, there = str(entry.facts.get("date", "")), str(entry.facts.get("facility", ""))
+        is_beside, order = (date <= here, date.desc()) if side == "earlier" else (date >= here, date)
+        statement = (
+            sa.select(_ENTRIES)
+            .where(facility == there, is_beside, _ENTRIES.c.path != entry.path, _ENTRIES.c.health.not_in(_DOUBTFUL))
+            .order_by(order, _ENTRIES.c.path)
+            .execution_options(yield_per=_MANY)
+        )
+        with self._engine.connect() as connection:
+            entries = map(_entry, connection.execute(statement).mappings())
+            first = next((each for each in entries if matches(each.facts, match)), None)
+        apart = days_between(entry.facts, first.facts) if first else None
+        return [(first, apart)] if first and apart is not None else []
 
     def watermark(self) -> Watermark | None:
         """How far the archive has been read; `None` before the first build."""

@@ -21,7 +21,6 @@ import xarray as xr
 from shotdap.catalog.conventions import with_conventions
 from shotdap.catalog.diagnostic import Diagnostic, Rule
 from shotdap.catalog.entry import Fact
-from shotdap.transforms import extend
 
 __all__ = ["label", "matching"]
 
@@ -31,29 +30,19 @@ def matching(raw: xr.Dataset, facts: Mapping[str, Fact], diagnostics: Iterable[D
     return next((diagnostic for diagnostic in diagnostics if not diagnostic.why_not(raw, facts)), None)
 
 
-def label(
-    raw: xr.Dataset, facts: Mapping[str, Fact], diagnostics: Iterable[Diagnostic], *, chunked: bool = True
-) -> xr.Dataset:
-    """Label a file by the first description that it matches; a file that none matches keeps its own names.
+def label(raw: xr.Dataset, facts: Mapping[str, Fact], diagnostic: Diagnostic | None) -> xr.Dataset:
+    """Label a file by the description that it matches; a file that none matches keeps its own names.
 
     Args:
         raw: the file as its reader gives it.
         facts: what the archive's row says of it.
-        diagnostics: descriptions, the particular before the general.
-        chunked: whether virtual variables are dask arrays; see `extend`.
+        diagnostic: the description, if there is one.
 
     Returns:
-        The labelled dataset with CF and ACDD attributes, as lazy as the raw one.
-
-    Raises:
-        BadRecipe: a virtual variable cannot be made of the file's arrays.
+        The labelled dataset with CF and ACDD attributes, as lazy as the raw one. What its description derives is not
+        in it; see `derivation`.
     """
-    diagnostic = matching(raw, facts, diagnostics)
-    if diagnostic is None:
-        return with_conventions(raw, facts, None)
-    labelled = _labelled(raw, diagnostic)
-    makable = [recipe for recipe in diagnostic.recipes if set(recipe.inputs) <= {*labelled.variables, *diagnostic.made}]
-    return with_conventions(extend(labelled, makable, chunked=chunked), facts, diagnostic)
+    return with_conventions(_labelled(raw, diagnostic) if diagnostic else raw, facts, diagnostic)
 
 
 def _labelled(raw: xr.Dataset, diagnostic: Diagnostic) -> xr.Dataset:
@@ -67,8 +56,6 @@ def _labelled(raw: xr.Dataset, diagnostic: Diagnostic) -> xr.Dataset:
     attributes = _joined(raw, rules)
     stated = {name: variables.pop(name) for name, rule in rules.items() if rule.coordinate}
     axes = _axes(variables, diagnostic, attributes) | stated
-    for variable in variables.values():
-        _refer(variable, axes)
     own = {name: variable for name, variable in variables.items() if variable.dims == (name,)}
     return xr.Dataset(
         {name: variable for name, variable in variables.items() if name not in own},
@@ -121,13 +108,6 @@ def _axes(
     there = (axis for axis in diagnostic.axes if axis.dimension in sizes and axis.name not in variables)
     made = {axis.name: axis.variable(sizes[axis.dimension], attributes) for axis in there}
     return {name: variable for name, variable in made.items() if variable is not None}
-
-
-def _refer(variable: xr.Variable, axes: Mapping[str, xr.Variable]) -> None:
-    """Name a variable's auxiliary coordinates in its attribute ``coordinates``: CF conventions, chapter 5."""
-    names = [name for name, axis in axes.items() if set(axis.dims) <= set(variable.dims) and axis.dims != (name,)]
-    if names:
-        variable.attrs.setdefault("coordinates", " ".join(names))
 
 
 def _pixels(variables: Mapping[str, xr.Variable], rules: Iterable[str]) -> dict[str, xr.Variable]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import product
@@ -22,17 +22,12 @@ from numpy.typing import NDArray
 from xarray.backends import BackendArray
 from xarray.core import indexing
 
+from shotdap.transforms import Remember, forget
+
 __all__ = ["Blocks", "Chunks", "FrameCache", "Remember", "Source", "forget", "lazy_variable"]
 
 Array: TypeAlias = NDArray[Any]
 Key: TypeAlias = tuple[int | slice, ...]
-Remember: TypeAlias = Callable[[Hashable, Callable[[], Array]], Array]
-"""Gives what was decoded before under a name, or decodes it."""
-
-
-def forget(_name: Hashable, decode: Callable[[], Array]) -> Array:
-    """Remember nothing: decode each time."""
-    return decode()
 
 
 class Source(Protocol):
@@ -197,14 +192,41 @@ def _inside(indices: range, offset: int, size: int) -> slice | None:
     return slice(start - offset, stop - offset, indices.step) if start < stop else None
 
 
+class _Turns:
+    """One thread at a time for each key.
+
+    A lock of its own for each: computing a result takes turns at the frames that it is made of, while it has its own.
+    Locks that keys share would make two such threads wait for each other.
+    """
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._locks: dict[Hashable, tuple[threading.Lock, int]] = {}
+
+    @contextmanager
+    def of(self, key: Hashable) -> Iterator[None]:
+        """Wait for one's turn at a key, and have it."""
+        with self._guard:
+            lock, waiting = self._locks.get(key, (threading.Lock(), 0))
+            self._locks[key] = (lock, waiting + 1)
+        try:
+            with lock:
+                yield
+        finally:
+            with self._guard:
+                lock, waiting = self._locks.pop(key)
+                if waiting > 1:
+                    self._locks[key] = (lock, waiting - 1)
+
+
 class FrameCache:
-    """Decoded frames of all files, the least recently used dropped when there are too many bytes."""
+    """Decoded frames of all files, and results that need them entire, the least recently used dropped first."""
 
     def __init__(self, limit: int) -> None:
         self._frames: cachebox.LRUCache[Hashable, Array] = cachebox.LRUCache(
             max(limit, 1), getsizeof=lambda _key, frame: frame.nbytes
         )
-        self._locks = tuple(threading.Lock() for _ in range(64))
+        self._turns = _Turns()
 
     def of(self, file: Hashable) -> Remember:
         """What is remembered of one file, named so that a changed file has another name."""
@@ -212,7 +234,7 @@ class FrameCache:
 
     def _remember(self, file: Hashable, name: Hashable, decode: Callable[[], Array]) -> Array:
         key = (file, name)
-        with self._locks[hash(key) % len(self._locks)]:  # two requests for one frame decode it once
+        with self._turns.of(key):  # two requests for one frame decode it once
             frame = self._frames.get(key)
             if frame is None:
                 frame = decode()

@@ -3,53 +3,110 @@
 from __future__ import annotations
 
 import re
-import stat
-from collections.abc import Callable, Hashable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
 import cachebox
 import xarray as xr
 
 from shotdap.catalog import readers
+from shotdap.catalog.derivation import Derived, Labelled, derive, variant_of
 from shotdap.catalog.diagnostic import Diagnostic
-from shotdap.catalog.entry import Entry, Examination, Health, Index, Missing, NotFound, Page, Unreadable
-from shotdap.catalog.examination import examine
+from shotdap.catalog.entry import Entry, Index, NotFound, Page, Unreadable
 from shotdap.catalog.explanation import explain
+from shotdap.catalog.files import Files, Version
 from shotdap.catalog.isolation import Isolation
-from shotdap.catalog.labels import label
+from shotdap.catalog.labels import label, matching
 from shotdap.catalog.lazy import FrameCache
-from shotdap.catalog.unpacking import Unpacker, refuse
-from shotdap.transforms import BadRecipe
+from shotdap.catalog.unpacking import Unpacker
+from shotdap.transforms import MARK, parse_variant
+from shotdap.transforms.provenance import Origin, Source
 
-__all__ = ["Catalog", "Version", "View"]
+__all__ = ["Address", "Catalog", "State", "View"]
 
 View: TypeAlias = Callable[[xr.Dataset], xr.Dataset]
 """What a caller makes of every dataset it opens, lazily, from the dataset alone."""
 
-_ADDRESS = re.compile(r" at 0x[0-9a-f]+")  # in the representation of a function
+_OBJECT = re.compile(r" at 0x[0-9a-f]+")  # in the representation of a function
 _RAW = "/raw"  # behind an image's path: its file as it is
-_EXAMINED = 4096  # examinations remembered, of files that no inspection has seen
 _OPEN_DATASETS = 512  # headers remembered, each view by itself; some 50 kB each
 
 
-class Version(NamedTuple):
-    """A file at one moment: what is remembered of it is only true of this."""
+@dataclass(frozen=True)
+class Address:
+    """What a path leads to: an image, its file as it is, or a variant of either."""
 
-    path: Path
-    size: int
-    modified: int
-    """Nanoseconds since 1970, as the file system says."""
+    entry: Entry
+    is_raw: bool = False
+    variant: str = ""
+    """The segment that asks for a variant, in the one way to write it."""
+
+    @property
+    def path(self) -> str:
+        """The one path that leads here."""
+        return f"{self.image}/{self.variant}" if self.variant else self.image
+
+    @property
+    def image(self) -> str:
+        """The path without the variant."""
+        return f"{self.entry.path}{_RAW}" if self.is_raw else self.entry.path
 
 
 @dataclass(frozen=True)
-class _Opened:
-    """A dataset that was opened before."""
+class _Look:
+    """An address, and its file at the moment that somebody looked."""
 
-    dataset: xr.Dataset
+    address: Address
+    version: Version
+
+    @property
+    def key(self) -> Hashable:
+        """What tells the image from all others, and from itself at other times; whatever the variant."""
+        return *self.said, self.version.path, self.address.is_raw
+
+    @property
+    def said(self) -> tuple[Hashable, ...]:
+        """What the archive and the file system say of it, which is the same for every process."""
+        entry = self.address.entry
+        return entry.path, tuple(sorted(entry.facts.items())), entry.inspected, self.version.size, self.version.modified
+
+
+@dataclass(frozen=True)
+class State:
+    """All that what is served of an image depends on, besides the configuration."""
+
+    text: str
+    """What has the same text has the same values, in whichever process or on whichever server."""
+    modified: int
+    """When the youngest of the files was changed, in nanoseconds since 1970."""
+
+
+@dataclass(frozen=True, eq=False)  # two are the same only if they are one
+class _Opened:
+    """An image that was opened before."""
+
+    labelled: Labelled
     content: Path
     """The file that its arrays are read from: the entry's own, or what that was unpacked to."""
+
+
+@dataclass(frozen=True)
+class _Related:
+    """The other images that an image's recipes take inputs from."""
+
+    there: Mapping[str, _Look]
+    absent: Mapping[str, str]
+    """For each that is not there, why."""
+
+    @property
+    def key(self) -> Hashable:
+        """What tells them from others."""
+        return tuple((name, look.key) for name, look in self.there.items())
+
+
+_ALONE = _Related({}, {})
 
 
 def _as_it_is(dataset: xr.Dataset) -> xr.Dataset:
@@ -63,7 +120,7 @@ class Catalog:
         index: finds entries.
         root: the folder that the archive's files lie in. No file outside it is ever opened.
         diagnostics: descriptions of the archive's cameras, the particular before the general.
-        cache_bytes: how much of decoded frames to remember.
+        cache_bytes: how much of decoded frames, and of results that need whole images, to remember.
         unpacker: unpacks files that are packed by gzip; without it they are not read.
         isolation: where a file that no inspection has seen is read whole before it is read here; without it, such a
             file is trusted.
@@ -83,15 +140,13 @@ class Catalog:
         refuse_changed: bool = False,
     ) -> None:
         self._index = index
-        self._root = root.resolve()
         self._diagnostics = diagnostics
+        self._any_related = any(diagnostic.related for diagnostic in diagnostics)
+        self._files = Files(root, unpacker, isolation, refuse_changed=refuse_changed)
         self._frames = FrameCache(cache_bytes)
-        self._unpacker = unpacker
-        self._isolation = isolation
-        self._refuse_changed = refuse_changed
-        self._examined: cachebox.LRUCache[Version, Examination | str] = cachebox.LRUCache(_EXAMINED)
         self._opened: cachebox.LRUCache[Hashable, _Opened] = cachebox.LRUCache(_OPEN_DATASETS)
-        self.descriptions = _ADDRESS.sub("", repr(diagnostics))
+        self._derived: cachebox.LRUCache[Hashable, Derived] = cachebox.LRUCache(_OPEN_DATASETS)
+        self.descriptions = _OBJECT.sub("", repr(diagnostics))
         """How diagnostics are described, in a text that is the same in every process and changes with any of them."""
 
     def find(self, path: str) -> Entry:
@@ -114,7 +169,8 @@ class Catalog:
         """Open an image: its headers are read, its pixels are not.
 
         Args:
-            path: the public path; with ``/raw`` behind it, the file as it is, with its own names and attributes.
+            path: the public path; with ``/raw`` behind it, the file as it is, with its own names and attributes; with
+                ``/~…`` behind it, a variant: see `transforms.variant`.
             chunked: whether virtual variables are dask arrays; see `extend`.
             view: what to make of the dataset; the outcome is remembered under this very function.
 
@@ -124,85 +180,74 @@ class Catalog:
 
         Raises:
             NotFound: there is no such image.
+            BadVariant: the variant cannot be made of this image.
             Missing: its file is not there.
             Unreadable: its file cannot be read; the message says why.
         """
-        entry, raw = self.resolve(path)
-        return self.open_entry(entry, raw=raw, chunked=chunked, view=view)
+        return self.open_address(self.resolve(path), chunked=chunked, view=view)
 
-    def resolve(self, path: str) -> tuple[Entry, bool]:
-        """The entry that a path leads to, and whether it asks for the file as it is; see `open`.
+    def resolve(self, path: str) -> Address:
+        """What a path leads to. Headers are read where it asks for a variant, which has to fit them.
 
         Raises:
             NotFound: there is no such image.
+            BadVariant: the path asks for a variant that cannot be made of it.
+            Missing: its file is not there, where headers are needed.
+            Unreadable: likewise, if it cannot be read.
         """
+        image, mark, segment = path.partition(f"/{MARK}")
+        address = self._image(image)
+        if not mark:
+            return address
+        look = self._look(address)
+        opened = self._open(look)
+        variant = variant_of(opened.labelled, parse_variant(segment), self._others(self._related(look)))
+        return replace(address, variant=variant.text)
+
+    def _image(self, path: str) -> Address:
         try:
-            return self.find(path), False
+            return Address(self.find(path))
         except NotFound:
             if not path.endswith(_RAW):
                 raise
-        return self.find(path.removesuffix(_RAW)), True
+        return Address(self.find(path.removesuffix(_RAW)), is_raw=True)
 
-    def open_entry(
-        self, entry: Entry, *, raw: bool = False, chunked: bool = True, view: View = _as_it_is
-    ) -> xr.Dataset:
-        """Open an entry that was found before; see `open`."""
-        version = self.version(entry)
-        key = (entry.path, tuple(entry.facts.items()), entry.inspected, version, raw, chunked, view)
-        opened = self._opened.get(key)
-        if opened is None or not self._is_there(opened.content, version):
-            content = readers.unpacked(version.path, self._unpacker or refuse)
-            said = self._integrity(entry, version, content)
-            dataset = readers.read(content, self._frames.of(version))
-            dataset = dataset if raw else self._labelled(dataset, entry, chunked=chunked)
-            opened = _Opened(view(dataset.assign_attrs(said)), content)
-            self._opened[key] = opened
-        return opened.dataset.copy(deep=False)
+    def open_address(self, address: Address, *, chunked: bool = True, view: View = _as_it_is) -> xr.Dataset:
+        """Open what a path was found to lead to; see `open`."""
+        look = self._look(address)
+        derived = self._derive(look, self._related(look), chunked=chunked, view=view)
+        return derived.dataset.copy(deep=False)
 
-    def _integrity(self, entry: Entry, version: Version, content: Path) -> dict[str, str]:
-        """What can be said of a file's bytes, as attributes.
+    def origins(self, address: Address) -> Mapping[str, Origin]:
+        """How each variable of an image came to be; see `open` for what is raised."""
+        look = self._look(address)
+        return self._derive(look, self._related(look)).origins
+
+    def state(self, address: Address) -> State:
+        """The state of an image: a look at its file and at related ones.
+
+        No file is opened, but for headers, where these say which others are related.
 
         Raises:
-            Unreadable: the file cannot be read whole in isolation, or is not what was inspected, where that matters.
+            Missing: the file is not there.
+            Unreadable: what is there is no file, or lies outside the archive.
         """
-        seen = entry.seen
-        if seen is not None and entry.health is not Health.CHANGED and (seen.size, seen.modified) == version[1:]:
-            return {"source": f"sha256:{seen.sha256}"}
-        found = self._examine(version, content)
-        source = {"source": f"sha256:{found.sha256}"} if found else {}
-        if seen is None or (found and found.sha256 == seen.sha256):
-            return source
-        if self._refuse_changed:
-            raise Unreadable("The file's bytes are not those that were inspected, so it is not served.")
-        return source | {"integrity_warning": "The file's bytes are not those that were inspected."}
+        look = self._look(address)
+        related = self._related(look)
+        looks = (look, *related.there.values())
+        text = repr((address.path, *related.there, *(each.said for each in looks), *related.absent.items()))
+        return State(text, max(each.version.modified for each in looks))
 
-    def _examine(self, version: Version, content: Path) -> Examination | None:
-        if self._isolation is None:
-            return None
-        found = self._examined.get(version)
-        if found is None:
-            try:
-                found = self._isolation(examine, version.path, content)
-            except Unreadable as error:
-                found = str(error)  # remembered, or each request for a file that hangs would wait for it
-            self._examined[version] = found
-        if isinstance(found, str):
-            raise Unreadable(found)
-        return found
-
-    def _is_there(self, content: Path, version: Version) -> bool:
-        """Whether what was opened can still be read: an unpacked file may have made room for others since."""
-        return content == version.path or (self._unpacker is not None and self._unpacker.touch(content))
-
-    def explain(self, path: str) -> Iterator[str]:
+    def explain(self, entry: Entry) -> Iterator[str]:
         """Say, line by line, what the descriptions of diagnostics make of an image; see `explanation`.
 
         Raises:
-            NotFound: there is no such image.
+            Missing: its file is not there.
             Unreadable: its file cannot be read; the message says why.
         """
-        entry = self.find(path)
-        return explain(self.open_entry(entry, raw=True), entry.facts, self._diagnostics)
+        raw = self.open_address(Address(entry, is_raw=True))
+        look = self._look(Address(entry))
+        return explain(raw, self._derive(look, self._related(look)), entry.facts, self._diagnostics)
 
     def locate(self, entry: Entry) -> Path:
         """Where an entry's file is now: for handing on its bytes as they are. The path is never a client's to see.
@@ -213,13 +258,6 @@ class Catalog:
         """
         return self.version(entry).path
 
-    def _labelled(self, raw: xr.Dataset, entry: Entry, *, chunked: bool) -> xr.Dataset:
-        try:
-            labelled = label(raw, entry.facts, self._diagnostics, chunked=chunked)
-        except BadRecipe as error:
-            raise Unreadable(f"The description of this diagnostic does not fit the file: {error}") from error
-        return labelled.assign_attrs(file_as_it_is=f"{entry.path}{_RAW}")
-
     def version(self, entry: Entry) -> Version:
         """An entry's file at this moment; a look at it, without opening it.
 
@@ -227,17 +265,73 @@ class Catalog:
             Missing: the file is not there.
             Unreadable: what is there is no file, or lies outside the archive.
         """
-        try:
-            path = (self._root / entry.file).resolve()
-            if not path.is_relative_to(self._root):
-                raise Unreadable("The archive's row leads to a file outside the archive.")
-            status = path.stat()
-        except FileNotFoundError as error:
-            raise Missing("The file is missing from the archive.") from error
-        except (OSError, RuntimeError, ValueError) as error:  # RuntimeError: a ring of links
-            if isinstance(error, Unreadable):
-                raise
-            raise Unreadable("The archive's row names no file that could exist.") from error
-        if not stat.S_ISREG(status.st_mode):
-            raise Unreadable("The archive's row leads to something that is not a file.")
-        return Version(path, status.st_size, status.st_mtime_ns)
+        return self._files.version(entry)
+
+    def _look(self, address: Address) -> _Look:
+        return _Look(address, self.version(address.entry))
+
+    def _open(self, look: _Look) -> _Opened:
+        """An image without what is derived from it: its headers are read."""
+        opened = self._opened.get(look.key)
+        if opened is None or not self._files.is_there(opened.content, look.version):
+            content = self._files.content(look.version)
+            said = self._files.integrity(look.address.entry, look.version, content)
+            raw = readers.read(content, self._frames.of(look.version))
+            opened = _Opened(self._labelled(raw, look.address, said), content)
+            self._opened[look.key] = opened
+        return opened
+
+    def _labelled(self, raw: xr.Dataset, address: Address, said: Mapping[str, str]) -> Labelled:
+        entry = address.entry
+        source = Source(entry.path, said.get("source", "").removeprefix("sha256:"))
+        if address.is_raw:
+            return Labelled(raw.assign_attrs(said), None, source)
+        diagnostic = matching(raw, entry.facts, self._diagnostics)
+        labelled = label(raw, entry.facts, diagnostic).assign_attrs(file_as_it_is=f"{entry.path}{_RAW}", **said)
+        return Labelled(labelled, diagnostic, source)
+
+    def _related(self, look: _Look) -> _Related:
+        """Look for the images that an image's recipes take inputs from. None of these has such images in its turn."""
+        if look.address.is_raw or not self._any_related:
+            return _ALONE
+        diagnostic = self._open(look).labelled.diagnostic
+        there: dict[str, _Look] = {}
+        absent: dict[str, str] = {}
+        for name, rule in diagnostic.related.items() if diagnostic else ():
+            entry = look.address.entry
+            found = self._index.nearest(entry, rule.patterns(entry.facts), when=rule.when, within_days=rule.within_days)
+            try:
+                if found is None:
+                    absent[name] = f"the archive has no {name} for this image"
+                else:
+                    there[name] = self._look(Address(found))
+                    self._open(there[name])
+            except Unreadable as error:
+                there.pop(name, None)
+                absent[name] = f"the {name} of this image, {found.path if found else name}: {error}"
+        return _Related(there, absent)
+
+    def _others(self, related: _Related, *, chunked: bool = False) -> dict[str, Derived]:
+        return {name: self._derive(look, _ALONE, chunked=chunked) for name, look in related.there.items()}
+
+    def _derive(self, look: _Look, related: _Related, *, chunked: bool = False, view: View = _as_it_is) -> Derived:
+        """An image with all that is derived from it."""
+        opened = self._open(look)
+        others = self._others(related, chunked=chunked)
+        variant = look.address.variant
+        of = (look.key, related.key, opened, *others.values())
+        key = (*of, tuple(related.absent.items()), variant, chunked, view)
+        derived = self._derived.get(key)
+        if derived is None:
+            derived = derive(
+                opened.labelled,
+                steps=parse_variant(variant) if variant else (),
+                others=others,
+                absent=related.absent,
+                path=look.address.path,
+                remember=self._frames.of((look.key, related.key)),
+                chunked=chunked,
+            )
+            derived = replace(derived, dataset=view(derived.dataset))
+            self._derived[key] = derived
+        return derived

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from shotdap.catalog import Axis, Diagnostic, Match, Quantity, Rule, TimeStamp
-from shotdap.transforms import BadRecipe, Locality, Recipe
+from shotdap.catalog import Axis, Diagnostic, Match, Quantity, Related, Rule, TimeStamp, When
+from shotdap.config.graphs import check_graph
+from shotdap.transforms import BadRecipe, FromAttribute, Recipe
 
 __all__ = ["BadDiagnostic", "load_diagnostics"]
 
@@ -77,15 +78,33 @@ class _TimeStamp(_Strict):
     format: str
 
 
+class _FromAttribute(_Strict):
+    attribute: str
+
+    def reference(self) -> FromAttribute:
+        name, index = _attribute(self.attribute)
+        return FromAttribute(name, index if "[" in self.attribute else None)
+
+
 class _Recipe(_Strict):
-    name: str
+    name: str = Field(pattern="^[A-Za-z][A-Za-z0-9_]*$")
     transform: str
-    inputs: tuple[str, ...] = Field(min_length=1)
-    options: Mapping[str, Any] = Field(default_factory=dict)
-    locality: Locality = Locality.POINTWISE
+    inputs: tuple[str, ...] = ()
+    options: Mapping[str, _FromAttribute | Any] = Field(default_factory=dict)
+    coordinate: bool = False
 
     def recipe(self) -> Recipe:
-        return Recipe.of(self.name, self.transform, self.inputs, self.options, self.locality)
+        options = {
+            name: value.reference() if isinstance(value, _FromAttribute) else value
+            for name, value in self.options.items()
+        }
+        return Recipe.of(self.name, self.transform, self.inputs, options, coordinate=self.coordinate)
+
+
+class _Related(_Strict):
+    match: Mapping[str, str] = Field(min_length=1)
+    when: When = "earlier"
+    within_days: float | None = Field(default=None, gt=0)
 
 
 class _Description(_Strict):
@@ -100,6 +119,7 @@ class _Description(_Strict):
     time: _TimeStamp | None = None
     active_area: Mapping[str, tuple[int, int]] = Field(default_factory=dict)
     recipes: tuple[_Recipe, ...] = ()
+    related: Mapping[Annotated[str, Field(pattern="^[A-Za-z][A-Za-z0-9_]*$")], _Related] = Field(default_factory=dict)
 
     def diagnostic(self) -> Diagnostic:
         return Diagnostic(
@@ -116,6 +136,7 @@ class _Description(_Strict):
             time=TimeStamp(self.time.attribute, self.time.format) if self.time else None,
             active_area=self.active_area,
             recipes=tuple(recipe.recipe() for recipe in self.recipes),
+            related={name: Related(rule.match, rule.when, rule.within_days) for name, rule in self.related.items()},
         )
 
 
@@ -159,7 +180,7 @@ def _described(
 ) -> _Description:
     try:
         description = _Description.model_validate(_extended(said, written, frozenset()))
-        description.diagnostic()  # to find here what is wrong with its recipes and axes
+        check_graph(description.diagnostic())
     except ValidationError as error:
         problems = "; ".join(f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in error.errors())
         raise BadDiagnostic(f"{file.name}: {problems}.") from error
@@ -182,9 +203,16 @@ def _extended(
 
 
 def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """Tables are merged, all else is replaced."""
-    return {**base, **over} | {
-        key: _merged(base[key], over[key])
-        for key in base.keys() & over.keys()
-        if isinstance(base[key], dict) and isinstance(over[key], dict)
-    }
+    """Tables are merged, recipes by their names; all else is replaced."""
+    return {**base, **over} | {key: _both(key, base[key], over[key]) for key in base.keys() & over.keys()}
+
+
+def _both(key: str, base: Any, over: Any) -> Any:  # noqa: ANN401 — whatever TOML holds
+    if isinstance(base, dict) and isinstance(over, dict):
+        return _merged(base, over)
+    return _joined(base, over) if key == "recipes" and isinstance(over, list) else over
+
+
+def _joined(base: Sequence[Mapping[str, Any]], over: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Recipes, and others that take the places of those of the same names, or come after them."""
+    return list({each.get("name", number): each for number, each in enumerate([*base, *over])}.values())

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import xarray as xr
 from xarray.backends import BackendEntrypoint
 
-from shotdap.catalog import Catalog, Entry, Folder, Unpacker, usual_folder
+from shotdap.catalog import Address, Catalog, Entry, Folder, Unpacker, usual_folder
 from shotdap.config.descriptions import load_diagnostics
 
 __all__ = ["ShotdapBackend"]
@@ -57,7 +57,7 @@ class ShotdapBackend(BackendEntrypoint):
         descriptions = load_diagnostics(Path(diagnostics) if diagnostics else None)
         unpacker = Unpacker(usual_folder(), _UNPACK_BYTES)
         catalog = Catalog(Folder(path.parent), path.parent, descriptions, unpacker=unpacker)
-        dataset = catalog.open_entry(Entry(path.name, path.name, {"name": path.name}), raw=raw)
+        dataset = catalog.open_address(Address(Entry(path.name, path.name, {"name": path.name}), is_raw=raw))
         return xr.decode_cf(
             dataset,
             mask_and_scale=mask_and_scale,

@@ -10,7 +10,9 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TimeRemainingColumn
+from rich.tree import Tree
 
 from shotdap import __version__
 from shotdap.catalog import BadArchive, NotFound, Unreadable
@@ -19,6 +21,7 @@ from shotdap.config import BadDiagnostic, BadSettings, Settings, load
 from shotdap.server.app import CONFIG_VARIABLE
 from shotdap.server.demo import prepare, showing
 from shotdap.server.running import run
+from shotdap.transforms import BadVariant, Origin, explained
 
 __all__ = ["main"]
 
@@ -31,6 +34,7 @@ _console = Console(soft_wrap=True, highlight=False)
 _errors = Console(stderr=True, soft_wrap=True, highlight=False)
 
 Config = Annotated[Path | None, typer.Option(help="The site's settings, a TOML file.", dir_okay=False)]
+Folder = Annotated[Path | None, typer.Option(help="A directory tree to serve, without any database.", file_okay=False)]
 Host = Annotated[str | None, typer.Option(help="The address to listen at.")]
 Port = Annotated[int | None, typer.Option(help="The port to listen at.", min=1, max=65535)]
 Workers = Annotated[int | None, typer.Option(help="Processes that answer requests.", min=1)]
@@ -40,7 +44,7 @@ def main() -> None:
     """Run the command; what is wrong with the settings or the archive is one sentence, never a traceback."""
     try:
         _app()
-    except (BadArchive, BadDiagnostic, BadSettings, NotFound, Unreadable) as error:
+    except (BadArchive, BadDiagnostic, BadSettings, BadVariant, NotFound, Unreadable) as error:
         _errors.print(f"shotdap: {error}", markup=False)
         sys.exit(2)
 
@@ -48,7 +52,7 @@ def main() -> None:
 @_app.command()
 def serve(
     config: Config = None,
-    folder: Annotated[Path | None, typer.Option(help="Serve this directory tree, without any database.")] = None,
+    folder: Folder = None,
     host: Host = None,
     port: Port = None,
     workers: Workers = None,
@@ -106,8 +110,31 @@ def diagnostic_check(
     if file is not None:
         os.environ["SHOTDAP_ARCHIVE__FOLDER"] = str(file.resolve().parent)
     catalog = load(config).open_catalog()
-    for line in catalog.explain(path_segment(file.name) if file is not None else str(image)):
+    for line in catalog.explain(catalog.find(path_segment(file.name) if file is not None else str(image))):
         _console.print(line, markup=False)
+
+
+@_app.command("explain")
+def explain_variable(
+    path: Annotated[str, typer.Argument(help="The public path of an image, or of a variant of it.")],
+    variable: Annotated[str, typer.Argument(help="A variable of it.")],
+    config: Config = None,
+    folder: Folder = None,
+) -> None:
+    """Say how a variable is made: of which files, by which transforms, with which options."""
+    _choose(config, {"ARCHIVE__FOLDER": folder and folder.resolve()}, None, None)
+    catalog = load(config).open_catalog()
+    origins = catalog.origins(catalog.resolve(path))
+    if variable not in origins:
+        raise typer.BadParameter(f"{path} has no variable {variable!r}; it has: {', '.join(origins)}.")
+    _console.print(_tree(origins[variable]))
+
+
+def _tree(origin: Origin) -> Tree:
+    tree = Tree(escape("\n".join(explained(origin))))
+    for each in origin.inputs:
+        tree.children.append(_tree(each))
+    return tree
 
 
 @_app.command()

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from sqlalchemy.exc import OperationalError
 
 from shotdap.catalog import Missing, NotFound, Unreadable
-from shotdap.transforms import BadSelection
+from shotdap.transforms import BadSelection, BadVariant
 
 __all__ = ["Problem", "QueryTooLong", "TooLarge", "problem"]
 
@@ -25,6 +25,7 @@ class QueryTooLong(ValueError):
 _STATUSES: Mapping[type[Exception], int] = MappingProxyType(
     {
         BadSelection: 400,
+        BadVariant: 400,
         NotFound: 404,
         TooLarge: 413,
         QueryTooLong: 414,

@@ -10,7 +10,7 @@ from typing import Final
 import xarray as xr
 
 from shotdap.server.errors import TooLarge
-from shotdap.transforms import Hyperslab
+from shotdap.transforms import Hyperslab, bytes_read
 from shotdap.transforms.statistics import blocks
 
 __all__ = ["Asked", "Limits", "check"]
@@ -28,7 +28,7 @@ class Limits:
     query: int
     """Bytes of the query string."""
     read: int
-    """Bytes that server functions may read for one answer."""
+    """Bytes that may be read for one answer, by functions and by virtual variables that need whole images."""
 
 
 @dataclass(frozen=True)
@@ -41,22 +41,23 @@ class Asked:
     """The URL that asks for variables and their indices."""
 
 
-def check(dataset: xr.Dataset, read: int, limits: Limits, asked: Callable[[], Asked]) -> None:
+def check(dataset: xr.Dataset, limits: Limits, asked: Callable[[], Asked]) -> None:
     """Refuse what is too much, before any of it is read.
 
     Args:
         dataset: what a request was narrowed to.
-        read: how many bytes functions read for it.
         limits: the server's.
         asked: says what the request was; called only to suggest another.
 
     Raises:
         TooLarge: it is; the message says the size and the limit, and which URLs would fit.
     """
+    read = sum(map(bytes_read, dataset.variables.values()))
     if read > limits.read:
         raise TooLarge(
-            f"The functions would read {_mib(read)}; for one answer they read {_mib(limits.read)} at most. Call them"
-            " with a part of the variable, such as mean(image[0:1:99][0:1:99])."
+            f"To compute this, {_mib(read)} would be read; for one answer {_mib(limits.read)} are at most."
+            " Ask for fewer variables at a time, and call functions with a part of one, such as"
+            " mean(image[0:1:99][0:1:99])."
         )
     if dataset.nbytes > limits.answer:
         size, most = _mib(dataset.nbytes), _mib(limits.answer)

@@ -15,7 +15,7 @@ import pytest
 import xarray as xr
 from tests.conftest import REAL, absent
 
-from shotdap.catalog import Catalog, Entry, Folder, Unreadable, matching
+from shotdap.catalog import Address, Catalog, Entry, Folder, Unreadable, matching
 from shotdap.catalog.readers import READERS, sniff
 from shotdap.config import load_diagnostics
 
@@ -62,7 +62,7 @@ def rows(files: list[Path]) -> Iterator[str]:
         name = str(path.relative_to(DATA))
         entry = Entry(name, name, {"name": path.name})
         try:
-            raw, labelled = catalog.open_entry(entry, raw=True), catalog.open_entry(entry)
+            raw, labelled = catalog.open_address(Address(entry, is_raw=True)), catalog.open_address(Address(entry))
         except Unreadable as error:
             yield row(name, known_format(path), "", str(error))
             continue

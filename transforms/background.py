@@ -1,29 +1,129 @@
-"""Background subtraction: the frame taken without light, taken away from the frame of the shot."""
+"""Background subtraction: what the camera counts without light, taken away from the frame of the shot."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
+from typing import Annotated, Any, Literal, TypeAlias
+
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
+from pydantic import Field
 
-__all__ = ["subtract_background"]
+from shotdap.transforms.footprint import Footprint, Sizes, halo, image_dimensions, pointwise, whole
+from shotdap.transforms.geometry import Bounds, rows_and_columns
+from shotdap.transforms.positions import within
+from shotdap.transforms.transform import Options, Transform
+
+__all__ = ["TRANSFORMS", "subtract_background", "subtract_region"]
+
+Array: TypeAlias = NDArray[Any]
 
 
-def subtract_background(image: xr.DataArray, background: xr.DataArray) -> xr.DataArray:
+def subtract_background(
+    image: xr.DataArray,
+    background: xr.DataArray,
+    *,
+    scale: Annotated[float, Field(ge=-1e6, le=1e6)] = 1,
+    clip: bool = False,
+    smooth: Annotated[float, Field(ge=0, le=50)] = 0,
+) -> xr.DataArray:
     """Subtract the background from an image, pixel by pixel, in float32.
 
-    The formula is ``float32(image) - float32(background)``. Cameras count in uint16, whose own subtraction wraps
-    around below zero: 3 - 5 would be 65,534. float32 holds every 16-bit count and every difference of two exactly.
-    Nothing is clipped: noise makes some differences negative, and cutting them off would bias every mean.
+    The formula is ``float32(image) - scale * float32(background)``. Cameras count in uint16, whose own subtraction
+    wraps around below zero: 3 - 5 would be 65,534. float32 holds every 16-bit count and every difference of two
+    exactly. Nothing is clipped by default: noise makes some differences negative, and cutting them off would
+    bias every mean.
+
+    A background has noise of its own, which adds to the image's; smoothing takes most of it away. But it spreads the
+    background's hot pixels over their neighbours, and leaves those of the image where they are: despeckle the
+    background first (`median_filter`, `sigma_clip`), and mask or despeckle the difference. Where a frame of a camera
+    with many hot pixels is subtracted as it is, they cancel; the noisiest of them leave great negative differences.
 
     Args:
         image: the counts of the shot, of any shape.
-        background: the counts without light, of the same dimensions.
+        background: the counts without light, of the same dimensions, or without those of the frames.
+        scale: what to multiply the background by: the ratio of two exposure times, for one.
+        clip: whether differences below zero become zero.
+        smooth: the standard deviation, in pixels, of the Gaussian that smooths the background's rows and columns
+            (`scipy.ndimage.gaussian_filter`, cut off at 4 standard deviations, mirrored at the edges); 0 for none.
 
     Returns:
-        The difference, float32, in the image's units.
+        The difference, float32, in the image's units. NaN where either is NaN; in a background that is smoothed, NaN
+        spreads as far as the Gaussian reaches.
     """
-    difference = image.astype(np.float32) - background.astype(np.float32)
-    return difference.assign_attrs(
-        {key: value for key, value in image.attrs.items() if key == "units"},
-        long_name="image with its background subtracted",
+    if smooth:
+        background = _smoothed(background, rows_and_columns(max(image, background, key=_dimensions)), smooth)
+    # One call of NumPy: a slice of 256 x 256 pixels takes less than half of what xarray's own arithmetic does.
+    made: xr.DataArray = xr.apply_ufunc(
+        partial(_difference, scale=scale, clip=clip), image, background, keep_attrs=False
     )
+    return made
+
+
+def subtract_region(
+    image: xr.DataArray,
+    *,
+    rows: Bounds | None = None,
+    columns: Bounds | None = None,
+    statistic: Literal["median", "mean"] = "median",
+) -> xr.DataArray:
+    """Subtract from each frame the level of a region of it that sees no light.
+
+    The overscan of a CCD is such a region: columns that are read out and were never exposed.
+
+    Args:
+        image: counts, of any type; its last two dimensions are rows and columns.
+        rows: the first and the last row of the region, both of it; all rows by default, but then name columns.
+        columns: likewise.
+        statistic: ``median``, which hot pixels and cosmic rays do not move, or ``mean``.
+
+    Returns:
+        The image less the level, float32, in its units. NaN is no part of the level; where a frame's region is all
+        NaN, so is the frame. A saturated pixel counts as its value.
+    """
+    names = rows_and_columns(image)
+    bounds = {name: part for name, part in zip(names, (rows, columns), strict=True) if part is not None}
+    region = within(image, bounds).astype(np.float64)
+    level = region.median(names) if statistic == "median" else region.mean(names)
+    return (image - level).astype(np.float32)
+
+
+def _dimensions(array: xr.DataArray) -> int:
+    return array.ndim
+
+
+def _difference(image: Array, background: Array, *, scale: float, clip: bool) -> Array:
+    dark = background.astype(np.float32)
+    difference = image.astype(np.float32) - (dark if scale == 1 else np.float32(scale) * dark)
+    return difference.clip(min=0) if clip else difference
+
+
+def _smoothed(background: xr.DataArray, dimensions: tuple[str, str], sigma: float) -> xr.DataArray:
+    from scipy.ndimage import gaussian_filter  # noqa: PLC0415 — 0.3 s, which opening a dataset must not pay
+
+    axes = [background.get_axis_num(name) for name in dimensions if name in background.dims]
+    return background.copy(data=gaussian_filter(background.values.astype(np.float32), sigma, axes=axes))
+
+
+def _subtracted(inputs: Sequence[Sizes], options: Options) -> Footprint:
+    footprint = halo(lambda options: int(4 * options.smooth + 0.5)) if options.smooth else pointwise
+    return footprint(inputs, options)
+
+
+def _region(inputs: Sequence[Sizes], options: Options) -> Footprint:
+    (sizes,) = inputs
+    bounds = dict(zip(image_dimensions(sizes), (options.rows, options.columns), strict=True))
+    if not any(bounds.values()):
+        raise ValueError("it needs the rows or the columns, or both, of a region without light; neither is said")
+    for name, part in bounds.items():
+        if part is not None and part[1] >= sizes[name]:
+            raise ValueError(f"{name} ends with {sizes[name] - 1}, and {part[1]} is beyond it")
+    return whole(inputs, options)
+
+
+TRANSFORMS = (
+    Transform(subtract_background, _subtracted, long_name="image with its background subtracted"),
+    Transform(subtract_region, _region, long_name="image with the level of its region without light subtracted"),
+)

@@ -28,7 +28,9 @@ from numpy.typing import NDArray
 from xarray.backends import BackendArray
 from xarray.core import indexing
 
-__all__ = ["BLOCK", "binned", "blocks", "maximum", "mean", "minimum", "reads"]
+from shotdap.transforms.reading import bytes_read, costing
+
+__all__ = ["BLOCK", "binned", "blocks", "maximum", "mean", "minimum"]
 
 Array: TypeAlias = NDArray[Any]
 Block: TypeAlias = tuple[slice, ...]
@@ -36,7 +38,6 @@ Block: TypeAlias = tuple[slice, ...]
 BLOCK: Final = 64 << 20
 """Bytes of a variable that are in memory at a time."""
 
-_READS: Final = "statistics_reads"  # the key of ``encoding`` that holds the bytes read for a result
 _KEPT: Final = ("units", "long_name", "standard_name")  # attributes that are true of a variable's statistics too
 
 
@@ -69,11 +70,6 @@ def binned(variable: xr.Variable, sizes: Sequence[int]) -> xr.Variable:
     dims: list[str | None] = [f"{dim}_bin{n}" if n > 1 else str(dim) for dim, n in along]
     methods = " ".join(f"{dim}: mean (interval: {n} pixels)" for dim, n in along if n > 1)
     return _lazy(_Groups(variable, tuple(sizes)), _mean, dims, methods)
-
-
-def reads(variable: xr.Variable) -> int:
-    """How many bytes are read to compute a variable, where it is a statistic; else 0."""
-    return int(variable.encoding.get(_READS, 0))
 
 
 @dataclass(frozen=True)
@@ -251,8 +247,7 @@ def _lazy(groups: _Groups, compute: Compute, dims: Sequence[str | None], methods
         attrs["cell_methods"] = methods  # CF conventions, section 7.3
     statistic = _Statistic(groups, compute, tuple(sizes.values()))
     result = xr.Variable(tuple(sizes), indexing.LazilyIndexedArray(statistic), attrs)
-    result.encoding = {_READS: variable.nbytes + reads(variable)}
-    return result
+    return costing(result, variable.nbytes + bytes_read(variable))
 
 
 def blocks(shape: tuple[int, ...], most: int) -> Iterator[Block]:

@@ -16,11 +16,12 @@ from shotdap.catalog.synthetic.pictures.film import COUNTS_PER_OD, FOG, WEDGE, f
 from shotdap.catalog.synthetic.pictures.grid import DISTORTION, GRID
 from shotdap.catalog.synthetic.pictures.plate import SCANNER, fading, plate_exposure
 from shotdap.catalog.synthetic.pictures.sensitivity import LAMP, sensitivity
-from shotdap.catalog.synthetic.pictures.sweep import FIDUCIAL_PERIOD, SWEEPS, Sweep
+from shotdap.catalog.synthetic.pictures.sweep import COMB_PERIOD, FIDUCIAL_PERIOD, SWEEPS, Sweep
 from shotdap.catalog.synthetic.shots import SHOTS, Fault, Shot, StoredFile, Subject
 
 __all__ = [
     "ARCHIVE_FILES",
+    "COMB_PERIOD",
     "COUNTS_PER_OD",
     "DATABASE",
     "DIAGNOSTICS",

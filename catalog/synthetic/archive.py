@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from shotdap.catalog.synthetic.shots import Shot, StoredFile
 
-VERSION: Final = 4  # to be raised whenever the same seed would give other files
+VERSION: Final = 5  # to be raised whenever the same seed would give other files
 FILES: Final = "files"  # the archive's root, which ARCHIVE_FILE is relative to
 DATABASE: Final = "archive.db"
 RECIPE: Final = "recipe.json"

@@ -64,23 +64,17 @@ def validator(question: Question) -> Validator:
         Missing: its file is not there.
         Unreadable: its file cannot be looked at.
     """
-    entry, raw = question.found
-    version = question.catalog.version(entry)
+    state = question.catalog.state(question.address)
     made_of = (
         __version__,
         question.catalog.descriptions,
-        entry.path,
-        sorted(entry.facts.items()),
-        entry.inspected,
-        raw,
-        version.size,
-        version.modified,
+        state.text,
         question.suffix,
         question.query,
         question.host,
     )
     tag = blake2b(repr(made_of).encode("utf-8", "replace"), digest_size=_TAG_BYTES).hexdigest()
-    modified = datetime.fromtimestamp(version.modified // _SECOND, UTC)
+    modified = datetime.fromtimestamp(state.modified // _SECOND, UTC)
     return Validator(tag, min(modified, datetime.now(UTC).replace(microsecond=0)))  # RFC 9110, 8.8.2.1: never later
 
 

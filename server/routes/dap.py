@@ -25,7 +25,7 @@ from shotdap.server.limits import Limits
 from shotdap.server.listing import listing
 from shotdap.server.protocols import dap4 as dap4_protocol
 from shotdap.server.replies import Reply, compressed, respond
-from shotdap.server.routes import dap2, dap4, downloads, pages
+from shotdap.server.routes import dap2, dap4, downloads, pages, provenance
 from shotdap.server.routes.conditional import validator
 from shotdap.server.routes.question import Question
 
@@ -118,10 +118,19 @@ def _validated(question: Question, headers: Mapping[str, str]) -> Reply:
     if question.suffix in _NOT_OF_AN_IMAGE:
         return _ANSWERS[question.suffix](question)
     try:
-        current = validator(question)
+        path = question.address.path
     except NotFound:
         return _called_so(question)
+    if path != question.path:
+        return _moved(question, path)
+    current = validator(question)
     return current.not_modified() if current.knows(headers) else current.on(_ANSWERS[question.suffix](question))
+
+
+def _moved(question: Question, path: str) -> Reply:
+    """Where a variant is that was asked for in another way than the one to write it: one URL for each result."""
+    query = f"?{question.query}" if question.query else ""
+    return Reply("", 0, (), {"Location": f"{question.host}/dap/{path}{question.suffix}{query}"}, 308)
 
 
 def _called_so(question: Question) -> Reply:
@@ -137,7 +146,7 @@ def _described(question: Question) -> Reply:
     return replace(reply, headers={**reply.headers, "Vary": "Accept"})
 
 
-_OF_AN_IMAGE: Final = {**dap2.ANSWERS, **dap4.ANSWERS, **downloads.ANSWERS, **pages.ANSWERS}
+_OF_AN_IMAGE: Final = {**dap2.ANSWERS, **dap4.ANSWERS, **downloads.ANSWERS, **pages.ANSWERS, **provenance.ANSWERS}
 _SERVICES: Final = (".dsr", ".dsr.xml")
 _ANSWERS: Mapping[str, Callable[[Question], Reply]] = MappingProxyType(
     {"": _described, **_OF_AN_IMAGE, **dict.fromkeys(_SERVICES, dap4.services({*_OF_AN_IMAGE, *_SERVICES}))}

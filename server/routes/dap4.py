@@ -88,8 +88,7 @@ def services(answered: Collection[str]) -> Callable[[Question], Reply]:
     """The answer that says what can be asked of an image, of a server that answers these suffixes."""
 
     def answer(question: Question) -> Reply:
-        entry, _ = question.found
-        file = f"{question.host}/fileServer/{quote(entry.path)}"
+        file = f"{question.host}/fileServer/{quote(question.address.entry.path)}"
         text = dap4.services(question.url, _HEADERS["X-DAP-Server"], answered, file)
         return Reply.of(text, SERVICES_TYPE, {**_HEADERS, "Vary": "Accept"})
 

@@ -8,9 +8,10 @@ from functools import cached_property
 
 import xarray as xr
 
-from shotdap.catalog import Catalog, Entry
+from shotdap.catalog import Address, Catalog
 from shotdap.server.limits import Asked, Limits, check
 from shotdap.server.protocols import dap2
+from shotdap.transforms import MARK
 
 __all__ = ["Question"]
 
@@ -33,18 +34,19 @@ class Question:
     only_headers: bool = False
 
     @cached_property
-    def found(self) -> tuple[Entry, bool]:
-        """The catalog's entry, and whether the file as it is is meant.
+    def address(self) -> Address:
+        """What the path leads to.
 
         Raises:
             NotFound: there is no such image.
+            BadVariant: the path asks for a variant that cannot be made of it.
         """
         return self.catalog.resolve(self.path)
 
     @property
     def name(self) -> str:
-        """What the answer calls the dataset."""
-        return self.path.rpartition("/")[2]
+        """What the answer calls the dataset; a variant as the image that it is of."""
+        return self.path.partition(f"/{MARK}")[0].rpartition("/")[2]
 
     @property
     def url(self) -> str:
@@ -53,13 +55,11 @@ class Question:
 
     def open(self) -> xr.Dataset:
         """The image; lazy, and without dask, whose graphs cost more than a small slice."""
-        entry, raw = self.found
-        return self.catalog.open_entry(entry, raw=raw, chunked=False)
+        return self.catalog.open_address(self.address, chunked=False)
 
     def open_adapted(self) -> xr.Dataset:
         """The image as DAP2 can carry it."""
-        entry, raw = self.found
-        return self.catalog.open_entry(entry, raw=raw, chunked=False, view=dap2.adapt)
+        return self.catalog.open_address(self.address, chunked=False, view=dap2.adapt)
 
     def check(self, dataset: xr.Dataset, asked: Callable[[], Asked]) -> None:
         """Refuse what is too much for one answer.
@@ -67,7 +67,7 @@ class Question:
         Raises:
             TooLarge: it is.
         """
-        check(dataset, dap2.bytes_read(dataset), self.limits, asked)
+        check(dataset, self.limits, asked)
 
     def computed(self, dataset: xr.Dataset, asked: Callable[[], Asked]) -> xr.Dataset:
         """The values of a narrowed dataset; lazy still, where only headers are wanted.

@@ -30,7 +30,7 @@ from PIL import Image
 from tests.catalog.readers.hdf4_writer import DEFLATE, RLE, SKPHUFF, Layout, rasters, sds_file
 from tests.conftest import REAL
 
-from shotdap.catalog import Catalog, Entry, Folder, Health, Isolation, Unpacker, Unreadable
+from shotdap.catalog import Address, Catalog, Entry, Folder, Health, Isolation, Unpacker, Unreadable
 from shotdap.catalog.entry import Examination
 from shotdap.catalog.examination import examine
 from shotdap.catalog.readers import READERS, read, sniff, unpacked
@@ -317,4 +317,4 @@ def warning(damage: Damage, right: Outcome, root: Path, isolation: Isolation) ->
     (root / damage.good.name).write_bytes(damage.apply())
     entry = Entry("image", damage.good.name, health=Health.OK, seen=right.found)
     catalog = Catalog(Folder(root), root, isolation=isolation, unpacker=Unpacker(root / "unpacked", LIMIT))
-    return str(catalog.open_entry(entry).attrs.get("integrity_warning", ""))
+    return str(catalog.open_address(Address(entry)).attrs.get("integrity_warning", ""))

@@ -14,7 +14,7 @@ import pytest
 import xarray as xr
 from pyhdf.SD import SD, SDC
 
-from shotdap.catalog import Catalog, Entry, Fact, Folder, explain
+from shotdap.catalog import Address, Catalog, Entry, Fact, Folder
 from shotdap.config import load_diagnostics
 
 STACK = np.arange(2 * 6 * 8, dtype="u2").reshape(2, 6, 8)[:, ::-1]
@@ -35,7 +35,7 @@ def opened(
             file[name] = values
         file.attrs.update(attributes or {})
     catalog = Catalog(Folder(folder), folder, load_diagnostics())
-    return catalog.open_entry(Entry("image", "image", facts), raw=raw)
+    return catalog.open_address(Address(Entry("image", "image", facts), is_raw=raw))
 
 
 TWO = {"image": FRAME, "background": STACK[1]}
@@ -214,8 +214,9 @@ def test_raw_path(tmp_path: Path) -> None:
 
 def test_explanation(tmp_path: Path) -> None:
     """What does not match is explained, description by description."""
-    raw = opened(tmp_path, {"Streak_array": STACK}, {}, raw=True)
-    lines = list(explain(raw, {"diagnostic": "XRFC3"}, load_diagnostics()))
+    opened(tmp_path, {"Streak_array": STACK}, {})
+    catalog = Catalog(Folder(tmp_path), tmp_path, load_diagnostics())
+    lines = list(catalog.explain(Entry("image", "image", {"diagnostic": "XRFC3"})))
 
     assert any(line.startswith("asbo: no, none of these holds: diagnostic like 'ASBO*'") for line in lines)
     assert any(line.startswith("image_plate: no, it has no array PSL_per_px") for line in lines)

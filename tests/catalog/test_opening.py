@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from tests.strategies import numbered
 
 from shotdap.catalog import Catalog, Entry, Fact, Folder, Missing, NotFound, Page, Unreadable
+from shotdap.catalog.entry import When
 from shotdap.config import load_diagnostics
 
 
@@ -29,6 +31,11 @@ class Rows:
 
     def children(self, path: str, *, after: str | None = None, limit: int = 100) -> Page:
         raise NotFound(f"There is no folder at {path!r}, {after}, {limit}.")
+
+    def nearest(
+        self, entry: Entry, match: Mapping[str, str], *, when: When = "earlier", within_days: float | None = None
+    ) -> Entry | None:
+        """None: each of these stands alone."""
 
 
 def frames(seed: int = 0) -> NDArray[np.uint16]:

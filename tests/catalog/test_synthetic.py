@@ -316,18 +316,22 @@ class TestPictures:
 
         assert (omega != omega_ep).mean() > 0.5
 
+    @pytest.mark.parametrize(
+        ("edge", "period", "least"),
+        [(slice(820, 905), synthetic.COMB_PERIOD, 9), (slice(70, 120), synthetic.FIDUCIAL_PERIOD, 7)],
+        ids=["comb", "fiducial"],
+    )
     @pytest.mark.parametrize("speed", [3, 4])
-    def test_fiducials_measure_time(self, speed: int) -> None:
-        """The peaks along the lower edge stand 548.24 ps apart on the sweep's quadratic time axis."""
+    def test_peaks_measure_time(self, speed: int, edge: slice, period: float, least: int) -> None:
+        """The camera's comb along the lower edge, the laser's fiducials along the upper: each has its period."""
         image = {3: ("ASBO1", shot("OMEGA", 62328)), 4: ("SOP", shot("OMEGA EP", 25386))}[speed]
         signal, background = synthetic.synthesise(*image)["Streak_array"].values.astype(float)
-        edge = slice(820, 880)
         profile = np.median(np.sort((signal - background)[edge, :1024], axis=0)[-12:], axis=0)
         columns = np.array([centre for centre in centroids(profile) if 10 < centre < 1010])
         times = synthetic.SWEEPS[speed].time(columns)
 
-        assert len(times) >= 9
-        assert np.diff(times) == pytest.approx(synthetic.FIDUCIAL_PERIOD, abs=0.015)
+        assert len(times) >= least
+        assert np.diff(times) == pytest.approx(period, abs=0.015)
 
     def test_sweep_inverts(self) -> None:
         """A sweep's column and time are inverse to each other, and its time is a quadratic of the column."""

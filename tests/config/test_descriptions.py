@@ -72,7 +72,8 @@ def test_other_files_are_left_alone(site: Path) -> None:
         (f"colour = 1\n{OWN}", "colour"),
         (OWN.replace("subtract_background", "subtract"), "subtract"),
         (OWN.replace('inputs = ["image", "background"]', 'inputs = ["image"]'), "background"),
-        (f"{OWN}\noptions = {{ clip = true }}\n", "clip"),
+        (f"{OWN}\noptions = {{ clip = 7 }}\n", "clip"),
+        (f"{OWN}\noptions = {{ cut = true }}\n", "Its options are: "),
         (f'{OWN}\nlocality = "nowhere"\n', "locality"),
         (OWN.replace("own", "café").encode("latin-1"), "is not TOML"),
     ],
@@ -80,6 +81,61 @@ def test_other_files_are_left_alone(site: Path) -> None:
 def test_bad_description(site: Path, text: str | bytes, part: str) -> None:
     """A description that does not hold together is refused with its file's name and what is wrong."""
     (site / "own.toml").write_bytes(text if isinstance(text, bytes) else text.encode())
+    message = refusal(site)
+
+    assert message.startswith("own.toml")
+    assert part in message
+
+
+def test_extended_recipes(site: Path) -> None:
+    """A description that extends another has its recipes too, its own in the places of those of the same names."""
+    (site / "own.toml").write_text(
+        'name = "own"\nextends = "two_frames"\ntitle = "own"\n'
+        + recipe("background_subtracted", "subtract_background", ["image", "background"], "{ clip = true }")
+        + recipe("part", "crop", ["despeckled"], "{ rows = [1, 2] }")
+    )
+    (own,) = (each for each in load_diagnostics(site) if each.name == "own")
+    named = {each.name: each for each in own.recipes}
+
+    assert {"background_subtracted", "despeckled", "part"} <= named.keys()
+    assert named["background_subtracted"].options == {"clip": True}
+
+
+RECIPE = """
+[[recipes]]
+name = "{name}"
+transform = "{transform}"
+inputs = {inputs}
+options = {options}
+"""
+
+
+def recipe(name: str, transform: str, inputs: list[str], options: str = "{}") -> str:
+    return RECIPE.format(name=name, transform=transform, inputs=inputs, options=options)
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        (
+            recipe("a", "subtract_background", ["image", "b"])
+            + recipe("b", "subtract_background", ["a", "background"]),
+            "These need one another, a → b → a: ",
+        ),
+        (recipe("a", "subtract_background", ["a", "background"]), "These need one another, a → a"),
+        (recipe("a", "subtract_background", ["image", "dark"]), "needs dark, which is not there"),
+        (recipe("a", "subtract_background", ["image", "dark.image"]), "dark is not related. Related are: none"),
+        (recipe("a", "crop", ["row"]), "it needs an image, which has rows and columns; this has (row)"),
+        (recipe("a", "crop", ["image"], "{ rows = [9, 3] }"), "the first must not be greater than the last"),
+        (recipe("crop", "crop", ["image"]), "crop is a transform; in URLs"),
+        (recipe("background_subtracted", "crop", ["image"]), "Two recipes make background_subtracted"),
+        (recipe("a-b", "crop", ["image"]), "name"),
+        (recipe("a", "crop", ["image"], '{ rows = { attribute = "]" } }'), "']' is no attribute"),
+    ],
+)
+def test_bad_graph(site: Path, text: str, part: str) -> None:
+    """Cycles, inputs that are not there and dimensions that do not fit are found when the configuration is loaded."""
+    (site / "own.toml").write_text(OWN + text)
     message = refusal(site)
 
     assert message.startswith("own.toml")

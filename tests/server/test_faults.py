@@ -168,9 +168,9 @@ def test_a_file_that_goes_between_opening_and_reading(
 ) -> None:
     """A file that vanishes or is cut short after it was opened gives an error, or else the right numbers."""
     right = ask(f"{name}{asked}")
-    opened = Catalog.open_entry
+    opened = Catalog.open_address
 
-    def then(*arguments: Any, **options: Any) -> xr.Dataset:  # noqa: ANN401 — what `open_entry` takes
+    def then(*arguments: Any, **options: Any) -> xr.Dataset:  # noqa: ANN401 — what `open_address` takes
         dataset = opened(*arguments, **options)
         if (tmp_path / name).exists():
             happens(tmp_path / name)
@@ -178,7 +178,7 @@ def test_a_file_that_goes_between_opening_and_reading(
 
     samples.write_image(tmp_path / "shot.h5", FRAMES)  # a new version: nothing is remembered of it
     (tmp_path / "shot.hdf").touch()
-    monkeypatch.setattr(Catalog, "open_entry", then)
+    monkeypatch.setattr(Catalog, "open_address", then)
     answer = ask(f"{name}{asked}")
 
     assert right.status_code == 200

@@ -230,7 +230,7 @@ def test_functions_may_not_read_without_end(strict: Server, site: Site) -> None:
     refusal = site.client.get(f"{strict.dap('frames.h5')}.dods?mean(image),mean(background)")
 
     assert refusal.status_code == 413
-    assert "would read 6.4 MiB; for one answer they read 5.0 MiB at most" in dap2_error(refusal.text)[1]
+    assert "6.4 MiB would be read; for one answer 5.0 MiB are at most" in dap2_error(refusal.text)[1]
     assert site.client.get(f"{strict.dap('frames.h5')}.dds?mean(image),mean(background)").status_code == 200
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from tests.strategies import QUICK, CountingSource, numbered
 
 from shotdap.catalog.lazy import lazy_variable
-from shotdap.transforms import statistics
+from shotdap.transforms import bytes_read, statistics
 
 Array = NDArray[Any]
 
@@ -142,7 +142,7 @@ def test_nothing_is_read_before_it_is_asked_for() -> None:
         found = statistics.mean(stack, (0,))
 
         assert (found.shape, found.attrs) == ((6, 5), {"units": "counts", "cell_methods": "frame: mean"})
-        assert statistics.reads(found) == stack.nbytes
+        assert bytes_read(found) == stack.nbytes
         assert source.count == 0
         np.testing.assert_allclose(found.values, source.values.mean(0))
 
@@ -155,7 +155,7 @@ def test_a_statistic_of_a_statistic() -> None:
     found = statistics.maximum(statistics.binned(variable(numbered(6, 4)), (3, 2)), (0,))
 
     np.testing.assert_allclose(found.values, [16.5, 18.5])
-    assert statistics.reads(found) == 6 * 4 * 2 + 2 * 2 * 8
+    assert bytes_read(found) == 6 * 4 * 2 + 2 * 2 * 8
 
 
 @given(hnp.array_shapes(min_dims=0, max_dims=4, max_side=6), st.integers(1, 50))

@@ -6,7 +6,7 @@ import numpy as np
 
 from shotdap.catalog.synthetic.pictures.camera import P510_CAMERA
 from shotdap.catalog.synthetic.pictures.shapes import Light, Profile, as_light, columns, plateau, rows, step
-from shotdap.catalog.synthetic.pictures.sweep import P510_SWEEP, fiducials
+from shotdap.catalog.synthetic.pictures.sweep import P510_SWEEP, along_edge
 
 
 def beam_pulses(rng: np.random.Generator) -> Light:
@@ -18,7 +18,7 @@ def beam_pulses(rng: np.random.Generator) -> Light:
         power * plateau(y, 76 + 41.5 * beam, 19, 20) * _pulse(x - start)
         for beam, (start, power) in enumerate(zip(starts, powers, strict=True))
     ]
-    edges = [fiducials(P510_CAMERA, P510_SWEEP, row, height=3000, width=4) for row in (22, 498)]
+    edges = [along_edge(P510_CAMERA, P510_SWEEP.fiducials(), row, height=3000, width=4) for row in (22, 498)]
     veil = 1.5 + 10 * plateau(y, 262, 215, 20) * step(x - 165, 3) * np.exp(-np.maximum(x - 165, 0) / 110)
     return as_light(veil + sum(beams) + sum(edges))
 

@@ -12,6 +12,8 @@ from shotdap.catalog.synthetic.pictures.camera import P510_CAMERA, SOP_CAMERA, C
 from shotdap.catalog.synthetic.pictures.shapes import Light, Profile, as_light, bell, columns, peaks, rows
 
 FIDUCIAL_PERIOD: Final = 0.54824  # ns between the peaks of OMEGA's fiducial laser
+COMB_PERIOD: Final = 0.5  # ns between those of the comb generator of a ROSS camera, which runs at 2 GHz
+_FIDUCIALS: Final = 8  # peaks in one train of the fiducial laser
 
 
 @dataclass(frozen=True)
@@ -37,8 +39,16 @@ class Sweep:
         return np.asarray(self.columns * (root - linear) / (2 * self.bow))
 
     def fiducials(self) -> Profile:
-        """Give the columns of every fiducial peak of the window, the first one a period after its start."""
-        return self.column(np.arange(FIDUCIAL_PERIOD, self.window, FIDUCIAL_PERIOD))
+        """Give the columns of a train of fiducials, the first one a period after the window's start."""
+        return self.every(FIDUCIAL_PERIOD)[:_FIDUCIALS]
+
+    def comb(self) -> Profile:
+        """Give the columns of every peak of the camera's own comb, the first one a period after the window's start."""
+        return self.every(COMB_PERIOD)
+
+    def every(self, period: float) -> Profile:
+        """Give the columns of peaks of any period (ns), all over the window."""
+        return self.column(np.arange(period, self.window, period))
 
 
 # Nominal windows (ns) of the SOP's sweep speeds 1-4, the ``SweepSpeed`` of its attributes.
@@ -48,7 +58,7 @@ SWEEPS: Final[Mapping[int, Sweep]] = {
 P510_SWEEP: Final = Sweep(7.4, P510_CAMERA.active[1])  # 14 ps a column
 
 
-def fiducials(camera: Camera, sweep: Sweep, row: float, *, height: float, width: float = 2.5) -> Light:
-    """Light the fiducials as a comb along one edge of the picture."""
+def along_edge(camera: Camera, centres: Profile, row: float, *, height: float, width: float = 2.5) -> Light:
+    """Light peaks along one edge of the picture."""
     y, x = rows(camera.active), columns(camera.active)
-    return as_light(height * bell(y, row, 4) * peaks(x, sweep.fiducials(), width))
+    return as_light(height * bell(y, row, 4) * peaks(x, centres, width))

@@ -19,7 +19,7 @@ from shotdap.server.protocols.dap2.adaptation import adapt
 from shotdap.server.protocols.dap2.answers import ANSWERS, VERSION, Answer, error
 from shotdap.server.protocols.dap2.ascii import ascii_text
 from shotdap.server.protocols.dap2.attributes import das
-from shotdap.server.protocols.dap2.constraint import Call, Constraint, Piece, bytes_read
+from shotdap.server.protocols.dap2.constraint import Call, Constraint, Piece
 from shotdap.server.protocols.dap2.data import Block, body, body_size
 from shotdap.server.protocols.dap2.expression import parse
 from shotdap.server.protocols.dap2.functions import FUNCTIONS, Function
@@ -40,7 +40,6 @@ __all__ = [
     "ascii_text",
     "body",
     "body_size",
-    "bytes_read",
     "das",
     "dds",
     "error",

@@ -14,10 +14,9 @@ import xarray as xr
 from shotdap.server.protocols.dap2.filters import Filter, filtered
 from shotdap.server.protocols.dap2.functions import Operand, function
 from shotdap.server.protocols.dap2.text import unused
-from shotdap.transforms import statistics
 from shotdap.transforms.selection import BadSelection, Hyperslab, Index, Selection
 
-__all__ = ["Call", "Constraint", "Piece", "bytes_read"]
+__all__ = ["Call", "Constraint", "Piece"]
 
 
 @dataclass(frozen=True)
@@ -122,8 +121,3 @@ def _variable(dataset: xr.Dataset, name: str) -> xr.Variable:
         Selection({name: ()}).apply(dataset)  # raises the sentence that says which there are
         raise BadSelection(f"{name} is not one variable.")
     return dataset.variables[name]
-
-
-def bytes_read(narrowed: xr.Dataset) -> int:
-    """How many bytes functions read, in all, for the results in a narrowed dataset."""
-    return sum(map(statistics.reads, narrowed.variables.values()))

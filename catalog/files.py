@@ -1,0 +1,114 @@
+"""An archive's files: where an entry's is, whether it is what an inspection saw, and whether it can be trusted."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+from typing import NamedTuple
+
+import cachebox
+
+from shotdap.catalog import readers
+from shotdap.catalog.entry import Entry, Examination, Health, Missing, Unreadable
+from shotdap.catalog.examination import examine
+from shotdap.catalog.isolation import Isolation
+from shotdap.catalog.unpacking import Unpacker, refuse
+
+__all__ = ["Files", "Version"]
+
+_EXAMINED = 4096  # examinations remembered, of files that no inspection has seen
+
+
+class Version(NamedTuple):
+    """A file at one moment: what is remembered of it is only true of this."""
+
+    path: Path
+    size: int
+    modified: int
+    """Nanoseconds since 1970, as the file system says."""
+
+
+class Files:
+    """The files below one folder.
+
+    Args:
+        root: the folder. No file outside it is ever opened.
+        unpacker: unpacks files that are packed by gzip; without it they are not read.
+        isolation: where a file that no inspection has seen is read whole before it is read here; without it, such a
+            file is trusted.
+        refuse_changed: whether to refuse a file that is not what an inspection saw, rather than to warn.
+    """
+
+    def __init__(
+        self, root: Path, unpacker: Unpacker | None, isolation: Isolation | None, *, refuse_changed: bool
+    ) -> None:
+        self._root = root.resolve()
+        self._unpacker = unpacker
+        self._isolation = isolation
+        self._refuse_changed = refuse_changed
+        self._examined: cachebox.LRUCache[Version, Examination | str] = cachebox.LRUCache(_EXAMINED)
+
+    def version(self, entry: Entry) -> Version:
+        """An entry's file at this moment; a look at it, without opening it.
+
+        Raises:
+            Missing: the file is not there.
+            Unreadable: what is there is no file, or lies outside the archive.
+        """
+        try:
+            path = (self._root / entry.file).resolve()
+            if not path.is_relative_to(self._root):
+                raise Unreadable("The archive's row leads to a file outside the archive.")
+            status = path.stat()
+        except FileNotFoundError as error:
+            raise Missing("The file is missing from the archive.") from error
+        except (OSError, RuntimeError, ValueError) as error:  # RuntimeError: a ring of links
+            if isinstance(error, Unreadable):
+                raise
+            raise Unreadable("The archive's row names no file that could exist.") from error
+        if not stat.S_ISREG(status.st_mode):
+            raise Unreadable("The archive's row leads to something that is not a file.")
+        return Version(path, status.st_size, status.st_mtime_ns)
+
+    def content(self, version: Version) -> Path:
+        """The file that arrays are read from: the file itself, or what it was unpacked to.
+
+        Raises:
+            Unreadable: it is packed, and cannot be unpacked.
+        """
+        return readers.unpacked(version.path, self._unpacker or refuse)
+
+    def is_there(self, content: Path, version: Version) -> bool:
+        """Whether a content can still be read: an unpacked file may have made room for others since."""
+        return content == version.path or (self._unpacker is not None and self._unpacker.touch(content))
+
+    def integrity(self, entry: Entry, version: Version, content: Path) -> dict[str, str]:
+        """What can be said of a file's bytes, as attributes.
+
+        Raises:
+            Unreadable: the file cannot be read whole in isolation, or is not what was inspected, where that matters.
+        """
+        seen = entry.seen
+        if seen is not None and entry.health is not Health.CHANGED and (seen.size, seen.modified) == version[1:]:
+            return {"source": f"sha256:{seen.sha256}"}
+        found = self._examine(version, content)
+        source = {"source": f"sha256:{found.sha256}"} if found else {}
+        if seen is None or (found and found.sha256 == seen.sha256):
+            return source
+        if self._refuse_changed:
+            raise Unreadable("The file's bytes are not those that were inspected, so it is not served.")
+        return source | {"integrity_warning": "The file's bytes are not those that were inspected."}
+
+    def _examine(self, version: Version, content: Path) -> Examination | None:
+        if self._isolation is None:
+            return None
+        found = self._examined.get(version)
+        if found is None:
+            try:
+                found = self._isolation(examine, version.path, content)
+            except Unreadable as error:
+                found = str(error)  # remembered, or each request for a file that hangs would wait for it
+            self._examined[version] = found
+        if isinstance(found, str):
+            raise Unreadable(found)
+        return found

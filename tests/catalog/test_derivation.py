@@ -1,0 +1,259 @@
+"""What is derived from an image: virtual variables, inputs of related images, variants; and where it came from."""
+
+from __future__ import annotations
+
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import xarray as xr
+
+from shotdap.catalog import Catalog, Diagnostic, Entry, Match, Related, Rule, SqlIndex
+from shotdap.catalog.entry import Examination, Health
+from shotdap.catalog.index import Record, Verdict
+from shotdap.catalog.lazy import FrameCache
+from shotdap.transforms import BadVariant, FromAttribute, Recipe
+
+RULES = {"image": Rule("Streak_array", frame=0), "background": Rule("Streak_array", frame=1)}
+CAMERA = Diagnostic(
+    "camera",
+    "a camera",
+    Match({"Streak_array": (2, 0, 0)}),
+    variables=RULES,
+    dimensions={"image": ("y", "x"), "background": ("y", "x")},
+    recipes=(
+        Recipe.of("difference", "subtract_background"),
+        Recipe.of("flattened", "flat_field", ["difference", "flat.difference"]),
+        Recipe.of("part", "crop", ["difference"], {"rows": FromAttribute("area")}),
+    ),
+    related={"flat": Related({"diagnostic": "{diagnostic}", "name": "*flat*"}, within_days=30)},
+)
+DAYS = {
+    "omega/1/cam/flat": "2011-05-01",
+    "omega/2/cam/flat": "2011-05-10",
+    "omega/3/cam/image": "2011-05-19",
+    "omega/4/cam/flat": "2011-05-20",
+    "omega/5/other/flat": "2011-05-18",
+    "omega-ep/5/cam/flat": "2011-05-18",
+}
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    for number in range(len(DAYS)):
+        write(tmp_path / f"{number}.h5", number)
+    return tmp_path
+
+
+def write(path: Path, seed: int, shape: tuple[int, int] = (8, 6)) -> None:
+    rng = np.random.default_rng(seed)
+    with h5py.File(path, "w") as file:
+        file["Streak_array"] = rng.integers(1000, 2000, (2, *shape)).astype("u2")
+        file["Streak_array"][0] = file["Streak_array"][0] + 20_000
+        file.attrs["area"] = [2, 5]
+
+
+@pytest.fixture
+def index(tmp_path: Path) -> SqlIndex:
+    index = SqlIndex.at(tmp_path / "catalog" / "catalog.db")
+    records = [
+        Record(str(number), Entry(path, f"{number}.h5", facts(path, day)))
+        for number, (path, day) in enumerate(DAYS.items())
+    ]
+    index.put(records, None)
+    return index
+
+
+def facts(path: str, day: str) -> dict[str, str]:
+    facility, _, diagnostic, name = path.split("/")
+    return {"facility": facility, "diagnostic": diagnostic, "name": f"{name}.h5", "date": f"{day}T10:00:00"}
+
+
+@pytest.fixture
+def catalog(root: Path, index: SqlIndex) -> Catalog:
+    return Catalog(index, root, (CAMERA,))
+
+
+def difference(root: Path, number: int) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+    with h5py.File(root / f"{number}.h5") as file:
+        frames = file["Streak_array"][()].astype("f4")
+    return np.asarray(frames[0] - frames[1])
+
+
+class TestRelated:
+    def test_nearest_earlier(self, catalog: Catalog, root: Path) -> None:
+        """The flat field is the last one of this facility and diagnostic before the shot, and no other."""
+        flattened = catalog.open("omega/3/cam/image").flattened
+        flat = difference(root, 1)
+
+        assert np.allclose(flattened.values, difference(root, 2) * flat.mean() / flat)
+        assert flattened.attrs["input_files"] == "omega/3/cam/image; omega/2/cam/flat"
+
+    def test_none(self, catalog: Catalog) -> None:
+        """Where there is none, the variable is left out and the dataset says why; the others are there."""
+        dataset = catalog.open("omega/1/cam/flat")
+
+        assert "flattened" not in dataset
+        assert dataset.attrs["left_out"] == "flattened: the archive has no flat for this image"
+        assert "part" in dataset
+
+    def test_too_long_ago(self, root: Path, index: SqlIndex) -> None:
+        """One that is farther off than the rule allows is none."""
+        index.put([Record("9", Entry("omega/9/cam/image", "2.h5", facts("omega/9/cam/image", "2011-08-01")))], None)
+        catalog = Catalog(index, root, (CAMERA,))
+
+        assert "flattened" not in catalog.open("omega/9/cam/image")
+
+    def test_unreadable(self, catalog: Catalog, root: Path, index: SqlIndex) -> None:
+        """One whose file is gone is named; once an inspection knows, the one before it takes its place."""
+        (root / "1.h5").unlink()
+
+        assert "omega/2/cam/flat: The file is missing" in catalog.open("omega/3/cam/image").attrs["left_out"]
+
+        index.judge({"omega/2/cam/flat": Verdict(Health.MISSING)})
+
+        assert "omega/1/cam/flat" in catalog.open("omega/3/cam/image").flattened.attrs["input_files"]
+
+    def test_another_size(self, catalog: Catalog, root: Path) -> None:
+        """One that does not fit the image is not used."""
+        write(root / "1.h5", 1, (8, 7))
+
+        assert "differ along x: 6 and 7" in catalog.open("omega/3/cam/image").attrs["left_out"]
+
+    def test_state(self, catalog: Catalog, root: Path) -> None:
+        """When a related file changes, so do the values, and the state that tells caches so."""
+        address = catalog.resolve("omega/3/cam/image")
+        before, values = catalog.state(address), catalog.open_address(address).flattened.values
+        write(root / "1.h5", 77)
+        os.utime(root / "1.h5", ns=(before.modified + 10**9,) * 2)
+
+        assert catalog.state(address) != before
+        assert catalog.state(address).modified == before.modified + 10**9
+        assert not np.array_equal(catalog.open_address(address).flattened.values, values)
+
+    def test_new_flat(self, catalog: Catalog, root: Path, index: SqlIndex) -> None:
+        """A flat field that is put into the archive later, and is nearer, is taken from then on."""
+        address = catalog.resolve("omega/3/cam/image")
+        before = catalog.state(address)
+        write(root / "8.h5", 8)
+        index.put([Record("8", Entry("omega/2/cam/flat_2", "8.h5", facts("omega/2/cam/flat_2", "2011-05-11")))], None)
+
+        assert catalog.state(address) != before
+        assert "omega/2/cam/flat_2" in catalog.open_address(address).flattened.attrs["input_files"]
+
+
+class TestVariants:
+    def test_result(self, catalog: Catalog, root: Path) -> None:
+        """A chain of transforms makes the variable `result`, beside all others; what it is made of is told."""
+        dataset = catalog.open("omega/3/cam/image/~difference-scale-2~crop-columns-1_3")
+        with h5py.File(root / "2.h5") as file:
+            image, background = file["Streak_array"][()].astype("f4")
+
+        assert np.array_equal(dataset.result.values, (image - 2 * background)[:, 1:4])
+        assert {"image", "background", "difference", "flattened", "part"} <= set(dataset.data_vars)
+        assert dataset.result.attrs["derived_at"].startswith("omega/3/cam/image/~difference-scale-2~crop-columns-1_3.")
+
+    def test_what_is_made_of_it_follows(self, catalog: Catalog) -> None:
+        """A variable with other options changes all that is made of it."""
+        usual = catalog.open("omega/3/cam/image").part.values
+        other = catalog.open("omega/3/cam/image/~difference-scale-0").part.values
+
+        assert not np.array_equal(usual, other)
+        assert (other > 20_000).all()
+
+    def test_other_images_inputs(self, catalog: Catalog, root: Path) -> None:
+        """A variable of a related image can be named."""
+        made = catalog.open("omega/3/cam/image/~image~subtract_background-background-flat.background").result
+        with h5py.File(root / "2.h5") as own, h5py.File(root / "1.h5") as flat:
+            expected = own["Streak_array"][0].astype("f4") - flat["Streak_array"][1]
+
+        assert np.array_equal(made.values, expected)
+
+    def test_of_the_file_as_it_is(self, catalog: Catalog) -> None:
+        """The file as it is has variants too."""
+        path = "omega/3/cam/image/raw/~Streak_array~crop-rows-0_1"
+
+        assert catalog.resolve(path).path == path
+        assert catalog.open(path).result.shape == (2, 2, 6)
+
+    @pytest.mark.parametrize(
+        ("segment", "words"),
+        [
+            ("~nonesuch", "no variable and no transform 'nonesuch'"),
+            ("~image~crop-rows-0_99", "99 is beyond it"),
+            ("~part-rows-0_99", "99 is beyond it"),
+            ("~y~crop", "needs an image"),
+            ("~image~flat_field-flat-dark", "needs dark, which is not there"),
+        ],
+    )
+    def test_refused(self, catalog: Catalog, segment: str, words: str) -> None:
+        """What cannot be made of this image is refused, when it is opened at the latest."""
+        with pytest.raises(BadVariant, match=words):
+            catalog.open(f"omega/3/cam/image/{segment}")
+
+    def test_what_lacks_its_flat(self, catalog: Catalog) -> None:
+        """A variable that was asked for and cannot be made is refused with its reason."""
+        with pytest.raises(BadVariant, match="the archive has no flat for this image"):
+            catalog.open("omega/1/cam/flat/~flattened~crop")
+
+
+class TestOrigins:
+    def test_tree(self, catalog: Catalog) -> None:
+        """Each variable is traced to the arrays of files that it is made of."""
+        origin = catalog.origins(catalog.resolve("omega/3/cam/image"))["flattened"]
+        own, flat = origin.inputs
+
+        assert [each.array for each in own.inputs] == ["Streak_array[0]", "Streak_array[1]"]
+        assert [each.source.path for each in flat.inputs] == ["omega/2/cam/flat"] * 2
+        assert [source.path for source in origin.sources()] == ["omega/3/cam/image", "omega/2/cam/flat"]
+
+    def test_hashes(self, catalog: Catalog, index: SqlIndex, root: Path) -> None:
+        """Files that were inspected are named with the hash of their bytes."""
+        status = (root / "1.h5").stat()
+        seen = Examination("5ca1ab1e", status.st_size, status.st_mtime_ns, {})
+        index.judge({"omega/2/cam/flat": Verdict(Health.OK, seen=seen)})
+        attributes = catalog.open("omega/3/cam/image").flattened.attrs
+
+        assert attributes["input_files"] == "omega/3/cam/image; omega/2/cam/flat sha256:5ca1ab1e"
+
+
+class TestRemembered:
+    def test_whole_results(self, catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
+        """What needs whole images is computed once for many slices."""
+        dataset = catalog.open("omega/3/cam/image", chunked=False)
+        calls = []
+        transform = next(recipe.transform for recipe in CAMERA.recipes if recipe.name == "flattened")
+        function = transform.function
+
+        def counted(*arrays: xr.DataArray, **options: float) -> xr.DataArray:
+            calls.append(1)
+            return function(*arrays, **options)
+
+        monkeypatch.setitem(transform.__dict__, "function", counted)
+        for row in range(8):
+            dataset.flattened[row].load()
+        catalog.open("omega/3/cam/image", chunked=False).flattened.load()
+
+        assert calls == [1]
+
+    def test_no_two_wait_for_each_other(self) -> None:
+        """Results that are made of others, computed by many threads at once, all come to an end."""
+        cache = FrameCache(1 << 20).of("file")
+        gate = threading.Barrier(8)
+
+        def result(number: int) -> float:
+            gate.wait(5)
+            names = [f"{depth}/{number % 3}" for depth in range(6)]
+
+            def make(depth: int) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+                below = cache(names[depth + 1], lambda: make(depth + 1)) if depth < 5 else np.zeros(1)
+                return np.asarray(below + 1)
+
+            return float(cache(names[0], lambda: make(0))[0])
+
+        with ThreadPoolExecutor(8) as pool:
+            assert list(pool.map(result, range(8), timeout=20)) == [6.0] * 8

@@ -1,0 +1,167 @@
+"""Combs are found where they are, and only there."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import ArrayLike, NDArray
+from scipy.ndimage import uniform_filter1d
+
+from shotdap.transforms.combs import comb_of, find_comb, is_even, numbered
+
+Profile = NDArray[np.float64]
+
+
+def peaks(centres: ArrayLike, columns: int = 1000, width: float = 2.5, height: float = 800) -> Profile:
+    """A profile of Gaussian peaks."""
+    x = np.arange(columns)[:, None]
+    return np.asarray(height * np.exp(-0.5 * ((x - np.asarray(centres)) / width) ** 2).sum(axis=1))
+
+
+def picture(profile: Profile, rng: np.random.Generator, rows: int = 60, noise: float = 20) -> NDArray[np.float64]:
+    """A picture whose rows 20 to 39 have a profile; everywhere there are noise and a background that varies slowly."""
+    counts = rng.normal(600, noise, (rows, len(profile)))
+    counts += 300 * np.sin(np.arange(len(profile)) / 300)
+    counts[20:40] += profile
+    return counts
+
+
+@pytest.mark.parametrize(("spacing", "width"), [(7, 1.2), (14, 2.5), (20, 1), (40, 6), (90, 3), (90, 14)])
+def test_peaks_are_found_at_their_centres(spacing: float, width: float) -> None:
+    """Whatever the spacing and the width: each peak is found, to a hundredth of a pixel where there is no noise."""
+    centres = np.arange(1.3 * spacing, 1000 - spacing, spacing)
+    comb = comb_of(peaks(centres, width=width))
+
+    assert comb is not None
+    np.testing.assert_allclose(comb.centres, centres, atol=0.05)
+
+
+def test_noise_moves_centres_by_less_than_it_is() -> None:
+    """With a noise of a fortieth of their height, peaks of 6 pixels are found to a fifth of a pixel."""
+    centres = 30 + 18 * np.arange(50)
+    comb = find_comb(picture(peaks(centres), np.random.default_rng(1)), 16)
+
+    assert comb is not None
+    np.testing.assert_allclose(comb.centres, centres, atol=0.2)
+
+
+def test_saturated_peaks_have_their_middle() -> None:
+    """A peak that is cut off at half its height is found at its centre."""
+    centres = 30.4 + 18 * np.arange(50)
+    comb = comb_of(np.minimum(peaks(centres), 400))
+
+    assert comb is not None
+    np.testing.assert_allclose(comb.centres, centres, atol=0.05)
+
+
+def test_hot_pixels_and_nan_are_not_seen() -> None:
+    """One pixel in a hundred that is hot, or is missing, changes no centre by more than a fifth of a pixel."""
+    rng = np.random.default_rng(2)
+    centres = 30 + 18 * np.arange(50)
+    counts = picture(peaks(centres), rng)
+    counts[rng.random(counts.shape) < 0.01] = 65_535
+    counts[rng.random(counts.shape) < 0.01] = np.nan
+    comb = find_comb(counts, 16)
+
+    assert comb is not None
+    np.testing.assert_allclose(comb.centres, centres, atol=0.2)
+
+
+def test_a_hot_column_is_no_peak() -> None:
+    """A column that is bright from top to bottom does not hide the comb, and the peaks keep their numbers."""
+    centres = 30 + 18 * np.arange(50)
+    counts = picture(peaks(centres), np.random.default_rng(3))
+    counts[:, 300] += 20_000
+    comb = find_comb(counts, 16)
+
+    assert comb is not None
+    near = [int(np.argmin(np.abs(comb.centres - centre))) for centre in centres[[0, -1]]]
+    assert comb.numbers[near[1]] - comb.numbers[near[0]] == 49
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_noise_is_no_comb(seed: int) -> None:
+    """In noise nothing is found, be it white or smooth."""
+    rng = np.random.default_rng(seed)
+    white = rng.normal(600, 20, (60, 700))
+    smooth = uniform_filter1d(white, 9, axis=1)
+
+    assert find_comb(white, 16) is None
+    assert find_comb(smooth, 16) is None
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_scattered_peaks_are_no_comb(seed: int) -> None:
+    """Bright peaks at random places are not taken for a comb."""
+    rng = np.random.default_rng(seed)
+
+    assert comb_of(peaks(rng.uniform(20, 980, 25)) + rng.normal(0, 5, 1000)) is None
+
+
+@pytest.mark.parametrize("profile", [np.zeros(500), np.full(500, 65_535.0), np.linspace(0, 1e4, 500)])
+def test_featureless_profiles_have_none(profile: Profile) -> None:
+    """A constant and a ramp hold no comb."""
+    assert comb_of(profile) is None
+
+
+def test_two_combs_are_not_told_apart() -> None:
+    """Where two combs are in sight whose spacings differ by a tenth, none is chosen; each alone is found."""
+    rng = np.random.default_rng(4)
+    generator, fiducial = peaks(40 + 18 * np.arange(50)), peaks(250 + 19.74 * np.arange(8))
+    both = np.concatenate([picture(generator, rng), picture(fiducial, rng)])
+
+    assert find_comb(both, 16) is None
+    assert find_comb(both[:60], 16) is not None
+    assert find_comb(both[60:], 16) is not None
+
+
+def test_the_same_comb_twice_is_one() -> None:
+    """A fiducial that runs along both edges of a picture is found."""
+    rng = np.random.default_rng(5)
+    edges = [picture(peaks(start + 41 * np.arange(8)), rng) for start in (110, 144)]
+
+    assert find_comb(np.concatenate(edges), 16) is not None
+
+
+def test_combs_that_never_meet_do_no_harm() -> None:
+    """Where two combs lie at different times, they cannot be compared, and the one with more light is found."""
+    rng = np.random.default_rng(6)
+    early, late = 40 + 18 * np.arange(20), 600 + 26 * np.arange(8)
+    comb = find_comb(np.concatenate([picture(peaks(early), rng), picture(peaks(late), rng)]), 16)
+
+    assert comb is not None
+    np.testing.assert_allclose(comb.centres, early, atol=0.2)
+
+
+def test_a_stray_peak_far_away_is_none_of_the_comb() -> None:
+    """Peaks across a gap of more than three spacings are left out."""
+    centres = 40 + 18 * np.arange(20)
+    comb = comb_of(peaks(np.append(centres, [700, 900])))
+
+    assert comb is not None
+    np.testing.assert_allclose(comb.centres, centres, atol=0.05)
+
+
+@settings(deadline=None)
+@given(missing=st.sets(st.integers(1, 38), max_size=20), bow=st.floats(-0.2, 0.2))
+def test_numbers_are_right_or_refused(missing: set[int], bow: float) -> None:
+    """Of a bent sweep, the peaks that are left have the numbers that they have in the whole, or they are no comb."""
+    numbers = np.setdiff1d(np.arange(40), list(missing))
+    u = numbers / 40
+    centres = 800 * (u + bow * u * (u - 1))
+
+    assert not is_even(centres) or numbered(centres).tolist() == numbers.tolist()
+
+
+@settings(deadline=None)
+@given(missing=st.sets(st.integers(1, 38), max_size=3), bow=st.floats(-0.2, 0.2))
+def test_missing_peaks_leave_gaps_in_the_numbers(missing: set[int], bow: float) -> None:
+    """Without any three of its peaks, a comb is still one, and the others keep their numbers."""
+    numbers = np.setdiff1d(np.arange(40), list(missing))
+    u = numbers / 40
+    centres = 800 * (u + bow * u * (u - 1))
+
+    assert is_even(centres)
+    assert numbered(centres).tolist() == numbers.tolist()

@@ -1,0 +1,86 @@
+"""The graph of virtual variables: its order, and what can be made of a dataset."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from shotdap.transforms import BadRecipe, FromAttribute, Recipe, check, extended, needed, ordered
+
+DIFFERENCE = Recipe.of("difference", "subtract_background")
+PART = Recipe.of("part", "crop", ["difference"], {"rows": FromAttribute("area")})
+LINE = Recipe.of("line", "row_mean", ["part"])
+IMAGE = xr.Variable(("y", "x"), np.ones((9, 5), "u2"))
+
+
+def names(recipes: tuple[Recipe, ...]) -> list[str]:
+    return [recipe.name for recipe in recipes]
+
+
+def test_order() -> None:
+    """Each recipe comes after what it needs, in whatever order they were written."""
+    assert names(ordered([LINE, PART, DIFFERENCE])) == ["difference", "part", "line"]
+
+
+def test_needed() -> None:
+    """What a variable needs is found through what that needs."""
+    other = Recipe.of("other", "crop", ["image"])
+
+    assert names(needed("part", [LINE, PART, other, DIFFERENCE])) == ["difference", "part"]
+    assert needed("image", [LINE, PART]) == ()
+
+
+def test_cycle() -> None:
+    """Recipes that need one another are named, in a ring."""
+    with pytest.raises(BadRecipe, match=r"a → b → a: a = crop\(b\); b = crop\(a\)\.$"):
+        ordered([Recipe.of("a", "crop", ["b"]), Recipe.of("b", "crop", ["a"])])
+
+
+class TestExtended:
+    def test_options_of_the_file(self) -> None:
+        """An option is taken from an attribute of an input, or of the dataset, and checked like any other."""
+        of_input = xr.Variable(("y", "x"), IMAGE.values, {"area": [1, 2]})
+        recipe = Recipe.of("part", "crop", ["image"], {"rows": FromAttribute("area")})
+        attributes = {"area": np.array([2, 5])}
+        (own,) = extended(xr.Dataset({"image": IMAGE}, attrs=attributes), [recipe]).recipes
+        (inputs,) = extended(xr.Dataset({"image": of_input}, attrs=attributes), [recipe]).recipes
+
+        assert own.checked.model_dump()["rows"] == (2, 5)
+        assert inputs.checked.model_dump()["rows"] == (1, 2)
+
+    @pytest.mark.parametrize(
+        ("variables", "attributes", "name", "reason"),
+        [
+            ({"image": IMAGE}, {}, "difference", "needs background, which is not there"),
+            ({"image": IMAGE, "background": IMAGE}, {}, "part", "There is no attribute area"),
+            ({"image": IMAGE, "background": IMAGE}, {"area": [5, 2]}, "part", "the first must not be greater"),
+            ({"image": IMAGE, "background": IMAGE}, {"area": [5, 99]}, "part", "99 is beyond it"),
+            ({"image": IMAGE, "background": IMAGE}, {"area": "all"}, "part", "rows: "),
+            (
+                {"image": IMAGE, "background": xr.Variable((), "text")},
+                {},
+                "difference",
+                "it needs numbers, and there is text",
+            ),
+        ],
+    )
+    def test_left_out(
+        self, variables: dict[str, xr.Variable], attributes: dict[str, object], name: str, reason: str
+    ) -> None:
+        """What a file lacks costs the variables that need it, each with its reason, and no other."""
+        dataset = xr.Dataset(variables, attrs=attributes)
+        done = extended(dataset, [LINE, PART, DIFFERENCE])
+
+        assert reason in done.left_out[name]
+        assert "needs part, which is not there" in done.left_out["line"]
+        assert names(done.recipes) == [each for each in ("difference",) if each != name]
+
+
+def test_check_knows_no_file() -> None:
+    """What only a file can tell is taken to fit; the rest is not."""
+    check([LINE, PART, DIFFERENCE], {"image": {"y": 9, "x": 5}}, {"background"})
+    with pytest.raises(BadRecipe, match="needs background"):
+        check([LINE, PART, DIFFERENCE], {"image": {"y": 9, "x": 5}})
+    with pytest.raises(BadRecipe, match="must share their dimensions"):
+        check([DIFFERENCE], {"image": {"y": 9, "x": 5}, "background": {"z": 9}})

@@ -1,0 +1,131 @@
+"""Flat field: how unequally the pixels see the same light, divided out.
+
+Rules:
+
+1. The gain is ``mean(flat) / flat``, with the mean over the frame, so the image keeps its units and, about, its level.
+   The mean is over all pixels, overscan too: crop image and flat to the active area first.
+2. Where the flat is below ``floor`` times its mean there is nothing to divide by: the result is NaN, as it is where
+   image or flat are NaN, and everywhere where the flat's mean is not above 0.
+3. Bias is no light: subtract the background of image and flat first. A saturated pixel counts as its value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Final, TypeAlias
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+from pydantic import AfterValidator, Field
+
+from shotdap.transforms.footprint import whole
+from shotdap.transforms.frames import each_frame
+from shotdap.transforms.geometry import rows_and_columns
+from shotdap.transforms.neighbours import median as median_of
+from shotdap.transforms.neighbours import odd, squares
+from shotdap.transforms.transform import Transform
+
+__all__ = ["TRANSFORMS", "flat_field", "pseudo_flat_field"]
+
+Array: TypeAlias = NDArray[Any]
+
+Floor: TypeAlias = Annotated[float, Field(gt=0, lt=1)]
+"""The least part of its mean that a flat is divided by."""
+
+_PARTS: Final = 12  # medians that are computed along the side of a square
+
+
+def flat_field(image: xr.DataArray, flat: xr.DataArray, *, floor: Floor = 0.05) -> xr.DataArray:
+    """Divide an image by a flat field, whose mean is taken to be 1.
+
+    The formula is ``image * mean(flat) / flat`` (Howell, Handbook of CCD Astronomy, 2nd edition, section 4.5).
+
+    Args:
+        image: counts without their background, of any type; its last two dimensions are rows and columns.
+        flat: an image of even light without its background, of the same dimensions, or without those of the frames.
+        floor: below this part of its mean a flat is not divided by, and the result is NaN.
+
+    Returns:
+        The image, float32, in its units.
+    """
+    mean = flat.mean(rows_and_columns(flat), dtype=np.float64)
+    gain = mean / flat.where((mean > 0) & (flat >= floor * mean))
+    return (image.astype(np.float32) * gain).astype(np.float32)
+
+
+def pseudo_flat_field(
+    image: xr.DataArray,
+    *,
+    median: Annotated[int, Field(ge=3, le=301), AfterValidator(odd)] = 101,
+    sigma: Annotated[float, Field(ge=0, le=200)] = 100,
+    floor: Floor = 0.05,
+) -> xr.DataArray:
+    """Divide an image by itself, smoothed until nothing but uneven light and gain is left.
+
+    The flat is the Gaussian mean of the medians of squares of pixels; by it the image is divided as `flat_field` does.
+    Whatever is as broad as the squares is divided out too, the signal's own slopes included: this is for finding
+    structure, not for measuring levels.
+
+    The median of a square hardly changes from a pixel to the next, so it is computed exactly, but only at every n-th
+    row and column, or a little closer, so that they divide the frame evenly; n is the odd number at or next above a
+    twelfth of the square's size. These medians are smoothed, and interpolated linearly between. Below a size of 24 all
+    medians are computed. With the defaults the result differs from that of all medians by less than 1 %.
+
+    Args:
+        image: counts without their background, of any type; its last two dimensions are rows and columns.
+        median: how many pixels wide and high the squares are; odd.
+        sigma: the standard deviation of the Gaussian (`scipy.ndimage.gaussian_filter`), in pixels; 0 for none.
+        floor: below this part of its mean the flat is not divided by, and the result is NaN.
+
+    Returns:
+        The image, float32, in its units; NaN where it is NaN, and where the flat is nearly nothing. What is NaN is no
+        part of the flat.
+    """
+    return flat_field(image, each_frame(lambda frame: _pseudo_flat(frame, median, sigma), image), floor=floor)
+
+
+def _pseudo_flat(frame: Array, size: int, sigma: float) -> Array:
+    step = size // _PARTS | 1  # an odd number of pixels has one in its middle
+    counts = [-(-length // step) for length in frame.shape]
+    medians = _medians(frame, size, counts)
+    sigmas = [sigma * count / length for count, length in zip(counts, frame.shape, strict=True)]
+    return _spread(_gaussian(medians, sigmas), frame.shape)
+
+
+def _medians(frame: Array, size: int, counts: Sequence[int]) -> Array:
+    """The medians of squares around so many rows and columns, evenly spread, each in the middle of its share."""
+    rows, columns = (
+        np.rint((np.arange(count) + 0.5) * length / count - 0.5).astype(int)
+        for count, length in zip(counts, frame.shape, strict=True)
+    )
+    around = squares(frame, size)
+    return np.stack([median_of(around[row][columns].reshape(len(columns), size * size)) for row in rows])
+
+
+def _gaussian(values: Array, sigma: Sequence[float]) -> Array:
+    """The Gaussian mean of what is there: NaN counts for nothing."""
+    from scipy.ndimage import gaussian_filter  # noqa: PLC0415 — 0.3 s, which opening a dataset must not pay
+
+    absent = np.isnan(values)
+    if not absent.any():
+        return np.asarray(gaussian_filter(values, sigma))
+    total = gaussian_filter(np.where(absent, np.float32(0), values), sigma)
+    weight = gaussian_filter(np.where(absent, np.float32(0), np.float32(1)), sigma)
+    return np.asarray(np.divide(total, weight, out=np.full_like(total, np.nan), where=weight > 0))
+
+
+def _spread(values: Array, shape: tuple[int, ...]) -> Array:
+    """Values of evenly spread rows and columns, interpolated at all; mirrored beyond the edges, as all else is."""
+    from scipy.ndimage import map_coordinates  # noqa: PLC0415 — 0.3 s, likewise
+
+    if values.shape == shape:
+        return values
+    axes = [(np.arange(size) + 0.5) * count / size - 0.5 for size, count in zip(shape, values.shape, strict=True)]
+    return np.asarray(map_coordinates(values, np.meshgrid(*axes, indexing="ij"), order=1, mode="reflect"))
+
+
+TRANSFORMS = (
+    Transform(flat_field, whole, long_name="image divided by its flat field"),
+    Transform(pseudo_flat_field, whole, long_name="image divided by itself smoothed"),
+)

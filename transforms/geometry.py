@@ -1,0 +1,289 @@
+"""Where pixels lie: parts of an image, turned, binned, and set straight."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Final, Literal, TypeAlias
+
+import numpy as np
+import xarray as xr
+from numpy.polynomial.polynomial import polygrid2d
+from numpy.typing import NDArray
+from pydantic import AfterValidator, BeforeValidator, Field, FiniteFloat
+
+from shotdap.transforms import sums
+from shotdap.transforms.footprint import Along, Footprint, Sizes, blocks, image_dimensions, whole
+from shotdap.transforms.positions import within
+from shotdap.transforms.transform import Options, Transform
+
+__all__ = [
+    "TRANSFORMS",
+    "Bounds",
+    "Coefficients",
+    "Flip",
+    "Order",
+    "Rotation",
+    "bin_pixels",
+    "crop",
+    "dewarp",
+    "dewarp_by_map",
+    "rotate_flip",
+    "rows_and_columns",
+]
+
+
+def _ascending(bounds: tuple[int, int]) -> tuple[int, int]:
+    if bounds[0] > bounds[1]:
+        raise ValueError("the first must not be greater than the last")
+    return bounds
+
+
+def _lower(value: object) -> object:
+    return value.lower() if isinstance(value, str) else value
+
+
+def _number(value: object) -> object:
+    return int(value) if isinstance(value, str) and value.isdecimal() else value
+
+
+Bounds: TypeAlias = Annotated[
+    tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=0)]], AfterValidator(_ascending)
+]
+"""The first and the last of some rows or columns, both taken."""
+
+Rotation: TypeAlias = Annotated[Literal[0, 90, 180, 270], BeforeValidator(_number)]
+"""Degrees, clockwise; a number, or, as in a URL, its digits."""
+
+Flip: TypeAlias = Annotated[Literal["none", "x", "y", "xy"], BeforeValidator(_lower)]
+"""Which axes run backwards; ``X`` means ``x``, as the attribute ``display_flip`` has it."""
+
+Count: TypeAlias = Annotated[int, Field(ge=1, le=256)]
+"""How many pixels of a row or a column make one."""
+
+Coefficients: TypeAlias = Annotated[tuple[FiniteFloat, ...], Field(min_length=10, max_length=10)]
+"""Those of 1, x, y, x², xy, y², x³, x²y, xy² and y³; x is the column and y the row, both counted from 0."""
+
+Order: TypeAlias = Annotated[Literal[0, 1, 3], BeforeValidator(_number)]
+"""Of the spline between pixels, a number or its digits: 0 takes the nearest pixel, 1 is linear, 3 cubic."""
+
+_TERMS: Final = tuple((total - power, power) for total in range(4) for power in range(total + 1))
+"""The powers of x and of y that `Coefficients` belong to."""
+_COLUMN_ITSELF: Final = (0.0, 1.0, *[0.0] * 8)
+_ROW_ITSELF: Final = (0.0, 0.0, 1.0, *[0.0] * 7)
+
+_ROTATED: Final = {
+    0: (False, False, False),
+    90: (True, False, True),
+    180: (False, True, True),
+    270: (True, True, False),
+}
+"""Of a rotation: whether rows and columns change places; then which of the result's rows and columns run backwards."""
+
+
+def rows_and_columns(image: xr.DataArray) -> tuple[str, str]:
+    """The dimensions of an image's rows and columns: its last two, whatever they are called.
+
+    Raises:
+        ValueError: it has fewer.
+    """
+    return image_dimensions({str(name): size for name, size in image.sizes.items()})
+
+
+def crop(image: xr.DataArray, *, rows: Bounds | None = None, columns: Bounds | None = None) -> xr.DataArray:
+    """Take a part of an image: a region of interest, or the area that sees light.
+
+    Args:
+        image: of any type; its last two dimensions are rows and columns.
+        rows: the first and the last to keep; all by default.
+        columns: likewise.
+
+    Returns:
+        The part, of the same type.
+    """
+    wanted = zip(rows_and_columns(image), (rows, columns), strict=True)
+    return within(image, {name: bounds for name, bounds in wanted if bounds is not None})
+
+
+def _cropped(inputs: Sequence[Sizes], options: Options) -> Footprint:
+    (sizes,) = inputs
+    bounds = dict(zip(image_dimensions(sizes), (options.rows, options.columns), strict=True))
+    for name, part in bounds.items():
+        if part is not None and part[1] >= sizes[name]:
+            raise ValueError(f"{name} ends with {sizes[name] - 1}, and {part[1]} is beyond it")
+    return Footprint(
+        {
+            name: Along(name, part[1] - part[0] + 1, start=part[0]) if (part := bounds.get(name)) else Along(name, size)
+            for name, size in sizes.items()
+        }
+    )
+
+
+def rotate_flip(image: xr.DataArray, *, rotation: Rotation = 0, flip: Flip = "none") -> xr.DataArray:
+    """Turn an image by right angles, then mirror it.
+
+    It means what ``RotateFlipType`` of .NET (System.Drawing) means, whose names cameras write into their files'
+    attribute ``ImageDisplay``. The rotation is clockwise, for an image shown with its first row on top, and comes
+    first; a flip along x is horizontal (the columns run backwards), one along y vertical. So an image turned by 90
+    begins with the pixel of its last row and first column. Of a stack, each frame is turned, and the frames keep their
+    order.
+
+    Args:
+        image: of any type; its last two dimensions are rows and columns.
+        rotation: degrees, clockwise: 0, 90, 180 or 270.
+        flip: ``none``, ``x``, ``y`` or ``xy``.
+
+    Returns:
+        The same values, of the same type. Each dimension keeps its name: turned by 90 or 270, an image ``(y, x)``
+        is one of ``(x, y)``.
+    """
+    turned = _turned(rows_and_columns(image), rotation, flip)
+    backwards = {name: slice(None, None, -1) for name, is_backwards in turned.items() if is_backwards}
+    return image.isel(backwards).transpose(..., *turned)
+
+
+def _turned(dimensions: tuple[str, str], rotation: Rotation, flip: Flip) -> dict[str, bool]:
+    """The dimensions that the result's rows and columns lie along, in this order, and whether they run backwards."""
+    swapped, rows, columns = _ROTATED[rotation]
+    first, second = reversed(dimensions) if swapped else dimensions
+    return {first: rows != ("y" in flip), second: columns != ("x" in flip)}
+
+
+def _turned_footprint(inputs: Sequence[Sizes], options: Options) -> Footprint:
+    (sizes,) = inputs
+    frames = {name: Along(name, size) for name, size in list(sizes.items())[:-2]}
+    turned = _turned(image_dimensions(sizes), options.rotation, options.flip)
+    return Footprint(frames | {name: _direction(name, sizes[name], turned[name]) for name in turned})
+
+
+def _direction(name: str, size: int, is_backwards: bool) -> Along:  # noqa: FBT001 — it is what the table says
+    return Along(name, size, start=size - 1, step=-1) if is_backwards else Along(name, size)
+
+
+def bin_pixels(
+    image: xr.DataArray, *, rows: Count = 2, columns: Count = 2, statistic: Literal["mean", "sum"] = "mean"
+) -> xr.DataArray:
+    """Make one pixel of each block of pixels.
+
+    The first block begins with the first row and column; rows and columns left over at the far edges are left out. Sums
+    are made in float64. A mean leaves NaN out and is NaN where a block holds nothing else. A sum is NaN where a block
+    holds one, since what is missing would make it too small. Saturated counts are taken as they are.
+
+    Args:
+        image: of any type; its last two dimensions are rows and columns.
+        rows: how many rows a block has.
+        columns: how many columns.
+        statistic: ``mean`` or ``sum``.
+
+    Returns:
+        The blocks' means or sums, float32, in the image's units.
+    """
+    sizes = dict(zip(rows_and_columns(image), (rows, columns), strict=True))
+    inside = {name: f"{name}_within_block" for name in sizes}
+    blocked = xr.DataArray(image.variable).coarsen(sizes, boundary="trim")
+    pixels = blocked.construct({name: (name, within_block) for name, within_block in inside.items()})
+    return (sums.mean if statistic == "mean" else sums.total)(pixels, inside.values())
+
+
+def dewarp(
+    image: xr.DataArray,
+    *,
+    row_coefficients: Coefficients = _ROW_ITSELF,
+    column_coefficients: Coefficients = _COLUMN_ITSELF,
+    order: Order = 1,
+) -> xr.DataArray:
+    """Set straight what optics or a tube have warped, by two polynomials of third order.
+
+    The value at column x and row y of the result is that of the image at the column and row that the polynomials give:
+    p(x, y) = c0 + c1 x + c2 y + c3 x² + c4 xy + c5 y² + c6 x³ + c7 x²y + c8 xy² + c9 y³, in pixels counted from 0. The
+    order is that of scikit-image's ``PolynomialTransform``, which fits such coefficients to the points of a grid.
+    Between pixels the image is a spline (``scipy.ndimage.map_coordinates``). Counts are not scaled by the change of
+    area: flat light stays flat.
+
+    What lies outside the image, beyond the middles of its outermost pixels, is NaN. A value to which a NaN contributes
+    is NaN; a cubic spline runs through all pixels, so with ``order=3`` one NaN makes its frame NaN. Cubic splines
+    overshoot at sharp edges. Saturated counts are taken as they are.
+
+    Args:
+        image: of any type; its last two dimensions are rows and columns.
+        row_coefficients: ten, of the row in the image; by default those of y itself.
+        column_coefficients: ten, of the column in the image; by default those of x itself.
+        order: of the spline: 0 (the nearest pixel), 1 (linear) or 3 (cubic).
+
+    Returns:
+        The image set straight, of the same shape, float32, in its units.
+    """
+    column, row = (np.arange(image.sizes[name]) for name in reversed(rows_and_columns(image)))
+    with np.errstate(over="ignore", invalid="ignore"):  # far outside is outside
+        where = [polygrid2d(row, column, _matrix(each)) for each in (row_coefficients, column_coefficients)]
+    return _looked_up(image, np.stack(where), order)
+
+
+def _matrix(coefficients: Coefficients) -> NDArray[np.float64]:
+    """Coefficients as NumPy has them: for the power of y down, for that of x across."""
+    matrix = np.zeros((4, 4))
+    for (x, y), coefficient in zip(_TERMS, coefficients, strict=True):
+        matrix[y, x] = coefficient
+    return matrix
+
+
+def dewarp_by_map(
+    image: xr.DataArray, row_displacement: xr.DataArray, column_displacement: xr.DataArray, *, order: Order = 1
+) -> xr.DataArray:
+    """Set straight what optics or a tube have warped, by a map of displacements.
+
+    The value at a pixel of the result is that of the image so many rows and columns further. Between pixels, outside
+    and at NaN all is as with `dewarp`; where a displacement is NaN the result is.
+
+    Args:
+        image: of any type; its last two dimensions are rows and columns.
+        row_displacement: ``[rows, columns]``, in pixels: how much further down the image shows what belongs here.
+        column_displacement: likewise, to the right.
+        order: of the spline: 0 (the nearest pixel), 1 (linear) or 3 (cubic).
+
+    Returns:
+        The image set straight, of the same shape, float32, in its units.
+    """
+    dimensions = rows_and_columns(image)
+    displacements = (each.transpose(*dimensions).values for each in (row_displacement, column_displacement))
+    shape = tuple(image.sizes[name] for name in dimensions)
+    return _looked_up(image, np.indices(shape) + np.stack(list(displacements)), order)
+
+
+def _mapped(inputs: Sequence[Sizes], options: Options) -> Footprint:
+    image, *displacements = inputs
+    for each in displacements:
+        if set(each) != set(image_dimensions(image)):
+            raise ValueError(f"a displacement has the image's rows and columns, ({', '.join(image_dimensions(image))})")
+    return whole(inputs, options)
+
+
+def _looked_up(image: xr.DataArray, where: NDArray[Any], order: Order) -> xr.DataArray:
+    """What each frame shows at some rows and columns, ``[2, rows, columns]``."""
+    where = np.where(
+        np.isfinite(where), where, -1
+    )  # outside; SciPy would look for NaN in memory that is not the image's
+    frames = image.values.astype(np.float64).reshape(-1, *where.shape[1:])
+    return image.copy(data=np.reshape([_shown(each, where, order) for each in frames], image.shape))
+
+
+def _shown(frame: NDArray[np.float64], where: NDArray[Any], order: Order) -> NDArray[Any]:
+    from scipy.ndimage import map_coordinates  # noqa: PLC0415 — 0.3 s, for those who dewarp
+
+    missing = np.isnan(frame)
+    if order == 3 or not missing.any():  # noqa: PLR2004 — cubic: one NaN is in every coefficient
+        return np.asarray(map_coordinates(frame, where, np.float32, order, mode="constant", cval=np.nan))
+    found = map_coordinates(np.where(missing, 0, frame), where, np.float32, order, mode="constant", cval=np.nan)
+    share = map_coordinates(missing.astype(np.float64), where, np.float64, order, mode="constant")
+    found[share > 0] = np.nan
+    return np.asarray(found)
+
+
+TRANSFORMS = (
+    Transform(crop, _cropped, dtype=None, long_name="part of an image", knows_indices=True),
+    Transform(rotate_flip, _turned_footprint, dtype=None, long_name="image, turned"),
+    Transform(
+        bin_pixels, blocks(lambda options: options.rows, lambda options: options.columns), long_name="binned image"
+    ),
+    Transform(dewarp, whole, long_name="image set straight"),
+    Transform(dewarp_by_map, _mapped, long_name="image set straight"),
+)

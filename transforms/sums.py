@@ -1,0 +1,44 @@
+"""Sums and means over dimensions that are the same, to the bit, however little of the other dimensions is there.
+
+NumPy chooses the order in which it adds by the shape of the whole array, and the last bit of a sum of floating-point
+numbers depends on that order. Here each dimension is added up one index after the other, in float64: what a slice of a
+result is made of is added as it is in the whole, which rule 1 of `footprint` asks for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import reduce
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+__all__ = ["mean", "total"]
+
+
+def total(image: xr.DataArray, over: Iterable[str]) -> xr.DataArray:
+    """Sum over some dimensions: float64. A sum to which a NaN belongs is NaN."""
+    return _added(image, image.values, over)
+
+
+def mean(image: xr.DataArray, over: Iterable[str]) -> xr.DataArray:
+    """Take the mean over some dimensions, NaN left out: float64. The mean of nothing is NaN."""
+    over = tuple(over)
+    there = ~np.isnan(image.values)
+    if there.all():
+        return total(image, over) / np.prod([image.sizes[name] for name in over])
+    with np.errstate(invalid="ignore"):  # 0/0 is the mean of nothing
+        return _added(image, np.where(there, image.values, 0), over) / _added(image, there, over)
+
+
+def _added(image: xr.DataArray, values: NDArray[Any], over: Iterable[str]) -> xr.DataArray:
+    axes = sorted(image.get_axis_num(tuple(over)), reverse=True)
+    with np.errstate(invalid="ignore"):  # inf - inf is NaN
+        for axis in axes:
+            slices = np.moveaxis(values, axis, 0)
+            values = reduce(np.add, slices, np.zeros(slices.shape[1:]))
+    return xr.DataArray(
+        values.astype(np.float64, copy=False), dims=[name for axis, name in enumerate(image.dims) if axis not in axes]
+    )

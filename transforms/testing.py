@@ -1,0 +1,146 @@
+"""What every transform must do, as tests: for ours, and for a site's own.
+
+Subclass `TransformContract` in a test module, name the transform, and give it inputs as they come from a camera:
+
+    class TestGamma(TransformContract):
+        transform = GAMMA
+
+        def inputs(self, rng):
+            return (xr.DataArray(rng.integers(0, 4096, (40, 50), dtype="u2"), dims=("y", "x")),)
+
+It needs pytest and Hypothesis: ``pip install shotdap[testing]``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+import xarray as xr
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from xarray.backends import BackendArray
+from xarray.core import indexing
+
+from shotdap.transforms.footprint import Footprint
+from shotdap.transforms.recipe import Recipe
+from shotdap.transforms.transform import Transform
+from shotdap.transforms.virtual import extend
+
+__all__ = ["TransformContract", "slices"]
+
+_QUIET = settings(deadline=None, max_examples=25, suppress_health_check=list(HealthCheck))
+
+
+def slices(size: int) -> st.SearchStrategy[slice]:
+    """Slices of a dimension of this length, not empty, with steps."""
+    starts = st.integers(0, size - 1)
+    return starts.flatmap(
+        lambda start: st.builds(slice, st.just(start), st.integers(start + 1, size), st.integers(1, max(1, size // 3)))
+    )
+
+
+class TransformContract:
+    """To be subclassed, with a transform and inputs for it."""
+
+    transform: ClassVar[Transform]
+    variants: ClassVar[Sequence[Mapping[str, Any]]] = ({},)
+    """Options to try, besides others that the transform's own tests try."""
+
+    def inputs(self, rng: np.random.Generator) -> Sequence[xr.DataArray]:
+        """Inputs in memory, in the order of the function's arguments: realistic, and small."""
+        raise NotImplementedError
+
+    def _dataset(self, options: Mapping[str, Any], *, chunked: bool) -> tuple[xr.Dataset, xr.DataArray]:
+        """The inputs with the virtual variable ``made``, and what the function makes of the whole inputs."""
+        inputs = dict(zip(self.transform.inputs, self.inputs(np.random.default_rng(0)), strict=True))
+        dataset = xr.Dataset({name: each.variable for name, each in inputs.items()})
+        recipe = Recipe("made", self.transform, self.transform.inputs, options)
+        made = self.transform.function(*inputs.values(), **dict(self.transform.checked(options)))
+        return extend(dataset, [recipe], chunked=chunked), made
+
+    def test_declared(self) -> None:
+        """The function's result has the dimensions and the shape that the transform declared, and its type holds it."""
+        for options in self.variants:
+            dataset, made = self._dataset(options, chunked=False)
+            variable = dataset.variables["made"]
+            values = np.asarray(variable.values)
+
+            assert set(made.dims) == set(self._footprint(options).sizes)
+            assert values.shape == variable.shape
+            assert values.dtype == variable.dtype
+            np.testing.assert_array_equal(values, self._whole(made, options).astype(variable.dtype))
+
+    @_QUIET
+    @given(data=st.data())
+    def test_narrowing_commutes(self, data: st.DataObject) -> None:
+        """Any part of the result is that part of the whole result, to the bit, with dask and without."""
+        options = data.draw(st.sampled_from(self.variants), "options")
+        chunked = data.draw(st.booleans(), "chunked")
+        dataset, made = self._dataset(options, chunked=chunked)
+        variable = dataset.variables["made"]
+        cuts = tuple(data.draw(slices(size), str(name)) for name, size in variable.sizes.items())
+        whole = self._whole(made, options).astype(variable.dtype)
+
+        np.testing.assert_array_equal(variable[cuts].values, whole[cuts])
+
+    def test_one_value(self) -> None:
+        """A single value is the one of the whole result."""
+        for options in self.variants:
+            dataset, made = self._dataset(options, chunked=False)
+            variable = dataset.variables["made"]
+            where = tuple(size // 2 for size in variable.shape)
+            whole = self._whole(made, options).astype(variable.dtype)
+
+            np.testing.assert_array_equal(variable[where].values, whole[where])
+
+    def test_opening_computes_nothing(self) -> None:
+        """A virtual variable is made without reading its inputs."""
+        for options in self.variants:
+            recipe = Recipe("made", self.transform, self.transform.inputs, options)
+            inputs = zip(self.transform.inputs, self.inputs(np.random.default_rng(0)), strict=True)
+            lazy = {name: _unreadable(each.variable) for name, each in inputs}
+            extended = extend(xr.Dataset(lazy), [recipe], chunked=False)
+
+            assert extended["made"].attrs["transform"] == self.transform.name
+
+    def test_inputs_are_left_alone(self) -> None:
+        """The function writes nothing into its inputs."""
+        for options in self.variants:
+            inputs = [each.copy(deep=True) for each in self.inputs(np.random.default_rng(0))]
+            before = [each.copy(deep=True) for each in inputs]
+            self.transform.function(*inputs, **dict(self.transform.checked(options)))
+
+            assert all(each.identical(was) for each, was in zip(inputs, before, strict=True))
+
+    def test_documented(self) -> None:
+        """The docstring says in a line what it does, and has a section for arguments and one for the result."""
+        text = self.transform.function.__doc__ or ""
+
+        assert self.transform.summary.endswith(".")
+        assert "Args:" in text
+        assert "Returns:" in text
+
+    def _footprint(self, options: Mapping[str, Any]) -> Footprint:
+        inputs = self.inputs(np.random.default_rng(0))
+        sizes = [{str(name): size for name, size in each.sizes.items()} for each in inputs]
+        return self.transform.lies(sizes, self.transform.checked(options))
+
+    def _whole(self, made: xr.DataArray, options: Mapping[str, Any]) -> np.ndarray[Any, Any]:
+        names = list(self._footprint(options).sizes)
+        return np.asarray((made.transpose(*names) if names else made).values)
+
+
+def _unreadable(variable: xr.Variable) -> xr.Variable:
+    """A variable of the same type and shape that must not be read."""
+    return xr.Variable(variable.dims, indexing.LazilyIndexedArray(_Sealed(variable)), variable.attrs)
+
+
+class _Sealed(BackendArray):
+    def __init__(self, variable: xr.Variable) -> None:
+        self.shape = variable.shape
+        self.dtype = variable.dtype
+
+    def __getitem__(self, key: indexing.ExplicitIndexer) -> Any:  # noqa: ANN401 — as xarray's own annotation
+        raise AssertionError("a value was read")
