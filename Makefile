@@ -39,7 +39,7 @@ format: .venv/.lint  ## Mend what a tool can mend
 	.venv/bin/ruff format
 
 bench: .venv/.test  ## Measure: ARGS=… goes to benchmarks/run.py
-	.venv/bin/python benchmarks/run.py $(ARGS)
+	PYTHONPATH=. .venv/bin/python benchmarks/run.py $(ARGS)
 
 matrix: .venv/.test  ## Renew docs/clients.md: what each client reads, which takes all of them
 	SHOTDAP_RENEW=1 .venv/bin/python -m pytest tests/clients/matrix

@@ -1,16 +1,23 @@
-"""One background, subtracted: pixels as rows of SQL tables, plain NumPy, and shotdap's virtual variable."""
+"""One background, subtracted: pixels as rows of SQL tables, plain NumPy, and shotdap's virtual variable.
+
+The classic comparison is of the tables of a database with NumPy. Here are SQLite's, PostgreSQL's where that is
+installed, and NumPy with the frames in memory or read from the file; and what nobody has to write any more.
+"""
 
 from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
+import psycopg
 from numpy.typing import NDArray
+from psycopg import sql
 from pyhdf.SD import SD
+from tests import postgres
 
 from images import ImageFile, open_catalog
 from measuring import Case, Contender, Mismatch, Plan, repeated
@@ -18,6 +25,7 @@ from measuring import Case, Contender, Mismatch, Plan, repeated
 __all__ = ["cases"]
 
 Array: TypeAlias = NDArray[Any]
+Way: TypeAlias = Callable[[], Array]
 
 _FILE = ImageFile("streak.hdf", "HDF4", (1024, 1100), deflated=False)
 _SUBTRACT = "SELECT image.value - background.value FROM image JOIN background USING (pixel) ORDER BY pixel"
@@ -29,17 +37,16 @@ def cases(folder: Path, plan: Plan) -> Iterator[Sequence[Case]]:
     file = _FILE.shrunk(plan.shrink)
     file.write(folder)
     image, background = _frames(folder / file.name)
-    with closing(sqlite3.connect(folder / "pixels.db")) as database:
-        _fill(database, image=image, background=background)
-        warm = open_catalog(folder).open(file.name, chunked=False)["background_subtracted"].variable
-        ways: Mapping[str, Callable[[], Array]] = {
-            "SQL tables (SQLite)": lambda: np.array(database.execute(_SUBTRACT).fetchall()).reshape(file.shape),
+    with ExitStack() as databases:
+        ways = {
+            "SQL tables (SQLite)": _in_sqlite(databases, folder, image, background),
+            **_in_postgresql(databases, image, background),
             "NumPy, frames in memory": lambda: _difference(image, background),
             "NumPy, from the file": lambda: _difference(*_frames(folder / file.name)),
             "shotdap, from the file, opening it": lambda: _opened_anew(folder, file.name),
-            "shotdap, from the file": lambda: np.asarray(warm.copy(deep=False).values),
+            "shotdap, from the file": _kept_open(folder, file.name),
         }
-        _check(ways)
+        _check(ways, file.shape)
         yield [Case(str(file), tuple(Contender(name, repeated(way)) for name, way in ways.items()))]
 
 
@@ -52,29 +59,55 @@ def _frames(path: Path) -> Array:
     return frames
 
 
-def _fill(database: sqlite3.Connection, **frames: Array) -> None:
-    """A table for each frame, with a row for each pixel."""
-    for name, frame in frames.items():
+def _in_sqlite(databases: ExitStack, folder: Path, image: Array, background: Array) -> Way:
+    """The query, in a database with a table for each frame and a row for each pixel."""
+    database = databases.enter_context(closing(sqlite3.connect(folder / "pixels.db")))
+    for name, frame in (("image", image), ("background", background)):
         database.execute(f"CREATE TABLE {name} (pixel INTEGER PRIMARY KEY, value INTEGER)")
         database.executemany(f"INSERT INTO {name} VALUES (?, ?)", enumerate(frame.ravel().tolist()))  # noqa: S608
     database.commit()
+    return lambda: np.array(database.execute(_SUBTRACT).fetchall())
+
+
+def _in_postgresql(databases: ExitStack, image: Array, background: Array) -> dict[str, Way]:
+    """The same in PostgreSQL, where it is installed."""
+    programs = postgres.binaries()
+    if programs is None:
+        return {}
+    server = databases.enter_context(postgres.running(programs))
+    url = server.url().replace("postgresql+psycopg", "postgresql")
+    database = databases.enter_context(psycopg.connect(url, autocommit=True))
+    for name, frame in (("image", image), ("background", background)):
+        table = sql.Identifier(name)
+        database.execute(sql.SQL("CREATE TABLE {} (pixel integer PRIMARY KEY, value integer)").format(table))
+        with database.cursor().copy(sql.SQL("COPY {} FROM STDIN").format(table)) as rows:
+            for row in enumerate(frame.ravel().tolist()):
+                rows.write_row(row)
+    database.execute("ANALYZE")
+    return {"SQL tables (PostgreSQL)": lambda: np.array(database.execute(_SUBTRACT).fetchall())}
 
 
 def _difference(image: Array, background: Array) -> Array:
     return image.astype(np.float32) - background.astype(np.float32)
 
 
+def _kept_open(folder: Path, name: str) -> Way:
+    """The variable of a dataset that stays open, as in a server; its frames are read from the file each time."""
+    warm = open_catalog(folder).open(name, chunked=False)["background_subtracted"].variable
+    return lambda: np.asarray(warm.copy(deep=False).values)
+
+
 def _opened_anew(folder: Path, name: str) -> Array:
     return np.asarray(open_catalog(folder).open(name, chunked=False)["background_subtracted"].values)
 
 
-def _check(ways: Mapping[str, Callable[[], Array]]) -> None:
+def _check(ways: Mapping[str, Way], shape: tuple[int, ...]) -> None:
     """Have everybody give equal numbers.
 
     Raises:
         Mismatch: somebody does not.
     """
-    (first, expected), *others = ((name, way()) for name, way in ways.items())
+    (first, expected), *others = ((name, way().reshape(shape)) for name, way in ways.items())
     for name, found in others:
         if not np.array_equal(found, expected):
             raise Mismatch(f"{name} gives other numbers than {first}.")

@@ -1,12 +1,14 @@
 """The benchmarks run: with images and catalogs so small that they measure nothing."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests import postgres
 
 RUN = Path(__file__).resolve().parent.parent / "benchmarks" / "run.py"
 SMALL = ("--rounds", "1", "--seconds", "0", "--shrink", "16", "--rows", "200")
@@ -22,6 +24,7 @@ CASES = {
     "subtraction": {
         "64 x 68 HDF4 contiguous": [
             "SQL tables (SQLite)",
+            *(["SQL tables (PostgreSQL)"] if postgres.binaries() else []),
             "NumPy, frames in memory",
             "NumPy, from the file",
             "shotdap, from the file, opening it",
@@ -34,7 +37,10 @@ CASES = {
 
 def run(*arguments: str) -> str:
     """What the command prints."""
-    done = subprocess.run([sys.executable, RUN, *arguments], check=False, capture_output=True, text=True)
+    environment = {**os.environ, "PYTHONPATH": str(RUN.parent.parent)}
+    done = subprocess.run(
+        [sys.executable, RUN, *arguments], check=False, capture_output=True, text=True, env=environment
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -65,7 +71,10 @@ def test_runs(name: str, results: Path) -> None:
 
 def test_an_unknown_name() -> None:
     """A name that no benchmark has is refused, and those that there are are named."""
-    done = subprocess.run([sys.executable, RUN, "no_such"], check=False, capture_output=True, text=True)
+    environment = {**os.environ, "PYTHONPATH": str(RUN.parent.parent)}
+    done = subprocess.run(
+        [sys.executable, RUN, "no_such"], check=False, capture_output=True, text=True, env=environment
+    )
 
     assert done.returncode == 2
     assert "serving" in done.stderr
