@@ -108,6 +108,7 @@ def _with_reasons(reasons: Mapping[str, str], variant: Variant, absent: Mapping[
         name: next((why for other, why in absent.items() if other in needs[name]), reason)
         for name, reason in reasons.items()
     }
-    for name in left_out.keys() & variant.asked:
-        raise BadVariant(left_out[name])
+    for name, reason in left_out.items():  # what the others need comes before them
+        if name in variant.asked:
+            raise BadVariant(reason)
     return left_out

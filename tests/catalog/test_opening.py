@@ -105,7 +105,7 @@ class TestLayout:
     def test_opening_reads_no_pixel(self, catalog: Catalog) -> None:
         """An opened dataset holds no pixel in memory."""
         dataset = catalog.open("asbo1.hdf", chunked=False)
-        lazy = ("image", "background", "background_subtracted", "time")
+        lazy = ("image", "background", "background_subtracted", "despeckled")
 
         assert not any(dataset.variables[name]._in_memory for name in lazy)  # noqa: SLF001 — no public way to ask
 

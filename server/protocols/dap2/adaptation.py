@@ -93,7 +93,9 @@ def _adapted(name: str, variable: xr.Variable, kind: str, names: Mapping[str, st
     adapted = variable.to_base_variable()  # a new object around the same lazy array
     adapted.dims = [names[str(dimension)] for dimension in variable.dims]
     adapted.attrs = attrs
-    adapted.encoding = {**variable.encoding, ENCODING: kind} | ({MEANT: meant.str} if meant.kind != variable.dtype.kind else {})
+    adapted.encoding = {**variable.encoding, ENCODING: kind}
+    if meant.kind != variable.dtype.kind:
+        adapted.encoding[MEANT] = meant.str
     return adapted
 
 

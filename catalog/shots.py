@@ -1,0 +1,48 @@
+"""Many images as one dataset: a shot, with a group for each image."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import xarray as xr
+
+from shotdap.catalog.names import variable_names
+
+__all__ = ["together"]
+
+
+def together(images: Mapping[str, xr.Dataset], attributes: Mapping[str, Any]) -> xr.Dataset:
+    """Images as groups of one dataset; as lazy as they are.
+
+    Args:
+        images: by their paths below the shot: ``asbo1/asbo1_s62328``. Each becomes a group, ``asbo1/asbo1_s62328``
+            too, unless that is no name that every client can carry.
+        attributes: what is true of all.
+
+    Returns:
+        A dataset whose names are paths: ``asbo1/asbo1_s62328/image`` with the dimensions ``asbo1/asbo1_s62328/y``, ….
+        A group's attributes are called likewise, and begin with ``path``, the image's own below the shot.
+    """
+    groups = variable_names(images)
+    variables = {name: each for path, image in images.items() for name, each in _within(groups[path], image)}
+    coordinates = {f"{groups[path]}/{name}" for path, image in images.items() for name in image.coords}
+    said = {
+        f"{groups[path]}/{name}": value
+        for path, image in images.items()
+        for name, value in {"path": path, **image.attrs}.items()
+    }
+    return xr.Dataset(
+        {name: each for name, each in variables.items() if name not in coordinates},
+        coords=xr.Coordinates({name: each for name, each in variables.items() if name in coordinates}, indexes={}),
+        attrs={**attributes, **said},
+    )
+
+
+def _within(group: str, image: xr.Dataset) -> Iterator[tuple[str, xr.Variable]]:
+    """An image's variables under the names that they have in the shot."""
+    for name, variable in image.variables.items():
+        moved = variable.to_base_variable().copy(deep=False)
+        moved.dims = [f"{group}/{dimension}" for dimension in variable.dims]
+        moved.encoding = dict(variable.encoding)
+        yield f"{group}/{name}", moved
