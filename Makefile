@@ -14,7 +14,7 @@ COMPILE = .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --f
     --generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" $(ARGS)
 
 .DELETE_ON_ERROR:
-.PHONY: help install demo test lint format bench matrix build lock clean
+.PHONY: help install demo test lint format bench matrix pictures build lock clean
 
 help:  ## List the verbs
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ bench: .venv/.test  ## Measure: ARGS=… goes to benchmarks/run.py
 
 matrix: .venv/.test  ## Renew docs/clients.md: what each client reads, which takes all of them
 	SHOTDAP_RENEW=1 .venv/bin/python -m pytest tests/clients/matrix
+
+pictures: .venv/.test  ## Renew docs/transforms.md and its pictures, from the demonstration archive
+	.venv/bin/python -m docs.make
 
 build: .venv/.runtime  ## Build the wheel and the sdist into dist/
 	rm -rf dist

@@ -88,7 +88,8 @@ class VirtualArray(BackendArray):
         result = transform.function(*given, **dict(self.recipe.checked))
         if len(self.sizes) > 1:
             result = result.transpose(*self.sizes)
-        values = np.asarray(result.values)[kept]
+        where: tuple[Any, ...] = (..., *kept)  # so that a single number stays an array
+        values = np.asarray(np.asarray(result.values)[where])
         if values.shape != shape:
             raise BadRecipe(f"{self.recipe.name} = {self.recipe} made {values.shape} values in place of {shape}.")
         return values.astype(self.dtype, copy=False)

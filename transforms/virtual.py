@@ -8,7 +8,7 @@ bare array instead and saves dask's two or three milliseconds a request. The num
 from __future__ import annotations
 
 from collections import ChainMap
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
@@ -17,7 +17,7 @@ import numpy as np
 import xarray as xr
 from xarray.core import indexing
 
-from shotdap.transforms.footprint import Along, Footprint
+from shotdap.transforms.footprint import Along, Footprint, Sizes
 from shotdap.transforms.graph import lies, ordered, refuse_absent, refuse_unfit, renamed
 from shotdap.transforms.narrowing import Remember, VirtualArray, forget
 from shotdap.transforms.reading import costing
@@ -115,6 +115,8 @@ class _Pool:
     """How each virtual variable is made, down to the files."""
     made: dict[str, xr.Variable] = field(default_factory=dict)
     coordinates: dict[str, xr.Variable] = field(default_factory=dict)
+    lines: dict[str, xr.Variable] = field(default_factory=dict)
+    """Where the values of each new dimension lie, those of hidden variables too."""
 
     def add(self, recipe: Recipe) -> None:
         """Make a recipe's variable, and the coordinates of its new dimensions.
@@ -130,13 +132,13 @@ class _Pool:
         names = renamed(recipe, footprint, sizes)
         array = VirtualArray(recipe, inputs, footprint, self.remember, self._lineage(recipe))
         variable = self._variable(recipe, array, names)
-        coordinates = self._coordinates(recipe, footprint, names)
+        self.lines |= self._lines(recipe, footprint, names, sizes)
         self.recipes.append(recipe)
         self.lineages[recipe.name] = array.lineage
-        self.variables |= {recipe.name: variable, **coordinates}
+        self.variables |= {recipe.name: variable, **self.lines}
         if not recipe.hidden:
             (self.coordinates if recipe.coordinate else self.made)[recipe.name] = variable
-            self.coordinates |= coordinates
+            self.coordinates |= {name: line for name, line in self.lines.items() if name in variable.dims}
 
     def _inputs(self, recipe: Recipe) -> tuple[xr.Variable, ...]:
         refuse_absent(recipe, self.variables)
@@ -160,12 +162,15 @@ class _Pool:
         variable = variable.chunk(name=f"{recipe.name}-{uuid4().hex}") if self.chunked else variable
         return costing(variable, array.bytes_read)
 
-    def _coordinates(self, recipe: Recipe, footprint: Footprint, names: Mapping[str, str]) -> dict[str, xr.Variable]:
+    def _lines(
+        self, recipe: Recipe, footprint: Footprint, names: Mapping[str, str], sizes: Sequence[Sizes]
+    ) -> dict[str, xr.Variable]:
         """For each new dimension, where its values lie."""
         found = {}
+        every = {name: size for each in sizes for name, size in each.items()}
         for name, each in footprint.dimensions.items():
             new = names[name]
-            if new == name:
+            if isinstance(each, Along) and each.is_same(every):
                 continue
             if isinstance(each, int):
                 values = recipe.transform.coordinates.get(name)

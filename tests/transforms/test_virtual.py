@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Hashable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from scipy import ndimage
 from tests.strategies import QUICK, CountingSource, indexers, numbered, outer
 
-from shotdap.catalog.lazy import lazy_variable
+from shotdap.catalog.lazy import FrameCache, lazy_variable
 from shotdap.transforms import BadRecipe, Recipe, Selection, Transform, bytes_read, extend, known_transforms
 from shotdap.transforms.footprint import halo, whole
 
@@ -202,6 +203,25 @@ class TestNewDimensions:
 
         assert dict(made.sizes) == {"y": 20, "x_part": 5}
         assert made.x_part.values.tolist() == [40, 50, 60, 70, 80]
+
+    def test_chain(self) -> None:
+        """Along a chain, the last result still says where its pixels were in the first input."""
+        dataset = frames(noise(20, 30, seed=0), noise(20, 30, seed=1))
+        dataset = dataset.assign_coords(xr.Coordinates({"x": ("x", np.arange(30) * 10)}, indexes={}))
+        crop = replace(Recipe.of("part", "crop", ["image"], {"columns": [4, 9]}), hidden=True, suffix="result")
+        binned = replace(Recipe.of("bins", "bin_pixels", ["part"], {"rows": 1}), hidden=True, suffix="result")
+        made = extend(dataset, [crop, binned, Recipe.of("result", "median_filter", ["bins"])]).result
+
+        assert dict(made.sizes) == {"y": 20, "x_result": 3}
+        assert made.x_result.values.tolist() == [45, 65, 85]
+
+    def test_single_number(self) -> None:
+        """What is a single number is remembered as any other result."""
+        kept = FrameCache(1 << 20).of("file")
+        dataset = frames(noise(4, 5, seed=0), noise(4, 5, seed=1))
+        made = extend(dataset, [Recipe.of("most", "maximum", ["image"])], remember=kept, chunked=False).most
+
+        assert made.values == made.values == dataset.image.values.max()
 
     def test_hidden(self) -> None:
         """What only serves another recipe is no variable of the dataset."""
