@@ -6,20 +6,23 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from functools import partial
-from itertools import count
+from itertools import count, islice
 from pathlib import Path
+from time import perf_counter
 from typing import Any, Final
 
 import sqlalchemy as sa
 
 from measuring import Case, Contender, Mismatch, Plan, repeated
-from shotdap.catalog import BuildReport, PathTemplate, SqlArchive, SqlIndex, build
+from shotdap.catalog import ArchiveDatabase, BuildReport, PathTemplate, SqlArchive, SqlIndex, build
 from shotdap.catalog.synthetic import ARCHIVE_FILES
 from shotdap.config import defaults
 
 __all__ = ["cases"]
 
 _FILES_OF_A_SHOT: Final = 20
+_WRITTEN: Final = 10_000  # rows of the archive at a time
+_FEW: Final = 100_000  # rows up to which a catalog is built again and again
 _BEGIN: Final = datetime.fromisoformat("2011-05-19T10:41:07")
 
 
@@ -28,44 +31,65 @@ def cases(folder: Path, plan: Plan) -> Iterator[Sequence[Case]]:
     """Building anew and again, then questions to what was built."""
     archive = _archive(folder / "archive.db", plan.rows)
     index = SqlIndex.at(folder / "catalog.db")
+    begun = perf_counter()
     report = _built(archive, index)
+    took = perf_counter() - begun
     if report.added != plan.rows:
         raise Mismatch(f"Of {plan.rows} rows, {report.added} became entries.")
+    print(f"{plan.rows:,} rows; the first build took {took:.1f} s, {plan.rows / took:,.0f} rows/s\n", flush=True)
+    yield [*_builds(archive, index, folder, plan.rows), *_questions(index)]
+
+
+def _builds(archive: SqlArchive, index: SqlIndex, folder: Path, rows: int) -> Iterator[Case]:
     numbers = count()
 
     def anew() -> None:
         _built(archive, SqlIndex.at(folder / f"catalog{next(numbers)}.db"))
 
+    if rows <= _FEW:
+        yield _case("build a new catalog, rows", anew, rows)
+    yield _case("build again, nothing new", partial(_built, archive, index))
+    if rows <= _FEW:
+        yield _case("compare all rows, nothing new", partial(_built, archive, index, full=True), rows)
+
+
+def _questions(index: SqlIndex) -> Iterator[Case]:
     shots = _all_shots(index)
-    middle = shots[len(shots) // 2]
+    first, middle, last = shots[0], shots[len(shots) // 2], shots[-1]
     image = index.children(f"omega/{middle}/d00").children[0].path
-    yield [
-        _case("build a new catalog, rows", anew, plan.rows),
-        _case("build again, nothing new", partial(_built, archive, index)),
-        _case(f"list 100 of {len(shots)} shots, from the first", partial(index.children, "omega")),
-        _case("list 100 shots, from half-way", partial(index.children, "omega", after=middle)),
-        _case("list one shot", partial(index.children, f"omega/{middle}")),
-        _case("find one image", partial(index.find, image)),
-    ]
+    entry = index.find(image)
+    pattern = {"diagnostic": "D0[37]", "name": "d*"}
+    token = index.changes(limit=1).token
+    yield _case(f"list 100 of {len(shots)} shots, from the first", partial(index.children, "omega", after=first))
+    yield _case("list 100 shots, from half-way", partial(index.children, "omega", after=middle))
+    yield _case("list one shot", partial(index.children, f"omega/{middle}"))
+    yield _case("find one image", partial(index.find, image))
+    yield _case("find the last shot's folder", partial(index.children, f"omega/{last}"))
+    yield _case("the nearest earlier of two diagnostics", partial(index.nearest, entry, pattern, when="earlier"))
+    yield _case("count by diagnostic", partial(index.facet, "diagnostic"))
+    yield _case("100 changes since the first", partial(index.changes, token, limit=100))
 
 
 def _case(name: str, function: Any, amount: int = 1) -> Case:  # noqa: ANN401 — any callable without arguments
     return Case(name, (Contender("shotdap", repeated(function)),), amount)
 
 
-def _built(archive: SqlArchive, index: SqlIndex) -> BuildReport:
-    return build(archive, index, PathTemplate())
+def _built(archive: SqlArchive, index: SqlIndex, *, full: bool = False) -> BuildReport:
+    return build(archive, index, PathTemplate(), full=full)
 
 
 def _archive(path: Path, rows: int) -> SqlArchive:
     """An archive that has rows only; no file is opened to build a catalog."""
     url = f"sqlite:///{path}"
     engine = sa.create_engine(url)
+    made = map(_row, range(rows))
     with engine.begin() as connection:
         ARCHIVE_FILES.create(connection)
-        connection.execute(ARCHIVE_FILES.insert(), [_row(number) for number in range(rows)])
+        while some := list(islice(made, _WRITTEN)):
+            connection.execute(ARCHIVE_FILES.insert(), some)
+        sa.Index("archive_files_by_version", ARCHIVE_FILES.c.MODIFIED).create(connection)  # as docs/catalog.md advises
     engine.dispose()
-    return SqlArchive(url, ARCHIVE_FILES.name, defaults()["archive"]["columns"])
+    return SqlArchive(ArchiveDatabase(url), ARCHIVE_FILES.name, defaults()["archive"]["columns"])
 
 
 def _row(number: int) -> dict[str, Any]:

@@ -5,52 +5,99 @@ An `Archive` gives rows; `build` makes entries of them, in an index; a `Catalog`
 
 from __future__ import annotations
 
-from shotdap.catalog.archive import Archive, BadArchive, Row, Watermark
-from shotdap.catalog.builder import DEFAULT_TEMPLATE, BuildReport, PathTemplate, build
+from shotdap.catalog.addresses import Address, Collection
+from shotdap.catalog.archive import Archive, BadArchive, LostArchive, Row, Watermark
+from shotdap.catalog.archive_database import ArchiveDatabase
+from shotdap.catalog.builder import BuildReport, Progress, build
 from shotdap.catalog.diagnostic import Axis, Diagnostic, Match, Quantity, Related, Rule, TimeStamp
 from shotdap.catalog.entry import Child, Entry, Fact, Health, Index, Missing, NotFound, Page, Unreadable, When
 from shotdap.catalog.explanation import explain
 from shotdap.catalog.folder import Folder
-from shotdap.catalog.index import SqlIndex
+from shotdap.catalog.gathering import TooMany
+from shotdap.catalog.index import (
+    BadCatalog,
+    BadToken,
+    Busy,
+    Change,
+    Changes,
+    Facets,
+    SearchPage,
+    SqlIndex,
+    Superseded,
+)
 from shotdap.catalog.inspection import InspectionReport, Inspector, inspect
 from shotdap.catalog.isolation import Isolation
 from shotdap.catalog.labels import label, matching
-from shotdap.catalog.opening import Address, Catalog
-from shotdap.catalog.sql import SqlArchive
+from shotdap.catalog.opening import Catalog
+from shotdap.catalog.query import BadQuery, Query, parse
+from shotdap.catalog.searchable import Searchable, Unsearchable
+from shotdap.catalog.sql import Between, Filter, SqlArchive, Value
+from shotdap.catalog.stacks import BadStack
+from shotdap.catalog.storage import Cache, Folders, LargeObjects, Objects, Places, Store, Version
+from shotdap.catalog.survey import survey
+from shotdap.catalog.template import DEFAULT_TEMPLATE, PathTemplate
 from shotdap.catalog.unpacking import Unpacker, usual_folder
 
 __all__ = [
     "DEFAULT_TEMPLATE",
     "Address",
     "Archive",
+    "ArchiveDatabase",
     "Axis",
     "BadArchive",
+    "BadCatalog",
+    "BadQuery",
+    "BadStack",
+    "BadToken",
+    "Between",
     "BuildReport",
+    "Busy",
+    "Cache",
     "Catalog",
+    "Change",
+    "Changes",
     "Child",
+    "Collection",
     "Diagnostic",
     "Entry",
+    "Facets",
     "Fact",
+    "Filter",
     "Folder",
+    "Folders",
     "Health",
     "Index",
     "InspectionReport",
     "Inspector",
     "Isolation",
+    "LargeObjects",
+    "LostArchive",
     "Match",
     "Missing",
     "NotFound",
+    "Objects",
     "Page",
     "PathTemplate",
+    "Places",
+    "Progress",
     "Quantity",
+    "Query",
     "Related",
     "Row",
     "Rule",
+    "SearchPage",
+    "Searchable",
     "SqlArchive",
     "SqlIndex",
+    "Store",
+    "Superseded",
     "TimeStamp",
+    "TooMany",
     "Unpacker",
     "Unreadable",
+    "Unsearchable",
+    "Value",
+    "Version",
     "Watermark",
     "When",
     "build",
@@ -58,5 +105,7 @@ __all__ = [
     "inspect",
     "label",
     "matching",
+    "parse",
+    "survey",
     "usual_folder",
 ]

@@ -10,7 +10,7 @@ from typing import Protocol, TypeAlias
 
 from shotdap.catalog.entry import Fact
 
-__all__ = ["Archive", "BadArchive", "Row", "Watermark"]
+__all__ = ["Archive", "BadArchive", "LostArchive", "Row", "Watermark"]
 
 Watermark: TypeAlias = int | float | str | datetime
 """How far an archive has been read: the greatest value of its version column."""
@@ -20,14 +20,18 @@ class BadArchive(ValueError):
     """The archive cannot be read as configured; the message says what was found and what would fit."""
 
 
+class LostArchive(BadArchive):
+    """The archive does not answer now, and may later: whoever polls it says so and goes on."""
+
+
 @dataclass(frozen=True)
 class Row:
     """One row of ``ARCHIVE_FILES``, its columns under the names that the configuration gives them."""
 
     key: str
-    """Identifies the row for ever."""
+    """Identifies the row for ever; empty where the archive has none."""
     file: str
-    """Where the file is, as the archive says it."""
+    """Where the file is, as the archive says it; empty where it does not."""
     version: Watermark | None = None
     """Grows whenever the row changes; `None` where the archive keeps no such column."""
     facts: Mapping[str, Fact] = field(default_factory=lambda: MappingProxyType({}))
@@ -43,6 +47,16 @@ class Archive(Protocol):
         Rows *at* the watermark come again: two rows may share a time stamp, and only one been there the last time.
 
         Raises:
-            BadArchive: the archive is not as configured, or cannot be reached.
+            LostArchive: the archive does not answer now; the rows that came before are good.
+            BadArchive: the archive is not as configured.
+        """
+        ...
+
+    def count(self, since: Watermark | None = None, /) -> int:
+        """How many rows `rows` gives, for those who tell a person how long it takes.
+
+        Raises:
+            LostArchive: the archive does not answer now.
+            BadArchive: the archive is not as configured.
         """
         ...

@@ -2,31 +2,32 @@
 
 A build opens no file, and reads only the rows that came since the last one; a look into the files is another step (see
 `inspection`), because it costs so differently. Each batch is written whole, with the watermark, so a build that is
-killed goes on where it was.
+killed goes on where it was. Of two builds at once the later goes on and the earlier ends (see `index.turns`).
+
+Rows that are gone, or changed without a greater version, only a full build finds: it reads all rows, writes those that
+differ, and removes the entries of which it saw no row. A removed entry's path stays its row's, should that come back.
+
+Whatever stands in a row, it becomes an entry; where no file can be read because of it, one with the reason.
 """
 
 from __future__ import annotations
 
-import re
-import string
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import chain, count, islice
-from pathlib import PurePosixPath, PureWindowsPath
-from types import MappingProxyType
+from typing import Final, TypeAlias
 
-from shotdap.catalog.archive import Archive, BadArchive, Row
-from shotdap.catalog.entry import Entry, Fact
-from shotdap.catalog.index import Record, SqlIndex
-from shotdap.catalog.names import path_segment
+from shotdap.catalog.archive import Archive, Row, Watermark
+from shotdap.catalog.entry import Entry
+from shotdap.catalog.index import Draft, Known, Record, SqlIndex, Turn, Writing, draft
+from shotdap.catalog.rows import facts_of, fault_of, key_of
+from shotdap.catalog.template import PathTemplate, segment
 
-__all__ = ["DEFAULT_TEMPLATE", "BuildReport", "PathTemplate", "build"]
+__all__ = ["BuildReport", "Progress", "build"]
 
-DEFAULT_TEMPLATE = "{facility}/{shot}/{diagnostic}/{name}"
-"""A shot number is no key: OMEGA and OMEGA EP count separately, so the facility comes first."""
-
-_BATCH = 1000
-_UNKNOWN = "unknown"  # stands in a path for a column that is empty
+_BATCH: Final = 5120  # rows between two writings
+_SWEPT: Final = 50_000  # entries looked through at a time for those whose rows are gone
 
 
 @dataclass(frozen=True)
@@ -35,123 +36,206 @@ class BuildReport:
 
     added: int = 0
     changed: int = 0
+    """Entries whose row says something else, such as where the file is now."""
     unchanged: int = 0
+    removed: int = 0
+    """Entries whose row is gone; only a full build finds them."""
+
+    @property
+    def rows(self) -> int:
+        """How many rows were read."""
+        return self.added + self.changed + self.unchanged
 
     def __add__(self, other: BuildReport) -> BuildReport:
         """The sum of two batches."""
-        return BuildReport(self.added + other.added, self.changed + other.changed, self.unchanged + other.unchanged)
+        return BuildReport(
+            self.added + other.added,
+            self.changed + other.changed,
+            self.unchanged + other.unchanged,
+            self.removed + other.removed,
+        )
 
 
-@dataclass(frozen=True)
-class PathTemplate:
-    """How a row's columns make a public path: ``{facility}/{shot}/{diagnostic}/{name}``."""
-
-    text: str = DEFAULT_TEMPLATE
-
-    def columns(self) -> tuple[str, ...]:
-        """The columns that it needs."""
-        return tuple(name for _, name, _, _ in string.Formatter().parse(self.text) if name)
-
-    def check(self, available: Iterable[str]) -> None:
-        """Hold it against the columns that an archive has.
-
-        Raises:
-            BadArchive: it names a column that is not there, or none, or cannot make a path.
-        """
-        available = set(available)
-        try:
-            missing = [name for name in self.columns() if name not in available]
-            sample = "" if missing else self.text.format_map(dict.fromkeys(self.columns(), "x"))
-        except ValueError as error:
-            raise BadArchive(f"The path template {self.text!r} does not read as one: {error}.") from error
-        if missing or not self.columns():
-            raise BadArchive(
-                f"The path template {self.text!r} names {', '.join(missing) or 'no column'};"
-                f" the columns are {', '.join(sorted(available))}."
-            )
-        if any(segment != path_segment(segment) for segment in sample.split("/")):
-            raise BadArchive(
-                f"The path template {self.text!r} makes no path: between its slashes are columns in braces, letters,"
-                " digits, and - _ . only."
-            )
-
-    def path(self, row: Row) -> str:
-        """The public path of a row, every segment safe; a column without a value is called ``unknown``."""
-        filled = {name: path_segment(_spelled(name, row.facts.get(name, ""))) for name in self.columns()}
-        return self.text.format_map(filled)
+Progress: TypeAlias = Callable[[BuildReport], None]
+"""Told after each batch what has been done until then."""
 
 
-def _slug(text: str) -> str:
-    return re.sub(r"\s+", "-", text.strip()).lower()
-
-
-_FORMATS = re.compile(r"\.(hdf4?|h4|hdf5|h5|he5|nc4?|cdf|tiff?|json|png|jpe?g)$", re.IGNORECASE)
-
-
-def _stem(text: str) -> str:
-    """A file's name without the folders above it and the ending that names its format."""
-    return _FORMATS.sub("", PurePosixPath(PureWindowsPath(text).as_posix()).name)
-
-
-_SPELLINGS: Mapping[str, Callable[[str], str]] = MappingProxyType(
-    {"facility": _slug, "diagnostic": _slug, "name": _stem}
-)
-
-
-def _spelled(column: str, value: Fact) -> str:
-    return _SPELLINGS.get(column, str)(str(value)) or _UNKNOWN
-
-
-def build(archive: Archive, index: SqlIndex, template: PathTemplate) -> BuildReport:
+def build(  # noqa: PLR0913 — each is one choice, by keyword
+    archive: Archive,
+    index: SqlIndex,
+    template: PathTemplate,
+    *,
+    full: bool = False,
+    patient: bool = False,
+    progress: Progress | None = None,
+) -> BuildReport:
     """Bring the catalog up to date with its archive. No file is opened.
 
     Args:
-        archive: read from the last build's watermark on.
+        archive: read from the last build's watermark on, or whole.
         index: gets an entry for each row; an entry that is there already keeps its path for ever.
         template: makes the paths of new entries.
+        full: read all rows, and remove the entries whose rows are gone.
+        patient: leave another build alone that is at work, rather than take its place.
+        progress: told after each batch.
 
     Raises:
-        BadArchive: the archive is not as configured, or cannot be reached.
+        BadArchive: the archive is not as configured, or cannot be reached; what was read until then is written.
+        BadCatalog: the catalog's database is of another version, or cannot be reached.
+        Busy: another build is at work.
+        Superseded: another build has begun in the meantime.
     """
-    report = BuildReport()
-    for rows in _batches(archive.rows(index.watermark())):
-        report += _put(rows, index, template)
-    return report
+    turn = index.begin(patient=patient)
+    try:
+        return _Run(index, turn, template, progress or _quietly).run(archive, full=full)
+    finally:
+        index.end(turn)
 
 
-def _batches(rows: Iterator[Row]) -> Iterator[list[Row]]:
-    while batch := list(islice(rows, _BATCH)):
-        yield batch
+def _quietly(_report: BuildReport) -> None:
+    """Tell nobody."""
 
 
-def _put(rows: list[Row], index: SqlIndex, template: PathTemplate) -> BuildReport:
-    known = index.records([row.key for row in rows])
-    paths = _free_paths([row for row in rows if row.key not in known], index, template)
-    fresh = {row.key: _entry(row, known[row.key].entry.path if row.key in known else paths[row.key]) for row in rows}
-    changed = [key for key in fresh if key in known and not _same(fresh[key], known[key].entry)]
-    versions = [row.version for row in rows if row.version is not None]
-    index.put((Record(key, fresh[key]) for key in (*paths, *changed)), versions[-1] if versions else None)
-    return BuildReport(len(paths), len(changed), len(fresh) - len(paths) - len(changed))
+@dataclass(frozen=True)
+class _Run:
+    """One build."""
+
+    index: SqlIndex
+    turn: Turn
+    template: PathTemplate
+    progress: Progress
+
+    def run(self, archive: Archive, *, full: bool) -> BuildReport:
+        """Read rows, and write what is new of them."""
+        is_again = full and self.turn.watermark is not None
+        report, seen, watermark = BuildReport(), _Numbers(self.turn.counter), None
+        rows = archive.rows(None if full else self.turn.watermark)
+        for batch in _batches(rows, self.template):
+            watermark = watermark if batch.watermark is None else batch.watermark
+            with self.index.writing(self.turn, None if is_again else watermark) as writing:
+                known, done = _put(batch.drafts, writing)
+            seen.add(entry.id for entry in known)
+            report += done
+            self.progress(report)
+        if full:
+            report += self._sweep(seen)
+            with self.index.writing(self.turn, watermark):  # earlier, a killed build would have set it back
+                pass
+        return report
+
+    def _sweep(self, seen: _Numbers) -> BuildReport:
+        """Remove the entries that were there before and whose rows were not seen."""
+        removed, after = 0, 0
+        while numbers := self.index.numbers(after, self.turn.counter, _SWEPT):
+            gone = [number for number in numbers if number not in seen]
+            if gone:
+                with self.index.writing(self.turn) as writing:
+                    writing.remove(gone)
+            removed, after = removed + len(gone), numbers[-1]
+        return BuildReport(removed=removed)
 
 
-def _free_paths(rows: list[Row], index: SqlIndex, template: PathTemplate) -> dict[str, str]:
-    """For each new row a path that no other has: where two rows ask for one, the later gets its key appended."""
-    wanted = {row.key: template.path(row) for row in rows}
-    taken = set(index.owners(list(set(wanted.values()))))
-    paths = {}
-    for key, path in wanted.items():
-        paths[key] = path if path not in taken else next(_free(f"{path}.{path_segment(key)}", taken, index))
+class _Numbers:
+    """A set of numbers up to a greatest one, in a bit for each: 1.2 MB for ten million entries."""
+
+    def __init__(self, greatest: int) -> None:
+        self._bits = bytearray(greatest // 8 + 1)
+
+    def add(self, numbers: Iterable[int]) -> None:
+        for number in numbers:
+            if number >> 3 < len(self._bits):
+                self._bits[number >> 3] |= 1 << (number & 7)
+
+    def __contains__(self, number: int) -> bool:
+        return bool(self._bits[number >> 3] >> (number & 7) & 1)
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """Some rows, as far as they can be dealt with before the catalog is asked."""
+
+    drafts: Mapping[str, Draft]
+    """By their rows' keys, with the paths that they ask for; of two rows with one key the later counts."""
+    watermark: Watermark | None
+
+
+def _batches(rows: Iterator[Row], template: PathTemplate) -> Iterator[_Batch]:
+    for row in rows:
+        drafts, watermark = dict[str, Draft](), None
+        for each in chain([row], islice(rows, _BATCH - 1)):
+            key = key_of(each)
+            drafts[key] = draft(key, _entry(each, template.path(each)))
+            watermark = watermark if each.version is None else each.version
+        yield _Batch(drafts, watermark)
+
+
+def _put(drafts: Mapping[str, Draft], writing: Writing) -> tuple[Iterable[Known], BuildReport]:
+    """Write what is new of a batch; the entries that were there, and what was done."""
+    known = writing.known(list(drafts))
+    new = [draft for key, draft in drafts.items() if key not in known]
+    writing.add(_named(new, writing))
+    changed = _changed(
+        [drafts[key] for key, there in known.items() if drafts[key].stamp != there.stamp], writing, known
+    )
+    writing.replace(changed)
+    return known.values(), BuildReport(len(new), len(changed), len(known) - len(changed))
+
+
+def _changed(drafts: Sequence[Draft], writing: Writing, known: Mapping[str, Known]) -> list[Record]:
+    """Records of those drafts whose stamp is another one because they differ; the others get their stamps."""
+    before = writing.records([draft.key for draft in drafts])
+    differ = [draft for draft in drafts if not _same(draft.entry, before[draft.key].entry)]
+    changed = {draft.key for draft in differ}
+    writing.stamped({known[draft.key].id: draft.stamp for draft in drafts if draft.key not in changed})
+    return [Record(draft.key, replace(draft.entry, path=known[draft.key].path)) for draft in differ]
+
+
+def _named(drafts: Sequence[Draft], writing: Writing) -> list[Draft]:
+    """New drafts, each with a path of its own."""
+    paths = _paths({each.key: each.entry.path for each in drafts}, writing)
+    return [
+        each if paths[each.key] == each.entry.path else draft(each.key, replace(each.entry, path=paths[each.key]))
+        for each in drafts
+    ]
+
+
+def _paths(wanted: Mapping[str, str], writing: Writing) -> dict[str, str]:
+    """For each new row a path that no other has or had; one that comes back gets its own again.
+
+    Where two rows ask for one path, the later gets its key appended. The outcome depends on the order of the rows, and
+    not on how they come in batches.
+    """
+    paths = writing.former(list(wanted))
+    first = {key: path for key, path in wanted.items() if key not in paths}
+    asked = Counter(first.values())
+    taken = writing.taken(list(asked))
+    second = {key: _with_key(path, key) for key, path in first.items() if asked[path] > 1 or path in taken}
+    taken |= writing.taken(list(second.values()))
+    looked_up = {*asked, *second.values()}
+
+    def is_free(path: str) -> bool:
+        return path not in taken and (path in looked_up or not writing.taken([path]))
+
+    for key, path in first.items():
+        paths[key] = path if path not in taken else next(filter(is_free, _choices(path, key)))
         taken.add(paths[key])
     return paths
 
 
-def _free(path: str, taken: set[str], index: SqlIndex) -> Iterator[str]:
-    numbered = (f"{path}.{number}" for number in count(2))
-    return (path for path in chain([path], numbered) if path not in taken and not index.owners([path]))
+def _choices(path: str, key: str) -> Iterator[str]:
+    """What an entry may be called, the best first."""
+    yield path
+    yield _with_key(path, key)
+    for number in count(2):
+        yield f"{_with_key(path, key)}.{number}"
+
+
+def _with_key(path: str, key: str) -> str:
+    return f"{path}.{segment(key)}"
 
 
 def _entry(row: Row, path: str) -> Entry:
-    return Entry(path, row.file, dict(row.facts))
+    return Entry(path, row.file, facts_of(row), *fault_of(row))
 
 
 def _same(fresh: Entry, known: Entry) -> bool:

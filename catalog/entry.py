@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
@@ -60,6 +60,8 @@ class Examination:
     """Nanoseconds since 1970, as the file system says."""
     structure: Mapping[str, str]
     """For each array its type and shape: ``uint16[2,1100,1100]``."""
+    attributes: Mapping[str, Sequence[str]] = field(default_factory=dict)  # pickle carries it between processes
+    """For each attribute that was asked for, the values that it has in the file's arrays, as text."""
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,10 @@ hash taken when the file was good tells those.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Collection, Iterable
+from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -18,14 +21,16 @@ from shotdap.catalog.entry import Examination, Missing, Unreadable
 __all__ = ["digest", "examine"]
 
 _PIECE = 32 << 20  # bytes of values read at a time
+_VALUES = 64  # of one attribute; more than that is no property of the image
 
 
-def examine(path: Path, content: Path) -> Examination:
+def examine(path: Path, content: Path, attributes: Collection[str] = ()) -> Examination:
     """Hash a file and read every value in it, a piece at a time.
 
     Args:
         path: the file.
         content: what is in it, where it is packed; else the file again.
+        attributes: the names of those to tell the values of, in whatever group or array they are.
 
     Raises:
         Missing: there is no such file.
@@ -40,7 +45,7 @@ def examine(path: Path, content: Path) -> Examination:
         str(name): f"{variable.dtype.name}[{','.join(map(str, variable.shape))}]"
         for name, variable in dataset.variables.items()
     }
-    return Examination(sha256, size, modified, structure)
+    return Examination(sha256, size, modified, structure, _told(dataset, attributes))
 
 
 def digest(path: Path) -> str:
@@ -57,6 +62,17 @@ def digest(path: Path) -> str:
         raise Missing("The file is missing from the archive.") from error
     except OSError as error:
         raise Unreadable(f"The file cannot be read: {error.strerror}.") from error
+
+
+def _told(dataset: xr.Dataset, wanted: Collection[str]) -> dict[str, list[str]]:
+    """The values of attributes, each once and as text; an attribute of a group is called ``GROUP/NAME``."""
+    told: dict[str, dict[str, None]] = {}
+    holders: Iterable[Any] = (dataset, *dataset.variables.values()) if wanted else ()
+    for path, value in chain.from_iterable(holder.attrs.items() for holder in holders):
+        name = str(path).rpartition("/")[2]
+        if name in wanted:
+            told.setdefault(name, {}).update(dict.fromkeys(map(str, np.atleast_1d(value).tolist())))
+    return {name: list(values)[:_VALUES] for name, values in told.items()}
 
 
 def _status(path: Path) -> tuple[int, int]:

@@ -2,37 +2,27 @@
 
 from __future__ import annotations
 
-import stat
 from pathlib import Path
-from typing import NamedTuple
 
 import cachebox
 
 from shotdap.catalog import readers
-from shotdap.catalog.entry import Entry, Examination, Health, Missing, Unreadable
+from shotdap.catalog.entry import Entry, Examination, Health, Unreadable
 from shotdap.catalog.examination import examine
 from shotdap.catalog.isolation import Isolation
+from shotdap.catalog.storage import Store, Version
 from shotdap.catalog.unpacking import Unpacker, refuse
 
-__all__ = ["Files", "Version"]
+__all__ = ["Files"]
 
 _EXAMINED = 4096  # examinations remembered, of files that no inspection has seen
 
 
-class Version(NamedTuple):
-    """A file at one moment: what is remembered of it is only true of this."""
-
-    path: Path
-    size: int
-    modified: int
-    """Nanoseconds since 1970, as the file system says."""
-
-
 class Files:
-    """The files below one folder.
+    """The files of an archive.
 
     Args:
-        root: the folder. No file outside it is ever opened.
+        store: has them.
         unpacker: unpacks files that are packed by gzip; without it they are not read.
         isolation: where a file that no inspection has seen is read whole before it is read here; without it, such a
             file is trusted.
@@ -40,9 +30,9 @@ class Files:
     """
 
     def __init__(
-        self, root: Path, unpacker: Unpacker | None, isolation: Isolation | None, *, refuse_changed: bool
+        self, store: Store, unpacker: Unpacker | None, isolation: Isolation | None, *, refuse_changed: bool
     ) -> None:
-        self._root = root.resolve()
+        self._store = store
         self._unpacker = unpacker
         self._isolation = isolation
         self._refuse_changed = refuse_changed
@@ -53,22 +43,19 @@ class Files:
 
         Raises:
             Missing: the file is not there.
-            Unreadable: what is there is no file, or lies outside the archive.
+            Unreadable: what is there is no file, or lies outside the archive, or its place does not answer.
         """
-        try:
-            path = (self._root / entry.file).resolve()
-            if not path.is_relative_to(self._root):
-                raise Unreadable("The archive's row leads to a file outside the archive.")
-            status = path.stat()
-        except FileNotFoundError as error:
-            raise Missing("The file is missing from the archive.") from error
-        except (OSError, RuntimeError, ValueError) as error:  # RuntimeError: a ring of links
-            if isinstance(error, Unreadable):
-                raise
-            raise Unreadable("The archive's row names no file that could exist.") from error
-        if not stat.S_ISREG(status.st_mode):
-            raise Unreadable("The archive's row leads to something that is not a file.")
-        return Version(path, status.st_size, status.st_mtime_ns)
+        return self._store.version(entry.file)
+
+    def fetched(self, entry: Entry, version: Version) -> Path:
+        """An entry's file on this machine; what is kept elsewhere is fetched where it is not here yet.
+
+        Raises:
+            Missing: the file is not there any more.
+            Unreadable: its place does not answer.
+        """
+        self._store.fetch(entry.file, version)
+        return version.path
 
     def content(self, version: Version) -> Path:
         """The file that arrays are read from: the file itself, or what it was unpacked to.

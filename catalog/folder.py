@@ -9,8 +9,12 @@ from pathlib import Path
 
 from shotdap.catalog.archive import Row, Watermark
 from shotdap.catalog.entry import Child, Entry, NotFound, Page, When
+from shotdap.catalog.folder_search import search
+from shotdap.catalog.index import Changes, Facets, SearchPage
 from shotdap.catalog.names import archive_name, path_segment
 from shotdap.catalog.nearness import matches, nearest_of
+from shotdap.catalog.query import Query, parse
+from shotdap.catalog.searchable import Unsearchable
 
 __all__ = ["Folder"]
 
@@ -36,17 +40,42 @@ class Folder:
 
     def children(self, path: str, *, after: str | None = None, limit: int = 100) -> Page:
         """The directories and files directly below one; see `Index`."""
+        listed = [child for child in self._listed(path) if child.name > (after or "")]
+        page = tuple(listed[:limit])
+        return Page(page, page[-1].name if len(listed) > limit else None)
+
+    def search(self, query: Query | str, *, after: str | None = None, limit: int = 100) -> SearchPage:
+        """Files whose names and paths match, in the order of their paths; see `folder_search`.
+
+        Raises:
+            BadQuery: the query cannot be understood.
+        """
+        wanted = parse(query) if isinstance(query, str) else query
+        return search(self._listed, self.root, wanted, after, limit)
+
+    def facets(self, query: Query | str = "") -> Facets:  # noqa: ARG002 — as a catalog's
+        """Nothing is counted in a directory tree; see `Searchable`."""
+        raise Unsearchable(
+            "In a directory tree nothing is counted; in a catalog it is, which `shotdap catalog build` makes."
+        )
+
+    def changes(self, since: int = 0, *, limit: int = 1000) -> Changes:  # noqa: ARG002 — as a catalog's
+        """Nothing is written down of a directory tree; see `Searchable`."""
+        raise Unsearchable(
+            "A directory tree keeps no record of changes; a catalog does, which `shotdap catalog build` makes."
+        )
+
+    def _listed(self, path: str) -> list[Child]:
+        """All children of a directory, in the order of their names."""
         directory = self._within(self._relative(path)) if path else self.root
         if not directory.is_dir():
             raise NotFound(f"There is no folder at {path!r}.")
         with os.scandir(directory) as found:
-            listed = sorted(
+            return sorted(
                 Child(name, f"{path}/{name}" if path else name, entry.is_dir())
                 for entry in found
-                if self._served(entry) and (name := path_segment(entry.name)) > (after or "")
+                if self._served(entry) and (name := path_segment(entry.name))
             )
-        page = tuple(listed[:limit])
-        return Page(page, page[-1].name if len(listed) > limit else None)
 
     def nearest(
         self, entry: Entry, match: Mapping[str, str], *, when: When = "earlier", within_days: float | None = None
@@ -76,6 +105,10 @@ class Folder:
             if since is None or changed >= float(str(since)):
                 relative = str(path.relative_to(self.root))
                 yield Row(relative, relative, changed, {"name": path.name})
+
+    def count(self, since: Watermark | None = None, /) -> int:
+        """How many files `rows` gives; see `Archive`."""
+        return sum(1 for _ in self.rows(since))
 
     def _relative(self, path: str) -> Path:
         """The file's own path; there is one public path to it, the one that is listed."""

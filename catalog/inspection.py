@@ -42,6 +42,8 @@ class Inspector:
     """Finds an entry's file; raises `Missing` or `Unreadable` where it cannot."""
     isolation: Isolation
     unpack: Unpack
+    attributes: tuple[str, ...] = ()
+    """The names of the attributes to search by."""
 
     def verdicts(self, entries: list[Entry]) -> Iterator[tuple[Entry, Verdict]]:
         """What is found of each entry, in their order; they are examined side by side."""
@@ -52,14 +54,19 @@ class Inspector:
     def _begin(self, entry: Entry) -> Callable[[], Examination]:
         try:
             path = self.locate(entry)
-            call = self.isolation.start(examine, path, readers.unpacked(path, self.unpack))
+            call = self.isolation.start(examine, path, readers.unpacked(path, self.unpack), self.attributes)
         except Unreadable as error:
             return _raising(error)
         return lambda: self.isolation.outcome(call)
 
 
 def inspect(
-    index: SqlIndex, inspector: Inspector, *, again: bool = False, progress: Callable[[int], None] | None = None
+    index: SqlIndex,
+    inspector: Inspector,
+    *,
+    again: bool = False,
+    doubtful: bool = True,
+    progress: Callable[[int], None] | None = None,
 ) -> InspectionReport:
     """Look into every file that was not looked into yet, and again into those that could not be read.
 
@@ -67,19 +74,24 @@ def inspect(
         index: gets what was found.
         inspector: looks.
         again: look into all files: a file whose bytes are others than at its last inspection is marked as changed.
+        doubtful: try those again that could not be read.
         progress: told after each file how many that makes.
     """
     found = Counter[Health]()
-    batches = _all(index.after) if again else chain(_all(index.doubtful), iter(lambda: index.unseen(_BATCH), []))
-    for entries in batches:
-        verdicts: dict[str, Verdict] = {}
+    for entries in _all(index.after) if again else _to_do(index, doubtful=doubtful):
+        verdicts: list[tuple[Entry, Verdict]] = []
         for entry, verdict in inspector.verdicts(entries):
-            verdicts[entry.path] = verdict
+            verdicts.append((entry, verdict))
             found[verdict.health] += 1
             if progress is not None:
                 progress(found.total())
         index.judge(verdicts)
     return InspectionReport(found[Health.OK], found[Health.MISSING], found[Health.UNREADABLE], found[Health.CHANGED])
+
+
+def _to_do(index: SqlIndex, *, doubtful: bool) -> Iterator[list[Entry]]:
+    unseen = iter(lambda: index.unseen(_BATCH), [])
+    return chain(_all(index.doubtful), unseen) if doubtful else unseen
 
 
 def _all(page: Callable[[int, str], list[Entry]]) -> Iterator[list[Entry]]:

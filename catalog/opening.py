@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
@@ -12,46 +12,31 @@ import cachebox
 import xarray as xr
 
 from shotdap.catalog import readers
+from shotdap.catalog.addresses import RAW, Address, Collection, collection
 from shotdap.catalog.derivation import Derived, Labelled, derive, variant_of
 from shotdap.catalog.diagnostic import Diagnostic
 from shotdap.catalog.entry import Entry, Index, NotFound, Page, Unreadable
 from shotdap.catalog.explanation import explain
-from shotdap.catalog.files import Files, Version
+from shotdap.catalog.files import Files
+from shotdap.catalog.gathering import gathered, members
+from shotdap.catalog.index import Changes, Facets, SearchPage
 from shotdap.catalog.isolation import Isolation
 from shotdap.catalog.labels import label, matching
 from shotdap.catalog.lazy import FrameCache
+from shotdap.catalog.query import Query
+from shotdap.catalog.searchable import Searchable, Unsearchable
+from shotdap.catalog.storage import Folders, Store, Version
 from shotdap.catalog.unpacking import Unpacker
-from shotdap.transforms import MARK, parse_variant
+from shotdap.transforms import MARK, BadVariant, parse_variant
 from shotdap.transforms.provenance import Origin, Source
 
-__all__ = ["Address", "Catalog", "State", "View"]
+__all__ = ["Catalog", "State", "View"]
 
 View: TypeAlias = Callable[[xr.Dataset], xr.Dataset]
 """What a caller makes of every dataset it opens, lazily, from the dataset alone."""
 
 _OBJECT = re.compile(r" at 0x[0-9a-f]+")  # in the representation of a function
-_RAW = "/raw"  # behind an image's path: its file as it is
 _OPEN_DATASETS = 512  # headers remembered, each view by itself; some 50 kB each
-
-
-@dataclass(frozen=True)
-class Address:
-    """What a path leads to: an image, its file as it is, or a variant of either."""
-
-    entry: Entry
-    is_raw: bool = False
-    variant: str = ""
-    """The segment that asks for a variant, in the one way to write it."""
-
-    @property
-    def path(self) -> str:
-        """The one path that leads here."""
-        return f"{self.image}/{self.variant}" if self.variant else self.image
-
-    @property
-    def image(self) -> str:
-        """The path without the variant."""
-        return f"{self.entry.path}{_RAW}" if self.is_raw else self.entry.path
 
 
 @dataclass(frozen=True)
@@ -109,6 +94,12 @@ class _Related:
 _ALONE = _Related({}, {})
 
 
+def _joint(path: str, states: Iterable[State]) -> State:
+    """The state of all together."""
+    members = list(states)
+    return State(repr((path, *(each.text for each in members))), max((each.modified for each in members), default=0))
+
+
 def _as_it_is(dataset: xr.Dataset) -> xr.Dataset:
     return dataset
 
@@ -118,7 +109,7 @@ class Catalog:
 
     Args:
         index: finds entries.
-        root: the folder that the archive's files lie in. No file outside it is ever opened.
+        store: has the archive's files, or is the folder that they lie in. No file outside it is ever opened.
         diagnostics: descriptions of the archive's cameras, the particular before the general.
         cache_bytes: how much of decoded frames, and of results that need whole images, to remember.
         unpacker: unpacks files that are packed by gzip; without it they are not read.
@@ -131,7 +122,7 @@ class Catalog:
     def __init__(  # noqa: PLR0913 — each is one choice of a deployment, by keyword
         self,
         index: Index,
-        root: Path,
+        store: Store | Path,
         diagnostics: tuple[Diagnostic, ...] = (),
         *,
         cache_bytes: int = 512 << 20,
@@ -142,7 +133,8 @@ class Catalog:
         self._index = index
         self._diagnostics = diagnostics
         self._any_related = any(diagnostic.related for diagnostic in diagnostics)
-        self._files = Files(root, unpacker, isolation, refuse_changed=refuse_changed)
+        where = Folders(store) if isinstance(store, Path) else store
+        self._files = Files(where, unpacker, isolation, refuse_changed=refuse_changed)
         self._frames = FrameCache(cache_bytes)
         self._opened: cachebox.LRUCache[Hashable, _Opened] = cachebox.LRUCache(_OPEN_DATASETS)
         self._derived: cachebox.LRUCache[Hashable, Derived] = cachebox.LRUCache(_OPEN_DATASETS)
@@ -165,6 +157,23 @@ class Catalog:
         """
         return self._index.children(path, after=after, limit=limit)
 
+    def search(self, query: Query | str, *, after: str | None = None, limit: int = 100) -> SearchPage:
+        """A page of entries that match a query; see `Searchable`."""
+        return self._searchable().search(query, after=after, limit=limit)
+
+    def facets(self, query: Query | str = "") -> Facets:
+        """How many entries match a query, by facility, diagnostic, year and health; see `Searchable`."""
+        return self._searchable().facets(query)
+
+    def changes(self, since: int = 0, *, limit: int = 1000) -> Changes:
+        """What has changed since a token that an earlier answer gave; see `Searchable`."""
+        return self._searchable().changes(since, limit=limit)
+
+    def _searchable(self) -> Searchable:
+        if not isinstance(self._index, Searchable):
+            raise Unsearchable("This index only finds images by their paths.")
+        return self._index
+
     def open(self, path: str, *, chunked: bool = True, view: View = _as_it_is) -> xr.Dataset:
         """Open an image: its headers are read, its pixels are not.
 
@@ -186,7 +195,7 @@ class Catalog:
         """
         return self.open_address(self.resolve(path), chunked=chunked, view=view)
 
-    def resolve(self, path: str) -> Address:
+    def resolve(self, path: str) -> Address | Collection:
         """What a path leads to. Headers are read where it asks for a variant, which has to fit them.
 
         Raises:
@@ -195,10 +204,14 @@ class Catalog:
             Missing: its file is not there, where headers are needed.
             Unreadable: likewise, if it cannot be read.
         """
-        image, mark, segment = path.partition(f"/{MARK}")
-        address = self._image(image)
-        if not mark:
-            return address
+        image, mark, segment = f"/{path}".partition(f"/{MARK}")
+        try:
+            address = self._image(image[1:])
+        except NotFound:
+            return self._collection(image[1:], segment)
+        return self._varied(address, segment) if mark else address
+
+    def _varied(self, address: Address, segment: str) -> Address:
         look = self._look(address)
         opened = self._open(look)
         variant = variant_of(opened.labelled, parse_variant(segment), self._others(self._related(look)))
@@ -208,23 +221,40 @@ class Catalog:
         try:
             return Address(self.find(path))
         except NotFound:
-            if not path.endswith(_RAW):
+            if not path.endswith(RAW):
                 raise
-        return Address(self.find(path.removesuffix(_RAW)), is_raw=True)
+        return Address(self.find(path.removesuffix(RAW)), is_raw=True)
 
-    def open_address(self, address: Address, *, chunked: bool = True, view: View = _as_it_is) -> xr.Dataset:
+    def _collection(self, folder: str, segment: str) -> Collection:
+        """The collection of images that a folder's path leads to.
+
+        Raises:
+            NotFound: there is no such folder; or it has no variants.
+        """
+        found = collection(folder, segment) if folder or segment else None
+        if found is None or not self.children(folder, limit=1).children:
+            raise NotFound(f"There is no image at {folder!r}.")
+        return found
+
+    def open_address(
+        self, address: Address | Collection, *, chunked: bool = True, view: View = _as_it_is
+    ) -> xr.Dataset:
         """Open what a path was found to lead to; see `open`."""
+        if isinstance(address, Collection):
+            return view(self._gathered(address, chunked=chunked))
         look = self._look(address)
         derived = self._derive(look, self._related(look), chunked=chunked, view=view)
         return derived.dataset.copy(deep=False)
 
-    def origins(self, address: Address) -> Mapping[str, Origin]:
-        """How each variable of an image came to be; see `open` for what is raised."""
+    def origins(self, address: Address | Collection) -> Mapping[str, Origin]:
+        """How each variable of an image came to be; see `open` for what is raised. Of collections nothing is told."""
+        if isinstance(address, Collection):
+            return {}
         look = self._look(address)
         return self._derive(look, self._related(look)).origins
 
-    def state(self, address: Address) -> State:
-        """The state of an image: a look at its file and at related ones.
+    def state(self, address: Address | Collection) -> State:
+        """The state of an image, or of all of a collection: a look at each file and at related ones.
 
         No file is opened, but for headers, where these say which others are related.
 
@@ -232,11 +262,30 @@ class Catalog:
             Missing: the file is not there.
             Unreadable: what is there is no file, or lies outside the archive.
         """
+        if isinstance(address, Collection):
+            return _joint(address.path, (self._state_of(each) for each in self._members(address)))
         look = self._look(address)
         related = self._related(look)
         looks = (look, *related.there.values())
         text = repr((address.path, *related.there, *(each.said for each in looks), *related.absent.items()))
         return State(text, max(each.version.modified for each in looks))
+
+    def _state_of(self, member: Address) -> State:
+        """The state of a member; one that cannot be read has one, too."""
+        try:
+            return self.state(member)
+        except (BadVariant, Unreadable) as error:
+            return State(f"{member.path}: {error}", 0)
+
+    def _members(self, asked: Collection) -> list[Address]:
+        return members(asked, self._index, self._searchable)
+
+    def _gathered(self, asked: Collection, *, chunked: bool) -> xr.Dataset:
+        def opened(image: Address) -> xr.Dataset:
+            varied = self._varied(image, asked.variant.removeprefix(MARK)) if asked.variant else image
+            return self.open_address(varied, chunked=chunked)
+
+        return gathered(asked, self._members(asked), opened)
 
     def explain(self, entry: Entry) -> Iterator[str]:
         """Say, line by line, what the descriptions of diagnostics make of an image; see `explanation`.
@@ -256,7 +305,7 @@ class Catalog:
             Missing: the file is not there.
             Unreadable: what is there is no file, or lies outside the archive.
         """
-        return self.version(entry).path
+        return self._files.fetched(entry, self.version(entry))
 
     def version(self, entry: Entry) -> Version:
         """An entry's file at this moment; a look at it, without opening it.
@@ -272,6 +321,7 @@ class Catalog:
 
     def _open(self, look: _Look) -> _Opened:
         """An image without what is derived from it: its headers are read."""
+        self._files.fetched(look.address.entry, look.version)
         opened = self._opened.get(look.key)
         if opened is None or not self._files.is_there(opened.content, look.version):
             content = self._files.content(look.version)
@@ -287,7 +337,7 @@ class Catalog:
         if address.is_raw:
             return Labelled(raw.assign_attrs(said), None, source)
         diagnostic = matching(raw, entry.facts, self._diagnostics)
-        labelled = label(raw, entry.facts, diagnostic).assign_attrs(file_as_it_is=f"{entry.path}{_RAW}", **said)
+        labelled = label(raw, entry.facts, diagnostic).assign_attrs(file_as_it_is=f"{entry.path}{RAW}", **said)
         return Labelled(labelled, diagnostic, source)
 
     def _related(self, look: _Look) -> _Related:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -20,20 +21,32 @@ from sqlalchemy.exc import ArgumentError
 
 from shotdap.catalog import (
     Archive,
+    ArchiveDatabase,
     BadArchive,
+    Between,
     BuildReport,
+    Cache,
     Catalog,
+    Filter,
     Folder,
+    Folders,
     Index,
     InspectionReport,
     Inspector,
     Isolation,
+    LargeObjects,
+    Objects,
     PathTemplate,
+    Places,
+    Progress,
     SqlArchive,
     SqlIndex,
+    Store,
     Unpacker,
+    Value,
     build,
     inspect,
+    survey,
     usual_folder,
 )
 from shotdap.config.descriptions import load_diagnostics
@@ -43,10 +56,16 @@ __all__ = ["BadSettings", "Settings", "defaults", "load"]
 _PATHS = (
     ("archive", "root"),
     ("archive", "folder"),
+    ("archive", "cache"),
+    ("archive", "password_file"),
+    ("archive", "oracle_client"),
+    ("archive", "oracle_wallet"),
+    ("archive", "oracle_wallet_password_file"),
     ("catalog", "index"),
     ("catalog", "diagnostics"),
     ("catalog", "unpack"),
 )
+_OTHERS = 0o077  # rights of the group and of everybody
 _NOT_FACTS = {"key", "file", "version"}  # columns that say nothing of the image
 
 OptionalPath = Annotated[Path | None, BeforeValidator(lambda value: value or None)]
@@ -60,22 +79,53 @@ class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class Range(_Section):
+    """Values from one to another, both included."""
+
+    least: Value | None = Field(default=None, alias="from")
+    most: Value | None = Field(default=None, alias="to")
+
+
 class ArchiveSettings(_Section):
     """Where the rows and the files are."""
 
-    url: str
+    url: str = Field(repr=False)  # a password may stand in it
+    password_file: OptionalPath
     table: str
     schema_: str = Field(alias="schema")  # a pydantic model has a method called schema
     root: Path
     folder: OptionalPath
+    bytes_: Literal["files", "database"] = Field(alias="bytes")  # bytes is Python's
+    blob_table: str
+    blob_column: str
+    blob_key: str
+    blob_changed: str
+    pool_size: int = Field(ge=1, le=64)
+    connect_seconds: float = Field(gt=0)
+    statement_seconds: float = Field(gt=0)
+    attempts: int = Field(ge=1, le=20)
+    oracle_client: OptionalPath
+    oracle_wallet: OptionalPath
+    oracle_wallet_password_file: OptionalPath
+    cache: OptionalPath
+    cache_mib: int = Field(ge=4)
+    s3_prefixes: tuple[Annotated[str, Field(pattern=r"^s3://[^/]+/")], ...]
+    s3_endpoint: str
+    s3_region: str
+    s3_anonymous: bool
     columns: Mapping[str, str]
     values: Mapping[str, Mapping[str, str]]
+    where: Mapping[str, Value | tuple[Value, ...] | Range]
+    prefixes: Mapping[str, Path]
 
 
 class CatalogSettings(_Section):
     """How rows become entries."""
 
     index: Path
+    url: str = Field(repr=False)
+    watch_seconds: float = Field(ge=0)
+    indexed_attributes: tuple[str, ...]
     path_template: str
     diagnostics: OptionalPath
     cache_mib: int = Field(ge=0)
@@ -131,11 +181,11 @@ class Settings(BaseSettings):
             BadSettings: there is no such folder, or no catalog has been built.
             BadDiagnostic: a description of a diagnostic does not hold together.
         """
-        index, root = self._index()
+        index, store = self._index()
         diagnostics = load_diagnostics(self.catalog.diagnostics)
         return Catalog(
             index,
-            root,
+            store,
             diagnostics,
             cache_bytes=self.catalog.cache_mib << 20,
             unpacker=self._unpacker(),
@@ -149,21 +199,44 @@ class Settings(BaseSettings):
     def _isolation(self, workers: int = 1) -> Isolation:
         return Isolation(self.catalog.isolate_seconds, self.catalog.isolate_mib << 20, workers)
 
-    def _index(self) -> tuple[Index, Path]:
+    def _index(self) -> tuple[Index, Store | Path]:
         folder = self.archive.folder
         if folder is not None:
             if not folder.is_dir():
                 raise BadSettings(f"archive.folder: there is no folder {folder}.")
             return Folder(folder), folder
-        return self._built(), self.archive.root
+        return self._built(), self.open_store()
 
     def _built(self) -> SqlIndex:
-        if not self.catalog.index.is_file():
+        is_there = not self._own_index.is_empty() if self.catalog.url else self.catalog.index.is_file()
+        if not is_there:
+            name = (
+                "url: there is no catalog in that database"
+                if self.catalog.url
+                else f"index: there is no catalog at {self.catalog.index}"
+            )
             raise BadSettings(
-                f"catalog.index: there is no catalog at {self.catalog.index}; `shotdap catalog build` makes it,"
+                f"catalog.{name}; `shotdap catalog build` makes it,"
                 " or `--folder DIR` serves a directory tree without one."
             )
-        return SqlIndex.at(self.catalog.index)
+        index = self._own_index
+        index.check()
+        return index
+
+    @cached_property
+    def _own_index(self) -> SqlIndex:
+        return SqlIndex(self.catalog.url) if self.catalog.url else SqlIndex.at(self.catalog.index)
+
+    def migrate_catalog(self) -> str | None:
+        """Bring the catalog's database to this version of shotdap; what it holds is kept.
+
+        Returns:
+            The version that it had, or `None` if there was none and it was made.
+
+        Raises:
+            BadCatalog: it was made by a newer shotdap, or is no database.
+        """
+        return self._own_index.migrate()
 
     def open_archive(self) -> Archive:
         """The archive to build a catalog of.
@@ -173,22 +246,95 @@ class Settings(BaseSettings):
         """
         if self.archive.folder is not None:
             return Folder(self.archive.folder)
-        if not self.archive.url:
-            raise BadSettings('archive.url is empty; set it to the database, such as "sqlite:///archive.db".')
+        return self._sql_archive()
+
+    def _sql_archive(self) -> SqlArchive:
+        where = {name: _filter(wanted) for name, wanted in self.archive.where.items()}
         return SqlArchive(
-            self.archive.url,
+            self._database,
             self.archive.table,
             self.archive.columns,
             self.archive.schema_ or None,
             self.archive.values,
+            where,
         )
 
-    def build_catalog(self) -> BuildReport:
-        """Bring the catalog up to date with the archive. No file is opened.
+    @cached_property
+    def _database(self) -> ArchiveDatabase:
+        """One for all, so that polling does not open a pool of connections each time."""
+        archive = self.archive
+        if not archive.url:
+            raise BadSettings('archive.url is empty; set it to the database, such as "sqlite:///archive.db".')
+        return ArchiveDatabase(
+            archive.url,
+            _secret("password_file", archive.password_file),
+            archive.pool_size,
+            archive.connect_seconds,
+            archive.statement_seconds,
+            archive.attempts,
+            archive.oracle_client,
+            archive.oracle_wallet,
+            _secret("oracle_wallet_password_file", archive.oracle_wallet_password_file),
+        )
+
+    def open_store(self) -> Store:
+        """Where the images' bytes are.
+
+        Raises:
+            BadSettings: they stand in a database, and none is configured.
+        """
+        archive = self.archive
+        cache = Cache(archive.cache or usual_folder("fetched"), archive.cache_mib << 20)
+        objects = Objects(
+            archive.s3_prefixes,
+            cache,
+            archive.s3_endpoint or None,
+            archive.s3_region or None,
+            archive.s3_anonymous,
+            archive.connect_seconds,
+        )
+        usual: Store = Folders(archive.root, archive.prefixes)
+        if archive.bytes_ == "database":
+            usual = self._large_objects(cache)
+        return Places(usual, {"s3": objects})
+
+    def _large_objects(self, cache: Cache) -> LargeObjects:
+        archive = self.archive
+        return LargeObjects(
+            self._database,
+            archive.blob_table or archive.table,
+            archive.blob_column,
+            archive.blob_key or archive.columns.get("file", ""),
+            cache,
+            archive.blob_changed or archive.columns.get("version"),
+            archive.schema_ or None,
+        )
+
+    def check_archive(self, sample: int) -> Iterator[str]:
+        """Say, line by line, what the archive's database and its files look like from here; see `survey`.
 
         Raises:
             BadArchive: the archive is not as configured, or cannot be reached.
+            BadSettings: no archive's database is configured.
+        """
+        return survey(self._sql_archive(), self.open_store(), PathTemplate(self.catalog.path_template), sample)
+
+    def build_catalog(
+        self, *, full: bool = False, patient: bool = False, progress: Progress | None = None
+    ) -> BuildReport:
+        """Bring the catalog up to date with the archive. No file is opened.
+
+        Args:
+            full: read all rows, and remove the entries whose rows are gone.
+            patient: leave another build alone that is at work.
+            progress: told after each batch.
+
+        Raises:
+            BadArchive: the archive is not as configured, or cannot be reached.
+            BadCatalog: the catalog's database is of another version, or cannot be reached.
             BadSettings: no archive is configured, or the path template does not fit it.
+            Busy: another build is at work.
+            Superseded: another build has begun in the meantime.
         """
         archive = self.open_archive()
         template = PathTemplate(self.catalog.path_template)
@@ -196,7 +342,17 @@ class Settings(BaseSettings):
             template.check(self.archive.columns.keys() - _NOT_FACTS)
         except BadArchive as error:
             raise BadSettings(f"catalog.path_template: {error}") from error
-        return build(archive, SqlIndex.at(self.catalog.index), template)
+        return build(archive, self._own_index, template, full=full, patient=patient, progress=progress)
+
+    def count_to_build(self, *, full: bool = False) -> int:
+        """How many rows `build_catalog` will read.
+
+        Raises:
+            BadArchive: the archive is not as configured, or cannot be reached.
+            BadCatalog: the catalog's database is of another version, or cannot be reached.
+            BadSettings: no archive is configured.
+        """
+        return self.open_archive().count(None if full else self._own_index.watermark())
 
     def count_to_inspect(self, *, again: bool = False) -> int:
         """How many files `inspect_catalog` will look into.
@@ -207,12 +363,13 @@ class Settings(BaseSettings):
         return self._built().count(again=again)
 
     def inspect_catalog(
-        self, *, again: bool = False, progress: Callable[[int], None] | None = None
+        self, *, again: bool = False, doubtful: bool = True, progress: Callable[[int], None] | None = None
     ) -> InspectionReport:
         """Look into the files of the catalog that were not looked into yet.
 
         Args:
             again: look into all of them, to find those that have changed.
+            doubtful: try those again that could not be read.
             progress: told after each file how many that makes.
 
         Raises:
@@ -220,11 +377,33 @@ class Settings(BaseSettings):
         """
         index = self._built()
         isolation = self._isolation(workers=os.cpu_count() or 1)
-        inspector = Inspector(self.open_catalog().locate, isolation, self._unpacker())
+        inspector = Inspector(self.open_catalog().locate, isolation, self._unpacker(), self.catalog.indexed_attributes)
         try:
-            return inspect(index, inspector, again=again, progress=progress)
+            return inspect(index, inspector, again=again, doubtful=doubtful, progress=progress)
         finally:
             isolation.close()
+
+
+def _filter(wanted: Value | tuple[Value, ...] | Range) -> Filter:
+    return Between(wanted.least, wanted.most) if isinstance(wanted, Range) else wanted
+
+
+def _secret(name: str, path: Path | None) -> str | None:
+    """What a file holds that no one else may read, without the end of its line.
+
+    Raises:
+        BadSettings: it cannot be read, or others may read it.
+    """
+    if path is None:
+        return None
+    try:
+        if path.stat().st_mode & _OTHERS:
+            raise BadSettings(f"archive.{name}: others may read {path}; `chmod 600` it.")
+        return path.read_text("utf-8").rstrip("\r\n")
+    except OSError as error:
+        raise BadSettings(f"archive.{name}: {path} cannot be read: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        raise BadSettings(f"archive.{name}: {path} is no text.") from error
 
 
 def defaults() -> dict[str, Any]:
@@ -271,17 +450,22 @@ def _placed(site: dict[str, Any], folder: Path) -> dict[str, Any]:
         value = site.get(section, {}).get(name)
         if isinstance(value, str) and value:
             site[section][name] = folder / value
-    url = site.get("archive", {}).get("url")
-    if isinstance(url, str) and url:
-        site["archive"]["url"] = _placed_url(url, folder)
+    prefixes = site.get("archive", {}).get("prefixes")
+    if isinstance(prefixes, dict):
+        placed = {name: folder / value if isinstance(value, str) else value for name, value in prefixes.items()}
+        site["archive"]["prefixes"] = placed
+    for section in ("archive", "catalog"):
+        url = site.get(section, {}).get("url")
+        if isinstance(url, str) and url:
+            site[section]["url"] = _placed_url(f"{section}.url", url, folder)
     return site
 
 
-def _placed_url(url: str, folder: Path) -> str:
+def _placed_url(setting: str, url: str, folder: Path) -> str:
     try:
         parsed = sa.make_url(url)
     except ArgumentError as error:
-        raise BadSettings("archive.url is not a database's URL; it should be like sqlite:///archive.db.") from error
+        raise BadSettings(f"{setting} is not a database's URL; it should be like sqlite:///archive.db.") from error
     if parsed.get_backend_name() != "sqlite" or not parsed.database:
         return url
     return parsed.set(database=str(folder / parsed.database)).render_as_string(hide_password=False)

@@ -20,7 +20,7 @@ from shotdap.server.errors import Problem
 from shotdap.server.limits import Limits
 from shotdap.server.listing import json_reply
 from shotdap.server.replies import respond
-from shotdap.server.routes import dap, root, thredds
+from shotdap.server.routes import dap, root, search, thredds
 
 __all__ = ["CONFIG_VARIABLE", "application", "create_app"]
 
@@ -36,6 +36,7 @@ def create_app(catalog: Catalog, settings: Settings) -> Starlette:
         routes=[
             *root.routes(),
             *dap.routes(catalog, limits, compress_data=server.compress_data),
+            *search.routes(catalog),
             *thredds.routes(catalog),
         ],
         middleware=[_cross_origin(server.cors_origins)] if server.cors_origins else [],

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,23 +17,56 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressC
 from rich.tree import Tree
 
 from shotdap import __version__
-from shotdap.catalog import BadArchive, NotFound, Unreadable
+from shotdap.catalog import (
+    BadArchive,
+    BadCatalog,
+    BadQuery,
+    BadToken,
+    Busy,
+    Facets,
+    NotFound,
+    Superseded,
+    Unreadable,
+    Unsearchable,
+)
+from shotdap.catalog.index.tables import SCHEMA
 from shotdap.catalog.names import path_segment
 from shotdap.config import BadDiagnostic, BadSettings, Settings, load
 from shotdap.server.app import CONFIG_VARIABLE
 from shotdap.server.demo import prepare, showing
+from shotdap.server.finding import as_tables, changes_as_json, facets_as_json, images_table, page_as_json, search_all
 from shotdap.server.running import run
-from shotdap.transforms import BadVariant, Origin, explained
+from shotdap.server.watching import found, poll, sentence
+from shotdap.transforms import Origin, explained
 
 __all__ = ["main"]
 
 _app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 _catalog = typer.Typer(no_args_is_help=True, help="Build the catalog of an archive.")
 _app.add_typer(_catalog, name="catalog")
+_archive = typer.Typer(no_args_is_help=True, help="Look at the archive.")
+_app.add_typer(_archive, name="archive")
 _diagnostic = typer.Typer(no_args_is_help=True, help="Try descriptions of diagnostics.")
 _app.add_typer(_diagnostic, name="diagnostic")
 _console = Console(soft_wrap=True, highlight=False)
 _errors = Console(stderr=True, soft_wrap=True, highlight=False)
+
+_EXPECTED = (
+    BadArchive,
+    BadCatalog,
+    BadDiagnostic,
+    BadQuery,
+    BadSettings,
+    BadToken,
+    Busy,
+    NotFound,
+    Superseded,
+    Unreadable,
+    Unsearchable,
+)
+"""What is told in a sentence."""
+
+_WIDE = 1000  # characters of a line that no person reads
 
 Config = Annotated[Path | None, typer.Option(help="The site's settings, a TOML file.", dir_okay=False)]
 Folder = Annotated[Path | None, typer.Option(help="A directory tree to serve, without any database.", file_okay=False)]
@@ -44,7 +79,7 @@ def main() -> None:
     """Run the command; what is wrong with the settings or the archive is one sentence, never a traceback."""
     try:
         _app()
-    except (BadArchive, BadDiagnostic, BadSettings, BadVariant, NotFound, Unreadable) as error:
+    except _EXPECTED as error:
         _errors.print(f"shotdap: {error}", markup=False)
         sys.exit(2)
 
@@ -59,7 +94,7 @@ def serve(
 ) -> None:
     """Serve a catalog, or a directory tree, over OPeNDAP."""
     _choose(config, {"ARCHIVE__FOLDER": folder and folder.resolve()}, host, port, workers)
-    run(load(config))
+    run(load(config), site=os.environ.get(CONFIG_VARIABLE))
 
 
 @_app.command()
@@ -80,13 +115,75 @@ def demo(
     run(settings, lambda url: _console.print(showing(url), markup=False))
 
 
+@_app.command(context_settings={"ignore_unknown_options": True})  # a term may begin with a minus sign
+def search(  # noqa: PLR0913, PLR0917 — typer makes an option of each
+    query: Annotated[list[str], typer.Argument(help="What to look for: diagnostic:P510 shot:103700..103800")],
+    config: Config = None,
+    limit: Annotated[int, typer.Option(help="How many images to show.", min=1)] = 100,
+    after: Annotated[str | None, typer.Option(help="Go on behind an earlier page, by its token.")] = None,
+    facets: Annotated[bool, typer.Option("--facets", help="Count what matches, instead of showing it.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Find images, the newest first; docs/searching.md has the language."""
+    catalog, wanted = load(config).open_catalog(), " ".join(query)
+    if facets:
+        _print_facets(catalog.facets(wanted), as_json=as_json)
+        return
+    page = search_all(catalog, wanted, after, limit)
+    if as_json:
+        _console.print_json(data=page_as_json(page))
+        return
+    _console.print(images_table(page) if page.entries else "Nothing matches.", width=_width())
+    if page.after is not None:
+        _console.print(f"There are more: --after {page.after}", markup=False)
+
+
+@_catalog.command("changes")
+def catalog_changes(
+    config: Config = None,
+    since: Annotated[int, typer.Option(help="The token of an earlier answer; 0 begins with all images.", min=0)] = 0,
+    limit: Annotated[int, typer.Option(help="How many changes to show.", min=1, max=10_000)] = 1000,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Say what has changed in the catalog: + for images that are new or other than before, - for those removed."""
+    changes = load(config).open_catalog().changes(since, limit=limit)
+    if as_json:
+        _console.print_json(data=changes_as_json(changes))
+        return
+    for change in changes.changes:
+        _console.print(f"{'-' if change.entry is None else '+'} {change.path}", markup=False)
+    _console.print(f"{'There are more' if changes.more else 'That is all for now'}: --since {changes.token}")
+
+
 @_catalog.command("build")
 def catalog_build(
     config: Config = None,
     inspect: Annotated[bool, typer.Option(help="Look into the new files afterwards.")] = True,
+    full: Annotated[bool, typer.Option(help="Read all rows, and remove images whose rows are gone.")] = False,
+    watch: Annotated[float | None, typer.Option(help="Go on, every so many seconds, until Ctrl-C.", min=0.1)] = None,
 ) -> None:
     """Bring the catalog up to date with its archive, and look into the files that are new."""
-    _build(load(config), inspect=inspect)
+    settings = load(config)
+    _build(settings, inspect=inspect, full=full)
+    if watch is not None:
+        _watch(settings, watch, inspect=inspect)
+
+
+@_catalog.command("watch")
+def catalog_watch(
+    config: Config = None,
+    seconds: Annotated[float, typer.Option(help="How long to wait between two looks.", min=0.1)] = 10,
+    inspect: Annotated[bool, typer.Option(help="Look into the new files.")] = True,
+) -> None:
+    """Bring the catalog up to date again and again, until Ctrl-C."""
+    _watch(load(config), seconds, inspect=inspect)
+
+
+@_catalog.command("migrate")
+def catalog_migrate(config: Config = None) -> None:
+    """Bring the catalog's database to this version of shotdap; what it holds is kept."""
+    before = load(config).migrate_catalog()
+    _console.print(f"The catalog is of version {SCHEMA} now; it was {f'of version {before}' if before else 'empty'}.")
 
 
 @_catalog.command("inspect")
@@ -96,6 +193,16 @@ def catalog_inspect(
 ) -> None:
     """Look into the files that were not looked into yet: which are there, and whole."""
     _inspect(load(config), again=again)
+
+
+@_archive.command("check")
+def archive_check(
+    config: Config = None,
+    sample: Annotated[int, typer.Option(help="How many rows to look at, and for their files.", min=1)] = 100,
+) -> None:
+    """Say what the archive's table and files look like by these settings: for the administrator, paths and all."""
+    for line in load(config).check_archive(sample):
+        _console.print(line, markup=False)
 
 
 @_diagnostic.command("check")
@@ -158,19 +265,44 @@ def _choose(
     os.environ.update({name: str(value) for name, value in chosen.items()})
 
 
-def _build(settings: Settings, *, inspect: bool = True) -> None:
-    built = settings.build_catalog()
-    _console.print(f"Catalog: {built.added} images added, {built.changed} changed.")
+def _build(settings: Settings, *, inspect: bool = True, full: bool = False) -> None:
+    columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), TaskProgressColumn(show_speed=True))
+    with Progress(*columns, TimeRemainingColumn(), console=_console, transient=True) as progress:
+        total = settings.count_to_build(full=full) if _console.is_terminal else None
+        task = progress.add_task("Reading rows", total=total)
+        built = settings.build_catalog(full=full, progress=lambda done: progress.update(task, completed=done.rows))
+    _console.print(sentence(built))
     if inspect:
         _inspect(settings)
+
+
+def _print_facets(counted: Facets, *, as_json: bool) -> None:
+    if as_json:
+        _console.print_json(data=facets_as_json(counted))
+        return
+    least = "" if counted.complete else "at least "
+    _console.print(f"{least}{counted.total:,} {'image matches' if counted.total == 1 else 'images match'}")
+    for table in as_tables(counted):
+        _console.print(table, width=_width())
+
+
+def _width() -> int | None:
+    """How wide a table may be: as the terminal is; wide enough for any path, where a program reads it."""
+    return None if _console.is_terminal else _WIDE
+
+
+def _watch(settings: Settings, seconds: float, *, inspect: bool) -> None:
+    def wait() -> bool:
+        time.sleep(seconds)
+        return True
+
+    with suppress(KeyboardInterrupt):
+        poll(settings, lambda line: _console.print(line, markup=False), wait, inspect=inspect)
 
 
 def _inspect(settings: Settings, *, again: bool = False) -> None:
     columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), TaskProgressColumn(show_speed=True))
     with Progress(*columns, TimeRemainingColumn(), console=_console, transient=True) as progress:
         task = progress.add_task("Looking into files", total=settings.count_to_inspect(again=again))
-        found = settings.inspect_catalog(again=again, progress=lambda done: progress.update(task, completed=done))
-    _console.print(
-        f"Files looked into: {found.ok} good, {found.missing} missing, {found.unreadable} unreadable,"
-        f" {found.changed} changed."
-    )
+        inspected = settings.inspect_catalog(again=again, progress=lambda done: progress.update(task, completed=done))
+    _console.print(found(inspected))

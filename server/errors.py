@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 from sqlalchemy.exc import OperationalError
 
-from shotdap.catalog import Missing, NotFound, Unreadable
+from shotdap.catalog import BadQuery, BadStack, BadToken, Missing, NotFound, TooMany, Unreadable, Unsearchable
 from shotdap.transforms import BadSelection, BadVariant
 
 __all__ = ["Problem", "QueryTooLong", "TooLarge", "problem"]
@@ -26,8 +26,13 @@ _STATUSES: Mapping[type[Exception], int] = MappingProxyType(
     {
         BadSelection: 400,
         BadVariant: 400,
+        BadStack: 400,
+        BadQuery: 400,
+        BadToken: 400,
         NotFound: 404,
+        Unsearchable: 404,
         TooLarge: 413,
+        TooMany: 413,
         QueryTooLong: 414,
         Missing: 500,  # the catalog promised it: not the client's fault, and netCDF-C shows the sentence of a 500
         Unreadable: 500,

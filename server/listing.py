@@ -8,7 +8,7 @@ from urllib.parse import parse_qs
 
 import xarray as xr
 
-from shotdap.catalog import Catalog, Child, NotFound
+from shotdap.catalog import Address, Catalog, Child
 from shotdap.server.replies import Reply
 
 __all__ = ["json_reply", "listing"]
@@ -34,11 +34,11 @@ def listing(catalog: Catalog, path: str, query: str) -> Reply:
         Unreadable: it is an image that cannot be read.
     """
     path = path.rstrip("/")
-    try:
-        return json_reply(_image(path, catalog.open(path, chunked=False)))
-    except NotFound:
-        (after,) = parse_qs(query).get("after", [None])[:1]
-        return json_reply(_folder(catalog, path, after))
+    address = catalog.resolve(path) if path else None
+    if address is not None and (isinstance(address, Address) or address.steps):
+        return json_reply(_image(path, catalog.open_address(address, chunked=False)))
+    (after,) = parse_qs(query).get("after", [None])[:1]
+    return json_reply(_folder(catalog, path, after))
 
 
 def _image(path: str, dataset: xr.Dataset) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import uvicorn
 
 from shotdap.config import Settings
 from shotdap.server.refusals import Protocol
+from shotdap.server.watching import watching
 
 __all__ = ["run"]
 
@@ -30,12 +31,13 @@ class _Announcing(uvicorn.Server):
             self._announce()
 
 
-def run(settings: Settings, announce: Callable[[str], None] | None = None) -> None:
+def run(settings: Settings, announce: Callable[[str], None] | None = None, site: str | None = None) -> None:
     """Serve until interrupted; Ctrl-C ends it cleanly.
 
     Args:
         settings: where to listen, and with how many processes. Every process loads its settings anew.
         announce: called with the server's URL once it answers, in place of uvicorn's own lines; one process then.
+        site: the settings' file, for the process that keeps the catalog up to date.
 
     Raises:
         BadSettings: there is nothing to serve.
@@ -43,16 +45,17 @@ def run(settings: Settings, announce: Callable[[str], None] | None = None) -> No
     settings.open_catalog()  # to fail here, in one sentence, rather than in every worker
     host, port = settings.server.host, settings.server.port
     if announce is None:
-        uvicorn.run(
-            _APPLICATION,
-            factory=True,
-            host=host,
-            port=port,
-            workers=settings.server.workers,
-            http=Protocol,
-            access_log=settings.server.access_log,
-            server_header=False,
-        )
+        with watching(settings, site):
+            uvicorn.run(
+                _APPLICATION,
+                factory=True,
+                host=host,
+                port=port,
+                workers=settings.server.workers,
+                http=Protocol,
+                access_log=settings.server.access_log,
+                server_header=False,
+            )
         return
     config = uvicorn.Config(
         _APPLICATION, factory=True, host=host, port=port, http=Protocol, log_level="warning", server_header=False

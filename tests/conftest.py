@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final, NoReturn
 
 import pytest
+from tests import postgres as postgresql
 from tests import samples
 from tests.serving import Server, run_shotdap, serving
 
@@ -80,4 +81,14 @@ def real_folder() -> Path:
 def real(real_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server of the real images."""
     with serving(tmp_path_factory.mktemp("log") / "server.log", "--folder", real_folder) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[postgresql.Postgres]:
+    """A PostgreSQL server; each test makes databases of its own in it."""
+    programs = postgresql.binaries()
+    if programs is None:
+        absent("PostgreSQL is not installed")
+    with postgresql.running(programs) as server:
         yield server

@@ -42,7 +42,7 @@ class Postgres:
         name = f"test_{next(_NUMBERS)}"
         engine = sa.create_engine(self.url(), isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
         with engine.connect() as connection:
-            connection.execute(sa.DDL(f"CREATE DATABASE {name}"))
+            connection.execute(sa.text(f"CREATE DATABASE {name}"))
         return self.url(name)
 
     def start(self) -> None:

@@ -11,6 +11,7 @@ from urllib.parse import quote
 import xarray as xr
 
 from shotdap import __version__
+from shotdap.catalog import Address
 from shotdap.server.errors import Problem
 from shotdap.server.limits import Asked
 from shotdap.server.protocols import dap4
@@ -88,7 +89,8 @@ def services(answered: Collection[str]) -> Callable[[Question], Reply]:
     """The answer that says what can be asked of an image, of a server that answers these suffixes."""
 
     def answer(question: Question) -> Reply:
-        file = f"{question.host}/fileServer/{quote(question.address.entry.path)}"
+        address = question.address
+        file = f"{question.host}/fileServer/{quote(address.entry.path)}" if isinstance(address, Address) else ""
         text = dap4.services(question.url, _HEADERS["X-DAP-Server"], answered, file)
         return Reply.of(text, SERVICES_TYPE, {**_HEADERS, "Vary": "Accept"})
 

@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Final
 from urllib.parse import quote, unquote
 
+from shotdap.catalog import Address
 from shotdap.server.errors import Problem
 from shotdap.server.pages import page
 from shotdap.server.pages.dataset import asked_by_form, is_form, shown
@@ -46,12 +47,18 @@ def _about(question: Question, template: str) -> Reply:
         here=question.suffix,
         root=question.root,
         path=question.path,
+        original=_original(question),
         name=question.name,
         url=question.url,
         dataset=dataset,
         constraint=quote(str(constraint), safe=_SAFE),
         limit=question.limits.answer,
     )
+
+
+def _original(question: Question) -> str:
+    """The path of the file that was archived; empty where many images are meant."""
+    return question.address.entry.path if isinstance(question.address, Address) else ""
 
 
 def _dmr(question: Question) -> Reply:
@@ -63,6 +70,7 @@ def _dmr(question: Question) -> Reply:
         here=question.suffix,
         root=question.root,
         path=question.path,
+        original=_original(question),
         name=question.name,
         group=group,
         constraint=unquote(request.expression),

@@ -8,7 +8,7 @@ from functools import cached_property
 
 import xarray as xr
 
-from shotdap.catalog import Address, Catalog
+from shotdap.catalog import Address, Catalog, Collection
 from shotdap.server.limits import Asked, Limits, check
 from shotdap.server.protocols import dap2
 from shotdap.transforms import MARK
@@ -34,7 +34,7 @@ class Question:
     only_headers: bool = False
 
     @cached_property
-    def address(self) -> Address:
+    def address(self) -> Address | Collection:
         """What the path leads to.
 
         Raises:
@@ -46,7 +46,7 @@ class Question:
     @property
     def name(self) -> str:
         """What the answer calls the dataset; a variant as the image that it is of."""
-        return self.path.partition(f"/{MARK}")[0].rpartition("/")[2]
+        return self.path.partition(f"/{MARK}")[0].rpartition("/")[2].removeprefix(MARK)
 
     @property
     def url(self) -> str:

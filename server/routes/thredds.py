@@ -28,7 +28,7 @@ from shotdap.server.protocols import thredds
 from shotdap.server.replies import Reply, compressed, respond
 from shotdap.server.routes.conditional import Validator
 
-__all__ = ["routes"]
+__all__ = ["image_of", "routes"]
 
 _LOG = logging.getLogger("shotdap.thredds")
 _PAGE: Final = 200  # children in one catalog; each image costs a query and a look at its file
@@ -111,16 +111,21 @@ def _level(question: _Question) -> thredds.Level:
 def _image(catalog: Catalog, child: Child) -> thredds.Image:
     """An image as it is now: its file may have come or gone since the catalog was built."""
     try:
-        entry = catalog.find(child.path)
+        return image_of(catalog, catalog.find(child.path))
     except NotFound as error:
         return thredds.Image(child.name, child.path, reason=str(error.args[0]))
+
+
+def image_of(catalog: Catalog, entry: Entry) -> thredds.Image:
+    """An entry as an image of a page, after a look at its file."""
     size, reason = _size(catalog, entry)
-    if not reason and child.health is not Health.MISSING:
-        reason = child.reason
+    if not reason and entry.health is not Health.MISSING:
+        reason = entry.reason
     facts = {
         _FACT_NAMES.get(name, name): str(value) for name, value in entry.facts.items() if name != "date" and str(value)
     }
-    return thredds.Image(child.name, child.path, size, str(entry.facts.get("date", "")), facts, reason)
+    name = entry.path.rpartition("/")[2]
+    return thredds.Image(name, entry.path, size, str(entry.facts.get("date", "")), facts, reason)
 
 
 _FACT_NAMES: Mapping[str, str] = MappingProxyType({"name": "source_file"})

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import h5py
 import pytest
 from tests.contracts.index import IndexContract, walked
+from tests.rows import DEFAULT, Rows, paths, row
 
 from shotdap.catalog import (
     BadArchive,
@@ -32,38 +32,9 @@ from shotdap.catalog import (
 from shotdap.catalog.unpacking import refuse
 
 
-@dataclass
-class Rows:
-    """An archive in memory, whose connection may break after some rows."""
-
-    rows_: Sequence[Row]
-    breaks_after: int | None = None
-    asked: Watermark | None = None
-
-    def rows(self, since: Watermark | None = None, /) -> Iterator[Row]:
-        self.asked = since
-        for number, row in enumerate(self.rows_):
-            if number == self.breaks_after:
-                raise BadArchive("The archive's database does not answer.")
-            if since is None or row.version is None or row.version >= since:  # type: ignore[operator]
-                yield row
-
-
-def row(key: object, version: Watermark | None = 1, file: str = "file.hdf", **facts: str | float) -> Row:
-    described: dict[str, Any] = {"facility": "OMEGA", "shot": 62328, "diagnostic": "ASBO1", "name": "asbo1.hdf"}
-    return Row(str(key), file, version, described | facts)
-
-
-def paths(index: SqlIndex) -> list[str]:
-    return [child.path for child in walked(index) if not child.is_folder]
-
-
 @pytest.fixture
 def index(tmp_path: Path) -> SqlIndex:
     return SqlIndex.at(tmp_path / "made" / "catalog.db")
-
-
-DEFAULT = PathTemplate()
 
 
 class TestTemplate:

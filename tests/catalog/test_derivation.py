@@ -14,7 +14,7 @@ import xarray as xr
 
 from shotdap.catalog import Catalog, Diagnostic, Entry, Match, Related, Rule, SqlIndex
 from shotdap.catalog.entry import Examination, Health
-from shotdap.catalog.index import Record, Verdict
+from shotdap.catalog.index.records import Record, Verdict
 from shotdap.catalog.lazy import FrameCache
 from shotdap.transforms import BadVariant, FromAttribute, Recipe
 
@@ -114,7 +114,7 @@ class TestRelated:
 
         assert "omega/2/cam/flat: The file is missing" in catalog.open("omega/3/cam/image").attrs["left_out"]
 
-        index.judge({"omega/2/cam/flat": Verdict(Health.MISSING)})
+        index.judge([(index.find("omega/2/cam/flat"), Verdict(Health.MISSING))])
 
         assert "omega/1/cam/flat" in catalog.open("omega/3/cam/image").flattened.attrs["input_files"]
 
@@ -215,7 +215,7 @@ class TestOrigins:
         """Files that were inspected are named with the hash of their bytes."""
         status = (root / "1.h5").stat()
         seen = Examination("5ca1ab1e", status.st_size, status.st_mtime_ns, {})
-        index.judge({"omega/2/cam/flat": Verdict(Health.OK, seen=seen)})
+        index.judge([(index.find("omega/2/cam/flat"), Verdict(Health.OK, seen=seen))])
         attributes = catalog.open("omega/3/cam/image").flattened.attrs
 
         assert attributes["input_files"] == "omega/3/cam/image; omega/2/cam/flat sha256:5ca1ab1e"

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from tests.contracts.archive import ArchiveContract
+import sqlalchemy as sa
+from tests.contracts.archive import DatabaseContract
 
-from shotdap.catalog import BadArchive, Row, SqlArchive
+from shotdap.catalog import ArchiveDatabase, BadArchive, Row, SqlArchive
 
 COLUMNS: Final = {
     "key": "IMAGE_ID", "file": "ARCHIVE_FILE", "version": "MODIFIED",
@@ -36,7 +37,7 @@ def database(tmp_path: Path) -> Iterator[sqlite3.Connection]:
 @pytest.fixture
 def archive(database: sqlite3.Connection, tmp_path: Path) -> SqlArchive:
     del database
-    return SqlArchive(f"sqlite:///{tmp_path / 'archive.db'}", "ARCHIVE_FILES", COLUMNS)
+    return SqlArchive(ArchiveDatabase(f"sqlite:///{tmp_path / 'archive.db'}"), "ARCHIVE_FILES", COLUMNS)
 
 
 def insert(database: sqlite3.Connection, **values: object) -> None:
@@ -52,13 +53,25 @@ def refusal(archive: SqlArchive) -> str:
     return str(caught.value)
 
 
-class TestContract(ArchiveContract):
+class TestContract(DatabaseContract):
+    """What every database does."""
+
     @pytest.fixture
-    def archive(self, database: sqlite3.Connection, archive: SqlArchive) -> SqlArchive:
-        """Three rows share a time stamp; the order of the keys is not that of the versions."""
-        for key, modified in enumerate(("2024-01-01", "2023-01-01", "2023-06-01", "2023-06-01", "2023-06-01"), 1):
-            insert(database, IMAGE_ID=key, MODIFIED=f"{modified} 12:00:00", SHOT_NUMBER=key)
-        return archive
+    def writer(self, tmp_path: Path) -> sa.Engine:
+        """An engine that may write."""
+        return sa.create_engine(f"sqlite:///{tmp_path / 'archive.db'}", poolclass=sa.NullPool)
+
+    @pytest.fixture
+    def database(self, writer: sa.Engine) -> Iterator[ArchiveDatabase]:
+        """The same, as it is read."""
+        database = ArchiveDatabase(str(writer.url), attempts=1)
+        yield database
+        database.engine.dispose()
+
+    def test_read_only(self, database: ArchiveDatabase, table: sa.Table) -> None:
+        """The table is never written to."""
+        with pytest.raises(BadArchive):
+            database.ask(lambda connection: connection.execute(table.delete()))
 
 
 class TestMapping:
@@ -77,7 +90,7 @@ class TestMapping:
         values: Mapping[str, Mapping[str, str]] = {"facility": {"OMEGA EP": "ep"}, "shot": {"7": "seven"}}
         for facility, shot in (("OMEGA EP", 7), ("OMEGA", 8)):
             insert(database, FACILITY=facility, SHOT_NUMBER=shot)
-        mapped = SqlArchive(archive.url, archive.table, COLUMNS, values=values)
+        mapped = SqlArchive(archive.database, archive.table, COLUMNS, values=values)
 
         assert [(row.facts["facility"], row.facts["shot"]) for row in mapped.rows()] == [("ep", "seven"), ("OMEGA", 8)]
 
@@ -85,7 +98,7 @@ class TestMapping:
         """A column may have two names here, and be in any case."""
         insert(database)
         mapped = SqlArchive(
-            archive.url, "ARCHIVE_FILES", {"key": "image_id", "number": "IMAGE_ID", "file": "Archive_File"}
+            archive.database, "ARCHIVE_FILES", {"key": "image_id", "number": "IMAGE_ID", "file": "Archive_File"}
         )
 
         assert list(mapped.rows()) == [Row("1", "file.hdf", None, {"number": 1})]
@@ -94,7 +107,7 @@ class TestMapping:
         """A view is as good as a table."""
         insert(database)
         database.execute("CREATE VIEW IMAGES AS SELECT IMAGE_ID, ARCHIVE_FILE FROM ARCHIVE_FILES")
-        mapped = SqlArchive(archive.url, "IMAGES", {"key": "IMAGE_ID", "file": "ARCHIVE_FILE"})
+        mapped = SqlArchive(archive.database, "IMAGES", {"key": "IMAGE_ID", "file": "ARCHIVE_FILE"})
 
         assert [row.key for row in mapped.rows()] == ["1"]
 
@@ -104,7 +117,7 @@ class TestMapping:
         database.execute("INSERT INTO IMAGES VALUES (1, 'f', 2)")
         database.commit()
 
-        assert [row.key for row in SqlArchive(archive.url, "IMAGES", {"key": "K", "file": "F"}).rows()] == ["1"]
+        assert [row.key for row in SqlArchive(archive.database, "IMAGES", {"key": "K", "file": "F"}).rows()] == ["1"]
 
 
 class TestWatermark:
@@ -127,7 +140,7 @@ class TestWatermark:
     def test_no_version_column(self, database: sqlite3.Connection, archive: SqlArchive) -> None:
         """Without a version column all rows come each time, whatever the watermark."""
         insert(database)
-        mapped = SqlArchive(archive.url, "ARCHIVE_FILES", {"key": "IMAGE_ID", "file": "ARCHIVE_FILE"})
+        mapped = SqlArchive(archive.database, "ARCHIVE_FILES", {"key": "IMAGE_ID", "file": "ARCHIVE_FILE"})
 
         assert len(list(mapped.rows(5))) == 1
 
@@ -168,19 +181,19 @@ class TestRefusals:
     def test_unknown_table(self, database: sqlite3.Connection, archive: SqlArchive) -> None:
         """A table that is not there is answered by the tables and views that are."""
         database.execute("CREATE VIEW IMAGES AS SELECT * FROM ARCHIVE_FILES")
-        message = refusal(SqlArchive(archive.url, "ARCHIVE_FILE", COLUMNS))
+        message = refusal(SqlArchive(archive.database, "ARCHIVE_FILE", COLUMNS))
 
         assert message == "There is no table ARCHIVE_FILE. The tables are: ARCHIVE_FILES, IMAGES."
 
     def test_unknown_column(self, archive: SqlArchive) -> None:
         """A column that is not there is answered by those that are."""
-        message = refusal(SqlArchive(archive.url, "ARCHIVE_FILES", {**COLUMNS, "shot": "SHOT"}))
+        message = refusal(SqlArchive(archive.database, "ARCHIVE_FILES", {**COLUMNS, "shot": "SHOT"}))
 
         assert message.startswith("ARCHIVE_FILES has no column SHOT. Its columns are: IMAGE_ID, ")
 
     def test_required_columns(self, archive: SqlArchive) -> None:
         """Without a key or a file there is no archive."""
-        assert "file" in refusal(SqlArchive(archive.url, "ARCHIVE_FILES", {"key": "IMAGE_ID"}))
+        assert "file" in refusal(SqlArchive(archive.database, "ARCHIVE_FILES", {"key": "IMAGE_ID"}))
 
     @pytest.mark.parametrize(
         "url",
@@ -189,7 +202,7 @@ class TestRefusals:
     )  # fmt: skip
     def test_no_database(self, url: str) -> None:
         """A database that does not answer is told in a sentence, without its place or its password."""
-        message = refusal(SqlArchive(url, "ARCHIVE_FILES", COLUMNS))
+        message = refusal(SqlArchive(ArchiveDatabase(url, attempts=1), "ARCHIVE_FILES", COLUMNS))
 
         assert message.endswith(".")
         assert not any(secret in message for secret in ("nonesuch/", "secret", "host"))
@@ -197,7 +210,7 @@ class TestRefusals:
     def test_not_a_database(self, tmp_path: Path) -> None:
         """So is a file that is no database; neither its path nor any SQL is told."""
         (tmp_path / "archive.db").write_text("nothing of the kind" * 100)
-        message = refusal(SqlArchive(f"sqlite:///{tmp_path / 'archive.db'}", "ARCHIVE_FILES", COLUMNS))
+        message = refusal(SqlArchive(ArchiveDatabase(f"sqlite:///{tmp_path / 'archive.db'}"), "ARCHIVE_FILES", COLUMNS))
 
         assert str(tmp_path) not in message
         assert "PRAGMA" not in message

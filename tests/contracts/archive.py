@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
-from shotdap.catalog import Archive, Row
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from itertools import count
+from typing import Final
 
-__all__ = ["ArchiveContract"]
+import pytest
+import sqlalchemy as sa
+
+from shotdap.catalog import Archive, ArchiveDatabase, BadArchive, Between, Filter, Row, SqlArchive, Watermark
+
+__all__ = ["ArchiveContract", "DatabaseContract", "new_table"]
 
 
 class ArchiveContract:
@@ -40,9 +48,155 @@ class ArchiveContract:
 
             assert list(archive.rows(row.version)) == newer
 
+    def test_count(self, archive: Archive) -> None:
+        """An archive can tell how many rows it would give, from any watermark on."""
+        for since in (None, *(row.version for row in archive.rows())):
+            assert archive.count(since) == len(list(archive.rows(since)))
+
     def test_repeatable(self, archive: Archive) -> None:
         """Asked again, an archive gives the same rows, even while an earlier answer is unfinished."""
         unfinished = archive.rows()
         first = next(unfinished)
 
         assert [first, *unfinished] == list(archive.rows())
+
+
+_NUMBERS = count()
+_COLUMNS: Final = {
+    "key": "IMAGE_ID", "file": "ARCHIVE_FILE", "version": "MODIFIED",
+    "facility": "FACILITY", "shot": "SHOT_NUMBER", "date": "SHOT_DATE", "name": "SOURCE_FILE",
+}  # fmt: skip
+_NOON: Final = datetime(2022, 3, 24, 12, 0, 0)  # noqa: DTZ001 — the laboratory's time, without a zone
+HOSTILE: Final = (
+    "'; DROP TABLE ARCHIVE_FILES; --", '"quoted"', "../../etc/passwd", "x" * 4000, "größe", "%s%(x)s{0}:name", "\\",
+)  # fmt: skip
+
+
+def new_table(writer: sa.Engine) -> sa.Table:
+    """Make an empty table of images, of a name that is new in this run."""
+    # On Oracle and PostgreSQL names without capitals are those without quotes, and have no case.
+    spelled = str if writer.dialect.name == "sqlite" else str.lower
+    table = sa.Table(
+        spelled(f"ARCHIVE_FILES_{next(_NUMBERS)}"),
+        sa.MetaData(),
+        sa.Column(spelled("IMAGE_ID"), sa.Integer),
+        sa.Column(spelled("ARCHIVE_FILE"), sa.String(4000)),
+        sa.Column(spelled("MODIFIED"), sa.DateTime),
+        sa.Column(spelled("FACILITY"), sa.String(4000)),
+        sa.Column(spelled("SHOT_NUMBER"), sa.Integer),
+        sa.Column(spelled("SHOT_DATE"), sa.DateTime),
+        sa.Column(spelled("SOURCE_FILE"), sa.String(4000)),
+    )
+    with writer.begin() as connection:
+        connection.execute(sa.schema.CreateTable(table))
+    return table
+
+
+class DatabaseContract(ArchiveContract):
+    """To be subclassed: fixtures `writer`, an engine that may write, and `database`, the same as it is read."""
+
+    @pytest.fixture
+    def table(self, writer: sa.Engine) -> sa.Table:
+        """An empty table of images."""
+        return new_table(writer)
+
+    @pytest.fixture
+    def insert(self, writer: sa.Engine, table: sa.Table) -> Callable[..., None]:
+        """Insert a row: ``insert(IMAGE_ID=1)``."""
+
+        def inserted(**values: object) -> None:
+            row = {"IMAGE_ID": 1, "ARCHIVE_FILE": "file.hdf", "MODIFIED": _NOON, "FACILITY": "OMEGA"} | values
+            named = {column.name: row[column.name.upper()] for column in table.columns if column.name.upper() in row}
+            with writer.begin() as connection:
+                connection.execute(table.insert(), named)
+
+        return inserted
+
+    @pytest.fixture
+    def mapped(self, database: ArchiveDatabase, table: sa.Table) -> SqlArchive:
+        """The table as the default settings map it, its name in capitals."""
+        return SqlArchive(database, table.name.upper(), _COLUMNS)
+
+    @pytest.fixture
+    def archive(self, insert: Callable[..., None], mapped: SqlArchive) -> SqlArchive:
+        """Three rows share a time stamp; the order of the keys is not that of the versions."""
+        for key, days in enumerate((300, 0, 100, 100, 100), 1):
+            insert(IMAGE_ID=key, MODIFIED=_NOON + timedelta(days=days), SHOT_NUMBER=key)
+        return mapped
+
+    def test_row(self, insert: Callable[..., None], mapped: SqlArchive) -> None:
+        """A row's columns get our names, and types that JSON and every protocol carries."""
+        insert(IMAGE_ID=7, SHOT_NUMBER=103741, SHOT_DATE=_NOON, SOURCE_FILE="p510.hdf")
+        (row,) = mapped.rows()
+
+        assert (row.key, row.file) == ("7", "file.hdf")
+        assert dict(row.facts) == {
+            "facility": "OMEGA", "shot": 103741, "date": "2022-03-24T12:00:00", "name": "p510.hdf",
+        }  # fmt: skip
+
+    @pytest.mark.parametrize("value", HOSTILE, ids=range(len(HOSTILE)))
+    def test_hostile_text(self, insert: Callable[..., None], mapped: SqlArchive, value: str) -> None:
+        """Any text comes as it is, and finds its own row."""
+        insert(SOURCE_FILE=value, ARCHIVE_FILE=value, FACILITY=value)
+        insert(IMAGE_ID=2, FACILITY="another")
+        found = SqlArchive(mapped.database, mapped.table, _COLUMNS, where={"FACILITY": value})
+
+        assert [(row.file, row.facts["name"], row.facts["facility"]) for row in found.rows()] == [(value, value, value)]
+
+    def test_nothing(self, insert: Callable[..., None], mapped: SqlArchive) -> None:
+        """A column that is NULL is no fact; a row without key and file comes all the same, with nothing for them."""
+        insert(IMAGE_ID=None, ARCHIVE_FILE=None, FACILITY=None)
+        (row,) = mapped.rows()
+
+        assert (row.key, row.file, dict(row.facts)) == ("", "", {})
+
+    def test_without_version(self, insert: Callable[..., None], mapped: SqlArchive) -> None:
+        """A row whose version is NULL is never lost: it always comes."""
+        insert()
+        insert(IMAGE_ID=2, MODIFIED=None)
+
+        assert "2" in {row.key for row in mapped.rows(_later(mapped))}
+
+    @pytest.mark.parametrize(
+        ("where", "keys"),
+        [
+            ({"SHOT_NUMBER": 2}, {"2"}),
+            ({"shot_number": (1, 3)}, {"1", "3"}),
+            ({"SHOT_NUMBER": Between(2, 3)}, {"2", "3"}),
+            ({"SHOT_NUMBER": Between(least=3)}, {"3", "4"}),
+            ({"SHOT_NUMBER": Between(most=1)}, {"1"}),
+            ({"SHOT_NUMBER": Between()}, {"1", "2", "3", "4"}),
+            ({"SHOT_NUMBER": Between(2), "FACILITY": "EP"}, {"4"}),
+            ({"SHOT_DATE": Between(_NOON + timedelta(days=2), _NOON + timedelta(days=3))}, {"2", "3"}),
+            ({"FACILITY": ()}, set()),
+        ],
+        ids=range(9),
+    )
+    def test_where(
+        self, insert: Callable[..., None], mapped: SqlArchive, where: dict[str, Filter], keys: set[str]
+    ) -> None:
+        """Only rows come that fit every filter: a value, one of several, or one between two."""
+        for number in (1, 2, 3, 4):
+            facility = "OMEGA" if number < 4 else "EP"
+            insert(IMAGE_ID=number, SHOT_NUMBER=number, SHOT_DATE=_NOON + timedelta(days=number), FACILITY=facility)
+        filtered = SqlArchive(mapped.database, mapped.table, _COLUMNS, where=where)
+
+        assert {row.key for row in filtered.rows()} == keys
+
+    @pytest.mark.parametrize("name", ["NONESUCH", "x' OR 1=1 --", 'y"; DROP TABLE z; --'])
+    def test_no_table(self, mapped: SqlArchive, table: sa.Table, name: str) -> None:
+        """A table that is not there is answered by those that are."""
+        with pytest.raises(BadArchive, match=f"There is no table .* tables are: .*{table.name}"):
+            list(SqlArchive(mapped.database, name, _COLUMNS).rows())
+
+    def test_no_column(self, mapped: SqlArchive) -> None:
+        """A column that is not there is answered by those that are."""
+        wrong = SqlArchive(mapped.database, mapped.table, _COLUMNS | {"shot": "SHOT; --"})
+        with pytest.raises(BadArchive, match=r"(?i)has no column SHOT; --\. Its columns are: IMAGE_ID, ARCHIVE_FILE"):
+            list(wrong.rows())
+
+
+def _later(archive: SqlArchive) -> Watermark:
+    """A watermark that all rows with a version are before."""
+    latest = max(row.version for row in archive.rows() if row.version is not None)
+    return latest + timedelta(days=1) if isinstance(latest, datetime) else f"{latest}~"

@@ -56,7 +56,11 @@ def test_every_answer(suffix: str, site: Site) -> None:
 
 def test_links_of_pages(site: Site) -> None:
     """The form of a variant builds URLs of that variant."""
-    assert f"{site.server.dap(VARIANT)}" in site.get(f"{VARIANT}.html").text
+    page = site.get(f"{VARIANT}.html").text
+
+    assert site.server.dap(VARIANT) in page
+    assert "Variant <code>~background_subtracted-scale-2~crop" in page
+    assert f'href="/fileServer/{IMAGE}"' in page
 
 
 @pytest.mark.parametrize(

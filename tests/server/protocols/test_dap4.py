@@ -984,7 +984,8 @@ class TestBody:
 
     def test_surrogates(self) -> None:
         """Text that UTF-8 has no bytes for is sent with question marks, not refused."""
-        dataset = xr.Dataset({"v": ((), np.array("a\ud800b", object))})
+        text = xr.Variable((), np.array("a\ud800b", object), fastpath=True)  # or pandas would look at it, with pyarrow
+        dataset = xr.Dataset({"v": text})
 
         assert decode(encode(dataset))["/v"].values[()] == "a?b"
 

@@ -1,0 +1,107 @@
+"""Many images opened as one dataset: each in a group of its own, or all on one another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import islice
+from typing import Final
+
+import xarray as xr
+
+from shotdap.catalog.addresses import Address, Collection
+from shotdap.catalog.entry import Entry, Fact, Index, Unreadable
+from shotdap.catalog.searchable import Searchable
+from shotdap.catalog.shots import together
+from shotdap.catalog.stacks import Layer, stacked
+from shotdap.transforms import BadVariant
+
+__all__ = ["MOST", "TooMany", "gathered", "members"]
+
+MOST: Final = 200
+"""How many images one dataset may be of: the headers of each are read when it is opened."""
+
+_PAGE: Final = 1000  # children, or entries that match, asked for at a time
+
+
+class TooMany(ValueError):
+    """More images than can be opened as one; the message says how to ask for less."""
+
+
+def members(asked: Collection, index: Index, search: Callable[[], Searchable]) -> list[Address]:
+    """The images of a collection: in the order of their paths, or of their shots where it is a stack.
+
+    Args:
+        asked: the collection.
+        index: lists folders.
+        search: gives what can be searched, where a stack needs it.
+
+    Raises:
+        NotFound: there is no such folder.
+        TooMany: they are more than one dataset may be of.
+        BadQuery: what the stack asks for cannot be understood.
+        Unsearchable: it asks for a stack of images that cannot be searched.
+    """
+    found = _matching(asked, search()) if asked.steps else _below(index, asked.folder)
+    entries = list(islice(found, MOST + 1))
+    if len(entries) > MOST:
+        raise TooMany(
+            f"There are more than {MOST} images at {asked.path!r}. Open fewer as one dataset: those of a single shot,"
+            " or of a smaller range."
+        )
+    return [Address(entry) for entry in (sorted(entries, key=_by_shot) if asked.steps else entries)]
+
+
+def gathered(asked: Collection, images: list[Address], opened: Callable[[Address], xr.Dataset]) -> xr.Dataset:
+    """The images of a collection as one dataset. One that cannot be opened is left out, and named.
+
+    Raises:
+        BadStack: they make no stack.
+        BadVariant: the variant that is asked for can be made of none of them.
+    """
+    datasets: dict[str, xr.Dataset] = {}
+    left_out: dict[str, str] = {}
+    for image in images:
+        try:
+            datasets[image.path] = opened(image)
+        except (BadVariant, Unreadable) as error:
+            left_out[image.path] = str(error)
+    if asked.variant and not datasets:
+        raise BadVariant(next(iter(left_out.values()), "No image matches."))
+    said = {"left_out": "; ".join(f"{path}: {why}" for path, why in left_out.items())} if left_out else {}
+    if not asked.steps:
+        return together({path.removeprefix(f"{asked.folder}/"): each for path, each in datasets.items()}, said)
+    shots = {image.path: image.entry.facts.get("shot", image.path) for image in images}
+    return stacked([Layer(path, shots[path], each) for path, each in datasets.items()], asked.ragged, said)
+
+
+def _below(index: Index, folder: str) -> Iterator[Entry]:
+    """All images below a folder, in the order of their paths."""
+    after: str | None = None
+    while True:
+        page = index.children(folder, after=after, limit=_PAGE)
+        for child in page.children:
+            if child.is_folder:
+                yield from _below(index, child.path)
+            else:
+                yield index.find(child.path)
+        after = page.after
+        if after is None:
+            return
+
+
+def _matching(asked: Collection, searchable: Searchable) -> Iterator[Entry]:
+    """All images in a folder that a stack asks for, the newest first."""
+    inside = f"{asked.folder}/" if asked.folder else ""
+    after: str | None = None
+    while True:
+        page = searchable.search(asked.query, after=after, limit=_PAGE)
+        yield from (entry for entry in page.entries if entry.path.startswith(inside))
+        after = page.after
+        if after is None:
+            return
+
+
+def _by_shot(entry: Entry) -> tuple[bool, Fact, str]:
+    """Numbers before texts."""
+    shot = entry.facts.get("shot", "")
+    return isinstance(shot, str), shot, entry.path

@@ -1,0 +1,37 @@
+"""The catalog's own database: entries by their public paths, what can be asked of them, and what has changed.
+
+SQLite, embedded, or PostgreSQL where several servers share a catalog; the same code for both. What differs is in
+`database` (how a transaction begins) and in `words` (full text), and nowhere else.
+"""
+
+from __future__ import annotations
+
+from shotdap.catalog.index.changes import Change, Changes
+from shotdap.catalog.index.database import BadCatalog
+from shotdap.catalog.index.facets import Facets
+from shotdap.catalog.index.places import BadToken
+from shotdap.catalog.index.records import Draft, Record, Verdict, draft, stamp
+from shotdap.catalog.index.searching import SearchPage
+from shotdap.catalog.index.sql_index import SqlIndex
+from shotdap.catalog.index.turns import Busy, Superseded, Turn
+from shotdap.catalog.index.writing import Known, Writing
+
+__all__ = [
+    "BadCatalog",
+    "BadToken",
+    "Busy",
+    "Change",
+    "Changes",
+    "Draft",
+    "Facets",
+    "Known",
+    "Record",
+    "SearchPage",
+    "SqlIndex",
+    "Superseded",
+    "Turn",
+    "Verdict",
+    "Writing",
+    "draft",
+    "stamp",
+]

@@ -1,0 +1,46 @@
+"""Rows by any number of keys, in one statement that is always the same and has one parameter."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, Final
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
+
+from shotdap.catalog.index.tables import SafeText, all_written
+
+__all__ = ["among", "selected"]
+
+_MANY: Final = 5000  # values in one parameter
+
+
+def selected(
+    connection: sa.Connection, columns: sa.Select[*tuple[Any, ...]], key: sa.Column[Any], values: Sequence[Any]
+) -> Iterator[sa.Row[*tuple[Any, ...]]]:
+    """The rows of a statement whose column has one of these values."""
+    for start in range(0, len(values), _MANY):
+        yield from connection.execute(columns.where(among(connection, key, values[start : start + _MANY])))
+
+
+def among(connection: sa.Connection, key: sa.Column[Any], values: Sequence[Any]) -> sa.ColumnElement[bool]:
+    """Whether a column has one of these values."""
+    kept = all_written(values) if isinstance(key.type, SafeText) else values
+    return _AMONG[connection.dialect.name](key, list(kept))
+
+
+def _in_json(key: sa.Column[Any], values: list[Any]) -> sa.ColumnElement[bool]:
+    listed = sa.func.json_each(json.dumps(values)).table_valued("value")
+    return key.in_(sa.select(listed.c.value))
+
+
+def _in_array(key: sa.Column[Any], values: list[Any]) -> sa.ColumnElement[bool]:
+    kind: sa.types.TypeEngine[Any] = sa.Text() if isinstance(key.type, SafeText) else sa.BigInteger()
+    return key == sa.any_(sa.literal(values, postgresql.ARRAY(kind)))
+
+
+_AMONG: Final[Mapping[str, Callable[[sa.Column[Any], list[Any]], sa.ColumnElement[bool]]]] = MappingProxyType(
+    {"sqlite": _in_json, "postgresql": _in_array}
+)

@@ -1,0 +1,183 @@
+"""The connection to the catalog's database, and the version of what is in it.
+
+A reader never waits for a writer: SQLite keeps a write-ahead log, PostgreSQL has versions of rows. One writer waits for
+another at the beginning of its transaction, so that none finds at its end that it came in vain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.resources import as_file, files
+from typing import Any, Final
+
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.exc import ArgumentError, DatabaseError, NoSuchModuleError, OperationalError
+
+from shotdap.catalog.index.tables import SCHEMA
+
+__all__ = ["BadCatalog", "Database"]
+
+_WRITES: Final = "shotdap_writes"  # an execution option: what begins here will write
+_PATIENCE: Final = 60  # seconds to wait for another writer
+_CACHE: Final = 64 << 10  # KiB of an SQLite catalog that a connection keeps in memory
+_LOG: Final = 16_384  # pages of the write-ahead log, 64 MiB, before it is worked into the catalog
+_MIGRATING: Final = 0x5E07DA9  # names the lock that migrations hold in PostgreSQL
+
+
+class BadCatalog(ValueError):
+    """The catalog's own database cannot be used as it is; the message says why, and what would help."""
+
+
+@dataclass(frozen=True)
+class Database:
+    """The catalog's database, its tables made where it is empty."""
+
+    url: str
+
+    @cached_property
+    def engine(self) -> sa.Engine:
+        """Connections to a database of this version.
+
+        Raises:
+            BadCatalog: it is of another version, or no database.
+        """
+        found = self.version()
+        if found is None:
+            self.migrate()
+        elif found != SCHEMA:
+            raise BadCatalog(_other_version(found))
+        return self._made()
+
+    @contextmanager
+    def reading(self) -> Iterator[sa.Connection]:
+        """A transaction that only reads."""
+        with self.engine.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[sa.Connection]:
+        """A transaction that may write; all of it is written, or nothing."""
+        with _begun(self.engine) as connection:
+            yield connection
+
+    def migrate(self) -> str | None:
+        """Bring the database to this version; what it holds is kept.
+
+        Returns:
+            The version that it had, or `None` if it was empty.
+
+        Raises:
+            BadCatalog: it is of a version that this shotdap does not know, or no database.
+        """
+        found = self.version()
+        if found is not None and (not found.isdigit() or int(found) > int(SCHEMA)):
+            raise BadCatalog(_other_version(found))
+        with self._once() as engine:
+            _upgrade(engine)
+        return found
+
+    def version(self) -> str | None:
+        """The version of what is in the database; `None` if it is empty.
+
+        Raises:
+            BadCatalog: it does not answer, or is no database.
+        """
+        try:
+            with self._once() as engine, engine.connect() as connection:
+                return _version(connection)
+        except OperationalError as error:
+            raise BadCatalog(f"The catalog's database does not answer: {type(error.orig).__name__}.") from error
+        except DatabaseError as error:
+            raise BadCatalog("What stands where the catalog should be is not a database.") from error
+
+    def close(self) -> None:
+        """End the connections; the next transaction makes new ones."""
+        if "engine" in self.__dict__:
+            self.engine.dispose()
+
+    @contextmanager
+    def _once(self) -> Iterator[sa.Engine]:
+        """Connections for a short while."""
+        engine = self._made()
+        try:
+            yield engine
+        finally:
+            engine.dispose()
+
+    def _made(self) -> sa.Engine:
+        try:
+            return _engine(self.url)
+        except (ModuleNotFoundError, NoSuchModuleError) as error:
+            raise BadCatalog(f"The catalog's database needs a Python package that is not there: {error}.") from error
+        except ArgumentError as error:
+            raise BadCatalog("The catalog's database has no URL that SQLAlchemy knows.") from error
+
+
+def _engine(url: str) -> sa.Engine:
+    if sa.make_url(url).get_backend_name() != "sqlite":
+        return sa.create_engine(url, pool_pre_ping=True)
+    engine = sa.create_engine(url, connect_args={"timeout": _PATIENCE})
+    event.listen(engine, "connect", _prepare)
+    event.listen(engine, "begin", _begin)
+    return engine
+
+
+def _prepare(connection: Any, _record: object) -> None:  # noqa: ANN401 — the driver's own
+    connection.isolation_level = None  # or the driver begins transactions where it likes
+    for setting in ("synchronous = NORMAL", f"cache_size = -{_CACHE}", f"wal_autocheckpoint = {_LOG}"):
+        connection.execute(f"PRAGMA {setting}")
+
+
+def _begin(connection: sa.Connection) -> None:
+    writes = connection.get_execution_options().get(_WRITES)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+@contextmanager
+def _begun(engine: sa.Engine) -> Iterator[sa.Connection]:
+    with engine.connect().execution_options(**{_WRITES: True}) as connection, connection.begin():
+        yield connection
+
+
+def _version(connection: sa.Connection) -> str | None:
+    tables = sa.inspect(connection).get_table_names()
+    if "alembic_version" in tables:
+        return connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar()
+    return "1" if "entries" in tables else None  # the first version knew of no other
+
+
+def _other_version(found: str) -> str:
+    if found.isdigit() and int(found) < int(SCHEMA):
+        return (
+            f"The catalog is of version {found}, and this shotdap needs {SCHEMA}:"
+            " `shotdap catalog migrate` brings it there; nothing in it is lost."
+        )
+    return f"The catalog is of version {found}, made by a newer shotdap: this one knows versions up to {SCHEMA}."
+
+
+def _upgrade(engine: sa.Engine) -> None:
+    """Bring a database to this version, in one transaction; of several processes one does it."""
+    from alembic import command  # noqa: PLC0415 — takes 0.1 s, and is seldom needed
+    from alembic.config import Config  # noqa: PLC0415
+
+    _keep_log(engine)
+    with as_file(files("shotdap.catalog").joinpath("migrations")) as scripts, _begun(engine) as connection:
+        if engine.dialect.name == "postgresql":
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_MIGRATING)))
+        config = Config()
+        config.set_main_option("script_location", str(scripts).replace("%", "%%"))
+        config.attributes["connection"] = connection
+        if _version(connection) == "1":
+            command.stamp(config, "1")
+        command.upgrade(config, "head")
+
+
+def _keep_log(engine: sa.Engine) -> None:
+    """An SQLite database keeps a write-ahead log from now on; that cannot be chosen within a transaction."""
+    if engine.dialect.name == "sqlite":
+        with closing(engine.raw_connection()) as connection:
+            connection.cursor().execute("PRAGMA journal_mode = WAL")

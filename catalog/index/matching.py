@@ -1,0 +1,129 @@
+"""Whether an entry is what a query asks for.
+
+This decides, for every index; what databases do before it only narrows down what is worth a look. Names of facilities
+and diagnostics, other facts and words match in any case; paths and the attributes of files as they are spelled.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Final
+
+from shotdap.catalog.entry import Entry
+from shotdap.catalog.index.records import promoted
+from shotdap.catalog.index.tables import written
+from shotdap.catalog.index.words import asked, words_of
+from shotdap.catalog.query import Pattern, Query, Span, Term, Value
+from shotdap.catalog.query.meanings import dates, fits, number, one_of, ranges, shots
+
+__all__ = ["Matcher"]
+
+_WORD: Final = re.compile(r"[^\W_]+")
+
+
+@dataclass(frozen=True)
+class Matcher:
+    """Matches entries with a query."""
+
+    query: Query
+    attributes: Collection[str] = ()
+    """The names that are those of files' attributes; all others are facts."""
+
+    def __call__(self, entry: Entry) -> bool:
+        """Whether all terms hold."""
+        return all(self._has(term, entry) is not term.negated for term in self.query.terms)
+
+    def _has(self, term: Term, entry: Entry) -> bool:
+        if term.name is None:
+            return any(_has_words(value, entry) for value in term.values)
+        if term.name in _OWN:
+            return _OWN[term.name](term, entry)
+        said, folded = self._said(term.name, entry)
+        return any(_agrees(value, each, folded=folded) for value in term.values for each in said)
+
+    def _said(self, name: str, entry: Entry) -> tuple[Sequence[str], bool]:
+        """What an entry says under a name, and whether capitals are as good as small letters there."""
+        if name in self.attributes:
+            return (entry.seen.attributes.get(name, ()) if entry.seen else ()), False
+        return ([str(entry.facts[name])] if name in entry.facts else []), True
+
+
+def _facility(term: Term, entry: Entry) -> bool:
+    return one_of(term.values, str(promoted(entry.facts)["facility"] or ""))
+
+
+def _diagnostic(term: Term, entry: Entry) -> bool:
+    return one_of(term.values, str(promoted(entry.facts)["diagnostic"] or ""))
+
+
+def _shot(term: Term, entry: Entry) -> bool:
+    shot: Any = promoted(entry.facts)["shot"]
+    return any(shot in each for each in ranges(term, shots))
+
+
+def _date(term: Term, entry: Entry) -> bool:
+    date: Any = promoted(entry.facts)["date"]
+    return any(date in each for each in ranges(term, dates))
+
+
+def _health(term: Term, entry: Entry) -> bool:
+    return one_of(term.values, entry.health)
+
+
+def _path(term: Term, entry: Entry) -> bool:
+    return any(isinstance(value, Pattern) and fits(value, entry.path, folded=False) for value in term.values)
+
+
+_OWN: Final[Mapping[str, Callable[[Term, Entry], bool]]] = MappingProxyType(
+    {"facility": _facility, "diagnostic": _diagnostic, "shot": _shot, "date": _date, "health": _health, "path": _path}
+)
+
+
+def _has_words(value: Value, entry: Entry) -> bool:
+    """Whether an entry has all words; those of a quoted phrase side by side, in one of the texts that it says."""
+    if not isinstance(value, Pattern):
+        return False
+    words = words_of(entry.path, entry.facts).split()
+    if not all(any(_is_word(word, wanted, begins=begins) for word in words) for wanted, begins in asked(value.text)):
+        return False
+    texts = (entry.path, *map(str, entry.facts.values()))
+    return not value.quoted or any(f" {_spaced(value.text)} " in f" {_spaced(text)} " for text in texts)
+
+
+def _is_word(word: str, wanted: str, *, begins: bool) -> bool:
+    return word.startswith(wanted) if begins else word == wanted
+
+
+def _spaced(text: str) -> str:
+    return " ".join(_WORD.findall(text.lower()))
+
+
+def _agrees(value: Value, said: str, *, folded: bool) -> bool:
+    """Whether what an entry says is a value; two numbers are compared as numbers, all else as text."""
+    if isinstance(value, Span):
+        return _is_within(value, said)
+    wanted = None if value.quoted else number(value.text)
+    if wanted is not None:
+        return number(said) == wanted
+    return fits(value, said, folded=folded)
+
+
+def _is_within(span: Span, said: str) -> bool:
+    least, most = (None if end is None else number(end) for end in (span.least, span.most))
+    if (least is None) is (span.least is None) and (most is None) is (span.most is None):
+        value = number(said)
+        return value is not None and _is_between(value, least, most, span)
+    return _is_between(written(said), _written(span.least), _written(span.most), span)
+
+
+def _written(text: str | None) -> str | None:
+    return None if text is None else written(text)  # so that the order is the database's
+
+
+def _is_between(value: Any, least: Any, most: Any, span: Span) -> bool:  # noqa: ANN401 — numbers, or texts
+    if least is not None and (value < least or (span.above and value == least)):
+        return False
+    return not (most is not None and (value > most or (span.below and value == most)))

@@ -1,0 +1,214 @@
+"""Entries as rows of the catalog's tables, and back."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any, Final, NamedTuple, TypeAlias
+
+import sqlalchemy as sa
+
+from shotdap.catalog.entry import Entry, Examination, Fact, Health
+from shotdap.catalog.index.tables import all_written, written
+from shotdap.catalog.index.words import words_of
+
+__all__ = [
+    "Draft",
+    "Kind",
+    "Record",
+    "Verdict",
+    "attributes",
+    "draft",
+    "entry_of",
+    "kind_of",
+    "promoted",
+    "row_of",
+    "stamp",
+    "stored",
+]
+
+Kind: TypeAlias = tuple[str, str, str, str]
+"""What entries are counted by: facility, diagnostic, year, health. What is unknown is an empty text."""
+
+_LONGEST: Final = 200  # characters of what is searched by; an index of PostgreSQL holds 2,700 bytes
+_GREATEST: Final = 2**63 - 1  # of a database's integers
+_JSON: Final = json.JSONEncoder(check_circular=False).encode  # facts hold nothing that could be a circle
+
+
+@dataclass(frozen=True)
+class Record:
+    """An entry, and the key of the archive's row that it was made of."""
+
+    key: str
+    entry: Entry
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What an inspection found of one entry."""
+
+    health: Health
+    reason: str = ""
+    seen: Examination | None = None
+
+
+class Draft(NamedTuple):
+    """A record that is to be written, and all that follows from it; no database is needed for that."""
+
+    key: str
+    entry: Entry
+    facts: str
+    """As JSON."""
+    stamp: int
+    facility: str | None
+    shot: int | None
+    date: str | None
+    diagnostic: str | None
+    words: str
+
+    @property
+    def kind(self) -> Kind:
+        """What it is counted under."""
+        return self.facility or "", self.diagnostic or "", (self.date or "")[:4], self.entry.health.value
+
+
+def draft(key: str, entry: Entry) -> Draft:
+    """A record and what follows from it."""
+    facts = entry.facts
+    said = _JSON(facts if isinstance(facts, dict) else dict(facts))
+    return Draft(
+        key,
+        entry,
+        said,
+        _hash(entry.file, said),
+        _text(facts.get("facility")),
+        _number(facts.get("shot")),
+        _moment(facts.get("date")),
+        _text(facts.get("diagnostic")),
+        words_of(entry.path, facts),
+    )
+
+
+def stored(record: Draft, number: int, folder: int) -> tuple[Any, ...]:
+    """A new row of ``entries``, in the order of its columns, each value as the database keeps it."""
+    entry = record.entry
+    key, path, file, reason = all_written((record.key, entry.path, entry.file, entry.reason))
+    return (
+        number,
+        key,
+        path,
+        folder,
+        path.rpartition("/")[2],
+        file,
+        record.facts,
+        record.stamp,
+        record.facility and written(record.facility),
+        record.shot,
+        record.date,
+        record.diagnostic and written(record.diagnostic),
+        entry.health.value,
+        reason,
+        json.dumps(asdict(entry.seen)) if entry.seen else None,
+        number,
+    )
+
+
+def entry_of(row: sa.RowMapping) -> Entry:
+    """The entry that a row of ``entries`` tells of."""
+    seen = Examination(**row["seen"]) if row["seen"] else None
+    return Entry(row["path"], row["file"], row["facts"], Health(row["health"]), row["reason"], seen)
+
+
+def row_of(record: Record, number: int, change: int, folder: int) -> dict[str, Any]:
+    """What ``entries`` says of a record, under its number."""
+    entry = record.entry
+    facts = entry.facts
+    return {
+        "id": number,
+        "key": record.key,
+        "path": entry.path,
+        "folder": folder,
+        "name": entry.path.rpartition("/")[2],
+        "file": entry.file,
+        "facts": facts if isinstance(facts, dict) else dict(facts),
+        "stamp": stamp(entry),
+        "facility": _text(facts.get("facility")),
+        "shot": _number(facts.get("shot")),
+        "date": _moment(facts.get("date")),
+        "diagnostic": _text(facts.get("diagnostic")),
+        "health": entry.health.value,
+        "reason": entry.reason,
+        "seen": asdict(entry.seen) if entry.seen else None,
+        "change": change,
+    }
+
+
+def stamp(entry: Entry) -> int:
+    """A number that is another one whenever an entry's file or facts are: 64 bits of BLAKE2b, as a signed integer."""
+    return _hash(entry.file, _JSON(dict(entry.facts)))
+
+
+def _hash(file: str, facts: str) -> int:
+    said = f"{file}\0{facts}".encode("utf-8", "surrogatepass")
+    return int.from_bytes(hashlib.blake2b(said, digest_size=8).digest(), signed=True)
+
+
+def promoted(facts: Mapping[str, Fact]) -> dict[str, str | int | None]:
+    """The facts that have columns of their own: facility, shot, date and diagnostic; `None` where there is none."""
+    return {
+        "facility": _text(facts.get("facility")),
+        "shot": _number(facts.get("shot")),
+        "date": _moment(facts.get("date")),
+        "diagnostic": _text(facts.get("diagnostic")),
+    }
+
+
+def kind_of(row: Mapping[str, Any] | sa.RowMapping) -> Kind:
+    """What a row of ``entries`` is counted under."""
+    return row["facility"] or "", row["diagnostic"] or "", (row["date"] or "")[:4], row["health"]
+
+
+def attributes(entry: int, seen: Examination) -> list[dict[str, Any]]:
+    """The rows of ``attributes`` that an examination of an entry makes."""
+    return [
+        {"entry": entry, "name": name, "text": text, "number": _real(text)}
+        for name, values in seen.attributes.items()
+        for text in dict.fromkeys(value[:_LONGEST] for value in values)
+    ]
+
+
+def _text(value: Fact | None) -> str | None:
+    return None if value is None else str(value)[:_LONGEST]
+
+
+def _number(value: Fact | None) -> int | None:
+    """A shot's number, also where the archive keeps it as text or as a float."""
+    if type(value) is int and abs(value) <= _GREATEST:
+        return value
+    try:
+        number = int(value) if value is not None and float(value) == int(value) else None
+    except (ValueError, OverflowError):
+        return None
+    return number if number is not None and abs(number) <= _GREATEST else None
+
+
+@lru_cache(4096)
+def _moment(value: Fact | None) -> str | None:
+    """A time in ISO 8601, without a zone (a time with one becomes UTC), so that the order of texts is that of time."""
+    try:
+        moment = datetime.fromisoformat(str(value))
+    except ValueError:
+        return None
+    return (moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment).isoformat()
+
+
+def _real(text: str) -> float | None:
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if abs(number) < float("inf") else None  # neither does NaN pass

@@ -1,0 +1,37 @@
+"""What is wrong with a query, and where."""
+
+from __future__ import annotations
+
+from typing import Final
+
+__all__ = ["BadQuery"]
+
+_SHOWN: Final = 70  # characters of a query around a mistake
+
+
+class BadQuery(ValueError):
+    """A query that cannot be understood: the message says what is wrong and what would be right, and marks the place.
+
+    Args:
+        sentence: what is wrong, and what would be right.
+        text: the query.
+        start: where the wrong word begins in it.
+        end: where the wrong word ends.
+    """
+
+    def __init__(self, sentence: str, text: str, start: int, end: int) -> None:
+        self.sentence = sentence
+        self.column = start + 1
+        """The wrong word's first character, counted from 1."""
+        self.marked = _marked(text, start, end)
+        """The wrong word in its surroundings, and a line below that marks it."""
+        super().__init__(f"{sentence}\n{self.marked}")
+
+
+def _marked(text: str, start: int, end: int) -> str:
+    first = max(0, start - _SHOWN // 2)
+    last = min(len(text), first + _SHOWN)
+    before, after = "… " if first else "", " …" if last < len(text) else ""
+    shown = "".join(each if each.isprintable() else "\ufffd" for each in text[first:last])
+    marks = "^" * max(1, min(end, last) - start)
+    return f"  {before}{shown}{after}\n  {' ' * (len(before) + start - first)}{marks}"

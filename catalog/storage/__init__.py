@@ -1,0 +1,16 @@
+"""Where the bytes of images are: one module for each kind of place, all behind `Store`.
+
+What an archive's row says of its file decides the kind: ``s3://bucket/key`` names an object, anything else is what
+`Places.usual` takes it for: a path, or the key of a row that holds the bytes.
+"""
+
+from __future__ import annotations
+
+from shotdap.catalog.storage.cache import Cache
+from shotdap.catalog.storage.folders import Folders
+from shotdap.catalog.storage.large_objects import LargeObjects
+from shotdap.catalog.storage.objects import Objects
+from shotdap.catalog.storage.places import Places
+from shotdap.catalog.storage.store import Store, Version
+
+__all__ = ["Cache", "Folders", "LargeObjects", "Objects", "Places", "Store", "Version"]

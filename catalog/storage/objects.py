@@ -1,0 +1,152 @@
+"""Objects of an object store: ``s3://bucket/key``, in any store that speaks Amazon's protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import lru_cache
+from typing import Any, cast
+
+from shotdap.catalog.entry import Missing, Unreadable
+from shotdap.catalog.storage.cache import Cache
+from shotdap.catalog.storage.store import Version
+
+__all__ = ["Objects"]
+
+_PIECE = 4 << 20  # bytes fetched at a time
+_SLOWEST = 20  # times what connecting may take: a piece of an answer after the other
+_SECOND = 10**9  # nanoseconds
+_ATTEMPTS = 3  # after the first, for what may pass: the store's own errors, lost connections, time-outs
+_NO_PARTS = frozenset({"", ".", ".."})  # parts of a key that no archive needs, and that servers may read as folders
+
+
+@dataclass(frozen=True)
+class Objects:
+    """Objects below some prefixes, copied to a local cache before they are read.
+
+    Credentials come from where Amazon's own tools look for them: ``AWS_ACCESS_KEY_ID`` and the like in the environment,
+    or the machine's role.
+    """
+
+    prefixes: tuple[str, ...]
+    """What may be read: ``s3://shots/`` is a bucket, ``s3://shots/omega/`` a part of one."""
+    cache: Cache
+    endpoint: str | None = None
+    """The store's URL, where it is not Amazon's."""
+    region: str | None = None
+    anonymous: bool = False
+    """Ask without credentials."""
+    seconds: float = 30.0
+    """What connecting may take, and waiting for the next bytes; a whole answer, twenty times that."""
+
+    def version(self, file: str, /) -> Version:
+        """A look at the object; see `Store`."""
+        bucket, key = self.placed(file)
+        with _in_words():
+            found = _obstore().head(self._store(bucket), key)
+        modified = _nanoseconds(found["last_modified"])
+        identity = (self.endpoint or "", bucket, key, found["e_tag"] or "", found["version"] or "")
+        return self.cache.version(*identity, size=found["size"], modified=modified)
+
+    def fetch(self, file: str, version: Version, /) -> None:
+        """Copy the object; see `Store`."""
+        bucket, key = self.placed(file)
+        self.cache.hold(version, lambda: self._pieces(bucket, key, version))
+
+    def tried(self, file: str, /) -> str:
+        """The object's URL, and whom it is asked of; see `Store`."""
+        return f"{file} at {self.endpoint or 'Amazon'}"
+
+    def _pieces(self, bucket: str, key: str, version: Version) -> Iterator[bytes]:
+        with _in_words():
+            answer = _obstore().get(self._store(bucket), key)
+            if _nanoseconds(answer.meta["last_modified"]) != version.modified:
+                raise Unreadable("The file was replaced while it was asked for; ask again.")
+            yield from _bytes(answer.stream(_PIECE))
+
+    def placed(self, file: str) -> tuple[str, str]:
+        """The bucket and the key that a URL names.
+
+        Raises:
+            Unreadable: it lies below none of the prefixes, or is no key.
+        """
+        _, _, place = file.partition("://")
+        bucket, _, key = place.partition("/")
+        if any(part in _NO_PARTS for part in key.split("/")) or not key.isprintable():
+            raise Unreadable("The archive's row names no object that could exist.")
+        if not any(_is_below(bucket, key, prefix) for prefix in self.prefixes):
+            raise Unreadable("The archive's row leads to an object outside the archive.")
+        return bucket, key
+
+    def _store(self, bucket: str) -> Any:  # noqa: ANN401 — obstore is an extra
+        given = {"endpoint": self.endpoint, "region": self.region, "skip_signature": self.anonymous}
+        return _connected(bucket, self.seconds, *((name, value) for name, value in given.items() if value))
+
+
+def _is_below(bucket: str, key: str, prefix: str) -> bool:
+    allowed, _, beginning = prefix.removeprefix("s3://").partition("/")
+    beginning = beginning if not beginning or beginning.endswith("/") else f"{beginning}/"
+    return bucket == allowed and key.startswith(beginning)
+
+
+def _obstore() -> Any:  # noqa: ANN401 — an extra
+    """The library that speaks to object stores.
+
+    Raises:
+        Unreadable: it is not installed.
+    """
+    try:
+        import obstore  # noqa: PLC0415 — an extra, which most archives do without
+    except ModuleNotFoundError as error:
+        raise Unreadable("The file lies in an object store, which needs shotdap[objects].") from error
+    return obstore
+
+
+@lru_cache(maxsize=64)  # a store keeps its connections
+def _connected(bucket: str, seconds: float, *given: tuple[str, str | bool]) -> Any:  # noqa: ANN401 — of an extra
+    from obstore.store import S3Store  # noqa: PLC0415 — an extra
+
+    limit, config = timedelta(seconds=seconds), dict(given)
+    return S3Store(
+        bucket,
+        config=cast("Any", config),  # a TypedDict of an extra
+        client_options={
+            "allow_http": str(config.get("endpoint", "")).startswith("http://"),
+            "connect_timeout": limit,
+            "read_timeout": limit,
+            "timeout": limit * _SLOWEST,
+        },
+        retry_config={"max_retries": _ATTEMPTS, "retry_timeout": limit * (_ATTEMPTS + 1)},
+    )
+
+
+def _bytes(stream: Iterable[Any]) -> Iterator[bytes]:
+    return (bytes(piece) for piece in stream)
+
+
+def _nanoseconds(moment: datetime) -> int:
+    return round(moment.timestamp()) * _SECOND  # a GET says whole seconds, and a listing more
+
+
+@contextmanager
+def _in_words() -> Iterator[None]:
+    """Say in a sentence what went wrong with an object store, without its name or anyone's key."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise Missing("The file is missing from the archive.") from error
+    except Unreadable:
+        raise
+    except Exception as error:
+        if type(error).__module__.startswith("obstore"):
+            raise Unreadable(_sentence(type(error).__name__)) from error
+        raise
+
+
+def _sentence(kind: str) -> str:
+    return {
+        "PermissionDeniedError": "The object store does not let this server read the file.",
+        "UnauthenticatedError": "The object store does not know this server's credentials.",
+    }.get(kind, f"The object store does not answer: {kind}.")

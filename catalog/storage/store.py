@@ -1,0 +1,47 @@
+"""What every place that holds bytes can do: say which version they are, and have them as a local file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+__all__ = ["Store", "Version"]
+
+
+class Version(NamedTuple):
+    """A file at one moment: what is remembered of it is only true of this."""
+
+    path: Path
+    """Where it can be read, once it was fetched."""
+    size: int
+    modified: int
+    """Nanoseconds since 1970, as the place says."""
+
+
+class Store(Protocol):
+    """A place that holds the bytes of images."""
+
+    def version(self, file: str, /) -> Version:
+        """What is there at this moment; a look that moves no bytes.
+
+        Args:
+            file: as the archive's row says it.
+
+        Raises:
+            Missing: nothing is there.
+            Unreadable: the row leads to no file, or out of the archive, or the place does not answer.
+        """
+        ...
+
+    def fetch(self, file: str, version: Version, /) -> None:
+        """See to it that this version can be read at its path.
+
+        Raises:
+            Missing: nothing is there any more.
+            Unreadable: it is another version by now, or cannot be had; the message says why.
+        """
+        ...
+
+    def tried(self, file: str, /) -> str:
+        """Where the bytes of a file are looked for: for the administrator, and no one else."""
+        ...

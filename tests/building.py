@@ -1,0 +1,58 @@
+"""A build in a process of its own, to be killed or to meet others."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Iterator
+from dataclasses import dataclass
+from multiprocessing.context import ForkServerProcess
+from typing import Final
+from unittest.mock import patch
+
+from shotdap.catalog import Fact, PathTemplate, Row, SqlIndex, Superseded, Watermark, build, builder
+
+__all__ = ["OVERTAKEN", "ROWS", "started"]
+
+ROWS: Final = 3000
+OVERTAKEN: Final = 3
+"""The exit code of a build that another one has overtaken."""
+
+_BATCH: Final = 50  # rows between two writings: many moments to be killed at
+_CONTEXT: Final = multiprocessing.get_context("forkserver")
+_CONTEXT.set_forkserver_preload(["tests.building", "alembic.command"])  # a process then starts at once
+
+
+@dataclass(frozen=True)
+class _Made:
+    """An archive of made-up rows; three share each version, and many ask for one path."""
+
+    def rows(self, since: Watermark | None = None, /) -> Iterator[Row]:
+        for number in range(ROWS):
+            if since is None or number // 3 >= int(str(since)):
+                shot, diagnostic, name = number % 97, f"D{number % 7}", f"n{number % 50}.hdf"
+                facts: dict[str, Fact] = {
+                    "facility": "OMEGA",
+                    "shot": shot,
+                    "diagnostic": diagnostic,
+                    "name": name,
+                    "date": "2022-05-19",
+                }
+                yield Row(str(number), f"{number}.hdf", number // 3, facts)
+
+    def count(self, since: Watermark | None = None, /) -> int:
+        return sum(1 for _ in self.rows(since))
+
+
+def started(url: str) -> ForkServerProcess:
+    """A process that builds a catalog of the made-up rows."""
+    process = _CONTEXT.Process(target=_build, args=(url,))
+    process.start()
+    return process
+
+
+def _build(url: str) -> None:
+    with patch.object(builder, "_BATCH", _BATCH):
+        try:
+            build(_Made(), SqlIndex(url), PathTemplate())
+        except Superseded:
+            raise SystemExit(OVERTAKEN) from None

@@ -1,0 +1,120 @@
+"""Local copies: content under its hash, once for all places and workers, within a limit."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from shotdap.catalog import Cache, Unreadable, Version
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "cache"
+
+
+def held(cache: Cache, place: str, content: bytes, modified: int = 10**18) -> Version:
+    version = cache.version(place, size=len(content), modified=modified)
+    cache.hold(version, lambda: iter([content[:3], content[3:]]))
+    return version
+
+
+def test_content_addressed(folder: Path) -> None:
+    """The same bytes from two places are kept once, under their SHA-256."""
+    cache = Cache(folder, 1 << 20)
+    versions = {held(cache, place, b"content") for place in ("a", "b")}
+    files = [path for path in folder.iterdir() if not path.is_symlink()]
+
+    assert len(versions) == 2
+    assert [path.name for path in files] == [hashlib.sha256(b"content").hexdigest()]
+    assert all(version.path.read_bytes() == b"content" for version in versions)
+
+
+def test_bounded(folder: Path) -> None:
+    """The folder holds no more than its limit; what was used longest ago goes first, with the names that led to it."""
+    cache = Cache(folder, 1000)
+    versions = [held(cache, str(number), bytes([number]) * 200) for number in range(20)]
+    files = [path for path in folder.iterdir() if not path.is_symlink()]
+
+    assert sum(path.stat().st_size for path in files) <= 1000
+    assert len(list(folder.iterdir())) <= 2 * len(files) + 1  # a name goes when the next file comes
+    assert versions[-1].path.read_bytes() == bytes([19]) * 200
+    assert not versions[0].path.exists()
+
+
+def test_comes_again(folder: Path) -> None:
+    """What made room for others is fetched anew, and is the same."""
+    cache = Cache(folder, 1000)
+    for number in (1, 2, 3, 4, 5, 6, 1):
+        version = held(cache, str(number), bytes([number]) * 200)
+
+        assert version.path.read_bytes() == bytes([number]) * 200
+
+
+@pytest.mark.parametrize("size", [6, 8])
+def test_not_whole(folder: Path, size: int) -> None:
+    """Bytes that are fewer or more than their place says are refused, and nothing of them is left."""
+    cache = Cache(folder, 1000)
+    version = cache.version("a", size=size, modified=0)
+    with pytest.raises(Unreadable, match="whole"):
+        cache.hold(version, lambda: iter([b"1234567"]))
+
+    assert list(folder.iterdir()) == []
+
+
+def test_broken_off(folder: Path) -> None:
+    """A transfer that breaks off leaves nothing behind, and the next one succeeds."""
+    cache = Cache(folder, 1000)
+    version = cache.version("a", size=4, modified=0)
+
+    def broken() -> Iterator[bytes]:
+        yield b"ab"
+        raise Unreadable("The connection was lost.")
+
+    with pytest.raises(Unreadable, match="lost"):
+        cache.hold(version, broken)
+    assert list(folder.iterdir()) == []
+    cache.hold(version, lambda: iter([b"abcd"]))
+
+    assert version.path.read_bytes() == b"abcd"
+
+
+def test_threads(folder: Path) -> None:
+    """Many requests for one version fetch it once."""
+    cache, asked = Cache(folder, 1000), []
+    version = cache.version("a", size=4, modified=0)
+
+    def pieces() -> Iterator[bytes]:
+        asked.append(1)
+        yield b"abcd"
+
+    threads = [threading.Thread(target=cache.hold, args=(version, pieces)) for _ in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert asked == [1]
+
+
+def test_foreign_link(folder: Path, tmp_path: Path) -> None:
+    """A name that someone made lead out of the folder is not followed."""
+    cache = Cache(folder, 1000)
+    version = held(cache, "a", b"abcd")
+    (tmp_path / "secret").write_bytes(b"evil")
+    version.path.unlink()
+    version.path.symlink_to(tmp_path / "secret")
+    held(cache, "a", b"abcd")
+
+    assert version.path.read_bytes() == b"abcd"
+
+
+def test_open_folder(folder: Path) -> None:
+    """A folder that others may enter is not used."""
+    folder.mkdir(mode=0o755)
+    with pytest.raises(Unreadable, match=r"archive\.cache"):
+        held(Cache(folder, 1000), "a", b"abcd")

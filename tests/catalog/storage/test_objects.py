@@ -1,0 +1,144 @@
+"""Objects: fetched once, by version, from a real server, and only from below the prefixes that are named."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.object_store import ObjectStore, storing
+
+from shotdap.catalog import Cache, Catalog, Entry, Folders, Missing, NotFound, Objects, Page, Places, Unreadable, When
+
+CONTENT = bytes(range(256)) * 40_000  # 10 MB: several pieces
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectStore]:
+    with storing(tmp_path_factory.mktemp("objects") / "log") as server:
+        server.put("omega/1.hdf", CONTENT)
+        server.put("secret.hdf", b"secret")
+        server.put("omega-ep/1.hdf", b"secret")
+        yield server
+
+
+@pytest.fixture
+def objects(server: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Objects:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "test")
+    cache = Cache(tmp_path / "cache", 100 << 20)
+    return Objects(("s3://shots/omega/",), cache, server.url, "us-east-1", seconds=5)
+
+
+class TestObjects:
+    def test_fetched(self, objects: Objects) -> None:
+        """An object is read from a local copy, which has its size and its time."""
+        version = objects.version("s3://shots/omega/1.hdf")
+        objects.fetch("s3://shots/omega/1.hdf", version)
+        status = version.path.stat()
+
+        assert version.path.read_bytes() == CONTENT
+        assert (status.st_size, status.st_mtime_ns) == (version.size, version.modified)
+
+    def test_fetched_once(self, objects: Objects, server: ObjectStore) -> None:
+        """What was fetched is not fetched again, not even by another worker."""
+        version = objects.version("s3://shots/omega/1.hdf")
+        objects.fetch("s3://shots/omega/1.hdf", version)
+        content = version.path.resolve()
+        inode = content.stat().st_ino
+        other = Cache(version.path.parent, 100 << 20)
+        other.hold(version, lambda: pytest.fail(f"asked {server.url} again"))
+
+        assert version.path.resolve().stat().st_ino == inode
+
+    def test_replaced(self, objects: Objects, server: ObjectStore) -> None:
+        """An object that is replaced is another version, even by as many bytes; the old one cannot be had."""
+        file = "s3://shots/omega/replaced.hdf"
+        server.put("omega/replaced.hdf", b"a" * 100)
+        old = objects.version(file)
+        time.sleep(1.1)  # S3 tells whole seconds
+        server.put("omega/replaced.hdf", b"b" * 100)
+        new = objects.version(file)
+        objects.fetch(file, new)
+
+        assert new.path != old.path
+        assert new.path.read_bytes() == b"b" * 100
+        with pytest.raises(Unreadable, match="replaced"):
+            objects.fetch(file, old)
+
+    def test_missing(self, objects: Objects) -> None:
+        """An object that is not there is missing."""
+        with pytest.raises(Missing):
+            objects.version("s3://shots/omega/nonesuch.hdf")
+
+    @pytest.mark.parametrize(
+        "file",
+        ["s3://shots/secret.hdf", "s3://shots/omega/../secret.hdf", "s3://shots/omega/./1.hdf", "s3://shots/omega//1.hdf",
+         "s3://other/omega/1.hdf", "s3://shots/omega-ep/1.hdf", "s3://shots/omega", "s3://shots/", "s3://", "s3:///omega/1",
+         "s3://shots/omega/a\0b", "s3://shots/omega/%2e%2e/secret.hdf"],
+    )  # fmt: skip
+    def test_outside(self, objects: Objects, file: str) -> None:
+        """No object outside of the prefixes is read, however it is spelled."""
+        with pytest.raises(Unreadable, match=r"\.$"):
+            objects.version(file)
+
+    def test_away(self, tmp_path: Path) -> None:
+        """A store that does not answer is told in a sentence, without its place."""
+        objects = Objects(("s3://shots/",), Cache(tmp_path / "c", 1 << 20), "http://127.0.0.1:9", "x", seconds=0.2)
+        with pytest.raises(Unreadable, match="does not answer") as caught:
+            objects.version("s3://shots/1.hdf")
+
+        assert "127.0.0.1" not in str(caught.value)
+
+    def test_too_great(self, objects: Objects, tmp_path: Path) -> None:
+        """An object greater than the cache can hold is refused before it is fetched."""
+        small = Objects(objects.prefixes, Cache(tmp_path / "small", 4 << 20), objects.endpoint, objects.region)
+        version = small.version("s3://shots/omega/1.hdf")
+        with pytest.raises(Unreadable, match="limit"):
+            small.fetch("s3://shots/omega/1.hdf", version)
+
+
+class Rows:
+    """An index of one entry."""
+
+    def __init__(self, file: str) -> None:
+        self.entry = Entry("image", file)
+
+    def find(self, path: str) -> Entry:
+        assert path == "image"
+        return self.entry
+
+    def children(self, path: str, *, after: str | None = None, limit: int = 100) -> Page:
+        raise NotFound(f"{path}, {after}, {limit}")
+
+    def nearest(
+        self, entry: Entry, match: Mapping[str, str], *, when: When = "earlier", within_days: float | None = None
+    ) -> Entry | None:
+        """None: it stands alone."""
+
+
+def test_served(objects: Objects, server: ObjectStore, tmp_path: Path) -> None:
+    """A catalog opens an image that lies in an object store, and again after its copy made room for others."""
+    server.put("omega/image.json", b'{"image": [[1, 2], [3, 4]]}')
+    catalog = Catalog(Rows("S3://shots/omega/image.json"), Places(Folders(tmp_path), {"s3": objects}))
+    first = catalog.open("image").image.values.tolist()
+    for copy in (tmp_path / "cache").iterdir():
+        copy.unlink()
+
+    assert first == catalog.open("image").image.values.tolist() == [[1, 2], [3, 4]]
+
+
+@given(st.text())
+def test_any_text(file: str) -> None:
+    """No text leads out of the prefixes: it is refused, or its key lies below one."""
+    objects = Objects(("s3://shots/omega/",), Cache(Path("nonesuch"), 1 << 20))
+    try:
+        bucket, key = objects.placed(f"s3://{file}")
+    except Unreadable:
+        return
+
+    assert bucket == "shots"
+    assert key.startswith("omega/")

@@ -1,0 +1,157 @@
+"""Many images as one dataset: a shot's, each in a group; and stacks along shots."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from tests.strategies import QUICK, cuts
+
+from shotdap.catalog import BadStack, Catalog, Entry, NotFound, SqlIndex, TooMany
+from shotdap.catalog.gathering import MOST
+from shotdap.catalog.index.records import Record
+from shotdap.catalog.query import BadQuery
+from shotdap.config import load_diagnostics
+from shotdap.transforms import BadVariant
+
+SHOTS = (101, 103, 104)
+SIZES = {101: (8, 6), 103: (8, 6), 104: (8, 6), 105: (5, 9)}
+
+
+def frames(shot: int) -> NDArray[np.uint16]:
+    return np.random.default_rng(shot).integers(0, 2**16, (2, *SIZES[shot])).astype("u2")
+
+
+def difference(shot: int) -> NDArray[Any]:
+    image, background = frames(shot).astype("f4")
+    return np.asarray(image - background)
+
+
+@pytest.fixture(scope="module")
+def catalog(tmp_path_factory: pytest.TempPathFactory) -> Catalog:
+    """Cameras of four shots, one of them with a file that is no image and one that is missing."""
+    root = tmp_path_factory.mktemp("archive")
+    for shot in SIZES:
+        with h5py.File(root / f"{shot}.h5", "w") as file:
+            file["Streak_array"] = frames(shot)
+            file["Streak_array"].attrs["Gain"] = np.int16(shot % 2)
+    (root / "page.hdf").write_text("<html></html>")
+    index = SqlIndex.at(tmp_path_factory.mktemp("catalog") / "catalog.db")
+    records = [record(f"omega/{shot}/xrfc1/xrfc1-{shot}", f"{shot}.h5", shot, "XRFC1") for shot in SIZES]
+    others = [record("omega/101/page/page", "page.hdf", 101, "PAGE"), record("omega/101/gone/gone", "x", 101, "GONE")]
+    index.put([*records, *others], None)
+    return Catalog(index, root, load_diagnostics())
+
+
+def record(path: str, file: str, shot: int, diagnostic: str) -> Record:
+    facts: dict[str, Any] = {"facility": "omega", "shot": shot, "diagnostic": diagnostic, "name": path}
+    return Record(path, Entry(path, file, {**facts, "date": f"2022-03-{shot - 90:02}T10:00:00"}))
+
+
+class TestShot:
+    def test_groups(self, catalog: Catalog) -> None:
+        """Each image is a group of its own, with its dimensions, under a name that every client can carry."""
+        shot = catalog.open("omega/103", chunked=False)
+
+        assert shot["xrfc1/xrfc1_103/image"].dims == ("xrfc1/xrfc1_103/y", "xrfc1/xrfc1_103/x")
+        assert np.array_equal(shot["xrfc1/xrfc1_103/background_subtracted"].values, difference(103))
+        assert shot.attrs["xrfc1/xrfc1_103/path"] == "xrfc1/xrfc1-103"
+
+    def test_unreadable(self, catalog: Catalog) -> None:
+        """What cannot be read is left out, and named with its reason; the others are there."""
+        shot = catalog.open("omega/101")
+
+        assert "xrfc1/xrfc1_101/image" in shot
+        assert "omega/101/gone/gone: The file is missing" in shot.attrs["left_out"]
+        assert "omega/101/page/page: The file is an HTML page" in shot.attrs["left_out"]
+
+    def test_state(self, catalog: Catalog) -> None:
+        """A shot's state is that of all its files."""
+        states = [catalog.state(catalog.resolve(path)) for path in ("omega/103", "omega/104", "omega/103")]
+
+        assert states[0] == states[2] != states[1]
+        assert states[0].modified > 0
+
+    def test_too_many(self, tmp_path: Path) -> None:
+        """More images than can be opened as one are refused, before any is opened."""
+        index = SqlIndex.at(tmp_path / "catalog.db")
+        index.put([record(f"omega/{n}/d/i", "x", n % 100 + 91, "D") for n in range(MOST + 1)], None)
+
+        with pytest.raises(TooMany, match=f"more than {MOST} images at 'omega'"):
+            Catalog(index, tmp_path).open("omega")
+
+    @pytest.mark.parametrize("path", ["", "nonesuch", "omega/103/nonesuch", "omega/103/~image~crop"])
+    def test_not_found(self, catalog: Catalog, path: str) -> None:
+        """What is no folder is not found; a folder has no variants but stacks."""
+        with pytest.raises(NotFound):
+            catalog.open(path)
+
+
+class TestStack:
+    PATH = "omega/~stack-diagnostic-XRFC1-shot-100_104"
+
+    def test_values(self, catalog: Catalog) -> None:
+        """The images lie on one another by their shots, whatever order they were found in."""
+        stack = catalog.open(self.PATH)
+
+        assert stack["shot"].values.tolist() == list(SHOTS)
+        assert stack["path"].values.tolist() == [f"omega/{shot}/xrfc1/xrfc1-{shot}" for shot in SHOTS]
+        assert stack["image"].dims == ("shot", "y", "x")
+        assert np.array_equal(stack["background_subtracted"].values, np.stack([difference(shot) for shot in SHOTS]))
+
+    @QUICK
+    @given(data=st.data())
+    def test_any_part(self, catalog: Catalog, data: st.DataObject) -> None:
+        """Any part of a stack, padded or not, is that part of NumPy's."""
+        padded = data.draw(st.booleans())
+        shots = (*SHOTS, 105) if padded else SHOTS
+        path = "omega/~stack-diagnostic-XRFC1-ragged-pad" if padded else self.PATH
+        size = (len(shots), 8, 9 if padded else 6)
+        whole = np.full(size, np.nan, "f4")
+        for number, shot in enumerate(shots):
+            image = difference(shot)
+            whole[number, : image.shape[0], : image.shape[1]] = image
+        part = tuple(data.draw(st.one_of(cuts(n), st.integers(0, n - 1))) for n in size)
+
+        np.testing.assert_array_equal(catalog.open(path)["background_subtracted"].variable[part].values, whole[part])
+
+    def test_variant(self, catalog: Catalog) -> None:
+        """Steps behind it are those of a variant, of every image."""
+        stack = catalog.open(f"{self.PATH}~background_subtracted-clip-true~crop-rows-1_2")
+
+        assert np.array_equal(stack["result"].values[1], np.maximum(difference(103), 0)[1:3])
+
+    def test_attributes(self, catalog: Catalog) -> None:
+        """A variable of a stack says what is true of all images."""
+        attributes = catalog.open(self.PATH)["image"].attrs
+
+        assert attributes["units"] == "count"
+        assert "derived_at" not in catalog.open(self.PATH)["background_subtracted"].attrs
+
+    @pytest.mark.parametrize(
+        ("segment", "error", "words"),
+        [
+            ("~stack-diagnostic-XRFC1", BadStack, "omega/105/xrfc1/xrfc1-105 has"),
+            ("~stack-diagnostic-NONE", BadStack, "No image matches"),
+            ("~stack-diagnostic-XRFC1-ragged-cut", BadStack, "ragged-cut: it is refuse or pad"),
+            ("~stack-shot-a_b", BadQuery, "shot"),
+            ("~stack-diagnostic-XRFC1-shot-103~nonesuch", BadVariant, "no transform 'nonesuch'"),
+            ("~stack-diagnostic", BadVariant, "is no step of a variant"),
+        ],
+    )
+    def test_refused(self, catalog: Catalog, segment: str, error: type[Exception], words: str) -> None:
+        """What makes no stack is refused with a sentence."""
+        with pytest.raises(error, match=words):
+            catalog.open(f"omega/{segment}")
+
+    def test_one_way_to_write_it(self, catalog: Catalog) -> None:
+        """Options are written in the order of their names."""
+        asked = "omega/~stack-shot-100_104-diagnostic-XRFC1"
+
+        assert catalog.resolve(asked).path == self.PATH

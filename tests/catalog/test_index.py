@@ -1,0 +1,407 @@
+"""The catalog's own database, in SQLite and in PostgreSQL: what is asked of it, and what it remembers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import count
+from pathlib import Path
+from typing import Final
+
+import pytest
+import sqlalchemy as sa
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from tests.contracts.index import IndexContract, walked
+from tests.postgres import Postgres
+from tests.rows import DEFAULT, Rows, paths, row
+
+from shotdap.catalog import Entry, Health, NotFound, PathTemplate, Row, SqlIndex, build
+from shotdap.catalog.entry import Examination
+from shotdap.catalog.index import Verdict
+from shotdap.catalog.index.tables import ATTRIBUTES, ENTRIES
+from shotdap.catalog.index.words import WORDS
+
+NUMBERS: Final = count()
+HOSTILE: Final = (
+    "'; DROP TABLE entries; --", '"quoted"', "../..", "a\0b", "\x1a0000", "half \udcff", "x" * 10_000, "", "größe",
+    "%s%(x)s{0}", "\u2028", "🎇",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def made(postgres: Postgres) -> str:
+    """The name of an empty catalog in PostgreSQL, to be copied.
+
+    The database's own order of text is a language's, in which "a" comes before "B".
+    """
+    execute(postgres, "CREATE DATABASE made TEMPLATE template0 LOCALE_PROVIDER icu ICU_LOCALE 'en' LOCALE 'C'")
+    index = SqlIndex(postgres.url("made"))
+    index.check()
+    index.close()
+    return "made"
+
+
+def execute(postgres: Postgres, statement: str) -> None:
+    engine = sa.create_engine(postgres.url(), isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
+    with engine.connect() as connection:
+        connection.execute(sa.text(statement))
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def index(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SqlIndex]:
+    """An empty catalog, in each kind of database."""
+    if request.param == "sqlite":
+        index = SqlIndex.at(tmp_path / "catalog.db")
+    else:
+        server, name = request.getfixturevalue("postgres"), f"catalog_{next(NUMBERS)}"
+        execute(server, f"CREATE DATABASE {name} TEMPLATE {request.getfixturevalue('made')}")
+        index = SqlIndex(server.url(name))
+    yield index
+    index.close()
+
+
+def found(index: SqlIndex, text: str) -> list[str]:
+    """The paths of entries that full text finds."""
+    with index._database.reading() as connection:  # noqa: SLF001 — the search over it is another module's
+        matching = WORDS[connection.dialect.name].matching(text)
+        return sorted(connection.execute(sa.select(ENTRIES.c.path).where(ENTRIES.c.id.in_(matching))).scalars())
+
+
+def described(index: SqlIndex) -> list[tuple[str, str, float | None]]:
+    with index._database.reading() as connection:  # noqa: SLF001
+        columns = (ATTRIBUTES.c.name, ATTRIBUTES.c.text, ATTRIBUTES.c.number)
+        return [tuple(line) for line in connection.execute(sa.select(*columns).order_by(*columns[:2]))]
+
+
+def examined(sha256: str = "0" * 64, **attributes: list[str]) -> Examination:
+    return Examination(sha256, 1000, 1, {"image": "uint16[2,2]"}, attributes)
+
+
+class TestContract(IndexContract):
+    @pytest.fixture
+    def index(self, index: SqlIndex) -> SqlIndex:
+        """Folders of several levels; one name is a folder's and an image's; capitals among small letters."""
+        rows = [
+            row(number, shot=number % 3, name=f"{'nN'[number % 2]}{number}.hdf", diagnostic=f"d{number % 2}")
+            for number in range(12)
+        ]
+        build(Rows(rows), index, DEFAULT)
+        build(Rows([row("both", name="0"), row("more", name="1")]), index, PathTemplate("omega/{name}"))
+        build(Rows([row("top", name="top"), row("Top", name="Top")]), index, PathTemplate("{name}"))
+        return index
+
+
+class TestHostile:
+    def test_rows(self, index: SqlIndex) -> None:
+        """Whatever stands in a row becomes an entry that is found, with the text that it had."""
+        rows = [row(f"k{value}", name=value, facility=value, file=value, diagnostic=value) for value in HOSTILE]
+        build(Rows(rows), index, DEFAULT)
+        entries = [index.find(path) for path in paths(index)]
+
+        assert sorted(entry.file for entry in entries) == sorted(HOSTILE)
+        assert sorted(str(entry.facts["name"]) for entry in entries) == sorted(HOSTILE)
+
+    @pytest.mark.parametrize(
+        ("file", "reason"),
+        [
+            ("", "The archive's row names no file."),
+            ("a\0b", "The archive's row names no file that could exist."),
+            ("half \ud800", "The archive's row names no file that could exist."),
+            ("x" * 10_000, "The archive's row names no file that could exist."),
+        ],
+    )
+    def test_impossible_files(self, index: SqlIndex, file: str, reason: str) -> None:
+        """A file that cannot be is told from the row, before anybody looks."""
+        build(Rows([row(1, file=file)]), index, DEFAULT)
+        (path,) = paths(index)
+
+        assert (index.find(path).health, index.find(path).reason) == (Health.UNREADABLE, reason)
+
+    def test_keys(self, index: SqlIndex) -> None:
+        """Keys that are hostile, very long, or not there keep rows apart, and are the same in the next build."""
+        rows = [row(key, file=f"{number}") for number, key in enumerate((*HOSTILE, "x" * 9_999, "y" * 10_000))]
+        rows += [row("", file="one"), row("", file="another")]
+        first = build(Rows(rows), index, DEFAULT)
+        again = build(Rows(rows), index, DEFAULT)
+
+        assert first.added == len(rows)
+        assert (again.added, again.changed, again.unchanged) == (0, 0, len(rows))
+
+    def test_no_key(self, index: SqlIndex) -> None:
+        """A row without a key says so."""
+        build(Rows([row("")]), index, DEFAULT)
+        (path,) = paths(index)
+
+        assert index.find(path).reason == "The archive's row has no key, so nobody can tell which row this is."
+
+    def test_wrong_types(self, index: SqlIndex) -> None:
+        """Numbers that are none, numbers beyond all bounds and values of strange types stop nothing."""
+        odd = [float("inf"), float("nan"), 10**30, -1, 7.5, True, b"bytes", "7", " 8 ", "not a number", None, ()]
+        rows = [Row(f"{n}", "f", 1, {"shot": value, "date": value, "name": f"n{n}"}) for n, value in enumerate(odd)]  # type: ignore[dict-item]  # on purpose
+        report = build(Rows(rows), index, DEFAULT)
+
+        assert report.added == len(odd)
+        assert build(Rows(rows), index, DEFAULT).changed == 0
+        assert len(paths(index)) == len(odd)
+
+    @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @given(st.lists(st.tuples(st.text(max_size=8), st.text(), st.text()), max_size=8, unique_by=lambda each: each[0]))
+    def test_any_text(self, index: SqlIndex, texts: list[tuple[str, str, str]]) -> None:
+        """Any texts make entries; paths are unique, and made of few characters."""
+        rows = [row(key, file=file, name=name, diagnostic=file) for key, file, name in texts]
+        build(Rows(rows), index, DEFAULT)
+        known = paths(index)
+
+        assert len(set(known)) == len(known)
+        assert set("".join(known)) <= set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-/")
+        assert {file for _, file, _ in texts} <= {index.find(path).file for path in known}
+
+
+class TestFacets:
+    def test_counts(self, index: SqlIndex) -> None:
+        """Entries are counted by facility, diagnostic, year and health, also among those of a chosen kind."""
+        rows = [row(n, name=f"n{n}", diagnostic="AB"[n % 2], date=f"202{n % 3}-05-19T10:41:07") for n in range(10)]
+        build(Rows([*rows, row("x", facility="OMEGA EP")]), index, DEFAULT)
+
+        assert index.facet("facility") == {"OMEGA": 10, "OMEGA EP": 1}
+        assert index.facet("diagnostic") == {"A": 5, "ASBO1": 1, "B": 5}
+        assert index.facet("year") == {"": 1, "2020": 4, "2021": 3, "2022": 3}
+        assert index.facet("diagnostic", {"year": "2020"}) == {"A": 2, "B": 2}
+        assert index.facet("health") == {"unseen": 11}
+        assert index.count(again=True) == 11
+
+    def test_follow(self, index: SqlIndex) -> None:
+        """The counts follow rows that change, go and come, and what inspections find."""
+        build(Rows([row(1, name="a"), row(2, name="b"), row(3, name="c")]), index, DEFAULT)
+        build(Rows([row(1, name="a", diagnostic="P510"), row(2, name="b")]), index, DEFAULT, full=True)
+        index.judge([(index.find("omega/62328/asbo1/b"), Verdict(Health.MISSING, "It is gone."))])
+
+        assert index.facet("diagnostic") == {"ASBO1": 1, "P510": 1}
+        assert index.facet("health") == {"missing": 1, "unseen": 1}
+        assert (index.count(again=True), index.count(again=False)) == (2, 2)
+
+
+class TestWords:
+    @pytest.mark.parametrize(
+        ("text", "names"),
+        [
+            ("asbo1", {"a_1", "b-2"}),
+            ("ASBO1 b", {"b-2"}),
+            ("a_1", {"a_1"}),
+            ("asb*", {"a_1", "b-2"}),
+            ("asb", set()),
+            ("63", {"b-2"}),
+            ("2022-05-19", {"b-2"}),
+            ("größe", {"grösse"}),
+            ("x" * 200, {"long"}),
+            ("'; DROP TABLE words; --", set()),
+            ('" OR "', set()),
+        ],
+    )
+    def test_found(self, index: SqlIndex, text: str, names: set[str]) -> None:
+        """An entry is found by words of its path and facts, by all of them, in any case, or by how they begin."""
+        build(Rows([row(1, name="a_1"), row(2, name="b-2", shot=63, date="2022-05-19")]), index, DEFAULT)
+        other = [row(3, name="grösse", diagnostic="Größe"), row(4, name="long", diagnostic="x" * 300)]
+        build(Rows(other), index, DEFAULT)
+
+        assert {str(index.find(path).facts["name"]) for path in found(index, text)} == names
+
+    def test_follow(self, index: SqlIndex) -> None:
+        """What is changed is found by its new words only, what is removed by none."""
+        build(Rows([row(1, name="a", camera="old"), row(2, name="b", camera="old")]), index, DEFAULT)
+        build(Rows([row(1, name="a", camera="new")]), index, DEFAULT, full=True)
+
+        assert found(index, "old") == []
+        assert found(index, "new") == ["omega/62328/asbo1/a"]
+
+
+class TestAttributes:
+    def test_follow(self, index: SqlIndex) -> None:
+        """Attributes come with an inspection, are replaced by the next, and go with the file."""
+        build(Rows([row(1)]), index, DEFAULT)
+        (path,) = paths(index)
+        seen = examined(SweepSpeed=["2", "2.0"], Unit=["ASBO1", "x" * 5000])
+        index.judge([(index.find(path), Verdict(Health.OK, "", seen))])
+        first = described(index)
+        index.judge([(index.find(path), Verdict(Health.OK, "", examined(SweepSpeed=["nan"])))])
+        second = described(index)
+        build(Rows([row(1, file="other")]), index, DEFAULT)
+
+        assert first == [
+            ("SweepSpeed", "2", 2), ("SweepSpeed", "2.0", 2), ("Unit", "ASBO1", None), ("Unit", "x" * 200, None),
+        ]  # fmt: skip
+        assert second == [("SweepSpeed", "nan", None)]
+        assert described(index) == []
+
+    def test_seen(self, index: SqlIndex) -> None:
+        """What an inspection saw is found again, attributes included."""
+        build(Rows([row(1)]), index, DEFAULT)
+        (path,) = paths(index)
+        seen = examined(Unit=["ASBO1"])
+        index.judge([(index.find(path), Verdict(Health.OK, "", seen))])
+        index.judge([(index.find(path), Verdict(Health.MISSING, "It is gone."))])
+
+        assert index.find(path) == replace(index.find(path), health=Health.MISSING, reason="It is gone.", seen=seen)
+
+    def test_too_late(self, index: SqlIndex) -> None:
+        """A verdict on a file that is no longer the entry's is not its."""
+        build(Rows([row(1)]), index, DEFAULT)
+        (path,) = paths(index)
+        before = index.find(path)
+        build(Rows([row(1, file="other")]), index, DEFAULT)
+        index.judge([(before, Verdict(Health.OK, "", examined()))])
+
+        assert index.find(path).health is Health.UNSEEN
+
+
+class TestChanges:
+    def test_feed(self, index: SqlIndex) -> None:
+        """Since a token come the last change of each path, the oldest first, removals too, in pages of any length."""
+        build(Rows([row(n, name=f"n{n}") for n in range(5)]), index, DEFAULT)
+        token = index.changes().token
+        build(Rows([row(0, name="n0"), row(1, name="n1", file="moved"), row(5, name="n5")]), index, DEFAULT, full=True)
+        index.judge([(index.find("omega/62328/asbo1/n0"), Verdict(Health.OK, "", examined()))])
+        news = index.changes(token).changes
+
+        assert [(change.path[-2:], change.entry is None) for change in news] == [
+            ("n5", False), ("n1", False), ("n2", True), ("n3", True), ("n4", True), ("n0", False),
+        ]  # fmt: skip
+        assert [change.number for change in news] == sorted(change.number for change in news)
+        assert index.changes(news[-1].number).changes == ()
+
+    @pytest.mark.parametrize("limit", [1, 2, 3, 100])
+    def test_pages(self, index: SqlIndex, limit: int) -> None:
+        """Pages of any length give every change once."""
+        build(Rows([row(n, name=f"n{n}") for n in range(7)]), index, DEFAULT)
+        build(Rows([row(n, name=f"n{n}") for n in range(3)]), index, DEFAULT, full=True)
+        page = index.changes(limit=limit)
+        told = list(page.changes)
+        while page.more:
+            page = index.changes(page.token, limit=limit)
+            told += page.changes
+
+        assert told == list(index.changes().changes)
+        assert len(told) == 7
+
+
+class TestNearest:
+    @pytest.fixture
+    def shots(self, index: SqlIndex) -> SqlIndex:
+        """A shot a day; a background of the same camera in between, and another camera at the same time."""
+        rows = [row(f"s{day}", name=f"s{day}", date=f"2022-05-{day:02}T12:00:00") for day in range(1, 29)]
+        rows += [row(f"b{day}", name=f"bg{day}", date=f"2022-05-{day:02}T18:00:00") for day in (3, 9, 20)]
+        rows += [row("o", name="other", diagnostic="P510", date="2022-05-10T12:00:00.5")]
+        rows += [row("ep", name="bg_ep", facility="OMEGA EP", date="2022-05-10T11:00:00"), row("u", name="bg_undated")]
+        build(Rows(rows), index, DEFAULT)
+        return index
+
+    @pytest.mark.parametrize(
+        ("match", "when", "within", "name"),
+        [
+            ({"name": "bg*"}, "earlier", None, "bg9"),
+            ({"name": "bg*"}, "later", None, "bg20"),
+            ({"name": "bg*"}, "nearest", None, "bg9"),
+            ({"name": "bg*"}, "earlier", 0.75, "bg9"),
+            ({"name": "bg*"}, "earlier", 0.74, None),
+            ({"name": "bg*"}, "later", 10, None),
+            ({"name": "bg*"}, "later", 1e9, "bg20"),
+            ({}, "nearest", None, "other"),
+            ({}, "earlier", None, "bg9"),
+            ({"diagnostic": "ASBO?"}, "later", None, "s11"),
+            ({"diagnostic": "P*"}, "nearest", None, "other"),
+            ({"diagnostic": "p*"}, "nearest", None, "other"),
+            ({"diagnostic": "X*"}, "nearest", None, None),
+            ({"diagnostic": "ASBO1", "name": "s[12]"}, "nearest", None, "s2"),
+            ({"camera": "X*"}, "nearest", None, None),
+        ],
+    )
+    def test_found(
+        self, shots: SqlIndex, match: dict[str, str], when: str, within: float | None, name: str | None
+    ) -> None:
+        """The nearest entry of the same facility that matches is found, on the side and within the days asked for."""
+        entry = shots.find("omega/62328/asbo1/s10")
+        near = shots.nearest(entry, match, when=when, within_days=within)  # type: ignore[arg-type]  # from a table
+
+        assert (near.facts["name"] if near else None) == name
+
+    def test_undated(self, shots: SqlIndex) -> None:
+        """Nothing is near what has no date."""
+        assert shots.nearest(shots.find("omega/62328/asbo1/bg_undated"), {}) is None
+        assert shots.nearest(Entry("a", "b"), {}) is None
+
+    def test_doubtful(self, shots: SqlIndex) -> None:
+        """What an inspection found missing or unreadable is passed over."""
+        entry = shots.find("omega/62328/asbo1/s10")
+        for name, health in (("bg9", Health.MISSING), ("bg3", Health.UNREADABLE)):
+            shots.judge([(shots.find(f"omega/62328/asbo1/{name}"), Verdict(health, "gone"))])
+            near = shots.nearest(entry, {"name": "bg*"})
+
+            assert (near.facts["name"] if near else None) == {"bg9": "bg3", "bg3": None}[name]
+
+    def test_ties(self, index: SqlIndex) -> None:
+        """Of several at one distance, on either side, the first path counts, in whatever order they came."""
+        days = {"m": 10, "z": 9, "c": 9, "b": 11}
+        build(Rows([row(n, name=n, date=f"2022-05-{day:02}") for n, day in days.items()]), index, DEFAULT)
+        entry = index.find("omega/62328/asbo1/m")
+        near = [index.nearest(entry, {}, when=when) for when in ("earlier", "later", "nearest")]
+
+        assert [found and found.facts["name"] for found in near] == ["c", "b", "b"]
+
+    def test_far(self, index: SqlIndex) -> None:
+        """However many do not match, the first that does is found."""
+        rows = [row(n, name=f"n{n}", date=f"2022-05-19T{n // 60:02}:{n % 60:02}:00") for n in range(350)]
+        build(Rows(rows), index, DEFAULT)
+        near = index.nearest(index.find("omega/62328/asbo1/n349"), {"name": "n0"}, when="earlier")
+
+        assert near is not None
+        assert near.facts["name"] == "n0"
+
+
+class TestRemoval:
+    def test_gone(self, index: SqlIndex) -> None:
+        """A full build removes entries whose rows are gone, and folders that nothing is in any more."""
+        build(Rows([row(1), row(2, shot=7), row(3, shot=7, diagnostic="P510")]), index, DEFAULT)
+        report = build(Rows([row(1), row(3, shot=7, diagnostic="P510")]), index, DEFAULT, full=True)
+
+        assert (report.removed, report.unchanged) == (1, 2)
+        assert [child.path for child in walked(index) if child.is_folder] == [
+            "omega", "omega/62328", "omega/62328/asbo1", "omega/7", "omega/7/p510",
+        ]  # fmt: skip
+        with pytest.raises(NotFound):
+            index.find("omega/7/asbo1/asbo1")
+
+    def test_all_gone(self, index: SqlIndex) -> None:
+        """An archive may become empty; then there is no folder left."""
+        build(Rows([row(n, shot=n) for n in range(9)]), index, DEFAULT)
+
+        assert build(Rows([]), index, DEFAULT, full=True).removed == 9
+        assert index.children("").children == ()
+
+    def test_path_stays_taken(self, index: SqlIndex) -> None:
+        """A removed entry's path is given to no other row, and to its own when that comes back."""
+        build(Rows([row(1)]), index, DEFAULT)
+        build(Rows([]), index, DEFAULT, full=True)
+        build(Rows([row(2, version=2)]), index, DEFAULT)
+        other = paths(index)
+        build(Rows([row(2, version=2), row(1, version=3, file="again")]), index, DEFAULT)
+
+        assert other == ["omega/62328/asbo1/asbo1.2"]
+        assert index.find("omega/62328/asbo1/asbo1").file == "again"
+
+    def test_incremental_build_removes_nothing(self, index: SqlIndex) -> None:
+        """A build that reads only what is new takes nothing for gone."""
+        build(Rows([row(1), row(2, version=2)]), index, DEFAULT)
+
+        assert build(Rows([row(2, version=2)]), index, DEFAULT).removed == 0
+        assert len(paths(index)) == 2
+
+    def test_moved_without_version(self, index: SqlIndex) -> None:
+        """A full build finds a row that changed without saying so; its entry keeps its path."""
+        build(Rows([row(1), row(2, version=2, name="b")]), index, DEFAULT)
+        changed = Rows([row(1, file="moved"), row(2, version=2, name="b")])
+
+        assert build(changed, index, DEFAULT).changed == 0
+        assert build(changed, index, DEFAULT, full=True).changed == 1
+        assert index.find("omega/62328/asbo1/asbo1").file == "moved"
+        assert index.watermark() == 2

@@ -1,0 +1,194 @@
+"""An archive in Oracle: the real driver over its network protocol, against a server that only seems to be Oracle's.
+
+What this proves, and what it does not, is in docs/archive.md. ``ORACLE_TEST_DSN``, SQLAlchemy's URL of an account that
+may make tables, runs the same contract against a real one.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.dialects import oracle
+from sqlglot import exp, parse
+from tests.conftest import absent
+from tests.contracts.archive import DatabaseContract, new_table
+from tests.oracle import PASSWORD, Mirror, has_orafce, mirroring
+from tests.postgres import Postgres
+
+from shotdap.catalog import ArchiveDatabase, BadArchive, Between, Cache, Filter, LargeObjects, Missing, SqlArchive
+from shotdap.catalog.storage import large_objects
+
+_COLUMNS = {"key": "IMAGE_ID", "file": "ARCHIVE_FILE", "version": "MODIFIED"}
+_NOON = datetime(2022, 3, 24, 12, 0, 0)  # noqa: DTZ001 — the laboratory's time, without a zone
+_DSN = os.environ.get("ORACLE_TEST_DSN")
+
+
+@pytest.fixture(scope="session")
+def mirror(postgres: Postgres) -> Iterator[Mirror]:
+    if not has_orafce(postgres):
+        absent("PostgreSQL's extension orafce is not installed")
+    with mirroring(postgres) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def writer(mirror: Mirror) -> Iterator[sa.Engine]:
+    engine = mirror.engine()
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def database(mirror: Mirror) -> Iterator[ArchiveDatabase]:
+    database = ArchiveDatabase(mirror.url, PASSWORD, attempts=1)
+    yield database
+    database.engine.dispose()
+
+
+class TestContract(DatabaseContract):
+    """What every database does."""
+
+
+@pytest.mark.skipif(_DSN is None, reason="ORACLE_TEST_DSN names no Oracle database")
+class TestLive(DatabaseContract):
+    """The same against a real Oracle database."""
+
+    @pytest.fixture
+    def writer(self) -> sa.Engine:
+        """An engine of the account."""
+        return sa.create_engine(str(_DSN), poolclass=sa.NullPool)
+
+    @pytest.fixture
+    def database(self) -> ArchiveDatabase:
+        """The same, as it is read."""
+        return ArchiveDatabase(str(_DSN), attempts=1)
+
+    @pytest.fixture
+    def table(self, writer: sa.Engine) -> Iterator[sa.Table]:
+        """A table that is dropped afterwards."""
+        table = new_table(writer)
+        yield table
+        table.drop(writer)
+
+
+class TestRefusals:
+    def test_password(self, mirror: Mirror) -> None:
+        """A wrong password is told by Oracle's number, and is not told itself."""
+        with pytest.raises(BadArchive, match="ORA-01017") as caught:
+            list(SqlArchive(ArchiveDatabase(mirror.url, "wrong-secret", attempts=1), "T", _COLUMNS).rows())
+
+        assert "wrong-secret" not in f"{caught.value!r} {ArchiveDatabase(mirror.url, 'wrong-secret')!r}"
+
+    def test_zoned_version(self, writer: sa.Engine, database: ArchiveDatabase) -> None:
+        """A version with a time zone, which the driver does not tell, is refused with what to do."""
+        with writer.begin() as connection:
+            connection.execute(
+                sa.text("CREATE TABLE ZONED (IMAGE_ID NUMBER, F VARCHAR2(9), V TIMESTAMP WITH TIME ZONE)")
+            )
+        zoned = SqlArchive(database, "ZONED", {"key": "IMAGE_ID", "file": "F", "version": "V"})
+        with pytest.raises(BadArchive, match="SYS_EXTRACT_UTC"):
+            list(zoned.rows())
+
+    def test_fractions(self, writer: sa.Engine, database: ArchiveDatabase) -> None:
+        """A TIMESTAMP keeps its microseconds: from the later of two within a second only that one comes."""
+        table = sa.table("fine", sa.column("image_id"), sa.column("f"), sa.column("v", sa.TIMESTAMP()))
+        rows = [{"image_id": n, "f": "f", "v": _NOON.replace(microsecond=n)} for n in (1, 2)]
+        with writer.begin() as connection:
+            connection.execute(sa.text("CREATE TABLE FINE (IMAGE_ID NUMBER, F VARCHAR2(9), V TIMESTAMP(6))"))
+            connection.execute(table.insert(), rows)
+        archive = SqlArchive(database, "FINE", {"key": "IMAGE_ID", "file": "F", "version": "V"})
+
+        assert [row.key for row in archive.rows(_NOON.replace(microsecond=2))] == ["2"]
+
+
+class TestBytes:
+    @pytest.fixture
+    def make(
+        self, writer: sa.Engine, database: ArchiveDatabase, tmp_path: Path, postgres: Postgres
+    ) -> Iterator[LargeObjects]:
+        table = sa.table("images", sa.column("image_id"), sa.column("modified", oracle.DATE()), sa.column("image"))
+        with writer.begin() as connection:
+            ddl = "CREATE TABLE IMAGES (IMAGE_ID NUMBER(10), MODIFIED DATE, IMAGE BLOB, OUTSIDE BFILE)"
+            connection.execute(sa.text(ddl))
+            connection.execute(sa.text(f"CREATE OR REPLACE DIRECTORY SHOTS AS '{postgres.folder / 'data'}'"))
+            row = {"image_id": 1, "modified": _NOON, "image": b"abc" * 400_000}
+            connection.execute(table.insert(), [row])
+            outside = sa.text("INSERT INTO IMAGES (IMAGE_ID, OUTSIDE) VALUES (:key, BFILENAME('SHOTS', :name))")
+            connection.execute(outside, [{"key": 3, "name": "PG_VERSION"}, {"key": 2, "name": "nonesuch"}])
+        yield LargeObjects(database, "IMAGES", "IMAGE", "IMAGE_ID", Cache(tmp_path / "cache", 100 << 20), "MODIFIED")
+        with writer.begin() as connection:
+            connection.execute(sa.text("DROP TABLE IMAGES"))
+
+    def test_blob(self, make: LargeObjects) -> None:
+        """A BLOB of several pieces is read whole."""
+        version = make.version("1")
+        make.fetch("1", version)
+
+        assert version.path.read_bytes() == b"abc" * 400_000
+
+    def test_bfile(self, make: LargeObjects, postgres: Postgres) -> None:
+        """So is a BFILE, through its directory object; one whose file is not there is missing."""
+        outside = LargeObjects(make.database, "IMAGES", "OUTSIDE", "IMAGE_ID", make.cache, "MODIFIED")
+        version = outside.version("3")
+        outside.fetch("3", version)
+
+        assert version.path.read_bytes() == (postgres.folder / "data" / "PG_VERSION").read_bytes()
+        with pytest.raises(Missing):
+            outside.version("2")
+
+    @pytest.mark.parametrize("file", ["2", "4", "", "1 OR 1=1"])
+    def test_missing(self, make: LargeObjects, file: str) -> None:
+        """A row that is not there, or holds nothing, is a missing file."""
+        with pytest.raises(Missing):
+            make.version(file)
+
+
+class TestSql:
+    """Every statement, as Oracle gets it."""
+
+    @pytest.mark.parametrize("since", [None, _NOON])
+    @pytest.mark.parametrize(
+        "where", [{}, {"SHOT": 5}, {"SHOT": (5, 6)}, {"SHOT": Between(5, 6)}, {"SHOT": "'; DROP TABLE x; --"}]
+    )
+    def test_rows(self, since: datetime | None, where: dict[str, Filter]) -> None:
+        """Each statement for rows reads as Oracle's SQL, one query, with every value bound."""
+        *without, newer = _archive(where).statements(since)
+        for statement, values in [*((each, 0) for each in without), (newer, since is not None)]:
+            (parsed,) = parse(_compiled(statement), read="oracle")
+
+            assert isinstance(parsed, exp.Select)
+            assert not list(parsed.find_all(exp.Literal))
+            assert len(list(parsed.find_all(exp.Placeholder))) == _bound(where) + values
+
+    def test_bytes(self) -> None:
+        """So do those for a row's bytes."""
+        content, key = sa.column("IMAGE", oracle.BLOB()), sa.column("IMAGE_ID", sa.Integer())
+        table = sa.table("ARCHIVE_FILES", content, key)
+        for selected in (large_objects.ORACLE.asked(content), content):
+            text = _compiled(sa.select(selected).select_from(table).where(key == sa.literal(1)).limit(2))
+            (parsed,) = parse(text, read="oracle")
+
+            assert isinstance(parsed, exp.Select)
+
+
+def _bound(where: dict[str, Filter]) -> int:
+    values = where.get("SHOT", ())
+    return len(values) if isinstance(values, tuple) else 2 if isinstance(values, Between) else 1
+
+
+def _compiled(statement: sa.ClauseElement) -> str:
+    dialect = oracle.dialect()  # type: ignore[no-untyped-call]  # of SQLAlchemy
+    return str(statement.compile(dialect=dialect, compile_kwargs={"render_postcompile": True}))
+
+
+def _archive(where: dict[str, Filter]) -> SqlArchive:
+    """An archive that knows its table already, so that no database is asked."""
+    archive = SqlArchive(ArchiveDatabase("oracle+oracledb://reader@host/?service_name=x"), "T", _COLUMNS, where=where)
+    columns: list[sa.ColumnClause[object]] = [sa.column(name) for name in ("IMAGE_ID", "ARCHIVE_FILE", "SHOT")]
+    archive.__dict__["selected"] = sa.table("T", *columns, sa.column("MODIFIED", oracle.DATE()))
+    return archive

@@ -1,0 +1,140 @@
+"""An archive in PostgreSQL: a real server, which goes away and comes back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from tests.contracts.archive import DatabaseContract
+from tests.postgres import Postgres, binaries, running
+
+from shotdap.catalog import (
+    ArchiveDatabase,
+    BadArchive,
+    Cache,
+    LargeObjects,
+    LostArchive,
+    Missing,
+    SqlArchive,
+    Unreadable,
+)
+
+_COLUMNS = {"key": "IMAGE_ID", "file": "ARCHIVE_FILE"}
+
+
+@pytest.fixture
+def writer(postgres: Postgres) -> Iterator[sa.Engine]:
+    engine = sa.create_engine(postgres.create(), poolclass=sa.NullPool)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def database(writer: sa.Engine) -> Iterator[ArchiveDatabase]:
+    database = ArchiveDatabase(writer.url.render_as_string(hide_password=False), attempts=1)
+    yield database
+    database.engine.dispose()
+
+
+class TestContract(DatabaseContract):
+    """What every database does."""
+
+    def test_read_only(self, database: ArchiveDatabase, table: sa.Table) -> None:
+        """The table is never written to, whatever the account may do."""
+        with pytest.raises(BadArchive, match="25006"):  # PostgreSQL's read_only_sql_transaction
+            database.ask(lambda connection: connection.execute(table.delete()))
+
+
+class TestAway:
+    def test_comes_back(self, postgres: Postgres) -> None:
+        """A server that is stopped is said to be lost; once it is back the same archive is read on."""
+        with running(postgres.binaries) as server:
+            database = ArchiveDatabase(server.url(), attempts=1, connect_seconds=2)
+            archive = SqlArchive(database, "images", _COLUMNS)
+            engine = sa.create_engine(server.url(), poolclass=sa.NullPool)
+            with engine.begin() as connection:
+                connection.execute(sa.text("CREATE TABLE images AS SELECT 1 AS image_id, 'f' AS archive_file"))
+            before = list(archive.rows())
+            server.stop()
+            with pytest.raises(LostArchive, match=r"does not answer") as caught:
+                list(archive.rows())
+            server.start()
+
+            assert list(archive.rows()) == before
+            assert str(server.port) not in str(caught.value)
+            database.engine.dispose()
+
+    def test_in_the_middle(self, postgres: Postgres) -> None:
+        """A server that goes away while it is read is lost, too; the rows that came before are good."""
+        with running(postgres.binaries) as server:
+            database = ArchiveDatabase(server.url(), attempts=1, connect_seconds=2)
+            engine = sa.create_engine(server.url(), poolclass=sa.NullPool)
+            made = "CREATE TABLE images AS SELECT n AS image_id, 'f' AS archive_file FROM generate_series(1, 9000) AS n"
+            with engine.begin() as connection:
+                connection.execute(sa.text(made))
+            rows = SqlArchive(database, "images", _COLUMNS).rows()
+            first = next(rows)
+            server.stop()
+            with pytest.raises(LostArchive):
+                list(rows)
+            server.start()
+
+            assert first.key == "1"
+            database.engine.dispose()
+
+    def test_too_long(self, writer: sa.Engine) -> None:
+        """A question that takes the database longer than it may is given up."""
+        url = writer.url.render_as_string(hide_password=False)
+        database = ArchiveDatabase(url, attempts=1, statement_seconds=0.2)
+        with pytest.raises(LostArchive, match="57014"):  # PostgreSQL's query_canceled
+            database.ask(lambda connection: connection.execute(sa.select(sa.func.pg_sleep(30))))
+        database.engine.dispose()
+
+
+class TestBytes:
+    @pytest.fixture
+    def store(self, writer: sa.Engine, database: ArchiveDatabase, tmp_path: Path) -> LargeObjects:
+        with writer.begin() as connection:
+            connection.execute(sa.text("CREATE TABLE images (image_id bigint, image bytea, modified timestamp)"))
+            connection.execute(
+                sa.text("INSERT INTO images VALUES (1, repeat('abc', 1000000)::bytea, now()), (2, NULL, now())")
+            )
+        return LargeObjects(database, "IMAGES", "IMAGE", "IMAGE_ID", Cache(tmp_path / "cache", 100 << 20), "MODIFIED")
+
+    def test_bytea(self, store: LargeObjects) -> None:
+        """The bytes of a column are read from a local copy."""
+        version = store.version("1")
+        store.fetch("1", version)
+
+        assert version.path.read_bytes() == b"abc" * 1_000_000
+        assert version.size == 3_000_000
+
+    @pytest.mark.parametrize("file", ["2", "3", "no number", "1; DROP TABLE images", "9" * 50, ""])
+    def test_missing(self, store: LargeObjects, file: str) -> None:
+        """A row that is not there, or holds nothing, is a missing file."""
+        with pytest.raises(Missing):
+            store.version(file)
+
+    def test_replaced(self, store: LargeObjects, writer: sa.Engine) -> None:
+        """Bytes that are replaced are another version; the old one can no longer be had."""
+        old = store.version("1")
+        with writer.begin() as connection:
+            connection.execute(
+                sa.text("UPDATE images SET image = repeat('xyz', 1000000)::bytea, modified = now() + '1 s'")
+            )
+        with pytest.raises(Unreadable, match="replaced"):
+            store.fetch("1", old)
+        new = store.version("1")
+        store.fetch("1", new)
+
+        assert new != old
+        assert new.path.read_bytes() == b"xyz" * 1_000_000
+
+
+def test_binaries() -> None:
+    """Where PostgreSQL is installed, its programs are found."""
+    found = binaries()
+
+    assert found is None or (found / "initdb").is_file()

@@ -1,0 +1,213 @@
+"""The query language: what is read, what is written, what means what, and what is refused."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from shotdap.catalog import BadQuery, parse
+from shotdap.catalog.query import Pattern, Query, Span, Term
+from shotdap.catalog.query.meanings import Range, dates, fits, shots
+
+READ = [
+    ("", ()),
+    ("  ", ()),
+    ("laser", (Term(None, (Pattern("laser"),)),)),
+    ("-streak*", (Term(None, (Pattern("streak*"),), negated=True),)),
+    ('"laser plasma"', (Term(None, (Pattern("laser plasma", quoted=True),)),)),
+    ("diagnostic:P510", (Term("diagnostic", (Pattern("P510"),)),)),
+    ("diagnostic:P510,SOP", (Term("diagnostic", (Pattern("P510"), Pattern("SOP"))),)),
+    ("diagnostic:P510, SOP", (Term("diagnostic", (Pattern("P510"), Pattern("SOP"))),)),
+    ("shot:103700..103800", (Term("shot", (Span("103700", "103800"),)),)),
+    ("shot:..103800", (Term("shot", (Span(None, "103800"),)),)),
+    ("shot:103700..", (Term("shot", (Span("103700", None),)),)),
+    ("SweepSpeed = 2", (Term("SweepSpeed", (Pattern("2"),)),)),
+    ("SweepSpeed:>=2", (Term("SweepSpeed", (Span("2", None),)),)),
+    ("SweepSpeed >= 2", (Term("SweepSpeed", (Span("2", None),)),)),
+    ("SweepSpeed>2", (Term("SweepSpeed", (Span("2", None, above=True),)),)),
+    ("SweepSpeed<2", (Term("SweepSpeed", (Span(None, "2", below=True),)),)),
+    ("SweepSpeed:<1,>5", (Term("SweepSpeed", (Span(None, "1", below=True), Span("5", None, above=True))),)),
+    ("SweepSpeed != 2", (Term("SweepSpeed", (Pattern("2"),), negated=True),)),
+    ("-SweepSpeed != 2", (Term("SweepSpeed", (Pattern("2"),)),)),
+    ("CCD_Exposure:0.5..1.5", (Term("CCD_Exposure", (Span("0.5", "1.5"),)),)),
+    ('"Sweep Speed":2', (Term("Sweep Speed", (Pattern("2"),)),)),
+    (r'name:"a \"b\" \\ c"', (Term("name", (Pattern(r'a "b" \ c', quoted=True),)),)),
+    ("date:2022-03-24T09:26", (Term("date", (Pattern("2022-03-24T09:26"),)),)),
+    (
+        "a b:c -d",
+        (Term(None, (Pattern("a"),)), Term("b", (Pattern("c"),)), Term(None, (Pattern("d"),), negated=True)),
+    ),
+]
+
+# The query, the column of the wrong word, and a part of what is said.
+REFUSED = [
+    ("diagnostic:P510 date:2022-13", 22, '"2022-13" is no date: a date is like 2022,'),
+    ("date:0000", 6, "is no date"),
+    ("date:2022-02-30", 6, "is no date"),
+    ("date:2022*", 6, "is no date"),
+    ("shot:10374x", 6, '"10374x" is no shot: a shot is a whole number'),
+    ("shot:1037*", 6, "is no shot"),
+    ("shot:1..b", 6, '"b" is no shot'),
+    ("shot:9999999999999999999", 6, "is no shot"),
+    ("shot:1,2,x", 10, '"x" is no shot'),
+    ("health:fine", 8, "one of unseen, ok, missing, unreadable, changed"),
+    ("facility:a..b", 10, "is a range, and here only names can be"),
+    ("shot:", 6, "Here a value is missing: shot:value"),
+    ("diagnostic:P510,", 17, "Here a value is missing"),
+    ("shot:..", 6, "A range has an end"),
+    ("SweepSpeed:>", 13, "Here a value is missing"),
+    ('name:"asbo', 6, "This quotation does not end"),
+    ('"asbo', 1, "This quotation does not end"),
+    ("a -", 4, "A minus sign negates the term behind it"),
+    ("***", 1, "no letter and no digit"),
+    ('""', 1, "no letter and no digit"),
+    ("*bo", 1, "the star stands at the end"),
+    ('name:a"b"', 7, "a space must follow"),
+    ("a " * 40, 65, "more than 32 terms"),
+    ("shot:" + ",".join("1" * 101), 206, "more than 100 values"),
+    ("x" * 3000, 2001, "longer than 2000 characters"),
+]
+
+PIECES = st.sampled_from(
+    ["a", "P510", "shot", "name", "x-y", ":", "=", "!=", "<", ">=", ">", "..", ".", ",", " ", "  ", "-", '"', "\\", "*",
+     "?", "2", "0.5", "2022-03-24", "date", "\n", "\0", "ß", "\ud800", "/", "_"]
+)  # fmt: skip
+QUERIES = st.lists(PIECES, max_size=20).map("".join) | st.text(max_size=30)
+
+
+class TestReading:
+    @pytest.mark.parametrize(("text", "terms"), READ)
+    def test_table(self, text: str, terms: tuple[Term, ...]) -> None:
+        """Each text is read as these terms, and its canonical text as the same."""
+        assert parse(text) == Query(terms)
+        assert parse(str(parse(text))) == Query(terms)
+
+    @given(QUERIES)
+    @example('a:"b..c".."d."')
+    @example("a:b...c")
+    @example("5a =2")
+    @example('a:>"=2"')
+    def test_any_text(self, text: str) -> None:
+        """Any text is read or refused; what was read is the same when its canonical text is read."""
+        try:
+            query = parse(text)
+        except BadQuery:
+            return
+
+        assert parse(str(query)) == query
+        assert str(parse(str(query))) == str(query)
+
+    @given(st.text(max_size=20), st.text(max_size=20))
+    def test_quoting(self, name: str, value: str) -> None:
+        """Any name and any value can be said in quotation marks."""
+        term = Term(f"x{name}", (Pattern(value, quoted=True),))
+
+        assert parse(str(term)).terms == (term,)
+
+
+class TestRefusing:
+    @pytest.mark.parametrize(("text", "column", "said"), REFUSED)
+    def test_table(self, text: str, column: int, said: str) -> None:
+        """What is wrong is said in a sentence, with the column of the wrong word."""
+        with pytest.raises(BadQuery) as caught:
+            parse(text)
+
+        assert said in caught.value.sentence
+        assert caught.value.column == column
+        assert caught.value.sentence.endswith((".", "value, or diagnostic:one,another.")) or "date" in said
+
+    def test_mark(self) -> None:
+        """The wrong word is marked below the query."""
+        with pytest.raises(BadQuery) as caught:
+            parse("diagnostic:P510 date:2022-13 laser")
+
+        assert str(caught.value).splitlines()[1:] == [
+            "  diagnostic:P510 date:2022-13 laser",
+            "                       ^^^^^^^",
+        ]
+
+    @given(QUERIES)
+    def test_marks_are_short(self, text: str) -> None:
+        """However long or strange a query, its mistake is shown in two lines that a terminal can show."""
+        try:
+            parse(text * 80)
+        except BadQuery as error:
+            lines = str(error).split("\n")
+
+            assert len(lines[1]) <= 80
+            assert lines[1].isprintable()
+            assert lines[2].strip() == "^" * len(lines[2].strip())
+            assert len(lines[2]) <= len(lines[1]) + 1
+
+
+class TestMeanings:
+    @pytest.mark.parametrize(
+        ("text", "least", "before"),
+        [
+            ("2022", "2022", "2023"),
+            ("2022-12", "2022-12", "2023-01"),
+            ("2022-01", "2022-01", "2022-02"),
+            ("2024-02-28", "2024-02-28", "2024-02-29"),
+            ("2022-12-31", "2022-12-31", "2023-01-01"),
+            ("2022-03-24T09:26", "2022-03-24T09:26", "2022-03-24T09:27"),
+            ('"2022-03-24 23:59:59"', "2022-03-24T23:59:59", "2022-03-25T00:00:00"),
+            ("2022-03..2022-04", "2022-03", "2022-05"),
+            (">2022-03", "2022-04", None),
+            (">=2022-03", "2022-03", None),
+            ("<2022-03", None, "2022-03"),
+            ("..2022-03", None, "2022-04"),
+            ("9999", "9999", None),
+            ("9999-12-31", "9999-12-31", None),
+        ],
+    )
+    def test_dates(self, text: str, least: str | None, before: str | None) -> None:
+        """A date is all of its day, month or year; both ends of a range belong to it."""
+        assert dates(parse(f"date:{text}").terms[0].values[0]) == Range(least, before)
+
+    @given(st.datetimes(), st.datetimes(), st.integers(4, 19))
+    def test_a_date_holds_its_moments(self, moment: object, other: object, length: int) -> None:
+        """A moment is in a date exactly if it begins with the date's text."""
+        length = max(each for each in (4, 7, 10, 16, 19) if each <= length)
+        text = str(moment)[:length].replace(" ", "T")
+        said = str(other).replace(" ", "T")
+
+        assert (said in dates(Pattern(text))) is said.startswith(text)
+
+    @pytest.mark.parametrize(
+        ("text", "least", "before"),
+        [
+            ("5", 5, 6),
+            ("5..7", 5, 8),
+            (">5", 6, None),
+            (">=5", 5, None),
+            ("<5", None, 5),
+            ("<=5", None, 6),
+            ("-1", -1, 0),
+        ],
+    )
+    def test_shots(self, text: str, least: int | None, before: int | None) -> None:
+        """Both ends of a range of shots belong to it."""
+        assert shots(parse(f"shot:{text}").terms[0].values[0]) == Range(least, before)
+
+    @pytest.mark.parametrize(
+        ("pattern", "text", "is_it"),
+        [
+            (Pattern("p510*"), "P510_2", True),
+            (Pattern("P510?"), "P510", False),
+            (Pattern("*_[12]"), "P510_1", False),
+            (Pattern("*_[12]"), "P510_[12]", True),
+            (Pattern("a*b", quoted=True), "a*b", True),
+            (Pattern("a*b", quoted=True), "axb", False),
+            (Pattern("*"), "", False),
+            (Pattern("", quoted=True), "", True),
+            (Pattern("a*"), "a\nb", True),
+        ],
+    )
+    def test_patterns(self, pattern: Pattern, text: str, is_it: bool) -> None:  # noqa: FBT001 — a column of the table
+        """Stars and question marks are wildcards unless quoted, nothing else is; what is unknown is no text."""
+        assert fits(pattern, text) is is_it
+
+    def test_a_hostile_pattern(self) -> None:
+        """Many stars cost no more than few."""
+        assert not fits(Pattern("a*" * 500 + "b"), "a" * 5000)

@@ -1,0 +1,68 @@
+"""A real object store for tests: moto's server, which speaks S3 over HTTP, in a process of its own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import httpx
+import obstore
+from obstore.store import S3Store
+from tests.serving import SECONDS_TO_START, environment, free_port
+
+__all__ = ["ObjectStore", "storing"]
+
+BUCKET: Final = "shots"
+
+
+@dataclass(frozen=True)
+class ObjectStore:
+    """A server with one bucket."""
+
+    url: str
+    process: subprocess.Popen[bytes]
+
+    def put(self, key: str, content: bytes) -> None:
+        """Store an object, whatever was there."""
+        obstore.put(self._bucket, key, content)
+
+    @property
+    def _bucket(self) -> S3Store:
+        keys = {"access_key_id": "key", "secret_access_key": "secret", "region": "us-east-1", "endpoint": self.url}
+        return S3Store(BUCKET, config=keys, client_options={"allow_http": True})  # type: ignore[arg-type]  # a TypedDict
+
+
+@contextmanager
+def storing(log: Path) -> Iterator[ObjectStore]:
+    """A server for as long as the block lasts."""
+    port = free_port()
+    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+    with (
+        log.open("wb") as output,
+        subprocess.Popen(command, stdout=output, stderr=output, env=environment()) as process,
+    ):
+        try:
+            url = f"http://127.0.0.1:{port}"
+            _await(url, log)
+            httpx.put(f"{url}/{BUCKET}").raise_for_status()
+            yield ObjectStore(url, process)
+        finally:
+            process.kill()
+
+
+def _await(url: str, log: Path) -> None:
+    deadline = time.monotonic() + SECONDS_TO_START
+    while time.monotonic() < deadline:
+        try:
+            httpx.get(url)
+        except httpx.TransportError:
+            time.sleep(0.1)
+        else:
+            return
+    raise AssertionError(log.read_text())

@@ -1,0 +1,99 @@
+"""Search from outside: the page for people, and the commands."""
+
+from __future__ import annotations
+
+import json
+import re
+from html import unescape
+from pathlib import Path
+
+import httpx
+import pytest
+from tests.serving import Server, run_shotdap
+
+
+def shown(demo: Server, **asked: str) -> httpx.Response:
+    with httpx.Client(base_url=demo.url, trust_env=False, timeout=60) as client:
+        return client.get("/thredds/search.html", params=asked)
+
+
+class TestPage:
+    def test_found(self, demo: Server) -> None:
+        """The page shows what is found under its path, with links that open it, and the question again."""
+        answer = shown(demo, q="diagnostic:P510* shot:103741")
+
+        assert answer.status_code == 200
+        assert 'href="/dap/omega/103741/p510_2/p510_2_s103741.html"' in answer.text
+        assert 'value="diagnostic:P510* shot:103741"' in answer.text
+        assert "sop_s25386" not in answer.text
+
+    def test_a_mistake(self, demo: Server) -> None:
+        """A mistake is answered with the sentence and the marked word."""
+        answer = shown(demo, q="laser date:2022-13")
+
+        assert answer.status_code == 400
+        assert '"2022-13" is no date' in unescape(answer.text)
+        assert "  laser date:2022-13\n             ^^^^^^^" in answer.text
+
+    @pytest.mark.parametrize("after", ["x", "\0", "W10"])
+    def test_a_bad_token(self, demo: Server, after: str) -> None:
+        """A token that is none is answered with a sentence."""
+        assert "no token" in shown(demo, q="omega", after=after).text
+
+    @pytest.mark.parametrize(
+        "query", ["", "<script>alert(1)</script>", "'; DROP TABLE entries; --", "a\0b", "%s", "nowhere"]
+    )
+    def test_whatever(self, demo: Server, query: str) -> None:
+        """Whatever is asked, the page holds no markup of the client's and no script."""
+        answer = shown(demo, q=query)
+
+        assert answer.status_code in (200, 400)
+        assert "<script" not in answer.text
+        assert "default-src 'self'" in answer.headers["content-security-policy"]
+
+    def test_linked(self, demo: Server) -> None:
+        """The catalog's page has the form."""
+        answer = httpx.get(f"{demo.url}/thredds/catalog.html", trust_env=False)
+
+        assert 'action="/thredds/search.html"' in answer.text
+
+
+class TestCommands:
+    def test_search(self, archive: Path) -> None:
+        """The command prints the paths of what is found; a term may begin with a minus sign."""
+        done = run_shotdap("search", "shot:103741", "-diagnostic:ptd", "--config", archive / "shotdap.toml")
+
+        assert done.returncode == 0, done.stderr
+        assert "omega/103741/p510_2/p510_2_s103741" in done.stdout
+        assert "ptd" not in done.stdout.lower()
+
+    def test_json(self, archive: Path) -> None:
+        """As JSON a page has its token, and the next begins behind it."""
+        config = ("--config", archive / "shotdap.toml", "--json", "--limit", "2")
+        first = json.loads(run_shotdap("search", "facility:omega", *config).stdout)
+        second = json.loads(run_shotdap("search", "facility:omega", "--after", first["after"], *config).stdout)
+        paths = [image["path"] for image in (*first["images"], *second["images"])]
+
+        assert len(set(paths)) == 4
+
+    def test_facets(self, archive: Path) -> None:
+        """Counts are printed for each facet."""
+        done = run_shotdap("search", "facility:omega", "--facets", "--config", archive / "shotdap.toml")
+
+        assert re.search(r"^OMEGA +\d+$", done.stdout, re.MULTILINE)
+
+    def test_a_mistake(self, archive: Path) -> None:
+        """A mistake is a sentence and a mark, and no traceback."""
+        done = run_shotdap("search", "shot:x", "--config", archive / "shotdap.toml")
+
+        assert done.returncode == 2
+        assert done.stderr.splitlines()[-2:] == ["  shot:x", "       ^"]
+
+    def test_changes(self, archive: Path) -> None:
+        """All images are changes since the beginning; since the last token there are none."""
+        config = ("--config", archive / "shotdap.toml", "--json")
+        first = json.loads(run_shotdap("catalog", "changes", *config).stdout)
+        second = json.loads(run_shotdap("catalog", "changes", "--since", str(first["token"]), *config).stdout)
+
+        assert len(first["changes"]) > 5
+        assert second["changes"] == []

@@ -1,0 +1,113 @@
+"""A catalog that is kept up to date while it is served."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import time
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import urlopen
+
+import pytest
+from tests.serving import Server, run_shotdap, serving
+
+from shotdap.config import load
+from shotdap.server.demo import prepare
+from shotdap.server.watching import poll
+
+SECONDS = 60  # on a machine that does other things too; it takes one or two
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Path:
+    """The settings of a small archive whose rows all are away but a few; looked at twice a second."""
+    config = prepare(tmp_path)
+    with closing(sqlite3.connect(tmp_path / "archive.db")) as connection, connection:
+        connection.execute("CREATE TABLE AWAY AS SELECT * FROM ARCHIVE_FILES WHERE IMAGE_ID > 3")
+        connection.execute("DELETE FROM ARCHIVE_FILES WHERE IMAGE_ID > 3")
+    config.write_text(config.read_text() + "watch_seconds = 0.5\n")
+    built = run_shotdap("catalog", "build", "--config", config, "--no-inspect")
+    assert built.returncode == 0, built.stderr
+    return config
+
+
+def come(folder: Path) -> None:
+    """The rows that were away."""
+    with closing(sqlite3.connect(folder / "archive.db")) as connection, connection:
+        connection.execute("INSERT INTO ARCHIVE_FILES SELECT * FROM AWAY")
+
+
+def within(is_so: Callable[[], bool]) -> bool:
+    """Whether something becomes so in time."""
+    deadline = time.monotonic() + SECONDS
+    while not is_so() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return is_so()
+
+
+def is_there(server: Server, path: str) -> bool:
+    try:
+        with urlopen(f"{server.dap(path)}.dds") as reply:  # noqa: S310 — our own, over http
+            return bool(reply.status == 200)
+    except HTTPError:
+        return False
+
+
+def test_new_shot(site: Path, tmp_path: Path) -> None:
+    """A row that comes while the server serves is an image within seconds, in every worker."""
+    image = "omega-ep/25386/sop/sop_s25386"
+    with serving(tmp_path / "log", "--config", site, "--workers", "2") as server:
+        before = is_there(server, image)
+        come(tmp_path)
+
+        assert not before
+        assert within(lambda: is_there(server, image))
+
+
+def test_lost_archive(site: Path, tmp_path: Path) -> None:
+    """An archive that goes away costs a line in the log; when it comes back, so do its new rows."""
+    settings, said = load(site), list[str]()
+    away = tmp_path / "archive.db.away"
+    turns = iter((lambda: (tmp_path / "archive.db").rename(away), lambda: away.rename(tmp_path / "archive.db"), None))
+
+    def wait() -> bool:
+        turn = next(turns)
+        if turn is None:
+            return False
+        turn()
+        if not away.exists():
+            come(tmp_path)
+        return True
+
+    poll(settings, said.append, wait, inspect=False)
+
+    assert "archive" in said[0]
+    assert said[1].startswith("Catalog: ")
+    assert len(said) == 2
+
+
+def test_server_that_is_killed(site: Path, tmp_path: Path) -> None:
+    """When the server is killed, its poller ends by itself."""
+    killed: list[int] = []
+
+    def kill() -> None:
+        with serving(tmp_path / "log", "--config", site) as server:
+            killed.extend(pollers(server.process.pid))
+            os.kill(server.process.pid, signal.SIGKILL)
+            server.process.wait()
+
+    with pytest.raises(pytest.fail.Exception):  # the server ended before the block did
+        kill()
+
+    assert len(killed) == 1
+    assert within(lambda: not Path(f"/proc/{killed[0]}").exists())
+
+
+def pollers(parent: int) -> list[int]:
+    """The processes that a process started for polling."""
+    children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+    return [int(child) for child in children if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()]
