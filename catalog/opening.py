@@ -232,8 +232,9 @@ class Catalog:
             NotFound: there is no such folder; or it has no variants.
         """
         found = collection(folder, segment) if folder or segment else None
-        if found is None or not self.children(folder, limit=1).children:
+        if found is None:
             raise NotFound(f"There is no image at {folder!r}.")
+        self.children(folder, limit=1)  # to see whether there is such a folder
         return found
 
     def open_address(

@@ -90,10 +90,11 @@ class TestServices:
         assert services.headers["vary"] == others.headers["vary"] == "Accept"
 
     def test_of_a_folder(self, site: Site) -> None:
-        """A folder has no services; it is listed whatever type is asked for."""
-        answer = site.client.get("/dap/deeper", headers={"Accept": SERVICES_TYPE})
+        """A folder opens as one dataset, whose services are told to those who ask for them; others see it listed."""
+        services = site.client.get("/dap/deeper", headers={"Accept": SERVICES_TYPE})
 
-        assert answer.json()["children"]
+        assert "/dap/deeper.dap" in services.text
+        assert site.client.get("/dap/deeper").json()["children"]
 
     def test_of_nothing(self, site: Site) -> None:
         """Of what is not there, the services are an error of DAP4."""

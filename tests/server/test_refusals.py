@@ -48,7 +48,7 @@ REFUSALS: Final = {
     "bad index": ("frames.h5.dods?image[a][-1]", "frames.h5.dap?dap4.ce=/image[a][-1]", 400, r"\[a\]"),
     "HTML page": ("login.hdf.dods", "login.hdf.dap", 500, "HTML page"),
     "cut short": ("short.h5.dods", "short.h5.dap", 500, "cut short"),
-    "a folder": ("deeper.dods", "deeper.dap", 404, "'deeper'"),
+    "below nothing": ("deeper/still.dods", "deeper/still.dap", 404, "'deeper/still'"),
 }
 
 

@@ -212,11 +212,11 @@ def test_no_place_for_a_demo(command: Callable[..., str], tmp_path: Path) -> Non
 
 
 def test_no_database_there(command: Callable[..., str], tmp_path: Path) -> None:
-    """An archive whose database has no such table ends a build with 2."""
+    """An archive whose database is not there ends a build with 2."""
     config = tmp_path / "shotdap.toml"
     config.write_text('[archive]\nurl = "sqlite:///archive.db"\n')
 
-    assert "ARCHIVE_FILES" in command("catalog", "build", "--config", config)
+    assert "there is no such file" in command("catalog", "build", "--config", config)
 
 
 def test_a_port_in_use(demo: Server, tmp_path: Path) -> None:
