@@ -210,7 +210,9 @@ def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 def _both(key: str, base: Any, over: Any) -> Any:  # noqa: ANN401 — whatever TOML holds
     if isinstance(base, dict) and isinstance(over, dict):
         return _merged(base, over)
-    return _joined(base, over) if key == "recipes" and isinstance(over, list) else over
+    if key == "recipes" and isinstance(base, list) and isinstance(over, list):
+        return _joined(base, over)
+    return over
 
 
 def _joined(base: Sequence[Mapping[str, Any]], over: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
