@@ -13,6 +13,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Mount
 
 from shotdap.catalog import Catalog
 from shotdap.config import Settings, load
@@ -20,7 +21,7 @@ from shotdap.server.errors import Problem
 from shotdap.server.limits import Limits
 from shotdap.server.listing import json_reply
 from shotdap.server.replies import respond
-from shotdap.server.routes import dap, root, search, thredds
+from shotdap.server.routes import dap, rest, root, search, thredds
 
 __all__ = ["CONFIG_VARIABLE", "application", "create_app"]
 
@@ -38,6 +39,7 @@ def create_app(catalog: Catalog, settings: Settings) -> Starlette:
             *dap.routes(catalog, limits, compress_data=server.compress_data),
             *search.routes(catalog),
             *thredds.routes(catalog),
+            Mount("/api/v1", rest.api(catalog, limits, settings)),
         ],
         middleware=[_cross_origin(server.cors_origins)] if server.cors_origins else [],
         exception_handlers={HTTPException: _unanswered},
