@@ -27,25 +27,26 @@ class TooMany(ValueError):
     """More images than can be opened as one; the message says how to ask for less."""
 
 
-def members(asked: Collection, index: Index, search: Callable[[], Searchable]) -> list[Address]:
+def members(asked: Collection, index: Index, search: Callable[[], Searchable], most: int = MOST) -> list[Address]:
     """The images of a collection: in the order of their paths, or of their shots where it is a stack.
 
     Args:
         asked: the collection.
         index: lists folders.
         search: gives what can be searched, where a stack needs it.
+        most: how many there may be; as many as one dataset may be of, where nothing is said.
 
     Raises:
         NotFound: there is no such folder.
-        TooMany: they are more than one dataset may be of.
+        TooMany: they are more.
         BadQuery: what the stack asks for cannot be understood.
         Unsearchable: it asks for a stack of images that cannot be searched.
     """
     found = _matching(asked, search()) if asked.steps else _below(index, asked.folder)
-    entries = list(islice(found, MOST + 1))
-    if len(entries) > MOST:
+    entries = list(islice(found, most + 1))
+    if len(entries) > most:
         raise TooMany(
-            f"There are more than {MOST} images at {asked.path!r}. Open fewer as one dataset: those of a single shot,"
+            f"There are more than {most} images at {asked.path!r}. Open fewer as one dataset: those of a single shot,"
             " or of a smaller range."
         )
     return [Address(entry) for entry in (sorted(entries, key=_by_shot) if asked.steps else entries)]

@@ -247,6 +247,15 @@ class Catalog:
         derived = self._derive(look, self._related(look), chunked=chunked, view=view)
         return derived.dataset.copy(deep=False)
 
+    def images(self, asked: Collection, *, most: int) -> tuple[Entry, ...]:
+        """All images of a collection, in the order of their paths, or of their shots where it is a stack.
+
+        Raises:
+            NotFound: there is no such folder.
+            TooMany: they are more than `most`.
+        """
+        return tuple(each.entry for each in members(asked, self._index, self._searchable, most))
+
     def origins(self, address: Address | Collection) -> Mapping[str, Origin]:
         """How each variable of an image came to be; see `open` for what is raised. Of collections nothing is told."""
         if isinstance(address, Collection):

@@ -151,6 +151,13 @@ class ServerSettings(_Section):
     cors_origins: tuple[str, ...]
 
 
+class PackagesSettings(_Section):
+    """How much a data package may hold."""
+
+    max_images: int = Field(ge=1)
+    max_mib: int = Field(ge=1)
+
+
 class Settings(BaseSettings):
     """All settings, checked; `load` makes it. The server, the command line and a notebook all start here."""
 
@@ -161,6 +168,7 @@ class Settings(BaseSettings):
     archive: ArchiveSettings
     catalog: CatalogSettings
     server: ServerSettings
+    packages: PackagesSettings
 
     @classmethod
     def settings_customise_sources(

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import gzip
 import re
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Generator, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final, TypeAlias
 
+from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response, StreamingResponse
 
-__all__ = ["Block", "Reply", "compressed", "respond"]
+__all__ = ["Block", "Reply", "compressed", "respond", "streamed"]
 
 Block: TypeAlias = bytes | memoryview
 
@@ -96,3 +97,20 @@ async def _in_turns(blocks: Iterable[Block]) -> AsyncIterator[Block]:
     for block in blocks:
         yield block
         await asyncio.sleep(0)
+
+
+def streamed(blocks: Generator[Block, None, None], media_type: str, headers: Mapping[str, str]) -> Response:
+    """A body that is made while it is sent, for formats of which no program takes a beginning for the whole.
+
+    Each block is made in a thread, when the client has taken those before; so a slow client makes nothing pile up, and
+    one that goes away ends the work. If making a block fails, the connection is closed before the body's end.
+    """
+    return StreamingResponse(_on_demand(blocks), 200, {**headers, "Content-Type": media_type})
+
+
+async def _on_demand(blocks: Generator[Block, None, None]) -> AsyncIterator[Block]:
+    try:
+        while (block := await run_in_threadpool(next, blocks, None)) is not None:
+            yield block
+    finally:
+        blocks.close()

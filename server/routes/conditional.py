@@ -6,7 +6,7 @@ described, the version of shotdap, and the request. So it is strong: what has th
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import format_datetime, parsedate_to_datetime
@@ -18,7 +18,7 @@ from shotdap import __version__
 from shotdap.server.replies import Reply
 from shotdap.server.routes.question import Question
 
-__all__ = ["Validator", "validator"]
+__all__ = ["Validator", "validator", "validator_of"]
 
 _TAG_BYTES: Final = 16
 _SECOND: Final = 10**9  # nanoseconds
@@ -33,11 +33,14 @@ class Validator:
     tag: str
     """Without its quotes."""
     modified: datetime
+    is_weak: bool = False
+    """Whether what has the same tag only means the same, as what says when it was made."""
 
     @property
     def headers(self) -> Mapping[str, str]:
         """What goes with the answer, and with a 304 in its place."""
-        return {"ETag": f'"{self.tag}"', "Last-Modified": format_datetime(self.modified, usegmt=True), **_KEPT}
+        tag = f'W/"{self.tag}"' if self.is_weak else f'"{self.tag}"'
+        return {"ETag": tag, "Last-Modified": format_datetime(self.modified, usegmt=True), **_KEPT}
 
     def knows(self, asked: Mapping[str, str]) -> bool:
         """Whether the client has the answer; its date counts only where it sent no tag (RFC 9110, 13.2.2)."""
@@ -73,9 +76,21 @@ def validator(question: Question) -> Validator:
         question.query,
         question.host,
     )
+    return validator_of(made_of, state.modified)
+
+
+def validator_of(made_of: Sequence[object], modified: int, *, is_weak: bool = False) -> Validator:
+    """The validator of what is made of some things, which have the same representation where they are the same.
+
+    Args:
+        made_of: the things.
+        modified: when the youngest of the files among them was changed, in nanoseconds since 1970.
+        is_weak: see `Validator`.
+    """
     tag = blake2b(repr(made_of).encode("utf-8", "replace"), digest_size=_TAG_BYTES).hexdigest()
-    modified = datetime.fromtimestamp(state.modified // _SECOND, UTC)
-    return Validator(tag, min(modified, datetime.now(UTC).replace(microsecond=0)))  # RFC 9110, 8.8.2.1: never later
+    moment = datetime.fromtimestamp(modified // _SECOND, UTC)
+    now = datetime.now(UTC).replace(microsecond=0)
+    return Validator(tag, min(moment, now), is_weak)  # RFC 9110, 8.8.2.1: never later
 
 
 def _plain(tag: str) -> str:

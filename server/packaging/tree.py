@@ -1,0 +1,43 @@
+"""All images of a package in one dataset, each in a group of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+
+import xarray as xr
+
+from shotdap import __version__
+from shotdap.catalog import Catalog
+from shotdap.catalog.shots import together
+from shotdap.server.errors import problem
+from shotdap.server.packaging.contents import Item, local, opened
+from shotdap.server.packaging.order import Order
+
+__all__ = ["tree"]
+
+
+def tree(catalog: Catalog, order: Order, items: Iterable[Item], made: datetime) -> xr.Dataset:
+    """The images as groups of one dataset, lazily, with what explains them as attributes.
+
+    One of which nothing can be had is left out; the attribute ``left_out`` names it, and says why.
+
+    Raises:
+        Unreadable: a file cannot be read any more.
+        BadSelection: likewise, what is wanted cannot be had of it.
+    """
+    items = list(items)
+    left_out = [f"{item.entry.path}: {problem(item.failure).message}" for item in items if item.failure is not None]
+    images = {
+        local(order, item.entry): order.wanted.narrow(opened(catalog, item.entry, order.wanted))
+        for item in items
+        if item.failure is None
+    }
+    said = {
+        "title": f"Images of {order.path or 'the archive'}",
+        "software": f"shotdap {__version__}",
+        "made": made.isoformat(timespec="seconds"),
+        "request": order.url,
+        "left_out": "; ".join(left_out),
+    }
+    return together(images, {name: value for name, value in said.items() if value})
