@@ -110,7 +110,11 @@ def streamed(blocks: Generator[Block, None, None], media_type: str, headers: Map
 
 async def _on_demand(blocks: Generator[Block, None, None]) -> AsyncIterator[Block]:
     try:
-        while (block := await run_in_threadpool(next, blocks, None)) is not None:
+        while True:
+            block = await run_in_threadpool(next, blocks, None)
+            if block is None:
+                return
             yield block
+            del block  # it may be a view of something large, which must go before the next is made
     finally:
         blocks.close()

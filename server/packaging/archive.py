@@ -64,20 +64,18 @@ def _exactly(member: Member) -> Iterator[Block]:
 
 
 def _gathered(blocks: Iterable[Block]) -> Generator[Block, None, None]:
-    """The same bytes, small blocks joined; a large one is not copied."""
-    waiting: list[Block] = []
-    size = 0
-    for block in blocks:
-        if len(block) >= _ENOUGH:
-            if waiting:
-                yield b"".join(waiting)
-                waiting, size = [], 0
+    """The same bytes, small blocks joined; a large one is not copied, and not held on to."""
+    waiting = bytearray()
+    source = iter(blocks)
+    while (block := next(source, None)) is not None:
+        if len(block) < _ENOUGH:
+            waiting += block
+            block = None
+        if waiting and (block is not None or len(waiting) >= _ENOUGH):
+            yield bytes(waiting)
+            waiting.clear()
+        if block is not None:
             yield block
-            continue
-        waiting.append(block)
-        size += len(block)
-        if size >= _ENOUGH:
-            yield b"".join(waiting)
-            waiting, size = [], 0
+            del block
     if waiting:
-        yield b"".join(waiting)
+        yield bytes(waiting)

@@ -102,7 +102,7 @@ def chosen(catalog: Catalog, order: Order, most: int) -> tuple[Entry, ...]:
 def _below(catalog: Catalog, order: Order, most: int) -> tuple[Entry, ...]:
     address = catalog.resolve(order.path) if order.path else Collection("")
     if isinstance(address, Address):
-        if address.path != address.entry.path:
+        if order.path != address.entry.path:
             raise BadSelection(
                 f"A package is of images or folders; {order.path!r} is neither. Ask for {address.entry.path!r}, with"
                 " transform=… or raw=1."

@@ -12,7 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from shotdap.server.errors import Problem, problem
+from shotdap.server.errors import EXPECTED, Problem, problem
 
 __all__ = ["MEDIA_TYPE", "answer_problems", "problem_response"]
 
@@ -28,7 +28,8 @@ def problem_response(trouble: Problem, **more: Any) -> Response:  # noqa: ANN401
 
 def answer_problems(app: FastAPI) -> None:
     """Make every failure of an application a problem document."""
-    app.add_exception_handler(Exception, _failed)
+    for kind in (*EXPECTED, Exception):  # under `Exception` alone, Starlette would raise each again, and log it
+        app.add_exception_handler(kind, _failed)
     app.add_exception_handler(HTTPException, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
 

@@ -1,0 +1,96 @@
+"""A small shot of good and bad images, and what makes packages of it, in this process."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import h5py
+import numpy as np
+import pytest
+from tests import samples
+
+from shotdap.catalog import Catalog, Folder
+from shotdap.config import load_diagnostics
+from shotdap.server.encoders import Block
+from shotdap.server.limits import Limits
+from shotdap.server.packaging import Bounds, Order, chosen, packed, surveyed, zipped
+
+FRAMES: Final = np.random.default_rng(7).integers(0, 2**16, (2, 30, 40), "u2")
+LIMITS: Final = Limits(answer=1 << 20, query=1 << 16, read=1 << 30)
+BOUNDS: Final = Bounds(images=10, size=1 << 24)
+MADE: Final = datetime(2026, 11, 29, 12, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Shot:
+    """A folder with a shot in it, and its catalog."""
+
+    folder: Path
+    catalog: Catalog
+
+    def blocks(self, order: Order) -> Iterator[Block]:
+        """A package as it is made."""
+        order.check()
+        items = surveyed(self.catalog, order, chosen(self.catalog, order, BOUNDS.images), LIMITS, BOUNDS)
+        return zipped(packed(self.catalog, order, items, LIMITS, MADE))
+
+    def package(self, order: Order) -> Package:
+        """A package, whole."""
+        return Package(zipfile.ZipFile(io.BytesIO(b"".join(self.blocks(order)))))
+
+
+@dataclass(frozen=True)
+class Package:
+    """A package that has arrived."""
+
+    file: zipfile.ZipFile
+
+    @property
+    def names(self) -> list[str]:
+        """What is in it besides what explains it."""
+        return [name for name in self.file.namelist() if name not in {"README.txt", "manifest.json", "SHA256SUMS"}]
+
+    @property
+    def manifest(self) -> Any:  # noqa: ANN401 — JSON
+        """What it says of itself."""
+        return json.loads(self.file.read("manifest.json"))
+
+    @property
+    def lines(self) -> dict[str, Any]:
+        """What it says of each image, by its name."""
+        return {line["path"].rpartition("/")[2]: line for line in self.manifest["images"]}
+
+    @property
+    def readme(self) -> str:
+        """What it says of itself to people."""
+        return self.file.read("README.txt").decode()
+
+
+@pytest.fixture
+def shot(tmp_path: Path) -> Shot:
+    """A shot with two good images, one whose values are damaged, and one that is no image."""
+    folder = tmp_path / "shot"
+    (folder / "deeper").mkdir(parents=True)
+    samples.write_image(folder / "first.h5", FRAMES)
+    write_damaged(folder / "hurt.h5")
+    (folder / "login.hdf").write_text("<!DOCTYPE html><html>")
+    samples.write_image(folder / "deeper/last.h5", FRAMES[:, ::-1])
+    return Shot(folder, Catalog(Folder(tmp_path), tmp_path, load_diagnostics(None)))
+
+
+def write_damaged(path: Path) -> None:
+    """Write an image whose headers are sound, and whose compressed values are not."""
+    with h5py.File(path, "w") as file:
+        array = file.create_dataset("Streak_array", data=FRAMES, chunks=FRAMES.shape, compression="gzip")
+        place = array.id.get_chunk_info(0)
+    damaged = bytearray(path.read_bytes())
+    middle = place.byte_offset + place.size // 2
+    damaged[middle : middle + 64] = bytes(64)
+    path.write_bytes(damaged)
