@@ -151,6 +151,13 @@ class ServerSettings(_Section):
     cors_origins: tuple[str, ...]
 
 
+class ZarrSettings(_Section):
+    """How datasets are cut and packed for readers of Zarr."""
+
+    chunk_mib: int = Field(ge=1)
+    compression: Literal["none", "lz4", "zstd"]
+
+
 class Settings(BaseSettings):
     """All settings, checked; `load` makes it. The server, the command line and a notebook all start here."""
 
@@ -161,6 +168,7 @@ class Settings(BaseSettings):
     archive: ArchiveSettings
     catalog: CatalogSettings
     server: ServerSettings
+    zarr: ZarrSettings
 
     @classmethod
     def settings_customise_sources(

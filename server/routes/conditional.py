@@ -15,10 +15,11 @@ from types import MappingProxyType
 from typing import Final
 
 from shotdap import __version__
+from shotdap.catalog import Catalog, State
 from shotdap.server.replies import Reply
 from shotdap.server.routes.question import Question
 
-__all__ = ["Validator", "validator"]
+__all__ = ["Validator", "validator", "validator_of"]
 
 _TAG_BYTES: Final = 16
 _SECOND: Final = 10**9  # nanoseconds
@@ -65,14 +66,12 @@ def validator(question: Question) -> Validator:
         Unreadable: its file cannot be looked at.
     """
     state = question.catalog.state(question.address)
-    made_of = (
-        __version__,
-        question.catalog.descriptions,
-        state.text,
-        question.suffix,
-        question.query,
-        question.host,
-    )
+    return validator_of(question.catalog, state, question.suffix, question.query, question.host)
+
+
+def validator_of(catalog: Catalog, state: State, *asked: str) -> Validator:
+    """The validator of an answer that depends on the state of an image, and on what is asked for."""
+    made_of = (__version__, catalog.descriptions, state.text, *asked)
     tag = blake2b(repr(made_of).encode("utf-8", "replace"), digest_size=_TAG_BYTES).hexdigest()
     modified = datetime.fromtimestamp(state.modified // _SECOND, UTC)
     return Validator(tag, min(modified, datetime.now(UTC).replace(microsecond=0)))  # RFC 9110, 8.8.2.1: never later
