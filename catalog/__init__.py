@@ -28,7 +28,7 @@ from shotdap.catalog.index import (
 from shotdap.catalog.inspection import InspectionReport, Inspector, inspect
 from shotdap.catalog.isolation import Isolation
 from shotdap.catalog.labels import label, matching
-from shotdap.catalog.opening import Catalog
+from shotdap.catalog.opening import Catalog, State
 from shotdap.catalog.query import BadQuery, Query, parse
 from shotdap.catalog.searchable import Searchable, Unsearchable
 from shotdap.catalog.sql import Between, Filter, SqlArchive, Value
@@ -89,6 +89,7 @@ __all__ = [
     "Searchable",
     "SqlArchive",
     "SqlIndex",
+    "State",
     "Store",
     "Superseded",
     "TimeStamp",

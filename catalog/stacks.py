@@ -114,6 +114,7 @@ def _piled(name: str, layers: Sequence[Layer], sizes: Mapping[Hashable, int]) ->
             raise BadStack(f"{name} of {layer.path} has other dimensions than that of {layers[0].path}.")
     array = _Pile(variables, tuple(sizes[dimension] for dimension in dimensions))
     pile = xr.Variable((SHOT, *dimensions), indexing.LazilyIndexedArray(array), _alike(variables))
+    pile.encoding = {"preferred_chunks": {SHOT: 1}}  # in xarray's words: each shot is read by itself
     return costing(pile, sum(map(bytes_read, variables)))
 
 

@@ -158,6 +158,13 @@ class PackagesSettings(_Section):
     max_mib: int = Field(ge=1)
 
 
+class ZarrSettings(_Section):
+    """How datasets are cut and packed for readers of Zarr."""
+
+    chunk_mib: int = Field(ge=1)
+    compression: Literal["none", "lz4", "zstd"]
+
+
 class Settings(BaseSettings):
     """All settings, checked; `load` makes it. The server, the command line and a notebook all start here."""
 
@@ -169,6 +176,7 @@ class Settings(BaseSettings):
     catalog: CatalogSettings
     server: ServerSettings
     packages: PackagesSettings
+    zarr: ZarrSettings
 
     @classmethod
     def settings_customise_sources(

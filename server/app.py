@@ -20,8 +20,9 @@ from shotdap.config import Settings, load
 from shotdap.server.errors import Problem
 from shotdap.server.limits import Limits
 from shotdap.server.listing import json_reply
+from shotdap.server.protocols.zarr import Options
 from shotdap.server.replies import respond
-from shotdap.server.routes import dap, rest, root, search, thredds
+from shotdap.server.routes import dap, rest, root, search, thredds, zarr
 
 __all__ = ["CONFIG_VARIABLE", "application", "create_app"]
 
@@ -39,11 +40,17 @@ def create_app(catalog: Catalog, settings: Settings) -> Starlette:
             *dap.routes(catalog, limits, compress_data=server.compress_data),
             *search.routes(catalog),
             *thredds.routes(catalog),
+            *zarr.routes(catalog, limits, _zarr_options(settings)),
             Mount("/api/v1", rest.api(catalog, limits, settings)),
         ],
         middleware=[_cross_origin(server.cors_origins)] if server.cors_origins else [],
         exception_handlers={HTTPException: _unanswered},
     )
+
+
+def _zarr_options(settings: Settings) -> Options:
+    """How datasets become Zarr."""
+    return Options(settings.zarr.chunk_mib << 20, settings.server.max_answer_mib << 20, settings.zarr.compression)
 
 
 def _cross_origin(origins: Sequence[str]) -> Middleware:
@@ -57,8 +64,11 @@ def _cross_origin(origins: Sequence[str]) -> Middleware:
     )
 
 
-_ASKED_WITH = ("Authorization", "If-Modified-Since", "If-None-Match", "XDAP-Accept")
-_ANSWERED_WITH = ("Content-Description", "ETag", "XDAP", "X-DAP", "XDODS-Server", "X-DAP-Server")
+_ASKED_WITH = ("Authorization", "If-Modified-Since", "If-None-Match", "If-Range", "Range", "XDAP-Accept")
+_ANSWERED_WITH = (
+    *("Accept-Ranges", "Content-Length", "Content-Range", "ETag"),
+    *("Content-Description", "XDAP", "X-DAP", "XDODS-Server", "X-DAP-Server"),
+)
 
 
 def application() -> Starlette:

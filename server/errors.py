@@ -11,7 +11,11 @@ from sqlalchemy.exc import OperationalError
 from shotdap.catalog import BadQuery, BadStack, BadToken, Missing, NotFound, TooMany, Unreadable, Unsearchable
 from shotdap.transforms import BadSelection, BadVariant
 
-__all__ = ["EXPECTED", "Problem", "QueryTooLong", "TooLarge", "problem"]
+__all__ = ["EXPECTED", "NoChunk", "Problem", "QueryTooLong", "TooLarge", "problem"]
+
+
+class NoChunk(LookupError):
+    """There is no such chunk. Readers of Zarr take a 404 for one that holds nothing but fill values: it must not be."""
 
 
 class TooLarge(ValueError):
@@ -31,6 +35,7 @@ _STATUSES: Mapping[type[Exception], int] = MappingProxyType(
         BadToken: 400,
         NotFound: 404,
         Unsearchable: 404,
+        NoChunk: 410,
         TooLarge: 413,
         TooMany: 413,
         QueryTooLong: 414,

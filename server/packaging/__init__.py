@@ -10,6 +10,6 @@ from shotdap.server.packaging.archive import Member, zipped
 from shotdap.server.packaging.contents import Bounds, Item, chosen, surveyed
 from shotdap.server.packaging.order import Kind, Order
 from shotdap.server.packaging.packing import packed
-from shotdap.server.packaging.tree import tree
+from shotdap.server.packaging.tree import stored, tree
 
-__all__ = ["Bounds", "Item", "Kind", "Member", "Order", "chosen", "packed", "surveyed", "tree", "zipped"]
+__all__ = ["Bounds", "Item", "Kind", "Member", "Order", "chosen", "packed", "stored", "surveyed", "tree", "zipped"]

@@ -51,6 +51,7 @@ def _written(members: Iterable[Member]) -> Iterator[Block]:
         kind = ZIP_DEFLATED if member.is_text else ZIP_STORED
         stream.add(_exactly(member), member.name, size=member.size, compress_type=kind)
         yield from stream.all_files()
+        del member  # it may hold bytes, which must go before the next is made
     yield from stream.finalize()
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 
 import xarray as xr
@@ -11,10 +11,12 @@ from shotdap import __version__
 from shotdap.catalog import Catalog
 from shotdap.catalog.shots import together
 from shotdap.server.errors import problem
+from shotdap.server.packaging.archive import Member
 from shotdap.server.packaging.contents import Item, local, opened
 from shotdap.server.packaging.order import Order
+from shotdap.server.protocols.zarr import Options, store
 
-__all__ = ["tree"]
+__all__ = ["stored", "tree"]
 
 
 def tree(catalog: Catalog, order: Order, items: Iterable[Item], made: datetime) -> xr.Dataset:
@@ -41,3 +43,15 @@ def tree(catalog: Catalog, order: Order, items: Iterable[Item], made: datetime) 
         "left_out": "; ".join(left_out),
     }
     return together(images, {name: value for name, value in said.items() if value})
+
+
+def stored(dataset: xr.Dataset) -> Iterator[Member]:
+    """A dataset as a Zarr 3 store: the members of a ZIP file that zarr-python opens as it is, a chunk at a time.
+
+    Raises:
+        Unreadable: a chunk cannot be had.
+    """
+    for key, encoded in store(dataset, Options()):
+        content = encoded()
+        yield Member(key, len(content), (content,))
+        del content

@@ -6,7 +6,7 @@ described, the version of shotdap, and the request. So it is strong: what has th
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import format_datetime, parsedate_to_datetime
@@ -15,6 +15,7 @@ from types import MappingProxyType
 from typing import Final
 
 from shotdap import __version__
+from shotdap.catalog import Catalog, State
 from shotdap.server.replies import Reply
 from shotdap.server.routes.question import Question
 
@@ -68,29 +69,15 @@ def validator(question: Question) -> Validator:
         Unreadable: its file cannot be looked at.
     """
     state = question.catalog.state(question.address)
-    made_of = (
-        __version__,
-        question.catalog.descriptions,
-        state.text,
-        question.suffix,
-        question.query,
-        question.host,
-    )
-    return validator_of(made_of, state.modified)
+    return validator_of(question.catalog, state, question.suffix, question.query, question.host)
 
 
-def validator_of(made_of: Sequence[object], modified: int, *, is_weak: bool = False) -> Validator:
-    """The validator of what is made of some things, which have the same representation where they are the same.
-
-    Args:
-        made_of: the things.
-        modified: when the youngest of the files among them was changed, in nanoseconds since 1970.
-        is_weak: see `Validator`.
-    """
+def validator_of(catalog: Catalog, state: State, *asked: str) -> Validator:
+    """The validator of an answer that depends on the state of an image, and on what is asked for."""
+    made_of = (__version__, catalog.descriptions, state.text, *asked)
     tag = blake2b(repr(made_of).encode("utf-8", "replace"), digest_size=_TAG_BYTES).hexdigest()
-    moment = datetime.fromtimestamp(modified // _SECOND, UTC)
-    now = datetime.now(UTC).replace(microsecond=0)
-    return Validator(tag, min(moment, now), is_weak)  # RFC 9110, 8.8.2.1: never later
+    modified = datetime.fromtimestamp(state.modified // _SECOND, UTC)
+    return Validator(tag, min(modified, datetime.now(UTC).replace(microsecond=0)))  # RFC 9110, 8.8.2.1: never later
 
 
 def _plain(tag: str) -> str:

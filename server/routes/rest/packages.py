@@ -10,23 +10,22 @@ a line of the manifest.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Annotated, Any, Final
 from urllib.parse import quote
 
 from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import RedirectResponse, Response
 
-from shotdap import __version__
-from shotdap.catalog import Address, Catalog, Entry, Unreadable
-from shotdap.catalog.opening import State
+from shotdap.catalog import Address, Catalog, Entry, State, Unreadable
 from shotdap.config.settings import PackagesSettings
 from shotdap.server.encoders.formats import FORMATS
 from shotdap.server.errors import TooLarge
 from shotdap.server.limits import Limits, check
-from shotdap.server.packaging import Bounds, Item, Kind, Order, chosen, packed, surveyed, tree, zipped
+from shotdap.server.packaging import Bounds, Item, Kind, Order, chosen, packed, stored, surveyed, tree, zipped
 from shotdap.server.packaging.contents import OTHERWISE, nothing_less
 from shotdap.server.replies import Reply, respond, streamed
 from shotdap.server.routes.conditional import Validator, validator_of
@@ -111,7 +110,7 @@ def router(catalog: Catalog, limits: Limits, settings: PackagesSettings) -> APIR
         if current.knows(request.headers):
             return respond(current.not_modified())
         items = surveyed(catalog, order, entries, limits, bounds)
-        make = _zip if order.kind == "zip" else _tree
+        make = _ANSWERS[order.kind]
         return make(_Package(catalog, limits, order, items, current.headers, request.method == "HEAD"))
 
     @routes.head("/shots/{facility}/{shot}/package", include_in_schema=False)
@@ -146,8 +145,8 @@ def _part(name: str, text: str) -> Part:
 def _validator(catalog: Catalog, order: Order, entries: tuple[Entry, ...]) -> Validator:
     """The validator of a package: a look at each file. It is weak, as the package says when it was made."""
     states = [_state(catalog, Address(entry, is_raw=order.is_archived)) for entry in entries]
-    made_of = (__version__, catalog.descriptions, order.url, *(state.text for state in states))
-    return validator_of(made_of, max(state.modified for state in states), is_weak=True)
+    together = State(repr([state.text for state in states]), max(state.modified for state in states))
+    return replace(validator_of(catalog, together, order.url), is_weak=True)
 
 
 def _state(catalog: Catalog, address: Address) -> State:
@@ -166,6 +165,18 @@ def _zip(package: _Package) -> Response:
     return streamed(zipped(members), _ZIP, headers)
 
 
+def _zarr(package: _Package) -> Response:
+    """All images as one Zarr store, in a ZIP file that is made chunk by chunk.
+
+    A chunk that cannot be had breaks the file off: one that is not in a store would be read as zeros.
+    """
+    headers = package.called(".zarr.zip")
+    if package.only_headers:
+        return respond(Reply(_ZIP, None, (), headers))
+    dataset = tree(package.catalog, package.order, package.items, datetime.now(UTC))
+    return streamed(zipped(stored(dataset)), _ZIP, headers)
+
+
 def _tree(package: _Package) -> Response:
     """All images in one file, which is made in memory."""
     format_ = FORMATS[package.order.kind]
@@ -173,9 +184,14 @@ def _tree(package: _Package) -> Response:
     try:
         check(dataset, package.limits, nothing_less)
     except TooLarge as error:
-        raise TooLarge(f"{error} As format=zip it would go out image by image. {OTHERWISE}") from error
+        raise TooLarge(f"{error} As format=zip or zarr it would go out piece by piece. {OTHERWISE}") from error
     headers = package.called(format_.ending)
     if package.only_headers:
         return respond(Reply(format_.media_type, None, (), headers))
     encoded = format_.encode(dataset.compute(), package.order.display)
     return respond(Reply(format_.media_type, encoded.size, encoded.blocks, headers))
+
+
+_ANSWERS: Final[Mapping[Kind, Callable[[_Package], Response]]] = MappingProxyType(
+    {"zip": _zip, "nc4": _tree, "h5": _tree, "zarr": _zarr}
+)

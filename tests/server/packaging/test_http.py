@@ -18,6 +18,7 @@ import httpx
 import netCDF4
 import numpy as np
 import pytest
+import zarr
 from tests import direct, samples
 from tests.serving import Server, serving
 
@@ -86,6 +87,19 @@ def test_tree(client: httpx.Client, archive: Path) -> None:
 
     assert "omega_62328.nc4" in answer.headers["content-disposition"]
     np.testing.assert_array_equal(found, expected[:, 7:330])
+
+
+def test_zarr(client: httpx.Client, archive: Path, tmp_path: Path) -> None:
+    """As Zarr, a shot is one store in a ZIP file with a group for each image, which zarr-python opens as it is."""
+    answer = client.get(SHOT, params={"format": "zarr", "variable": "background_subtracted"})
+    expected = direct.frames(direct.stored(archive, "OMEGA", "asbo1_s62328.hdf"))["background_subtracted"]
+    path = tmp_path / "shot.zarr.zip"
+    path.write_bytes(answer.content)
+    with zarr.storage.ZipStore(path, mode="r") as store:
+        found = zarr.open_array(store, path="asbo1/asbo1_s62328/background_subtracted", mode="r")[:]
+
+    assert "omega_62328.zarr.zip" in answer.headers["content-disposition"]
+    np.testing.assert_array_equal(np.asarray(found), expected)
 
 
 def test_a_shot_leads_to_its_folder(client: httpx.Client) -> None:

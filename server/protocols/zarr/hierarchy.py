@@ -1,0 +1,158 @@
+"""A dataset as a Zarr hierarchy, in both versions at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import product
+from math import ceil
+
+import xarray as xr
+
+from shotdap.server.protocols.zarr.attributes import Json, attributes, fill_value
+from shotdap.server.protocols.zarr.chunks import Chunk
+from shotdap.server.protocols.zarr.keys import DOCUMENTS, chunk_key, places
+from shotdap.server.protocols.zarr.layout import chunk_shape
+from shotdap.server.protocols.zarr.metadata import ArrayMetadata, Described, array_metadata, documents
+from shotdap.server.protocols.zarr.options import NEW, OLD, Options, Version
+from shotdap.server.protocols.zarr.tree import Tree
+from shotdap.server.protocols.zarr.types import Dtype, stored_type
+
+__all__ = ["Hierarchy", "store"]
+
+_LEFT_OUT = "zarr_left_out"
+"""The attribute that names the variables which Zarr cannot hold."""
+
+
+@dataclass(frozen=True, eq=False)  # two are the same only if they are one
+class Hierarchy:
+    """A dataset as Zarr has it. What is made of it once is kept; values are never."""
+
+    dataset: xr.Dataset
+    options: Options
+    _made: dict[tuple[str, Version], ArrayMetadata] = field(default_factory=dict, init=False, repr=False)
+
+    def document(self, key: str) -> bytes | None:
+        """A metadata document; `None` if there is none with this key."""
+        version = DOCUMENTS.get(key.rpartition("/")[2])
+        if version is None:
+            return None
+        return (self._old if version == OLD else self._new).get(key)
+
+    def chunk(self, key: str) -> Chunk | None:
+        """The chunk with this key; `None` if there is no such array, or the key lies outside its grid."""
+        for version, path, numbers in places(key):
+            name = self._names.get(path)
+            if name is not None:
+                return self._chunk(name, version, numbers)
+        return None
+
+    def every_key(self, version: Version = NEW) -> Iterator[str]:
+        """Every key, those of documents first."""
+        yield from self._old if version == OLD else self._new
+        for name, path in self._tree.paths.items():
+            for numbers in product(*map(range, self._counts(name))):
+                yield chunk_key(version, path, numbers)
+
+    def _chunk(self, name: str, version: Version, numbers: tuple[int, ...]) -> Chunk | None:
+        variable, chunks, counts = self._tree.variables[name], self._chunks[name], self._counts(name)
+        if version == OLD and not counts:  # what has no dimensions is at 0
+            numbers = () if numbers == (0,) else (-1,)
+        if len(numbers) != len(counts) or not all(
+            0 <= each < count for each, count in zip(numbers, counts, strict=True)
+        ):
+            return None
+        bounds = zip(numbers, chunks, variable.shape, strict=True)
+        where = tuple(slice(number * length, min((number + 1) * length, size)) for number, length, size in bounds)
+        is_packed = self.options.compression != "none"
+        return Chunk(variable, where, chunks, self._types[name], self._metadata(name, version), is_packed)
+
+    def _counts(self, name: str) -> tuple[int, ...]:
+        """How many chunks there are along each dimension."""
+        shape = self._tree.variables[name].shape
+        return tuple(ceil(size / length) for size, length in zip(shape, self._chunks[name], strict=True))
+
+    @cached_property
+    def _types(self) -> Mapping[str, Dtype]:
+        """The types of the variables that Zarr can hold."""
+        types = ((str(name), stored_type(variable.dtype)) for name, variable in self.dataset.variables.items())
+        return {name: each for name, each in types if each is not None}
+
+    @cached_property
+    def _tree(self) -> Tree:
+        return Tree({name: self.dataset.variables[name] for name in self._types})
+
+    @cached_property
+    def _names(self) -> Mapping[str, str]:
+        """The name in the dataset of the array at each path."""
+        return {path: name for name, path in self._tree.paths.items()}
+
+    @cached_property
+    def _chunks(self) -> Mapping[str, tuple[int, ...]]:
+        """The shape of each variable's chunks."""
+        types = self._types.items()
+        return {name: chunk_shape(self.dataset.variables[name], each, self.options) for name, each in types}
+
+    def _metadata(self, name: str, version: Version) -> ArrayMetadata:
+        made = self._made.get((name, version))
+        if made is None:
+            made = self._made[name, version] = array_metadata(self._described(name), version)
+        return made
+
+    def _described(self, name: str) -> Described:
+        variable, dtype = self._tree.variables[name], self._types[name]
+        fill = fill_value(variable.attrs, dtype)
+        return Described(
+            shape=variable.shape,
+            chunks=self._chunks[name],
+            dtype=dtype,
+            dimensions=tuple(self._tree.dimensions[str(dimension)] for dimension in variable.dims),
+            attributes=attributes(variable.attrs, fill),
+            fill=fill,
+            compression=self.options.compression,
+        )
+
+    @cached_property
+    def _old(self) -> Mapping[str, bytes]:
+        return self._documents(OLD)
+
+    @cached_property
+    def _new(self) -> Mapping[str, bytes]:
+        return self._documents(NEW)
+
+    def _documents(self, version: Version) -> Mapping[str, bytes]:
+        arrays = {path: self._metadata(name, version) for name, path in self._tree.paths.items()}
+        return documents(arrays, self._groups, version)
+
+    @cached_property
+    def _groups(self) -> Mapping[str, Mapping[str, Json]]:
+        """The attributes of every group."""
+        missing = [str(name) for name in self.dataset.variables if str(name) not in self._types]
+        attrs = {**self.dataset.attrs, **({_LEFT_OUT: missing} if missing else {})}
+        return {path: attributes(each) for path, each in self._tree.attributes(attrs).items()}
+
+
+def store(dataset: xr.Dataset, options: Options) -> Iterator[tuple[str, Callable[[], bytes | memoryview]]]:
+    """A whole dataset as a Zarr 3 store: each key, and what gives its bytes.
+
+    The documents come first. A chunk is read, or computed, when its bytes are asked for, and kept by nobody: a dataset
+    of any size goes through in the memory of one chunk.
+
+    Args:
+        dataset: lazy or not; names with slashes are groups, so a whole shot goes as it is.
+        options: how it is cut and packed.
+    """
+    hierarchy = Hierarchy(dataset, options)
+    for key in hierarchy.every_key():
+        yield key, _bytes(hierarchy, key)
+
+
+def _bytes(hierarchy: Hierarchy, key: str) -> Callable[[], bytes | memoryview]:
+    document = hierarchy.document(key)
+    if document is not None:
+        return lambda: document
+    chunk = hierarchy.chunk(key)
+    if chunk is None:
+        raise KeyError(key)
+    return chunk.encode

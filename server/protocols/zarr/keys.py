@@ -1,0 +1,60 @@
+"""Keys: ``image/zarr.json`` and ``image/c/0/1`` in version 3; ``image/.zarray`` and ``image/0.1`` in version 2.
+
+Nothing in a URL tells where the path of an image ends and the name of an array begins. Here is what each version puts
+behind an array's name.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+from typing import Final
+
+from shotdap.server.protocols.zarr.options import NEW, OLD, Version
+
+__all__ = ["DOCUMENTS", "Place", "chunk_key", "is_chunk", "node_of", "places"]
+
+Place = tuple[Version, str, tuple[int, ...]]
+"""Of a chunk: the version of Zarr that asks for it, the path of its array, and where it lies in the grid."""
+
+DOCUMENTS: Final[Mapping[str, Version]] = MappingProxyType(
+    {".zarray": 2, ".zattrs": 2, ".zgroup": 2, ".zmetadata": 2, "zarr.json": 3}
+)
+"""The names of metadata documents, and the version that they belong to."""
+
+_NUMBER: Final = r"(?:0|[1-9][0-9]{0,18})"  # no array is longer than 64 bits can say
+_V3: Final = re.compile(rf"(?:(?P<node>.+)/)?c(?P<numbers>(?:/{_NUMBER})*)", re.DOTALL)
+_V2: Final = re.compile(rf"(?:(?P<node>.+)/)?(?P<numbers>{_NUMBER}(?:\.{_NUMBER})*)", re.DOTALL)
+_TAIL: Final = re.compile(rf"/?(?:(?<![^/])c(?:/{_NUMBER})*|{_NUMBER}(?:\.{_NUMBER})*)\Z")
+
+
+def chunk_key(version: Version, path: str, numbers: tuple[int, ...]) -> str:
+    """The key of a chunk."""
+    if version == OLD:
+        return f"{path}/{'.'.join(map(str, numbers or (0,)))}"
+    return "/".join((path, "c", *map(str, numbers)))
+
+
+def places(key: str) -> Iterator[Place]:
+    """The chunks that a key may be of. ``a/c/0`` is of ``a`` in version 3; or of ``a/c``, in version 2.
+
+    A chunk of an array without dimensions is ``a/0`` in version 2, as if it had one.
+    """
+    found = _V3.fullmatch(key)
+    if found:
+        yield NEW, found["node"] or "", tuple(map(int, found["numbers"].split("/")[1:]))
+    found = _V2.fullmatch(key)
+    if found:
+        yield OLD, found["node"] or "", tuple(map(int, found["numbers"].split(".")))
+
+
+def is_chunk(key: str) -> bool:
+    """Whether a key can be that of a chunk."""
+    return any(True for _ in places(key))
+
+
+def node_of(key: str) -> str:
+    """What stands before a document's name or a chunk's numbers: at most the path of an array."""
+    path, _, name = key.rpartition("/")
+    return path if name in DOCUMENTS else _TAIL.sub("", key)

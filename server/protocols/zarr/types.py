@@ -1,0 +1,54 @@
+"""What numbers and texts are in Zarr.
+
+Rule 1: numbers are little-endian, whatever the file's are: a browser's typed arrays are.
+Rule 2: text is of varying length, UTF-8, in both versions; bytes are taken as text, as DAP takes them.
+Rule 3: numbers of more than 64 bits are the nearest that Zarr has; what is neither number nor text is left out.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["TEXT", "Array", "Dtype", "stored", "stored_type"]
+
+Array: TypeAlias = NDArray[Any]
+Dtype: TypeAlias = np.dtype[Any]
+
+TEXT: Final = np.dtype(object)
+"""The type of text in memory."""
+
+_WIDEST: Final = {"f": np.dtype("<f8"), "c": np.dtype("<c16")}
+
+
+def stored_type(dtype: Dtype) -> Dtype | None:
+    """The type of values in a chunk: `TEXT`, or numbers; `None` where Zarr has none for them."""
+    if dtype.kind in "USOT":
+        return TEXT
+    if dtype.kind not in "biufc":
+        return None
+    widest = _WIDEST.get(dtype.kind)
+    return widest if widest is not None and dtype.itemsize > widest.itemsize else dtype.newbyteorder("<")
+
+
+def stored(values: Array, dtype: Dtype) -> Array:
+    """Values as they are in a chunk."""
+    if dtype != TEXT:
+        return values.astype(dtype, copy=False)
+    texts = np.empty(values.shape, TEXT)
+    texts.reshape(-1)[:] = [_text(value) for value in values.reshape(-1).tolist()]
+    return texts
+
+
+def _text(value: object) -> str:
+    """One text that UTF-8 can hold; nothing, and NaN, is empty."""
+    if value is None or value != value:  # noqa: PLR0124 — how NaN, xarray's missing text, tells itself
+        return ""
+    if not isinstance(value, bytes):
+        return str(value).encode("utf-8", "backslashreplace").decode()
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value.decode("latin-1")

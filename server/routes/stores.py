@@ -1,0 +1,105 @@
+"""What a URL of a Zarr store leads to: an image or a collection, and a key within it.
+
+Strategy: nothing tells where a path ends and a key begins, so each beginning of the path is looked up, the longest
+first; what was found is remembered as a hint for the next key. The catalog's tree and Zarr's are one: a shot's group
+for an image is that image's own store, which answers for it whenever the image's path is the group's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Final
+
+import cachebox
+
+from shotdap.catalog import Address, Catalog, Collection, NotFound, State
+from shotdap.server.protocols.zarr import Hierarchy, Options, node_of
+from shotdap.transforms import MARK
+
+__all__ = ["Found", "Stores"]
+
+_HIERARCHIES: Final = 256  # remembered with their documents; some 100 kB each
+_HINTS: Final = 4096
+_DEEPEST: Final = 32  # names in a path, the array's with its groups included
+_COLLECTIONS: Final = 2  # that are opened for one key
+
+
+@dataclass(frozen=True)
+class Found:
+    """One thing that a URL may lead to."""
+
+    address: Address | Collection
+    key: str
+    """Within its store; empty for the store itself."""
+
+
+class Stores:
+    """The stores of a catalog, by their URLs.
+
+    Args:
+        catalog: where the images are.
+        options: how they become Zarr.
+    """
+
+    def __init__(self, catalog: Catalog, options: Options) -> None:
+        self.catalog = catalog
+        self.options = options
+        self._hints: cachebox.LRUCache[str, str] = cachebox.LRUCache(_HINTS)
+        self._hierarchies: cachebox.LRUCache[tuple[str, str], Hierarchy] = cachebox.LRUCache(_HIERARCHIES)
+
+    def found(self, path: str) -> Iterator[Found]:
+        """What a path may lead to, the likeliest first; nothing is opened, but where it asks for a variant.
+
+        Raises:
+            BadVariant: the path asks for a variant that cannot be made.
+            Missing: its file is not there, where headers are needed.
+            Unreadable: likewise, if it cannot be read.
+        """
+        image, mark, rest = f"/{path}".partition(f"/{MARK}")
+        if mark:
+            segment, _, key = rest.partition("/")
+            yield Found(self.catalog.resolve(f"{image}/{MARK}{segment}".lstrip("/")), key)
+        else:
+            yield from self._among_beginnings(path)
+
+    def _among_beginnings(self, path: str) -> Iterator[Found]:
+        """The images and collections that a path goes through, from the inside out, as far as an image's own."""
+        node = node_of(path)
+        collections = 0
+        for beginning in self._beginnings(node):
+            with suppress(NotFound):
+                address = self.catalog.resolve(beginning)
+                self._hints[node] = beginning
+                yield Found(address, path[len(beginning) + 1 :])
+                collections += isinstance(address, Collection)
+                if collections == _COLLECTIONS or (isinstance(address, Address) and not address.is_raw):
+                    return
+
+    def _beginnings(self, node: str) -> Iterator[str]:
+        names = node.split("/")[:_DEEPEST]
+        every = ("/".join(names[:depth]) for depth in range(len(names), 0, -1))
+        hint = self._hints.get(node)
+        if hint is not None:
+            yield hint
+        yield from (beginning for beginning in every if beginning and beginning != hint)
+
+    def hierarchy(self, address: Address | Collection, state: State) -> Hierarchy:
+        """What an address leads to, in this state, as Zarr has it.
+
+        Raises:
+            Missing: its file is not there.
+            Unreadable: it cannot be read.
+            TooMany: it is a collection of more images than can be opened as one.
+        """
+        key = address.path, state.text
+        hierarchy = self._hierarchies.get(key)
+        if hierarchy is None:
+            hierarchy = Hierarchy(self.catalog.open_address(address, chunked=False), self.options)
+            self._hierarchies[key] = hierarchy
+        return hierarchy
+
+    def forget(self, address: Address | Collection, state: State) -> bool:
+        """Forget what was opened; whether there was anything to forget."""
+        return self._hierarchies.pop((address.path, state.text), None) is not None
