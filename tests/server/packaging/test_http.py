@@ -21,6 +21,7 @@ import pytest
 import zarr
 from tests import direct, samples
 from tests.serving import Server, serving
+from zarr.storage import ZipStore
 
 SHOT: Final = "/api/v1/packages/omega/62328"
 MIB: Final = 1 << 20
@@ -95,7 +96,7 @@ def test_zarr(client: httpx.Client, archive: Path, tmp_path: Path) -> None:
     expected = direct.frames(direct.stored(archive, "OMEGA", "asbo1_s62328.hdf"))["background_subtracted"]
     path = tmp_path / "shot.zarr.zip"
     path.write_bytes(answer.content)
-    with zarr.storage.ZipStore(path, mode="r") as store:
+    with ZipStore(path, mode="r") as store:
         found = zarr.open_array(store, path="asbo1/asbo1_s62328/background_subtracted", mode="r")[:]
 
     assert "omega_62328.zarr.zip" in answer.headers["content-disposition"]

@@ -1,0 +1,233 @@
+"""One image, one truth: every variable of every image is the same, to the bit, over every protocol and in every format.
+
+Each way to a variable is a row of `WAYS`; a new protocol or format is one more. What a variable is, is what the catalog
+computes in this process, without dask and whole. Where a protocol or format has not its type, the row says what becomes
+of it, as docs/protocols.md and docs/formats.md do; and where it cannot hold it at all, what it is that it holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from pathlib import Path
+from typing import Any, Final, TypeAlias
+
+import httpx
+import netCDF4
+import numpy as np
+import pytest
+import zarr
+from numpy.typing import NDArray
+from tests.clients.programs import CLIENTS, Ask
+from tests.serving import Server
+
+from shotdap.catalog import Catalog, Entry
+from shotdap.catalog.addresses import Collection
+from shotdap.config import load
+
+Array: TypeAlias = NDArray[Any]
+Kind: TypeAlias = np.dtype[Any]
+
+
+@dataclass(frozen=True)
+class Place:
+    """A variable, and what is there to fetch it."""
+
+    server: Server
+    catalog: Catalog
+    """The same archive's, opened in this process."""
+    client: httpx.Client
+    path: str
+    """The image's."""
+    name: str
+    """The variable's."""
+
+    def get(self, target: str, **query: str) -> bytes:
+        """The body of an answer."""
+        answer = self.client.get(f"{self.server.url}{target}", params=query)
+        assert answer.status_code == 200, answer.text[:1000]
+        return answer.content
+
+
+@dataclass(frozen=True)
+class Way:
+    """How a variable is fetched, and as what it arrives."""
+
+    fetch: Callable[[Place], Array]
+    becomes: Callable[[Array], Kind] = lambda values: values.dtype
+    """The type that values arrive in; their own, where nothing is said."""
+    holds: Callable[[Array], bool] = lambda _values: True
+    """Whether it can hold a variable at all."""
+
+
+# What becomes of types -----------------------------------------------------------------------------------------------
+
+
+def promoted(values: Array) -> Kind:
+    """In DAP2 and netCDF-3: the narrowest type of theirs that holds the values; see docs/protocols.md."""
+    code = f"{values.dtype.kind}{values.dtype.itemsize}"
+    if code in {"i8", "u8"}:
+        limits = np.iinfo(np.int32)
+        return np.dtype("i4" if limits.min <= values.min() and values.max() <= limits.max else "f8")
+    return np.dtype({"u1": "i2", "u2": "i4", "u4": "f8"}.get(code, code))
+
+
+def of_dap2(values: Array) -> Kind:
+    """Over DAP2, which has no signed bytes either."""
+    return np.dtype("i2") if values.dtype == np.int8 else promoted(values)
+
+
+# Ways ----------------------------------------------------------------------------------------------------------------
+
+
+def python_api(place: Place) -> Array:
+    """By the catalog in this process, as a dask array."""
+    return np.asarray(place.catalog.open(place.path)[place.name].values)
+
+
+def by_client(client: str) -> Callable[[Place], Array]:
+    """By one of the clients that users have."""
+
+    def fetch(place: Place) -> Array:
+        (found,) = CLIENTS[client].fetch(place.server.dap(place.path), [Ask(place.name)], Path())
+        return found
+
+    return fetch
+
+
+def dap2_by_netcdf_c(place: Place) -> Array:
+    """By netCDF-C, over DAP2."""
+    return of_netcdf(opened_by_netcdf_c(place.server.dap(place.path)), place.name)
+
+
+@lru_cache(maxsize=1)
+def opened_by_netcdf_c(url: str) -> netCDF4.Dataset:
+    """An image; variables of one image follow one another."""
+    return netCDF4.Dataset(url)
+
+
+def dap4_by_netcdf_c(place: Place) -> Array:
+    """By netCDF-C, over DAP4, of that variable alone: it would ask for all others, too."""
+    with netCDF4.Dataset(f"{place.server.dap(place.path)}?dap4.ce=/{place.name}#dap4") as dataset:
+        return of_netcdf(dataset, place.name)
+
+
+def downloaded(suffix: str) -> Callable[[Place], Array]:
+    """As a netCDF file, read by netCDF-C."""
+
+    def fetch(place: Place) -> Array:
+        return of_netcdf(downloaded_whole(place.client, f"{place.server.dap(place.path)}{suffix}"), place.name)
+
+    return fetch
+
+
+@lru_cache(maxsize=1)
+def downloaded_whole(client: httpx.Client, url: str) -> netCDF4.Dataset:
+    """An image as a file, all of it."""
+    return netCDF4.Dataset("memory", memory=client.get(url).raise_for_status().content)
+
+
+def of_netcdf(dataset: netCDF4.Dataset, name: str) -> Array:
+    """A variable as the file has it, nothing masked or scaled."""
+    dataset.set_auto_maskandscale(False)
+    return np.asarray(dataset[name][...])
+
+
+def over_zarr(version: int) -> Callable[[Place], Array]:
+    """By zarr-python, over HTTP by fsspec."""
+
+    def fetch(place: Place) -> Array:
+        group = opened_by_zarr(f"{place.server.url}/zarr/{place.path}", version)
+        return np.asarray(group[place.name][...])  # type: ignore[index]  # an array, not a group
+
+    return fetch
+
+
+@cache
+def opened_by_zarr(url: str, version: int) -> zarr.Group:
+    """The store of an image."""
+    return zarr.open_group(url, mode="r", zarr_format=version)  # type: ignore[arg-type]  # 2 or 3
+
+
+WAYS: Final[Mapping[str, Way]] = {
+    "python": Way(python_api),
+    "dap2, netCDF-C": Way(dap2_by_netcdf_c, of_dap2),
+    "dap2, pydap": Way(by_client("pydap-dap2"), of_dap2),
+    "dap4, netCDF-C": Way(dap4_by_netcdf_c),
+    "dap4, pydap": Way(by_client("pydap-dap4")),
+    "netCDF-3": Way(downloaded(".nc"), promoted),
+    "netCDF-4": Way(downloaded(".nc4")),
+    "zarr 2": Way(over_zarr(2)),
+    "zarr 3": Way(over_zarr(3)),
+}
+
+
+# The test ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def catalog(archive: Path) -> Catalog:
+    """The catalog of the synthetic archive, in this process."""
+    return load(archive / "shotdap.toml").open_catalog()
+
+
+@pytest.fixture(scope="module")
+def truth(catalog: Catalog) -> Mapping[tuple[str, str], Array]:
+    """The values of every variable of every image, by path and name; in this machine's order of bytes."""
+    found: dict[tuple[str, str], Array] = {}
+    for entry in readable(catalog):
+        dataset = catalog.open(entry.path, chunked=False).compute()
+        found |= {(entry.path, str(name)): native(each.values) for name, each in dataset.variables.items()}
+    return found
+
+
+def readable(catalog: Catalog) -> Iterator[Entry]:
+    """All images but the missing file and the login page."""
+    for top in catalog.children("").children:
+        for entry in catalog.images(Collection(top.path), most=1000):
+            if not entry.reason:
+                yield entry
+
+
+def native(values: Array) -> Array:
+    """The values in this machine's order of bytes."""
+    return np.ascontiguousarray(values).astype(values.dtype.newbyteorder("="), copy=False).reshape(values.shape)
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[httpx.Client]:
+    """Asks without a proxy."""
+    with httpx.Client(trust_env=False, timeout=60) as asking:
+        yield asking
+
+
+def test_the_truth_is_of_all(truth: Mapping[tuple[str, str], Array], catalog: Catalog) -> None:
+    """What is compared is every variable of every image that can be read, and more than a hundred are virtual."""
+    paths = {path for path, _ in truth}
+    virtual = [
+        name for path in paths for name, origin in catalog.origins(catalog.resolve(path)).items() if origin.recipe
+    ]
+
+    assert len(paths) == 15
+    assert len(virtual) > 60
+    assert {values.dtype.kind for values in truth.values()} == {"u", "i", "f"}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_every_variable_is_the_same(
+    way: str, truth: Mapping[tuple[str, str], Array], demo: Server, catalog: Catalog, client: httpx.Client
+) -> None:
+    """All variables of all images, virtual ones included, arrive to the bit as what they are."""
+    row = WAYS[way]
+    compared = 0
+    for (path, name), values in truth.items():
+        if row.holds(values):
+            found = row.fetch(Place(demo, catalog, client, path, name))
+            expected = values.astype(row.becomes(values))
+            compared += 1
+
+            assert found.dtype.newbyteorder("=") == expected.dtype, (path, name)
+            assert found.shape == expected.shape, (path, name)
+            assert native(found).tobytes() == expected.tobytes(), (path, name)
+    assert compared > len(truth) // 3
