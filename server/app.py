@@ -24,7 +24,7 @@ from shotdap.server.protocols.zarr import Options
 from shotdap.server.replies import respond
 from shotdap.server.routes import dap, rest, root, search, thredds, zarr
 
-__all__ = ["CONFIG_VARIABLE", "application", "create_app"]
+__all__ = ["CONFIG_VARIABLE", "application", "create_app", "limits_of"]
 
 CONFIG_VARIABLE = "SHOTDAP_CONFIG"
 """The environment variable that leads each worker process to the site's settings."""
@@ -33,7 +33,7 @@ CONFIG_VARIABLE = "SHOTDAP_CONFIG"
 def create_app(catalog: Catalog, settings: Settings) -> Starlette:
     """The server as an ASGI application."""
     server = settings.server
-    limits = Limits(server.max_answer_mib << 20, server.max_query_kib << 10, server.max_read_mib << 20)
+    limits = limits_of(settings)
     return Starlette(
         routes=[
             *root.routes(),
@@ -46,6 +46,12 @@ def create_app(catalog: Catalog, settings: Settings) -> Starlette:
         middleware=[_cross_origin(server.cors_origins)] if server.cors_origins else [],
         exception_handlers={HTTPException: _unanswered},
     )
+
+
+def limits_of(settings: Settings) -> Limits:
+    """How much one request may ask for."""
+    server = settings.server
+    return Limits(server.max_answer_mib << 20, server.max_query_kib << 10, server.max_read_mib << 20)
 
 
 def _zarr_options(settings: Settings) -> Options:

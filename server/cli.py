@@ -13,7 +13,15 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskProgressColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
 from rich.tree import Tree
 
 from shotdap import __version__
@@ -32,12 +40,16 @@ from shotdap.catalog import (
 from shotdap.catalog.index.tables import SCHEMA
 from shotdap.catalog.names import path_segment
 from shotdap.config import BadDiagnostic, BadSettings, Settings, load
-from shotdap.server.app import CONFIG_VARIABLE
+from shotdap.server.app import CONFIG_VARIABLE, limits_of
 from shotdap.server.demo import prepare, showing
+from shotdap.server.encoders.formats import FORMATS
 from shotdap.server.finding import as_tables, changes_as_json, facets_as_json, images_table, page_as_json, search_all
+from shotdap.server.packaging.command import save
+from shotdap.server.packaging.order import Order
 from shotdap.server.running import run
+from shotdap.server.wanted import Wanted
 from shotdap.server.watching import found, poll, sentence
-from shotdap.transforms import Origin, explained
+from shotdap.transforms import BadSelection, BadVariant, Origin, explained
 
 __all__ = ["main"]
 
@@ -56,8 +68,10 @@ _EXPECTED = (
     BadCatalog,
     BadDiagnostic,
     BadQuery,
+    BadSelection,
     BadSettings,
     BadToken,
+    BadVariant,
     Busy,
     NotFound,
     Superseded,
@@ -136,6 +150,36 @@ def search(  # noqa: PLR0913, PLR0917 — typer makes an option of each
     _console.print(images_table(page) if page.entries else "Nothing matches.", width=_width())
     if page.after is not None:
         _console.print(f"There are more: --after {page.after}", markup=False)
+
+
+@_app.command()
+def package(  # noqa: PLR0913, PLR0917 — typer makes an option of each
+    path: Annotated[str, typer.Argument(help="A folder, such as a shot: omega/62328; or an image.")],
+    out: Annotated[Path, typer.Argument(help="The ZIP file to make.", dir_okay=False)],
+    diagnostic: Annotated[list[str] | None, typer.Option(help="Only the images of a diagnostic.")] = None,
+    variable: Annotated[list[str] | None, typer.Option(help="Of each image; all where none is named.")] = None,
+    transform: Annotated[list[str] | None, typer.Option(help="With options: median_filter-size-5.")] = None,
+    raw: Annotated[bool, typer.Option("--raw", help="The files as they are in the archive.")] = False,
+    member: Annotated[str, typer.Option(help=f"The format of each file: {', '.join(FORMATS)}.")] = "",
+    config: Config = None,
+    folder: Folder = None,
+) -> None:
+    """Pack the images of a shot into one ZIP file, with what explains them; docs/packages.md says more."""
+    if not out.absolute().parent.is_dir():
+        raise typer.BadParameter(f"there is no folder {out.absolute().parent} for {out.name}")
+    _choose(config, {"ARCHIVE__FOLDER": folder and folder.resolve()}, None, None)
+    settings = load(config)
+    wanted = Wanted(tuple(variable or ()), transforms=tuple(transform or ()), raw=raw)
+    order = Order(path.strip("/"), diagnostics=tuple(diagnostic or ()), wanted=wanted, member=member)
+    columns = ("{task.description}", DownloadColumn(), TransferSpeedColumn())
+    with Progress(*columns, console=_console, transient=True) as progress:
+        task = progress.add_task("Packing", total=None)
+        problems = save(
+            settings.open_catalog(), order, limits_of(settings), out, lambda size: progress.update(task, completed=size)
+        )
+    for image, reason in problems.items():
+        _console.print(f"{image}: {reason}", markup=False)
+    _console.print(f"{out} has all {'but these' if problems else 'of it'}.", markup=False)
 
 
 @_catalog.command("changes")

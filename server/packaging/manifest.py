@@ -89,7 +89,7 @@ def _image(order: Order, line: Line) -> dict[str, Any]:
     entry = line.entry
     return {
         "path": entry.path,
-        "url": f"{order.host}/dap/{entry.path}",
+        "url": f"{order.host}/dap/{entry.path}" if order.host else None,
         "facts": {name: _plain(value) for name, value in entry.facts.items()},
         "health": entry.health.value,
         "source": _source(line),

@@ -16,6 +16,7 @@ import pytest
 import xarray as xr
 from tests import samples
 from tests.server.packaging.conftest import BOUNDS, FRAMES, LIMITS, MADE, Shot
+from tests.serving import run_shotdap
 
 from shotdap.catalog import NotFound, Unreadable
 from shotdap.server.errors import TooLarge
@@ -155,6 +156,26 @@ def test_programs_take_it(
     )
 
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_command_makes_a_file(shot: Shot, tmp_path: Path) -> None:
+    """``shotdap package`` makes the same file without a server, and says what is not in it."""
+    out = tmp_path / "out.zip"
+    done = run_shotdap("package", "shot", out, "--folder", shot.folder.parent, "--variable", "image")
+
+    assert done.returncode == 0, done.stderr
+    assert "shot/login.hdf: The file is an HTML page" in done.stdout
+    assert "first.h5.nc4" in zipfile.ZipFile(out).namelist()
+    assert [each.name for each in tmp_path.iterdir() if "unfinished" in each.name] == []
+
+
+def test_the_command_leaves_nothing_where_it_fails(shot: Shot, tmp_path: Path) -> None:
+    """A command that fails says why in a sentence, and leaves no file."""
+    done = run_shotdap("package", "shot", tmp_path / "out.zip", "--folder", shot.folder.parent, "--variable", "nope")
+
+    assert done.returncode == 2
+    assert "There is no variable 'nope'" in done.stderr
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["shot"]
 
 
 # What cannot be had -------------------------------------------------------------------------------------------------
