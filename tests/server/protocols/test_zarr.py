@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from tests.strategies import QUICK, CountingSource, numbered
 from zarr.abc.store import ByteRequest
-from zarr.core.buffer import Buffer, BufferPrototype
+from zarr.core.buffer import Buffer, BufferPrototype, default_buffer_prototype
 from zarr.storage import MemoryStore
 
 from shotdap.catalog.lazy import lazy_variable
@@ -51,10 +51,12 @@ class Served(MemoryStore):
         self.hierarchy = hierarchy
         self.chunks: list[str] = []
 
-    async def get(self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None = None) -> Buffer | None:
+    async def get(
+        self, key: str, prototype: BufferPrototype | None = None, byte_range: ByteRequest | None = None
+    ) -> Buffer | None:
         assert byte_range is None
         made = await asyncio.get_running_loop().run_in_executor(ELSEWHERE, self._made, key)
-        return None if made is None else prototype.buffer.from_bytes(made)
+        return None if made is None else (prototype or default_buffer_prototype()).buffer.from_bytes(made)
 
     def _made(self, key: str) -> bytes | None:
         document, chunk = self.hierarchy.document(key), self.hierarchy.chunk(key)
@@ -68,9 +70,24 @@ def served(dataset: xr.Dataset, options: Options = Options()) -> Served:  # noqa
     return Served(Hierarchy(dataset, options))
 
 
-def opened(dataset: xr.Dataset, version: Version, **choices: Any) -> xr.Dataset:
+def opened(dataset: xr.Dataset, version: Version, *, decode: bool = True) -> xr.Dataset:
     """What xarray makes of a dataset's hierarchy."""
-    return xr.open_zarr(served(dataset), zarr_format=version, consolidated=True, chunks=None, **choices)
+    read: xr.Dataset = xr.open_zarr(
+        served(dataset), zarr_format=version, consolidated=True, chunks=None, mask_and_scale=decode
+    )
+    return read
+
+
+def tree_of(dataset: xr.Dataset, version: Version) -> xr.DataTree:
+    """What xarray makes of it with its groups."""
+    tree: xr.DataTree = xr.open_datatree(
+        served(dataset),  # type: ignore[arg-type]  # xarray's annotation knows no store
+        engine="zarr",
+        zarr_format=version,
+        consolidated=True,
+        chunks=None,
+    )
+    return tree
 
 
 def documents(hierarchy: Hierarchy, version: Version) -> dict[str, Any]:
@@ -127,7 +144,7 @@ def test_any_part(cut: tuple[Array, Options, tuple[slice, ...]], version: Versio
 @QUICK
 @given(cut_arrays(), st.sampled_from(VERSIONS))
 def test_only_what_is_touched(cut: tuple[Array, Options, tuple[slice, ...]], version: Version) -> None:
-    """Reading a part asks for the chunks that it lies in, each once, and reads these from the source and nothing else."""
+    """Reading a part asks for the chunks that it lies in, each once, and reads these and nothing else."""
     values, options, part = cut
     part = tuple(slice(each.start, each.stop) for each in part)
     source = CountingSource(values)
@@ -219,14 +236,14 @@ def test_what_zarr_cannot_hold(version: Version) -> None:
     ("kind", "fill"),
     [("u2", np.uint16(65535)), ("i8", np.int64(-(2**60))), ("f4", np.float32(np.nan)), (">f8", -1e30), ("u1", [7])],
 )
-def test_fill_values(kind: str, fill: Any, version: Version) -> None:
+def test_fill_values(kind: str, fill: float | list[int], version: Version) -> None:
     """What a variable's fill value and packing mean to xarray, they mean through Zarr."""
     values = np.array([1, 2, np.ravel(fill)[0]], kind)
     packed = xr.Dataset({"v": ("x", values, {"_FillValue": fill, "scale_factor": 0.5, "add_offset": 10.0})})
     meant = xr.decode_cf(packed.assign({"v": packed["v"].assign_attrs({"_FillValue": np.ravel(fill)[0]})}))["v"]
 
     np.testing.assert_array_equal(opened(packed, version)["v"].values, meant.values)
-    np.testing.assert_array_equal(opened(packed, version, mask_and_scale=False)["v"].values, values)
+    np.testing.assert_array_equal(opened(packed, version, decode=False)["v"].values, values)
 
 
 @each_version
@@ -292,14 +309,14 @@ def image(rows: int) -> xr.Dataset:
 def test_a_shot_is_a_tree(version: Version) -> None:
     """A name with slashes is a group's; ``open_datatree`` gives each image with its own dimensions and attributes."""
     shot = together({"asbo1/a": image(3), "sop/b": image(5)}, {"shot": 62328})
-    tree = xr.open_datatree(served(shot), engine="zarr", zarr_format=version, consolidated=True, chunks=None)
+    tree = tree_of(shot, version)
 
     assert tree.attrs == {"shot": 62328}
     for path, rows in (("asbo1/a", 3), ("sop/b", 5)):
         assert tree[path].attrs["rows"] == rows
         assert dict(tree[path].dataset.sizes) == {"y": rows, "x": 4}
-        np.testing.assert_array_equal(tree[path]["image"].values, numbered(rows, 4))
-        assert tree[path]["y"].values.tolist() == list(range(rows))
+        np.testing.assert_array_equal(tree[path].dataset["image"].values, numbered(rows, 4))
+        assert tree[path].dataset["y"].values.tolist() == list(range(rows))
 
 
 @each_version
@@ -315,7 +332,7 @@ def test_any_group_opens_by_itself(version: Version) -> None:
 def test_dimensions_that_would_be_taken_for_one(version: Version) -> None:
     """Two dimensions of one name, of which a group sees both, have names that tell them apart."""
     dataset = xr.Dataset({"outer": ("x", np.arange(2)), "DATA/inner": ("DATA/x", np.arange(5))})
-    tree = xr.open_datatree(served(dataset), engine="zarr", zarr_format=version, consolidated=True, chunks=None)
+    tree = tree_of(dataset, version)
 
     assert (tree["outer"].dims, tree["DATA/inner"].dims) == (("x",), ("DATA_x",))
 
@@ -431,9 +448,7 @@ def test_a_store_comes_chunk_by_chunk() -> None:
 
     assert [key for key, _ in entries][:2] == ["image/zarr.json", "zarr.json"]
     assert len(source.reads) == 3
-    kept = MemoryStore(
-        {key: zarr.core.buffer.default_buffer_prototype().buffer.from_bytes(b) for key, b in bytes_.items()}
-    )
+    kept = MemoryStore({key: default_buffer_prototype().buffer.from_bytes(b) for key, b in bytes_.items()})
     np.testing.assert_array_equal(xr.open_zarr(kept, chunks=None)["image"].values, source.values)
 
 
