@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from hashlib import blake2b
 from pathlib import Path
 from typing import TypeAlias
 
@@ -138,7 +139,7 @@ class Catalog:
         self._frames = FrameCache(cache_bytes)
         self._opened: cachebox.LRUCache[Hashable, _Opened] = cachebox.LRUCache(_OPEN_DATASETS)
         self._derived: cachebox.LRUCache[Hashable, Derived] = cachebox.LRUCache(_OPEN_DATASETS)
-        self.descriptions = _OBJECT.sub("", repr(diagnostics))
+        self.descriptions = blake2b(_OBJECT.sub("", repr(diagnostics)).encode(), digest_size=16).hexdigest()
         """How diagnostics are described, in a text that is the same in every process and changes with any of them."""
 
     def find(self, path: str) -> Entry:

@@ -9,7 +9,7 @@ from typing import Final, Literal, TypeAlias
 
 import xarray as xr
 
-from shotdap.server.encoders import Encode, Encoded, netcdf3, netcdf4
+from shotdap.server.encoders import Encode, Encoded, netcdf3, netcdf4, zarr
 from shotdap.transforms.display import Display
 
 __all__ = ["FORMATS", "Format", "Holds"]
@@ -58,6 +58,7 @@ _FORMATS: Final = (
         "nc", _NETCDF, "netCDF-3, which every program of the last thirty years opens", "dataset", _plain(netcdf3.encode)
     ),
     Format("nc4", _NETCDF, "netCDF-4, with groups and all types", "dataset", _plain(netcdf4.encode)),
+    Format("zarr", "application/zip", "Zarr 3, in a ZIP file", "dataset", _plain(zarr.encode), ".zarr.zip"),
 )
 
 FORMATS: Final[Mapping[str, Format]] = MappingProxyType({each.name: each for each in _FORMATS})

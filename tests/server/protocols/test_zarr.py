@@ -1,0 +1,487 @@
+"""Zarr without a server: what zarr-python and xarray read of keys and bytes is the dataset."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+import os
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from itertools import product
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pytest
+import xarray as xr
+import zarr
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from tests.strategies import QUICK, CountingSource, numbered
+from zarr.abc.store import ByteRequest
+from zarr.core.buffer import Buffer, BufferPrototype, default_buffer_prototype
+from zarr.storage import MemoryStore
+
+from shotdap.catalog.lazy import lazy_variable
+from shotdap.catalog.shots import together
+from shotdap.catalog.stacks import Layer, stacked
+from shotdap.server.protocols.zarr import Compression, Hierarchy, Options, is_chunk, node_of, store
+from shotdap.server.protocols.zarr.keys import chunk_key, places
+from shotdap.server.protocols.zarr.options import Version
+from shotdap.transforms.reading import costing
+
+Array = NDArray[Any]
+
+GOLDEN: Final = Path(__file__).resolve().parents[2] / "golden/zarr"
+VERSIONS: Final[tuple[Version, ...]] = (2, 3)
+NUMBERS: Final = ("?", "i1", "u1", "<i2", ">i2", "<u2", ">u4", "i8", ">u8", "f2", "<f4", ">f8", "c8")
+ELSEWHERE: Final = ThreadPoolExecutor(8)
+"""Threads to encode in: zarr-python's own wait for the store, and would wait for themselves."""
+
+each_version = pytest.mark.parametrize("version", VERSIONS)
+
+
+class Served(MemoryStore):
+    """A store that makes what it is asked for, and remembers the chunks that it was asked for."""
+
+    def __init__(self, hierarchy: Hierarchy) -> None:
+        super().__init__(read_only=True)
+        self.hierarchy = hierarchy
+        self.chunks: list[str] = []
+
+    async def get(
+        self, key: str, prototype: BufferPrototype | None = None, byte_range: ByteRequest | None = None
+    ) -> Buffer | None:
+        assert byte_range is None
+        made = await asyncio.get_running_loop().run_in_executor(ELSEWHERE, self._made, key)
+        return None if made is None else (prototype or default_buffer_prototype()).buffer.from_bytes(made)
+
+    def _made(self, key: str) -> bytes | None:
+        document, chunk = self.hierarchy.document(key), self.hierarchy.chunk(key)
+        if chunk is None:
+            return document
+        self.chunks.append(key)
+        return bytes(chunk.encode())
+
+
+def served(dataset: xr.Dataset, options: Options = Options()) -> Served:  # noqa: B008 — frozen
+    return Served(Hierarchy(dataset, options))
+
+
+def opened(dataset: xr.Dataset, version: Version, *, decode: bool = True) -> xr.Dataset:
+    """What xarray makes of a dataset's hierarchy."""
+    read: xr.Dataset = xr.open_zarr(
+        served(dataset), zarr_format=version, consolidated=True, chunks=None, mask_and_scale=decode
+    )
+    return read
+
+
+def tree_of(dataset: xr.Dataset, version: Version) -> xr.DataTree:
+    """What xarray makes of it with its groups."""
+    tree: xr.DataTree = xr.open_datatree(
+        served(dataset),  # type: ignore[arg-type]  # xarray's annotation knows no store
+        engine="zarr",
+        zarr_format=version,
+        consolidated=True,
+        chunks=None,
+    )
+    return tree
+
+
+def documents(hierarchy: Hierarchy, version: Version) -> dict[str, Any]:
+    """All metadata documents, read as strict JSON."""
+    found = ((key, hierarchy.document(key)) for key in hierarchy.every_key(version))
+    return {key: json.loads(text, parse_constant=refuse) for key, text in found if text is not None}
+
+
+def refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no JSON")
+
+
+def extremes(kind: str) -> Array:
+    dtype = np.dtype(kind)
+    if dtype.kind == "b":
+        return np.array([True, False, True])
+    if dtype.kind in "fc":
+        return np.array([np.nan, np.inf, -np.inf, -0.0, 0.1, np.finfo(dtype).max], dtype)
+    info = np.iinfo(dtype)
+    return np.array([info.min, info.max, 0, 77], dtype)
+
+
+# Values -------------------------------------------------------------------------------------------------------------
+
+
+@st.composite
+def cut_arrays(draw: st.DrawFn) -> tuple[Array, Options, tuple[slice, ...]]:
+    """An array, how it is cut and packed, and a part of it."""
+    shape = tuple(draw(st.lists(st.integers(0, 7), max_size=3)))
+    values = numbered(*shape, dtype=draw(st.sampled_from(["<u2", ">i4", "f8", "u1"])))
+    packing: st.SearchStrategy[Compression] = st.sampled_from(("none", "lz4", "zstd"))
+    options = Options(draw(st.integers(1, 80)), draw(st.sampled_from([7, 1000])), draw(packing))
+    return values, options, tuple(draw(st.slices(size).filter(goes_up)) for size in shape)
+
+
+def goes_up(part: slice) -> bool:
+    return part.step is None or part.step > 0
+
+
+@QUICK
+@given(cut_arrays(), st.sampled_from(VERSIONS))
+def test_any_part(cut: tuple[Array, Options, tuple[slice, ...]], version: Version) -> None:
+    """Any slice that zarr-python reads, of any grid of chunks, packed or not, is NumPy's slice."""
+    values, options, part = cut
+    source = CountingSource(values)
+    names = tuple("zyx"[: values.ndim])
+    kept = served(xr.Dataset({"image": lazy_variable(names, source, {})}), options)
+    array = zarr.open_array(kept, path="image", mode="r", zarr_format=version)
+
+    np.testing.assert_array_equal(array[part or ...], values[part])
+    assert math.prod(array.chunks) * values.itemsize <= max(min(options.chunk, options.most), values.itemsize)
+
+
+@QUICK
+@given(cut_arrays(), st.sampled_from(VERSIONS))
+def test_only_what_is_touched(cut: tuple[Array, Options, tuple[slice, ...]], version: Version) -> None:
+    """Reading a part asks for the chunks that it lies in, each once, and reads these and nothing else."""
+    values, options, part = cut
+    part = tuple(slice(each.start, each.stop) for each in part)
+    source = CountingSource(values)
+    kept = served(xr.Dataset({"image": lazy_variable(tuple("zyx"[: values.ndim]), source, {})}), options)
+    array = zarr.open_array(kept, path="image", mode="r", zarr_format=version)
+    taken = [range(*each.indices(size)) for each, size in zip(part, values.shape, strict=True)]
+    touched = [{index // length for index in each} for each, length in zip(taken, array.chunks, strict=True)]
+    inside = [
+        [index for index in range(size) if index // length in those]
+        for size, length, those in zip(values.shape, array.chunks, touched, strict=True)
+    ]
+    assert source.reads == []
+
+    array[part or ...]
+
+    assert sorted(kept.chunks) == sorted(chunk_key(version, "image", numbers) for numbers in product(*touched))
+    assert source.count == math.prod(map(len, inside)) * (values.size > 0)
+
+
+@each_version
+@pytest.mark.parametrize("kind", NUMBERS)
+def test_numbers(kind: str, version: Version) -> None:
+    """Numbers of every type come back to the bit, in their type, little-endian."""
+    values = extremes(kind)
+    read = opened(xr.Dataset({"v": ("x", values)}), version)["v"]
+
+    assert read.dtype == values.dtype.newbyteorder("<")
+    assert read.values.tobytes() == values.astype(read.dtype).tobytes()
+
+
+@each_version
+def test_nan_keeps_its_payload(version: Version) -> None:
+    """A NaN comes back with the very bits that it had."""
+    values = np.array([0x7FC00001, 0xFFC12345, 0x7F800000], "<u4").view("<f4")
+    read = opened(xr.Dataset({"v": ("x", values)}), version)["v"].values
+
+    assert read.tobytes() == values.tobytes()
+
+
+@each_version
+@pytest.mark.parametrize("compression", ["none", "zstd"])
+def test_texts(compression: Compression, version: Version) -> None:
+    """Texts, be they fixed, varying, bytes or a single one, come back as texts; what is missing is empty."""
+    dataset = xr.Dataset(
+        {
+            "fixed": ("x", np.array(["one", "µm", ""])),
+            "varying": ("x", np.array(["x" * 300, None, np.nan], object)),
+            "bytes": ("x", np.array([b"one", b"\xb5m", b""])),
+            "alone": ((), np.array("a scalar")),
+        }
+    )
+    kept = served(dataset, Options(compression=compression))
+    read = xr.open_zarr(kept, zarr_format=version, consolidated=True, chunks=None)
+
+    assert read["fixed"].values.tolist() == ["one", "µm", ""]
+    assert read["varying"].values.tolist() == ["x" * 300, "", ""]
+    assert read["bytes"].values.tolist() == ["one", "µm", ""]
+    assert read["alone"].item() == "a scalar"
+
+
+@each_version
+def test_nothing_and_single_numbers(version: Version) -> None:
+    """Arrays without elements keep their shapes; a single number is one."""
+    dataset = xr.Dataset({"nothing": (("n", "x"), np.empty((0, 4), "f4")), "one": ((), np.int16(-7))})
+    read = opened(dataset, version)
+
+    assert read["nothing"].shape == (0, 4)
+    assert read["one"].item() == -7
+
+
+@each_version
+def test_what_zarr_cannot_hold(version: Version) -> None:
+    """A variable that is neither numbers nor text is left out, and named; a number too wide is the nearest."""
+    dataset = xr.Dataset(
+        {"when": ("x", np.array(["2011-05-19"], "M8[ns]")), "wide": ("x", np.array([0.1], np.longdouble))}
+    )
+    read = opened(dataset, version)
+
+    assert list(read.variables) == ["wide"]
+    assert read["wide"].dtype == np.float64
+    assert read.attrs["zarr_left_out"] == ["when"]
+
+
+# Fill values and attributes -----------------------------------------------------------------------------------------
+
+
+@each_version
+@pytest.mark.parametrize(
+    ("kind", "fill"),
+    [("u2", np.uint16(65535)), ("i8", np.int64(-(2**60))), ("f4", np.float32(np.nan)), (">f8", -1e30), ("u1", [7])],
+)
+def test_fill_values(kind: str, fill: float | list[int], version: Version) -> None:
+    """What a variable's fill value and packing mean to xarray, they mean through Zarr."""
+    values = np.array([1, 2, np.ravel(fill)[0]], kind)
+    packed = xr.Dataset({"v": ("x", values, {"_FillValue": fill, "scale_factor": 0.5, "add_offset": 10.0})})
+    meant = xr.decode_cf(packed.assign({"v": packed["v"].assign_attrs({"_FillValue": np.ravel(fill)[0]})}))["v"]
+
+    np.testing.assert_array_equal(opened(packed, version)["v"].values, meant.values)
+    np.testing.assert_array_equal(opened(packed, version, decode=False)["v"].values, values)
+
+
+@each_version
+def test_a_fill_value_that_cannot_be(version: Version) -> None:
+    """A fill value that the variable's type cannot hold marks nothing, and is still told."""
+    dataset = xr.Dataset({"v": ("x", np.array([0, 1], "u2"), {"_FillValue": np.nan})})
+    read = opened(dataset, version)["v"]
+
+    assert (read.dtype, read.values.tolist(), read.attrs) == (np.dtype("u2"), [0, 1], {"FillValue": "NaN"})
+
+
+@each_version
+def test_zeros_are_not_missing(version: Version) -> None:
+    """Without a fill value nothing is masked, zeros neither, and a chunk of zeros has bytes like any other."""
+    dataset = xr.Dataset({"v": (("y", "x"), np.zeros((3, 4), "u2"))})
+    hierarchy = Hierarchy(dataset, Options())
+    chunk = hierarchy.chunk(chunk_key(version, "v", (0, 0)))
+
+    assert opened(dataset, version)["v"].values.tolist() == [[0] * 4] * 3
+    assert chunk is not None
+    assert bytes(chunk.encode()) == bytes(24)
+
+
+@each_version
+def test_attributes(version: Version) -> None:
+    """Attributes are strict JSON of equal values: arrays lists, what is not finite a text, bytes text."""
+    given_ = {
+        "great": np.int64(2**60),
+        "many": np.arange(3, dtype="u1"),
+        "not_finite": np.array([np.nan, np.inf, -np.inf]),
+        "texts": ["one", "µm"],
+        "bytes": b"one",
+        "truth": np.True_,
+        "odd": complex(1, 2),
+    }
+    dataset = xr.Dataset({"v": ("x", np.arange(2), {**given_, "_ARRAY_DIMENSIONS": ["nonsense"]})}, attrs=given_)
+    expected = {
+        "great": 2**60,
+        "many": [0, 1, 2],
+        "not_finite": ["NaN", "Infinity", "-Infinity"],
+        "texts": ["one", "µm"],
+        "bytes": "one",
+        "truth": True,
+        "odd": "(1+2j)",
+    }
+    read = opened(dataset, version)
+    documents(Hierarchy(dataset, Options()), version)
+
+    assert read.attrs == read["v"].attrs == expected
+    assert read["v"].dims == ("x",)
+
+
+# Groups -------------------------------------------------------------------------------------------------------------
+
+
+def image(rows: int) -> xr.Dataset:
+    frame = ("y", "x"), numbered(rows, 4)
+    coordinates = xr.Coordinates({"y": ("y", np.arange(rows, dtype="i4"))}, indexes={})
+    return xr.Dataset({"image": frame}, coords=coordinates, attrs={"rows": rows})
+
+
+@each_version
+def test_a_shot_is_a_tree(version: Version) -> None:
+    """A name with slashes is a group's; ``open_datatree`` gives each image with its own dimensions and attributes."""
+    shot = together({"asbo1/a": image(3), "sop/b": image(5)}, {"shot": 62328})
+    tree = tree_of(shot, version)
+
+    assert tree.attrs == {"shot": 62328}
+    for path, rows in (("asbo1/a", 3), ("sop/b", 5)):
+        assert tree[path].attrs["rows"] == rows
+        assert dict(tree[path].dataset.sizes) == {"y": rows, "x": 4}
+        np.testing.assert_array_equal(tree[path].dataset["image"].values, numbered(rows, 4))
+        assert tree[path].dataset["y"].values.tolist() == list(range(rows))
+
+
+@each_version
+def test_any_group_opens_by_itself(version: Version) -> None:
+    """A group's document holds the metadata of all that is below it."""
+    shot = together({"asbo1/a": image(3)}, {})
+    read = xr.open_zarr(served(shot), group="asbo1/a", zarr_format=version, consolidated=True, chunks=None)
+
+    assert set(read.variables) == {"image", "y"}
+
+
+@each_version
+def test_dimensions_that_would_be_taken_for_one(version: Version) -> None:
+    """Two dimensions of one name, of which a group sees both, have names that tell them apart."""
+    dataset = xr.Dataset({"outer": ("x", np.arange(2)), "DATA/inner": ("DATA/x", np.arange(5))})
+    tree = tree_of(dataset, version)
+
+    assert (tree["outer"].dims, tree["DATA/inner"].dims) == (("x",), ("DATA_x",))
+
+
+@each_version
+def test_a_group_and_an_array_of_one_name(version: Version) -> None:
+    """Where a group and an array would share a path, the group keeps it."""
+    dataset = xr.Dataset({"DATA": ("x", np.arange(2)), "DATA/inner": ("x", np.arange(2) + 5)})
+    group = zarr.open_group(served(dataset), mode="r", zarr_format=version)
+
+    assert [group["DATA_"][1], group["DATA/inner"][1]] == [1, 6]  # type: ignore[index]  # arrays
+
+
+# The grid -----------------------------------------------------------------------------------------------------------
+
+
+def grid(variable: xr.Variable, options: Options = Options()) -> tuple[int, ...]:  # noqa: B008 — frozen
+    array = zarr.open_array(served(xr.Dataset({"v": variable}), options), path="v", mode="r", zarr_format=3)
+    return tuple(array.chunks)
+
+
+def lazy(*shape: int, dtype: str = "u2") -> xr.Variable:
+    return lazy_variable(
+        tuple("tzyx"[-len(shape) :]), CountingSource(np.broadcast_to(np.dtype(dtype).type(0), shape)), {}
+    )
+
+
+def test_a_frame_is_a_chunk() -> None:
+    """A chunk is one frame; but a variable that is small altogether is one chunk."""
+    assert grid(lazy(2, 1024, 1100)) == (1, 1024, 1100)
+    assert grid(lazy(9, 8, 8)) == (9, 8, 8)
+
+
+def test_a_great_frame_is_cut_into_equal_bands() -> None:
+    """A frame of more than the setting is cut into bands of rows, the last no shorter than it must be."""
+    assert grid(lazy(2048, 2048)) == (1024, 2048)
+    assert grid(lazy(1100, 1100, dtype="f4")) == (550, 1100)
+    assert grid(lazy(2, 3, 10), Options(chunk=25)) == (1, 1, 10)
+    assert grid(lazy(2, 3, 100), Options(chunk=50)) == (1, 1, 25)
+
+
+def test_what_needs_the_whole_frame_is_one_chunk() -> None:
+    """A variable that costs the whole frame whatever part is asked for is not cut, but for the greatest answer."""
+    costly = costing(lazy(4096, 4096, dtype="f4"), 1)
+
+    assert grid(costly) == (4096, 4096)
+    assert grid(costly, Options(most=32 << 20)) == (2048, 4096)
+
+
+def test_a_stack_is_cut_by_its_shots() -> None:
+    """A chunk of a stack is of one shot, however small that is, and costs a reader that one."""
+    layers = [Layer(f"a{n}", n, xr.Dataset({"v": costing(lazy(4, 5), 1000)})) for n in range(3)]
+    hierarchy = Hierarchy(stacked(layers, "refuse", {}), Options())
+    chunk = hierarchy.chunk("v/c/2/0/0")
+
+    assert chunk is not None
+    assert (chunk.shape, chunk.bytes_read) == ((1, 4, 5), 1000)
+    assert hierarchy.chunk("v/c/3/0/0") is None
+
+
+# Keys ---------------------------------------------------------------------------------------------------------------
+
+
+@given(
+    st.sampled_from(VERSIONS),
+    st.sampled_from(["image", "DATA/SHOT/image", "c", "a/c", "7"]),
+    st.lists(st.integers(0, 10**9)),
+)
+def test_a_key_leads_back(version: Version, path: str, numbers: list[int]) -> None:
+    """Of a chunk's key the array, and where the chunk lies, can be told; whatever stands before it is kept."""
+    key = chunk_key(version, path, tuple(numbers))
+    there = tuple(numbers) if version == 3 else tuple(numbers) or (0,)
+
+    assert (version, path, there) in list(places(key))
+    assert path.startswith(node_of(key))
+
+
+@pytest.mark.parametrize(
+    "key", ["", "image", "image/c/-1", "image/c/01", "image/1.", "image/c/0/", "image/٣", "image/1.x"]
+)
+def test_no_chunk(key: str) -> None:
+    """What is no chunk's key is none."""
+    assert not is_chunk(key)
+    assert Hierarchy(xr.Dataset({"image": lazy(2, 2)}), Options()).chunk(key) is None
+
+
+@pytest.mark.parametrize(
+    "key", ["image/c/2/0", "image/c/0", "image/c/0/0/0", "image/0", "image/0.9", "other/c/0", "image/c"]
+)
+def test_outside_of_the_grid(key: str) -> None:
+    """A key outside an array's grid, or of no array, has no chunk."""
+    assert Hierarchy(xr.Dataset({"image": lazy(2, 2)}), Options()).chunk(key) is None
+
+
+def test_an_array_called_c() -> None:
+    """An array whose name looks like part of a key is found in both versions."""
+    hierarchy = Hierarchy(xr.Dataset({"c": ("x", np.arange(2)), "a/c": ("x", np.arange(2))}), Options())
+
+    assert all(hierarchy.chunk(key) is not None for key in ("c/0", "c/c/0", "a/c/0", "a/c/c/0"))
+
+
+# Whole stores, and what is written ----------------------------------------------------------------------------------
+
+
+def test_a_store_comes_chunk_by_chunk() -> None:
+    """A whole dataset is a list of keys; nothing is read before the bytes of its chunk are asked for."""
+    source = CountingSource(numbered(3, 2, 2))
+    dataset = xr.Dataset({"image": lazy_variable(("t", "y", "x"), source, {})})
+    entries = list(store(dataset, Options(chunk=8)))
+    assert source.reads == []
+
+    bytes_ = {key: bytes(made()) for key, made in entries}
+
+    assert [key for key, _ in entries][:2] == ["image/zarr.json", "zarr.json"]
+    assert len(source.reads) == 3
+    kept = MemoryStore({key: default_buffer_prototype().buffer.from_bytes(b) for key, b in bytes_.items()})
+    np.testing.assert_array_equal(xr.open_zarr(kept, chunks=None)["image"].values, source.values)
+
+
+def example() -> xr.Dataset:
+    """A small dataset with one of everything that documents tell."""
+    return xr.Dataset(
+        {
+            "image": (("y", "x"), numbered(3, 4, dtype=">u2"), {"units": "count", "_FillValue": np.uint16(65535)}),
+            "DATA/names": ("DATA/n", np.array(["one", "µm"])),
+            "shift": ((), np.float32(0.1), {"valid_range": np.array([-1.5, np.inf])}),
+        },
+        coords=xr.Coordinates({"y": ("y", np.arange(3, dtype="i4"))}, indexes={}),
+        attrs={"shot": np.int32(62328), "DATA/purpose": "names"},
+    )
+
+
+def keys_and_bytes(hierarchy: Hierarchy) -> Mapping[str, bytes]:
+    found: dict[str, bytes] = {}
+    for version in VERSIONS:
+        for key in hierarchy.every_key(version):
+            chunk = hierarchy.chunk(key)
+            found[key] = (hierarchy.document(key) or b"") if chunk is None else bytes(chunk.encode())
+    return found
+
+
+def test_golden() -> None:
+    """The documents and chunks of a small dataset are those that clients were seen to read."""
+    made = keys_and_bytes(Hierarchy(example(), Options()))
+    if os.environ.get("SHOTDAP_RENEW") == "1":
+        for key, content in made.items():
+            (GOLDEN / key).parent.mkdir(parents=True, exist_ok=True)
+            (GOLDEN / key).write_bytes(content)
+    kept = {str(path.relative_to(GOLDEN)): path for path in GOLDEN.rglob("*") if path.is_file()}
+    del kept["README.md"]
+
+    assert {key: path.read_bytes() for key, path in kept.items()} == made
