@@ -36,6 +36,8 @@ _NUMBER: Final = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]
 _NAME: Final = r"[A-Za-z0-9_./]{1,200}"
 _STEP: Final = r"[A-Za-z0-9_.-]{1,200}"
 _COLOURS: Final = r"[A-Za-z0-9_:.+-]{1,60}"
+_FILLED_IN: Final = frozenset({"variable", "format", "cmap"})
+"""Parameters whose examples go together: forms that are made of the OpenAPI document begin with them."""
 _TRUTHS: Final[Mapping[str, bool]] = MappingProxyType({"true": True, "1": True, "false": False, "0": False})
 _ALONG: Final[Mapping[str, str]] = MappingProxyType({"rows": "columns", "columns": "rows"})
 """A band of rows leaves a value for each column."""
@@ -62,16 +64,11 @@ class Parameter:
     @property
     def documented(self) -> dict[str, Any]:
         """As an OpenAPI document has it."""
-        schema = {"type": "array", "items": dict(self.schema), "maxItems": 100} if self.many else dict(self.schema)
-        example = [self.example] if self.many else self.example
-        return {
-            "name": self.name,
-            "in": "query",
-            "required": False,
-            "description": self.sentence,
-            "schema": schema,
-            "example": example,
-        }
+        schema = {**self.schema, "examples": [self.example]}
+        described: dict[str, Any] = {"name": self.name, "in": "query", "required": False, "description": self.sentence}
+        if self.name in _FILLED_IN:
+            described["example"] = [self.example] if self.many else self.example
+        return {**described, "schema": {"type": "array", "items": schema, "maxItems": 100} if self.many else schema}
 
 
 def _one_of(choices: Sequence[str], text: str) -> str:
@@ -127,7 +124,7 @@ def _named(name: str, pattern: str, sentence: str, example: str, *, many: bool =
 
 
 def _flag(name: str, sentence: str) -> Parameter:
-    return Parameter(name, _truth, {"type": "boolean", "default": False}, sentence, example=True)
+    return Parameter(name, _truth, {"type": "boolean"}, sentence, example=True)
 
 
 def _counted(name: str, least: int, most: int, sentence: str, example: int) -> Parameter:
@@ -144,7 +141,9 @@ _PERCENTAGES: Final[Schema] = MappingProxyType(
 )
 
 _PARTS: Final = (
-    _named("variable", _NAME, "A variable; all of the image's where none is named.", "background_subtracted", many=True),
+    _named(
+        "variable", _NAME, "A variable; all of the image's where none is named.", "background_subtracted", many=True
+    ),
     _named(
         "transform",
         _STEP,
@@ -166,7 +165,9 @@ _LOOKS: Final = (
     _named("cmap", _COLOURS, "The colour map, by its name in the library `cmap`.", "viridis"),
     _chosen("scaling", get_args(Scaling), "How values become brightness between low and high.", "sqrt"),
     Parameter("low", _real, {"type": "number"}, "The value that is darkest; by default the lower percentile.", 0.0),
-    Parameter("high", _real, {"type": "number"}, "The value that is brightest; by default the upper percentile.", 500.0),
+    Parameter(
+        "high", _real, {"type": "number"}, "The value that is brightest; by default the upper percentile.", 500.0
+    ),
     Parameter(
         "percentiles",
         _two_percentages,
@@ -216,8 +217,9 @@ _DIMENSIONS: Final[Schema] = MappingProxyType(
             "type": "object",
             "additionalProperties": {"type": "string", "pattern": _PART},
             "maxProperties": 16,
+            "examples": [{"y": "100:400", "x": "0:600:2"}, {"frame": "0"}],
         },
-        "example": {"y": "100:400", "x": "0:600:2"},
+        "example": {"y": "100:400"},
     }
 )
 
@@ -260,7 +262,9 @@ def parse(query: str, names: Collection[str]) -> Sought:
         values.pop("raw", False),
     )
     looks = {name: values.pop(name) for name in LOOKS if name in values}
-    return Sought(wanted, _display(looks), MappingProxyType(values), tuple(looks))
+    return Sought(
+        wanted, _display(looks), MappingProxyType(values), tuple(name for name in looks if looks[name] is not False)
+    )
 
 
 def _said(query: str, names: Collection[str]) -> dict[str, list[str]]:

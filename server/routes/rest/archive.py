@@ -47,28 +47,52 @@ def router(catalog: Catalog) -> APIRouter:
     """The routes."""
     routes = APIRouter(tags=["archive"], dependencies=[Depends(single)])
 
-    @routes.get("/facilities", response_model=Facilities, operation_id="facilities", responses=refusals(404))
+    @routes.get(
+        "/facilities",
+        response_model=Facilities,
+        operation_id="facilities",
+        summary="The facilities",
+        responses=refusals(404),
+    )
     def facilities(request: Request, _: Annotated[Nothing, Query()]) -> Response:
         """The facilities that there are images of, with their numbers. A folder that is served without a catalog has
         none (404)."""  # noqa: D205, D209 — it is the documentation's paragraph
         counts = catalog.facets().counts["facility"]
         return document(request, Facilities([_facility(request, *each) for each in counts.items()]))
 
-    @routes.get("/diagnostics", response_model=Diagnostics, operation_id="diagnostics", responses=refusals(404))
+    @routes.get(
+        "/diagnostics",
+        response_model=Diagnostics,
+        operation_id="diagnostics",
+        summary="The diagnostics",
+        responses=refusals(404),
+    )
     def diagnostics(request: Request, _: Annotated[Nothing, Query()]) -> Response:
         """The diagnostics that there are images of, with their numbers; and how files are read."""
         counts = catalog.facets().counts["diagnostic"]
         named = [_named(request, *each) for each in counts.items()]
         return document(request, Diagnostics(named, list(map(_kind, catalog.diagnostics))))
 
-    @routes.get("/facets", response_model=FacetCounts, operation_id="facets", responses=refusals(404))
+    @routes.get(
+        "/facets",
+        response_model=FacetCounts,
+        operation_id="facets",
+        summary="Count what a query finds",
+        responses=refusals(404),
+    )
     def facets(request: Request, asked: Annotated[_Searched, Query()]) -> Response:
         """How many images a query finds, by facility, diagnostic, year and health."""
         found = catalog.facets(asked.q)
         counts = {str(name): dict(values) for name, values in found.counts.items()}
         return document(request, FacetCounts(found.total, found.complete, counts))
 
-    @routes.get("/changes", response_model=ChangeFeed, operation_id="changes", responses=refusals(404))
+    @routes.get(
+        "/changes",
+        response_model=ChangeFeed,
+        operation_id="changes",
+        summary="What has changed",
+        responses=refusals(404),
+    )
     def changes(request: Request, asked: Annotated[_Since, Query()]) -> Response:
         """What has changed in the catalog, the oldest first: for who keeps a copy, or waits for new shots."""
         found = catalog.changes(asked.since, limit=asked.limit)

@@ -25,7 +25,7 @@ ImagePath = Annotated[
     str,
     Path(
         description="The public path of an image, its slashes as they are; with `/raw` behind it the file as it is.",
-        examples=[_EXAMPLE],
+        openapi_examples={"a streak camera": {"value": _EXAMPLE}},
     ),
 ]
 """In a route: ``{path:path}``."""

@@ -43,7 +43,10 @@ _OF_ATTRIBUTES: Final = ("variable", "transform", "raw")
 _OF_STATISTICS: Final = (*PARTS, "bins")
 _OF_THUMBNAILS: Final = (*PARTS, *(name for name in LOOKS if name not in {"bits", "quality"}))
 _HAS_IT: Final = {304: {"description": "The client has it already."}}
-_PICTURE: Final = {"description": "A PNG.", "content": {"image/png": {"schema": {"type": "string", "format": "binary"}}}}
+_PICTURE: Final = {
+    "description": "A PNG.",
+    "content": {"image/png": {"schema": {"type": "string", "format": "binary"}}},
+}
 _PROVENANCE: Final = {"description": "PROV-JSON.", "content": {PROV: {"schema": {"type": "object"}}}}
 
 
@@ -56,6 +59,7 @@ def router(catalog: Catalog, limits: Limits) -> APIRouter:
         "/attributes/{path:path}",
         response_model=Attributes,
         operation_id="attributes",
+        summary="The attributes of an image",
         responses={**_HAS_IT, **refusals(404)},
         openapi_extra=parameters(*_OF_ATTRIBUTES, dimensions=False),
     )
@@ -69,6 +73,7 @@ def router(catalog: Catalog, limits: Limits) -> APIRouter:
         "/statistics/{path:path}",
         response_model=Statistics,
         operation_id="statistics",
+        summary="Statistics of a variable",
         responses={**_HAS_IT, **refusals(404, 413)},
         openapi_extra=parameters(*_OF_STATISTICS),
     )
@@ -85,6 +90,7 @@ def router(catalog: Catalog, limits: Limits) -> APIRouter:
         "/thumbnails/{path:path}",
         response_class=Response,
         operation_id="thumbnail",
+        summary="A small picture of an image",
         responses={200: _PICTURE, **_HAS_IT, **refusals(404, 413)},
         openapi_extra=parameters(*_OF_THUMBNAILS),
     )
@@ -98,6 +104,7 @@ def router(catalog: Catalog, limits: Limits) -> APIRouter:
         "/provenance/{path:path}",
         response_class=Response,
         operation_id="provenance",
+        summary="How variables came to be",
         responses={200: _PROVENANCE, **_HAS_IT, **refusals(404, 413)},
         openapi_extra=parameters(*_OF_ATTRIBUTES, dimensions=False),
     )
@@ -134,9 +141,7 @@ def _attributes(question: Question, sought: Sought) -> Reply:
     return json_reply(said(question.address.path, narrowed(question, sought.wanted)))
 
 
-def _statistics(
-    question: Question, sought: Sought, remembered: cachebox.LRUCache[str, Summary], tag: str
-) -> Reply:
+def _statistics(question: Question, sought: Sought, remembered: cachebox.LRUCache[str, Summary], tag: str) -> Reply:
     wanted = sought.wanted
     if len(wanted.variables) > 1:
         raise BadSelection("Statistics are of one variable; name one.")

@@ -44,6 +44,7 @@ def router(catalog: Catalog, limits: Limits) -> APIRouter:
         "/images",
         response_model=Images,
         operation_id="images",
+        summary="Search: a page of images",
         responses=refusals(404),
         dependencies=[Depends(single)],
     )
@@ -58,6 +59,7 @@ def router(catalog: Catalog, limits: Limits) -> APIRouter:
         "/images/{path:path}",
         response_model=Image,
         operation_id="image",
+        summary="An image: described, drawn, or as a file",
         responses={**VALUES, **refusals(404, 406, 413, 416)},
         openapi_extra=parameters(*NAMES),
     )

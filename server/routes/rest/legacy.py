@@ -79,6 +79,7 @@ def router(catalog: Catalog, limits: Limits) -> APIRouter:
     @routes.get(
         "/image/get/{kind}",
         operation_id="legacy_image",
+        summary="The image of a shot, as the prototype was asked for it",
         deprecated=True,
         response_class=Response,
         responses={**VALUES, **refusals(404, 406, 409, 413, 416)},

@@ -20,7 +20,15 @@ from shotdap.server.errors import Problem, problem
 from shotdap.server.replies import Reply, respond
 from shotdap.server.routes.rest.documents import Document
 
-__all__ = ["MEDIA_TYPE", "ProblemDocument", "answer_problems", "failed", "problem_reply", "problem_response", "refusals"]
+__all__ = [
+    "MEDIA_TYPE",
+    "ProblemDocument",
+    "answer_problems",
+    "failed",
+    "problem_reply",
+    "problem_response",
+    "refusals",
+]
 
 MEDIA_TYPE = "application/problem+json"
 _LOG = logging.getLogger("shotdap.rest")

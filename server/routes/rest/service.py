@@ -35,7 +35,9 @@ def router(catalog: Catalog) -> APIRouter:
     """The routes."""
     routes = APIRouter(tags=["service"], dependencies=[Depends(single)])
 
-    @routes.get("/version", response_model=Version, operation_id="version", responses=refusals())
+    @routes.get(
+        "/version", response_model=Version, operation_id="version", summary="What answers", responses=refusals()
+    )
     def version(request: Request, _: Annotated[Nothing, Query()]) -> Response:
         """What answers, and where to begin."""
         links = {
@@ -45,12 +47,24 @@ def router(catalog: Catalog) -> APIRouter:
         }
         return document(request, Version("shotdap", __version__, links))
 
-    @routes.get("/health", response_model=Alive, operation_id="health", responses=refusals())
+    @routes.get(
+        "/health",
+        response_model=Alive,
+        operation_id="health",
+        summary="Whether the server answers",
+        responses=refusals(),
+    )
     async def health(request: Request, _: Annotated[Nothing, Query()]) -> Response:
         """That this process answers requests. It asks nothing of the catalog: see `/health/ready`."""
         return document(request, Alive("ok"))
 
-    @routes.get("/health/ready", response_model=Alive, operation_id="ready", responses=refusals())
+    @routes.get(
+        "/health/ready",
+        response_model=Alive,
+        operation_id="ready",
+        summary="Whether the catalog answers",
+        responses=refusals(),
+    )
     def ready(request: Request, _: Annotated[Nothing, Query()]) -> Response:
         """That the catalog answers too; 503 where it does not."""
         try:
@@ -59,13 +73,23 @@ def router(catalog: Catalog) -> APIRouter:
             return problem_response(Problem(503, "The catalog does not answer now; ask again later.", expected=True))
         return document(request, Alive("ok"))
 
-    @routes.get("/transforms", response_model=Transforms, operation_id="transforms", responses=refusals())
+    @routes.get(
+        "/transforms",
+        response_model=Transforms,
+        operation_id="transforms",
+        summary="Every transform",
+        responses=refusals(),
+    )
     def transforms(request: Request, _: Annotated[Nothing, Query()]) -> Response:
         """Every transform with its options, in JSON Schema."""
         return document(request, Transforms([_transform(each) for _, each in sorted(known_transforms().items())]))
 
     @routes.get(
-        "/transforms/{name}", response_model=TransformDocument, operation_id="transform", responses=refusals(404)
+        "/transforms/{name}",
+        response_model=TransformDocument,
+        operation_id="transform",
+        summary="A transform",
+        responses=refusals(404),
     )
     def transform(
         request: Request, name: Annotated[str, Path(examples=["median_filter"])], _: Annotated[Nothing, Query()]
@@ -76,7 +100,9 @@ def router(catalog: Catalog) -> APIRouter:
         except BadTransform as error:
             raise NotFound(str(error)) from error
 
-    @routes.get("/formats", response_model=Formats, operation_id="formats", responses=refusals())
+    @routes.get(
+        "/formats", response_model=Formats, operation_id="formats", summary="Every format", responses=refusals()
+    )
     def formats(request: Request, _: Annotated[Nothing, Query()]) -> Response:
         """Every format that images can be had in."""
         return document(request, Formats(list(map(_format, FORMATS.values()))))

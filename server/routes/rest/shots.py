@@ -35,7 +35,9 @@ _GREATEST: Final = 10**18 - 1  # of a shot's number, in a query
 
 
 class _Asked(Paged):
-    facility: Annotated[str | None, Field(description="Only shots of this facility, as in public paths.", max_length=200)] = None
+    facility: Annotated[
+        str | None, Field(description="Only shots of this facility, as in public paths.", max_length=200)
+    ] = None
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,9 @@ def router(catalog: Catalog) -> APIRouter:
     """The routes."""
     routes = APIRouter(tags=["archive"], dependencies=[Depends(single)])
 
-    @routes.get("/shots", response_model=Shots, operation_id="shots", responses=refusals(404))
+    @routes.get(
+        "/shots", response_model=Shots, operation_id="shots", summary="A page of shots", responses=refusals(404)
+    )
     def shots(request: Request, asked: Annotated[_Asked, Query()]) -> Response:
         """A page of shots, the greatest number first."""
         of = () if asked.facility is None else (of_facility(catalog, asked.facility),)
@@ -83,7 +87,13 @@ def router(catalog: Catalog) -> APIRouter:
         lines = [_line(request, *each) for each in page.shots.items()]
         return document(request, Shots(lines, following), linked(following))
 
-    @routes.get("/shots/{facility}/{shot}", response_model=Shot, operation_id="shot", responses=refusals(404))
+    @routes.get(
+        "/shots/{facility}/{shot}",
+        response_model=Shot,
+        operation_id="shot",
+        summary="A shot with its images",
+        responses=refusals(404),
+    )
     def shot(
         request: Request,
         facility: Annotated[str, Path(description="As in public paths.", examples=["omega"], min_length=1)],

@@ -95,7 +95,9 @@ def _format(sought: Sought, accept: str) -> Format | None:
         HTTPException: there is none that the client takes.
     """
     try:
-        name = sought.values.get("format") or accepted(accept, {each.name: each.media_type for each in FORMATS.values()})
+        name = sought.values.get("format") or accepted(
+            accept, {each.name: each.media_type for each in FORMATS.values()}
+        )
     except LookupError as error:
         sentence = f"There is nothing here of the types that Accept names. The formats are: {', '.join(FORMATS)}."
         raise HTTPException(406, sentence) from error
@@ -112,7 +114,7 @@ def _check(sought: Sought, form: Format | None) -> None:
     if sought.looks and (form is None or form.holds != "picture"):
         what = f"format={form.name} is none" if form else "without a format there is none"
         raise BadSelection(f"{', '.join(sought.looks)} is for pictures ({pictures}), and {what}.")
-    if form is None and "download" in sought.values:
+    if form is None and sought.values.get("download"):
         raise BadSelection(f"download is for files; say a format: {', '.join(FORMATS)}.")
 
 
@@ -180,4 +182,3 @@ def _disposition(question: Question, form: Format, wanted: Wanted, *, download: 
     plain = "".join(each if each.isascii() and each.isprintable() and each not in '"\\%' else "_" for each in name)
     extended = "" if plain == name else f"; filename*=UTF-8''{quote(name, safe='', errors='replace')}"
     return f'{kind}; filename="{plain}"{extended}'
-
