@@ -11,7 +11,7 @@ from sqlalchemy.exc import OperationalError
 from shotdap.catalog import BadQuery, BadStack, BadToken, Missing, NotFound, TooMany, Unreadable, Unsearchable
 from shotdap.transforms import BadSelection, BadVariant
 
-__all__ = ["EXPECTED", "NoChunk", "Problem", "QueryTooLong", "TooLarge", "problem"]
+__all__ = ["NoChunk", "Problem", "QueryTooLong", "TooLarge", "problem"]
 
 
 class NoChunk(LookupError):
@@ -45,9 +45,6 @@ _STATUSES: Mapping[type[Exception], int] = MappingProxyType(
         OperationalError: 503,
     }
 )
-EXPECTED: tuple[type[Exception], ...] = tuple(_STATUSES)
-"""The exceptions that a client is told of."""
-
 _SENTENCES: Mapping[type[Exception], str] = MappingProxyType(
     {
         MemoryError: "The server has not enough memory for this now; ask again later, or for less.",

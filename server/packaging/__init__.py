@@ -8,8 +8,21 @@ from __future__ import annotations
 
 from shotdap.server.packaging.archive import Member, zipped
 from shotdap.server.packaging.contents import Bounds, Item, chosen, surveyed
-from shotdap.server.packaging.order import Kind, Order
+from shotdap.server.packaging.order import KINDS, Kind, Order
 from shotdap.server.packaging.packing import packed
 from shotdap.server.packaging.tree import stored, tree
 
-__all__ = ["Bounds", "Item", "Kind", "Member", "Order", "chosen", "packed", "stored", "surveyed", "tree", "zipped"]
+__all__ = [
+    "KINDS",
+    "Bounds",
+    "Item",
+    "Kind",
+    "Member",
+    "Order",
+    "chosen",
+    "packed",
+    "stored",
+    "surveyed",
+    "tree",
+    "zipped",
+]

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal, TypeAlias, get_args
 
 from shotdap.server.encoders.formats import FORMATS, Format
 from shotdap.server.wanted import Wanted
 from shotdap.transforms import BadSelection
 from shotdap.transforms.display import Display
 
-__all__ = ["MEMBER", "Kind", "Order"]
+__all__ = ["KINDS", "MEMBER", "Kind", "Order"]
 
 MEMBER: Final = "nc4"
 """The format of each member of a package where nobody says which: it holds all that an image is."""
 
-
 Kind: TypeAlias = Literal["zip", "nc4", "h5", "zarr"]
 """One file for each image, in a ZIP file; or a tree of all, in one file of netCDF-4 or HDF5, or a Zarr store."""
+
+KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,8 @@ class Order:
     member: str = ""
     """The name of each member's format; empty for `MEMBER`."""
     display: Display = field(default_factory=Display)
+    looks: tuple[str, ...] = ()
+    """What of `display` was asked for, by the names of parameters."""
     url: str = ""
     """The request, which anybody can repeat."""
     host: str = ""
@@ -69,6 +72,8 @@ class Order:
         Raises:
             BadSelection: it does.
         """
+        if self.kind not in KINDS:
+            raise BadSelection(f"format={self.kind}: a package is {', '.join(KINDS[:-1])} or {KINDS[-1]}.")
         if self.member and self.kind != "zip":
             raise BadSelection(f"member={self.member} is for the files in a ZIP file; format={self.kind} has none.")
         if self.is_archived and (self.wanted != Wanted(raw=True) or self.member):
@@ -78,4 +83,7 @@ class Order:
             )
         if self.images and self.diagnostics:
             raise BadSelection("Name images by image=…, or their diagnostics by diagnostic=…, not both.")
+        if self.looks and (self.kind != "zip" or self.format.holds != "picture"):
+            pictures = ", ".join(each.name for each in FORMATS.values() if each.holds == "picture") or "none yet"
+            raise BadSelection(f"{', '.join(self.looks)} is for pictures: member={pictures}.")
         _ = self.format

@@ -9,7 +9,6 @@ a line of the manifest.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -17,47 +16,58 @@ from types import MappingProxyType
 from typing import Annotated, Any, Final
 from urllib.parse import quote
 
-from fastapi import APIRouter, Path, Query, Request
+from fastapi import APIRouter, Path, Request
 from starlette.responses import RedirectResponse, Response
 
-from shotdap.catalog import Address, Catalog, Entry, State, Unreadable
+from shotdap.catalog import Address, Catalog, Entry, NotFound, State, Unreadable
 from shotdap.config.settings import PackagesSettings
 from shotdap.server.encoders.formats import FORMATS
 from shotdap.server.errors import TooLarge
 from shotdap.server.limits import Limits, check
-from shotdap.server.packaging import Bounds, Item, Kind, Order, chosen, packed, stored, surveyed, tree, zipped
+from shotdap.server.packaging import KINDS, Bounds, Item, Kind, Order, chosen, packed, stored, surveyed, tree, zipped
 from shotdap.server.packaging.contents import OTHERWISE, nothing_less
+from shotdap.server.protocols.rest import LOOKS, PARTS, parse
 from shotdap.server.replies import Reply, respond, streamed
 from shotdap.server.routes.conditional import Validator, validator_of
-from shotdap.server.wanted import Part, Wanted
-from shotdap.transforms import BadSelection
+from shotdap.server.routes.rest.answering import only_headers
+from shotdap.server.routes.rest.asking import parameters, query_of
+from shotdap.server.routes.rest.problems import refusals
+from shotdap.server.routes.rest.replying import api_url, host, quoted
 
 __all__ = ["router"]
 
+_EXAMPLE: Final = "omega/62328"
 _ZIP: Final = "application/zip"
-_OURS: Final = frozenset({"format", "image", "diagnostic", "variable", "transform", "raw", "member"})
-"""The parameters that are not dimensions."""
-_RANGE: Final = re.compile(r"(\d+)|(\d*):(\d*)(?::(\d+))?", re.ASCII)
+_NAMES: Final = ("format", "image", "diagnostic", "member", *PARTS, *LOOKS)
+"""The parameters of a package."""
 
-
-_ALL: Final[list[str]] = []
-"""Where nothing is named."""
-
+_BINARY: Final = {"schema": {"type": "string", "format": "binary"}}
+_TREES: Final = {FORMATS[name].media_type: _BINARY for name in KINDS if name in FORMATS}
 _RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
     200: {
         "description": "The package.",
-        "content": {_ZIP: {}, FORMATS["nc4"].media_type: {}},
-        "headers": {"ETag": {"schema": {"type": "string"}}},
+        "content": {_ZIP: _BINARY, **_TREES},
+        "headers": {"ETag": {"description": "What `If-None-Match` takes; weak.", "schema": {"type": "string"}}},
     },
     304: {"description": "The client has it: no file of the archive is other than it was."},
-    400: {"description": "What is asked for does not fit; the document says what would."},
-    404: {"description": "There is no such folder or image."},
-    413: {"description": "It is more than one package may hold; the document says the way round."},
 }
-_ELSEWHERE: Final[dict[int | str, dict[str, Any]]] = {
-    308: {"description": "Where it is."},
-    404: {"description": "There is no such shot."},
+_MOVED: Final[dict[int | str, dict[str, Any]]] = {
+    308: {
+        "description": "It is at the URI of its folder.",
+        "headers": {"Location": {"description": "That URI, with the parameters.", "schema": {"type": "string"}}},
+    },
 }
+
+
+def _documented() -> dict[str, Any]:
+    """The parameters, of which `format` means another thing than elsewhere."""
+    extra = parameters(*_NAMES)
+    for each in extra["parameters"]:
+        if each["name"] == "format":
+            each["description"] = "A ZIP file, with a file for each image; or one tree of all images."
+            each["schema"] = {"type": "string", "enum": [*KINDS], "default": "zip"}
+            each["example"] = "zip"
+    return extra
 
 
 @dataclass(frozen=True)
@@ -82,28 +92,26 @@ def router(catalog: Catalog, limits: Limits, settings: PackagesSettings) -> APIR
     routes = APIRouter(tags=["packages"])
     bounds = Bounds(settings.max_images, settings.max_mib << 20)
 
-    @routes.head("/packages/{path:path}", include_in_schema=False)
-    @routes.get("/packages/{path:path}", response_class=Response, responses=_RESPONSES)
-    def package(  # noqa: PLR0913, PLR0917 — each is a parameter of the request
+    @routes.get(
+        "/packages/{path:path}",
+        response_class=Response,
+        operation_id="package",
+        summary="A data package of a shot, or of any folder",
+        responses={**_RESPONSES, **refusals(404, 413)},
+        openapi_extra=_documented(),
+    )
+    def package(
         request: Request,
-        path: Annotated[str, Path(description="The path of a folder, such as a shot's: omega/62328; or of an image.")],
-        format: Annotated[  # noqa: A002 — the parameter's own name
-            Kind, Query(description="One file for each image, in a ZIP file; or a tree of all images in one.")
-        ] = "zip",
-        image: Annotated[list[str], Query(description="Which images, by their paths below the folder.")] = _ALL,
-        diagnostic: Annotated[list[str], Query(description="The images of which diagnostics.")] = _ALL,
-        variable: Annotated[list[str], Query(description="Which variables of each image.")] = _ALL,
-        transform: Annotated[list[str], Query(description="Transforms with options: median_filter-size-5.")] = _ALL,
-        raw: Annotated[bool, Query(description="The files as they are in the archive.")] = False,  # noqa: FBT002
-        member: Annotated[str, Query(description="The format of each file in a ZIP file.")] = "",
+        path: Annotated[
+            str, Path(description="The public path of a folder, such as a shot's; or of an image.", examples=[_EXAMPLE])
+        ],
     ) -> Response:
-        """All images of a shot, or some, as one file with a manifest and a README.
+        """All images of a folder, or some, as one file that is made while it is sent.
 
-        Any further parameter is a part of a dimension: ``y=100:400`` or ``time=5``.
+        A ZIP file has a manifest (sizes, hashes, provenance, health), a README and checksums with it; what cannot be
+        read is a line of the manifest. With `raw`, the files are as they are in the archive.
         """
-        wanted = Wanted(tuple(variable), _parts(request), tuple(transform), raw)
-        host = str(request.base_url).rstrip("/")
-        order = Order(path, tuple(image), tuple(diagnostic), wanted, format, member, url=str(request.url), host=host)
+        order = _order(request, path)
         order.check()
         entries = chosen(catalog, order, bounds.images)
         current = _validator(catalog, order, entries)
@@ -111,35 +119,60 @@ def router(catalog: Catalog, limits: Limits, settings: PackagesSettings) -> APIR
             return respond(current.not_modified())
         items = surveyed(catalog, order, entries, limits, bounds)
         make = _ANSWERS[order.kind]
-        return make(_Package(catalog, limits, order, items, current.headers, request.method == "HEAD"))
+        return make(_Package(catalog, limits, order, items, current.headers, only_headers(request)))
 
-    @routes.head("/shots/{facility}/{shot}/package", include_in_schema=False)
-    @routes.get("/shots/{facility}/{shot}/package", status_code=308, response_class=Response, responses=_ELSEWHERE)
+    @routes.get(
+        "/shots/{facility}/{shot}/package",
+        status_code=308,
+        response_class=Response,
+        operation_id="package_of_a_shot",
+        summary="Where the data package of a shot is",
+        responses={**_MOVED, **refusals(404)},
+        openapi_extra=_documented(),
+    )
     def package_of_a_shot(
         request: Request,
-        facility: Annotated[str, Path(description="As paths call it: omega.")],
-        shot: Annotated[str, Path(description="Its number.")],
+        facility: Annotated[str, Path(description="As in public paths.", examples=["omega"], min_length=1)],
+        shot: Annotated[int, Path(examples=[103741])],
     ) -> Response:
         """Where the data package of a shot is; parameters are kept."""
         path = f"{facility}/{shot}"
-        catalog.children(path, limit=1)  # to see whether there is such a folder
-        query = f"?{request.url.query}" if request.url.query else ""
-        return RedirectResponse(f"{request.scope.get('root_path', '')}/packages/{quote(path)}{query}", 308)
+        _insist_on_folder(catalog, path)
+        query = query_of(request)
+        return RedirectResponse(f"{api_url(request)}/packages/{quoted(path)}{f'?{query}' if query else ''}", 308)
 
     return routes
 
 
-def _parts(request: Request) -> dict[str, Part]:
-    """The parts of dimensions that are asked for: every parameter that is none of ours."""
-    return {name: _part(name, text) for name, text in request.query_params.items() if name not in _OURS}
+def _order(request: Request, path: str) -> Order:
+    """What a request asks for.
+
+    Raises:
+        BadSelection: a parameter cannot be read.
+    """
+    sought = parse(query_of(request), _NAMES)
+    return Order(
+        path.strip("/"),
+        tuple(sought.values.get("image", ())),
+        tuple(sought.values.get("diagnostic", ())),
+        sought.wanted,
+        sought.values.get("format", "zip"),
+        sought.values.get("member", ""),
+        sought.display,
+        sought.looks,
+        str(request.url),
+        host(request),
+    )
 
 
-def _part(name: str, text: str) -> Part:
-    found = _RANGE.fullmatch(text)
-    if found is None:
-        raise BadSelection(f"{name}={text} is neither a part of a dimension, {name}=100:400, nor an index, {name}=5.")
-    index, *bounds = found.groups()
-    return int(index) if index else slice(*(int(bound) if bound else None for bound in bounds))
+def _insist_on_folder(catalog: Catalog, path: str) -> None:
+    try:
+        catalog.children(path, limit=1)
+    except NotFound as error:
+        raise NotFound(
+            f"There is no folder {path!r}. Where paths do not begin with facility and shot, the package of any folder"
+            " is at /packages/FOLDER."
+        ) from error
 
 
 def _validator(catalog: Catalog, order: Order, entries: tuple[Entry, ...]) -> Validator:
