@@ -1,8 +1,8 @@
-"""Values of any kind as strict JSON has them (RFC 8259), which knows neither NaN nor bytes nor dates.
+r"""Values of any kind as strict JSON has them (RFC 8259), which knows neither NaN nor bytes nor dates.
 
 Rule 1: numbers that are none are the texts ``"NaN"``, ``"Infinity"`` and ``"-Infinity"``.
 Rule 2: integers stay integers, however great; who reads them as floats loses those beyond 2⁵³.
-Rule 3: bytes are text, as UTF-8, with what is none escaped: ``\\xff``. Dates are text in ISO 8601.
+Rule 3: bytes are text, as UTF-8, with what is none escaped: ``\xff``. Dates are text in ISO 8601.
 """
 
 from __future__ import annotations

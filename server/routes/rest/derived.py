@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 from urllib.parse import quote
 
 import cachebox
@@ -36,13 +36,14 @@ __all__ = ["router"]
 
 _REMEMBERED: Final = 1024  # summaries; some 5 kB each
 _DEFAULT_BINS: Final = 64
+_FLOAT: Final = 8  # bytes of a float64
 _THUMBNAIL: Final = 256  # pixels of the longer side
 _LARGEST_THUMBNAIL: Final = 1024
 
 _OF_ATTRIBUTES: Final = ("variable", "transform", "raw")
 _OF_STATISTICS: Final = (*PARTS, "bins")
 _OF_THUMBNAILS: Final = (*PARTS, *(name for name in LOOKS if name not in {"bits", "quality"}))
-_HAS_IT: Final = {304: {"description": "The client has it already."}}
+_HAS_IT: Final[Mapping[int | str, dict[str, Any]]] = {304: {"description": "The client has it already."}}
 _PICTURE: Final = {
     "description": "A PNG.",
     "content": {"image/png": {"schema": {"type": "string", "format": "binary"}}},
@@ -164,25 +165,28 @@ def _statistics(question: Question, sought: Sought, remembered: cachebox.LRUCach
 
 def _expands(variable: xr.Variable) -> int:
     """How many times as much memory it takes to count in float64."""
-    return max(1, 8 // max(1, variable.dtype.itemsize))
+    return max(1, _FLOAT // max(1, int(variable.dtype.itemsize)))
 
 
 def _document(question: Question, variable: xr.Variable, name: str, found: Summary) -> Statistics:
     units = variable.attrs.get("units")
-    histogram = Histogram(*map(number, found.edges), list(found.histogram)) if found.histogram else None
+    low, high = map(number, found.edges)
     return Statistics(
-        question.address.path,
-        name,
-        dimensions(variable.sizes),
-        None if units is None else str(units),
-        found.count,
-        found.missing,
-        found.infinite,
-        found.negative,
-        found.saturated,
-        *map(number, (found.minimum, found.maximum, found.mean, found.standard_deviation)),
-        [Percentile(level, number(value)) for level, value in found.percentiles.items()],
-        histogram,
+        path=question.address.path,
+        variable=name,
+        dimensions=dimensions(variable.sizes),
+        units=None if units is None else str(units),
+        count=found.count,
+        missing=found.missing,
+        infinite=found.infinite,
+        negative=found.negative,
+        saturated=found.saturated,
+        minimum=number(found.minimum),
+        maximum=number(found.maximum),
+        mean=number(found.mean),
+        standard_deviation=number(found.standard_deviation),
+        percentiles=[Percentile(level, number(value)) for level, value in found.percentiles.items()],
+        histogram=Histogram(low, high, list(found.histogram)) if found.histogram else None,
     )
 
 

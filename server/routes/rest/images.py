@@ -1,9 +1,9 @@
 """Images: pages of what a query finds, what an image is, and its values in any format.
 
-``/images/<path>`` is an image. What one wants of it, and as what, is said by query parameters: so the URL of a picture is
-the image's own with more behind it, and a description comes where no format is asked for. What is derived of an image
-has a resource of its own beside it (``/statistics/<path>``), not below it: a public path may have any segments, and
-``/images/<path>/statistics`` could be an image's.
+``/images/<path>`` is an image. What one wants of it, and as what, is said by query parameters: so the URL of a picture
+is the image's own with more behind it, and a description comes where no format is asked for. What is derived of an
+image has a resource of its own beside it (``/statistics/<path>``), not below it: a public path may have any segments,
+and ``/images/<path>/statistics`` could be an image's.
 """
 
 from __future__ import annotations

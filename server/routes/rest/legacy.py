@@ -86,10 +86,10 @@ def router(catalog: Catalog, limits: Limits) -> APIRouter:
         openapi_extra=_documented(),
     )
     def image(request: Request, kind: Kind) -> Response:
-        """The one image of a shot (and a diagnostic, and a name): an alias of `/images/{path}`, for URLs that are there.
+        """The one image of a shot (and a diagnostic, and a name): an alias of `/images/{path}`, for URLs in programs.
 
-        All parameters of `/images/{path}` but `variable` and `raw` are taken; `format` is `png` unless it is said. Where
-        more than one image is found they are listed (409).
+        All parameters of `/images/{path}` but `variable` and `raw` are taken; `format` is `png` unless it is said.
+        Where more than one image is found they are listed (409).
         """
         finds, others = _sorted_out(query_of(request))
         found = [each for each in _search(catalog, finds) if _is_called(each, finds.get("name"))]

@@ -58,7 +58,7 @@ class ProblemDocument(Document):
 
 _MEANINGS: Final[Mapping[int, str]] = MappingProxyType(
     {
-        400: "What is asked for cannot be understood, or does not fit the image; the sentence says what would be right.",
+        400: "What is asked for cannot be understood, or does not fit the image; the sentence says what would.",
         404: "There is no such thing.",
         406: "There is no format that the client takes.",
         409: "More than one image answers this; they are listed.",

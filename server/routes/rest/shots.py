@@ -81,8 +81,10 @@ def router(catalog: Catalog) -> APIRouter:
         """A page of shots, the greatest number first."""
         of = () if asked.facility is None else (of_facility(catalog, asked.facility),)
         page = _page(catalog, of, _Place.read(asked.cursor), asked.limit)
-        following = page.then and page_url(
-            request, "shots", facility=asked.facility, cursor=str(page.then), limit=asked.limit
+        following = (
+            None
+            if page.then is None
+            else page_url(request, "shots", facility=asked.facility, cursor=str(page.then), limit=asked.limit)
         )
         lines = [_line(request, *each) for each in page.shots.items()]
         return document(request, Shots(lines, following), linked(following))
@@ -129,7 +131,7 @@ def _page(catalog: Catalog, of: tuple[Term, ...], place: _Place, limit: int) -> 
     found = catalog.search(Search((_numbers(None, place.most), *of)), after=place.after, limit=_MOST)
     numbers = [_number(each) for each in found.entries]
     if not numbers:
-        return _Page({}, found.after and _Place(place.most, found.after))
+        return _Page({}, _Place(place.most, found.after) if found.after else None)
     last = numbers[-1]
     whole = [number for number in numbers if number != last] if found.after and last != numbers[0] else numbers
     shots: dict[_Key, list[Entry]] = {}
