@@ -1,7 +1,7 @@
 """The REST API, version 1, below ``/api/v1``: each resource one module with a router.
 
-Rule 1: every resource has one URI. What is derived of an image has one beside it, ``/statistics/<path>``; what is wanted
-of its values is said by the query of its own.
+Rule 1: every resource has one URI. What is derived of an image has one beside it, ``/statistics/<path>``; what is
+wanted of its values is said by the query of its own.
 Rule 2: a request is understood, and what it asks for is bounded, before any file is read.
 Rule 3: what fails is a problem document, and says what would be right.
 """
