@@ -130,7 +130,7 @@ def test_what_a_client_has_is_not_made_again(client: httpx.Client) -> None:
         ("omega/nowhere", 404, "no folder"),
         ("omega/62328?variable=nope", 400, "There is no variable 'nope'"),
         ("omega/62328?raw=1&member=nc", 400, "as they are in the archive"),
-        ("omega/62328?y=100-400", 400, "y=100:400"),
+        ("omega/62328?y=100-400", 400, "written 100:400"),
         ("omega/62328?y=5000:6000", 400, "outside 0 to 1099"),
         ("omega/62328?format=rar", 400, "zip, nc4, h5 or zarr"),
         ("omega/62328?y=1&y=2", 400, "given 2 times"),
