@@ -14,13 +14,14 @@ import building
 import reporting
 import serving
 import subtraction
+import zarr_reading
 from measuring import Case, Plan, measure
 
 Benchmark: TypeAlias = Callable[[Path, Plan], AbstractContextManager[Sequence[Case]]]
 """Prepares its cases in an empty folder, checked and ready to be measured while the context lasts."""
 
 MODULES: Mapping[str, ModuleType] = MappingProxyType(
-    {"serving": serving, "subtraction": subtraction, "building": building}
+    {"serving": serving, "subtraction": subtraction, "building": building, "zarr_reading": zarr_reading}
 )
 RESULTS = Path(__file__).parent / "results"
 

@@ -28,6 +28,7 @@ from shotdap.catalog.index import (
 from shotdap.catalog.inspection import InspectionReport, Inspector, inspect
 from shotdap.catalog.isolation import Isolation
 from shotdap.catalog.labels import label, matching
+from shotdap.catalog.membership import images_of
 from shotdap.catalog.opening import Catalog, State
 from shotdap.catalog.query import BadQuery, Query, parse
 from shotdap.catalog.searchable import Searchable, Unsearchable
@@ -103,6 +104,7 @@ __all__ = [
     "When",
     "build",
     "explain",
+    "images_of",
     "inspect",
     "label",
     "matching",

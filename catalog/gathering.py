@@ -10,6 +10,7 @@ import xarray as xr
 
 from shotdap.catalog.addresses import Address, Collection
 from shotdap.catalog.entry import Entry, Fact, Index, Unreadable
+from shotdap.catalog.membership import of_images
 from shotdap.catalog.searchable import Searchable
 from shotdap.catalog.shots import together
 from shotdap.catalog.stacks import Layer, stacked
@@ -70,6 +71,9 @@ def gathered(asked: Collection, images: list[Address], opened: Callable[[Address
         raise BadVariant(next(iter(left_out.values()), "No image matches."))
     said = {"left_out": "; ".join(f"{path}: {why}" for path, why in left_out.items())} if left_out else {}
     if not asked.steps:
+        for path, each in datasets.items():
+            for variable in each.variables.values():
+                of_images(variable, (path,))
         return together({path.removeprefix(f"{asked.folder}/"): each for path, each in datasets.items()}, said)
     shots = {image.path: image.entry.facts.get("shot", image.path) for image in images}
     return stacked([Layer(path, shots[path], each) for path, each in datasets.items()], asked.ragged, said)

@@ -68,6 +68,12 @@ class State:
     modified: int
     """When the youngest of the files was changed, in nanoseconds since 1970."""
 
+    @classmethod
+    def joint(cls, path: str, states: Iterable[State]) -> State:
+        """The state of a collection, of those of its images."""
+        members = list(states)
+        return cls(repr((path, *(each.text for each in members))), max((each.modified for each in members), default=0))
+
 
 @dataclass(frozen=True, eq=False)  # two are the same only if they are one
 class _Opened:
@@ -93,12 +99,6 @@ class _Related:
 
 
 _ALONE = _Related({}, {})
-
-
-def _joint(path: str, states: Iterable[State]) -> State:
-    """The state of all together."""
-    members = list(states)
-    return State(repr((path, *(each.text for each in members))), max((each.modified for each in members), default=0))
 
 
 def _as_it_is(dataset: xr.Dataset) -> xr.Dataset:
@@ -275,12 +275,21 @@ class Catalog:
             Unreadable: what is there is no file, or lies outside the archive.
         """
         if isinstance(address, Collection):
-            return _joint(address.path, (self._state_of(each) for each in self._members(address)))
+            return State.joint(address.path, self.states(address).values())
         look = self._look(address)
         related = self._related(look)
         looks = (look, *related.there.values())
         text = repr((address.path, *related.there, *(each.said for each in looks), *related.absent.items()))
         return State(text, max(each.version.modified for each in looks))
+
+    def states(self, asked: Collection) -> dict[str, State]:
+        """The states of the images of a collection, by their paths; see `state`. One that cannot be read has one, too.
+
+        Raises:
+            NotFound: there is no such collection.
+            TooMany: they are more than one dataset may be of.
+        """
+        return {each.path: self._state_of(each) for each in self._members(asked)}
 
     def _state_of(self, member: Address) -> State:
         """The state of a member; one that cannot be read has one, too."""

@@ -16,6 +16,7 @@ from xarray.backends import BackendArray
 from xarray.core import indexing
 
 from shotdap.catalog.entry import Fact
+from shotdap.catalog.membership import of_images
 from shotdap.transforms.reading import bytes_read, costing
 
 __all__ = ["SHOT", "BadStack", "Layer", "Ragged", "stacked"]
@@ -79,8 +80,8 @@ def _labels(layers: Sequence[Layer]) -> dict[Hashable, xr.Variable]:
     shots = shots.astype(np.int32) if shots.dtype.kind == "i" and (abs(shots) < np.iinfo(np.int32).max).all() else shots
     paths = np.asarray([layer.path for layer in layers])
     return {
-        SHOT: xr.Variable((SHOT,), shots, {"long_name": "shot number"}),
-        "path": xr.Variable((SHOT,), paths, {"long_name": "public path of the image"}),
+        SHOT: of_images(xr.Variable((SHOT,), shots, {"long_name": "shot number"}), ()),
+        "path": of_images(xr.Variable((SHOT,), paths, {"long_name": "public path of the image"}), ()),
     }
 
 
@@ -103,7 +104,8 @@ def _sizes(layers: Sequence[Layer], common: Sequence[Hashable], ragged: Ragged) 
 
 
 def _longest(layers: Sequence[Layer], name: Hashable) -> xr.Variable:
-    return max((layer.dataset.variables[name] for layer in layers), key=lambda variable: variable.size)
+    longest = max(layers, key=lambda layer: layer.dataset.variables[name].size)
+    return of_images(longest.dataset.variables[name], (longest.path,))
 
 
 def _piled(name: str, layers: Sequence[Layer], sizes: Mapping[Hashable, int]) -> xr.Variable:
@@ -115,7 +117,7 @@ def _piled(name: str, layers: Sequence[Layer], sizes: Mapping[Hashable, int]) ->
     array = _Pile(variables, tuple(sizes[dimension] for dimension in dimensions))
     pile = xr.Variable((SHOT, *dimensions), indexing.LazilyIndexedArray(array), _alike(variables))
     pile.encoding = {"preferred_chunks": {SHOT: 1}}  # in xarray's words: each shot is read by itself
-    return costing(pile, sum(map(bytes_read, variables)))
+    return of_images(costing(pile, sum(map(bytes_read, variables))), tuple(layer.path for layer in layers))
 
 
 def _alike(variables: Sequence[xr.Variable]) -> dict[str, Any]:

@@ -31,6 +31,10 @@ CASES = {
             "shotdap, from the file",
         ]
     },
+    "zarr_reading": {
+        "68 x 64 HDF4 deflated: zarr.json, 8 clients": ["shotdap", "a copy as static bytes"],
+        "128 x 128 HDF5 contiguous: 16 x 16, by xarray": ["shotdap", "a copy as static bytes"],
+    },
     "building": {"build a new catalog, rows": ["shotdap"], "list one shot": ["shotdap"]},
 }
 

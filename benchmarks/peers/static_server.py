@@ -1,4 +1,4 @@
-"""Bytes from memory, by an ASGI application that does nothing else: each file in a folder, its name the path."""
+"""Bytes from memory, by an ASGI application that does nothing else: each file below a folder, at its path."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from pathlib import Path
 from typing import Any
 
 _BLOCK = 512 << 10
-_ANSWERS = {f"/{path.name}": memoryview(path.read_bytes()) for path in Path(os.environ["BENCH_ANSWERS"]).iterdir()}
+_FOLDER = Path(os.environ["BENCH_ANSWERS"])
+_ANSWERS = {
+    f"/{path.relative_to(_FOLDER)}": memoryview(path.read_bytes()) for path in _FOLDER.rglob("*") if path.is_file()
+}
 
 
 async def application(

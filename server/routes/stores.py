@@ -3,24 +3,30 @@
 Strategy: nothing tells where a path ends and a key begins, so each beginning of the path is looked up, the longest
 first; what was found is remembered as a hint for the next key. The catalog's tree and Zarr's are one: a shot's group
 for an image is that image's own store, which answers for it whenever the image's path is the group's.
+
+A collection is looked at whole for each document. For chunks, of which a reader wants many and each is of one image,
+it is remembered for some seconds, and only the images that a chunk is read from are looked at.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from time import monotonic
 from typing import Final
 
 import cachebox
 
-from shotdap.catalog import Address, Catalog, Collection, NotFound, State
-from shotdap.server.protocols.zarr import Hierarchy, Options, node_of
+from shotdap.catalog import Address, Catalog, Collection, NotFound, State, Unreadable, images_of
+from shotdap.server.protocols.zarr import Chunk, Hierarchy, Options, is_chunk, node_of
 from shotdap.transforms import MARK
 
 __all__ = ["Found", "Stores"]
 
 _HIERARCHIES: Final = 256  # remembered with their documents; some 100 kB each
+_LOOKS: Final = 64  # at collections
+_FRESH: Final = 5.0  # seconds
 _HINTS: Final = 4096
 _DEEPEST: Final = 32  # names in a path, the array's with its groups included
 _COLLECTIONS: Final = 2  # that are opened for one key
@@ -35,6 +41,16 @@ class Found:
     """Within its store; empty for the store itself."""
 
 
+@dataclass(frozen=True)
+class _Look:
+    """A look at a collection, all its images one by one."""
+
+    state: State
+    images: Mapping[str, State]
+    until: float
+    """When it is too long ago."""
+
+
 class Stores:
     """The stores of a catalog, by their URLs.
 
@@ -47,6 +63,7 @@ class Stores:
         self.catalog = catalog
         self.options = options
         self._hints: cachebox.LRUCache[str, str] = cachebox.LRUCache(_HINTS)
+        self._looks: cachebox.LRUCache[str, _Look] = cachebox.LRUCache(_LOOKS)
         self._hierarchies: cachebox.LRUCache[tuple[str, str], Hierarchy] = cachebox.LRUCache(_HIERARCHIES)
 
     def found(self, path: str) -> Iterator[Found]:
@@ -84,6 +101,40 @@ class Stores:
         if hint is not None:
             yield hint
         yield from (beginning for beginning in every if beginning and beginning != hint)
+
+    def state(self, found: Found) -> State:
+        """The state of what was found, as far as the key depends on it: a look at the files, none of which is opened.
+
+        Raises:
+            Missing: the file is not there.
+            Unreadable: what is there is no file, or lies outside the archive.
+            TooMany: it is a collection of more images than can be opened as one.
+        """
+        address = found.address
+        if isinstance(address, Address):
+            return self.catalog.state(address)
+        look = self._looks.get(address.path)
+        if look is None or not is_chunk(found.key) or not self._still_holds(look, address, found.key):
+            images = self.catalog.states(address)
+            look = _Look(State.joint(address.path, images.values()), images, monotonic() + _FRESH)
+            self._looks[address.path] = look
+        return look.state
+
+    def _still_holds(self, look: _Look, address: Collection, key: str) -> bool:
+        """Whether what was seen of a collection is true of the images that a chunk is read from."""
+        hierarchy = self._hierarchies.get((address.path, look.state.text))
+        chunk = hierarchy.chunk(key) if hierarchy is not None and monotonic() < look.until else None
+        return chunk is not None and self._same(look, chunk)
+
+    def _same(self, look: _Look, chunk: Chunk) -> bool:
+        paths = images_of(chunk.variable, chunk.where)
+        try:
+            return paths is not None and all(self._now(path) == look.images.get(path) for path in paths)
+        except (NotFound, Unreadable):
+            return False
+
+    def _now(self, path: str) -> State:
+        return self.catalog.state(Address(self.catalog.find(path)))
 
     def hierarchy(self, address: Address | Collection, state: State) -> Hierarchy:
         """What an address leads to, in this state, as Zarr has it.

@@ -107,7 +107,7 @@ def _in_store(asked: _Asked, found: Found) -> Reply | None:
         return None
     stores = asked.stores
     try:
-        state = stores.catalog.state(found.address)
+        state = stores.state(found)
     except TooMany:
         if "/" in found.key:  # below a folder that is too large to be a store there may be one
             return None

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from tests.strategies import QUICK, cuts
 
-from shotdap.catalog import BadStack, Catalog, Entry, NotFound, SqlIndex, TooMany
+from shotdap.catalog import BadStack, Catalog, Entry, NotFound, SqlIndex, TooMany, images_of
 from shotdap.catalog.gathering import MOST
 from shotdap.catalog.index.records import Record
 from shotdap.catalog.query import BadQuery
@@ -78,6 +78,13 @@ class TestShot:
         assert states[0] == states[2] != states[1]
         assert states[0].modified > 0
 
+    def test_images_of(self, catalog: Catalog) -> None:
+        """Each variable says which image it is read from."""
+        shot = catalog.open("omega/101", chunked=False)
+
+        assert images_of(shot["xrfc1/xrfc1_101/image"].variable, (slice(0, 1),) * 2) == ("omega/101/xrfc1/xrfc1-101",)
+        assert images_of(catalog.open("omega/103/xrfc1/xrfc1-103")["image"].variable, (slice(0, 1),) * 2) is None
+
     def test_too_many(self, tmp_path: Path) -> None:
         """More images than can be opened as one are refused, before any is opened."""
         index = SqlIndex.at(tmp_path / "catalog.db")
@@ -104,6 +111,16 @@ class TestStack:
         assert stack["path"].values.tolist() == [f"omega/{shot}/xrfc1/xrfc1-{shot}" for shot in SHOTS]
         assert stack["image"].dims == ("shot", "y", "x")
         assert np.array_equal(stack["background_subtracted"].values, np.stack([difference(shot) for shot in SHOTS]))
+
+    def test_images_of(self, catalog: Catalog) -> None:
+        """A part of a stack says which images it is read from: those of its shots, and none for what names them."""
+        stack = catalog.open(self.PATH, chunked=False)
+        rest = (slice(0, 2), slice(0, 2))
+        found = images_of(stack["background_subtracted"].variable, (slice(1, 3), *rest))
+
+        assert found == ("omega/103/xrfc1/xrfc1-103", "omega/104/xrfc1/xrfc1-104")
+        assert images_of(stack["y"].variable, (slice(0, 8),)) == ("omega/101/xrfc1/xrfc1-101",)
+        assert images_of(stack["path"].variable, (slice(0, 3),)) == ()
 
     @QUICK
     @given(data=st.data())

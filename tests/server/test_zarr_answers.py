@@ -287,3 +287,21 @@ def test_a_folder_and_its_images(site: Site) -> None:
     assert [chunk.content for chunk in chunks] == [chunks[0].content] * 2
     assert len(chunks[0].content) == metadata[f"{group}/image"]["shape"][0] * 40 * 2
     assert document(site, f"/zarr/deeper/{group}/.zgroup") == {"zarr_format": 2}
+
+
+def test_a_change_in_a_folder_is_seen_at_once(site: Site) -> None:
+    """A chunk of a folder's image is of the file as it is now, though the folder itself is remembered for a while."""
+    (site.folder / "changing").mkdir()
+    path = site.folder / "changing/one.h5"
+    samples.write_image(path, np.zeros((2, 3, 4), "u2"))
+    samples.write_image(path.with_name("other.h5"), np.zeros((2, 3, 4), "u2"))
+    url = "/zarr/changing/one_h5/image/c/0/0"
+    first = [get(site, url) for _ in range(2)]
+    samples.write_image(path, np.ones((2, 3, 5), "u2"))
+    changed = get(site, url, If_None_Match=first[0].headers["etag"])
+    path.unlink()
+
+    assert [each.content for each in first] == [bytes(24)] * 2
+    assert (changed.status_code, changed.content) == (200, np.ones((3, 5), "<u2").tobytes())
+    assert get(site, url).status_code == 410
+    assert "other_h5" in document(site, "/zarr/changing/zarr.json")["consolidated_metadata"]["metadata"]

@@ -177,8 +177,7 @@ def _insist_on_folder(catalog: Catalog, path: str) -> None:
 
 def _validator(catalog: Catalog, order: Order, entries: tuple[Entry, ...]) -> Validator:
     """The validator of a package: a look at each file. It is weak, as the package says when it was made."""
-    states = [_state(catalog, Address(entry, is_raw=order.is_archived)) for entry in entries]
-    together = State(repr([state.text for state in states]), max(state.modified for state in states))
+    together = State.joint(order.path, (_state(catalog, Address(entry, is_raw=order.is_archived)) for entry in entries))
     return replace(validator_of(catalog, together, order.url), is_weak=True)
 
 
