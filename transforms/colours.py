@@ -36,7 +36,9 @@ def palette(name: str, count: int = 256) -> Bytes:
     Raises:
         BadSelection: there is no such map.
     """
-    found = np.rint(_colour_map(name).lut(count)[:, :3] * 255).astype(np.uint8) if name != GREY else _greys(count)
+    places = np.linspace(0, 1, count)
+    colours = _colour_map(name)(places)[:, :3] if name != GREY else np.repeat(places[:, np.newaxis], 3, axis=1)
+    found = np.rint(colours * 255).astype(np.uint8)
     found.flags.writeable = False
     return found
 
@@ -62,10 +64,6 @@ def colour(name: str) -> Colour:
     except ValueError:
         raise BadSelection(f"There is no colour {name!r}; there are those of CSS, such as red or #ff8000.") from None
     return red, green, blue
-
-
-def _greys(count: int) -> Bytes:
-    return np.repeat(np.rint(np.linspace(0, 255, count)).astype(np.uint8)[:, np.newaxis], 3, axis=1)
 
 
 @lru_cache(_KNOWN)

@@ -196,12 +196,18 @@ class Scale:
         width = self.high - self.low
         return _LEAST < width < _GREATEST and width > _FINE * max(abs(self.low), abs(self.high))
 
+    def brightness(self, values: Array) -> Array:
+        """How bright values are, from 0 to 1."""
+        return self._brightness_at(self.places(values))
+
     def levels_at(self, places: Array) -> Levels:
         """The levels at places; any level where there is NaN."""
-        t = _STRETCHES[self.scaling].forward(np.clip(places, 0, 1))
         with np.errstate(invalid="ignore"):
-            levels: Levels = np.rint(t * (self.levels - 1)).astype(self.dtype)
+            levels: Levels = np.rint(self._brightness_at(places) * (self.levels - 1)).astype(self.dtype)
         return levels
+
+    def _brightness_at(self, places: Array) -> Array:
+        return np.asarray(_STRETCHES[self.scaling].forward(np.clip(places, 0, 1)))
 
     def levels_of(self, values: Array) -> Levels:
         """The levels of values, of any real type; any level where there is NaN."""

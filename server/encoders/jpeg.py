@@ -16,6 +16,7 @@ from shotdap.server.encoders import Encoded
 from shotdap.server.encoders.blocks import of_file
 from shotdap.server.encoders.captions import SOFTWARE, Caption
 from shotdap.server.encoders.picturing import painted
+from shotdap.server.encoders.plain import in_ascii
 from shotdap.transforms import BadSelection
 from shotdap.transforms.display import Display
 
@@ -44,6 +45,6 @@ def _comment(caption: Caption) -> bytes:
 
 def _exif(caption: Caption) -> Image.Exif:
     exif = Image.Exif()
-    exif[ExifTags.Base.ImageDescription] = caption.description
+    exif[ExifTags.Base.ImageDescription] = in_ascii(caption.description)
     exif[ExifTags.Base.Software] = SOFTWARE
     return exif

@@ -26,6 +26,7 @@ from shotdap.server.encoders import Encoded
 from shotdap.server.encoders.blocks import of_file
 from shotdap.server.encoders.calibration import Pixel, pixel
 from shotdap.server.encoders.document import described, written
+from shotdap.server.encoders.plain import in_ascii
 from shotdap.server.encoders.single import sole
 from shotdap.transforms import BadSelection
 
@@ -35,7 +36,6 @@ Array: TypeAlias = NDArray[Any]
 
 _IMAGE: Final = 2  # dimensions
 _WIDEST: Final = 8  # bytes of a number
-_MICRO: Final = str.maketrans("µμ", "uu")  # TIFF's descriptions are in ASCII, and ImageJ reads um as µm
 _NONE, _OF_INTEGERS, _OF_FLOATS = 1, 2, 3  # predictors
 _MOST: Final = 2**32 - 2**24  # bytes of a file whose offsets have 32 bits
 _STRIP: Final = 256 * 1024  # bytes that are compressed together
@@ -87,12 +87,8 @@ def _frames(name: str, variable: xr.Variable) -> Array:
 
 
 def _description(shape: tuple[int, ...], down: Pixel, across: Pixel) -> str:
-    units = {"unit": _ascii(across.units)} | ({"yunit": _ascii(down.units)} if down.units != across.units else {})
+    units = {"unit": in_ascii(across.units)} | ({"yunit": in_ascii(down.units)} if down.units != across.units else {})
     return imagej_description(shape, "ZYX", **units)
-
-
-def _ascii(units: str) -> str:
-    return units.translate(_MICRO).encode("ascii", "replace").decode()
 
 
 def _info(name: str, dataset: xr.Dataset) -> str:
