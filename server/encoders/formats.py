@@ -32,6 +32,8 @@ __all__ = ["FORMATS", "Format", "Holds"]
 Holds: TypeAlias = Literal["dataset", "image", "lineout", "picture"]
 """What a file can hold: a whole dataset, one array, arrays of one dimension, or a picture of one array."""
 
+_TEXT_EXPANDS: Final = 8  # a byte of values is up to so many characters of JSON or CSV
+
 
 @dataclass(frozen=True)
 class Format:
@@ -55,6 +57,12 @@ class Format:
     def ending(self) -> str:
         """What the names of its files end in, the dot included."""
         return self.suffix or f".{self.name}"
+
+    @property
+    def expands(self) -> int:
+        """How many bytes of a file one byte of values becomes at most."""
+        is_text = self.media_type.startswith("text/") or self.media_type.endswith("json")
+        return _TEXT_EXPANDS if is_text else 1
 
 
 def _plain(encode: Encode) -> Callable[[xr.Dataset, Display], Encoded]:

@@ -13,7 +13,7 @@ import xarray as xr
 
 from shotdap.catalog import Address, Catalog, Collection, Entry, NotFound, TooMany
 from shotdap.server.errors import TooLarge, problem
-from shotdap.server.limits import Asked, Limits, check
+from shotdap.server.limits import Limits, refuse_size
 from shotdap.server.packaging.order import Order
 from shotdap.server.wanted import Wanted
 from shotdap.transforms import BadSelection
@@ -29,7 +29,6 @@ __all__ = [
     "Piece",
     "chosen",
     "local",
-    "nothing_less",
     "opened",
     "surveyed",
 ]
@@ -48,6 +47,9 @@ MANIFEST: Final = "manifest.json"
 SUMS: Final = "SHA256SUMS"
 _RESERVED: Final = (README, MANIFEST, SUMS)
 """What a package holds besides images."""
+
+_WHOLE: Final = frozenset({"dataset", "lineout"})
+"""What formats hold that take all that is wanted of an image in one file."""
 
 _RESULT: Final = "result"
 """What the outcome of transforms is called."""
@@ -202,14 +204,16 @@ def _own_name(entry: Entry) -> str:
 
 def _as_computed(catalog: Catalog, order: Order, entry: Entry, limits: Limits) -> Item:
     path, ending = local(order, entry), order.format.ending
-    narrow = order.wanted.narrow(opened(catalog, entry, order.wanted))
-    if order.kind != "zip" or order.format.holds == "dataset":
-        check(narrow, limits, nothing_less)
+    dataset = opened(catalog, entry, order.wanted)
+    narrow = order.wanted.narrow(dataset)
+    if order.kind != "zip" or order.format.holds in _WHOLE:
+        refuse_size(narrow, limits, order.expands)
         return Item(entry, (Piece(f"{path}{ending}", order.wanted),), narrow.nbytes)
     pieces = tuple(Piece(f"{path}.{name}{ending}", wanted) for name, wanted in _each(order.wanted, narrow))
-    for piece in pieces:
-        check(piece.wanted.narrow(narrow) if piece.wanted != order.wanted else narrow, limits, nothing_less)
-    return Item(entry, pieces, narrow.nbytes)
+    parts = [piece.wanted.narrow(dataset) for piece in pieces]
+    for part in parts:
+        refuse_size(part, limits, order.expands)
+    return Item(entry, pieces, sum(part.nbytes for part in parts))
 
 
 def _each(wanted: Wanted, narrow: xr.Dataset) -> Iterator[tuple[str, Wanted]]:
@@ -224,11 +228,6 @@ def _each(wanted: Wanted, narrow: xr.Dataset) -> Iterator[tuple[str, Wanted]]:
 def opened(catalog: Catalog, entry: Entry, wanted: Wanted) -> xr.Dataset:
     """An image, or the variant of it that is wanted; lazy, and without dask, as it is computed at once."""
     return catalog.open(wanted.path(entry.path), chunked=False)
-
-
-def nothing_less() -> Asked:
-    """For `check`: a member has no URL of its own to suggest."""
-    return Asked({}, lambda _hyperslabs: "")
 
 
 def local(order: Order, entry: Entry) -> str:

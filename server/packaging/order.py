@@ -57,6 +57,11 @@ class Order:
         return FORMATS[name]
 
     @property
+    def expands(self) -> int:
+        """How many bytes of a file one byte of values becomes at most."""
+        return self.format.expands if self.kind == "zip" else 1
+
+    @property
     def name(self) -> str:
         """What the package is called, without an ending: ``omega_62328``."""
         return self.path.replace("/", "_") or "images"

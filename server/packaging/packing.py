@@ -21,9 +21,9 @@ from typing import Any, BinaryIO, Final, Protocol
 from shotdap.catalog import Catalog, Unreadable
 from shotdap.server.encoders import Block
 from shotdap.server.errors import problem
-from shotdap.server.limits import Limits, check
+from shotdap.server.limits import Limits, refuse_size
 from shotdap.server.packaging.archive import Member
-from shotdap.server.packaging.contents import MANIFEST, README, SUMS, Item, Piece, nothing_less
+from shotdap.server.packaging.contents import MANIFEST, README, SUMS, Item, Piece
 from shotdap.server.packaging.manifest import Described, Line, Written, described, manifest, sums
 from shotdap.server.packaging.order import Order
 from shotdap.server.packaging.readme import readme
@@ -110,7 +110,7 @@ def _computed(catalog: Catalog, order: Order, piece: Piece, limits: Limits, line
     """What is wanted of an image, encoded."""
     address = catalog.resolve(piece.wanted.path(line.entry.path))
     narrow = piece.wanted.narrow(catalog.open_address(address, chunked=False))
-    check(narrow, limits, nothing_less)
+    refuse_size(narrow, limits, order.expands)
     encoded = order.format.encode(narrow.compute(), order.display)
     origins = catalog.origins(address)
     told = replace(

@@ -58,6 +58,7 @@ _TABLE: Final[Mapping[str, _Opening]] = MappingProxyType(
             "d = readmatrix('{file}', CommentStyle='#');",
             "d = READ_CSV('{file}')",
         ),
+        ".zarr.zip": _Opening('import xarray as xr\nds = xr.open_zarr("{file}")\nds["{variable}"].plot()'),
         ".mat": _Opening(
             'from scipy.io import loadmat\nd = loadmat("{file}")["{variable}"]', "load('{file}')",
         ),
@@ -92,9 +93,9 @@ def _openings(lines: Iterable[Line]) -> dict[str, str]:
     found: dict[str, list[str]] = {"Python": [], "MATLAB": [], "IDL": []}
     seen: set[str] = set()
     for member in (member for line in lines for member in line.members):
-        ending = member.name[member.name.rfind(".") :].lower()
+        ending = next((ending for ending in (*_TABLE, *_ALIASES) if member.name.lower().endswith(ending)), "")
         ending = _ALIASES.get(ending, ending)
-        if ending in _TABLE and ending not in seen:
+        if ending and ending not in seen:
             seen.add(ending)
             opening = _TABLE[ending]
             for language, code in (("Python", opening.python), ("MATLAB", opening.matlab), ("IDL", opening.idl)):

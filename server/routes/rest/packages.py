@@ -23,9 +23,8 @@ from shotdap.catalog import Address, Catalog, Entry, NotFound, State, Unreadable
 from shotdap.config.settings import PackagesSettings
 from shotdap.server.encoders.formats import FORMATS
 from shotdap.server.errors import TooLarge
-from shotdap.server.limits import Limits, check
+from shotdap.server.limits import Limits, refuse_size
 from shotdap.server.packaging import KINDS, Bounds, Item, Kind, Order, chosen, packed, stored, surveyed, tree, zipped
-from shotdap.server.packaging.contents import OTHERWISE, nothing_less
 from shotdap.server.protocols.rest import LOOKS, PARTS, parse
 from shotdap.server.replies import Reply, respond, streamed
 from shotdap.server.routes.conditional import Validator, validator_of
@@ -214,9 +213,9 @@ def _tree(package: _Package) -> Response:
     format_ = FORMATS[package.order.kind]
     dataset = tree(package.catalog, package.order, package.items, datetime.now(UTC))
     try:
-        check(dataset, package.limits, nothing_less)
+        refuse_size(dataset, package.limits)
     except TooLarge as error:
-        raise TooLarge(f"{error} As format=zip or zarr it would go out piece by piece. {OTHERWISE}") from error
+        raise TooLarge(f"{error} As format=zip or zarr it would go out piece by piece.") from error
     headers = package.called(format_.ending)
     if package.only_headers:
         return respond(Reply(format_.media_type, None, (), headers))

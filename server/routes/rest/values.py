@@ -52,8 +52,6 @@ VALUES: Final[Mapping[int | str, dict[str, Any]]] = MappingProxyType(
 )
 """What an operation that gives values may answer."""
 
-_TEXT_EXPANDS: Final = 8  # a byte of values is up to so many characters of JSON or CSV
-
 
 def answer(request: Request, catalog: Catalog, limits: Limits, path: str) -> Response:
     """The description of an image, or its values."""
@@ -154,8 +152,7 @@ def encoded(question: Question, form: Format, wanted: Wanted, display: Display, 
         Unreadable: the file cannot be read.
     """
     part = narrowed(question, _of_one(form, wanted, question))
-    expands = _TEXT_EXPANDS if form.media_type.startswith("text/") or form.media_type.endswith("json") else 1
-    refuse_size(part, question.limits, expands)
+    refuse_size(part, question.limits, form.expands)
     headers = {
         "Content-Disposition": _disposition(question, form, wanted, download=download),
         "X-Content-Type-Options": "nosniff",

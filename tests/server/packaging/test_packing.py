@@ -9,6 +9,7 @@ import zipfile
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -19,6 +20,7 @@ from tests.server.packaging.conftest import BOUNDS, FRAMES, LIMITS, MADE, Shot
 from tests.serving import run_shotdap
 
 from shotdap.catalog import NotFound, Unreadable
+from shotdap.server.encoders.formats import FORMATS
 from shotdap.server.errors import TooLarge
 from shotdap.server.packaging import Bounds, Order, chosen, surveyed, tree
 from shotdap.server.wanted import Wanted
@@ -124,18 +126,35 @@ def test_readme(shot: Shot) -> None:
     assert max(map(len, readme.splitlines())) < 160
 
 
-def test_what_the_readme_says_works(shot: Shot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The lines of Python in the README open the image."""
-    package = shot.package(Order("shot", wanted=Wanted(("image",))))
+@pytest.mark.parametrize("name", FORMATS)
+def test_what_the_readme_says_works(name: str, shot: Shot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Members can be of any format, and the lines of Python in the README open them."""
+    variable = "y" if FORMATS[name].holds == "lineout" else "image"
+    package = shot.package(Order("shot", ("first.h5",), wanted=Wanted((variable,)), member=name))
     package.file.extractall(tmp_path / "out")
     lines = package.readme.partition("Python\n")[2].partition("MATLAB\n")[0]
     code = "\n".join(line.strip() for line in lines.splitlines() if ".plot()" not in line)
-    found: dict[str, xr.Dataset] = {}
     monkeypatch.chdir(tmp_path / "out")
+    found: dict[str, Any] = {}
     exec(code, found)  # noqa: S102 — what users copy
 
-    assert found["ds"]["image"].shape == (30, 40)
-    found["ds"].close()
+    assert len(package.names) == 1
+    assert package.names[0].endswith(FORMATS[name].ending)
+    assert package.lines["first.h5"]["problems"] == []
+    assert code.count("\n") > 0
+    for each in found.values():
+        if hasattr(each, "close"):
+            each.close()
+
+
+def test_formats_of_one_array_make_a_file_for_each(shot: Shot) -> None:
+    """Of several variables, each is a file of its own where the format holds one; where none is named, the image is."""
+    several = Wanted(("image", "background"))
+    assert shot.package(Order("shot/first.h5", wanted=several, member="npy")).names == [
+        "first.h5.image.npy",
+        "first.h5.background.npy",
+    ]
+    assert shot.package(Order("shot/first.h5", member="png")).names == ["first.h5.background_subtracted.png"]
 
 
 @pytest.mark.parametrize(
