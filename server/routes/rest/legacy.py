@@ -20,7 +20,7 @@ from shotdap.server.errors import Problem
 from shotdap.server.limits import Limits
 from shotdap.server.routes.rest.asking import parameters, query_of
 from shotdap.server.routes.rest.facilities import of_facility
-from shotdap.server.routes.rest.problems import problem_response, refusals
+from shotdap.server.routes.rest.problems import others, problem_response
 from shotdap.server.routes.rest.values import NAMES, VALUES, answer
 from shotdap.transforms import BadSelection
 
@@ -82,7 +82,7 @@ def router(catalog: Catalog, limits: Limits) -> APIRouter:
         summary="The image of a shot, as the prototype was asked for it",
         deprecated=True,
         response_class=Response,
-        responses={**VALUES, **refusals(404, 406, 409, 413, 416)},
+        responses={**VALUES, **others(404, 406, 409, 413, 416)},
         openapi_extra=_documented(),
     )
     def image(request: Request, kind: Kind) -> Response:

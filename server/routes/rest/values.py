@@ -47,7 +47,6 @@ VALUES: Final[Mapping[int | str, dict[str, Any]]] = MappingProxyType(
             "description": "The bytes of the values that `Range` asks for.",
             "content": {**_FILES, "application/json": _BINARY},
         },
-        304: {"description": "The client has it already."},
     }
 )
 """What an operation that gives values may answer."""
