@@ -194,7 +194,7 @@ LOOKS: Final = tuple(each.name for each in _LOOKS)
 """The parameters that say how a picture looks."""
 
 _OTHERS: Final = (
-    _named("format", r"[a-z0-9]{1,20}", "What to have it as: see `/formats`. Without it, a description.", "png"),
+    _named("format", r"[a-z0-9_]{1,30}", "What to have it as: see `/formats`. Without it, a description.", "png"),
     _flag("download", "Have browsers save the answer, rather than show it."),
     _counted("bins", 1, 1024, "Bins of the histogram.", 64),
 )
