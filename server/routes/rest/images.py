@@ -17,7 +17,7 @@ from starlette.responses import Response
 from shotdap.catalog import Catalog
 from shotdap.server.limits import Limits
 from shotdap.server.routes.rest.asking import ImagePath, Paged, parameters, single
-from shotdap.server.routes.rest.documents import Image, Images
+from shotdap.server.routes.rest.documents import Image, Images, Values
 from shotdap.server.routes.rest.lines import image_line
 from shotdap.server.routes.rest.problems import others
 from shotdap.server.routes.rest.replying import document, linked, page_url
@@ -57,7 +57,7 @@ def router(catalog: Catalog, limits: Limits) -> APIRouter:
 
     @routes.get(
         "/images/{path:path}",
-        response_model=Image,
+        response_model=Image | Values,
         operation_id="image",
         summary="An image: described, drawn, or as a file",
         responses={**VALUES, **others(404, 406, 413, 416)},
