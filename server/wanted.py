@@ -84,8 +84,8 @@ class Wanted:
 
 
 def _coordinates(dataset: xr.Dataset, names: tuple[str, ...]) -> list[str]:
-    """The coordinates that lie along dimensions of some variables."""
-    dimensions = {dim for name in names if name in dataset.variables for dim in dataset.variables[name].dims}
+    """The coordinates that lie along dimensions of some variables; what is one itself goes alone."""
+    dimensions = {dim for name in names if name in dataset.data_vars for dim in dataset.variables[name].dims}
     return [
         str(name)
         for name, variable in dataset.coords.variables.items()

@@ -195,7 +195,7 @@ LOOKS: Final = tuple(each.name for each in _LOOKS)
 """The parameters that say how a picture looks."""
 
 _OTHERS: Final = (
-    _named("format", r"[a-z0-9]{1,20}", "What to have it as: see `/formats`. Without it, a description.", "png"),
+    _named("format", r"[a-z0-9_]{1,30}", "What to have it as: see `/formats`. Without it, a description.", "png"),
     _flag("download", "Have browsers save the answer, rather than show it."),
     _named(
         "image",
@@ -205,7 +205,7 @@ _OTHERS: Final = (
         many=True,
     ),
     _named("diagnostic", _CALLED, "A diagnostic, in any case; all where none is named.", "P510_2", many=True),
-    _named("member", r"[a-z0-9]{1,20}", "The format of each file in a package: see `/formats`.", "nc4"),
+    _named("member", r"[a-z0-9_]{1,20}", "The format of each file in a package: see `/formats`.", "nc4"),
     _counted("bins", 1, 1024, "Bins of the histogram.", 64),
 )
 

@@ -172,14 +172,22 @@ def in_format(name: str, read: Callable[[bytes, Place], Array]) -> Callable[[Pla
 
 
 def of_hdf5(content: bytes, place: Place) -> Array:
-    """The variable in the group that NeXus's readers find it in."""
+    """The variable, wherever NeXus has put it."""
+    found: list[Array] = []
+
+    def look(path: str, item: object) -> None:
+        if isinstance(item, h5py.Dataset) and path.rpartition("/")[2] == place.name:
+            found.append(item[()])
+
     with h5py.File(io.BytesIO(content)) as file:
-        return np.asarray(file[f"entry/{place.name}/{place.name}"][()])
+        file.visititems(look)
+    return np.asarray(found[0])
 
 
-def of_tiff(content: bytes, _place: Place) -> Array:
-    """The frames of a TIFF."""
-    return np.asarray(tifffile.imread(io.BytesIO(content)))
+def of_tiff(content: bytes, place: Place) -> Array:
+    """The frames of a TIFF; one dimension is one row."""
+    found = np.asarray(tifffile.imread(io.BytesIO(content)))
+    return found.reshape(found.shape[-1:]) if place.dimensions == 1 else found
 
 
 def of_npy(content: bytes, _place: Place) -> Array:

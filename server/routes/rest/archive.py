@@ -22,7 +22,7 @@ from shotdap.server.routes.rest.documents import (
 )
 from shotdap.server.routes.rest.facilities import spelled
 from shotdap.server.routes.rest.lines import image_line
-from shotdap.server.routes.rest.problems import refusals
+from shotdap.server.routes.rest.problems import others
 from shotdap.server.routes.rest.replying import document, page_url
 
 __all__ = ["router"]
@@ -52,11 +52,10 @@ def router(catalog: Catalog) -> APIRouter:
         response_model=Facilities,
         operation_id="facilities",
         summary="The facilities",
-        responses=refusals(404),
+        responses=others(404),
     )
     def facilities(request: Request, _: Annotated[Nothing, Query()]) -> Response:
-        """The facilities that there are images of, with their numbers. A folder that is served without a catalog has
-        none (404)."""  # noqa: D205, D209 — it is the documentation's paragraph
+        """The facilities that there are images of, with their numbers; none is known of a mere folder (404)."""
         counts = catalog.facets().counts["facility"]
         return document(request, Facilities([_facility(request, *each) for each in counts.items()]))
 
@@ -65,7 +64,7 @@ def router(catalog: Catalog) -> APIRouter:
         response_model=Diagnostics,
         operation_id="diagnostics",
         summary="The diagnostics",
-        responses=refusals(404),
+        responses=others(404),
     )
     def diagnostics(request: Request, _: Annotated[Nothing, Query()]) -> Response:
         """The diagnostics that there are images of, with their numbers; and how files are read."""
@@ -78,7 +77,7 @@ def router(catalog: Catalog) -> APIRouter:
         response_model=FacetCounts,
         operation_id="facets",
         summary="Count what a query finds",
-        responses=refusals(404),
+        responses=others(404),
     )
     def facets(request: Request, asked: Annotated[_Searched, Query()]) -> Response:
         """How many images a query finds, by facility, diagnostic, year and health."""
@@ -91,7 +90,7 @@ def router(catalog: Catalog) -> APIRouter:
         response_model=ChangeFeed,
         operation_id="changes",
         summary="What has changed",
-        responses=refusals(404),
+        responses=others(404),
     )
     def changes(request: Request, asked: Annotated[_Since, Query()]) -> Response:
         """What has changed in the catalog, the oldest first: for who keeps a copy, or waits for new shots."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, Final
+from typing import Final
 from urllib.parse import quote
 
 import cachebox
@@ -25,7 +25,7 @@ from shotdap.server.routes.rest.asking import ImagePath, about, parameters, quer
 from shotdap.server.routes.rest.describing import attributes as said
 from shotdap.server.routes.rest.describing import dimensions
 from shotdap.server.routes.rest.documents import Attributes, Histogram, Percentile, Statistics
-from shotdap.server.routes.rest.problems import refusals
+from shotdap.server.routes.rest.problems import others
 from shotdap.server.routes.rest.replying import compact, json_reply
 from shotdap.server.routes.rest.values import checked_image, encoded, narrowed
 from shotdap.transforms import BadSelection
@@ -43,7 +43,6 @@ _LARGEST_THUMBNAIL: Final = 1024
 _OF_ATTRIBUTES: Final = ("variable", "transform", "raw")
 _OF_STATISTICS: Final = (*PARTS, "bins")
 _OF_THUMBNAILS: Final = (*PARTS, *(name for name in LOOKS if name not in {"bits", "quality"}))
-_HAS_IT: Final[Mapping[int | str, dict[str, Any]]] = {304: {"description": "The client has it already."}}
 _PICTURE: Final = {
     "description": "A PNG.",
     "content": {"image/png": {"schema": {"type": "string", "format": "binary"}}},
@@ -61,7 +60,7 @@ def router(catalog: Catalog, limits: Limits) -> APIRouter:
         response_model=Attributes,
         operation_id="attributes",
         summary="The attributes of an image",
-        responses={**_HAS_IT, **refusals(404)},
+        responses=others(404),
         openapi_extra=parameters(*_OF_ATTRIBUTES, dimensions=False),
     )
     def attributes(request: Request, path: ImagePath) -> Response:
@@ -75,7 +74,7 @@ def router(catalog: Catalog, limits: Limits) -> APIRouter:
         response_model=Statistics,
         operation_id="statistics",
         summary="Statistics of a variable",
-        responses={**_HAS_IT, **refusals(404, 413)},
+        responses=others(404, 413),
         openapi_extra=parameters(*_OF_STATISTICS),
     )
     def statistics(request: Request, path: ImagePath) -> Response:
@@ -92,7 +91,7 @@ def router(catalog: Catalog, limits: Limits) -> APIRouter:
         response_class=Response,
         operation_id="thumbnail",
         summary="A small picture of an image",
-        responses={200: _PICTURE, **_HAS_IT, **refusals(404, 413)},
+        responses={200: _PICTURE, **others(404, 413)},
         openapi_extra=parameters(*_OF_THUMBNAILS),
     )
     def thumbnail(request: Request, path: ImagePath) -> Response:
@@ -106,7 +105,7 @@ def router(catalog: Catalog, limits: Limits) -> APIRouter:
         response_class=Response,
         operation_id="provenance",
         summary="How variables came to be",
-        responses={200: _PROVENANCE, **_HAS_IT, **refusals(404, 413)},
+        responses={200: _PROVENANCE, **others(404, 413)},
         openapi_extra=parameters(*_OF_ATTRIBUTES, dimensions=False),
     )
     def origin(request: Request, path: ImagePath) -> Response:

@@ -11,7 +11,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import TypeAdapter
 from starlette.responses import JSONResponse
 
-from shotdap.server.routes.rest.problems import ProblemDocument
+from shotdap.server.routes.rest.problems import ANYWHERE, ProblemDocument, refusal
 
 __all__ = ["ABOUT", "TAGS", "describe"]
 
@@ -36,7 +36,7 @@ TAGS: Final = [
     {"name": "legacy", "description": "Aliases for URLs that are in people's programs."},
 ]
 
-_PROBLEM: Final = "ProblemDocument"
+_FAILURE: Final = "400"  # the first status that is one
 _REPLACED: Final = ("HTTPValidationError", "ValidationError")  # FastAPI's own words for a 422, which no one is sent
 
 
@@ -73,13 +73,21 @@ def _made(app: FastAPI) -> dict[str, Any]:
         routes=app.routes,
     )
     schemas = found.setdefault("components", {}).setdefault("schemas", {})
-    schemas[_PROBLEM] = TypeAdapter(ProblemDocument).json_schema(mode="serialization")
+    schemas[ProblemDocument.__name__] = TypeAdapter(ProblemDocument).json_schema(mode="serialization")
     for name in _REPLACED:
         schemas.pop(name, None)
     for operation in _operations(found):
-        if "HTTPValidationError" in str(operation["responses"].get("422", "")):
-            del operation["responses"]["422"]
+        operation["responses"] = _completed(operation["responses"])
     return found
+
+
+def _completed(responses: dict[str, Any]) -> dict[str, Any]:
+    """The answers of an operation with all its failures, each a problem document."""
+    said = {status: each for status, each in responses.items() if "HTTPValidationError" not in str(each)}
+    failures = {*map(str, ANYWHERE), *(status for status in said if status >= _FAILURE)}
+    told = {status: said.get(status, {}) for status in failures}
+    completed = {status: {**refusal(int(status), each.get("description", "")), **each} for status, each in told.items()}
+    return dict(sorted((said | completed).items()))
 
 
 def _operations(found: dict[str, Any]) -> Iterator[dict[str, Any]]:

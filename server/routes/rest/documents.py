@@ -36,6 +36,7 @@ __all__ = [
     "Statistics",
     "TransformDocument",
     "Transforms",
+    "Values",
     "VariableDocument",
     "Version",
 ]
@@ -257,6 +258,17 @@ class Image(Document):
     """URLs: the image over DAP, its file, pictures, statistics, …"""
     formats: dict[str, str]
     """For each format the URL of the values that are described here in it."""
+
+
+@dataclass(frozen=True)
+class Values(Document):
+    """What `format=json` gives: the values, in lists within lists, with all that is said of them."""
+
+    attributes: Said
+    dimensions: dict[str, int]
+    variables: dict[str, Said]
+    """Of each `dimensions`, `shape`, `dtype`, `attributes` and `values`."""
+    coordinates: list[str]
 
 
 @dataclass(frozen=True)

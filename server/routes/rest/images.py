@@ -17,9 +17,9 @@ from starlette.responses import Response
 from shotdap.catalog import Catalog
 from shotdap.server.limits import Limits
 from shotdap.server.routes.rest.asking import ImagePath, Paged, parameters, single
-from shotdap.server.routes.rest.documents import Image, Images
+from shotdap.server.routes.rest.documents import Image, Images, Values
 from shotdap.server.routes.rest.lines import image_line
-from shotdap.server.routes.rest.problems import refusals
+from shotdap.server.routes.rest.problems import others
 from shotdap.server.routes.rest.replying import document, linked, page_url
 from shotdap.server.routes.rest.values import NAMES, VALUES, answer
 
@@ -45,7 +45,7 @@ def router(catalog: Catalog, limits: Limits) -> APIRouter:
         response_model=Images,
         operation_id="images",
         summary="Search: a page of images",
-        responses=refusals(404),
+        responses=others(404),
         dependencies=[Depends(single)],
     )
     def images(request: Request, asked: Annotated[_Searched, Query()]) -> Response:
@@ -57,10 +57,10 @@ def router(catalog: Catalog, limits: Limits) -> APIRouter:
 
     @routes.get(
         "/images/{path:path}",
-        response_model=Image,
+        response_model=Image | Values,
         operation_id="image",
         summary="An image: described, drawn, or as a file",
-        responses={**VALUES, **refusals(404, 406, 413, 416)},
+        responses={**VALUES, **others(404, 406, 413, 416)},
         openapi_extra=parameters(*NAMES),
     )
     def image(request: Request, path: ImagePath) -> Response:

@@ -19,8 +19,9 @@ from shotdap.catalog.query import Pattern, Query, Span, Term
 from shotdap.server.errors import Problem
 from shotdap.server.limits import Limits
 from shotdap.server.routes.rest.asking import parameters, query_of
+from shotdap.server.routes.rest.documents import Values
 from shotdap.server.routes.rest.facilities import of_facility
-from shotdap.server.routes.rest.problems import problem_response, refusals
+from shotdap.server.routes.rest.problems import others, problem_response
 from shotdap.server.routes.rest.values import NAMES, VALUES, answer
 from shotdap.transforms import BadSelection
 
@@ -81,8 +82,8 @@ def router(catalog: Catalog, limits: Limits) -> APIRouter:
         operation_id="legacy_image",
         summary="The image of a shot, as the prototype was asked for it",
         deprecated=True,
-        response_class=Response,
-        responses={**VALUES, **refusals(404, 406, 409, 413, 416)},
+        response_model=Values,
+        responses={**VALUES, **others(404, 406, 409, 413, 416)},
         openapi_extra=_documented(),
     )
     def image(request: Request, kind: Kind) -> Response:

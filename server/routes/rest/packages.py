@@ -30,7 +30,7 @@ from shotdap.server.replies import Reply, respond, streamed
 from shotdap.server.routes.conditional import Validator, validator_of
 from shotdap.server.routes.rest.answering import only_headers
 from shotdap.server.routes.rest.asking import parameters, query_of
-from shotdap.server.routes.rest.problems import refusals
+from shotdap.server.routes.rest.problems import others, refusal
 from shotdap.server.routes.rest.replying import api_url, host, quoted
 
 __all__ = ["router"]
@@ -48,7 +48,6 @@ _RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
         "content": {_ZIP: _BINARY, **_TREES},
         "headers": {"ETag": {"description": "What `If-None-Match` takes; weak.", "schema": {"type": "string"}}},
     },
-    304: {"description": "The client has it: no file of the archive is other than it was."},
 }
 _MOVED: Final[dict[int | str, dict[str, Any]]] = {
     308: {
@@ -96,7 +95,7 @@ def router(catalog: Catalog, limits: Limits, settings: PackagesSettings) -> APIR
         response_class=Response,
         operation_id="package",
         summary="A data package of a shot, or of any folder",
-        responses={**_RESPONSES, **refusals(404, 413)},
+        responses={**_RESPONSES, **others(404, 413)},
         openapi_extra=_documented(),
     )
     def package(
@@ -126,7 +125,7 @@ def router(catalog: Catalog, limits: Limits, settings: PackagesSettings) -> APIR
         response_class=Response,
         operation_id="package_of_a_shot",
         summary="Where the data package of a shot is",
-        responses={**_MOVED, **refusals(404)},
+        responses={**_MOVED, 404: refusal(404)},
         openapi_extra=_documented(),
     )
     def package_of_a_shot(

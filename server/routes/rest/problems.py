@@ -21,13 +21,15 @@ from shotdap.server.replies import Reply, respond
 from shotdap.server.routes.rest.documents import Document
 
 __all__ = [
+    "ANYWHERE",
     "MEDIA_TYPE",
     "ProblemDocument",
     "answer_problems",
     "failed",
+    "others",
     "problem_reply",
     "problem_response",
-    "refusals",
+    "refusal",
 ]
 
 MEDIA_TYPE = "application/problem+json"
@@ -71,17 +73,25 @@ _MEANINGS: Final[Mapping[int, str]] = MappingProxyType(
 )
 
 
-def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The failures of an operation as its OpenAPI document has them: these, and those that any may have."""
+def others(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Other answers of an operation than its own, for its OpenAPI document: nothing new, and these failures.
+
+    Failures that any operation may have need not be named.
+    """
+    return {304: {"description": "The client has it already."}, **{status: refusal(status) for status in statuses}}
+
+
+def refusal(status: int, description: str = "") -> dict[str, Any]:
+    """A failure as an OpenAPI document has it."""
     return {
-        status: {
-            "description": _MEANINGS[status],
-            "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDocument"}}},
-            **({"headers": {"Retry-After": _RETRY_AFTER}} if status in _PASSING else {}),
-        }
-        for status in sorted({*statuses, 400, 414, 500, 503})
+        "description": description or _MEANINGS.get(status, HTTPStatus(status).phrase),
+        "content": {MEDIA_TYPE: {"schema": {"$ref": f"#/components/schemas/{ProblemDocument.__name__}"}}},
+        **({"headers": {"Retry-After": _RETRY_AFTER}} if status in _PASSING else {}),
     }
 
+
+ANYWHERE: Final = (400, 414, 500, 503)
+"""The failures that any operation may have."""
 
 _RETRY_AFTER: Final = {"description": "Seconds to wait.", "schema": {"type": "integer"}}
 

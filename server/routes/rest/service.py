@@ -22,7 +22,7 @@ from shotdap.server.routes.rest.documents import (
     Transforms,
     Version,
 )
-from shotdap.server.routes.rest.problems import problem_response, refusals
+from shotdap.server.routes.rest.problems import others, problem_response
 from shotdap.server.routes.rest.replying import document, host, page_url
 from shotdap.transforms import BadTransform, Transform, find_transform, known_transforms
 
@@ -36,7 +36,11 @@ def router(catalog: Catalog) -> APIRouter:
     routes = APIRouter(tags=["service"], dependencies=[Depends(single)])
 
     @routes.get(
-        "/version", response_model=Version, operation_id="version", summary="What answers", responses=refusals()
+        "/version",
+        response_model=Version,
+        operation_id="version",
+        summary="What answers",
+        responses=others(),
     )
     def version(request: Request, _: Annotated[Nothing, Query()]) -> Response:
         """What answers, and where to begin."""
@@ -52,7 +56,7 @@ def router(catalog: Catalog) -> APIRouter:
         response_model=Alive,
         operation_id="health",
         summary="Whether the server answers",
-        responses=refusals(),
+        responses=others(),
     )
     async def health(request: Request, _: Annotated[Nothing, Query()]) -> Response:
         """That this process answers requests. It asks nothing of the catalog: see `/health/ready`."""
@@ -63,7 +67,7 @@ def router(catalog: Catalog) -> APIRouter:
         response_model=Alive,
         operation_id="ready",
         summary="Whether the catalog answers",
-        responses=refusals(),
+        responses=others(),
     )
     def ready(request: Request, _: Annotated[Nothing, Query()]) -> Response:
         """That the catalog answers too; 503 where it does not."""
@@ -78,7 +82,7 @@ def router(catalog: Catalog) -> APIRouter:
         response_model=Transforms,
         operation_id="transforms",
         summary="Every transform",
-        responses=refusals(),
+        responses=others(),
     )
     def transforms(request: Request, _: Annotated[Nothing, Query()]) -> Response:
         """Every transform with its options, in JSON Schema."""
@@ -89,7 +93,7 @@ def router(catalog: Catalog) -> APIRouter:
         response_model=TransformDocument,
         operation_id="transform",
         summary="A transform",
-        responses=refusals(404),
+        responses=others(404),
     )
     def transform(
         request: Request, name: Annotated[str, Path(examples=["median_filter"])], _: Annotated[Nothing, Query()]
@@ -101,7 +105,11 @@ def router(catalog: Catalog) -> APIRouter:
             raise NotFound(str(error)) from error
 
     @routes.get(
-        "/formats", response_model=Formats, operation_id="formats", summary="Every format", responses=refusals()
+        "/formats",
+        response_model=Formats,
+        operation_id="formats",
+        summary="Every format",
+        responses=others(),
     )
     def formats(request: Request, _: Annotated[Nothing, Query()]) -> Response:
         """Every format that images can be had in."""

@@ -25,7 +25,7 @@ from shotdap.server.routes.rest.asking import Nothing, Paged, single
 from shotdap.server.routes.rest.documents import Shot, ShotLine, Shots
 from shotdap.server.routes.rest.facilities import of_facility, spelled
 from shotdap.server.routes.rest.lines import image_line
-from shotdap.server.routes.rest.problems import refusals
+from shotdap.server.routes.rest.problems import others
 from shotdap.server.routes.rest.replying import api_url, document, linked, page_url, quoted
 
 __all__ = ["router"]
@@ -74,9 +74,7 @@ def router(catalog: Catalog) -> APIRouter:
     """The routes."""
     routes = APIRouter(tags=["archive"], dependencies=[Depends(single)])
 
-    @routes.get(
-        "/shots", response_model=Shots, operation_id="shots", summary="A page of shots", responses=refusals(404)
-    )
+    @routes.get("/shots", response_model=Shots, operation_id="shots", summary="A page of shots", responses=others(404))
     def shots(request: Request, asked: Annotated[_Asked, Query()]) -> Response:
         """A page of shots, the greatest number first."""
         of = () if asked.facility is None else (of_facility(catalog, asked.facility),)
@@ -94,7 +92,7 @@ def router(catalog: Catalog) -> APIRouter:
         response_model=Shot,
         operation_id="shot",
         summary="A shot with its images",
-        responses=refusals(404),
+        responses=others(404),
     )
     def shot(
         request: Request,

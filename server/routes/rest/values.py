@@ -34,7 +34,16 @@ NAMES: Final = (*PARTS, *LOOKS, "format", "download")
 
 _BINARY: Final = {"schema": {"type": "string", "format": "binary"}}
 _TAG: Final = {"description": "What `If-None-Match` takes.", "schema": {"type": "string"}}
-_FILES: Final = {each.media_type: _BINARY for each in FORMATS.values() if each.media_type != "application/json"}
+_JSON: Final = "application/json"
+_MEDIA_TYPES: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        each.name: each.media_type.partition(";")[0]
+        for each in sorted(FORMATS.values(), key=lambda each: each.holds != "picture")
+    }
+)
+"""Of the formats, pictures first: they are what `image/*` means."""
+
+_FILES: Final = {media_type: _BINARY for media_type in _MEDIA_TYPES.values() if media_type != _JSON}
 
 VALUES: Final[Mapping[int | str, dict[str, Any]]] = MappingProxyType(
     {
@@ -45,9 +54,8 @@ VALUES: Final[Mapping[int | str, dict[str, Any]]] = MappingProxyType(
         },
         206: {
             "description": "The bytes of the values that `Range` asks for.",
-            "content": {**_FILES, "application/json": _BINARY},
+            "content": {**_FILES, _JSON: _BINARY},
         },
-        304: {"description": "The client has it already."},
     }
 )
 """What an operation that gives values may answer."""
@@ -93,9 +101,7 @@ def _format(sought: Sought, accept: str) -> Format | None:
         HTTPException: there is none that the client takes.
     """
     try:
-        name = sought.values.get("format") or accepted(
-            accept, {each.name: each.media_type for each in FORMATS.values()}
-        )
+        name = sought.values.get("format") or accepted(accept, _MEDIA_TYPES)
     except LookupError as error:
         sentence = f"There is nothing here of the types that Accept names. The formats are: {', '.join(FORMATS)}."
         raise HTTPException(406, sentence) from error

@@ -81,6 +81,11 @@ def test_health(client: httpx.Client) -> None:
     assert "missing" in lines["IAW_CCD"]["problems"][0]
 
 
+def subtracted(name: str, item: object) -> list[NDArray[Any]]:
+    """What a node of an HDF5 file holds, if it is the image with its background subtracted."""
+    return [item[()]] if isinstance(item, h5py.Dataset) and name.endswith("/background_subtracted") else []
+
+
 @pytest.mark.parametrize("ending", ["nc4", "h5"])
 def test_tree(ending: str, client: httpx.Client, archive: Path) -> None:
     """As netCDF-4 or HDF5, a shot is one file with a group for each image."""
@@ -88,11 +93,7 @@ def test_tree(ending: str, client: httpx.Client, archive: Path) -> None:
     expected = direct.frames(direct.stored(archive, "OMEGA", "asbo1_s62328.hdf"))["background_subtracted"]
     found: list[NDArray[Any]] = []
     with h5py.File(io.BytesIO(answer.content)) as tree:
-        tree.visititems(
-            lambda name, item: (
-                found.append(item[()]) if name.endswith("background_subtracted") and hasattr(item, "dtype") else None
-            )
-        )
+        tree.visititems(lambda name, item: found.extend(subtracted(name, item)))
 
     assert f"omega_62328.{ending}" in answer.headers["content-disposition"]
     assert len(found) == 2

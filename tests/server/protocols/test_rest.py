@@ -95,13 +95,21 @@ texts = st.one_of(
 @given(st.lists(st.tuples(names, texts), max_size=6))
 def test_whatever(said: list[tuple[str, str]]) -> None:
     """Whatever is said, it is understood, within bounds, or refused in a sentence of printable characters."""
-    try:
-        found = parse(urlencode(said, errors="replace"), PARAMETERS)
-    except BadSelection as error:
-        assert str(error).isprintable()
-    else:
+    found, refusal = _parsed(urlencode(said, errors="replace"))
+
+    assert refusal.isprintable()
+    assert bool(found) is not bool(refusal)
+    if found:
         assert all(_goes_up(part) for part in found.wanted.part.values())
         assert found.display.size is None or 1 <= found.display.size <= 8192
+
+
+def _parsed(query: str) -> tuple[Sought | None, str]:
+    """What a query string means, or why it is refused."""
+    try:
+        return parse(query, PARAMETERS), ""
+    except BadSelection as error:
+        return None, str(error)
 
 
 def _goes_up(part: Part) -> bool:
@@ -111,10 +119,9 @@ def _goes_up(part: Part) -> bool:
 @given(st.text(max_size=200))
 def test_any_text(query: str) -> None:
     """Any text at all is understood or refused."""
-    try:
-        parse(query, PARAMETERS)
-    except BadSelection as error:
-        assert str(error)
+    found, refusal = _parsed(query)
+
+    assert bool(found) is not bool(refusal)
 
 
 @given(st.sampled_from(["rows", "columns"]), st.integers(0, 10**6), st.integers(1, 10**6))
