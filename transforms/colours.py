@@ -11,10 +11,11 @@ from PIL import ImageColor
 
 from shotdap.transforms.selection import BadSelection
 
-__all__ = ["GREY", "check_colours", "colour", "palette"]
+__all__ = ["GREY", "Colour", "check_colours", "colour", "palette"]
 
 Bytes: TypeAlias = NDArray[np.uint8]
 Colour: TypeAlias = tuple[int, int, int]
+"""Red, green and blue, each from 0 to 255."""
 
 GREY: Final = "gray"
 """The map whose colours are the levels themselves."""

@@ -269,15 +269,15 @@ def picture(image: xr.Variable, display: Display) -> Picture:
     """
     values = _rows_and_columns(image)
     shape = values.shape[0], values.shape[1]
+    smaller = _averaged_shape(shape, display.size)
+    last = (1 << display.bits) - 1
     if _are_levels(values, display):
-        values = values.astype(np.uint8 if display.bits == 8 else np.uint16, copy=False)  # noqa: PLR2004 — as said there
-        scale = Scale(0.0, (1 << display.bits) - 1.0, "linear", 1 << display.bits)
+        scale = Scale(0.0, float(last), "linear", last + 1)
+        if smaller == shape:
+            return Picture(values.astype(scale.dtype, copy=False), None, scale, shape)
     else:
         values = _meant(values, Numbers.of(image))
-        scale = Scale(*_range(values, display), display.scaling, 1 << display.bits)
-    smaller = _averaged_shape(shape, display.size)
-    if scale.is_identity and smaller == shape:
-        return Picture(values, None, scale, shape)
+        scale = Scale(*_range(values, display), display.scaling, last + 1)
     places = _averaged(scale.places(values), smaller) if smaller != shape else None
     missing = _missing(values if places is None else places)
     if missing is not None:

@@ -9,7 +9,9 @@ Rules:
    ``original_name`` says what they were.
 2. A variable of one dimension is a column. Half floats become single ones, which are equal.
 3. Texts become a char row; many become a cell array. Attributes with nothing in them are ``[]``.
-4. The format counts in 31 bits: a variable of 2 GiB or more is refused.
+4. A text beyond ASCII has a blank behind it for each byte that UTF-8 needs more: Octave takes the number of characters
+   for that of bytes, and would cut it short; ``strtrim`` takes the blanks away.
+5. The format counts in 31 bits: a variable of 2 GiB or more is refused.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ import xarray as xr
 from numpy.typing import NDArray
 from scipy.io import savemat
 
+from shotdap import __version__
 from shotdap.server.encoders import Encoded
 from shotdap.server.encoders.blocks import of_file
 from shotdap.server.encoders.netcdf import is_text, text, unused
@@ -36,6 +39,8 @@ _LONGEST: Final = 63  # MATLAB's namelengthmax
 _ROOM: Final = 4  # characters for making names different
 _DESCRIPTION: Final = "attributes"
 _DATASET: Final = "dataset"
+# Text of 116 bytes, by which MATLAB knows the format; SciPy's has the time in it, and a file would never be the same.
+_HEADER: Final = f"MATLAB 5.0 MAT-file, made by shotdap {__version__}".ljust(116).encode()
 # MATLAB's and Octave's, as iskeyword() lists them.
 _KEYWORDS: Final = frozenset(
     "break case catch classdef continue do else elseif end end_try_catch end_unwind_protect endfor endfunction endif"
@@ -59,6 +64,7 @@ def encode(dataset: xr.Dataset) -> Encoded:
         )
     file = BytesIO()
     savemat(file, {**content, _DESCRIPTION: said}, format="5", long_field_names=True, oned_as="column")
+    file.getbuffer()[: len(_HEADER)] = _HEADER
     return of_file(file)
 
 
@@ -84,8 +90,14 @@ _WIDEST: Final[Mapping[str, int]] = {"b": 1, "i": 8, "u": 8, "f": 8, "c": 16}
 
 def _cells(values: NDArray[Any]) -> NDArray[Any]:
     cells = np.empty(values.shape, object)
-    cells.reshape(-1)[:] = [text(value) for value in values.reshape(-1).tolist()]
+    cells.reshape(-1)[:] = list(map(_text, values.reshape(-1).tolist()))
     return cells
+
+
+def _text(value: object) -> str:
+    """Text, by rule 4."""
+    cleaned = text(value)
+    return cleaned + " " * (len(cleaned.encode()) - len(cleaned))
 
 
 def _attributes(attrs: Mapping[Any, object]) -> dict[str, Any]:
@@ -101,7 +113,7 @@ def _attribute(value: object) -> Any:  # noqa: ANN401 — whatever SciPy writes
         return array.astype(np.float32) if array.dtype == np.float16 else array
     if isinstance(value, np.ndarray):
         return _cells(value)
-    return text(value)
+    return _text(value)
 
 
 def _legal_names(names: Iterable[str], taken: Iterable[str] = ()) -> dict[str, str]:

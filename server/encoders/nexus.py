@@ -50,7 +50,7 @@ _OWN: Final = frozenset({"NX_class", "NeXus_version", "axes", "creator", "defaul
 def encode(dataset: xr.Dataset) -> Encoded:
     """The dataset as an HDF5 file; see `Encode`."""
     file = io.BytesIO()
-    with h5py.File(file, "w") as root:
+    with h5py.File(file, "w", track_order=True) as root:
         _Scribe(root, dataset, dict(carried(dataset))).write()
     return of_file(file)
 
@@ -87,7 +87,7 @@ class _Scribe:
         """The entries, by the groups that they hold the variables of."""
         entries: dict[str, Any] = {}
         for group in dict.fromkeys(map(parent, self.variables)) or [""]:
-            entries[group] = self.root.create_group(unused(group.replace("/", "_") or _ENTRY, self.root))
+            entries[group] = self.root.create_group(unused(group.replace("/", "_") or _ENTRY, self.root), track_order=True)
         for group, attrs in by_group(self.dataset.attrs, entries).items():
             owner = entries.get(group, self.root)
             _describe(owner, _renamed(attributes(attrs)))
@@ -102,7 +102,7 @@ class _Scribe:
         if not variable.ndim or is_text(variable.dtype):
             self._write(_group(entry, _VALUES, "NXcollection"), local(name), name)
             return
-        plot = entry.create_group(unused(local(name), {*_TAKEN, *entry}))
+        plot = entry.create_group(unused(local(name), {*_TAKEN, *entry}), track_order=True)
         self.plots[name] = plot
         self._write(plot, local(name), name)
         axes: dict[str, str] = {}
@@ -121,7 +121,7 @@ class _Scribe:
             return place
         variable = self.variables[name]
         found = values(variable)
-        made = group.create_dataset(place, data=found, dtype=type_of(found))
+        made = group.create_dataset(place, data=found, dtype=type_of(found), track_order=True)
         self.fields[name] = made
         _describe(made, _renamed(attributes(_labelled(name, variable), None if found.dtype == object else found.dtype)))
         return place
@@ -165,11 +165,11 @@ def _as_nexus_has_it(entry: Any, attrs: Mapping[str, Any]) -> None:  # noqa: ANN
 
 def _group(above: Any, name: str, class_: str) -> Any:  # noqa: ANN401
     if name not in above:
-        _class(above.create_group(name), class_)
+        _class(above.create_group(name, track_order=True), class_)
     return above[name]
 
 
-def _class(group: Any, class_: str, **attrs: Attribute) -> None:  # noqa: ANN401
+def _class(group: Any, class_: str, /, **attrs: Attribute) -> None:  # noqa: ANN401
     _describe(group, {"NX_class": class_, **attrs})
 
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 from PIL import Image
 
 from shotdap.server.encoders import legend
 from shotdap.server.encoders.captions import Caption
 from shotdap.server.encoders.single import sole
 from shotdap.transforms import BadSelection
-from shotdap.transforms.colours import GREY, colour, palette
+from shotdap.transforms.colours import GREY, Colour, colour, palette
 from shotdap.transforms.display import Display, picture
 
 __all__ = ["Painted", "painted"]
@@ -48,6 +49,8 @@ def painted(dataset: xr.Dataset, display: Display, what: str) -> Painted:
     caption = Caption(dataset, name, made, display)
     if display.bits == 16:  # noqa: PLR2004 — as said there
         return _deep(caption)
+    if made.is_coloured and display.colour_bar:
+        raise BadSelection("A picture in red, green and blue has no colour bar: its colours are the values.")
     image = _coloured(caption)
     if display.colour_bar or display.scale_bar:
         image = legend.beside(image.convert("RGB"), caption)
@@ -70,13 +73,17 @@ def _coloured(caption: Caption) -> Image.Image:
     image = Image.fromarray(made.levels)
     if made.missing is None and display.colours == GREY:
         return image
-    colours = palette(display.colours, made.scale.levels)
-    image.putpalette(np.vstack([colours, [colour(display.missing) if display.missing else _WHITE]])[:256].astype(np.uint8).tobytes())
+    colours = palette(display.colours, made.scale.levels).tobytes()
+    image.putpalette(colours if made.missing is None else colours + bytes(_of_missing(display)))
     return image
 
 
-def _filled(caption: Caption) -> np.ndarray:
+def _filled(caption: Caption) -> NDArray[Any]:
     made = caption.picture
     if made.missing is not None:
-        made.levels[made.missing] = colour(caption.display.missing) if caption.display.missing else _WHITE
+        made.levels[made.missing] = _of_missing(caption.display)
     return np.ascontiguousarray(made.levels)
+
+
+def _of_missing(display: Display) -> Colour:
+    return colour(display.missing) if display.missing else _WHITE

@@ -9,6 +9,7 @@ Texts (PNG Specification, 11.3.4): ``Title``, ``Description``, ``Software``, ``S
 
 from __future__ import annotations
 
+import zlib
 from io import BytesIO
 from typing import Any, Final
 
@@ -23,15 +24,19 @@ from shotdap.transforms.display import Display
 
 __all__ = ["encode"]
 
-_LEVEL: Final = 1  # of deflate
+# Measured of 2048 x 2048 noisy pixels: filtered greys by run lengths, 134 ms and 1.9 MB (level 1: 201 and 2.2; level 6:
+# 849 and 1.9); palettes by level 1, 85 ms and 2.7 MB; 16 bits likewise, 320 ms and 5.6 MB (level 6: 3,200 and 5.4).
+_LEVEL: Final = 1
+_STRATEGIES: Final = {"L": zlib.Z_RLE}
 
 
 def encode(dataset: xr.Dataset, display: Display) -> Encoded:
     """The picture of the dataset's one variable as a PNG file; see `Format.encode`."""
     made = painted(dataset, display, "A PNG shows")
     transparency: dict[str, Any] = {} if made.transparent is None else {"transparency": made.transparent}
+    strategy = _STRATEGIES.get(made.image.mode, zlib.Z_DEFAULT_STRATEGY)
     file = BytesIO()
-    made.image.save(file, "PNG", compress_level=_LEVEL, pnginfo=_texts(made.caption), **transparency)
+    made.image.save(file, "PNG", compress_level=_LEVEL, compress_type=strategy, pnginfo=_texts(made.caption), **transparency)
     return of_file(file)
 
 
