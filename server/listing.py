@@ -51,6 +51,7 @@ def _image(path: str, dataset: xr.Dataset) -> dict[str, Any]:
         },
         "dap2": {"structure": f"{url}.dds", "attributes": f"{url}.das", "values": f"{url}.dods"},
         "dap4": {"structure": f"{url}.dmr", "values": f"{url}.dap"},
+        "zarr": f"/zarr/{path}",
     }
 
 

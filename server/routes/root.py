@@ -29,7 +29,7 @@ async def _root(request: Request) -> Response:
                 "catalog": f"{base}dap/",
                 "api": f"{base}api/v1/",
                 "documentation": f"{base}api/docs",
-                "protocols": {"DAP2": ".dds .das .dods", "DAP4": ".dmr .dmr.xml .dap"},
+                "protocols": {"DAP2": ".dds .das .dods", "DAP4": ".dmr .dmr.xml .dap", "Zarr": "/zarr/"},
                 "example": f'xarray.open_dataset("{base}dap/<path of an image>")',
             }
         )

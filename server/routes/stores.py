@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from time import monotonic
-from typing import Final
+from typing import Final, TypeAlias
 
 import cachebox
 
@@ -24,12 +24,17 @@ from shotdap.transforms import MARK
 
 __all__ = ["Found", "Stores"]
 
-_HIERARCHIES: Final = 256  # remembered with their documents; some 100 kB each
+_IMAGES: Final = 256  # remembered with their documents; some 100 kB each
+_GATHERED: Final = 16  # collections; up to 200 times as much
 _LOOKS: Final = 64  # at collections
 _FRESH: Final = 5.0  # seconds
 _HINTS: Final = 4096
 _DEEPEST: Final = 32  # names in a path, the array's with its groups included
 _COLLECTIONS: Final = 2  # that are opened for one key
+
+
+_Hierarchies: TypeAlias = "cachebox.LRUCache[tuple[str, str], Hierarchy]"
+"""By path and state."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +69,8 @@ class Stores:
         self.options = options
         self._hints: cachebox.LRUCache[str, str] = cachebox.LRUCache(_HINTS)
         self._looks: cachebox.LRUCache[str, _Look] = cachebox.LRUCache(_LOOKS)
-        self._hierarchies: cachebox.LRUCache[tuple[str, str], Hierarchy] = cachebox.LRUCache(_HIERARCHIES)
+        self._images: _Hierarchies = cachebox.LRUCache(_IMAGES)
+        self._gathered: _Hierarchies = cachebox.LRUCache(_GATHERED)
 
     def found(self, path: str) -> Iterator[Found]:
         """What a path may lead to, the likeliest first; nothing is opened, but where it asks for a variant.
@@ -122,7 +128,7 @@ class Stores:
 
     def _still_holds(self, look: _Look, address: Collection, key: str) -> bool:
         """Whether what was seen of a collection is true of the images that a chunk is read from."""
-        hierarchy = self._hierarchies.get((address.path, look.state.text))
+        hierarchy = self._gathered.get((address.path, look.state.text))
         chunk = hierarchy.chunk(key) if hierarchy is not None and monotonic() < look.until else None
         return chunk is not None and self._same(look, chunk)
 
@@ -144,13 +150,16 @@ class Stores:
             Unreadable: it cannot be read.
             TooMany: it is a collection of more images than can be opened as one.
         """
-        key = address.path, state.text
-        hierarchy = self._hierarchies.get(key)
+        known, key = self._known(address), (address.path, state.text)
+        hierarchy = known.get(key)
         if hierarchy is None:
             hierarchy = Hierarchy(self.catalog.open_address(address, chunked=False), self.options)
-            self._hierarchies[key] = hierarchy
+            known[key] = hierarchy
         return hierarchy
 
     def forget(self, address: Address | Collection, state: State) -> bool:
         """Forget what was opened; whether there was anything to forget."""
-        return self._hierarchies.pop((address.path, state.text), None) is not None
+        return self._known(address).pop((address.path, state.text), None) is not None
+
+    def _known(self, address: Address | Collection) -> _Hierarchies:
+        return self._images if isinstance(address, Address) else self._gathered

@@ -82,7 +82,7 @@ def test_image(client: Client) -> None:
 
     assert document["variables"]["image"] == {"type": "uint16", "dimensions": {"y": 3, "x": 4}}
     assert document["variables"]["background_subtracted"]["type"] == "float32"
-    for url in (*document["dap2"].values(), *document["dap4"].values()):
+    for url in (*document["dap2"].values(), *document["dap4"].values(), f"{document['zarr']}/zarr.json"):
         assert client.get(url).status_code == 200
 
 

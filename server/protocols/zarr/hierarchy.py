@@ -9,12 +9,13 @@ from itertools import product
 from math import ceil
 
 import xarray as xr
+from zarr.core.group import GroupMetadata
 
 from shotdap.server.protocols.zarr.attributes import Json, attributes, fill_value
 from shotdap.server.protocols.zarr.chunks import Chunk
-from shotdap.server.protocols.zarr.keys import DOCUMENTS, chunk_key, places
+from shotdap.server.protocols.zarr.keys import DOCUMENTS, OF_ARRAYS, OF_GROUPS, chunk_key, places
 from shotdap.server.protocols.zarr.layout import chunk_shape
-from shotdap.server.protocols.zarr.metadata import ArrayMetadata, Described, array_metadata, documents
+from shotdap.server.protocols.zarr.metadata import ArrayMetadata, Described, array_metadata, documents, group_metadata
 from shotdap.server.protocols.zarr.options import NEW, OLD, Options, Version
 from shotdap.server.protocols.zarr.tree import Tree
 from shotdap.server.protocols.zarr.types import Dtype, stored_type
@@ -32,13 +33,18 @@ class Hierarchy:
     dataset: xr.Dataset
     options: Options
     _made: dict[tuple[str, Version], ArrayMetadata] = field(default_factory=dict, init=False, repr=False)
+    _documents: dict[str, bytes] = field(default_factory=dict, init=False, repr=False)
 
     def document(self, key: str) -> bytes | None:
         """A metadata document; `None` if there is none with this key."""
-        version = DOCUMENTS.get(key.rpartition("/")[2])
-        if version is None:
+        path, _, name = key.rpartition("/")
+        version = DOCUMENTS.get(name)
+        if version is None or name not in self._document_names(path, version):
             return None
-        return (self._old if version == OLD else self._new).get(key)
+        if key not in self._documents:
+            metadata = self._metadata(self._names[path], version) if path in self._names else self._group(path, version)
+            self._documents.update({f"{path}/{each}".lstrip("/"): text for each, text in documents(metadata).items()})
+        return self._documents[key]
 
     def chunk(self, key: str) -> Chunk | None:
         """The chunk with this key; `None` if there is no such array, or the key lies outside its grid."""
@@ -49,16 +55,23 @@ class Hierarchy:
         return None
 
     def every_key(self, version: Version = NEW) -> Iterator[str]:
-        """Every key, those of documents first."""
-        yield from self._old if version == OLD else self._new
+        """Every key, those of documents first, the root's before all others."""
+        for path in (*self._groups, *self._names):
+            yield from (f"{path}/{each}".lstrip("/") for each in self._document_names(path, version))
         for name, path in self._tree.paths.items():
             for numbers in product(*map(range, self._counts(name))):
                 yield chunk_key(version, path, numbers)
 
+    def _document_names(self, path: str, version: Version) -> tuple[str, ...]:
+        """The names of the documents at a path; none where there is nothing."""
+        if path in self._names:
+            return OF_ARRAYS[version]
+        return OF_GROUPS[version] if path in self._groups else ()
+
     def _chunk(self, name: str, version: Version, numbers: tuple[int, ...]) -> Chunk | None:
         variable, chunks, counts = self._tree.variables[name], self._chunks[name], self._counts(name)
-        if version == OLD and not counts:  # what has no dimensions is at 0
-            numbers = () if numbers == (0,) else (-1,)
+        if version == OLD and not counts and numbers == (0,):  # where version 2 has what has no dimensions
+            numbers = ()
         if len(numbers) != len(counts) or not all(
             0 <= each < count for each, count in zip(numbers, counts, strict=True)
         ):
@@ -113,17 +126,9 @@ class Hierarchy:
             compression=self.options.compression,
         )
 
-    @cached_property
-    def _old(self) -> Mapping[str, bytes]:
-        return self._documents(OLD)
-
-    @cached_property
-    def _new(self) -> Mapping[str, bytes]:
-        return self._documents(NEW)
-
-    def _documents(self, version: Version) -> Mapping[str, bytes]:
-        arrays = {path: self._metadata(name, version) for name, path in self._tree.paths.items()}
-        return documents(arrays, self._groups, version)
+    def _group(self, path: str, version: Version) -> GroupMetadata:
+        arrays = {each: self._metadata(name, version) for name, each in self._tree.paths.items()}
+        return group_metadata(path, arrays, self._groups, version)
 
     @cached_property
     def _groups(self) -> Mapping[str, Mapping[str, Json]]:

@@ -13,7 +13,7 @@ from typing import Final
 
 from shotdap.server.protocols.zarr.options import NEW, OLD, Version
 
-__all__ = ["DOCUMENTS", "Place", "chunk_key", "is_chunk", "node_of", "places"]
+__all__ = ["DOCUMENTS", "OF_ARRAYS", "OF_GROUPS", "Place", "chunk_key", "is_chunk", "node_of", "places"]
 
 Place = tuple[Version, str, tuple[int, ...]]
 """Of a chunk: the version of Zarr that asks for it, the path of its array, and where it lies in the grid."""
@@ -22,6 +22,12 @@ DOCUMENTS: Final[Mapping[str, Version]] = MappingProxyType(
     {".zarray": 2, ".zattrs": 2, ".zgroup": 2, ".zmetadata": 2, "zarr.json": 3}
 )
 """The names of metadata documents, and the version that they belong to."""
+
+OF_ARRAYS: Final[Mapping[Version, tuple[str, ...]]] = MappingProxyType({2: (".zarray", ".zattrs"), 3: ("zarr.json",)})
+OF_GROUPS: Final[Mapping[Version, tuple[str, ...]]] = MappingProxyType(
+    {2: (".zgroup", ".zattrs", ".zmetadata"), 3: ("zarr.json",)}
+)
+"""The documents that each of them has."""
 
 _NUMBER: Final = r"(?:0|[1-9][0-9]{0,18})"  # no array is longer than 64 bits can say
 _V3: Final = re.compile(rf"(?:(?P<node>.+)/)?c(?P<numbers>(?:/{_NUMBER})*)", re.DOTALL)

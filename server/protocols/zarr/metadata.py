@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, Final, TypeAlias
 
+import numpy as np
 import zarr
 from zarr.codecs import BloscCodec
 from zarr.core.buffer import default_buffer_prototype
@@ -23,7 +25,7 @@ from shotdap.server.protocols.zarr.attributes import DIMENSIONS, Json, fill_attr
 from shotdap.server.protocols.zarr.options import OLD, Compression, Version
 from shotdap.server.protocols.zarr.types import TEXT, Array, Dtype
 
-__all__ = ["ArrayMetadata", "Described", "array_metadata", "documents"]
+__all__ = ["ArrayMetadata", "Described", "array_metadata", "documents", "group_metadata"]
 
 ArrayMetadata: TypeAlias = ArrayV2Metadata | ArrayV3Metadata
 
@@ -37,6 +39,10 @@ _COMPRESSORS: Final[Mapping[tuple[Compression, Version], Any]] = MappingProxyTyp
         ("zstd", 3): BloscCodec(cname="zstd", clevel=1, shuffle="shuffle"),
     }
 )
+
+
+_KINDS: Final = 4096
+"""Of arrays that are remembered, some 2 kB each."""
 
 
 @dataclass(frozen=True)
@@ -55,60 +61,63 @@ class Described:
 
 def array_metadata(array: Described, version: Version) -> ArrayMetadata:
     """What Zarr says of an array."""
-    is_old = version == OLD
-    names: dict[str, Any] = {} if is_old else {"dimension_names": array.dimensions}
-    written = {DIMENSIONS: list(array.dimensions)} if is_old else {}
+    fill = None if array.fill is None else array.fill.tobytes()
+    bare = _created(array.shape, array.chunks, array.dtype, array.dimensions, fill, array.compression, version)
+    written = {DIMENSIONS: list(array.dimensions)} if version == OLD else {}
+    return bare.update_attributes({**written, **array.attributes, **fill_attribute(array.fill, version)})
+
+
+@lru_cache(_KINDS)
+def _created(  # noqa: PLR0913, PLR0917 — what metadata are made of, all of which tells arrays apart
+    shape: tuple[int, ...],
+    chunks: tuple[int, ...],
+    dtype: Dtype,
+    dimensions: tuple[str, ...],
+    fill: bytes | None,
+    compression: Compression,
+    version: Version,
+) -> ArrayMetadata:
+    """What zarr-python says of an array without attributes: 0.7 ms, which images of one camera share."""
+    names: dict[str, Any] = {} if version == OLD else {"dimension_names": dimensions}
     created = zarr.create_array(
         MemoryStore(),
-        shape=array.shape,
-        chunks=array.chunks,
-        dtype=str if array.dtype == TEXT else array.dtype,
-        compressors=_COMPRESSORS[array.compression, version],
-        fill_value=_fill(array, version),
-        attributes={**written, **array.attributes, **fill_attribute(array.fill, version)},
+        shape=shape,
+        chunks=chunks,
+        dtype=str if dtype == TEXT else dtype,
+        compressors=_COMPRESSORS[compression, version],
+        fill_value=_unset(dtype, version) if fill is None else np.frombuffer(fill, dtype)[0],
         zarr_format=version,
         **names,
     )
     return created.metadata
 
 
-def _fill(array: Described, version: Version) -> Any:  # noqa: ANN401 — a number, a text, or nothing
-    """The array's own fill value, which xarray masks by in version 2; version 3 has one for every array."""
-    if array.fill is not None:
-        return array.fill[()]
+def _unset(dtype: Dtype, version: Version) -> Any:  # noqa: ANN401 — a number, a text, or nothing
+    """An array's fill value where its variable has none: in version 2, where xarray masks by it, nothing."""
     if version == OLD:
         return None
-    return "" if array.dtype == TEXT else array.dtype.type(0)
+    return "" if dtype == TEXT else dtype.type(0)
 
 
-def documents(
-    arrays: Mapping[str, ArrayMetadata], groups: Mapping[str, Mapping[str, Json]], version: Version
-) -> dict[str, bytes]:
-    """Every metadata document of a hierarchy, by its key.
+def group_metadata(
+    path: str, arrays: Mapping[str, ArrayMetadata], groups: Mapping[str, Mapping[str, Json]], version: Version
+) -> GroupMetadata:
+    """What Zarr says of a group, and of all that is below it.
 
     Args:
-        arrays: by their paths.
-        groups: the attributes of every group by its path, the root's under ``""``.
+        path: the group's; ``""`` is the root.
+        arrays: all of the hierarchy, by their paths.
+        groups: the attributes of every group by its path.
         version: of Zarr.
     """
-    inside = {path: GroupMetadata(dict(each), version) for path, each in groups.items() if path}
-    nodes: dict[str, Any] = {**arrays, **inside}
-    made: dict[str, bytes] = {}
-    for path, metadata in nodes.items():
-        if path not in inside:
-            made |= _written(path, metadata)
-    for path, attributes in groups.items():
-        below = {name[len(path) + 1 if path else 0 :]: each for name, each in nodes.items() if _is_below(name, path)}
-        consolidated = ConsolidatedMetadata(below)
-        made |= _written(path, GroupMetadata(dict(attributes), version, consolidated))
-    return made
+    inside = {name: GroupMetadata(dict(each), version) for name, each in groups.items() if name != path}
+    everything: dict[str, Any] = {**arrays, **inside}
+    above = f"{path}/" if path else ""
+    below = {name.removeprefix(above): each for name, each in everything.items() if name.startswith(above)}
+    return GroupMetadata(dict(groups[path]), version, ConsolidatedMetadata(below))
 
 
-def _is_below(name: str, group: str) -> bool:
-    return not group or name.startswith(f"{group}/")
-
-
-def _written(path: str, metadata: ArrayMetadata | GroupMetadata) -> dict[str, bytes]:
-    """The documents of one node."""
+def documents(metadata: ArrayMetadata | GroupMetadata) -> dict[str, bytes]:
+    """The documents of an array or a group, by their names."""
     buffers = metadata.to_buffer_dict(default_buffer_prototype())
-    return {f"{path}/{name}" if path else name: buffer.to_bytes() for name, buffer in buffers.items()}
+    return {name: buffer.to_bytes() for name, buffer in buffers.items()}
