@@ -24,7 +24,7 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)  # webob, which pydap uses, imports cgi
     from pydap.client import open_url
 
-__all__ = ["CLIENTS", "DIMENSIONS", "OPENERS", "Ask", "Client", "Opener", "run"]
+__all__ = ["CLIENTS", "DIMENSIONS", "OPENERS", "Ask", "Client", "Opener", "open_url", "run"]
 
 Array: TypeAlias = NDArray[Any]
 Fetch: TypeAlias = Callable[[str, "Sequence[Ask]", Path], list[Array]]
