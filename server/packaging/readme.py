@@ -49,7 +49,7 @@ _TABLE: Final[Mapping[str, _Opening]] = MappingProxyType(
             'import tifffile\nd = tifffile.imread("{file}")', "d = imread('{file}');", "d = READ_TIFF('{file}')"
         ),
         ".png": _Opening(
-            'from PIL import Image\nImage.open("{file}")', "d = imread('{file}');", "d = READ_IMAGE('{file}')"
+            'from PIL import Image\npicture = Image.open("{file}")', "d = imread('{file}');", "d = READ_IMAGE('{file}')"
         ),
         ".npy": _Opening('import numpy as np\nd = np.load("{file}")'),
         ".npz": _Opening('import numpy as np\nd = np.load("{file}")["{variable}"]'),
@@ -58,11 +58,17 @@ _TABLE: Final[Mapping[str, _Opening]] = MappingProxyType(
             "d = readmatrix('{file}', CommentStyle='#');",
             "d = READ_CSV('{file}')",
         ),
-        ".zarr.zip": _Opening('import xarray as xr\nds = xr.open_zarr("{file}")\nds["{variable}"].plot()'),
+        ".zarr.zip": _Opening(
+            "import xarray as xr\nfrom zarr.storage import ZipStore\n"
+            'ds = xr.open_zarr(ZipStore("{file}", mode="r"))\nds["{variable}"].plot()'
+        ),
         ".mat": _Opening(
             'from scipy.io import loadmat\nd = loadmat("{file}")["{variable}"]', "load('{file}')",
         ),
-        ".json": _Opening('import json\nd = json.load(open("{file}"))', "d = jsondecode(fileread('{file}'));"),
+        ".json": _Opening(
+            'import json\nfrom pathlib import Path\nd = json.loads(Path("{file}").read_text("utf-8"))',
+            "d = jsondecode(fileread('{file}'));",
+        ),
     }
 )  # fmt: skip
 """By the ending of a member's name."""
