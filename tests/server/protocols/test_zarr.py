@@ -6,6 +6,7 @@ import asyncio
 import json
 import math
 import os
+import tracemalloc
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from itertools import product
@@ -450,6 +451,21 @@ def test_a_store_comes_chunk_by_chunk() -> None:
     assert len(source.reads) == 3
     kept = MemoryStore({key: default_buffer_prototype().buffer.from_bytes(b) for key, b in bytes_.items()})
     np.testing.assert_array_equal(xr.open_zarr(kept, chunks=None)["image"].values, source.values)
+
+
+def test_a_store_takes_the_memory_of_a_chunk() -> None:
+    """A dataset of 64 MiB goes through in the memory of a few chunks."""
+    source = CountingSource(np.broadcast_to(np.uint8(7), (16, 2048, 2048)))
+    dataset = xr.Dataset({"image": lazy_variable(("t", "y", "x"), source, {})})
+    tracemalloc.start()
+    try:
+        size = sum(len(made()) for _, made in store(dataset, Options()))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert size > 64 << 20
+    assert peak < 20 << 20
 
 
 def example() -> xr.Dataset:
