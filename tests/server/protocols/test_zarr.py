@@ -428,6 +428,24 @@ def test_outside_of_the_grid(key: str) -> None:
     assert Hierarchy(xr.Dataset({"image": lazy(2, 2)}), Options()).chunk(key) is None
 
 
+@pytest.mark.parametrize(
+    ("key", "node"),
+    [
+        ("f/123/image/c/0/1", "f/123/image"),
+        ("f/123/image/0.1", "f/123/image"),
+        ("f/123/5/0", "f/123/5"),
+        ("f/123/c", "f/123"),
+        ("f/123/image/.zarray", "f/123/image"),
+        ("zarr.json", ""),
+        ("f/123", "f"),
+        ("f/image", "f/image"),
+    ],
+)
+def test_node_of(key: str, node: str) -> None:
+    """Numbers are taken off as far as they can be a chunk's, and no further."""
+    assert node_of(key) == node
+
+
 def test_an_array_called_c() -> None:
     """An array whose name looks like part of a key is found in both versions."""
     hierarchy = Hierarchy(xr.Dataset({"c": ("x", np.arange(2)), "a/c": ("x", np.arange(2))}), Options())
