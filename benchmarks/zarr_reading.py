@@ -7,6 +7,7 @@ is timed, the numbers of both are compared with the file's.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
@@ -16,6 +17,7 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
+from zarr.errors import ZarrUserWarning
 
 import servers
 from clients import Question
@@ -58,8 +60,8 @@ def _url(port: int, path: str) -> str:
 
 def _copied(url: str, folder: Path) -> None:
     """A real store of the image and its virtual variable, with the chunks that are served."""
-    dataset = _open(url)
-    with dataset:
+    with _open(url) as dataset, warnings.catch_warnings():
+        warnings.simplefilter("ignore", ZarrUserWarning)  # consolidated metadata are no part of Zarr 3 yet
         dataset.to_zarr(folder, zarr_format=3, consolidated=True)
 
 

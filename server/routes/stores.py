@@ -108,6 +108,17 @@ class Stores:
             yield hint
         yield from (beginning for beginning in every if beginning and beginning != hint)
 
+    def at(self, path: str) -> Address | Collection:
+        """The store that a path without a key leads to.
+
+        Raises:
+            NotFound: it leads to none.
+            BadVariant: see `found`.
+        """
+        if path.count("/") > _DEEPEST:
+            raise NotFound("No path is so long.")
+        return self.catalog.resolve(path)
+
     def state(self, found: Found) -> State:
         """The state of what was found, as far as the key depends on it: a look at the files, none of which is opened.
 

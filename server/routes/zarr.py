@@ -158,7 +158,7 @@ def _blocks(encoded: memoryview) -> Iterator[Block]:
 def _nothing(asked: _Asked) -> Exception:
     """Why there is no answer."""
     try:
-        store = asked.stores.catalog.resolve(asked.path)
+        store = asked.stores.at(asked.path)
     except NotFound:
         if is_chunk(asked.path):
             return NoChunk(f"There is no chunk {asked.path!r}: no such array is there, or none as large as that.")

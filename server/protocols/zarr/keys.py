@@ -32,7 +32,8 @@ OF_GROUPS: Final[Mapping[Version, tuple[str, ...]]] = MappingProxyType(
 _NUMBER: Final = r"(?:0|[1-9][0-9]{0,18})"  # no array is longer than 64 bits can say
 _V3: Final = re.compile(rf"(?:(?P<node>.+)/)?c(?P<numbers>(?:/{_NUMBER})*)", re.DOTALL)
 _V2: Final = re.compile(rf"(?:(?P<node>.+)/)?(?P<numbers>{_NUMBER}(?:\.{_NUMBER})*)", re.DOTALL)
-_TAIL: Final = re.compile(rf"/?(?:(?<![^/])c(?:/{_NUMBER})*|{_NUMBER}(?:\.{_NUMBER})*)\Z")
+_ONE: Final = re.compile(_NUMBER)
+_DOTTED: Final = re.compile(rf"{_NUMBER}(?:\.{_NUMBER})*")
 
 
 def chunk_key(version: Version, path: str, numbers: tuple[int, ...]) -> str:
@@ -63,4 +64,10 @@ def is_chunk(key: str) -> bool:
 def node_of(key: str) -> str:
     """What stands before a document's name or a chunk's numbers: at most the path of an array."""
     path, _, name = key.rpartition("/")
-    return path if name in DOCUMENTS else _TAIL.sub("", key)
+    names = key.split("/")
+    end = len(names)
+    while end and _ONE.fullmatch(names[end - 1]):
+        end -= 1
+    if end and names[end - 1] == "c":
+        return "/".join(names[: end - 1])
+    return path if name in DOCUMENTS or _DOTTED.fullmatch(name) else key

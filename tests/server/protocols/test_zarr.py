@@ -6,6 +6,7 @@ import asyncio
 import json
 import math
 import os
+import tracemalloc
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from itertools import product
@@ -427,6 +428,24 @@ def test_outside_of_the_grid(key: str) -> None:
     assert Hierarchy(xr.Dataset({"image": lazy(2, 2)}), Options()).chunk(key) is None
 
 
+@pytest.mark.parametrize(
+    ("key", "node"),
+    [
+        ("f/123/image/c/0/1", "f/123/image"),
+        ("f/123/image/0.1", "f/123/image"),
+        ("f/123/5/0", "f/123/5"),
+        ("f/123/c", "f/123"),
+        ("f/123/image/.zarray", "f/123/image"),
+        ("zarr.json", ""),
+        ("f/123", "f"),
+        ("f/image", "f/image"),
+    ],
+)
+def test_node_of(key: str, node: str) -> None:
+    """Numbers are taken off as far as they can be a chunk's, and no further."""
+    assert node_of(key) == node
+
+
 def test_an_array_called_c() -> None:
     """An array whose name looks like part of a key is found in both versions."""
     hierarchy = Hierarchy(xr.Dataset({"c": ("x", np.arange(2)), "a/c": ("x", np.arange(2))}), Options())
@@ -450,6 +469,21 @@ def test_a_store_comes_chunk_by_chunk() -> None:
     assert len(source.reads) == 3
     kept = MemoryStore({key: default_buffer_prototype().buffer.from_bytes(b) for key, b in bytes_.items()})
     np.testing.assert_array_equal(xr.open_zarr(kept, chunks=None)["image"].values, source.values)
+
+
+def test_a_store_takes_the_memory_of_a_chunk() -> None:
+    """A dataset of 64 MiB goes through in the memory of a few chunks."""
+    source = CountingSource(np.broadcast_to(np.uint8(7), (16, 2048, 2048)))
+    dataset = xr.Dataset({"image": lazy_variable(("t", "y", "x"), source, {})})
+    tracemalloc.start()
+    try:
+        size = sum(len(made()) for _, made in store(dataset, Options()))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert size > 64 << 20
+    assert peak < 20 << 20
 
 
 def example() -> xr.Dataset:
