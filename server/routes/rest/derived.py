@@ -28,6 +28,7 @@ from shotdap.server.routes.rest.documents import Attributes, Histogram, Percenti
 from shotdap.server.routes.rest.problems import others
 from shotdap.server.routes.rest.replying import compact, json_reply
 from shotdap.server.routes.rest.values import checked_image, encoded, narrowed
+from shotdap.server.wanted import Wanted
 from shotdap.transforms import BadSelection
 from shotdap.transforms.display import shown
 from shotdap.transforms.summary import Summary, summary
@@ -35,6 +36,7 @@ from shotdap.transforms.summary import Summary, summary
 __all__ = ["router"]
 
 _REMEMBERED: Final = 1024  # summaries; some 5 kB each
+_BAND: Final = "band"  # the dimension of colours, as readers call it
 _DEFAULT_BINS: Final = 64
 _FLOAT: Final = 8  # bytes of a float64
 _THUMBNAIL: Final = 256  # pixels of the longer side
@@ -195,7 +197,20 @@ def _thumbnail(question: Question, sought: Sought) -> Reply:
         raise BadSelection(f"size={size}: a thumbnail has {_LARGEST_THUMBNAIL} pixels at most; /images has pictures.")
     if "png" not in FORMATS:
         raise BadSelection("There are no pictures here: the format png is not installed.")
-    return encoded(question, FORMATS["png"], sought.wanted, replace(sought.display, size=size))
+    wanted = _first_frame(question, sought.wanted)
+    return encoded(question, FORMATS["png"], wanted, replace(sought.display, size=size))
+
+
+def _first_frame(question: Question, wanted: Wanted) -> Wanted:
+    """What is wanted, of the first frame where there are several and nobody says which."""
+    one = wanted if wanted.variables else replace(wanted, variables=(shown(question.open()),))
+    dataset = narrowed(question, one)
+    (name, *others) = one.taken(dataset)
+    if others or name not in dataset.variables:
+        return one  # which no picture can show, and its encoder says so
+    dims = [str(dim) for dim in dataset.variables[name].dims]
+    frames = dims[:-3] if dims[-1:] == [_BAND] else dims[:-2]
+    return replace(one, part={**dict.fromkeys(frames, 0), **one.part})
 
 
 def _provenance(question: Question, sought: Sought) -> Reply:
