@@ -340,8 +340,7 @@ def _range(values: Array, display: Display) -> tuple[float, float]:
 def _given(ends: tuple[float, float], display: Display) -> tuple[float, float]:
     """The ends of the range, those that were asked for in their places."""
     low, high = (
-        end if asked is None else float(asked)
-        for end, asked in zip(ends, (display.low, display.high), strict=True)
+        end if asked is None else float(asked) for end, asked in zip(ends, (display.low, display.high), strict=True)
     )
     return low, high
 

@@ -92,7 +92,7 @@ def _description(shape: tuple[int, ...], down: Pixel, across: Pixel) -> str:
 
 
 def _info(name: str, dataset: xr.Dataset) -> str:
-    return written({"variable": name, **described(dataset)}, indent=1)
+    return written({"variable": name, **described(dataset)}, indent=1).decode()
 
 
 def _deflated(frames: Array) -> dict[str, Any]:

@@ -160,5 +160,3 @@ def test_the_sentence_names_what_is_there() -> None:
     """Who asks for an image as a table is told what it is, and what to ask for."""
     with pytest.raises(BadSelection, match=r"result: y, x.*one row or column"):
         csv_table.encode(dataset_of(np.ones((2, 3))))
-
-

@@ -101,7 +101,8 @@ def test_structure() -> None:
             "result": "NXdata", "other": "NXdata", "values": "NXcollection", "instrument": "NXinstrument",
         }  # fmt: skip
         assert (entry["values/gain"][()], entry["values/word"].asstr()[()]) == (2.5, "µm")
-        assert (entry["start_time"].asstr()[()], entry["instrument/name"].asstr()[()]) == ("2011-05-19T10:41:07", "ROSS")
+        assert entry["start_time"].asstr()[()] == "2011-05-19T10:41:07"
+        assert entry["instrument/name"].asstr()[()] == "ROSS"
         assert entry["result/x"] == entry["other/x"]
         assert entry["result"].attrs["time_indices"] == 1
         assert list(entry["result"].attrs["axes"]) == ["y", "x"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import pytest
@@ -172,7 +172,7 @@ def test_colours_of_its_own() -> None:
 
 
 def test_bars_leave_the_picture_where_it_is() -> None:
-    """With colour bar and scale bar the picture is the same, pixel by pixel, in the upper left corner of a larger one."""
+    """With colour bar and scale bar the picture is the same, pixel by pixel, in the corner of a larger one."""
     dataset = dataset_of(noise((300, 400))).assign_coords(y=("y", np.arange(300.0), {"units": "ns"}))
     plain = np.asarray(drawn(dataset, colours="magma").convert("RGB"))
     for how in ({"colour_bar": True}, {"scale_bar": True}, {"colour_bar": True, "scale_bar": True}):

@@ -86,7 +86,7 @@ def test_frames_lie_together() -> None:
 
 
 def test_calibration() -> None:
-    """Where coordinates run evenly, their step is the size of a pixel, in their units; where not, pixels are counted."""
+    """Where coordinates run evenly, their step is a pixel's size, in their units; where not, pixels are counted."""
     dataset = dataset_of(np.zeros((3, 4), "u2")).assign_coords(
         x=("x", np.arange(4) * 9.0, {"units": "µm"}), time=("y", -np.arange(3) * 0.25, {"units": "ns"}),
         y=("y", np.arange(3), {"units": "pixel"}),
