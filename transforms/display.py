@@ -286,7 +286,7 @@ def picture(image: xr.Variable, display: Display) -> Picture:
     if missing is None:
         return Picture(levels, None, scale, shape)
     levels[missing] = scale.levels
-    return Picture(levels, missing.any(-1) if missing.ndim == _COLOURED else missing, scale, shape)
+    return Picture(levels, np.asarray(missing.any(-1)) if missing.ndim == _COLOURED else missing, scale, shape)
 
 
 def _missing(values: Array) -> NDArray[np.bool_] | None:

@@ -82,7 +82,7 @@ def values(array: NDArray[Any]) -> Json:
     kind = array.dtype.kind
     if kind in "mM":
         times = np.datetime_as_string(array) if kind == "M" else array.astype(str)
-        return _texts(np.where(np.isnat(array), None, times))
+        return _texts(np.where(np.isnat(array), np.array(None), times))
     if kind == "c":
         return values(np.stack([array.real, array.imag], axis=-1))
     if kind in "OUST":

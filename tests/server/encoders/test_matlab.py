@@ -13,7 +13,7 @@ import pytest
 import xarray as xr
 from numpy.typing import NDArray
 from scipy.io import loadmat
-from tests.contracts.encoder import NUMBERS, EncoderContract, dataset_of
+from tests.contracts.encoder import NUMBERS, ExactContract, dataset_of
 
 from shotdap.server.encoders import matlab
 
@@ -25,7 +25,7 @@ def loaded(dataset: xr.Dataset) -> dict[str, Any]:
     return found
 
 
-class TestMatlab(EncoderContract):
+class TestMatlab(ExactContract):
     name = "mat"
     dimensions = (2, 3)  # MATLAB has no others
     refused: ClassVar[Mapping[str, xr.Dataset]] = {

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import xarray as xr
 from numpy.typing import NDArray
-from tests.contracts.encoder import EncoderContract, dataset_of
+from tests.contracts.encoder import ExactContract, dataset_of
 
 from shotdap.catalog.shots import together
 from shotdap.server.encoders import nexus
@@ -32,7 +32,7 @@ def encoded(dataset: xr.Dataset) -> bytes:
     return b"".join(map(bytes, nexus.encode(dataset).blocks))
 
 
-class TestNexus(EncoderContract):
+class TestNexus(ExactContract):
     name = "h5"
 
     @pytest.fixture
