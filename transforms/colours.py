@@ -39,7 +39,7 @@ def palette(name: str, count: int = 256) -> Bytes:
     """
     places = np.linspace(0, 1, count)
     colours = _colour_map(name)(places)[:, :3] if name != GREY else np.repeat(places[:, np.newaxis], 3, axis=1)
-    found = np.rint(colours * 255).astype(np.uint8)
+    found: Bytes = np.rint(colours * 255).astype(np.uint8)
     found.flags.writeable = False
     return found
 

@@ -286,7 +286,7 @@ def picture(image: xr.Variable, display: Display) -> Picture:
     if missing is None:
         return Picture(levels, None, scale, shape)
     levels[missing] = scale.levels
-    return Picture(levels, missing.any(-1) if missing.ndim == _COLOURED else missing, scale, shape)
+    return Picture(levels, np.asarray(missing.any(-1)) if missing.ndim == _COLOURED else missing, scale, shape)
 
 
 def _missing(values: Array) -> NDArray[np.bool_] | None:
@@ -340,8 +340,7 @@ def _range(values: Array, display: Display) -> tuple[float, float]:
 def _given(ends: tuple[float, float], display: Display) -> tuple[float, float]:
     """The ends of the range, those that were asked for in their places."""
     low, high = (
-        end if asked is None else float(asked)
-        for end, asked in zip(ends, (display.low, display.high), strict=True)
+        end if asked is None else float(asked) for end, asked in zip(ends, (display.low, display.high), strict=True)
     )
     return low, high
 

@@ -1,4 +1,4 @@
-"""What a picture says of itself: the scaling that was applied, how to have the values back, and the image's attributes."""
+"""What a picture says of itself: the scaling that was applied, the way back to values, and the image's attributes."""
 
 from __future__ import annotations
 
@@ -91,4 +91,4 @@ class Caption:
     def document(self, *, with_attributes: bool = True) -> str:
         """Everything, as JSON."""
         said: dict[str, Json] = {"software": SOFTWARE, "source": self.source, "scaling": self.scaling}
-        return written(said | (described(self.dataset) if with_attributes else {}))
+        return written(said | (described(self.dataset) if with_attributes else {})).decode()

@@ -42,10 +42,11 @@ def _columns(dataset: xr.Dataset) -> dict[str, xr.Variable]:
     columns = {name: variable for name, variable in wanted.items() if variable.ndim}
     dimensions = {variable.dims for variable in columns.values()}
     if len(dimensions) != 1 or any(variable.ndim != 1 for variable in columns.values()):
-        said = "; ".join(f"{name}: {', '.join(map(str, each.dims))}" for name, each in columns.items()) or "none has one"
+        said = "; ".join(f"{name}: {', '.join(map(str, each.dims))}" for name, each in columns.items())
         raise BadSelection(
-            f"CSV holds variables along one and the same dimension, such as lineouts. Here are {said}. Ask for one row or"
-            " column of an image, or for its row_mean, or for json or npz."
+            "CSV holds variables along one and the same dimension, such as lineouts. Here"
+            f" {f'are {said}' if said else 'is none'}. Ask for one row or column of an image, or for its row_mean, or"
+            " for json or npz."
         )
     if (size := sum(variable.size for variable in columns.values())) > MOST:
         raise BadSelection(f"These are {size:,} values, and a CSV file here has {MOST:,} at most. Ask for npz.")
@@ -66,9 +67,13 @@ def _cells(column: tuple[str, xr.Variable]) -> Iterable[Any]:
 
 def _said(dataset: xr.Dataset, columns: Mapping[str, xr.Variable]) -> Iterator[str]:
     for name, value in dataset.attrs.items():
-        yield f"{name}: {written(strict(value))}"
+        yield f"{name}: {_json(value)}"
     for name, variable in dataset.variables.items():
         if str(name) not in columns:
-            yield f"{name}: {written(strict(np.asarray(variable.values)))}"
+            yield f"{name}: {_json(np.asarray(variable.values))}"
         for attribute, value in variable.attrs.items():
-            yield f"{name}.{attribute}: {written(strict(value))}"
+            yield f"{name}.{attribute}: {_json(value)}"
+
+
+def _json(value: object) -> str:
+    return written(strict(value)).decode()

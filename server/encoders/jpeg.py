@@ -1,7 +1,7 @@
 """JPEG: a picture of one image, small and lossy, which says how it was made of the values.
 
-The comment is the JSON that a PNG has under ``shotdap``; the EXIF data hold the description in words. JPEG alters levels
-by a few, so values that are read back are near what they were; a PNG has them exactly.
+The comment is the JSON that a PNG has under ``shotdap``; the EXIF data hold the description in words. JPEG alters
+levels by a few, so values that are read back are near what they were; a PNG has them exactly.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ def encode(dataset: xr.Dataset, display: Display) -> Encoded:
     made = painted(dataset, display, "A JPEG shows")
     image = made.image if made.image.mode == "L" else made.image.convert("RGB")
     file = BytesIO()
-    image.save(file, "JPEG", quality=display.quality, subsampling=0, comment=_comment(made.caption), exif=_exif(made.caption))
+    said = {"comment": _comment(made.caption), "exif": _exif(made.caption)}
+    image.save(file, "JPEG", quality=display.quality, subsampling=0, **said)
     return of_file(file)
 
 

@@ -32,7 +32,7 @@ def encode(dataset: xr.Dataset) -> Encoded:
         )
     document = described(dataset)
     document["variables"] = {str(name): _whole(variable) for name, variable in dataset.variables.items()}
-    return of_bytes(written(document).encode())
+    return of_bytes(written(document))
 
 
 def _whole(variable: xr.Variable) -> dict[str, Json]:

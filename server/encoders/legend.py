@@ -6,7 +6,6 @@ of the file is still a pixel of the image. Letters are Pillow's own.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any, Final
@@ -166,8 +165,10 @@ class _Sheet:
         self.strokes.append(_Stroke((left, top, left + wide, top + high), None))
 
     def _frame(self, left: int, top: int, wide: int, high: int) -> None:
-        for edge in ((left, top, wide, 1), (left, top + high - 1, wide, 1), (left, top, 1, high), (left + wide - 1, top, 1, high)):
-            self._box(*edge)
+        for edge in (top, top + high - 1):
+            self._box(left, edge, wide, 1)
+        for edge in (left, left + wide - 1):
+            self._box(edge, top, 1, high)
 
 
 def _scale_bar(each: Pixel, count: int, pixels: int) -> tuple[int, str]:

@@ -1,7 +1,8 @@
 """MAT: a dataset for MATLAB and Octave, version 5, by SciPy.
 
-``load`` gives each variable by its name, and a struct ``attributes`` with a field for each of them and one, ``dataset``,
-for those of the dataset; ``attributes.image.dimensions`` names the dimensions, in the order of MATLAB's subscripts.
+``load`` gives each variable by its name, and a struct ``attributes`` with a field for each of them and one,
+``dataset``, for those of the dataset; ``attributes.image.dimensions`` names the dimensions, in the order of MATLAB's
+subscripts.
 
 Rules:
 
@@ -42,11 +43,12 @@ _DATASET: Final = "dataset"
 # Text of 116 bytes, by which MATLAB knows the format; SciPy's has the time in it, and a file would never be the same.
 _HEADER: Final = f"MATLAB 5.0 MAT-file, made by shotdap {__version__}".ljust(116).encode()
 # MATLAB's and Octave's, as iskeyword() lists them.
-_KEYWORDS: Final = frozenset(
-    "break case catch classdef continue do else elseif end end_try_catch end_unwind_protect endfor endfunction endif"
-    " endparfor endswitch endwhile enumeration events for function global if methods otherwise parfor persistent"
-    " properties return spmd switch try until unwind_protect unwind_protect_cleanup while".split()
-)
+_KEYWORDS: Final = frozenset({
+    "break", "case", "catch", "classdef", "continue", "do", "else", "elseif", "end", "end_try_catch",
+    "end_unwind_protect", "endfor", "endfunction", "endif", "endparfor", "endswitch", "endwhile", "enumeration",
+    "events", "for", "function", "global", "if", "methods", "otherwise", "parfor", "persistent", "properties",
+    "return", "spmd", "switch", "try", "until", "unwind_protect", "unwind_protect_cleanup", "while",
+})  # fmt: skip
 
 
 def encode(dataset: xr.Dataset) -> Encoded:
@@ -72,8 +74,8 @@ def _values(name: str, variable: xr.Variable) -> NDArray[Any]:
     values = np.asarray(variable.values)
     if values.nbytes > _MOST:
         raise BadSelection(
-            f"{name} has {values.nbytes / 2**30:.1f} GiB; a MAT file holds less than 2 GiB of one variable. Ask for a part"
-            " of it, or for h5, which MATLAB reads by h5read."
+            f"{name} has {values.nbytes / 2**30:.1f} GiB; a MAT file holds less than 2 GiB of one variable. Ask for a"
+            " part of it, or for h5, which MATLAB reads by h5read."
         )
     if is_text(values.dtype):
         return _cells(values)

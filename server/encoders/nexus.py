@@ -1,18 +1,21 @@
 """HDF5 laid out as NeXus: a file that opens on its image in H5Web, and in whatever else follows NeXus.
 
-``/`` (NXroot) has an ``entry`` (NXentry) with one NXdata for each variable, which holds the variable and the coordinates
-of its dimensions: ``/entry/image/image``, ``/entry/image/y``, ``/entry/image/x``. The attribute ``default`` leads from the
-root to the variable that `shown` names. Each is there once: a coordinate of several variables is linked into each group.
+``/`` (NXroot) has an ``entry`` (NXentry) with one NXdata for each variable, which holds the variable and the
+coordinates of its dimensions: ``/entry/image/image``, ``/entry/image/y``, ``/entry/image/x``. The attribute ``default``
+leads from the root to the variable that `shown` names. A coordinate of several variables is in the file once, and
+linked into each group.
 
 Rules (NeXus Definitions, "Associating plottable data using attributes applied to the NXdata group"):
 
-1. ``signal`` names the variable, ``axes`` a coordinate for each of its dimensions: the one called as the dimension, else
-   the first that runs along it, else ``.``; ``<coordinate>_indices`` says where each runs, those not among the axes too.
-2. ``long_name`` is what a plot's axis says: the variable's own with its units.
+1. ``signal`` names the variable, ``axes`` a coordinate for each of its dimensions: the one called as the dimension,
+   else the first that runs along it, else ``.``; ``<coordinate>_indices`` says where each runs, those not among the
+   axes too.
+2. Everything has a ``long_name``, its name where it says nothing else: plots have it on their axes.
 3. A dataset with groups, as of a shot, has an entry for each group that holds variables; its attribute ``group`` says
    which.
 4. What has no dimension, or text, is no plot: it is a field of the NXcollection ``values``.
-5. Attributes of the dataset are the entry's; ``title``, ``start_time`` and the instrument are there as NeXus has them too.
+5. Attributes of the dataset are the entry's; title, time and instrument are there as NeXus has them too. Those with a
+   name that says something to NeXus get an underscore behind it.
 6. Nothing is compressed: images are noise, and a download should start at once.
 """
 
@@ -87,7 +90,8 @@ class _Scribe:
         """The entries, by the groups that they hold the variables of."""
         entries: dict[str, Any] = {}
         for group in dict.fromkeys(map(parent, self.variables)) or [""]:
-            entries[group] = self.root.create_group(unused(group.replace("/", "_") or _ENTRY, self.root), track_order=True)
+            name = unused(group.replace("/", "_") or _ENTRY, self.root)
+            entries[group] = self.root.create_group(name, track_order=True)
         for group, attrs in by_group(self.dataset.attrs, entries).items():
             owner = entries.get(group, self.root)
             _describe(owner, _renamed(attributes(attrs)))

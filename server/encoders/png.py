@@ -36,7 +36,8 @@ def encode(dataset: xr.Dataset, display: Display) -> Encoded:
     transparency: dict[str, Any] = {} if made.transparent is None else {"transparency": made.transparent}
     strategy = _STRATEGIES.get(made.image.mode, zlib.Z_DEFAULT_STRATEGY)
     file = BytesIO()
-    made.image.save(file, "PNG", compress_level=_LEVEL, compress_type=strategy, pnginfo=_texts(made.caption), **transparency)
+    texts = _texts(made.caption)
+    made.image.save(file, "PNG", compress_level=_LEVEL, compress_type=strategy, pnginfo=texts, **transparency)
     return of_file(file)
 
 

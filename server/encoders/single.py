@@ -16,7 +16,7 @@ _NAMED: Final = 12  # variables in one sentence
 
 
 def sole(dataset: xr.Dataset, what: str) -> tuple[str, xr.Variable]:
-    """The one variable of a dataset, its coordinates left aside; where there are only coordinates, the one that there is.
+    """The one variable of a dataset, its coordinates left aside; where there are only coordinates, the one of these.
 
     Args:
         dataset: narrowed to what was asked for.

@@ -87,12 +87,14 @@ def _frames(name: str, variable: xr.Variable) -> Array:
 
 
 def _description(shape: tuple[int, ...], down: Pixel, across: Pixel) -> str:
-    units = {"unit": in_ascii(across.units)} | ({"yunit": in_ascii(down.units)} if down.units != across.units else {})
+    units: dict[str, Any] = {"unit": in_ascii(across.units)} | (
+        {"yunit": in_ascii(down.units)} if down.units != across.units else {}
+    )
     return imagej_description(shape, "ZYX", **units)
 
 
 def _info(name: str, dataset: xr.Dataset) -> str:
-    return written({"variable": name, **described(dataset)}, indent=1)
+    return written({"variable": name, **described(dataset)}, indent=1).decode()
 
 
 def _deflated(frames: Array) -> dict[str, Any]:
@@ -105,7 +107,7 @@ def _predictor(dtype: np.dtype[Any]) -> int:
 
 
 def _rows(frames: Array) -> int:
-    return max(1, _STRIP // (frames.shape[-1] * frames.itemsize))
+    return max(1, _STRIP // (int(frames.shape[-1]) * frames.itemsize))
 
 
 def _strips(frames: Array) -> Iterator[bytes]:

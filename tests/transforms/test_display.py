@@ -95,7 +95,7 @@ def test_any_picture(data: st.DataObject) -> None:
 
 
 def test_untouched() -> None:
-    """Of 16 bits, unsigned integers are shown as they are, not copied, fill values included, where no range is given."""
+    """Of 16 bits, unsigned integers stay as they are, not copied, fill values included, where no range is given."""
     values = np.array([[0, 65535], [7, 8]], "u2")
     found = made(values, {"_FillValue": np.uint16(7)}, bits=16)
 

@@ -15,7 +15,6 @@ from starlette.responses import Response
 from shotdap.catalog import Catalog
 from shotdap.server.encoders.formats import FORMATS
 from shotdap.server.limits import Limits, refuse_size
-from shotdap.server.protocols.plain import number
 from shotdap.server.protocols.prov import MEDIA_TYPE as PROV
 from shotdap.server.protocols.rest import LOOKS, PARTS, Sought, parse
 from shotdap.server.replies import Reply, respond
@@ -28,6 +27,7 @@ from shotdap.server.routes.rest.documents import Attributes, Histogram, Percenti
 from shotdap.server.routes.rest.problems import others
 from shotdap.server.routes.rest.replying import compact, json_reply
 from shotdap.server.routes.rest.values import checked_image, encoded, narrowed
+from shotdap.server.wanted import Wanted
 from shotdap.transforms import BadSelection
 from shotdap.transforms.display import shown
 from shotdap.transforms.summary import Summary, summary
@@ -35,6 +35,7 @@ from shotdap.transforms.summary import Summary, summary
 __all__ = ["router"]
 
 _REMEMBERED: Final = 1024  # summaries; some 5 kB each
+_BAND: Final = "band"  # the dimension of colours, as readers call it
 _DEFAULT_BINS: Final = 64
 _FLOAT: Final = 8  # bytes of a float64
 _THUMBNAIL: Final = 256  # pixels of the longer side
@@ -169,7 +170,6 @@ def _expands(variable: xr.Variable) -> int:
 
 def _document(question: Question, variable: xr.Variable, name: str, found: Summary) -> Statistics:
     units = variable.attrs.get("units")
-    low, high = map(number, found.edges)
     return Statistics(
         path=question.address.path,
         variable=name,
@@ -180,12 +180,12 @@ def _document(question: Question, variable: xr.Variable, name: str, found: Summa
         infinite=found.infinite,
         negative=found.negative,
         saturated=found.saturated,
-        minimum=number(found.minimum),
-        maximum=number(found.maximum),
-        mean=number(found.mean),
-        standard_deviation=number(found.standard_deviation),
-        percentiles=[Percentile(level, number(value)) for level, value in found.percentiles.items()],
-        histogram=Histogram(low, high, list(found.histogram)) if found.histogram else None,
+        minimum=found.minimum,
+        maximum=found.maximum,
+        mean=found.mean,
+        standard_deviation=found.standard_deviation,
+        percentiles=[Percentile(level, value) for level, value in found.percentiles.items()],
+        histogram=Histogram(*found.edges, list(found.histogram)) if found.histogram else None,
     )
 
 
@@ -193,9 +193,20 @@ def _thumbnail(question: Question, sought: Sought) -> Reply:
     size = sought.display.size or _THUMBNAIL
     if size > _LARGEST_THUMBNAIL:
         raise BadSelection(f"size={size}: a thumbnail has {_LARGEST_THUMBNAIL} pixels at most; /images has pictures.")
-    if "png" not in FORMATS:
-        raise BadSelection("There are no pictures here: the format png is not installed.")
-    return encoded(question, FORMATS["png"], sought.wanted, replace(sought.display, size=size))
+    wanted = _first_frame(question, sought.wanted)
+    return encoded(question, FORMATS["png"], wanted, replace(sought.display, size=size))
+
+
+def _first_frame(question: Question, wanted: Wanted) -> Wanted:
+    """What is wanted, of the first frame where there are several and nobody says which."""
+    one = wanted if wanted.variables else replace(wanted, variables=(shown(question.open()),))
+    dataset = narrowed(question, one)
+    (name, *others) = one.taken(dataset)
+    if others or name not in dataset.variables:
+        return one  # which no picture can show, and its encoder says so
+    dims = [str(dim) for dim in dataset.variables[name].dims]
+    frames = dims[:-3] if dims[-1:] == [_BAND] else dims[:-2]
+    return replace(one, part={**dict.fromkeys(frames, 0), **one.part})
 
 
 def _provenance(question: Question, sought: Sought) -> Reply:

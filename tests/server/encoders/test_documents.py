@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import xarray as xr
 from numpy.typing import NDArray
-from tests.contracts.encoder import INTEGERS, EncoderContract, dataset_of
+from tests.contracts.encoder import INTEGERS, ExactContract, dataset_of
 
 from shotdap.server.encoders import csv_table, json_document
 from shotdap.transforms import BadSelection
@@ -32,7 +32,7 @@ def strictly(whole: bytes) -> Any:  # noqa: ANN401 — JSON
     return json.loads(whole, parse_constant=refuse)
 
 
-class TestJson(EncoderContract):
+class TestJson(ExactContract):
     name = "json"
     refused: ClassVar[Mapping[str, xr.Dataset]] = {
         "too much": xr.Dataset({"v": ("x", np.broadcast_to(np.zeros(1, "u1"), (1 << 24) + 1))})
@@ -57,7 +57,7 @@ class TestJson(EncoderContract):
         return read
 
 
-class TestCsv(EncoderContract):
+class TestCsv(ExactContract):
     name = "csv"
     kinds = ("?", *INTEGERS, "f2", "f4", "f8")
     dimensions = (1,)
@@ -160,5 +160,3 @@ def test_the_sentence_names_what_is_there() -> None:
     """Who asks for an image as a table is told what it is, and what to ask for."""
     with pytest.raises(BadSelection, match=r"result: y, x.*one row or column"):
         csv_table.encode(dataset_of(np.ones((2, 3))))
-
-

@@ -20,7 +20,7 @@ import xarray as xr
 from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 from scipy.io import netcdf_file
-from tests.contracts.encoder import EncoderContract
+from tests.contracts.encoder import ExactContract
 
 from shotdap.server.encoders import Encode, netcdf3, netcdf4
 from shotdap.server.protocols import dap2
@@ -101,7 +101,7 @@ def grouped() -> xr.Dataset:
     )
 
 
-class TestNetcdf4(EncoderContract):
+class TestNetcdf4(ExactContract):
     name = "nc4"
 
     @pytest.fixture
@@ -124,7 +124,7 @@ class TestNetcdf4(EncoderContract):
         return read
 
 
-class TestNetcdf3(EncoderContract):
+class TestNetcdf3(ExactContract):
     name = "nc"
     kinds = ("?", "i1", "u1", "i2", "u2", "i4", "u4", "f2", "f4", "f8")  # the others, only where float64 holds them
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import xarray as xr
 from numpy.typing import NDArray
-from tests.contracts.encoder import EncoderContract, dataset_of, extremes
+from tests.contracts.encoder import ExactContract, dataset_of, extremes
 
 from shotdap.server.encoders import npy, npz
 from shotdap.server.encoders.formats import FORMATS
@@ -25,8 +25,9 @@ def loaded(whole: bytes) -> Any:  # noqa: ANN401 — an array, or an archive of 
     return np.load(io.BytesIO(whole), allow_pickle=False)
 
 
-class TestNpy(EncoderContract):
+class TestNpy(ExactContract):
     name = "npy"
+    tells = False
     refused: ClassVar[Mapping[str, xr.Dataset]] = {
         "two": xr.Dataset({"a": ((), 1), "b": ((), 2)}),
         "none": xr.Dataset(),
@@ -37,12 +38,8 @@ class TestNpy(EncoderContract):
     def numbers(self) -> Callable[[bytes], Array]:
         return loaded
 
-    def test_attributes(self) -> None:
-        """The format has no place for attributes, and the sentence about it says so."""
-        assert "without attributes" in FORMATS["npy"].sentence
 
-
-class TestNpz(EncoderContract):
+class TestNpz(ExactContract):
     name = "npz"
 
     @pytest.fixture

@@ -12,7 +12,7 @@ import pytest
 import xarray as xr
 from numpy.typing import NDArray
 from PIL import Image
-from tests.contracts.encoder import EncoderContract, dataset_of
+from tests.contracts.encoder import ExactContract, dataset_of
 from tifffile import TiffFile
 
 from shotdap.server.encoders import tiff
@@ -24,7 +24,7 @@ def opened(dataset: xr.Dataset) -> TiffFile:
     return TiffFile(io.BytesIO(b"".join(tiff.encode(dataset).blocks)))
 
 
-class TestTiff(EncoderContract):
+class TestTiff(ExactContract):
     name = "tiff"
     refused: ClassVar[Mapping[str, xr.Dataset]] = {
         "text": xr.Dataset({"words": ("n", np.array(["a", "b"]))}),
@@ -79,14 +79,14 @@ def test_deflated_is_smaller() -> None:
 def test_frames_lie_together() -> None:
     """ImageJ takes an uncompressed stack's frames to follow one another without a gap; they do."""
     with opened(dataset_of(np.zeros((3, 7, 9), "u2"))) as file:
-        offsets = [page.dataoffsets[0] for page in file.pages]  # type: ignore[union-attr]
+        offsets = [page.dataoffsets[0] for page in file.pages]
 
         assert np.diff(offsets).tolist() == [7 * 9 * 2] * 2
         assert (file.is_imagej, file.imagej_metadata["images"]) == (True, 3)  # type: ignore[index]
 
 
 def test_calibration() -> None:
-    """Where coordinates run evenly, their step is the size of a pixel, in their units; where not, pixels are counted."""
+    """Where coordinates run evenly, their step is a pixel's size, in their units; where not, pixels are counted."""
     dataset = dataset_of(np.zeros((3, 4), "u2")).assign_coords(
         x=("x", np.arange(4) * 9.0, {"units": "µm"}), time=("y", -np.arange(3) * 0.25, {"units": "ns"}),
         y=("y", np.arange(3), {"units": "pixel"}),

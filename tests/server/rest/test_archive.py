@@ -108,7 +108,7 @@ class TestLists:
             found = api.get("attributes/every.h5").json()
 
         odd = found["variables"]["attributed"]
-        assert (odd["not_a_number"], odd["infinite"], odd["great"]) == ("NaN", "-Infinity", 2**60)
+        assert (odd["not_a_number"], odd["infinite"], odd["great"]) == ("NaN", "-Infinity", str(2**60))
 
 
 class TestService:
