@@ -389,4 +389,4 @@ def _averaged(places: Array, shape: tuple[int, int]) -> Array:
 def _box(values: Array, shape: tuple[int, int]) -> Array:
     with np.errstate(over="ignore"):
         narrowed = np.ascontiguousarray(values, np.float32)
-    return np.asarray(Image.fromarray(narrowed).resize(shape[::-1], Image.Resampling.BOX))
+    return np.asarray(Image.fromarray(narrowed).resize((shape[1], shape[0]), Image.Resampling.BOX))
