@@ -26,7 +26,8 @@ from shotdap.transforms.display import Display, picture
 __all__ = ["cases"]
 
 Array: TypeAlias = NDArray[Any]
-Encode: TypeAlias = Callable[[], bytes | memoryview]
+Plainly: TypeAlias = tuple[str, Callable[[Array], bytes]]
+"""A library, and how it is used plainly."""
 
 _SIDE: Final = 2048
 _SHOWN: Final = {
@@ -76,13 +77,7 @@ def _dataset(dimensions: tuple[str, ...], values: Array) -> xr.Dataset:
     )
 
 
-def _case(
-    title: str,
-    name: str,
-    dataset: xr.Dataset,
-    display: Display,
-    plainly: tuple[str, Callable[[Array], bytes]] | None = None,
-) -> Case:
+def _case(title: str, name: str, dataset: xr.Dataset, display: Display, plainly: Plainly | None = None) -> Case:
     def encoded() -> list[bytes | memoryview]:
         return list(FORMATS[name].encode(dataset, display).blocks)
 
@@ -130,7 +125,7 @@ def _picture(values: Array, kind: str, display: Display) -> bytes:
     return file.getvalue()
 
 
-_PLAIN: Final[dict[str, tuple[str, Callable[[Array], bytes]]]] = {
+_PLAIN: Final[dict[str, Plainly]] = {
     "h5": ("h5py", _hdf5),
     "tiff": ("tifffile", _tiff),
     "tiff_deflated": ("tifffile", lambda values: _tiff(values, compression="zlib", predictor=True)),

@@ -12,7 +12,6 @@ from typing import Final
 
 import numpy as np
 import pytest
-import xarray as xr
 from tests.contracts.encoder import dataset_of
 
 from shotdap.server.encoders.formats import FORMATS
@@ -72,4 +71,3 @@ def test_of_many_variables(name: str) -> None:
     )
 
     assert FORMATS[name].encode(many, Display()).size > 0
-    assert isinstance(many, xr.Dataset)
