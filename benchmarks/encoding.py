@@ -53,7 +53,8 @@ def cases(_folder: Path, plan: Plan) -> Iterator[Sequence[Case]]:
 def _image(side: int) -> Array:
     """A bright spot on a background, with the noise of counting."""
     y, x = np.mgrid[:side, :side] / side - 0.5
-    return np.random.default_rng(0).poisson(400 + 3000 * np.exp(-20 * (x**2 + y**2)))
+    noisy: Array = np.random.default_rng(0).poisson(400 + 3000 * np.exp(-20 * (x**2 + y**2)))
+    return noisy
 
 
 def _of_kind(title: str, values: Array) -> Iterator[Case]:
