@@ -265,7 +265,7 @@ def picture(image: xr.Variable, display: Display) -> Picture:
         display: in which way.
 
     Raises:
-        BadSelection: it is no image, or the range that is asked for holds nothing.
+        BadSelection: it is no image of real numbers, has no pixel, or has more than one frame.
     """
     values = _rows_and_columns(image)
     shape = values.shape[0], values.shape[1]
