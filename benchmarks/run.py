@@ -11,6 +11,7 @@ from types import MappingProxyType, ModuleType
 from typing import TypeAlias
 
 import building
+import encoding
 import reporting
 import serving
 import subtraction
@@ -21,7 +22,13 @@ Benchmark: TypeAlias = Callable[[Path, Plan], AbstractContextManager[Sequence[Ca
 """Prepares its cases in an empty folder, checked and ready to be measured while the context lasts."""
 
 MODULES: Mapping[str, ModuleType] = MappingProxyType(
-    {"serving": serving, "subtraction": subtraction, "building": building, "zarr_reading": zarr_reading}
+    {
+        "serving": serving,
+        "subtraction": subtraction,
+        "building": building,
+        "zarr_reading": zarr_reading,
+        "encoding": encoding,
+    }
 )
 RESULTS = Path(__file__).parent / "results"
 

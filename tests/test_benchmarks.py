@@ -35,6 +35,12 @@ CASES = {
         "68 x 64 HDF4 deflated: zarr.json, 8 clients": ["shotdap", "a copy as static bytes"],
         "128 x 128 HDF5 contiguous: 16 x 16, by xarray": ["shotdap", "a copy as static bytes"],
     },
+    "encoding": {
+        "128 x 128 uint16: tiff": ["shotdap", "tifffile"],
+        "128 x 128 float32: h5": ["shotdap", "h5py"],
+        "128 x 128 uint16: png, 16 bits": ["shotdap", "Pillow"],
+        "128 x 128 float32: json": ["shotdap"],
+    },
     "building": {"build a new catalog, rows": ["shotdap"], "list one shot": ["shotdap"]},
 }
 
