@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 import time
@@ -34,10 +35,13 @@ from shotdap.catalog.names import path_segment
 from shotdap.config import BadDiagnostic, BadSettings, Settings, load
 from shotdap.server.app import CONFIG_VARIABLE
 from shotdap.server.demo import prepare, showing
+from shotdap.server.encoders.formats import FORMATS
+from shotdap.server.exporting.order import Container, Order, parts
 from shotdap.server.finding import as_tables, changes_as_json, facets_as_json, images_table, page_as_json, search_all
 from shotdap.server.running import run
+from shotdap.server.wanted import Wanted
 from shotdap.server.watching import found, poll, sentence
-from shotdap.transforms import Origin, explained
+from shotdap.transforms import BadSelection, BadVariant, Origin, explained
 
 __all__ = ["main"]
 
@@ -56,8 +60,10 @@ _EXPECTED = (
     BadCatalog,
     BadDiagnostic,
     BadQuery,
+    BadSelection,
     BadSettings,
     BadToken,
+    BadVariant,
     Busy,
     NotFound,
     Superseded,
@@ -66,6 +72,7 @@ _EXPECTED = (
 )
 """What is told in a sentence."""
 
+_INTERRUPTED = 130  # as a shell has it
 _WIDE = 1000  # characters of a line that no person reads
 
 Config = Annotated[Path | None, typer.Option(help="The site's settings, a TOML file.", dir_okay=False)]
@@ -112,7 +119,7 @@ def demo(
     _choose(config, {}, host, port)
     settings = load(config)
     _build(settings)
-    run(settings, lambda url: _console.print(showing(url), markup=False))
+    run(settings, lambda url: _console.print(showing(url), markup=False), os.environ.get(CONFIG_VARIABLE))
 
 
 @_app.command(context_settings={"ignore_unknown_options": True})  # a term may begin with a minus sign
@@ -136,6 +143,36 @@ def search(  # noqa: PLR0913, PLR0917 — typer makes an option of each
     _console.print(images_table(page) if page.entries else "Nothing matches.", width=_width())
     if page.after is not None:
         _console.print(f"There are more: --after {page.after}", markup=False)
+
+
+@_app.command(context_settings={"ignore_unknown_options": True})  # a term may begin with a minus sign
+def export(  # noqa: PLR0913, PLR0917 — typer makes an option of each
+    query: Annotated[str, typer.Argument(help="Which images: 'diagnostic:P510 shot:103700..103800'")],
+    out: Annotated[Path, typer.Argument(help="The file or folder to make, or to go on with.")],
+    variable: Annotated[list[str], typer.Option(help="Of each image; all where none is named.")] = [],  # noqa: B006
+    part: Annotated[list[str], typer.Option(help="Of a dimension: y=100:400, or x=5.")] = [],  # noqa: B006
+    transform: Annotated[list[str], typer.Option(help="With options: median_filter-size-5; in this order.")] = [],  # noqa: B006
+    format: Annotated[str, typer.Option(help=f"Of each file: {', '.join(FORMATS)}.")] = "",  # noqa: A002 — the option's name
+    to: Annotated[Container, typer.Option(help="What to make.")] = "folder",
+    raw: Annotated[bool, typer.Option("--raw", help="The files' own variables, as they are.")] = False,
+    scheduler: Annotated[str | None, typer.Option(help="A Dask cluster's: tcp://host:8786.")] = None,
+    config: Config = None,
+    folder: Folder = None,
+) -> None:
+    """Export many images at once; the same command goes on where it was stopped. docs/jobs.md says more."""
+    chosen = {"ARCHIVE__FOLDER": folder and folder.resolve(), "EXPORTS__SCHEDULER": scheduler}
+    _choose(config, chosen, None, None)
+    wanted = Wanted(tuple(variable), parts(part), tuple(transform), raw)
+    command = importlib.import_module("shotdap.server.exporting.command")  # brings Dask along, which takes its time
+    try:
+        any_done = command.export_now(
+            Order(query, wanted, format, to), out, load(config), _console, os.environ.get(CONFIG_VARIABLE)
+        )
+    except KeyboardInterrupt:
+        _errors.print("Stopped; the same command goes on from here.")
+        sys.exit(_INTERRUPTED)
+    if not any_done:
+        sys.exit(1)
 
 
 @_catalog.command("changes")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from types import MappingProxyType
 from typing import Any, Final, Literal, TypeAlias, get_args
@@ -15,7 +15,7 @@ from shotdap.server.wanted import Part, Wanted
 from shotdap.transforms import MARK, BadSelection, parse_variant
 from shotdap.transforms.display import Display
 
-__all__ = ["CONTAINERS", "BadOrder", "Container", "Order", "part", "part_text"]
+__all__ = ["CONTAINERS", "BadOrder", "Container", "Order", "part", "part_text", "parts"]
 
 Container: TypeAlias = Literal["folder", "zip", "zarr", "zarr-zip", "nc4", "icechunk"]
 """A folder of files, or a ZIP file of them; a Zarr store with a group for each image, as a folder or as one file; a
@@ -24,7 +24,10 @@ netCDF-4 file likewise; or an Icechunk repository, which gets a new version."""
 CONTAINERS: Final[tuple[Container, ...]] = get_args(Container)
 
 _OF_FILES: Final = ("folder", "zip")
+_FOLDERS: Final = ("folder", "zarr")
 _USUAL: Final = "nc4"  # holds all that an image is
+_LARGEST: Final = 16_384  # pixels; no camera here has more
+_BEST: Final = 100
 _RANGE: Final = re.compile(r"(\d+)|(\d*):(\d*)(?::(\d+))?", re.ASCII)
 
 
@@ -50,6 +53,11 @@ class Order:
     def has_files(self) -> bool:
         """Whether each image is a file of its own in the container."""
         return self.container in _OF_FILES
+
+    @property
+    def has_folder(self) -> bool:
+        """Whether what is made is a folder that images can be added to."""
+        return self.container in _FOLDERS
 
     @property
     def files(self) -> Format:
@@ -79,6 +87,7 @@ class Order:
         if not self.query.strip():
             raise BadOrder("The query is empty; say which images, such as diagnostic:P510 shot:103700..103800.")
         _ = self.files
+        _check_display(self.display)
         parse(self.query)
         _, mark, segment = self.wanted.path("").partition(MARK)
         if mark:
@@ -112,6 +121,13 @@ class Order:
             raise BadOrder(f"This is no order of an export: {text[:100]!r}.") from error
 
 
+def _check_display(display: Display) -> None:
+    if display.size is not None and not 1 <= display.size <= _LARGEST:
+        raise BadOrder(f"A picture's longer side has 1 to {_LARGEST:,} pixels, not {display.size:,}.")
+    if not 1 <= display.quality <= _BEST:
+        raise BadOrder(f"The quality of a JPEG is 1 to {_BEST}, not {display.quality}.")
+
+
 def _order(document: Mapping[str, Any]) -> Order:
     display = dict(document["display"])
     display["percentiles"] = tuple(display["percentiles"])
@@ -135,6 +151,16 @@ def part(name: str, text: str) -> Part:
         raise BadOrder(f"{name}={text} is neither a part of a dimension, {name}=100:400, nor an index, {name}=5.")
     index, *bounds = found.groups()
     return int(index) if index else slice(*(int(bound) if bound else None for bound in bounds))
+
+
+def parts(texts: Iterable[str]) -> dict[str, Part]:
+    """Parts of dimensions as a command line has them: ``y=100:400``.
+
+    Raises:
+        BadOrder: one is none.
+    """
+    pairs = [text.partition("=") for text in texts]
+    return {name: part(name, value) for name, _, value in pairs}
 
 
 def part_text(part: Part) -> str:
