@@ -56,14 +56,17 @@ class _Run:
     memory: int
     site: str | None
     lines: dict[int, Line]
+    """What became of those images that are over."""
     begun: float = field(default_factory=time.monotonic)
-    before: int = 0
+
+    def __post_init__(self) -> None:
+        self.before = self.done = len(self.lines)
+        self.bytes = sum(line.bytes for line in self.lines.values())
 
     def progress(self) -> Progress:
         """How far it has come."""
-        done = [line for line in self.lines.values() if line.status == "done"]
-        failed, size = len(self.lines) - len(done), sum(line.bytes for line in done)
-        return Progress(len(self.items), len(done), failed, size, self.before, time.monotonic() - self.begun)
+        failed, seconds = len(self.lines) - self.done, time.monotonic() - self.begun
+        return Progress(len(self.items), self.done, failed, self.bytes, self.before, seconds)
 
     def submit(self, items: tuple[Item, ...]) -> Future:
         """Give a task to the cluster."""
@@ -75,6 +78,8 @@ class _Run:
         lines = list(lines)
         add_lines(self.place.manifest, lines)
         self.lines |= {line.number: line for line in lines}
+        self.done += sum(line.status == "done" for line in lines)
+        self.bytes += sum(line.bytes for line in lines)
 
 
 def export(  # noqa: PLR0913 — each by keyword
@@ -109,7 +114,7 @@ def export(  # noqa: PLR0913 — each by keyword
     done = {number: line for number, line in read_lines(place.manifest).items() if line.status == "done"}
     place.drafts.mkdir(parents=True, exist_ok=True)
     write_lines(place.manifest, done)  # without a line that a killed run left short
-    run = _Run(order, place, items, client, memory, site, done, before=len(done))
+    run = _Run(order, place, items, client, memory, site, done)
     tell(run.progress())
     for _ in _finished(run, tasks(_left(run), sum(client.nthreads().values()))):
         tell(run.progress())

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final, Literal
 
-from fastapi import APIRouter, Header, Path, Request
+from fastapi import APIRouter, Depends, Header, HTTPException, Path, Request
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.dataclasses import dataclass as checked
@@ -156,23 +156,27 @@ class _Desk:
             links=links,
         )
 
-    def find(self, id_: str) -> Job | Response:
-        """A job, or the answer that there is none."""
+    def find(self, id_: str) -> Job:
+        """A job.
+
+        Raises:
+            HTTPException: there is none.
+        """
         found = self.jobs.find(id_)
-        if found is not None:
-            return found
-        hours = f"{self.settings.exports.keep_hours:g}"
-        return _refusal(404, f"There is no export {id_!r}. What exports make is kept for {hours} hours.")
+        if found is None:
+            hours = f"{self.settings.exports.keep_hours:g}"
+            raise HTTPException(404, f"There is no export {id_!r}. What exports make is kept for {hours} hours.")
+        return found
+
+
+_NONE: Final = "There is no such export, or not any more."
+_Id = Annotated[str, Path(max_length=64, description="An export's name, which the answer to its order gave.")]
 
 
 def _problems(**sentences: str) -> dict[int | str, dict[str, Any]]:
     """Failures, as the OpenAPI document has them."""
     content = {MEDIA_TYPE: {"schema": {"type": "object"}}}
     return {int(name.lstrip("_")): {"description": text, "content": content} for name, text in sentences.items()}
-
-
-_NONE: Final = "There is no such export, or not any more."
-_Id = Annotated[str, Path(description="An export's name, which the answer to its order gave.", max_length=64)]
 
 
 def principal(request: Request) -> str:
@@ -221,44 +225,39 @@ def router(catalog: Catalog, settings: Settings) -> APIRouter:  # noqa: C901 —
         """The exports of a user, the newest first."""
         return Exports(exports=[desk.described(request, job) for job in desk.jobs.list(principal(request))])
 
-    @routes.get("/{id}", response_model=Export, responses=_problems(_404=_NONE))
-    def export(request: Request, id: _Id) -> Export | Response:  # noqa: A002 — the parameter's own name
+    @routes.get("/{id}", responses=_problems(_404=_NONE))
+    def export(request: Request, id: _Id) -> Export:  # noqa: A002 — the parameter's own name
         """How far an export is."""
-        job = desk.find(id)
-        return job if isinstance(job, Response) else desk.described(request, job)
+        return desk.described(request, desk.find(id))
 
-    @routes.delete(
-        "/{id}", status_code=204, response_class=Response, responses=_problems(_404=_NONE)
-    )
+    @routes.delete("/{id}", status_code=204, response_class=Response, responses=_problems(_404=_NONE))
     def delete(id: _Id) -> Response:  # noqa: A002
         """Cancel an export that waits or runs; remove one that is over, and its result."""
         job = desk.find(id)
-        if isinstance(job, Response):
-            return job
         if not desk.jobs.cancel(job):
             desk.jobs.remove(job)
         return Response(status_code=204)
 
+    def there(id: _Id) -> None:  # noqa: A002
+        """Refuse, before a stream begins, what it cannot be of."""
+        desk.find(id)
+
     @routes.get(
         "/{id}/events",
         response_class=EventSourceResponse,
+        dependencies=[Depends(there)],
         responses=_problems(_404=_NONE),
     )
     async def events(request: Request, id: _Id) -> AsyncIterator[ServerSentEvent]:  # noqa: A002
         """Follow an export: an event ``progress`` whenever something changes, and ``end`` when it is over."""
         request.scope.setdefault("state", {})[ENDLESS] = True
         last = None
-        while True:
-            job = await run_in_threadpool(desk.find, id)
-            if isinstance(job, Response):
-                yield ServerSentEvent(event="gone", data={"status": 404, "detail": _NONE})
-                return
+        while (job := await run_in_threadpool(desk.jobs.find, id)) is not None:
             if job != last:
-                data = desk.described(request, job)
-                yield ServerSentEvent(event="end" if job.is_over else "progress", data=data)
+                last = job
+                yield ServerSentEvent(event="end" if job.is_over else "progress", data=desk.described(request, job))
             if job.is_over:
                 return
-            last = job
             await asyncio.sleep(_LOOK)
 
     @routes.head("/{id}/manifest", include_in_schema=False)
@@ -269,10 +268,7 @@ def router(catalog: Catalog, settings: Settings) -> APIRouter:  # noqa: C901 —
     )
     def manifest(id: _Id) -> Response:  # noqa: A002
         """What became of each image, as far as is known: a line of JSON each."""
-        job = desk.find(id)
-        if isinstance(job, Response):
-            return job
-        path = desk.jobs.place(job).manifest
+        path = desk.jobs.place(desk.find(id)).manifest
         text = path.read_bytes() if path.exists() else b""
         return Response(text[: text.rfind(b"\n") + 1], media_type=_NDJSON)
 
@@ -281,7 +277,7 @@ def router(catalog: Catalog, settings: Settings) -> APIRouter:  # noqa: C901 —
         "/{id}/result",
         response_class=FileResponse,
         responses={
-            200: {"content": dict.fromkeys(_MEDIA_TYPES.values(), {}), "description": "The file."},
+            200: {"content": {kind: {} for kind in _MEDIA_TYPES.values()}, "description": "The file."},
             206: {"description": "A part of the file, as the header Range asks for."},
             304: {"description": "The client has it."},
             **_problems(_404=_NONE, _409="It is not done.", _416="There is no such range."),
@@ -289,8 +285,7 @@ def router(catalog: Catalog, settings: Settings) -> APIRouter:  # noqa: C901 —
     )
     def result(request: Request, id: _Id) -> Response:  # noqa: A002
         """What an export has made."""
-        job = desk.find(id)
-        return job if isinstance(job, Response) else _result(desk, job, request.headers)
+        return _result(desk, desk.find(id), request.headers)
 
     return routes
 
