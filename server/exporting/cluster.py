@@ -44,7 +44,7 @@ def _local(settings: ExportsSettings) -> Iterator[Client]:
             dashboard_address=None,
             silence_logs=logging.CRITICAL,
         ) as here,
-        Client(here, timeout=_SECONDS_TO_CONNECT) as client,
+        Client(here, timeout=_SECONDS_TO_CONNECT, set_as_default=False) as client,
     ):
         yield client
 
@@ -52,7 +52,7 @@ def _local(settings: ExportsSettings) -> Iterator[Client]:
 @contextmanager
 def _distant(scheduler: str) -> Iterator[Client]:
     try:
-        client = Client(scheduler, timeout=_SECONDS_TO_CONNECT)
+        client = Client(scheduler, timeout=_SECONDS_TO_CONNECT, set_as_default=False)
         client.wait_for_workers(1, timeout=_SECONDS_TO_CONNECT)
     except (OSError, ValueError, TimeoutError) as error:
         raise BadSettings(f"exports.scheduler: {scheduler} does not answer, or has no workers.") from error

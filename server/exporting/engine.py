@@ -153,7 +153,8 @@ def _finished(run: _Run, waiting: deque[tuple[Item, ...]]) -> Iterator[None]:
 def _ended(run: _Run, at_work: dict[Future, tuple[Item, ...]]) -> list[Future]:
     """The futures that have ended, after a short wait."""
     try:
-        wait(list(at_work), timeout=_SECONDS, return_when="FIRST_COMPLETED")
+        with run.client.as_current():
+            wait(list(at_work), timeout=_SECONDS, return_when="FIRST_COMPLETED")
     except TimeoutError:
         if run.client.status != "running":
             raise LostCluster("The cluster that exports run on does not answer any more.") from None

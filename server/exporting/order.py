@@ -28,7 +28,7 @@ _FOLDERS: Final = ("folder", "zarr")
 _USUAL: Final = "nc4"  # holds all that an image is
 _LARGEST: Final = 16_384  # pixels; no camera here has more
 _BEST: Final = 100
-_RANGE: Final = re.compile(r"(\d+)|(\d*):(\d*)(?::(\d+))?", re.ASCII)
+_RANGE: Final = re.compile(r"(\d{1,9})|(\d{0,9}):(\d{0,9})(?::(\d{1,9}))?", re.ASCII)  # no dimension is longer
 
 
 class BadOrder(BadSelection):
