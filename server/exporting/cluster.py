@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import logging
+import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from multiprocessing import resource_tracker
+from types import MappingProxyType
 from typing import Final
 
 import dask
@@ -16,8 +19,14 @@ from shotdap.config.settings import ExportsSettings
 __all__ = ["cluster"]
 
 _SECONDS_TO_CONNECT: Final = 20
-_SECONDS_TO_CLOSE: Final = 5
 _HERE: Final = "127.0.0.1"
+_QUIET: Final = MappingProxyType(
+    {
+        "distributed.worker.daemon": False,  # a daemon could not read a doubtful file in a process of its own
+        "distributed.scheduler.http.routes": [],  # nobody looks; and a page would be one more thing to guard
+        "distributed.worker.http.routes": [],
+    }
+)
 
 
 @contextmanager
@@ -33,20 +42,35 @@ def cluster(settings: ExportsSettings) -> Iterator[Client]:
 
 @contextmanager
 def _local(settings: ExportsSettings) -> Iterator[Client]:
-    # A worker that is a daemon could not read a doubtful file in a process of its own.
-    with (
-        dask.config.set({"distributed.worker.daemon": False}),
-        LocalCluster(
-            n_workers=settings.workers,
-            threads_per_worker=settings.threads,
-            memory_limit=settings.memory_mib << 20,
-            host=_HERE,
-            dashboard_address=None,
-            silence_logs=logging.CRITICAL,
-        ) as here,
-        Client(here, timeout=_SECONDS_TO_CONNECT, set_as_default=False) as client,
-    ):
+    with dask.config.set(_QUIET), ExitStack() as stack:
+        with _leaving_interrupts():
+            here = stack.enter_context(
+                LocalCluster(
+                    n_workers=settings.workers,
+                    threads_per_worker=settings.threads,
+                    memory_limit=settings.memory_mib << 20,
+                    host=_HERE,
+                    dashboard_address=f"{_HERE}:0",
+                    scheduler_kwargs={"dashboard": False},
+                    silence_logs=logging.CRITICAL,
+                )
+            )
+            client = stack.enter_context(Client(here, timeout=_SECONDS_TO_CONNECT, set_as_default=False))
         yield client
+
+
+@contextmanager
+def _leaving_interrupts() -> Iterator[None]:
+    """Leave Ctrl-C, which a terminal sends to all processes, to this one, once the block is over.
+
+    What is started meanwhile, threads and their processes, never gets it: workers that end so end with tracebacks.
+    """
+    resource_tracker.ensure_running()  # which else starts in the first of those threads, and lets signals in again
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager
