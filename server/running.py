@@ -61,5 +61,8 @@ def run(settings: Settings, announce: Callable[[str], None] | None = None, site:
     config = uvicorn.Config(
         _APPLICATION, factory=True, host=host, port=port, http=Protocol, log_level="warning", server_header=False
     )
-    with exporting(settings, site), suppress(KeyboardInterrupt):  # which uvicorn raises again after it has ended cleanly
+    with (
+        exporting(settings, site),
+        suppress(KeyboardInterrupt),
+    ):  # which uvicorn raises again after it has ended cleanly
         _Announcing(config, partial(announce, f"http://{host}:{port}")).run()

@@ -256,4 +256,3 @@ def coordinate_for_parent(site: str | None) -> None:
         return parent_lives(seconds) and not ending.is_set()
 
     coordinate(load(Path(site) if site else None), site, lives, lambda: not lives(0))
-

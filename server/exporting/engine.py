@@ -181,4 +181,3 @@ def _finish(run: _Run) -> None:
     write_lines(run.place.manifest, run.lines)
     WRITERS[run.order.container].finish(run.place, run.order, run.lines)
     run.place.finish()
-

@@ -83,7 +83,9 @@ class Order:
         if self.container not in CONTAINERS:
             raise BadOrder(f"There is no {self.container!r} to export to; there are {', '.join(CONTAINERS)}.")
         if self.format and not self.has_files:
-            raise BadOrder(f"A format is for files, in a folder or a ZIP file; {self.container} has none. Leave it out.")
+            raise BadOrder(
+                f"A format is for files, in a folder or a ZIP file; {self.container} has none. Leave it out."
+            )
         if not self.query.strip():
             raise BadOrder("The query is empty; say which images, such as diagnostic:P510 shot:103700..103800.")
         _ = self.files
@@ -169,4 +171,3 @@ def part_text(part: Part) -> str:
         return str(part)
     bounds = [part.start, part.stop, *([] if part.step is None else [part.step])]
     return ":".join("" if bound is None else str(bound) for bound in bounds)
-

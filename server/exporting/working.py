@@ -89,4 +89,3 @@ def _failed(item: Item, error: Exception) -> Line:
     if not trouble.expected:
         _LOG.error("failed to export %s", item.path, exc_info=error)
     return Line(item.number, item.path, "failed", trouble.message)
-

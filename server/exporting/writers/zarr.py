@@ -97,7 +97,9 @@ def _written(path: Path, dataset: xr.Dataset, drafts: Path) -> Written:
 def _write(store: Path, dataset: xr.Dataset) -> None:
     for group, members in _groups(dataset).items():
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that texts have no type in version 3 yet; other readers know zarr-python's
+            warnings.simplefilter(
+                "ignore"
+            )  # that texts have no type in version 3 yet; other readers know zarr-python's
             members.to_zarr(
                 store,
                 group=group or None,

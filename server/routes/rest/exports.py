@@ -311,7 +311,9 @@ def _ordered(desk: _Desk, order: Order, owner: str, key: str | None) -> Job | Re
 
 def _result(desk: _Desk, job: Job, headers: Mapping[str, str]) -> Response:
     if job.state != "done":
-        return _refusal(409, f"This export is {job.state}; there is no result.{f' {job.message}' if job.message else ''}")
+        return _refusal(
+            409, f"This export is {job.state}; there is no result.{f' {job.message}' if job.message else ''}"
+        )
     tag, order = f'"{job.sha256}"', Order.from_json(job.order)
     if tag in {each.strip().removeprefix("W/") for each in headers.get("if-none-match", "").split(",")}:
         return Response(status_code=304, headers={"ETag": tag})

@@ -154,7 +154,9 @@ def clustered(config: Path, log: Path, workers: int = 2) -> Iterator[Cluster]:
 
 
 @contextmanager
-def _running(arguments: tuple[str, ...], surroundings: dict[str, str], output: Any) -> Iterator[subprocess.Popen[bytes]]:  # noqa: ANN401 — a file
+def _running(
+    arguments: tuple[str, ...], surroundings: dict[str, str], output: Any
+) -> Iterator[subprocess.Popen[bytes]]:  # noqa: ANN401 — a file
     command = [sys.executable, "-m", "dask", *arguments]
     with subprocess.Popen(command, stdout=output, stderr=output, env=surroundings, start_new_session=True) as process:
         try:

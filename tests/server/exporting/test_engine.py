@@ -227,7 +227,9 @@ def done(place: Place) -> list[Line]:
     return [line for line in read_lines(place.manifest).values() if line.status == "done"]
 
 
-def test_a_place_that_cannot_be_written_to(campaign: Campaign, exported: Callable[..., Progress], tmp_path: Path) -> None:
+def test_a_place_that_cannot_be_written_to(
+    campaign: Campaign, exported: Callable[..., Progress], tmp_path: Path
+) -> None:
     """Where nothing can be written, the export ends with a sentence; it is no fault of the images."""
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "omega").write_text("in the way")
@@ -323,5 +325,3 @@ def test_nothing_exported(campaign: Campaign, cluster: Cluster, tmp_path: Path) 
     assert finished.returncode == 1, finished.stderr
     assert "1 failed; the manifest says why" in finished.stdout
     assert str(Place(tmp_path / "out").manifest) in finished.stdout.replace("\n", "")
-
-
