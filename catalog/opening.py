@@ -131,7 +131,8 @@ class Catalog:
         refuse_changed: bool = False,
     ) -> None:
         self._index = index
-        self._diagnostics = diagnostics
+        self.diagnostics = diagnostics
+        """Descriptions of the archive's cameras."""
         self._any_related = any(diagnostic.related for diagnostic in diagnostics)
         where = Folders(store) if isinstance(store, Path) else store
         self._files = Files(where, unpacker, isolation, refuse_changed=refuse_changed)
@@ -297,7 +298,7 @@ class Catalog:
         """
         raw = self.open_address(Address(entry, is_raw=True))
         look = self._look(Address(entry))
-        return explain(raw, self._derive(look, self._related(look)), entry.facts, self._diagnostics)
+        return explain(raw, self._derive(look, self._related(look)), entry.facts, self.diagnostics)
 
     def locate(self, entry: Entry) -> Path:
         """Where an entry's file is now: for handing on its bytes as they are. The path is never a client's to see.
@@ -337,7 +338,7 @@ class Catalog:
         source = Source(entry.path, said.get("source", "").removeprefix("sha256:"))
         if address.is_raw:
             return Labelled(raw.assign_attrs(said), None, source)
-        diagnostic = matching(raw, entry.facts, self._diagnostics)
+        diagnostic = matching(raw, entry.facts, self.diagnostics)
         labelled = label(raw, entry.facts, diagnostic).assign_attrs(file_as_it_is=f"{entry.path}{RAW}", **said)
         return Labelled(labelled, diagnostic, source)
 

@@ -13,7 +13,6 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Mount
 
 from shotdap.catalog import Catalog
 from shotdap.config import Settings, load
@@ -39,7 +38,7 @@ def create_app(catalog: Catalog, settings: Settings) -> Starlette:
             *dap.routes(catalog, limits, compress_data=server.compress_data),
             *search.routes(catalog),
             *thredds.routes(catalog),
-            Mount("/api/v1", rest.api(catalog, limits, settings)),
+            *rest.routes(catalog, limits, settings),
         ],
         middleware=[_cross_origin(server.cors_origins)] if server.cors_origins else [],
         exception_handlers={HTTPException: _unanswered},
@@ -57,8 +56,11 @@ def _cross_origin(origins: Sequence[str]) -> Middleware:
     )
 
 
-_ASKED_WITH = ("Authorization", "If-Modified-Since", "If-None-Match", "XDAP-Accept")
-_ANSWERED_WITH = ("Content-Description", "ETag", "XDAP", "X-DAP", "XDODS-Server", "X-DAP-Server")
+_ASKED_WITH = ("Authorization", "If-Modified-Since", "If-None-Match", "Range", "XDAP-Accept")
+_ANSWERED_WITH = (
+    "Accept-Ranges", "Content-Description", "Content-Disposition", "Content-Range", "ETag", "Link", "Retry-After",
+    "XDAP", "X-DAP", "XDODS-Server", "X-DAP-Server",
+)  # fmt: skip
 
 
 def application() -> Starlette:
@@ -69,12 +71,14 @@ def application() -> Starlette:
 
 
 async def _unanswered(request: Request, error: Exception) -> Response:
-    """A request that no route takes, in DAP's words below ``/dap``."""
+    """A request that no route takes, in DAP's words below ``/dap``, as a problem document below ``/api``."""
     status, detail = (error.status_code, error.detail) if isinstance(error, HTTPException) else (500, "")
     trouble = Problem(status, _SENTENCES.get(status, detail), expected=True)
     path = request.url.path
     if path.startswith("/dap/"):
         reply = dap.error_reply(dap.suffix_of(path), trouble)
+    elif path.startswith("/api/"):
+        reply = rest.problem_reply(trouble)
     else:
         reply = json_reply({"status": status, "message": trouble.message}, status)
     headers = getattr(error, "headers", None) or {}  # a 405 says what is allowed

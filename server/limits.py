@@ -13,7 +13,7 @@ from shotdap.server.errors import TooLarge
 from shotdap.transforms import Hyperslab, bytes_read
 from shotdap.transforms.statistics import blocks
 
-__all__ = ["Asked", "Limits", "check"]
+__all__ = ["Asked", "Limits", "check", "refuse_size"]
 
 _MIB: Final = 2**20
 _SUGGESTED: Final = 8  # URLs in one message
@@ -64,6 +64,39 @@ def check(dataset: xr.Dataset, limits: Limits, asked: Callable[[], Asked]) -> No
         raise TooLarge(
             f"This asks for {size}; one answer holds {most} at most. {_advice(dataset, limits.answer, asked())}"
         )
+
+
+def refuse_size(dataset: xr.Dataset, limits: Limits, expands: int = 1) -> None:
+    """Refuse what is too much for one answer of the REST API, before any of it is read.
+
+    Args:
+        dataset: what a request was narrowed to.
+        limits: the server's.
+        expands: how many bytes of an answer, or of memory, one byte of values becomes at most.
+
+    Raises:
+        TooLarge: it is; the message says the size, the limit, and the ways round it.
+    """
+    read = sum(map(bytes_read, dataset.variables.values()))
+    if read > limits.read:
+        raise TooLarge(
+            f"To compute this, {_mib(read)} would be read; for one answer {_mib(limits.read)} are at most"
+            f" (server.max_read_mib). {_ways_round(dataset)}"
+        )
+    size = dataset.nbytes * expands
+    if size > limits.answer:
+        grown = f", which become up to {_mib(size)}" if expands > 1 else ""
+        raise TooLarge(
+            f"This asks for {_mib(dataset.nbytes)}{grown}; one answer holds {_mib(limits.answer)} at most"
+            f" (server.max_answer_mib). {_ways_round(dataset)}"
+        )
+
+
+def _ways_round(dataset: xr.Dataset) -> str:
+    """What to ask for instead of too much."""
+    longest = max(dataset.sizes.items(), key=lambda size: size[1], default=None)
+    part = f", such as {longest[0]}=0:{max(1, longest[1] // 8)}" if longest else ""
+    return f"Ask for one variable, or for a part{part}; or have a job do it: POST /api/v1/exports."
 
 
 def _mib(size: int) -> str:

@@ -1,7 +1,7 @@
-"""What never reaches the application because it is no HTTP: refused in DAP's words all the same.
+"""What never reaches the application because it is no HTTP: refused in the protocol's words all the same.
 
 uvicorn's parser takes URLs of less than 64 KiB, and answers whatever it cannot read with a plain sentence. Here that
-sentence is a DAP error; a URL that is too long has the status that says so.
+sentence is a DAP error, or a problem document of the REST API; a URL that is too long has the status that says so.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from shotdap.server.errors import Problem
 from shotdap.server.replies import ENDLESS, Reply
-from shotdap.server.routes import dap
+from shotdap.server.routes import dap, rest
 
 __all__ = ["Protocol"]
 
@@ -21,10 +21,10 @@ _LONGEST_URL: Final = 0xFFFF  # http_parser keeps offsets in 16 bits
 
 
 class Protocol(HttpToolsProtocol):
-    """uvicorn's HTTP, with refusals that a DAP client can show, and an end to streams that have none."""
+    """uvicorn's HTTP, with refusals that a client can show, and an end to streams that have none."""
 
     def shutdown(self) -> None:
-        """Let a request be answered before the server ends; but not a stream of events, which would keep it for ever."""
+        """Let a request be answered before the server ends; not a stream of events, which would keep it for ever."""
         super().shutdown()
         if self.cycle is not None and self.scope.get("state", {}).get(ENDLESS):
             self.transport.close()
@@ -36,9 +36,15 @@ class Protocol(HttpToolsProtocol):
         if len(url) > _LONGEST_URL:
             sentence = f"The URL has {len(url):,} bytes or more; {_LONGEST_URL:,} are taken at most."
             problem = Problem(414, sentence, expected=True)
-        suffix = dap.suffix_of(url.partition(b"?")[0].decode("latin-1"))
-        self.transport.write(_written(dap.error_reply(suffix, problem)))
+        self.transport.write(_written(_reply(url.partition(b"?")[0].decode("latin-1"), problem)))
         self.transport.close()
+
+
+def _reply(path: str, problem: Problem) -> Reply:
+    """A refusal in the words of the protocol that a path belongs to."""
+    if path.startswith("/api/"):
+        return rest.problem_reply(problem)
+    return dap.error_reply(dap.suffix_of(path), problem)
 
 
 def _written(reply: Reply) -> bytes:

@@ -10,7 +10,7 @@ from multiprocessing import resource_tracker
 from types import MappingProxyType
 from typing import Final
 
-import dask
+import dask.config
 from distributed import Client, LocalCluster
 
 from shotdap.config import BadSettings

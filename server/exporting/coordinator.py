@@ -1,8 +1,8 @@
 """Runs the jobs of a server, one after the other: one coordinator for each server, in a process of its own.
 
-It has a cluster only while there is work, or one to connect to. A job that cannot go on now, for want of a cluster or of
-space, is tried again after a while; one that comes no further in several attempts has failed, with what was in the way
-as its reason. Where the server ends, the job waits for the next.
+It has a cluster, or is connected to one, only while there is work. A job that cannot go on now, for want of a cluster
+or of space, is tried again after a while; one that comes no further in several attempts has failed, with what was in
+the way as its reason. Where the server ends, the job waits for the next.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from shotdap.server.exporting.order import Order
 from shotdap.server.exporting.progress import Progress
 from shotdap.server.exporting.site import jobs_of
 from shotdap.server.exporting.working import CannotWrite
-from shotdap.server.exporting.writers.written import summed
+from shotdap.server.exporting.written import summed
 
 __all__ = ["coordinate", "coordinate_for_parent"]
 
@@ -215,7 +215,7 @@ class _Coordinator:
             self.jobs.end(job, self.holder, "failed", "No image could be exported; the manifest says why of each.")
             return
         result = summed([self.jobs.place(job).target])
-        if not self.jobs.end(job, self.holder, "done", size=result.bytes, sha256=result.sha256):
+        if not self.jobs.end(job, self.holder, "done", "", result):
             self._cancelled(job)
 
     def _stopped(self, job: Job, lease: _Lease) -> None:

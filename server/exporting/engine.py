@@ -12,7 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, cast
 
 from distributed import Client, Future, KilledWorker, wait
 
@@ -33,7 +33,7 @@ _SECONDS: Final = 0.5  # between two looks whether to stop
 _KILLED: Final = "The worker died each time that it was tried; it may take more memory than exports.memory_mib."
 
 
-class Stopped(Exception):  # noqa: N818 — named for what happened
+class Stopped(Exception):
     """The export was stopped; another run goes on where it was."""
 
 
@@ -68,7 +68,7 @@ class _Run:
         failed, seconds = len(self.lines) - self.done, time.monotonic() - self.begun
         return Progress(len(self.items), self.done, failed, self.bytes, self.before, seconds)
 
-    def submit(self, items: tuple[Item, ...]) -> Future:
+    def submit(self, items: tuple[Item, ...]) -> Future[list[Line]]:
         """Give a task to the cluster."""
         task = Task(self.order.as_json(), str(self.place.target.resolve()), items, self.memory, self.site)
         return self.client.submit(work, task, pure=False, retries=1)
@@ -116,12 +116,17 @@ def export(  # noqa: PLR0913 — each by keyword
     write_lines(place.manifest, done)  # without a line that a killed run left short
     run = _Run(order, place, items, client, memory, site, done)
     tell(run.progress())
-    for _ in _finished(run, tasks(_left(run), sum(client.nthreads().values()))):
+    for _ in _finished(run, tasks(_left(run), _threads(client))):
         tell(run.progress())
         if stop():
             raise Stopped
     _finish(run)
     return run.progress()
+
+
+def _threads(client: Client) -> int:
+    """How many tasks the cluster can be at."""
+    return sum(cast("dict[str, int]", client.nthreads()).values())
 
 
 def _left(run: _Run) -> list[Item]:
@@ -136,8 +141,8 @@ def tasks(items: list[Item], threads: int) -> deque[tuple[Item, ...]]:
 
 def _finished(run: _Run, waiting: deque[tuple[Item, ...]]) -> Iterator[None]:
     """Do all tasks; gives a turn now and then."""
-    most = max(2, _TASKS_OF_A_THREAD * sum(run.client.nthreads().values()))
-    at_work: dict[Future, tuple[Item, ...]] = {}
+    most = max(2, _TASKS_OF_A_THREAD * _threads(run.client))
+    at_work: dict[Future[list[Line]], tuple[Item, ...]] = {}
     try:
         while waiting or at_work:
             while waiting and len(at_work) < most:
@@ -150,7 +155,7 @@ def _finished(run: _Run, waiting: deque[tuple[Item, ...]]) -> Iterator[None]:
         run.client.cancel(list(at_work))
 
 
-def _ended(run: _Run, at_work: dict[Future, tuple[Item, ...]]) -> list[Future]:
+def _ended(run: _Run, at_work: dict[Future[list[Line]], tuple[Item, ...]]) -> list[Future[list[Line]]]:
     """The futures that have ended, after a short wait."""
     try:
         with run.client.as_current():
@@ -161,17 +166,17 @@ def _ended(run: _Run, at_work: dict[Future, tuple[Item, ...]]) -> list[Future]:
     return [future for future in at_work if future.done()]
 
 
-def _taken(run: _Run, future: Future, items: tuple[Item, ...]) -> list[tuple[Item, ...]]:
+def _taken(run: _Run, future: Future[list[Line]], items: tuple[Item, ...]) -> list[tuple[Item, ...]]:
     """Keep what a task has brought; the tasks that it leaves to do."""
     if future.status == "cancelled":
         raise LostCluster("The cluster that exports run on has lost what it was to do.")
-    error = future.exception()
+    error = cast("BaseException | None", future.exception())  # without a loop of its own, the exception itself
     if error is None:
         run.keep(future.result())
         return []
     if not isinstance(error, KilledWorker):
         raise error
-    if len(items) > 1:
+    if len(items) != 1:
         return [(item,) for item in items]
     run.keep([Line(items[0].number, items[0].path, "failed", _KILLED)])
     return []

@@ -1,4 +1,4 @@
-"""The images of an export, in their order, and the file that keeps the list: it does not change while an export lasts."""
+"""The images of an export, in their order, and the file that keeps the list: it stays the same while one lasts."""
 
 from __future__ import annotations
 

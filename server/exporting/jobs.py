@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
 
 import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from shotdap.server.exporting.atomic import removed
@@ -25,8 +25,9 @@ from shotdap.server.exporting.items import Item
 from shotdap.server.exporting.order import Order
 from shotdap.server.exporting.place import Place
 from shotdap.server.exporting.progress import Progress
+from shotdap.server.exporting.written import NOTHING, Written
 
-__all__ = ["LEASE", "Bounds", "Job", "Jobs", "OverQuota", "State"]
+__all__ = ["LEASE", "Bounds", "Job", "Jobs", "NoRoom", "OverQuota", "State"]
 
 State: TypeAlias = Literal["waiting", "running", "done", "failed", "cancelled"]
 
@@ -180,7 +181,7 @@ class Jobs:
         try:
             with self._engine.begin() as connection:
                 connection.execute(_JOBS.insert().values(row))
-        except sa.exc.IntegrityError:
+        except IntegrityError:
             removed(self.folder / id_)
             earlier = self.called(owner, key or "")
             if earlier is None:
@@ -198,7 +199,7 @@ class Jobs:
             OverQuota: the user has jobs enough, or would take more than one may.
             NoRoom: all together would take more than the folder may hold.
         """
-        jobs = self.list()
+        jobs = self.listed()
         own = [job for job in jobs if job.owner == owner]
         alive = sum(not job.is_over for job in own)
         if alive >= bounds.jobs_per_user:
@@ -210,7 +211,8 @@ class Jobs:
         if taken + 2 * estimate > bounds.user_bytes:
             raise OverQuota(
                 f"This export may take {_mib(2 * estimate)} while it is made, and yours take {_mib(taken)} already;"
-                f" {_mib(bounds.user_bytes)} are allowed (exports.user_mib). Delete results that you have, or order less."
+                f" {_mib(bounds.user_bytes)} are allowed (exports.user_mib). Delete results that you have, or order"
+                " less."
             )
         if sum(job.takes for job in jobs) + 2 * estimate > bounds.folder_bytes:
             raise NoRoom(
@@ -228,7 +230,7 @@ class Jobs:
         found = self._select(_JOBS.c.owner == owner, _JOBS.c.key == key)
         return found[0] if found else None
 
-    def list(self, owner: str | None = None) -> Sequence[Job]:
+    def listed(self, owner: str | None = None) -> Sequence[Job]:
         """The jobs of one user, or of all, the newest first."""
         return self._select(*([] if owner is None else [_JOBS.c.owner == owner]))
 
@@ -264,9 +266,10 @@ class Jobs:
         """Leave a job to whoever takes it next, after a pause."""
         self._held(job, holder, {"lease": 0.0, "holder": "", "message": message, "not_before": time.time() + pause})
 
-    def end(self, job: Job, holder: str, state: State, message: str = "", *, size: int = 0, sha256: str = "") -> bool:
-        """Say how a job has ended; false if it is no longer the holder's to say."""
-        ended = {"state": state, "message": message, "ended": time.time(), "size": size, "sha256": sha256}
+    def end(self, job: Job, holder: str, state: State, message: str = "", result: Written = NOTHING) -> bool:
+        """Say how a job has ended, and what it has made; false if it is no longer the holder's to say."""
+        ended = {"state": state, "message": message, "ended": time.time()}
+        ended |= {"size": result.bytes, "sha256": result.sha256}
         return self._held(job, holder, {**ended, "holder": "", "lease": 0.0})
 
     def _held(self, job: Job, holder: str, values: dict[str, Any]) -> bool:
@@ -285,7 +288,7 @@ class Jobs:
 
     def sweep(self, keep_seconds: float) -> list[Job]:
         """Remove what has been kept long enough, and what cancelled jobs have left; those that were removed."""
-        old = [job for job in self.list() if job.ended is not None and job.ended + keep_seconds <= time.time()]
+        old = [job for job in self.listed() if job.ended is not None and job.ended + keep_seconds <= time.time()]
         for job in old:
             self.remove(job)
         for job in self._select(_JOBS.c.state == "cancelled", _JOBS.c.lease < time.time()):
@@ -299,12 +302,3 @@ class Jobs:
 
 def _mib(size: int) -> str:
     return f"{size / _MIB:,.0f} MiB"
-
-
-@contextmanager
-def opened(jobs: Jobs) -> Iterator[Jobs]:
-    """Jobs, whose connections are given back at the end."""
-    try:
-        yield jobs
-    finally:
-        jobs.close()

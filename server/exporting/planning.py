@@ -53,15 +53,14 @@ def planned(catalog: Catalog, order: Order, *, most: int | None = None, memory: 
 
 
 def _items(catalog: Catalog, order: Order, most: int | None) -> Iterator[Item]:
-    number = 0
-    for path in _paths(catalog, order.query, None if most is None else most // _PAGE + _PAGES_BESIDE):
+    pages = None if most is None else most // _PAGE + _PAGES_BESIDE
+    for number, path in enumerate(_paths(catalog, order.query, pages)):
         if number == most:
             raise TooLarge(
                 f"More than {most:,} images match; one export may have {most:,}. Narrow the query, by shots or dates,"
                 " and order the rest in exports of their own; or run `shotdap export` where the archive is."
             )
         yield Item(number, path, f"{path}{order.files.ending}" if order.has_files else path)
-        number += 1
 
 
 def _paths(catalog: Catalog, query: str, pages: int | None) -> Iterator[str]:

@@ -1,7 +1,8 @@
 """What a Dask worker runs: some images of an export, one after the other.
 
-A worker gets plain data, and needs of its own only this package and the site's settings: the file that ``SHOTDAP_CONFIG``
-names, or else the one that whoever ordered the export has. The catalog is opened once in each process.
+A worker gets plain data, and needs of its own only this package and the site's settings: the file that the variable
+``SHOTDAP_CONFIG`` names, or else the one that whoever ordered the export has. The catalog is opened once in each
+process.
 """
 
 from __future__ import annotations

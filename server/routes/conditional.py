@@ -18,7 +18,7 @@ from shotdap import __version__
 from shotdap.server.replies import Reply
 from shotdap.server.routes.question import Question
 
-__all__ = ["Validator", "validator"]
+__all__ = ["Validator", "known", "validator"]
 
 _TAG_BYTES: Final = 16
 _SECOND: Final = 10**9  # nanoseconds
@@ -43,7 +43,7 @@ class Validator:
         """Whether the client has the answer; its date counts only where it sent no tag (RFC 9110, 13.2.2)."""
         tags = asked.get("if-none-match")
         if tags is not None:
-            return any(_plain(tag) in {self.tag, "*"} for tag in tags.split(","))
+            return known(tags, self.tag)
         since = asked.get("if-modified-since")
         return since is not None and self.modified <= _moment(since)
 
@@ -76,6 +76,11 @@ def validator(question: Question) -> Validator:
     tag = blake2b(repr(made_of).encode("utf-8", "replace"), digest_size=_TAG_BYTES).hexdigest()
     modified = datetime.fromtimestamp(state.modified // _SECOND, UTC)
     return Validator(tag, min(modified, datetime.now(UTC).replace(microsecond=0)))  # RFC 9110, 8.8.2.1: never later
+
+
+def known(tags: str | None, tag: str) -> bool:
+    """Whether a tag is among those of ``If-None-Match``."""
+    return tags is not None and any(_plain(each) in {tag, "*"} for each in tags.split(","))
 
 
 def _plain(tag: str) -> str:

@@ -14,7 +14,7 @@ from shotdap.server.exporting.manifest import Line
 from shotdap.server.exporting.order import Container, Order
 from shotdap.server.exporting.place import Place
 from shotdap.server.exporting.writers import files, icechunk, tree, zarr
-from shotdap.server.exporting.writers.written import Written
+from shotdap.server.exporting.written import Written
 
 __all__ = ["WRITERS", "Finish", "Put", "Writer", "Written"]
 

@@ -21,7 +21,7 @@ from shotdap.server.exporting.manifest import Line
 from shotdap.server.exporting.order import Order
 from shotdap.server.exporting.place import Place
 from shotdap.server.exporting.values import encoded
-from shotdap.server.exporting.writers.written import Written, write_file
+from shotdap.server.exporting.written import Written, write_file
 
 __all__ = ["leave", "put_file", "put_part", "zip_files", "zipped"]
 

@@ -1,8 +1,8 @@
 """A new version of an Icechunk repository: one commit, whose message is the query.
 
 The images are in a Zarr store of the export's own first, whose files then go into the repository as they are, chunk by
-chunk. So a commit has all of them, and an export that is killed has changed nothing. What earlier versions hold of other
-images stays.
+chunk. So a commit has all of them, and an export that is killed has changed nothing. What earlier versions hold of
+other images stays.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from zarr.core.buffer import default_buffer_prototype
 from shotdap.server.exporting.manifest import Line
 from shotdap.server.exporting.order import BadOrder, Order
 from shotdap.server.exporting.place import Place
-from shotdap.server.exporting.writers.zarr import write_groups, walked
+from shotdap.server.exporting.writers.zarr import walked, write_groups
 
 __all__ = ["committed"]
 
@@ -69,5 +69,5 @@ async def _copied(folder: Path, store: Any, names: list[str]) -> None:  # noqa: 
 
 
 async def _copy(folder: Path, path: Path, store: Any) -> None:  # noqa: ANN401
-    content = default_buffer_prototype().buffer.from_bytes(path.read_bytes())
+    content = default_buffer_prototype().buffer.from_bytes(await asyncio.to_thread(path.read_bytes))
     await store.set(path.relative_to(folder).as_posix(), content)

@@ -6,7 +6,7 @@ what ties them to their dimensions names places in a file, and is tied anew.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -20,7 +20,7 @@ from shotdap.server.exporting.items import Item
 from shotdap.server.exporting.manifest import Line
 from shotdap.server.exporting.order import Order
 from shotdap.server.exporting.place import Place
-from shotdap.server.exporting.writers.written import Written, write_file
+from shotdap.server.exporting.written import Written, write_file
 
 __all__ = ["joined", "put_part"]
 
@@ -53,41 +53,59 @@ def _part(place: Place, name: str) -> Path:
 def _join(file: h5py.File, name: str, part: Path) -> None:
     group = _group(file, name)
     with h5py.File(part) as source:
-        datasets: dict[str, h5py.Dataset] = {}
         _describe(source, group)
+        arrays = list(_copied(source, group))
+        for array, copy in arrays:
+            _describe(array, copy)
+            if array.is_scale:
+                copy.make_scale(_scale_name(array))
+        for array, copy in arrays:
+            _tie(array, copy, group)
 
-        def place(path: str, each: h5py.Group | h5py.Dataset) -> None:
-            if isinstance(each, h5py.Group):
-                _describe(each, _group(group, path))
-                return
-            source.copy(each, _group(group, path.rpartition("/")[0]), path.rpartition("/")[2], without_attrs=True)
-            datasets[path] = each
 
-        source.visititems(place)
-        for path, each in datasets.items():
-            _describe(each, group[path])
-            if each.is_scale:
-                group[path].make_scale(each.attrs["NAME"])
-        for path, each in datasets.items():
-            for number, dimension in enumerate(each.dims):
-                for scale in dimension.values():
-                    group[path].dims[number].attach_scale(group[scale.name.lstrip("/")])
+def _copied(source: h5py.Group, target: h5py.Group) -> Iterator[tuple[h5py.Dataset, h5py.Dataset]]:
+    """Copy the arrays of a group, and of the groups in it, without their attributes; each with its copy."""
+    for name, each in source.items():
+        if isinstance(each, h5py.Group):
+            inner = target.create_group(name, track_order=True)
+            _describe(each, inner)
+            yield from _copied(each, inner)
+        elif isinstance(each, h5py.Dataset):
+            source.copy(each, target, name, without_attrs=True)
+            yield each, _dataset(target, name)
+
+
+def _tie(array: h5py.Dataset, copy: h5py.Dataset, group: h5py.Group) -> None:
+    """Give a copy the dimensions that its original has in its own file."""
+    for number, dimension in enumerate(array.dims):
+        for scale in dimension.values():
+            copy.dims[number].attach_scale(_dataset(group, str(scale.name).lstrip("/")))
+
+
+def _scale_name(array: h5py.Dataset) -> str:
+    name = array.attrs["NAME"]
+    return name.decode() if isinstance(name, bytes) else str(name)
+
+
+def _dataset(group: h5py.Group, path: str) -> h5py.Dataset:
+    found = group[path]
+    if not isinstance(found, h5py.Dataset):
+        raise TypeError(f"{path} is no array.")
+    return found
 
 
 def _group(above: h5py.Group, path: str) -> h5py.Group:
     """A group below another, which remembers the order of what is in it, as netCDF needs to know it."""
-    group = above
-    for name in filter(None, path.split("/")):
-        group = group[name] if name in group else group.create_group(name, track_order=True)
-    return group
+    for name in path.split("/"):
+        found = above[name] if name in above else above.create_group(name, track_order=True)
+        if not isinstance(found, h5py.Group):
+            raise TypeError(f"{path} is no group.")
+        above = found
+    return above
 
 
 def _describe(source: h5py.Group | h5py.Dataset, target: h5py.Group | h5py.Dataset) -> None:
     for name in source.attrs:
         if name not in _TIES:
             identity = source.attrs.get_id(name)
-            target.attrs.create(name, _value(source, name), dtype=identity.dtype if identity.shape else None)
-
-
-def _value(source: h5py.Group | h5py.Dataset, name: str) -> object:
-    return source.attrs[name]
+            target.attrs.create(name, source.attrs[name], dtype=identity.dtype if identity.shape else None)

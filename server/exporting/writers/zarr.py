@@ -28,7 +28,7 @@ from shotdap.server.exporting.manifest import Line
 from shotdap.server.exporting.order import Order
 from shotdap.server.exporting.place import Place
 from shotdap.server.exporting.writers.files import zip_files
-from shotdap.server.exporting.writers.written import Written, summed
+from shotdap.server.exporting.written import Written, summed
 
 __all__ = ["close_store", "finish_store", "put_group", "put_part", "walked", "write_groups", "zipped"]
 
@@ -105,7 +105,7 @@ def _write(store: Path, dataset: xr.Dataset) -> None:
                 group=group or None,
                 mode="a",
                 consolidated=False,
-                zarr_format=_FORMAT,  # type: ignore[call-overload]  # xarray's overloads miss a literal in a constant
+                zarr_format=_FORMAT,
             )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final, Literal
@@ -29,7 +29,8 @@ from shotdap.server.exporting.order import Order, part
 from shotdap.server.exporting.planning import planned
 from shotdap.server.exporting.site import bounds_of, jobs_of
 from shotdap.server.replies import ENDLESS
-from shotdap.server.routes.rest.problems import MEDIA_TYPE, problem_response
+from shotdap.server.routes.rest.answering import only_headers
+from shotdap.server.routes.rest.problems import problem_response, refusal
 from shotdap.server.wanted import Wanted
 from shotdap.transforms.display import Display
 
@@ -42,7 +43,7 @@ _MEDIA_TYPES: Final = {"zip": "application/zip", "zarr-zip": "application/zip", 
 
 _Shown = checked(Display, config=ConfigDict(extra="forbid"), frozen=True)
 
-_EXAMPLE: Final = {
+_EXAMPLE: Final[dict[str, Any]] = {
     "query": "diagnostic:P510 shot:103700..103800",
     "variables": ["background_subtracted"],
     "part": {"y": "100:400"},
@@ -173,10 +174,9 @@ _NONE: Final = "There is no such export, or not any more."
 _Id = Annotated[str, Path(max_length=64, description="An export's name, which the answer to its order gave.")]
 
 
-def _problems(**sentences: str) -> dict[int | str, dict[str, Any]]:
+def _failures(**sentences: str) -> dict[int | str, dict[str, Any]]:
     """Failures, as the OpenAPI document has them."""
-    content = {MEDIA_TYPE: {"schema": {"type": "object"}}}
-    return {int(name.lstrip("_")): {"description": text, "content": content} for name, text in sentences.items()}
+    return {status: refusal(status, text) for name, text in sentences.items() if (status := int(name.lstrip("_")))}
 
 
 def principal(request: Request) -> str:
@@ -196,7 +196,7 @@ def router(catalog: Catalog, settings: Settings) -> APIRouter:  # noqa: C901 —
         "",
         status_code=202,
         response_model=Export,
-        responses=_problems(
+        responses=_failures(
             _400="The order does not hold together, or no image fits it.",
             _409="The Idempotency-Key was given with another order.",
             _413="It is more than one export may have.",
@@ -223,14 +223,14 @@ def router(catalog: Catalog, settings: Settings) -> APIRouter:  # noqa: C901 —
     @routes.get("")
     def exports(request: Request) -> Exports:
         """The exports of a user, the newest first."""
-        return Exports(exports=[desk.described(request, job) for job in desk.jobs.list(principal(request))])
+        return Exports(exports=[desk.described(request, job) for job in desk.jobs.listed(principal(request))])
 
-    @routes.get("/{id}", responses=_problems(_404=_NONE))
+    @routes.get("/{id}", responses=_failures(_404=_NONE))
     def export(request: Request, id: _Id) -> Export:  # noqa: A002 — the parameter's own name
         """How far an export is."""
         return desk.described(request, desk.find(id))
 
-    @routes.delete("/{id}", status_code=204, response_class=Response, responses=_problems(_404=_NONE))
+    @routes.delete("/{id}", status_code=204, response_class=Response, responses=_failures(_404=_NONE))
     def delete(id: _Id) -> Response:  # noqa: A002
         """Cancel an export that waits or runs; remove one that is over, and its result."""
         job = desk.find(id)
@@ -246,7 +246,7 @@ def router(catalog: Catalog, settings: Settings) -> APIRouter:  # noqa: C901 —
         "/{id}/events",
         response_class=EventSourceResponse,
         dependencies=[Depends(there)],
-        responses=_problems(_404=_NONE),
+        responses=_failures(_404=_NONE),
     )
     async def events(request: Request, id: _Id) -> AsyncIterator[ServerSentEvent]:  # noqa: A002
         """Follow an export: an event ``progress`` whenever something changes, and ``end`` when it is over."""
@@ -260,11 +260,10 @@ def router(catalog: Catalog, settings: Settings) -> APIRouter:  # noqa: C901 —
                 return
             await asyncio.sleep(_LOOK)
 
-    @routes.head("/{id}/manifest", include_in_schema=False)
     @routes.get(
         "/{id}/manifest",
         response_class=Response,
-        responses={200: {"content": {_NDJSON: {}}, "description": "A line of JSON each."}, **_problems(_404=_NONE)},
+        responses={200: {"content": {_NDJSON: {}}, "description": "A line of JSON each."}, **_failures(_404=_NONE)},
     )
     def manifest(id: _Id) -> Response:  # noqa: A002
         """What became of each image, as far as is known: a line of JSON each."""
@@ -272,7 +271,6 @@ def router(catalog: Catalog, settings: Settings) -> APIRouter:  # noqa: C901 —
         text = path.read_bytes() if path.exists() else b""
         return Response(text[: text.rfind(b"\n") + 1], media_type=_NDJSON)
 
-    @routes.head("/{id}/result", include_in_schema=False)
     @routes.get(
         "/{id}/result",
         response_class=FileResponse,
@@ -280,12 +278,12 @@ def router(catalog: Catalog, settings: Settings) -> APIRouter:  # noqa: C901 —
             200: {"content": {kind: {} for kind in _MEDIA_TYPES.values()}, "description": "The file."},
             206: {"description": "A part of the file, as the header Range asks for."},
             304: {"description": "The client has it."},
-            **_problems(_404=_NONE, _409="It is not done.", _416="There is no such range."),
+            **_failures(_404=_NONE, _409="It is not done.", _416="There is no such range."),
         },
     )
     def result(request: Request, id: _Id) -> Response:  # noqa: A002
         """What an export has made."""
-        return _result(desk, desk.find(id), request.headers)
+        return _result(desk, desk.find(id), request)
 
     return routes
 
@@ -309,16 +307,17 @@ def _ordered(desk: _Desk, order: Order, owner: str, key: str | None) -> Job | Re
     return desk.jobs.add(order, plan.items, plan.estimate, owner, key)
 
 
-def _result(desk: _Desk, job: Job, headers: Mapping[str, str]) -> Response:
+def _result(desk: _Desk, job: Job, request: Request) -> Response:
     if job.state != "done":
-        return _refusal(
-            409, f"This export is {job.state}; there is no result.{f' {job.message}' if job.message else ''}"
-        )
+        why = f" {job.message}" if job.message else ""
+        return _refusal(409, f"This export is {job.state}; there is no result.{why}")
     tag, order = f'"{job.sha256}"', Order.from_json(job.order)
-    if tag in {each.strip().removeprefix("W/") for each in headers.get("if-none-match", "").split(",")}:
+    if tag in {each.strip().removeprefix("W/") for each in request.headers.get("if-none-match", "").split(",")}:
         return Response(status_code=304, headers={"ETag": tag})
     path = desk.jobs.place(job).target
-    return FileResponse(path, media_type=_MEDIA_TYPES[order.container], filename=path.name, headers={"ETag": tag})
+    media_type, headers = _MEDIA_TYPES[order.container], {"ETag": tag}
+    file = FileResponse(path, media_type=media_type, filename=path.name, headers=headers, stat_result=path.stat())
+    return Response(headers=dict(file.headers)) if only_headers(request) else file
 
 
 def _refusal(status: int, sentence: str) -> Response:

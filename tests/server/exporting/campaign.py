@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 import numpy as np
 import pytest
@@ -155,8 +155,8 @@ def clustered(config: Path, log: Path, workers: int = 2) -> Iterator[Cluster]:
 
 @contextmanager
 def _running(
-    arguments: tuple[str, ...], surroundings: dict[str, str], output: Any
-) -> Iterator[subprocess.Popen[bytes]]:  # noqa: ANN401 — a file
+    arguments: tuple[str, ...], surroundings: dict[str, str], output: BinaryIO
+) -> Iterator[subprocess.Popen[bytes]]:
     command = [sys.executable, "-m", "dask", *arguments]
     with subprocess.Popen(command, stdout=output, stderr=output, env=surroundings, start_new_session=True) as process:
         try:

@@ -16,12 +16,12 @@ import netCDF4
 import numpy as np
 import pytest
 import xarray as xr
-import zarr
 from distributed import Client
 from numpy.typing import NDArray
 from scipy.io import netcdf_file
 from tests.server.exporting.campaign import QUERY, Campaign, Cluster, clustered, made, within
 from tests.serving import SHOTDAP, environment
+from zarr.storage import ZipStore
 
 from shotdap.config import load
 from shotdap.server.exporting.engine import Stopped, export
@@ -85,12 +85,14 @@ def from_zip(target: Path, name: str) -> xr.Dataset:
 
 
 def from_zarr(target: Path, name: str) -> xr.Dataset:
-    return xr.open_zarr(target, group=name, consolidated=None, chunks=None)
+    found: xr.Dataset = xr.open_zarr(target, group=name, chunks=None)
+    return found
 
 
 def from_zarr_zip(target: Path, name: str) -> xr.Dataset:
-    with zarr.storage.ZipStore(target, mode="r") as store:
-        return xr.open_zarr(store, group=name, chunks=None).load()
+    with ZipStore(target, mode="r") as store:
+        found: xr.Dataset = xr.open_zarr(store, group=name, chunks=None).load()
+    return found
 
 
 def from_tree(target: Path, name: str) -> xr.Dataset:
@@ -100,8 +102,10 @@ def from_tree(target: Path, name: str) -> xr.Dataset:
 def from_icechunk(target: Path, name: str) -> xr.Dataset:
     icechunk = pytest.importorskip("icechunk")
     repository = icechunk.Repository.open(icechunk.local_filesystem_storage(str(target)))
-    session = repository.readonly_session("main")
-    return xr.open_zarr(session.store, group=name, consolidated=False, chunks=None)
+    found: xr.Dataset = xr.open_zarr(
+        repository.readonly_session("main").store, group=name, consolidated=False, chunks=None
+    )
+    return found
 
 
 READ: Final[Mapping[Container, Callable[[Path, str], xr.Dataset]]] = MappingProxyType(
@@ -145,7 +149,7 @@ def test_containers(
     assert not place.drafts.exists()
 
 
-def test_sums(campaign: Campaign, exported: Callable[..., Progress], tmp_path: Path) -> None:
+def test_sums(exported: Callable[..., Progress], tmp_path: Path) -> None:
     """The manifest's sums are those of the files, and two exports of one order are the same to the byte."""
     order = Order(QUERY, SUBTRACTED, container="zip")
     for name in ("one.zip", "two.zip"):
@@ -206,7 +210,7 @@ def test_versions(campaign: Campaign, exported: Callable[..., Progress], tmp_pat
     assert list(xr.open_zarr(now, group=campaign.path(0), consolidated=False).data_vars) == ["image"]
 
 
-def test_going_on(campaign: Campaign, exported: Callable[..., Progress], tmp_path: Path) -> None:
+def test_going_on(exported: Callable[..., Progress], tmp_path: Path) -> None:
     """A stopped export goes on where it was: what is done is not done again, what failed is tried again."""
     order, place = Order(QUERY, SUBTRACTED, "nc", "folder"), Place(tmp_path / "out")
     turns = iter([False, True])
@@ -293,7 +297,7 @@ def subtracted(file: Any) -> NDArray[Any]:  # noqa: ANN401 — an open file
     return values
 
 
-def test_ctrl_c(campaign: Campaign, many: Campaign, tmp_path: Path) -> None:
+def test_ctrl_c(many: Campaign, tmp_path: Path) -> None:
     """Ctrl-C stops an export on a cluster of its own; the same command goes on, and ends with 0."""
     place = Place(tmp_path / "out")
     command = ["env", "--default-signal=INT", SHOTDAP, "export", f"{QUERY} shot:50000..50199", str(place.target)]
@@ -317,9 +321,9 @@ def test_ctrl_c(campaign: Campaign, many: Campaign, tmp_path: Path) -> None:
 
 def test_nothing_exported(campaign: Campaign, cluster: Cluster, tmp_path: Path) -> None:
     """An export of which nothing came ends with 1, and says where the reasons are."""
-    command = [SHOTDAP, "export", f"{QUERY} shot:50003", tmp_path / "out", "--scheduler", cluster.address]
+    command = [SHOTDAP, "export", f"{QUERY} shot:50003", str(tmp_path / "out"), "--scheduler", cluster.address]
     finished = subprocess.run(
-        [*command, "--config", campaign.config], env=environment(), check=False, capture_output=True, text=True
+        [*command, "--config", str(campaign.config)], env=environment(), check=False, capture_output=True, text=True
     )
 
     assert finished.returncode == 1, finished.stderr

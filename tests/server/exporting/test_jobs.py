@@ -17,6 +17,7 @@ from shotdap.server.exporting.items import Item
 from shotdap.server.exporting.jobs import Bounds, Job, Jobs, NoRoom, OverQuota
 from shotdap.server.exporting.order import Order
 from shotdap.server.exporting.progress import Progress
+from shotdap.server.exporting.written import Written
 
 ORDER = Order("facility:omega")
 ITEMS = (Item(0, "a/b", "a/b.nc4"), Item(1, "a/c", "a/c.nc4"))
@@ -41,7 +42,7 @@ def others(jobs: Jobs) -> Iterator[Jobs]:
 
 def test_nothing_ordered(jobs: Jobs) -> None:
     """Until somebody orders anything there is no database, and nothing to do."""
-    assert (jobs.list(), jobs.find("x"), jobs.take("me"), jobs.is_there) == ([], None, None, False)
+    assert (jobs.listed(), jobs.find("x"), jobs.take("me"), jobs.is_there) == ([], None, None, False)
     assert not jobs.folder.exists()
 
 
@@ -52,15 +53,15 @@ def test_a_name_that_nobody_guesses(jobs: Jobs) -> None:
     assert one.id != two.id
     assert len(one.id) == 22
     assert (one.state, one.total, Order.from_json(one.order)) == ("waiting", 2, ORDER)
-    assert [job.id for job in jobs.list("ann")] == [two.id, one.id]
-    assert jobs.list("bob") == []
+    assert [job.id for job in jobs.listed("ann")] == [two.id, one.id]
+    assert jobs.listed("bob") == []
 
 
-def test_another_site(jobs: Jobs, tmp_path: Path) -> None:
+def test_another_site(jobs: Jobs) -> None:
     """A site sees and takes its own jobs only, whoever shares the folder."""
     job, others = jobs.add(ORDER, ITEMS, 10, "ann"), Jobs(jobs.folder, "elsewhere")
 
-    assert (others.find(job.id), others.list(), others.take("me")) == (None, [], None)
+    assert (others.find(job.id), others.listed(), others.take("me")) == (None, [], None)
     others.close()
 
 
@@ -93,7 +94,7 @@ def test_a_lease_that_runs_out(jobs: Jobs) -> None:
     assert not jobs.renew(job, "dead", progress)
     assert not jobs.end(job, "dead", "failed")
     assert jobs.renew(job, "alive", progress)
-    assert jobs.end(job, "alive", "done", size=7, sha256="abc")
+    assert jobs.end(job, "alive", "done", "", Written(7, "abc"))
     found = jobs.find(job.id)
     assert found is not None
     assert (found.state, found.done, found.bytes, found.size, found.sha256) == ("done", 1, 5, 7, "abc")
@@ -127,7 +128,7 @@ def test_attempts(jobs: Jobs) -> None:
     assert found.attempts == 0
 
 
-def test_the_same_key(jobs: Jobs, others: Jobs) -> None:
+def test_the_same_key(jobs: Jobs) -> None:
     """The same key of the same user gives the same job, even where two ask at once; another's gives another."""
     with ThreadPoolExecutor(8) as pool:
         add = partial(jobs.add, ORDER, ITEMS, 10)
@@ -150,21 +151,21 @@ def test_cancel(jobs: Jobs) -> None:
     assert taken.id == running.id
     assert not jobs.renew(running, "me", Progress(2, 1, 0, 5))
     assert not jobs.cancel(running)
-    assert [job.state for job in jobs.list()] == ["cancelled", "cancelled"]
+    assert [job.state for job in jobs.listed()] == ["cancelled", "cancelled"]
     jobs.sweep(keep_seconds=1000)
     assert [path for path in jobs.folder.iterdir() if path.is_dir()] == []
-    assert len(jobs.list()) == 2
+    assert len(jobs.listed()) == 2
 
 
 def test_sweep(jobs: Jobs) -> None:
     """What has been kept long enough is forgotten, and its files are removed; what runs stays."""
     old, running = (jobs.add(ORDER, ITEMS, 10, "ann") for _ in range(2))
     jobs.take("me")
-    jobs.end(old, "me", "done", size=1)
+    jobs.end(old, "me", "done")
     swept = jobs.sweep(keep_seconds=0)
 
     assert [job.id for job in swept] == [old.id]
-    assert [job.id for job in jobs.list()] == [running.id]
+    assert [job.id for job in jobs.listed()] == [running.id]
     assert not (jobs.folder / old.id).exists()
 
 
@@ -172,7 +173,7 @@ def finished(jobs: Jobs, owner: str, size: int) -> Job:
     """A job that is done, whose result has a size."""
     job = jobs.add(ORDER, ITEMS, 0, owner)
     jobs.take("me")
-    jobs.end(job, "me", "done", size=size)
+    jobs.end(job, "me", "done", "", Written(size, ""))
     return job
 
 

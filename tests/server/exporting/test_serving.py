@@ -159,10 +159,10 @@ REFUSED: Final[dict[str, tuple[dict[str, Any], int, str]]] = {
     "no such format": ({"format": "gif"}, 400, "no format 'gif'"),
     "a bad part": ({"part": {"y": "a"}}, 400, "y=100:400"),
     "beyond the end": ({"part": {"y": "0:4000"}}, 400, "outside"),
-    "unknown": ({"quality": "best"}, 422, "quality"),
-    "unknown display": ({"display": {"colour": "red"}}, 422, "colour"),
-    "no folder of the server's": ({"container": "folder"}, 422, "zip"),
-    "a long query": ({"query": "x" * 2001}, 422, "2000"),
+    "unknown": ({"quality": "best"}, 400, "quality"),
+    "unknown display": ({"display": {"colour": "red"}}, 400, "colour"),
+    "no folder of the server's": ({"container": "folder"}, 400, "zip"),
+    "a long query": ({"query": "x" * 2001}, 400, "2000"),
 }
 
 

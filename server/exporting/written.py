@@ -11,7 +11,7 @@ from typing import Final
 from shotdap.server.encoders import Encoded
 from shotdap.server.exporting.atomic import written
 
-__all__ = ["Written", "summed", "write_file"]
+__all__ = ["NOTHING", "Written", "summed", "write_file"]
 
 _BLOCK: Final = 1 << 20
 
@@ -22,6 +22,10 @@ class Written:
 
     bytes: int
     sha256: str
+
+
+NOTHING: Final = Written(0, "")
+"""Of what is not written."""
 
 
 def write_file(path: Path, encoded: Encoded, drafts: Path) -> Written:

@@ -1,0 +1,128 @@
+"""An image as a document: what is known of it, what it holds, and where its values are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import xarray as xr
+
+from shotdap.catalog import Address, Entry
+from shotdap.server.encoders.formats import FORMATS
+from shotdap.server.protocols.plain import plain
+from shotdap.server.routes.question import Question
+from shotdap.server.routes.rest.documents import Attributes, Dimension, Image, VariableDocument
+from shotdap.server.routes.rest.replying import quoted
+from shotdap.transforms import BadSelection
+from shotdap.transforms.display import shown
+
+__all__ = ["attributes", "described", "dimensions"]
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What the catalog knows of an image; of a stack, which has no entry, nothing."""
+
+    facts: Mapping[str, Any]
+    health: str
+    reason: str | None
+    sha256: str | None
+
+    @classmethod
+    def of(cls, entry: Entry | None) -> _Known:
+        """What an entry says."""
+        if entry is None:
+            return cls({}, "unseen", None, None)
+        seen = entry.seen.sha256 if entry.seen else None
+        return cls(dict(entry.facts), entry.health.value, entry.reason or None, seen)
+
+
+def described(question: Question, dataset: xr.Dataset, asked: str) -> Image:
+    """The description of an image, or of a part of it.
+
+    Args:
+        question: about the image.
+        dataset: what is wanted of it, lazily.
+        asked: the path as it was asked for, to which the query belongs.
+    """
+    address = question.address
+    known = _Known.of(address.entry if isinstance(address, Address) else None)
+    origins = question.catalog.origins(address)
+    virtual = {name for name, origin in origins.items() if origin.recipe}
+    return Image(
+        path=address.path,
+        facts=plain(known.facts),
+        health=known.health,
+        reason=known.reason,
+        sha256=known.sha256,
+        attributes=plain(dataset.attrs),
+        dimensions=dimensions(dataset.sizes),
+        variables=[_variable(str(name), dataset, virtual) for name in dataset.variables],
+        links=_links(question),
+        formats=_formats(question, dataset, asked),
+    )
+
+
+def attributes(path: str, dataset: xr.Dataset) -> Attributes:
+    """The attributes of a dataset and of its variables."""
+    variables = {str(name): plain(variable.attrs) for name, variable in dataset.variables.items()}
+    return Attributes(path, plain(dataset.attrs), variables)
+
+
+def dimensions(sizes: Mapping[Any, int]) -> list[Dimension]:
+    """Dimensions with their sizes."""
+    return [Dimension(str(name), int(size)) for name, size in sizes.items()]
+
+
+def _variable(name: str, dataset: xr.Dataset, virtual: set[str]) -> VariableDocument:
+    variable = dataset.variables[name]
+    said = {key: _text(variable.attrs.get(key)) for key in ("units", "long_name")}
+    return VariableDocument(
+        name,
+        variable.dtype.name,
+        dimensions(variable.sizes),
+        int(variable.nbytes),
+        coordinate=name in dataset.coords,
+        virtual=name in virtual,
+        units=said["units"],
+        long_name=said["long_name"],
+        attributes=plain(variable.attrs),
+    )
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(plain(value))
+
+
+def _links(question: Question) -> dict[str, str]:
+    api, path = f"{question.host}/api/v1", quoted(question.address.path)
+    links = {
+        "self": f"{api}/images/{path}",
+        "dap": f"{question.host}/dap/{path}",
+        "page": f"{question.host}/dap/{path}.html",
+        "zarr": f"{question.host}/zarr/{path}",
+        **{each: f"{api}/{each}/{path}" for each in ("attributes", "statistics", "thumbnails", "provenance")},
+    }
+    if isinstance(question.address, Address):
+        entry = quoted(question.address.entry.path)
+        links |= {"file": f"{question.host}/fileServer/{entry}", "raw": f"{api}/images/{entry}/raw"}
+    return links
+
+
+def _formats(question: Question, dataset: xr.Dataset, asked: str) -> dict[str, str]:
+    begun = f"{question.host}/api/v1/images/{quoted(asked)}?" + (f"{question.query}&" if question.query else "")
+    holds = {"dataset", *_held(dataset)}
+    return {each.name: f"{begun}format={each.name}" for each in FORMATS.values() if each.holds in holds}
+
+
+def _held(dataset: xr.Dataset) -> Iterator[str]:
+    """What is there that only some formats hold."""
+    try:
+        shown(dataset)
+    except BadSelection:
+        pass
+    else:
+        yield from ("image", "picture")
+    if any(variable.ndim == 1 for variable in dataset.data_vars.values()):
+        yield "lineout"

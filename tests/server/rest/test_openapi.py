@@ -1,0 +1,102 @@
+"""The OpenAPI document, held against the server: nothing that it allows is answered in a way that it does not say."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+import pytest
+from tests.serving import Server, environment
+
+from shotdap.server.routes.rest import documents
+
+DOCS: Final = Path(__file__).resolve().parents[3] / "docs/rest.md"
+SCHEMATHESIS: Final = str(Path(sys.executable).with_name("schemathesis"))
+SECONDS: Final = 300  # on a machine that does other things too; it takes fifteen
+
+
+@pytest.mark.parametrize(("site", "examples"), [("demo", 10), ("every", 3)])
+def test_schemathesis(site: str, examples: int, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    """Whatever the document allows, and much that it forbids, has an answer that it tells of, and none fails."""
+    server: Server = request.getfixturevalue(site)
+    asked = [
+        *("run", f"{server.url}/api/v1/openapi.json", "--no-color", "--continue-on-failure"),
+        *("--phases", "examples,coverage,fuzzing", "--max-examples", str(examples), "--seed", "1"),
+        # Whether a part fits an image, or a token is one, no schema can say.
+        *("--checks", "all", "--exclude-checks", "positive_data_acceptance"),
+    ]
+    done = subprocess.run(
+        [SCHEMATHESIS, *asked],
+        check=False,
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env=environment(),
+        timeout=SECONDS,
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def operations(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The operations by method and path."""
+    return {
+        f"{method.upper()} {path}": each
+        for path, methods in document["paths"].items()
+        for method, each in methods.items()
+    }
+
+
+def test_whole(document: dict[str, Any]) -> None:
+    """Each operation has a name of its own, a summary, a description and a tag, and says what its failures are."""
+    found = operations(document)
+    names = [each["operationId"] for each in found.values()]
+
+    assert document["openapi"].startswith("3.1")
+    assert len(set(names)) == len(names)
+    for name, each in found.items():
+        assert each["summary"], name
+        assert each["description"], name
+        assert each["tags"], name
+        assert "422" not in each["responses"], name
+        failures = {status: answer for status, answer in each["responses"].items() if status >= "400"}
+        assert {"400", "500", "503"} <= set(failures), name
+        for status, answer in failures.items():
+            assert list(answer["content"]) == ["application/problem+json"], (name, status)
+
+
+def test_documents_are_strict(document: dict[str, Any]) -> None:
+    """Each document has the members that its schema names, and no others."""
+    schemas = document["components"]["schemas"]
+    loose = {name for name in documents.__all__ if schemas.get(name, {}).get("additionalProperties", False)}
+
+    assert {"Image", "Statistics", "Shot", "ProblemDocument"} <= set(schemas)
+    assert loose == set()
+
+
+def test_page(document: dict[str, Any]) -> None:
+    """docs/rest.md tells of every route and every parameter."""
+    page = DOCS.read_text()
+    routes = {path for path in document["paths"] if f"`{path}`" not in page and f"`{path}?" not in page}
+    parameters = {
+        each["name"]
+        for operation in operations(document).values()
+        for each in operation.get("parameters", [])
+        if not re.search(rf"`[^`\n]*\b{each['name']}\b[^`\n]*`", page)
+    }
+
+    assert (routes, parameters) == (set(), set())
+
+
+def test_servers(document: dict[str, Any], demo: Server) -> None:
+    """The document's servers are paths of the host that it came from, the alias's own included."""
+    legacy = document["paths"]["/image/get/{kind}"]["get"]
+
+    assert document["servers"] == [{"url": "/api/v1"}]
+    assert legacy["servers"] == [{"url": "/api"}]
+    assert legacy["deprecated"] is True
+    assert httpx.get(f"{demo.url}/api/image/get/subtracted", trust_env=False).status_code == 400
