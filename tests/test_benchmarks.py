@@ -31,6 +31,14 @@ CASES = {
             "shotdap, from the file",
         ]
     },
+    "exporting": {
+        "export 12 images of 68 x 68 HDF5 contiguous, images": [
+            "shotdap, 1 process without Dask",
+            "Python loop",
+            "shotdap, Dask, 1 worker",
+            "shotdap, Dask, 2 workers",
+        ]
+    },
     "building": {"build a new catalog, rows": ["shotdap"], "list one shot": ["shotdap"]},
 }
 
