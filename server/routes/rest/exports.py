@@ -11,11 +11,12 @@ import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Depends, Header, HTTPException, Path, Request
 from fastapi.sse import EventSourceResponse, ServerSentEvent
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as checked
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import FileResponse, Response
@@ -38,10 +39,24 @@ __all__ = ["principal", "router"]
 
 _NDJSON: Final = "application/x-ndjson"
 _HOUR: Final = 3600.0
+_METHODS: Final = frozenset({"DELETE", "GET", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"})
 _LOOK: Final = 0.5  # seconds between two looks at a job whose events somebody follows
 _MEDIA_TYPES: Final = {"zip": "application/zip", "zarr-zip": "application/zip", "nc4": "application/x-netcdf"}
 
-_Shown = checked(Display, config=ConfigDict(extra="forbid"), frozen=True)
+_Shown = checked(Display, config=ConfigDict(extra="forbid", strict=True, allow_inf_nan=False), frozen=True)
+_SHOWN: Final = TypeAdapter(_Shown)
+
+
+def _shown(value: object) -> object:
+    """A `Display` as JSON has it: strict as to types, but that an array is a tuple."""
+    if isinstance(value, Display):
+        return value
+    try:
+        return _SHOWN.validate_json(json.dumps(value))
+    except ValidationError as error:
+        said = (f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
+        raise ValueError("; ".join(said)) from None
+
 
 _EXAMPLE: Final[dict[str, Any]] = {
     "query": "diagnostic:P510 shot:103700..103800",
@@ -54,7 +69,7 @@ _EXAMPLE: Final[dict[str, Any]] = {
 class Posted(BaseModel):
     """An order: which images, and what of each."""
 
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [_EXAMPLE]})
+    model_config = ConfigDict(extra="forbid", strict=True, json_schema_extra={"examples": [_EXAMPLE]})
 
     query: Annotated[str, Field(max_length=2000, description="Which images, in the query language.")]
     variables: Annotated[list[str], Field(max_length=64, description="Of each image; none for all.")] = []
@@ -70,7 +85,7 @@ class Posted(BaseModel):
         Literal["zip", "zarr-zip", "nc4"],
         Field(description="A ZIP file of files, a Zarr store in a ZIP file, or one netCDF-4 file of groups."),
     ] = "zip"
-    display: Annotated[_Shown, Field(description="How pictures are shown.")] = _Shown()  # type: ignore[valid-type]
+    display: Annotated[_Shown, BeforeValidator(_shown), Field(description="How pictures are shown.")] = _Shown()  # type: ignore[valid-type]
 
     def order(self) -> Order:
         """The order.
@@ -285,7 +300,15 @@ def router(catalog: Catalog, settings: Settings) -> APIRouter:  # noqa: C901 —
         """What an export has made."""
         return _result(desk, desk.find(id), request)
 
+    for path, allowed in (("", ("GET", "POST")), ("/{id}", ("DELETE", "GET"))):
+        methods = sorted(_METHODS - {*allowed})
+        routes.add_api_route(path, partial(_not_allowed, allowed), methods=methods, include_in_schema=False)
     return routes
+
+
+def _not_allowed(allowed: tuple[str, ...]) -> Response:
+    """Refuse a method, and say which there are; by itself a router names those of the first of its routes."""
+    raise HTTPException(405, headers={"Allow": ", ".join(allowed)})
 
 
 def _ordered(desk: _Desk, order: Order, owner: str, key: str | None) -> Job | Response:
