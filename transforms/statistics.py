@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 from xarray.backends import BackendArray
 from xarray.core import indexing
 
+from shotdap.transforms.packing import Numbers
 from shotdap.transforms.reading import bytes_read, costing
 
 __all__ = ["BLOCK", "binned", "blocks", "maximum", "mean", "minimum"]
@@ -137,50 +138,8 @@ class _Tally:
         return np.asarray(self.ufunc.reduce(values, axis=axis, dtype=dtype, keepdims=keepdims))
 
 
-@dataclass(frozen=True)
-class _Numbers:
-    """What a variable's stored numbers mean."""
-
-    dtype: np.dtype[Any]
-    fills: tuple[Any, ...]
-    scale: float
-    offset: float
-
-    @classmethod
-    def of(cls, variable: xr.Variable) -> _Numbers:
-        """As the attributes say it."""
-        found = {name: _numbers(value) for name, value in variable.attrs.items()}
-        return cls(
-            variable.dtype.newbyteorder("="),
-            found.get("_FillValue", ()) + found.get("missing_value", ()),
-            float(next(iter(found.get("scale_factor", ())), 1)),
-            float(next(iter(found.get("add_offset", ())), 0)),
-        )
-
-    @property
-    def are_plain(self) -> bool:
-        """Whether they are integers that mean themselves, all of them there."""
-        return self.dtype.kind in "iu" and not self.fills and (self.scale, self.offset) == (1, 0)
-
-    def missing(self, values: Array) -> Array | None:
-        """Which of them are missing; nothing where none are."""
-        found = np.isnan(values) if self.dtype.kind == "f" else np.zeros((), bool)
-        for fill in self.fills:
-            found = found | (values == fill)
-        return found if found.any() else None
-
-    def unpacked(self, values: Array) -> Array:
-        """What they mean, in float64."""
-        return values * np.float64(self.scale) + self.offset
-
-
-def _numbers(value: object) -> tuple[Any, ...]:
-    array = np.ravel(np.asarray(value, dtype=object if isinstance(value, list) else None))
-    return tuple(array) if array.dtype.kind in "iuf" else ()
-
-
 def _mean(groups: _Groups) -> Array:
-    numbers = _Numbers.of(groups.variable)
+    numbers = Numbers.of(groups.variable)
     total, absent = _Tally(groups, np.add, 0, _FLOAT), _Tally(groups, np.add, 0, np.dtype(np.int64))
     for block, values in groups.blocks():
         missing = numbers.missing(values)
@@ -193,7 +152,7 @@ def _mean(groups: _Groups) -> Array:
 
 def _extreme(ufunc: np.ufunc, groups: _Groups) -> Array:
     """The least or the greatest, by ``fmin`` or ``fmax``, which pass NaN over."""
-    numbers = _Numbers.of(groups.variable)
+    numbers = Numbers.of(groups.variable)
     if numbers.are_plain:
         limits = np.iinfo(numbers.dtype)
         found = _Tally(groups, ufunc, limits.max if ufunc is np.fmin else limits.min, numbers.dtype)
@@ -220,7 +179,7 @@ class _Statistic(BackendArray):
         self.groups = groups
         self.compute = compute
         self.shape = shape
-        plain = compute is not _mean and _Numbers.of(groups.variable).are_plain
+        plain = compute is not _mean and Numbers.of(groups.variable).are_plain
         self.dtype = groups.variable.dtype.newbyteorder("=") if plain else _FLOAT
 
     def __getitem__(self, key: indexing.ExplicitIndexer) -> Any:  # noqa: ANN401 — as xarray's own annotation

@@ -11,6 +11,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from shotdap.transforms import distribution, masks
+from shotdap.transforms.packing import Numbers
 from shotdap.transforms.selection import BadSelection
 from shotdap.transforms.transform import BadOptions
 
@@ -80,8 +81,10 @@ def summary(variable: xr.Variable, bins: int) -> Summary:
 
 def _meant(variable: xr.Variable) -> Array:
     """What the stored numbers mean, as float64 in one dimension."""
-    decoded = xr.decode_cf(xr.Dataset({"values": variable}), decode_times=False, decode_coords=False)
-    return np.asarray(decoded["values"].values, np.float64).ravel()
+    numbers, values = Numbers.of(variable), variable.values
+    missing = numbers.missing(values)
+    meant = numbers.unpacked(values.astype(np.float64))
+    return (meant if missing is None else np.where(missing, np.nan, meant)).ravel()
 
 
 def _as_image(values: Array) -> xr.DataArray:

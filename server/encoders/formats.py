@@ -9,7 +9,21 @@ from typing import Final, Literal, TypeAlias
 
 import xarray as xr
 
-from shotdap.server.encoders import Encode, Encoded, netcdf3, netcdf4
+from shotdap.server.encoders import (
+    Encode,
+    Encoded,
+    csv_table,
+    jpeg,
+    json_document,
+    matlab,
+    netcdf3,
+    netcdf4,
+    nexus,
+    npy,
+    npz,
+    png,
+    tiff,
+)
 from shotdap.transforms.display import Display
 
 __all__ = ["FORMATS", "Format", "Holds"]
@@ -58,6 +72,53 @@ _FORMATS: Final = (
         "nc", _NETCDF, "netCDF-3, which every program of the last thirty years opens", "dataset", _plain(netcdf3.encode)
     ),
     Format("nc4", _NETCDF, "netCDF-4, with groups and all types", "dataset", _plain(netcdf4.encode)),
+    Format(
+        "h5",
+        "application/x-hdf5",
+        "HDF5 laid out as NeXus, which H5Web and NeXus tools open on the image",
+        "dataset",
+        _plain(nexus.encode),
+    ),
+    Format(
+        "npz",
+        "application/zip",
+        "NumPy's archive of all variables, with their attributes as JSON",
+        "dataset",
+        _plain(npz.encode),
+    ),
+    Format("mat", "application/x-matlab-data", "MATLAB's and Octave's, version 5", "dataset", _plain(matlab.encode)),
+    Format(
+        "json",
+        "application/json",
+        "strict JSON with all attributes and values, NaN as text",
+        "dataset",
+        _plain(json_document.encode),
+    ),
+    Format("npy", "application/x-npy", "NumPy's file of one array, without attributes", "image", _plain(npy.encode)),
+    Format(
+        "tiff",
+        "image/tiff",
+        "TIFF with the numbers untouched, a page for each frame, and ImageJ's calibration",
+        "image",
+        _plain(tiff.encode),
+    ),
+    Format(
+        "tiff_deflated",
+        "image/tiff",
+        "the same TIFF, compressed by deflate without loss",
+        "image",
+        _plain(tiff.encode_deflated),
+        ".tiff",
+    ),
+    Format(
+        "csv",
+        "text/csv; charset=utf-8",
+        "a table of lineouts beside their coordinate",
+        "lineout",
+        _plain(csv_table.encode),
+    ),
+    Format("png", "image/png", "a picture in 8 bits, or greys in 16, without loss", "picture", png.encode),
+    Format("jpeg", "image/jpeg", "a small picture, with loss", "picture", jpeg.encode),
 )
 
 FORMATS: Final[Mapping[str, Format]] = MappingProxyType({each.name: each for each in _FORMATS})

@@ -28,6 +28,7 @@ import numpy as np
 import xarray as xr
 
 from shotdap.server.encoders import Block, Encoded
+from shotdap.server.encoders.blocks import BLOCK
 from shotdap.server.encoders.netcdf import (
     Array,
     Attribute,
@@ -49,7 +50,6 @@ _DIMENSIONS: Final = 0x0A  # NC_DIMENSION, NC_VARIABLE and NC_ATTRIBUTE, the tag
 _VARIABLES: Final = 0x0B
 _ATTRIBUTES: Final = 0x0C
 _LONGEST: Final = 2**32 - 4  # bytes of one variable, with its padding
-_BLOCK: Final = 512 * 1024
 _WORD: Final = 4
 
 
@@ -257,7 +257,7 @@ def _words(*numbers: int) -> bytes:
 def _body(variable: _Variable) -> Iterator[Block]:
     """The values in blocks, each converted when its turn comes."""
     values = np.ascontiguousarray(variable.values()).reshape(-1)
-    step = _BLOCK // variable.type.wire.itemsize
+    step = BLOCK // variable.type.wire.itemsize
     for start in range(0, values.size, step):
         yield values[start : start + step].astype(variable.type.wire, copy=False).view(np.uint8).data
     if padding := _padding(variable.size):

@@ -10,39 +10,25 @@ lives where its name says, and an attribute of the dataset likewise, where there
 Rule 2: a variable finds a dimension by name, in its own group or the nearest around it. A dimension that one of its
 variables would not find so lives in the root, under a name of its own.
 Rule 3: a group, a variable and a dimension cannot share a name in HDF5; where they would, the group keeps it.
-Rule 4: text attributes are fixed-length strings, as netCDF-C writes them: MATLAB and IDL read those.
-Rule 5: nothing is compressed: images are noise, and a download should start at once.
+Rule 4: nothing is compressed: images are noise, and a download should start at once.
 """
 
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Final
 
 import h5netcdf
-import h5py
-import numpy as np
 import xarray as xr
 
-from shotdap.server.encoders import Block, Encoded
-from shotdap.server.encoders.netcdf import (
-    Array,
-    Attribute,
-    attributes,
-    carried,
-    is_text,
-    left_out,
-    numbers,
-    text,
-    unused,
-)
+from shotdap.server.encoders import Encoded
+from shotdap.server.encoders.blocks import of_file
+from shotdap.server.encoders.hdf5 import by_group, local, parent, stored, type_of, values
+from shotdap.server.encoders.netcdf import Attribute, attributes, carried, left_out, unused
 
 __all__ = ["encode"]
-
-_BLOCK: Final = 512 * 1024
 
 
 def encode(dataset: xr.Dataset) -> Encoded:
@@ -50,12 +36,7 @@ def encode(dataset: xr.Dataset) -> Encoded:
     file = io.BytesIO()
     with h5netcdf.File(file, "w") as root:
         _write(root, dataset)
-    bytes_ = file.getbuffer()
-    return Encoded(len(bytes_), _blocks(bytes_))
-
-
-def _blocks(whole: memoryview) -> Iterator[Block]:
-    return (whole[start : start + _BLOCK] for start in range(0, len(whole), _BLOCK))
+    return of_file(file)
 
 
 def _write(root: h5netcdf.File, dataset: xr.Dataset) -> None:
@@ -63,44 +44,28 @@ def _write(root: h5netcdf.File, dataset: xr.Dataset) -> None:
     for path in places.groups:
         _group(root, path)
     for dimension, path in places.dimensions.items():
-        _group(root, _parent(path)).dimensions[_local(path)] = dataset.sizes[dimension]
+        _group(root, parent(path)).dimensions[local(path)] = dataset.sizes[dimension]
     for name, variable in places.variables.items():
         _write_variable(root, places.of[name], variable, places)
-    for path, attrs in _by_group(dataset.attrs, places.groups).items():
+    for path, attrs in by_group(dataset.attrs, places.groups).items():
         _describe(_group(root, path), attributes(attrs))
     _describe(root, left_out(dataset, places.variables))
 
 
 def _write_variable(root: h5netcdf.File, path: str, variable: xr.Variable, places: _Places) -> None:
-    values = _values(variable)
-    written = _group(root, _parent(path)).create_variable(
-        _local(path),
-        tuple(_local(places.dimensions[str(dimension)]) for dimension in variable.dims),
-        h5py.string_dtype() if values.dtype == object else values.dtype,
-        data=values,
+    found = values(variable)
+    written = _group(root, parent(path)).create_variable(
+        local(path),
+        tuple(local(places.dimensions[str(dimension)]) for dimension in variable.dims),
+        type_of(found),
+        data=found,
     )
-    _describe(written, attributes(variable.attrs, None if values.dtype == object else values.dtype))
-
-
-def _values(variable: xr.Variable) -> Array:
-    values = np.asarray(variable.values)
-    if not is_text(values.dtype):
-        return numbers(values)
-    texts = np.empty(values.shape, dtype=object)
-    texts.reshape(-1)[:] = [text(value) for value in values.reshape(-1).tolist()]
-    return texts
+    _describe(written, attributes(variable.attrs, None if found.dtype == object else found.dtype))
 
 
 def _describe(owner: h5netcdf.Group | h5netcdf.Variable, attrs: Mapping[str, Attribute]) -> None:
     for name, value in attrs.items():
-        owner.attrs[name] = _stored(value)
-
-
-def _stored(value: Attribute) -> Any:  # noqa: ANN401 — an array, or what stands for an empty one
-    if isinstance(value, str):
-        encoded = value.encode()
-        return np.array(encoded, h5py.string_dtype("utf-8", len(encoded))) if encoded else h5py.Empty("S1")
-    return np.array(value, h5py.string_dtype()) if isinstance(value, list) else value
+        owner.attrs[name] = stored(value)
 
 
 def _group(root: h5netcdf.Group, path: str) -> h5netcdf.Group:
@@ -108,18 +73,6 @@ def _group(root: h5netcdf.Group, path: str) -> h5netcdf.Group:
     for name in filter(None, path.split("/")):
         group = group.groups[name] if name in group.groups else group.create_group(name)
     return group
-
-
-def _by_group(attrs: Mapping[Any, Any], groups: Iterable[str]) -> dict[str, dict[str, Any]]:
-    """The dataset's attributes by the groups that they belong to."""
-    sorted_: dict[str, dict[str, Any]] = {path: {} for path in ("", *groups)}
-    for key, value in attrs.items():
-        group, _, name = str(key).rpartition("/")
-        if group in sorted_:
-            sorted_[group][name] = value
-        else:
-            sorted_[""][str(key)] = value
-    return sorted_
 
 
 @dataclass(frozen=True)
@@ -131,7 +84,7 @@ class _Places:
     @cached_property
     def groups(self) -> tuple[str, ...]:
         """The paths of all groups, each after the one around it."""
-        homes = dict.fromkeys(map(_parent, (*self.variables, *self._at_home)))
+        homes = dict.fromkeys(map(parent, (*self.variables, *self._at_home)))
         return tuple(dict.fromkeys(path for home in homes for path in _prefixes(home)))
 
     @cached_property
@@ -145,12 +98,12 @@ class _Places:
     def dimensions(self) -> dict[str, str]:
         """The path of each dimension, by rule 2."""
         paths: dict[str, str] = {}
-        taken = {_local(name) for name in (*self.of.values(), *self.groups)}
+        taken = {local(name) for name in (*self.of.values(), *self.groups)}
         for dimension in self._users:
             paths[dimension] = (
                 self.of[dimension] if dimension in self._at_home else unused(dimension.replace("/", "_"), taken)
             )
-            taken.add(_local(paths[dimension]))
+            taken.add(local(paths[dimension]))
         return paths
 
     @cached_property
@@ -168,14 +121,14 @@ class _Places:
         return frozenset(
             dimension
             for dimension, users in self._users.items()
-            if all(self._found(_parent(user), _local(dimension)) == dimension for user in users)
+            if all(self._found(parent(user), local(dimension)) == dimension for user in users)
             and not self._is_tangled(dimension)
         )
 
     def _is_tangled(self, dimension: str) -> bool:
         """Whether a dimension's own variable has others that live elsewhere, which h5netcdf 1.8 does not look for."""
         own = self.variables.get(dimension)
-        return own is not None and any(_parent(str(other)) != _parent(dimension) for other in own.dims)
+        return own is not None and any(parent(str(other)) != parent(dimension) for other in own.dims)
 
     def _found(self, group: str, local: str) -> str | None:
         """The dimension that a variable in a group finds under a name."""
@@ -187,11 +140,3 @@ def _prefixes(path: str) -> tuple[str, ...]:
     """A group and all groups around it but the root, the outermost first."""
     names = path.split("/") if path else []
     return tuple("/".join(names[: depth + 1]) for depth in range(len(names)))
-
-
-def _parent(path: str) -> str:
-    return path.rpartition("/")[0]
-
-
-def _local(path: str) -> str:
-    return path.rpartition("/")[2]

@@ -38,6 +38,7 @@ _STEP: Final = r"[A-Za-z0-9_.-]{1,200}"
 _COLOURS: Final = r"[A-Za-z0-9_:.+-]{1,60}"
 _FILLED_IN: Final = frozenset({"variable", "format", "cmap"})
 """Parameters whose examples go together: forms that are made of the OpenAPI document begin with them."""
+_COLOUR: Final = r"[A-Za-z]{1,30}|#[0-9a-fA-F]{6}"
 _TRUTHS: Final[Mapping[str, bool]] = MappingProxyType({"true": True, "1": True, "false": False, "0": False})
 _ALONG: Final[Mapping[str, str]] = MappingProxyType({"rows": "columns", "columns": "rows"})
 """A band of rows leaves a value for each column."""
@@ -119,7 +120,7 @@ def _band(text: str) -> str:
 
 
 def _named(name: str, pattern: str, sentence: str, example: str, *, many: bool = False) -> Parameter:
-    schema = {"type": "string", "pattern": f"^{pattern}$"}
+    schema = {"type": "string", "pattern": f"^({pattern})$"}
     return Parameter(name, partial(_matching, pattern, example), schema, sentence, example, many)
 
 
@@ -185,6 +186,12 @@ _LOOKS: Final = (
     _counted("size", 1, 8192, "Pixels of the longer side; by default as many as the image has.", 512),
     _counted("quality", 1, 100, "Of a JPEG.", 90),
     _flag("colour_bar", "Draw a bar that says which colour is which value."),
+    _named(
+        "missing",
+        _COLOUR,
+        "The colour of what is missing; by default transparent, or white where nothing can be.",
+        "red",
+    ),
     _flag("scale_bar", "Draw a bar that says how long so many pixels are, where the image says it."),
 )
 
@@ -311,9 +318,6 @@ def _check_upwards(name: str, text: str, start: int | None, stop: int | None, st
 
 
 def _display(looks: Mapping[str, Any]) -> Display:
-    low, high = looks.get("low"), looks.get("high")
-    if low is not None and high is not None and low >= high:
-        raise BadSelection(f"low={low:g} is not below high={high:g}; it is the value that is darkest.")
     return Display(**{"colours" if name == "cmap" else name: value for name, value in looks.items()})
 
 

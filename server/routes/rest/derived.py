@@ -15,7 +15,6 @@ from starlette.responses import Response
 from shotdap.catalog import Catalog
 from shotdap.server.encoders.formats import FORMATS
 from shotdap.server.limits import Limits, refuse_size
-from shotdap.server.protocols.plain import number
 from shotdap.server.protocols.prov import MEDIA_TYPE as PROV
 from shotdap.server.protocols.rest import LOOKS, PARTS, Sought, parse
 from shotdap.server.replies import Reply, respond
@@ -171,7 +170,6 @@ def _expands(variable: xr.Variable) -> int:
 
 def _document(question: Question, variable: xr.Variable, name: str, found: Summary) -> Statistics:
     units = variable.attrs.get("units")
-    low, high = map(number, found.edges)
     return Statistics(
         path=question.address.path,
         variable=name,
@@ -182,12 +180,12 @@ def _document(question: Question, variable: xr.Variable, name: str, found: Summa
         infinite=found.infinite,
         negative=found.negative,
         saturated=found.saturated,
-        minimum=number(found.minimum),
-        maximum=number(found.maximum),
-        mean=number(found.mean),
-        standard_deviation=number(found.standard_deviation),
-        percentiles=[Percentile(level, number(value)) for level, value in found.percentiles.items()],
-        histogram=Histogram(low, high, list(found.histogram)) if found.histogram else None,
+        minimum=found.minimum,
+        maximum=found.maximum,
+        mean=found.mean,
+        standard_deviation=found.standard_deviation,
+        percentiles=[Percentile(level, value) for level, value in found.percentiles.items()],
+        histogram=Histogram(*found.edges, list(found.histogram)) if found.histogram else None,
     )
 
 
@@ -195,8 +193,6 @@ def _thumbnail(question: Question, sought: Sought) -> Reply:
     size = sought.display.size or _THUMBNAIL
     if size > _LARGEST_THUMBNAIL:
         raise BadSelection(f"size={size}: a thumbnail has {_LARGEST_THUMBNAIL} pixels at most; /images has pictures.")
-    if "png" not in FORMATS:
-        raise BadSelection("There are no pictures here: the format png is not installed.")
     wanted = _first_frame(question, sought.wanted)
     return encoded(question, FORMATS["png"], wanted, replace(sought.display, size=size))
 
@@ -214,7 +210,9 @@ def _first_frame(question: Question, wanted: Wanted) -> Wanted:
 
 
 def _provenance(question: Question, sought: Sought) -> Reply:
-    if len(sought.wanted.variables) > 1:
+    wanted = sought.wanted
+    if len(wanted.variables) > 1:
         raise BadSelection("Provenance is told of all virtual variables, or of one; name one.")
-    query = "".join(map(quote, sought.wanted.variables))
+    named = wanted.taken(question.open()) if wanted.variables else ()
+    query = "".join(map(quote, named))
     return provenance.ANSWERS[".prov"](replace(question, query=query))

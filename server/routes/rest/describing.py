@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import xarray as xr
 
 from shotdap.catalog import Address, Entry
+from shotdap.server.encoders.document import attributes as stated
+from shotdap.server.encoders.document import strict
 from shotdap.server.encoders.formats import FORMATS
-from shotdap.server.protocols.plain import plain
 from shotdap.server.routes.question import Question
 from shotdap.server.routes.rest.documents import Attributes, Dimension, Image, VariableDocument
+from shotdap.server.routes.rest.lines import facts
 from shotdap.server.routes.rest.replying import quoted
 from shotdap.transforms import BadSelection
 from shotdap.transforms.display import shown
@@ -20,22 +21,8 @@ from shotdap.transforms.display import shown
 __all__ = ["attributes", "described", "dimensions"]
 
 
-@dataclass(frozen=True)
-class _Known:
-    """What the catalog knows of an image; of a stack, which has no entry, nothing."""
-
-    facts: Mapping[str, Any]
-    health: str
-    reason: str | None
-    sha256: str | None
-
-    @classmethod
-    def of(cls, entry: Entry | None) -> _Known:
-        """What an entry says."""
-        if entry is None:
-            return cls({}, "unseen", None, None)
-        seen = entry.seen.sha256 if entry.seen else None
-        return cls(dict(entry.facts), entry.health.value, entry.reason or None, seen)
+_STACK: Final = Entry("", "")
+"""What the catalog knows of a stack of images: nothing."""
 
 
 def described(question: Question, dataset: xr.Dataset, asked: str) -> Image:
@@ -47,16 +34,16 @@ def described(question: Question, dataset: xr.Dataset, asked: str) -> Image:
         asked: the path as it was asked for, to which the query belongs.
     """
     address = question.address
-    known = _Known.of(address.entry if isinstance(address, Address) else None)
+    entry = address.entry if isinstance(address, Address) else _STACK
     origins = question.catalog.origins(address)
     virtual = {name for name, origin in origins.items() if origin.recipe}
     return Image(
         path=address.path,
-        facts=plain(known.facts),
-        health=known.health,
-        reason=known.reason,
-        sha256=known.sha256,
-        attributes=plain(dataset.attrs),
+        facts=facts(entry),
+        health=entry.health.value,
+        reason=entry.reason or None,
+        sha256=entry.seen.sha256 if entry.seen else None,
+        attributes=stated(dataset.attrs),
         dimensions=dimensions(dataset.sizes),
         variables=[_variable(str(name), dataset, virtual) for name in dataset.variables],
         links=_links(question),
@@ -66,8 +53,8 @@ def described(question: Question, dataset: xr.Dataset, asked: str) -> Image:
 
 def attributes(path: str, dataset: xr.Dataset) -> Attributes:
     """The attributes of a dataset and of its variables."""
-    variables = {str(name): plain(variable.attrs) for name, variable in dataset.variables.items()}
-    return Attributes(path, plain(dataset.attrs), variables)
+    variables = {str(name): stated(variable.attrs) for name, variable in dataset.variables.items()}
+    return Attributes(path, stated(dataset.attrs), variables)
 
 
 def dimensions(sizes: Mapping[Any, int]) -> list[Dimension]:
@@ -87,12 +74,12 @@ def _variable(name: str, dataset: xr.Dataset, virtual: set[str]) -> VariableDocu
         virtual=name in virtual,
         units=said["units"],
         long_name=said["long_name"],
-        attributes=plain(variable.attrs),
+        attributes=stated(variable.attrs),
     )
 
 
 def _text(value: object) -> str | None:
-    return None if value is None else str(plain(value))
+    return None if value is None else str(strict(value))
 
 
 def _links(question: Question) -> dict[str, str]:

@@ -23,7 +23,7 @@ values as a file or a picture. `variable`, `transform`, `band` and the names of 
 
 Indices count from 0, and a part leaves its end out, as in Python. A parameter that there is not is an error, and so is
 one that is there twice and means one thing. JSON is strict: numbers that are none are the texts `"NaN"`, `"Infinity"`
-and `"-Infinity"`, dates are ISO 8601, bytes are text, and integers may be greater than 2^53. Every failure is a problem
+and `"-Infinity"`, dates are ISO 8601, bytes are text, and so are integers beyond 2^53. Every failure is a problem
 document (RFC 9457). Lists go on by `next`, which the header `Link` has too. Answers have an `ETag`; what is asked for
 with `If-None-Match` is not read again. HEAD is answered wherever GET is.
 """

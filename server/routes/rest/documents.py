@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, ClassVar, Literal, TypeAlias
 
 from pydantic import ConfigDict
-
-from shotdap.server.protocols.plain import Number
 
 __all__ = [
     "Alive",
@@ -20,6 +19,7 @@ __all__ = [
     "FacetCounts",
     "Facilities",
     "Facility",
+    "Facts",
     "FormatDocument",
     "Formats",
     "Histogram",
@@ -28,6 +28,7 @@ __all__ = [
     "Images",
     "Kind",
     "Named",
+    "Number",
     "Option",
     "Percentile",
     "Shot",
@@ -41,9 +42,10 @@ __all__ = [
     "Version",
 ]
 
-Facts: TypeAlias = dict[str, str | int | float]
-Said: TypeAlias = dict[str, Any]
-"""Attributes, as strict JSON has them: see docs/rest.md."""
+Number: TypeAlias = int | float | Literal["NaN", "Infinity", "-Infinity"]
+Facts: TypeAlias = Mapping[str, str | int | float]
+Said: TypeAlias = Mapping[str, Any]
+"""Attributes, as strict JSON has them: see `encoders.document`."""
 
 
 @dataclass(frozen=True)
@@ -266,7 +268,7 @@ class Values(Document):
 
     attributes: Said
     dimensions: dict[str, int]
-    variables: dict[str, Said]
+    variables: Mapping[str, Said]
     """Of each `dimensions`, `shape`, `dtype`, `attributes` and `values`."""
     coordinates: list[str]
 
@@ -278,7 +280,7 @@ class Attributes(Document):
     path: str
     attributes: Said
     """The dataset's."""
-    variables: dict[str, Said]
+    variables: Mapping[str, Said]
 
 
 @dataclass(frozen=True)

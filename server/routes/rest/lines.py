@@ -5,11 +5,16 @@ from __future__ import annotations
 from fastapi import Request
 
 from shotdap.catalog import Entry
-from shotdap.server.protocols.plain import plain
-from shotdap.server.routes.rest.documents import ImageLine
+from shotdap.server.encoders.document import attributes
+from shotdap.server.routes.rest.documents import Facts, ImageLine
 from shotdap.server.routes.rest.replying import api_url, host, quoted
 
-__all__ = ["image_line"]
+__all__ = ["facts", "image_line"]
+
+
+def facts(entry: Entry) -> Facts:
+    """What the archive's row says of an image, as strict JSON."""
+    return attributes(entry.facts)  # type: ignore[return-value]  # texts and numbers
 
 
 def image_line(request: Request, entry: Entry) -> ImageLine:
@@ -20,4 +25,4 @@ def image_line(request: Request, entry: Entry) -> ImageLine:
         "thumbnail": f"{api_url(request)}/thumbnails/{path}",
         "dap": f"{host(request)}/dap/{path}",
     }
-    return ImageLine(entry.path, plain(dict(entry.facts)), entry.health.value, entry.reason or None, links)
+    return ImageLine(entry.path, facts(entry), entry.health.value, entry.reason or None, links)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from hashlib import blake2b
@@ -10,8 +9,10 @@ from typing import Final
 from urllib.parse import quote, urlencode
 
 from fastapi import Request
+from pydantic_core import PydanticSerializationError, to_json
 from starlette.responses import Response
 
+from shotdap.server.encoders.document import strict, written
 from shotdap.server.replies import Reply, compressed, respond
 from shotdap.server.routes.conditional import known
 from shotdap.server.routes.rest.documents import Document
@@ -52,7 +53,11 @@ def linked(following: str | None) -> dict[str, str]:
 
 def json_reply(content: Document, headers: Mapping[str, str] | None = None) -> Reply:
     """A document as strict JSON."""
-    return Reply.of(json.dumps(asdict(content), allow_nan=False), _JSON, headers or {})
+    try:
+        body = to_json(content, inf_nan_mode="strings")
+    except PydanticSerializationError:  # an archive's name that is no Unicode
+        body = written(strict(asdict(content)))
+    return Reply.of(body, _JSON, headers or {})
 
 
 def document(request: Request, content: Document, headers: Mapping[str, str] | None = None) -> Response:

@@ -9,9 +9,9 @@ from starlette.responses import Response
 
 from shotdap import __version__
 from shotdap.catalog import Catalog, NotFound
+from shotdap.server.encoders.document import attributes
 from shotdap.server.encoders.formats import FORMATS, Format
 from shotdap.server.errors import Problem
-from shotdap.server.protocols.plain import plain
 from shotdap.server.routes.rest.asking import Nothing, single
 from shotdap.server.routes.rest.documents import (
     Alive,
@@ -120,7 +120,7 @@ def router(catalog: Catalog) -> APIRouter:
 
 def _transform(transform: Transform) -> TransformDocument:
     properties = transform.options.model_json_schema().get("properties", {})
-    options = [Option(name, plain(schema)) for name, schema in properties.items()]
+    options = [Option(name, attributes(schema)) for name, schema in properties.items()]
     return TransformDocument(transform.name, transform.summary, list(transform.inputs), options)
 
 

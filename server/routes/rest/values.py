@@ -116,7 +116,7 @@ def _format(sought: Sought, accept: str) -> Format | None:
 
 def _check(sought: Sought, form: Format | None) -> None:
     """Refuse what would be left out of account in silence."""
-    pictures = ", ".join(each.name for each in FORMATS.values() if each.holds == "picture") or "none yet"
+    pictures = ", ".join(each.name for each in FORMATS.values() if each.holds == "picture")
     if sought.looks and (form is None or form.holds != "picture"):
         what = f"format={form.name} is none" if form else "without a format there is none"
         raise BadSelection(f"{', '.join(sought.looks)} is for pictures ({pictures}), and {what}.")

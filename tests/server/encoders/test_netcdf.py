@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import math
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -19,6 +19,8 @@ import pytest
 import xarray as xr
 from hypothesis import given, reject, settings
 from hypothesis import strategies as st
+from scipy.io import netcdf_file
+from tests.contracts.encoder import ExactContract
 
 from shotdap.server.encoders import Encode, netcdf3, netcdf4
 from shotdap.server.protocols import dap2
@@ -97,6 +99,53 @@ def grouped() -> xr.Dataset:
         coords=xr.Coordinates({"x": ("x", np.arange(3.0))}, indexes={}),
         attrs={"top": "here", "DATA/SHOT/energy": np.float64(1.5), "m/s": "no group"},
     )
+
+
+class TestNetcdf4(ExactContract):
+    name = "nc4"
+
+    @pytest.fixture
+    def numbers(self) -> Callable[[bytes], Array]:
+        """As netCDF-C reads them, as they are stored."""
+
+        def read(whole: bytes) -> Array:
+            with netCDF4.Dataset("image.nc", memory=whole) as file:
+                file.set_auto_maskandscale(False)
+                return np.asarray(file["result"][...])
+
+        return read
+
+    @pytest.fixture
+    def said(self) -> Callable[[bytes], Mapping[str, Any]]:
+        def read(whole: bytes) -> Mapping[str, Any]:
+            with netCDF4.Dataset("image.nc", memory=whole) as file:
+                return {name: owner.getncattr(name) for owner in (file, file["result"]) for name in owner.ncattrs()}
+
+        return read
+
+
+class TestNetcdf3(ExactContract):
+    name = "nc"
+    kinds = ("?", "i1", "u1", "i2", "u2", "i4", "u4", "f2", "f4", "f8")  # the others, only where float64 holds them
+
+    @pytest.fixture
+    def numbers(self) -> Callable[[bytes], Array]:
+        """As SciPy reads them."""
+
+        def read(whole: bytes) -> Array:
+            with netcdf_file(io.BytesIO(whole), mmap=False) as file:
+                return np.array(file.variables["result"].data)
+
+        return read
+
+    @pytest.fixture
+    def said(self) -> Callable[[bytes], Mapping[str, Any]]:
+        def read(whole: bytes) -> Mapping[str, Any]:
+            with netcdf_file(io.BytesIO(whole), mmap=False) as file:
+                owned = {**file._attributes, **file.variables["result"]._attributes}  # noqa: SLF001 — it has no other
+            return {name: each.decode() if isinstance(each, bytes) else each for name, each in owned.items()}
+
+        return read
 
 
 # Both formats -------------------------------------------------------------------------------------------------------

@@ -69,7 +69,7 @@ def test_meaning(query: str, sought: Sought) -> None:
         ("bits=12", "it is 8 or 16"),
         ("low=NaN", "it is a number"),
         ("low=1e999", "it is a number"),
-        ("low=5&high=5", "low=5 is not below high=5"),
+        ("low=5&high=5", "low must be less than high"),
         ("percentiles=99,1", "two percentages that go up"),
         ("percentiles=0,101", "two percentages that go up"),
         ("band=rows:9:9", "a range that goes up"),

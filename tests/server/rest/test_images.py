@@ -60,7 +60,7 @@ class TestDescription:
     def test_links(self, api: httpx.Client) -> None:
         """Each link leads to something, but for the protocols that are served elsewhere."""
         links = api.get(IMAGE).json()["links"]
-        of_here = {name: url for name, url in links.items() if name not in {"zarr", "thumbnails"}}
+        of_here = {name: url for name, url in links.items() if name != "zarr"}
         statuses = {name: api.get(url).status_code for name, url in of_here.items()}
 
         assert set(statuses.values()) == {200}, statuses
@@ -139,7 +139,6 @@ class TestValues:
         assert "Accept" in netcdf.headers["vary"]
         assert "The formats are" in detail(api.get(IMAGE, headers={"Accept": "video/mp4"}), 406)
 
-    @pytest.mark.skipif("png" not in FORMATS, reason="there are no pictures yet")
     def test_picture(self, api: httpx.Client) -> None:
         """The request of the documentation is answered with a picture, which browsers show."""
         asked = {"variable": "background_subtracted", "format": "png", "y": "100:400", "cmap": "viridis"}
@@ -296,7 +295,14 @@ def test_provenance(api: httpx.Client) -> None:
     assert api.get(IMAGE).json()["sha256"] in answer.text
 
 
-@pytest.mark.skipif("png" not in FORMATS, reason="there are no pictures yet")
+def test_provenance_of_a_result(api: httpx.Client) -> None:
+    """The provenance of what a transform makes names the transform."""
+    answer = api.get(f"provenance/{PATH}?variable=image&transform=median_filter-size-5")
+
+    assert "median_filter" in answer.text
+    assert "#result" in answer.text
+
+
 def test_thumbnail(api: httpx.Client) -> None:
     """A thumbnail is a small PNG."""
     answer = api.get(f"thumbnails/{PATH}")

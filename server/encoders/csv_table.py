@@ -1,0 +1,79 @@
+"""CSV: lineouts, each a column beside its coordinates, under lines that say what they are.
+
+Lines that begin with ``#`` are comments: first the attributes of the dataset, then those of each column, as
+``# column.attribute: value``, every value in JSON. The first line without ``#`` has the columns' names. Numbers are
+written in the fewest digits that give them back as float64, NaN and infinities as ``nan``, ``inf`` and ``-inf``; text
+stands in quotes (RFC 4180), and true is 1. Lines end with a line feed.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Iterator, Mapping
+from io import StringIO
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from shotdap.server.encoders import Encoded
+from shotdap.server.encoders.blocks import of_bytes
+from shotdap.server.encoders.document import strict, written
+from shotdap.server.encoders.json_document import MOST
+from shotdap.server.encoders.netcdf import is_text, text
+from shotdap.transforms import BadSelection
+
+__all__ = ["encode"]
+
+
+def encode(dataset: xr.Dataset) -> Encoded:
+    """The dataset's lineouts as a CSV file; see `Encode`."""
+    columns = _columns(dataset)
+    table = StringIO()
+    rows = csv.writer(table, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
+    rows.writerow(columns)
+    rows.writerows(zip(*map(_cells, columns.items()), strict=True))
+    return of_bytes("".join(f"# {line}\n" for line in _said(dataset, columns)).encode(), table.getvalue().encode())
+
+
+def _columns(dataset: xr.Dataset) -> dict[str, xr.Variable]:
+    """The variables along the one dimension, coordinates first; those without any are said above the table."""
+    wanted = {str(name): dataset.variables[name] for name in (*dataset.coords, *dataset.data_vars)}
+    columns = {name: variable for name, variable in wanted.items() if variable.ndim}
+    dimensions = {variable.dims for variable in columns.values()}
+    if len(dimensions) != 1 or any(variable.ndim != 1 for variable in columns.values()):
+        said = "; ".join(f"{name}: {', '.join(map(str, each.dims))}" for name, each in columns.items())
+        raise BadSelection(
+            "CSV holds variables along one and the same dimension, such as lineouts. Here"
+            f" {f'are {said}' if said else 'is none'}. Ask for one row or column of an image, or for its row_mean, or"
+            " for json or npz."
+        )
+    if (size := sum(variable.size for variable in columns.values())) > MOST:
+        raise BadSelection(f"These are {size:,} values, and a CSV file here has {MOST:,} at most. Ask for npz.")
+    return columns
+
+
+def _cells(column: tuple[str, xr.Variable]) -> Iterable[Any]:
+    name, variable = column
+    values = np.asarray(variable.values)
+    if is_text(values.dtype):
+        return map(text, values.tolist())
+    if values.dtype.kind in "mM":
+        return map(str, np.where(np.isnat(values), "", values.astype(str)))
+    if values.dtype.kind not in "biuf":
+        raise BadSelection(f"{name} is of the type {values.dtype}, which CSV cannot hold; ask for npz or json.")
+    return map(int, values) if values.dtype.kind == "b" else values.tolist()
+
+
+def _said(dataset: xr.Dataset, columns: Mapping[str, xr.Variable]) -> Iterator[str]:
+    for name, value in dataset.attrs.items():
+        yield f"{name}: {_json(value)}"
+    for name, variable in dataset.variables.items():
+        if str(name) not in columns:
+            yield f"{name}: {_json(np.asarray(variable.values))}"
+        for attribute, value in variable.attrs.items():
+            yield f"{name}.{attribute}: {_json(value)}"
+
+
+def _json(value: object) -> str:
+    return written(strict(value)).decode()

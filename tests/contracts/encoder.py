@@ -1,0 +1,185 @@
+"""What every encoder does: the numbers of a dataset come back equal, and so does what it says of itself."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, Final
+
+import hypothesis.extra.numpy as hnp
+import numpy as np
+import pytest
+import xarray as xr
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from shotdap.server.encoders.formats import FORMATS
+from shotdap.transforms import BadSelection
+from shotdap.transforms.display import Display
+
+__all__ = ["INTEGERS", "NUMBERS", "EncoderContract", "ExactContract", "dataset_of", "extremes", "same"]
+
+Array = NDArray[Any]
+
+INTEGERS: Final = ("i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8")
+NUMBERS: Final = ("?", *INTEGERS, "f2", "f4", "f8")
+SENTENCE: Final = r"\w[\s\S]* [\s\S]*\.\Z"
+PROVENANCE: Final = "omega/62328/asbo1/asbo1_s62328 sha256:3cc4"
+
+
+def extremes(kind: str) -> Array:
+    """Six numbers of a type: its least and greatest, zeros, NaN and infinities."""
+    dtype = np.dtype(kind)
+    if dtype.kind == "f":
+        info = np.finfo(dtype)
+        return np.array([np.nan, np.inf, -np.inf, -0.0, info.max, info.smallest_subnormal], dtype)
+    if dtype.kind == "b":
+        return np.array([True, False, False, True, True, False])
+    limits = np.iinfo(dtype)
+    return np.array([limits.min, limits.max, 0, 1, limits.max - 1, limits.max // 3], dtype)
+
+
+def dataset_of(values: Array, **attrs: object) -> xr.Dataset:
+    """A dataset with one variable, ``result``, and a coordinate for each of its dimensions."""
+    dimensions = ("shot", "frame", "y", "x")[4 - values.ndim :]
+    coordinates = {
+        name: xr.Variable(name, np.arange(size) * 0.5 + 3, {"units": "mm", "long_name": f"along {name}"})
+        for name, size in zip(dimensions, values.shape, strict=True)
+    }
+    said = {"units": "count", "long_name": "what the camera saw", "input_files": PROVENANCE, **attrs}
+    return xr.Dataset(
+        {"result": (dimensions, values, said)},
+        coords=xr.Coordinates(coordinates, indexes={}),
+        attrs={"shot": np.int32(62328), "title": "ASBO, streaked", "CCD_Binning": np.array([2, 2], "i4"), "µ": "≤"},
+    )
+
+
+def same(found: Array, written: Array) -> bool:
+    """Whether real numbers are equal, NaN, the signs of zeros and shapes included, whatever their types."""
+    return (
+        found.shape == written.shape
+        and np.array_equal(found, written, equal_nan=found.dtype.kind == "f")
+        and np.array_equal(np.signbit(found), np.signbit(written))
+    )
+
+
+class EncoderContract:
+    """To be subclassed: a fixture `said` gives what others' libraries read in a file's bytes."""
+
+    name: ClassVar[str]
+    """Of the format."""
+    tells: ClassVar[bool] = True
+    """Whether it has a place for attributes."""
+    dimensions: ClassVar[Sequence[int]] = (0, 1, 2, 3)
+    """How many a variable may have."""
+    refused: ClassVar[Mapping[str, xr.Dataset]] = {}
+    """What it cannot hold."""
+    display: ClassVar[Display] = Display()
+
+    def encode(self, dataset: xr.Dataset) -> bytes:
+        """The bytes of the file."""
+        encoded = FORMATS[self.name].encode(dataset, self.display)
+        whole = b"".join(map(bytes, encoded.blocks))
+        assert len(whole) == encoded.size
+        return whole
+
+    @pytest.fixture
+    def said(self) -> Callable[[bytes], Mapping[str, Any]]:
+        """Reads the attributes of ``result`` and of the dataset, in one mapping."""
+        return lambda _: pytest.fail("the format's tests do not say how attributes are read")
+
+    def test_attributes(self, said: Callable[[bytes], Mapping[str, Any]]) -> None:
+        """Units, provenance and the dataset's own attributes are in the file, or people are told that they are not."""
+        if not self.tells:
+            assert "without attributes" in FORMATS[self.name].sentence
+            return
+        found = said(self.encode(self.example()))
+
+        assert found["units"] == "count"
+        assert found["long_name"] == "what the camera saw"
+        assert found["input_files"] == PROVENANCE
+        assert int(np.ravel(found["shot"])[0]) == 62328
+        assert found["title"] == "ASBO, streaked"
+        assert np.ravel(found["CCD_Binning"]).tolist() == [2, 2]
+
+    def test_odd_attributes(self) -> None:
+        """No attribute that a dataset can have keeps a file from being made."""
+        odd = {
+            "nan": math.nan, "none": None, "flag": np.True_, "empty": "", "nothing": np.empty(0), "long": "x" * 70_000,
+            "texts": ["one", "µm"], "bytes": b"\xff\0", "mapping": {"a": 1}, "int64": np.int64(2**63 - 1), "a/b c": 1,
+            "date": np.datetime64("2011-05-19T10:41:07"), "complex": np.complex64(1j), "_FillValue": np.float32(-1),
+            "end": 1, "7": 7, "nul": "a\0b", "surrogate": "\udcff", "mixed": [1, "two"], "ragged": [[1], [2, 3]],
+            "signal": "x", "NX_class": "mine",
+        }  # fmt: skip
+        dataset = self.example()
+        dataset["result"].attrs |= odd
+        dataset.attrs |= odd
+
+        assert self.encode(dataset)
+
+    def test_what_it_cannot_hold(self) -> None:
+        """What the format cannot hold is refused, with a sentence that says so."""
+        for dataset in self.refused.values():
+            with pytest.raises(BadSelection, match=SENTENCE):
+                self.encode(dataset)
+
+    def test_dataset_stays(self) -> None:
+        """Encoding alters neither values nor attributes."""
+        dataset = self.example()
+        before = dataset.copy(deep=True)
+        self.encode(dataset)
+
+        xr.testing.assert_identical(dataset, before)
+
+    def test_holds_what_it_says(self) -> None:
+        """Where a format holds one array, many are refused, and their names are told."""
+        if FORMATS[self.name].holds not in {"image", "picture"}:
+            return
+        two = self.example().assign(other=self.example()["result"].astype("f8"))
+
+        with pytest.raises(BadSelection, match="result"):
+            self.encode(two)
+
+    def example(self) -> xr.Dataset:
+        """A dataset that the format can hold."""
+        shape = {0: (), 1: (6,)}.get(max(self.dimensions), (20, 30))
+        values = np.arange(math.prod(shape), dtype="u2").reshape(shape)
+        return dataset_of(values)
+
+
+class ExactContract(EncoderContract):
+    """Of a format that holds numbers as they are: a fixture `numbers` gives those that others' libraries read."""
+
+    kinds: ClassVar[Sequence[str]] = NUMBERS
+    """The types that come back."""
+
+    @pytest.fixture
+    def numbers(self) -> Callable[[bytes], Array]:
+        """Reads the variable ``result``."""
+        raise NotImplementedError
+
+    def test_extremes(self, numbers: Callable[[bytes], Array]) -> None:
+        """Numbers of every type come back equal, NaN, infinities, -0.0 and the greatest of each included."""
+        for kind in self.kinds:
+            for dtype in (np.dtype(kind), np.dtype(kind).newbyteorder(">")):
+                shape = {1: (6,), 3: (1, 2, 3)}.get(max(self.dimensions), (2, 3))
+                written = extremes(kind).astype(dtype).reshape(shape)
+
+                assert same(numbers(self.encode(dataset_of(written))), written), dtype
+
+    def test_any_numbers(self, numbers: Callable[[bytes], Array]) -> None:
+        """Whatever numbers of whatever shape, C-ordered or not, they come back."""
+
+        @settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+        @given(st.data())
+        def check(data: st.DataObject) -> None:
+            dtype = data.draw(st.sampled_from([kind for kind in self.kinds if kind != "f2"]))
+            dimensions = data.draw(st.sampled_from(self.dimensions))
+            shapes = st.tuples(*[st.integers(1, 5)] * dimensions)
+            written = data.draw(hnp.arrays(np.dtype(dtype), data.draw(shapes)))
+            written = written.T if data.draw(st.booleans()) else written[..., ::-1] if dimensions else written
+
+            assert same(numbers(self.encode(dataset_of(written))), written)
+
+        check()

@@ -1,0 +1,102 @@
+"""TIFF files: the numbers as tifffile and Pillow read them, the calibration as ImageJ would."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+import xarray as xr
+from numpy.typing import NDArray
+from PIL import Image
+from tests.contracts.encoder import ExactContract, dataset_of
+from tifffile import TiffFile
+
+from shotdap.server.encoders import tiff
+
+Array = NDArray[Any]
+
+
+def opened(dataset: xr.Dataset) -> TiffFile:
+    return TiffFile(io.BytesIO(b"".join(tiff.encode(dataset).blocks)))
+
+
+class TestTiff(ExactContract):
+    name = "tiff"
+    refused: ClassVar[Mapping[str, xr.Dataset]] = {
+        "text": xr.Dataset({"words": ("n", np.array(["a", "b"]))}),
+        "complex": xr.Dataset({"z": ("n", np.zeros(2, "c8"))}),
+        "empty": xr.Dataset({"v": (("y", "x"), np.zeros((0, 3)))}),
+        "two": xr.Dataset({"a": ("x", [1]), "b": ("x", [2])}),
+    }
+
+    @pytest.fixture
+    def numbers(self) -> Callable[[bytes], Array]:
+        """As tifffile reads them: of one dimension, and none, as an image of one row, and one pixel."""
+
+        def read(whole: bytes) -> Array:
+            with TiffFile(io.BytesIO(whole)) as file:
+                shape = json.loads(file.imagej_metadata["Info"])["variables"]["result"]["shape"]  # type: ignore[index]
+                return np.stack([page.asarray() for page in file.pages]).reshape(shape)
+
+        return read
+
+    @pytest.fixture
+    def said(self) -> Callable[[bytes], Mapping[str, Any]]:
+        def read(whole: bytes) -> Mapping[str, Any]:
+            with TiffFile(io.BytesIO(whole)) as file:
+                document = json.loads(file.imagej_metadata["Info"])  # type: ignore[index]
+            return {**document["attributes"], **document["variables"]["result"]["attributes"]}
+
+        return read
+
+
+class TestDeflatedTiff(TestTiff):
+    name = "tiff_deflated"
+
+
+@pytest.mark.parametrize("encode", [tiff.encode, tiff.encode_deflated])
+@pytest.mark.parametrize("kind", ["?", "u1", "u2", ">u2", "i2", "i4", "f4"])
+def test_pillow(encode: Callable[[xr.Dataset], Any], kind: str) -> None:
+    """Pillow reads every frame of the types that it has, compressed or not."""
+    written = np.random.default_rng(0).normal(100, 60, (2, 300, 200)).astype(kind)
+    image = Image.open(io.BytesIO(b"".join(encode(dataset_of(written)).blocks)))
+    for number, frame in enumerate(written):
+        image.seek(number)
+        np.testing.assert_array_equal(np.asarray(image), frame)
+
+
+def test_deflated_is_smaller() -> None:
+    """Deflated, an image with little noise takes less than half of its bytes."""
+    rows = np.random.default_rng(0).poisson(np.full((200, 300), 20)).astype("f4")
+
+    assert tiff.encode_deflated(dataset_of(rows)).size < rows.nbytes / 2
+
+
+def test_frames_lie_together() -> None:
+    """ImageJ takes an uncompressed stack's frames to follow one another without a gap; they do."""
+    with opened(dataset_of(np.zeros((3, 7, 9), "u2"))) as file:
+        offsets = [page.dataoffsets[0] for page in file.pages]
+
+        assert np.diff(offsets).tolist() == [7 * 9 * 2] * 2
+        assert (file.is_imagej, file.imagej_metadata["images"]) == (True, 3)  # type: ignore[index]
+
+
+def test_calibration() -> None:
+    """Where coordinates run evenly, their step is a pixel's size, in their units; where not, pixels are counted."""
+    dataset = dataset_of(np.zeros((3, 4), "u2")).assign_coords(
+        x=("x", np.arange(4) * 9.0, {"units": "µm"}), time=("y", -np.arange(3) * 0.25, {"units": "ns"}),
+        y=("y", np.arange(3), {"units": "pixel"}),
+    )  # fmt: skip
+    with opened(dataset) as file:
+        metadata, page = file.imagej_metadata, file.pages.first
+        assert (metadata["unit"], metadata["yunit"]) == ("um", "ns")  # type: ignore[index]
+        assert page.resolution == pytest.approx((1 / 9, 4))
+        assert page.resolutionunit == 1
+    uneven = dataset.assign_coords(x=("x", np.arange(4) ** 2.0, {"units": "µm"}))
+    with opened(uneven) as file:
+        assert file.imagej_metadata["unit"] == "pixel"  # type: ignore[index]
+        assert file.pages.first.resolution == pytest.approx((1, 4))

@@ -1,0 +1,80 @@
+"""Colours of pictures: maps from levels to colours, and colours by their names."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any, Final, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import ImageColor
+
+from shotdap.transforms.selection import BadSelection
+
+__all__ = ["GREY", "Colour", "check_colours", "colour", "palette"]
+
+Bytes: TypeAlias = NDArray[np.uint8]
+Colour: TypeAlias = tuple[int, int, int]
+"""Red, green and blue, each from 0 to 255."""
+
+GREY: Final = "gray"
+"""The map whose colours are the levels themselves."""
+
+_KNOWN: Final = 64  # maps that are remembered: more than anybody uses at a time
+
+
+@lru_cache(_KNOWN)
+def palette(name: str, count: int = 256) -> Bytes:
+    """The colours of a map.
+
+    Args:
+        name: as `cmap` knows it: ``viridis``, ``gray``, ``cmocean:thermal``, ``magma_r``.
+        count: of levels, from the darkest value to the brightest.
+
+    Returns:
+        ``[count, 3]``: red, green and blue.
+
+    Raises:
+        BadSelection: there is no such map.
+    """
+    places = np.linspace(0, 1, count)
+    colours = _colour_map(name)(places)[:, :3] if name != GREY else np.repeat(places[:, np.newaxis], 3, axis=1)
+    found: Bytes = np.rint(colours * 255).astype(np.uint8)
+    found.flags.writeable = False
+    return found
+
+
+def check_colours(name: str) -> None:
+    """Refuse a colour map that there is not.
+
+    Raises:
+        BadSelection: there is no such map.
+    """
+    if name != GREY:
+        _colour_map(name)
+
+
+def colour(name: str) -> Colour:
+    """A colour by its name in CSS, or ``#rrggbb``: red, green and blue.
+
+    Raises:
+        BadSelection: it is none.
+    """
+    try:
+        red, green, blue = ImageColor.getrgb(name)[:3]
+    except ValueError:
+        raise BadSelection(f"There is no colour {name!r}; there are those of CSS, such as red or #ff8000.") from None
+    return red, green, blue
+
+
+@lru_cache(_KNOWN)
+def _colour_map(name: str) -> Any:  # noqa: ANN401 — a colour map; naming its type would import the library
+    from cmap import Colormap  # noqa: PLC0415 — 0.3 s, which only colours need
+
+    try:
+        return Colormap(name)
+    except ValueError:
+        raise BadSelection(
+            f"There is no colour map {name!r}; there are gray, viridis, magma, turbo, cmocean:thermal and the others of"
+            " cmap, each reversed with _r."
+        ) from None
