@@ -12,6 +12,7 @@ from typing import TypeAlias
 
 import building
 import encoding
+import exporting
 import reporting
 import serving
 import subtraction
@@ -28,6 +29,7 @@ MODULES: Mapping[str, ModuleType] = MappingProxyType(
         "building": building,
         "zarr_reading": zarr_reading,
         "encoding": encoding,
+        "exporting": exporting,
     }
 )
 RESULTS = Path(__file__).parent / "results"

@@ -64,6 +64,7 @@ _PATHS = (
     ("catalog", "index"),
     ("catalog", "diagnostics"),
     ("catalog", "unpack"),
+    ("exports", "folder"),
 )
 _OTHERS = 0o077  # rights of the group and of everybody
 _NOT_FACTS = {"key", "file", "version"}  # columns that say nothing of the image
@@ -165,6 +166,27 @@ class ZarrSettings(_Section):
     compression: Literal["none", "lz4", "zstd"]
 
 
+class ExportsSettings(_Section):
+    """How many images are exported at once, and by whom."""
+
+    folder: OptionalPath
+    scheduler: Annotated[str, Field(pattern=r"^$|^(tcp|tls|ws|wss|ucx)://")]
+    workers: int = Field(ge=1, le=1024)
+    threads: int = Field(ge=1, le=256)
+    memory_mib: int = Field(ge=256)
+    idle_seconds: float = Field(ge=0)
+    keep_hours: float = Field(gt=0)
+    folder_mib: int = Field(ge=1)
+    user_mib: int = Field(ge=1)
+    jobs_per_user: int = Field(ge=1)
+    images_per_job: int = Field(ge=1)
+
+    @property
+    def image_bytes(self) -> int:
+        """What one image may take of a worker's memory."""
+        return (self.memory_mib << 20) // 2
+
+
 class Settings(BaseSettings):
     """All settings, checked; `load` makes it. The server, the command line and a notebook all start here."""
 
@@ -177,6 +199,7 @@ class Settings(BaseSettings):
     server: ServerSettings
     packages: PackagesSettings
     zarr: ZarrSettings
+    exports: ExportsSettings
 
     @classmethod
     def settings_customise_sources(

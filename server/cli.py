@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 import time
@@ -43,9 +44,10 @@ from shotdap.config import BadDiagnostic, BadSettings, Settings, load
 from shotdap.server.app import CONFIG_VARIABLE, limits_of
 from shotdap.server.demo import prepare, showing
 from shotdap.server.encoders.formats import FORMATS
+from shotdap.server.exporting import order as exports
 from shotdap.server.finding import as_tables, changes_as_json, facets_as_json, images_table, page_as_json, search_all
+from shotdap.server.packaging import order as packages
 from shotdap.server.packaging.command import save
-from shotdap.server.packaging.order import Order
 from shotdap.server.running import run
 from shotdap.server.wanted import Wanted
 from shotdap.server.watching import found, poll, sentence
@@ -80,6 +82,7 @@ _EXPECTED = (
 )
 """What is told in a sentence."""
 
+_INTERRUPTED = 130  # as a shell has it
 _WIDE = 1000  # characters of a line that no person reads
 
 Config = Annotated[Path | None, typer.Option(help="The site's settings, a TOML file.", dir_okay=False)]
@@ -126,7 +129,7 @@ def demo(
     _choose(config, {}, host, port)
     settings = load(config)
     _build(settings)
-    run(settings, lambda url: _console.print(showing(url), markup=False))
+    run(settings, lambda url: _console.print(showing(url), markup=False), os.environ.get(CONFIG_VARIABLE))
 
 
 @_app.command(context_settings={"ignore_unknown_options": True})  # a term may begin with a minus sign
@@ -170,7 +173,7 @@ def package(  # noqa: PLR0913, PLR0917 — typer makes an option of each
     _choose(config, {"ARCHIVE__FOLDER": folder and folder.resolve()}, None, None)
     settings = load(config)
     wanted = Wanted(tuple(variable or ()), transforms=tuple(transform or ()), raw=raw)
-    order = Order(path.strip("/"), diagnostics=tuple(diagnostic or ()), wanted=wanted, member=member)
+    order = packages.Order(path.strip("/"), diagnostics=tuple(diagnostic or ()), wanted=wanted, member=member)
     columns = ("{task.description}", DownloadColumn(), TransferSpeedColumn())
     with Progress(*columns, console=_console, transient=True) as progress:
         task = progress.add_task("Packing", total=None)
@@ -180,6 +183,36 @@ def package(  # noqa: PLR0913, PLR0917 — typer makes an option of each
     for image, reason in problems.items():
         _console.print(f"{image}: {reason}", markup=False)
     _console.print(f"{out} has all {'but these' if problems else 'of it'}.", markup=False)
+
+
+@_app.command(context_settings={"ignore_unknown_options": True})  # a term may begin with a minus sign
+def export(  # noqa: PLR0913, PLR0917 — typer makes an option of each
+    query: Annotated[str, typer.Argument(help="Which images: 'diagnostic:P510 shot:103700..103800'")],
+    out: Annotated[Path, typer.Argument(help="The file or folder to make, or to go on with.")],
+    variable: Annotated[list[str], typer.Option(help="Of each image; all where none is named.")] = [],  # noqa: B006
+    part: Annotated[list[str], typer.Option(help="Of a dimension: y=100:400, or x=5.")] = [],  # noqa: B006
+    transform: Annotated[list[str], typer.Option(help="With options: median_filter-size-5; in this order.")] = [],  # noqa: B006
+    format: Annotated[str, typer.Option(help=f"Of each file: {', '.join(FORMATS)}.")] = "",  # noqa: A002 — the option's name
+    to: Annotated[exports.Container, typer.Option(help="What to make.")] = "folder",
+    raw: Annotated[bool, typer.Option("--raw", help="The files' own variables, as they are.")] = False,
+    scheduler: Annotated[str | None, typer.Option(help="A Dask cluster's: tcp://host:8786.")] = None,
+    config: Config = None,
+    folder: Folder = None,
+) -> None:
+    """Export many images at once; the same command goes on where it was stopped. docs/jobs.md says more."""
+    chosen = {"ARCHIVE__FOLDER": folder and folder.resolve(), "EXPORTS__SCHEDULER": scheduler}
+    _choose(config, chosen, None, None)
+    wanted = Wanted(tuple(variable), exports.parts(part), tuple(transform), raw)
+    command = importlib.import_module("shotdap.server.exporting.command")  # brings Dask along, which takes its time
+    try:
+        any_done = command.export_now(
+            exports.Order(query, wanted, format, to), out, load(config), _console, os.environ.get(CONFIG_VARIABLE)
+        )
+    except KeyboardInterrupt:
+        _errors.print("Stopped; the same command goes on from here.")
+        sys.exit(_INTERRUPTED)
+    if not any_done:
+        sys.exit(1)
 
 
 @_catalog.command("changes")

@@ -12,7 +12,7 @@ from typing import Final
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from shotdap.server.errors import Problem
-from shotdap.server.replies import Reply
+from shotdap.server.replies import ENDLESS, Reply
 from shotdap.server.routes import dap, rest
 
 __all__ = ["Protocol"]
@@ -21,7 +21,13 @@ _LONGEST_URL: Final = 0xFFFF  # http_parser keeps offsets in 16 bits
 
 
 class Protocol(HttpToolsProtocol):
-    """uvicorn's HTTP, with refusals that a client can show."""
+    """uvicorn's HTTP, with refusals that a client can show, and an end to streams that have none."""
+
+    def shutdown(self) -> None:
+        """Let a request be answered before the server ends; not a stream of events, which would keep it for ever."""
+        super().shutdown()
+        if self.cycle is not None and self.scope.get("state", {}).get(ENDLESS):
+            self.transport.close()
 
     def send_400_response(self, msg: str) -> None:
         """Refuse what cannot be read, and close the connection: where the next request begins is anyone's guess."""

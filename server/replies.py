@@ -12,9 +12,12 @@ from typing import Final, TypeAlias
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response, StreamingResponse
 
-__all__ = ["Block", "Reply", "compressed", "respond", "streamed"]
+__all__ = ["ENDLESS", "Block", "Reply", "compressed", "respond", "streamed"]
 
 Block: TypeAlias = bytes | memoryview
+
+ENDLESS: Final = "endless"
+"""What a request's state says where its answer is a stream that does not end by itself; the server then ends it."""
 
 _WORTH_IT: Final = 1024  # bytes; less fits into one packet anyway
 _LEVEL: Final = 5  # of gzip's nine

@@ -10,6 +10,7 @@ from functools import partial
 import uvicorn
 
 from shotdap.config import Settings
+from shotdap.server.exporting.starting import exporting
 from shotdap.server.refusals import Protocol
 from shotdap.server.watching import watching
 
@@ -37,7 +38,7 @@ def run(settings: Settings, announce: Callable[[str], None] | None = None, site:
     Args:
         settings: where to listen, and with how many processes. Every process loads its settings anew.
         announce: called with the server's URL once it answers, in place of uvicorn's own lines; one process then.
-        site: the settings' file, for the process that keeps the catalog up to date.
+        site: the settings' file, for the processes that keep the catalog up to date and run exports.
 
     Raises:
         BadSettings: there is nothing to serve.
@@ -45,7 +46,7 @@ def run(settings: Settings, announce: Callable[[str], None] | None = None, site:
     settings.open_catalog()  # to fail here, in one sentence, rather than in every worker
     host, port = settings.server.host, settings.server.port
     if announce is None:
-        with watching(settings, site):
+        with watching(settings, site), exporting(settings, site):
             uvicorn.run(
                 _APPLICATION,
                 factory=True,
@@ -60,5 +61,8 @@ def run(settings: Settings, announce: Callable[[str], None] | None = None, site:
     config = uvicorn.Config(
         _APPLICATION, factory=True, host=host, port=port, http=Protocol, log_level="warning", server_header=False
     )
-    with suppress(KeyboardInterrupt):  # which uvicorn raises again after it has ended cleanly
+    with (
+        exporting(settings, site),
+        suppress(KeyboardInterrupt),
+    ):  # which uvicorn raises again after it has ended cleanly
         _Announcing(config, partial(announce, f"http://{host}:{port}")).run()

@@ -6,13 +6,10 @@ may go well.
 
 from __future__ import annotations
 
-import multiprocessing
-import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Final
 
@@ -20,10 +17,10 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from shotdap.catalog import BadArchive, BadCatalog, BuildReport, Busy, InspectionReport, Superseded, Unreadable
 from shotdap.config import BadSettings, Settings, load
+from shotdap.server.companions import companion, ignore_interrupt, parent_lives
 
 __all__ = ["found", "poll", "sentence", "watching"]
 
-_SECONDS_TO_END: Final = 10
 _SECONDS_OF_DOUBT: Final = 600.0  # between two looks at files that could not be read
 
 
@@ -74,33 +71,15 @@ def watching(settings: Settings, site: str | None) -> Iterator[None]:
     if not settings.catalog.watch_seconds or settings.archive.folder is not None:
         yield
         return
-    process = multiprocessing.get_context("spawn").Process(target=_poll_for_parent, args=(site,), name="shotdap watch")
-    process.start()
-    try:
+    with companion(_poll_for_parent, site, "shotdap watch"):
         yield
-    finally:
-        _end(process)
-
-
-def _end(process: BaseProcess) -> None:
-    process.terminate()
-    process.join(_SECONDS_TO_END)
-    if process.is_alive():
-        process.kill()  # whatever it writes is whole or not there
 
 
 def _poll_for_parent(site: str | None) -> None:
     """Poll until the parent ends, in whatever way."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's business
-    settings, parent = load(Path(site) if site else None), multiprocessing.parent_process()
-
-    def wait() -> bool:
-        if parent is None:
-            return False
-        parent.join(settings.catalog.watch_seconds)
-        return parent.is_alive()
-
-    poll(settings, _log, wait)
+    ignore_interrupt()
+    settings = load(Path(site) if site else None)
+    poll(settings, _log, lambda: parent_lives(settings.catalog.watch_seconds))
 
 
 def _log(line: str) -> None:

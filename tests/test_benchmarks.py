@@ -41,6 +41,14 @@ CASES = {
         "128 x 128 uint16: png, 16 bits": ["shotdap", "Pillow"],
         "128 x 128 float32: json": ["shotdap"],
     },
+    "exporting": {
+        "export 12 images of 68 x 68 HDF5 contiguous, images": [
+            "shotdap, 1 process without Dask",
+            "Python loop",
+            "shotdap, Dask, 1 worker",
+            "shotdap, Dask, 2 workers",
+        ]
+    },
     "building": {"build a new catalog, rows": ["shotdap"], "list one shot": ["shotdap"]},
 }
 

@@ -16,7 +16,7 @@ from shotdap import __version__
 from shotdap.catalog import Catalog
 from shotdap.config import Settings
 from shotdap.server.limits import Limits
-from shotdap.server.routes.rest import archive, derived, docs, images, legacy, packages, service, shots
+from shotdap.server.routes.rest import archive, derived, docs, exports, images, legacy, packages, service, shots
 from shotdap.server.routes.rest.answering import Answering
 from shotdap.server.routes.rest.document import ABOUT, TAGS, describe
 from shotdap.server.routes.rest.problems import answer_problems, problem_reply
@@ -55,6 +55,7 @@ def api(catalog: Catalog, limits: Limits, settings: Settings) -> FastAPI:
         derived.router(catalog, limits),
         packages.router(catalog, limits, settings.packages),
         legacy.router(catalog, limits),
+        exports.router(catalog, settings),
     ):
         app.include_router(router)
     answer_problems(app)

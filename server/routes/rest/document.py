@@ -32,6 +32,7 @@ TAGS: Final = [
     {"name": "images", "description": "Images: found, described, computed, and drawn."},
     {"name": "packages", "description": "Many images as one file, with what explains them."},
     {"name": "archive", "description": "What the archive holds, and what has changed in it."},
+    {"name": "exports", "description": "Many images at once, made in the background."},
     {"name": "service", "description": "What the server is, whether it is well, and what it knows to do."},
     {"name": "legacy", "description": "Aliases for URLs that are in people's programs."},
 ]

@@ -1,0 +1,126 @@
+"""Many images exported, their background subtracted: by a loop that opens, subtracts and writes, and by Dask's workers.
+
+Every contender writes the same numbers, one netCDF-3 file for each image. The loop knows the files' layout, and labels
+nothing; the second has shotdap open the images, in one process and without Dask.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from itertools import count
+from pathlib import Path
+from typing import Any, Final
+
+import h5py
+import numpy as np
+from distributed import Client
+from numpy.typing import NDArray
+from scipy.io import netcdf_file
+
+from images import ImageFile
+from measuring import Case, Contender, Mismatch, Plan, repeated
+from shotdap.config import Settings, load
+from shotdap.server.exporting.cluster import cluster
+from shotdap.server.exporting.engine import export
+from shotdap.server.exporting.items import Item
+from shotdap.server.exporting.order import Order
+from shotdap.server.exporting.place import Place
+from shotdap.server.exporting.planning import planned
+from shotdap.server.exporting.working import Task, work
+from shotdap.server.wanted import Wanted
+
+__all__ = ["cases"]
+
+_IMAGES: Final = 200
+_FILE: Final = ImageFile("streak.h5", "HDF5", (1100, 1100), deflated=False)
+_ORDER: Final = Order("path:*", Wanted(("background_subtracted",)), "nc", "folder")
+_WORKERS: Final = (1, 2)
+
+
+@contextmanager
+def cases(folder: Path, plan: Plan) -> Iterator[Sequence[Case]]:
+    """One case: some hundred images into a folder."""
+    images = max(4, _IMAGES // plan.shrink)
+    config = _archive(folder, _FILE.shrunk(plan.shrink), images)
+    items = planned(load(config).open_catalog(), _ORDER, memory=1 << 30).items
+    ways: dict[str, Callable[[Path], object]] = {
+        "shotdap, 1 process without Dask": partial(_alone, config, items),
+        "Python loop": partial(_loop, folder / "images"),
+    }
+    with ExitStack() as stack:
+        for workers in _WORKERS:
+            settings = _with(load(config), workers)
+            client = stack.enter_context(cluster(settings.exports))
+            ways[f"shotdap, Dask, {workers} worker{'s' if workers > 1 else ''}"] = partial(
+                _dask, client, items, str(config)
+            )
+        numbers = count()
+        _check(folder / "out", ways, numbers)
+        contenders = tuple(
+            Contender(name, repeated(_fresh(folder / "out", way, numbers))) for name, way in ways.items()
+        )
+        yield [Case(f"export {images} images of {_FILE.shrunk(plan.shrink)}, images", contenders, images)]
+
+
+def _archive(folder: Path, file: ImageFile, images: int) -> Path:
+    """A folder of equal images, and settings for it."""
+    (folder / "images").mkdir()
+    file.write(folder / "images")
+    first = folder / "images" / file.name
+    for number in range(images):
+        (folder / "images" / f"{number:04}.h5").hardlink_to(first)
+    first.unlink()
+    config = folder / "shotdap.toml"
+    config.write_text('[archive]\nfolder = "images"\n[catalog]\nisolate = false\n')
+    return config
+
+
+def _with(settings: Settings, workers: int) -> Settings:
+    return settings.model_copy(update={"exports": settings.exports.model_copy(update={"workers": workers})})
+
+
+def _fresh(out: Path, way: Callable[[Path], object], numbers: Iterator[int]) -> Callable[[], object]:
+    """Export to a folder that is not there yet."""
+    return lambda: way(out / str(next(numbers)))
+
+
+def _loop(images: Path, target: Path) -> None:
+    target.mkdir(parents=True)
+    for path in sorted(images.iterdir()):
+        with h5py.File(path) as file:
+            frames: Any = file["Streak_array"]
+            image, background = frames[0], frames[1]
+        _write(target / f"{path.name}.nc", image.astype("f4") - background.astype("f4"))
+
+
+def _write(path: Path, values: NDArray[Any]) -> None:
+    with netcdf_file(path, "w") as file:
+        for name, size in zip("yx", values.shape, strict=True):
+            file.createDimension(name, size)
+        file.createVariable("background_subtracted", "f4", ("y", "x"))[:] = values
+
+
+def _alone(config: Path, items: tuple[Item, ...], target: Path) -> None:
+    work(Task(_ORDER.as_json(), str(target), items, 1 << 30, str(config)))
+
+
+def _dask(client: Client, items: tuple[Item, ...], site: str, target: Path) -> None:
+    place = Place(target)
+    place.begin(_ORDER, items)
+    export(_ORDER, place, items, client, memory=1 << 30, site=site)
+
+
+def _check(out: Path, ways: dict[str, Callable[[Path], object]], numbers: Iterator[int]) -> None:
+    first, *others = (_read_after(way, out / str(next(numbers))) for way in ways.values())
+    if not all(np.array_equal(first, other) for other in others):
+        raise Mismatch("The exports do not hold equal numbers.")
+
+
+def _read_after(way: Callable[[Path], object], folder: Path) -> NDArray[Any]:
+    """The last image of an export, once it is made."""
+    way(folder)
+    with netcdf_file(max(folder.rglob("*.nc")), mmap=False) as file:
+        values: NDArray[Any] = file.variables["background_subtracted"].data.astype("f4")
+    return values

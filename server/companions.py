@@ -1,0 +1,53 @@
+"""Processes that stand beside a server: started with it, and gone with it, in whatever way it ends."""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from multiprocessing.process import BaseProcess
+from typing import Final
+
+__all__ = ["companion", "ignore_interrupt", "parent_lives"]
+
+_SECONDS_TO_END: Final = 8  # before it is killed; what it writes is whole or not there
+
+
+@contextmanager
+def companion(target: Callable[[str | None], None], site: str | None, name: str) -> Iterator[BaseProcess]:
+    """A process that runs a function for as long as the block lasts.
+
+    Args:
+        target: what it runs, with the settings' file; it ends by itself when its parent does, see `parent_lives`.
+        site: the settings' file, which the process loads anew.
+        name: what the process is called.
+    """
+    process = multiprocessing.get_context("spawn").Process(target=target, args=(site,), name=name)
+    process.start()
+    try:
+        yield process
+    finally:
+        _end(process)
+
+
+def _end(process: BaseProcess) -> None:
+    process.terminate()
+    process.join(_SECONDS_TO_END)
+    if process.is_alive():
+        process.kill()
+        process.join()
+
+
+def parent_lives(seconds: float) -> bool:
+    """Wait some time; whether the process's parent lives then. It ends the wait when it does not."""
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return False
+    parent.join(seconds)
+    return parent.is_alive()
+
+
+def ignore_interrupt() -> None:
+    """Leave Ctrl-C to the parent."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -1,0 +1,96 @@
+"""From an order to the list of its images, and everything that can be said against it before work starts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from shotdap.catalog import Catalog, Unreadable, parse
+from shotdap.server.errors import TooLarge
+from shotdap.server.exporting.items import Item
+from shotdap.server.exporting.order import BadOrder, Order
+from shotdap.server.exporting.values import encoded, narrowed
+from shotdap.transforms import BadSelection, BadVariant
+
+__all__ = ["Plan", "planned"]
+
+_PAGE: Final = 1000  # images of a page of the search
+_PAGES_BESIDE: Final = 100  # pages that may hold less: where what matches is rare, each looks at 20,000 images
+_TRIED: Final = 16  # images, to see whether any is as the order takes it
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What an order comes to."""
+
+    items: tuple[Item, ...]
+    estimate: int
+    """Bytes that it may take, as the first image that can be read has them; 0 where none of the first can."""
+
+
+def planned(catalog: Catalog, order: Order, *, most: int | None = None, memory: int) -> Plan:
+    """The images of an order.
+
+    Args:
+        catalog: where they are.
+        order: what is wanted.
+        most: how many images there may be; `None` for any number.
+        memory: bytes that one image may take.
+
+    Raises:
+        BadOrder: nothing matches, or no image that was tried can be had so.
+        BadQuery: the query cannot be understood.
+        BadSelection, BadVariant: the order does not hold together.
+        TooLarge: there are too many images.
+        Unsearchable: this index answers no queries.
+    """
+    order.check()
+    items = tuple(_items(catalog, order, most))
+    if not items:
+        raise BadOrder(f"No image matches {order.query!r}.")
+    return Plan(items, len(items) * _tried(catalog, order, items, memory))
+
+
+def _items(catalog: Catalog, order: Order, most: int | None) -> Iterator[Item]:
+    pages = None if most is None else most // _PAGE + _PAGES_BESIDE
+    for number, path in enumerate(_paths(catalog, order.query, pages)):
+        if number == most:
+            raise TooLarge(
+                f"More than {most:,} images match; one export may have {most:,}. Narrow the query, by shots or dates,"
+                " and order the rest in exports of their own; or run `shotdap export` where the archive is."
+            )
+        yield Item(number, path, f"{path}{order.files.ending}" if order.has_files else path)
+
+
+def _paths(catalog: Catalog, query: str, pages: int | None) -> Iterator[str]:
+    understood, after, looked = parse(query), None, 0
+    while True:
+        page = catalog.search(understood, after=after, limit=_PAGE)
+        yield from (entry.path for entry in page.entries)
+        after, looked = page.after, looked + 1
+        if after is None:
+            return
+        if looked == pages:
+            raise TooLarge("What matches is too rare among what is looked at; narrow the query, by shots or dates.")
+
+
+def _tried(catalog: Catalog, order: Order, items: tuple[Item, ...], memory: int) -> int:
+    """The bytes of the first image that can be had as the order wants it.
+
+    Raises:
+        BadOrder: of those that were tried none can, and it is not for their files.
+    """
+    refused: Exception | None = None
+    for item in items[:_TRIED]:
+        try:
+            dataset = narrowed(catalog, order, item.path, memory).compute()
+            return encoded(order, dataset).size if order.has_files else dataset.nbytes
+        except (BadSelection, BadVariant, TooLarge) as error:
+            refused = refused or error
+        except (LookupError, Unreadable):
+            continue  # it is a line of the manifest
+    if refused is not None:
+        tried = "No image" if len(items) <= _TRIED else f"None of the first {_TRIED} images"
+        raise BadOrder(f"{tried} can be had so. {refused}") from refused
+    return 0

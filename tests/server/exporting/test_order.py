@@ -1,0 +1,150 @@
+"""Orders of exports: as text, and what is refused of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.server.exporting.campaign import QUERY, Campaign, made
+
+from shotdap.catalog import BadQuery
+from shotdap.config import load
+from shotdap.server.encoders.formats import FORMATS
+from shotdap.server.errors import TooLarge
+from shotdap.server.exporting.order import CONTAINERS, BadOrder, Order, part, part_text, parts
+from shotdap.server.exporting.place import Place
+from shotdap.server.exporting.planning import Plan, planned
+from shotdap.server.wanted import Wanted
+from shotdap.transforms import BadSelection, BadVariant
+from shotdap.transforms.display import Display
+
+MEMORY: Final = 1 << 30
+
+_NAMES = st.text("abcxyz_09", min_size=1, max_size=9)
+_BOUNDS = st.none() | st.integers(0, 10**9 - 1)
+_PARTS = st.integers(0, 10**9 - 1) | st.builds(slice, _BOUNDS, _BOUNDS, st.none() | st.integers(1, 9))
+_WANTED = st.builds(
+    Wanted,
+    st.lists(_NAMES, max_size=3).map(tuple),
+    st.dictionaries(_NAMES, _PARTS, max_size=3),
+    st.lists(_NAMES, max_size=3).map(tuple),
+    st.booleans(),
+)
+_DISPLAYS = st.builds(Display, colours=_NAMES, low=st.none() | st.floats(allow_nan=False), size=st.none() | st.just(9))
+
+
+@given(
+    st.builds(
+        Order, st.text(), _WANTED, st.sampled_from(["", *FORMATS]), st.sampled_from(CONTAINERS), display=_DISPLAYS
+    )
+)
+def test_round_trip(order: Order) -> None:
+    """An order is the same after it was text."""
+    again = Order.from_json(order.as_json())
+
+    assert (again, again.as_json()) == (order, order.as_json())
+
+
+@given(_PARTS)
+def test_parts_round_trip(given_part: slice | int) -> None:
+    """A part of a dimension is the same after it was text."""
+    assert part("y", part_text(given_part)) == given_part
+
+
+@pytest.mark.parametrize("text", ["", "a", "-1", "1:-2", "1:2:3:4", "1..2", "9" * 5000, ":" * 9])
+def test_bad_parts(text: str) -> None:
+    """What is no part of a dimension is refused by its name, with what would be right."""
+    with pytest.raises(BadOrder, match="y=100:400"):
+        parts([f"y={text}"])
+
+
+def test_no_order() -> None:
+    """Text that is no order is refused."""
+    for text in ("", "{}", "[1]", '{"display": {}}'):
+        with pytest.raises(BadOrder):
+            Order.from_json(text)
+
+
+REFUSED: Final[dict[str, tuple[Order, type[Exception], str]]] = {
+    "empty": (Order(" "), BadOrder, "say which images"),
+    "bad query": (Order("date:2022-13"), BadQuery, "is no date"),
+    "nothing matches": (Order("facility:nif"), BadOrder, "No image matches 'facility:nif'"),
+    "no such format": (Order(QUERY, format="gif"), BadOrder, "The formats are: nc, nc4"),
+    "a format without files": (Order(QUERY, format="nc", container="zarr"), BadOrder, "Leave it out"),
+    "no such container": (Order(QUERY, container="tar"), BadOrder, "zip"),  # type: ignore[arg-type]
+    "no such variable": (Order(QUERY, Wanted(("ilumination",))), BadOrder, "no variable 'ilumination'"),
+    "no such dimension": (Order(QUERY, Wanted(part={"z": 3})), BadOrder, "no dimension 'z'"),
+    "beyond the end": (Order(QUERY, Wanted(part={"y": slice(0, 999)})), BadOrder, "outside 0 to 11"),
+    "no such transform": (Order(QUERY, Wanted(("image",), transforms=("blur",))), BadOrder, "blur"),
+    "no transform": (Order(QUERY, Wanted(transforms=("a b",))), BadVariant, "is no step"),
+    "transforms of two": (Order(QUERY, Wanted(("image", "background"), transforms=("log10",))), BadSelection, "one"),
+    "a vast picture": (Order(QUERY, display=Display(size=10**9)), BadOrder, "16,384"),
+}
+
+
+@pytest.fixture(scope="module")
+def campaign(tmp_path_factory: pytest.TempPathFactory) -> Campaign:
+    """Seven images, in two files, one of which cannot be read."""
+    campaign = made(tmp_path_factory.mktemp("campaign") / "site", 7, files=2)
+    campaign.spoil(0)
+    return campaign
+
+
+@pytest.fixture(scope="module")
+def plan(campaign: Campaign) -> Callable[..., Plan]:
+    """Plans orders."""
+    catalog = load(campaign.config).open_catalog()
+
+    def plan(order: Order, **bounds: Any) -> Plan:  # noqa: ANN401 — as `planned` has them
+        return planned(catalog, order, **{"memory": MEMORY, **bounds})
+
+    return plan
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_refused(what: str, plan: Callable[..., Plan]) -> None:
+    """What cannot be right is refused before work starts, in a sentence that says what it is."""
+    order, kind, words = REFUSED[what]
+    with pytest.raises(kind, match=words):
+        plan(order)
+
+
+def test_planned(plan: Callable[..., Plan], campaign: Campaign) -> None:
+    """A plan has all images that match, those that cannot be read too, each with a name of its own."""
+    found = plan(Order(QUERY, Wanted(("image",)), "nc"))
+
+    assert sorted((item.path, item.name) for item in found.items) == [
+        (campaign.path(number), f"{campaign.path(number)}.nc") for number in range(7)
+    ]
+    assert [item.number for item in found.items] == list(range(7))
+    assert found.estimate > 7 * 12 * 16 * 2
+
+
+def test_too_many(plan: Callable[..., Plan]) -> None:
+    """More images than one export may have are refused, with the way round it; as many as that are not."""
+    assert len(plan(Order(QUERY), most=7).items) == 7
+    with pytest.raises(TooLarge, match=r"More than 6 images match.*shotdap export"):
+        plan(Order(QUERY), most=6)
+
+
+def test_too_much_memory(plan: Callable[..., Plan]) -> None:
+    """Images that take more memory than a worker has for one are refused, with what they take."""
+    with pytest.raises(BadOrder, match=r"exports\.memory_mib"):
+        plan(Order(QUERY), memory=100)
+
+
+def test_another_export_lies_there(plan: Callable[..., Plan], tmp_path: Path) -> None:
+    """A place that holds another export is left alone; so is one that holds what is no export."""
+    place, order = Place(tmp_path / "out"), Order(QUERY, container="folder")
+    place.begin(order, plan(order).items)
+    (tmp_path / "mine").write_text("my own")
+
+    assert place.resumed(order) == plan(order).items
+    with pytest.raises(BadOrder, match="another export"):
+        place.resumed(Order(QUERY, Wanted(("image",)), container="folder"))
+    with pytest.raises(BadOrder, match="is there already"):
+        Place(tmp_path / "mine").resumed(order)
