@@ -27,7 +27,7 @@ from shotdap.catalog.template import PathTemplate, segment
 
 __all__ = ["BuildReport", "Progress", "build"]
 
-_BATCH: Final = 5120  # rows between two writings
+_BATCH: Final = 10_240  # rows between two writings
 _SWEPT: Final = 50_000  # entries looked through at a time for those whose rows are gone
 
 
