@@ -12,6 +12,7 @@ from typing import TypeAlias
 
 import building
 import reporting
+import searching
 import serving
 import subtraction
 from measuring import Case, Plan, measure
@@ -20,7 +21,7 @@ Benchmark: TypeAlias = Callable[[Path, Plan], AbstractContextManager[Sequence[Ca
 """Prepares its cases in an empty folder, checked and ready to be measured while the context lasts."""
 
 MODULES: Mapping[str, ModuleType] = MappingProxyType(
-    {"serving": serving, "subtraction": subtraction, "building": building}
+    {"serving": serving, "subtraction": subtraction, "building": building, "searching": searching}
 )
 RESULTS = Path(__file__).parent / "results"
 

@@ -22,11 +22,9 @@ from shotdap.server.limits import Limits
 from shotdap.server.listing import json_reply
 from shotdap.server.replies import respond
 from shotdap.server.routes import dap, rest, root, search, thredds
+from shotdap.server.running import CONFIG_VARIABLE
 
-__all__ = ["CONFIG_VARIABLE", "application", "create_app"]
-
-CONFIG_VARIABLE = "SHOTDAP_CONFIG"
-"""The environment variable that leads each worker process to the site's settings."""
+__all__ = ["application", "create_app"]
 
 
 def create_app(catalog: Catalog, settings: Settings) -> Starlette:

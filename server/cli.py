@@ -32,10 +32,9 @@ from shotdap.catalog import (
 from shotdap.catalog.index.tables import SCHEMA
 from shotdap.catalog.names import path_segment
 from shotdap.config import BadDiagnostic, BadSettings, Settings, load
-from shotdap.server.app import CONFIG_VARIABLE
 from shotdap.server.demo import prepare, showing
 from shotdap.server.finding import as_tables, changes_as_json, facets_as_json, images_table, page_as_json, search_all
-from shotdap.server.running import run
+from shotdap.server.running import CONFIG_VARIABLE, run
 from shotdap.server.watching import found, poll, sentence
 from shotdap.transforms import Origin, explained
 
