@@ -96,7 +96,7 @@ class TestRefusals:
         assert "wrong-secret" not in f"{caught.value!r} {ArchiveDatabase(mirror.url, 'wrong-secret')!r}"
 
     def test_silent(self) -> None:
-        """A listener that accepts a connection and then says nothing is lost within the time that connecting may take."""
+        """A listener that accepts a connection and says nothing is lost after the time that connecting may take."""
         with socket.create_server(("127.0.0.1", 0)) as listener:
             url = f"oracle+oracledb://reader@127.0.0.1:{listener.getsockname()[1]}/?service_name=LASER"
             archive = SqlArchive(ArchiveDatabase(url, "secret", connect_seconds=0.3, attempts=2), "T", _COLUMNS)

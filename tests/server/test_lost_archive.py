@@ -75,6 +75,7 @@ def test_images_in_the_database(postgres: Postgres, tmp_path: Path) -> None:
         with pytest.raises(Unreadable, match="does not answer"):
             images.version("2")
         database.engine.dispose()
+        archive.start()  # for it is stopped at the end of the block
 
     assert (after, after.path.read_bytes()) == (before, b"one")
 
