@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 from functools import partial
 from itertools import count, islice
 from pathlib import Path
-from time import perf_counter
+from resource import RUSAGE_SELF, getrusage
+from time import perf_counter, process_time
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -18,8 +19,9 @@ from shotdap.catalog import ArchiveDatabase, BuildReport, PathTemplate, SqlArchi
 from shotdap.catalog.synthetic import ARCHIVE_FILES
 from shotdap.config import defaults
 
-__all__ = ["cases"]
+__all__ = ["FIRST_SHOT", "all_shots", "cases", "made"]
 
+FIRST_SHOT: Final = 60_000
 _FILES_OF_A_SHOT: Final = 20
 _WRITTEN: Final = 10_000  # rows of the archive at a time
 _FEW: Final = 100_000  # rows up to which a catalog is built again and again
@@ -29,15 +31,26 @@ _BEGIN: Final = datetime.fromisoformat("2011-05-19T10:41:07")
 @contextmanager
 def cases(folder: Path, plan: Plan) -> Iterator[Sequence[Case]]:
     """Building anew and again, then questions to what was built."""
-    archive = _archive(folder / "archive.db", plan.rows)
-    index = SqlIndex.at(folder / "catalog.db")
-    begun = perf_counter()
-    report = _built(archive, index)
-    took = perf_counter() - begun
-    if report.added != plan.rows:
-        raise Mismatch(f"Of {plan.rows} rows, {report.added} became entries.")
-    print(f"{plan.rows:,} rows; the first build took {took:.1f} s, {plan.rows / took:,.0f} rows/s\n", flush=True)
+    archive, index = made(folder, plan.rows)
     yield [*_builds(archive, index, folder, plan.rows), *_questions(index)]
+
+
+def made(folder: Path, rows: int) -> tuple[SqlArchive, SqlIndex]:
+    """An archive of so many rows, and the catalog built of it; how fast, and in how much memory, is printed."""
+    archive = _made_archive(folder / "archive.db", rows)
+    index = SqlIndex.at(folder / "catalog.db")
+    begun, used = perf_counter(), process_time()
+    report = _built(archive, index)
+    took, used = perf_counter() - begun, process_time() - used
+    if report.added != rows:
+        raise Mismatch(f"Of {rows} rows, {report.added} became entries.")
+    memory = getrusage(RUSAGE_SELF).ru_maxrss >> 10
+    print(
+        f"{rows:,} rows; the first build took {took:.1f} s, {rows / took:,.0f} rows/s,"
+        f" {1e6 * used / rows:.0f} Âµs of processors a row; this process had {memory} MiB at most\n",
+        flush=True,
+    )
+    return archive, index
 
 
 def _builds(archive: SqlArchive, index: SqlIndex, folder: Path, rows: int) -> Iterator[Case]:
@@ -54,7 +67,7 @@ def _builds(archive: SqlArchive, index: SqlIndex, folder: Path, rows: int) -> It
 
 
 def _questions(index: SqlIndex) -> Iterator[Case]:
-    shots = _all_shots(index)
+    shots = all_shots(index)
     first, middle, last = shots[0], shots[len(shots) // 2], shots[-1]
     image = index.children(f"omega/{middle}/d00").children[0].path
     entry = index.find(image)
@@ -62,6 +75,7 @@ def _questions(index: SqlIndex) -> Iterator[Case]:
     token = index.changes(limit=1).token
     yield _case(f"list 100 of {len(shots)} shots, from the first", partial(index.children, "omega", after=first))
     yield _case("list 100 shots, from half-way", partial(index.children, "omega", after=middle))
+    yield _case("list 100 shots, up to the last", partial(index.children, "omega", after=shots[-101:][0]))
     yield _case("list one shot", partial(index.children, f"omega/{middle}"))
     yield _case("find one image", partial(index.find, image))
     yield _case("find the last shot's folder", partial(index.children, f"omega/{last}"))
@@ -75,10 +89,11 @@ def _case(name: str, function: Any, amount: int = 1) -> Case:  # noqa: ANN401 â€
 
 
 def _built(archive: SqlArchive, index: SqlIndex, *, full: bool = False) -> BuildReport:
+    """Bring a catalog up to date with an archive."""
     return build(archive, index, PathTemplate(), full=full)
 
 
-def _archive(path: Path, rows: int) -> SqlArchive:
+def _made_archive(path: Path, rows: int) -> SqlArchive:
     """An archive that has rows only; no file is opened to build a catalog."""
     url = f"sqlite:///{path}"
     engine = sa.create_engine(url)
@@ -98,18 +113,18 @@ def _row(number: int) -> dict[str, Any]:
     return {
         "IMAGE_ID": number + 1,
         "FACILITY": "OMEGA",
-        "SHOT_NUMBER": 60_000 + shot,
+        "SHOT_NUMBER": FIRST_SHOT + shot,
         "SHOT_DATE": when,
         "DIAGNOSTIC": f"D{camera:02}",
-        "SOURCE_FILE": f"d{camera:02}_s{60_000 + shot}.hdf",
+        "SOURCE_FILE": f"d{camera:02}_s{FIRST_SHOT + shot}.hdf",
         "ARCHIVE_FILE": f"{when:%y/%m/%d}/HDF.{when:%Y%m%d.%H%M%S}.{camera}",
         "FORMAT": "HDF4",
         "MODIFIED": when + timedelta(seconds=camera),
     }
 
 
-def _all_shots(index: SqlIndex) -> list[str]:
-    """The shots' numbers, page by page."""
+def all_shots(index: SqlIndex) -> list[str]:
+    """The shots' numbers, the least first."""
     pages = [index.children("omega")]
     while pages[-1].after is not None:
         pages.append(index.children("omega", after=pages[-1].after))

@@ -14,6 +14,7 @@ import building
 import encoding
 import exporting
 import reporting
+import searching
 import serving
 import subtraction
 import zarr_reading
@@ -27,6 +28,7 @@ MODULES: Mapping[str, ModuleType] = MappingProxyType(
         "serving": serving,
         "subtraction": subtraction,
         "building": building,
+        "searching": searching,
         "zarr_reading": zarr_reading,
         "encoding": encoding,
         "exporting": exporting,

@@ -11,18 +11,28 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["pydap", "shotdap", "static"]
+__all__ = ["SHOTDAP", "pydap", "shotdap", "shotdap_site", "static"]
 
 _HOST = "127.0.0.1"
 _BIN = Path(sys.executable).parent
 _PEERS = Path(__file__).parent / "peers"
+SHOTDAP = str(_BIN / "shotdap")
+"""The command."""
 _PATIENCE = 60  # seconds to start
 
 
 @contextmanager
 def shotdap(folder: Path, log: Path) -> Iterator[int]:
     """`shotdap serve` of a folder; its port."""
-    with _started(lambda port: [str(_BIN / "shotdap"), "serve", "--folder", str(folder), "--port", port], log) as port:
+    with _started(lambda port: [SHOTDAP, "serve", "--folder", str(folder), "--port", port], log) as port:
+        yield port
+
+
+@contextmanager
+def shotdap_site(settings: Path, log: Path) -> Iterator[int]:
+    """`shotdap serve` of a catalog, by a site's settings; its port."""
+    command = [SHOTDAP, "serve", "--config", str(settings), "--port"]
+    with _started(lambda port: [*command, port], log) as port:
         yield port
 
 

@@ -6,8 +6,10 @@ person has to mend. Neither tells a password, a host or any SQL.
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -73,7 +75,22 @@ class ArchiveDatabase:
         kind = _KINDS.get(url.get_backend_name(), _other)
         engine = sa.create_engine(url, pool_pre_ping=True, pool_recycle=_RECYCLED, hide_parameters=True, **kind(self))
         event.listen(engine, "connect", _LIMITS.get(engine.dialect.name, _unlimited)(self))
+        if engine.dialect.name == "oracle" and self.oracle_client is None:
+            event.listen(engine, "do_connect", self._hear_oracle)
         return engine
+
+    def _hear_oracle(self, dialect: Any, _record: object, given: Any, named: Any) -> None:  # noqa: ANN401 — the driver's
+        """See that Oracle answers, before its driver connects.
+
+        The driver limits how long the network may take, and then waits for ever for a listener that accepts a
+        connection and says nothing. Its interface for coroutines does so too, but can be interrupted.
+        """
+        answer = _answer(dialect.loaded_dbapi, given, named, self.connect_seconds)
+        with ThreadPoolExecutor(1) as thread:  # the caller's may have an event loop, as a notebook's has
+            try:
+                thread.submit(asyncio.run, answer).result()
+            except TimeoutError as error:
+                raise dialect.loaded_dbapi.OperationalError("It accepts connections, and says nothing.") from error
 
     def ask(self, question: Callable[[sa.Connection], Result]) -> Result:
         """Put a question, more than once where that can help.
@@ -115,6 +132,12 @@ class ArchiveDatabase:
         if url.get_backend_name() == "sqlite" and url.database and not Path(url.database).exists():
             raise BadArchive("The archive's database does not answer: there is no such file.")  # SQLite would make one
         return self.engine.connect()
+
+
+async def _answer(driver: Any, given: Any, named: Any, seconds: float) -> None:  # noqa: ANN401 — the driver's own
+    async with asyncio.timeout(seconds):
+        connection = await driver.connect_async(*given, **named)
+        await connection.close()
 
 
 @contextmanager

@@ -69,7 +69,7 @@ class BoundedFolder:
         Raises:
             Unreadable: there is no safe folder for it.
         """
-        self._prepare()
+        self.prepare()
         # Mode 0600, and never there before.
         with tempfile.NamedTemporaryFile(dir=self.path, prefix=f".{name[:16]}.", suffix=_HALF, delete=False) as file:
             try:
@@ -85,7 +85,7 @@ class BoundedFolder:
         half.replace(target)
         return target
 
-    def _prepare(self) -> None:
+    def prepare(self) -> None:
         """Make the folder, or see that it is this user's alone.
 
         Raises:

@@ -13,11 +13,12 @@ Whatever stands in a row, it becomes an entry; where no file can be read because
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, count, islice
 from typing import Final, TypeAlias
 
+from shotdap.catalog.ahead import ahead
 from shotdap.catalog.archive import Archive, Row, Watermark
 from shotdap.catalog.entry import Entry
 from shotdap.catalog.index import Draft, Known, Record, SqlIndex, Turn, Writing, draft
@@ -26,7 +27,7 @@ from shotdap.catalog.template import PathTemplate, segment
 
 __all__ = ["BuildReport", "Progress", "build"]
 
-_BATCH: Final = 5120  # rows between two writings
+_BATCH: Final = 10_240  # rows between two writings
 _SWEPT: Final = 50_000  # entries looked through at a time for those whose rows are gone
 
 
@@ -110,7 +111,7 @@ class _Run:
         is_again = full and self.turn.watermark is not None
         report, seen, watermark = BuildReport(), _Numbers(self.turn.counter), None
         rows = archive.rows(None if full else self.turn.watermark)
-        for batch in _batches(rows, self.template):
+        for batch in ahead(_batches(rows, self.template)):
             watermark = watermark if batch.watermark is None else batch.watermark
             with self.index.writing(self.turn, None if is_again else watermark) as writing:
                 known, done = _put(batch.drafts, writing)
@@ -159,7 +160,7 @@ class _Batch:
     watermark: Watermark | None
 
 
-def _batches(rows: Iterator[Row], template: PathTemplate) -> Iterator[_Batch]:
+def _batches(rows: Iterator[Row], template: PathTemplate) -> Generator[_Batch, None, None]:
     for row in rows:
         drafts, watermark = dict[str, Draft](), None
         for each in chain([row], islice(rows, _BATCH - 1)):

@@ -17,16 +17,14 @@ from starlette.responses import Response
 from shotdap.catalog import Catalog
 from shotdap.config import Settings, load
 from shotdap.server.errors import Problem
-from shotdap.server.limits import Limits
+from shotdap.server.limits import limits_of
 from shotdap.server.listing import json_reply
 from shotdap.server.protocols.zarr import Options
 from shotdap.server.replies import respond
 from shotdap.server.routes import dap, rest, root, search, thredds, zarr
+from shotdap.server.running import CONFIG_VARIABLE
 
-__all__ = ["CONFIG_VARIABLE", "application", "create_app", "limits_of"]
-
-CONFIG_VARIABLE = "SHOTDAP_CONFIG"
-"""The environment variable that leads each worker process to the site's settings."""
+__all__ = ["application", "create_app"]
 
 
 def create_app(catalog: Catalog, settings: Settings) -> Starlette:
@@ -45,12 +43,6 @@ def create_app(catalog: Catalog, settings: Settings) -> Starlette:
         middleware=[_cross_origin(server.cors_origins)] if server.cors_origins else [],
         exception_handlers={HTTPException: _unanswered},
     )
-
-
-def limits_of(settings: Settings) -> Limits:
-    """How much one request may ask for."""
-    server = settings.server
-    return Limits(server.max_answer_mib << 20, server.max_query_kib << 10, server.max_read_mib << 20)
 
 
 def _zarr_options(settings: Settings) -> Options:

@@ -41,14 +41,14 @@ from shotdap.catalog import (
 from shotdap.catalog.index.tables import SCHEMA
 from shotdap.catalog.names import path_segment
 from shotdap.config import BadDiagnostic, BadSettings, Settings, load
-from shotdap.server.app import CONFIG_VARIABLE, limits_of
 from shotdap.server.demo import prepare, showing
 from shotdap.server.encoders.formats import FORMATS
 from shotdap.server.exporting import order as exports
 from shotdap.server.finding import as_tables, changes_as_json, facets_as_json, images_table, page_as_json, search_all
+from shotdap.server.limits import limits_of
 from shotdap.server.packaging import order as packages
 from shotdap.server.packaging.command import save
-from shotdap.server.running import run
+from shotdap.server.running import CONFIG_VARIABLE, run
 from shotdap.server.wanted import Wanted
 from shotdap.server.watching import found, poll, sentence
 from shotdap.transforms import BadSelection, BadVariant, Origin, explained

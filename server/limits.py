@@ -9,11 +9,12 @@ from typing import Final
 
 import xarray as xr
 
+from shotdap.config import Settings
 from shotdap.server.errors import TooLarge
 from shotdap.transforms import Hyperslab, bytes_read
 from shotdap.transforms.statistics import blocks
 
-__all__ = ["Asked", "Limits", "check", "refuse_size"]
+__all__ = ["Asked", "Limits", "check", "limits_of", "refuse_size"]
 
 _MIB: Final = 2**20
 _SUGGESTED: Final = 8  # URLs in one message
@@ -29,6 +30,12 @@ class Limits:
     """Bytes of the query string."""
     read: int
     """Bytes that may be read for one answer, by functions and by virtual variables that need whole images."""
+
+
+def limits_of(settings: Settings) -> Limits:
+    """How much one request to a site may ask for."""
+    server = settings.server
+    return Limits(server.max_answer_mib << 20, server.max_query_kib << 10, server.max_read_mib << 20)
 
 
 @dataclass(frozen=True)

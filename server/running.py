@@ -14,7 +14,10 @@ from shotdap.server.exporting.starting import exporting
 from shotdap.server.refusals import Protocol
 from shotdap.server.watching import watching
 
-__all__ = ["run"]
+__all__ = ["CONFIG_VARIABLE", "run"]
+
+CONFIG_VARIABLE = "SHOTDAP_CONFIG"
+"""The environment variable that leads each worker process to the site's settings."""
 
 _APPLICATION = "shotdap.server.app:application"
 

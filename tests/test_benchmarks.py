@@ -50,6 +50,7 @@ CASES = {
         ]
     },
     "building": {"build a new catalog, rows": ["shotdap"], "list one shot": ["shotdap"]},
+    "searching": {"search diagnostic:D07, first page": ["shotdap"], "start a server, until it answers": ["shotdap"]},
 }
 
 

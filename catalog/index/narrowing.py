@@ -6,6 +6,7 @@ is left to that alone.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from shotdap.catalog.index.matching import Matcher
 from shotdap.catalog.index.tables import ATTRIBUTES, ENTRIES, TALLIES
 from shotdap.catalog.index.words import Words, asked
 from shotdap.catalog.query import Pattern, Span, Term, Value
-from shotdap.catalog.query.meanings import Range, dates, fixed_start, number, one_of, ranges, shots
+from shotdap.catalog.query.meanings import Range, dates, fixed_start, number, one_of, ranges, shots, whole_words
 
 __all__ = ["Narrowing", "kinds", "within"]
 
@@ -89,6 +90,7 @@ class Narrowing:
             elif term.name == "path":
                 yield from _starts(term)
             else:
+                yield from _named(term)
                 yield from _fragments(term)
 
     def sets(self) -> Iterator[sa.Select[Any]]:
@@ -106,6 +108,8 @@ class Narrowing:
                 yield _described(term, *_BY_VALUE)
             elif term.name == "path":
                 yield from (sa.select(ENTRIES.c.id).where(starts) for starts in _starts(term))
+            elif len(term.values) == 1 and (words := whole_words(term.values[0])):
+                yield self.words.matching(words)
 
     def _named(self, name: str) -> list[Term]:
         return [term for term in self.terms if term.name == name]
@@ -194,6 +198,12 @@ def _starting(column: _Column, start: str) -> Iterator[_Column]:
     yield column >= start
     if start and start.isascii() and start.isprintable():  # all of a path; beyond ASCII the next character may be none
         yield column < start[:-1] + chr(ord(start[-1]) + 1)
+
+
+def _named(term: Term) -> Iterator[sa.ColumnElement[bool]]:
+    """That the facts as they are written have a name at all, where it is that of a fact."""
+    if term.name is not None:
+        yield sa.cast(ENTRIES.c.facts, sa.Text).contains(json.dumps(term.name), autoescape=True)
 
 
 def _fragments(term: Term) -> Iterator[sa.ColumnElement[bool]]:

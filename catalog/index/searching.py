@@ -38,6 +38,7 @@ MOST: Final = 1000
 """Entries of a page."""
 
 _FEW: Final = 1000  # ids that are fetched whole, and put into order here
+_LEAST: Final = 10  # entries that are fetched of one of several stretches at a time
 _LOOKED: Final = 20_000  # entries that a page walks past in search of those that match
 _NAMES: Final = 100  # of attributes, among which a misspelled one is looked for
 
@@ -177,7 +178,8 @@ class _Search:
             if self.begin is not None and self.begin[0] is None and group[0].bounds is not None:
                 continue  # the page begins behind all that have a date
             stop = self._stop(group)
-            rows = merge(*(self._walked(stream, stop) for stream in group), key=self._key_of, reverse=True)
+            share = max(_LEAST, self.limit // len(group)) + 1
+            rows = merge(*(self._walked(stream, stop, share) for stream in group), key=self._key_of, reverse=True)
             yield self._matching(rows), stop
 
     def _stop(self, group: Sequence[Stream]) -> Place | None:
@@ -192,8 +194,9 @@ class _Search:
             ends += [place_of(row, self._by)] if row else []
         return max(ends, key=_key, default=None)
 
-    def _walked(self, stream: Stream, stop: Place | None) -> Iterator[sa.RowMapping]:
-        after, size = self.begin, self.limit + 1
+    def _walked(self, stream: Stream, stop: Place | None, size: int) -> Iterator[sa.RowMapping]:
+        """The rows of a stretch, fetched some at a time."""
+        after = self.begin
         while True:
             statement = stream.select((ENTRIES,), after, stop).where(*self._conditions).limit(size)
             rows = self.connection.execute(statement).mappings().all()

@@ -18,7 +18,19 @@ from typing import Final, Generic, TypeVar
 from shotdap.catalog.entry import Health
 from shotdap.catalog.query.terms import Pattern, Span, Term, Value
 
-__all__ = ["OWN", "Range", "check", "dates", "fits", "fixed_start", "number", "one_of", "ranges", "shots"]
+__all__ = [
+    "OWN",
+    "Range",
+    "check",
+    "dates",
+    "fits",
+    "fixed_start",
+    "number",
+    "one_of",
+    "ranges",
+    "shots",
+    "whole_words",
+]
 
 Ordered = TypeVar("Ordered", int, str)
 
@@ -28,6 +40,8 @@ _LENGTHS: Final = (4, 7, 10, 16, 16, 19)  # of ISO 8601 down to years, months, d
 _STEPS: Final = MappingProxyType({10: timedelta(days=1), 16: timedelta(minutes=1), 19: timedelta(seconds=1)})
 _WORD: Final = re.compile(r"[^\W_]")
 _MISPLACED: Final = re.compile(r"(?<![^\W_])\*|\*(?=[^\W_])")  # a star that no word stands before, or one behind
+_BESIDE: Final = re.compile(r"[^\W_]*[*?][^\W_]*")  # a wildcard, and what of words stands beside it
+_WHOLE_WORD: Final = re.compile(r"[^\W_]+")
 _LONGEST_YEAR: Final = 4  # digits
 
 
@@ -189,6 +203,17 @@ def fixed_start(pattern: Pattern) -> tuple[str, bool]:
         return pattern.text, True
     start = re.split(r"[*?]", pattern.text, maxsplit=1)[0]
     return start, start == pattern.text
+
+
+def whole_words(value: Value) -> str:
+    """The words that every text has that a value means; none of a number, which has many spellings.
+
+    A word beside a wildcard may be part of a longer one, so it is left out.
+    """
+    if isinstance(value, Span) or number(value.text) is not None:
+        return ""
+    text = value.text.lower()  # whole, as it is compared
+    return " ".join(_WHOLE_WORD.findall(text if value.quoted else _BESIDE.sub(" ", text)))
 
 
 def one_of(values: Iterable[Value], text: str) -> bool:

@@ -3,6 +3,9 @@
 Beside each content stand links: one for each version of each place that these bytes were fetched from, named by a hash
 of both. So a version is fetched once by all workers, survives a restart, and what two places share is kept once. A link
 whose content made room for others leads nowhere, and the version is fetched anew.
+
+Another link, named by a hash of the place, leads to the version that was last seen there: that is what there is to read
+while the place does not answer.
 """
 
 from __future__ import annotations
@@ -45,8 +48,31 @@ class Cache:
             size: in bytes.
             modified: nanoseconds since 1970, or 0 where the place does not say.
         """
-        name = hashlib.sha256(repr((identity, size, modified)).encode("utf-8", "replace")).hexdigest()
-        return Version(self._folder.path / f"of-{name}", size, modified)
+        return Version(self._folder.path / f"of-{_hash((identity, size, modified))}", size, modified)
+
+    def note(self, version: Version, *place: str) -> None:
+        """Remember a version as the last one that was seen at a place, if that can be."""
+        link = self._last(place)
+        with suppress(OSError):
+            if link.readlink() == Path(version.path.name):
+                return
+        with suppress(OSError):  # Unreadable, where there is no safe folder, is one: whoever fetches is told
+            self._folder.prepare()
+            _link(link, version.path.name)
+
+    def last(self, *place: str) -> Version | None:
+        """The version that was last seen at a place, if its bytes are here."""
+        try:
+            path = self._folder.path / self._last(place).readlink().name
+            content = path.parent / path.readlink().name
+            status = content.lstat()
+        except OSError:
+            return None
+        version = Version(path, status.st_size, status.st_mtime_ns)
+        return version if self._is_here(version) else None
+
+    def _last(self, place: tuple[str, ...]) -> Path:
+        return self._folder.path / f"last-{_hash(place)}"
 
     def hold(self, version: Version, pieces: Callable[[], Iterable[bytes]]) -> None:
         """Have a version at its path, from its place if need be.
@@ -85,6 +111,10 @@ class Cache:
             if isinstance(error, Unreadable):
                 raise
             raise Unreadable(f"The file's local copy cannot be written: {error.strerror}.") from error
+
+
+def _hash(what: object) -> str:
+    return hashlib.sha256(repr(what).encode("utf-8", "replace")).hexdigest()
 
 
 def _written(pieces: Iterable[bytes], file: IO[bytes], size: int) -> str:

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.types import NullType
 
-from shotdap.catalog.archive import BadArchive
+from shotdap.catalog.archive import BadArchive, LostArchive
 from shotdap.catalog.archive_database import ArchiveDatabase
 from shotdap.catalog.entry import Missing, Unreadable
 from shotdap.catalog.sql import own_columns, reflected
@@ -53,19 +53,31 @@ class LargeObjects:
     schema: str | None = None
 
     def version(self, file: str, /) -> Version:
-        """A look at the row; see `Store`."""
+        """A look at the row, or what was last seen of it while the database is away; see `Store`."""
+        place = self._place(file)
         with _as_unreadable():
-            size, changed = self.database.ask(lambda connection: self._status(connection, file))
-            identity = (str(self.database.engine.url), self.table, self.content, file, str(changed))
-        return self.cache.version(*identity, size=size, modified=_nanoseconds(changed))
+            try:
+                size, changed = self.database.ask(lambda connection: self._status(connection, file))
+            except LostArchive:
+                last = self.cache.last(*place)
+                if last is None:
+                    raise
+                return last
+        version = self.cache.version(*place, str(changed), size=size, modified=_nanoseconds(changed))
+        self.cache.note(version, *place)
+        return version
 
     def fetch(self, file: str, version: Version, /) -> None:
         """Copy the bytes; see `Store`."""
         self.cache.hold(version, lambda: self._pieces(file, version))
+        self.cache.note(version, *self._place(file))  # again: a link that leads nowhere yet may be swept away
 
     def tried(self, file: str, /) -> str:
         """The row; see `Store`."""
         return f"{self.table}.{self.content} where {self.key} = {file!r}"
+
+    def _place(self, file: str) -> tuple[str, ...]:
+        return str(self.database.engine.url), self.table, self.content, file
 
     def _status(self, connection: sa.Connection, file: str) -> tuple[int, Any]:
         """How many bytes a row has, and when they changed.

@@ -22,6 +22,10 @@ _ATTEMPTS = 3  # after the first, for what may pass: the store's own errors, los
 _NO_PARTS = frozenset({"", ".", ".."})  # parts of a key that no archive needs, and that servers may read as folders
 
 
+class _Away(Unreadable):
+    """The store does not answer now, and may later."""
+
+
 @dataclass(frozen=True)
 class Objects:
     """Objects below some prefixes, copied to a local cache before they are read.
@@ -42,22 +46,34 @@ class Objects:
     """What connecting may take, and waiting for the next bytes; a whole answer, twenty times that."""
 
     def version(self, file: str, /) -> Version:
-        """A look at the object; see `Store`."""
+        """A look at the object, or what was last seen of it while the store is away; see `Store`."""
         bucket, key = self.placed(file)
-        with _in_words():
-            found = _obstore().head(self._store(bucket), key)
-        modified = _nanoseconds(found["last_modified"])
-        identity = (self.endpoint or "", bucket, key, found["e_tag"] or "", found["version"] or "")
-        return self.cache.version(*identity, size=found["size"], modified=modified)
+        place = self._place(bucket, key)
+        try:
+            with _in_words():
+                found = _obstore().head(self._store(bucket), key)
+        except _Away:
+            last = self.cache.last(*place)
+            if last is None:
+                raise
+            return last
+        identity = (*place, found["e_tag"] or "", found["version"] or "")
+        version = self.cache.version(*identity, size=found["size"], modified=_nanoseconds(found["last_modified"]))
+        self.cache.note(version, *place)
+        return version
 
     def fetch(self, file: str, version: Version, /) -> None:
         """Copy the object; see `Store`."""
         bucket, key = self.placed(file)
         self.cache.hold(version, lambda: self._pieces(bucket, key, version))
+        self.cache.note(version, *self._place(bucket, key))  # again: a link that leads nowhere yet may be swept away
 
     def tried(self, file: str, /) -> str:
         """The object's URL, and whom it is asked of; see `Store`."""
         return f"{file} at {self.endpoint or 'Amazon'}"
+
+    def _place(self, bucket: str, key: str) -> tuple[str, str, str]:
+        return self.endpoint or "", bucket, key
 
     def _pieces(self, bucket: str, key: str, version: Version) -> Iterator[bytes]:
         with _in_words():
@@ -141,12 +157,18 @@ def _in_words() -> Iterator[None]:
         raise
     except Exception as error:
         if type(error).__module__.startswith("obstore"):
-            raise Unreadable(_sentence(type(error).__name__)) from error
+            raise _unreadable(type(error).__name__) from error
         raise
 
 
-def _sentence(kind: str) -> str:
-    return {
-        "PermissionDeniedError": "The object store does not let this server read the file.",
-        "UnauthenticatedError": "The object store does not know this server's credentials.",
-    }.get(kind, f"The object store does not answer: {kind}.")
+def _unreadable(kind: str) -> Unreadable:
+    if kind in _REFUSED:
+        return Unreadable(_REFUSED[kind])
+    return (_Away if kind == _GENERIC else Unreadable)(f"The object store does not answer: {kind}.")
+
+
+_GENERIC = "GenericError"  # of the network, and the store's own, after all attempts
+_REFUSED = {
+    "PermissionDeniedError": "The object store does not let this server read the file.",
+    "UnauthenticatedError": "The object store does not know this server's credentials.",
+}

@@ -7,6 +7,7 @@ may make tables, runs the same contract against a real one.
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -20,7 +21,17 @@ from tests.contracts.archive import DatabaseContract, new_table
 from tests.oracle import PASSWORD, Mirror, has_orafce, mirroring
 from tests.postgres import Postgres
 
-from shotdap.catalog import ArchiveDatabase, BadArchive, Between, Cache, Filter, LargeObjects, Missing, SqlArchive
+from shotdap.catalog import (
+    ArchiveDatabase,
+    BadArchive,
+    Between,
+    Cache,
+    Filter,
+    LargeObjects,
+    LostArchive,
+    Missing,
+    SqlArchive,
+)
 from shotdap.catalog.storage import large_objects
 
 _COLUMNS = {"key": "IMAGE_ID", "file": "ARCHIVE_FILE", "version": "MODIFIED"}
@@ -83,6 +94,14 @@ class TestRefusals:
             list(SqlArchive(ArchiveDatabase(mirror.url, "wrong-secret", attempts=1), "T", _COLUMNS).rows())
 
         assert "wrong-secret" not in f"{caught.value!r} {ArchiveDatabase(mirror.url, 'wrong-secret')!r}"
+
+    def test_silent(self) -> None:
+        """A listener that accepts a connection and says nothing is lost after the time that connecting may take."""
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            url = f"oracle+oracledb://reader@127.0.0.1:{listener.getsockname()[1]}/?service_name=LASER"
+            archive = SqlArchive(ArchiveDatabase(url, "secret", connect_seconds=0.3, attempts=2), "T", _COLUMNS)
+            with pytest.raises(LostArchive, match=r"does not answer: OperationalError\.$"):
+                list(archive.rows())
 
     def test_zoned_version(self, writer: sa.Engine, database: ArchiveDatabase) -> None:
         """A version with a time zone, which the driver does not tell, is refused with what to do."""

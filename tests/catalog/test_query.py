@@ -7,8 +7,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from shotdap.catalog import BadQuery, parse
+from shotdap.catalog.index.words import words_of
 from shotdap.catalog.query import Pattern, Query, Span, Term
-from shotdap.catalog.query.meanings import Range, dates, fits, shots
+from shotdap.catalog.query.meanings import Range, dates, fits, shots, whole_words
 
 READ = [
     ("", ()),
@@ -207,6 +208,22 @@ class TestMeanings:
     def test_patterns(self, pattern: Pattern, text: str, is_it: bool) -> None:  # noqa: FBT001 — a column of the table
         """Stars and question marks are wildcards unless quoted, nothing else is; what is unknown is no text."""
         assert fits(pattern, text) is is_it
+
+    @given(st.text("aB1_.*?\u0130 \u00df", max_size=12), st.booleans(), st.text("ab1_. \u00df", max_size=3))
+    def test_whole_words(self, text: str, quoted: bool, filling: str) -> None:  # noqa: FBT001 — drawn
+        """Whatever a pattern fits has its whole words."""
+        pattern = Pattern(text, quoted=quoted)
+        said = text if quoted else text.replace("*", filling).replace("?", "b")
+
+        assert not fits(pattern, said) or {*whole_words(pattern).split()} <= {*words_of(said, {}).split()}
+
+    @pytest.mark.parametrize(
+        ("text", "words"),
+        [("d07_s1.hdf", "d07 s1 hdf"), ("*_s1.hdf", "s1 hdf"), ("d0*_s1?hdf", ""), ("*a*", ""), ("12", ""), ("*", "")],
+    )
+    def test_words_beside_wildcards(self, text: str, words: str) -> None:
+        """A word that a wildcard may make longer is none that all have; nor is a number's spelling."""
+        assert whole_words(Pattern(text)) == words
 
     def test_a_hostile_pattern(self) -> None:
         """Many stars cost no more than few."""

@@ -5,9 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import httpx
+import pytest
 import sqlalchemy as sa
 from tests.postgres import Postgres, running
 from tests.serving import run_shotdap, serving
+
+from shotdap.catalog import ArchiveDatabase, Cache, LargeObjects, Unreadable
 
 _SETTINGS = """\
 [archive]
@@ -54,6 +57,27 @@ def test_served_on(postgres: Postgres, tmp_path: Path) -> None:
         assert "database does not answer" in away.stderr
         assert "Traceback" not in away.stderr
         assert (meanwhile[1].status_code, back.returncode, after.status_code) == (404, 0, 200)
+
+
+def test_images_in_the_database(postgres: Postgres, tmp_path: Path) -> None:
+    """An image that lies in the database is read on from its copy while that is away; one without a copy is not."""
+    with running(postgres.binaries) as archive:
+        _write(archive, "CREATE TABLE images (image_id int, image bytea)")
+        _write(archive, "INSERT INTO images VALUES (1, 'one'), (2, 'two')")
+        database = ArchiveDatabase(archive.url(), connect_seconds=2, attempts=1)
+        images = LargeObjects(database, "images", "image", "image_id", Cache(tmp_path / "cache", 1 << 20))
+        before = images.version("1")
+        images.fetch("1", before)
+        images.version("2")
+        archive.stop()
+        after = images.version("1")
+        images.fetch("1", after)
+        with pytest.raises(Unreadable, match="does not answer"):
+            images.version("2")
+        database.engine.dispose()
+        archive.start()  # for it is stopped at the end of the block
+
+    assert (after, after.path.read_bytes()) == (before, b"one")
 
 
 def _write(server: Postgres, statement: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sqlite3
+import subprocess
 import time
 from collections.abc import Callable
 from contextlib import closing
@@ -13,7 +14,7 @@ from urllib.error import HTTPError
 from urllib.request import urlopen
 
 import pytest
-from tests.serving import Server, run_shotdap, serving
+from tests.serving import SHOTDAP, Server, environment, run_shotdap, serving
 
 from shotdap.config import load
 from shotdap.server.demo import prepare
@@ -66,6 +67,56 @@ def test_new_shot(site: Path, tmp_path: Path) -> None:
 
         assert not before
         assert within(lambda: is_there(server, image))
+
+
+def test_archive_goes_and_comes(site: Path, tmp_path: Path) -> None:
+    """While the archive is away the server serves what it knows and says what is wrong; then it sees what is new."""
+    known, new = "omega/62326/asbo1/asbo1_flat_s62326", "omega-ep/25386/sop/sop_s25386"
+    log, archive, away = tmp_path / "log", tmp_path / "archive.db", tmp_path / "away"
+    file = file_of(tmp_path, 25386, "SOP")
+    file.rename(tmp_path / "file")
+    with serving(log, "--config", site) as server:
+        archive.rename(away)
+        said = within(lambda: "The archive's database does not answer" in log.read_text())
+        meanwhile = is_there(server, known), is_there(server, new)
+        (tmp_path / "file").rename(file)
+        away.rename(archive)
+        come(tmp_path)
+
+        assert said
+        assert meanwhile == (True, False)
+        assert within(lambda: is_there(server, new))
+
+
+def file_of(folder: Path, shot: int, diagnostic: str) -> Path:
+    """Where a row that is away has its file."""
+    statement = "SELECT ARCHIVE_FILE FROM AWAY WHERE SHOT_NUMBER = ? AND DIAGNOSTIC = ?"
+    with closing(sqlite3.connect(folder / "archive.db")) as connection:
+        (name,) = connection.execute(statement, (shot, diagnostic)).fetchone()
+    return folder / "files" / str(name)
+
+
+def test_command(site: Path, tmp_path: Path) -> None:
+    """`shotdap catalog watch` says which rows came, whatever there was in between, until it is interrupted."""
+    log = tmp_path / "log"
+    command = ["env", "--default-signal=INT", SHOTDAP, "catalog", "watch", "--seconds", "0.3", "--config", str(site)]
+    with (
+        log.open("wb") as output,
+        subprocess.Popen(command, stdout=output, stderr=output, env=environment(), start_new_session=True) as process,
+    ):
+        try:
+            began = within(lambda: "Files looked into: 3 good" in log.read_text())
+            (tmp_path / "archive.db").rename(tmp_path / "away")
+            lost = within(lambda: "The archive's database does not answer" in log.read_text())
+            (tmp_path / "away").rename(tmp_path / "archive.db")
+            come(tmp_path)
+            came = within(lambda: "images added, 0 changed" in log.read_text())
+            process.send_signal(signal.SIGINT)
+            code = process.wait(SECONDS)
+        finally:
+            process.kill()
+
+    assert (began, lost, came, code) == (True, True, True, 0)
 
 
 def test_lost_archive(site: Path, tmp_path: Path) -> None:

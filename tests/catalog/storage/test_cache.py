@@ -34,6 +34,18 @@ def test_content_addressed(folder: Path) -> None:
     assert all(version.path.read_bytes() == b"content" for version in versions)
 
 
+def test_last(folder: Path) -> None:
+    """What was last seen at a place can be had, unless its bytes never came or made room for others."""
+    cache = Cache(folder, 1 << 20)
+    old, new = held(cache, "old", b"content"), cache.version("new", size=9, modified=1)
+    cache.note(old, "place")
+    before = cache.last("place"), cache.last("elsewhere")
+    cache.note(new, "place")
+
+    assert before == (old, None)
+    assert cache.last("place") is None
+
+
 def test_bounded(folder: Path) -> None:
     """The folder holds no more than its limit; what was used longest ago goes first, with the names that led to it."""
     cache = Cache(folder, 1000)

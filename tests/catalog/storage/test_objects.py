@@ -131,6 +131,31 @@ def test_served(objects: Objects, server: ObjectStore, tmp_path: Path) -> None:
     assert first == catalog.open("image").image.values.tolist() == [[1, 2], [3, 4]]
 
 
+def test_served_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While the store is away an image is read as it was last seen; one that was never read, or has changed, is not."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "test")
+    files = {name: f"s3://shots/{name}.hdf" for name in ("read", "seen", "changed")}
+    with storing(tmp_path / "log") as server:
+        objects = Objects(("s3://shots/",), Cache(tmp_path / "cache", 1 << 20), server.url, "us-east-1", seconds=1)
+        for name in files:
+            server.put(f"{name}.hdf", name.encode())
+        before = objects.version(files["read"])
+        objects.version(files["seen"])
+        for name in ("read", "changed"):
+            objects.fetch(files[name], objects.version(files[name]))
+        server.put("changed.hdf", b"otherwise")
+        objects.version(files["changed"])
+    after = objects.version(files["read"])
+    objects.fetch(files["read"], after)
+
+    assert after == before
+    assert after.path.read_bytes() == b"read"
+    for name in ("seen", "changed"):
+        with pytest.raises(Unreadable, match="does not answer"):
+            objects.version(files[name])
+
+
 @given(st.text())
 def test_any_text(file: str) -> None:
     """No text leads out of the prefixes: it is refused, or its key lies below one."""

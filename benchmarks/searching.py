@@ -1,0 +1,115 @@
+"""Pages of what is found in a catalog, the first and a deep one; a run with no news, and a server's start."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Any, Final
+
+from building import FIRST_SHOT, all_shots, made
+from measuring import Case, Contender, Mismatch, Plan, repeated
+from servers import SHOTDAP, shotdap_site
+from shotdap.catalog import Entry, Health, SearchPage, SqlIndex
+from shotdap.catalog.entry import Examination
+from shotdap.catalog.index import Verdict
+
+__all__ = ["cases"]
+
+_LIMIT: Final = 100
+_DEEP: Final = 20_000  # entries in front of a deep page, or as many as there are
+_INSPECTED: Final = "diagnostic:D07"  # of which the attributes are known
+_SHARE: Final = 10_000  # verdicts written at a time
+_SPEEDS: Final = ("1", "2", "5", "10", "25")
+_SETTINGS: Final = '[archive]\nurl = "sqlite:///archive.db"\nroot = "."\n'
+
+
+@contextmanager
+def cases(folder: Path, plan: Plan) -> Iterator[Sequence[Case]]:
+    """Searches of each kind, then commands as a whole."""
+    _, index = made(folder, plan.rows)
+    shots = all_shots(index)
+    _inspect(index)
+    settings = folder / "shotdap.toml"
+    settings.write_text(_SETTINGS)
+    yield [*_searches(index, len(shots)), *_commands(settings)]
+
+
+def _searches(index: SqlIndex, shots: int) -> Iterator[Case]:
+    middle = FIRST_SHOT + shots // 2
+    for query in (
+        "",
+        "facility:omega",
+        "diagnostic:D07",
+        "diagnostic:D0*",
+        f"shot:{middle}",
+        f"shot:{FIRST_SHOT}..{middle}",
+        f"diagnostic:D03 shot:{FIRST_SHOT}..{middle}",
+        "date:2011",
+        "diagnostic:D03 date:2011-05..2011-06",
+        "SweepSpeed:2",
+        "SweepSpeed:>=10",
+        "health:ok",
+        "d07 omega",
+        f"s{middle}",
+        f"name:d07_s{middle}.hdf",
+        f"path:omega/{middle}/*",
+        "-diagnostic:D07",
+        "diagnostic:D07 SweepSpeed != 2",
+        "nobody_says:1",
+    ):
+        yield from _pages(index, query)
+
+
+def _pages(index: SqlIndex, query: str) -> Iterator[Case]:
+    """A query's first page, and a deep one where there is any."""
+    name = query or "everything"
+    yield _case(f"search {name}, first page", partial(index.search, query, limit=_LIMIT))
+    pages = list(islice(_walked(index, query), _DEEP // 1000))
+    before = pages if pages[-1].after is not None else pages[:-1]
+    if before:
+        deep, count = before[-1].after, sum(len(page.entries) for page in before)
+        yield _case(f"search {name}, after {count:,}", partial(index.search, query, after=deep, limit=_LIMIT))
+
+
+def _walked(index: SqlIndex, query: str) -> Iterator[SearchPage]:
+    page = index.search(query, limit=1000)
+    yield page
+    while page.after is not None:
+        page = index.search(query, after=page.after, limit=1000)
+        yield page
+
+
+def _inspect(index: SqlIndex) -> None:
+    """Say of one diagnostic's images what an inspection would have found in their files."""
+    for page in _walked(index, _INSPECTED):
+        index.judge((entry, _verdict(entry)) for entry in page.entries)
+
+
+def _verdict(entry: Entry) -> Verdict:
+    speed = _SPEEDS[int(entry.facts["shot"]) % len(_SPEEDS)]
+    return Verdict(Health.OK, "", Examination("0" * 64, 1, 1, {"image": "uint16[2,2]"}, {"SweepSpeed": [speed]}))
+
+
+def _commands(settings: Path) -> Iterator[Case]:
+    build = [SHOTDAP, "catalog", "build", "--no-inspect", "--config", str(settings)]
+    yield _case("the command that builds again, nothing new", partial(_run, build))
+    yield _case("start a server, until it answers", partial(_start, settings))
+
+
+def _run(command: Sequence[str]) -> None:
+    done = subprocess.run(command, check=False, capture_output=True, text=True)  # noqa: S603 — our own command
+    if "0 images added" not in done.stdout:
+        raise Mismatch(f"{command} said {done.stdout} {done.stderr}")
+
+
+def _start(settings: Path) -> None:
+    with shotdap_site(settings, settings.with_name("log")):
+        pass
+
+
+def _case(name: str, function: Any) -> Case:  # noqa: ANN401 — any callable without arguments
+    return Case(name, (Contender("shotdap", repeated(function)),))

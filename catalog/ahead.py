@@ -1,0 +1,30 @@
+"""Two kinds of work at once: what is read next is prepared while what was read before is written.
+
+A thread is enough. SQLite and the drivers of databases let other threads run for as long as they work or wait.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+__all__ = ["ahead"]
+
+Item = TypeVar("Item")
+
+
+def ahead(items: Generator[Item, None, None]) -> Iterator[Item]:
+    """The same items, each of which is made in another thread while the one before it is used.
+
+    Whatever is raised by making one is raised when it is asked for, after all that came before it. Whoever does not
+    take all of them waits for the one that is being made; then the items are closed.
+    """
+    with ThreadPoolExecutor(1) as thread:
+        following: Future[Item | None] = thread.submit(next, items, None)
+        try:
+            while (item := following.result()) is not None:
+                following = thread.submit(next, items, None)
+                yield item
+        finally:
+            thread.submit(items.close).result()
