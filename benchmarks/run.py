@@ -11,6 +11,7 @@ from types import MappingProxyType, ModuleType
 from typing import TypeAlias
 
 import building
+import encoding
 import reporting
 import serving
 import subtraction
@@ -20,7 +21,7 @@ Benchmark: TypeAlias = Callable[[Path, Plan], AbstractContextManager[Sequence[Ca
 """Prepares its cases in an empty folder, checked and ready to be measured while the context lasts."""
 
 MODULES: Mapping[str, ModuleType] = MappingProxyType(
-    {"serving": serving, "subtraction": subtraction, "building": building}
+    {"serving": serving, "subtraction": subtraction, "building": building, "encoding": encoding}
 )
 RESULTS = Path(__file__).parent / "results"
 

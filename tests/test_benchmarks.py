@@ -31,6 +31,12 @@ CASES = {
             "shotdap, from the file",
         ]
     },
+    "encoding": {
+        "128 x 128 uint16: tiff": ["shotdap", "tifffile"],
+        "128 x 128 float32: h5": ["shotdap", "h5py"],
+        "128 x 128 uint16: png, 16 bits": ["shotdap", "Pillow"],
+        "128 x 128 float32: json": ["shotdap"],
+    },
     "building": {"build a new catalog, rows": ["shotdap"], "list one shot": ["shotdap"]},
 }
 

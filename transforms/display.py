@@ -265,7 +265,7 @@ def picture(image: xr.Variable, display: Display) -> Picture:
         display: in which way.
 
     Raises:
-        BadSelection: it is no image, or the range that is asked for holds nothing.
+        BadSelection: it is no image of real numbers, has no pixel, or has more than one frame.
     """
     values = _rows_and_columns(image)
     shape = values.shape[0], values.shape[1]
@@ -389,4 +389,4 @@ def _averaged(places: Array, shape: tuple[int, int]) -> Array:
 def _box(values: Array, shape: tuple[int, int]) -> Array:
     with np.errstate(over="ignore"):
         narrowed = np.ascontiguousarray(values, np.float32)
-    return np.asarray(Image.fromarray(narrowed).resize(shape[::-1], Image.Resampling.BOX))
+    return np.asarray(Image.fromarray(narrowed).resize((shape[1], shape[0]), Image.Resampling.BOX))

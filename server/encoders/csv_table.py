@@ -11,7 +11,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterable, Iterator, Mapping
 from io import StringIO
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import xarray as xr
@@ -19,11 +19,12 @@ import xarray as xr
 from shotdap.server.encoders import Encoded
 from shotdap.server.encoders.blocks import of_bytes
 from shotdap.server.encoders.document import strict, written
-from shotdap.server.encoders.json_document import MOST
 from shotdap.server.encoders.netcdf import is_text, text
 from shotdap.transforms import BadSelection
 
 __all__ = ["encode"]
+
+_MOST: Final = 1 << 20  # rows: as many as a spreadsheet opens
 
 
 def encode(dataset: xr.Dataset) -> Encoded:
@@ -48,8 +49,8 @@ def _columns(dataset: xr.Dataset) -> dict[str, xr.Variable]:
             f" {f'are {said}' if said else 'is none'}. Ask for one row or column of an image, or for its row_mean, or"
             " for json or npz."
         )
-    if (size := sum(variable.size for variable in columns.values())) > MOST:
-        raise BadSelection(f"These are {size:,} values, and a CSV file here has {MOST:,} at most. Ask for npz.")
+    if (rows := next(iter(columns.values())).size) > _MOST:
+        raise BadSelection(f"These are {rows:,} rows, and a CSV file here has {_MOST:,} at most. Ask for npz or nc4.")
     return columns
 
 

@@ -84,7 +84,7 @@ def values(array: NDArray[Any]) -> Json:
         times = np.datetime_as_string(array) if kind == "M" else array.astype(str)
         return _texts(np.where(np.isnat(array), np.array(None), times))
     if kind == "c":
-        return values(np.stack([array.real, array.imag], axis=-1))
+        return values(np.stack([np.real(array), np.imag(array)], axis=-1))
     if kind in "OUST":
         return _texts(array.astype(object))
     if kind in "bf" or (kind in "iu" and _are_safe(array)):

@@ -24,6 +24,7 @@ __all__ = ["encode"]
 
 _LONGEST: Final = 65_533  # bytes of a comment: its segment counts in 16 bits
 _DEEP: Final = 16  # bits
+_MOST: Final = 65_500  # pixels of a side: libjpeg's JPEG_MAX_DIMENSION
 
 
 def encode(dataset: xr.Dataset, display: Display) -> Encoded:
@@ -31,6 +32,8 @@ def encode(dataset: xr.Dataset, display: Display) -> Encoded:
     if display.bits == _DEEP:
         raise BadSelection("JPEG has 8 bits for each colour; ask for png with 16, or for tiff.")
     made = painted(dataset, display, "A JPEG shows")
+    if max(made.image.size) > _MOST:
+        raise BadSelection(f"A JPEG has {_MOST:,} rows and columns at most; ask for a smaller size, or for png.")
     image = made.image if made.image.mode == "L" else made.image.convert("RGB")
     file = BytesIO()
     said = {"comment": _comment(made.caption), "exif": _exif(made.caption)}

@@ -28,6 +28,7 @@ _PART: Final = 44  # of the picture's longer side, one letter
 _LEAST: Final = 9  # letters that a bar is high at least, whatever the picture
 _TICK_EVERY: Final = 3.5  # letters
 _LONGEST: Final = 0.3  # of the picture's side, that a scale bar is
+_MOST_LETTERS: Final = 120  # of one text, whatever a file calls its arrays
 _FINER: Final = 4  # letters are drawn so much larger: at their own size, their distances would be whole pixels
 _DIFFERENT: Final = 0.02  # by how much two sizes of a pixel differ
 
@@ -187,7 +188,7 @@ def _scale_bar(each: Pixel, count: int, pixels: int) -> tuple[int, str]:
 def _words(text: str, letter: int) -> Image.Image:
     """Text on paper, as high as a line whatever its letters."""
     font = _font(letter * _FINER)
-    plain = in_ascii(text)
+    plain = in_ascii(text[:_MOST_LETTERS])
     left, _, right, _ = font.getbbox(plain)
     ascent, descent = font.getmetrics()
     words = Image.new("RGB", (max(_FINER, round(right - left)), ascent + descent), _PAPER)

@@ -132,6 +132,14 @@ def test_one_document() -> None:
     assert found["variables"]["empty"]["values"] == []
 
 
+@pytest.mark.parametrize("shape", [(1, 300, 300), (70_001,), (3, 70_000), (2, 2, 20_000)])
+def test_large_documents(shape: tuple[int, ...]) -> None:
+    """An array that is written part by part is the same document."""
+    written = np.random.default_rng(0).integers(0, 1000, shape)
+
+    assert document(dataset_of(written))["variables"]["result"]["values"] == written.tolist()
+
+
 def test_a_table() -> None:
     """A table is as the page shows it: attributes, columns with the coordinate first, numbers in the fewest digits."""
     dataset = xr.Dataset(

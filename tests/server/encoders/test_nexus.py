@@ -28,6 +28,16 @@ def plain(attributes: Any) -> dict[str, Any]:  # noqa: ANN401 — h5py has no ty
     }
 
 
+def loaded(path: Path) -> Any:  # noqa: ANN401 — nexusformat has no types either
+    """The tree as NeXus's own library reads it."""
+    return nx.nxload(path)
+
+
+def opened(whole: bytes) -> Any:  # noqa: ANN401 — h5py has no types
+    """The file as h5py reads it, to be closed."""
+    return h5py.File(io.BytesIO(whole))
+
+
 def encoded(dataset: xr.Dataset) -> bytes:
     return b"".join(map(bytes, nexus.encode(dataset).blocks))
 
@@ -38,7 +48,7 @@ class TestNexus(ExactContract):
     @pytest.fixture
     def numbers(self) -> Callable[[bytes], Array]:
         def read(whole: bytes) -> Array:
-            with h5py.File(io.BytesIO(whole)) as file:
+            with opened(whole) as file:
                 entry = file["entry"]
                 return np.asarray((entry["result"] if "result" in entry else entry["values"])["result"][()])
 
@@ -47,7 +57,7 @@ class TestNexus(ExactContract):
     @pytest.fixture
     def said(self) -> Callable[[bytes], Mapping[str, Any]]:
         def read(whole: bytes) -> Mapping[str, Any]:
-            with h5py.File(io.BytesIO(whole)) as file:
+            with opened(whole) as file:
                 return plain(file["entry"].attrs) | plain(file["entry/result/result"].attrs)
 
         return read
@@ -65,7 +75,7 @@ def test_default_plot(tmp_path: Path) -> None:
     path = tmp_path / "image.h5"
     dataset = dataset_of(np.arange(12, dtype="u2").reshape(3, 4))
     path.write_bytes(encoded(dataset.assign(lineout=("x", np.arange(4.0)), background=dataset["result"] * 0)))
-    plot = nx.nxload(path).get_default()
+    plot = loaded(path).get_default()
 
     assert plot.nxpath == "/entry/result"
     assert plot.nxsignal.nxdata.tolist() == dataset["result"].values.tolist()
@@ -78,7 +88,7 @@ def test_entries_of_a_shot(tmp_path: Path) -> None:
     """Each group of a shot is an entry that says which, with its own attributes and its own default plot."""
     path = tmp_path / "shot.h5"
     path.write_bytes(encoded(shot()))
-    root = nx.nxload(path)
+    root = loaded(path)
     entries = {entry.attrs["group"]: entry for entry in root.NXentry}
 
     assert list(entries) == ["asbo1/asbo1_s1", "p510_2/p510_s1"]
@@ -92,7 +102,7 @@ def test_structure() -> None:
     dataset = dataset_of(np.ones((3, 4))).assign(other=(("y", "x"), np.zeros((3, 4))), gain=((), 2.5), word=((), "µm"))
     dataset = dataset.assign_coords(time=("x", np.arange(4.0) ** 2, {"units": "ns"}))
     dataset.attrs |= {"time_coverage_start": "2011-05-19T10:41:07", "instrument": "ROSS"}
-    with h5py.File(io.BytesIO(encoded(dataset))) as file:
+    with opened(encoded(dataset)) as file:
         entry = file["entry"]
         classes = {name: group.attrs["NX_class"].decode() for name, group in entry.items() if "NX_class" in group.attrs}
 
@@ -110,10 +120,10 @@ def test_structure() -> None:
 
 def test_no_image() -> None:
     """Without an image a lineout is the default; without anything to plot the file says nothing of one."""
-    with h5py.File(io.BytesIO(encoded(xr.Dataset({"lineout": ("x", np.arange(3.0))})))) as file:
+    with opened(encoded(xr.Dataset({"lineout": ("x", np.arange(3.0))}))) as file:
         assert (file.attrs["default"], file["entry"].attrs["default"]) == ("entry", "lineout")
         assert list(file["entry/lineout"].attrs["axes"]) == ["."]
-    with h5py.File(io.BytesIO(encoded(xr.Dataset(attrs={"shot": 1})))) as file:
+    with opened(encoded(xr.Dataset(attrs={"shot": 1}))) as file:
         assert "default" not in file.attrs
         assert file["entry"].attrs["shot"] == 1
 
@@ -121,7 +131,7 @@ def test_no_image() -> None:
 def test_what_hdf5_is_not_asked_to_hold() -> None:
     """A variable of complex numbers is left out, and the file says so; an empty one keeps its shape."""
     dataset = xr.Dataset({"z": ("n", np.zeros(2, "c8")), "v": (("n0", "m"), np.empty((0, 4), "f4"))})
-    with h5py.File(io.BytesIO(encoded(dataset))) as file:
+    with opened(encoded(dataset)) as file:
         assert file.attrs["left_out"] == b"z"
         assert file["entry/v/v"].shape == (0, 4)
 
@@ -130,7 +140,7 @@ def test_names_in_conflict() -> None:
     """A variable called as a field of NeXus steps aside; what another NeXus file said of itself is kept aside."""
     dataset = dataset_of(np.ones((3, 4))).rename(result="title")
     dataset.attrs |= {"default": "old", "title": "ASBO"}
-    with h5py.File(io.BytesIO(encoded(dataset))) as file:
+    with opened(encoded(dataset)) as file:
         entry = file["entry"]
 
         assert (entry.attrs["default"], entry.attrs["default_"]) == ("title_2", b"old")

@@ -191,6 +191,23 @@ def test_bars_of_any_picture(shape: tuple[int, int], how: str) -> None:
         assert with_bars.height > shape[0]
 
 
+def test_long_names_have_an_end() -> None:
+    """A title as long as a book makes no picture as long as a book."""
+    dataset = dataset_of(noise(), long_name="x" * 100_000)
+    dataset["result"].attrs["units"] = "y" * 100_000
+
+    assert max(drawn(dataset, colour_bar=True, scale_bar=True).size) < 2000
+
+
+def test_sides_of_a_jpeg() -> None:
+    """What is longer than a JPEG can be is refused, and a PNG has it."""
+    dataset = dataset_of(np.zeros((1, 65_501), "u1"))
+
+    assert drawn(dataset).size == (65_501, 1)
+    with pytest.raises(BadSelection, match="ask for a smaller size"):
+        jpeg.encode(dataset, Display())
+
+
 def test_scale_bar_is_as_long_as_it_says() -> None:
     """A scale bar over pixels of 0.5 mm is a round number of millimetres long."""
     found = np.asarray(drawn(dataset_of(np.zeros((100, 400))), scale_bar=True).convert("L"))[100:]

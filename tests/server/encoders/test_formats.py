@@ -1,0 +1,73 @@
+"""The table of formats, in the code and in docs/exports.md.
+
+``SHOTDAP_RENEW=1 make test ARGS="tests/server/encoders/test_formats.py"`` writes the page's table anew.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import pytest
+from tests.contracts.encoder import dataset_of
+
+from shotdap.server.encoders.formats import FORMATS
+from shotdap.transforms.display import Display
+
+DOCS: Final = Path(__file__).resolve().parents[3] / "docs/exports.md"
+BEGIN: Final = "<!-- The table is written by tests/server/encoders/test_formats.py. -->\n"
+END: Final = "<!-- Here the table ends. -->\n"
+HEAD: Final = "| format | file | media type | holds | what it is |\n| --- | --- | --- | --- | --- |\n"
+
+
+@pytest.mark.skipif(not DOCS.exists(), reason="not a checkout: the documentation is not shipped")
+def test_table() -> None:
+    """The table in the documentation is that of the code."""
+    before, rest = DOCS.read_text("utf-8").split(BEGIN)
+    written, after = rest.split(END)
+    made = HEAD + "".join(
+        f"| `{each.name}` | `{each.ending}` | `{each.media_type}` | {each.holds} | {each.sentence} |\n"
+        for each in FORMATS.values()
+    )
+    if os.environ.get("SHOTDAP_RENEW") == "1":
+        DOCS.write_text(before + BEGIN + made + END + after, "utf-8")
+        return
+
+    assert written == made, 'SHOTDAP_RENEW=1 make test ARGS="tests/server/encoders/test_formats.py" renews it'
+
+
+@pytest.mark.skipif(not DOCS.exists(), reason="not a checkout: the documentation is not shipped")
+def test_each_is_described() -> None:
+    """Each format that is no picture has a section of the page with a line that reads it."""
+    titles = " ".join(line for line in DOCS.read_text("utf-8").splitlines() if line.startswith("### "))
+
+    assert {name for name, each in FORMATS.items() if each.holds != "picture"} <= set(
+        re.findall("`([a-z0-9_]+)`", titles)
+    )
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_rows(name: str) -> None:
+    """A row's media type and ending are such, and its blocks are bytes of half a megabyte at most."""
+    each = FORMATS[name]
+    big = np.zeros((1200, 1300), "u2") if each.holds != "lineout" else np.zeros(40_000)
+    blocks = list(each.encode(dataset_of(big), Display()).blocks)
+
+    assert re.fullmatch(r"[a-z]+/[a-z0-9.+-]+(; charset=utf-8)?", each.media_type)
+    assert re.fullmatch(r"\.[a-z0-9_]+", each.ending)
+    assert all(isinstance(block, bytes | memoryview) and 0 < len(block) <= 512 * 1024 for block in blocks)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_of_many_variables(name: str) -> None:
+    """What holds a dataset holds many variables."""
+    if FORMATS[name].holds != "dataset":
+        return
+    many = dataset_of(np.ones((3, 4))).assign(
+        line=("x", np.arange(4)), word=((), "µm"), flag=("y", [True, False, True])
+    )
+
+    assert FORMATS[name].encode(many, Display()).size > 0
