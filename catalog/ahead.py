@@ -5,7 +5,7 @@ A thread is enough. SQLite and the drivers of databases let other threads run fo
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
@@ -14,11 +14,11 @@ __all__ = ["ahead"]
 Item = TypeVar("Item")
 
 
-def ahead(items: Generator[Item, None, None]) -> Iterator[Item]:
+def ahead(items: Generator[Item, None, None]) -> Generator[Item, None, None]:
     """The same items, each of which is made in another thread while the one before it is used.
 
-    Whatever is raised by making one is raised when it is asked for, after all that came before it. Whoever does not
-    take all of them waits for the one that is being made; then the items are closed.
+    Whatever is raised by making one is raised when it is asked for, after all that came before it. Closing this
+    waits for the item that is being made, and then closes the items.
     """
     with ThreadPoolExecutor(1) as thread:
         following: Future[Item | None] = thread.submit(next, items, None)

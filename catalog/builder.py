@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from itertools import chain, count, islice
 from typing import Final, TypeAlias
@@ -111,13 +112,14 @@ class _Run:
         is_again = full and self.turn.watermark is not None
         report, seen, watermark = BuildReport(), _Numbers(self.turn.counter), None
         rows = archive.rows(None if full else self.turn.watermark)
-        for batch in ahead(_batches(rows, self.template)):
-            watermark = watermark if batch.watermark is None else batch.watermark
-            with self.index.writing(self.turn, None if is_again else watermark) as writing:
-                known, done = _put(batch.drafts, writing)
-            seen.add(entry.id for entry in known)
-            report += done
-            self.progress(report)
+        with closing(ahead(_batches(rows, self.template))) as batches:
+            for batch in batches:
+                watermark = watermark if batch.watermark is None else batch.watermark
+                with self.index.writing(self.turn, None if is_again else watermark) as writing:
+                    known, done = _put(batch.drafts, writing)
+                seen.add(entry.id for entry in known)
+                report += done
+                self.progress(report)
         if full:
             report += self._sweep(seen)
             with self.index.writing(self.turn, watermark):  # earlier, a killed build would have set it back
