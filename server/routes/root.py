@@ -27,7 +27,7 @@ async def _root(request: Request) -> Response:
                 "version": __version__,
                 "about": "Laser-shot images over OPeNDAP and REST: open one remotely, and only what you slice travels.",
                 "catalog": f"{base}dap/",
-                "api": f"{base}api/v1/",
+                "api": f"{base}api/v1/version",
                 "documentation": f"{base}api/docs",
                 "protocols": {"DAP2": ".dds .das .dods", "DAP4": ".dmr .dmr.xml .dap", "Zarr": "/zarr/"},
                 "example": f'xarray.open_dataset("{base}dap/<path of an image>")',

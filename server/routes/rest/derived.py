@@ -210,7 +210,9 @@ def _first_frame(question: Question, wanted: Wanted) -> Wanted:
 
 
 def _provenance(question: Question, sought: Sought) -> Reply:
-    if len(sought.wanted.variables) > 1:
+    wanted = sought.wanted
+    if len(wanted.variables) > 1:
         raise BadSelection("Provenance is told of all virtual variables, or of one; name one.")
-    query = "".join(map(quote, sought.wanted.variables))
+    named = wanted.taken(question.open()) if wanted.variables else ()
+    query = "".join(map(quote, named))
     return provenance.ANSWERS[".prov"](replace(question, query=query))

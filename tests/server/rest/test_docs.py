@@ -22,7 +22,7 @@ CHROMIUM: Final = (
 
 def test_from_here_alone(demo: Server) -> None:
     """All that the page is made of comes from this server, and it may have nothing from elsewhere."""
-    with httpx.Client(base_url=demo.url, trust_env=False) as client:
+    with httpx.Client(base_url=demo.url, trust_env=False, timeout=60) as client:
         page = client.get("/api/docs")
         urls = re.findall(r'(?:src|href|data-document)="([^"]+)"', page.text)
         statuses = {url: client.get(url).status_code for url in urls}

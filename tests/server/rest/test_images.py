@@ -295,6 +295,14 @@ def test_provenance(api: httpx.Client) -> None:
     assert api.get(IMAGE).json()["sha256"] in answer.text
 
 
+def test_provenance_of_a_result(api: httpx.Client) -> None:
+    """The provenance of what a transform makes names the transform."""
+    answer = api.get(f"provenance/{PATH}?variable=image&transform=median_filter-size-5")
+
+    assert "median_filter" in answer.text
+    assert "#result" in answer.text
+
+
 def test_thumbnail(api: httpx.Client) -> None:
     """A thumbnail is a small PNG."""
     answer = api.get(f"thumbnails/{PATH}")
