@@ -133,8 +133,9 @@ def router(catalog: Catalog, limits: Limits, settings: PackagesSettings) -> APIR
         facility: Annotated[str, Path(description="As in public paths.", examples=["omega"], min_length=1)],
         shot: Annotated[int, Path(examples=[103741])],
     ) -> Response:
-        """Where the data package of a shot is; parameters are kept."""
+        """Where the data package of a shot is; parameters are kept, if they can be understood."""
         path = f"{facility}/{shot}"
+        _order(request, path).check()
         _insist_on_folder(catalog, path)
         query = query_of(request)
         return RedirectResponse(f"{api_url(request)}/packages/{quoted(path)}{f'?{query}' if query else ''}", 308)
