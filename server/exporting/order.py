@@ -26,8 +26,6 @@ CONTAINERS: Final[tuple[Container, ...]] = get_args(Container)
 _OF_FILES: Final = ("folder", "zip")
 _FOLDERS: Final = ("folder", "zarr")
 _USUAL: Final = "nc4"  # holds all that an image is
-_LARGEST: Final = 16_384  # pixels; no camera here has more
-_BEST: Final = 100
 _RANGE: Final = re.compile(r"(\d{1,9})|(\d{0,9}):(\d{0,9})(?::(\d{1,9}))?", re.ASCII)  # no dimension is longer
 
 
@@ -89,7 +87,6 @@ class Order:
         if not self.query.strip():
             raise BadOrder("The query is empty; say which images, such as diagnostic:P510 shot:103700..103800.")
         _ = self.files
-        _check_display(self.display)
         parse(self.query)
         _, mark, segment = self.wanted.path("").partition(MARK)
         if mark:
@@ -121,13 +118,6 @@ class Order:
             return _order(json.loads(text))
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise BadOrder(f"This is no order of an export: {text[:100]!r}.") from error
-
-
-def _check_display(display: Display) -> None:
-    if display.size is not None and not 1 <= display.size <= _LARGEST:
-        raise BadOrder(f"A picture's longer side has 1 to {_LARGEST:,} pixels, not {display.size:,}.")
-    if not 1 <= display.quality <= _BEST:
-        raise BadOrder(f"The quality of a JPEG is 1 to {_BEST}, not {display.quality}.")
 
 
 def _order(document: Mapping[str, Any]) -> Order:

@@ -34,7 +34,12 @@ _WANTED = st.builds(
     st.lists(_NAMES, max_size=3).map(tuple),
     st.booleans(),
 )
-_DISPLAYS = st.builds(Display, colours=_NAMES, low=st.none() | st.floats(allow_nan=False), size=st.none() | st.just(9))
+_DISPLAYS = st.builds(
+    Display,
+    colours=st.sampled_from(["gray", "viridis"]),
+    low=st.none() | st.floats(-1e9, 1e9),
+    size=st.none() | st.just(9),
+)
 
 
 @given(
@@ -73,7 +78,7 @@ REFUSED: Final[dict[str, tuple[Order, type[Exception], str]]] = {
     "empty": (Order(" "), BadOrder, "say which images"),
     "bad query": (Order("date:2022-13"), BadQuery, "is no date"),
     "nothing matches": (Order("facility:nif"), BadOrder, "No image matches 'facility:nif'"),
-    "no such format": (Order(QUERY, format="gif"), BadOrder, "The formats are: nc, nc4"),
+    "no such format": (Order(QUERY, format="gif"), BadOrder, "The formats are: "),
     "a format without files": (Order(QUERY, format="nc", container="zarr"), BadOrder, "Leave it out"),
     "no such container": (Order(QUERY, container="tar"), BadOrder, "zip"),  # type: ignore[arg-type]
     "no such variable": (Order(QUERY, Wanted(("ilumination",))), BadOrder, "no variable 'ilumination'"),
@@ -82,7 +87,6 @@ REFUSED: Final[dict[str, tuple[Order, type[Exception], str]]] = {
     "no such transform": (Order(QUERY, Wanted(("image",), transforms=("blur",))), BadOrder, "blur"),
     "no transform": (Order(QUERY, Wanted(transforms=("a b",))), BadVariant, "is no step"),
     "transforms of two": (Order(QUERY, Wanted(("image", "background"), transforms=("log10",))), BadSelection, "one"),
-    "a vast picture": (Order(QUERY, display=Display(size=10**9)), BadOrder, "16,384"),
 }
 
 
