@@ -1,4 +1,4 @@
-"""shotdap: an image server for laser-fusion laboratories, over OPeNDAP.
+"""shotdap: an image server for laser-fusion laboratories, over OPeNDAP, Zarr and REST.
 
 Four packages, each importing only from those to its right::
 

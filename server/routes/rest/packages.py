@@ -14,7 +14,6 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Annotated, Any, Final
-from urllib.parse import quote
 
 from fastapi import APIRouter, Path, Request
 from starlette.responses import RedirectResponse, Response
@@ -31,7 +30,7 @@ from shotdap.server.routes.conditional import Validator, validator_of
 from shotdap.server.routes.rest.answering import only_headers
 from shotdap.server.routes.rest.asking import parameters, query_of
 from shotdap.server.routes.rest.problems import others, refusal
-from shotdap.server.routes.rest.replying import api_url, host, quoted
+from shotdap.server.routes.rest.replying import api_url, disposition, host, quoted
 
 __all__ = ["router"]
 
@@ -82,7 +81,7 @@ class _Package:
     def called(self, ending: str) -> dict[str, str]:
         """The headers, with the name of the file that the client is to keep."""
         name = f"{self.order.name}{ending}"
-        return {**self.headers, "Content-Disposition": f"attachment; filename*=UTF-8''{quote(name)}"}
+        return {**self.headers, "Content-Disposition": disposition("attachment", name)}
 
 
 def router(catalog: Catalog, limits: Limits, settings: PackagesSettings) -> APIRouter:

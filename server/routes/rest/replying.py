@@ -17,7 +17,7 @@ from shotdap.server.replies import Reply, compressed, respond
 from shotdap.server.routes.conditional import known
 from shotdap.server.routes.rest.documents import Document
 
-__all__ = ["api_url", "compact", "document", "host", "json_reply", "linked", "page_url", "quoted"]
+__all__ = ["api_url", "compact", "disposition", "document", "host", "json_reply", "linked", "page_url", "quoted"]
 
 _TAG_BYTES: Final = 16
 _JSON: Final = "application/json"
@@ -37,6 +37,13 @@ def api_url(request: Request) -> str:
 def quoted(path: str) -> str:
     """A public path as it stands in a URL."""
     return quote(path, safe=_SAFE, errors="replace")
+
+
+def disposition(kind: str, name: str) -> str:
+    """What browsers do with a file, and what they call it (RFC 6266); in two spellings, where one cannot hold it."""
+    plain = "".join(each if each.isascii() and each.isprintable() and each not in '"\\%' else "_" for each in name)
+    extended = "" if plain == name else f"; filename*=UTF-8''{quote(name, safe='', errors='replace')}"
+    return f'{kind}; filename="{plain}"{extended}'
 
 
 def page_url(request: Request, resource: str, **asked: str | int | None) -> str:

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, Final
-from urllib.parse import quote
 
 import xarray as xr
 from fastapi import HTTPException, Request
@@ -22,7 +21,7 @@ from shotdap.server.routes.question import Question
 from shotdap.server.routes.rest.asking import about, query_of
 from shotdap.server.routes.rest.describing import described
 from shotdap.server.routes.rest.ranges import ranged
-from shotdap.server.routes.rest.replying import compact, json_reply
+from shotdap.server.routes.rest.replying import compact, disposition, json_reply
 from shotdap.server.wanted import Wanted
 from shotdap.transforms import BadSelection
 from shotdap.transforms.display import Display, shown
@@ -182,6 +181,4 @@ def _disposition(question: Question, form: Format, wanted: Wanted, *, download: 
     kind = "inline" if is_seen and not download else "attachment"
     of_one = [name.rpartition("/")[2] for name in wanted.variables] if len(wanted.variables) == 1 else []
     name = "_".join((question.name, *of_one)) + form.ending
-    plain = "".join(each if each.isascii() and each.isprintable() and each not in '"\\%' else "_" for each in name)
-    extended = "" if plain == name else f"; filename*=UTF-8''{quote(name, safe='', errors='replace')}"
-    return f'{kind}; filename="{plain}"{extended}'
+    return disposition(kind, name)

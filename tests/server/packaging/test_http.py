@@ -56,7 +56,7 @@ def test_a_shot(client: httpx.Client, archive: Path) -> None:
         found = {name: np.asarray(image[name][:]) for name in ("image", "background_subtracted")}
 
     assert answer.headers["content-type"] == "application/zip"
-    assert "omega_62328.zip" in answer.headers["content-disposition"]
+    assert answer.headers["content-disposition"] == 'attachment; filename="omega_62328.zip"'
     assert package.testzip() is None
     for name, values in found.items():
         np.testing.assert_array_equal(values, expected[name])
