@@ -224,7 +224,8 @@ def router(catalog: Catalog, settings: Settings) -> APIRouter:  # noqa: C901 —
         response: Response,
         posted: Posted,
         idempotency_key: Annotated[
-            str | None, Header(max_length=200, description="The same key gives the same export.")
+            str | None,
+            Header(alias="Idempotency-Key", max_length=200, description="The same key gives the same export."),
         ] = None,
     ) -> Export | Response:
         """Order an export; it is run in the background."""
