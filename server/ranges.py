@@ -11,7 +11,7 @@ from shotdap.server.replies import Block, Reply
 
 __all__ = ["part_of"]
 
-_ONE_RANGE: Final = re.compile(r"\s*bytes\s*=\s*(?P<first>[0-9]*)\s*-\s*(?P<last>[0-9]*)\s*", re.IGNORECASE)
+_ONE_RANGE: Final = re.compile(r"\s*bytes\s*=\s*(?P<first>[0-9]{0,18})\s*-\s*(?P<last>[0-9]{0,18})\s*", re.IGNORECASE)
 _OK: Final = 200
 
 

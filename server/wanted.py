@@ -8,16 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TypeAlias
 
 import xarray as xr
 
+from shotdap.server.parts import Part
 from shotdap.transforms import MARK, BadSelection, Selection
 
-__all__ = ["Part", "Wanted"]
-
-Part: TypeAlias = slice | int
-"""Of a dimension: a half-open range, or a single index, which drops the dimension."""
+__all__ = ["Wanted"]
 
 _RAW = "/raw"
 _RESULT = "result"

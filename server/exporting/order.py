@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from types import MappingProxyType
@@ -11,11 +10,12 @@ from typing import Any, Final, Literal, TypeAlias, get_args
 
 from shotdap.catalog import parse
 from shotdap.server.encoders.formats import FORMATS, Format
-from shotdap.server.wanted import Part, Wanted
+from shotdap.server.parts import Part, part_text, read_part
+from shotdap.server.wanted import Wanted
 from shotdap.transforms import MARK, BadSelection, parse_variant
 from shotdap.transforms.display import Display
 
-__all__ = ["CONTAINERS", "BadOrder", "Container", "Order", "part", "part_text", "parts"]
+__all__ = ["CONTAINERS", "BadOrder", "Container", "Order", "part", "parts"]
 
 Container: TypeAlias = Literal["folder", "zip", "zarr", "zarr-zip", "nc4", "icechunk"]
 """A folder of files, or a ZIP file of them; a Zarr store with a group for each image, as a folder or as one file; a
@@ -26,7 +26,6 @@ CONTAINERS: Final[tuple[Container, ...]] = get_args(Container)
 _OF_FILES: Final = ("folder", "zip")
 _FOLDERS: Final = ("folder", "zarr")
 _USUAL: Final = "nc4"  # holds all that an image is
-_RANGE: Final = re.compile(r"(\d{1,9})|(\d{0,9}):(\d{0,9})(?::(\d{1,9}))?", re.ASCII)  # no dimension is longer
 
 
 class BadOrder(BadSelection):
@@ -137,12 +136,12 @@ def part(name: str, text: str) -> Part:
 
     Raises:
         BadOrder: it is none.
+        BadSelection: it holds nothing.
     """
-    found = _RANGE.fullmatch(text)
+    found = read_part(name, text)
     if found is None:
         raise BadOrder(f"{name}={text} is neither a part of a dimension, {name}=100:400, nor an index, {name}=5.")
-    index, *bounds = found.groups()
-    return int(index) if index else slice(*(int(bound) if bound else None for bound in bounds))
+    return found
 
 
 def parts(texts: Iterable[str]) -> dict[str, Part]:
@@ -153,11 +152,3 @@ def parts(texts: Iterable[str]) -> dict[str, Part]:
     """
     pairs = [text.partition("=") for text in texts]
     return {name: part(name, value) for name, _, value in pairs}
-
-
-def part_text(part: Part) -> str:
-    """A part of a dimension as `part` reads it."""
-    if not isinstance(part, slice):
-        return str(part)
-    bounds = [part.start, part.stop, *([] if part.step is None else [part.step])]
-    return ":".join("" if bound is None else str(bound) for bound in bounds)

@@ -19,7 +19,8 @@ from types import MappingProxyType
 from typing import Any, Final, TypeAlias, get_args
 from urllib.parse import parse_qsl
 
-from shotdap.server.wanted import Part, Wanted
+from shotdap.server.parts import INTEGER, PATTERN, Part, read_part
+from shotdap.server.wanted import Wanted
 from shotdap.transforms import BadSelection
 from shotdap.transforms.display import Display, Scaling
 
@@ -28,10 +29,8 @@ __all__ = ["LOOKS", "PARAMETERS", "PARTS", "Parameter", "Sought", "accepted", "d
 Schema: TypeAlias = Mapping[str, Any]
 
 _DIM: Final = "dim."
-_INTEGER: Final = r"[0-9]{1,9}"  # no dimension is longer, and none of a slice's numbers needs more
-_SLICE: Final = re.compile(rf"({_INTEGER})?:({_INTEGER})?(?::({_INTEGER}))?")
-_PART: Final = rf"^({_INTEGER}|({_INTEGER})?:({_INTEGER})?(:({_INTEGER}))?)$"
-_BAND: Final = re.compile(rf"(rows|columns):({_INTEGER}):({_INTEGER})")
+_PART: Final = rf"^({PATTERN})$"
+_BAND: Final = re.compile(rf"(rows|columns):({INTEGER}):({INTEGER})")
 _NUMBER: Final = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?")
 _NAME: Final = r"[A-Za-z0-9_./]{1,200}"
 _CALLED: Final = r"[^\x00-\x1f\x7f]{1,500}"
@@ -86,7 +85,7 @@ def _truth(text: str) -> bool:
 
 
 def _whole(least: int, most: int, text: str) -> int:
-    if not re.fullmatch(_INTEGER, text) or not least <= int(text) <= most:
+    if not re.fullmatch(INTEGER, text) or not least <= int(text) <= most:
         raise ValueError(f"it is a whole number from {least} to {most}")
     return int(text)
 
@@ -157,7 +156,7 @@ _PARTS: Final = (
     Parameter(
         "band",
         _band,
-        {"type": "string", "pattern": rf"^(rows|columns):{_INTEGER}:{_INTEGER}$"},
+        {"type": "string", "pattern": rf"^(rows|columns):{INTEGER}:{INTEGER}$"},
         "The mean over a band, a lineout: `rows:100:200` is one number for each column, made of the rows 100 to 199.",
         "rows:100:200",
     ),
@@ -309,22 +308,13 @@ def _part(name: str, texts: Sequence[str], names: Collection[str]) -> Part:
     if len(texts) > 1:
         raise BadSelection(f"{_short(name)} is given {len(texts)} times; give it once.")
     (text,) = texts
-    if re.fullmatch(_INTEGER, text):
-        return int(text)
-    found = _SLICE.fullmatch(text)
-    if not found:
+    part = read_part(_short(name), text)
+    if part is None:
         raise BadSelection(
             f"{_short(name)}={_short(text)} is no parameter ({', '.join(names)}), and no part of a dimension:"
             " that is written 100:400, 100:400:2, or 7."
         )
-    start, stop, step = (None if piece is None else int(piece) for piece in found.groups())
-    _check_upwards(name, text, start, stop, step)
-    return slice(start, stop, step)
-
-
-def _check_upwards(name: str, text: str, start: int | None, stop: int | None, step: int | None) -> None:
-    if step == 0 or (stop is not None and (start or 0) >= stop):
-        raise BadSelection(f"{_short(name)}={text} holds nothing: a part goes up, by a step of 1 or more.")
+    return part
 
 
 def _display(looks: Mapping[str, Any]) -> Display:

@@ -15,9 +15,10 @@ from shotdap.catalog import BadQuery
 from shotdap.config import load
 from shotdap.server.encoders.formats import FORMATS
 from shotdap.server.errors import TooLarge
-from shotdap.server.exporting.order import CONTAINERS, BadOrder, Order, part, part_text, parts
+from shotdap.server.exporting.order import CONTAINERS, BadOrder, Order, part, parts
 from shotdap.server.exporting.place import Place
 from shotdap.server.exporting.planning import Plan, planned
+from shotdap.server.parts import part_text
 from shotdap.server.wanted import Wanted
 from shotdap.transforms import BadSelection, BadVariant
 from shotdap.transforms.display import Display
@@ -26,7 +27,8 @@ MEMORY: Final = 1 << 30
 
 _NAMES = st.text("abcxyz_09", min_size=1, max_size=9)
 _BOUNDS = st.none() | st.integers(0, 10**9 - 1)
-_PARTS = st.integers(0, 10**9 - 1) | st.builds(slice, _BOUNDS, _BOUNDS, st.none() | st.integers(1, 9))
+_SLICES = st.builds(slice, _BOUNDS, _BOUNDS, st.none() | st.integers(1, 9))
+_PARTS = st.integers(0, 10**9 - 1) | _SLICES.filter(lambda part: part.stop is None or (part.start or 0) < part.stop)
 _WANTED = st.builds(
     Wanted,
     st.lists(_NAMES, max_size=3).map(tuple),

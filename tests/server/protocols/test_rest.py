@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shotdap.server.parts import Part
 from shotdap.server.protocols.rest import LOOKS, PARAMETERS, PARTS, Sought, accepted, documented, parse
-from shotdap.server.wanted import Part, Wanted
+from shotdap.server.wanted import Wanted
 from shotdap.transforms import BadSelection, parse_variant
 from shotdap.transforms.display import Display
 
