@@ -11,7 +11,6 @@ import uvicorn
 
 from shotdap.config import Settings
 from shotdap.server.exporting.starting import exporting
-from shotdap.server.refusals import Protocol
 from shotdap.server.watching import watching
 
 __all__ = ["CONFIG_VARIABLE", "run"]
@@ -20,6 +19,7 @@ CONFIG_VARIABLE = "SHOTDAP_CONFIG"
 """The environment variable that leads each worker process to the site's settings."""
 
 _APPLICATION = "shotdap.server.app:application"
+_PROTOCOL = "shotdap.server.refusals:Protocol"  # by its name: a command that serves nothing is not to import it
 
 
 class _Announcing(uvicorn.Server):
@@ -56,13 +56,13 @@ def run(settings: Settings, announce: Callable[[str], None] | None = None, site:
                 host=host,
                 port=port,
                 workers=settings.server.workers,
-                http=Protocol,
+                http=_PROTOCOL,
                 access_log=settings.server.access_log,
                 server_header=False,
             )
         return
     config = uvicorn.Config(
-        _APPLICATION, factory=True, host=host, port=port, http=Protocol, log_level="warning", server_header=False
+        _APPLICATION, factory=True, host=host, port=port, http=_PROTOCOL, log_level="warning", server_header=False
     )
     with (
         exporting(settings, site),

@@ -1,15 +1,19 @@
-"""The coordinator as a server starts it, without what only the coordinator needs: Dask, for one."""
+"""The coordinator as a server starts it: once anybody has ordered anything, and not before.
+
+Until then a server has neither Dask nor a process for it, only a thread that looks for a file now and then.
+"""
 
 from __future__ import annotations
 
 import importlib
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Final
 
-from shotdap.config import Settings, load
-from shotdap.server.companions import companion, ignore_interrupt, parent_lives
+from shotdap.config import Settings
+from shotdap.server.companions import companion, ignore_interrupt
+from shotdap.server.exporting.jobs import Jobs
 from shotdap.server.exporting.site import jobs_of
 
 __all__ = ["exporting"]
@@ -25,18 +29,28 @@ def exporting(settings: Settings, site: str | None) -> Iterator[None]:
         settings: of the site.
         site: the settings' file, which the process loads anew.
     """
-    if settings.exports.folder is None:
+    jobs = jobs_of(settings)
+    if jobs is None:
         yield
         return
-    with companion(_coordinate, site, "shotdap exports"):
+    over = threading.Event()
+    waiting = threading.Thread(target=_run_when_ordered, args=(jobs, site, over), name="shotdap exports")
+    waiting.start()
+    try:
         yield
+    finally:
+        over.set()
+        waiting.join()
+
+
+def _run_when_ordered(jobs: Jobs, site: str | None, over: threading.Event) -> None:
+    while not jobs.is_there:
+        if over.wait(_TURN):
+            return
+    with companion(_coordinate, site, "shotdap exports"):
+        over.wait()
 
 
 def _coordinate(site: str | None) -> None:
-    """Wait until anybody orders anything; only then is a coordinator worth its memory."""
     ignore_interrupt()
-    jobs = jobs_of(load(Path(site) if site else None))
-    while jobs is not None and not jobs.is_there:
-        if not parent_lives(_TURN):
-            return
     importlib.import_module("shotdap.server.exporting.coordinator").coordinate_for_parent(site)
