@@ -8,12 +8,14 @@ the same bytes: each member has the ZIP format's own beginning of time.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 from typing import Final, TypeAlias
 from zipfile import ZIP64_LIMIT, ZipFile, ZipInfo
 
 import xarray as xr
 
 from shotdap.server.encoders import Block, Encoded
+from shotdap.server.encoders.blocks import in_blocks
 from shotdap.server.protocols.zarr import Hierarchy, Options
 from shotdap.transforms import BadSelection
 
@@ -41,7 +43,7 @@ def encode(dataset: xr.Dataset) -> Encoded:
             f"This is {size / 2**30:,.1f} GiB, and a ZIP file of one answer holds 2 GiB at most. Ask for less,"
             " or open the image as Zarr without a copy: docs/zarr.md says how."
         )
-    return Encoded(size, _zipped(members))
+    return Encoded(size, chain.from_iterable(in_blocks(memoryview(piece)) for piece in _zipped(members)))
 
 
 def _members(hierarchy: Hierarchy) -> Iterator[_Member]:
