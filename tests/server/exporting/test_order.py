@@ -69,6 +69,13 @@ def test_bad_parts(text: str) -> None:
         parts([f"y={text}"])
 
 
+@pytest.mark.parametrize("text", ["5:5", "5:2", ":0", "1:9:0"])
+def test_empty_parts(text: str) -> None:
+    """A part that holds nothing is refused, rather than exported as nothing of each image."""
+    with pytest.raises(BadSelection, match=f"y={text} holds nothing"):
+        parts([f"y={text}"])
+
+
 def test_no_order() -> None:
     """Text that is no order is refused."""
     for text in ("", "{}", "[1]", '{"display": {}}'):
