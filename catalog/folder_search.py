@@ -8,8 +8,7 @@ from typing import Final
 
 from shotdap.catalog.entry import Child, Entry
 from shotdap.catalog.index import SearchPage
-from shotdap.catalog.index.matching import Matcher
-from shotdap.catalog.index.searching import MOST
+from shotdap.catalog.index.search import MOST, Matcher
 from shotdap.catalog.names import archive_name
 from shotdap.catalog.query import Query
 

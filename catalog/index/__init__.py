@@ -9,9 +9,8 @@ from __future__ import annotations
 from shotdap.catalog.index.changes import Change, Changes
 from shotdap.catalog.index.database import BadCatalog
 from shotdap.catalog.index.facets import Facets
-from shotdap.catalog.index.places import BadToken
 from shotdap.catalog.index.records import Draft, Record, Verdict, draft, stamp
-from shotdap.catalog.index.searching import SearchPage
+from shotdap.catalog.index.search import BadToken, SearchPage
 from shotdap.catalog.index.sql_index import SqlIndex
 from shotdap.catalog.index.turns import Busy, Superseded, Turn
 from shotdap.catalog.index.writing import Known, Writing

@@ -22,7 +22,7 @@ def selected(
 ) -> Iterator[sa.Row[*tuple[Any, ...]]]:
     """The rows of a statement whose column has one of these values."""
     for start in range(0, len(values), _MANY):
-        yield from connection.execute(columns.where(among(connection, key, values[start : start + _MANY])))
+        yield from connection.execute(columns.where(among(connection, key, values[start : start + _MANY]))).all()
 
 
 def among(connection: sa.Connection, key: sa.Column[Any], values: Sequence[Any]) -> sa.ColumnElement[bool]:

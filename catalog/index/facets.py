@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from shotdap.catalog.entry import Entry
 from shotdap.catalog.index.records import Kind, kind_of, promoted
-from shotdap.catalog.index.searching import MOST, search
+from shotdap.catalog.index.search import MOST, Kinds, search
 from shotdap.catalog.index.tables import TALLIES
 from shotdap.catalog.index.tallies import Facet
 from shotdap.catalog.query import Query, Term
@@ -40,7 +40,7 @@ class Facets:
     """Whether all that match are counted, or only the newest of them."""
 
 
-def facets(connection: sa.Connection, query: Query) -> Facets:
+def facets(connection: sa.Connection, kinds: Kinds, query: Query) -> Facets:
     """Count what matches.
 
     Raises:
@@ -51,7 +51,7 @@ def facets(connection: sa.Connection, query: Query) -> Facets:
     found: list[tuple[Kind, int]] = []
     after: str | None = None
     for _ in range(_PAGES):
-        page = search(connection, query, after, MOST)
+        page = search(connection, kinds, query, after, MOST)
         found += [(_kind(entry), 1) for entry in page.entries]
         after = page.after
         if after is None:

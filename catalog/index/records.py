@@ -4,25 +4,29 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple, TypeAlias
 
 import sqlalchemy as sa
 
 from shotdap.catalog.entry import Entry, Examination, Fact, Health
-from shotdap.catalog.index.tables import all_written, written
+from shotdap.catalog.index.tables import ENTRIES, all_written, written
 from shotdap.catalog.index.words import words_of
 
 __all__ = [
+    "ENTRY",
+    "PROMOTED",
     "Draft",
     "Kind",
     "Record",
     "Verdict",
     "attributes",
     "draft",
+    "entry_from",
     "entry_of",
     "kind_of",
     "promoted",
@@ -34,6 +38,7 @@ __all__ = [
 Kind: TypeAlias = tuple[str, str, str, str]
 """What entries are counted by: facility, diagnostic, year, health. What is unknown is an empty text."""
 
+_HEALTHS: Final = {health.value: health for health in Health}
 _LONGEST: Final = 200  # characters of what is searched by; an index of PostgreSQL holds 2,700 bytes
 _GREATEST: Final = 2**63 - 1  # of a database's integers
 _JSON: Final = json.JSONEncoder(check_circular=False).encode  # facts hold nothing that could be a circle
@@ -117,10 +122,21 @@ def stored(record: Draft, number: int, folder: int) -> tuple[Any, ...]:
     )
 
 
+ENTRY: Final = (
+    ENTRIES.c.path, ENTRIES.c.file, ENTRIES.c.facts, ENTRIES.c.health, ENTRIES.c.reason, ENTRIES.c.seen,
+)  # fmt: skip
+"""The columns that an entry is made of."""
+
+
+def entry_from(values: Sequence[Any]) -> Entry:
+    """The entry that the values of `ENTRY`, in that order, tell of."""
+    path, file, facts, health, reason, seen = values
+    return Entry(path, file, facts, _HEALTHS[health], reason, Examination(**seen) if seen else None)
+
+
 def entry_of(row: sa.RowMapping) -> Entry:
     """The entry that a row of ``entries`` tells of."""
-    seen = Examination(**row["seen"]) if row["seen"] else None
-    return Entry(row["path"], row["file"], row["facts"], Health(row["health"]), row["reason"], seen)
+    return entry_from([row[column.name] for column in ENTRY])
 
 
 def row_of(record: Record, number: int, change: int, folder: int) -> dict[str, Any]:
@@ -136,10 +152,7 @@ def row_of(record: Record, number: int, change: int, folder: int) -> dict[str, A
         "file": entry.file,
         "facts": facts if isinstance(facts, dict) else dict(facts),
         "stamp": stamp(entry),
-        "facility": _text(facts.get("facility")),
-        "shot": _number(facts.get("shot")),
-        "date": _moment(facts.get("date")),
-        "diagnostic": _text(facts.get("diagnostic")),
+        **promoted(facts),
         "health": entry.health.value,
         "reason": entry.reason,
         "seen": asdict(entry.seen) if entry.seen else None,
@@ -158,13 +171,8 @@ def _hash(file: str, facts: str) -> int:
 
 
 def promoted(facts: Mapping[str, Fact]) -> dict[str, str | int | None]:
-    """The facts that have columns of their own: facility, shot, date and diagnostic; `None` where there is none."""
-    return {
-        "facility": _text(facts.get("facility")),
-        "shot": _number(facts.get("shot")),
-        "date": _moment(facts.get("date")),
-        "diagnostic": _text(facts.get("diagnostic")),
-    }
+    """The facts that have columns of their own, as those have them."""
+    return {name: read(facts.get(name)) for name, read in PROMOTED.items()}
 
 
 def kind_of(row: Mapping[str, Any] | sa.RowMapping) -> Kind:
@@ -172,12 +180,12 @@ def kind_of(row: Mapping[str, Any] | sa.RowMapping) -> Kind:
     return row["facility"] or "", row["diagnostic"] or "", (row["date"] or "")[:4], row["health"]
 
 
-def attributes(entry: int, seen: Examination) -> list[dict[str, Any]]:
-    """The rows of ``attributes`` that an examination of an entry makes."""
+def attributes(entry: int, date: str | None, seen: Examination) -> list[dict[str, Any]]:
+    """The rows of ``attributes`` that an examination of an entry makes, given its id and date."""
     return [
-        {"entry": entry, "name": name, "text": text, "number": _real(text)}
+        {"entry": entry, "name": name, "text": text, "number": _real(value), "date": date}
         for name, values in seen.attributes.items()
-        for text in dict.fromkeys(value[:_LONGEST] for value in values)
+        for text, value in {value[:_LONGEST]: value for value in values}.items()
     ]
 
 
@@ -204,6 +212,12 @@ def _moment(value: Fact | None) -> str | None:
     except ValueError:
         return None
     return (moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment).isoformat()
+
+
+PROMOTED: Final[Mapping[str, Callable[[Fact | None], Any]]] = MappingProxyType(
+    {"facility": _text, "shot": _number, "date": _moment, "diagnostic": _text}
+)
+"""The facts that have columns of their own, each with what reads it; `None` where it says none."""
 
 
 def _real(text: str) -> float | None:

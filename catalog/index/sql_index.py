@@ -20,7 +20,7 @@ from shotdap.catalog.index.facets import Facets, facets
 from shotdap.catalog.index.listing import children, find
 from shotdap.catalog.index.nearest import nearest
 from shotdap.catalog.index.records import Record, Verdict, draft, entry_of
-from shotdap.catalog.index.searching import SearchPage, search
+from shotdap.catalog.index.search import Kinds, SearchPage, search
 from shotdap.catalog.index.tables import ENTRIES
 from shotdap.catalog.index.tallies import Facet, count, facet
 from shotdap.catalog.index.turns import Turn
@@ -52,6 +52,10 @@ class SqlIndex:
     @cached_property
     def _database(self) -> Database:
         return Database(self.url)
+
+    @cached_property
+    def _kinds(self) -> Kinds:
+        return Kinds()
 
     def is_empty(self) -> bool:
         """Whether no catalog has been begun here.
@@ -115,7 +119,7 @@ class SqlIndex:
         """
         wanted = parse(query) if isinstance(query, str) else query
         with self._database.reading() as connection:
-            return search(connection, wanted, after, limit)
+            return search(connection, self._kinds, wanted, after, limit)
 
     def facets(self, query: Query | str = "") -> Facets:
         """How many entries match a query, by facility, diagnostic, year and health; see `facets`.
@@ -125,7 +129,7 @@ class SqlIndex:
         """
         wanted = parse(query) if isinstance(query, str) else query
         with self._database.reading() as connection:
-            return facets(connection, wanted)
+            return facets(connection, self._kinds, wanted)
 
     def facet(self, name: Facet, chosen: Mapping[Facet, str] | None = None) -> dict[str, int]:
         """For each facility, diagnostic, year or health the number of entries; see `tallies.facet`."""

@@ -22,6 +22,7 @@ __all__ = [
     "ENTRIES",
     "FOLDERS",
     "METADATA",
+    "NAMES",
     "REMOVED",
     "SCHEMA",
     "STATE",
@@ -32,7 +33,7 @@ __all__ = [
     "written",
 ]
 
-SCHEMA: Final = "2"
+SCHEMA: Final = "3"
 """The version of these tables: the last of ``catalog/migrations/versions``."""
 
 TOP: Final = 0
@@ -137,8 +138,14 @@ ATTRIBUTES: Final = sa.Table(  # what inspections found in files, under the name
     sa.Column("name", SafeText, primary_key=True),
     sa.Column("text", SafeText, primary_key=True),
     sa.Column("number", sa.Double),
-    sa.Index("attributes_by_text", "name", "text", "entry"),
-    sa.Index("attributes_by_number", "name", "number", "entry"),
+    sa.Column("date", SafeText),  # that of the entry: what has an attribute is found in the order of dates
+    sa.Index("attributes_by_text", "name", "text", "date", "entry"),
+    sa.Index("attributes_by_number", "name", "number", "date", "entry"),
+)
+NAMES: Final = sa.Table(  # of all facts that any row has said, so that a question for another one is answered at once
+    "names",
+    METADATA,
+    sa.Column("name", SafeText, primary_key=True),
 )
 TALLIES: Final = sa.Table(  # how many entries there are of each kind; what is unknown is an empty text
     "tallies",

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from itertools import islice
 from types import MappingProxyType
 from typing import Final, Protocol, TypeAlias
@@ -21,12 +22,14 @@ from sqlalchemy.dialects import postgresql
 from shotdap.catalog.entry import Fact
 from shotdap.catalog.index.bulk import executed, inserted
 
-__all__ = ["WORDS", "Words", "asked", "words_of"]
+__all__ = ["LONGEST_WORD", "MOST_WORDS", "WORDS", "Words", "asked", "words_of"]
 
 _WORD: Final = re.compile(r"([^\W_]{1,64})[^\W_]*")  # of what is longer the beginning, here and in a question
 _ASCII: Final = 128
-_LONGEST: Final = 64  # characters of a word, as there
-_MOST: Final = 256  # words of an entry
+LONGEST_WORD: Final = 64
+"""Characters of a word; of a longer one the beginning counts."""
+MOST_WORDS: Final = 256
+"""How many words of an entry are kept, the first ones."""
 _SPACED: Final = bytes(ord(chr(code).lower() if code < _ASCII and chr(code).isalnum() else " ") for code in range(256))
 """For each byte of a text in ASCII the small letter or digit that it is, or a space."""
 
@@ -37,14 +40,14 @@ Numbered: TypeAlias = tuple[int, str]
 def words_of(path: str, facts: Mapping[str, Fact]) -> str:
     """The words that an entry is found by, each once, with spaces between."""
     words = dict.fromkeys(_split(" ".join((path, *map(str, facts.values())))))
-    return " ".join(words if len(words) <= _MOST else islice(words, _MOST))
+    return " ".join(words if len(words) <= MOST_WORDS else islice(words, MOST_WORDS))
 
 
 def _split(text: str) -> list[str]:
     """The words of a text; where all is ASCII, as mostly, in a quarter of the time that the expression takes."""
     if text.isascii():
         words = text.encode().translate(_SPACED).decode().split()
-        if max(map(len, words), default=0) <= _LONGEST:
+        if max(map(len, words), default=0) <= LONGEST_WORD:
             return words
     return _WORD.findall(text.lower())
 
@@ -69,10 +72,11 @@ class Words(Protocol):
         ...
 
 
-def asked(text: str) -> list[tuple[str, bool]]:
+@lru_cache(256)
+def asked(text: str) -> tuple[tuple[str, bool], ...]:
     """The words of a question, each with whether it is a beginning: ``asbo*``."""
     lowered = text.lower()
-    return [(found[1], lowered[found.end() :].startswith("*")) for found in _WORD.finditer(lowered)]
+    return tuple((found[1], lowered[found.end() :].startswith("*")) for found in _WORD.finditer(lowered))
 
 
 class _Sqlite:

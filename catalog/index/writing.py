@@ -13,11 +13,11 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from shotdap.catalog.entry import Entry
+from shotdap.catalog.entry import Entry, Fact
 from shotdap.catalog.index.among import among, selected
 from shotdap.catalog.index.bulk import executed, inserted
 from shotdap.catalog.index.records import Draft, Kind, Record, Verdict, attributes, entry_of, kind_of, row_of, stored
-from shotdap.catalog.index.tables import ATTRIBUTES, ENTRIES, FOLDERS, REMOVED, STATE, TALLIES, TOP, written
+from shotdap.catalog.index.tables import ATTRIBUTES, ENTRIES, FOLDERS, NAMES, REMOVED, STATE, TALLIES, TOP, written
 from shotdap.catalog.index.words import Words, words_of
 
 __all__ = ["Known", "Writing"]
@@ -61,6 +61,11 @@ class Writing:
         """Whether any entry was ever removed, before this transaction."""
         return self.connection.execute(sa.select(REMOVED.c.change).limit(1)).first() is not None
 
+    @cached_property
+    def names(self) -> set[str]:
+        """The names of all facts that any row has said."""
+        return set(self.connection.execute(sa.select(NAMES.c.name)).scalars())
+
     def known(self, keys: Sequence[str]) -> dict[str, Known]:
         """The entries of these rows, as far as there are any, by the rows' keys."""
         columns = (ENTRIES.c.key, ENTRIES.c.id, ENTRIES.c.path, ENTRIES.c.stamp)
@@ -93,6 +98,7 @@ class Writing:
             for record, number, folder in zip(records, numbers, above, strict=True)
         ]
         inserted(self.connection, ENTRIES, rows)
+        self._name(record.entry.facts for record in records)
         if self.has_removed:
             _delete(self.connection, REMOVED, REMOVED.c.key, [record.key for record in records])
         self.words.add(self.connection, zip(numbers, [record.words for record in records], strict=True))
@@ -110,6 +116,7 @@ class Writing:
             for number, row in zip(self._numbers(len(before)), before, strict=True)
         ]
         self._update(rows)
+        self._name(record.entry.facts for record in records)
         self.words.add(self.connection, map(_worded, rows))
         self.tallies.update(map(kind_of, rows))
 
@@ -149,8 +156,8 @@ class Writing:
             row["seen"] = asdict(verdict.seen) if verdict.seen else row["seen"]
         self._update(rows)
         self.tallies.update(map(kind_of, rows))
-        seen = {row["id"]: judged[row["path"]][1].seen for row in rows}
-        self._describe({number: attributes(number, found) for number, found in seen.items() if found})
+        seen = [(row["id"], row["date"], judged[row["path"]][1].seen) for row in rows]
+        self._describe({number: attributes(number, date, found) for number, date, found in seen if found})
 
     def finish(self) -> None:
         """Write down what was numbered and counted; the last thing in a transaction."""
@@ -177,6 +184,12 @@ class Writing:
     def _describe(self, described: dict[int, list[dict[str, Any]]]) -> None:
         _delete(self.connection, ATTRIBUTES, ATTRIBUTES.c.entry, list(described))
         executed(self.connection, _INSERT_ATTRIBUTES, chain.from_iterable(described.values()))
+
+    def _name(self, facts: Iterable[Mapping[str, Fact]]) -> None:
+        """Write down the names of facts that are new."""
+        fresh = set[str]().union(*facts) - self.names
+        inserted(self.connection, NAMES, [(written(name),) for name in sorted(fresh)])
+        self.names |= fresh
 
     def _folders(self, paths: set[str]) -> dict[str, int]:
         """The ids of folders, made where there are none, with those above them."""

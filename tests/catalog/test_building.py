@@ -21,8 +21,10 @@ from tests.building import OVERTAKEN, started
 from tests.rows import DEFAULT, Rows, paths, row
 
 import shotdap.catalog
-from shotdap.catalog import BadCatalog, Busy, Fact, Health, Row, SqlIndex, Superseded, Watermark, build
-from shotdap.catalog.index.tables import ENTRIES, FOLDERS, METADATA, SCHEMA, TALLIES
+from shotdap.catalog import BadCatalog, BadQuery, Busy, Fact, Health, Row, SqlIndex, Superseded, Watermark, build
+from shotdap.catalog.entry import Examination
+from shotdap.catalog.index import Verdict
+from shotdap.catalog.index.tables import ATTRIBUTES, ENTRIES, FOLDERS, METADATA, SCHEMA, TALLIES
 from shotdap.catalog.index.words import words_of
 
 KILLS: Final = 50
@@ -219,6 +221,28 @@ class TestVersions:
         assert (report.added, report.changed, report.unchanged, report.removed) == (1, 0, 3, 0)
         assert index.find("omega/1/a/x").health is Health.OK
 
+    def test_second_version(self, url: str) -> None:
+        """A catalog of the second version, without dates beside attributes and names, gets them."""
+        index = SqlIndex(url)
+        build(Rows([row(1, date="2022-03-24", pulse="square"), row(2, note="a\0b")]), index, DEFAULT)
+        index.judge((index.find(path), SEEN) for path in paths(index))
+        dates = described_dates(index)
+        index.close()
+        engine = sa.create_engine(url, poolclass=sa.NullPool)
+        with engine.begin() as connection:
+            for statement in SECOND_VERSION:
+                connection.exec_driver_sql(statement)
+        index = SqlIndex(url)
+        with pytest.raises(BadCatalog, match="of version 2"):
+            index.check()
+        index.migrate()
+
+        assert described_dates(index) == dates == ["2022-03-24T00:00:00", None]
+        assert len(index.search("SweepSpeed:2").entries) == 2
+        with pytest.raises(BadQuery, match="did you mean pulse"):
+            index.search("pulze:square")
+        index.close()
+
     def test_newer(self, tmp_path: Path) -> None:
         """A catalog that a newer shotdap made is refused, also by a migration."""
         index = SqlIndex.at(tmp_path / "catalog.db")
@@ -247,6 +271,20 @@ class TestVersions:
             SqlIndex(url).check()
 
         assert "secret" not in str(caught.value)
+
+
+SEEN: Final = Verdict(Health.OK, "", Examination("0" * 64, 1, 1, {}, {"SweepSpeed": ["2"]}))
+SECOND_VERSION: Final = (
+    "DROP INDEX attributes_by_text", "DROP INDEX attributes_by_number", "ALTER TABLE attributes DROP COLUMN date",
+    "CREATE INDEX attributes_by_text ON attributes (name, text, entry)",
+    "CREATE INDEX attributes_by_number ON attributes (name, number, entry)",
+    "DROP TABLE names", "UPDATE alembic_version SET version_num = '2'",
+)  # fmt: skip
+
+
+def described_dates(index: SqlIndex) -> list[str | None]:
+    with index._database.reading() as connection:  # noqa: SLF001
+        return list(connection.execute(sa.select(ATTRIBUTES.c.date).order_by(ATTRIBUTES.c.entry)).scalars())
 
 
 def is_ours(_object: object, name: str, kind: str, _reflected: object, _other: object) -> bool:

@@ -7,7 +7,7 @@ import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from typing import Final
 
-from shotdap.catalog.index.streams import Place
+from shotdap.catalog.index.search.streams import Place
 from shotdap.catalog.query import Query
 
 __all__ = ["BadToken", "place", "token"]

@@ -9,11 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any, Final
 
 from shotdap.catalog.entry import Entry
-from shotdap.catalog.index.records import promoted
+from shotdap.catalog.index.records import PROMOTED
 from shotdap.catalog.index.tables import written
 from shotdap.catalog.index.words import asked, words_of
 from shotdap.catalog.query import Pattern, Query, Span, Term, Value
@@ -34,14 +35,27 @@ class Matcher:
 
     def __call__(self, entry: Entry) -> bool:
         """Whether all terms hold."""
-        return all(self._has(term, entry) is not term.negated for term in self.query.terms)
+        if not all(self._has(name, term, entry) is not term.negated for name, term in self._named):
+            return False
+        return not self._words or self._has_words(words_of(entry.path, entry.facts).split(), entry)
 
-    def _has(self, term: Term, entry: Entry) -> bool:
-        if term.name is None:
-            return any(_has_words(value, entry) for value in term.values)
-        if term.name in _OWN:
-            return _OWN[term.name](term, entry)
-        said, folded = self._said(term.name, entry)
+    @cached_property
+    def _named(self) -> list[tuple[str, Term]]:
+        return [(term.name, term) for term in self.query.terms if term.name is not None]
+
+    @cached_property
+    def _words(self) -> list[Term]:
+        return [term for term in self.query.terms if term.name is None]
+
+    def _has_words(self, words: Sequence[str], entry: Entry) -> bool:
+        return all(
+            any(_has_words(each, words, entry) for each in term.values) is not term.negated for term in self._words
+        )
+
+    def _has(self, name: str, term: Term, entry: Entry) -> bool:
+        if name in _OWN:
+            return _OWN[name](term, entry)
+        said, folded = self._said(name, entry)
         return any(_agrees(value, each, folded=folded) for value in term.values for each in said)
 
     def _said(self, name: str, entry: Entry) -> tuple[Sequence[str], bool]:
@@ -52,20 +66,20 @@ class Matcher:
 
 
 def _facility(term: Term, entry: Entry) -> bool:
-    return one_of(term.values, str(promoted(entry.facts)["facility"] or ""))
+    return one_of(term.values, str(PROMOTED["facility"](entry.facts.get("facility")) or ""))
 
 
 def _diagnostic(term: Term, entry: Entry) -> bool:
-    return one_of(term.values, str(promoted(entry.facts)["diagnostic"] or ""))
+    return one_of(term.values, str(PROMOTED["diagnostic"](entry.facts.get("diagnostic")) or ""))
 
 
 def _shot(term: Term, entry: Entry) -> bool:
-    shot: Any = promoted(entry.facts)["shot"]
+    shot = PROMOTED["shot"](entry.facts.get("shot"))
     return any(shot in each for each in ranges(term, shots))
 
 
 def _date(term: Term, entry: Entry) -> bool:
-    date: Any = promoted(entry.facts)["date"]
+    date = PROMOTED["date"](entry.facts.get("date"))
     return any(date in each for each in ranges(term, dates))
 
 
@@ -82,19 +96,18 @@ _OWN: Final[Mapping[str, Callable[[Term, Entry], bool]]] = MappingProxyType(
 )
 
 
-def _has_words(value: Value, entry: Entry) -> bool:
+def _has_words(value: Value, words: Sequence[str], entry: Entry) -> bool:
     """Whether an entry has all words; those of a quoted phrase side by side, in one of the texts that it says."""
     if not isinstance(value, Pattern):
         return False
-    words = words_of(entry.path, entry.facts).split()
-    if not all(any(_is_word(word, wanted, begins=begins) for word in words) for wanted, begins in asked(value.text)):
+    if not all(_has_word(words, wanted, begins=begins) for wanted, begins in asked(value.text)):
         return False
     texts = (entry.path, *map(str, entry.facts.values()))
     return not value.quoted or any(f" {_spaced(value.text)} " in f" {_spaced(text)} " for text in texts)
 
 
-def _is_word(word: str, wanted: str, *, begins: bool) -> bool:
-    return word.startswith(wanted) if begins else word == wanted
+def _has_word(words: Sequence[str], wanted: str, *, begins: bool) -> bool:
+    return any(word.startswith(wanted) for word in words) if begins else wanted in words
 
 
 def _spaced(text: str) -> str:
