@@ -6,10 +6,8 @@ person has to mend. Neither tells a password, a host or any SQL.
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -32,6 +30,7 @@ from sqlalchemy.exc import (
 from sqlalchemy.exc import TimeoutError as NoneFree
 
 from shotdap.catalog.archive import BadArchive, LostArchive
+from shotdap.catalog.oracle_listener import hear
 
 __all__ = ["ArchiveDatabase", "in_words"]
 
@@ -80,17 +79,11 @@ class ArchiveDatabase:
         return engine
 
     def _hear_oracle(self, dialect: Any, _record: object, given: Any, named: Any) -> None:  # noqa: ANN401 — the driver's
-        """See that Oracle answers, before its driver connects.
-
-        The driver limits how long the network may take, and then waits for ever for a listener that accepts a
-        connection and says nothing. Its interface for coroutines does so too, but can be interrupted.
-        """
-        answer = _answer(dialect.loaded_dbapi, given, named, self.connect_seconds)
-        with ThreadPoolExecutor(1) as thread:  # the caller's may have an event loop, as a notebook's has
-            try:
-                thread.submit(asyncio.run, answer).result()
-            except TimeoutError as error:
-                raise dialect.loaded_dbapi.OperationalError("It accepts connections, and says nothing.") from error
+        """See that Oracle answers, before its driver connects."""
+        try:
+            hear(dialect.loaded_dbapi, given, named, self.connect_seconds)
+        except TimeoutError as error:
+            raise dialect.loaded_dbapi.OperationalError("It accepts connections, and says nothing.") from error
 
     def ask(self, question: Callable[[sa.Connection], Result]) -> Result:
         """Put a question, more than once where that can help.
@@ -132,12 +125,6 @@ class ArchiveDatabase:
         if url.get_backend_name() == "sqlite" and url.database and not Path(url.database).exists():
             raise BadArchive("The archive's database does not answer: there is no such file.")  # SQLite would make one
         return self.engine.connect()
-
-
-async def _answer(driver: Any, given: Any, named: Any, seconds: float) -> None:  # noqa: ANN401 — the driver's own
-    async with asyncio.timeout(seconds):
-        connection = await driver.connect_async(*given, **named)
-        await connection.close()
 
 
 @contextmanager

@@ -14,11 +14,13 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+import trustme
 from sqlalchemy.dialects import oracle
 from sqlglot import exp, parse
 from tests.conftest import absent
 from tests.contracts.archive import DatabaseContract, new_table
 from tests.oracle import PASSWORD, Mirror, has_orafce, mirroring
+from tests.oracle_tls import WALLET_PASSWORD, Listener, listening
 from tests.postgres import Postgres
 
 from shotdap.catalog import (
@@ -85,6 +87,53 @@ class TestLive(DatabaseContract):
         table = new_table(writer)
         yield table
         table.drop(writer)
+
+
+@pytest.fixture(scope="module")
+def listener(mirror: Mirror) -> Iterator[Listener]:
+    with listening(mirror) as listener:
+        yield listener
+
+
+@pytest.fixture(scope="module")
+def columns(writer: sa.Engine) -> dict[str, str]:
+    """The columns of a table with one row."""
+    with writer.begin() as connection:
+        connection.execute(sa.text("CREATE TABLE SAFE (IMAGE_ID NUMBER, F VARCHAR2(9))"))
+        connection.execute(sa.text("INSERT INTO SAFE VALUES (7, 'x.hdf')"))
+    return {"key": "IMAGE_ID", "file": "F"}
+
+
+class TestWallet:
+    """A listener that speaks TLS and asks its clients for a certificate."""
+
+    def test_rows(self, listener: Listener, columns: dict[str, str], tmp_path: Path) -> None:
+        """By the alias and the wallet in a folder, rows come over TLS."""
+        database = wallet_of(listener, listener.wallet(tmp_path))
+
+        assert [(row.key, row.file) for row in SqlArchive(database, "SAFE", columns).rows()] == [("7", "x.hdf")]
+        database.engine.dispose()
+
+    def test_strangers(self, listener: Listener, columns: dict[str, str], tmp_path: Path) -> None:
+        """A wallet that does not trust the listener gets no rows."""
+        database = wallet_of(listener, listener.wallet(tmp_path, trustme.CA()))
+        with pytest.raises(LostArchive, match=r"does not answer: OperationalError DPY-\d+\.$"):
+            list(SqlArchive(database, "SAFE", columns).rows())
+
+    def test_password(self, listener: Listener, columns: dict[str, str], tmp_path: Path) -> None:
+        """A wallet that another password opens is told in a sentence, without either."""
+        database = wallet_of(listener, listener.wallet(tmp_path), "another-secret")
+        with pytest.raises((BadArchive, LostArchive), match=r"\.$") as caught:
+            list(SqlArchive(database, "SAFE", columns).rows())
+
+        assert not {"another-secret", WALLET_PASSWORD} & set(repr(database).split("'"))
+        assert "secret" not in str(caught.value)
+
+
+def wallet_of(listener: Listener, folder: Path, password: str = WALLET_PASSWORD) -> ArchiveDatabase:
+    return ArchiveDatabase(
+        listener.url, PASSWORD, attempts=1, oracle_wallet=folder, oracle_wallet_password=password, connect_seconds=10
+    )
 
 
 class TestRefusals:
