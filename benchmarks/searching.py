@@ -59,7 +59,9 @@ def _searches(index: SqlIndex, shots: int) -> Iterator[Case]:
         f"path:omega/{middle}/*",
         "-diagnostic:D07",
         "diagnostic:D07 SweepSpeed != 2",
-        "nobody_says:1",
+        "d00*",
+        "-omega",
+        "name:*x*",
     ):
         yield from _pages(index, query)
 

@@ -44,7 +44,7 @@ def facets(connection: sa.Connection, kinds: Kinds, query: Query) -> Facets:
     """Count what matches.
 
     Raises:
-        BadQuery: a name is misspelled.
+        BadQuery: no image says anything under a name.
     """
     if all(_is_tallied(term) for term in query.terms):
         return _of(_tallied(connection, query), complete=True)

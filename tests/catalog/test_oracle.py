@@ -35,6 +35,7 @@ from shotdap.catalog import (
     SqlArchive,
 )
 from shotdap.catalog.storage import large_objects
+from shotdap.config import defaults
 
 _COLUMNS = {"key": "IMAGE_ID", "file": "ARCHIVE_FILE", "version": "MODIFIED"}
 _NOON = datetime(2022, 3, 24, 12, 0, 0)  # noqa: DTZ001 — the laboratory's time, without a zone
@@ -242,6 +243,15 @@ class TestSql:
             (parsed,) = parse(text, read="oracle")
 
             assert isinstance(parsed, exp.Select)
+
+
+def test_view() -> None:
+    """The view that the administrator is given has the columns that the default settings name, and no other."""
+    text = (Path(__file__).parents[2] / "config/oracle/1_view.sql").read_text("utf-8")
+    (view,) = (each for each in parse(text, read="oracle") if isinstance(each, exp.Create))
+
+    assert view.this.name == "SHOTDAP_FILES"
+    assert view.expression.named_selects == list(defaults()["archive"]["columns"].values())
 
 
 def _bound(where: dict[str, Filter]) -> int:

@@ -217,12 +217,14 @@ class TestFound:
         assert names(index, text) == found
 
     def test_misspelled(self, shots: SqlIndex) -> None:
-        """A name that is almost one that there is is pointed at; one that is like none finds nothing."""
+        """A name that no image says anything under is pointed at, with what is like it or what there is."""
         with pytest.raises(BadQuery, match="did you mean SweepSpeed") as caught:
             shots.search("laser SweepSped:2")
 
         assert caught.value.column == 7
-        assert shots.search("entirely_different:2").entries == ()
+        there = "the archive says camera, date, .*, files SweepSpeed, Unit"
+        with pytest.raises(BadQuery, match=f'No image says anything under "entirely_different"; {there}'):
+            shots.search("-entirely_different:2")
 
     def test_names_of_old_rows(self, index: SqlIndex) -> None:
         """A name that only the first of many rows has said is known for ever, also where it is nearly spelled."""
@@ -235,6 +237,12 @@ class TestFound:
         assert names(index, "polarisation:p") == ["first"]
         with pytest.raises(BadQuery, match="did you mean polarisation"):
             index.search("polarization:p")
+
+    def test_nothing_indexed(self, index: SqlIndex) -> None:
+        """Where no attribute of files is known, the setting that would make it so is named."""
+        build(Rows([row(1)]), index, DEFAULT)
+        with pytest.raises(BadQuery, match=r"catalog\.indexed_attributes"):
+            index.search("SweepSpeed:2")
 
     def test_empty_catalog(self, index: SqlIndex) -> None:
         """In an empty catalog nothing is found, and nothing is wrong."""

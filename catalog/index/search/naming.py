@@ -1,10 +1,10 @@
-"""Whose the names in a query are: files' attributes, or facts of the archive's rows. What is nearly one is refused."""
+"""Whose the names in a query are: files' attributes, or facts of the archive's rows. All others are refused."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from difflib import get_close_matches
+from itertools import islice
 from typing import Final
 
 import sqlalchemy as sa
@@ -13,38 +13,27 @@ from shotdap.catalog.index.tables import ATTRIBUTES, NAMES
 from shotdap.catalog.query import Query
 from shotdap.catalog.query.meanings import OWN
 
-__all__ = ["Named", "named"]
+__all__ = ["attributes_in"]
 
-_MOST: Final = 100  # attributes' names, among which a misspelled one is looked for
+_MOST: Final = 100  # attributes' names that are looked at for those in a sentence
+_TOLD: Final = 12  # of names in a sentence
 _CLOSE: Final = 0.75  # as `difflib` measures it, from 0 to 1
 _STEP: Final = sa.select(sa.func.min(ATTRIBUTES.c.name)).where(ATTRIBUTES.c.name > sa.bindparam("last"))
 
 
-@dataclass(frozen=True)
-class Named:
-    """The names in a query, the catalog's own aside."""
-
-    attributes: Collection[str] = ()
-    """Those that files say something under."""
-    unknown: Collection[str] = ()
-    """Those that nobody says anything under."""
-
-
-def named(connection: sa.Connection, query: Query) -> Named:
-    """Whose a query's names are.
+def attributes_in(connection: sa.Connection, query: Query) -> Collection[str]:
+    """The names in a query that are those of files' attributes; the others are facts, or the catalog's own.
 
     Raises:
-        BadQuery: a name is almost one that there is.
+        BadQuery: no image says anything under a name; in an empty catalog all names are fine.
     """
     names = {term.name for term in query.terms if term.name is not None and term.name not in OWN}
     attributes = {name for name in names if _is_attribute(connection, name)}
-    if names == attributes:
-        return Named(attributes)
-    facts = set(connection.execute(sa.select(NAMES.c.name)).scalars())
-    unknown = names - attributes - facts
-    if unknown:
-        _check_spelling(query, unknown, [*_attributes(connection), *facts])
-    return Named(attributes, unknown)
+    if names != attributes:
+        facts = sorted(connection.execute(sa.select(NAMES.c.name)).scalars())
+        if facts:
+            _check(query, names - attributes - set(facts), facts, _attributes(connection))
+    return attributes
 
 
 def _is_attribute(connection: sa.Connection, name: str) -> bool:
@@ -59,10 +48,22 @@ def _attributes(connection: sa.Connection) -> list[str]:
     return names[1:]
 
 
-def _check_spelling(query: Query, unknown: Collection[str], there: Sequence[str]) -> None:
-    known = {name.lower(): name for name in (*there, *OWN)}
+def _check(query: Query, unknown: Collection[str], facts: Sequence[str], attributes: Sequence[str]) -> None:
+    known = {name.lower(): name for name in (*attributes, *facts, *OWN)}
     for term in query.terms:
-        name = term.name if term.name in unknown else ""
-        close = get_close_matches((name or "").lower(), known, 1, _CLOSE)
-        if close:
-            raise query.mistake(term, f'No image says anything under "{term.name}"; did you mean {known[close[0]]}?')
+        name = term.name or ""
+        if name not in unknown:
+            continue
+        close = get_close_matches(name.lower(), known, 1, _CLOSE)
+        hint = f"did you mean {known[close[0]]}?" if close else _said(facts, attributes)
+        raise query.mistake(term, f'No image says anything under "{name}"; {hint}')
+
+
+def _said(facts: Sequence[str], attributes: Sequence[str]) -> str:
+    """What there are names for."""
+    of_files = f"files {_listed(attributes)}" if attributes else "files nothing that catalog.indexed_attributes names"
+    return f"the archive says {_listed(facts)}, {of_files}."
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(islice(names, _TOLD)) + (", …" if len(names) > _TOLD else "")

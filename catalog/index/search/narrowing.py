@@ -17,7 +17,6 @@ from shotdap.catalog.entry import Health
 from shotdap.catalog.index.search import described, said
 from shotdap.catalog.index.search.bounds import starting, within
 from shotdap.catalog.index.search.kinds import Pair
-from shotdap.catalog.index.search.naming import Named
 from shotdap.catalog.index.tables import ENTRIES
 from shotdap.catalog.index.words import Words, asked
 from shotdap.catalog.query import Pattern, Query, Term, Value
@@ -35,7 +34,8 @@ class Narrowing:
     """What of a query the tables can tell."""
 
     query: Query
-    named: Named
+    attributes: Collection[str]
+    """The names in it that are those of files' attributes; all others are facts, or the catalog's own."""
     words: Words
     kinds: Mapping[Pair, Collection[str]]
     """All pairs of a facility and a diagnostic that there are, each with the healths of its entries."""
@@ -54,8 +54,7 @@ class Narrowing:
     @property
     def is_empty(self) -> bool:
         """Whether nothing can match."""
-        is_unknown = any(term.name in self.named.unknown for term in self.wanted)
-        return is_unknown or not self.chosen or self.shots == [] or self.dates == []
+        return not self.chosen or self.shots == [] or self.dates == []
 
     @cached_property
     def shots(self) -> list[Range[int]] | None:
@@ -80,7 +79,7 @@ class Narrowing:
 
     def is_attribute(self, term: Term) -> bool:
         """Whether a term asks for an attribute of files."""
-        return term.name in self.named.attributes
+        return term.name in self.attributes
 
     def conditions(self, held: Term | None = None) -> Iterator[sa.ColumnElement[bool]]:
         """What holds for all entries that match, beyond facilities, diagnostics, shots and dates that are wanted.

@@ -25,7 +25,7 @@ from shotdap.catalog.index.records import ENTRY, entry_from
 from shotdap.catalog.index.search.courses import Course, course, order
 from shotdap.catalog.index.search.kinds import Kinds
 from shotdap.catalog.index.search.matching import Matcher
-from shotdap.catalog.index.search.naming import named
+from shotdap.catalog.index.search.naming import attributes_in
 from shotdap.catalog.index.search.narrowing import Narrowing
 from shotdap.catalog.index.search.places import place, token
 from shotdap.catalog.index.search.streams import Conditions, Place, Places, Stream, merged, nth, span
@@ -68,11 +68,11 @@ def search(connection: sa.Connection, kinds: Kinds, query: Query, after: str | N
         limit: how many, from 1 to `MOST`.
 
     Raises:
-        BadQuery: a name is misspelled.
+        BadQuery: no image says anything under a name.
         BadToken: the token is none, or that of another query.
     """
     begin = None if after is None else place(after, query)
-    narrowing = Narrowing(query, named(connection, query), WORDS[connection.dialect.name], kinds.of(connection))
+    narrowing = Narrowing(query, attributes_in(connection, query), WORDS[connection.dialect.name], kinds.of(connection))
     if narrowing.is_empty:
         return SearchPage((), None)
     found, stop = _Search(connection, narrowing, begin, max(1, min(limit, MOST))).page()
@@ -110,7 +110,7 @@ class _Search:
 
     @cached_property
     def _matches(self) -> Matcher:
-        return Matcher(self.narrowing.query, self.narrowing.named.attributes)
+        return Matcher(self.narrowing.query, self.narrowing.attributes)
 
     def _cut(self, found: Iterable[_Found]) -> tuple[list[_Found], Place | None]:
         """The page of what is found, and where to go on if that was not all."""
