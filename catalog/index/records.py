@@ -19,6 +19,7 @@ from shotdap.catalog.index.words import words_of
 
 __all__ = [
     "ENTRY",
+    "LONGEST",
     "PROMOTED",
     "Draft",
     "Kind",
@@ -39,7 +40,8 @@ Kind: TypeAlias = tuple[str, str, str, str]
 """What entries are counted by: facility, diagnostic, year, health. What is unknown is an empty text."""
 
 _HEALTHS: Final = {health.value: health for health in Health}
-_LONGEST: Final = 200  # characters of what is searched by; an index of PostgreSQL holds 2,700 bytes
+LONGEST: Final = 200
+"""Characters of an attribute, or a column, that count; an index of PostgreSQL holds 2,700 bytes."""
 _GREATEST: Final = 2**63 - 1  # of a database's integers
 _JSON: Final = json.JSONEncoder(check_circular=False).encode  # facts hold nothing that could be a circle
 
@@ -183,14 +185,14 @@ def kind_of(row: Mapping[str, Any] | sa.RowMapping) -> Kind:
 def attributes(entry: int, date: str | None, seen: Examination) -> list[dict[str, Any]]:
     """The rows of ``attributes`` that an examination of an entry makes, given its id and date."""
     return [
-        {"entry": entry, "name": name, "text": text, "number": _real(value), "date": date}
+        {"entry": entry, "name": name, "text": text, "number": _real(text), "date": date}
         for name, values in seen.attributes.items()
-        for text, value in {value[:_LONGEST]: value for value in values}.items()
+        for text in dict.fromkeys(value[:LONGEST] for value in values)
     ]
 
 
 def _text(value: Fact | None) -> str | None:
-    return None if value is None else str(value)[:_LONGEST]
+    return None if value is None else str(value)[:LONGEST]
 
 
 def _number(value: Fact | None) -> int | None:
@@ -209,9 +211,9 @@ def _moment(value: Fact | None) -> str | None:
     """A time in ISO 8601, without a zone (a time with one becomes UTC), so that the order of texts is that of time."""
     try:
         moment = datetime.fromisoformat(str(value))
-    except ValueError:
+        return (moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment).isoformat()
+    except (ValueError, OverflowError):  # in another zone some moments lie beyond the calendar
         return None
-    return (moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment).isoformat()
 
 
 PROMOTED: Final[Mapping[str, Callable[[Fact | None], Any]]] = MappingProxyType(

@@ -82,7 +82,8 @@ def asked(text: str) -> tuple[tuple[str, bool], ...]:
 class _Sqlite:
     """FTS5, without the text (``content=''``) and the places and number of its words (``detail``, ``columnsize``).
 
-    Nobody asks how well an entry fits.
+    Nobody asks how well an entry fits. What is beyond ASCII is part of a word for the tokenizer ``ascii``: the words
+    are told apart already, by spaces, and the letters that another tokenizer knows are those of an older Unicode.
     """
 
     _TABLE: Final = sa.table("words", sa.column("rowid", sa.Integer), sa.column("text"), sa.column("words"))
@@ -90,7 +91,9 @@ class _Sqlite:
     _REMOVE: Final = _TABLE.insert().values({name: sa.bindparam(name) for name in ("rowid", "text", "words")})
 
     def create(self, connection: sa.Connection) -> None:
-        connection.exec_driver_sql("CREATE VIRTUAL TABLE words USING fts5(text, content='', detail=none, columnsize=0)")
+        connection.exec_driver_sql(
+            "CREATE VIRTUAL TABLE words USING fts5(text, content='', detail=none, columnsize=0, tokenize='ascii')"
+        )
 
     def add(self, connection: sa.Connection, entries: Iterable[Numbered]) -> None:
         inserted(connection, self._TEXTS, list(entries))

@@ -93,6 +93,13 @@ class TestContract(IndexContract):
 
 
 class TestHostile:
+    @pytest.mark.parametrize("date", ["0001-01-01T00:00:00+05:00", "9999-12-31T23:00:00-05:00"])
+    def test_beyond_the_calendar(self, index: SqlIndex, date: str) -> None:
+        """A moment that in Greenwich is beyond the calendar is none, and stops no build."""
+        build(Rows([row(1, date=date, name="x")]), index, DEFAULT)
+
+        assert [entry.facts["date"] for entry in index.search("name:x").entries] == [date]
+
     def test_rows(self, index: SqlIndex) -> None:
         """Whatever stands in a row becomes an entry that is found, with the text that it had."""
         rows = [row(f"k{value}", name=value, facility=value, file=value, diagnostic=value) for value in HOSTILE]

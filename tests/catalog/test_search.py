@@ -103,6 +103,9 @@ def _strange() -> Iterator[Row]:
         yield Row(f"strange{number}", "file", 1, {"facility": text, "diagnostic": text, "name": text, "camera": text})
     many = " ".join(f"w{number}" for number in range(300))  # more than are kept, so the last is not among them
     yield Row("wordy", "file", 1, {"name": "wordy", "date": "2022-07-01", "note": many, "camera": "Zeta"})
+    yield Row("capital", "file", 1, {"name": "capital", "Camera": "Big Kid", "camera": "small"})
+    yield Row("quoted", "file", 1, {"name": "quoted", 'the "camera': "Big Kid", "camera": "small"})
+    yield Row("new", "file", 1, {"name": "new", "note": "a\U0001e900b \u0c5a"})  # letters of a later Unicode
 
 
 def _verdict(number: int) -> Verdict:
@@ -158,6 +161,8 @@ QUERIES: Final = [
     "-date:2022-03..,2022-01", "p5*", "l*", "laser hdf", "laser omega", "name:*a*_1*", "Unit:*", "SweepSpeed:0,1,2,3",
     "SweepSpeed:0.. Unit:ASBO1", "SweepSpeed:>2 laser", "SweepSpeed:2 date:2022-03..2022-05", "Unit:a..x SweepSpeed:2",
     "SweepSpeed:2 facility:omega", "SweepSpeed:7", "SweepSpeed:7..9", "Unit:z*", "w250", "w299",
+    '-camera:"Big Kid"', '-Camera:"Big Kid"', "a\U0001e900b", "\u0c5a", "-\u0c5a", "note:a\U0001e900b*",
+    "SweepSpeed:0..3 camera:big*", f"Unit:{'x' * 200}", f"Unit:{'x' * 201}", f"-Unit:{'x' * 200}", "Unit:xx*",
     "path:omega/62003/*", "path:*62003*", "path:omega/62003/*,omega/62004/*", "path:nowhere*",
     "shot:62003 laser SweepSpeed:0..9", "facility:omega health:missing date:2022-02.. -diagnostic:sop",
     "name:%s*", "name:?%*", 'facility:"a\0b"', 'Unit:"a\0b"', '"drop table"',
@@ -222,7 +227,7 @@ class TestFound:
             shots.search("laser SweepSped:2")
 
         assert caught.value.column == 7
-        there = "the archive says camera, date, .*, files SweepSpeed, Unit"
+        there = "the archive says Camera, camera, .*, files SweepSpeed, Unit"
         with pytest.raises(BadQuery, match=f'No image says anything under "entirely_different"; {there}'):
             shots.search("-entirely_different:2")
 

@@ -14,7 +14,6 @@ from shotdap.catalog.query.meanings import fits, fixed_start, number
 
 __all__ = ["ids", "may_have", "pins", "surely_has"]
 
-_LONGEST: Final = 200  # characters of an attribute that are kept
 _BY_KEY: Final = (ATTRIBUTES.c.name.concat(""), ATTRIBUTES.c.text.concat(""), ATTRIBUTES.c.number + 0)
 """The same in words that lure no database to the indexes over values, of which that over entries is better here."""
 
@@ -59,12 +58,12 @@ def _meant(connection: sa.Connection, name: str | None, value: Value, most: int)
     if wanted is not None:
         return ATTRIBUTES.c.number, [wanted]
     if isinstance(value, Pattern) and fixed_start(value)[1]:
-        return ATTRIBUTES.c.text, [value.text[:_LONGEST]]
+        return ATTRIBUTES.c.text, [value.text]
     stretch = _stretch(value, ATTRIBUTES.c.text, ATTRIBUTES.c.number)
     found = _distinct(connection, name, stretch, most + 1)
     if isinstance(value, Span) or len(found) > most:
         return stretch.column, found
-    return stretch.column, [text for text in found if len(text) >= _LONGEST or fits(value, text, folded=False)]
+    return stretch.column, [text for text in found if fits(value, text, folded=False)]
 
 
 def _distinct(connection: sa.Connection, name: str | None, stretch: _Stretch, most: int) -> list[Any]:
@@ -90,17 +89,17 @@ def _may_be(value: Value, text: Column, real: Column) -> Column:
     if wanted is not None:
         return real == wanted
     if isinstance(value, Pattern) and fixed_start(value)[1]:
-        return text == value.text[:_LONGEST]
+        return text == value.text
     stretch = _stretch(value, text, real)
     return sa.and_(sa.true(), *stretch.lower, *stretch.upper)
 
 
 def _surely(value: Value) -> Iterator[Column]:
-    """A value, where the table shows it: a number, or a whole text that is kept to its end."""
+    """A value, where the table shows it: a number, or a text without wildcards."""
     wanted = _number(value)
     if wanted is not None:
         yield _BY_KEY[2] == wanted
-    elif isinstance(value, Pattern) and fixed_start(value)[1] and len(value.text) < _LONGEST:
+    elif isinstance(value, Pattern) and fixed_start(value)[1]:
         yield _BY_KEY[1] == value.text
 
 
@@ -120,11 +119,11 @@ class _Stretch(NamedTuple):
 def _stretch(value: Value, text: Column, real: Column) -> _Stretch:
     """Where the values are that a range means, or a text with wildcards."""
     if isinstance(value, Pattern):
-        lower, *upper = starting(text, fixed_start(value)[0][:_LONGEST])
+        lower, *upper = starting(text, fixed_start(value)[0])
         return _Stretch(text, [lower], upper)
     ends = [end for end in (value.least, value.most) if end is not None]
     numbers = [number(end) for end in ends]
-    column, values = (text, [end[:_LONGEST] for end in ends]) if None in numbers else (real, numbers)
+    column, values = (text, ends) if None in numbers else (real, numbers)
     return _Stretch(
         column,
         [] if value.least is None else [column >= values[0]],

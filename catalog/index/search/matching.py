@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from shotdap.catalog.entry import Entry
-from shotdap.catalog.index.records import PROMOTED
+from shotdap.catalog.index.records import LONGEST, PROMOTED
 from shotdap.catalog.index.tables import written
 from shotdap.catalog.index.words import asked, words_of
 from shotdap.catalog.query import Pattern, Query, Span, Term, Value
@@ -61,7 +61,8 @@ class Matcher:
     def _said(self, name: str, entry: Entry) -> tuple[Sequence[str], bool]:
         """What an entry says under a name, and whether capitals are as good as small letters there."""
         if name in self.attributes:
-            return (entry.seen.attributes.get(name, ()) if entry.seen else ()), False
+            texts = entry.seen.attributes.get(name, ()) if entry.seen else ()
+            return [text[:LONGEST] for text in texts], False
         return ([str(entry.facts[name])] if name in entry.facts else []), True
 
 

@@ -121,9 +121,9 @@ class _Search:
     def _few(self, sets: Iterable[sa.Select[Any]]) -> Iterator[Place] | None:
         """Some places with all that match among them, where an index says that they are few."""
         for statement in sets:
-            ids = {row[0] for row in self.connection.execute(statement.limit(_FEW + 1))}
+            ids = self.connection.execute(statement.limit(_FEW + 1)).scalars().all()
             if len(ids) <= _FEW:
-                return self._in_order(sorted(ids))
+                return self._in_order(sorted(set(ids)))
         return None
 
     def _in_order(self, ids: Sequence[int]) -> Iterator[Place]:

@@ -1,15 +1,15 @@
 """What the archive says of entries, as conditions of the text that it is kept as.
 
-Facts are JSON as Python writes it: ASCII, ``{"camera": "Big Kid", "shot": 103741}``. A quotation mark within a text has
-a backslash before it, so ``"camera": "Big Kid"`` stands there if, and only if, the row says that. Capitals are as good
-as small letters, as in all questions for facts; outside ASCII they are no matter of this text.
+Facts are JSON as Python writes it: ASCII, ``{"camera": "Big Kid", "shot": 103741}``. A quotation mark within a name or
+a text has a backslash before it, so ``, "shot": `` stands there if, and only if, the row says something under ``shot``.
+Capitals are as good as small letters where what may match is looked for, and are not where it is shown.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -48,10 +48,11 @@ def may_have_words(value: Value) -> sa.ColumnElement[bool] | None:
 
 
 def says(name: str, value: Value) -> sa.ColumnElement[bool] | None:
-    """That a value is what is said under a name, for sure; nothing, where this text cannot show it."""
+    """That a value, spelled so, is what is said under a name for sure; nothing, where this text cannot show it."""
     if isinstance(value, Span) or not _WHOLE.fullmatch(value.text):
         return None
-    return _like(f"{json.dumps(name)}: {json.dumps(value.text)}")
+    said = f"{json.dumps(name)}: {json.dumps(value.text)}"
+    return sa.or_(*(has(_FACTS, f"{before}{said}") for before in ("{", ", ")))
 
 
 def has_word(value: Value) -> sa.ColumnElement[bool] | None:
@@ -90,13 +91,28 @@ class alike(FunctionElement[bool]):  # noqa: N801 — written like a function of
     type = sa.Boolean()
 
 
-@compiles(alike)
-def _in_sqlite(element: alike, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401 — as SQLAlchemy's
-    text, pattern = (compiler.process(each, **options) for each in element.clauses)
-    return f"({text} LIKE {pattern} ESCAPE '/')"
+class has(FunctionElement[bool]):  # noqa: N801 — likewise
+    """That a text has another one in it, with its very capitals and small letters."""
+
+    name = "has"
+    inherit_cache = True
+    type = sa.Boolean()
 
 
-@compiles(alike, "postgresql")
-def _in_postgresql(element: alike, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401 — likewise
-    text, pattern = (compiler.process(each, **options) for each in element.clauses)
-    return f"({text} ILIKE {pattern} ESCAPE '/')"
+_WRITTEN: Final = (
+    (alike, "sqlite", "({} LIKE {} ESCAPE '/')"),
+    (alike, "postgresql", "({} ILIKE {} ESCAPE '/')"),
+    (has, "sqlite", "(instr({}, {}) > 0)"),
+    (has, "postgresql", "(strpos({}, {}) > 0)"),
+)
+
+
+def _written(text: str) -> Callable[..., str]:
+    def write(element: FunctionElement[bool], compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401 — as SQLAlchemy's
+        return text.format(*(compiler.process(each, **options) for each in element.clauses))
+
+    return write
+
+
+for _kind, _dialect, _text in _WRITTEN:
+    compiles(_kind, _dialect)(_written(_text))

@@ -1,20 +1,27 @@
-"""The date beside each attribute, in the indexes over those; the names of all facts."""
+"""The date beside each attribute, in the indexes over those; the names of all facts; SQLite's words anew."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import sqlalchemy as sa
 from alembic import op
 
 from shotdap.catalog.index.tables import SafeText
+from shotdap.catalog.index.words import WORDS, words_of
 
 revision = "3"
 down_revision = "2"
 
 _BATCH: Final = 2000  # entries between two questions
-_ENTRIES: Final = sa.table("entries", sa.column("id"), sa.column("date", SafeText), sa.column("facts", sa.JSON))
+_ENTRIES: Final = sa.table(
+    "entries",
+    sa.column("id"),
+    sa.column("path", SafeText),
+    sa.column("date", SafeText),
+    sa.column("facts", sa.JSON),
+)
 _ATTRIBUTES: Final = sa.table("attributes", sa.column("entry"), sa.column("date", SafeText))
 
 
@@ -28,18 +35,26 @@ def upgrade() -> None:
         op.drop_index(f"attributes_by_{value}", "attributes")
         op.create_index(f"attributes_by_{value}", "attributes", ["name", value, "date", "entry"])
     names = op.create_table("names", sa.Column("name", SafeText, primary_key=True))
-    found = set[str]().union(*_facts(connection))
+    found = set[str]()
+    words = WORDS[connection.dialect.name] if connection.dialect.name == "sqlite" else None
+    if words is not None:
+        op.drop_table("words")
+        words.create(connection)
+    for rows in _pages(connection):  # the database's own functions fail where NUL is in the facts
+        found.update(*(row.facts for row in rows))
+        if words is not None:
+            words.add(connection, [(row.id, words_of(row.path, row.facts)) for row in rows])
     if found:
         connection.execute(names.insert(), [{"name": name} for name in sorted(found)])
 
 
-def _facts(connection: sa.Connection) -> Iterator[Mapping[str, Any]]:
-    """What the archive says of each entry; the database's own functions fail where NUL is in it."""
+def _pages(connection: sa.Connection) -> Iterator[Sequence[sa.Row[*tuple[Any, ...]]]]:
     after = -1
     while True:
-        statement = sa.select(_ENTRIES.c.id, _ENTRIES.c.facts).where(_ENTRIES.c.id > after)
-        rows = connection.execute(statement.order_by(_ENTRIES.c.id).limit(_BATCH)).all()
+        columns = (_ENTRIES.c.id, _ENTRIES.c.path, _ENTRIES.c.facts)
+        statement = sa.select(*columns).where(_ENTRIES.c.id > after).order_by(_ENTRIES.c.id)
+        rows = connection.execute(statement.limit(_BATCH)).all()
         if not rows:
             return
-        yield from (row.facts for row in rows)
+        yield rows
         after = rows[-1].id
