@@ -25,22 +25,22 @@ def selected(
         yield from connection.execute(columns.where(among(connection, key, values[start : start + _MANY]))).all()
 
 
-def among(connection: sa.Connection, key: sa.Column[Any], values: Sequence[Any]) -> sa.ColumnElement[bool]:
+def among(connection: sa.Connection, key: sa.ColumnElement[Any], values: Sequence[Any]) -> sa.ColumnElement[bool]:
     """Whether a column has one of these values."""
     kept = all_written(values) if isinstance(key.type, SafeText) else values
     return _AMONG[connection.dialect.name](key, list(kept))
 
 
-def _in_json(key: sa.Column[Any], values: list[Any]) -> sa.ColumnElement[bool]:
+def _in_json(key: sa.ColumnElement[Any], values: list[Any]) -> sa.ColumnElement[bool]:
     listed = sa.func.json_each(json.dumps(values)).table_valued("value")
     return key.in_(sa.select(listed.c.value))
 
 
-def _in_array(key: sa.Column[Any], values: list[Any]) -> sa.ColumnElement[bool]:
+def _in_array(key: sa.ColumnElement[Any], values: list[Any]) -> sa.ColumnElement[bool]:
     kind: sa.types.TypeEngine[Any] = sa.Text() if isinstance(key.type, SafeText) else sa.BigInteger()
     return key == sa.any_(sa.literal(values, postgresql.ARRAY(kind)))
 
 
-_AMONG: Final[Mapping[str, Callable[[sa.Column[Any], list[Any]], sa.ColumnElement[bool]]]] = MappingProxyType(
+_AMONG: Final[Mapping[str, Callable[[sa.ColumnElement[Any], list[Any]], sa.ColumnElement[bool]]]] = MappingProxyType(
     {"sqlite": _in_json, "postgresql": _in_array}
 )

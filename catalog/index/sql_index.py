@@ -87,6 +87,7 @@ class SqlIndex:
     def close(self) -> None:
         """End the connections; the next question makes new ones."""
         self._database.close()
+        self._kinds.forget()
 
     def find(self, path: str) -> Entry:
         """The entry with this path; see `Index`."""
@@ -111,7 +112,7 @@ class SqlIndex:
             return changes(connection, since, limit)
 
     def search(self, query: Query | str, *, after: str | None = None, limit: int = 100) -> SearchPage:
-        """A page of entries that match a query, the newest first; see `searching`.
+        """A page of entries that match a query, the newest first; see `search`.
 
         Raises:
             BadQuery: the query cannot be understood.

@@ -107,6 +107,7 @@ ENTRIES: Final = sa.Table(
     sa.Index("entries_by_date", "date", "id"),
     sa.Index("entries_by_diagnostic", "diagnostic", "shot", "id"),
     sa.Index("entries_by_facility", "facility", "diagnostic", "date", "id"),
+    sa.Index("entries_of_facility", "facility", "date", "id"),
 )
 sa.Index(
     "entries_by_health",

@@ -16,7 +16,18 @@ from sqlalchemy.dialects import postgresql, sqlite
 from shotdap.catalog.entry import Entry, Fact
 from shotdap.catalog.index.among import among, selected
 from shotdap.catalog.index.bulk import executed, inserted
-from shotdap.catalog.index.records import Draft, Kind, Record, Verdict, attributes, entry_of, kind_of, row_of, stored
+from shotdap.catalog.index.records import (
+    LONGEST,
+    Draft,
+    Kind,
+    Record,
+    Verdict,
+    attributes,
+    entry_of,
+    kind_of,
+    row_of,
+    stored,
+)
 from shotdap.catalog.index.tables import ATTRIBUTES, ENTRIES, FOLDERS, NAMES, REMOVED, STATE, TALLIES, TOP, written
 from shotdap.catalog.index.words import Words, words_of
 
@@ -187,7 +198,7 @@ class Writing:
 
     def _name(self, facts: Iterable[Mapping[str, Fact]]) -> None:
         """Write down the names of facts that are new."""
-        fresh = set[str]().union(*facts) - self.names
+        fresh = {name[:LONGEST] for name in set[str]().union(*facts)} - self.names
         inserted(self.connection, NAMES, [(written(name),) for name in sorted(fresh)])
         self.names |= fresh
 

@@ -278,7 +278,7 @@ SECOND_VERSION: Final = (
     "DROP INDEX attributes_by_text", "DROP INDEX attributes_by_number", "ALTER TABLE attributes DROP COLUMN date",
     "CREATE INDEX attributes_by_text ON attributes (name, text, entry)",
     "CREATE INDEX attributes_by_number ON attributes (name, number, entry)",
-    "DROP TABLE names", "UPDATE alembic_version SET version_num = '2'",
+    "DROP INDEX entries_of_facility", "DROP TABLE names", "UPDATE alembic_version SET version_num = '2'",
 )  # fmt: skip
 
 

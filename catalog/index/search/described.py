@@ -19,7 +19,7 @@ _BY_KEY: Final = (ATTRIBUTES.c.name.concat(""), ATTRIBUTES.c.text.concat(""), AT
 
 
 def ids(term: Term) -> sa.Select[Any]:
-    """The ids of all entries that have what a term means, and of others, by the indexes over values."""
+    """The ids of all entries that have what a term means, and of others, by the indexes over values; some twice."""
     values = [_may_be(value, ATTRIBUTES.c.text, ATTRIBUTES.c.number) for value in term.values]
     return sa.select(ATTRIBUTES.c.entry).where(ATTRIBUTES.c.name == term.name, sa.or_(*values))
 

@@ -22,7 +22,7 @@ _COUNTED: Final = (
 
 
 class Kinds:
-    """The pairs of a facility and a diagnostic that entries have, each with the healths of those.
+    """The pairs of a facility and a diagnostic that one catalog's entries have, each with the healths of those.
 
     A catalog of many years has tens of thousands of tallies. They change with the counter, so they are read again when
     that is another one. Safe to be used by several threads.
@@ -32,7 +32,7 @@ class Kinds:
         self._kept: tuple[int, Mapping[Pair, Collection[str]]] = (-1, {})
 
     def of(self, connection: sa.Connection) -> Mapping[Pair, Collection[str]]:
-        """What there is now, by a connection to the catalog's database; always the same one for one object."""
+        """What there is now, by a connection to the catalog's database."""
         counter: int = connection.execute(_COUNTER).scalar_one()
         kept, kinds = self._kept
         if kept != counter:
@@ -40,9 +40,13 @@ class Kinds:
             self._kept = (counter, kinds)
         return kinds
 
+    def forget(self) -> None:
+        """Read anew the next time, from what may be another database."""
+        self._kept = (-1, {})
+
 
 def _read(connection: sa.Connection) -> Mapping[Pair, Collection[str]]:
     kinds = defaultdict[Pair, set[str]](set)
     for facility, diagnostic, health in connection.execute(_COUNTED):
         kinds[facility, diagnostic].add(health)
-    return kinds
+    return dict(kinds)

@@ -9,6 +9,7 @@ from typing import Final
 
 import sqlalchemy as sa
 
+from shotdap.catalog.index.records import LONGEST
 from shotdap.catalog.index.tables import ATTRIBUTES, NAMES
 from shotdap.catalog.query import Query
 from shotdap.catalog.query.meanings import OWN
@@ -32,7 +33,12 @@ def attributes_in(connection: sa.Connection, query: Query) -> Collection[str]:
     if names != attributes:
         facts = sorted(connection.execute(sa.select(NAMES.c.name)).scalars())
         if facts:
-            _check(query, names - attributes - set(facts), facts, _attributes(connection))
+            _check(
+                query,
+                {name for name in names - attributes if name[:LONGEST] not in facts},
+                facts,
+                _attributes(connection),
+            )
     return attributes
 
 

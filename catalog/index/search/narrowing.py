@@ -102,7 +102,7 @@ class Narrowing:
             yield sa.select(ENTRIES.c.id).where(_NOT_GOOD, ENTRIES.c.health.in_(self.healths))
         if self.shots and self.dates:  # whose order is that of shots
             yield sa.select(ENTRIES.c.id).where(
-                sa.or_(*(sa.and_(*within(ENTRIES.c.date, each)) for each in self.dates))
+                sa.or_(*(sa.and_(sa.true(), *within(ENTRIES.c.date, each)) for each in self.dates))
             )
         telling = [word for word in self._known_words if not word.endswith("*") or len(word) > _SHORT]
         if telling:
@@ -126,7 +126,7 @@ class Narrowing:
 
     @cached_property
     def _known_words(self) -> list[str]:
-        """The same, and with ``*`` behind it what a word begins with that they have."""
+        """Words that all entries have which match, and with ``*`` behind it what such a word begins with."""
         return [word for term in self.wanted if len(term.values) == 1 for word in self._words(term, term.values[0])]
 
     def _words(self, term: Term, value: Value) -> Iterable[str]:

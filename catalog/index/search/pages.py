@@ -28,7 +28,7 @@ from shotdap.catalog.index.search.matching import Matcher
 from shotdap.catalog.index.search.naming import attributes_in
 from shotdap.catalog.index.search.narrowing import Narrowing
 from shotdap.catalog.index.search.places import place, token
-from shotdap.catalog.index.search.streams import Conditions, Place, Places, Stream, merged, nth, span
+from shotdap.catalog.index.search.streams import Conditions, Place, Places, Stream, least, merged, nth, span
 from shotdap.catalog.index.tables import ENTRIES
 from shotdap.catalog.index.words import WORDS
 from shotdap.catalog.query import Query
@@ -44,6 +44,8 @@ _EACH: Final = 50  # and for each that it may hold,
 _FIRST: Final = 4  # and at first,
 _FIRST_BY_WORDS: Final = 20  # which costs less where an index tells who has a word
 _LEAST: Final = 2000  # entries that any page may walk past
+_GROUPS: Final = 16  # of stretches that a page walks through
+_FETCHED: Final = 500  # entries at a time
 _APART: Final = 4  # how many ids there may be to one that is walked past, for the index of words to be asked
 
 
@@ -136,14 +138,15 @@ class _Search:
     def _walked(self, looked: int) -> tuple[list[_Found], Place | None]:
         """What is found by a walk past so many entries, and where to go on."""
         found: list[_Found] = []
-        for group in filter(None, self._course.groups):
-            if self.begin is not None and self.begin[0] is None and group[0].bounds is not None:
-                continue  # the page begins behind all that have a date
+        groups = [group for group in self._course.groups if not all(each.is_before(self.begin) for each in group)]
+        for count, group in enumerate(groups, 1):
             stop = None if self._course.is_exact else self._place(nth(group, looked, self.begin))
             places = self._places(group, [*self._course.conditions, *self._by_words(group, looked)], stop)
             found += islice(self._matching(places), self.limit + 1 - len(found))
             if len(found) > self.limit:
                 return found[: self.limit], found[self.limit - 1][0]
+            if stop is None and count == _GROUPS < len(groups):
+                stop = least(group)
             if stop is not None:
                 return found, stop
         return found, None
@@ -155,14 +158,14 @@ class _Search:
     def _by_words(self, group: Sequence[Stream], looked: int) -> Iterator[sa.ColumnElement[bool]]:
         """What the index of words tells of those that are walked past, where their ids are close to one another."""
         if self.narrowing.whole_words:
-            least, greatest = self.connection.execute(span(group, looked + len(group), self.begin)).one()
-            if least is not None and greatest - least < _APART * looked:
-                yield self.narrowing.has_whole_words(least, greatest)
+            first, last = self.connection.execute(span(group, looked + len(group), self.begin)).one()
+            if first is not None and last - first < _APART * looked:
+                yield self.narrowing.has_whole_words(first, last)
 
     def _places(self, group: Sequence[Stream], conditions: Conditions, stop: Place | None) -> Iterator[Place]:
         """The places in a group of stretches, fetched some at a time."""
-        after, size = self.begin, self.limit + 1
-        while True:
+        after = self.begin
+        for size in self._sizes():
             statement = merged(group, conditions, after, stop).limit(size)
             rows = self.connection.execute(statement).all()
             yield from dict.fromkeys((row[0], row[1]) for row in rows)
@@ -172,7 +175,10 @@ class _Search:
 
     def _matching(self, places: Iterator[Place]) -> Iterator[_Found]:
         """The entries at some places, those that match."""
-        while some := {number: (value, number) for value, number in islice(places, self.limit + 1)}:
+        for size in self._sizes():
+            some = {number: (value, number) for value, number in islice(places, size)}
+            if not some:
+                return
             rows = selected(self.connection, sa.select(ENTRIES.c.id, *ENTRY), ENTRIES.c.id, list(some))
             entries = {row[0]: entry_from(row[1:]) for row in rows}
             yield from (
@@ -180,6 +186,13 @@ class _Search:
                 for number in some
                 if number in entries and self._matches(entries[number])
             )
+
+    def _sizes(self) -> Iterator[int]:
+        """How many to fetch at a time: more and more, where those before were not enough."""
+        size = self.limit + 1
+        while True:
+            yield size
+            size = max(size, min(2 * size, _FETCHED))
 
 
 def _key(place: Place) -> tuple[bool, Any, int]:

@@ -12,7 +12,7 @@ from shotdap.catalog.index.search.bounds import Pin, within
 from shotdap.catalog.index.tables import ATTRIBUTES, ENTRIES
 from shotdap.catalog.query.meanings import Range
 
-__all__ = ["Conditions", "Place", "Places", "Stream", "merged", "nth", "span"]
+__all__ = ["Conditions", "Place", "Places", "Stream", "least", "merged", "nth", "span"]
 
 Place: TypeAlias = tuple[int | str | None, int]
 """Where an entry stands in the order: its shot or date, and its id."""
@@ -41,6 +41,12 @@ class Stream:
         where = [*self.pin, *self._bounded(), *self._behind(after), *self._upto(stop), *conditions]
         source = _DESCRIBED if table is ATTRIBUTES and conditions else table
         return sa.select(self.by.label("place"), self._id.label("id")).select_from(source).where(*where)
+
+    def is_before(self, place: Place | None) -> bool:
+        """Whether all of it comes before a place, as far as its bounds tell."""
+        if place is None or self.bounds is None:
+            return False
+        return place[0] is None or (self.bounds.least is not None and place[0] < self.bounds.least)
 
     @property
     def _id(self) -> sa.Column[int]:
@@ -78,6 +84,12 @@ def merged(streams: Sequence[Stream], conditions: Conditions, after: Place | Non
     return sa.union_all(*(sa.select(part.subquery()) for part in parts)).order_by(*_ORDER)
 
 
+def least(streams: Sequence[Stream]) -> Place | None:
+    """A place behind all that is in some stretches; none, where one of them has no end."""
+    ends: list[Any] = [stream.bounds.least if stream.bounds else None for stream in streams]
+    return None if None in ends else (min(ends), 0)
+
+
 def span(streams: Sequence[Stream], number: int, after: Place | None) -> sa.Select[*tuple[Any, ...]]:
     """The least and the greatest id of so many places, the greatest places first."""
     places = merged(streams, (), after, None).limit(number).subquery()
@@ -85,9 +97,9 @@ def span(streams: Sequence[Stream], number: int, after: Place | None) -> sa.Sele
 
 
 def nth(streams: Sequence[Stream], number: int, after: Place | None) -> Places:
-    """A place before which there are so many at least, and not many more; none, where there are not so many.
+    """A place before which there are so many at most; none, where all are so few.
 
-    It is the greatest of the places at which the same share of each stretch is passed.
+    It is the greatest of the places at which the same share of each stretch is passed: so there are that many at least.
     """
     if len(streams) == 1:
         return merged(streams, (), after, None).offset(number).limit(1)

@@ -1,4 +1,4 @@
-"""The date beside each attribute, in the indexes over those; the names of all facts; SQLite's words anew."""
+"""Indexes over attributes and over facilities by date; the names of all facts; SQLite's words anew."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 from alembic import op
 
+from shotdap.catalog.index.records import LONGEST
 from shotdap.catalog.index.tables import SafeText
 from shotdap.catalog.index.words import WORDS, words_of
 
@@ -34,6 +35,7 @@ def upgrade() -> None:
     for value in ("text", "number"):
         op.drop_index(f"attributes_by_{value}", "attributes")
         op.create_index(f"attributes_by_{value}", "attributes", ["name", value, "date", "entry"])
+    op.create_index("entries_of_facility", "entries", ["facility", "date", "id"])
     names = op.create_table("names", sa.Column("name", SafeText, primary_key=True))
     found = set[str]()
     words = WORDS[connection.dialect.name] if connection.dialect.name == "sqlite" else None
@@ -41,7 +43,7 @@ def upgrade() -> None:
         op.drop_table("words")
         words.create(connection)
     for rows in _pages(connection):  # the database's own functions fail where NUL is in the facts
-        found.update(*(row.facts for row in rows))
+        found.update(name[:LONGEST] for row in rows for name in row.facts)
         if words is not None:
             words.add(connection, [(row.id, words_of(row.path, row.facts)) for row in rows])
     if found:
