@@ -292,8 +292,9 @@ def test_two_servers(more: Campaign) -> None:
     assert (states[0]["state"], states[0]["done"]) == ("done", 400)
 
 
-def test_cancel_and_events_at_the_end(more: Campaign) -> None:
+def test_cancel_and_events_at_the_end(tmp_path: Path) -> None:
     """A job that runs is cancelled, and its files go; a server with a stream of events open ends on Ctrl-C."""
+    more = made(tmp_path / "site", 4000, files=20)  # so many that it is still running when it is cancelled
     with served(more) as site:
         url = site.ordered()
         state = site.begun(url, 1)
