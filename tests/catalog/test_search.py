@@ -459,6 +459,14 @@ def plans(index: SqlIndex, text: str) -> list[str]:
     return found
 
 
+def test_a_page_of_one(shots: SqlIndex) -> None:
+    """A page of one image that looks at many asks the database for more of them each time, not for two."""
+    with statements(shots) as told:
+        shots.search("camera:>1000", limit=1)
+
+    assert len(told) < 50
+
+
 class TestPlans:
     @pytest.mark.parametrize(
         ("text", "by"),
