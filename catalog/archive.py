@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
-from typing import Protocol, TypeAlias
+from typing import NamedTuple, Protocol, TypeAlias
 
 from shotdap.catalog.entry import Fact
 
@@ -24,8 +23,7 @@ class LostArchive(BadArchive):
     """The archive does not answer now, and may later: whoever polls it says so and goes on."""
 
 
-@dataclass(frozen=True)
-class Row:
+class Row(NamedTuple):
     """One row of ``ARCHIVE_FILES``, its columns under the names that the configuration gives them."""
 
     key: str
@@ -34,7 +32,7 @@ class Row:
     """Where the file is, as the archive says it; empty where it does not."""
     version: Watermark | None = None
     """Grows whenever the row changes; `None` where the archive keeps no such column."""
-    facts: Mapping[str, Fact] = field(default_factory=lambda: MappingProxyType({}))
+    facts: Mapping[str, Fact] = MappingProxyType({})
     """The other columns: facility, shot, diagnostic, name, …"""
 
 

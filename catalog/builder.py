@@ -167,7 +167,7 @@ def _batches(rows: Iterator[Row], template: PathTemplate) -> Generator[_Batch, N
         drafts, watermark = dict[str, Draft](), None
         for each in chain([row], islice(rows, _BATCH - 1)):
             key = key_of(each)
-            drafts[key] = draft(key, _entry(each, template.path(each)))
+            drafts[key] = draft(key, template.path(each), each.file, facts_of(each), fault_of(each))
             watermark = watermark if each.version is None else each.version
         yield _Batch(drafts, watermark)
 
@@ -187,7 +187,7 @@ def _put(drafts: Mapping[str, Draft], writing: Writing) -> tuple[Iterable[Known]
 def _changed(drafts: Sequence[Draft], writing: Writing, known: Mapping[str, Known]) -> list[Record]:
     """Records of those drafts whose stamp is another one because they differ; the others get their stamps."""
     before = writing.records([draft.key for draft in drafts])
-    differ = [draft for draft in drafts if not _same(draft.entry, before[draft.key].entry)]
+    differ = [draft for draft in drafts if not _same(draft, before[draft.key].entry)]
     changed = {draft.key for draft in differ}
     writing.stamped({known[draft.key].id: draft.stamp for draft in drafts if draft.key not in changed})
     return [Record(draft.key, replace(draft.entry, path=known[draft.key].path)) for draft in differ]
@@ -195,11 +195,8 @@ def _changed(drafts: Sequence[Draft], writing: Writing, known: Mapping[str, Know
 
 def _named(drafts: Sequence[Draft], writing: Writing) -> list[Draft]:
     """New drafts, each with a path of its own."""
-    paths = _paths({each.key: each.entry.path for each in drafts}, writing)
-    return [
-        each if paths[each.key] == each.entry.path else draft(each.key, replace(each.entry, path=paths[each.key]))
-        for each in drafts
-    ]
+    paths = _paths({each.key: each.path for each in drafts}, writing)
+    return [each if paths[each.key] == each.path else each.at(paths[each.key]) for each in drafts]
 
 
 def _paths(wanted: Mapping[str, str], writing: Writing) -> dict[str, str]:
@@ -237,9 +234,5 @@ def _with_key(path: str, key: str) -> str:
     return f"{path}.{segment(key)}"
 
 
-def _entry(row: Row, path: str) -> Entry:
-    return Entry(path, row.file, facts_of(row), *fault_of(row))
-
-
-def _same(fresh: Entry, known: Entry) -> bool:
+def _same(fresh: Draft, known: Entry) -> bool:
     return (fresh.file, dict(fresh.facts)) == (known.file, dict(known.facts))

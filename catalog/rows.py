@@ -17,6 +17,7 @@ _LONGEST_FILE: Final = 4096  # bytes of a path, Linux's PATH_MAX
 _NO_NAME: Final = re.compile("[\0\ud800-\udbff]")  # an undecodable byte, U+DC80 and above, is part of a name in Linux
 _PLAIN: Final = frozenset((str, int))
 _NO_KEY: Final = "no-key."
+_NO_FAULT: Final = (Health.UNSEEN, "")
 
 
 def key_of(row: Row) -> str:
@@ -42,11 +43,15 @@ def fault_of(row: Row) -> tuple[Health, str]:
     """What can be said of the row's file before anybody looks: mostly nothing, or why it cannot be read."""
     if not row.file:
         return Health.UNREADABLE, "The archive's row names no file."
-    if _NO_NAME.search(row.file) or len(row.file) > _LONGEST_FILE:
+    if len(row.file) > _LONGEST_FILE or not _could_exist(row.file):
         return Health.UNREADABLE, "The archive's row names no file that could exist."
     if not row.key:
         return Health.UNREADABLE, "The archive's row has no key, so nobody can tell which row this is."
-    return Health.UNSEEN, ""
+    return _NO_FAULT
+
+
+def _could_exist(file: str) -> bool:
+    return (file.isascii() and file.isprintable()) or not _NO_NAME.search(file)  # mostly the former, and quickly
 
 
 def _carried(value: object) -> Fact:

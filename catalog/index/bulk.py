@@ -7,9 +7,9 @@ their memory: so there are few sizes of them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
-from itertools import chain
+from itertools import chain, islice
 from types import MappingProxyType
 from typing import Any, Final, TypeAlias
 
@@ -56,19 +56,29 @@ def executed(connection: sa.Connection, statement: ValuesBase, rows: Iterable[Ma
         connection.exec_driver_sql(text, values)
 
 
-def inserted(connection: sa.Connection, table: sa.TableClause, rows: Sequence[tuple[Any, ...]]) -> None:
-    """Write rows, which have a value for each of the table's columns, as the database keeps it; none is fine."""
-    if rows:
-        _INSERTED[connection.dialect.name](connection, table, rows)
+def inserted(connection: sa.Connection, table: sa.TableClause, rows: Iterable[tuple[Any, ...]]) -> None:
+    """Write rows, which have a value for each of the table's columns, as the database keeps it; none is fine.
+
+    They are taken a few at a time: ten thousand tuples at once would be looked through again and again by Python's
+    collector of garbage.
+    """
+    _INSERTED[connection.dialect.name](connection, table, iter(rows))
 
 
-def _together(connection: sa.Connection, table: sa.TableClause, rows: Sequence[tuple[Any, ...]]) -> None:
-    start = 0
+def _together(connection: sa.Connection, table: sa.TableClause, rows: Iterator[tuple[Any, ...]]) -> None:
+    width = len(table.columns)
+    while values := tuple(chain.from_iterable(islice(rows, _SIZES[0]))):
+        start = 0
+        for size in _sizes(len(values) // width):
+            connection.exec_driver_sql(_values(table, size), values[start : start + size * width])
+            start += size * width
+
+
+def _sizes(count: int) -> Iterator[int]:
+    """How many rows each of some statements writes, which write so many together."""
     for size in _SIZES:
-        while len(rows) - start >= size:
-            values = tuple(chain.from_iterable(rows[start : start + size]))
-            connection.exec_driver_sql(_values(table, size), values)
-            start += size
+        if count & size:
+            yield size
 
 
 @lru_cache(64)
@@ -79,9 +89,10 @@ def _values(table: sa.TableClause, count: int) -> str:
     return f'INSERT INTO "{table.name}" ({names}) VALUES {", ".join([marks] * count)}'  # noqa: S608 — no value in it
 
 
-def _by_name(connection: sa.Connection, table: sa.TableClause, rows: Sequence[tuple[Any, ...]]) -> None:
+def _by_name(connection: sa.Connection, table: sa.TableClause, rows: Iterator[tuple[Any, ...]]) -> None:
     names = _names(table)
-    connection.exec_driver_sql(_insert(table, connection.dialect), [dict(zip(names, row, strict=True)) for row in rows])
+    if values := [dict(zip(names, row, strict=True)) for row in rows]:
+        connection.exec_driver_sql(_insert(table, connection.dialect), values)
 
 
 def _names(table: sa.TableClause) -> list[str]:
@@ -93,6 +104,6 @@ def _insert(table: sa.TableClause, dialect: sa.Dialect) -> str:
     return str(table.insert().compile(dialect=dialect))
 
 
-_INSERTED: Final[Mapping[str, Callable[[sa.Connection, sa.TableClause, Sequence[tuple[Any, ...]]], None]]] = (
+_INSERTED: Final[Mapping[str, Callable[[sa.Connection, sa.TableClause, Iterator[tuple[Any, ...]]], None]]] = (
     MappingProxyType({"sqlite": _together, "postgresql": _by_name})
 )

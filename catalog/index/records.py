@@ -27,6 +27,7 @@ __all__ = [
     "Verdict",
     "attributes",
     "draft",
+    "drafted",
     "entry_from",
     "entry_of",
     "kind_of",
@@ -40,6 +41,7 @@ Kind: TypeAlias = tuple[str, str, str, str]
 """What entries are counted by: facility, diagnostic, year, health. What is unknown is an empty text."""
 
 _HEALTHS: Final = {health.value: health for health in Health}
+_VALUES: Final = {health: health.value for health in Health}  # until Python 3.12, ``.value`` takes six times as long
 LONGEST: Final = 200
 """Characters of an attribute, or a column, that count; an index of PostgreSQL holds 2,700 bytes."""
 _GREATEST: Final = 2**63 - 1  # of a database's integers
@@ -64,46 +66,72 @@ class Verdict:
 
 
 class Draft(NamedTuple):
-    """A record that is to be written, and all that follows from it; no database is needed for that."""
+    """An entry that is to be written, and all that follows from it; no database is needed for that.
+
+    It has what the entry consists of and not the entry, because a build makes one for each row.
+    """
 
     key: str
-    entry: Entry
-    facts: str
-    """As JSON."""
+    path: str
+    file: str
+    facts: Mapping[str, Fact]
+    said: str
+    """The facts as JSON."""
     stamp: int
     facility: str | None
     shot: int | None
     date: str | None
     diagnostic: str | None
     words: str
+    health: Health
+    reason: str
+    seen: Examination | None = None
+
+    @property
+    def entry(self) -> Entry:
+        """The entry itself."""
+        return Entry(self.path, self.file, self.facts, self.health, self.reason, self.seen)
 
     @property
     def kind(self) -> Kind:
         """What it is counted under."""
-        return self.facility or "", self.diagnostic or "", (self.date or "")[:4], self.entry.health.value
+        return self.facility or "", self.diagnostic or "", (self.date or "")[:4], _VALUES[self.health]
+
+    def at(self, path: str) -> Draft:
+        """The same under another path."""
+        return self._replace(path=path, words=words_of(path, self.facts))
 
 
-def draft(key: str, entry: Entry) -> Draft:
-    """A record and what follows from it."""
-    facts = entry.facts
+def draft(key: str, path: str, file: str, facts: Mapping[str, Fact], fault: tuple[Health, str]) -> Draft:
+    """An entry of which no file was looked at, by what it consists of, and what follows from it."""
     said = _JSON(facts if isinstance(facts, dict) else dict(facts))
     return Draft(
         key,
-        entry,
+        path,
+        file,
+        facts,
         said,
-        _hash(entry.file, said),
+        _hash(file, said),
         _text(facts.get("facility")),
         _number(facts.get("shot")),
         _moment(facts.get("date")),
         _text(facts.get("diagnostic")),
-        words_of(entry.path, facts),
+        words_of(path, facts),
+        *fault,
     )
+
+
+def drafted(record: Record) -> Draft:
+    """A record, and what follows from it."""
+    entry = record.entry
+    fresh = draft(record.key, entry.path, entry.file, entry.facts, (entry.health, entry.reason))
+    return fresh._replace(seen=entry.seen)
 
 
 def stored(record: Draft, number: int, folder: int) -> tuple[Any, ...]:
     """A new row of ``entries``, in the order of its columns, each value as the database keeps it."""
-    entry = record.entry
-    key, path, file, reason = all_written((record.key, entry.path, entry.file, entry.reason))
+    key, path, file, _, said, stamp, facility, shot, date, diagnostic, _, health, reason, seen = record
+    key, path, file, reason = all_written((key, path, file, reason))
     return (
         number,
         key,
@@ -111,15 +139,15 @@ def stored(record: Draft, number: int, folder: int) -> tuple[Any, ...]:
         folder,
         path.rpartition("/")[2],
         file,
-        record.facts,
-        record.stamp,
-        record.facility and written(record.facility),
-        record.shot,
-        record.date,
-        record.diagnostic and written(record.diagnostic),
-        entry.health.value,
+        said,
+        stamp,
+        facility and written(facility),
+        shot,
+        date,
+        diagnostic and written(diagnostic),
+        _VALUES[health],
         reason,
-        json.dumps(asdict(entry.seen)) if entry.seen else None,
+        json.dumps(asdict(seen)) if seen else None,
         number,
     )
 

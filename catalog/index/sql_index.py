@@ -19,7 +19,7 @@ from shotdap.catalog.index.database import Database
 from shotdap.catalog.index.facets import Facets, facets
 from shotdap.catalog.index.listing import children, find
 from shotdap.catalog.index.nearest import nearest
-from shotdap.catalog.index.records import Record, Verdict, draft, entry_of
+from shotdap.catalog.index.records import Record, Verdict, drafted, entry_of
 from shotdap.catalog.index.search import Kinds, SearchPage, search
 from shotdap.catalog.index.tables import ENTRIES
 from shotdap.catalog.index.tallies import Facet, count, facet
@@ -170,7 +170,7 @@ class SqlIndex:
         turn = self.begin()
         with self.writing(turn, watermark) as writing:
             known = writing.known(list(given))
-            writing.add([draft(key, record.entry) for key, record in given.items() if key not in known])
+            writing.add([drafted(record) for key, record in given.items() if key not in known])
             writing.replace([record for key, record in given.items() if key in known])
         self.end(turn)
 

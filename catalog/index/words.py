@@ -96,7 +96,7 @@ class _Sqlite:
         )
 
     def add(self, connection: sa.Connection, entries: Iterable[Numbered]) -> None:
-        inserted(connection, self._TEXTS, list(entries))
+        inserted(connection, self._TEXTS, entries)
 
     def remove(self, connection: sa.Connection, entries: Iterable[Numbered]) -> None:
         # a row whose column of the table's name holds a command: that is how FTS5 has it

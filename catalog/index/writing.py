@@ -102,14 +102,10 @@ class Writing:
 
     def add(self, records: Sequence[Draft]) -> None:
         """Write records whose keys and paths are new, or were removed before."""
-        above = [record.entry.path.rpartition("/")[0] for record in records]
+        above = [record.path.rpartition("/")[0] for record in records]
         folders, numbers = self._folders(set(above)), self._numbers(len(records))
-        rows = [
-            stored(record, number, folders[folder])
-            for record, number, folder in zip(records, numbers, above, strict=True)
-        ]
-        inserted(self.connection, ENTRIES, rows)
-        self._name(record.entry.facts for record in records)
+        inserted(self.connection, ENTRIES, map(stored, records, numbers, map(folders.__getitem__, above)))
+        self._name(record.facts for record in records)
         if self.has_removed:
             _delete(self.connection, REMOVED, REMOVED.c.key, [record.key for record in records])
         self.words.add(self.connection, zip(numbers, [record.words for record in records], strict=True))
@@ -199,7 +195,7 @@ class Writing:
     def _name(self, facts: Iterable[Mapping[str, Fact]]) -> None:
         """Write down the names of facts that are new."""
         fresh = {name[:LONGEST] for name in set[str]().union(*facts)} - self.names
-        inserted(self.connection, NAMES, [(written(name),) for name in sorted(fresh)])
+        inserted(self.connection, NAMES, ((written(name),) for name in sorted(fresh)))
         self.names |= fresh
 
     def _folders(self, paths: set[str]) -> dict[str, int]:
@@ -212,11 +208,11 @@ class Writing:
             wanted = {path.rpartition("/")[0] for path in wanted - ids.keys()} - ids.keys() - absent
         new = sorted(absent)  # a folder comes before what is in it
         ids |= zip(new, self._numbers(len(new)), strict=True)
-        rows = [
+        rows = (
             (ids[path], written(path), ids[parent], written(name))
             for path in new
             for parent, _, name in [path.rpartition("/")]
-        ]
+        )
         inserted(self.connection, FOLDERS, rows)
         return ids
 
