@@ -7,7 +7,7 @@ and diagnostics, other facts and words match in any case; paths and the attribut
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
@@ -16,7 +16,7 @@ from typing import Any, Final
 from shotdap.catalog.entry import Entry
 from shotdap.catalog.index.records import LONGEST, PROMOTED
 from shotdap.catalog.index.tables import written
-from shotdap.catalog.index.words import asked, words_of
+from shotdap.catalog.index.words import asked, words_in
 from shotdap.catalog.query import Pattern, Query, Span, Term, Value
 from shotdap.catalog.query.meanings import dates, fits, number, one_of, ranges, shots
 
@@ -37,20 +37,22 @@ class Matcher:
         """Whether all terms hold."""
         if not all(self._has(name, term, entry) is not term.negated for name, term in self._named):
             return False
-        return not self._words or self._has_words(words_of(entry.path, entry.facts).split(), entry)
+        return not self._words or self._has_words(words_in(entry.path, entry.facts), entry)
 
     @cached_property
     def _named(self) -> list[tuple[str, Term]]:
         return [(term.name, term) for term in self.query.terms if term.name is not None]
 
     @cached_property
-    def _words(self) -> list[Term]:
-        return [term for term in self.query.terms if term.name is None]
+    def _words(self) -> list[tuple[bool, list[_Asked]]]:
+        """For each term without a name whether it is negated, and what it asks for, any of which is enough."""
+        return [(term.negated, _all_asked(term)) for term in self.query.terms if term.name is None]
 
-    def _has_words(self, words: Sequence[str], entry: Entry) -> bool:
-        return all(
-            any(_has_words(each, words, entry) for each in term.values) is not term.negated for term in self._words
-        )
+    def _has_words(self, words: Collection[str], entry: Entry) -> bool:
+        for is_negated, alternatives in self._words:
+            if any(each.is_in(words, entry) for each in alternatives) is is_negated:
+                return False
+        return True
 
     def _has(self, name: str, term: Term, entry: Entry) -> bool:
         if name in _OWN:
@@ -97,22 +99,43 @@ _OWN: Final[Mapping[str, Callable[[Term, Entry], bool]]] = MappingProxyType(
 )
 
 
-def _has_words(value: Value, words: Sequence[str], entry: Entry) -> bool:
-    """Whether an entry has all words; those of a quoted phrase side by side, in one of the texts that it says."""
-    if not isinstance(value, Pattern):
-        return False
-    if not all(_has_word(words, wanted, begins=begins) for wanted, begins in asked(value.text)):
-        return False
-    texts = (entry.path, *map(str, entry.facts.values()))
-    return not value.quoted or any(f" {_spaced(value.text)} " in f" {_spaced(text)} " for text in texts)
+@dataclass(frozen=True)
+class _Asked:
+    """Words that an entry has to have."""
+
+    whole: frozenset[str]
+    beginnings: Sequence[str]
+    phrase: str | None
+    """The words side by side, in one of the texts that the entry says, where that is asked for."""
+
+    def is_in(self, words: Collection[str], entry: Entry) -> bool:
+        """Whether an entry with these words is meant."""
+        if not self.whole.issubset(words):
+            return False
+        if not all(any(word.startswith(begin) for word in words) for begin in self.beginnings):
+            return False
+        return self.phrase is None or any(self.phrase in _spaced(text) for text in _texts(entry))
 
 
-def _has_word(words: Sequence[str], wanted: str, *, begins: bool) -> bool:
-    return any(word.startswith(wanted) for word in words) if begins else wanted in words
+def _all_asked(term: Term) -> list[_Asked]:
+    return [
+        _Asked(
+            frozenset(word for word, begins in asked(value.text) if not begins),
+            [word for word, begins in asked(value.text) if begins],
+            _spaced(value.text) if value.quoted else None,
+        )
+        for value in term.values
+        if isinstance(value, Pattern)
+    ]
+
+
+def _texts(entry: Entry) -> Iterator[str]:
+    yield entry.path
+    yield from map(str, entry.facts.values())
 
 
 def _spaced(text: str) -> str:
-    return " ".join(_WORD.findall(text.lower()))
+    return f" {' '.join(_WORD.findall(text.lower()))} "
 
 
 def _agrees(value: Value, said: str, *, folded: bool) -> bool:

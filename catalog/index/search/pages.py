@@ -46,6 +46,7 @@ _FIRST_BY_WORDS: Final = 20  # which costs less where an index tells who has a w
 _LEAST: Final = 2000  # entries that any page may walk past
 _GROUPS: Final = 16  # of stretches that a page walks through
 _FETCHED: Final = 500  # entries at a time
+_WHOLE: Final = sa.select(ENTRIES.c.id, *ENTRY)
 _APART: Final = 4  # how many ids there may be to one that is walked past, for the index of words to be asked
 
 
@@ -179,7 +180,7 @@ class _Search:
             some = {number: (value, number) for value, number in islice(places, size)}
             if not some:
                 return
-            rows = selected(self.connection, sa.select(ENTRIES.c.id, *ENTRY), ENTRIES.c.id, list(some))
+            rows = selected(self.connection, _WHOLE, ENTRIES.c.id, list(some))
             entries = {row[0]: entry_from(row[1:]) for row in rows}
             yield from (
                 (some[number], entries[number])
