@@ -121,7 +121,9 @@ class Database:
 
 def _engine(url: str) -> sa.Engine:
     if sa.make_url(url).get_backend_name() != "sqlite":
-        return sa.create_engine(url, pool_pre_ping=True)
+        engine = sa.create_engine(url, pool_pre_ping=True)
+        event.listen(engine, "connect", _prepare_postgresql)
+        return engine
     engine = sa.create_engine(url, connect_args={"timeout": _PATIENCE}, json_deserializer=_parsed)
     event.listen(engine, "connect", _prepare)
     event.listen(engine, "begin", _begin)
@@ -131,6 +133,11 @@ def _engine(url: str) -> sa.Engine:
 def _parsed(text: str) -> Any:  # noqa: ANN401 — whatever JSON says
     """What a text in JSON says, without spaces around it as all here are; `json.loads` takes twice as long."""
     return _DECODER.raw_decode(text)[0]
+
+
+def _prepare_postgresql(connection: Any, _record: object) -> None:  # noqa: ANN401 — the driver's own
+    connection.execute("SET jit = off")  # it compiles for 100 ms where it fears more work than these pages need
+    connection.commit()
 
 
 def _prepare(connection: Any, _record: object) -> None:  # noqa: ANN401 — the driver's own

@@ -76,6 +76,13 @@ class Words(Protocol):
         """The ids of entries that have all words of a text; a word with ``*`` behind it, any that begins so."""
         ...
 
+    def have(self, entry: sa.Column[int], text: str, least: int, greatest: int) -> sa.ColumnElement[bool]:
+        """That an entry with one of these ids has all words of a text; of others nothing is known.
+
+        In words that keep a database to the order in which it walks along the entries.
+        """
+        ...
+
 
 @lru_cache(256)
 def asked(text: str) -> tuple[tuple[str, bool], ...]:
@@ -117,6 +124,10 @@ class _Sqlite:
         found = self._TABLE.c.words.op("MATCH")(" AND ".join(quoted) or '""')
         return sa.select(self._TABLE.c.rowid).where(found)
 
+    def have(self, entry: sa.Column[int], text: str, least: int, greatest: int) -> sa.ColumnElement[bool]:
+        inside = self.matching(text).where(self._TABLE.c.rowid.between(least, greatest))
+        return (entry + 0).in_(inside)
+
 
 class _Postgresql:
     """A column of type ``tsvector`` with an index (GIN)."""
@@ -142,6 +153,10 @@ class _Postgresql:
         quoted = (f"'{word}'{':*' if begins else ''}" for word, begins in asked(text))
         query = sa.cast(sa.bindparam(None, " & ".join(quoted)), postgresql.TSQUERY)
         return sa.select(self._TABLE.c.entry).where(self._TABLE.c.words.op("@@")(query))
+
+    def have(self, entry: sa.Column[int], text: str, least: int, greatest: int) -> sa.ColumnElement[bool]:  # noqa: ARG002 — here it is known of all
+        of_entry = self.matching(text).where(self._TABLE.c.entry == entry)
+        return of_entry.offset(0).correlate(entry.table).exists()  # with an OFFSET it is no join, in whatever order
 
 
 WORDS: Final[Mapping[str, Words]] = MappingProxyType({"sqlite": _Sqlite(), "postgresql": _Postgresql()})

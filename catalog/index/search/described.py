@@ -80,7 +80,8 @@ def _of_entry(name: str | None, values: Iterable[Column]) -> sa.ColumnElement[bo
     """That an entry has one of these values of an attribute."""
     rows = sa.select(ATTRIBUTES.c.entry).where(_BY_KEY[0] == name, sa.or_(*values))
     of_entry = rows.where(ATTRIBUTES.c.entry == ENTRIES.c.id)
-    return of_entry.correlate(ENTRIES).exists()  # and not with the attribute that is walked along
+    # an OFFSET keeps PostgreSQL from a join with all of them; what is walked along may be attributes, too
+    return of_entry.offset(0).correlate(ENTRIES).exists()
 
 
 def _may_be(value: Value, text: Column, real: Column) -> Column:
