@@ -125,7 +125,7 @@ def _engine(url: str) -> sa.Engine:
         event.listen(engine, "connect", _prepare_postgresql)
         return engine
     engine = sa.create_engine(url, connect_args={"timeout": _PATIENCE}, json_deserializer=_parsed)
-    event.listen(engine, "connect", _prepare)
+    event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin)
     return engine
 
@@ -136,11 +136,12 @@ def _parsed(text: str) -> Any:  # noqa: ANN401 — whatever JSON says
 
 
 def _prepare_postgresql(connection: Any, _record: object) -> None:  # noqa: ANN401 — the driver's own
-    connection.execute("SET jit = off")  # it compiles for 100 ms where it fears more work than these pages need
+    with connection.cursor() as cursor:
+        cursor.execute("SET jit = off")  # it compiles for 100 ms where it fears more work than these pages are
     connection.commit()
 
 
-def _prepare(connection: Any, _record: object) -> None:  # noqa: ANN401 — the driver's own
+def _prepare_sqlite(connection: Any, _record: object) -> None:  # noqa: ANN401 — the driver's own
     connection.isolation_level = None  # or the driver begins transactions where it likes
     for setting in ("synchronous = NORMAL", f"cache_size = -{_CACHE}", f"wal_autocheckpoint = {_LOG}"):
         connection.execute(f"PRAGMA {setting}")
