@@ -91,7 +91,7 @@ def _values(table: sa.TableClause, count: int) -> str:
 
 def _by_name(connection: sa.Connection, table: sa.TableClause, rows: Iterator[tuple[Any, ...]]) -> None:
     names = _names(table)
-    if values := [dict(zip(names, row, strict=True)) for row in rows]:
+    while values := [dict(zip(names, row, strict=True)) for row in islice(rows, _SIZES[0])]:
         connection.exec_driver_sql(_insert(table, connection.dialect), values)
 
 

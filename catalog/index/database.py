@@ -7,11 +7,12 @@ another at the beginning of its transaction, so that none finds at its end that 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.resources import as_file, files
+from types import MappingProxyType
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -112,22 +113,34 @@ class Database:
 
     def _made(self) -> sa.Engine:
         try:
-            return _engine(self.url)
+            backend = sa.make_url(self.url).get_backend_name()
+            if backend not in _ENGINES:
+                raise BadCatalog(
+                    f"The catalog is kept in SQLite or PostgreSQL (sqlite://, postgresql://), not {backend}."
+                )
+            return _ENGINES[backend](self.url)
         except (ModuleNotFoundError, NoSuchModuleError) as error:
             raise BadCatalog(f"The catalog's database needs a Python package that is not there: {error}.") from error
         except ArgumentError as error:
             raise BadCatalog("The catalog's database has no URL that SQLAlchemy knows.") from error
 
 
-def _engine(url: str) -> sa.Engine:
-    if sa.make_url(url).get_backend_name() != "sqlite":
-        engine = sa.create_engine(url, pool_pre_ping=True)
-        event.listen(engine, "connect", _prepare_postgresql)
-        return engine
+def _sqlite(url: str) -> sa.Engine:
     engine = sa.create_engine(url, connect_args={"timeout": _PATIENCE}, json_deserializer=_parsed)
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin)
     return engine
+
+
+def _postgresql(url: str) -> sa.Engine:
+    engine = sa.create_engine(url, pool_pre_ping=True)
+    event.listen(engine, "connect", _prepare_postgresql)
+    return engine
+
+
+_ENGINES: Final[Mapping[str, Callable[[str], sa.Engine]]] = MappingProxyType(
+    {"sqlite": _sqlite, "postgresql": _postgresql}
+)
 
 
 def _parsed(text: str) -> Any:  # noqa: ANN401 — whatever JSON says

@@ -112,6 +112,18 @@ class TestKilled:
         assert content(url) == whole
 
 
+@pytest.mark.parametrize("count", [1023, 1024, 1025, 3071])
+def test_however_many(url: str, count: int) -> None:
+    """Rows are written many in a statement, and none is lost between two of those."""
+    index = SqlIndex(url)
+    build(Rows([row(number, name=f"n{number}.hdf") for number in range(count)]), index, DEFAULT)
+
+    assert sorted(paths(index)) == sorted(f"omega/62328/asbo1/n{number}" for number in range(count))
+    for number in (0, count - 2, count - 1):
+        assert [entry.facts["name"] for entry in index.search(f"n{number}").entries] == [f"n{number}.hdf"]
+    index.close()
+
+
 class TestTwoAtOnce:
     def test_three_processes(self, url: str, whole: list[tuple[Any, ...]]) -> None:
         """Of builds at once the last goes on from where the others were, which end; the catalog is the right one."""
@@ -263,7 +275,13 @@ class TestVersions:
         assert str(tmp_path) not in str(caught.value)
 
     @pytest.mark.parametrize(
-        "url", ["postgresql+psycopg://u:secret@127.0.0.1:1/none", "nonesuch://u:secret@h/d", "no url"]
+        "url",
+        [
+            "postgresql+psycopg://u:secret@127.0.0.1:1/none",
+            "oracle+oracledb://u:secret@127.0.0.1:1/none",
+            "nonesuch://u:secret@h/d",
+            "no url",
+        ],
     )
     def test_not_reached(self, url: str) -> None:
         """A database that cannot be reached is told in a sentence, without its password."""
@@ -271,6 +289,11 @@ class TestVersions:
             SqlIndex(url).check()
 
         assert "secret" not in str(caught.value)
+
+    def test_another_kind(self) -> None:
+        """A database of a kind that keeps no catalog is told what kinds do; an archive may be in it."""
+        with pytest.raises(BadCatalog, match=r"kept in SQLite or PostgreSQL .* not oracle"):
+            SqlIndex("oracle+oracledb://u@127.0.0.1:1/none").check()
 
 
 SEEN: Final = Verdict(Health.OK, "", Examination("0" * 64, 1, 1, {}, {"SweepSpeed": ["2"]}))

@@ -475,7 +475,7 @@ class TestPlans:
             ("date:2022-03..2022-06", "entries_by_date"),
             ("laser", "entries_by_date"),
             ("camera:big*", "entries_by_date"),
-            ("-health:missing", "entries_"),
+            ("-health:missing", "entries_of_facility"),
             ("facility:omega diagnostic:p510", "entries_by_facility"),
             ("facility:omega diagnostic:p510 date:2022-03..", "entries_by_facility"),
             ("diagnostic:sop", "entries_by_facility"),
@@ -500,6 +500,23 @@ class TestPlans:
             assert "Sort  (" not in plan  # a merge has a "Sort Key" as well
             assert "SCAN entries\n" not in f"{plan}\n"
             assert "Seq Scan on entries" not in plan
+
+    @pytest.mark.parametrize("text", ["laser omega", "SweepSpeed != 2", "diagnostic:sop SweepSpeed != 2"])
+    def test_conditions(self, shots: SqlIndex, text: str) -> None:
+        """What other tables tell of entries that are walked past is asked of each; no join looks through all of it."""
+        told = plans(shots, text)
+
+        assert any("SubPlan" in plan or "SUBQUERY" in plan for plan in told)
+        assert not any("Join" in plan or "Nested Loop" in plan for plan in told)
+
+    def test_no_compiler(self, request: pytest.FixtureRequest) -> None:
+        """PostgreSQL compiles no statement of a catalog: that takes 90 ms, and a page some milliseconds."""
+        index = SqlIndex(request.getfixturevalue("postgres").create())
+        with index._database.reading() as connection:  # noqa: SLF001
+            said = connection.exec_driver_sql("SHOW jit").scalar()
+        index.close()
+
+        assert said == "off"
 
 
 class TestFolder:
