@@ -7,6 +7,9 @@ Rule 1: nothing is lost. Arrays that the description does not mention stay, unde
 those of an array that became several variables among the dataset's own.
 Rule 2: nothing is guessed. An axis whose attributes are missing is left out.
 Rule 3: it is as lazy as the file: no value is read.
+Rule 4: numbers are what they mean: packing, missing values and calibrations that the array's attributes state are
+applied (see `transforms.decoding`), after a description's own ``valid_range`` and ``saturation``, which count as the
+camera does, were added. The array's attributes that state them stay with each of its frames until then.
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ import xarray as xr
 from shotdap.catalog.conventions import with_conventions
 from shotdap.catalog.diagnostic import Diagnostic, Rule
 from shotdap.catalog.entry import Fact
+from shotdap.transforms.decoding import PACKING, STATED_AS_STORED, Packing, decode_dataset
 
 __all__ = ["label", "matching"]
 
@@ -39,10 +43,11 @@ def label(raw: xr.Dataset, facts: Mapping[str, Fact], diagnostic: Diagnostic | N
         diagnostic: the description, if there is one.
 
     Returns:
-        The labelled dataset with CF and ACDD attributes, as lazy as the raw one. What its description derives is not
-        in it; see `derivation`.
+        The labelled dataset with CF and ACDD attributes, decoded, as lazy as the raw one. What its description derives
+        is not in it; see `derivation`.
     """
-    return with_conventions(_labelled(raw, diagnostic) if diagnostic else raw, facts, diagnostic)
+    labelled = decode_dataset(_labelled(raw, diagnostic) if diagnostic else raw)
+    return with_conventions(labelled, facts, diagnostic)
 
 
 def _labelled(raw: xr.Dataset, diagnostic: Diagnostic) -> xr.Dataset:
@@ -66,10 +71,14 @@ def _labelled(raw: xr.Dataset, diagnostic: Diagnostic) -> xr.Dataset:
 
 def _ruled(raw: xr.Dataset, name: str, rule: Rule, diagnostic: Diagnostic) -> xr.Variable:
     source = raw.variables[rule.array]
+    ours = dict(rule.attributes)
+    if ours.get("units") == _COUNT and ("units" in source.attrs or Packing.of(source).is_scaled):
+        del ours["units"]
     if rule.frame is None:
-        return _named(source, name, diagnostic, {**source.attrs, "source_array": rule.array, **rule.attributes})
+        return _named(source, name, diagnostic, {**source.attrs, "source_array": rule.array, **ours})
     frame = source.isel({source.dims[0]: rule.frame})
-    return _named(frame, name, diagnostic, {"source_array": f"{rule.array}[{rule.frame}]", **rule.attributes})
+    meaning = {each: source.attrs[each] for each in _MEANING if each in source.attrs}
+    return _named(frame, name, diagnostic, {"source_array": f"{rule.array}[{rule.frame}]", **ours, **meaning})
 
 
 def _aside(name: str, diagnostic: Diagnostic) -> str:
@@ -97,7 +106,8 @@ def _joined(raw: xr.Dataset, rules: Mapping[str, Rule]) -> dict[str, Any]:
     joined = dict(raw.attrs)
     for array in dict.fromkeys(rule.array for rule in rules.values() if rule.frame is not None):
         for name, value in raw.variables[array].attrs.items():
-            joined[f"{array}_{name}" if name in joined else str(name)] = value
+            if name not in _MEANING:
+                joined[f"{array}_{name}" if name in joined else str(name)] = value
     return joined
 
 
@@ -125,6 +135,9 @@ def _numbers(size: int) -> np.ndarray[Any, Any]:
     numbers.flags.writeable = False  # every opening of the file shares them
     return numbers
 
+
+_COUNT = "count"  # the unit of stored numbers, which gives way to the array's own, and to any scale
+_MEANING = (*PACKING, *STATED_AS_STORED, "units")  # the attributes that say what an array's numbers mean
 
 _PIXEL = {
     "y": {"long_name": "row of pixels", "units": "pixel"},

@@ -29,6 +29,7 @@ from shotdap.catalog.searchable import Searchable, Unsearchable
 from shotdap.catalog.storage import Folders, Store, Version
 from shotdap.catalog.unpacking import Unpacker
 from shotdap.transforms import MARK, BadVariant, parse_variant
+from shotdap.transforms.decoding import decode_dataset
 from shotdap.transforms.provenance import Origin, Source
 
 __all__ = ["Catalog", "State", "View"]
@@ -394,8 +395,11 @@ class Catalog:
         key = (*of, tuple(related.absent.items()), variant, chunked, view)
         derived = self._derived.get(key)
         if derived is None:
+            labelled = opened.labelled
+            if variant and look.address.is_raw:  # what is computed is computed of what numbers mean
+                labelled = replace(labelled, dataset=decode_dataset(labelled.dataset))
             derived = derive(
-                opened.labelled,
+                labelled,
                 steps=parse_variant(variant) if variant else (),
                 others=others,
                 absent=related.absent,

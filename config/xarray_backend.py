@@ -12,6 +12,7 @@ from xarray.backends import BackendEntrypoint
 
 from shotdap.catalog import Address, Catalog, Entry, Folder, Unpacker, usual_folder
 from shotdap.config.descriptions import load_diagnostics
+from shotdap.transforms.decoding import decode_dataset
 
 __all__ = ["ShotdapBackend"]
 
@@ -42,7 +43,8 @@ class ShotdapBackend(BackendEntrypoint):
         Args:
             filename_or_obj: the file's path.
             drop_variables: names of variables to leave out.
-            mask_and_scale: whether to apply ``_FillValue``, ``scale_factor`` and ``add_offset``.
+            mask_and_scale: whether to decode the stored numbers of a raw file; see `transforms.decoding`. A labelled
+                one is always decoded.
             decode_times: whether to decode times that are numbers.
             decode_coords: whether to make the variables that attributes call coordinates such.
             diagnostics: a folder with descriptions of this site's diagnostics.
@@ -59,8 +61,8 @@ class ShotdapBackend(BackendEntrypoint):
         catalog = Catalog(Folder(path.parent), path.parent, descriptions, unpacker=unpacker)
         dataset = catalog.open_address(Address(Entry(path.name, path.name, {"name": path.name}), is_raw=raw))
         return xr.decode_cf(
-            dataset,
-            mask_and_scale=mask_and_scale,
+            decode_dataset(dataset) if mask_and_scale else dataset,
+            mask_and_scale=mask_and_scale,  # of what is left: integer times with missing values
             decode_times=decode_times,
             decode_coords=decode_coords,
             drop_variables=drop_variables,

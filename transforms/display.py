@@ -8,9 +8,9 @@ Rules:
 1. A picture has the rows and columns of the array, the first row on top: a pixel of the picture is that pixel of the
    data. Nothing is turned, whatever the camera's ``ImageDisplay`` says (attributes ``display_rotation``,
    ``display_flip``); who wants it turned asks for the transform ``rotate_flip``.
-2. What is missing, NaN or ``_FillValue``, is no level but has one of its own behind the last. Infinities are beyond the
-   ends of the range, and look like them.
-3. Packed numbers are shown as what they mean.
+2. A missing value, NaN, is no level but has one of its own behind the last. Infinities are beyond the ends of the
+   range, and look like them.
+3. Stored numbers are shown as what they mean: they are decoded first; see `decoding`.
 4. Where `low` or `high` is not given it is a percentile: of every eighth row and column where both sides have 512
    pixels or more, which takes 0.8 ms instead of 25 for 2048 x 2048 and is as good for the eye. Such a number is no
    statistic of the image; what is in the picture's metadata is what was used.
@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from shotdap.transforms.colours import GREY, check_colours, colour
-from shotdap.transforms.packing import Numbers
+from shotdap.transforms.decoding import decode
 from shotdap.transforms.selection import BadSelection
 
 __all__ = ["Display", "Picture", "Scale", "Scaling", "picture", "shown"]
@@ -267,7 +267,7 @@ def picture(image: xr.Variable, display: Display) -> Picture:
     Raises:
         BadSelection: it is no image of real numbers, has no pixel, or has more than one frame.
     """
-    values = _rows_and_columns(image)
+    values = _rows_and_columns(decode(image))
     shape = values.shape[0], values.shape[1]
     smaller = _averaged_shape(shape, display.size)
     last = (1 << display.bits) - 1
@@ -276,7 +276,6 @@ def picture(image: xr.Variable, display: Display) -> Picture:
         if smaller == shape:
             return Picture(values.astype(scale.dtype, copy=False), None, scale, shape)
     else:
-        values = _meant(values, Numbers.of(image))
         scale = Scale(*_range(values, display), display.scaling, last + 1)
     places = _averaged(scale.places(values), smaller) if smaller != shape else None
     missing = _missing(values if places is None else places)
@@ -315,13 +314,6 @@ def _are_levels(values: Array, display: Display) -> bool:
     is_natural = display.bits == 16 or (values.ndim == _COLOURED and values.dtype.itemsize == 1)  # noqa: PLR2004
     is_short = values.dtype.kind in "bu" and values.dtype.itemsize <= _TABLED
     return is_natural and is_short and display.scaling == "linear" and display.low is None and display.high is None
-
-
-def _meant(values: Array, numbers: Numbers) -> Array:
-    """The values that are meant, NaN where one is missing."""
-    missing = numbers.missing(values) if numbers.fills else None
-    values = numbers.unpacked(values) if numbers.are_packed else values
-    return values if missing is None else np.where(missing, np.nan, values)
 
 
 def _range(values: Array, display: Display) -> tuple[float, float]:

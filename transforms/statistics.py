@@ -6,11 +6,10 @@ values are walked over once, in blocks of at most `BLOCK` bytes, so a stack of f
 
 Rules:
 
-1. What is missing is left out: NaN, and what equals ``_FillValue`` or ``missing_value``. A group of which nothing is
-   left is NaN.
-2. Packed numbers count as what they mean: ``scale_factor`` and ``add_offset`` are applied, and are not the result's.
-3. Sums and means are float64. The least and the greatest have the type of the variable where that is an integer that
-   is not packed, and of which nothing can be missing; otherwise float64.
+1. Stored numbers count as what they mean: they are decoded first; see `decoding`.
+2. Missing values, which are NaN, are left out. A group of which nothing is left is NaN.
+3. Sums and means are float64. The least and the greatest have the type of the decoded variable where that is an
+   integer; otherwise float64.
 4. The last group of a binned dimension holds what is left over: its mean is that of fewer pixels.
 """
 
@@ -28,7 +27,7 @@ from numpy.typing import NDArray
 from xarray.backends import BackendArray
 from xarray.core import indexing
 
-from shotdap.transforms.packing import Numbers
+from shotdap.transforms.decoding import decode
 from shotdap.transforms.reading import bytes_read, costing
 
 __all__ = ["BLOCK", "binned", "blocks", "maximum", "mean", "minimum"]
@@ -67,6 +66,7 @@ def binned(variable: xr.Variable, sizes: Sequence[int]) -> xr.Variable:
     Returns:
         As many dimensions as before; ``y`` binned by 4 is called ``y_bin4``.
     """
+    variable = decode(variable)
     along = list(zip(variable.dims, sizes, strict=True))
     dims: list[str | None] = [f"{dim}_bin{n}" if n > 1 else str(dim) for dim, n in along]
     methods = " ".join(f"{dim}: mean (interval: {n} pixels)" for dim, n in along if n > 1)
@@ -139,31 +139,33 @@ class _Tally:
 
 
 def _mean(groups: _Groups) -> Array:
-    numbers = Numbers.of(groups.variable)
     total, absent = _Tally(groups, np.add, 0, _FLOAT), _Tally(groups, np.add, 0, np.dtype(np.int64))
     for block, values in groups.blocks():
-        missing = numbers.missing(values)
+        missing = _find_missing(values)
         if missing is not None:
             absent.gather(block, missing)
             values = np.where(missing, 0, values)  # noqa: PLW2901 — what is missing counts for nothing
         total.gather(block, values)
-    return numbers.unpacked(total.found / (groups.counts() - absent.found))
+    return np.asarray(total.found / (groups.counts() - absent.found))
 
 
 def _extreme(ufunc: np.ufunc, groups: _Groups) -> Array:
     """The least or the greatest, by ``fmin`` or ``fmax``, which pass NaN over."""
-    numbers = Numbers.of(groups.variable)
-    if numbers.are_plain:
-        limits = np.iinfo(numbers.dtype)
-        found = _Tally(groups, ufunc, limits.max if ufunc is np.fmin else limits.min, numbers.dtype)
+    dtype = groups.variable.dtype.newbyteorder("=")
+    if dtype.kind in "iu":
+        limits = np.iinfo(dtype)
+        found = _Tally(groups, ufunc, limits.max if ufunc is np.fmin else limits.min, dtype)
     else:
-        # The least of what is scaled by a number below 0 is the greatest that is stored.
-        stored = ufunc if numbers.scale > 0 else np.fmax if ufunc is np.fmin else np.fmin
-        found = _Tally(groups, stored, math.nan, _FLOAT)
+        found = _Tally(groups, ufunc, math.nan, _FLOAT)
     for block, values in groups.blocks():
-        missing = numbers.missing(values)
-        found.gather(block, values if missing is None else np.where(missing, math.nan, values))
-    return found.found if numbers.are_plain else numbers.unpacked(found.found)
+        found.gather(block, values)
+    return found.found
+
+
+def _find_missing(values: Array) -> Array | None:
+    """Return which values are NaN; `None` where none is."""
+    missing = np.isnan(values) if values.dtype.kind == "f" else None
+    return missing if missing is not None and missing.any() else None
 
 
 _FLOAT: Final = np.dtype(np.float64)
@@ -179,8 +181,8 @@ class _Statistic(BackendArray):
         self.groups = groups
         self.compute = compute
         self.shape = shape
-        plain = compute is not _mean and Numbers.of(groups.variable).are_plain
-        self.dtype = groups.variable.dtype.newbyteorder("=") if plain else _FLOAT
+        is_integer = compute is not _mean and groups.variable.dtype.kind in "iu"
+        self.dtype = groups.variable.dtype.newbyteorder("=") if is_integer else _FLOAT
 
     def __getitem__(self, key: indexing.ExplicitIndexer) -> Any:  # noqa: ANN401 — as xarray's own annotation
         return indexing.explicit_indexing_adapter(key, self.shape, indexing.IndexingSupport.BASIC, self._values)
@@ -191,6 +193,7 @@ class _Statistic(BackendArray):
 
 
 def _over(variable: xr.Variable, axes: Sequence[int], method: str, compute: Compute) -> xr.Variable:
+    variable = decode(variable)
     sizes = tuple(max(size, 1) if axis in axes else 1 for axis, size in enumerate(variable.shape))
     dims = [None if axis in axes else str(dim) for axis, dim in enumerate(variable.dims)]
     over = "".join(f"{variable.dims[axis]}: " for axis in sorted(axes))

@@ -11,7 +11,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from shotdap.transforms import distribution, masks
-from shotdap.transforms.packing import Numbers
+from shotdap.transforms.decoding import decode
 from shotdap.transforms.selection import BadSelection
 from shotdap.transforms.transform import BadOptions
 
@@ -30,7 +30,7 @@ class Summary:
     count: int
     """Of all values."""
     missing: int
-    """NaN, or the fill value."""
+    """NaN once decoded."""
     infinite: int
     negative: int
     saturated: int | None
@@ -51,7 +51,7 @@ def summary(variable: xr.Variable, bins: int) -> Summary:
     """Compute statistics of a variable's values, each counting once, whatever frame it is in.
 
     Args:
-        variable: numbers, of any shape; packed ones count as what they mean, by CF's attributes.
+        variable: numbers, of any shape; stored ones count as what they mean; see `decoding`.
         bins: of the histogram, from the least value to the greatest.
 
     Raises:
@@ -59,8 +59,8 @@ def summary(variable: xr.Variable, bins: int) -> Summary:
     """
     if variable.dtype.kind not in "biuf":
         raise BadSelection(f"Statistics are of numbers, and this is of type {variable.dtype.name}.")
-    stored = variable.copy(data=np.asarray(variable.values).reshape(variable.shape))
-    values = _meant(stored)
+    decoded = decode(variable).load()
+    values = decoded.values.astype(np.float64).ravel()
     finite = values[np.isfinite(values)]
     infinite = int(np.count_nonzero(np.isinf(values)))
     with np.errstate(all="ignore"):  # of the greatest numbers the mean is infinite, and says so
@@ -71,20 +71,12 @@ def summary(variable: xr.Variable, bins: int) -> Summary:
         missing=int(values.size - finite.size - infinite),
         infinite=infinite,
         negative=int(np.count_nonzero(values < 0)),
-        saturated=_saturated(stored),
+        saturated=_saturated(decoded),
         percentiles=_percentiles(finite),
         edges=_edges(least, most),
         histogram=_histogram(finite, *_edges(least, most), bins),
         **numbers,
     )
-
-
-def _meant(variable: xr.Variable) -> Array:
-    """What the stored numbers mean, as float64 in one dimension."""
-    numbers, values = Numbers.of(variable), variable.values
-    missing = numbers.missing(values)
-    meant = numbers.unpacked(values.astype(np.float64))
-    return (meant if missing is None else np.where(missing, np.nan, meant)).ravel()
 
 
 def _as_image(values: Array) -> xr.DataArray:
@@ -130,8 +122,8 @@ def _histogram(finite: Array, low: float, high: float, bins: int) -> list[int]:
     return [int(count) for count in counts.values]
 
 
-def _saturated(stored: xr.Variable) -> int | None:
+def _saturated(decoded: xr.Variable) -> int | None:
     try:
-        return int(masks.count_saturated(xr.DataArray(stored)))
+        return int(masks.count_saturated(xr.DataArray(decoded)))
     except BadOptions:
         return None

@@ -162,6 +162,65 @@ def test_saturation(tmp_path: Path) -> None:
     assert list(image.attrs["valid_range"]) == [0, 4095]
 
 
+PACKED: dict[str, Any] = {
+    "scale_factor": np.float64(0.5),
+    "add_offset": np.float64(-10),
+    "_FillValue": np.uint16(3),
+    "units": "eV",
+}
+
+
+def open_packed(folder: Path, attributes: Mapping[str, Any], *, raw: bool = False) -> xr.Dataset:
+    """Open a 12-bit camera's file whose two frames are in one array with these attributes."""
+    with h5py.File(folder / "image", "w") as file:
+        file["Streak_array"] = STACK
+        file["Streak_array"].attrs.update(attributes)
+    catalog = Catalog(Folder(folder), folder, load_diagnostics())
+    return catalog.open_address(Address(Entry("image", "image", {"diagnostic": "PTD"}), is_raw=raw))
+
+
+def test_frames_of_a_packed_array(tmp_path: Path) -> None:
+    """Each frame of a packed array holds the meant numbers in the array's units, and so do derived variables."""
+    dataset = open_packed(tmp_path, PACKED)
+    meant = np.where(STACK == 3, np.nan, STACK * 0.5 - 10)
+
+    np.testing.assert_array_equal(dataset["image"].values, meant[0])
+    np.testing.assert_array_equal(dataset["background"].values, meant[1])
+    np.testing.assert_array_equal(dataset["background_subtracted"].values, (meant[0] - meant[1]).astype("f4"))
+    assert dataset["image"].attrs["units"] == dataset["background_subtracted"].attrs["units"] == "eV"
+    assert not PACKED.keys() & dataset.attrs.keys()
+    assert not (PACKED.keys() - {"units"}) & dataset["image"].attrs.keys()
+
+
+def test_counts_of_a_packed_array(tmp_path: Path) -> None:
+    """What a description states in counts, such as the saturation, is converted with a packed array's numbers."""
+    image = open_packed(tmp_path, {"scale_factor": 0.5, "add_offset": -10.0})["image"]
+
+    assert image.attrs["saturation"] == 4095 * 0.5 - 10
+    assert list(image.attrs["valid_range"]) == [-10, 4095 * 0.5 - 10]
+    assert "units" not in image.attrs  # no counts any more, and nobody says what
+
+
+def test_unsigned_frames(tmp_path: Path) -> None:
+    """Frames that netCDF-3 keeps as signed numbers are the unsigned ones that the camera wrote, as integers."""
+    with h5py.File(tmp_path / "image", "w") as file:
+        file["Streak_array"] = np.full((2, 2, 2), 40000, "u2").view("i2")
+        file["Streak_array"].attrs["_Unsigned"] = "true"
+    dataset = Catalog(Folder(tmp_path), tmp_path, load_diagnostics()).open("image")
+
+    assert dataset["image"].dtype == np.uint16
+    assert dataset["image"].values.max() == 40000
+    assert dataset["image"].attrs["units"] == "count"
+
+
+def test_raw_is_as_stored(tmp_path: Path) -> None:
+    """The file as it is has stored numbers with all that says what they mean."""
+    raw = open_packed(tmp_path, PACKED, raw=True)["Streak_array"]
+
+    assert np.array_equal(raw.values, STACK)
+    assert raw.attrs == PACKED
+
+
 def test_summary_dimensions(tmp_path: Path) -> None:
     """The summary's arrays share the dimensions that mean the same."""
     arrays = {

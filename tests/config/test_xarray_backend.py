@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 import xarray as xr
@@ -40,6 +41,20 @@ def test_raw(file: Path) -> None:
     """Asked for the file as it is, it gives its own names."""
     with xr.open_dataset(file, engine="shotdap", raw=True) as dataset:
         assert set(dataset.variables) == {"Streak_array", "Reference"}
+
+
+def test_stored_numbers(tmp_path: Path) -> None:
+    """Stored numbers are decoded, but for a raw file that is asked for without ``mask_and_scale``."""
+    path = tmp_path / "packed.h5"
+    with h5py.File(path, "w") as image:
+        image["v"] = np.array([0, 100, 65535], "u2")
+        image["v"].attrs.update({"scale_factor": 0.5, "_FillValue": np.uint16(65535)})
+
+    for raw in (False, True):
+        with xr.open_dataset(path, engine="shotdap", raw=raw) as dataset:
+            np.testing.assert_array_equal(dataset["v"].values, [0, 50, np.nan])
+    with xr.open_dataset(path, engine="shotdap", raw=True, mask_and_scale=False) as dataset:
+        assert dataset["v"].values.tolist() == [0, 100, 65535]
 
 
 def test_missing(tmp_path: Path) -> None:

@@ -95,13 +95,22 @@ def test_any_picture(data: st.DataObject) -> None:
 
 
 def test_untouched() -> None:
-    """Of 16 bits, unsigned integers stay as they are, not copied, fill values included, where no range is given."""
+    """Of 16 bits, unsigned integers stay as they are, not copied, where no range is given and none can be missing."""
     values = np.array([[0, 65535], [7, 8]], "u2")
-    found = made(values, {"_FillValue": np.uint16(7)}, bits=16)
+    found = made(values, bits=16)
 
     assert np.shares_memory(found.levels, values)
     assert (found.scale.formula, found.missing) == ("value = level", None)
     assert made(values, bits=16, low=0, high=10).levels.tolist() == [[0, 65535], [45874, 52428]]
+
+
+def test_fill_value_is_no_level() -> None:
+    """A stored number that stands for a missing one is not shown as a number, of 16 bits either."""
+    found = made(np.array([[0, 65535], [7, 8]], "u2"), {"_FillValue": np.uint16(7)}, bits=16)
+
+    assert found.missing is not None
+    assert found.missing.tolist() == [[False, False], [True, False]]
+    assert found.levels[1, 0] == found.scale.levels
 
 
 def test_percentiles() -> None:

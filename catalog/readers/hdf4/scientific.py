@@ -18,10 +18,12 @@ from shotdap.catalog.readers.hdf4.arrays import Found, Omitted
 from shotdap.catalog.readers.hdf4.directory import Directory
 from shotdap.catalog.readers.hdf4.sources import Deflated, File, Scientific, Texts, Unchanged
 from shotdap.catalog.readers.sources import dense
+from shotdap.transforms.decoding import HDF4_OFFSET
 
 __all__ = ["described", "named", "scientific_arrays"]
 
 _MADE_UP = re.compile(r"fakeDim\d+")
+_CALIBRATION = frozenset({"scale_factor", "scale_factor_err", "add_offset", "add_offset_err", "calibrated_nt"})
 _LARGEST_ARRAY = 1 << 40
 _LARGEST_CHUNK = 1 << 30
 """Bytes that one compressed piece may decode to, or that may be made up of fill values: what claims more is a
@@ -105,6 +107,19 @@ def described(raw: Mapping[bytes, Any], reference: int, listed: Directory) -> di
     return clean({**listed.annotations.get(reference, {}), **named(raw)})
 
 
+def convert_calibration(attributes: dict[str, Attribute]) -> dict[str, Attribute]:
+    """Return an array's attributes with HDF4's calibration, if it has one, stated as CF states a packing.
+
+    ``SDsetcal`` writes five attributes, two of which have CF's names and another formula: value = scale_factor *
+    (stored - add_offset). Every client reads them as CF's, so ``add_offset`` becomes -scale_factor * add_offset; the
+    original is kept as `HDF4_OFFSET`. Without all five, the attributes are the writer's own, and CF's.
+    """
+    scale, offset = attributes.get("scale_factor"), attributes.get("add_offset")
+    if not (attributes.keys() >= _CALIBRATION and isinstance(scale, np.floating) and isinstance(offset, np.floating)):
+        return attributes
+    return {**attributes, "add_offset": np.float64(0.0 - scale * offset), HDF4_OFFSET: offset}
+
+
 def _header(opened: int, index: int, listed: Directory) -> _Header:
     with library.selected(opened, index) as sds:
         said = library.scientific_data(sds)
@@ -124,7 +139,9 @@ def _header(opened: int, index: int, listed: Directory) -> _Header:
             coder=library.compression(sds),
             chunk=chunk,
             pieces=() if chunk else library.pieces(sds),
-            attributes=described(library.attributes(sds, said.attribute_count), library.reference(sds), listed),
+            attributes=convert_calibration(
+                described(library.attributes(sds, said.attribute_count), library.reference(sds), listed)
+            ),
         )
 
 

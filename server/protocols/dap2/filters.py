@@ -7,7 +7,9 @@ Rules:
 2. Selections come before indices: ``[0:9]`` takes the first ten of what they left. Clients count so: pydap shows the
    constrained structure, and sends indices into *that* along with the selection.
 3. A list holds if one of its values does; ``!=`` if all of them differ.
-4. A selection that leaves nothing is refused. DAP2 has no variables of length zero (see `adaptation`).
+4. Numbers are compared as what they mean: those of a raw file are decoded first. A missing value, NaN, differs from
+   every number, and has no other relation to it.
+5. A selection that leaves nothing is refused. DAP2 has no variables of length zero (see `adaptation`).
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 
-from shotdap.server.protocols.dap2.promotion import type_of, values
+from shotdap.server.protocols.dap2.promotion import decode_adapted, type_of
 from shotdap.server.protocols.dap2.text import shown, utf8
 from shotdap.transforms.selection import BadSelection
 
@@ -85,7 +87,7 @@ class Filter:
         words = [each for each in self.operands if isinstance(each, str)]
         if words:
             raise BadSelection(f"{self.shown}: {self.variable} holds numbers, and {shown(words[0])} is none.")
-        return values(variable), self.operands
+        return np.asarray(decode_adapted(variable).values), self.operands
 
 
 def _quoted(text: str) -> str:
@@ -124,7 +126,10 @@ def _compared(dataset: xr.Dataset, wanted: Filter) -> xr.Variable:
 def _range(wanted: Filter, variable: xr.Variable) -> str:
     if type_of(variable) == "String":
         return ""
-    numbers = values(variable)
+    numbers = np.asarray(decode_adapted(variable).values)
+    numbers = numbers[~np.isnan(numbers)]
+    if not numbers.size:
+        return f" All values of {wanted.variable} are missing."
     return f" The values of {wanted.variable} go from {numbers.min()} to {numbers.max()}."
 
 

@@ -10,15 +10,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from inspect import getdoc
 from types import MappingProxyType
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
 import numpy as np
 import xarray as xr
-from xarray.backends import BackendArray
-from xarray.core import indexing
 
 from shotdap import __version__
-from shotdap.server.protocols.dap2.promotion import ENCODING, MEANT, as_meant, type_of
+from shotdap.server.protocols.dap2.promotion import ENCODING, decode_adapted, type_of
 from shotdap.server.protocols.dap2.text import shown
 from shotdap.transforms import statistics
 from shotdap.transforms.selection import BadSelection
@@ -39,27 +37,8 @@ class Operand:
 
     @classmethod
     def of(cls, name: str, variable: xr.Variable, labels: Sequence[object]) -> Operand:
-        """A variable of an adapted dataset; its numbers are those that are meant."""
-        meant = variable.encoding.get(MEANT)
-        if meant is not None:
-            viewed = indexing.LazilyIndexedArray(_Meant(variable, np.dtype(meant)))
-            variable = xr.Variable(variable.dims, viewed, variable.attrs, {ENCODING: type_of(variable)})
-        return cls(name, variable, tuple(map(str, labels)))
-
-
-class _Meant(BackendArray):
-    """Unsigned numbers in signed ones' clothes, or the reverse, as what they are."""
-
-    def __init__(self, variable: xr.Variable, dtype: np.dtype[Any]) -> None:
-        self.variable = variable
-        self.shape = variable.shape
-        self.dtype = dtype
-
-    def __getitem__(self, key: indexing.ExplicitIndexer) -> Any:  # noqa: ANN401 — as xarray's own annotation
-        return indexing.explicit_indexing_adapter(key, self.shape, indexing.IndexingSupport.BASIC, self._values)
-
-    def _values(self, key: tuple[int | slice, ...]) -> Any:  # noqa: ANN401
-        return as_meant(np.asarray(self.variable[key].values), self.dtype)
+        """Return an operand that is a variable of an adapted dataset, decoded."""
+        return cls(name, decode_adapted(variable), tuple(map(str, labels)))
 
 
 Body: TypeAlias = Callable[[Operand, tuple[str, ...]], Operand]
@@ -98,9 +77,9 @@ def version() -> Operand:
 def mean(operand: Operand, words: tuple[str, ...]) -> Operand:
     """The mean over some dimensions, by name or by number from 0; over all of them, if none is named.
 
-    Float64, and called ``mean_<variable>``. Sums are Float64 too. NaN, and what equals ``_FillValue`` or
-    ``missing_value``, is left out; where nothing is left, the mean is NaN. ``scale_factor`` and ``add_offset`` are
-    applied. ``mean(image[0:99][],y)`` averages the first hundred rows.
+    Float64, and called ``mean_<variable>``. Sums are Float64 too. Missing values are left out; where nothing is left,
+    the mean is NaN. Of a raw file's variable, ``_Unsigned``, ``_FillValue``, ``missing_value``, ``scale_factor`` and
+    ``add_offset`` are applied first. ``mean(image[0:99][],y)`` averages the first hundred rows.
     """
     return _over(operand, words, "mean", statistics.mean)
 

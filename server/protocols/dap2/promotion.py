@@ -15,10 +15,15 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 
+from shotdap.transforms.decoding import decode
+
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["ENCODING", "MEANT", "MEMORY", "WIRE", "Dtype", "as_meant", "native", "promoted", "type_of", "values"]
+__all__ = [
+    "ENCODING", "MEANT", "MEMORY", "WIRE", "Dtype", "as_meant", "decode_adapted", "native", "promoted", "type_of",
+    "values",
+]  # fmt: skip
 
 Dtype: TypeAlias = np.dtype[Any]
 
@@ -98,3 +103,18 @@ def values(variable: xr.Variable) -> np.ndarray[Any, Dtype]:
     """The numbers of a variable of an adapted dataset as they are meant. No copy, if they are in memory."""
     stored = np.asarray(variable.values)
     return as_meant(stored, np.dtype(variable.encoding.get(MEANT, stored.dtype)))
+
+
+def decode_adapted(variable: xr.Variable) -> xr.Variable:
+    """Return what the numbers of a variable of an adapted dataset mean, lazily; see `shotdap.transforms.decoding`.
+
+    Functions and selections compute with these, while the variable itself travels as it is stored.
+    """
+    encoding = dict(variable.encoding)
+    meant = encoding.pop(MEANT, None)
+    stored = variable.to_base_variable().copy(deep=False)
+    if meant is not None:
+        stored.attrs = {**variable.attrs, "_Unsigned": "true" if np.dtype(meant).kind == "u" else "false"}
+    decoded = decode(stored)
+    decoded.encoding = encoding
+    return decoded
