@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
-from typing import Any, Final
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 import xarray as xr
@@ -11,6 +12,9 @@ import xarray as xr
 from shotdap.transforms.reading import bytes_read
 
 __all__ = ["DIFFERING", "count_paths", "find_difference", "find_shared_coordinate", "merge_attributes"]
+
+_Value: TypeAlias = "str | tuple[object, ...] | None"
+"""Of an attribute, so that two are equal where they say the same."""
 
 DIFFERING: Final = "differing_attributes"
 """The attribute that names the attributes that are not the same in all images."""
@@ -69,20 +73,14 @@ def find_difference(variables: Sequence[xr.Variable], paths: Sequence[str]) -> s
         variables: one of each image.
         paths: of the images.
     """
-    aspects: dict[str, list[Hashable]] = {
-        "dimensions": [", ".join(map(str, each.dims)) or "none" for each in variables],
+    aspects: dict[str, Sequence[_Value]] = {
+        "dimensions": [tuple(map(str, each.dims)) for each in variables],
         "kind of values": [_KINDS.get(each.dtype.kind, each.dtype.name) for each in variables],
     }
+    aspects |= {name: [_comparable(each.attrs.get(name)) for each in variables] for name in _MEANING}
     differences = [
-        f"{aspect}: {_describe_groups([str(value) for value in values], paths)}"
-        for aspect, values in aspects.items()
-        if len(set(values)) > 1
+        f"{aspect}: {_describe_groups(values, paths)}" for aspect, values in aspects.items() if len(set(values)) > 1
     ]
-    for name in _MEANING:
-        values = [_comparable(each.attrs.get(name)) for each in variables]
-        if len(set(values)) > 1:
-            words = ["none" if value is None else repr(value)[:_WORDS] for value in values]
-            differences.append(f"{name}: {_describe_groups(words, paths)}")
     return "; ".join(differences)
 
 
@@ -116,23 +114,30 @@ def count_paths(paths: Sequence[str]) -> str:
     return f"{paths[0]} and {others} other{'s' if others > 1 else ''}" if others else paths[0]
 
 
-def _describe_groups(words: Sequence[str], paths: Sequence[str]) -> str:
-    """Say in which images something is what: ``'um' in omega/1/a and 3 others, 'mm' in omega/5/a``."""
-    groups: dict[str, list[str]] = {}
-    for word, path in zip(words, paths, strict=True):
-        groups.setdefault(word, []).append(path)
-    named = [f"{word} in {count_paths(members)}" for word, members in groups.items()]
+def _describe_groups(values: Sequence[_Value], paths: Sequence[str]) -> str:
+    """Say in which images something is what: ``um in omega/1/a and 3 others, mm in omega/5/a``."""
+    groups: dict[_Value, list[str]] = {}
+    for value, path in zip(values, paths, strict=True):
+        groups.setdefault(value, []).append(path)
+    named = [f"{_in_words(value)} in {count_paths(members)}" for value, members in groups.items()]
     return ", ".join(named[:_GROUPS]) + (f", and {len(named) - _GROUPS} more" if len(named) > _GROUPS else "")
+
+
+def _in_words(value: _Value) -> str:
+    words = value if isinstance(value, str) else " ".join(map(str, value or ()))
+    return (words if len(words) <= _WORDS else f"{words[:_WORDS]}…") or "none"
 
 
 def _is_same(value: object, other: object) -> bool:
     return value is other or _comparable(value) == _comparable(other)
 
 
-def _comparable(value: object) -> Hashable:
-    """An attribute's value as something that is equal where the value is the same."""
+def _comparable(value: object) -> _Value:
+    """An attribute's value as something that is equal where the value is the same: a text, or numbers."""
     if value is None or isinstance(value, str):
         return value
-    items = np.ravel(np.asarray(value)).tolist()
-    items = ["NaN" if item != item else item for item in items]  # noqa: PLR0124 — only NaN differs from itself
-    return items[0] if len(items) == 1 else tuple(items)
+    # By far the most values are single numbers, which are much faster so.
+    items = [value.item()] if isinstance(value, np.generic) else np.ravel(np.asarray(value)).tolist()
+    if len(items) == 1 and isinstance(items[0], str):
+        return items[0]
+    return tuple(math.nan if item != item else item for item in items)  # noqa: PLR0124 — only NaN differs from itself
