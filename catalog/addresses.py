@@ -2,17 +2,19 @@
 
 ``/dap/omega/103741`` is a dataset with a group for each image of the shot. A segment ``~stack`` behind a folder asks
 for a stack: ``/dap/omega/~stack-diagnostic-P510_2-shot-103700_103800~background_subtracted-clip-true``. Its options are
-words of the query language (two numbers of `shot`, or two dates, are a range) and `ragged`; the steps behind it are
-those of a variant, of every image.
+words of the query language (two numbers of `shot`, or two dates, are a range), `ragged` and `differing`; the steps
+behind it are those of a variant, of every image.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, get_args
+from types import MappingProxyType
+from typing import Final, cast, get_args
 
 from shotdap.catalog.entry import Entry
-from shotdap.catalog.stacks import BadStack, Ragged
+from shotdap.catalog.stacks import BadStack, Differing, Ragged
 from shotdap.transforms import MARK, Step, parse_variant
 
 __all__ = ["RAW", "Address", "Collection", "collection"]
@@ -22,6 +24,10 @@ RAW: Final = "/raw"
 
 _STACK: Final = "stack"
 _RANGES: Final = frozenset({"shot", "date"})
+_WAYS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
+    {"ragged": get_args(Ragged), "differing": get_args(Differing)}
+)
+"""Options of a stack that are no words of a query, and what each may be, the default first."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +74,7 @@ class Collection:
     def query(self) -> str:
         """What is stacked, in the query language."""
         options = self.steps[0].options if self.steps else {}
-        return " ".join(_term(name, value) for name, value in options.items() if name != "ragged")
+        return " ".join(_term(name, value) for name, value in options.items() if name not in _WAYS)
 
     @property
     def ragged(self) -> Ragged:
@@ -77,11 +83,23 @@ class Collection:
         Raises:
             BadStack: there is no such way.
         """
-        asked = self.steps[0].options.get("ragged", "refuse") if self.steps else "refuse"
-        for way in get_args(Ragged):
-            if asked == way:
-                return way  # type: ignore[no-any-return]  # one of the literal's own values
-        raise BadStack(f"ragged-{asked}: it is {' or '.join(get_args(Ragged))}.")
+        return cast("Ragged", self._way("ragged"))
+
+    @property
+    def differing(self) -> Differing:
+        """What becomes of variables that differ in meaning.
+
+        Raises:
+            BadStack: there is no such way.
+        """
+        return cast("Differing", self._way("differing"))
+
+    def _way(self, option: str) -> str:
+        ways = _WAYS[option]
+        way = self.steps[0].options.get(option, ways[0]) if self.steps else ways[0]
+        if way not in ways:
+            raise BadStack(f"{option}-{way}: it is {' or '.join(ways)}.")
+        return way
 
 
 def _term(name: str, value: str) -> str:

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 from typing import Final
 
 import xarray as xr
 
 from shotdap.catalog.addresses import Address, Collection
+from shotdap.catalog.derivation import Derived
 from shotdap.catalog.entry import Entry, Fact, Index, Unreadable
 from shotdap.catalog.membership import of_images
 from shotdap.catalog.searchable import Searchable
 from shotdap.catalog.shots import together
-from shotdap.catalog.stacks import Layer, stacked
+from shotdap.catalog.stacks import LEFT_OUT, Layer, stacked
 from shotdap.transforms import BadVariant
 
-__all__ = ["MOST", "TooMany", "gathered", "members"]
+__all__ = ["MOST", "TooMany", "gathered", "members", "open_members"]
 
 MOST: Final = 200
 """How many images one dataset may be of: the headers of each are read when it is opened."""
@@ -53,30 +54,50 @@ def members(asked: Collection, index: Index, search: Callable[[], Searchable], m
     return [Address(entry) for entry in (sorted(entries, key=_by_shot) if asked.steps else entries)]
 
 
-def gathered(asked: Collection, images: list[Address], opened: Callable[[Address], xr.Dataset]) -> xr.Dataset:
-    """The images of a collection as one dataset. One that cannot be opened is left out, and named.
+def open_members(
+    asked: Collection, images: list[Address], opened: Callable[[Address], Derived]
+) -> tuple[dict[str, Derived], dict[str, str]]:
+    """Open the images of a collection; give those that can be opened, and for the others why not, by their paths.
 
     Raises:
-        BadStack: they make no stack.
         BadVariant: the variant that is asked for can be made of none of them.
     """
-    datasets: dict[str, xr.Dataset] = {}
+    found: dict[str, Derived] = {}
     left_out: dict[str, str] = {}
     for image in images:
         try:
-            datasets[image.path] = opened(image)
+            found[image.path] = opened(image)
         except (BadVariant, Unreadable) as error:
             left_out[image.path] = str(error)
-    if asked.variant and not datasets:
+    if asked.variant and not found:
         raise BadVariant(next(iter(left_out.values()), "No image matches."))
-    said = {"left_out": "; ".join(f"{path}: {why}" for path, why in left_out.items())} if left_out else {}
+    return found, left_out
+
+
+def gathered(
+    asked: Collection, images: list[Address], found: Mapping[str, Derived], left_out: Mapping[str, str]
+) -> xr.Dataset:
+    """The images of a collection as one dataset, which names those that are left out.
+
+    Args:
+        asked: the collection.
+        images: of the collection.
+        found: those that could be opened, by their paths.
+        left_out: for each of the others, why.
+
+    Raises:
+        BadStack: they make no stack.
+    """
+    said = {LEFT_OUT: "; ".join(f"{path}: {why}" for path, why in left_out.items())} if left_out else {}
+    datasets = {path: each.dataset.copy(deep=False) for path, each in found.items()}
     if not asked.steps:
         for path, each in datasets.items():
             for variable in each.variables.values():
                 of_images(variable, (path,))
         return together({path.removeprefix(f"{asked.folder}/"): each for path, each in datasets.items()}, said)
     shots = {image.path: image.entry.facts.get("shot", image.path) for image in images}
-    return stacked([Layer(path, shots[path], each) for path, each in datasets.items()], asked.ragged, said)
+    layers = [Layer(path, shots[path], each) for path, each in datasets.items()]
+    return stacked(layers, asked.ragged, asked.differing, said)
 
 
 def _below(index: Index, folder: str) -> Iterator[Entry]:

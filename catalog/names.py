@@ -8,9 +8,9 @@ in DAP4.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 
-__all__ = ["archive_name", "path_segment", "variable_names"]
+__all__ = ["archive_name", "path_segment", "unique_name", "variable_names"]
 
 # The escape is the one of Office Open XML (ECMA-376, ST_Xstring): "[" is "_x5B_".
 _ESCAPED = re.compile("_x([0-9A-F]{2,6})_")
@@ -39,7 +39,7 @@ def variable_names(names: Iterable[str]) -> dict[str, str]:
     names = list(names)
     taken = {name for name in names if name == _safe(name)}
     for name in names:
-        seen[name] = name if name in taken else _unique(_safe(name), taken)
+        seen[name] = name if name in taken else unique_name(_safe(name), taken)
         taken.add(seen[name])
     return seen
 
@@ -48,7 +48,8 @@ def _safe(name: str) -> str:
     return "/".join(re.sub("[^A-Za-z0-9_]", "_", part) or "_" for part in name.split("/"))
 
 
-def _unique(name: str, taken: set[str]) -> str:
+def unique_name(name: str, taken: Container[str]) -> str:
+    """Return a name that is not taken: the name itself, or the first of ``name_2``, ``name_3``, … that is free."""
     number = 1
     candidate = name
     while candidate in taken:

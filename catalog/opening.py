@@ -19,7 +19,7 @@ from shotdap.catalog.diagnostic import Diagnostic
 from shotdap.catalog.entry import Entry, Index, NotFound, Page, Unreadable
 from shotdap.catalog.explanation import explain
 from shotdap.catalog.files import Files
-from shotdap.catalog.gathering import gathered, members
+from shotdap.catalog.gathering import gathered, members, open_members
 from shotdap.catalog.index import Changes, Facets, SearchPage
 from shotdap.catalog.isolation import Isolation
 from shotdap.catalog.labels import label, matching
@@ -39,6 +39,7 @@ View: TypeAlias = Callable[[xr.Dataset], xr.Dataset]
 
 _OBJECT = re.compile(r" at 0x[0-9a-f]+")  # in the representation of a function
 _OPEN_DATASETS = 512  # headers remembered, each view by itself; some 50 kB each
+_COLLECTIONS = 4  # remembered, each with the headers of up to 200 images
 
 
 @dataclass(frozen=True)
@@ -141,6 +142,7 @@ class Catalog:
         self._frames = FrameCache(cache_bytes)
         self._opened: cachebox.LRUCache[Hashable, _Opened] = cachebox.LRUCache(_OPEN_DATASETS)
         self._derived: cachebox.LRUCache[Hashable, Derived] = cachebox.LRUCache(_OPEN_DATASETS)
+        self._collected: cachebox.LRUCache[Hashable, xr.Dataset] = cachebox.LRUCache(_COLLECTIONS)
         self.descriptions = blake2b(_OBJECT.sub("", repr(diagnostics)).encode(), digest_size=16).hexdigest()
         """How diagnostics are described, in a text that is the same in every process and changes with any of them."""
 
@@ -303,11 +305,21 @@ class Catalog:
         return members(asked, self._index, self._searchable)
 
     def _gathered(self, asked: Collection, *, chunked: bool) -> xr.Dataset:
-        def opened(image: Address) -> xr.Dataset:
-            varied = self._varied(image, asked.variant.removeprefix(MARK)) if asked.variant else image
-            return self.open_address(varied, chunked=chunked)
+        """A collection as one dataset, remembered for as long as each of its images is the same."""
 
-        return gathered(asked, self._members(asked), opened)
+        def opened(image: Address) -> Derived:
+            varied = self._varied(image, asked.variant.removeprefix(MARK)) if asked.variant else image
+            look = self._look(varied)
+            return self._derive(look, self._related(look), chunked=chunked)
+
+        images = self._members(asked)
+        found, left_out = open_members(asked, images, opened)
+        key = (asked.path, *found.values(), *left_out.items())
+        dataset = self._collected.get(key)
+        if dataset is None:
+            dataset = gathered(asked, images, found, left_out)
+            self._collected[key] = dataset
+        return dataset.copy(deep=False)
 
     def explain(self, entry: Entry) -> Iterator[str]:
         """Say, line by line, what the descriptions of diagnostics make of an image; see `explanation`.

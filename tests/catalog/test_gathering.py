@@ -8,15 +8,17 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+import xarray as xr
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from tests.strategies import QUICK, cuts
 
-from shotdap.catalog import BadStack, Catalog, Entry, NotFound, SqlIndex, TooMany, images_of
+from shotdap.catalog import BadStack, Catalog, Entry, Folder, NotFound, SqlIndex, TooMany, images_of
 from shotdap.catalog.gathering import MOST
 from shotdap.catalog.index.records import Record
 from shotdap.catalog.query import BadQuery
+from shotdap.catalog.shots import together
 from shotdap.config import load_diagnostics
 from shotdap.transforms import BadVariant
 
@@ -70,6 +72,15 @@ class TestShot:
         assert "xrfc1/xrfc1_101/image" in shot
         assert "omega/101/gone/gone: The file is missing" in shot.attrs["left_out"]
         assert "omega/101/page/page: The file is an HTML page" in shot.attrs["left_out"]
+
+    def test_no_group_in_another(self) -> None:
+        """No image's group lies in another's, whose coordinates a client would take for its own."""
+        images = {name: xr.Dataset({"image": ("x", [1, 2])}, attrs={"path": "own"}) for name in ("a.b", "a_b/c", "d")}
+        shot = together(images, {})
+
+        assert set(shot.variables) == {"a_b_2/image", "a_b/c/image", "d/image"}
+        assert shot.attrs["a_b_2/path"] == "a.b"
+        assert shot.attrs["a_b_2/file_path"] == "own"
 
     def test_state(self, catalog: Catalog) -> None:
         """A shot's state is that of all its files."""
@@ -138,6 +149,28 @@ class TestStack:
 
         np.testing.assert_array_equal(catalog.open(path)["background_subtracted"].variable[part].values, whole[part])
 
+    def test_replaced(self, tmp_path: Path) -> None:
+        """A stack is that of its files as they are now, although it is remembered."""
+
+        def write(name: str, step: int) -> None:
+            with h5py.File(tmp_path / "new", "w") as file:
+                file["x"], file["image"] = np.arange(3) * step, np.full(3, step)
+                file["x"].make_scale("x")
+                file["image"].dims[0].attach_scale(file["x"])
+            (tmp_path / "new").replace(tmp_path / name)
+
+        write("a.h5", 1)
+        write("b.h5", 1)
+        catalog = Catalog(Folder(tmp_path), tmp_path)
+        before = [catalog.open("~stack") for _ in range(2)]
+        write("b.h5", 2)
+        after = catalog.open("~stack")
+
+        assert [each["x"].dims for each in before] == [("x",)] * 2
+        assert before[0]["x"].variable is not before[1]["x"].variable
+        assert after["x"].values.tolist() == [[0, 1, 2], [0, 2, 4]]
+        assert after["image"].values.tolist() == [[1, 1, 1], [2, 2, 2]]
+
     def test_variant(self, catalog: Catalog) -> None:
         """Steps behind it are those of a variant, of every image."""
         stack = catalog.open(f"{self.PATH}~background_subtracted-clip-true~crop-rows-1_2")
@@ -146,10 +179,14 @@ class TestStack:
 
     def test_attributes(self, catalog: Catalog) -> None:
         """A variable of a stack says what is true of all images."""
-        attributes = catalog.open(self.PATH)["image"].attrs
+        stack = catalog.open(self.PATH)
+        virtual = stack["background_subtracted"].attrs
 
-        assert attributes["units"] == "count"
-        assert "derived_at" not in catalog.open(self.PATH)["background_subtracted"].attrs
+        assert stack["image"].attrs["units"] == "count"
+        assert "derived_at" not in virtual
+        assert "derived_at" in virtual["differing_attributes"].split(", ")
+        assert stack.attrs["diagnostic"] == "XRFC1"
+        assert "Gain" in stack.attrs["differing_attributes"].split(", ")
 
     @pytest.mark.parametrize(
         ("segment", "error", "words"),
@@ -157,6 +194,7 @@ class TestStack:
             ("~stack-diagnostic-XRFC1", BadStack, "omega/105/xrfc1/xrfc1-105 has"),
             ("~stack-diagnostic-NONE", BadStack, "No image matches"),
             ("~stack-diagnostic-XRFC1-ragged-cut", BadStack, "ragged-cut: it is refuse or pad"),
+            ("~stack-diagnostic-XRFC1-differing-pad", BadStack, "differing-pad: it is refuse or omit"),
             ("~stack-shot-a_b", BadQuery, "shot"),
             ("~stack-diagnostic-XRFC1-shot-103~nonesuch", BadVariant, "no transform 'nonesuch'"),
             ("~stack-diagnostic", BadVariant, "is no step of a variant"),

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+import h5py
 import numpy as np
 import pytest
 import xarray as xr
 from tests import direct
 from tests.clients.programs import OPENERS
-from tests.serving import Server
+from tests.serving import Server, serving
 
 SHOT: Final = "omega/62328"
 GROUP: Final = "asbo1/asbo1_s62328"
@@ -43,3 +45,74 @@ def test_stack(opener: str, demo: Server, archive: Path) -> None:
         found = stack["background_subtracted"][(slice(None), *PART)].values
 
     np.testing.assert_array_equal(found, expected)
+
+
+@pytest.fixture(scope="module")
+def campaign(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server of two images of other pixel sizes, of two in other units, and of one that is called like a folder."""
+    folder = tmp_path_factory.mktemp("campaign")
+    for number in (1, 2):
+        write(folder / "sizes" / f"{number}.h5", number, "count")
+        write(folder / "units" / f"{number}.h5", number, ("J", "eV")[number - 1])
+    write(folder / "names" / "a.b", 1, "count")
+    write(folder / "names" / "a_b" / "c", 2, "count", scale=False)
+    with serving(tmp_path_factory.mktemp("log") / "server.log", "--folder", folder) as server:
+        yield server
+
+
+def write(path: Path, step: float, units: str, *, scale: bool = True) -> None:
+    """An image of 2 × 3 pixels, whose columns are a step apart, if it has a scale."""
+    path.parent.mkdir(exist_ok=True, parents=True)
+    with h5py.File(path, "w") as file:
+        file["image"] = np.full((2, 3), step, "u2")
+        file["image"].attrs["units"] = units
+        file["image"].dims[1].label = "x"
+        if scale:
+            file["x"] = np.arange(3) * step
+            file["x"].make_scale("x")
+            file["image"].dims[1].attach_scale(file["x"])
+
+
+def open_zarr(url: str) -> xr.Dataset:
+    return xr.open_dataset(url.replace("/dap/", "/zarr/"), engine="zarr", zarr_format=3, chunks=None)
+
+
+@pytest.mark.parametrize("opener", [*OPENERS, "zarr"])
+def test_coordinates_that_differ(opener: str, campaign: Server) -> None:
+    """Each client has each image's own coordinate in a stack, as a coordinate of that image's pixels."""
+    opened = open_zarr if opener == "zarr" else OPENERS[opener]
+    with opened(campaign.dap("sizes/~stack")) as stack:
+        assert stack["image"].sizes == {"shot": 2, "image_0": 2, "x_index": 3}
+        assert stack["image"].values[:, 1, 2].tolist() == [1, 2]
+        second = stack["image"].isel(shot=1)
+        assert second.coords["x"].dims == ("x_index",)
+        assert second.coords["x"].values.tolist() == [0, 2, 4]
+
+
+@pytest.mark.parametrize("opener", OPENERS)
+def test_units_that_differ(opener: str, campaign: Server) -> None:
+    """No client opens a stack of images in other units, unless it leaves them out."""
+    with pytest.raises(OSError), OPENERS[opener](campaign.dap("units/~stack")):  # noqa: PT011 — each client's own words
+        pass
+    with OPENERS[opener](campaign.dap("units/~stack-differing-omit")) as stack:
+        assert "image" not in stack.variables
+        assert "units: J in units/1.h5, eV in units/2.h5" in stack.attrs["left_out"]
+
+
+@pytest.mark.parametrize(
+    ("engine", "base", "ending", "options"),
+    [
+        ("netcdf4", "dap", "#dap4", {}),
+        ("pydap", "dap", "?dap4.ce=/", {}),
+        ("zarr", "zarr", "", {"zarr_format": 3, "chunks": None}),
+    ],
+)
+def test_nothing_inherited(engine: str, base: str, ending: str, options: dict[str, Any], campaign: Server) -> None:
+    """In a tree of images, none has a coordinate of another."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        tree = xr.open_datatree(f"{campaign.url}/{base}/names{ending}", engine=engine, **options)
+
+    assert tree["a_b_2"].to_dataset()["image"].coords["x"].values.tolist() == [0, 1, 2]
+    assert not tree["a_b/c"].to_dataset()["image"].coords
+    tree.close()

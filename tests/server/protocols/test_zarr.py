@@ -386,7 +386,7 @@ def test_what_needs_the_whole_frame_is_one_chunk() -> None:
 def test_a_stack_is_cut_by_its_shots() -> None:
     """A chunk of a stack is of one shot, however small that is, and costs a reader that one."""
     layers = [Layer(f"a{n}", n, xr.Dataset({"v": costing(lazy(4, 5), 1000)})) for n in range(3)]
-    hierarchy = Hierarchy(stacked(layers, "refuse", {}), Options())
+    hierarchy = Hierarchy(stacked(layers, "refuse", "refuse", {}), Options())
     chunk = hierarchy.chunk("v/c/2/0/0")
 
     assert chunk is not None
