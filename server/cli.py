@@ -41,7 +41,7 @@ from shotdap.catalog import (
 from shotdap.catalog.index.tables import SCHEMA
 from shotdap.catalog.names import path_segment
 from shotdap.config import BadDiagnostic, BadSettings, Settings, load
-from shotdap.server.demo import prepare, showing
+from shotdap.server.demo import format_instructions, prepare
 from shotdap.server.encoders.formats import FORMATS
 from shotdap.server.exporting import order as exports
 from shotdap.server.finding import as_tables, changes_as_json, facets_as_json, images_table, page_as_json, search_all
@@ -129,7 +129,7 @@ def demo(
     _choose(config, {}, host, port)
     settings = load(config)
     _build(settings)
-    run(settings, lambda url: _console.print(showing(url), markup=False), os.environ.get(CONFIG_VARIABLE))
+    run(settings, lambda url: _console.print(format_instructions(url), markup=False), os.environ.get(CONFIG_VARIABLE))
 
 
 @_app.command(context_settings={"ignore_unknown_options": True})  # a term may begin with a minus sign

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from pathlib import Path
 
 from shotdap.catalog.synthetic import make_archive
 
-__all__ = ["prepare", "showing"]
+__all__ = ["format_instructions", "prepare"]
 
 _SETTINGS = """\
 # The settings of the demonstration: what a laboratory's own would look like.
@@ -20,20 +22,33 @@ index = "catalog.db"
 
 _IMAGE = "dap/omega/62328/asbo1/asbo1_s62328"
 
-_SHOWING = """
+# No line is indented, since Python takes no such line at its prompt. The command that starts Python is a block of its
+# own, since a shell takes all that is pasted at once for commands.
+_INSTRUCTIONS = """
 shotdap serves a demonstration archive at {url} (Ctrl-C ends it).
 From another terminal:
 
-  Python   import xarray as xr
-           ds = xr.open_dataset("{url}/{image}")
-           ds["background_subtracted"][100:200:3, 7:900].values
+To start Python:
+{python}
 
-  MATLAB   ncread('{url}/{image}', 'background_subtracted', [8 101], [893 34], [1 3])
+In Python:
+import xarray as xr
+ds = xr.open_dataset("{url}/{image}")
+ds["background_subtracted"][100:200:3, 7:900].values
 
-  IDL      id = NCDF_OPEN('{url}/{image}')
-           NCDF_VARGET, id, 'background_subtracted', d, OFFSET=[7,100], COUNT=[893,34], STRIDE=[1,3]
+In MATLAB:
+ncread('{url}/{image}', 'background_subtracted', [8 101], [893 34], [1 3])
 
-  Shell    ncdump -h {url}/{image}
+In Octave:
+pkg load netcdf
+ncread('{url}/{image}', 'background_subtracted', [8 101], [893 34], [1 3])
+
+In IDL or GDL:
+id = NCDF_OPEN('{url}/{image}')
+NCDF_VARGET, id, 'background_subtracted', d, OFFSET=[7,100], COUNT=[893,34], STRIDE=[1,3]
+
+In a shell:
+ncdump -h {url}/{image}
 
 Every image: {url}/dap/
 """
@@ -53,6 +68,10 @@ def prepare(folder: Path) -> Path:
     return config
 
 
-def showing(url: str) -> str:
-    """Lines to copy, for each of the clients that a laboratory has."""
-    return _SHOWING.format(url=url, image=_IMAGE)
+def format_instructions(url: str) -> str:
+    """Return lines to paste, for each of the clients that a laboratory has.
+
+    The command that starts Python names the interpreter that shotdap is installed for by its absolute path: it has the
+    packages that the lines need, and the other terminal may be in any folder.
+    """
+    return _INSTRUCTIONS.format(url=url, image=_IMAGE, python=shlex.quote(sys.executable))

@@ -27,7 +27,7 @@ class _Opening:
 
 
 _NETCDF: Final = _Opening(
-    'import xarray as xr\nds = xr.open_dataset("{file}")\nds["{variable}"].plot()',
+    'import xarray as xr\nds = xr.open_dataset("{file}")\nds["{variable}"].plot()  # needs matplotlib',
     "d = ncread('{file}', '{variable}')';      % MATLAB turns rows and columns round",
     "id = NCDF_OPEN('{file}') & NCDF_VARGET, id, '{variable}', d",
 )
@@ -60,7 +60,7 @@ _TABLE: Final[Mapping[str, _Opening]] = MappingProxyType(
         ),
         ".zarr.zip": _Opening(
             "import xarray as xr\nfrom zarr.storage import ZipStore\n"
-            'ds = xr.open_zarr(ZipStore("{file}", mode="r"))\nds["{variable}"].plot()'
+            'ds = xr.open_zarr(ZipStore("{file}", mode="r"))\nds["{variable}"].plot()  # needs matplotlib'
         ),
         ".mat": _Opening(
             'from scipy.io import loadmat\nd = loadmat("{file}")["{variable}"]', "load('{file}')",

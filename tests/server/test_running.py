@@ -19,11 +19,13 @@ import uvicorn
 from numpy.typing import NDArray
 from tests import direct
 from tests.clients.programs import CLIENTS, Ask, run
+from tests.pasting import parse_instructions
 from tests.server.conftest import Site
 from tests.server.wire import dap2_values
 from tests.serving import SECONDS_TO_START, SHOTDAP, Server, environment, serving, started
 
 from shotdap.server.cli import main
+from shotdap.server.demo import format_instructions
 
 IMAGE: Final = ("OMEGA", "asbo1_s62328.hdf")
 SHOWN: Final = (slice(100, 200, 3), slice(7, 900))
@@ -77,11 +79,10 @@ def expected(archive: Path) -> NDArray[Any]:
     return direct.frames(direct.stored(archive, *IMAGE))["background_subtracted"][SHOWN]
 
 
-def lines_for(client: str, text: str) -> list[str]:
-    """The lines that the demonstration shows for a client."""
-    block = re.search(rf"^  {client} +((?:.+\n)+)", text, re.MULTILINE)
-    assert block, text
-    return [line.strip() for line in block[1].splitlines()]
+@pytest.fixture(scope="module")
+def blocks(shown: tuple[Server, str]) -> dict[str, list[str]]:
+    """The lines that the demonstration prints to be pasted, by the label of their block."""
+    return parse_instructions(shown[1])
 
 
 def test_demo_says_where(shown: tuple[Server, str]) -> None:
@@ -92,54 +93,96 @@ def test_demo_says_where(shown: tuple[Server, str]) -> None:
     assert re.search(r"\b0 images added", text)
 
 
-def test_demo_in_python(shown: tuple[Server, str], expected: NDArray[Any], tmp_path: Path) -> None:
-    """The demonstration's lines for Python work as they are."""
-    *lines, last = lines_for("Python", shown[1])
-    code = "\n".join([*lines, f"{last}.tofile({str(tmp_path / 'values')!r})"])
-    subprocess.run([sys.executable, "-c", code], check=True, env=environment())
+def test_demo_in_python(blocks: dict[str, list[str]], expected: NDArray[Any], tmp_path: Path) -> None:
+    """The Python that the demonstration's command starts, in whatever folder, takes the lines as they are."""
+    (command,) = blocks["To start Python"]
+    *lines, last = blocks["In Python"]
+    code = "\n".join([*lines, last, f"{last}.tofile({str(tmp_path / 'values')!r})"])
+    done = subprocess.run(
+        ["bash", "-c", command],
+        check=False,
+        input=code,
+        capture_output=True,
+        text=True,
+        env=environment(),
+        cwd=tmp_path,
+    )
 
+    assert done.returncode == 0, done.stderr
     np.testing.assert_array_equal(np.fromfile(tmp_path / "values", "f4").reshape(expected.shape), expected)
 
 
+@pytest.mark.parametrize(("label", "before"), [("In Octave", []), ("In MATLAB", ["pkg load netcdf"])])
 def test_demo_in_matlab(
-    shown: tuple[Server, str], expected: NDArray[Any], require: Callable[[str], None], tmp_path: Path
+    label: str,
+    before: list[str],
+    blocks: dict[str, list[str]],
+    expected: NDArray[Any],
+    require: Callable[[str], None],
+    tmp_path: Path,
 ) -> None:
-    """The demonstration's line for MATLAB works in Octave."""
+    """The demonstration's lines for Octave work in Octave as they are, and so does that for MATLAB with its package."""
     require("octave-cli")
-    (line,) = lines_for("MATLAB", shown[1])
     script = tmp_path / "script.m"
-    script.write_text(
-        f"pkg load netcdf\nd = {line};\nf = fopen('{tmp_path / 'values'}', 'w'); fwrite(f, d, 'single'); fclose(f);\n"
-    )
+    save = f"f = fopen('{tmp_path / 'values'}', 'w'); fwrite(f, ans, 'single'); fclose(f);"
+    script.write_text("\n".join([*before, *blocks[label], save, ""]))
     run("octave-cli", "-qf", str(script))
 
     np.testing.assert_array_equal(np.fromfile(tmp_path / "values", "f4").reshape(expected.shape), expected)
 
 
 def test_demo_in_idl(
-    shown: tuple[Server, str], expected: NDArray[Any], require: Callable[[str], None], tmp_path: Path
+    blocks: dict[str, list[str]], expected: NDArray[Any], require: Callable[[str], None], tmp_path: Path
 ) -> None:
     """The demonstration's lines for IDL work in GDL."""
     require("gdl")
-    lines = [*lines_for("IDL", shown[1]), f"openw, 1, '{tmp_path / 'values'}'", "writeu, 1, d", "close, 1", "exit", ""]
+    save = [f"openw, 1, '{tmp_path / 'values'}'", "writeu, 1, d", "close, 1", "exit", ""]
     script = tmp_path / "script.pro"
-    script.write_text("\n".join(lines))
+    script.write_text("\n".join([*blocks["In IDL or GDL"], *save]))
     run("gdl", "-quiet", str(script))
 
     np.testing.assert_array_equal(np.fromfile(tmp_path / "values", "f4").reshape(expected.shape), expected)
 
 
-def test_demo_in_a_shell(shown: tuple[Server, str], require: Callable[[str], None]) -> None:
+def test_demo_in_a_shell(blocks: dict[str, list[str]], require: Callable[[str], None]) -> None:
     """The demonstration's line for the shell prints the image's header."""
-    (line,) = lines_for("Shell", shown[1])
+    (line,) = blocks["In a shell"]
     require(line.split()[0])
 
-    assert "float background_subtracted(y, x)" in run(*line.split())
+    assert "float background_subtracted(y, x)" in run("bash", "-c", line)
 
 
-def test_demo_is_read_by_all(shown: tuple[Server, str], expected: NDArray[Any], tmp_path: Path) -> None:
+def test_path_of_python_with_a_space(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Where the path of the interpreter has a space or a quote in it, a shell takes the command all the same."""
+    python = tmp_path / "Jo's files" / "python"
+    python.parent.mkdir()
+    python.symlink_to(sys.executable)
+    monkeypatch.setattr(sys, "executable", str(python))
+    (command,) = parse_instructions(format_instructions("http://127.0.0.1:8000"))["To start Python"]
+
+    assert run("bash", "-c", f"{command} --version").startswith("Python 3.")
+
+
+def test_server_without_clients(shown: tuple[Server, str]) -> None:
+    """A server that has made files and answers of all protocols has loaded no client of them, and HDF5 once only."""
+    server, _ = shown
+    path = "omega/62328/asbo1/asbo1_s62328"
+    asked = [
+        f"dap/{path}{ending}" for ending in (".dods?image[0:9][0:9]", ".dap?dap4.ce=/image[0:9][0:9]", ".nc4", ".nc")
+    ]
+    asked += [f"zarr/{path}/zarr.json", f"api/v1/images/{path}?format=h5&y=0:9", "thredds/catalog.xml"]
+    for each in asked:
+        assert httpx.get(f"{server.url}/{each}", trust_env=False, timeout=60).status_code == 200
+    maps = Path(f"/proc/{server.process.pid}/maps").read_text()
+    libraries = {Path(line.split()[-1]) for line in maps.splitlines() if ".so" in line}
+
+    assert len([each for each in libraries if re.match(r"libhdf5-", each.name)]) == 1
+    assert [str(each) for each in libraries if re.search(r"/(netCDF4|netcdf4\.libs|aiohttp|lxml)/", str(each))] == []
+
+
+def test_demo_is_read_by_all(blocks: dict[str, list[str]], expected: NDArray[Any], tmp_path: Path) -> None:
     """The address that the demonstration shows is one for pydap too."""
-    match = re.search(r'open_dataset\("([^"]+)"\)', shown[1])
+    match = re.search(r'open_dataset\("([^"]+)"\)', "\n".join(blocks["In Python"]))
     assert match
     fetch = CLIENTS["pydap-dap2"].fetch
     (found,) = fetch(match[1], [Ask("background_subtracted", (SHOWN[0], slice(7, 900, 1)))], tmp_path)

@@ -133,7 +133,7 @@ def test_what_the_readme_says_works(name: str, shot: Shot, tmp_path: Path, monke
     package = shot.package(Order("shot", ("first.h5",), wanted=Wanted((variable,)), member=name))
     package.file.extractall(tmp_path / "out")
     lines = package.readme.partition("Python\n")[2].partition("MATLAB\n")[0]
-    code = "\n".join(line.strip() for line in lines.splitlines() if ".plot()" not in line)
+    code = "\n".join(line for line in lines.splitlines() if ".plot()" not in line)
     monkeypatch.chdir(tmp_path / "out")
     found: dict[str, Any] = {}
     exec(code, found)  # noqa: S102 — what users copy
