@@ -95,6 +95,7 @@ ASKS: Final = (
     Ask("attribute of a group", ("numbers/",), ("purpose",)),
     Ask("odd attributes", ("attributed",), ("quotes", "backslash")),
     Ask("`scale_factor`, `_FillValue`", ("packed",)),
+    Ask("the same, `/raw`", ("packed",), file=f"{EVERY}/raw"),
     Ask("no elements", ("nothing/empty",), protocols=("DAP4",)),
     Ask("slice", ("numbers/little_u2",), part=((1, 2), (2, 3), (1, 1))),
     Ask("stride", ("numbers/little_u2",), part=((0, 0), (2, 3), (2, 2))),
@@ -164,7 +165,7 @@ def _failure(ask: Ask, said: str, output: str) -> str:
 
 def _expected(ask: Ask, circumstances: Circumstances) -> list[Array]:
     if ask.names == ("packed",):
-        return [samples.UNPACKED if circumstances.unpacks else samples.PACKED]
+        return [samples.UNPACKED if ask.file == EVERY or circumstances.unpacks else samples.PACKED]
     found = direct.arrays(circumstances.folder / EVERY)
     return [_part(np.asarray(found[name]), ask.part) for name in ask.names]
 

@@ -41,7 +41,7 @@ def server(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
 @pytest.fixture(scope="module")
 def cells(server: Server, folder: Path) -> Cells:
     """What all clients that are installed say, several at once."""
-    installed = [(client, protocol) for client, protocol in PAIRS if _is_installed(client)]
+    installed = [(client, protocol) for client, protocol in PAIRS if is_installed(client)]
     with ThreadPoolExecutor(AT_ONCE) as pool:
         rows = pool.map(lambda pair: _row(pair[0], pair[1], server.url, folder), installed)
         return {
@@ -51,7 +51,7 @@ def cells(server: Server, folder: Path) -> Cells:
         }
 
 
-def _is_installed(client: Client) -> bool:
+def is_installed(client: Client) -> bool:
     return not client.program or shutil.which(client.program) is not None
 
 
@@ -66,7 +66,7 @@ def _row(client: Client, protocol: str, url: str, folder: Path) -> dict[str, str
 class TestMatrix:
     def test_values(self, cells: Cells, client: Client, protocol: str) -> None:
         """What a client reads is right, or a note names the client's own bug."""
-        if not _is_installed(client):
+        if not is_installed(client):
             absent(f"{client.program} is not installed")
         asked = [ask.feature for ask in ASKS if protocol in ask.protocols and not ask.fails]
         unlike = {feature: said for feature in asked if (said := cells[client.name, protocol, feature]) != RIGHT}
@@ -75,7 +75,7 @@ class TestMatrix:
 
     def test_failures(self, cells: Cells, client: Client, protocol: str) -> None:
         """No client takes a request that failed for one that did not, and none dies of it."""
-        if not _is_installed(client):
+        if not is_installed(client):
             absent(f"{client.program} is not installed")
         said = {cells[client.name, protocol, ask.feature] for ask in ASKS if ask.fails and protocol in ask.protocols}
 
@@ -86,7 +86,7 @@ def test_notes(cells: Cells) -> None:
     """Each note explains something that is not right."""
     unlike = [cell for cell, said in cells.items() if said != RIGHT]
     idle = [note for note in NOTES if not any(note.explains(*cell) for cell in unlike)]
-    if not all(map(_is_installed, CLIENTS)):
+    if not all(map(is_installed, CLIENTS)):
         absent("not every client is installed")
 
     assert idle == []
@@ -94,7 +94,7 @@ def test_notes(cells: Cells) -> None:
 
 def test_page(cells: Cells) -> None:
     """The page of the documentation is what the clients say (`make matrix` renews it)."""
-    if not all(map(_is_installed, CLIENTS)):
+    if not all(map(is_installed, CLIENTS)):
         absent("not every client is installed")
     if RENEW:
         PAGE.write_text(page(cells))

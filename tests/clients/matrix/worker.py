@@ -70,14 +70,15 @@ def _netcdf(question: Question, protocol: str) -> list[Any]:
         return [owner.getncattr(name) for name in question["attributes"]]
     variables = [dataset[name] for name in question["names"]]
     for variable in variables:
-        variable.set_auto_mask("scale_factor" in variable.ncattrs())
+        stated = {"scale_factor", "_FillValue", "missing_value"} & set(variable.ncattrs())
+        variable.set_auto_mask(bool(stated))  # it would mask the default fill value, too, which is a number like others
     return [_filled(variable[_slices(question)]) for variable in variables]
 
 
 def _filled(values: Any) -> Any:  # noqa: ANN401
-    if not np.ma.isMaskedArray(values):
-        return values
-    return values.filled(np.nan) if values.dtype.kind == "f" else values.filled()
+    if not np.ma.is_masked(values):
+        return np.ma.getdata(values)
+    return values.astype(np.promote_types(values.dtype, np.float32)).filled(np.nan)
 
 
 @cache
