@@ -26,7 +26,7 @@ from shotdap.catalog.index import (
     Superseded,
 )
 from shotdap.catalog.inspection import InspectionReport, Inspector, inspect
-from shotdap.catalog.isolation import Isolation
+from shotdap.catalog.isolation import Isolation, Undecided
 from shotdap.catalog.labels import label, matching
 from shotdap.catalog.membership import images_of
 from shotdap.catalog.opening import Catalog, State
@@ -95,6 +95,7 @@ __all__ = [
     "Superseded",
     "TimeStamp",
     "TooMany",
+    "Undecided",
     "Unpacker",
     "Unreadable",
     "Unsearchable",

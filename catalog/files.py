@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import cachebox
 
 from shotdap.catalog import readers
-from shotdap.catalog.entry import Entry, Examination, Health, Unreadable
+from shotdap.catalog.entry import Entry, Examination, Health, Missing, Unreadable
 from shotdap.catalog.examination import examine
-from shotdap.catalog.isolation import Isolation
+from shotdap.catalog.isolation import Isolation, Undecided
 from shotdap.catalog.storage import Store, Version
 from shotdap.catalog.unpacking import Unpacker, refuse
 
@@ -36,7 +41,7 @@ class Files:
         self._unpacker = unpacker
         self._isolation = isolation
         self._refuse_changed = refuse_changed
-        self._examined: cachebox.LRUCache[Version, Examination | str] = cachebox.LRUCache(_EXAMINED)
+        self._examined: cachebox.LRUCache[Version, Examination | _Refusal] = cachebox.LRUCache(_EXAMINED)
 
     def version(self, entry: Entry) -> Version:
         """An entry's file at this moment; a look at it, without opening it.
@@ -90,12 +95,29 @@ class Files:
         if self._isolation is None:
             return None
         found = self._examined.get(version)
-        if found is None:
-            try:
-                found = self._isolation(examine, version.path, content)
-            except Unreadable as error:
-                found = str(error)  # remembered, or each request for a file that hangs would wait for it
-            self._examined[version] = found
-        if isinstance(found, str):
-            raise Unreadable(found)
+        if found is None or (isinstance(found, _Refusal) and time.monotonic() > found.until):
+            found = self._examined[version] = self._try(self._isolation, version, content)
+        if isinstance(found, _Refusal):
+            raise found.error()
         return found
+
+    def _try(self, isolation: Isolation, version: Version, content: Path) -> Examination | _Refusal:
+        """Examine a file. A refusal is remembered, or each request for a file that hangs would wait for it."""
+        try:
+            return isolation(examine, version.path, content)
+        except Undecided as error:
+            return _Refusal(partial(Undecided, str(error)), time.monotonic() + error.seconds)
+        except Missing:
+            raise
+        except Unreadable as error:
+            return _Refusal(partial(Unreadable, str(error)))
+
+
+@dataclass(frozen=True)
+class _Refusal:
+    """Why a file is not served."""
+
+    error: Callable[[], Unreadable]
+    """Makes the exception: one that is raised over and over would collect tracebacks."""
+    until: float = math.inf
+    """When to try again, by the monotonic clock."""

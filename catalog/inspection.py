@@ -16,7 +16,7 @@ from shotdap.catalog import readers
 from shotdap.catalog.entry import Entry, Examination, Health, Missing, Unreadable
 from shotdap.catalog.examination import examine
 from shotdap.catalog.index import SqlIndex, Verdict
-from shotdap.catalog.isolation import Isolation
+from shotdap.catalog.isolation import Isolation, Undecided
 from shotdap.catalog.unpacking import Unpack
 
 __all__ = ["InspectionReport", "Inspector", "inspect"]
@@ -106,6 +106,10 @@ def _verdict(entry: Entry, outcome: Callable[[], Examination]) -> Verdict:
         examination = outcome()
     except Missing as error:
         return Verdict(Health.MISSING, str(error))
+    except Undecided as error:
+        if entry.health is not Health.UNSEEN:
+            return Verdict(entry.health, entry.reason)  # nothing was found out
+        return Verdict(Health.UNREADABLE, f"{error} The next inspection tries again.")
     except Unreadable as error:
         return Verdict(Health.UNREADABLE, str(error))
     if entry.seen and entry.seen.sha256 != examination.sha256:

@@ -2,26 +2,57 @@
 
 The C libraries below the readers were written for files that mean well. One that does not may crash the process that
 reads it, keep it busy for ever, or fill its memory; none of these is an exception that could be caught.
+
+Rule 1: whatever is raised in a worker comes back as `Unreadable` with a sentence. A decoder's own exception may be one
+        that pickle cannot carry, and it is the file that made it.
+Rule 2: limits count the work. The limit on seconds is one on the processor's, which a busy machine does not use up; by
+        the clock a call has several times as long, for what waits for a disk that never answers.
+Rule 3: a call whose worker died is tried a second time, in a new one.
+Rule 4: only what is the file's doing is a verdict on the file. A worker that was killed from outside, or ran out of
+        time, decides nothing: `Undecided`.
 """
 
 from __future__ import annotations
 
+import math
 import multiprocessing
+import pickle
 import resource
 import signal
 import threading
 from collections.abc import Callable
+from concurrent.futures import CancelledError
 from concurrent.futures import TimeoutError as TooLong
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from pebble import ProcessExpired, ProcessFuture, ProcessPool
 
-from shotdap.catalog.entry import Unreadable
+from shotdap.catalog.entry import Missing, Unreadable
 
-__all__ = ["Isolation"]
+__all__ = ["Call", "Isolation", "Undecided"]
 
 Result = TypeVar("Result")
+
+_PATIENCE = 5  # times the seconds of work that a call may have by the clock
+# What a library does to its own process. Any other signal came from outside: from the system short of memory, from an
+# administrator, from a server that is shut down.
+_CRASHES = frozenset({signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGSYS})
+
+
+class Undecided(Unreadable):
+    """Whether a file can be read was not found out: the next attempt may succeed.
+
+    Args:
+        message: what happened.
+        seconds: how long it is not worth trying again.
+    """
+
+    def __init__(self, message: str, seconds: float = 0) -> None:
+        super().__init__(message)
+        self.seconds = seconds
 
 
 @dataclass(frozen=True)
@@ -30,11 +61,30 @@ class _Limits:
     memory: int
 
 
+@dataclass(frozen=True)
+class _Answer:
+    """What a worker sends back; pickle carries it in any case."""
+
+    result: bytes
+    """The result, pickled."""
+    error: type[Exception] | None = None
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class Call(Generic[Result]):
+    """A call that was begun."""
+
+    future: ProcessFuture[_Answer]
+    function: Callable[..., Result]
+    arguments: tuple[object, ...]
+
+
 class Isolation:
     """Worker processes with limits, started when they are first needed and replaced when they die.
 
     Args:
-        seconds: what one call may take.
+        seconds: the processor's time that one call may take; by the clock it may take five times as long.
         memory: bytes of address space that one process may have.
         workers: how many processes.
     """
@@ -45,7 +95,7 @@ class Isolation:
         self._lock = threading.Lock()
         self._pool: ProcessPool | None = None
 
-    def start(self, function: Callable[..., Result], *arguments: object) -> ProcessFuture[Result]:
+    def start(self, function: Callable[..., Result], *arguments: object) -> Call[Result]:
         """Begin a call; `outcome` waits for it. The function and its arguments must be such that pickle carries."""
         with self._lock:
             if self._pool is None or not self._pool.active:
@@ -55,24 +105,61 @@ class Isolation:
                     initializer=_limit,
                     initargs=(self._limits.memory,),
                 )
-        return self._pool.schedule(function, args=list(arguments), timeout=self._limits.seconds)
+            future = self._pool.schedule(
+                _answer, args=[self._limits.seconds, function, arguments], timeout=_PATIENCE * self._limits.seconds
+            )
+        return Call(future, function, arguments)
 
-    def outcome(self, call: ProcessFuture[Result]) -> Result:
-        """Wait for a call that was begun.
+    def outcome(self, call: Call[Result]) -> Result:
+        """Wait for a call that was begun, and for another attempt where its process dies.
 
         Raises:
-            Unreadable: it crashed, took too long or wanted too much memory; or what the function raised.
+            Missing: the function raised it.
+            Undecided: it took too long, or its process was killed, twice.
+            Unreadable: it crashed, twice, or wanted too much memory, or raised anything.
         """
         try:
-            return call.result()
+            answer = self._wait(call)
+        except (_Lost, ProcessExpired):
+            answer = self._wait_again(call)
+        if answer.error is MemoryError:
+            raise Unreadable(f"Reading the file takes more than {self._limits.memory >> 20:,} MiB of memory.")
+        if answer.error is not None:
+            raise answer.error(answer.message)
+        result: Result = pickle.loads(answer.result)  # noqa: S301 — made by this program's own worker
+        return result
+
+    def _wait_again(self, call: Call[Result]) -> _Answer:
+        try:
+            return self._wait(self.start(call.function, *call.arguments))
+        except _Lost as error:
+            raise Undecided("The isolated process that read the file was killed; ask again.") from error
         except ProcessExpired as error:
             raise Unreadable("Reading the file crashed the isolated process that tried it.") from error
+
+    def _wait(self, call: Call[Result]) -> _Answer:
+        """Wait for an answer.
+
+        Raises:
+            Undecided: it takes too long.
+            ProcessExpired: the process crashed.
+            _Lost: the process, or all of them, ended for another reason.
+        """
+        seconds = self._limits.seconds
+        try:
+            return call.future.result()
+        except ProcessExpired as error:
+            if -error.exitcode == signal.SIGXCPU:
+                message = f"Reading the file takes longer than {seconds:g} s of the processor's time."
+                raise Undecided(message, seconds) from error
+            if error.exitcode < 0 and -error.exitcode not in _CRASHES:
+                raise _Lost from error
+            raise
         except TooLong as error:
-            raise Unreadable(f"Reading the file took longer than {self._limits.seconds:g} s.") from error
-        except MemoryError as error:
-            raise Unreadable(
-                f"Reading the file takes more than {self._limits.memory >> 20:,} MiB of memory."
-            ) from error
+            message = f"Reading the file takes longer than {seconds:g} s, and did not end in {_PATIENCE * seconds:g} s."
+            raise Undecided(message, seconds) from error
+        except (CancelledError, BrokenProcessPool, OSError, RuntimeError) as error:  # all workers were ended
+            raise _Lost from error
 
     def __call__(self, function: Callable[..., Result], *arguments: object) -> Result:
         """Call a function in a worker, and wait; see `start` and `outcome`."""
@@ -87,11 +174,31 @@ class Isolation:
                 self._pool = None
 
 
+class _Lost(Exception):
+    """The process ended, and not by the file's doing."""
+
+
 def _limit(memory: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's business
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # so that the exit code says that it was killed
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
-def warm(*_arguments: Any) -> None:  # noqa: ANN401 — anything
-    """Do nothing: the first call to a worker waits for its imports."""
+def _answer(seconds: float, function: Callable[..., Any], arguments: tuple[object, ...]) -> _Answer:
+    """Call a function in the worker, which may use so many more seconds of the processor's time."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    _, hard = resource.getrlimit(resource.RLIMIT_CPU)
+    with suppress(ValueError):  # more than the system allows: then that is the limit
+        resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(used.ru_utime + used.ru_stime + seconds), hard))
+    try:
+        return _Answer(pickle.dumps(function(*arguments)))
+    except MemoryError:
+        return _Answer(b"", MemoryError)
+    except Missing as error:
+        return _Answer(b"", Missing, str(error))
+    except Unreadable as error:
+        return _Answer(b"", Unreadable, str(error))
+    except BaseException as error:  # noqa: BLE001 — a decoder may raise anything, SystemExit included
+        message = f"The file cannot be read: decoding it failed ({type(error).__name__}); it may be damaged."
+        return _Answer(b"", Unreadable, message)

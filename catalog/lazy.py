@@ -22,9 +22,10 @@ from numpy.typing import NDArray
 from xarray.backends import BackendArray
 from xarray.core import indexing
 
+from shotdap.catalog.entry import Unreadable
 from shotdap.transforms import Remember, forget
 
-__all__ = ["Blocks", "Chunks", "FrameCache", "Remember", "Source", "forget", "lazy_variable"]
+__all__ = ["Blocks", "Chunks", "FrameCache", "Remember", "Source", "decoding", "forget", "lazy_variable"]
 
 Array: TypeAlias = NDArray[Any]
 Key: TypeAlias = tuple[int | slice, ...]
@@ -71,7 +72,27 @@ class _FileArray(BackendArray):
     def _read(self, key: Key) -> Array:
         bounded = tuple(map(_bounded, key, self.shape))
         counts = tuple(len(range(part.start, part.stop, part.step)) for part in bounded if isinstance(part, slice))
-        return np.empty(counts, self.dtype) if 0 in counts else self.source.read(bounded)
+        if 0 in counts:
+            return np.empty(counts, self.dtype)
+        with decoding():
+            return self.source.read(bounded)
+
+
+@contextmanager
+def decoding() -> Iterator[None]:
+    """Turn whatever a decoder raises of a damaged file into a refusal to read it.
+
+    Raises:
+        Unreadable: the file cannot be read; what it was already, or in place of any other exception.
+        MemoryError: there is too little memory, which is not the file's fault.
+    """
+    try:
+        yield
+    except (Unreadable, MemoryError):
+        raise
+    except Exception as error:
+        message = f"The file cannot be read: decoding it failed ({type(error).__name__}); it may be damaged."
+        raise Unreadable(message) from error
 
 
 def _bounded(part: int | slice, size: int) -> int | slice:

@@ -8,7 +8,17 @@ from types import MappingProxyType
 
 from sqlalchemy.exc import OperationalError
 
-from shotdap.catalog import BadQuery, BadStack, BadToken, Missing, NotFound, TooMany, Unreadable, Unsearchable
+from shotdap.catalog import (
+    BadQuery,
+    BadStack,
+    BadToken,
+    Missing,
+    NotFound,
+    TooMany,
+    Undecided,
+    Unreadable,
+    Unsearchable,
+)
 from shotdap.transforms import BadSelection, BadVariant
 
 __all__ = ["NoChunk", "Problem", "QueryTooLong", "TooLarge", "problem"]
@@ -40,6 +50,7 @@ _STATUSES: Mapping[type[Exception], int] = MappingProxyType(
         TooMany: 413,
         QueryTooLong: 414,
         Missing: 500,  # the catalog promised it: not the client's fault, and netCDF-C shows the sentence of a 500
+        Undecided: 503,
         Unreadable: 500,
         MemoryError: 503,
         OperationalError: 503,

@@ -11,7 +11,7 @@ from typing import Protocol
 import xarray as xr
 
 from shotdap.catalog.entry import Missing, Unreadable
-from shotdap.catalog.lazy import Remember, forget
+from shotdap.catalog.lazy import Remember, decoding, forget
 from shotdap.catalog.readers import hdf4, hdf5, json_document, netcdf3, raster, tiff
 from shotdap.catalog.unpacking import Unpack, refuse
 
@@ -88,7 +88,9 @@ def read(path: Path, remember: Remember = forget, unpack: Unpack = refuse) -> xr
         Unreadable: the file is damaged, or of a format that no reader knows.
     """
     content = unpacked(path, unpack)
-    return READERS[sniff(content)](content, remember)
+    reader = READERS[sniff(content)]
+    with decoding():
+        return reader(content, remember)
 
 
 def unpacked(path: Path, unpack: Unpack) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
@@ -19,11 +20,13 @@ from shotdap.catalog import (
     Isolation,
     PathTemplate,
     SqlIndex,
+    Undecided,
     Unreadable,
     build,
     inspect,
 )
 from shotdap.catalog.examination import digest
+from shotdap.catalog.isolation import Call
 from shotdap.catalog.unpacking import refuse
 
 NAME = "image.h5"
@@ -154,3 +157,57 @@ def test_restored_file(index: SqlIndex, root: Path, isolation: Isolation) -> Non
     look(index, root, isolation, again=True)
 
     assert index.find("image").health is Health.OK
+
+
+class Lost(Isolation):
+    """Loses its process at the first call."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__()
+        self.seconds = seconds
+        self.calls = 0
+
+    def __call__(self, function: Callable[..., Result], *arguments: object) -> Result:
+        self.calls += 1
+        if self.calls == 1:
+            raise Undecided("The isolated process that read the file was killed; ask again.", self.seconds)
+        return super().__call__(function, *arguments)
+
+
+class Slow(Isolation):
+    """Finds nothing out."""
+
+    def outcome(self, call: Call[Result]) -> Result:
+        super().outcome(call)
+        raise Undecided("Reading the file takes longer than 60 s of the processor's time.", 60)
+
+
+@pytest.mark.parametrize("seconds", [0, 0.2])
+def test_undecided_is_not_remembered(root: Path, seconds: float) -> None:
+    """A good file whose process was killed or too slow is served the next time, or after a moment."""
+    isolation = Lost(seconds)
+    catalog = Catalog(Folder(root), root, isolation=isolation)
+    with pytest.raises(Undecided):
+        catalog.open(NAME)
+    if seconds:
+        with pytest.raises(Undecided):
+            catalog.open(NAME)
+    assert isolation.calls == 1
+
+    time.sleep(2 * seconds)
+    assert catalog.open(NAME).counts.shape == (20, 50)
+    isolation.close()
+
+
+def test_undecided_inspection(index: SqlIndex, root: Path) -> None:
+    """An inspection that finds nothing out of a file leaves what was known of it."""
+    good = Isolation()
+    look(index, root, good)
+    good.close()
+    known = index.find("image")
+    slow = Slow()
+    look(index, root, slow, again=True)
+    slow.close()
+
+    assert index.find("image").health is Health.OK
+    assert index.find("image").seen == known.seen

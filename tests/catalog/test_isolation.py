@@ -1,16 +1,21 @@
-"""What goes wrong in an isolated process costs that process, no more."""
+"""What goes wrong in an isolated process costs that process, no more, and is the file's fault only where it is."""
 
 from __future__ import annotations
 
 import ctypes
 import os
+import signal
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 
-from shotdap.catalog import Isolation, Missing, Unreadable
+from shotdap.catalog import Isolation, Missing, Undecided, Unreadable
+from shotdap.catalog.examination import examine
 
 
 @pytest.fixture(scope="module")
@@ -32,6 +37,11 @@ def hang() -> None:
     time.sleep(600)
 
 
+def work() -> None:
+    while True:
+        pass
+
+
 def devour() -> int:
     return int(np.ones(4 << 30, np.uint8).sum())
 
@@ -40,14 +50,117 @@ def miss() -> None:
     raise Missing("It is gone.")
 
 
+def give_up() -> None:
+    sys.exit("a library's own way to end")
+
+
+def raise_unpicklable() -> None:
+    class CodecError(Exception):
+        """One that pickle does not find, and that could not be made again."""
+
+        def __init__(self, code: int, *, codec: str) -> None:
+            super().__init__(f"{codec}: {code}")
+
+    raise CodecError(-5, codec="zstd")
+
+
+def recurse() -> None:
+    recurse()
+
+
+def return_unpicklable() -> Callable[[], None]:
+    return lambda: None
+
+
+def kill_first(mark: Path, signal_number: int) -> str:
+    """End the process, but for the second time."""
+    if not mark.exists():
+        mark.touch()
+        os.kill(os.getpid(), signal_number)
+    return "read"
+
+
+def kill(signal_number: int) -> None:
+    os.kill(os.getpid(), signal_number)
+
+
 @pytest.mark.parametrize(
     ("function", "words"),
-    [(crash, "crashed"), (leave, "crashed"), (hang, "longer than 8 s"), (devour, "2,048 MiB"), (miss, "It is gone")],
+    [
+        (crash, "crashed"),
+        (leave, "crashed"),
+        (devour, "2,048 MiB"),
+        (miss, "It is gone"),
+        (give_up, "may be damaged"),
+        (raise_unpicklable, "decoding it failed .CodecError."),
+        (recurse, "RecursionError"),
+        (return_unpicklable, "may be damaged"),
+    ],
 )
-def test_what_goes_wrong(isolation: Isolation, function: object, words: str) -> None:
-    """A crash, a hang and a call for too much memory are sentences, and the next call is answered."""
-    assert callable(function)
-    with pytest.raises(Unreadable, match=words):
+def test_what_goes_wrong(isolation: Isolation, function: Callable[[], object], words: str) -> None:
+    """A crash, a call for too much memory and any exception are sentences, and the next call is answered."""
+    with pytest.raises(Unreadable, match=words) as raised:
         isolation(function)
 
+    assert not isinstance(raised.value, Undecided)
     assert isolation(os.getpid) != os.getpid()
+
+
+@pytest.mark.parametrize("function", [hang, work])
+def test_what_takes_too_long(function: Callable[[], object]) -> None:
+    """What waits or works for ever is ended, which decides nothing about the file; the next call is answered."""
+    isolation = Isolation(seconds=2)
+    try:
+        with pytest.raises(Undecided, match="longer than 2 s"):
+            isolation(function)
+
+        assert isolation(os.getpid) != os.getpid()
+    finally:
+        isolation.close()
+
+
+def test_limit_is_of_each_call() -> None:
+    """One worker may do more work in all than one call may."""
+    isolation = Isolation(seconds=2)
+    try:
+        for _ in range(3):
+            isolation(work_for, 1.2)
+    finally:
+        isolation.close()
+
+
+def work_for(seconds: float) -> None:
+    end = time.process_time() + seconds
+    while time.process_time() < end:
+        pass
+
+
+@pytest.mark.parametrize("signal_number", [signal.SIGKILL, signal.SIGTERM, signal.SIGSEGV])
+def test_second_try(isolation: Isolation, tmp_path: Path, signal_number: int) -> None:
+    """A call whose process died is tried again, in another process."""
+    assert isolation(kill_first, tmp_path / "mark", signal_number) == "read"
+
+
+@pytest.mark.parametrize("signal_number", [signal.SIGKILL, signal.SIGTERM])
+def test_killed_twice(isolation: Isolation, signal_number: int) -> None:
+    """A process that was killed from outside says nothing about the file; it may be asked for again at once."""
+    with pytest.raises(Undecided, match="killed") as raised:
+        isolation(kill, signal_number)
+
+    assert raised.value.seconds == 0
+
+
+def test_damaged_by_codec(isolation: Isolation, tmp_path: Path) -> None:
+    """Whatever a codec of imagecodecs raises of a damaged TIFF, the file is unreadable, or was read."""
+    pytest.importorskip("imagecodecs")
+    image = np.random.default_rng(3).integers(0, 40, (64, 64)).astype("u2")
+    for codec in ("zstd", "lzw", "jpeg", "packbits", "deflate"):
+        path = tmp_path / codec
+        tifffile.imwrite(path, image.astype("u1") if codec == "jpeg" else image, compression=codec)
+        whole = path.read_bytes()
+        for place in range(len(whole) // 3, len(whole), len(whole) // 5):
+            path.write_bytes(whole[:place] + bytes([whole[place] ^ 0xFF]) + whole[place + 1 :])
+            try:
+                isolation(examine, path, path)
+            except Unreadable as error:
+                assert str(error).endswith(".")  # noqa: PT017 — either is right

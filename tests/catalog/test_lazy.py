@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from tests.strategies import QUICK, CountingSource, indexers, numbered, outer
 
+from shotdap.catalog import Missing, Unreadable
 from shotdap.catalog.lazy import Blocks, FrameCache, Key, Source, forget, lazy_variable
 
 THREADS = 32
@@ -166,3 +167,35 @@ class TestRemembering:
 
 def _away() -> NDArray[Any]:
     raise OSError("The disk is away.")
+
+
+class CodecError(Exception):
+    """A decoder's own."""
+
+
+class Broken:
+    """A source whose decoder fails."""
+
+    shape = (3, 4)
+    dtype = np.dtype("u2")
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    def read(self, key: Key) -> NDArray[Any]:
+        del key
+        raise self.error
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (CodecError(-5), Unreadable), (ZeroDivisionError(), Unreadable), (RecursionError(), Unreadable),
+        (Missing("It is gone."), Missing), (MemoryError(), MemoryError),
+    ],
+)  # fmt: skip
+def test_decoders_fail(error: Exception, expected: type[Exception]) -> None:
+    """Whatever a decoder raises says that the file cannot be read, but for too little memory."""
+    variable = lazy_variable(("y", "x"), Broken(error), {})
+    with pytest.raises(expected):
+        _ = variable[1].values

@@ -33,9 +33,11 @@ from numpy.typing import NDArray
 
 __all__ = [
     "DEFLATE",
+    "IMCOMP",
     "JPEG",
     "LOCK",
     "NO_COMPRESSION",
+    "RLE",
     "SZIP",
     "Image",
     "LibraryError",
@@ -51,6 +53,7 @@ __all__ = [
     "pieces",
     "raster",
     "raster_contents",
+    "raster_pieces",
     "raster_reference",
     "rasters",
     "read_box",
@@ -71,7 +74,7 @@ _FAIL = -1
 _READ = 1  # DFACC_READ, hdf.h
 _RANKS = 32  # H4_MAX_VAR_DIMS, hlimits.h
 _CHUNKED, _COMPRESSED = 1, 3  # HDF_CHUNK, HDF_COMP: hproto.h
-NO_COMPRESSION, DEFLATE, SZIP, JPEG = 0, 4, 5, 7  # comp_coder_t, hcomp.h
+NO_COMPRESSION, RLE, DEFLATE, SZIP, JPEG, IMCOMP = 0, 1, 4, 5, 7, 12  # comp_coder_t, hcomp.h
 _DECODER = 1  # COMP_DECODER_ENABLED, hcomp.h
 _MOST_ATTRIBUTE_BYTES = 1 << 26
 _MOST_PIECES = 1 << 20  # linked blocks of one array
@@ -138,6 +141,7 @@ _SHORT: Mapping[str, tuple[Any, ...]] = MappingProxyType(
         "GRgetiminfo": (c_int, c_int32, c_char_p, _NUMBER, _NUMBER, _NUMBER, _NUMBER, _NUMBER),
         "GRidtoref": (c_uint16, c_int32),
         "GRgetcomptype": (c_int, c_int32, POINTER(c_int)),
+        "GRgetdatainfo": (c_int, c_int32, c_int, c_int, c_void_p, c_void_p),
         "GRattrinfo": (c_int, c_int32, c_int32, c_char_p, _NUMBER, _NUMBER),
         "GRgetattr": (c_int, c_int32, c_int32, c_void_p),
         "GRgetlutid": (c_int32, c_int32, c_int32),
@@ -345,11 +349,21 @@ def pieces(sds: int, chunk: Sequence[int] | None = None) -> list[tuple[int, int]
         chunk: which chunk, counted in chunks along each dimension.
     """
     place = (c_int32 * len(chunk))(*chunk) if chunk is not None else None
-    count = _call("SDgetdatainfo", sds, place, 0, 0, None, None)
+    return _pieces("SDgetdatainfo", sds, place)
+
+
+def raster_pieces(image: int) -> list[tuple[int, int]]:
+    """Return where in the file the bytes of an image are: offsets and lengths; none before it is written."""
+    return _pieces("GRgetdatainfo", image)
+
+
+def _pieces(function: str, *owner: Any) -> list[tuple[int, int]]:  # noqa: ANN401 — ctypes' pointers have no common type
+    """Count first: where pieces are linked, the library writes them all, however little room it is told of."""
+    count = _call(function, *owner, 0, 0, None, None)
     if not 0 < count <= _MOST_PIECES:
         return []
     offsets, lengths = (c_int32 * count)(), (c_int32 * count)()
-    _call("SDgetdatainfo", sds, place, 0, count, offsets, lengths)
+    _call(function, *owner, 0, count, offsets, lengths)
     return list(zip(offsets, lengths, strict=True))
 
 

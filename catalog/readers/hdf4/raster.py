@@ -16,7 +16,7 @@ from shotdap.catalog.readers.hdf4 import library
 from shotdap.catalog.readers.hdf4.arrays import Found, Omitted
 from shotdap.catalog.readers.hdf4.directory import Directory
 from shotdap.catalog.readers.hdf4.scientific import described, named
-from shotdap.catalog.readers.hdf4.sources import File, Raster
+from shotdap.catalog.readers.hdf4.sources import BLOCK, File, Raster
 
 __all__ = ["placed", "raster_arrays"]
 
@@ -54,6 +54,8 @@ def _array(file: File, images: int, index: int, listed: Directory, remember: Rem
         said = library.attributes(image, header.attribute_count, "GR")
         attributes = described(said, library.raster_reference(image), listed)
         colours = library.palette(image)
+    if header.coder == library.IMCOMP and (left_out := _left_out(header)):
+        attributes["never_written"] = left_out
     numbers = np.dtype(np.uint8) if dtype.kind == "S" else dtype  # an image of characters is one of bytes
     raster = Raster(file, index, header, numbers)
     source = Chunks(raster, f"raster {index}", raster.shape, remember)
@@ -85,11 +87,23 @@ def _obstacle(header: library.Image, dtype: np.dtype[Any] | None) -> str:
         return "it is a JPEG inside HDF4, which the HDF4 library cannot decode safely"
     if header.coder == library.SZIP and not library.decodes_szip():
         return "it is compressed by szip, which the HDF4 library at hand lacks"
-    if header.interlace not in range(3):
+    is_of_bytes = dtype.itemsize == header.shape[2] == 1
+    if header.interlace not in range(3) or (header.coder == library.IMCOMP and not is_of_bytes):
         return "its header is damaged"
     if math.prod(header.shape) * dtype.itemsize > _LARGEST_IMAGE:
         return f"it would decode to more than {_LARGEST_IMAGE >> 20} MiB"
     return ""
+
+
+def _left_out(header: library.Image) -> str:
+    """Name the rows and columns that IMCOMP left out; empty where it left out none."""
+    lacking = [
+        f"the last {count} {axis}s" if count > 1 else f"the last {axis}"
+        for axis, size in zip(("row", "column"), header.shape, strict=False)
+        if (count := size % BLOCK)
+    ]
+    reason = f"IMCOMP stores whole blocks of {BLOCK} by {BLOCK} pixels only; their values are not known, and 0 here"
+    return f"{' and '.join(lacking)}: {reason}" if lacking else ""
 
 
 @dataclass(frozen=True)

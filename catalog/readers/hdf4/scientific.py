@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from shotdap.catalog.readers.attributes import Attribute, clean, decoded
 from shotdap.catalog.readers.hdf4 import library
 from shotdap.catalog.readers.hdf4.arrays import Found, Omitted
 from shotdap.catalog.readers.hdf4.directory import Directory
-from shotdap.catalog.readers.hdf4.sources import Deflated, File, Scientific, Texts, Unchanged
+from shotdap.catalog.readers.hdf4.sources import DECODERS, File, Packed, Pieces, Scientific, Texts, Unchanged
 from shotdap.catalog.readers.sources import dense
 from shotdap.transforms.decoding import HDF4_OFFSET
 
@@ -28,6 +29,13 @@ _LARGEST_ARRAY = 1 << 40
 _LARGEST_CHUNK = 1 << 30
 """Bytes that one compressed piece may decode to, or that may be made up of fill values: what claims more is a
 decompression bomb, or damaged."""
+_MOST_CHUNKS = (1 << 16) - 1
+"""No file has more: a chunk's reference number is two bytes, and not 0. What claims more is mostly fill values."""
+_FEW_CHUNKS = 256
+_OPENING = 512
+"""For each of its chunks, opening a file takes the library as long as decoding so many bytes."""
+_LARGEST_BLOCK = 4 << 20
+"""Bytes; more than that no chunks are put together for."""
 
 
 @dataclass(frozen=True)
@@ -43,8 +51,10 @@ class _Header:
     has_scale: bool
     coder: int
     chunk: tuple[int, ...] | None
-    pieces: Sequence[tuple[int, int]]
+    pieces: Pieces
     """Where the values are, if they are not chunked."""
+    chunks: Sequence[Pieces]
+    """Where the chunks are, those of the last dimension side by side; empty where nobody has looked."""
     attributes: Mapping[str, Attribute]
 
     @property
@@ -127,7 +137,7 @@ def _header(opened: int, index: int, listed: Directory) -> _Header:
         if math.prod(said.shape) * (dtype.itemsize if dtype else 1) > _LARGEST_ARRAY:
             raise Unreadable("The HDF4 file is damaged: it claims an array that no disk could hold.")
         dimensions = [library.dimension(sds, axis) for axis in range(len(said.shape))]
-        chunk = library.chunk_shape(sds, len(said.shape))
+        chunk, coder = library.chunk_shape(sds, len(said.shape)), library.compression(sds)
         return _Header(
             index=index,
             name=decoded(said.name),
@@ -136,13 +146,27 @@ def _header(opened: int, index: int, listed: Directory) -> _Header:
             dimensions=tuple(decoded(name) for name, _ in dimensions),
             is_coordinate=library.is_coordinate(sds),
             has_scale=any(has_scale for _, has_scale in dimensions),
-            coder=library.compression(sds),
+            coder=coder,
             chunk=chunk,
             pieces=() if chunk else library.pieces(sds),
+            chunks=_chunks(sds, said.shape, chunk, coder) if chunk else (),
             attributes=convert_calibration(
                 described(library.attributes(sds, said.attribute_count), library.reference(sds), listed)
             ),
         )
+
+
+def _chunks(sds: int, shape: Sequence[int], chunk: Sequence[int], coder: int) -> Sequence[Pieces]:
+    """Where the chunks of an SDS are, if they are decoded here: asked once, while the file is open."""
+    grid = _grid(shape, chunk)
+    if coder not in DECODERS or math.prod(grid) > _MOST_CHUNKS:
+        return ()
+    return [library.pieces(sds, place) for place in product(*map(range, grid))]
+
+
+def _grid(shape: Sequence[int], chunk: Sequence[int]) -> list[int]:
+    """How many chunks there are along each dimension."""
+    return [-(-size // max(1, length)) for size, length in zip(shape, chunk, strict=True)]
 
 
 def _dimension_names(headers: Sequence[_Header]) -> dict[str, str]:
@@ -187,8 +211,25 @@ def _source(file: File, header: _Header, remember: Remember) -> Source:
     plain = Scientific(file, header.index, header.shape, stored.newbyteorder("="))
     if header.coder == library.NO_COMPRESSION and not header.chunk:
         return _uncompressed(plain, header, stored)
-    source = Deflated(plain, stored, header.chunk) if header.coder == library.DEFLATE else plain
-    return Chunks(source, f"sds {header.index}", header.chunk or header.shape, remember)
+    name, chunk = f"sds {header.index}", header.chunk or header.shape
+    places = header.chunks if header.chunk else [header.pieces]
+    is_packed = header.coder in DECODERS and bool(places) and bool(chunk)
+    source = Packed(plain, stored, header.coder, chunk, places) if is_packed else plain
+    return Chunks(source, name, _block(header.shape, chunk, stored.itemsize), remember)
+
+
+def _block(shape: Sequence[int], chunk: Sequence[int], size: int) -> tuple[int, ...]:
+    """Put small chunks together, along the last dimensions first, where there are many.
+
+    The file is opened for each block, which takes the library the longer, the more chunks there are. Few are decoded
+    one by one: what is damaged in one of them then spoils no other.
+    """
+    grid, block = _grid(shape, chunk), list(chunk)
+    number = math.prod(grid)
+    values = min(_OPENING * number, _LARGEST_BLOCK) // size if number > _FEW_CHUNKS else 0
+    for axis, count in reversed(list(enumerate(grid))):
+        block[axis] *= max(1, min(count, values // max(1, math.prod(block))))
+    return tuple(block)
 
 
 def _uncompressed(plain: Scientific, header: _Header, stored: np.dtype[Any]) -> Source:

@@ -17,14 +17,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 __all__ = [
-    "DEFLATE", "JPEG", "LITTLE", "NATIVE", "NBIT", "RLE", "SKPHUFF", "TYPES", "Layout", "annotate", "rasters",
-    "sds_file",
+    "DEFLATE", "IMCOMP", "JPEG", "LITTLE", "NATIVE", "NBIT", "OLD_RLE", "RLE", "SKPHUFF", "TYPES", "Layout",
+    "annotate", "old_raster", "rasters", "sds_file",
 ]  # fmt: skip
 
 LIBRARY: Final = ctypes.CDLL(import_module("pyhdf._hdfext").__file__)
 TYPES: Final = {"u1": 21, "i1": 20, "i2": 22, "u2": 23, "i4": 24, "u4": 25, "f4": 5, "f8": 6}
 LITTLE, NATIVE = 0x4000, 0x1000
 RLE, NBIT, SKPHUFF, DEFLATE, JPEG = 1, 2, 3, 4, 7
+OLD_RLE, IMCOMP = 11, 12  # of the DFR8 interface: COMP_RLE, COMP_IMCOMP, hcomp.h
 CREATE, WRITE = 4, 2
 
 
@@ -140,6 +141,14 @@ def rasters(path: Path) -> Iterator[RasterFile]:
     yield RasterFile(images)
     good(LIBRARY.GRend(images))
     good(LIBRARY.Hclose(file))
+
+
+def old_raster(path: Path, values: NDArray[np.uint8], scheme: int, palette: NDArray[np.uint8]) -> None:
+    """Create a file of one image (y, x) by the DFR8 interface; IMCOMP chooses a palette of its own."""
+    values, palette = np.ascontiguousarray(values), np.ascontiguousarray(palette)
+    height, width = values.shape
+    good(LIBRARY.DFR8setpalette(ctypes.c_void_p(palette.ctypes.data)))
+    good(LIBRARY.DFR8putimage(bytes(path), ctypes.c_void_p(values.ctypes.data), width, height, scheme))
 
 
 def annotate(path: Path, description: str, *, sds: int, label: str) -> None:

@@ -20,6 +20,7 @@ from pyhdf.HDF import HC, HDF
 from pyhdf.SD import SD, SDC
 from tests.catalog.readers.hdf4_writer import (
     DEFLATE,
+    IMCOMP,
     JPEG,
     LITTLE,
     NATIVE,
@@ -29,6 +30,7 @@ from tests.catalog.readers.hdf4_writer import (
     TYPES,
     Layout,
     annotate,
+    old_raster,
     rasters,
     sds_file,
 )  # fmt: skip
@@ -128,7 +130,7 @@ class TestStorage:
 
     @pytest.mark.parametrize("layout", ["frames", "Huffman chunks"])
     def test_one_frame_of_two(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, layout: str) -> None:
-        """One frame of two costs one reading of the library, or none of its readings and one stream."""
+        """One frame of two costs one reading of the library, or nothing of the library's where it is deflated."""
         readings: list[str] = []
         for name in ("read_box", "pieces"):
             monkeypatch.setattr(library, name, counted(getattr(library, name), name, readings))
@@ -138,7 +140,20 @@ class TestStorage:
         readings.clear()
 
         assert np.array_equal(image[1].values, numbered(2, 5, 6)[1])
-        assert readings == [{"frames": "pieces", "Huffman chunks": "read_box"}[layout]]
+        assert readings == {"frames": [], "Huffman chunks": ["read_box"]}[layout]
+
+    @pytest.mark.parametrize("coder", [0, DEFLATE, RLE, SKPHUFF])
+    def test_many_small_chunks(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, coder: int) -> None:
+        """An array of a thousand small chunks costs a few readings of the library, not one for each chunk."""
+        openings: list[str] = []
+        monkeypatch.setattr(library, "scientific", counted(library.scientific, "scientific", openings))
+        with sds_file(tmp_path / "image") as file:
+            file.put("image", noise(50, 20, 30), Layout(coder, 2, chunk=(1, 1, 30)))
+        image = read(tmp_path / "image").image
+
+        assert np.array_equal(image.values, noise(50, 20, 30))
+        assert np.array_equal(image[7, 3:5].values, noise(50, 20, 30)[7, 3:5])
+        assert len(openings) < 5
 
     @pytest.mark.parametrize("layout", ["plain", "unlimited"])
     def test_what_is_stored_plainly_is_not_remembered(self, tmp_path: Path, recorder: Recorder, layout: str) -> None:
@@ -236,6 +251,21 @@ class TestRasters:
         assert np.array_equal(dataset.colours[1:, ::2, 1].values, colours[1:, ::2, 1])
         assert np.array_equal(dataset.small.values, small[..., 0])
         assert dataset.colours.attrs == {"label": "a picture"}
+
+    @pytest.mark.parametrize(("height", "width"), [(8, 12), (11, 12), (8, 13), (11, 15), (3, 5), (4, 3)])
+    def test_imcomp(self, tmp_path: Path, height: int, width: int) -> None:
+        """An image compressed by IMCOMP has its colours; rows and columns that were left out are 0, and named."""
+        blocks = np.repeat(np.repeat(noise(4, 4) % 200, 4, 0), 4, 1)[:height, :width]
+        values = (blocks + 16 * (noise(16, 16, seed=1) % 2)[:height, :width]).astype("u1")
+        grays = np.repeat(np.arange(256, dtype="u1")[:, np.newaxis], 3, 1)
+        old_raster(tmp_path / "image", values, IMCOMP, grays)
+        dataset = read(tmp_path / "image")
+        found, colours = dataset.Raster_Image__0, dataset.Raster_Image__0_palette.values
+        inner = (slice(height // 4 * 4), slice(width // 4 * 4))
+
+        assert np.array_equal(colours[found.values[inner]][..., 0], values[inner] & 0xF8)  # IMCOMP keeps five bits
+        assert found.sum() == found[inner].sum()
+        assert ("never_written" in found.attrs) == (height % 4 + width % 4 > 0)
 
     def test_dimensions_are_not_those_of_a_scale(self, tmp_path: Path) -> None:
         """An image is not put on the axis of another array that happens to be called y."""
