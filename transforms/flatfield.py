@@ -21,7 +21,7 @@ from pydantic import AfterValidator, Field
 
 from shotdap.transforms.footprint import whole
 from shotdap.transforms.frames import each_frame
-from shotdap.transforms.geometry import rows_and_columns
+from shotdap.transforms.geometry import bands, rows_and_columns
 from shotdap.transforms.neighbours import median as median_of
 from shotdap.transforms.neighbours import odd, squares
 from shotdap.transforms.transform import Transform
@@ -121,8 +121,14 @@ def _spread(values: Array, shape: tuple[int, ...]) -> Array:
 
     if values.shape == shape:
         return values
-    axes = [(np.arange(size) + 0.5) * count / size - 0.5 for size, count in zip(shape, values.shape, strict=True)]
-    return np.asarray(map_coordinates(values, np.meshgrid(*axes, indexing="ij"), order=1, mode="reflect"))
+    rows, columns = (
+        (np.arange(size) + 0.5) * count / size - 0.5 for size, count in zip(shape, values.shape, strict=True)
+    )
+    made = np.empty(shape, values.dtype)
+    for band in bands(len(rows)):
+        where = np.meshgrid(rows[band], columns, indexing="ij")
+        map_coordinates(values, where, made[band], order=1, mode="reflect")
+    return made
 
 
 TRANSFORMS = (

@@ -34,7 +34,7 @@ Array: TypeAlias = NDArray[Any]
 Level: TypeAlias = Annotated[float, Field(ge=-1e12, le=1e12)]
 """The count from which a camera is saturated."""
 
-_GOOD, _HOT, _DEAD = 0, 1, 2
+_GOOD, _HOT, _DEAD = map(np.uint8, range(3))
 
 
 def saturated(image: xr.DataArray, *, level: Level | None = None) -> xr.DataArray:
@@ -75,7 +75,7 @@ def bad_pixels(background: xr.DataArray, *, sigma: Sigmas = 8, size: Small = 5, 
         uint8: 0 good, 1 hot, 2 dead. NaN is not flagged; it is passed over as a neighbour.
     """
     least = max(noise, rounding(background))
-    return each_frame(lambda frame: _judged(frame, sigma, size, least), background).astype(np.uint8)
+    return each_frame(lambda frame: _judged(frame, sigma, size, least), background, np.uint8)
 
 
 def mask(image: xr.DataArray, flags: xr.DataArray) -> xr.DataArray:

@@ -54,7 +54,7 @@ def median(values: Array) -> Array:
     ordered = np.sort(values, axis=-1)
     length = ordered.shape[-1]
     if not np.isnan(ordered[..., -1]).any():
-        return np.asarray(ordered[..., length // 2])
+        return np.asarray(ordered[..., length // 2].copy())  # a view would keep all that was sorted in memory
     there = length - np.isnan(ordered).sum(axis=-1, keepdims=True)
     low = np.take_along_axis(ordered, np.maximum(there - 1, 0) // 2, axis=-1)
     high = np.take_along_axis(ordered, there // 2, axis=-1)
@@ -75,7 +75,7 @@ def squares(frame: Array, size: int) -> Array:
 
 
 def of_neighbours(function: Callable[[Array], Array], frame: Array, size: int) -> Array:
-    """Apply a function to the neighbours of each pixel, a few rows of pixels at a time.
+    """Apply a function to the neighbours of each pixel, a few pixels at a time.
 
     Args:
         function: of neighbours (rows, columns, size * size), in which the pixel itself is in the middle of the last
@@ -84,10 +84,15 @@ def of_neighbours(function: Callable[[Array], Array], frame: Array, size: int) -
         size: how many pixels wide and high the neighbourhoods are; odd.
 
     Returns:
-        The results (rows, columns).
+        The results (rows, columns), of the frame's type. Working memory is a copy of the frame and a few blocks of 4 MiB.
     """
     around = squares(frame, size)
     rows, columns = frame.shape
-    many = max(1, _BLOCK // around[0].nbytes)
-    parts = (around[start : start + many] for start in range(0, rows, many))
-    return np.concatenate([function(part.reshape(len(part), columns, size * size)) for part in parts])
+    pixels = max(1, _BLOCK // (size * size * frame.itemsize))
+    high, wide = max(1, pixels // max(1, columns)), min(columns, pixels)
+    made = np.empty_like(frame)
+    for row in range(0, rows, high):
+        for column in range(0, columns, max(1, wide)):
+            part = around[row : row + high, column : column + wide]
+            made[row : row + high, column : column + wide] = function(part.reshape(*part.shape[:2], size * size))
+    return made

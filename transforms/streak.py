@@ -83,7 +83,7 @@ def comb_peaks(
     room = image.sizes[columns] // _ROOM
 
     def found(counts: NDArray[Any]) -> Profile:
-        comb = find_comb(np.where(np.isfinite(counts), counts, np.nan).astype(np.float64), height)
+        comb = find_comb(np.where(np.isfinite(counts), counts, np.nan).astype(np.float64, copy=False), height)
         return _padded(comb.centres if comb else np.empty(0), room)
 
     return _each(found, picture, [rows, columns], "peak")
