@@ -17,7 +17,7 @@ from xarray.core import indexing
 
 from shotdap.catalog.entry import Fact
 from shotdap.catalog.membership import of_images
-from shotdap.transforms.reading import bytes_read, costing
+from shotdap.transforms.reading import bytes_read, costing, working_memory
 
 __all__ = ["SHOT", "BadStack", "Layer", "Ragged", "stacked"]
 
@@ -117,7 +117,8 @@ def _piled(name: str, layers: Sequence[Layer], sizes: Mapping[Hashable, int]) ->
     array = _Pile(variables, tuple(sizes[dimension] for dimension in dimensions))
     pile = xr.Variable((SHOT, *dimensions), indexing.LazilyIndexedArray(array), _alike(variables))
     pile.encoding = {"preferred_chunks": {SHOT: 1}}  # in xarray's words: each shot is read by itself
-    return of_images(costing(pile, sum(map(bytes_read, variables))), tuple(layer.path for layer in layers))
+    cost = sum(map(bytes_read, variables)), max(map(working_memory, variables))  # one image is computed after the other
+    return of_images(costing(pile, *cost), tuple(layer.path for layer in layers))
 
 
 def _alike(variables: Sequence[xr.Variable]) -> dict[str, Any]:

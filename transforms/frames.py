@@ -16,9 +16,7 @@ __all__ = ["each_frame"]
 Array: TypeAlias = NDArray[Any]
 
 
-def each_frame(
-    function: Callable[[Array], Array], image: xr.DataArray, dtype: DTypeLike = np.float32
-) -> xr.DataArray:
+def each_frame(function: Callable[[Array], Array], image: xr.DataArray, dtype: DTypeLike = np.float32) -> xr.DataArray:
     """Apply a function to each frame, in float32; one frame's working memory is taken at a time.
 
     Args:

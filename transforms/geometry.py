@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pydantic import AfterValidator, BeforeValidator, Field, FiniteFloat
 
 from shotdap.transforms import sums
-from shotdap.transforms.footprint import Along, Footprint, Sizes, blocks, image_dimensions, whole
+from shotdap.transforms.footprint import Along, Footprint, Sizes, WorkingMemory, blocks, image_dimensions, whole
 from shotdap.transforms.positions import within
 from shotdap.transforms.transform import Options, Transform
 
@@ -303,12 +303,19 @@ def _interpolate(
             made[band][share > 0] = np.nan
 
 
+_COPY: Final = WorkingMemory(8)
+"""Of a view, which is copied only where its bytes have to be swapped."""
+_OF_BANDS: Final = WorkingMemory(22, fixed=8 << 20)
+
 TRANSFORMS = (
-    Transform(crop, _cropped, dtype=None, long_name="part of an image", knows_indices=True),
-    Transform(rotate_flip, _turned_footprint, dtype=None, long_name="image, turned"),
+    Transform(crop, _cropped, dtype=None, long_name="part of an image", knows_indices=True, memory=_COPY),
+    Transform(rotate_flip, _turned_footprint, dtype=None, long_name="image, turned", memory=_COPY),
     Transform(
-        bin_pixels, blocks(lambda options: options.rows, lambda options: options.columns), long_name="binned image"
+        bin_pixels,
+        blocks(lambda options: options.rows, lambda options: options.columns),
+        long_name="binned image",
+        memory=WorkingMemory(26),
     ),
-    Transform(dewarp, whole, long_name="image set straight"),
-    Transform(dewarp_by_map, _mapped, long_name="image set straight"),
+    Transform(dewarp, whole, long_name="image set straight", memory=_OF_BANDS),
+    Transform(dewarp_by_map, _mapped, long_name="image set straight", memory=_OF_BANDS),
 )

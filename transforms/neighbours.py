@@ -21,7 +21,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from pydantic import AfterValidator, Field
 
-__all__ = ["MAD_TO_SIGMA", "Small", "Square", "median", "odd", "of_neighbours", "squares"]
+__all__ = ["MAD_TO_SIGMA", "Small", "Square", "at_a_time", "median", "odd", "of_neighbours", "squares"]
 
 Array: TypeAlias = NDArray[Any]
 
@@ -74,6 +74,11 @@ def squares(frame: Array, size: int) -> Array:
     return sliding_window_view(np.pad(frame, size // 2, mode="symmetric"), (size, size))
 
 
+def at_a_time(frame: Array, size: int) -> int:
+    """Return for how many pixels the neighbours are laid out at a time."""
+    return max(1, _BLOCK // (size * size * frame.itemsize))
+
+
 def of_neighbours(function: Callable[[Array], Array], frame: Array, size: int) -> Array:
     """Apply a function to the neighbours of each pixel, a few pixels at a time.
 
@@ -84,11 +89,12 @@ def of_neighbours(function: Callable[[Array], Array], frame: Array, size: int) -
         size: how many pixels wide and high the neighbourhoods are; odd.
 
     Returns:
-        The results (rows, columns), of the frame's type. Working memory is a copy of the frame and a few blocks of 4 MiB.
+        The results (rows, columns), of the frame's type. Besides these it takes a copy of the frame, and a few blocks
+        of 4 MiB.
     """
     around = squares(frame, size)
     rows, columns = frame.shape
-    pixels = max(1, _BLOCK // (size * size * frame.itemsize))
+    pixels = at_a_time(frame, size)
     high, wide = max(1, pixels // max(1, columns)), min(columns, pixels)
     made = np.empty_like(frame)
     for row in range(0, rows, high):

@@ -15,14 +15,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Final, Literal, TypeAlias
 
 import numpy as np
 import xarray as xr
 from numpy.typing import DTypeLike, NDArray
 from pydantic import Field
 
-from shotdap.transforms.footprint import Footprint, Sizes, image_dimensions, whole
+from shotdap.transforms.footprint import Footprint, Sizes, WorkingMemory, image_dimensions, whole
 from shotdap.transforms.geometry import bands
 from shotdap.transforms.transform import Options, Transform
 
@@ -149,8 +149,11 @@ def _each_instant(
         The values, with the dimensions of the image turned so that time is the last but one.
     """
     turned = _instants(image, along)
-    sizes = dict(turned.sizes)
-    inputs = [turned.values, *(_instants(each, along).variable.set_dims(sizes).values for each in others)]
+    inputs = [turned.values]
+    for each in others:
+        lying = each.transpose(*(name for name in turned.dims if name in each.dims))
+        new = tuple(axis for axis, name in enumerate(turned.dims) if name not in each.dims)
+        inputs.append(np.broadcast_to(np.expand_dims(lying.values, new), turned.shape))
     made = np.empty(turned.shape, dtype)
     for frame in np.ndindex(turned.shape[:-2]):
         for band in bands(turned.shape[-2]):
@@ -220,8 +223,16 @@ def _of_fringes(inputs: Sequence[Sizes], options: Options) -> Footprint:
     return whole(inputs, options)
 
 
+_MEMORY: Final = WorkingMemory(16, fixed=16 << 20)
+
 TRANSFORMS = (
-    Transform(visar_phase, _of_phase, units="radian", long_name="phase of the fringes"),
-    Transform(visar_phase_shift, _of_phase, units="radian", long_name="phase of the fringes since the reference"),
-    Transform(fringe_contrast, _of_fringes, units="1", long_name="contrast of the fringes"),
+    Transform(visar_phase, _of_phase, units="radian", long_name="phase of the fringes", memory=_MEMORY),
+    Transform(
+        visar_phase_shift,
+        _of_phase,
+        units="radian",
+        long_name="phase of the fringes since the reference",
+        memory=_MEMORY,
+    ),
+    Transform(fringe_contrast, _of_fringes, units="1", long_name="contrast of the fringes", memory=_MEMORY),
 )
