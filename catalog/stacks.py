@@ -24,7 +24,7 @@ from shotdap.catalog.agreement import count_paths, find_difference, find_shared_
 from shotdap.catalog.entry import Fact
 from shotdap.catalog.membership import of_images
 from shotdap.catalog.names import unique_name
-from shotdap.transforms.reading import bytes_read, costing
+from shotdap.transforms.reading import bytes_read, costing, working_memory
 
 __all__ = ["LEFT_OUT", "SHOT", "BadStack", "Differing", "Layer", "Ragged", "stacked"]
 
@@ -236,7 +236,8 @@ def _pile(
         (SHOT, *(dimensions[dimension] for dimension in own)), indexing.LazilyIndexedArray(array), attributes
     )
     pile.encoding = {"preferred_chunks": {SHOT: 1}}  # in xarray's words: each shot is read by itself
-    return of_images(costing(pile, sum(map(bytes_read, variables))), tuple(paths))
+    cost = sum(map(bytes_read, variables)), max(map(working_memory, variables))  # one image is computed after the other
+    return of_images(costing(pile, *cost), tuple(paths))
 
 
 def _refer(

@@ -183,8 +183,8 @@ class ExportsSettings(_Section):
 
     @property
     def image_bytes(self) -> int:
-        """What one image may take of a worker's memory."""
-        return (self.memory_mib << 20) // 2
+        """What one image may take of a worker's memory: half of a thread's share; the file takes the other half."""
+        return (self.memory_mib << 20) // (2 * self.threads)
 
 
 class Settings(BaseSettings):

@@ -11,10 +11,10 @@ import xarray as xr
 
 from shotdap.config import Settings
 from shotdap.server.errors import TooLarge
-from shotdap.transforms import Hyperslab, bytes_read
+from shotdap.transforms import Hyperslab, bytes_read, working_memory
 from shotdap.transforms.statistics import blocks
 
-__all__ = ["Asked", "Limits", "check", "limits_of", "refuse_size"]
+__all__ = ["Asked", "Limits", "check", "cost_of", "limits_of", "refuse_cost", "refuse_size"]
 
 _MIB: Final = 2**20
 _SUGGESTED: Final = 8  # URLs in one message
@@ -29,7 +29,8 @@ class Limits:
     query: int
     """Bytes of the query string."""
     read: int
-    """Bytes that may be read for one answer, by functions and by virtual variables that need whole images."""
+    """Bytes that may be read for one answer, by functions and by virtual variables that need whole images, and the
+    working memory of these."""
 
 
 def limits_of(settings: Settings) -> Limits:
@@ -59,17 +60,45 @@ def check(dataset: xr.Dataset, limits: Limits, asked: Callable[[], Asked]) -> No
     Raises:
         TooLarge: it is; the message says the size and the limit, and which URLs would fit.
     """
-    read = sum(map(bytes_read, dataset.variables.values()))
-    if read > limits.read:
-        raise TooLarge(
-            f"To compute this, {_mib(read)} would be read; for one answer {_mib(limits.read)} are at most."
-            " Ask for fewer variables at a time, and call functions with a part of one, such as"
-            " mean(image[0:1:99][0:1:99])."
-        )
+    refuse_cost(
+        *cost_of(dataset),
+        limits,
+        "Ask for fewer variables at a time, and call functions with a part of one, such as"
+        " mean(image[0:1:99][0:1:99]).",
+    )
     if dataset.nbytes > limits.answer:
         size, most = _mib(dataset.nbytes), _mib(limits.answer)
         raise TooLarge(
             f"This asks for {size}; one answer holds {most} at most. {_advice(dataset, limits.answer, asked())}"
+        )
+
+
+def cost_of(dataset: xr.Dataset) -> tuple[int, int]:
+    """Return the bytes that are read to compute a dataset, and the working memory that this takes at its peak.
+
+    Variables are computed one after the other, so what counts is the one that takes most working memory.
+    """
+    variables = dataset.variables.values()
+    return sum(map(bytes_read, variables)), max(map(working_memory, variables), default=0)
+
+
+def refuse_cost(read: int, working: int, limits: Limits, advice: str) -> None:
+    """Refuse a computation that reads too much, or takes too much memory, before it begins.
+
+    Args:
+        read: the bytes that it reads, which are in memory meanwhile.
+        working: the bytes of working memory that it takes besides.
+        limits: the server's.
+        advice: what to ask for instead, in a sentence.
+
+    Raises:
+        TooLarge: it is too much; the message says the size and the limit.
+    """
+    if read + working > limits.read:
+        takes = f" takes {_mib(working)} of working memory, and" if working else ","
+        raise TooLarge(
+            f"To compute this{takes} {_mib(read)} would be read; for one answer {_mib(limits.read)} are at most"
+            f" (server.max_read_mib){', together' if working else ''}. {advice}"
         )
 
 
@@ -84,12 +113,7 @@ def refuse_size(dataset: xr.Dataset, limits: Limits, expands: int = 1) -> None:
     Raises:
         TooLarge: it is; the message says the size, the limit, and the ways round it.
     """
-    read = sum(map(bytes_read, dataset.variables.values()))
-    if read > limits.read:
-        raise TooLarge(
-            f"To compute this, {_mib(read)} would be read; for one answer {_mib(limits.read)} are at most"
-            f" (server.max_read_mib). {_ways_round(dataset)}"
-        )
+    refuse_cost(*cost_of(dataset), limits, _ways_round(dataset))
     size = dataset.nbytes * expands
     if size > limits.answer:
         grown = f", which become up to {_mib(size)}" if expands > 1 else ""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from shotdap.transforms.footprint import Along, Footprint
+from shotdap.transforms.footprint import Along, Footprint, WorkingMemory
 from shotdap.transforms.graph import check, needed, ordered
 from shotdap.transforms.narrowing import Remember, forget
 from shotdap.transforms.provenance import Origin, Source, explained
-from shotdap.transforms.reading import bytes_read
+from shotdap.transforms.reading import bytes_read, working_memory
 from shotdap.transforms.recipe import BadRecipe, FromAttribute, Recipe
 from shotdap.transforms.registry import TRANSFORMS, BadTransform, find_transform, known_transforms
 from shotdap.transforms.selection import BadSelection, Hyperslab, Selection
@@ -35,6 +35,7 @@ __all__ = [
     "Step",
     "Transform",
     "Variant",
+    "WorkingMemory",
     "bytes_read",
     "check",
     "explained",
@@ -47,4 +48,5 @@ __all__ = [
     "ordered",
     "parse_variant",
     "vary",
+    "working_memory",
 ]

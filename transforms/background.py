@@ -11,7 +11,7 @@ import xarray as xr
 from numpy.typing import NDArray
 from pydantic import Field
 
-from shotdap.transforms.footprint import Footprint, Sizes, halo, image_dimensions, pointwise, whole
+from shotdap.transforms.footprint import Footprint, Sizes, WorkingMemory, halo, image_dimensions, pointwise, whole
 from shotdap.transforms.geometry import Bounds, rows_and_columns
 from shotdap.transforms.positions import within
 from shotdap.transforms.transform import Options, Transform
@@ -124,6 +124,16 @@ def _region(inputs: Sequence[Sizes], options: Options) -> Footprint:
 
 
 TRANSFORMS = (
-    Transform(subtract_background, _subtracted, long_name="image with its background subtracted"),
-    Transform(subtract_region, _region, long_name="image with the level of its region without light subtracted"),
+    Transform(
+        subtract_background,
+        _subtracted,
+        long_name="image with its background subtracted",
+        memory=WorkingMemory(16),
+    ),
+    Transform(
+        subtract_region,
+        _region,
+        long_name="image with the level of its region without light subtracted",
+        memory=WorkingMemory(20),
+    ),
 )

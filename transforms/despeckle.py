@@ -20,7 +20,7 @@ import xarray as xr
 from numpy.typing import NDArray
 from pydantic import Field
 
-from shotdap.transforms.footprint import halo
+from shotdap.transforms.footprint import WorkingMemory, halo
 from shotdap.transforms.frames import each_frame
 from shotdap.transforms.neighbours import MAD_TO_SIGMA, Small, Square, median, of_neighbours
 from shotdap.transforms.transform import Transform
@@ -140,11 +140,22 @@ _EXTREMES: Final = {"erosion": _least, "dilation": _greatest}
 
 
 TRANSFORMS = (
-    Transform(median_filter, halo(lambda options: options.size // 2), long_name="median of neighbouring pixels"),
+    Transform(
+        median_filter,
+        halo(lambda options: options.size // 2),
+        long_name="median of neighbouring pixels",
+        memory=WorkingMemory(16, fixed=12 << 20),
+    ),
     Transform(
         morphological_filter,
         halo(lambda options: len(_steps(options.operation)) * (options.size // 2)),
         long_name="image without small spots",
+        memory=WorkingMemory(18),
     ),
-    Transform(sigma_clip, halo(lambda options: options.size // 2), long_name="image without outliers"),
+    Transform(
+        sigma_clip,
+        halo(lambda options: options.size // 2),
+        long_name="image without outliers",
+        memory=WorkingMemory(16, fixed=16 << 20),
+    ),
 )

@@ -14,7 +14,7 @@ import numpy as np
 import xarray as xr
 from pydantic import Field
 
-from shotdap.transforms.footprint import Along, Footprint, Sizes, image_dimensions
+from shotdap.transforms.footprint import Along, Footprint, Sizes, WorkingMemory, image_dimensions
 from shotdap.transforms.geometry import rows_and_columns
 from shotdap.transforms.transform import Options, Transform
 
@@ -171,13 +171,13 @@ def _in_bins(inputs: Sequence[Sizes], options: Options) -> Footprint:
 
 TRANSFORMS = (
     *(
-        Transform(function, _number, dtype="float64", long_name=f"{name} of the image")
-        for function, name in (
-            (minimum, "least value"),
-            (maximum, "greatest value"),
-            (mean_value, "mean"),
-            (median_value, "median"),
-            (standard_deviation, "standard deviation"),
+        Transform(function, _number, dtype="float64", long_name=f"{name} of the image", memory=WorkingMemory(per_pixel))
+        for function, name, per_pixel in (
+            (minimum, "least value", 8),
+            (maximum, "greatest value", 8),
+            (mean_value, "mean", 18),
+            (median_value, "median", 17),
+            (standard_deviation, "standard deviation", 18),
         )
     ),
     Transform(
@@ -186,6 +186,7 @@ TRANSFORMS = (
         dtype="float64",
         long_name="percentiles of the image",
         coordinates={"percentile": lambda options: options.levels},
+        memory=WorkingMemory(17),
     ),
     Transform(
         histogram,
@@ -194,5 +195,6 @@ TRANSFORMS = (
         units="1",
         long_name="number of pixels",
         coordinates={"bin": _middles},
+        memory=WorkingMemory(8, fixed=4 << 20),  # a copy, where the image is a view that does not lie in one piece
     ),
 )

@@ -20,7 +20,7 @@ import xarray as xr
 from numpy.typing import NDArray
 from pydantic import Field
 
-from shotdap.transforms.footprint import Along, Footprint, Sizes, image_dimensions
+from shotdap.transforms.footprint import Along, Footprint, Sizes, WorkingMemory, image_dimensions
 from shotdap.transforms.geometry import Bounds, rows_and_columns
 from shotdap.transforms.lineouts import Axis
 from shotdap.transforms.transform import Options, Transform
@@ -188,6 +188,13 @@ TRANSFORMS = (
         units="1",
         long_name="optical density under each step of the wedge",
         coordinates={"step": lambda options: range(options.steps)},
+        memory=WorkingMemory(36),
     ),
-    Transform(film_exposure, _exposed, units="1", long_name="exposure relative to the clear end of the step wedge"),
+    Transform(
+        film_exposure,
+        _exposed,
+        units="1",
+        long_name="exposure relative to the clear end of the step wedge",
+        memory=WorkingMemory(24),
+    ),
 )

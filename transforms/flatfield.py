@@ -19,11 +19,11 @@ import xarray as xr
 from numpy.typing import NDArray
 from pydantic import AfterValidator, Field
 
-from shotdap.transforms.footprint import whole
+from shotdap.transforms.footprint import WorkingMemory, whole
 from shotdap.transforms.frames import each_frame
-from shotdap.transforms.geometry import rows_and_columns
+from shotdap.transforms.geometry import bands, rows_and_columns
+from shotdap.transforms.neighbours import at_a_time, odd, squares
 from shotdap.transforms.neighbours import median as median_of
-from shotdap.transforms.neighbours import odd, squares
 from shotdap.transforms.transform import Transform
 
 __all__ = ["TRANSFORMS", "flat_field", "pseudo_flat_field"]
@@ -100,7 +100,13 @@ def _medians(frame: Array, size: int, counts: Sequence[int]) -> Array:
         for count, length in zip(counts, frame.shape, strict=True)
     )
     around = squares(frame, size)
-    return np.stack([median_of(around[row][columns].reshape(len(columns), size * size)) for row in rows])
+    many = at_a_time(frame, size)
+    medians = np.empty(counts, frame.dtype)
+    for where, row in enumerate(rows):
+        for start in range(0, len(columns), many):
+            some = columns[start : start + many]
+            medians[where, start : start + many] = median_of(around[row][some].reshape(len(some), size * size))
+    return medians
 
 
 def _gaussian(values: Array, sigma: Sequence[float]) -> Array:
@@ -121,11 +127,22 @@ def _spread(values: Array, shape: tuple[int, ...]) -> Array:
 
     if values.shape == shape:
         return values
-    axes = [(np.arange(size) + 0.5) * count / size - 0.5 for size, count in zip(shape, values.shape, strict=True)]
-    return np.asarray(map_coordinates(values, np.meshgrid(*axes, indexing="ij"), order=1, mode="reflect"))
+    rows, columns = (
+        (np.arange(size) + 0.5) * count / size - 0.5 for size, count in zip(shape, values.shape, strict=True)
+    )
+    made = np.empty(shape, values.dtype)
+    for band in bands(len(rows)):
+        where = np.meshgrid(rows[band], columns, indexing="ij")
+        map_coordinates(values, where, made[band], order=1, mode="reflect")
+    return made
 
 
 TRANSFORMS = (
-    Transform(flat_field, whole, long_name="image divided by its flat field"),
-    Transform(pseudo_flat_field, whole, long_name="image divided by itself smoothed"),
+    Transform(flat_field, whole, long_name="image divided by its flat field", memory=WorkingMemory(20)),
+    Transform(
+        pseudo_flat_field,
+        whole,
+        long_name="image divided by itself smoothed",
+        memory=WorkingMemory(24, fixed=12 << 20),
+    ),
 )

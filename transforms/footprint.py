@@ -8,22 +8,27 @@ Rule 1: a result that is asked for in part is the same, to the bit, as that part
 whose values hang together in any other way (a mean over the image, an unwrapped phase) is `whole`: computed once, and
 remembered.
 Rule 2: a footprint knows names and lengths of dimensions, and reads nothing.
+Rule 3: a footprint states the working memory of its function. Results that need their inputs entire count with it
+towards a server's limit; all others are computed in blocks that keep to `BLOCK`.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from pydantic import BaseModel
 
 __all__ = [
+    "BLOCK",
     "Along",
     "Footprint",
     "Footprints",
     "Sizes",
+    "WorkingMemory",
     "blocks",
     "halo",
     "image_dimensions",
@@ -38,6 +43,30 @@ Footprints: TypeAlias = Callable[[Sequence[Sizes], Any], "Footprint"]
 """Of inputs of some sizes and a transform's checked options, the footprint.
 
 Raises `ValueError`, with a sentence, where the inputs or options do not fit one another."""
+
+
+BLOCK: Final = 64 << 20
+"""Bytes of working memory that a result whose values need only a part of the inputs is computed in."""
+
+
+@dataclass(frozen=True)
+class WorkingMemory:
+    """Bytes of memory that a transform's function takes beside its inputs, at its peak; its result is among them.
+
+    It holds for any options, and for inputs of any type of up to 8 bytes, with NaN and without.
+    """
+
+    per_pixel: float
+    """Bytes for each value of the largest input."""
+    fixed: int = 1 << 20
+    """Bytes that do not grow with the inputs: blocks that are worked on at a time, tables, small arrays."""
+
+    def of(self, pixels: int) -> int:
+        """Return the bytes for inputs of which the largest has so many values."""
+        return self.fixed + math.ceil(self.per_pixel * pixels)
+
+
+_NONE: Final = WorkingMemory(0, 0)
 
 
 @dataclass(frozen=True)
@@ -87,6 +116,9 @@ class Footprint:
     """Whether any value needs the inputs entire."""
     bands: Mapping[str, range] = field(default_factory=lambda: MappingProxyType({}))
     """Of dimensions that the result does not have, what is read; all of those that are not named here."""
+
+    working: WorkingMemory = _NONE
+    """Of the function that makes the result; `Transform.lies` fills it in."""
 
     @property
     def sizes(self) -> dict[str, int]:

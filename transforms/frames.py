@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from shotdap.transforms.geometry import rows_and_columns
 
@@ -16,23 +16,20 @@ __all__ = ["each_frame"]
 Array: TypeAlias = NDArray[Any]
 
 
-def each_frame(function: Callable[[Array], Array], image: xr.DataArray) -> xr.DataArray:
-    """Apply a function to each frame, in float32.
+def each_frame(function: Callable[[Array], Array], image: xr.DataArray, dtype: DTypeLike = np.float32) -> xr.DataArray:
+    """Apply a function to each frame, in float32; one frame's working memory is taken at a time.
 
     Args:
         function: makes of a frame (rows, columns), float32, one of the same shape.
         image: of any type; what stands before its last two dimensions are frames.
+        dtype: the type of the results.
 
     Returns:
-        The results, with the image's dimensions, and without attributes.
+        The results, with the image's dimensions and coordinates, and without attributes.
     """
-    dimensions = [rows_and_columns(image)]
-    made: xr.DataArray = xr.apply_ufunc(
-        function,
-        image.astype(np.float32),
-        input_core_dims=dimensions,
-        output_core_dims=dimensions,
-        vectorize=True,
-        keep_attrs=False,
-    )
-    return made
+    rows_and_columns(image)
+    values = np.asarray(image.values)
+    made = np.empty(values.shape, dtype)
+    for frame in np.ndindex(values.shape[:-2]):
+        made[frame] = function(values[frame].astype(np.float32))
+    return xr.DataArray(made, image.coords, image.dims)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
 import numpy as np
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pydantic import AfterValidator, BeforeValidator, Field, FiniteFloat
 
 from shotdap.transforms import sums
-from shotdap.transforms.footprint import Along, Footprint, Sizes, blocks, image_dimensions, whole
+from shotdap.transforms.footprint import Along, Footprint, Sizes, WorkingMemory, blocks, image_dimensions, whole
 from shotdap.transforms.positions import within
 from shotdap.transforms.transform import Options, Transform
 
@@ -23,6 +23,7 @@ __all__ = [
     "Flip",
     "Order",
     "Rotation",
+    "bands",
     "bin_pixels",
     "crop",
     "dewarp",
@@ -66,6 +67,8 @@ Coefficients: TypeAlias = Annotated[tuple[FiniteFloat, ...], Field(min_length=10
 Order: TypeAlias = Annotated[Literal[0, 1, 3], BeforeValidator(_number)]
 """Of the spline between pixels, a number or its digits: 0 takes the nearest pixel, 1 is linear, 3 cubic."""
 
+_BAND: Final = 64  # rows that are worked on at a time: of 2048 columns, 1 MiB of float64
+
 _TERMS: Final = tuple((total - power, power) for total in range(4) for power in range(total + 1))
 """The powers of x and of y that `Coefficients` belong to."""
 _COLUMN_ITSELF: Final = (0.0, 1.0, *[0.0] * 8)
@@ -87,6 +90,11 @@ def rows_and_columns(image: xr.DataArray) -> tuple[str, str]:
         ValueError: it has fewer.
     """
     return image_dimensions({str(name): size for name, size in image.sizes.items()})
+
+
+def bands(rows: int) -> Iterator[slice]:
+    """Yield the rows of an image in bands, so that what is needed for each pixel is needed for one band at a time."""
+    return (slice(start, min(start + _BAND, rows)) for start in range(0, rows, _BAND))
 
 
 def crop(image: xr.DataArray, *, rows: Bounds | None = None, columns: Bounds | None = None) -> xr.DataArray:
@@ -213,9 +221,13 @@ def dewarp(
         The image set straight, of the same shape, float32, in its units.
     """
     column, row = (np.arange(image.sizes[name]) for name in reversed(rows_and_columns(image)))
-    with np.errstate(over="ignore", invalid="ignore"):  # far outside is outside
-        where = [polygrid2d(row, column, _matrix(each)) for each in (row_coefficients, column_coefficients)]
-    return _looked_up(image, np.stack(where), order)
+    matrices = [_matrix(each) for each in (row_coefficients, column_coefficients)]
+
+    def where(band: slice) -> NDArray[Any]:
+        with np.errstate(over="ignore", invalid="ignore"):  # far outside is outside
+            return np.stack([polygrid2d(row[band], column, each) for each in matrices])
+
+    return _look_up(image, where, order)
 
 
 def _matrix(coefficients: Coefficients) -> NDArray[np.float64]:
@@ -244,9 +256,13 @@ def dewarp_by_map(
         The image set straight, of the same shape, float32, in its units.
     """
     dimensions = rows_and_columns(image)
-    displacements = (each.transpose(*dimensions).values for each in (row_displacement, column_displacement))
-    shape = tuple(image.sizes[name] for name in dimensions)
-    return _looked_up(image, np.indices(shape) + np.stack(list(displacements)), order)
+    down, right = (each.transpose(*dimensions).values for each in (row_displacement, column_displacement))
+
+    def where(band: slice) -> NDArray[Any]:
+        rows, columns = np.indices(down[band].shape)
+        return np.stack([rows + band.start + down[band], columns + right[band]])
+
+    return _look_up(image, where, order)
 
 
 def _mapped(inputs: Sequence[Sizes], options: Options) -> Footprint:
@@ -257,33 +273,49 @@ def _mapped(inputs: Sequence[Sizes], options: Options) -> Footprint:
     return whole(inputs, options)
 
 
-def _looked_up(image: xr.DataArray, where: NDArray[Any], order: Order) -> xr.DataArray:
-    """What each frame shows at some rows and columns, ``[2, rows, columns]``."""
-    where = np.where(
-        np.isfinite(where), where, -1
-    )  # outside; SciPy would look for NaN in memory that is not the image's
-    frames = image.values.astype(np.float64).reshape(-1, *where.shape[1:])
-    return image.copy(data=np.reshape([_shown(each, where, order) for each in frames], image.shape))
+def _look_up(image: xr.DataArray, where: Callable[[slice], NDArray[Any]], order: Order) -> xr.DataArray:
+    """Interpolate each frame at the rows and columns ``[2, rows, columns]`` that `where` gives for a band of rows."""
+    values = np.asarray(image.values)
+    made = np.empty(values.shape, np.float32)
+    for frame in np.ndindex(values.shape[:-2]):
+        _interpolate(values[frame].astype(np.float64), where, order, made[frame])
+    return image.copy(data=made)
 
 
-def _shown(frame: NDArray[np.float64], where: NDArray[Any], order: Order) -> NDArray[Any]:
-    from scipy.ndimage import map_coordinates  # noqa: PLC0415 — 0.3 s, for those who dewarp
+def _interpolate(
+    frame: NDArray[np.float64], where: Callable[[slice], NDArray[Any]], order: Order, made: NDArray[np.float32]
+) -> None:
+    from scipy.ndimage import map_coordinates, spline_filter  # noqa: PLC0415 — 0.3 s, for those who dewarp
 
     missing = np.isnan(frame)
-    if order == 3 or not missing.any():  # noqa: PLR2004 — cubic: one NaN is in every coefficient
-        return np.asarray(map_coordinates(frame, where, np.float32, order, mode="constant", cval=np.nan))
-    found = map_coordinates(np.where(missing, 0, frame), where, np.float32, order, mode="constant", cval=np.nan)
-    share = map_coordinates(missing.astype(np.float64), where, np.float64, order, mode="constant")
-    found[share > 0] = np.nan
-    return np.asarray(found)
+    is_cubic = order == 3  # noqa: PLR2004
+    holes = missing.astype(np.float64) if missing.any() and not is_cubic else None  # cubic: NaN is in every coefficient
+    if is_cubic:
+        frame = spline_filter(frame, order, np.float64, mode="constant")
+    elif holes is not None:
+        frame[missing] = 0
+    for band in bands(len(made)):
+        at = where(band)
+        at[~np.isfinite(at)] = -1  # outside; SciPy would look for NaN in memory that is not the image's
+        map_coordinates(frame, at, made[band], order, mode="constant", cval=np.nan, prefilter=False)
+        if holes is not None:
+            share = map_coordinates(holes, at, np.float64, order, mode="constant", prefilter=False)
+            made[band][share > 0] = np.nan
 
+
+_COPY: Final = WorkingMemory(8)
+"""Of a view, which is copied only where its bytes have to be swapped."""
+_OF_BANDS: Final = WorkingMemory(22, fixed=8 << 20)
 
 TRANSFORMS = (
-    Transform(crop, _cropped, dtype=None, long_name="part of an image", knows_indices=True),
-    Transform(rotate_flip, _turned_footprint, dtype=None, long_name="image, turned"),
+    Transform(crop, _cropped, dtype=None, long_name="part of an image", knows_indices=True, memory=_COPY),
+    Transform(rotate_flip, _turned_footprint, dtype=None, long_name="image, turned", memory=_COPY),
     Transform(
-        bin_pixels, blocks(lambda options: options.rows, lambda options: options.columns), long_name="binned image"
+        bin_pixels,
+        blocks(lambda options: options.rows, lambda options: options.columns),
+        long_name="binned image",
+        memory=WorkingMemory(26),
     ),
-    Transform(dewarp, whole, long_name="image set straight"),
-    Transform(dewarp_by_map, _mapped, long_name="image set straight"),
+    Transform(dewarp, whole, long_name="image set straight", memory=_OF_BANDS),
+    Transform(dewarp_by_map, _mapped, long_name="image set straight", memory=_OF_BANDS),
 )

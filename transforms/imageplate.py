@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 from pydantic import Field
 
+from shotdap.transforms.footprint import WorkingMemory
 from shotdap.transforms.transform import Transform
 
 __all__ = ["FADING", "TRANSFORMS", "fading_corrected", "photostimulated_luminescence"]
@@ -69,6 +70,11 @@ def fading_corrected(image: xr.DataArray, *, delay: Annotated[float, Field(ge=0,
 
 
 TRANSFORMS = (
-    Transform(photostimulated_luminescence, units="1", long_name="photostimulated luminescence (PSL)"),
-    Transform(fading_corrected, long_name="image plate as it was when exposed"),
+    Transform(
+        photostimulated_luminescence,
+        units="1",
+        long_name="photostimulated luminescence (PSL)",
+        memory=WorkingMemory(34),
+    ),
+    Transform(fading_corrected, long_name="image plate as it was when exposed", memory=WorkingMemory(16)),
 )

@@ -6,14 +6,14 @@ A mean is float64: it has more digits than the counts it is made of, and is shor
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Final, Literal, TypeAlias
 
 import numpy as np
 import xarray as xr
 from pydantic import Field
 
 from shotdap.transforms import sums
-from shotdap.transforms.footprint import Along, Footprint, Footprints, Sizes, image_dimensions
+from shotdap.transforms.footprint import Along, Footprint, Footprints, Sizes, WorkingMemory, image_dimensions
 from shotdap.transforms.geometry import rows_and_columns
 from shotdap.transforms.positions import within
 from shotdap.transforms.transform import Options, Transform
@@ -120,8 +120,11 @@ def _full(along: Axis) -> Footprints:
     return footprint
 
 
+_MEMORY: Final = WorkingMemory(10)
+_OF_MEDIAN: Final = WorkingMemory(36)  # NumPy masks what is NaN, where the median is of fewer than 600 values
+
 TRANSFORMS = (
-    Transform(lineout, _banded, dtype="float64", long_name="profile of a band", knows_indices=True),
-    Transform(row_mean, _full("rows"), dtype="float64", long_name="mean of each row"),
-    Transform(column_mean, _full("columns"), dtype="float64", long_name="mean of each column"),
+    Transform(lineout, _banded, dtype="float64", long_name="profile of a band", knows_indices=True, memory=_OF_MEDIAN),
+    Transform(row_mean, _full("rows"), dtype="float64", long_name="mean of each row", memory=_MEMORY),
+    Transform(column_mean, _full("columns"), dtype="float64", long_name="mean of each column", memory=_MEMORY),
 )

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from shotdap.transforms.despeckle import Noise, Sigmas, rounding
-from shotdap.transforms.footprint import Footprint, Sizes, whole
+from shotdap.transforms.footprint import Footprint, Sizes, WorkingMemory, whole
 from shotdap.transforms.frames import each_frame
 from shotdap.transforms.neighbours import MAD_TO_SIGMA, Small, median, of_neighbours
 from shotdap.transforms.transform import BadOptions, Options, Transform, numbers
@@ -34,7 +34,7 @@ Array: TypeAlias = NDArray[Any]
 Level: TypeAlias = Annotated[float, Field(ge=-1e12, le=1e12)]
 """The count from which a camera is saturated."""
 
-_GOOD, _HOT, _DEAD = 0, 1, 2
+_GOOD, _HOT, _DEAD = map(np.uint8, range(3))
 
 
 def saturated(image: xr.DataArray, *, level: Level | None = None) -> xr.DataArray:
@@ -75,7 +75,7 @@ def bad_pixels(background: xr.DataArray, *, sigma: Sigmas = 8, size: Small = 5, 
         uint8: 0 good, 1 hot, 2 dead. NaN is not flagged; it is passed over as a neighbour.
     """
     least = max(noise, rounding(background))
-    return each_frame(lambda frame: _judged(frame, sigma, size, least), background).astype(np.uint8)
+    return each_frame(lambda frame: _judged(frame, sigma, size, least), background, np.uint8)
 
 
 def mask(image: xr.DataArray, flags: xr.DataArray) -> xr.DataArray:
@@ -183,6 +183,7 @@ TRANSFORMS = (
         long_name="saturated pixels",
         attributes=_flags("not_saturated", "saturated"),
         fits=_has_level,
+        memory=WorkingMemory(2),
     ),
     Transform(
         bad_pixels,
@@ -191,11 +192,15 @@ TRANSFORMS = (
         units=_NONE,
         long_name="pixels that are bad without light",
         attributes=_flags("good", "hot", "dead"),
+        memory=WorkingMemory(20, fixed=12 << 20),
     ),
-    Transform(mask, long_name="image without flagged pixels"),
-    Transform(
-        count_saturated, _scalar, dtype="int32", units="1", long_name="number of saturated pixels", fits=_has_level
+    Transform(mask, long_name="image without flagged pixels", memory=WorkingMemory(10)),
+    *(
+        Transform(function, _scalar, dtype="int32", units="1", long_name=name, fits=fits, memory=WorkingMemory(1))
+        for function, name, fits in (
+            (count_saturated, "number of saturated pixels", _has_level),
+            (count_negative, "number of pixels below zero", numbers),
+            (count_missing, "number of missing pixels", numbers),
+        )
     ),
-    Transform(count_negative, _scalar, dtype="int32", units="1", long_name="number of pixels below zero"),
-    Transform(count_missing, _scalar, dtype="int32", units="1", long_name="number of missing pixels"),
 )

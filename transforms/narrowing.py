@@ -1,7 +1,8 @@
 """The values of a virtual variable, computed for what is indexed.
 
-Indexing narrows the inputs, as far as the footprint allows, and calls the transform on what is left. What needs its
-inputs entire is computed once, and remembered by whoever opened the dataset.
+Indexing narrows the inputs, as far as the footprint allows, and calls the transform on what is left: block by block,
+where its working memory would be more than `BLOCK`, which by rule 1 of `footprint` gives the same values. What needs
+its inputs entire is computed once, and remembered by whoever opened the dataset.
 """
 
 from __future__ import annotations
@@ -16,9 +17,9 @@ from numpy.typing import NDArray
 from xarray.backends import BackendArray
 from xarray.core import indexing
 
-from shotdap.transforms.footprint import Footprint
+from shotdap.transforms.footprint import BLOCK, Footprint
 from shotdap.transforms.positions import with_indices
-from shotdap.transforms.reading import bytes_read
+from shotdap.transforms.reading import bytes_read, working_memory
 from shotdap.transforms.recipe import BadRecipe, Recipe
 
 __all__ = ["Remember", "VirtualArray", "forget"]
@@ -55,6 +56,12 @@ class VirtualArray(BackendArray):
         read = sum(map(bytes_read, self.inputs))
         return read + sum(each.nbytes for each in self.inputs) if self.footprint.is_whole else read
 
+    @cached_property
+    def working_memory(self) -> int:
+        """What computing any part of it takes at its peak; its inputs are computed before it, one after the other."""
+        own = self.footprint.working.of(max((each.size for each in self.inputs), default=0))
+        return max(own if self.footprint.is_whole else 0, *map(working_memory, self.inputs), 0)
+
     def __getitem__(self, key: indexing.ExplicitIndexer) -> Any:  # noqa: ANN401 — as xarray's own annotation
         compute = self._from_whole if self.footprint.is_whole else self._narrowed
         return indexing.explicit_indexing_adapter(key, self.shape, indexing.IndexingSupport.BASIC, compute)
@@ -64,7 +71,8 @@ class VirtualArray(BackendArray):
 
     def _whole(self) -> Array:
         everything = [{str(name): range(size) for name, size in each.sizes.items()} for each in self.inputs]
-        return self._computed(everything, self.shape)
+        arrays = [_read(each, part) for each, part in zip(self.inputs, everything, strict=True)]
+        return self._computed(arrays, everything, self.shape)
 
     def _narrowed(self, key: tuple[int | slice, ...]) -> Array:
         wanted = {name: _wanted(part, self.sizes[name]) for name, part in zip(self.sizes, key, strict=True)}
@@ -72,15 +80,43 @@ class VirtualArray(BackendArray):
         squeezed = tuple(0 if isinstance(part, int | np.integer) else slice(None) for part in key)
         if 0 in shape:
             return np.empty(shape, self.dtype)[squeezed]
-        sizes = [{str(name): size for name, size in each.sizes.items()} for each in self.inputs]
-        needed = [self.footprint.needed(wanted, each) for each in sizes]
-        every = {name: part for each in needed for name, part in each.items()}
-        return self._computed(needed, shape, self.footprint.kept(wanted, every))[squeezed]
+        needed = self._needed(wanted)
+        arrays = [_read(each, part) for each, part in zip(self.inputs, needed, strict=True)]
+        return self._in_blocks(arrays, needed, wanted)[squeezed]
 
-    def _computed(self, needed: list[dict[str, range]], shape: tuple[int, ...], kept: tuple[slice, ...] = ()) -> Array:
+    def _needed(self, wanted: Mapping[str, range]) -> list[dict[str, range]]:
+        """Which part of each input some indices of the result need."""
+        sizes = ({str(name): size for name, size in each.sizes.items()} for each in self.inputs)
+        return [self.footprint.needed(wanted, each) for each in sizes]
+
+    def _in_blocks(
+        self, arrays: list[xr.Variable], needed: list[dict[str, range]], wanted: Mapping[str, range]
+    ) -> Array:
+        """Compute the wanted values of the needed part of each input, by halves where it takes too much memory."""
+        shape = tuple(map(len, wanted.values()))
+        longest = max(wanted, key=lambda name: len(wanted[name]), default="")
+        pixels = max((each.size for each in arrays), default=0)
+        if self.footprint.working.of(pixels) <= BLOCK or not longest or len(wanted[longest]) == 1:
+            every = {name: part for each in needed for name, part in each.items()}
+            return self._computed(arrays, needed, shape, self.footprint.kept(wanted, every))
+        made, half, axis = np.empty(shape, self.dtype), len(wanted[longest]) // 2, list(wanted).index(longest)
+        for part in (slice(0, half), slice(half, None)):
+            less = {**wanted, longest: wanted[longest][part]}
+            needed_less = self._needed(less)
+            cut = [each.isel({name: _position(less_of[name], all_of[name]) for name in all_of})
+                   for each, less_of, all_of in zip(arrays, needed_less, needed, strict=True)]  # fmt: skip
+            made[(*[slice(None)] * axis, part)] = self._in_blocks(cut, needed_less, less)
+        return made
+
+    def _computed(
+        self,
+        arrays: list[xr.Variable],
+        needed: list[dict[str, range]],
+        shape: tuple[int, ...],
+        kept: tuple[slice, ...] = (),
+    ) -> Array:
         """What the transform makes of a part of each input."""
         transform = self.recipe.transform
-        arrays = [_read(each, part) for each, part in zip(self.inputs, needed, strict=True)]
         given = (
             with_indices(each, part) if transform.knows_indices else xr.DataArray(each)
             for each, part in zip(arrays, needed, strict=True)
@@ -92,7 +128,15 @@ class VirtualArray(BackendArray):
         values = np.asarray(np.asarray(result.values)[where])
         if values.shape != shape:
             raise BadRecipe(f"{self.recipe.name} = {self.recipe} made {values.shape} values in place of {shape}.")
-        return values.astype(self.dtype, copy=False)
+        made = values.astype(self.dtype, copy=False)
+        # A small view would keep the whole of a large array in memory, for as long as it is remembered.
+        return made.copy() if isinstance(made.base, np.ndarray) and made.base.nbytes > 2 * made.nbytes else made
+
+
+def _position(part: range, whole: range) -> slice:
+    """Where a part of some indices lies among them: neighbours among these are neighbours there."""
+    first = (part.start - whole.start) // whole.step
+    return slice(first, first + len(part))
 
 
 def _wanted(part: int | slice, size: int) -> range:

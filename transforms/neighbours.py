@@ -21,7 +21,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from pydantic import AfterValidator, Field
 
-__all__ = ["MAD_TO_SIGMA", "Small", "Square", "median", "odd", "of_neighbours", "squares"]
+__all__ = ["MAD_TO_SIGMA", "Small", "Square", "at_a_time", "median", "odd", "of_neighbours", "squares"]
 
 Array: TypeAlias = NDArray[Any]
 
@@ -54,7 +54,7 @@ def median(values: Array) -> Array:
     ordered = np.sort(values, axis=-1)
     length = ordered.shape[-1]
     if not np.isnan(ordered[..., -1]).any():
-        return np.asarray(ordered[..., length // 2])
+        return np.asarray(ordered[..., length // 2].copy())  # a view would keep all that was sorted in memory
     there = length - np.isnan(ordered).sum(axis=-1, keepdims=True)
     low = np.take_along_axis(ordered, np.maximum(there - 1, 0) // 2, axis=-1)
     high = np.take_along_axis(ordered, there // 2, axis=-1)
@@ -74,8 +74,13 @@ def squares(frame: Array, size: int) -> Array:
     return sliding_window_view(np.pad(frame, size // 2, mode="symmetric"), (size, size))
 
 
+def at_a_time(frame: Array, size: int) -> int:
+    """Return for how many pixels the neighbours are laid out at a time."""
+    return max(1, _BLOCK // (size * size * frame.itemsize))
+
+
 def of_neighbours(function: Callable[[Array], Array], frame: Array, size: int) -> Array:
-    """Apply a function to the neighbours of each pixel, a few rows of pixels at a time.
+    """Apply a function to the neighbours of each pixel, a few pixels at a time.
 
     Args:
         function: of neighbours (rows, columns, size * size), in which the pixel itself is in the middle of the last
@@ -84,10 +89,16 @@ def of_neighbours(function: Callable[[Array], Array], frame: Array, size: int) -
         size: how many pixels wide and high the neighbourhoods are; odd.
 
     Returns:
-        The results (rows, columns).
+        The results (rows, columns), of the frame's type. Besides these it takes a copy of the frame, and a few blocks
+        of 4 MiB.
     """
     around = squares(frame, size)
     rows, columns = frame.shape
-    many = max(1, _BLOCK // around[0].nbytes)
-    parts = (around[start : start + many] for start in range(0, rows, many))
-    return np.concatenate([function(part.reshape(len(part), columns, size * size)) for part in parts])
+    pixels = at_a_time(frame, size)
+    high, wide = max(1, pixels // max(1, columns)), min(columns, pixels)
+    made = np.empty_like(frame)
+    for row in range(0, rows, high):
+        for column in range(0, columns, max(1, wide)):
+            part = around[row : row + high, column : column + wide]
+            made[row : row + high, column : column + wide] = function(part.reshape(*part.shape[:2], size * size))
+    return made

@@ -1,4 +1,4 @@
-"""What a lazy variable costs to compute: how many bytes are read for any part of it.
+"""What a lazy variable costs to compute, for any part of it: bytes that are read, and working memory.
 
 A slice of what is in a file costs the slice. A mean over an image, or an unwrapped phase, costs the image, however
 little of it is asked for; such variables say so, and a server can refuse what is too much before it begins.
@@ -10,9 +10,10 @@ from typing import Final
 
 import xarray as xr
 
-__all__ = ["bytes_read", "costing"]
+__all__ = ["bytes_read", "costing", "working_memory"]
 
-_READ: Final = "bytes_read"  # a key of a variable's ``encoding``, which narrowing keeps
+_READ: Final = "bytes_read"  # keys of a variable's ``encoding``, which narrowing keeps
+_WORKING: Final = "working_memory"
 
 
 def bytes_read(variable: xr.Variable) -> int:
@@ -20,7 +21,15 @@ def bytes_read(variable: xr.Variable) -> int:
     return int(variable.encoding.get(_READ, 0))
 
 
-def costing(variable: xr.Variable, read: int) -> xr.Variable:
-    """The variable, which says from now on what any part of it reads."""
-    variable.encoding = {**variable.encoding, _READ: read}
+def working_memory(variable: xr.Variable) -> int:
+    """Return the bytes of memory that computing any part of a variable takes at its peak, beside what is read.
+
+    0 for what needs only a part of its inputs: it is computed in blocks of at most `footprint.BLOCK` bytes.
+    """
+    return int(variable.encoding.get(_WORKING, 0))
+
+
+def costing(variable: xr.Variable, read: int, working: int = 0) -> xr.Variable:
+    """The variable, which says from now on what any part of it reads, and which working memory it takes."""
+    variable.encoding = {**variable.encoding, _READ: read, _WORKING: working}
     return variable

@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 from pydantic import Field
 
-from shotdap.transforms.footprint import whole
+from shotdap.transforms.footprint import WorkingMemory, whole
 from shotdap.transforms.geometry import rows_and_columns
 from shotdap.transforms.transform import Transform
 
@@ -83,7 +83,7 @@ def square_root(image: xr.DataArray, *, signed: bool = False) -> xr.DataArray:
 
 
 TRANSFORMS = (
-    Transform(normalise, whole, units="1", long_name="image in units of its own size"),
-    Transform(log10, units="1", long_name="decimal logarithm of an image"),
-    Transform(square_root, units="", long_name="square root of an image"),
+    Transform(normalise, whole, units="1", long_name="image in units of its own size", memory=WorkingMemory(25)),
+    Transform(log10, units="1", long_name="decimal logarithm of an image", memory=WorkingMemory(25)),
+    Transform(square_root, units="", long_name="square root of an image", memory=WorkingMemory(25)),
 )

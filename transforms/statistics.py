@@ -28,7 +28,7 @@ from xarray.backends import BackendArray
 from xarray.core import indexing
 
 from shotdap.transforms.decoding import decode
-from shotdap.transforms.reading import bytes_read, costing
+from shotdap.transforms.reading import bytes_read, costing, working_memory
 
 __all__ = ["BLOCK", "binned", "blocks", "maximum", "mean", "minimum"]
 
@@ -209,7 +209,7 @@ def _lazy(groups: _Groups, compute: Compute, dims: Sequence[str | None], methods
         attrs["cell_methods"] = methods  # CF conventions, section 7.3
     statistic = _Statistic(groups, compute, tuple(sizes.values()))
     result = xr.Variable(tuple(sizes), indexing.LazilyIndexedArray(statistic), attrs)
-    return costing(result, variable.nbytes + bytes_read(variable))
+    return costing(result, variable.nbytes + bytes_read(variable), working_memory(variable))
 
 
 def blocks(shape: tuple[int, ...], most: int) -> Iterator[Block]:

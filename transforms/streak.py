@@ -16,7 +16,7 @@ from numpy.polynomial.polynomial import polyval
 from numpy.typing import NDArray
 from pydantic import Field
 
-from shotdap.transforms.footprint import Along, Footprint, Sizes, image_dimensions, pointwise, whole
+from shotdap.transforms.footprint import Along, Footprint, Sizes, WorkingMemory, image_dimensions, pointwise, whole
 from shotdap.transforms.geometry import Bounds
 from shotdap.transforms.transform import Options, Transform
 
@@ -83,7 +83,7 @@ def comb_peaks(
     room = image.sizes[columns] // _ROOM
 
     def found(counts: NDArray[Any]) -> Profile:
-        comb = find_comb(np.where(np.isfinite(counts), counts, np.nan).astype(np.float64), height)
+        comb = find_comb(np.where(np.isfinite(counts), counts, np.nan).astype(np.float64, copy=False), height)
         return _padded(comb.centres if comb else np.empty(0), room)
 
     return _each(found, picture, [rows, columns], "peak")
@@ -274,8 +274,17 @@ def _frames(sizes: Sizes, gone: Sequence[str]) -> dict[str, Along | int]:
     return {name: Along(name, size) for name, size in sizes.items() if name not in gone}
 
 
+_OF_FIT: Final = WorkingMemory(1024)  # of each peak; a comb has a few hundred
+
 TRANSFORMS = (
-    Transform(comb_peaks, _of_peaks, dtype="float64", units="pixel", long_name="peaks of the comb"),
+    Transform(
+        comb_peaks,
+        _of_peaks,
+        dtype="float64",
+        units="pixel",
+        long_name="peaks of the comb",
+        memory=WorkingMemory(20),
+    ),
     Transform(
         comb_fit,
         _of_fit,
@@ -283,8 +292,30 @@ TRANSFORMS = (
         units="",  # each term has its own
         long_name="polynomial from pixels to picoseconds, fitted to the comb",
         attributes={"terms": "coefficients of 1 x x^2 ..., RMS residual (ps), peaks, first and last peak (pixel)"},
+        memory=_OF_FIT,
     ),
-    Transform(comb_residuals, whole, dtype="float64", units="ps", long_name="times of the comb less the fitted ones"),
-    Transform(comb_time, _of_time, dtype="float64", units="ps", long_name="time, measured by the comb"),
-    Transform(nominal_time, _of_sweep, dtype="float64", units="ns", long_name="time by the nominal sweep"),
+    Transform(
+        comb_residuals,
+        whole,
+        dtype="float64",
+        units="ps",
+        long_name="times of the comb less the fitted ones",
+        memory=_OF_FIT,
+    ),
+    Transform(
+        comb_time,
+        _of_time,
+        dtype="float64",
+        units="ps",
+        long_name="time, measured by the comb",
+        memory=WorkingMemory(64),
+    ),
+    Transform(
+        nominal_time,
+        _of_sweep,
+        dtype="float64",
+        units="ns",
+        long_name="time by the nominal sweep",
+        memory=WorkingMemory(32),
+    ),
 )

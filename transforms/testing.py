@@ -13,7 +13,9 @@ It needs pytest and Hypothesis: ``pip install shotdap[testing]``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import tracemalloc
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -28,8 +30,9 @@ from shotdap.transforms.recipe import Recipe
 from shotdap.transforms.transform import Transform
 from shotdap.transforms.virtual import extend
 
-__all__ = ["TransformContract", "slices"]
+__all__ = ["TransformContract", "peak_memory", "slices"]
 
+_SIDE = 512  # pixels of an image whose memory is measured
 _NO_MATTER = (HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.differing_executors)
 _QUIET = settings(deadline=None, max_examples=25, suppress_health_check=_NO_MATTER)
 
@@ -40,6 +43,19 @@ def slices(size: int) -> st.SearchStrategy[slice]:
     return starts.flatmap(
         lambda start: st.builds(slice, st.just(start), st.integers(start + 1, size), st.integers(1, max(1, size // 3)))
     )
+
+
+def peak_memory(compute: Callable[[], object]) -> int:
+    """Return the bytes that Python and NumPy hold at most while something is computed, beside what they held before.
+
+    What C libraries allocate for themselves is not among them.
+    """
+    tracemalloc.start()
+    try:
+        compute()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
 
 
 class TransformContract:
@@ -115,6 +131,18 @@ class TransformContract:
 
             assert all(each.identical(was) for each, was in zip(inputs, before, strict=True))
 
+    def test_memory(self) -> None:
+        """The function takes no more memory beside its inputs than the transform states, whatever their type."""
+        for options in self.variants:
+            checked = self.transform.checked(options)
+            small = self.inputs(np.random.default_rng(0))
+            self.transform.function(*small, **dict(checked))  # what it imports when it is first called does not count
+            for inputs in (large := _enlarged(small)), [_in_float64(each) for each in large]:
+                stated = self._footprint(options, inputs).working.of(max(each.size for each in inputs))
+                peak = peak_memory(partial(_values, self.transform, inputs, dict(checked)))
+
+                assert peak <= stated, f"{peak:,} bytes, and {stated:,} are stated"
+
     def test_documented(self) -> None:
         """The docstring says in a line what it does, and has a section for arguments and one for the result."""
         text = self.transform.function.__doc__ or ""
@@ -123,14 +151,35 @@ class TransformContract:
         assert "Args:" in text
         assert "Returns:" in text
 
-    def _footprint(self, options: Mapping[str, Any]) -> Footprint:
-        inputs = self.inputs(np.random.default_rng(0))
+    def _footprint(self, options: Mapping[str, Any], inputs: Sequence[xr.DataArray] = ()) -> Footprint:
+        inputs = inputs or self.inputs(np.random.default_rng(0))
         sizes = [{str(name): size for name, size in each.sizes.items()} for each in inputs]
         return self.transform.lies(sizes, self.transform.checked(options))
 
     def _whole(self, made: xr.DataArray, options: Mapping[str, Any]) -> np.ndarray[Any, Any]:
         names = list(self._footprint(options).sizes)
         return np.asarray((made.transpose(*names) if names else made).values)
+
+
+def _values(transform: Transform, inputs: Sequence[xr.DataArray], options: Mapping[str, Any]) -> np.ndarray[Any, Any]:
+    """Compute what a virtual variable holds."""
+    made = np.asarray(transform.function(*inputs, **options).values)
+    return made.astype(transform.result_type([each.variable for each in inputs]), copy=False)
+
+
+def _enlarged(inputs: Sequence[xr.DataArray]) -> list[xr.DataArray]:
+    """Inputs, repeated along the rows and columns of the largest, so that memory for each pixel weighs most."""
+    largest = max(inputs, key=lambda each: each.size)
+    times = {name: -(-_SIDE // largest.sizes[name]) for name in largest.dims[-2:]} if largest.ndim > 1 else {}
+    return [
+        xr.DataArray(np.tile(each.values, [times.get(name, 1) for name in each.dims]), dims=each.dims, attrs=each.attrs)
+        for each in inputs
+    ]
+
+
+def _in_float64(array: xr.DataArray) -> xr.DataArray:
+    """Numbers in the type that takes most memory; what is no number stays."""
+    return array.astype(np.float64) if array.dtype.kind in "iuf" else array
 
 
 def _unreadable(variable: xr.Variable) -> xr.Variable:

@@ -9,17 +9,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from inspect import Parameter, getdoc, signature
 from types import MappingProxyType
-from typing import Any, TypeAlias, get_type_hints
+from typing import Any, Final, TypeAlias, get_type_hints
 
 import numpy as np
 import xarray as xr
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
-from shotdap.transforms.footprint import Footprint, Footprints, Sizes, pointwise
+from shotdap.transforms.footprint import Footprint, Footprints, Sizes, WorkingMemory, pointwise
 
 __all__ = ["BadOptions", "Options", "Transform", "Units", "numbers", "unchanged", "written"]
 
@@ -28,6 +28,9 @@ Options: TypeAlias = Any
 
 Units: TypeAlias = Callable[[Sequence[str], Any], str]
 """Of the inputs' units (empty where there are none) and the options, the result's."""
+
+
+_USUAL: Final = WorkingMemory(32)  # four arrays of float64, or eight of float32
 
 
 class BadOptions(ValueError):
@@ -70,6 +73,9 @@ class Transform:
     """For each new dimension of the result the values along it, of the options."""
     fits: Callable[[Sequence[xr.Variable], Any], None] = numbers
     """Raises a `ValueError` where inputs of these types and with these attributes cannot be worked with."""
+    memory: WorkingMemory = _USUAL
+    """What the function takes beside its inputs, which `TransformContract.test_memory` measures; 32 bytes a pixel by
+    default."""
     knows_indices: bool = False
     """Whether the function needs to know which part of the inputs it was given: then each dimension of an input has
     a coordinate, the index of each of its values in the whole. See `indices` in `positions`."""
@@ -189,7 +195,7 @@ class Transform:
         """
         if len(inputs) != len(self.inputs):
             raise ValueError(f"it takes {len(self.inputs)} inputs ({', '.join(self.inputs)}), not {len(inputs)}")
-        return self.footprint(inputs, options)
+        return replace(self.footprint(inputs, options), working=self.memory)
 
 
 def _types(schema: Mapping[str, Any]) -> set[str]:

@@ -160,7 +160,7 @@ class _Pool:
         lazy = indexing.LazilyIndexedArray(array)
         variable = xr.Variable(tuple(names.values()), lazy, attributes)
         variable = variable.chunk(name=f"{recipe.name}-{uuid4().hex}") if self.chunked else variable
-        return costing(variable, array.bytes_read)
+        return costing(variable, array.bytes_read, array.working_memory)
 
     def _lines(
         self, recipe: Recipe, footprint: Footprint, names: Mapping[str, str], sizes: Sequence[Sizes]

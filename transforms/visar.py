@@ -13,20 +13,22 @@ Sci. Instrum. 75, 4916 (2004), for line-imaging VISARs.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Annotated, Any, Literal, TypeAlias
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Annotated, Final, Literal, TypeAlias
 
 import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 from pydantic import Field
 
-from shotdap.transforms.footprint import Footprint, Sizes, image_dimensions, whole
+from shotdap.transforms.footprint import Footprint, Sizes, WorkingMemory, image_dimensions, whole
+from shotdap.transforms.geometry import bands
 from shotdap.transforms.transform import Options, Transform
 
 __all__ = ["TRANSFORMS", "fringe_contrast", "visar_phase", "visar_phase_shift"]
 
-Phase: TypeAlias = NDArray[np.floating[Any]]
+Values: TypeAlias = NDArray[np.float64]
 
 Along: TypeAlias = Literal["columns", "rows"]
 Frequency: TypeAlias = Annotated[float, Field(gt=0, lt=0.5)]
@@ -63,7 +65,8 @@ def visar_phase(
     Returns:
         The phase in radians, float32.
     """
-    return _followed(_fringes(image, low, high, along), origin).transpose(*image.dims)
+    wave = partial(_fringes, low=low, high=high)
+    return _followed(_each_instant(lambda counts: np.angle(wave(counts)), along, np.float64, image), origin, image)
 
 
 def visar_phase_shift(  # noqa: PLR0913 — each option is one thing to say of fringes
@@ -96,8 +99,12 @@ def visar_phase_shift(  # noqa: PLR0913 — each option is one thing to say of f
         The shift in radians, float32; it grows where fringes move towards the first row. One turn, 2π, is one fringe.
     """
     turned = reference.copy(data=reference.values[..., ::-1, ::-1]) if rotated else reference
-    shift = _fringes(image, low, high, along) * np.conj(_fringes(turned, low, high, along))
-    return _followed(shift, origin).transpose(*image.dims)
+    wave = partial(_fringes, low=low, high=high)
+
+    def shift(counts: Values, before: Values) -> Values:
+        return np.asarray(np.angle(wave(counts) * np.conj(wave(before))))
+
+    return _followed(_each_instant(shift, along, np.float64, image, turned), origin, image)
 
 
 def fringe_contrast(
@@ -118,35 +125,58 @@ def fringe_contrast(
     Returns:
         The contrast, float32; NaN where the mean is not above zero, and in instants that hold a NaN.
     """
-    mean = _mean(image, low, along)
-    contrast = abs(_fringes(image, low, high, along)) / mean.where(mean > 0)
-    return contrast.astype(np.float32).transpose(*image.dims)
+
+    def contrast(counts: Values) -> Values:
+        mean = _mean(counts, low)
+        return np.divide(abs(_fringes(counts, low, high)), mean, out=np.full_like(mean, np.nan), where=mean > 0)
+
+    return _each_instant(contrast, along, np.float32, image).transpose(*image.dims)
 
 
-def _fringes(image: xr.DataArray, low: float, high: float, along: Along) -> xr.DataArray:
+def _each_instant(
+    function: Callable[..., Values], along: Along, dtype: DTypeLike, image: xr.DataArray, *others: xr.DataArray
+) -> xr.DataArray:
+    """Apply a function to the instants of images, some at a time: spectra of all would take 16 bytes a pixel, each.
+
+    Args:
+        function: makes of instants (instants, pixels across the fringes), float64, of each image as many values.
+        along: what time runs along.
+        dtype: the type of the results.
+        image: decides the dimensions of the result.
+        others: of the image's dimensions, or without those of the frames.
+
+    Returns:
+        The values, with the dimensions of the image turned so that time is the last but one.
+    """
+    turned = _instants(image, along)
+    inputs = [turned.values]
+    for each in others:
+        lying = each.transpose(*(name for name in turned.dims if name in each.dims))
+        new = tuple(axis for axis, name in enumerate(turned.dims) if name not in each.dims)
+        inputs.append(np.broadcast_to(np.expand_dims(lying.values, new), turned.shape))
+    made = np.empty(turned.shape, dtype)
+    for frame in np.ndindex(turned.shape[:-2]):
+        for band in bands(turned.shape[-2]):
+            made[frame][band] = function(*(each[frame][band].astype(np.float64) for each in inputs))
+    return xr.DataArray(made, turned.coords, turned.dims)
+
+
+def _fringes(instants: Values, low: float, high: float) -> NDArray[np.complex128]:
     """The wave ``A exp(i (2π f y + φ))`` of the fringes, instant by instant: fringes lie across the last dimension."""
-    from scipy.fft import ifft  # noqa: PLC0415 — scipy.fft takes 0.2 s to import
+    from scipy.fft import ifft, rfft, rfftfreq  # noqa: PLC0415 — scipy.fft takes 0.2 s to import
 
-    instants = _instants(image, along)
-    spectrum, frequencies = _spectrum(instants)
+    across = instants.shape[-1]
+    frequencies = rfftfreq(across)
     band = np.where((frequencies >= low) & (frequencies <= high), 2, 0)  # 2: the other half is at negative frequencies
-    return instants.copy(data=ifft(spectrum * band, n=instants.shape[-1]))
+    return np.asarray(ifft(rfft(instants) * band, n=across))
 
 
-def _mean(image: xr.DataArray, low: float, along: Along) -> xr.DataArray:
+def _mean(instants: Values, low: float) -> Values:
     """What varies more slowly than the fringes, instant by instant."""
-    from scipy.fft import irfft  # noqa: PLC0415 — scipy.fft takes 0.2 s to import
+    from scipy.fft import irfft, rfft, rfftfreq  # noqa: PLC0415 — scipy.fft takes 0.2 s to import
 
-    instants = _instants(image, along)
-    spectrum, frequencies = _spectrum(instants)
-    return instants.copy(data=irfft(spectrum * (frequencies < low), n=instants.shape[-1]))
-
-
-def _spectrum(instants: xr.DataArray) -> tuple[NDArray[np.complex128], NDArray[np.float64]]:
-    """The spectrum of each instant, and its frequencies in cycles per pixel."""
-    from scipy.fft import rfft, rfftfreq  # noqa: PLC0415 — scipy.fft takes 0.2 s to import
-
-    return np.asarray(rfft(instants.values.astype(np.float64))), np.asarray(rfftfreq(instants.shape[-1]), np.float64)
+    across = instants.shape[-1]
+    return np.asarray(irfft(rfft(instants) * (rfftfreq(across) < low), n=across))
 
 
 def _instants(image: xr.DataArray, along: Along) -> xr.DataArray:
@@ -155,22 +185,25 @@ def _instants(image: xr.DataArray, along: Along) -> xr.DataArray:
     return image.transpose(*frames, columns, rows) if along == "columns" else image.transpose(*frames, rows, columns)
 
 
-def _followed(wave: xr.DataArray, origin: int) -> xr.DataArray:
-    """The angle of a wave, unwrapped along time, away from one instant."""
-    phase = np.angle(wave.values)
-    frames = [_unwrapped(frame, origin) for frame in phase.reshape(-1, *phase.shape[-2:])]
-    return wave.copy(data=np.stack(frames).reshape(phase.shape).astype(np.float32))
+def _followed(phase: xr.DataArray, origin: int, image: xr.DataArray) -> xr.DataArray:
+    """Phases, unwrapped along time, away from one instant, with the dimensions of the image in their order."""
+    made = np.empty(phase.shape, np.float32)
+    for frame in np.ndindex(phase.shape[:-2]):
+        _unwrap(phase.values[frame], origin, made[frame])
+    return phase.copy(data=made).transpose(*image.dims)
 
 
-def _unwrapped(phase: Phase, origin: int) -> Phase:
-    """The phases of a frame, unwrapped along time; instants that are NaN are passed over."""
+def _unwrap(phase: Values, origin: int, made: NDArray[np.float32]) -> None:
+    """Unwrap the phases of a frame along time, some pixels at a time; instants that are NaN are passed over."""
     known = np.flatnonzero(~np.isnan(phase).any(axis=1))
-    unwrapped = np.full_like(phase, np.nan)
-    if len(known):
-        followed = np.unwrap(phase[known], axis=0)
-        at = np.argmin(np.abs(known - origin))
-        unwrapped[known] = followed + (phase[known[at]] - followed[at])
-    return unwrapped
+    made[...] = np.nan
+    if not len(known):
+        return
+    at = np.argmin(np.abs(known - origin))
+    for band in bands(phase.shape[1]):
+        wrapped = phase[known, band]
+        followed = np.unwrap(wrapped, axis=0)
+        made[known, band] = followed + (wrapped[at] - followed[at])
 
 
 def _of_phase(inputs: Sequence[Sizes], options: Options) -> Footprint:
@@ -190,8 +223,16 @@ def _of_fringes(inputs: Sequence[Sizes], options: Options) -> Footprint:
     return whole(inputs, options)
 
 
+_MEMORY: Final = WorkingMemory(16, fixed=16 << 20)
+
 TRANSFORMS = (
-    Transform(visar_phase, _of_phase, units="radian", long_name="phase of the fringes"),
-    Transform(visar_phase_shift, _of_phase, units="radian", long_name="phase of the fringes since the reference"),
-    Transform(fringe_contrast, _of_fringes, units="1", long_name="contrast of the fringes"),
+    Transform(visar_phase, _of_phase, units="radian", long_name="phase of the fringes", memory=_MEMORY),
+    Transform(
+        visar_phase_shift,
+        _of_phase,
+        units="radian",
+        long_name="phase of the fringes since the reference",
+        memory=_MEMORY,
+    ),
+    Transform(fringe_contrast, _of_fringes, units="1", long_name="contrast of the fringes", memory=_MEMORY),
 )

@@ -18,11 +18,13 @@ from docs.make.reach import reach
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from shotdap.catalog import Catalog
-from shotdap.transforms import TRANSFORMS, Transform
+from shotdap.transforms import TRANSFORMS, Transform, WorkingMemory
 
 __all__ = ["page"]
 
 _HERE: Final = Path(__file__).resolve().parent
+_SIDE: Final = 2048
+_MIB: Final = 1 << 20
 _SERVER: Final = "http://127.0.0.1:8000/dap"
 
 
@@ -38,6 +40,7 @@ class _Section:
     options: tuple[Option, ...]
     result: str
     reach: str
+    memory: str
     caption: str
     url: str
     """Of the example; empty where it is code."""
@@ -94,10 +97,17 @@ def _section(transform: Transform, catalog: Catalog) -> _Section:
         options=options_of(transform, said.meanings),
         result=said.result,
         reach=reach(transform, _options(example, catalog)),
+        memory=_memory(transform.memory),
         caption=example.caption,
         url="" if callable(example.ask) else f"{_SERVER}/{example.address}",
         code=getsource(example.ask) if callable(example.ask) else "",
     )
+
+
+def _memory(stated: WorkingMemory) -> str:
+    """Write what a transform takes, in a sentence."""
+    image = stated.of(_SIDE * _SIDE) / _MIB
+    return f"{stated.per_pixel:g} bytes a pixel and {stated.fixed / _MIB:g} MiB: {image:,.0f} MiB for 2048 x 2048."
 
 
 def _options(example: Example, catalog: Catalog) -> Mapping[str, Any]:

@@ -10,7 +10,7 @@ from shotdap.catalog import Catalog
 from shotdap.server.encoders import Encoded
 from shotdap.server.errors import TooLarge
 from shotdap.server.exporting.order import Order
-from shotdap.transforms import bytes_read
+from shotdap.server.limits import cost_of
 
 __all__ = ["encoded", "narrowed"]
 
@@ -24,7 +24,7 @@ def narrowed(catalog: Catalog, order: Order, path: str, memory: int) -> xr.Datas
         catalog: where it is.
         order: what is wanted.
         path: the image's public path.
-        memory: bytes that its values, and what is read for them, may take.
+        memory: bytes that its values, what is read for them, and the working memory of transforms may take.
 
     Raises:
         NotFound: there is no such image.
@@ -33,7 +33,7 @@ def narrowed(catalog: Catalog, order: Order, path: str, memory: int) -> xr.Datas
         Unreadable: its file cannot be read.
     """
     dataset = order.wanted.narrow(catalog.open(order.wanted.path(path), chunked=False))
-    needed = dataset.nbytes + sum(map(bytes_read, dataset.variables.values()))
+    needed = dataset.nbytes + sum(cost_of(dataset))
     if needed > memory:
         raise TooLarge(
             f"This takes {needed / _MIB:,.0f} MiB, and one image may take {memory / _MIB:,.0f} MiB of a worker's memory"

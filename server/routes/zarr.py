@@ -19,14 +19,15 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from shotdap.catalog import Catalog, NotFound, TooMany, Unreadable
-from shotdap.server.errors import NoChunk, TooLarge, problem
-from shotdap.server.limits import Limits
+from shotdap.server.errors import NoChunk, problem
+from shotdap.server.limits import Limits, refuse_cost
 from shotdap.server.listing import json_reply
 from shotdap.server.protocols.zarr import Chunk, Hierarchy, Options, is_chunk
 from shotdap.server.ranges import part_of
 from shotdap.server.replies import Block, Reply, compressed, respond
 from shotdap.server.routes.conditional import validator_of
 from shotdap.server.routes.stores import Found, Stores
+from shotdap.transforms import working_memory
 
 __all__ = ["routes"]
 
@@ -144,11 +145,8 @@ def _check(chunk: Chunk, limits: Limits) -> None:
     Raises:
         TooLarge: it is.
     """
-    if chunk.bytes_read > limits.read:
-        raise TooLarge(
-            f"To compute this chunk, {chunk.bytes_read / 2**20:,.1f} MiB would be read; for one answer"
-            f" {limits.read / 2**20:,.1f} MiB are at most. Read a variable that needs fewer images whole."
-        )
+    advice = "Read a variable that needs fewer images whole."
+    refuse_cost(chunk.bytes_read, working_memory(chunk.variable), limits, advice)
 
 
 def _blocks(encoded: memoryview) -> Iterator[Block]:

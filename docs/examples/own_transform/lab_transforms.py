@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 from pydantic import Field
 
-from shotdap.transforms import Transform
+from shotdap.transforms import Transform, WorkingMemory
 
 
 def photoelectrons(image: xr.DataArray, *, gain: Annotated[float, Field(gt=0, le=1000)]) -> xr.DataArray:
@@ -26,4 +26,6 @@ def photoelectrons(image: xr.DataArray, *, gain: Annotated[float, Field(gt=0, le
     return image.astype(np.float32) * np.float32(gain)
 
 
-TRANSFORMS = (Transform(photoelectrons, units="electron", long_name="photoelectrons"),)
+TRANSFORMS = (
+    Transform(photoelectrons, units="electron", long_name="photoelectrons", memory=WorkingMemory(per_pixel=8)),
+)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 from typing import Final
@@ -70,6 +71,17 @@ class TestLimits:
 
         assert answer.status_code == 413
         assert "would be read; for one answer 1.0 MiB are at most (server.max_read_mib)" in answer.json()["detail"]
+
+    def test_too_much_memory(self, folder: Path) -> None:
+        """What reads little enough is refused where its working memory is too much, and so before anything is read."""
+        asked = "v1/images/shot.h5?variable=image&y=0:1&x=0:1&format=nc4&transform"
+        answer = ask(folder, f"{asked}=pseudo_flat_field")
+        sentence = answer.json()["detail"]
+
+        assert answer.status_code == 413
+        assert re.search(r"takes \d+\.\d MiB of working memory, and 0\.7 MiB would be read", sentence)
+        assert "for one answer 1.0 MiB are at most (server.max_read_mib), together." in sentence
+        assert ask(folder, f"{asked}=median_filter-size-31").status_code == 200
 
     def test_statistics(self, folder: Path) -> None:
         """Statistics are bounded by the memory that they take."""

@@ -1,0 +1,135 @@
+"""What each transform takes of memory on a large image, NumPy's and that of C libraries: ``python -m`` this module.
+
+It prints a line of JSON for each transform. The process is one of its own, in which glibc returns every larger block
+to the system as soon as it is freed, so that the peak of its resident memory is that of the transform.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Final
+
+import numpy as np
+import xarray as xr
+
+from shotdap.transforms import TRANSFORMS, Transform
+
+__all__ = ["ENVIRONMENT", "OPTIONS", "SIDE"]
+
+SIDE: Final = 2048
+"""Pixels of the image."""
+
+ENVIRONMENT: Final = MappingProxyType(
+    {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "0", "MALLOC_TOP_PAD_": "0", "OMP_NUM_THREADS": "1"}
+)
+
+_WARM: Final = 512  # pixels of an image on which each is called before, so that what it imports does not count
+_NAMES: Final = ("y", "x")
+
+OPTIONS: Final[Mapping[str, Mapping[str, Any]]] = MappingProxyType(
+    {
+        "bin_pixels": {"rows": 256, "columns": 1},
+        "comb_time": {"beyond": 10},
+        "crop": {"rows": (10, 400)},
+        "dewarp": {"order": 3},
+        "fading_corrected": {"delay": 600},
+        "film_exposure": {"density_per_count": 1e-4},
+        "lineout": {"statistic": "median"},
+        "median_filter": {"size": 31},
+        "morphological_filter": {"operation": "both", "size": 31},
+        "nominal_time": {"speed": 1},
+        "normalise": {"by": "range"},
+        "rotate_flip": {"rotation": 90},
+        "sigma_clip": {"size": 7},
+        "subtract_background": {"smooth": 5, "clip": True, "scale": 1.5},
+        "subtract_region": {"columns": (0, 400)},
+        "saturated": {"level": 4000},
+        "count_saturated": {"level": 4000},
+    }
+)
+"""Those that take most, or must be there; the defaults otherwise."""
+
+
+def _noise(side: int, level: xr.DataArray | float = 500) -> xr.DataArray:
+    image = xr.DataArray(np.random.default_rng(0).normal(0, 9, (side, side)), dims=_NAMES) + level
+    return image.astype("f4")
+
+
+def _fringes(side: int) -> xr.DataArray:
+    image = _noise(side, xr.DataArray(2000 + 1600 * np.cos(0.2 * np.arange(side)), dims="y"))
+    return image.where(np.random.default_rng(1).random(image.shape) > 1e-5)
+
+
+def _comb(side: int) -> xr.DataArray:
+    columns = np.arange(side)
+    return _noise(side, xr.DataArray(500 + 1000 * np.exp(-(((columns + 10) % 40 - 20) ** 2) / 20), dims="x"))
+
+
+def _wedge(side: int) -> xr.DataArray:
+    columns = xr.DataArray(np.arange(side), dims="x")
+    return _noise(side, 500 + 1500 * ((columns - side // 20) // (side // 24)).clip(0, 20))
+
+
+def _columns(side: int) -> xr.DataArray:
+    return xr.DataArray(np.arange(side), dims="x")
+
+
+def _peaks(side: int) -> xr.DataArray:
+    return TRANSFORMS["comb_peaks"].of(_comb(side))
+
+
+def _densities(side: int) -> xr.DataArray:
+    return TRANSFORMS["wedge_densities"].of(_wedge(side), density_per_count=1e-4)
+
+
+_INPUTS: Final[Mapping[str, tuple[Callable[[int], xr.DataArray], ...]]] = MappingProxyType(
+    {
+        "comb_fit": (_peaks,),
+        "comb_peaks": (_comb,),
+        "comb_residuals": (_peaks,),
+        "comb_time": (_columns, lambda side: TRANSFORMS["comb_fit"].of(_peaks(side))),
+        "film_exposure": (_wedge, _densities),
+        "nominal_time": (_columns,),
+        "wedge_densities": (_wedge,),
+    }
+)
+
+
+def _inputs(transform: Transform, side: int) -> list[xr.DataArray]:
+    makers = _INPUTS.get(transform.name, (_fringes,) * len(transform.inputs))
+    return [make(side) for make in makers]
+
+
+def _values(transform: Transform, inputs: Sequence[xr.DataArray], options: Mapping[str, Any]) -> np.ndarray[Any, Any]:
+    made = np.asarray(transform.function(*inputs, **options).values)
+    return made.astype(transform.result_type([each.variable for each in inputs]), copy=False)
+
+
+def _resident(name: str) -> int:
+    lines = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    return int(lines[name].split()[0]) << 10
+
+
+def main() -> None:
+    """Measure each."""
+    for name, transform in TRANSFORMS.items():
+        options = dict(transform.checked(OPTIONS.get(name, {})))
+        _values(transform, _inputs(transform, _WARM), options)
+        inputs = _inputs(transform, SIDE)
+        Path("/proc/self/clear_refs").write_text("5")  # the peak is what there is now: proc(5)
+        before = _resident("VmRSS")
+        values = _values(transform, inputs, options)
+        peak = _resident("VmHWM") - before
+        footprint = transform.lies([{str(n): s for n, s in each.sizes.items()} for each in inputs],
+                                   transform.checked(OPTIONS.get(name, {})))  # fmt: skip
+        stated = footprint.working.of(max(each.size for each in inputs))
+        sys.stdout.write(json.dumps({"name": name, "peak": peak, "stated": stated, "result": values.nbytes}) + "\n")
+        del values, inputs
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,116 @@
+"""The working memory that transforms state is what they take."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pytest
+import xarray as xr
+from tests.transforms import large
+
+from shotdap.transforms import TRANSFORMS, Recipe, WorkingMemory, bytes_read, extend, narrowing, working_memory
+from shotdap.transforms.footprint import BLOCK
+from shotdap.transforms.testing import peak_memory
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+NOISE: Final = 4 << 20  # bytes of the process itself: pages of the heap that are in use for the first time
+CLEARS: Final = Path("/proc/self/clear_refs")
+
+
+@pytest.mark.skipif(not CLEARS.exists(), reason="only Linux tells the peak of a process's memory")
+def test_large_image() -> None:
+    """On an image of 2048 x 2048 pixels each transform keeps to what it states; all are printed as a table."""
+    environment = {**os.environ, **large.ENVIRONMENT}
+    command = [sys.executable, "-W", "ignore", "-m", large.__name__]
+    done = subprocess.run(command, cwd=ROOT, env=environment, check=False, capture_output=True, text=True)
+    found = [json.loads(line) for line in done.stdout.splitlines()]
+    print(f"{'transform':30}{'taken':>10}{'stated':>10}{'result':>10}  MiB")  # noqa: T201 — the table
+    for each in found:
+        sizes = "".join(f"{each[key] / 2**20:10.1f}" for key in ("peak", "stated", "result"))
+        print(f"{each['name']:30}{sizes}")  # noqa: T201 — likewise
+
+    assert [each["name"] for each in found] == [*TRANSFORMS], done.stderr
+    assert {each["name"]: each["peak"] for each in found if each["peak"] > each["stated"] + NOISE} == {}
+
+
+def image(rows: int, columns: int, frames: int = 1) -> xr.Dataset:
+    """An image, or several, with a few pixels missing."""
+    rng = np.random.default_rng(0)
+    values = rng.normal(1000, 30, (frames, rows, columns)).astype("f4")
+    values[rng.random(values.shape) < 1e-3] = np.nan
+    return xr.Dataset({"image": (("frame", "y", "x"), values), "background": (("y", "x"), values[0] / 3)})
+
+
+LOCAL: Final[Mapping[str, Mapping[str, Any]]] = {
+    "median_filter": {"size": 5},
+    "morphological_filter": {"operation": "both"},
+    "subtract_background": {"smooth": 2},
+    "bin_pixels": {"rows": 3, "columns": 2},
+    "rotate_flip": {"rotation": 90, "flip": "y"},
+    "crop": {"rows": (5, 90), "columns": (3, 70)},
+    "lineout": {"first": 4, "last": 60},
+    "row_mean": {},
+    "square_root": {},
+}
+
+
+@pytest.mark.parametrize("name", LOCAL)
+@pytest.mark.parametrize("part", [(slice(None),) * 3, (1, slice(3, 30, 4), slice(2, 31)), (slice(1), slice(7, 8), 5)])
+def test_blocks_give_the_same(name: str, part: tuple[slice | int, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is computed block by block is the same, to the bit, as what is computed at once."""
+    transform = TRANSFORMS[name]
+    recipe = Recipe("made", transform, transform.inputs, LOCAL[name])
+    dataset = image(100, 80, frames=3)
+    key = part[-extend(dataset, [recipe], chunked=False).made.ndim :]
+    at_once = extend(dataset, [recipe], chunked=False).made.variable[key].values
+    monkeypatch.setattr(narrowing, "BLOCK", transform.memory.of(900))
+    in_blocks = extend(dataset, [recipe], chunked=False).made.variable[key].values
+
+    np.testing.assert_array_equal(in_blocks, at_once)
+
+
+def test_blocks_bound_memory() -> None:
+    """A virtual variable that needs its neighbours takes its inputs, its result, and one block."""
+    dataset = image(2000, 2500, frames=2)
+    recipe = Recipe("made", TRANSFORMS["photostimulated_luminescence"], ("image",))
+    made = extend(dataset, [recipe], chunked=False).made
+    values = dataset.image.nbytes
+
+    assert recipe.transform.memory.of(dataset.image.size) > BLOCK
+    assert peak_memory(lambda: made.variable[:].values) <= values + made.nbytes + BLOCK
+    assert (bytes_read(made.variable), working_memory(made.variable)) == (0, 0)
+
+
+def test_chain() -> None:
+    """A chain takes what the greediest of its transforms takes, for each is done before the next begins."""
+    dataset = image(30, 40)
+    chain = [
+        Recipe.of("phase", "visar_phase", ["image"]),
+        Recipe.of("smooth", "median_filter", ["phase"]),
+        Recipe.of("scaled", "normalise", ["smooth"]),
+    ]
+    made = extend(dataset, chain, chunked=False)
+    costs = {name: working_memory(made[name].variable[:, :2]) for name in ("phase", "smooth", "scaled")}
+    phase, normalise = (TRANSFORMS[name].memory.of(30 * 40) for name in ("visar_phase", "normalise"))
+
+    assert costs == {"phase": phase, "smooth": phase, "scaled": max(phase, normalise)}
+
+
+def test_a_small_result_keeps_no_large_array() -> None:
+    """A small result that is a view of something large is copied: else the large array is kept as long as it is."""
+    recipe = Recipe.of("row", "crop", ["image"], {"rows": (3, 3)})
+    row = extend(image(100, 80), [recipe], chunked=False).row.variable[:].values
+
+    assert row.base is None or row.base.nbytes <= 2 * row.nbytes
+
+
+def test_statement() -> None:
+    """What is stated for each pixel is multiplied, and what is fixed is added."""
+    assert WorkingMemory(2.5, fixed=100).of(3) == 108
