@@ -14,7 +14,7 @@ from shotdap.server.errors import TooLarge
 from shotdap.transforms import Hyperslab, bytes_read, working_memory
 from shotdap.transforms.statistics import blocks
 
-__all__ = ["Asked", "Limits", "check", "cost_of", "limits_of", "refuse_cost", "refuse_size"]
+__all__ = ["Asked", "Limits", "check", "cost_of", "limits_of", "refuse_computation", "refuse_cost", "refuse_size"]
 
 _MIB: Final = 2**20
 _SUGGESTED: Final = 8  # URLs in one message
@@ -121,6 +121,21 @@ def refuse_size(dataset: xr.Dataset, limits: Limits, expands: int = 1) -> None:
             f"This asks for {_mib(dataset.nbytes)}{grown}; one answer holds {_mib(limits.answer)} at most"
             f" (server.max_answer_mib). {_ways_round(dataset)}"
         )
+
+
+def refuse_computation(dataset: xr.Dataset, limits: Limits, working: int) -> None:
+    """Refuse to compute with all values of a dataset where that reads too much, or takes too much memory.
+
+    Args:
+        dataset: what a request was narrowed to.
+        limits: the server's.
+        working: the bytes of working memory that the computation takes.
+
+    Raises:
+        TooLarge: it is too much; the message says the size, the limit, and the ways round it.
+    """
+    read, own = cost_of(dataset)
+    refuse_cost(read + dataset.nbytes, max(own, working), limits, _ways_round(dataset))
 
 
 def _ways_round(dataset: xr.Dataset) -> str:

@@ -21,6 +21,8 @@ CONFIG_VARIABLE = "SHOTDAP_CONFIG"
 _APPLICATION = "shotdap.server.app:application"
 _PROTOCOL = "shotdap.server.refusals:Protocol"  # by its name: a command that serves nothing is not to import it
 
+_SECONDS_TO_ANSWER = 60  # of a worker; its imports hold its answer up for more than uvicorn's 5 s on a busy machine
+
 
 class _Announcing(uvicorn.Server):
     """A server that says so once it listens."""
@@ -58,6 +60,7 @@ def run(settings: Settings, announce: Callable[[str], None] | None = None, site:
                 workers=settings.server.workers,
                 http=_PROTOCOL,
                 access_log=settings.server.access_log,
+                timeout_worker_healthcheck=_SECONDS_TO_ANSWER,
                 server_header=False,
             )
         return

@@ -15,12 +15,15 @@ from shotdap.transforms.decoding import decode
 from shotdap.transforms.selection import BadSelection
 from shotdap.transforms.transform import BadOptions
 
-__all__ = ["LEVELS", "Summary", "summary"]
+__all__ = ["LEVELS", "WORKING_BYTES", "Summary", "summary"]
 
 Array = NDArray[Any]
 
 LEVELS: Final = (0.5, 1.0, 5.0, 25.0, 50.0, 75.0, 95.0, 99.0, 99.5)
 """The percentages of which a summary has the percentiles."""
+
+WORKING_BYTES: Final = 48
+"""Working memory of `summary` for each value, in bytes: five arrays of float64 and a mask, and what is decoded."""
 
 
 @dataclass(frozen=True)

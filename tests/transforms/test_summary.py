@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from hypothesis.extra import numpy as arrays
 from tests.strategies import QUICK
 
 from shotdap.transforms import BadSelection
-from shotdap.transforms.summary import LEVELS, summary
+from shotdap.transforms.summary import LEVELS, WORKING_BYTES, summary
 
 frames = arrays.arrays(
     st.sampled_from(["u1", "<u2", ">i4", "f4", ">f8"]), arrays.array_shapes(min_dims=1, max_dims=3, min_side=0)
@@ -88,3 +89,16 @@ def test_text() -> None:
     """Of text there are no statistics."""
     with pytest.raises(BadSelection, match="Statistics are of numbers"):
         of(np.array(["a"]))
+
+
+@pytest.mark.parametrize(("dtype", "attributes"), [("u2", {}), ("f8", {}), ("u2", {"_FillValue": np.uint16(3)})])
+def test_memory(dtype: str, attributes: dict[str, Any]) -> None:
+    """Statistics take no more memory than is stated, whatever has to be decoded."""
+    values = np.random.default_rng(0).integers(0, 60_000, (512, 512)).astype(dtype)
+    of(values[:8, :8])
+    tracemalloc.start()
+    of(values, **attributes)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert peak <= WORKING_BYTES * values.size

@@ -14,7 +14,7 @@ from starlette.responses import Response
 
 from shotdap.catalog import Catalog
 from shotdap.server.encoders.formats import FORMATS
-from shotdap.server.limits import Limits, refuse_size
+from shotdap.server.limits import Limits, refuse_computation
 from shotdap.server.protocols.prov import MEDIA_TYPE as PROV
 from shotdap.server.protocols.rest import LOOKS, PARTS, Sought, parse
 from shotdap.server.replies import Reply, respond
@@ -30,14 +30,13 @@ from shotdap.server.routes.rest.values import checked_image, encoded, narrowed
 from shotdap.server.wanted import Wanted
 from shotdap.transforms import BadSelection
 from shotdap.transforms.display import shown
-from shotdap.transforms.summary import Summary, summary
+from shotdap.transforms.summary import WORKING_BYTES, Summary, summary
 
 __all__ = ["router"]
 
 _REMEMBERED: Final = 1024  # summaries; some 5 kB each
 _BAND: Final = "band"  # the dimension of colours, as readers call it
 _DEFAULT_BINS: Final = 64
-_FLOAT: Final = 8  # bytes of a float64
 _THUMBNAIL: Final = 256  # pixels of the longer side
 _LARGEST_THUMBNAIL: Final = 1024
 
@@ -155,17 +154,13 @@ def _statistics(question: Question, sought: Sought, remembered: cachebox.LRUCach
     variable = dataset.variables[name]
     found = remembered.get(tag)
     if found is None:
-        refuse_size(xr.Dataset({"values": variable.to_base_variable()}), question.limits, _expands(variable))
+        computed = xr.Dataset({"values": variable.to_base_variable()})
+        refuse_computation(computed, question.limits, WORKING_BYTES * variable.size)
         if question.only_headers:
             return Reply("application/json", None, ())
         found = summary(variable, sought.values.get("bins", _DEFAULT_BINS))
         remembered[tag] = found
     return json_reply(_document(question, variable, name, found))
-
-
-def _expands(variable: xr.Variable) -> int:
-    """How many times as much memory it takes to count in float64."""
-    return max(1, _FLOAT // max(1, int(variable.dtype.itemsize)))
 
 
 def _document(question: Question, variable: xr.Variable, name: str, found: Summary) -> Statistics:
