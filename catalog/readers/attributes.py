@@ -110,11 +110,15 @@ def noted(attributes: Mapping[str, Attribute], omitted: Iterable[str]) -> dict[s
 
 
 def typed(value: Any) -> Any:  # noqa: ANN401 — whatever a file may hold
-    """A number that a text stated, as 32 bits where it fits; a truth as the word that becomes a flag."""
+    """Return a number that a text stated in the first of int32, int64 and uint64 that holds it, else as its text.
+
+    A truth becomes the word that becomes a flag.
+    """
     if isinstance(value, bool):
         return str(value)
     if isinstance(value, int):
-        return np.int32(value) if -(2**31) <= value < 2**31 else np.int64(value) if abs(value) < 2**63 else str(value)
+        types = (each for each in (np.int32, np.int64, np.uint64) if np.iinfo(each).min <= value <= np.iinfo(each).max)
+        return next((each(value) for each in types), str(value))
     return value
 
 

@@ -7,7 +7,9 @@ attributes. Everything else becomes attributes of the dataset, called by its pla
 
 Numbers: NaN, Infinity and -Infinity are read as Python, MATLAB and others write them. In an array, numbers written as
 text are read as numbers and null as NaN, and the array's attribute ``note`` says so; in attributes text stays text.
-Integers become int32 where they fit, else int64; with a ``dtype`` that can hold them, that.
+Integers become the first of int32, int64 and uint64 that holds them all; where none does, or null or a fraction is
+among them, they become float64, and the ``note`` says where that rounds them. With a ``dtype`` that can hold them they
+become that; one that cannot is refused.
 
 A document can only be parsed as a whole, so opening costs that; the arrays are remembered like decoded frames.
 """
@@ -17,6 +19,7 @@ from __future__ import annotations
 import base64
 import json
 import math
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -35,10 +38,13 @@ from shotdap.catalog.readers.dimensions import assembled, fitted
 __all__ = ["read"]
 
 _GREATEST = 128 << 20  # bytes; parsed, a document of numbers takes up to twenty times its size
+_EXACT = 2**53  # the greatest integer up to which float64 has all
 _LONG = 32  # a list of more numbers is an array, a shorter one an attribute
 _DESCRIBES = frozenset({"data", "dtype", "shape", "dims", "dimensions", "encoding", "attrs", "attributes"})
 _TEXTS_READ = "numbers written as text were read as numbers"
 _NULLS_READ = "null was read as NaN"
+_ROUNDED = "integers were rounded to float64"
+_INTEGER = re.compile(r"\s*[+-]?[0-9]{1,20}\s*", re.ASCII)
 
 
 def read(path: Path, remember: Remember) -> xr.Dataset:
@@ -248,30 +254,35 @@ def _shaped(values: Array, shape: Any, name: str) -> Array:  # noqa: ANN401 — 
 
 def _cast(values: Array, dtype: np.dtype[Any], name: str) -> Array:
     """The values in the type that the document states, if it can hold them."""
-    if dtype.kind == "f" and values.dtype.kind in "iuf":
-        return values.astype(dtype.newbyteorder("="))
-    with np.errstate(invalid="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         cast = values.astype(dtype.newbyteorder("=")) if values.dtype.kind in "iuf" else np.empty(0)
-    if not np.array_equal(cast, values):
+    if dtype.kind == "f" and values.dtype.kind in "iuf":
+        fits = np.array_equal(np.isfinite(cast), np.isfinite(values))
+    else:
+        fits = np.array_equal(cast, values)
+    if not fits:
         raise Unreadable(f"The JSON document's array {name} holds values that its type {dtype} cannot.")
     return cast
 
 
 def _array(value: list[Any], name: str) -> Array:
-    """Nested lists as they are."""
+    """Nested lists as they are; integers that int64 cannot hold as objects, for NumPy would round them."""
     try:
-        return np.array(value)
+        array = np.array(value)
+        if array.dtype.kind == "u" or (array.dtype.kind == "f" and (np.abs(array) >= _EXACT).any()):
+            return np.array(value, object)
     except OverflowError:
         return np.array(value, object)
     except ValueError as error:
         raise Unreadable(
             f"The JSON document's array {name or 'image'} is ragged: its lists have different lengths."
         ) from error
+    return array
 
 
 def _numbers(array: Array) -> tuple[Array, str]:
     """The numbers of an array, and what had to be done to get at them; texts where not all of them are numbers."""
-    if array.dtype.kind in "uf":
+    if array.dtype.kind == "f":
         return array, ""
     if array.dtype.kind == "b":
         return array.astype(np.int8), ""
@@ -282,17 +293,35 @@ def _numbers(array: Array) -> tuple[Array, str]:
 
 
 def _spelled_numbers(array: Array) -> tuple[Array, str]:
-    items = array.reshape(-1).tolist()
+    items = [_integer(item) for item in array.reshape(-1).tolist()]
     try:
-        values = np.array([math.nan if item is None else float(item) for item in items]).reshape(array.shape)
+        values = _typed_numbers(items).reshape(array.shape)
     except (OverflowError, TypeError, ValueError):
         texts = np.empty(len(items), object)
-        texts[:] = ["" if item is None else _text(item) for item in items]
+        texts[:] = ["" if item is None else _text(item) for item in array.reshape(-1).tolist()]
         return texts.reshape(array.shape), ""
-    has_nulls = any(item is None for item in items)
-    has_texts = array.dtype.kind == "U" or any(isinstance(item, str) for item in items)
-    notes = [note for note, is_so in ((_TEXTS_READ, has_texts), (_NULLS_READ, has_nulls)) if is_so]
-    return values, "; ".join(notes)
+    has_texts = array.dtype.kind == "U" or any(isinstance(item, str) for item in array.reshape(-1).tolist())
+    is_rounded = values.dtype.kind == "f" and any(isinstance(item, int) and int(float(item)) != item for item in items)
+    notes = {_TEXTS_READ: has_texts, _NULLS_READ: None in items, _ROUNDED: is_rounded}
+    return values, "; ".join(note for note, is_so in notes.items() if is_so)
+
+
+def _integer(item: Any) -> Any:  # noqa: ANN401 — whatever JSON has
+    """An integer that was written as text; anything else as it is."""
+    return int(item) if isinstance(item, str) and _INTEGER.fullmatch(item) else item
+
+
+def _typed_numbers(items: list[Any]) -> Array:
+    """Numbers in the narrowest type that holds integers, else in float64.
+
+    Raises:
+        OverflowError, TypeError, ValueError: not all of them are numbers.
+    """
+    if items and all(isinstance(item, int) for item in items):
+        for dtype in map(np.dtype, ("i4", "i8", "u8")):
+            if np.iinfo(dtype).min <= min(items) and max(items) <= np.iinfo(dtype).max:
+                return np.array(items, dtype)
+    return np.array([math.nan if item is None else float(item) for item in items])
 
 
 def _below(place: str, key: str | int) -> str:
@@ -316,10 +345,11 @@ def _flattened(value: Any, place: str) -> Iterator[tuple[str, Any]]:  # noqa: AN
 
 
 def _listed(value: list[Any]) -> Any:  # noqa: ANN401 — what `clean` takes
-    """A short list as an attribute: numbers where all are, else texts."""
+    """A short list as an attribute: numbers where all are and none would be rounded, else texts."""
     if all(isinstance(item, int | float) and not isinstance(item, bool) for item in value):
-        numbers, _ = _numbers(_array(value, ""))
-        return numbers
+        numbers, note = _numbers(_array(value, ""))
+        if not note:
+            return numbers
     return ["" if item is None else _text(item) for item in value]
 
 

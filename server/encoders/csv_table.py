@@ -2,16 +2,14 @@
 
 Lines that begin with ``#`` are comments: first the attributes of the dataset, then those of each column, as
 ``# column.attribute: value``, every value in JSON. The first line without ``#`` has the columns' names. Numbers are
-written in the fewest digits that give them back as float64, NaN and infinities as ``nan``, ``inf`` and ``-inf``; text
-stands in quotes (RFC 4180), and true is 1. Lines end with a line feed.
+written in the fewest digits that give them back as float64, NaN and infinities as ``NaN``, ``Infinity`` and
+``-Infinity``; text stands in quotes (RFC 4180), and true is 1. Lines end with a line feed.
 """
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterable, Iterator, Mapping
-from io import StringIO
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import xarray as xr
@@ -20,6 +18,7 @@ from shotdap.server.encoders import Encoded
 from shotdap.server.encoders.blocks import of_bytes
 from shotdap.server.encoders.document import strict, written
 from shotdap.server.encoders.netcdf import is_text, text
+from shotdap.server.protocols.float_text import format_float
 from shotdap.transforms import BadSelection
 
 __all__ = ["encode"]
@@ -30,11 +29,9 @@ _MOST: Final = 1 << 20  # rows: as many as a spreadsheet opens
 def encode(dataset: xr.Dataset) -> Encoded:
     """The dataset's lineouts as a CSV file; see `Encode`."""
     columns = _columns(dataset)
-    table = StringIO()
-    rows = csv.writer(table, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
-    rows.writerow(columns)
-    rows.writerows(zip(*map(_cells, columns.items()), strict=True))
-    return of_bytes("".join(f"# {line}\n" for line in _said(dataset, columns)).encode(), table.getvalue().encode())
+    rows = [map(_quoted, columns), *zip(*map(_cells, columns.items()), strict=True)]
+    table = "".join(f"{','.join(row)}\n" for row in rows)
+    return of_bytes("".join(f"# {line}\n" for line in _said(dataset, columns)).encode(), table.encode())
 
 
 def _columns(dataset: xr.Dataset) -> dict[str, xr.Variable]:
@@ -54,16 +51,23 @@ def _columns(dataset: xr.Dataset) -> dict[str, xr.Variable]:
     return columns
 
 
-def _cells(column: tuple[str, xr.Variable]) -> Iterable[Any]:
+def _cells(column: tuple[str, xr.Variable]) -> Iterable[str]:
     name, variable = column
     values = np.asarray(variable.values)
     if is_text(values.dtype):
-        return map(text, values.tolist())
+        return map(_quoted, map(text, values.tolist()))
     if values.dtype.kind in "mM":
-        return map(str, np.where(np.isnat(values), "", values.astype(str)))
+        return map(_quoted, map(str, np.where(np.isnat(values), "", values.astype(str))))
     if values.dtype.kind not in "biuf":
         raise BadSelection(f"{name} is of the type {values.dtype}, which CSV cannot hold; ask for npz or json.")
-    return map(int, values) if values.dtype.kind == "b" else values.tolist()
+    if values.dtype.kind == "f":
+        return map(format_float, values.tolist())
+    return map(str, map(int, values.tolist()))
+
+
+def _quoted(cell: str) -> str:
+    doubled = cell.replace('"', '""')
+    return f'"{doubled}"'
 
 
 def _said(dataset: xr.Dataset, columns: Mapping[str, xr.Variable]) -> Iterator[str]:

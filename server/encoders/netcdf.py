@@ -3,8 +3,8 @@
 Rule 1: "names: a letter, digit, underscore or a character beyond ASCII, then anything but a slash and control
 characters, without a space at the end" (netCDF Users Guide); what is forbidden becomes an underscore.
 Rule 2: some names are the library's own; an attribute that has one gets an underscore behind it.
-Rule 3: ``_FillValue`` and its kin have the type of their variable, or the file cannot be opened decoded. One that the
-type cannot hold marks no element, and is kept as ``FillValue``.
+Rule 3: ``_FillValue`` and its kin have the type of their variable, or the file cannot be opened decoded; see
+`fill_values`.
 Rule 4: what is neither text nor number is kept as its text.
 """
 
@@ -18,6 +18,8 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
+
+from shotdap.server.protocols.fill_values import FILL, UNFIT_FILL, fit_fill_values
 
 __all__ = [
     "LEFT_OUT",
@@ -49,44 +51,39 @@ _RESERVED: Final = frozenset({
     "_Codecs", "_Format", "_IsNetcdf4", "_NCProperties", "_Netcdf4Coordinates", "_Netcdf4Dimid",
     "_SuperblockVersion", "_nc3_strict",
 })  # fmt: skip
-_FILL: Final = "_FillValue"
-_UNFIT_FILL: Final = "FillValue"
 _NEAREST: Final[Mapping[str, Dtype]] = {"b1": np.dtype("i1"), "f2": np.dtype("f4"), "f16": np.dtype("f8")}
-_OF_THE_VARIABLES_TYPE: Final = (
-    _FILL, "missing_value", "valid_min", "valid_max", "valid_range", "flag_values", "flag_masks",
-)  # fmt: skip
+_OF_THE_VARIABLES_TYPE: Final = ("valid_min", "valid_max", "valid_range", "flag_values", "flag_masks")
 
 
-def attributes(attrs: Mapping[Any, object], dtype: Dtype | None = None) -> dict[str, Attribute]:
+def attributes(
+    attrs: Mapping[Any, object], dtype: Dtype | None = None, written: Dtype | None = None
+) -> dict[str, Attribute]:
     """The attributes as a netCDF file may have them, in their order.
 
     Args:
         attrs: any names, with text, numbers, and lists or arrays of these; what is empty is left out.
         dtype: the numbers' type of the variable that has them; `None` for text, and for a group.
+        written: the type that they have in the file, where that is another.
     """
+    if dtype is not None:
+        attrs = fit_fill_values(attrs, dtype, written)
     kept: dict[str, Attribute] = {}
     for given, value in attrs.items():
         cleaned = _cleaned(value)
         if cleaned is not None:
-            name, typed = _fitted(str(given), cleaned, dtype)
+            name = UNFIT_FILL if given == FILL and dtype is None else str(given)
+            typed = _cast(cleaned, written or dtype) if name in _OF_THE_VARIABLES_TYPE else cleaned
             kept[unused(_legal(name), kept)] = typed
     return kept
 
 
-def _fitted(name: str, value: Attribute, dtype: Dtype | None) -> tuple[str, Attribute]:
-    if name not in _OF_THE_VARIABLES_TYPE:
-        return name, value
-    fitting = _cast(value, dtype) if isinstance(value, np.ndarray) and dtype is not None else None
-    if fitting is None or (name == _FILL and fitting.size != 1):
-        return (_UNFIT_FILL if name == _FILL else name), value
-    return name, fitting
-
-
-def _cast(array: Array, dtype: Dtype) -> Array | None:
-    """The same numbers in another type; nothing where that changes an integer."""
+def _cast(value: Attribute, dtype: Dtype | None) -> Attribute:
+    """The same numbers in another type; as they are where that changes an integer."""
+    if dtype is None or not isinstance(value, np.ndarray):
+        return value
     with np.errstate(all="ignore"):
-        cast: Array = array.astype(dtype)
-    return cast if dtype.kind == "f" or np.array_equal(cast, array) else None
+        cast: Array = value.astype(dtype)
+    return cast if dtype.kind == "f" or np.array_equal(cast, value) else value
 
 
 def _legal(name: str) -> str:

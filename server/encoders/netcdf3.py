@@ -8,7 +8,7 @@ Rules ("NetCDF Classic Format Specification", CDF-2):
 1. Everything is big-endian; names, values of attributes and values of variables are padded to four bytes each.
 2. There are six types: bytes (signed), characters, int16, int32, float32 and float64. Others become the narrowest that
    holds them, as over DAP2; the attribute ``native_type`` says what they were. A 64-bit integer becomes int32 where
-   the values fit, else float64, which is exact to 2**53.
+   the values fit, else float64, which is exact to 2**53. An attribute beyond that is the text of its digits.
 3. There are no groups: ``DATA/SHOT/image`` becomes ``DATA_SHOT_image``, and ``original_name`` says what it was.
 4. There is no text but characters along one more dimension, ``<name>_strlen``; ``_Encoding`` says that it is UTF-8.
 5. A dimension of length zero would mean "unlimited": its variables are left out, and ``left_out`` names them.
@@ -51,6 +51,7 @@ _VARIABLES: Final = 0x0B
 _ATTRIBUTES: Final = 0x0C
 _LONGEST: Final = 2**32 - 4  # bytes of one variable, with its padding
 _WORD: Final = 4
+_EXACT: Final = 2**53  # the greatest integer up to which float64 has all
 
 
 @dataclass(frozen=True)
@@ -147,7 +148,9 @@ def _of_numbers(name: str, variable: xr.Variable, names: Mapping[str, str]) -> _
         names[name],
         _TYPES[kind],
         {names[str(dimension)]: size for dimension, size in variable.sizes.items()},
-        attributes(_original(name, names) | attrs, np.dtype(kind)),
+        attributes(
+            _original(name, names) | attrs, numbers(values[:0] if values.ndim else values).dtype, np.dtype(kind)
+        ),
         lambda: values,
     )
 
@@ -230,6 +233,8 @@ def _attribute_list(attrs: Mapping[str, Attribute]) -> bytes:
 
 
 def _attribute(value: Attribute) -> bytes:
+    if isinstance(value, np.ndarray) and value.dtype.kind in "iu" and max(map(abs, value.tolist())) > _EXACT:
+        value = list(map(str, value.tolist()))  # float64 would round them
     if isinstance(value, np.ndarray):
         kind = _TYPES[_kind(value)]
         return _words(kind.number, value.size) + _padded(value.astype(kind.wire).tobytes())

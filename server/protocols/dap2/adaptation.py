@@ -11,8 +11,10 @@ Rules:
 3. Types follow `promotion`. Where the type changes, the attribute ``native_type`` names what it was.
 4. A 64-bit integer is looked at if that is cheap (at most `LOOK` elements, or a NumPy array already): Int32 if all
    its values fit. Otherwise Float64, and the attribute ``dap2_warning`` says so.
-5. ``_FillValue`` and its kin have the type of their variable, or clients fail (xarray#5882, netcdf-c#1614).
-6. A String variable says how long its strings are, or netCDF-C cuts them at 64 characters.
+5. ``_FillValue`` and its kin have the type of their variable, or clients fail (xarray#5882, netcdf-c#1614); see
+   `fill_values`.
+6. A String variable says how long its strings are, or netCDF-C cuts them at 64 characters; an array also says that they
+   are UTF-8, or xarray shows bytes. ``dap2_warning`` says which clients misread a text, where one is seen.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ import xarray as xr
 
 from shotdap.server.protocols.dap2.promotion import ENCODING, MEANT, MEMORY, Dtype, as_meant, native, promoted
 from shotdap.server.protocols.dap2.text import safe_names, unused, utf8
+from shotdap.server.protocols.fill_values import FILL, MISSING, fit_fill_values, numbers_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,19 +43,12 @@ _UNSEEN: Final = 256  # bytes; strings of unknown length that are too many to lo
 
 _WARNING: Final = "DAP2 has no 64-bit integers: these are Float64, exact to 2**53. DAP4 serves them exactly."
 
-_OF_THE_VARIABLES_TYPE: Final = (
-    "_FillValue",
-    "missing_value",
-    "valid_min",
-    "valid_max",
-    "valid_range",
-    "flag_values",
-    "flag_masks",
-)
-_MUST_MATCH: Final = ("_FillValue", "missing_value")
-"""Left out where they cannot have the variable's type (NaN for integers)."""
+_BACKSLASHES: Final = "A backslash is sent as two, which netCDF makes one again; pydap and getdap show both."
+_NOT_ASCII: Final = "Some of these texts are beyond ASCII, which pydap cannot read."
 
-_REPLACED: Final = ("_Unsigned", STRLEN, DIM_NAME)
+_OF_THE_VARIABLES_TYPE: Final = ("valid_min", "valid_max", "valid_range", "flag_values", "flag_masks")
+
+_REPLACED: Final = ("_Unsigned", "_Encoding", STRLEN, DIM_NAME)
 """Attributes of a file that would contradict what is sent."""
 
 
@@ -87,7 +83,7 @@ def _adapted(name: str, variable: xr.Variable, kind: str, names: Mapping[str, st
         attrs = _text_attributes(variable, unused(f"{names[name]}_strlen", names.values()))
     else:
         kind = _narrowest(variable, meant, kind)
-        attrs = _number_attributes(variable.attrs, meant, kind)
+        attrs = _number_attributes(variable, meant, kind)
     if names[name] != name:
         attrs.setdefault("original_name", name)
     adapted = variable.to_base_variable()  # a new object around the same lazy array
@@ -122,48 +118,57 @@ def _narrowest(variable: xr.Variable, meant: Dtype, kind: str) -> str:
     return "Int32" if limits.min <= seen.min() and seen.max() <= limits.max else kind
 
 
-def _number_attributes(attrs: Mapping[Any, Any], meant: Dtype, kind: str) -> dict[str, Any]:
-    """The attributes of a variable of numbers, by rules 3, 4 and 5."""
-    alike = ((str(key), _alike(key, value, meant, MEMORY[kind])) for key, value in attrs.items())
-    kept = {key: value for key, value in alike if key not in _REPLACED and value is not None}
-    if meant != MEMORY[kind]:
-        kept["native_type"] = meant.name
+def _number_attributes(variable: xr.Variable, meant: Dtype, kind: str) -> dict[str, Any]:
+    """Return the attributes of a variable of numbers, by rules 3, 4 and 5."""
+    stored, target = variable.dtype.newbyteorder("="), MEMORY[kind]
+    attrs = {str(key): value for key, value in variable.attrs.items() if key not in _REPLACED}
+    fill = numbers_of(attrs.get(FILL))
+    if meant != stored and fill.size and fill.dtype.kind in "iu":
+        attrs[FILL] = fill.astype(stored).view(meant)  # xarray does so with this attribute, and only with this one
+    attrs = {str(key): value for key, value in fit_fill_values(attrs, meant, target).items()}
+    for key in attrs.keys() & set(_OF_THE_VARIABLES_TYPE):
+        attrs[key] = _cast(attrs[key], stored, meant, target)
+    if meant != target:
+        attrs["native_type"] = meant.name
     if _is_long(meant) and kind != "Int32":
-        kept["dap2_warning"] = _WARNING
-    return kept
+        attrs["dap2_warning"] = _WARNING
+    return attrs
 
 
-def _alike(key: str, value: object, meant: Dtype, target: Dtype) -> object | None:
-    """An attribute's value in the type of its variable, where it needs one; nothing if it must but cannot have it."""
-    if key not in _OF_THE_VARIABLES_TYPE:
+def _cast(value: object, stored: Dtype, meant: Dtype, target: Dtype) -> object:
+    """Convert an attribute's numbers as the variable's own are; return it as it is if that changes an integer."""
+    array = numbers_of(value)
+    if not array.size:
         return value
-    array = np.asarray(value)
-    cast = _cast(array, meant, target) if array.dtype.kind in "biuf" else None
-    if key not in _MUST_MATCH:
-        return value if cast is None else cast
-    return cast if key != "_FillValue" or array.size == 1 else None
-
-
-def _cast(array: np.ndarray[Any, Dtype], meant: Dtype, target: Dtype) -> np.ndarray[Any, Dtype] | None:
-    """These numbers by the way that the variable's own take; nothing if that changes an integer."""
-    if array.dtype.kind in "iu" and meant.kind in "iu" and array.dtype.itemsize == meant.itemsize:
-        array = array.astype(meant)  # -1 beside uint16 means 65535
+    if meant != stored and array.dtype == stored:
+        array = array.view(meant)  # -1 means 65535
     with np.errstate(all="ignore"):
         cast = (array.astype(meant) if meant.kind == "f" else array).astype(target)
-    return cast if target.kind == "f" or np.array_equal(cast, array) else None
+    return cast if target.kind == "f" or np.array_equal(cast, array) else value
 
 
 def _text_attributes(variable: xr.Variable, dimension: str) -> dict[str, Any]:
-    """The attributes of a variable of strings, by rule 6; a fill value of text is none to netCDF-C."""
-    kept = {
-        str(key): value for key, value in variable.attrs.items() if key not in (*_REPLACED, *_OF_THE_VARIABLES_TYPE)
-    }
-    return {**kept, STRLEN: np.int32(max(1, _longest(variable))), DIM_NAME: dimension}
-
-
-def _longest(variable: xr.Variable) -> int:
-    """The number of bytes, in UTF-8, of the longest string, or a bound."""
+    """Return the attributes of a variable of strings, by rule 6; a fill value of text is none to netCDF-C."""
+    left_out = (*_REPLACED, *_OF_THE_VARIABLES_TYPE, FILL, MISSING)
+    kept = {str(key): value for key, value in variable.attrs.items() if key not in left_out}
     seen = _look(variable)
+    texts = [] if seen is None else [utf8(value) for value in seen.flat]
+    notes = [
+        note
+        for note, is_so in (
+            (_BACKSLASHES, any(b"\\" in text for text in texts)),
+            (_NOT_ASCII, not all(map(bytes.isascii, texts))),
+        )
+        if is_so
+    ]
     if seen is not None:
-        return max(len(utf8(value)) for value in seen.flat)
-    return int(variable.dtype.itemsize) if variable.dtype.kind in "US" else _UNSEEN  # both have room for UTF-8
+        longest = max(map(len, texts))
+    else:  # a bound; a type of fixed size has room for UTF-8
+        longest = int(variable.dtype.itemsize) if variable.dtype.kind in "US" else _UNSEEN
+    return {
+        **kept,
+        **({"dap2_warning": " ".join(notes)} if notes else {}),
+        **({"_Encoding": "utf-8"} if variable.ndim else {}),  # xarray fails to decode one string that pydap read
+        STRLEN: np.int32(max(1, longest)),
+        DIM_NAME: dimension,
+    }

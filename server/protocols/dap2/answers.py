@@ -32,4 +32,4 @@ ANSWERS: Final = {
 
 def error(code: int, message: str) -> bytes:
     """The body of an answer that is none; netCDF-C prints the message with statuses 401, 403 and 500."""
-    return f"Error {{\n    code = {code};\n    message = {quoted(message)};\n}};\n".encode("ascii")
+    return f"Error {{\n    code = {code};\n    message = {quoted(message)};\n}};\n".encode()

@@ -52,11 +52,16 @@ def _integers(row: Array) -> str:
 
 
 def _doubles(row: Array) -> str:
-    return ", ".join(map(repr, row.tolist())).replace("nan", "NaN")
+    return _with_words(", ".join(map(repr, row.tolist())))
 
 
 def _singles(row: Array) -> str:
-    return ", ".join(row.astype("U").tolist()).replace("nan", "NaN")  # Python's repr would show their noise
+    return _with_words(", ".join(row.astype("U").tolist()))  # Python's repr would show their noise
+
+
+def _with_words(numbers: str) -> str:
+    """Return numbers as Python prints them, with the words of `format_float`."""
+    return numbers.replace("nan", "NaN").replace("inf", "Infinity")
 
 
 def _texts(row: Array) -> str:

@@ -2,10 +2,13 @@
 
 Rules:
 
-1. The types of attributes follow the promotion of variables; 64-bit integers are Int32 if they fit, else Float64.
+1. The types of attributes follow the promotion of variables; 64-bit integers are Int32 if they fit, else Float64 if
+   that holds them exactly, else a String of their digits.
 2. Names are made safe as variables' names are (``DATA/SHOT/x`` → ``DATA_SHOT_x``); an attribute without values is
    left out, since DAP2 cannot say it.
-3. NaN is ``NaN`` and infinity ``inf``. (libdap has no word for infinity; every other client reads this one.)
+3. NaN is ``NaN``. No word for infinity suits all: Java reads ``Infinity`` only, which makes pydap refuse the dataset.
+   It is ``1e999``, which is infinite to both and to netCDF-C; a comment has the word, for people. (libdap has neither.)
+4. A Float32 has the digits of the Float64 that it equals: pydap reads it as one and compares it with the values.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ import numpy as np
 from shotdap.server.protocols.dap2.adaptation import DIM_NAME, STRLEN
 from shotdap.server.protocols.dap2.promotion import Dtype, promoted
 from shotdap.server.protocols.dap2.text import quoted, safe_names
+from shotdap.server.protocols.float_text import format_float
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -28,6 +32,8 @@ __all__ = ["das"]
 
 _AS_THEY_ARE: Final = (STRLEN, DIM_NAME)
 """Names with a dot, which netCDF-C looks for."""
+
+_EXACT: Final = 2**53  # the greatest integer up to which Float64 has all
 
 
 def das(dataset: xr.Dataset) -> str:
@@ -66,12 +72,15 @@ def _flat(value: object) -> np.ndarray[Any, Dtype]:
 
 
 def _kind(array: np.ndarray[Any, Dtype]) -> str:
-    """The DAP2 type; what DAP2 has no type for is a String of what Python prints."""
+    """Return the DAP2 type, by rule 1; what DAP2 has no type for is a String of what Python prints."""
     kind = promoted(array.dtype) or "String"
+    if array.dtype.kind not in "iu" or array.dtype.itemsize < np.dtype("i8").itemsize or not array.size:
+        return kind
+    least, greatest = int(array.min()), int(array.max())
     limits = np.iinfo(np.int32)
-    if array.dtype.kind in "iu" and array.dtype.itemsize == np.dtype("i8").itemsize and array.size:
-        return "Int32" if limits.min <= array.min() and array.max() <= limits.max else kind
-    return kind
+    if limits.min <= least and greatest <= limits.max:
+        return "Int32"
+    return kind if least >= -_EXACT and greatest <= _EXACT else "String"
 
 
 def _text(element: object) -> str:
@@ -82,14 +91,15 @@ def _integer(number: np.generic) -> str:
     return str(int(number))
 
 
-def _float(number: np.generic, dtype: type[np.floating[Any]]) -> str:
-    short = dtype(number)
-    return "NaN" if math.isnan(short) else str(short)  # the shortest text that reads back as the same number
+def _float(number: np.floating[Any]) -> str:
+    """Return a number as text, by rules 3 and 4."""
+    word = format_float(np.float64(number))
+    return f"{word.replace('Infinity', '1e999')} #{word}\n" if math.isinf(number) else word
 
 
 _WORDS: Final[dict[str, Callable[[Any], str]]] = {
     "Int16": _integer,
     "Int32": _integer,
-    "Float32": lambda number: _float(number, np.float32),
-    "Float64": lambda number: _float(number, np.float64),
+    "Float32": _float,
+    "Float64": _float,
 }

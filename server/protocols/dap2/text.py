@@ -1,16 +1,15 @@
 r"""Names and text as every DAP2 client can read them.
 
 Strategy: names keep to letters, digits and the underscore, because a name with anything else, even percent-encoded,
-makes one client or another refuse the whole dataset. Text becomes ASCII, for pydap decodes nothing else:
+makes one client or another refuse the whole dataset.
 
-Rule 1: each byte of UTF-8 that is not ASCII becomes ``\ooo``, as libdap writes it, and a backslash ``\\``, *in string
-data too*: netCDF-C, hence MATLAB, IDL, Octave, GDL and R, takes backslashes for escapes in both (``C:\new`` would lose
-its backslash and gain a line feed). pydap and getdap show the escapes as they stand.
-
-Rule 2: inside the quotes of a DAS or an error, ``\"`` as well, and other control characters by rule 1. Line feeds and
-tabs stand for themselves, which every client reads.
-
-Rule 3: NUL, which ends a string in C, is left out.
+Rule 1: text is UTF-8, in the DAS and in string data. Every client reads it so, but pydap in string data, where it
+knows ASCII only: it fails, where it would show octal escapes as if they were the text.
+Rule 2: a backslash becomes ``\\``, *in string data too*: netCDF-C, hence MATLAB, IDL, Octave, GDL and R, takes
+backslashes for escapes in both (``C:\new`` would lose its backslash and gain a line feed). pydap and getdap show both
+backslashes; no form suits all.
+Rule 3: inside the quotes of a DAS or an error, ``\"`` as well. All other characters stand for themselves.
+Rule 4: NUL, which ends a string in C, is left out.
 """
 
 from __future__ import annotations
@@ -82,17 +81,14 @@ def shown(text: str) -> str:
 
 
 def quoted(text: str) -> str:
-    r"""The text in quotes. A space follows a backslash at the end: pydap takes ``\\"`` for a quote that goes on."""
-    inner = "".join(_IN_QUOTES[byte] for byte in utf8(text))
+    r"""Return the text in quotes; a space follows a last backslash: pydap takes ``\\"`` for a quote that goes on."""
+    inner = utf8(text).decode().replace("\\", "\\\\").replace('"', '\\"')
     return f'"{inner} "' if text.endswith("\\") else f'"{inner}"'
 
 
 def encoded(value: object) -> bytes:
-    """One value of a String variable, as it is sent."""
-    characters = utf8(value)
-    if characters.isascii() and b"\\" not in characters:
-        return characters
-    return "".join(_IN_DATA[byte] for byte in characters).encode("ascii")
+    """Return one value of a String variable as it is sent."""
+    return utf8(value).replace(b"\\", b"\\\\")
 
 
 def utf8(value: object) -> bytes:
@@ -102,17 +98,3 @@ def utf8(value: object) -> bytes:
     if value is None or value != value:  # noqa: PLR0124 - how NaN, xarray's missing string, tells itself
         return b""
     return str(value).encode("utf-8", "backslashreplace").replace(b"\0", b"")
-
-
-def _octal(byte: int) -> str:
-    return f"\\{byte:03o}"
-
-
-_IN_DATA: Final = [
-    *(chr(byte) if chr(byte) != "\\" else "\\\\" for byte in range(128)),
-    *(_octal(byte) for byte in range(128, 256)),
-]
-_IN_QUOTES: Final = [
-    {'"': '\\"'}.get(text, text) if text in "\t\n" or text.isprintable() else _octal(byte)
-    for byte, text in enumerate(_IN_DATA)
-]

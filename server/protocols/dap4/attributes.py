@@ -4,13 +4,15 @@ Strategy: any value becomes a DAP4 type and a list of texts; what is neither tex
 an attribute that cannot be described must not cost the user the dataset.
 
 Rule 1: numbers are written as shortly as reads back the same.
-Rule 2: "`_FillValue` has the variable's emitted type, or clients fail". One that the type cannot hold marks no
-element, and is sent as ``FillValue``.
+Rule 2: "`_FillValue` has the variable's emitted type, or clients fail"; see `fill_values`.
 Rule 3: netCDF-C refuses the whole dataset for one name that netCDF does not allow. Characters that it forbids are
 percent-encoded, a name that may not begin as it does gets an underscore before it, one of netCDF-C's own gets one
 behind it, and a long one is cut.
 Rule 4: netCDF-C (4.9.0 and 4.10.1 at least) converts each Float32 attribute twice, and garbles its last bits: it reads
--9999 as -9999.006. So a Float32 is sent as the Float64 of the same value, but for a `_FillValue`, by rule 2.
+-9999 as -9999.006, and infinity as NaN. So a Float32 is sent as the Float64 of the same value. A `_FillValue` cannot
+be, by rule 2: only NaN and 0, which survive, are sent as one. Any other is ``FillValue``, and a ``missing_value``,
+which xarray and netCDF4-python mask by just as well.
+Rule 5: NaN and infinity are ``NaN``, ``Infinity`` and ``-Infinity``, which Java reads, and every client that was tried.
 """
 
 from __future__ import annotations
@@ -23,6 +25,8 @@ import numpy as np
 
 from shotdap.server.protocols.dap4.text import as_text
 from shotdap.server.protocols.dap4.types import STRING, Atomic, atomic
+from shotdap.server.protocols.fill_values import FILL, UNFIT_FILL, add_missing, fit_fill_values
+from shotdap.server.protocols.float_text import format_float
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -30,8 +34,6 @@ if TYPE_CHECKING:
 __all__ = ["CHECKSUM", "Attribute", "describe"]
 
 CHECKSUM = "_DAP4_Checksum_CRC32"
-FILL_VALUE = "_FillValue"
-UNFIT_FILL_VALUE = "FillValue"
 LONGEST_NAME = 240  # bytes of UTF-8; netCDF's NC_MAX_NAME is 256
 
 # "String match to name in use": netCDF-C's reserved attributes, some of which a laboratory uses for its own ends.
@@ -46,6 +48,7 @@ RESERVED = frozenset({
 FORBIDDEN = re.compile(r"[/\x00-\x1f\x7f\ud800-\udfff\ufffe\uffff]|\s\Z")
 BEGINNING = re.compile(r"[A-Za-z0-9_]|[^\x00-\x7f]")
 
+NARROW_FLOAT = np.dtype("f4")
 WIDE_FLOAT = np.dtype("f8")
 
 Typed = tuple[str, tuple[str, ...]]  # the name of a type, and values
@@ -71,19 +74,25 @@ def describe(attributes: Mapping[Any, object], owner: Atomic | None = None) -> l
         One for each, with distinct names that netCDF allows; a checksum of a former answer is left out.
     """
     described: dict[str, Attribute] = {}
-    for key, value in attributes.items():
+    for key, value in (attributes if owner is None else _fit_fill_values(attributes, owner)).items():
         if key != CHECKSUM:
-            name, typed = _described(str(key), value, owner)
-            name = _free(_legal(name), described)
+            typed = _written(np.asarray(value)) if key == FILL and owner is not None else _typed(value)
+            name = _free(_legal(str(key)), described)
             described[name] = Attribute(name, *typed)
     return list(described.values())
 
 
-def _described(key: str, value: object, owner: Atomic | None) -> tuple[str, Typed]:
-    if key != FILL_VALUE or owner is None:
-        return key, _typed(value)
-    fill_value = _fill_value(value, owner)
-    return (UNFIT_FILL_VALUE, _typed(value)) if fill_value is None else (key, fill_value)
+def _fit_fill_values(attributes: Mapping[Any, object], owner: Atomic) -> Mapping[Any, object]:
+    """Return a variable's attributes, its fill values by rules 2 and 4."""
+    if owner.wire is None:
+        is_text = isinstance(attributes.get(FILL), str | bytes)
+        return {UNFIT_FILL if key == FILL and not is_text else key: value for key, value in attributes.items()}
+    fitted = fit_fill_values(attributes, owner.wire)
+    fill = np.asarray(fitted.get(FILL, 0))
+    if owner.wire != NARROW_FLOAT or fill == 0 or np.isnan(fill):
+        return fitted
+    renamed = {UNFIT_FILL if key == FILL else key: value for key, value in fitted.items()}
+    return add_missing(renamed, fill.reshape(1))
 
 
 def _legal(name: str) -> str:
@@ -97,20 +106,6 @@ def _free(name: str, taken: Iterable[str]) -> str:
     while name in taken:
         name += "_"
     return name
-
-
-def _fill_value(value: object, owner: Atomic) -> Typed | None:
-    """Cast a fill value to its variable's type, if that can hold it."""
-    given = _array(value)
-    if given.size != 1 or (given.dtype.kind in "biuf") is (owner.wire is None):
-        return None
-    if owner.wire is None:
-        return _typed(value)
-    with np.errstate(all="ignore"):
-        cast = given.astype(owner.wire)
-    if owner.wire.kind == "f":  # 0.1 becomes the nearest Float32, but 1e300 would become infinite
-        return _written(cast) if (np.isfinite(cast) == np.isfinite(given)).all() else None
-    return _written(cast) if (cast == given).all() else None
 
 
 def _typed(value: object) -> Typed:
@@ -135,7 +130,8 @@ def _written(array: np.ndarray[Any, np.dtype[Any]]) -> Typed:
         kind = atomic(items.dtype)
     except TypeError:
         return STRING.name, tuple(map(as_text, items)) or ("",)
-    texts = tuple(as_text(item) for item in (items if kind.wire is None else items.astype(kind.wire)))
+    write = format_float if items.dtype.kind == "f" else as_text
+    texts = tuple(map(write, items if kind.wire is None else items.astype(kind.wire)))
     return (kind.name, texts) if texts else (STRING.name, ("",))
 
 

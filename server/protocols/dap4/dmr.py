@@ -3,9 +3,12 @@
 Strategy: one generator of lines for each kind of element, over the tree that `arrange` made.
 
 Rule 1: the order of elements is Dimension, variables, Attribute, Group; within a variable Dim, Attribute, Map.
-Rule 2: values stand in ``<Value>``, the one form that libdap reads. netCDF-C however escapes its text once too often
-("&" arrives as "&amp;") and drops backslashes; so a text that is not plain stands in ``value="…"`` where it is
-the only one. An empty text always does: pydap reads ``<Value></Value>`` as nothing at all.
+Rule 2: values are in ``<Value>``, the one form that DAP4's grammar has and that libdap reads. netCDF-C escapes its text
+once too often ("&" arrives as "&amp;"), drops backslashes, and reads beyond the end of a text that ends with one. So
+texts that are not plain are in ``value="…"`` too, which netCDF-C and pydap read instead: several of them in lines, as
+netCDF-C joins several texts over DAP2, because there is no other form for them that it reads right. The elements are
+then called ``dap:Value``: libdap goes by the namespace, while pydap, which would read the values twice, skips a prefix.
+An empty text is ``<Value value=""/>``: pydap reads ``<Value></Value>`` as nothing at all.
 Rule 3: netCDF-C rejects elements it does not know, and ignores containers of attributes: there are none here.
 """
 
@@ -27,7 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["dmr", "write"]
 
 INDENT = "    "
-PLAIN = re.compile(r"""[^\s&<>"'\\](?:[^&<>"'\\]*[^\s&<>"'\\])?""")  # arrives as it is from ``<Value>`` everywhere
+SPECIAL = re.compile(r"""[&<>"'\\]""")
 
 
 def dmr(dataset: xr.Dataset, name: str, selection: Selection | None = None) -> str:
@@ -89,16 +92,21 @@ def _dim(dim: Dim) -> str:
 
 def _attribute(attribute: Attribute) -> Iterator[str]:
     head = f'<Attribute name="{escaped(attribute.name)}" type="{attribute.type}"'
-    if len(attribute.values) == 1 and not PLAIN.fullmatch(attribute.values[0]):
-        yield f'{head} value="{escaped(attribute.values[0])}"/>'
-        return
-    yield f"{head}>"
-    yield from map(_value, attribute.values)
+    if all(map(_is_plain, attribute.values)):
+        yield f"{head}>"
+        for value in attribute.values:
+            yield f"{INDENT}<Value>{escaped(value)}</Value>" if value else f'{INDENT}<Value value=""/>'
+    else:
+        lines = "\n".join(attribute.values)
+        yield f'{head} value="{escaped(lines)}" xmlns:dap="{NAMESPACE}">'
+        for value in attribute.values:
+            yield f"{INDENT}<dap:Value>{escaped(value)}</dap:Value>"
     yield "</Attribute>"
 
 
-def _value(value: str) -> str:
-    return f"{INDENT}<Value>{escaped(value)}</Value>" if value else f'{INDENT}<Value value=""/>'
+def _is_plain(value: str) -> bool:
+    """Return whether every client reads a text from ``<Value>`` as it is; netCDF-C 4.10 loses one of blanks alone."""
+    return not value.isspace() and SPECIAL.search(value) is None
 
 
 def _element(tag: str, name: str, content: Iterable[str]) -> Iterator[str]:

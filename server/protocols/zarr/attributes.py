@@ -3,10 +3,13 @@
 Rule 1: an array is a list, a number a number of the same value; JSON keeps no types.
 Rule 2: the documents are strict JSON, or no browser could read one of them: what is not finite is the text ``"NaN"``,
 ``"Infinity"`` or ``"-Infinity"``, as in Zarr's own fill values.
-Rule 3: a fill value has the type of its variable; one that the type cannot hold marks no element, and is kept as
-``FillValue``. In version 2 it is the array's own. In version 3, which has one for every array, xarray looks for
-``_FillValue`` among the attributes, and wants the bytes of a floating number.
-Rule 4: version 2 has no names of dimensions; they are the attribute ``_ARRAY_DIMENSIONS``.
+Rule 3: a fill value has the type of its variable; see `fill_values`. In version 2 it is the array's own. In version 3,
+which has one for every array, xarray looks for ``_FillValue`` among the attributes, and wants the bytes of a floating
+number.
+Rule 4: a ``missing_value`` that is not finite would be a text, by rule 2, by which xarray masks nothing and which it
+cannot write again. NaN is left out, since it is missing anyway. Infinity changes places with the fill value; where both
+infinities are missing, one has no place, and is kept as ``MissingValue``.
+Rule 5: version 2 has no names of dimensions; they are the attribute ``_ARRAY_DIMENSIONS``.
 """
 
 from __future__ import annotations
@@ -19,38 +22,46 @@ from typing import Any, Final, TypeAlias
 
 import numpy as np
 
+from shotdap.server.protocols.fill_values import FILL, MISSING, UNFIT_FILL, fit_fill_values, numbers_of
 from shotdap.server.protocols.zarr.options import OLD, Version
 from shotdap.server.protocols.zarr.types import TEXT, Array, Dtype
 
-__all__ = ["DIMENSIONS", "FILL", "Json", "attributes", "fill_attribute", "fill_value"]
+__all__ = ["DIMENSIONS", "Json", "attributes", "fill_attribute", "split_fill_value"]
 
 Json: TypeAlias = Any  # None, bool, int, float, str, and lists of these
 
-FILL: Final = "_FillValue"
 DIMENSIONS: Final = "_ARRAY_DIMENSIONS"
-_UNFIT_FILL: Final = "FillValue"
+_UNFIT_MISSING: Final = "MissingValue"
 
 
-def attributes(attrs: Mapping[Any, object], fill: Array | None = None) -> dict[str, Json]:
-    """Attributes, without those that a document has in another place.
-
-    Args:
-        attrs: of a variable or a group.
-        fill: the variable's fill value, if it has one.
-    """
-    names = {FILL: None if fill is not None else _UNFIT_FILL, DIMENSIONS: None}
-    kept = ((names.get(str(name), str(name)), value) for name, value in attrs.items())
-    return {name: as_json(value) for name, value in kept if name is not None}
+def attributes(attrs: Mapping[Any, object]) -> dict[str, Json]:
+    """Return attributes, without those that a document has in another place."""
+    left_out = (FILL, DIMENSIONS)
+    return {str(name): as_json(value) for name, value in attrs.items() if str(name) not in left_out}
 
 
-def fill_value(attrs: Mapping[Any, object], dtype: Dtype) -> Array | None:
-    """The fill value among the attributes of a variable, in the variable's type; `None` where that cannot be."""
-    given = np.asarray(attrs.get(FILL))
-    if dtype == TEXT or given.size != 1 or given.dtype.kind not in "biuf":
-        return None
-    with np.errstate(all="ignore"):
-        cast: Array = given.reshape(()).astype(dtype)
-    return cast if dtype.kind in "fc" or np.array_equal(cast, given.reshape(())) else None
+def split_fill_value(attrs: Mapping[Any, object], dtype: Dtype) -> tuple[Array | None, Mapping[Any, object]]:
+    """Return a variable's fill value, if it has one, and its other attributes, by rules 3 and 4."""
+    if dtype == TEXT:
+        return None, {UNFIT_FILL if name == FILL else name: value for name, value in attrs.items()}
+    others = fit_fill_values(attrs, dtype)
+    fill = np.asarray(others.pop(FILL)) if FILL in others else None
+    missing = numbers_of(others.get(MISSING))
+    if missing.dtype.kind != "f" or np.isfinite(missing).all():
+        return fill, others
+    del others[MISSING]
+    finite, infinite = missing[np.isfinite(missing)], np.unique(missing[np.isinf(missing)])
+    if infinite.size and dtype.kind == "f":
+        if fill is not None and np.isinf(fill):
+            infinite = np.unique(np.append(infinite, fill))
+        elif fill is not None and not np.isnan(fill):
+            finite = np.append(finite, fill)
+        fill, infinite = infinite[0].astype(dtype), infinite[1:]
+    if finite.size:
+        others[MISSING] = finite if finite.size > 1 else finite[0]
+    if infinite.size:
+        others[_UNFIT_MISSING] = infinite
+    return fill, others
 
 
 def fill_attribute(fill: Array | None, version: Version) -> dict[str, Json]:

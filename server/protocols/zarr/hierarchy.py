@@ -11,7 +11,7 @@ from math import ceil
 import xarray as xr
 from zarr.core.group import GroupMetadata
 
-from shotdap.server.protocols.zarr.attributes import Json, attributes, fill_value
+from shotdap.server.protocols.zarr.attributes import Json, attributes, split_fill_value
 from shotdap.server.protocols.zarr.chunks import Chunk
 from shotdap.server.protocols.zarr.keys import DOCUMENTS, OF_ARRAYS, OF_GROUPS, chunk_key, places
 from shotdap.server.protocols.zarr.layout import chunk_shape
@@ -115,13 +115,13 @@ class Hierarchy:
 
     def _described(self, name: str) -> Described:
         variable, dtype = self._tree.variables[name], self._types[name]
-        fill = fill_value(variable.attrs, dtype)
+        fill, others = split_fill_value(variable.attrs, dtype)
         return Described(
             shape=variable.shape,
             chunks=self._chunks[name],
             dtype=dtype,
             dimensions=tuple(self._tree.dimensions[str(dimension)] for dimension in variable.dims),
-            attributes=attributes(variable.attrs, fill),
+            attributes=attributes(others),
             fill=fill,
             compression=self.options.compression,
         )

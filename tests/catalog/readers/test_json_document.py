@@ -89,6 +89,46 @@ class TestImages:
         assert np.array_equal(found["b"].values, [[1.0, 2.0], [np.nan, 4.0]], equal_nan=True)
         assert found["c"].attrs == {}
 
+    @pytest.mark.parametrize(
+        ("text", "dtype", "values", "note"),
+        [
+            ("[[1, 2147483647]]", "i4", [[1, 2147483647]], None),
+            ("[[1, 2147483648]]", "i8", [[1, 2147483648]], None),
+            ("[[18446744073709551615, 0], [9223372036854775808, 1]]", "u8", [[2**64 - 1, 0], [2**63, 1]], None),
+            ('[["18446744073709551615", 0]]', "u8", [[2**64 - 1, 0]], "numbers written as text were read as numbers"),
+            ("[[9223372036854775809, -1]]", "f8", [[2.0**63, -1.0]], "integers were rounded to float64"),
+            ("[[18446744073709551617, 0.5]]", "f8", [[2.0**64, 0.5]], "integers were rounded to float64"),
+            ("[[9223372036854775808, 0.5]]", "f8", [[2.0**63, 0.5]], None),
+        ],
+    )
+    def test_integers(
+        self, write: Callable[[object], Path], text: str, dtype: str, values: object, note: str | None
+    ) -> None:
+        """Integers have the first type that holds them all; where none does, a note says that they were rounded."""
+        found = read(write(f'{{"a": {text}}}'))["a"]
+
+        assert found.dtype == np.dtype(dtype)
+        assert found.values.tolist() == values
+        assert found.attrs.get("note") == note
+
+    @pytest.mark.parametrize("dtype", ["int64", "uint64", "float32"])
+    def test_integers_that_the_type_cannot_hold(self, write: Callable[[object], Path], dtype: str) -> None:
+        """Numbers that their own `dtype` cannot hold are refused, those that would be infinite too."""
+        numbers = [[1e300, 1.0]] if dtype == "float32" else [[2**63, -1]]
+
+        with pytest.raises(Unreadable, match=f"that its type {dtype} cannot"):
+            read(write({"a": {"data": numbers, "dtype": dtype}}))
+
+    def test_great_attributes(self, write: Callable[[object], Path]) -> None:
+        """Integers of attributes have a type that holds them; where none does, they are text."""
+        found = read(
+            write('{"one": 18446744073709551615, "greater": 18446744073709551616, "both": [9223372036854775809, -1]}')
+        )
+
+        assert (found.attrs["one"], found.attrs["one"].dtype) == (2**64 - 1, np.uint64)
+        assert found.attrs["greater"] == "18446744073709551616"
+        assert found.attrs["both"] == ["9223372036854775809", "-1"]
+
     def test_texts(self, write: Callable[[object], Path]) -> None:
         """A table of words is an array of texts."""
         assert read(write({"a": [["x", "1"], ["y", None]]}))["a"].values.tolist() == [["x", "1"], ["y", ""]]

@@ -52,12 +52,6 @@ NOTES: Final = (
         ("DAP4",),
     ),
     Note(
-        'libdap reads no `value="…"`, in which quotation marks and backslashes stand for netCDF-C\'s sake.',
-        ("getdap4",),
-        ("DAP4",),
-        ("odd attributes",),
-    ),
-    Note(
         "libdap expects the variables of groups before those around them, against the specification. Ask for one group"
         " at a time.",
         ("getdap4",),

@@ -36,8 +36,10 @@ or a `dap4.ce` in the URL. MATLAB and IDL use netCDF-C, as Octave and GDL do. On
 `http://…` and `protocol="dap4"`: at a `dap4://…` it waits for TLS before each request.
 
 netCDF-C garbles the last bits of every Float32 attribute over DAP4 (it reads -9999 as -9999.006), so shotdap sends them
-as Float64. A `_FillValue` has to be of its variable's type, so that of a float32 variable is garbled unless it is NaN
-or 0: use DAP2 for such a variable.
+as Float64. A `_FillValue` has to be of its variable's type: that of a float32 variable is a `missing_value` instead,
+unless it is NaN or 0; programs that know `_FillValue` alone need DAP2. In a list of texts netCDF-C garbles
+`& < > " ' \\`: such a list is one text of several lines to it and to pydap. pydap fails for values that are text beyond
+ASCII; the other clients read them.
 """
 
 PROGRAMS: Final = {

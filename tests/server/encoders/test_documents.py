@@ -150,7 +150,7 @@ def test_a_table() -> None:
 
     assert b"".join(csv_table.encode(dataset).blocks).decode() == (
         '# shot: 62328\n# lineout.units: "count"\n# gain: 2.5\n# x.units: "mm"\n'
-        '"x","lineout"\n0,0.1\n1,nan\n2,-inf\n'
+        '"x","lineout"\n0,0.1\n1,NaN\n2,-Infinity\n'
     )  # fmt: skip
 
 

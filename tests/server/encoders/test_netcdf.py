@@ -295,6 +295,15 @@ def test_fill_values(encode: Encode) -> None:
         assert file["text"].FillValue == "b"
 
 
+def test_integers_that_no_attribute_of_netcdf3_holds() -> None:
+    """An attribute that float64 would round is its digits in netCDF-3, and the integer in netCDF-4."""
+    attrs = {"great": np.int64(2**53 + 1), "several": np.array([0, 2**64 - 1], "u8"), "exact": np.int64(2**53)}
+    with opened(netcdf3.encode, xr.Dataset(attrs=attrs)) as file:
+        assert (file.great, file.several, file.exact) == ("9007199254740993", "0\n18446744073709551615", 2**53)
+    with opened(netcdf4.encode, xr.Dataset(attrs=attrs)) as file:
+        assert (file.great, file.several.tolist(), file.exact) == (2**53 + 1, [0, 2**64 - 1], 2**53)
+
+
 @settings(deadline=None)
 @given(data=st.data())
 def test_any_numbers(data: st.DataObject) -> None:

@@ -91,12 +91,11 @@ def describe(dmr: str) -> dict[str, Read]:
 
 
 def attributes_of(element: ET.Element) -> dict[str, list[str]]:
-    return {
-        found.get("name", ""): [found.get("value", "")]
-        if "value" in found.attrib
-        else [value.get("value", value.text or "") for value in found]
-        for found in element.findall(f"{_NAMESPACE}Attribute")
-    }
+    return {found.get("name", ""): attributes_of_one(found) for found in element.findall(f"{_NAMESPACE}Attribute")}
+
+
+def attributes_of_one(element: ET.Element) -> list[str]:
+    return [value.get("value", value.text or "") for value in element.findall(f"{_NAMESPACE}Value")]
 
 
 def _walk(group: ET.Element, path: str, sizes: dict[str, int], found: dict[str, Read]) -> None:
@@ -736,8 +735,9 @@ class TestAttributes:
             (0.1, "Float64", ["0.1"]),
             (np.float32(0.1), "Float64", ["0.10000000149011612"]),
             (np.float16(0.1), "Float64", ["0.0999755859375"]),
-            (np.nan, "Float64", ["nan"]),
-            (-np.inf, "Float64", ["-inf"]),
+            (np.nan, "Float64", ["NaN"]),
+            (-np.inf, "Float64", ["-Infinity"]),
+            (np.float32("inf"), "Float64", ["Infinity"]),
             (np.int8(-3), "Int8", ["-3"]),
             (np.uint8(3), "UInt8", ["3"]),
             (np.array([1, 2], ">i2"), "Int16", ["1", "2"]),
@@ -760,14 +760,31 @@ class TestAttributes:
         assert found.get("type") == kind
         assert attributes_of_one(found) == texts
 
-    @pytest.mark.parametrize("text", ["a & b", "<", '"', "it's", "a\\b", " padded ", "line\nline\ttab\r", ""])
+    @pytest.mark.parametrize("text", ["a & b", "<", '"', "it's", "a\\b", "end\\", " ", "one & \n two"])
     def test_delicate_text(self, text: str) -> None:
-        """One text that netCDF-C would change in a `<Value>` stands in `value="…"`, where it is left alone."""
-        assert attribute_of(text).get("value") == text
+        """Text that netCDF-C would change in a `<Value>` is in `value="…"` for it, and in `<dap:Value>` for libdap."""
+        found = attribute_of(text)
 
-    def test_plain_text(self) -> None:
-        """Plain text stands in a `<Value>`, the one form that libdap reads."""
-        assert [value.text for value in attribute_of("plain µ text")] == ["plain µ text"]
+        assert found.get("value") == text
+        assert attributes_of_one(found) == [text]
+
+    def test_delicate_texts(self) -> None:
+        """Several texts that netCDF-C would change are the lines of one for it, and several for libdap."""
+        found = attribute_of(["one", 'th"ree', "", "a&b<c", "C:\\"])
+
+        assert found.get("value") == 'one\nth"ree\n\na&b<c\nC:\\'
+        assert attributes_of_one(found) == ["one", 'th"ree', "", "a&b<c", "C:\\"]
+
+    def test_delicate_text_is_read_once(self) -> None:
+        """pydap, which would read both `value` and `<Value>`, reads a delicate text once."""
+        attrs = {"one": 'th"ree', "several": ["a", "b&c"], "empty": ""}
+
+        assert dmr_to_dataset(dap4.dmr(xr.Dataset(attrs=attrs), "d")).attributes == {**attrs, "several": "a\nb&c"}
+
+    @pytest.mark.parametrize("text", ["plain µ text", " padded ", "line\nline\ttab\r"])
+    def test_plain_text(self, text: str) -> None:
+        """Plain text is in a `<Value>`, the one form that libdap reads."""
+        assert [value.text for value in attribute_of(text)] == [text]
 
     @given(st.text(st.characters()), st.text(st.characters()))
     def test_any_text(self, name: str, text: str) -> None:
@@ -818,12 +835,12 @@ class TestAttributes:
             ("u2", -1, ("FillValue", "Int64", ["-1"])),
             ("i2", 0.5, ("FillValue", "Float64", ["0.5"])),
             ("i2", np.array([7]), ("_FillValue", "Int16", ["7"])),
-            ("i2", np.array([7, 8]), ("FillValue", "Int64", ["7", "8"])),
             ("i2", "none", ("FillValue", "String", ["none"])),
             ("?", False, ("_FillValue", "UInt8", ["0"])),
-            ("f2", -1.0, ("_FillValue", "Float32", ["-1.0"])),
-            ("f4", 0.1, ("_FillValue", "Float32", ["0.1"])),
-            ("f4", np.nan, ("_FillValue", "Float32", ["nan"])),
+            ("f4", 0.0, ("_FillValue", "Float32", ["0.0"])),
+            ("f4", 0.1, ("FillValue", "Float64", ["0.1"])),
+            ("f4", np.nan, ("_FillValue", "Float32", ["NaN"])),
+            ("f8", np.inf, ("_FillValue", "Float64", ["Infinity"])),
             ("f4", 1e300, ("FillValue", "Float64", ["1e+300"])),
             ("U1", "x", ("_FillValue", "String", ["x"])),
             ("U1", 0, ("FillValue", "Int64", ["0"])),
@@ -836,6 +853,25 @@ class TestAttributes:
         (found,) = root.iter(f"{_NAMESPACE}Attribute")
 
         assert (found.get("name"), found.get("type"), attributes_of_one(found)) == expected
+
+    @pytest.mark.parametrize(
+        ("dtype", "attrs", "expected"),
+        [
+            ("f4", {"_FillValue": np.float32(-9999.9)}, {"missing_value": ["-9999.900390625"]}),
+            ("f4", {"_FillValue": np.inf}, {"missing_value": ["Infinity"]}),
+            ("f2", {"_FillValue": -1.0, "missing_value": np.nan}, {"missing_value": ["NaN", "-1.0"]}),
+            ("i2", {"_FillValue": np.array([7, 8, 70000])}, {"missing_value": ["7", "8"]}),
+            ("u1", {"_FillValue": [7, 8], "missing_value": 8.0}, {"missing_value": ["8", "7"]}),
+            ("f4", {"missing_value": np.array([1e300, 2])}, {"missing_value": ["1e+300", "2.0"]}),
+        ],
+    )
+    def test_missing_values(self, dtype: str, attrs: dict[str, Any], expected: dict[str, list[str]]) -> None:
+        """Fill values that cannot be sent as `_FillValue`, but that mask elements, are missing values."""
+        dataset = xr.Dataset({"v": ("n", np.zeros(1, dtype), attrs)})
+        found = describe(dap4.dmr(dataset, "d"))["/v"].attributes
+
+        assert {name: texts for name, texts in found.items() if name != "FillValue"} == expected
+        assert ("FillValue" in found) is ("_FillValue" in attrs)
 
     def test_checksum_of_a_former_answer(self) -> None:
         """A dataset that came over DAP4 itself does not hand on its checksum."""
@@ -851,12 +887,6 @@ class TestAttributes:
         assert read["image"].attributes["range"] == [0, 65535]
         assert read["gain"].attributes["limits"] == [-np.inf, np.inf]
         assert read.attributes == {"Conventions": "CF-1.11", "shot": 103741}
-
-
-def attributes_of_one(element: ET.Element) -> list[str]:
-    if "value" in element.attrib:
-        return [element.attrib["value"]]
-    return [value.get("value", value.text or "") for value in element]
 
 
 # Bodies -------------------------------------------------------------------------------------------------------------

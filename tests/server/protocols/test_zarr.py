@@ -257,6 +257,35 @@ def test_a_fill_value_that_cannot_be(version: Version) -> None:
 
 
 @each_version
+@pytest.mark.parametrize(
+    ("kind", "attrs", "missing", "kept"),
+    [
+        ("f4", {"missing_value": np.nan}, [np.nan], {}),
+        ("i4", {"missing_value": np.nan}, [], {}),
+        ("f4", {"missing_value": np.inf}, [np.inf], {}),
+        ("f8", {"missing_value": [np.inf, -1.0], "_FillValue": 3.0}, [np.inf, -1, 3], {}),
+        ("f8", {"missing_value": [np.inf, np.nan], "_FillValue": np.nan}, [np.inf], {}),
+        ("f8", {"missing_value": -np.inf, "_FillValue": -np.inf}, [-np.inf], {}),
+        ("f8", {"missing_value": [np.inf, -np.inf]}, [-np.inf], {"MissingValue": ["Infinity"]}),
+        ("u1", {"missing_value": np.inf}, [], {"MissingValue": ["Infinity"]}),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::xarray.SerializationWarning")  # several missing values
+def test_missing_values_that_are_not_finite(
+    kind: str, attrs: dict[str, Any], missing: list[float], kept: dict[str, Any], version: Version
+) -> None:
+    """What is missing is missing to xarray, finite or not, and no attribute that it masks by is a text."""
+    values = np.array([1, 2, *missing], kind)
+    read = opened(xr.Dataset({"v": ("x", values, {name: np.array(value) for name, value in attrs.items()})}), version)[
+        "v"
+    ]
+
+    assert np.isnan(read.values[2:]).all()
+    assert read.values[:2].tolist() == [1, 2]
+    assert read.attrs == kept
+
+
+@each_version
 def test_zeros_are_not_missing(version: Version) -> None:
     """Without a fill value nothing is masked, zeros neither, and a chunk of zeros has bytes like any other."""
     dataset = xr.Dataset({"v": (("y", "x"), np.zeros((3, 4), "u2"))})

@@ -1,0 +1,88 @@
+"""Fill values in the type of their variable, for every protocol and file format.
+
+xarray masks the elements that *equal* a number of ``_FillValue`` or ``missing_value``, each compared in the wider of
+the two types: 1e300 beside a float32, or -1 beside a uint16, equals nothing. Protocols and formats want a fill value of
+its variable's type. A conversion that changes the number would mask other elements than the file does: 1e300 becomes
+infinity, -1 becomes 65535.
+
+Rule 1: ``_FillValue`` is sent if it is one number that the type holds exactly.
+Rule 2: any other is kept as ``FillValue``, which masks nothing. Numbers of it that the type holds (it may have several)
+are added to ``missing_value``, which may be a list.
+Rule 3: ``missing_value`` has the variable's type if that holds all of its numbers, and its own otherwise.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["FILL", "MISSING", "UNFIT_FILL", "add_missing", "cast_exactly", "fit_fill_values", "numbers_of"]
+
+Array: TypeAlias = NDArray[Any]
+
+FILL: Final = "_FillValue"
+MISSING: Final = "missing_value"
+UNFIT_FILL: Final = "FillValue"
+"""The name of a ``_FillValue`` that cannot be sent as one."""
+
+
+def numbers_of(value: object) -> Array:
+    """Return an attribute's numbers in one dimension; none for text, and for anything else."""
+    try:
+        array = np.ravel(np.asarray(value))
+    except ValueError:  # lists of different lengths
+        return np.empty(0)
+    return array if array.dtype.kind in "biuf" else np.empty(0)
+
+
+def cast_exactly(numbers: Array, dtype: np.dtype[Any]) -> Array | None:
+    """Convert numbers to another type; return `None` where one of them would change."""
+    with np.errstate(all="ignore"):
+        cast: Array = numbers.astype(dtype)
+        back = cast if dtype.kind == "c" else cast.astype(numbers.dtype)
+    # Both comparisons: -1 comes back from uint16 as -1, and 2**53 + 1 equals its float64 where both are compared so.
+    is_same = all(np.array_equal(each, numbers, equal_nan=numbers.dtype.kind == "f") for each in (cast, back))
+    return cast if is_same else None
+
+
+def fit_fill_values(
+    attrs: Mapping[Any, object], dtype: np.dtype[Any], sent: np.dtype[Any] | None = None
+) -> dict[Any, object]:
+    """Return the attributes of a variable of numbers, the fill values in its type by the rules of this module.
+
+    Args:
+        attrs: of the variable.
+        dtype: of its values as they are meant.
+        sent: the type that they are converted to, where that is another. A fill value is converted as they are.
+    """
+
+    def fit(numbers: Array) -> Array | None:
+        cast = cast_exactly(numbers, dtype)
+        if cast is None or sent is None:
+            return cast
+        return cast.astype(sent) if sent.kind == "f" else cast_exactly(cast, sent)
+
+    fitted: dict[Any, object] = {}
+    others: list[Array] = []
+    for name, value in attrs.items():
+        numbers = numbers_of(value)
+        cast = fit(numbers) if numbers.size else None
+        if name == FILL and (cast is None or cast.size != 1):
+            others = [each for number in numbers if (each := fit(number.reshape(1))) is not None]
+            fitted[UNFIT_FILL] = value
+        elif name == FILL and cast is not None:
+            fitted[FILL] = cast[0]
+        else:
+            fitted[name] = cast if name == MISSING and cast is not None else value
+    return add_missing(fitted, np.concatenate(others)) if others else fitted
+
+
+def add_missing(attrs: Mapping[Any, object], numbers: Array) -> dict[Any, object]:
+    """Return the attributes with more numbers in ``missing_value``, none of them twice."""
+    known = numbers_of(attrs.get(MISSING))
+    return {**attrs, MISSING: np.concatenate([known, numbers[~np.isin(numbers, known)]]) if known.size else numbers}
