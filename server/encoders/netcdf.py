@@ -1,8 +1,10 @@
 """What both netCDF formats agree on: which names and attributes a file may have, and what text is.
 
 Rule 1: "names: a letter, digit, underscore or a character beyond ASCII, then anything but a slash and control
-characters, without a space at the end" (netCDF Users Guide); what is forbidden becomes an underscore.
-Rule 2: some names are the library's own; an attribute that has one gets an underscore behind it.
+characters, without a space at the end" (netCDF Users Guide); what is forbidden becomes an underscore,
+and a name that is too long is shortened.
+Rule 2: some names are the library's own; an attribute that has one gets an underscore behind it. The attribute
+``renamed_attributes`` lists all that have another name in the file.
 Rule 3: ``_FillValue`` and its kin have the type of their variable, or the file cannot be opened decoded. One that the
 type cannot hold marks no element, and is kept as ``FillValue``.
 Rule 4: what is neither text nor number is kept as its text.
@@ -18,6 +20,8 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
+
+from shotdap.transforms.renaming import RENAMED_ATTRIBUTES, list_renamed, shorten
 
 __all__ = [
     "LEFT_OUT",
@@ -43,7 +47,6 @@ LEFT_OUT: Final = "left_out"
 
 _FORBIDDEN: Final = re.compile(r"[/\x00-\x1f\x7f\ud800-\udfff]|\s\Z")
 _BEGINNING: Final = re.compile(r"[A-Za-z0-9_]|[^\x00-\x7f]")
-_LONGEST: Final = 240  # bytes of UTF-8; NC_MAX_NAME is 256
 _RESERVED: Final = frozenset({
     "CLASS", "DIMENSION_LABELS", "DIMENSION_LIST", "NAME", "REFERENCE_LIST",
     "_Codecs", "_Format", "_IsNetcdf4", "_NCProperties", "_Netcdf4Coordinates", "_Netcdf4Dimid",
@@ -65,12 +68,15 @@ def attributes(attrs: Mapping[Any, object], dtype: Dtype | None = None) -> dict[
         dtype: the numbers' type of the variable that has them; `None` for text, and for a group.
     """
     kept: dict[str, Attribute] = {}
+    own: dict[str, str] = {}
     for given, value in attrs.items():
         cleaned = _cleaned(value)
         if cleaned is not None:
-            name, typed = _fitted(str(given), cleaned, dtype)
-            kept[unused(_legal(name), kept)] = typed
-    return kept
+            fitting, typed = _fitted(str(given), cleaned, dtype)
+            name = unused(_legal(fitting), kept)
+            kept[name], own[name] = typed, fitting
+    renamed = list_renamed(attrs, RENAMED_ATTRIBUTES, own)
+    return {**kept, **{name: text(value) for name, value in renamed.items()}}
 
 
 def _fitted(name: str, value: Attribute, dtype: Dtype | None) -> tuple[str, Attribute]:
@@ -92,7 +98,7 @@ def _cast(array: Array, dtype: Dtype) -> Array | None:
 def _legal(name: str) -> str:
     name = _FORBIDDEN.sub("_", name)
     name = name if _BEGINNING.match(name) else f"_{name}"
-    name = name.encode()[:_LONGEST].decode(errors="ignore").rstrip()
+    name = shorten(name)
     return f"{name}_" if name in _RESERVED else name
 
 

@@ -3,7 +3,8 @@
 Rules:
 
 1. The types of attributes follow the promotion of variables; 64-bit integers are Int32 if they fit, else Float64.
-2. Names are made safe as variables' names are (``DATA/SHOT/x`` → ``DATA_SHOT_x``); an attribute without values is
+2. Names are made safe as variables' names are (``DATA/SHOT/x`` → ``DATA_SHOT_x``), and ``renamed_attributes`` lists
+   those that had to change; an attribute without values is
    left out, since DAP2 cannot say it.
 3. NaN is ``NaN`` and infinity ``inf``. (libdap has no word for infinity; every other client reads this one.)
 """
@@ -18,6 +19,7 @@ import numpy as np
 from shotdap.server.protocols.dap2.adaptation import DIM_NAME, STRLEN
 from shotdap.server.protocols.dap2.promotion import Dtype, promoted
 from shotdap.server.protocols.dap2.text import quoted, safe_names
+from shotdap.transforms.renaming import RENAMED_ATTRIBUTES, list_renamed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -38,7 +40,8 @@ def das(dataset: xr.Dataset) -> str:
 
 def _container(name: str, attrs: Mapping[Any, Any]) -> str:
     names = {**safe_names(map(str, attrs)), **{name: name for name in _AS_THEY_ARE}}
-    lines = (_line(names[str(key)], value) for key, value in attrs.items())
+    renamed = list_renamed(attrs, RENAMED_ATTRIBUTES, {safe: own for own, safe in names.items() if own in attrs})
+    lines = (_line(names.get(str(key), str(key)), value) for key, value in {**attrs, **renamed}.items())
     return f"    {name} {{\n{''.join(lines)}    }}\n"
 
 

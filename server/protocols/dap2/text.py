@@ -1,7 +1,8 @@
 r"""Names and text as every DAP2 client can read them.
 
 Strategy: names keep to letters, digits and the underscore, because a name with anything else, even percent-encoded,
-makes one client or another refuse the whole dataset. Text becomes ASCII, for pydap decodes nothing else:
+makes one client or another refuse the whole dataset; so does a name longer than netCDF's, which is shortened. Text
+becomes ASCII, for pydap decodes nothing else:
 
 Rule 1: each byte of UTF-8 that is not ASCII becomes ``\ooo``, as libdap writes it, and a backslash ``\\``, *in string
 data too*: netCDF-C, hence MATLAB, IDL, Octave, GDL and R, takes backslashes for escapes in both (``C:\new`` would lose
@@ -18,6 +19,8 @@ from __future__ import annotations
 import re
 from itertools import count
 from typing import TYPE_CHECKING, Final
+
+from shotdap.transforms.renaming import shorten
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -65,7 +68,7 @@ def unused(name: str, taken: Iterable[str]) -> str:
 
 
 def _safe(name: str) -> str:
-    name = _NOT_IN_NAMES.sub("_", name) or "_"
+    name = shorten(_NOT_IN_NAMES.sub("_", name) or "_", name)
     if name.lower() in RESERVED:
         return f"{name}_"
     return f"_{name}" if name.lower().startswith(RESERVED_PREFIX) else name

@@ -8,7 +8,7 @@ Rule 2: "`_FillValue` has the variable's emitted type, or clients fail". One tha
 element, and is sent as ``FillValue``.
 Rule 3: netCDF-C refuses the whole dataset for one name that netCDF does not allow. Characters that it forbids are
 percent-encoded, a name that may not begin as it does gets an underscore before it, one of netCDF-C's own gets one
-behind it, and a long one is cut.
+behind it, and a long one is cut. The attribute ``renamed_attributes`` lists them.
 Rule 4: netCDF-C (4.9.0 and 4.10.1 at least) converts each Float32 attribute twice, and garbles its last bits: it reads
 -9999 as -9999.006. So a Float32 is sent as the Float64 of the same value, but for a `_FillValue`, by rule 2.
 """
@@ -23,6 +23,7 @@ import numpy as np
 
 from shotdap.server.protocols.dap4.text import as_text
 from shotdap.server.protocols.dap4.types import STRING, Atomic, atomic
+from shotdap.transforms.renaming import RENAMED_ATTRIBUTES, list_renamed, shorten
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -32,7 +33,6 @@ __all__ = ["CHECKSUM", "Attribute", "describe"]
 CHECKSUM = "_DAP4_Checksum_CRC32"
 FILL_VALUE = "_FillValue"
 UNFIT_FILL_VALUE = "FillValue"
-LONGEST_NAME = 240  # bytes of UTF-8; netCDF's NC_MAX_NAME is 256
 
 # "String match to name in use": netCDF-C's reserved attributes, some of which a laboratory uses for its own ends.
 RESERVED = frozenset({
@@ -71,11 +71,15 @@ def describe(attributes: Mapping[Any, object], owner: Atomic | None = None) -> l
         One for each, with distinct names that netCDF allows; a checksum of a former answer is left out.
     """
     described: dict[str, Attribute] = {}
+    own: dict[str, str] = {}
     for key, value in attributes.items():
         if key != CHECKSUM:
-            name, typed = _described(str(key), value, owner)
-            name = _free(_legal(name), described)
+            fitting, typed = _described(str(key), value, owner)
+            name = _free(_legal(fitting), described)
             described[name] = Attribute(name, *typed)
+            own[name] = fitting
+    for name, renamed in list_renamed(attributes, RENAMED_ATTRIBUTES, own).items():
+        described[name] = Attribute(name, *_typed(renamed))
     return list(described.values())
 
 
@@ -89,7 +93,7 @@ def _described(key: str, value: object, owner: Atomic | None) -> tuple[str, Type
 def _legal(name: str) -> str:
     legal = FORBIDDEN.sub(lambda found: f"%{ord(found[0]):02X}", name)
     legal = legal if BEGINNING.match(legal) else f"_{legal}"
-    legal = legal.encode(errors="replace")[:LONGEST_NAME].decode(errors="ignore").rstrip()
+    legal = shorten(legal.encode(errors="replace").decode(), name)
     return f"{legal}_" if legal in RESERVED else legal
 
 
