@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import h5py
 import netCDF4
@@ -18,10 +18,10 @@ from shotdap.catalog.readers import read
 
 NETCDF = {"NETCDF3_CLASSIC": "netCDF-3", "NETCDF4": "netCDF-4"}
 LATIN = b"caf\xe9"
-each_netcdf = pytest.mark.parametrize("form", NETCDF)
+Arrays: TypeAlias = Mapping[str, tuple[tuple[str, ...], Mapping[str, Any]]]
 
 
-def hdf4(path: Path, arrays: Mapping[str, tuple[tuple[str, ...], Mapping[str, Any]]]) -> Path:
+def hdf4(path: Path, arrays: Arrays) -> Path:
     """Write int16 arrays of two rows and three columns, with their dimensions' names and attributes by these names."""
     file = SD(str(path), SDC.WRITE | SDC.CREATE | SDC.TRUNC)
     for name, (dimensions, units) in arrays.items():
@@ -62,7 +62,7 @@ class TestDimensions:
         """Two dimensions whose names are made alike stay two, under numbers that only depend on the two."""
         found = []
         for more in (0, 3):
-            others = {f"b{number}": (("z z", "w"), {}) for number in range(more)}
+            others: Arrays = {f"b{number}": (("z z", "w"), {}) for number in range(more)}
             found.append(read(hdf4(tmp_path / f"{more}.hdf", {**others, "a": (("t t", "t-t"), {})})))
 
         assert [dataset["a"].dims for dataset in found] == [("t_t", "t_t_2")] * 2
