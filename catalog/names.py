@@ -2,20 +2,23 @@
 
 Paths use only ``[A-Za-z0-9_.-]`` and ``/``: netCDF-C encodes a ``%`` in a path twice. Variables use only
 ``[A-Za-z0-9_]``, with ``/`` between groups: netCDF-C refuses a dataset with any other name in DAP2, or cannot fetch it
-in DAP4.
+in DAP4. What stands between two slashes is at most `LONGEST_NAME` bytes long; a longer name is cut, and ends in a hash.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Iterable
+from collections.abc import Iterable
 
-__all__ = ["archive_name", "path_segment", "unique_name", "variable_names"]
+from shotdap.transforms.renaming import LONGEST_NAME, shorten
+
+__all__ = ["FreeNames", "archive_name", "path_segment", "variable_names"]
 
 # The escape is the one of Office Open XML (ECMA-376, ST_Xstring): "[" is "_x5B_".
 _ESCAPED = re.compile("_x([0-9A-F]{2,6})_")
 _FORBIDDEN = re.compile(r"[^A-Za-z0-9_.-]|^\.|_(?=x[0-9A-F]{2})")
 _NOTHING = "_xFFFFFF_"  # stands for the empty name; no character has this number
+_ROOM = 8  # characters for a number behind a name
 
 
 def path_segment(name: str) -> str:
@@ -34,25 +37,42 @@ def archive_name(segment: str) -> str:
 
 
 def variable_names(names: Iterable[str]) -> dict[str, str]:
-    """For each name in a file, the name that clients see: safe, unique, and the same where it was safe already."""
-    seen: dict[str, str] = {}
-    names = list(names)
-    taken = {name for name in names if name == _safe(name)}
+    """Return, for each name in a file, the name that clients see: safe, unique, and the same where it was safe already.
+
+    A slash leads from a group to what is in it. Only names within one group are told apart by numbers, and a group has
+    one name for all that is in it. A name given more than once counts once.
+    """
+    names = list(dict.fromkeys(names))
+    members: dict[tuple[str, ...], dict[str, None]] = {}  # what is in each group; a group comes before those within it
     for name in names:
-        seen[name] = name if name in taken else unique_name(_safe(name), taken)
-        taken.add(seen[name])
-    return seen
+        parts = tuple(name.split("/"))
+        for depth, part in enumerate(parts):
+            members.setdefault(parts[:depth], {})[part] = None
+    seen: dict[tuple[str, ...], str] = {(): ""}
+    for group, inside in members.items():
+        free = FreeNames(part for part in inside if part == _safe(part))
+        for part in inside:
+            safe = part if part == _safe(part) else free.claim(_safe(part))
+            seen[*group, part] = f"{seen[group]}/{safe}".removeprefix("/")
+    return {name: seen[tuple(name.split("/"))] for name in names}
 
 
-def _safe(name: str) -> str:
-    return "/".join(re.sub("[^A-Za-z0-9_]", "_", part) or "_" for part in name.split("/"))
+def _safe(part: str) -> str:
+    return shorten(re.sub("[^A-Za-z0-9_]", "_", part) or "_", part)
 
 
-def unique_name(name: str, taken: Container[str]) -> str:
-    """Return a name that is not taken: the name itself, or the first of ``name_2``, ``name_3``, … that is free."""
-    number = 1
-    candidate = name
-    while candidate in taken:
-        number += 1
-        candidate = f"{name}_{number}"
-    return candidate
+class FreeNames:
+    """Gives out names, each once: the one that is asked for, or the first of ``name_2``, ``name_3``, … that is free."""
+
+    def __init__(self, taken: Iterable[str]) -> None:
+        self._taken = set(taken)
+        self._numbers: dict[str, int] = {}  # the last number behind each name: counting from 2 each time is quadratic
+
+    def claim(self, name: str) -> str:
+        """Return a free name, which is taken from now on."""
+        candidate = name
+        while candidate in self._taken:
+            self._numbers[name] = self._numbers.get(name, 1) + 1
+            candidate = f"{name[: LONGEST_NAME - _ROOM]}_{self._numbers[name]}"
+        self._taken.add(candidate)
+        return candidate

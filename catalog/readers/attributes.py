@@ -4,7 +4,7 @@ What comes out is text, a NumPy number, a one-dimensional array of numbers or a 
 writes booleans as the words "True" and "False": they become the flags 1 and 0, and the attribute `FLAGS` names them.
 What no protocol can carry, such as a reference to another object of the file, is left out, and `OMITTED` says so.
 A slash stands between a group and its attribute; one in an attribute's own name, as in "km/s", becomes an underscore,
-and `RENAMED` says so.
+a name too long for clients is cut (see `renaming`), and `RENAMED_ATTRIBUTES` lists both.
 """
 
 from __future__ import annotations
@@ -14,12 +14,25 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-__all__ = ["FLAGS", "OMITTED", "Attribute", "clean", "decoded", "noted", "typed"]
+from shotdap.catalog.names import FreeNames
+from shotdap.transforms.renaming import RENAMED_ATTRIBUTES, list_renamed, shorten, shorten_path
+
+__all__ = [
+    "FLAGS",
+    "OMITTED",
+    "Attribute",
+    "clean",
+    "decoded",
+    "distinct",
+    "joined",
+    "listed",
+    "noted",
+    "typed",
+]
 
 Attribute: TypeAlias = str | np.generic | np.ndarray[Any, Any] | list[str]
 
 FLAGS = "flag_attributes"
-RENAMED = "renamed_attributes"
 OMITTED = "omitted"
 
 _FLAG_WORDS = {"True": np.int8(1), "False": np.int8(0)}
@@ -33,11 +46,12 @@ def clean(raw: Mapping[str, Any], *, paths: bool = False) -> dict[str, Attribute
         paths: whether a name is a path already, its slashes those between groups.
 
     Returns:
-        Those that can be carried, in their order, then `FLAGS`, `RENAMED` and `OMITTED` where there is anything to say.
+        Those that can be carried, in their order, then `FLAGS`, `RENAMED_ATTRIBUTES` and `OMITTED` where there is
+        anything to say.
     """
     cleaned: dict[str, Attribute] = {}
     flags, omitted = [], []
-    names = {name: name for name in raw} if paths else _names(raw)
+    names = _names(raw, paths=paths)
     for own, value in raw.items():
         name = names[own]
         carried = _carried(value)
@@ -48,26 +62,30 @@ def clean(raw: Mapping[str, Any], *, paths: bool = False) -> dict[str, Attribute
             cleaned[name] = _FLAG_WORDS[carried]
         else:
             cleaned[name] = carried
-    renamed = (f"{name}: {own}" for own, name in names.items() if name != own and name in cleaned)
-    return cleaned | _listed(FLAGS, flags) | _listed(RENAMED, renamed) | _listed(OMITTED, omitted)
+    renamed = {name: own for own, name in names.items() if name in cleaned}
+    return cleaned | listed(FLAGS, flags) | list_renamed({}, RENAMED_ATTRIBUTES, renamed) | listed(OMITTED, omitted)
 
 
-def _names(raw: Mapping[str, Any]) -> dict[str, str]:
-    """For each name one without slashes, no two the same."""
-    names: dict[str, str] = {}
-    taken = set(raw)
-    for own in raw:
-        name = own.replace("/", "_")
-        while name != own and name in taken:
-            name += "_"
-        names[own] = name
-        taken.add(name)
-    return names
+def _names(raw: Mapping[str, Any], *, paths: bool) -> dict[str, str]:
+    """For each name one that is short enough, and without slashes where these lead to no group; no two the same."""
+    fit = {own: shorten_path(own) if paths else shorten(own.replace("/", "_"), own) for own in raw}
+    free = FreeNames(own for own, name in fit.items() if own == name)
+    return {own: name if own == name else free.claim(name) for own, name in fit.items()}
 
 
-def _listed(name: str, lines: Iterable[str]) -> dict[str, Attribute]:
+def listed(name: str, lines: Iterable[str]) -> dict[str, Attribute]:
+    """An attribute that lists something; nothing where the list is empty."""
     joined = ", ".join(lines)
     return {name: joined} if joined else {}
+
+
+def distinct(names: Iterable[str | bytes]) -> list[str]:
+    """Return the names as text, those that were there before with a number.
+
+    HDF4 allows many arrays of one name, and names in different encodings may be the same text.
+    """
+    free = FreeNames(())
+    return [free.claim(decoded(name)) for name in names]
 
 
 def _carried(value: Any) -> Attribute | None:  # noqa: ANN401 — whatever a file may hold
@@ -95,18 +113,33 @@ def _text(array: np.ndarray[Any, Any]) -> Attribute | None:
 
 def decoded(value: str | bytes) -> str:
     """Text from a file: UTF-8, or Latin-1 where it is not that, without the padding at its end."""
-    if isinstance(value, str):
-        value = value.encode("utf-8", "surrogateescape")  # h5py keeps bytes that are no UTF-8 as halves of characters
+    encoded = value if isinstance(value, bytes) else _encoded(value)
     try:
-        return value.decode().rstrip("\0")
+        return encoded.decode().rstrip("\0")
     except UnicodeDecodeError:
-        return value.decode("latin-1").rstrip("\0")
+        return encoded.decode("latin-1").rstrip("\0")
+
+
+def _encoded(value: str) -> bytes:
+    try:
+        return value.encode("utf-8", "surrogateescape")  # h5py keeps bytes that are no UTF-8 as halves of characters
+    except UnicodeEncodeError:  # other halves, which JSON can spell and nothing can encode
+        return value.encode("utf-8", "replace")
+
+
+def joined(attributes: Mapping[str, Attribute], others: Mapping[str, Attribute]) -> dict[str, Attribute]:
+    """Return all attributes; what both say of flags, new names and omissions follows one another."""
+    lists = {
+        name: f"{attributes[name]}, {others[name]}"
+        for name in (FLAGS, RENAMED_ATTRIBUTES, OMITTED)
+        if name in attributes and name in others
+    }
+    return {**attributes, **others, **lists}
 
 
 def noted(attributes: Mapping[str, Attribute], omitted: Iterable[str]) -> dict[str, Attribute]:
     """The same attributes, and what else was left out."""
-    lines = [str(attributes[OMITTED])] if OMITTED in attributes else []
-    return {**attributes, **_listed(OMITTED, [*lines, *omitted])}
+    return joined(attributes, listed(OMITTED, omitted))
 
 
 def typed(value: Any) -> Any:  # noqa: ANN401 — whatever a file may hold

@@ -13,6 +13,7 @@ What NumPy's numbers and texts cannot say directly:
 - a table, whose values are compounds of numbers or texts, is an array for each field: ``peaks`` gives ``peaks_time``,
   and the array's attribute ``field_of`` names the table; an attribute so made gives ``origin_x``;
 - half precision becomes single;
+- strings of one byte are netCDF's characters: their last dimension is the letters of a text, as in netCDF-3;
 - all else is left out, and the dataset's attribute ``omitted`` says what and why.
 """
 
@@ -23,6 +24,7 @@ import re
 from collections.abc import Callable, Container, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeAlias
@@ -35,8 +37,9 @@ from h5py import h5o  # pyright: ignore[reportAttributeAccessIssue]  # a compile
 from shotdap.catalog.entry import Missing, Unreadable
 from shotdap.catalog.lazy import Array, Blocks, Key, Remember, Source, lazy_variable
 from shotdap.catalog.names import variable_names
-from shotdap.catalog.readers.attributes import Attribute, clean, decoded, noted
+from shotdap.catalog.readers.attributes import Attribute, clean, decoded, distinct, noted
 from shotdap.catalog.readers.dimensions import assembled, fitted
+from shotdap.catalog.readers.sources import CODES, ENCODING, characters, is_text
 
 __all__ = ["read"]
 
@@ -44,12 +47,17 @@ _Dataset: TypeAlias = Any  # h5py.Dataset; it ships no types, and what a checker
 _MADE_UP = re.compile(r"fakeDim\d+")  # by the HDF4 library, kept by the converter to HDF5
 _SMALL_BLOCK = 256 << 10  # bytes; to decode as much takes as long as to open a file
 _GREATEST_CHUNK = 1 << 30  # bytes: more is no camera's, and would fill the memory for one pixel
+_SCALE = "DIMENSION_SCALE"
+_OF_SCALES = frozenset({"CLASS", "NAME"})  # HDF5's attributes of a scale; anything else may have its own
+# What netCDF-4 puts before the name of a variable that has a dimension's name but is not its coordinate: nc4internal.h.
+_NOT_COORDINATE = "_nc4_non_coord_"
+_ID, _IDS = "_Netcdf4Dimid", "_Netcdf4Coordinates"  # its number of a dimension, and of each of a variable's dimensions
 # netCDF-4's mark of a dimension without a variable: NC_DIM_NAME, "netCDF-4 format specification", appendix of HDF5.
 _DIMENSION_ONLY = b"This is a netCDF dimension but not a netCDF variable"
 # What holds the file together and describes nothing: dimension scales (HDF5) and netCDF-4's own notes.
 _PLUMBING = frozenset({
-    "CLASS", "NAME", "DIMENSION_LIST", "REFERENCE_LIST", "DIMENSION_LABELS",
-    "_Netcdf4Dimid", "_Netcdf4Coordinates", "_nc3_strict", "_NCProperties",
+    "DIMENSION_LIST", "REFERENCE_LIST", "DIMENSION_LABELS",
+    _ID, _IDS, "_nc3_strict", "_NCProperties",
 })  # fmt: skip
 _ATTRIBUTES: Mapping[str, str] = MappingProxyType({"f2": "f4", "f16": "f8", "f12": "f8"})  # what can be carried
 _NOTHING = np.empty(0)  # the value of an attribute that cannot be carried: it is named among the omitted
@@ -61,17 +69,22 @@ def read(path: Path, remember: Remember) -> xr.Dataset:
         omitted: dict[str, str] = {}
         found = dict(_walk(file, omitted))
         parts = {part.name: part for name, item in found.items() for part in _parts(name, item, found, omitted)}
-        names = variable_names(parts)
+        sources = {name: _source(path, part, remember) for name, part in parts.items()}
+        scales = _Scales.of(found)
+        own = {name: scales.dimensions(part)[: len(sources[name].shape)] for name, part in parts.items()}
+        names = variable_names((*parts, *found, *filter(None, chain.from_iterable(own.values()))))
         dimensions = fitted(
-            {names[name]: _dimensions(part, names) for name, part in parts.items()},
-            {names[name]: part.dataset.shape for name, part in parts.items()},
+            {names[name]: tuple(names[each] if each else "" for each in own[name]) for name in parts},
+            {names[name]: source.shape for name, source in sources.items()},
         )
         variables = {
-            names[name]: _variable(path, part, names[name], dimensions[names[name]], remember)
+            names[name]: lazy_variable(
+                dimensions[names[name]], sources[name], _described(part, names[name], sources[name])
+            )
             for name, part in parts.items()
         }
-        attributes = _group_attributes(file, found)
-    return assembled(variables, noted(attributes, map(": ".join, omitted.items())))
+        attributes = noted(_group_attributes(file, found, names), map(": ".join, omitted.items()))
+    return assembled(variables, attributes, {names[name]: each for name, each in own.items()})
 
 
 @contextmanager
@@ -99,9 +112,11 @@ def _walk(
     if address in seen:
         return
     seen.add(address)
-    for name in group:
-        path = f"{above}{name}"
-        if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+    names = list(group)  # as bytes, where they are not UTF-8
+    for name, text in zip(names, distinct(names), strict=True):
+        path = f"{above}{text}"
+        link = group.id.links.get_info(name if isinstance(name, bytes) else name.encode())
+        if link.type != h5py.h5l.TYPE_HARD:
             omitted[path] = "it is a link, and may lead to another file"
             continue
         item = group[name]
@@ -144,7 +159,16 @@ def _parts(
     elif unknown := _unknown(item.dtype):
         omitted[name] = unknown
     elif not _is_dimension_only(item):
-        yield _Part(name, item)
+        yield _Part(_without_mark(name, found), item)
+
+
+def _without_mark(name: str, found: Mapping[str, Any]) -> str:
+    """The name of an array, without what netCDF-4 puts before it where a dimension has the name too."""
+    group, slash, last = name.rpartition("/")
+    plain = f"{group}{slash}{last.removeprefix(_NOT_COORDINATE)}"
+    other = found.get(plain)
+    is_free = other is None or (isinstance(other, h5py.Dataset) and _is_dimension_only(other))
+    return plain if is_free and last != _NOT_COORDINATE else name
 
 
 def _fields(name: str, table: _Dataset, found: Mapping[str, Any], omitted: dict[str, str]) -> Iterator[_Part]:
@@ -164,8 +188,9 @@ def _obstacle(dataset: _Dataset) -> str:
         return "its values are in other files"
     try:
         _ = dataset.dtype
-    except TypeError:
-        return "NumPy has no type for its values"
+    except (TypeError, UnicodeDecodeError) as error:
+        is_name = isinstance(error, UnicodeDecodeError)
+        return "the name of one of its fields is not UTF-8" if is_name else "NumPy has no type for its values"
     plist = dataset.id.get_create_plist()
     for number in range(plist.get_nfilters()):
         code, _, _, called = plist.get_filter(number)
@@ -190,26 +215,30 @@ def _unknown(dtype: np.dtype[Any]) -> str:
 
 
 def _is_dimension_only(dataset: _Dataset) -> bool:
-    name = dataset.name.rsplit("/", 1)[-1]
+    name = decoded(dataset.name).rpartition("/")[2]
     mark = dataset.attrs.get("NAME", b"")  # of bytes; a text, or whatever else, is not netCDF-4's
     return bool(_MADE_UP.fullmatch(name)) or (isinstance(mark, bytes) and mark.startswith(_DIMENSION_ONLY))
 
 
-def _group_attributes(file: h5py.File, found: Mapping[str, Any]) -> dict[str, Attribute]:
+def _group_attributes(file: h5py.File, found: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Attribute]:
     """The file's attributes, and each group's under its path: ``DATA/SHOT/units``."""
     attributes = clean(_attributes(file))
     for path, item in found.items():
         if isinstance(item, h5py.Group):
-            attributes |= {f"{path}/{name}": value for name, value in clean(_attributes(item)).items()}
+            renamed: dict[str, Attribute] = {} if names[path] == path else {"original_name": path}
+            described = clean(_attributes(item)) | renamed
+            attributes |= {f"{names[path]}/{name}": value for name, value in described.items()}
     return attributes
 
 
 def _attributes(owner: h5py.HLObject) -> dict[str, Any]:
+    plumbing = _PLUMBING | _OF_SCALES if isinstance(owner, h5py.Dataset) and _is_scale(owner) else _PLUMBING
+    own = list(owner.attrs)  # as bytes, where they are not UTF-8
+    names = dict(zip(distinct(own), own, strict=True))
     attributes: dict[str, Any] = {}
-    for name in owner.attrs:
-        if name not in _PLUMBING:
-            for called, value in _carriable(name, _value(owner, name), owner).items():
-                attributes[called if called == name else _free(called, owner.attrs)] = value
+    for name in (each for each in names if each not in plumbing):
+        for called, value in _carriable(name, _value(owner, names[name]), owner).items():
+            attributes[called if called == name else _free(called, names)] = value
     return attributes
 
 
@@ -219,10 +248,10 @@ def _free(name: str, taken: Container[str]) -> str:
     return name
 
 
-def _value(owner: h5py.HLObject, name: str) -> Any:  # noqa: ANN401 — whatever a file may hold
+def _value(owner: h5py.HLObject, name: str | bytes) -> Any:  # noqa: ANN401 — whatever a file may hold
     try:
         value = owner.attrs[name]
-    except (OSError, TypeError):  # h5py knows no NumPy type for it
+    except (OSError, TypeError, UnicodeDecodeError):  # h5py knows no NumPy type for it, or no name in its type
         return _NOTHING
     return _NOTHING if isinstance(value, h5py.Empty) else value
 
@@ -253,20 +282,33 @@ def _path_of(owner: h5py.HLObject, reference: h5py.Reference) -> str:
     return decoded(name) if name else ""
 
 
-def _variable(path: Path, part: _Part, called: str, dimensions: tuple[str, ...], remember: Remember) -> xr.Variable:
-    dataset, name = part.dataset, part.name
-    location = dataset.name
-    dtype, _ = _values_of(part.dtype)
-    source: Source = _Array(path, location, part.field, dataset.shape, dtype)
+def _source(path: Path, part: _Part, remember: Remember) -> Source:
+    dataset = part.dataset
+    dtype, _ = _values_of(part)
+    source: Source = _Array(path, dataset.name, part.field, dataset.shape, dtype)
+    if _is_characters(part):
+        encoding = _value(dataset, ENCODING) if ENCODING in dataset.attrs else ""
+        return characters(source, decoded(encoding) if isinstance(encoding, str | bytes) else "")
     rows = _rows_of_a_block(dataset)
-    if rows:
-        source = Blocks(source, name, rows, remember)
-    attributes = clean(_attributes(dataset)) | _enumeration(part.dtype)
-    if called != name:
-        attributes["original_name"] = name
+    return Blocks(source, part.name, rows, remember) if rows else source
+
+
+def _is_characters(part: _Part) -> bool:
+    """Whether an array is of netCDF's characters."""
+    return not part.field and part.dtype == np.dtype("S1")
+
+
+def _described(part: _Part, called: str, source: Source) -> dict[str, Attribute]:
+    attributes = clean(_attributes(part.dataset)) | _enumeration(part.dtype)
+    if is_text(source):
+        attributes.pop(ENCODING, None)  # it was of the bytes
+    elif _is_characters(part):
+        attributes.setdefault("note", CODES)
+    if called != part.name:
+        attributes["original_name"] = part.name
     if part.field:
-        attributes["field_of"] = location.removeprefix("/")
-    return lazy_variable(dimensions, source, attributes)
+        attributes["field_of"] = decoded(part.dataset.name).removeprefix("/")
+    return attributes
 
 
 def _rows_of_a_block(dataset: _Dataset) -> int:
@@ -283,19 +325,53 @@ def _rows_of_a_block(dataset: _Dataset) -> int:
     return int(chunks[0] * max(1, _SMALL_BLOCK // size))
 
 
-def _dimensions(part: _Part, names: Mapping[str, str]) -> tuple[str, ...]:
-    """The names of a dataset's dimensions: its own where it is a scale, or those of the scales attached.
+@dataclass(frozen=True)
+class _Scales:
+    """The dimension scales of a file."""
 
-    Empty where it has none; but the fields of one table have its dimensions in common.
-    """
-    dataset = part.dataset
-    if _is_scale(dataset) and dataset.ndim == 1 and not part.field:
-        return (names[part.name],)
-    table = next(iter(variable_names([dataset.name.removeprefix("/")]).values()))
-    return tuple(
-        _scale(dimension, names) or (f"{table}_{axis}" if part.field else "")
-        for axis, dimension in enumerate(dataset.dims)
-    )
+    paths: Mapping[str | bytes, str]
+    """Each dataset's path, by its name in HDF5, which is bytes where it is not UTF-8."""
+    by_id: Mapping[int, str]
+    """The path of each of netCDF-4's dimensions, by its number."""
+
+    @classmethod
+    def of(cls, found: Mapping[str, Any]) -> _Scales:
+        """Collect a file's scales."""
+        datasets = {path: item for path, item in found.items() if isinstance(item, h5py.Dataset)}
+        numbers = {path: _value(item, _ID) for path, item in datasets.items() if _ID in item.attrs and _is_scale(item)}
+        return cls(
+            {item.name: path for path, item in datasets.items()},
+            {int(number): path for path, number in numbers.items() if np.size(number) == 1 and np.isreal(number)},
+        )
+
+    def dimensions(self, part: _Part) -> tuple[str, ...]:
+        """Return the names of a dataset's dimensions, empty for those without one.
+
+        They are those of the scales attached; a scale's is its own, and netCDF-4 numbers those of one that has several.
+        The fields of one table have its dimensions in common.
+        """
+        dataset = part.dataset
+        if _is_scale(dataset) and not part.field:
+            if dataset.ndim == 1:
+                return (part.name,)
+            numbers = np.ravel(_value(dataset, _IDS)).tolist() if _IDS in dataset.attrs else []
+            if len(numbers) == dataset.ndim:
+                return tuple(self.by_id.get(number, "") for number in numbers)
+        table = decoded(dataset.name).removeprefix("/")
+        return tuple(
+            self._name(dimension) or (f"{table}_{axis}" if part.field else "")
+            for axis, dimension in enumerate(dataset.dims)
+        )
+
+    def _name(self, dimension: Any) -> str:  # noqa: ANN401 — h5py ships no types
+        try:
+            name = dimension[0].name if len(dimension) else None
+        except (KeyError, RuntimeError, ValueError):  # the scale was deleted
+            name = None
+        if name is None:
+            return ""
+        path = self.paths.get(name) or decoded(name).removeprefix("/")
+        return "" if _MADE_UP.fullmatch(path.rpartition("/")[2]) else path
 
 
 def _is_scale(dataset: _Dataset) -> bool:
@@ -304,20 +380,7 @@ def _is_scale(dataset: _Dataset) -> bool:
     `H5DSis_scale` would say so too, but aborts the process where CLASS is another text of as many letters (HDF5 2.0.0).
     """
     value = _value(dataset, "CLASS") if "CLASS" in dataset.attrs else None
-    return isinstance(value, str | bytes) and decoded(value) == "DIMENSION_SCALE"
-
-
-def _scale(dimension: Any, names: Mapping[str, str]) -> str:  # noqa: ANN401 — h5py ships no types
-    try:
-        name = dimension[0].name if len(dimension) else None
-    except (KeyError, RuntimeError, ValueError):  # the scale was deleted
-        name = None
-    if name is None:
-        return ""
-    path = str(name).removeprefix("/")
-    if _MADE_UP.fullmatch(path.rsplit("/", 1)[-1]):
-        return ""
-    return names.get(path) or next(iter(variable_names([path]).values()))
+    return isinstance(value, str | bytes) and decoded(value) == _SCALE
 
 
 def _enumeration(dtype: np.dtype[Any]) -> dict[str, Attribute]:
@@ -327,7 +390,7 @@ def _enumeration(dtype: np.dtype[Any]) -> dict[str, Attribute]:
         return {}
     return {
         "flag_values": np.array(list(members.values()), np.dtype(dtype.str).newbyteorder("=")),
-        "flag_meanings": " ".join(re.sub(r"\s", "_", member) for member in members),
+        "flag_meanings": " ".join(re.sub(r"\s", "_", decoded(member)) for member in members),
     }
 
 
@@ -336,7 +399,7 @@ class _Array:
     """The values of one dataset, or of one field of a table."""
 
     path: Path
-    name: str
+    name: str | bytes
     field: str
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
@@ -345,8 +408,7 @@ class _Array:
         """Read a hyperslab; see `Source`."""
         with _opened(self.path) as file:
             dataset: _Dataset = file[self.name]
-            part = _Part(self.name, dataset, self.field)
-            dtype, convert = _values_of(part.dtype)
+            dtype, convert = _values_of(_Part("", dataset, self.field))
             if (dataset.shape, dtype) != (self.shape, self.dtype):
                 raise Unreadable("The file has changed since it was opened.")
             stored = dataset.fields(self.field)[key] if self.field else dataset[key]
@@ -357,8 +419,9 @@ _Convert: TypeAlias = Callable[[h5py.File, Any, "np.dtype[Any]"], Any]
 
 
 def _number(_file: h5py.File, stored: Any, dtype: np.dtype[Any]) -> Any:  # noqa: ANN401 — an array or a scalar
-    """Numbers as they are stored, an enumeration's as its numbers."""
-    return stored.astype(dtype, copy=False)
+    """Numbers as they are stored, an enumeration's as its numbers, without the names that h5py hangs on their type."""
+    numbers = np.asarray(stored)
+    return numbers.view(dtype) if numbers.dtype == dtype else numbers.astype(dtype)
 
 
 def _text(_file: h5py.File, stored: Any, _dtype: np.dtype[Any]) -> Any:  # noqa: ANN401 — an array or a scalar
@@ -378,10 +441,11 @@ _OTHERS: Mapping[str, tuple[np.dtype[Any], _Convert]] = MappingProxyType({
 })  # fmt: skip
 
 
-def _values_of(dtype: np.dtype[Any]) -> tuple[np.dtype[Any], _Convert]:
+def _values_of(part: _Part) -> tuple[np.dtype[Any], _Convert]:
     """The type that values are given in, and how they are made so."""
+    dtype = part.dtype
     if dtype.kind == "O" and h5py.check_ref_dtype(dtype):
         return np.dtype(object), _path
-    if dtype.kind in "SO":
+    if dtype.kind in "SO" and not _is_characters(part):
         return _TEXTS
     return _OTHERS.get(dtype.str[1:], (np.dtype(dtype.str), _number))  # without the metadata that h5py hangs on

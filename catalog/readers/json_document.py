@@ -20,9 +20,10 @@ import base64
 import json
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ import xarray as xr
 from shotdap.catalog.entry import Missing, Unreadable
 from shotdap.catalog.lazy import Array, Blocks, Key, Remember, lazy_variable
 from shotdap.catalog.names import variable_names
-from shotdap.catalog.readers.attributes import clean, typed
+from shotdap.catalog.readers.attributes import clean, decoded, noted, typed
 from shotdap.catalog.readers.dimensions import assembled, fitted
 
 __all__ = ["read"]
@@ -50,9 +51,13 @@ _INTEGER = re.compile(r"\s*[+-]?[0-9]{1,20}\s*", re.ASCII)
 def read(path: Path, remember: Remember) -> xr.Dataset:
     """Read a document; see `Reader`."""
     content = _Content.of(path)
-    images = {name: image for image, name in zip(content.images, _names(content.images), strict=True)}
+    own = {image.name: _dimensions(image) for image in content.images}
+    if len(own) < len(content.images):
+        raise Unreadable("The JSON document has two arrays that would have one name.")
+    names = variable_names((*own, *filter(None, chain.from_iterable(own.values()))))
+    images = {names[image.name]: image for image in content.images}
     dimensions = fitted(
-        {name: _dimensions(image) for name, image in images.items()},
+        {names[name]: tuple(names[each] if each else "" for each in dimensions) for name, dimensions in own.items()},
         {name: image.values.shape for name, image in images.items()},
     )
     variables: dict[str, xr.Variable] = {}
@@ -61,21 +66,12 @@ def read(path: Path, remember: Remember) -> xr.Dataset:
         stored = _Values(path, image.name, image.values.shape, image.values.dtype)
         source = Blocks(stored, image.name, max(image.values.shape[0], 1), remember)
         renamed = {} if name == image.name else {"original_name": image.name}
-        attributes = {**clean(image.attributes, paths=True), **renamed}
+        unfit = [f"dims: {', '.join(image.dimensions)}"] if image.dimensions and not any(own[image.name]) else []
+        attributes = {**noted(clean(image.attributes, paths=True), unfit), **renamed}
         variables[name] = lazy_variable(dimensions[name], source, attributes)
-    return assembled(variables, clean(content.attributes, paths=True))
-
-
-def _names(images: Sequence[_Image]) -> Iterable[str]:
-    """Safe names.
-
-    Raises:
-        Unreadable: two arrays have one name: ``{"a/b": …, "a": {"b": …}}``.
-    """
-    names = variable_names(image.name for image in images)
-    if len(names) < len(images):
-        raise Unreadable("The JSON document has two arrays that would have one name.")
-    return names.values()
+    return assembled(
+        variables, clean(content.attributes, paths=True), {names[name]: each for name, each in own.items()}
+    )
 
 
 def _itself(values: Array) -> Array:
@@ -83,9 +79,9 @@ def _itself(values: Array) -> Array:
 
 
 def _dimensions(image: _Image) -> tuple[str, ...]:
-    """The names that the document gives, where they fit the array."""
-    names = tuple(variable_names(image.dimensions).values())
-    return names if len(names) == image.values.ndim else ("",) * image.values.ndim
+    """The names that the document gives, where there is one for each dimension; else none."""
+    rank = image.values.ndim
+    return image.dimensions if len(image.dimensions) == rank else ("",) * rank
 
 
 @dataclass(frozen=True)
@@ -173,7 +169,7 @@ class _Content:
         if not place:  # the document is one image, so what it says is about the shot
             self.attributes.update(rest)
             rest = {}
-        names = tuple(dimensions) if named else ()
+        names = tuple(map(decoded, dimensions)) if named else ()
         self.images.append(_Image(place or "image", values, names, rest | ({"note": note} if note else {})))
 
 
@@ -183,13 +179,22 @@ def _parsed(path: Path) -> Any:  # noqa: ANN401 — whatever JSON has
             text = file.read(_GREATEST + 1)
         if len(text) > _GREATEST:
             raise Unreadable(f"The JSON document is larger than {_GREATEST >> 20} MiB.")
-        return json.loads(text.removeprefix(b"\xef\xbb\xbf"), object_pairs_hook=_object)
+        return json.loads(_unicode(text.removeprefix(b"\xef\xbb\xbf")), object_pairs_hook=_object)
     except FileNotFoundError as error:
         raise Missing("The file is missing from the archive.") from error
     except RecursionError as error:
         raise Unreadable("The JSON document is nested too deeply.") from error
     except ValueError as error:  # no JSON, or not UTF-8
         raise Unreadable(f"The file begins like JSON but is none: {_where(error)}.") from error
+
+
+def _unicode(text: bytes) -> str:
+    """Return a document's text; bytes that are no UTF-8 become halves of characters, which `decoded` makes Latin-1.
+
+    RFC 4627 allowed UTF-16 and UTF-32; which it is, the first bytes tell.
+    """
+    encoding = json.detect_encoding(text)
+    return text.decode(encoding, "surrogateescape" if encoding == "utf-8" else "strict")
 
 
 def _where(error: ValueError) -> str:
@@ -298,7 +303,7 @@ def _spelled_numbers(array: Array) -> tuple[Array, str]:
         values = _typed_numbers(items).reshape(array.shape)
     except (OverflowError, TypeError, ValueError):
         texts = np.empty(len(items), object)
-        texts[:] = ["" if item is None else _text(item) for item in array.reshape(-1).tolist()]
+        texts[:] = ["" if item is None else decoded(str(item)) for item in array.reshape(-1).tolist()]
         return texts.reshape(array.shape), ""
     has_texts = array.dtype.kind == "U" or any(isinstance(item, str) for item in array.reshape(-1).tolist())
     is_rounded = values.dtype.kind == "f" and any(isinstance(item, int) and int(float(item)) != item for item in items)
@@ -326,7 +331,7 @@ def _typed_numbers(items: list[Any]) -> Array:
 
 def _below(place: str, key: str | int) -> str:
     """The place of a part; a slash in its own name would look like another level."""
-    own = _text(key).replace("/", "_")
+    own = decoded(str(key)).replace("/", "_")
     return f"{place}/{own}" if place else own
 
 
@@ -350,15 +355,10 @@ def _listed(value: list[Any]) -> Any:  # noqa: ANN401 — what `clean` takes
         numbers, note = _numbers(_array(value, ""))
         if not note:
             return numbers
-    return ["" if item is None else _text(item) for item in value]
+    return ["" if item is None else decoded(str(item)) for item in value]
 
 
 def _attribute(value: Any) -> Any:  # noqa: ANN401 — whatever JSON has
     if isinstance(value, str):
-        return _text(value)
+        return decoded(value)
     return np.empty(0) if value is None else typed(value)
-
-
-def _text(value: object) -> str:
-    """Text that can be encoded: JSON can spell half a character, which becomes a question mark."""
-    return str(value).encode("utf-8", "replace").decode()

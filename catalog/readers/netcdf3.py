@@ -8,7 +8,7 @@ reads the file whole, and knows no CDF-5; netCDF-C is one more native library wh
 The grammar is that of "NetCDF Classic Format Specification", NetCDF Users' Guide, appendix B; names in capitals are
 its own.
 
-Arrays of characters become texts, their last dimension the letters, as CF has it.
+Arrays of characters become texts, their last dimension the letters, as CF has it; see `characters`.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ import numpy as np
 import xarray as xr
 
 from shotdap.catalog.entry import Missing, Unreadable
-from shotdap.catalog.lazy import Array, Key, Remember, Source, lazy_variable
+from shotdap.catalog.lazy import Remember, Source, lazy_variable
 from shotdap.catalog.names import variable_names
-from shotdap.catalog.readers.attributes import Attribute, clean, decoded
+from shotdap.catalog.readers.attributes import Attribute, clean, decoded, distinct
 from shotdap.catalog.readers.dimensions import assembled, fitted
-from shotdap.catalog.readers.sources import Stored, dense
+from shotdap.catalog.readers.sources import CODES, ENCODING, Stored, characters, dense, is_text
 
 __all__ = ["read"]
 
@@ -52,18 +52,21 @@ def read(path: Path, _remember: Remember) -> xr.Dataset:
     """Read a file's headers; see `Reader`. Nothing is compressed, so nothing is remembered."""
     with _opened(path) as file:
         header = _Header.parsed(_Tokens(file, path.stat().st_size))
-    names = variable_names(dict.fromkeys((*(array.name for array in header.arrays), *header.dimensions)))
+    names = variable_names((*(array.name for array in header.arrays), *header.dimensions))
     sources = {names[array.name]: _source(path, array, header) for array in header.arrays}
-    wanted = {
-        name: tuple(names[dimension] for dimension in array.dimensions[: len(source.shape)])
+    own = {
+        name: array.dimensions[: len(source.shape)]
         for array, (name, source) in zip(header.arrays, sources.items(), strict=True)
     }
-    dimensions = fitted(wanted, {name: source.shape for name, source in sources.items()})
+    dimensions = fitted(
+        {name: tuple(names[dimension] for dimension in each) for name, each in own.items()},
+        {name: source.shape for name, source in sources.items()},
+    )
     variables = {
-        name: lazy_variable(dimensions[name], source, _described(array, name))
+        name: lazy_variable(dimensions[name], source, _described(array, name, source))
         for array, (name, source) in zip(header.arrays, sources.items(), strict=True)
     }
-    return assembled(variables, clean(header.attributes))
+    return assembled(variables, clean(header.attributes), own)
 
 
 @contextmanager
@@ -111,9 +114,9 @@ class _Tokens:
             raise Unreadable(_DAMAGED)
         return count
 
-    def text(self) -> str:
+    def name(self) -> bytes:
         """Take a name: its length, its bytes, and the padding."""
-        return decoded(self.padded(self.count()))
+        return self.padded(self.count())
 
     def padded(self, size: int) -> bytes:
         """Take so many bytes and those that fill the last four."""
@@ -137,7 +140,9 @@ class _Tokens:
 
     def attributes(self) -> dict[str, Any]:
         """Take an att_list."""
-        return {self.text(): self._values() for _ in self.list_of(_NC_ATTRIBUTE)}
+        found = [(self.name(), self._values()) for _ in self.list_of(_NC_ATTRIBUTE)]
+        names = distinct(name for name, _ in found)
+        return dict(zip(names, (value for _, value in found), strict=True))
 
     def _values(self) -> Any:  # noqa: ANN401 — bytes, or an array of any type
         dtype, count = self.type(), self.count()
@@ -179,11 +184,14 @@ class _Header:
         records = tokens.number(tokens.count_format)
         if records < _STREAMING:
             raise Unreadable(_DAMAGED)
-        dimensions = [(tokens.text(), tokens.count()) for _ in tokens.list_of(_NC_DIMENSION)]
+        stated = [(tokens.name(), tokens.count()) for _ in tokens.list_of(_NC_DIMENSION)]
+        dimensions = list(zip(distinct(name for name, _ in stated), (size for _, size in stated), strict=True))
         attributes = tokens.attributes()
-        arrays = tuple(_stated(tokens, dimensions) for _ in tokens.list_of(_NC_VARIABLE))
-        if len({array.name for array in arrays}) < len(arrays) or len(dict(dimensions)) < len(dimensions):
+        listed = [(tokens.name(), _stated(tokens, dimensions)) for _ in tokens.list_of(_NC_VARIABLE)]
+        if any(len(dict(each)) < len(each) for each in (stated, listed)):
             raise Unreadable(_DAMAGED)
+        names = distinct(name for name, _ in listed)
+        arrays = tuple(replace(array, name=name) for name, (_, array) in zip(names, listed, strict=True))
         header = cls(dict(dimensions), attributes, arrays, records, tokens.size)
         return header if records != _STREAMING else header.with_as_many_records_as_fit()
 
@@ -227,7 +235,7 @@ class _Header:
 
 
 def _stated(tokens: _Tokens, dimensions: list[tuple[str, int]]) -> _Stated:
-    name = tokens.text()
+    """Take what follows an array's name."""
     rank = tokens.count()
     numbers = [tokens.count() for _ in range(min(rank, tokens.size))]
     attributes, dtype = tokens.attributes(), tokens.type()
@@ -235,41 +243,21 @@ def _stated(tokens: _Tokens, dimensions: list[tuple[str, int]]) -> _Stated:
     begin = tokens.number(tokens.offset_format)
     if any(number >= len(dimensions) for number in numbers) or any(dimensions[n][1] == 0 for n in numbers[1:]):
         raise Unreadable(_DAMAGED)
-    return _Stated(name, tuple(dimensions[number][0] for number in numbers), attributes, dtype, begin)
+    return _Stated("", tuple(dimensions[number][0] for number in numbers), attributes, dtype, begin)
 
 
 def _source(path: Path, array: _Stated, header: _Header) -> Source:
     stored = header.stored(path, array)
-    return _Texts(stored) if array.dtype == _CHAR else stored
+    if array.dtype != _CHAR:
+        return stored
+    encoding = array.attributes.get(ENCODING, b"")
+    return characters(stored, decoded(encoding) if isinstance(encoding, bytes) else "")
 
 
-def _described(array: _Stated, name: str) -> dict[str, Attribute]:
-    renamed: dict[str, Attribute] = {} if name == array.name else {"original_name": array.name}
-    return clean(array.attributes) | renamed
-
-
-@dataclass(frozen=True)
-class _Texts:
-    """Arrays of characters as texts: the last dimension is the letters of one."""
-
-    letters: Source
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """The array's shape."""
-        return self.letters.shape[:-1]
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """The values' type."""
-        return np.dtype(object)
-
-    def read(self, key: Key) -> Array:
-        """Read a hyperslab; see `Source`."""
-        length = self.letters.shape[-1:]
-        if 0 in length:
-            counts = [len(range(part.start, part.stop, part.step)) for part in key if isinstance(part, slice)]
-            return np.full(counts, "", object)
-        letters = np.ascontiguousarray(self.letters.read((*key, *(slice(0, size, 1) for size in length))))
-        texts = letters.view(f"S{length[0]}")[..., 0] if length else letters
-        return np.asarray(np.frompyfunc(decoded, 1, 1)(texts), object)
+def _described(array: _Stated, name: str, source: Source) -> dict[str, Attribute]:
+    attributes = clean(array.attributes)
+    if is_text(source):
+        attributes.pop(ENCODING, None)  # it was of the bytes
+    elif array.dtype == _CHAR:
+        attributes.setdefault("note", CODES)
+    return attributes if name == array.name else {**attributes, "original_name": array.name}

@@ -26,7 +26,7 @@ from PIL import ExifTags, Image
 
 from shotdap.catalog.entry import Missing, Unreadable
 from shotdap.catalog.lazy import Array, Blocks, Key, Remember, lazy_variable
-from shotdap.catalog.readers.attributes import Attribute, clean, typed
+from shotdap.catalog.readers.attributes import Attribute, clean, joined, typed
 from shotdap.catalog.readers.dimensions import assembled
 
 __all__ = ["read_jpeg", "read_png"]
@@ -96,14 +96,15 @@ def _is_deep_colour(path: Path, format_: str) -> bool:
 
 
 def _attributes(picture: Image.Image) -> dict[str, Attribute]:
-    attributes: dict[str, Any] = {}
-    for name, value in picture.info.items():
-        if isinstance(name, str) and name not in _PLUMBING:
-            attributes[name.replace("/", "_")] = _plain(value)
+    own = {
+        name: _plain(value) for name, value in picture.info.items() if isinstance(name, str) and name not in _PLUMBING
+    }
     # Of a PNG without Exif, getexif would decode the pixels to look behind them.
-    for number, value in picture.getexif().items() if "exif" in picture.info else ():
-        attributes[f"Exif/{ExifTags.TAGS.get(number, number)}"] = _plain(value)
-    return clean(attributes, paths=True)
+    exif = {
+        f"Exif/{ExifTags.TAGS.get(number, number)}": _plain(value)
+        for number, value in (picture.getexif().items() if "exif" in picture.info else ())
+    }
+    return joined(clean(own), clean(exif, paths=True))
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401 — whatever Pillow gives

@@ -7,7 +7,7 @@ subscripts.
 Rules:
 
 1. A name is a letter and up to 62 more letters, digits and underscores, and no keyword; others are mended, and
-   ``original_name`` says what they were.
+   ``original_name`` says what they were; the field ``renamed_attributes`` does for the others of a struct.
 2. A variable of one dimension is a column. Half floats become single ones, which are equal.
 3. Texts become a char row; many become a cell array. Attributes with nothing in them are ``[]``.
 4. A text beyond ASCII has a blank behind it for each byte that UTF-8 needs more: Octave takes the number of characters
@@ -32,6 +32,7 @@ from shotdap.server.encoders import Encoded
 from shotdap.server.encoders.blocks import of_file
 from shotdap.server.encoders.netcdf import is_text, text, unused
 from shotdap.transforms import BadSelection
+from shotdap.transforms.renaming import RENAMED_ATTRIBUTES, list_renamed
 
 __all__ = ["encode"]
 
@@ -104,7 +105,9 @@ def _text(value: object) -> str:
 
 def _attributes(attrs: Mapping[Any, object]) -> dict[str, Any]:
     names = _legal_names(map(str, attrs))
-    return {names[str(name)]: _attribute(value) for name, value in attrs.items()}
+    fields = {names[str(name)]: _attribute(value) for name, value in attrs.items()}
+    renamed = list_renamed(attrs, RENAMED_ATTRIBUTES, {legal: name for name, legal in names.items()})
+    return fields | {name: _text(lines) for name, lines in renamed.items()}
 
 
 def _attribute(value: object) -> Any:  # noqa: ANN401 — whatever SciPy writes

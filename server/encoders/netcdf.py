@@ -1,8 +1,10 @@
 """What both netCDF formats agree on: which names and attributes a file may have, and what text is.
 
 Rule 1: "names: a letter, digit, underscore or a character beyond ASCII, then anything but a slash and control
-characters, without a space at the end" (netCDF Users Guide); what is forbidden becomes an underscore.
-Rule 2: some names are the library's own; an attribute that has one gets an underscore behind it.
+characters, without a space at the end" (netCDF Users Guide); what is forbidden becomes an underscore,
+and a name that is too long is shortened.
+Rule 2: some names are the library's own; an attribute that has one gets an underscore behind it. The attribute
+``renamed_attributes`` lists all that have another name in the file.
 Rule 3: ``_FillValue`` and its kin have the type of their variable, or the file cannot be opened decoded; see
 `fill_values`.
 Rule 4: what is neither text nor number is kept as its text.
@@ -20,6 +22,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from shotdap.server.protocols.fill_values import FILL, UNFIT_FILL, fit_fill_values
+from shotdap.transforms.renaming import RENAMED_ATTRIBUTES, list_renamed, shorten
 
 __all__ = [
     "LEFT_OUT",
@@ -45,7 +48,6 @@ LEFT_OUT: Final = "left_out"
 
 _FORBIDDEN: Final = re.compile(r"[/\x00-\x1f\x7f\ud800-\udfff]|\s\Z")
 _BEGINNING: Final = re.compile(r"[A-Za-z0-9_]|[^\x00-\x7f]")
-_LONGEST: Final = 240  # bytes of UTF-8; NC_MAX_NAME is 256
 _RESERVED: Final = frozenset({
     "CLASS", "DIMENSION_LABELS", "DIMENSION_LIST", "NAME", "REFERENCE_LIST",
     "_Codecs", "_Format", "_IsNetcdf4", "_NCProperties", "_Netcdf4Coordinates", "_Netcdf4Dimid",
@@ -68,13 +70,16 @@ def attributes(
     if dtype is not None:
         attrs = fit_fill_values(attrs, dtype, written)
     kept: dict[str, Attribute] = {}
+    own: dict[str, str] = {}
     for given, value in attrs.items():
         cleaned = _cleaned(value)
         if cleaned is not None:
-            name = UNFIT_FILL if given == FILL and dtype is None else str(given)
-            typed = _cast(cleaned, written or dtype) if name in _OF_THE_VARIABLES_TYPE else cleaned
-            kept[unused(_legal(name), kept)] = typed
-    return kept
+            fitting = UNFIT_FILL if given == FILL and dtype is None else str(given)
+            name = unused(_legal(fitting), kept)
+            kept[name] = _cast(cleaned, written or dtype) if fitting in _OF_THE_VARIABLES_TYPE else cleaned
+            own[name] = fitting
+    renamed = list_renamed(attrs, RENAMED_ATTRIBUTES, own)
+    return {**kept, **{name: text(value) for name, value in renamed.items()}}
 
 
 def _cast(value: Attribute, dtype: Dtype | None) -> Attribute:
@@ -89,7 +94,7 @@ def _cast(value: Attribute, dtype: Dtype | None) -> Attribute:
 def _legal(name: str) -> str:
     name = _FORBIDDEN.sub("_", name)
     name = name if _BEGINNING.match(name) else f"_{name}"
-    name = name.encode()[:_LONGEST].decode(errors="ignore").rstrip()
+    name = shorten(name)
     return f"{name}_" if name in _RESERVED else name
 
 

@@ -9,7 +9,8 @@ Rules ("NetCDF Classic Format Specification", CDF-2):
 2. There are six types: bytes (signed), characters, int16, int32, float32 and float64. Others become the narrowest that
    holds them, as over DAP2; the attribute ``native_type`` says what they were. A 64-bit integer becomes int32 where
    the values fit, else float64, which is exact to 2**53. An attribute beyond that is the text of its digits.
-3. There are no groups: ``DATA/SHOT/image`` becomes ``DATA_SHOT_image``, and ``original_name`` says what it was.
+3. There are no groups: ``DATA/SHOT/image`` becomes ``DATA_SHOT_image``, and ``original_name`` says what it was; the
+   file's ``renamed_dimensions`` lists dimensions without a coordinate that could.
 4. There is no text but characters along one more dimension, ``<name>_strlen``; ``_Encoding`` says that it is UTF-8.
 5. A dimension of length zero would mean "unlimited": its variables are left out, and ``left_out`` names them.
 """
@@ -42,6 +43,7 @@ from shotdap.server.encoders.netcdf import (
     unused,
 )
 from shotdap.transforms import BadSelection
+from shotdap.transforms.renaming import RENAMED_DIMENSIONS, list_renamed, shorten
 
 __all__ = ["encode"]
 
@@ -107,7 +109,7 @@ def encode(dataset: xr.Dataset) -> Encoded:
                 " variable. Ask for a part of it, or for netCDF-4."
             )
     written = {str(name) for name, variable in carried(dataset) if variable.size}
-    header = _header(variables, attributes({**dataset.attrs, **left_out(dataset, written)}))
+    header = _header(variables, attributes({**dataset.attrs, **left_out(dataset, written), **_renamed(dataset)}))
     size = len(header) + sum(variable.room for variable in variables)
     return Encoded(size, chain([header], chain.from_iterable(map(_body, variables))))
 
@@ -119,6 +121,13 @@ def _laid_out(dataset: xr.Dataset) -> list[_Variable]:
         for name, variable in carried(dataset)
         if variable.size
     ]
+
+
+def _renamed(dataset: xr.Dataset) -> dict[str, str]:
+    """The attribute that lists renamed dimensions, by rule 3."""
+    names = _flat_names(map(str, (*dataset.variables, *dataset.dims)))
+    own = {names[name]: name for name in map(str, dataset.dims) if name not in dataset.variables}
+    return list_renamed(dataset.attrs, RENAMED_DIMENSIONS, own)
 
 
 def _flat_names(names: Iterable[str]) -> dict[str, str]:
@@ -134,7 +143,7 @@ def _flat_names(names: Iterable[str]) -> dict[str, str]:
 
 
 def _flat(name: str) -> str:
-    return re.sub("[^A-Za-z0-9_]", "_", name) or "_"
+    return shorten(re.sub("[^A-Za-z0-9_]", "_", name) or "_", name)
 
 
 def _of_numbers(name: str, variable: xr.Variable, names: Mapping[str, str]) -> _Variable:
@@ -162,7 +171,7 @@ def _of_text(name: str, variable: xr.Variable, names: Mapping[str, str]) -> _Var
     return _Variable(
         names[name],
         _TYPES["S1"],
-        dimensions | {unused(f"{names[name]}_strlen", names.values()): longest},
+        dimensions | {unused(shorten(f"{names[name]}_strlen"), names.values()): longest},
         attributes({**_original(name, names), **variable.attrs, "_Encoding": "utf-8"}),
         lambda: np.array(texts, f"S{longest}").view("S1"),
     )

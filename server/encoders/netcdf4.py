@@ -8,8 +8,9 @@ Strategy: first decide where everything goes, then write it.
 Rule 1: a name with slashes is a path: ``DATA/SHOT/image`` is ``image`` in the group ``SHOT`` of ``DATA``; a dimension
 lives where its name says, and an attribute of the dataset likewise, where there is such a group.
 Rule 2: a variable finds a dimension by name, in its own group or the nearest around it. A dimension that one of its
-variables would not find so lives in the root, under a name of its own.
-Rule 3: a group, a variable and a dimension cannot share a name in HDF5; where they would, the group keeps it.
+variables would not find so lives in the root, under a name of its own; the root's ``renamed_dimensions`` lists it.
+Rule 3: a group, a variable and a dimension cannot share a name in HDF5; where they would, the group keeps it, and
+``original_name`` is what the variable was called.
 Rule 4: nothing is compressed: images are noise, and a download should start at once.
 """
 
@@ -27,6 +28,7 @@ from shotdap.server.encoders import Encoded
 from shotdap.server.encoders.blocks import of_file
 from shotdap.server.encoders.hdf5 import by_group, local, parent, stored, type_of, values
 from shotdap.server.encoders.netcdf import Attribute, attributes, carried, left_out, unused
+from shotdap.transforms.renaming import RENAMED_DIMENSIONS, list_renamed, shorten, shorten_path
 
 __all__ = ["encode"]
 
@@ -46,13 +48,16 @@ def _write(root: h5netcdf.File, dataset: xr.Dataset) -> None:
     for dimension, path in places.dimensions.items():
         _group(root, parent(path)).dimensions[local(path)] = dataset.sizes[dimension]
     for name, variable in places.variables.items():
-        _write_variable(root, places.of[name], variable, places)
+        _write_variable(root, name, variable, places)
     for path, attrs in by_group(dataset.attrs, places.groups).items():
         _describe(_group(root, path), attributes(attrs))
-    _describe(root, left_out(dataset, places.variables))
+    renamed = {path: name for name, path in places.dimensions.items() if places.of.get(name) != path}
+    root_attrs = {**left_out(dataset, places.variables), **list_renamed(dataset.attrs, RENAMED_DIMENSIONS, renamed)}
+    _describe(root, attributes(root_attrs))
 
 
-def _write_variable(root: h5netcdf.File, path: str, variable: xr.Variable, places: _Places) -> None:
+def _write_variable(root: h5netcdf.File, name: str, variable: xr.Variable, places: _Places) -> None:
+    path = places.of[name]
     found = values(variable)
     written = _group(root, parent(path)).create_variable(
         local(path),
@@ -60,7 +65,8 @@ def _write_variable(root: h5netcdf.File, path: str, variable: xr.Variable, place
         type_of(found),
         data=found,
     )
-    _describe(written, attributes(variable.attrs, None if found.dtype == object else found.dtype))
+    renamed = {"original_name": name} if path != name else {}
+    _describe(written, attributes({**renamed, **variable.attrs}, None if found.dtype == object else found.dtype))
 
 
 def _describe(owner: h5netcdf.Group | h5netcdf.Variable, attrs: Mapping[str, Attribute]) -> None:
@@ -92,7 +98,7 @@ class _Places:
         """The path of each variable, and of each dimension that lives where its name says, by rule 3."""
         names = dict.fromkeys((*self.variables, *self._at_home))
         taken = {*names, *self.groups}
-        return {name: unused(f"{name}_", taken) if name in self.groups else name for name in names}
+        return {name: unused(shorten_path(f"{name}_"), taken) if name in self.groups else name for name in names}
 
     @cached_property
     def dimensions(self) -> dict[str, str]:
@@ -101,7 +107,9 @@ class _Places:
         taken = {local(name) for name in (*self.of.values(), *self.groups)}
         for dimension in self._users:
             paths[dimension] = (
-                self.of[dimension] if dimension in self._at_home else unused(dimension.replace("/", "_"), taken)
+                self.of[dimension]
+                if dimension in self._at_home
+                else unused(shorten(dimension.replace("/", "_")), taken)
             )
             taken.add(local(paths[dimension]))
         return paths

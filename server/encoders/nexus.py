@@ -38,6 +38,7 @@ from shotdap.server.encoders.netcdf import Attribute, attributes, carried, is_te
 from shotdap.server.encoders.single import along
 from shotdap.transforms import BadSelection
 from shotdap.transforms.display import shown
+from shotdap.transforms.renaming import RENAMED_ATTRIBUTES, list_renamed
 
 __all__ = ["encode"]
 
@@ -156,7 +157,9 @@ def _labelled(name: str, variable: xr.Variable) -> dict[Any, Any]:
 
 def _renamed(attrs: Mapping[str, Attribute]) -> dict[str, Attribute]:
     """Attributes without those whose names say something to NeXus: these get an underscore behind them."""
-    return {f"{name}_" if name in _OWN else name: value for name, value in attrs.items()}
+    own = {f"{name}_" if name in _OWN else name: name for name in attrs}
+    renamed = list_renamed(attrs, RENAMED_ATTRIBUTES, own)
+    return {**{name: attrs[given] for name, given in own.items()}, **renamed}
 
 
 def _as_nexus_has_it(entry: Any, attrs: Mapping[str, Any]) -> None:  # noqa: ANN401

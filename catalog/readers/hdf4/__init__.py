@@ -12,7 +12,7 @@ import xarray as xr
 
 from shotdap.catalog.entry import Unreadable
 from shotdap.catalog.lazy import Remember
-from shotdap.catalog.readers.attributes import OMITTED, Attribute, clean
+from shotdap.catalog.readers.attributes import clean, noted
 from shotdap.catalog.readers.hdf4.arrays import Omitted, assembled
 from shotdap.catalog.readers.hdf4.directory import directory
 from shotdap.catalog.readers.hdf4.raster import placed, raster_arrays
@@ -33,11 +33,4 @@ def read(path: Path, remember: Remember) -> xr.Dataset:
         raise Unreadable("The HDF4 file holds neither a scientific data set nor a raster image.")
     omitted += [Omitted(name, "it is a table (Vdata), which is not read") for name in listed.tables]
     described = clean({**listed.texts, **image_attributes, **attributes})
-    return assembled([*arrays, *placed(images, arrays)], described | _noted(omitted, described))
-
-
-def _noted(omitted: list[Omitted], attributes: dict[str, Attribute]) -> dict[str, Attribute]:
-    """What is left out of the file, added to what was left out of its attributes."""
-    lines = [str(attributes[OMITTED])] if OMITTED in attributes else []
-    lines += map(str, omitted)
-    return {OMITTED: ", ".join(lines)} if lines else {}
+    return assembled([*arrays, *placed(images, arrays)], noted(described, map(str, omitted)))

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain, count
 
 import xarray as xr
 
 from shotdap.catalog.lazy import Source, lazy_variable
-from shotdap.catalog.names import variable_names
+from shotdap.catalog.names import FreeNames, variable_names
 from shotdap.catalog.readers import dimensions
 from shotdap.catalog.readers.attributes import Attribute
 
@@ -25,6 +24,8 @@ class Found:
     """Names in the file; empty for those that have none."""
     source: Source
     attributes: Mapping[str, Attribute]
+    of_dimensions: tuple[Mapping[str, Attribute], ...] = ()
+    """What the file says of each dimension that has no scale to say it of: units, for one."""
     palette: Source | None = None
     """The colours that go with it; they become an array of their own."""
 
@@ -43,9 +44,9 @@ class Omitted:
 def assembled(found: Sequence[Found], attributes: Mapping[str, Attribute]) -> xr.Dataset:
     """A dataset of lazy arrays, under names that are safe and unique."""
     arrays = [*found, *(_palette(array.name, array.palette) for array in found if array.palette)]
-    distinct = list(_distinct(array.name for array in arrays))
+    distinct = _distinct(arrays)
     own_names = (name for array in arrays for name in array.dimensions if name)
-    names = variable_names([*distinct, *own_names])
+    names = variable_names((*distinct, *own_names))
     by_name = {names[key]: array for key, array in zip(distinct, arrays, strict=True)}
     palettes = iter([names[key] for key in distinct[len(found) :]])
     fitted = dimensions.fitted(
@@ -53,28 +54,30 @@ def assembled(found: Sequence[Found], attributes: Mapping[str, Attribute]) -> xr
         {name: array.source.shape for name, array in by_name.items()},
     )
     variables = {
-        name: lazy_variable(fitted[name], array.source, _described(array, name, palettes))
+        name: lazy_variable(fitted[name], array.source, _described(array, name, fitted[name], palettes))
         for name, array in by_name.items()
     }
-    return dimensions.assembled(variables, attributes)
+    return dimensions.assembled(variables, attributes, {name: array.dimensions for name, array in by_name.items()})
 
 
 def _palette(name: str, colours: Source) -> Found:
     return Found(f"{name}_palette", ("colour", "rgb"), colours, {})
 
 
-def _distinct(names: Iterable[str]) -> Iterator[str]:
-    """The names, those that came before with a number: HDF4 allows many arrays of one name."""
-    seen: set[str] = set()
-    for name in names:
-        numbered = chain([name], (f"{name}_{number}" for number in count(2)))
-        distinct = next(candidate for candidate in numbered if candidate not in seen)
-        seen.add(distinct)
-        yield distinct
+def _distinct(arrays: Sequence[Found]) -> list[str]:
+    """Return the arrays' names, those that came before with a number: HDF4 allows many arrays of one name.
+
+    A scale keeps its name, by which its dimension is known, whatever else is called so.
+    """
+    free = FreeNames(())
+    scales = {index: free.claim(array.name) for index, array in enumerate(arrays) if array.dimensions == (array.name,)}
+    return [scales[index] if index in scales else free.claim(array.name) for index, array in enumerate(arrays)]
 
 
-def _described(array: Found, name: str, palettes: Iterator[str]) -> dict[str, Attribute]:
+def _described(array: Found, name: str, names: tuple[str, ...], palettes: Iterator[str]) -> dict[str, Attribute]:
     described = dict(array.attributes)
+    for dimension, attributes in zip(names, array.of_dimensions, strict=False):
+        described |= {f"{dimension}_{key}": value for key, value in attributes.items()}
     if array.palette:
         described["palette"] = next(palettes)
     if name != array.name:

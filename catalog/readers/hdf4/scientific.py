@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
@@ -13,12 +13,12 @@ import numpy as np
 
 from shotdap.catalog.entry import Unreadable
 from shotdap.catalog.lazy import Chunks, Remember, Source
-from shotdap.catalog.readers.attributes import Attribute, clean, decoded
+from shotdap.catalog.readers.attributes import Attribute, clean, decoded, distinct
 from shotdap.catalog.readers.hdf4 import library
 from shotdap.catalog.readers.hdf4.arrays import Found, Omitted
 from shotdap.catalog.readers.hdf4.directory import Directory
-from shotdap.catalog.readers.hdf4.sources import DECODERS, File, Packed, Pieces, Scientific, Texts, Unchanged
-from shotdap.catalog.readers.sources import dense
+from shotdap.catalog.readers.hdf4.sources import DECODERS, File, Packed, Pieces, Scientific, Unchanged
+from shotdap.catalog.readers.sources import CODES, ENCODING, characters, dense, is_text
 from shotdap.transforms.decoding import HDF4_OFFSET
 
 __all__ = ["described", "named", "scientific_arrays"]
@@ -98,7 +98,7 @@ def scientific_arrays(
         attributes = named(library.attributes(opened, attribute_count))
         headers = [_header(opened, index, listed) for index in range(count)]
     wanted = [header for header in headers if not header.is_invented]
-    notes = dict(_notes(headers))
+    notes = {header.name: header.attributes for header in headers if header.is_invented}
     names = _dimension_names(wanted)
     return (
         [_found(file, header, names, notes, remember) for header in wanted if not header.obstacle],
@@ -109,7 +109,7 @@ def scientific_arrays(
 
 def named(raw: Mapping[bytes, Any]) -> dict[str, Any]:
     """Attributes by their names as text."""
-    return {decoded(name): value for name, value in raw.items()}
+    return dict(zip(distinct(raw), raw.values(), strict=True))
 
 
 def described(raw: Mapping[bytes, Any], reference: int, listed: Directory) -> dict[str, Attribute]:
@@ -180,13 +180,6 @@ def _dimension_names(headers: Sequence[_Header]) -> dict[str, str]:
     return names
 
 
-def _notes(headers: Sequence[_Header]) -> Iterator[tuple[str, Mapping[str, Attribute]]]:
-    """What is said of dimensions that have no scale to say it of: units, for one."""
-    for header in headers:
-        if header.is_invented and header.attributes:
-            yield header.name, {f"{header.name}_{name}": value for name, value in header.attributes.items()}
-
-
 def _found(
     file: File,
     header: _Header,
@@ -195,15 +188,23 @@ def _found(
     remember: Remember,
 ) -> Found:
     source = _source(file, header, remember)
-    dimensions = tuple(names.get(name, name) for name in header.dimensions)
     attributes = dict(header.attributes)
-    for name in dimensions:
-        attributes |= notes.get(name, {})
     if header.is_empty:
         attributes["never_written"] = np.int8(1)
-    if source.dtype.kind == "S" and header.shape:
-        return Found(names.get(header.name, header.name), dimensions[:-1], Texts(source), attributes)
-    return Found(names.get(header.name, header.name), dimensions, source, attributes)
+    if source.dtype.kind == "S":
+        source = characters(source, str(attributes.get(ENCODING, "")))
+        if is_text(source):
+            attributes.pop(ENCODING, None)  # it was of the bytes
+        else:
+            attributes.setdefault("note", CODES)
+    rank = len(source.shape)
+    return Found(
+        names.get(header.name, header.name),
+        tuple(names.get(name, name) for name in header.dimensions[:rank]),
+        source,
+        attributes,
+        tuple(notes.get(name, {}) for name in header.dimensions[:rank]),
+    )
 
 
 def _source(file: File, header: _Header, remember: Remember) -> Source:

@@ -28,10 +28,9 @@ from numpy.typing import NDArray
 
 from shotdap.catalog.entry import Missing, Unreadable
 from shotdap.catalog.lazy import Array, Key, Source
-from shotdap.catalog.readers.attributes import decoded
 from shotdap.catalog.readers.hdf4 import library
 
-__all__ = ["BLOCK", "DECODERS", "File", "Packed", "Pieces", "Raster", "Scientific", "Texts", "Unchanged"]
+__all__ = ["BLOCK", "DECODERS", "File", "Packed", "Pieces", "Raster", "Scientific", "Unchanged"]
 
 
 @dataclass(frozen=True)
@@ -329,27 +328,3 @@ def _expand_blocks(packed: bytes, values: NDArray[np.uint8]) -> None:
 
 
 _INTERLACES = ((0, 1, 2), (0, 2, 1), (2, 0, 1))  # by pixel, by line, by component: gr_interlace_t, mfgr.h
-
-
-@dataclass(frozen=True)
-class Texts:
-    """Characters, the last dimension of which makes texts."""
-
-    source: Source
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """The array's shape."""
-        return self.source.shape[:-1]
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """Text of the greatest length that there can be."""
-        return np.dtype(f"U{max(1, self.source.shape[-1])}")
-
-    def read(self, key: Key) -> Array:
-        """Read a hyperslab; see `Source`."""
-        length = self.source.shape[-1]
-        characters = np.ascontiguousarray(self.source.read((*key, slice(0, length, 1))))
-        texts = characters.view(f"S{length}")[..., 0]
-        return np.asarray([decoded(text) for text in texts.reshape(-1).tolist()], self.dtype).reshape(texts.shape)

@@ -29,6 +29,7 @@ from shotdap.server.exporting.order import Order
 from shotdap.server.exporting.place import Place
 from shotdap.server.exporting.writers.files import zip_files
 from shotdap.server.exporting.written import Written, summed
+from shotdap.server.protocols.zarr import Tree
 
 __all__ = ["close_store", "finish_store", "put_group", "put_part", "walked", "write_groups", "zipped"]
 
@@ -111,22 +112,26 @@ def _write(store: Path, dataset: xr.Dataset) -> None:
 
 def _groups(dataset: xr.Dataset) -> dict[str, xr.Dataset]:
     """The variables by the groups that their names put them into; the root's come first."""
+    tree = Tree({str(name): variable for name, variable in dataset.variables.items()})
     names: dict[str, list[str]] = {"": []}
-    for name in map(str, dataset.variables):
+    for name in tree.variables:
         names.setdefault(name.rpartition("/")[0], []).append(name)
-    return {group: _group(dataset, group, members) for group, members in names.items()}
+    return {group: _group(dataset, tree, group, members) for group, members in names.items()}
 
 
-def _group(dataset: xr.Dataset, group: str, names: list[str]) -> xr.Dataset:
-    variables = {_local(name): _plain(dataset.variables[name]) for name in names}
-    coordinates = {_local(name): variables[_local(name)] for name in names if name in dataset.coords}
+def _group(dataset: xr.Dataset, tree: Tree, group: str, names: list[str]) -> xr.Dataset:
+    variables = {_local(name): _plain(tree.variables[name], tree) for name in names}
+    hidden = tree.hidden.get(group, ())
+    coordinates = {
+        _local(name): variables[_local(name)] for name in names if name in dataset.coords or _local(name) in hidden
+    }
     data = {name: variable for name, variable in variables.items() if name not in coordinates}
     attributes = dataset.attrs if not group else {}
     return xr.Dataset(data, xr.Coordinates(coordinates, indexes={}), _jsonable(attributes))
 
 
-def _plain(variable: xr.Variable) -> xr.Variable:
-    dimensions = tuple(str(name).replace("/", "_") for name in variable.dims)
+def _plain(variable: xr.Variable, tree: Tree) -> xr.Variable:
+    dimensions = tuple(tree.dimensions[str(name)] for name in variable.dims)
     plain = xr.Variable(dimensions, variable.values, _jsonable(variable.attrs))
     if 0 < variable.nbytes <= _CHUNK:
         plain.encoding["chunks"] = variable.shape

@@ -5,7 +5,8 @@ comes before narrowing; otherwise the types of an answer would change with its c
 
 Rules:
 
-1. Flat names: DAP2 has no groups. A name that had to change is kept in the attribute ``original_name``.
+1. Flat names: DAP2 has no groups. A name that had to change is kept in the attribute ``original_name``; dimensions
+   without a coordinate are listed in the dataset's ``renamed_dimensions``.
 2. A variable of length zero is left out: in a DDS it breaks *other* variables for netCDF-C. So is one of a type that
    DAP2 lacks. The dataset's attribute ``dap2_left_out`` lists both.
 3. Types follow `promotion`. Where the type changes, the attribute ``native_type`` names what it was.
@@ -27,6 +28,7 @@ import xarray as xr
 from shotdap.server.protocols.dap2.promotion import ENCODING, MEANT, MEMORY, Dtype, as_meant, native, promoted
 from shotdap.server.protocols.dap2.text import safe_names, unused, utf8
 from shotdap.server.protocols.fill_values import FILL, MISSING, fit_fill_values, numbers_of
+from shotdap.transforms.renaming import RENAMED_DIMENSIONS, list_renamed, shorten
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -68,7 +70,7 @@ def adapt(dataset: xr.Dataset) -> xr.Dataset:
     return xr.Dataset(
         {names[name]: variable for name, variable in adapted.items() if name not in dataset.coords},
         coords=xr.Coordinates(coords, indexes={}),  # an index would read the coordinate
-        attrs={**dataset.attrs, **_left_out(dataset, adapted)},
+        attrs={**dataset.attrs, **_left_out(dataset, adapted), **_renamed(dataset, names)},
     )
 
 
@@ -77,10 +79,16 @@ def _left_out(dataset: xr.Dataset, adapted: Mapping[str, xr.Variable]) -> dict[s
     return {"dap2_left_out": missing} if missing else {}
 
 
+def _renamed(dataset: xr.Dataset, names: Mapping[str, str]) -> dict[str, str]:
+    """The attribute that lists renamed dimensions; a coordinate says its own name by rule 1."""
+    own = {names[name]: name for name in map(str, dataset.dims) if name not in dataset.variables}
+    return list_renamed(dataset.attrs, RENAMED_DIMENSIONS, own)
+
+
 def _adapted(name: str, variable: xr.Variable, kind: str, names: Mapping[str, str]) -> xr.Variable:
     meant = native(variable)
     if kind == "String":
-        attrs = _text_attributes(variable, unused(f"{names[name]}_strlen", names.values()))
+        attrs = _text_attributes(variable, unused(shorten(f"{names[name]}_strlen"), names.values()))
     else:
         kind = _narrowest(variable, meant, kind)
         attrs = _number_attributes(variable, meant, kind)

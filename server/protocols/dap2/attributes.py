@@ -4,7 +4,8 @@ Rules:
 
 1. The types of attributes follow the promotion of variables; 64-bit integers are Int32 if they fit, else Float64 if
    that holds them exactly, else a String of their digits.
-2. Names are made safe as variables' names are (``DATA/SHOT/x`` → ``DATA_SHOT_x``); an attribute without values is
+2. Names are made safe as variables' names are (``DATA/SHOT/x`` → ``DATA_SHOT_x``), and ``renamed_attributes`` lists
+   those that had to change; an attribute without values is
    left out, since DAP2 cannot say it.
 3. NaN is ``NaN``. No word for infinity suits all: Java reads ``Infinity`` only, which makes pydap refuse the dataset.
    It is ``1e999``, which is infinite to both and to netCDF-C; a comment has the word, for people. (libdap has neither.)
@@ -22,6 +23,7 @@ from shotdap.server.protocols.dap2.adaptation import DIM_NAME, STRLEN
 from shotdap.server.protocols.dap2.promotion import Dtype, promoted
 from shotdap.server.protocols.dap2.text import quoted, safe_names
 from shotdap.server.protocols.float_text import format_float
+from shotdap.transforms.renaming import RENAMED_ATTRIBUTES, list_renamed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -44,7 +46,8 @@ def das(dataset: xr.Dataset) -> str:
 
 def _container(name: str, attrs: Mapping[Any, Any]) -> str:
     names = {**safe_names(map(str, attrs)), **{name: name for name in _AS_THEY_ARE}}
-    lines = (_line(names[str(key)], value) for key, value in attrs.items())
+    renamed = list_renamed(attrs, RENAMED_ATTRIBUTES, {safe: own for own, safe in names.items() if own in attrs})
+    lines = (_line(names.get(str(key), str(key)), value) for key, value in {**attrs, **renamed}.items())
     return f"    {name} {{\n{''.join(lines)}    }}\n"
 
 

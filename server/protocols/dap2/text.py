@@ -1,7 +1,7 @@
 r"""Names and text as every DAP2 client can read them.
 
 Strategy: names keep to letters, digits and the underscore, because a name with anything else, even percent-encoded,
-makes one client or another refuse the whole dataset.
+makes one client or another refuse the whole dataset; so does a name longer than netCDF's, which is shortened.
 
 Rule 1: text is UTF-8, in the DAS and in string data. Every client reads it so, but pydap in string data, where it
 knows ASCII only: it fails, where it would show octal escapes as if they were the text.
@@ -17,6 +17,8 @@ from __future__ import annotations
 import re
 from itertools import count
 from typing import TYPE_CHECKING, Final
+
+from shotdap.transforms.renaming import shorten
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -64,7 +66,7 @@ def unused(name: str, taken: Iterable[str]) -> str:
 
 
 def _safe(name: str) -> str:
-    name = _NOT_IN_NAMES.sub("_", name) or "_"
+    name = shorten(_NOT_IN_NAMES.sub("_", name) or "_", name)
     if name.lower() in RESERVED:
         return f"{name}_"
     return f"_{name}" if name.lower().startswith(RESERVED_PREFIX) else name

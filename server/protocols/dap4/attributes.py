@@ -7,7 +7,7 @@ Rule 1: numbers are written as shortly as reads back the same.
 Rule 2: "`_FillValue` has the variable's emitted type, or clients fail"; see `fill_values`.
 Rule 3: netCDF-C refuses the whole dataset for one name that netCDF does not allow. Characters that it forbids are
 percent-encoded, a name that may not begin as it does gets an underscore before it, one of netCDF-C's own gets one
-behind it, and a long one is cut.
+behind it, and a long one is cut. The attribute ``renamed_attributes`` lists them.
 Rule 4: netCDF-C (4.9.0 and 4.10.1 at least) converts each Float32 attribute twice, and garbles its last bits: it reads
 -9999 as -9999.006, and infinity as NaN. So a Float32 is sent as the Float64 of the same value. A `_FillValue` cannot
 be, by rule 2: only NaN and 0, which survive, are sent as one. Any other is ``FillValue``, and a ``missing_value``,
@@ -27,6 +27,7 @@ from shotdap.server.protocols.dap4.text import as_text
 from shotdap.server.protocols.dap4.types import STRING, Atomic, atomic
 from shotdap.server.protocols.fill_values import FILL, UNFIT_FILL, add_missing, fit_fill_values
 from shotdap.server.protocols.float_text import format_float
+from shotdap.transforms.renaming import RENAMED_ATTRIBUTES, list_renamed, shorten
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
 __all__ = ["CHECKSUM", "Attribute", "describe"]
 
 CHECKSUM = "_DAP4_Checksum_CRC32"
-LONGEST_NAME = 240  # bytes of UTF-8; netCDF's NC_MAX_NAME is 256
 
 # "String match to name in use": netCDF-C's reserved attributes, some of which a laboratory uses for its own ends.
 RESERVED = frozenset({
@@ -74,11 +74,15 @@ def describe(attributes: Mapping[Any, object], owner: Atomic | None = None) -> l
         One for each, with distinct names that netCDF allows; a checksum of a former answer is left out.
     """
     described: dict[str, Attribute] = {}
+    own: dict[str, str] = {}
     for key, value in (attributes if owner is None else _fit_fill_values(attributes, owner)).items():
         if key != CHECKSUM:
             typed = _written(np.asarray(value)) if key == FILL and owner is not None else _typed(value)
             name = _free(_legal(str(key)), described)
             described[name] = Attribute(name, *typed)
+            own[name] = str(key)
+    for name, renamed in list_renamed(attributes, RENAMED_ATTRIBUTES, own).items():
+        described[name] = Attribute(name, *_typed(renamed))
     return list(described.values())
 
 
@@ -98,7 +102,7 @@ def _fit_fill_values(attributes: Mapping[Any, object], owner: Atomic) -> Mapping
 def _legal(name: str) -> str:
     legal = FORBIDDEN.sub(lambda found: f"%{ord(found[0]):02X}", name)
     legal = legal if BEGINNING.match(legal) else f"_{legal}"
-    legal = legal.encode(errors="replace")[:LONGEST_NAME].decode(errors="ignore").rstrip()
+    legal = shorten(legal.encode(errors="replace").decode(), name)
     return f"{legal}_" if legal in RESERVED else legal
 
 

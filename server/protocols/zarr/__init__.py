@@ -15,5 +15,6 @@ from shotdap.server.protocols.zarr.chunks import Chunk
 from shotdap.server.protocols.zarr.hierarchy import Hierarchy, store
 from shotdap.server.protocols.zarr.keys import is_chunk, node_of
 from shotdap.server.protocols.zarr.options import Compression, Options
+from shotdap.server.protocols.zarr.tree import Tree
 
-__all__ = ["Chunk", "Compression", "Hierarchy", "Options", "is_chunk", "node_of", "store"]
+__all__ = ["Chunk", "Compression", "Hierarchy", "Options", "Tree", "is_chunk", "node_of", "store"]

@@ -116,12 +116,13 @@ class Hierarchy:
     def _described(self, name: str) -> Described:
         variable, dtype = self._tree.variables[name], self._types[name]
         fill, others = split_fill_value(variable.attrs, dtype)
+        renamed = {"original_name": name} if self._tree.paths[name] != name else {}
         return Described(
             shape=variable.shape,
             chunks=self._chunks[name],
             dtype=dtype,
             dimensions=tuple(self._tree.dimensions[str(dimension)] for dimension in variable.dims),
-            attributes=attributes(others),
+            attributes=attributes({**renamed, **others}),
             fill=fill,
             compression=self.options.compression,
         )

@@ -3,8 +3,12 @@
 Rule 1: a name with slashes is a path: ``DATA/SHOT/image`` is the array ``image`` in the group ``SHOT`` of ``DATA``; an
 attribute of the dataset lives where its name says, where there is such a group.
 Rule 2: a group and an array cannot share a path; where they would, the group keeps it, and the array gets a ``_``.
-Rule 3: dimensions belong to no group. One is called by the last part of its name, unless another that is called so is
-used in the same group or in one around it: `DataTree` would take them for one. Then it has its whole name.
+Rule 3: dimensions belong to no group. One is called by the last part of its name, as in its file, also where a group
+around has another of that name, if it has a coordinate of its own: `DataTree` refuses two that differ, as it does for
+the file. Otherwise `DataTree` would give the dimension the other's coordinate, and where one group uses two of a name,
+nothing could tell them apart: then it has its whole name, and the root's ``renamed_dimensions`` lists it.
+Rule 4: where a group has an array that is called like a coordinate of a group around but is none itself, the group's
+attribute ``coordinates`` names it: `DataTree` would show the outer one in its place.
 """
 
 from __future__ import annotations
@@ -15,6 +19,8 @@ from functools import cached_property
 from typing import Any
 
 import xarray as xr
+
+from shotdap.transforms.renaming import RENAMED_DIMENSIONS, list_renamed, shorten, shorten_path
 
 __all__ = ["Tree"]
 
@@ -35,31 +41,40 @@ class Tree:
     def paths(self) -> Mapping[str, str]:
         """The path of each variable."""
         taken = {*self.variables, *self.groups}
-        return {name: _unused(f"{name}_", taken) if name in self.groups else name for name in self.variables}
+        return {
+            name: _unused(shorten_path(f"{name}_"), taken) if name in self.groups else name for name in self.variables
+        }
 
     @cached_property
     def dimensions(self) -> Mapping[str, str]:
-        """What each dimension is called."""
-        ambiguous = self._ambiguous
+        """What each dimension is called, by rule 3."""
+        every = dict.fromkeys(str(dimension) for variable in self.variables.values() for dimension in variable.dims)
+        locals_ = {_local(name) for name in every}
         return {
-            name: name.replace("/", "_") if name in ambiguous else _local(name)
-            for variable in self.variables.values()
-            for name in map(str, variable.dims)
+            name: _unused(shorten(name.replace("/", "_")), locals_) if name in self._ambiguous else _local(name)
+            for name in every
         }
 
     @cached_property
     def _ambiguous(self) -> frozenset[str]:
-        """The dimensions that share their last name with another one in sight."""
+        """The dimensions that need their whole name, by rule 3."""
         here: dict[tuple[str, str], set[str]] = {}  # by group and last name
         for name, variable in self.variables.items():
             for dimension in map(str, variable.dims):
                 here.setdefault((_parent(name), _local(dimension)), set()).add(dimension)
         found: set[str] = set()
         for (group, local), dimensions in here.items():
-            above = (here.get((path, local), set()) for path in ("", *_around(group)))
-            in_sight = dimensions.union(*above)
-            found |= in_sight if len(in_sight) > 1 else set()
+            for dimension in dimensions:
+                home = _parent(dimension) if self._is_coordinate(dimension) else ""
+                around = ("", *_around(group))
+                groups = around[around.index(home) :] if home in around else around
+                others = set().union(*(here.get((each, local), ()) for each in groups)) - {dimension}
+                if others:
+                    found |= {dimension} if "/" in dimension else others  # a root's dimension has no longer name
         return frozenset(found)
+
+    def _is_coordinate(self, name: str) -> bool:
+        return name in self.variables and self.variables[name].dims == (name,)
 
     def attributes(self, attrs: Mapping[Any, object]) -> Mapping[str, Mapping[str, object]]:
         """The dataset's attributes by the groups that they belong to, the root's under ``""``."""
@@ -70,7 +85,28 @@ class Tree:
                 sorted_[group][name] = value
             else:
                 sorted_[""][str(key)] = value
-        return sorted_
+        for group, names in self.hidden.items():
+            sorted_[group]["coordinates"] = " ".join([*str(sorted_[group].get("coordinates", "")).split(), *names])
+        renamed = {self.dimensions[name]: name for name in self.dimensions if name in self._ambiguous}
+        return {**sorted_, "": {**sorted_[""], **list_renamed(sorted_[""], RENAMED_DIMENSIONS, renamed)}}
+
+    @cached_property
+    def hidden(self) -> Mapping[str, list[str]]:
+        """For each group the arrays in it that a coordinate of a group around would hide, by rule 4."""
+        dimensions: dict[str, set[str]] = {}  # the names of those that a group's arrays have
+        indexed: set[str] = set()  # the paths of coordinates that `DataTree` hands down
+        for name, variable in self.variables.items():
+            names = [self.dimensions[str(dimension)] for dimension in variable.dims]
+            dimensions.setdefault(_parent(name), set()).update(names)
+            if names == [_local(name)]:
+                indexed.add(name)
+        hidden: dict[str, list[str]] = {}
+        for name in self.variables.keys() - indexed:
+            group, local = _parent(name), _local(name)
+            outer = (f"{each}/{local}".lstrip("/") for each in ("", *_around(_parent(group))))
+            if group and local not in dimensions[group] and not indexed.isdisjoint(outer):
+                hidden.setdefault(group, []).append(local)
+        return {group: sorted(names) for group, names in hidden.items()}
 
 
 def _around(group: str) -> Iterator[str]:

@@ -1,0 +1,68 @@
+"""Names that clients cannot take: how they are shortened, and where it is said what they were.
+
+netCDF takes 256 bytes of UTF-8 (``NC_MAX_NAME``), and file systems, which keep a segment of a Zarr key as a name, take
+255. A longer name keeps its beginning; a hash of the whole name follows, so that the same name is shortened the same
+way in every file, and two names differ after as they did before.
+
+A variable's attribute ``original_name`` is its name in the file. Attributes and dimensions have no attributes of their
+own: whoever renames some lists them, "new: old, new: old", in an attribute of what they belong to.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any, Final
+
+__all__ = [
+    "LONGEST_NAME",
+    "RENAMED_ATTRIBUTES",
+    "RENAMED_DIMENSIONS",
+    "list_renamed",
+    "shorten",
+    "shorten_path",
+]
+
+LONGEST_NAME: Final = 255
+"""Bytes of UTF-8."""
+
+RENAMED_ATTRIBUTES: Final = "renamed_attributes"
+"""The attribute that lists attributes whose names are not the file's."""
+
+RENAMED_DIMENSIONS: Final = "renamed_dimensions"
+"""The attribute that lists dimensions whose names are not the file's, and which have no coordinate to say so."""
+
+_HASH: Final = 8  # hexadecimal digits
+
+
+def shorten(name: str, whole: str | None = None) -> str:
+    """Return the name itself, or, where it is longer than `LONGEST_NAME`, its beginning and a hash.
+
+    Args:
+        name: what clients are to see.
+        whole: what the hash is made of; the name itself where it is left out. Names that were made alike before, by
+            replacing characters, stay different by it.
+    """
+    encoded = name.encode(errors="surrogatepass")
+    if len(encoded) <= LONGEST_NAME:
+        return name
+    digest = hashlib.sha256((name if whole is None else whole).encode(errors="surrogatepass")).hexdigest()[:_HASH]
+    return f"{encoded[: LONGEST_NAME - _HASH - 1].decode(errors='ignore')}_{digest}"
+
+
+def shorten_path(path: str) -> str:
+    """Return a path with each name between its slashes shortened."""
+    return "/".join(map(shorten, path.split("/")))
+
+
+def list_renamed(attrs: Mapping[Any, Any], key: str, own: Mapping[str, str]) -> dict[str, str]:
+    """Return the attribute that lists what was renamed, behind what it says already; nothing where nothing was.
+
+    Args:
+        attrs: the attributes that it goes with.
+        key: `RENAMED_ATTRIBUTES` or `RENAMED_DIMENSIONS`.
+        own: by each new name the old one; those that are the same are not listed.
+    """
+    lines = [str(attrs[key])] if key in attrs else []
+    lines += [f"{name}: {old}" for name, old in own.items() if name != old]
+    return {key: ", ".join(lines)} if lines else {}
