@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from shotdap.transforms import UniqueNames
+
 __all__ = ["archive_name", "path_segment", "variable_names"]
 
 # The escape is the one of Office Open XML (ECMA-376, ST_Xstring): "[" is "_x5B_".
@@ -35,23 +37,10 @@ def archive_name(segment: str) -> str:
 
 def variable_names(names: Iterable[str]) -> dict[str, str]:
     """For each name in a file, the name that clients see: safe, unique, and the same where it was safe already."""
-    seen: dict[str, str] = {}
-    names = list(names)
-    taken = {name for name in names if name == _safe(name)}
-    for name in names:
-        seen[name] = name if name in taken else _unique(_safe(name), taken)
-        taken.add(seen[name])
-    return seen
+    safe = {name: _safe(name) for name in names}
+    unique = UniqueNames(name for name in safe if name == safe[name])
+    return {name: name if name == candidate else unique.claim(candidate) for name, candidate in safe.items()}
 
 
 def _safe(name: str) -> str:
     return "/".join(re.sub("[^A-Za-z0-9_]", "_", part) or "_" for part in name.split("/"))
-
-
-def _unique(name: str, taken: set[str]) -> str:
-    number = 1
-    candidate = name
-    while candidate in taken:
-        number += 1
-        candidate = f"{name}_{number}"
-    return candidate

@@ -14,6 +14,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from shotdap.transforms import UniqueNames, with_underscores
+
 __all__ = ["FLAGS", "OMITTED", "Attribute", "clean", "decoded", "noted", "typed"]
 
 Attribute: TypeAlias = str | np.generic | np.ndarray[Any, Any] | list[str]
@@ -54,15 +56,8 @@ def clean(raw: Mapping[str, Any], *, paths: bool = False) -> dict[str, Attribute
 
 def _names(raw: Mapping[str, Any]) -> dict[str, str]:
     """For each name one without slashes, no two the same."""
-    names: dict[str, str] = {}
-    taken = set(raw)
-    for own in raw:
-        name = own.replace("/", "_")
-        while name != own and name in taken:
-            name += "_"
-        names[own] = name
-        taken.add(name)
-    return names
+    unique = UniqueNames(raw, with_underscores)
+    return {own: unique.claim(own.replace("/", "_")) if "/" in own else own for own in raw}
 
 
 def _listed(name: str, lines: Iterable[str]) -> dict[str, Attribute]:

@@ -10,11 +10,12 @@ Where the file's own name breaks a rule, or there is none, the dimension is call
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import chain, count
+from itertools import chain
 
 import xarray as xr
 
 from shotdap.catalog.readers.attributes import Attribute
+from shotdap.transforms import UniqueNames
 
 __all__ = ["assembled", "fitted"]
 
@@ -28,22 +29,15 @@ def fitted(wanted: Mapping[str, tuple[str, ...]], shapes: Mapping[str, tuple[int
     """
     sizes = {name: shapes[name][0] for name, dimensions in wanted.items() if dimensions == (name,)}
     barred = shapes.keys() - sizes.keys()
-    taken = {*shapes, *chain.from_iterable(wanted.values())}
+    unique = UniqueNames({*shapes, *chain.from_iterable(wanted.values())})
     names: dict[str, tuple[str, ...]] = {}
     for array, dimensions in wanted.items():
         chosen: list[str] = []
         for axis, (name, size) in enumerate(zip(dimensions, shapes[array], strict=True)):
             fits = name and name not in barred and name not in chosen and sizes.setdefault(name, size) == size
-            chosen.append(name if fits else _made_up(f"{array}_{axis}", taken))
+            chosen.append(name if fits else unique.claim(f"{array}_{axis}"))
         names[array] = tuple(chosen)
     return names
-
-
-def _made_up(name: str, taken: set[str]) -> str:
-    numbered = (f"{name}_{number}" for number in count(2))
-    free = next(candidate for candidate in chain([name], numbered) if candidate not in taken)
-    taken.add(free)
-    return free
 
 
 def assembled(variables: Mapping[str, xr.Variable], attributes: Mapping[str, Attribute]) -> xr.Dataset:

@@ -62,8 +62,9 @@ def read(path: Path, remember: Remember) -> xr.Dataset:
         found = dict(_walk(file, omitted))
         parts = {part.name: part for name, item in found.items() for part in _parts(name, item, found, omitted)}
         names = variable_names(parts)
+        paths = {h5o.get_info(item.id).addr: path for path, item in reversed(found.items())}
         dimensions = fitted(
-            {names[name]: _dimensions(part, names) for name, part in parts.items()},
+            {names[name]: _dimensions(part, names, paths) for name, part in parts.items()},
             {names[name]: part.dataset.shape for name, part in parts.items()},
         )
         variables = {
@@ -283,7 +284,7 @@ def _rows_of_a_block(dataset: _Dataset) -> int:
     return int(chunks[0] * max(1, _SMALL_BLOCK // size))
 
 
-def _dimensions(part: _Part, names: Mapping[str, str]) -> tuple[str, ...]:
+def _dimensions(part: _Part, names: Mapping[str, str], paths: Mapping[int, str]) -> tuple[str, ...]:
     """The names of a dataset's dimensions: its own where it is a scale, or those of the scales attached.
 
     Empty where it has none; but the fields of one table have its dimensions in common.
@@ -293,7 +294,7 @@ def _dimensions(part: _Part, names: Mapping[str, str]) -> tuple[str, ...]:
         return (names[part.name],)
     table = next(iter(variable_names([dataset.name.removeprefix("/")]).values()))
     return tuple(
-        _scale(dimension, names) or (f"{table}_{axis}" if part.field else "")
+        _scale(dimension, names, paths) or (f"{table}_{axis}" if part.field else "")
         for axis, dimension in enumerate(dataset.dims)
     )
 
@@ -307,9 +308,18 @@ def _is_scale(dataset: _Dataset) -> bool:
     return isinstance(value, str | bytes) and decoded(value) == "DIMENSION_SCALE"
 
 
-def _scale(dimension: Any, names: Mapping[str, str]) -> str:  # noqa: ANN401 — h5py ships no types
+def _scale(dimension: Any, names: Mapping[str, str], paths: Mapping[int, str]) -> str:  # noqa: ANN401 — h5py ships no types
+    """Return the name of the scale that is attached to a dimension, empty where none is.
+
+    Args:
+        dimension: of an array.
+        names: what clients call each array, by its path.
+        paths: the paths of what was found in the file, by addresses. To ask an attached scale for its name makes the
+            HDF5 library search the file: 2,000 of them took 50 s.
+    """
     try:
-        name = dimension[0].name if len(dimension) else None
+        scale = dimension[0] if len(dimension) else None
+        name = None if scale is None else paths.get(h5o.get_info(scale.id).addr) or scale.name
     except (KeyError, RuntimeError, ValueError):  # the scale was deleted
         name = None
     if name is None:

@@ -12,12 +12,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import count
 from typing import Any, Final, TypeAlias
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
+
+from shotdap.transforms import UniqueNames
 
 __all__ = [
     "LEFT_OUT",
@@ -30,7 +31,6 @@ __all__ = [
     "left_out",
     "numbers",
     "text",
-    "unused",
 ]
 
 Array: TypeAlias = NDArray[Any]
@@ -65,11 +65,12 @@ def attributes(attrs: Mapping[Any, object], dtype: Dtype | None = None) -> dict[
         dtype: the numbers' type of the variable that has them; `None` for text, and for a group.
     """
     kept: dict[str, Attribute] = {}
+    unique = UniqueNames()
     for given, value in attrs.items():
         cleaned = _cleaned(value)
         if cleaned is not None:
             name, typed = _fitted(str(given), cleaned, dtype)
-            kept[unused(_legal(name), kept)] = typed
+            kept[unique.claim(_legal(name))] = typed
     return kept
 
 
@@ -94,13 +95,6 @@ def _legal(name: str) -> str:
     name = name if _BEGINNING.match(name) else f"_{name}"
     name = name.encode()[:_LONGEST].decode(errors="ignore").rstrip()
     return f"{name}_" if name in _RESERVED else name
-
-
-def unused(name: str, taken: Iterable[str]) -> str:
-    """The name itself, or ``name_2``, ``name_3``, …: the first that is not taken."""
-    if name not in taken:
-        return name
-    return next(fresh for number in count(2) if (fresh := f"{name}_{number}") not in taken)
 
 
 def _cleaned(value: object) -> Attribute | None:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain, count
 
 import xarray as xr
 
@@ -12,6 +11,7 @@ from shotdap.catalog.lazy import Source, lazy_variable
 from shotdap.catalog.names import variable_names
 from shotdap.catalog.readers import dimensions
 from shotdap.catalog.readers.attributes import Attribute
+from shotdap.transforms import UniqueNames
 
 __all__ = ["Found", "Omitted", "assembled"]
 
@@ -43,7 +43,8 @@ class Omitted:
 def assembled(found: Sequence[Found], attributes: Mapping[str, Attribute]) -> xr.Dataset:
     """A dataset of lazy arrays, under names that are safe and unique."""
     arrays = [*found, *(_palette(array.name, array.palette) for array in found if array.palette)]
-    distinct = list(_distinct(array.name for array in arrays))
+    unique = UniqueNames()
+    distinct = [unique.claim(array.name) for array in arrays]  # HDF4 allows many arrays of one name
     own_names = (name for array in arrays for name in array.dimensions if name)
     names = variable_names([*distinct, *own_names])
     by_name = {names[key]: array for key, array in zip(distinct, arrays, strict=True)}
@@ -61,16 +62,6 @@ def assembled(found: Sequence[Found], attributes: Mapping[str, Attribute]) -> xr
 
 def _palette(name: str, colours: Source) -> Found:
     return Found(f"{name}_palette", ("colour", "rgb"), colours, {})
-
-
-def _distinct(names: Iterable[str]) -> Iterator[str]:
-    """The names, those that came before with a number: HDF4 allows many arrays of one name."""
-    seen: set[str] = set()
-    for name in names:
-        numbered = chain([name], (f"{name}_{number}" for number in count(2)))
-        distinct = next(candidate for candidate in numbered if candidate not in seen)
-        seen.add(distinct)
-        yield distinct
 
 
 def _described(array: Found, name: str, palettes: Iterator[str]) -> dict[str, Attribute]:

@@ -23,7 +23,8 @@ import numpy as np
 import xarray as xr
 
 from shotdap.server.protocols.dap2.promotion import ENCODING, MEANT, MEMORY, Dtype, as_meant, native, promoted
-from shotdap.server.protocols.dap2.text import safe_names, unused, utf8
+from shotdap.server.protocols.dap2.text import safe_names, utf8
+from shotdap.transforms import UniqueNames
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -63,8 +64,9 @@ def adapt(dataset: xr.Dataset) -> xr.Dataset:
     those cannot be read, that is left for the request that asks for its values.
     """
     names = safe_names(str(name) for name in (*dataset.variables, *dataset.dims))
+    unique = UniqueNames(names.values())
     adapted = {
-        str(name): _adapted(str(name), variable, kind, names)
+        str(name): _adapted(str(name), variable, kind, names, unique)
         for name, variable in dataset.variables.items()
         if variable.size and (kind := promoted(native(variable)))
     }
@@ -81,10 +83,10 @@ def _left_out(dataset: xr.Dataset, adapted: Mapping[str, xr.Variable]) -> dict[s
     return {"dap2_left_out": missing} if missing else {}
 
 
-def _adapted(name: str, variable: xr.Variable, kind: str, names: Mapping[str, str]) -> xr.Variable:
+def _adapted(name: str, variable: xr.Variable, kind: str, names: Mapping[str, str], unique: UniqueNames) -> xr.Variable:
     meant = native(variable)
     if kind == "String":
-        attrs = _text_attributes(variable, unused(f"{names[name]}_strlen", names.values()))
+        attrs = _text_attributes(variable, unique.claim(f"{names[name]}_strlen"))
     else:
         kind = _narrowest(variable, meant, kind)
         attrs = _number_attributes(variable.attrs, meant, kind)

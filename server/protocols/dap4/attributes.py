@@ -23,9 +23,10 @@ import numpy as np
 
 from shotdap.server.protocols.dap4.text import as_text
 from shotdap.server.protocols.dap4.types import STRING, Atomic, atomic
+from shotdap.transforms import UniqueNames, with_underscores
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
 __all__ = ["CHECKSUM", "Attribute", "describe"]
 
@@ -71,10 +72,11 @@ def describe(attributes: Mapping[Any, object], owner: Atomic | None = None) -> l
         One for each, with distinct names that netCDF allows; a checksum of a former answer is left out.
     """
     described: dict[str, Attribute] = {}
+    unique = UniqueNames(numbered=with_underscores)
     for key, value in attributes.items():
         if key != CHECKSUM:
             name, typed = _described(str(key), value, owner)
-            name = _free(_legal(name), described)
+            name = unique.claim(_legal(name))
             described[name] = Attribute(name, *typed)
     return list(described.values())
 
@@ -91,12 +93,6 @@ def _legal(name: str) -> str:
     legal = legal if BEGINNING.match(legal) else f"_{legal}"
     legal = legal.encode(errors="replace")[:LONGEST_NAME].decode(errors="ignore").rstrip()
     return f"{legal}_" if legal in RESERVED else legal
-
-
-def _free(name: str, taken: Iterable[str]) -> str:
-    while name in taken:
-        name += "_"
-    return name
 
 
 def _fill_value(value: object, owner: Atomic) -> Typed | None:
