@@ -40,6 +40,7 @@ __all__ = ["principal", "router"]
 _NDJSON: Final = "application/x-ndjson"
 _HOUR: Final = 3600.0
 _METHODS: Final = frozenset({"DELETE", "GET", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"})
+_PATIENCE: Final = 1.0  # seconds that an order waits for its first image to be opened
 _LOOK: Final = 0.5  # seconds between two looks at a job whose events somebody follows
 _MEDIA_TYPES: Final = {"zip": "application/zip", "zarr-zip": "application/zip", "nc4": "application/x-netcdf"}
 
@@ -322,7 +323,8 @@ def _ordered(desk: _Desk, order: Order, owner: str, key: str | None) -> Job | Re
     try:
         desk.jobs.check(owner, 0, desk.bounds)
         exports = desk.settings.exports
-        plan = planned(desk.catalog, order, most=exports.images_per_job, memory=exports.image_bytes)
+        bounds = {"most": exports.images_per_job, "memory": exports.image_bytes, "patience": _PATIENCE}
+        plan = planned(desk.catalog, order, **bounds)
         desk.jobs.check(owner, plan.estimate, desk.bounds)
     except OverQuota as error:
         return _refusal(429, str(error))
