@@ -14,10 +14,12 @@ from shotdap.server.errors import TooLarge
 from shotdap.transforms import Hyperslab, bytes_read
 from shotdap.transforms.statistics import blocks
 
-__all__ = ["Asked", "Limits", "check", "limits_of", "refuse_size"]
+__all__ = ["Asked", "Limits", "check", "limits_of", "refuse_attributes", "refuse_size"]
 
 _MIB: Final = 2**20
 _SUGGESTED: Final = 8  # URLs in one message
+_WRITTEN: Final = 40  # characters that a number of an attribute takes at most: in an indented line of its own
+_NAMED: Final = 64  # characters around an attribute: its name, its type, quotes and tags
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,7 @@ def refuse_size(dataset: xr.Dataset, limits: Limits, expands: int = 1) -> None:
             f"To compute this, {_mib(read)} would be read; for one answer {_mib(limits.read)} are at most"
             f" (server.max_read_mib). {_ways_round(dataset)}"
         )
+    refuse_attributes(dataset, limits)
     size = dataset.nbytes * expands
     if size > limits.answer:
         grown = f", which become up to {_mib(size)}" if expands > 1 else ""
@@ -97,6 +100,34 @@ def refuse_size(dataset: xr.Dataset, limits: Limits, expands: int = 1) -> None:
             f"This asks for {_mib(dataset.nbytes)}{grown}; one answer holds {_mib(limits.answer)} at most"
             f" (server.max_answer_mib). {_ways_round(dataset)}"
         )
+
+
+def refuse_attributes(dataset: xr.Dataset, limits: Limits) -> None:
+    """Refuse an answer whose attributes are too much, before any of it is written.
+
+    Args:
+        dataset: whose attributes, and those of its variables, the answer has.
+        limits: the server's.
+
+    Raises:
+        TooLarge: they are.
+    """
+    owners = [dataset.attrs, *(variable.attrs for variable in dataset.variables.values())]
+    size = sum(_NAMED + len(str(name)) + _text_size(value) for attrs in owners for name, value in attrs.items())
+    if size > limits.answer:
+        raise TooLarge(
+            f"The attributes alone take up to {_mib(size)} here; one answer holds {_mib(limits.answer)} at most"
+            " (server.max_answer_mib). Ask for fewer variables, or take the archived file at /fileServer."
+        )
+
+
+def _text_size(value: object) -> int:
+    """Return the characters that an attribute's value takes at most as text."""
+    if isinstance(value, str | bytes):
+        return len(value)
+    if isinstance(value, list | tuple):
+        return sum(_WRITTEN + _text_size(each) for each in value)
+    return _WRITTEN * int(getattr(value, "size", 1))
 
 
 def _ways_round(dataset: xr.Dataset) -> str:

@@ -35,7 +35,7 @@ from h5py import h5o  # pyright: ignore[reportAttributeAccessIssue]  # a compile
 from shotdap.catalog.entry import Missing, Unreadable
 from shotdap.catalog.lazy import Array, Blocks, Key, Remember, Source, lazy_variable
 from shotdap.catalog.names import variable_names
-from shotdap.catalog.readers.attributes import Attribute, clean, decoded, noted
+from shotdap.catalog.readers.attributes import GREATEST, Attribute, clean, decoded, noted
 from shotdap.catalog.readers.dimensions import assembled, fitted
 
 __all__ = ["read"]
@@ -221,6 +221,10 @@ def _free(name: str, taken: Container[str]) -> str:
 
 
 def _value(owner: h5py.HLObject, name: str) -> Any:  # noqa: ANN401 — whatever a file may hold
+    identity = owner.attrs.get_id(name)
+    size = math.prod(identity.shape or ()) * identity.get_type().get_size()
+    if size > GREATEST:
+        return np.broadcast_to(np.uint8(0), size)  # as great, and never read: `clean` says so
     try:
         value = owner.attrs[name]
     except (OSError, TypeError):  # h5py knows no NumPy type for it

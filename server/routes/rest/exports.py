@@ -29,6 +29,7 @@ from shotdap.server.exporting.jobs import Bounds, Job, Jobs, NoRoom, OverQuota, 
 from shotdap.server.exporting.order import Order, part
 from shotdap.server.exporting.planning import planned
 from shotdap.server.exporting.site import bounds_of, jobs_of
+from shotdap.server.open_file import OpenFile
 from shotdap.server.replies import ENDLESS
 from shotdap.server.routes.rest.answering import only_headers
 from shotdap.server.routes.rest.problems import problem_response, refusal
@@ -323,8 +324,7 @@ def _ordered(desk: _Desk, order: Order, owner: str, key: str | None) -> Job | Re
     try:
         desk.jobs.check(owner, 0, desk.bounds)
         exports = desk.settings.exports
-        bounds = {"most": exports.images_per_job, "memory": exports.image_bytes, "patience": _PATIENCE}
-        plan = planned(desk.catalog, order, **bounds)
+        plan = planned(desk.catalog, order, most=exports.images_per_job, memory=exports.image_bytes, patience=_PATIENCE)
         desk.jobs.check(owner, plan.estimate, desk.bounds)
     except OverQuota as error:
         return _refusal(429, str(error))
@@ -342,7 +342,10 @@ def _result(desk: _Desk, job: Job, request: Request) -> Response:
         return Response(status_code=304, headers={"ETag": tag})
     path = desk.jobs.place(job).target
     media_type, headers = _MEDIA_TYPES[order.container], {"ETag": tag}
-    file = FileResponse(path, media_type=media_type, filename=path.name, headers=headers, stat_result=path.stat())
+    try:
+        file = OpenFile(path.open("rb"), media_type, path.name, headers)
+    except OSError as error:
+        return _refusal(500, f"The result of this export cannot be read: {error.strerror}. Order it anew.")
     return Response(headers=dict(file.headers)) if only_headers(request) else file
 
 
