@@ -343,10 +343,14 @@ def _result(desk: _Desk, job: Job, request: Request) -> Response:
     path = desk.jobs.place(job).target
     media_type, headers = _MEDIA_TYPES[order.container], {"ETag": tag}
     try:
-        file = OpenFile(path.open("rb"), media_type, path.name, headers)
+        file = path.open("rb")
     except OSError as error:
         return _refusal(500, f"The result of this export cannot be read: {error.strerror}. Order it anew.")
-    return Response(headers=dict(file.headers)) if only_headers(request) else file
+    answer = OpenFile(file, media_type, path.name, headers)
+    if only_headers(request):
+        file.close()
+        return Response(headers=dict(answer.headers))
+    return answer
 
 
 def _refusal(status: int, sentence: str) -> Response:
