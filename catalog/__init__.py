@@ -12,6 +12,7 @@ from shotdap.catalog.builder import BuildReport, Progress, build
 from shotdap.catalog.diagnostic import Axis, Diagnostic, Match, Quantity, Related, Rule, TimeStamp
 from shotdap.catalog.entry import Child, Entry, Fact, Health, Index, Missing, NotFound, Page, Unreadable, When
 from shotdap.catalog.explanation import explain
+from shotdap.catalog.files import open_regular
 from shotdap.catalog.folder import Folder
 from shotdap.catalog.gathering import TooMany
 from shotdap.catalog.index import (
@@ -21,6 +22,7 @@ from shotdap.catalog.index import (
     Change,
     Changes,
     Facets,
+    LostCatalog,
     SearchPage,
     SqlIndex,
     Superseded,
@@ -73,6 +75,7 @@ __all__ = [
     "Isolation",
     "LargeObjects",
     "LostArchive",
+    "LostCatalog",
     "Match",
     "Missing",
     "NotFound",
@@ -109,6 +112,7 @@ __all__ = [
     "inspect",
     "label",
     "matching",
+    "open_regular",
     "parse",
     "survey",
     "usual_folder",

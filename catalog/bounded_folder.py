@@ -70,12 +70,28 @@ class BoundedFolder:
             Unreadable: there is no safe folder for it.
         """
         self.prepare()
-        # Mode 0600, and never there before.
-        with tempfile.NamedTemporaryFile(dir=self.path, prefix=f".{name[:16]}.", suffix=_HALF, delete=False) as file:
-            try:
-                yield file
-            finally:
-                Path(file.name).unlink(missing_ok=True)
+        with self.explain_failure():  # mode 0600, and never there before
+            file = tempfile.NamedTemporaryFile(  # noqa: SIM115 — closed below, where that may fail
+                dir=self.path, prefix=f".{name[:16]}.", suffix=_HALF, delete=False
+            )
+        try:
+            yield file
+        finally:
+            Path(file.name).unlink(missing_ok=True)
+            with suppress(OSError):  # on a full disk closing fails as writing did; what was kept has been flushed
+                file.close()
+
+    @contextmanager
+    def explain_failure(self) -> Iterator[None]:
+        """Say of a failure within the block that the folder cannot be written to, and why.
+
+        Raises:
+            Unreadable: something failed.
+        """
+        try:
+            yield
+        except OSError as error:
+            raise Unreadable(f"{self.purpose} cannot be written to: {error.strerror}.") from error
 
     def keep(self, file: IO[bytes], name: str) -> Path:
         """Give a file that was written its name, and make room for it."""

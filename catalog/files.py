@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+import os
+import stat
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import BinaryIO
 
 import cachebox
 
@@ -18,9 +21,28 @@ from shotdap.catalog.isolation import Isolation, Undecided
 from shotdap.catalog.storage import Store, Version
 from shotdap.catalog.unpacking import Unpacker, refuse
 
-__all__ = ["Files"]
+__all__ = ["Files", "open_regular"]
 
 _EXAMINED = 4096  # examinations remembered, of files that no inspection has seen
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """Open a file for reading; a pipe or a device that has taken its place is not waited for.
+
+    Raises:
+        Missing: the file is not there.
+        Unreadable: it may not be read, or is no file.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError as error:
+        raise Missing("The file is missing from the archive.") from error
+    except OSError as error:
+        raise Unreadable(f"The file cannot be opened: {error.strerror}.") from error
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise Unreadable("The archive's row leads to something that is not a file.")
+    return os.fdopen(descriptor, "rb")
 
 
 class Files:

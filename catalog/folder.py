@@ -6,9 +6,10 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
-from shotdap.catalog.archive import Row, Watermark
-from shotdap.catalog.entry import Child, Entry, NotFound, Page, When
+from shotdap.catalog.archive import LostArchive, Row, Watermark
+from shotdap.catalog.entry import Child, Entry, NotFound, Page, Unreadable, When
 from shotdap.catalog.folder_search import search
 from shotdap.catalog.index import Changes, Facets, SearchPage
 from shotdap.catalog.names import archive_name, path_segment
@@ -70,12 +71,16 @@ class Folder:
         directory = self._within(self._relative(path)) if path else self.root
         if not directory.is_dir():
             raise NotFound(f"There is no folder at {path!r}.")
-        with os.scandir(directory) as found:
-            return sorted(
-                Child(name, f"{path}/{name}" if path else name, entry.is_dir())
-                for entry in found
-                if self._served(entry) and (name := path_segment(entry.name))
-            )
+        try:
+            with os.scandir(directory) as found:
+                return sorted(
+                    Child(name, f"{path}/{name}" if path else name, entry.is_dir())
+                    for entry in found
+                    if self._served(entry) and (name := path_segment(entry.name))
+                )
+        except OSError as error:
+            where = f"The folder {path!r}" if path else "The archive's folder"
+            raise Unreadable(f"{where} cannot be listed: {error.strerror}.") from error
 
     def nearest(
         self, entry: Entry, match: Mapping[str, str], *, when: When = "earlier", within_days: float | None = None
@@ -100,11 +105,20 @@ class Folder:
 
     def rows(self, since: Watermark | None = None, /) -> Iterator[Row]:
         """A row for each file whose name is text, its version the time of its last change; see `Archive`."""
-        files = (path for path in self.root.rglob("*") if path.is_file() and not self._hidden(path))
+        files = (path for path in self._walk() if path.is_file() and not self._hidden(path))
         for changed, path in sorted((path.stat().st_ctime, path) for path in files):  # st_mtime is older in a copy
             if since is None or changed >= float(str(since)):
                 relative = str(path.relative_to(self.root))
                 yield Row(relative, relative, changed, {"name": path.name})
+
+    def _walk(self) -> Iterator[Path]:
+        """All that is in the tree but folders; a folder that is left out would take its images out of the catalog."""
+
+        def refuse(error: OSError) -> NoReturn:
+            raise LostArchive(f"The folder {error.filename} cannot be listed: {error.strerror}.") from error
+
+        for folder, _, names in os.walk(self.root, onerror=refuse):
+            yield from (Path(folder, name) for name in names)
 
     def count(self, since: Watermark | None = None, /) -> int:
         """How many files `rows` gives; see `Archive`."""
@@ -123,6 +137,8 @@ class Folder:
         try:
             target = (self.root / relative).resolve()
             inside = target.is_relative_to(self.root.resolve()) and target.exists()
+        except PermissionError as error:
+            raise Unreadable("The folder that this path leads into may not be read.") from error
         except (OSError, RuntimeError, ValueError) as error:  # too long a name, a ring of links, half a character
             raise NotFound("There is nothing at this path.") from error
         if not inside:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from shotdap.catalog.entry import Child, Entry
+from shotdap.catalog.entry import Child, Entry, Unreadable
 from shotdap.catalog.index import SearchPage
 from shotdap.catalog.index.search import MOST, Matcher
 from shotdap.catalog.names import archive_name
@@ -51,7 +52,8 @@ def _files(listed: Listed, root: Path, path: str, behind: Sequence[str]) -> Iter
         if not child.is_folder and not (behind and child.name == behind[0]):
             yield child.path
         elif child.is_folder and not _file(root, child.path).is_symlink():
-            yield from _files(listed, root, child.path, rest)
+            with suppress(Unreadable):  # of a folder without rights nothing is found, and all else is
+                yield from _files(listed, root, child.path, rest)
 
 
 def _entry(path: str) -> Entry:

@@ -10,15 +10,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from shotdap.transforms.renaming import LONGEST_NAME, shorten
+from shotdap.transforms import UniqueNames
+from shotdap.transforms.renaming import shorten
 
-__all__ = ["FreeNames", "archive_name", "path_segment", "variable_names"]
+__all__ = ["archive_name", "path_segment", "variable_names"]
 
 # The escape is the one of Office Open XML (ECMA-376, ST_Xstring): "[" is "_x5B_".
 _ESCAPED = re.compile("_x([0-9A-F]{2,6})_")
 _FORBIDDEN = re.compile(r"[^A-Za-z0-9_.-]|^\.|_(?=x[0-9A-F]{2})")
 _NOTHING = "_xFFFFFF_"  # stands for the empty name; no character has this number
-_ROOM = 8  # characters for a number behind a name
 
 
 def path_segment(name: str) -> str:
@@ -50,7 +50,7 @@ def variable_names(names: Iterable[str]) -> dict[str, str]:
             members.setdefault(parts[:depth], {})[part] = None
     seen: dict[tuple[str, ...], str] = {(): ""}
     for group, inside in members.items():
-        free = FreeNames(part for part in inside if part == _safe(part))
+        free = UniqueNames(part for part in inside if part == _safe(part))
         for part in inside:
             safe = part if part == _safe(part) else free.claim(_safe(part))
             seen[*group, part] = f"{seen[group]}/{safe}".removeprefix("/")
@@ -59,20 +59,3 @@ def variable_names(names: Iterable[str]) -> dict[str, str]:
 
 def _safe(part: str) -> str:
     return shorten(re.sub("[^A-Za-z0-9_]", "_", part) or "_", part)
-
-
-class FreeNames:
-    """Gives out names, each once: the one that is asked for, or the first of ``name_2``, ``name_3``, … that is free."""
-
-    def __init__(self, taken: Iterable[str]) -> None:
-        self._taken = set(taken)
-        self._numbers: dict[str, int] = {}  # the last number behind each name: counting from 2 each time is quadratic
-
-    def claim(self, name: str) -> str:
-        """Return a free name, which is taken from now on."""
-        candidate = name
-        while candidate in self._taken:
-            self._numbers[name] = self._numbers.get(name, 1) + 1
-            candidate = f"{name[: LONGEST_NAME - _ROOM]}_{self._numbers[name]}"
-        self._taken.add(candidate)
-        return candidate

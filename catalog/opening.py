@@ -7,7 +7,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
-from typing import TypeAlias
+from typing import BinaryIO, TypeAlias
 
 import cachebox
 import xarray as xr
@@ -18,7 +18,7 @@ from shotdap.catalog.derivation import Derived, Labelled, derive, variant_of
 from shotdap.catalog.diagnostic import Diagnostic
 from shotdap.catalog.entry import Entry, Index, NotFound, Page, Unreadable
 from shotdap.catalog.explanation import explain
-from shotdap.catalog.files import Files
+from shotdap.catalog.files import Files, open_regular
 from shotdap.catalog.gathering import gathered, members, open_members
 from shotdap.catalog.index import Changes, Facets, SearchPage
 from shotdap.catalog.isolation import Isolation
@@ -340,6 +340,15 @@ class Catalog:
             Unreadable: what is there is no file, or lies outside the archive.
         """
         return self._files.fetched(entry, self.version(entry))
+
+    def open_file(self, entry: Entry) -> BinaryIO:
+        """Open an entry's file, for handing on its bytes as they are.
+
+        Raises:
+            Missing: the file is not there.
+            Unreadable: it may not be read, or what is there is no file, or lies outside the archive.
+        """
+        return open_regular(self.locate(entry))
 
     def version(self, entry: Entry) -> Version:
         """An entry's file at this moment; a look at it, without opening it.

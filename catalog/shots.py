@@ -7,7 +7,8 @@ from typing import Any
 
 import xarray as xr
 
-from shotdap.catalog.names import FreeNames, variable_names
+from shotdap.catalog.names import variable_names
+from shotdap.transforms import UniqueNames
 
 __all__ = ["together"]
 
@@ -46,14 +47,14 @@ def _name_groups(paths: Iterable[str]) -> dict[str, str]:
     around = {
         "/".join(parts[:depth]) for parts in (name.split("/") for name in names.values()) for depth in range(len(parts))
     }
-    free = FreeNames({*names.values(), *around})
+    free = UniqueNames({*names.values(), *around})
     return {path: free.claim(name) if name in around else name for path, name in names.items()}
 
 
 def _describe(path: str, attributes: Mapping[Any, Any]) -> dict[str, Any]:
     own = {str(name): value for name, value in attributes.items()}
     if "path" in own:
-        own[FreeNames(own).claim("file_path")] = own.pop("path")
+        own[UniqueNames(own).claim("file_path")] = own.pop("path")
     return {"path": path, **own}
 
 

@@ -23,7 +23,7 @@ from xarray.core import indexing
 from shotdap.catalog.agreement import count_paths, find_difference, find_shared_coordinate, merge_attributes
 from shotdap.catalog.entry import Fact
 from shotdap.catalog.membership import of_images
-from shotdap.catalog.names import FreeNames
+from shotdap.transforms import UniqueNames
 from shotdap.transforms.reading import bytes_read, costing, working_memory
 
 __all__ = ["LEFT_OUT", "SHOT", "BadStack", "Differing", "Layer", "Ragged", "stacked"]
@@ -130,7 +130,7 @@ def _set_aside(datasets: Sequence[xr.Dataset]) -> tuple[list[dict[str, xr.Variab
     What is called like the stack's own coordinates, or their dimension, is called ``file_<name>``.
     """
     taken = {str(name) for dataset in datasets for name in (*dataset.variables, *dataset.dims)}
-    free = FreeNames(taken)
+    free = UniqueNames(taken)
     aside: dict[str, str] = {name: free.claim(f"file_{name}") for name in (SHOT, _PATH) if name in taken}
     images: list[dict[str, xr.Variable]] = []
     for dataset in datasets:
@@ -208,7 +208,7 @@ def _name_dimensions(
     sizes: Mapping[str, int], images: Sequence[Mapping[str, xr.Variable]], shared: Mapping[str, xr.Variable]
 ) -> dict[str, str]:
     """What each dimension is called: its name, unless an image has a variable of that name that is not everyone's."""
-    free = FreeNames({name for image in images for name in image} | {*sizes, SHOT, _PATH})
+    free = UniqueNames({name for image in images for name in image} | {*sizes, SHOT, _PATH})
     return {
         dimension: free.claim(f"{dimension}_index")
         if dimension not in shared and any(dimension in image for image in images)

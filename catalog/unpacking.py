@@ -95,7 +95,8 @@ class Unpacker:
     def _unpack(self, path: Path, name: str) -> Path:
         with _damage(), gzip.open(path) as packed, self._folder.writing(name) as file:
             self._copy(packed, file)
-            return self._folder.keep(file, name)
+            with self._folder.explain_failure():
+                return self._folder.keep(file, name)
 
     def _copy(self, packed: gzip.GzipFile, file: IO[bytes]) -> None:
         size = 0
@@ -105,7 +106,8 @@ class Unpacker:
                 raise Unreadable(
                     f"The gzip file unpacks to more than {self._folder.most >> 20} MiB, which is the limit here."
                 )
-            file.write(piece)
+            with self._folder.explain_failure():
+                file.write(piece)
 
 
 @contextmanager

@@ -243,6 +243,8 @@ class Settings(BaseSettings):
         if folder is not None:
             if not folder.is_dir():
                 raise BadSettings(f"archive.folder: there is no folder {folder}.")
+            if not os.access(folder, os.R_OK | os.X_OK):
+                raise BadSettings(f"archive.folder: there is no right to list and to read {folder}.")
             return Folder(folder), folder
         return self._built(), self.open_store()
 

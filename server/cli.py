@@ -99,6 +99,12 @@ def main() -> None:
     except _EXPECTED as error:
         _errors.print(f"shotdap: {error}", markup=False)
         sys.exit(2)
+    except OSError as error:  # of a full disk, or of what this user has no right to
+        if error.strerror is None:
+            raise
+        where = f"{error.filename}: " if error.filename else ""
+        _errors.print(f"shotdap: {where}{error.strerror}.", markup=False)
+        sys.exit(2)
 
 
 @_app.command()

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Final
 
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DatabaseError, DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as NoneFree
 
 from shotdap.catalog import (
+    BadCatalog,
     BadQuery,
     BadStack,
     BadToken,
+    LostCatalog,
     Missing,
     NotFound,
     TooMany,
@@ -53,16 +58,41 @@ _STATUSES: Mapping[type[Exception], int] = MappingProxyType(
         Undecided: 503,
         Unreadable: 500,
         MemoryError: 503,
+        LostCatalog: 503,
+        BadCatalog: 500,
+        NoneFree: 503,
         OperationalError: 503,
+        InterfaceError: 503,
+        DatabaseError: 500,
     }
 )
+_NOT_NOW: Final = "The catalog's database does not answer now; ask again later."
+_BROKEN: Final = "The catalog's database cannot be read as it is; the server's log says why."
 _SENTENCES: Mapping[type[Exception], str] = MappingProxyType(
     {
         MemoryError: "The server has not enough memory for this now; ask again later, or for less.",
-        OperationalError: "The catalog's database does not answer now; ask again later.",
+        LostCatalog: _NOT_NOW,
+        BadCatalog: _BROKEN,
+        NoneFree: "All connections to the catalog's database are in use now; ask again later.",
+        OperationalError: _NOT_NOW,
+        InterfaceError: _NOT_NOW,
+        DatabaseError: _BROKEN,
     }
 )
 """For exceptions whose own words are not a client's."""
+
+_PASSING: Final = frozenset({429, 503})
+_SOON: Final = MappingProxyType({"Retry-After": "5"})  # seconds; pydap waits so long, and tries again
+_SHORTAGES: Final[Mapping[int, str]] = MappingProxyType(
+    {
+        errno.EMFILE: "The server has too many files open now; ask again later.",
+        errno.ENFILE: "The server's machine has too many files open now; ask again later.",
+        errno.ENOMEM: _SENTENCES[MemoryError],
+        errno.ENOSPC: "A disk of the server is full; ask again when its administrator has made room.",
+        errno.EDQUOT: "A disk of the server is full; ask again when its administrator has made room.",
+    }
+)
+"""What a machine is short of, which is no fault of the file that was asked for, whatever a reader makes of it."""
 
 
 @dataclass(frozen=True)
@@ -74,12 +104,32 @@ class Problem:
     expected: bool
     """Whether the sentence says it all; what is not expected belongs in the log."""
 
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The headers that go with the status: when to ask again, where that helps."""
+        return _SOON if self.status in _PASSING else {}
+
 
 def problem(error: Exception) -> Problem:
     """What to tell a client. Of an exception that nobody expected it learns only that there was one."""
+    shortage = _find_shortage(error)
+    if shortage:
+        return Problem(503, shortage, expected=False)
+    if isinstance(error, DBAPIError) and error.connection_invalidated:
+        return Problem(503, _NOT_NOW, expected=False)
     for kind, status in _STATUSES.items():
         if isinstance(error, kind):
             if kind in _SENTENCES:
                 return Problem(status, _SENTENCES[kind], expected=False)
             return Problem(status, str(error.args[0] if error.args else error), expected=True)
     return Problem(500, "The server failed to answer, by a fault of its own; its log says more.", expected=False)
+
+
+def _find_shortage(error: BaseException | None) -> str:
+    """Return what the machine was short of, by an exception or what it came from; empty where that was not it."""
+    while error is not None:
+        sentence = _SHORTAGES.get(error.errno or 0) if isinstance(error, OSError) else None
+        if sentence:
+            return sentence
+        error = error.__cause__
+    return ""

@@ -14,10 +14,22 @@ from shotdap.server.errors import TooLarge
 from shotdap.transforms import Hyperslab, bytes_read, working_memory
 from shotdap.transforms.statistics import blocks
 
-__all__ = ["Asked", "Limits", "check", "cost_of", "limits_of", "refuse_computation", "refuse_cost", "refuse_size"]
+__all__ = [
+    "Asked",
+    "Limits",
+    "check",
+    "cost_of",
+    "limits_of",
+    "refuse_attributes",
+    "refuse_computation",
+    "refuse_cost",
+    "refuse_size",
+]
 
 _MIB: Final = 2**20
 _SUGGESTED: Final = 8  # URLs in one message
+_WRITTEN: Final = 40  # characters that a number of an attribute takes at most: in an indented line of its own
+_NAMED: Final = 64  # characters around an attribute: its name, its type, quotes and tags
 
 
 @dataclass(frozen=True)
@@ -114,6 +126,7 @@ def refuse_size(dataset: xr.Dataset, limits: Limits, expands: int = 1) -> None:
         TooLarge: it is; the message says the size, the limit, and the ways round it.
     """
     refuse_cost(*cost_of(dataset), limits, _ways_round(dataset))
+    refuse_attributes(dataset, limits)
     size = dataset.nbytes * expands
     if size > limits.answer:
         grown = f", which become up to {_mib(size)}" if expands > 1 else ""
@@ -136,6 +149,34 @@ def refuse_computation(dataset: xr.Dataset, limits: Limits, working: int) -> Non
     """
     read, own = cost_of(dataset)
     refuse_cost(read + dataset.nbytes, max(own, working), limits, _ways_round(dataset))
+
+
+def refuse_attributes(dataset: xr.Dataset, limits: Limits) -> None:
+    """Refuse an answer whose attributes are too much, before any of it is written.
+
+    Args:
+        dataset: whose attributes, and those of its variables, the answer has.
+        limits: the server's.
+
+    Raises:
+        TooLarge: they are.
+    """
+    owners = [dataset.attrs, *(variable.attrs for variable in dataset.variables.values())]
+    size = sum(_NAMED + len(str(name)) + _text_size(value) for attrs in owners for name, value in attrs.items())
+    if size > limits.answer:
+        raise TooLarge(
+            f"The attributes alone take up to {_mib(size)} here; one answer holds {_mib(limits.answer)} at most"
+            " (server.max_answer_mib). Ask for fewer variables, or take the archived file at /fileServer."
+        )
+
+
+def _text_size(value: object) -> int:
+    """Return the characters that an attribute's value takes at most as text."""
+    if isinstance(value, str | bytes):
+        return len(value)
+    if isinstance(value, list | tuple):
+        return sum(_WRITTEN + _text_size(each) for each in value)
+    return _WRITTEN * int(getattr(value, "size", 1))
 
 
 def _ways_round(dataset: xr.Dataset) -> str:

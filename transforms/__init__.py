@@ -11,6 +11,7 @@ from shotdap.transforms.recipe import BadRecipe, FromAttribute, Recipe
 from shotdap.transforms.registry import TRANSFORMS, BadTransform, find_transform, known_transforms
 from shotdap.transforms.selection import BadSelection, Hyperslab, Selection
 from shotdap.transforms.transform import BadOptions, Transform
+from shotdap.transforms.unique_names import UniqueNames, with_underscores
 from shotdap.transforms.variant import MARK, BadVariant, Step, Variant, parse_variant, vary
 from shotdap.transforms.virtual import Extended, extend, extended
 
@@ -34,6 +35,7 @@ __all__ = [
     "Source",
     "Step",
     "Transform",
+    "UniqueNames",
     "Variant",
     "WorkingMemory",
     "bytes_read",
@@ -48,5 +50,6 @@ __all__ = [
     "ordered",
     "parse_variant",
     "vary",
+    "with_underscores",
     "working_memory",
 ]

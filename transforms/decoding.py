@@ -13,7 +13,7 @@ Rules:
    integer type gives float64, where xarray lets small integers wrap.
 2. The calibration of HDF4 has its own formula, ``value = scale_factor * (stored - offset)``, in float64 (HDF User's
    Guide, 3.10.5). Its reader keeps the offset as `HDF4_OFFSET`, beside CF's equivalent in ``add_offset``.
-3. Applied attributes are removed. Those that are stated in stored numbers (``valid_range``, ``saturation``) are
+3. Applied attributes are removed, but for a NaN that marks missing values, which is still true. Those that are stated in stored numbers (``valid_range``, ``saturation``) are
    converted like the numbers.
 4. An attribute that cannot be applied, such as a scale that is text, changes nothing: it is renamed to
    ``file_<name>``, and ``omitted`` says why.
@@ -69,8 +69,8 @@ class Packing:
     """The same, signed or unsigned as ``_Unsigned`` states."""
     fills: tuple[Any, ...] = ()
     """The stored numbers that stand for missing ones; no NaN among them."""
-    scale: np.generic | None = None
-    offset: np.generic | None = None
+    scale: np.number[Any] | None = None
+    offset: np.number[Any] | None = None
     """Added after scaling; for HDF4's calibration, subtracted before it."""
     is_calibration: bool = False
     """Whether scale and offset are HDF4's."""
@@ -253,7 +253,7 @@ def _parse_number(attributes: Mapping[Any, Any], name: str, unusable: dict[str, 
 
 def _decode_attributes(attributes: Mapping[Any, Any], packing: Packing) -> dict[str, Any]:
     """Return the attributes that are true of the decoded numbers; rules 3 and 4."""
-    is_reversed = packing.is_scaled and packing.scale is not None and packing.scale < 0
+    is_reversed = packing.is_scaled and packing.scale is not None and float(packing.scale) < 0
     names = {"valid_min": "valid_max", "valid_max": "valid_min"} if is_reversed else {}
     names |= {name: f"file_{name}" for name in packing.unusable}
     kept = {
@@ -261,7 +261,9 @@ def _decode_attributes(attributes: Mapping[Any, Any], packing: Packing) -> dict[
         for name, value in attributes.items()
         if name in packing.unusable or name not in PACKING
     }
+    if packing.has_nan_fill:
+        kept |= {name: packing.dtype.type(np.nan) for name in _FILLS if name in attributes}
     if packing.unusable:
         notes = (f"{name}: {reason}" for name, reason in packing.unusable.items())
-        kept["omitted"] = ", ".join((*([kept["omitted"]] if "omitted" in kept else []), *notes))
+        kept["omitted"] = ", ".join((*([str(kept["omitted"])] if "omitted" in kept else []), *notes))
     return kept

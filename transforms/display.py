@@ -33,7 +33,7 @@ from shotdap.transforms.colours import GREY, check_colours, colour
 from shotdap.transforms.decoding import decode
 from shotdap.transforms.selection import BadSelection
 
-__all__ = ["Display", "Picture", "Scale", "Scaling", "picture", "shown"]
+__all__ = ["Display", "Picture", "Scale", "Scaling", "first_image", "picture", "shown"]
 
 Array: TypeAlias = NDArray[Any]
 Levels: TypeAlias = NDArray[np.uint8 | np.uint16]
@@ -117,7 +117,12 @@ def shown(dataset: xr.Dataset) -> str:
     Raises:
         BadSelection: it has no variable with two dimensions.
     """
-    images = [str(name) for name, variable in dataset.variables.items() if _is_image(variable)]
+    return first_image(dataset.variables)
+
+
+def first_image(variables: Mapping[Any, xr.Variable]) -> str:
+    """Return the name of the variable that is shown of some; see `shown`."""
+    images = [str(name) for name, variable in variables.items() if _is_image(variable)]
     preferred = (name for wanted in _PREFERRED for name in images if name.rpartition("/")[2] == wanted)
     for name in (*preferred, *images):
         return name

@@ -7,7 +7,7 @@ SQLite, embedded, or PostgreSQL where several servers share a catalog; the same 
 from __future__ import annotations
 
 from shotdap.catalog.index.changes import Change, Changes
-from shotdap.catalog.index.database import BadCatalog
+from shotdap.catalog.index.database import BadCatalog, LostCatalog
 from shotdap.catalog.index.facets import Facets
 from shotdap.catalog.index.records import Draft, Record, Verdict, draft, stamp
 from shotdap.catalog.index.search import BadToken, SearchPage
@@ -24,6 +24,7 @@ __all__ = [
     "Draft",
     "Facets",
     "Known",
+    "LostCatalog",
     "Record",
     "SearchPage",
     "SqlIndex",

@@ -17,14 +17,24 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy import event
-from sqlalchemy.exc import ArgumentError, DatabaseError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DatabaseError,
+    DBAPIError,
+    InterfaceError,
+    NoSuchModuleError,
+    OperationalError,
+    SQLAlchemyError,
+)
+from sqlalchemy.exc import TimeoutError as NoneFree
 
 from shotdap.catalog.index.tables import SCHEMA
 
-__all__ = ["BadCatalog", "Database"]
+__all__ = ["BadCatalog", "Database", "LostCatalog"]
 
 _WRITES: Final = "shotdap_writes"  # an execution option: what begins here will write
 _PATIENCE: Final = 60  # seconds to wait for another writer
+_QUEUE: Final = 10  # seconds to wait for a connection while all are in use; then the client had better ask again
 _CACHE: Final = 64 << 10  # KiB of an SQLite catalog that a connection keeps in memory
 _LOG: Final = 16_384  # pages of the write-ahead log, 64 MiB, before it is worked into the catalog
 _DECODER: Final = json.JSONDecoder()
@@ -33,6 +43,75 @@ _MIGRATING: Final = 0x5E07DA9  # names the lock that migrations hold in PostgreS
 
 class BadCatalog(ValueError):
     """The catalog's own database cannot be used as it is; the message says why, and what would help."""
+
+
+class LostCatalog(BadCatalog):
+    """The catalog's own database does not answer now, or there is no room for it; later it may."""
+
+
+_BUSY: Final = "The catalog's database is in use by another process; try again later."
+_FULL: Final = "The disk that the catalog's database is on is full; make room there, and try again."
+_NO_RIGHTS: Final = (
+    "The catalog's database may not be written to. Its file and the folder around it (the setting catalog.index), or"
+    " its tables (catalog.url), must be writable by the user that shotdap runs as."
+)
+_DAMAGED: Final = (
+    "The catalog's database is damaged. Restore a copy of it, or move it away and make it anew by"
+    " `shotdap catalog build`."
+)
+_CLOSED: Final = (
+    "The catalog's database cannot be opened: there is no such file, or no right to it or to the folder around it (the"
+    " setting catalog.index)."
+)
+_TROUBLES: Final[Mapping[str, tuple[type[BadCatalog], str]]] = MappingProxyType(
+    {
+        "SQLITE_BUSY": (LostCatalog, _BUSY),
+        "SQLITE_LOCKED": (LostCatalog, _BUSY),
+        "SQLITE_FULL": (LostCatalog, _FULL),
+        "SQLITE_IOERR": (LostCatalog, "The disk that the catalog's database is on cannot be read or written now."),
+        "SQLITE_CANTOPEN": (BadCatalog, _CLOSED),
+        "SQLITE_READONLY": (BadCatalog, _NO_RIGHTS),
+        "SQLITE_PERM": (BadCatalog, _NO_RIGHTS),
+        "SQLITE_CORRUPT": (BadCatalog, _DAMAGED),
+        "SQLITE_NOTADB": (BadCatalog, "What stands where the catalog should be is not a database."),
+        "53100": (LostCatalog, _FULL),
+        "53200": (LostCatalog, "The machine of the catalog's database has not enough memory now; try again later."),
+        "53300": (LostCatalog, "The catalog's database has as many connections as it may have; try again later."),
+        "25006": (BadCatalog, _NO_RIGHTS),
+        "42501": (BadCatalog, _NO_RIGHTS),
+        "XX001": (BadCatalog, _DAMAGED),
+        "XX002": (BadCatalog, _DAMAGED),
+    }
+)
+"""By SQLite's result codes, without what stands behind their second underscore, and by PostgreSQL's SQLSTATE."""
+
+
+def _explain(error: SQLAlchemyError) -> BadCatalog | None:
+    """Return what an exception means for the catalog; `None` for one that is a fault of our own."""
+    if isinstance(error, NoneFree):
+        return LostCatalog("All connections to the catalog's database are in use; try again later.")
+    if not isinstance(error, DBAPIError):
+        return None
+    name = "_".join(str(getattr(error.orig, "sqlite_errorname", "")).split("_")[:2])
+    kind, sentence = _TROUBLES.get(name or str(getattr(error.orig, "sqlstate", "")), (None, ""))
+    if kind is not None:
+        return kind(sentence)
+    if error.connection_invalidated or isinstance(error, OperationalError | InterfaceError):
+        if "too many clients" in str(error.orig) or "too many connections" in str(error.orig):  # psycopg has no code
+            return LostCatalog(_TROUBLES["53300"][1])
+        return LostCatalog(f"The catalog's database does not answer: {type(error.orig).__name__}.")
+    return None
+
+
+@contextmanager
+def _explain_errors() -> Iterator[None]:
+    """Raise what a database's exceptions mean for the catalog in their place."""
+    try:
+        yield
+    except SQLAlchemyError as error:
+        if explained := _explain(error):
+            raise explained from error
+        raise
 
 
 @dataclass(frozen=True)
@@ -57,14 +136,14 @@ class Database:
 
     @contextmanager
     def reading(self) -> Iterator[sa.Connection]:
-        """A transaction that only reads."""
-        with self.engine.connect() as connection:
+        """A transaction that only reads; raises `BadCatalog` or `LostCatalog` where the database fails."""
+        with _explain_errors(), self.engine.connect() as connection:
             yield connection
 
     @contextmanager
     def writing(self) -> Iterator[sa.Connection]:
-        """A transaction that may write; all of it is written, or nothing."""
-        with _begun(self.engine) as connection:
+        """A transaction that may write, all of it or nothing; raises as `reading` does."""
+        with _explain_errors(), _begun(self.engine) as connection:
             yield connection
 
     def migrate(self) -> str | None:
@@ -79,7 +158,7 @@ class Database:
         found = self.version()
         if found is not None and (not found.isdigit() or int(found) > int(SCHEMA)):
             raise BadCatalog(_other_version(found))
-        with self._once() as engine:
+        with _explain_errors(), self._once() as engine:
             _upgrade(engine)
         return found
 
@@ -90,10 +169,8 @@ class Database:
             BadCatalog: it does not answer, or is no database.
         """
         try:
-            with self._once() as engine, engine.connect() as connection:
+            with _explain_errors(), self._once() as engine, engine.connect() as connection:
                 return _version(connection)
-        except OperationalError as error:
-            raise BadCatalog(f"The catalog's database does not answer: {type(error.orig).__name__}.") from error
         except DatabaseError as error:
             raise BadCatalog("What stands where the catalog should be is not a database.") from error
 
@@ -126,14 +203,15 @@ class Database:
 
 
 def _sqlite(url: str) -> sa.Engine:
-    engine = sa.create_engine(url, connect_args={"timeout": _PATIENCE}, json_deserializer=_parsed)
+    patience = {"timeout": _PATIENCE}
+    engine = sa.create_engine(url, connect_args=patience, json_deserializer=_parsed, pool_timeout=_QUEUE)
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin)
     return engine
 
 
 def _postgresql(url: str) -> sa.Engine:
-    engine = sa.create_engine(url, pool_pre_ping=True)
+    engine = sa.create_engine(url, pool_pre_ping=True, pool_timeout=_QUEUE)
     event.listen(engine, "connect", _prepare_postgresql)
     return engine
 

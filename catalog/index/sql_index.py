@@ -15,7 +15,7 @@ from shotdap.catalog.archive import Watermark
 from shotdap.catalog.entry import Entry, Health, Page, When
 from shotdap.catalog.index import turns
 from shotdap.catalog.index.changes import Changes, changes
-from shotdap.catalog.index.database import Database
+from shotdap.catalog.index.database import BadCatalog, Database
 from shotdap.catalog.index.facets import Facets, facets
 from shotdap.catalog.index.listing import children, find
 from shotdap.catalog.index.nearest import nearest
@@ -46,7 +46,12 @@ class SqlIndex:
     @classmethod
     def at(cls, path: Path) -> SqlIndex:
         """The index kept in an SQLite file, made where it does not exist."""
-        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise BadCatalog(
+                f"The folder for the catalog's database (the setting catalog.index) cannot be made: {error.strerror}."
+            ) from error
         return cls(f"sqlite:///{path}")
 
     @cached_property

@@ -2,7 +2,8 @@
 
 What comes out is text, a NumPy number, a one-dimensional array of numbers or a list of texts. The cameras' software
 writes booleans as the words "True" and "False": they become the flags 1 and 0, and the attribute `FLAGS` names them.
-What no protocol can carry, such as a reference to another object of the file, is left out, and `OMITTED` says so.
+What no protocol can carry, such as a reference to another object of the file, is left out, and `OMITTED` says so. So is
+an attribute of more than a MiB: no client takes it, and as text it would be fifteen times as much in every answer.
 A slash stands between a group and its attribute; one in an attribute's own name, as in "km/s", becomes an underscore,
 a name too long for clients is cut (see `renaming`), and `RENAMED_ATTRIBUTES` lists both.
 """
@@ -14,11 +15,12 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from shotdap.catalog.names import FreeNames
+from shotdap.transforms import UniqueNames
 from shotdap.transforms.renaming import RENAMED_ATTRIBUTES, list_renamed, shorten, shorten_path
 
 __all__ = [
     "FLAGS",
+    "GREATEST",
     "OMITTED",
     "Attribute",
     "clean",
@@ -34,6 +36,9 @@ Attribute: TypeAlias = str | np.generic | np.ndarray[Any, Any] | list[str]
 
 FLAGS = "flag_attributes"
 OMITTED = "omitted"
+
+GREATEST = 1 << 20
+"""Bytes that an attribute may have: names and remarks have some, and what has more is an array."""
 
 _FLAG_WORDS = {"True": np.int8(1), "False": np.int8(0)}
 
@@ -54,8 +59,11 @@ def clean(raw: Mapping[str, Any], *, paths: bool = False) -> dict[str, Attribute
     names = _names(raw, paths=paths)
     for own, value in raw.items():
         name = names[own]
-        carried = _carried(value)
-        if carried is None:
+        size = _size(value)
+        carried = None if size > GREATEST else _carried(value)
+        if size > GREATEST:
+            omitted.append(f"{name}: {size / 2**20:,.1f} MiB, and an attribute has {GREATEST >> 20} MiB at most")
+        elif carried is None:
             omitted.append(f"{name}: {_kind(value)}")
         elif isinstance(carried, str) and carried in _FLAG_WORDS:
             flags.append(name)
@@ -69,7 +77,7 @@ def clean(raw: Mapping[str, Any], *, paths: bool = False) -> dict[str, Attribute
 def _names(raw: Mapping[str, Any], *, paths: bool) -> dict[str, str]:
     """For each name one that is short enough, and without slashes where these lead to no group; no two the same."""
     fit = {own: shorten_path(own) if paths else shorten(own.replace("/", "_"), own) for own in raw}
-    free = FreeNames(own for own, name in fit.items() if own == name)
+    free = UniqueNames(own for own, name in fit.items() if own == name)
     return {own: name if own == name else free.claim(name) for own, name in fit.items()}
 
 
@@ -84,8 +92,18 @@ def distinct(names: Iterable[str | bytes]) -> list[str]:
 
     HDF4 allows many arrays of one name, and names in different encodings may be the same text.
     """
-    free = FreeNames(())
+    free = UniqueNames()
     return [free.claim(decoded(name)) for name in names]
+
+
+def _size(value: Any) -> int:  # noqa: ANN401 — whatever a file may hold
+    """Return the bytes of a value as it is in a file, with those of its texts."""
+    if isinstance(value, str | bytes):
+        return len(value)
+    array = np.asarray(value)
+    if array.dtype.kind != "O":
+        return array.nbytes
+    return sum(len(each) if isinstance(each, str | bytes) else array.itemsize for each in array.reshape(-1))
 
 
 def _carried(value: Any) -> Attribute | None:  # noqa: ANN401 — whatever a file may hold

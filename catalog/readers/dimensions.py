@@ -17,8 +17,8 @@ from itertools import chain
 
 import xarray as xr
 
-from shotdap.catalog.names import FreeNames
 from shotdap.catalog.readers.attributes import Attribute
+from shotdap.transforms import UniqueNames
 from shotdap.transforms.renaming import RENAMED_DIMENSIONS, list_renamed, shorten_path
 
 __all__ = ["assembled", "fitted"]
@@ -33,7 +33,7 @@ def fitted(wanted: Mapping[str, tuple[str, ...]], shapes: Mapping[str, tuple[int
     """
     sizes = {name: shapes[name][0] for name, dimensions in wanted.items() if dimensions == (name,)}
     barred = shapes.keys() - sizes.keys()
-    free = FreeNames((*shapes, *chain.from_iterable(wanted.values())))
+    free = UniqueNames((*shapes, *chain.from_iterable(wanted.values())))
     aside: dict[str, str] = {}  # what a barred name is replaced by
     names: dict[str, tuple[str, ...]] = {}
     for array, dimensions in wanted.items():

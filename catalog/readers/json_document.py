@@ -206,8 +206,13 @@ def _where(error: ValueError) -> str:
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        twice = next(key for at, (key, _) in enumerate(pairs) if key in dict(pairs[:at]))
-        raise Unreadable(f"The JSON document has {twice[:40]!r} twice in one object; which one counts is not known.")
+        seen: set[str] = set()
+        for key, _ in pairs:
+            if key in seen:
+                raise Unreadable(
+                    f"The JSON document has {key[:40]!r} twice in one object; which one counts is not known."
+                )
+            seen.add(key)
     return found
 
 

@@ -240,7 +240,7 @@ def _source(path: Path, page: TiffPage, index: int, repeats: int, remember: Reme
     shape = (height, width, bands) if bands > 1 else (height, width)
     dtype = np.dtype(page.dtype)
     if not page.is_final or _given(dtype) != dtype:
-        return Blocks(_Decoded(path, index, shape, _given(dtype)), f"page {index}", height, remember)
+        return Blocks(_Decoded(path, index, page.offset, shape, _given(dtype)), f"page {index}", height, remember)
     size = dtype.itemsize
     strides = (width * samples * size, samples * size, height * width * size if planes > 1 else size)[: len(shape)]
     if repeats > 1:
@@ -259,20 +259,23 @@ class _Decoded:
 
     path: Path
     index: int
+    offset: int
+    """Of its tags in the file: to count up to a page reads the tags of all before it."""
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
 
     def read(self, key: Key) -> Array:
         """Read a hyperslab; see `Source`."""
         with _opened(self.path) as file:
-            page = file.pages[self.index]
+            file.filehandle.seek(self.offset)
+            page = TiffPage(file, self.index)
             _check_bombs(page)
             decoded_page = page.asarray(squeeze=False, maxworkers=1)  # (planes, 1, height, width, samples)
             bands_last = np.moveaxis(decoded_page, 0, -1)[0].reshape(*self.shape[:2], -1)
             return np.asarray(bands_last.reshape(self.shape)[key].astype(self.dtype, copy=False))
 
 
-def _check_bombs(page: TiffPage | TiffFrame) -> None:
+def _check_bombs(page: TiffPage) -> None:
     """Refuse a strip that inflates to far more than its page; tifffile alone would let it fill the memory."""
     if int(page.compression) not in _DEFLATE or max(page.databytecounts) * _MOST_DEFLATE_GIVES <= _GREATEST_PAGE:
         return
@@ -365,8 +368,9 @@ def _frames(name: str, size: int) -> xr.Variable:
 
 
 def _named(pages: Sequence[_Page]) -> Iterator[tuple[str, _Image]]:
-    full = [page for page in pages if not page.is_reduced] or list(pages)
-    reduced = [page for page in pages if page not in full]
+    full = [page for page in pages if not page.is_reduced]
+    reduced = [page for page in pages if page.is_reduced] if full else []
+    full = full or list(pages)
     if len({page.kind for page in full}) == 1:
         is_stack = len(full) > 1 or full[0].repeats > 1
         yield ("frames" if is_stack else "image"), _Image(full, "")

@@ -43,6 +43,8 @@ class Folders:
         except (OSError, RuntimeError, ValueError) as error:  # RuntimeError: a ring of links
             if isinstance(error, Unreadable):
                 raise
+            if isinstance(error, PermissionError):
+                raise Unreadable("The file cannot be opened: the folder that it is in may not be read.") from error
             raise Unreadable("The archive's row names no file that could exist.") from error
         if not stat.S_ISREG(status.st_mode):
             raise Unreadable("The archive's row leads to something that is not a file.")

@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 import xarray as xr
 
-from shotdap.server.encoders.single import along
+from shotdap.server.encoders.single import Axes
 
 __all__ = ["Pixel", "pixel"]
 
@@ -33,7 +33,7 @@ _COUNTED: Final = Pixel(1.0, "pixel", "")
 
 def pixel(dataset: xr.Dataset, dimension: object) -> Pixel:
     """The size of a pixel along a dimension, in the units of the first even coordinate that has any; else one pixel."""
-    for name, variable in along(dataset, [dimension]):
+    for name, variable in Axes.of(dataset).along([dimension]):
         units = str(variable.attrs.get("units", "")).strip()
         size = _step(variable) if units.lower() not in _NO_UNITS else None
         if size is not None:

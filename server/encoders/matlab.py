@@ -30,8 +30,8 @@ from scipy.io import savemat
 from shotdap import __version__
 from shotdap.server.encoders import Encoded
 from shotdap.server.encoders.blocks import of_file
-from shotdap.server.encoders.netcdf import is_text, text, unused
-from shotdap.transforms import BadSelection
+from shotdap.server.encoders.netcdf import is_text, text
+from shotdap.transforms import BadSelection, UniqueNames
 from shotdap.transforms.renaming import RENAMED_ATTRIBUTES, list_renamed
 
 __all__ = ["encode"]
@@ -125,10 +125,9 @@ def _legal_names(names: Iterable[str], taken: Iterable[str] = ()) -> dict[str, s
     """A legal name for each of these, all different; one that is legal keeps itself."""
     names = list(dict.fromkeys(names))
     legal: dict[str, str] = {}
-    used = set(taken)
+    unique = UniqueNames(taken)
     for name in sorted(names, key=lambda name: name != _legal(name)):
-        legal[name] = unused(_legal(name), used)
-        used.add(legal[name])
+        legal[name] = unique.claim(_legal(name))
     return {name: legal[name] for name in names}
 
 

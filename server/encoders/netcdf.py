@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import count
 from typing import Any, Final, TypeAlias
 
 import numpy as np
@@ -22,6 +21,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from shotdap.server.protocols.fill_values import FILL, UNFIT_FILL, fit_fill_values
+from shotdap.transforms import UniqueNames
 from shotdap.transforms.renaming import RENAMED_ATTRIBUTES, list_renamed, shorten
 
 __all__ = [
@@ -35,7 +35,6 @@ __all__ = [
     "left_out",
     "numbers",
     "text",
-    "unused",
 ]
 
 Array: TypeAlias = NDArray[Any]
@@ -71,11 +70,12 @@ def attributes(
         attrs = fit_fill_values(attrs, dtype, written)
     kept: dict[str, Attribute] = {}
     own: dict[str, str] = {}
+    unique = UniqueNames()
     for given, value in attrs.items():
         cleaned = _cleaned(value)
         if cleaned is not None:
             fitting = UNFIT_FILL if given == FILL and dtype is None else str(given)
-            name = unused(_legal(fitting), kept)
+            name = unique.claim(_legal(fitting))
             kept[name] = _cast(cleaned, written or dtype) if fitting in _OF_THE_VARIABLES_TYPE else cleaned
             own[name] = fitting
     renamed = list_renamed(attrs, RENAMED_ATTRIBUTES, own)
@@ -96,13 +96,6 @@ def _legal(name: str) -> str:
     name = name if _BEGINNING.match(name) else f"_{name}"
     name = shorten(name)
     return f"{name}_" if name in _RESERVED else name
-
-
-def unused(name: str, taken: Iterable[str]) -> str:
-    """The name itself, or ``name_2``, ``name_3``, …: the first that is not taken."""
-    if name not in taken:
-        return name
-    return next(fresh for number in count(2) if (fresh := f"{name}_{number}") not in taken)
 
 
 def _cleaned(value: object) -> Attribute | None:

@@ -40,9 +40,8 @@ from shotdap.server.encoders.netcdf import (
     left_out,
     numbers,
     text,
-    unused,
 )
-from shotdap.transforms import BadSelection
+from shotdap.transforms import BadSelection, UniqueNames
 from shotdap.transforms.renaming import RENAMED_DIMENSIONS, list_renamed, shorten
 
 __all__ = ["encode"]
@@ -116,8 +115,9 @@ def encode(dataset: xr.Dataset) -> Encoded:
 
 def _laid_out(dataset: xr.Dataset) -> list[_Variable]:
     names = _flat_names(map(str, (*dataset.variables, *dataset.dims)))
+    unique = UniqueNames(names.values())
     return [
-        (_of_text if is_text(variable.dtype) else _of_numbers)(name, variable, names)
+        _of_text(name, variable, names, unique) if is_text(variable.dtype) else _of_numbers(name, variable, names)
         for name, variable in carried(dataset)
         if variable.size
     ]
@@ -134,12 +134,8 @@ def _flat_names(names: Iterable[str]) -> dict[str, str]:
     """A name without groups for each of these, all different; a name that has none keeps itself."""
     names = list(dict.fromkeys(names))
     flat = {name: name for name in names if name == _flat(name)}
-    taken = set(flat)
-    for name in names:
-        if name not in flat:
-            flat[name] = unused(_flat(name), taken)
-            taken.add(flat[name])
-    return flat
+    unique = UniqueNames(flat)
+    return flat | {name: unique.claim(_flat(name)) for name in names if name not in flat}
 
 
 def _flat(name: str) -> str:
@@ -164,14 +160,14 @@ def _of_numbers(name: str, variable: xr.Variable, names: Mapping[str, str]) -> _
     )
 
 
-def _of_text(name: str, variable: xr.Variable, names: Mapping[str, str]) -> _Variable:
+def _of_text(name: str, variable: xr.Variable, names: Mapping[str, str], unique: UniqueNames) -> _Variable:
     texts = [text(value).encode() for value in np.asarray(variable.values).reshape(-1).tolist()]
     longest = max(1, *map(len, texts))
     dimensions = {names[str(dimension)]: size for dimension, size in variable.sizes.items()}
     return _Variable(
         names[name],
         _TYPES["S1"],
-        dimensions | {unused(shorten(f"{names[name]}_strlen"), names.values()): longest},
+        dimensions | {unique.claim(shorten(f"{names[name]}_strlen")): longest},
         attributes({**_original(name, names), **variable.attrs, "_Encoding": "utf-8"}),
         lambda: np.array(texts, f"S{longest}").view("S1"),
     )

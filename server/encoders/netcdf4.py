@@ -27,7 +27,8 @@ import xarray as xr
 from shotdap.server.encoders import Encoded
 from shotdap.server.encoders.blocks import of_file
 from shotdap.server.encoders.hdf5 import by_group, local, parent, stored, type_of, values
-from shotdap.server.encoders.netcdf import Attribute, attributes, carried, left_out, unused
+from shotdap.server.encoders.netcdf import Attribute, attributes, carried, left_out
+from shotdap.transforms import UniqueNames
 from shotdap.transforms.renaming import RENAMED_DIMENSIONS, list_renamed, shorten, shorten_path
 
 __all__ = ["encode"]
@@ -97,21 +98,18 @@ class _Places:
     def of(self) -> dict[str, str]:
         """The path of each variable, and of each dimension that lives where its name says, by rule 3."""
         names = dict.fromkeys((*self.variables, *self._at_home))
-        taken = {*names, *self.groups}
-        return {name: unused(shorten_path(f"{name}_"), taken) if name in self.groups else name for name in names}
+        groups = set(self.groups)
+        unique = UniqueNames(groups.union(names))
+        return {name: unique.claim(shorten_path(f"{name}_")) if name in groups else name for name in names}
 
     @cached_property
     def dimensions(self) -> dict[str, str]:
         """The path of each dimension, by rule 2."""
         paths: dict[str, str] = {}
-        taken = {local(name) for name in (*self.of.values(), *self.groups)}
+        unique = UniqueNames(local(name) for name in (*self.of.values(), *self.groups))
         for dimension in self._users:
-            paths[dimension] = (
-                self.of[dimension]
-                if dimension in self._at_home
-                else unused(shorten(dimension.replace("/", "_")), taken)
-            )
-            taken.add(local(paths[dimension]))
+            at_home = dimension in self._at_home
+            paths[dimension] = self.of[dimension] if at_home else unique.claim(shorten(dimension.replace("/", "_")))
         return paths
 
     @cached_property

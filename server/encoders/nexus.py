@@ -2,7 +2,7 @@
 
 ``/`` (NXroot) has an ``entry`` (NXentry) with one NXdata for each variable, which holds the variable and the
 coordinates of its dimensions: ``/entry/image/image``, ``/entry/image/y``, ``/entry/image/x``. The attribute ``default``
-leads from the root to the variable that `shown` names. A coordinate of several variables is in the file once, and
+leads from the root to the variable that `first_image` names. A coordinate of several variables is in the file once, and
 linked into each group.
 
 Rules (NeXus Definitions, "Associating plottable data using attributes applied to the NXdata group"):
@@ -34,10 +34,10 @@ from shotdap import __version__
 from shotdap.server.encoders import Encoded
 from shotdap.server.encoders.blocks import of_file
 from shotdap.server.encoders.hdf5 import by_group, local, parent, stored, type_of, values
-from shotdap.server.encoders.netcdf import Attribute, attributes, carried, is_text, left_out, text, unused
-from shotdap.server.encoders.single import along
-from shotdap.transforms import BadSelection
-from shotdap.transforms.display import shown
+from shotdap.server.encoders.netcdf import Attribute, attributes, carried, is_text, left_out, text
+from shotdap.server.encoders.single import Axes
+from shotdap.transforms import BadSelection, UniqueNames
+from shotdap.transforms.display import first_image
 from shotdap.transforms.renaming import RENAMED_ATTRIBUTES, list_renamed
 
 __all__ = ["encode"]
@@ -55,7 +55,7 @@ def encode(dataset: xr.Dataset) -> Encoded:
     """The dataset as an HDF5 file; see `Encode`."""
     file = io.BytesIO()
     with h5py.File(file, "w", track_order=True) as root:
-        _Scribe(root, dataset, dict(carried(dataset))).write()
+        _Scribe(root, dataset, dict(carried(dataset)), Axes.of(dataset)).write()
     return of_file(file)
 
 
@@ -67,10 +67,14 @@ class _Scribe:
     dataset: xr.Dataset
     variables: Mapping[str, xr.Variable]
     """Those that HDF5 can hold."""
+    axes: Axes
+    """The coordinates that plots may have."""
     fields: dict[str, Any] = field(default_factory=dict)
     """What is in the file already, by the names of the variables."""
     plots: dict[str, Any] = field(default_factory=dict)
     """The groups that are NXdata, likewise."""
+    names: dict[str, UniqueNames] = field(default_factory=dict)
+    """The names in each entry, by the group that it holds the variables of."""
 
     def write(self) -> None:
         """The whole file."""
@@ -90,9 +94,11 @@ class _Scribe:
     def _entries(self) -> dict[str, Any]:
         """The entries, by the groups that they hold the variables of."""
         entries: dict[str, Any] = {}
+        unique = UniqueNames()
         for group in dict.fromkeys(map(parent, self.variables)) or [""]:
-            name = unused(group.replace("/", "_") or _ENTRY, self.root)
+            name = unique.claim(group.replace("/", "_") or _ENTRY)
             entries[group] = self.root.create_group(name, track_order=True)
+            self.names[group] = UniqueNames(_TAKEN)
         for group, attrs in by_group(self.dataset.attrs, entries).items():
             owner = entries.get(group, self.root)
             _describe(owner, _renamed(attributes(attrs)))
@@ -107,14 +113,15 @@ class _Scribe:
         if not variable.ndim or is_text(variable.dtype):
             self._write(_group(entry, _VALUES, "NXcollection"), local(name), name)
             return
-        plot = entry.create_group(unused(local(name), {*_TAKEN, *entry}), track_order=True)
+        plot = entry.create_group(self.names[parent(name)].claim(local(name)), track_order=True)
         self.plots[name] = plot
         self._write(plot, local(name), name)
         axes: dict[str, str] = {}
-        for axis, coordinate in along(self.dataset, variable.dims):
+        unique = UniqueNames([local(name)])
+        for axis, coordinate in self.axes.along(variable.dims):
             dimension = str(coordinate.dims[0])
             if axis != name:
-                written = self._write(plot, unused(local(axis), plot), axis)
+                written = self._write(plot, unique.claim(local(axis)), axis)
                 axes.setdefault(dimension, written)
                 plot.attrs[f"{written}_indices"] = np.int32(variable.dims.index(dimension))
         _class(plot, "NXdata", signal=local(name), axes=[axes.get(str(dimension), ".") for dimension in variable.dims])
@@ -133,10 +140,11 @@ class _Scribe:
 
     def _point_at_plots(self, entries: Mapping[str, Any]) -> None:
         """The attributes ``default``, from the root and from each entry on."""
-        for group, entry in entries.items():
-            names = [name for name in self.plots if parent(name) == group]
-            if names:
-                entry.attrs["default"] = local(self.plots[_principal(self.dataset, names)].name)
+        by_entry: dict[str, list[str]] = {}
+        for name in self.plots:
+            by_entry.setdefault(parent(name), []).append(name)
+        for group, names in by_entry.items():
+            entries[group].attrs["default"] = local(self.plots[_principal(self.dataset, names)].name)
         if self.plots:
             principal = _principal(self.dataset, list(self.plots))
             self.root.attrs["default"] = local(entries[parent(principal)].name)
@@ -145,7 +153,7 @@ class _Scribe:
 def _principal(dataset: xr.Dataset, names: list[str]) -> str:
     """The variable that is shown of some: an image, where there is one."""
     try:
-        return shown(dataset[names].drop_vars(set(dataset.coords) - set(names), errors="ignore"))
+        return first_image({name: dataset.variables[name] for name in names})
     except BadSelection:
         return names[0]
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import xarray as xr
@@ -10,7 +12,7 @@ import xarray as xr
 from shotdap.server.encoders.netcdf import is_text
 from shotdap.transforms import BadSelection
 
-__all__ = ["along", "sole"]
+__all__ = ["Axes", "sole"]
 
 _NAMED: Final = 12  # variables in one sentence
 
@@ -38,12 +40,24 @@ def _counted(names: list[str]) -> str:
     return f"are {len(names)}: {', '.join(names[:_NAMED])}{more}. Ask for one of them, or for nc4, h5 or npz with all."
 
 
-def along(dataset: xr.Dataset, dimensions: Iterable[object]) -> Iterator[tuple[str, xr.Variable]]:
-    """The one-dimensional coordinates of numbers along dimensions, those with the dimensions' own names first."""
-    dimensions = tuple(dimensions)
-    found = [
-        (str(name), variable)
-        for name, variable in dataset.coords.variables.items()
-        if variable.ndim == 1 and variable.dims[0] in dimensions and not is_text(variable.dtype)
-    ]
-    yield from sorted(found, key=lambda each: each[0] != each[1].dims[0])
+@dataclass(frozen=True)
+class Axes:
+    """The one-dimensional coordinates of numbers in a dataset, found by their dimensions."""
+
+    by_dimension: Mapping[Hashable, Sequence[tuple[int, str, xr.Variable]]]
+    """Their places in the dataset, names and values."""
+
+    @classmethod
+    def of(cls, dataset: xr.Dataset) -> Axes:
+        """Find the axes of a dataset."""
+        found: defaultdict[Hashable, list[tuple[int, str, xr.Variable]]] = defaultdict(list)
+        for place, (name, variable) in enumerate(dataset.coords.variables.items()):
+            if variable.ndim == 1 and not is_text(variable.dtype):
+                found[variable.dims[0]].append((place, str(name), variable))
+        return cls(found)
+
+    def along(self, dimensions: Iterable[Hashable]) -> Iterator[tuple[str, xr.Variable]]:
+        """Yield the axes of some dimensions, those with the dimensions' own names first."""
+        found = (each for name in dict.fromkeys(dimensions) for each in self.by_dimension.get(name, ()))
+        for _, name, variable in sorted(found, key=lambda each: (each[1] != each[2].dims[0], each[0])):
+            yield name, variable

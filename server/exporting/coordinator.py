@@ -32,6 +32,7 @@ from shotdap.server.exporting.cluster import cluster
 from shotdap.server.exporting.engine import LostCluster, Stopped, export
 from shotdap.server.exporting.items import read_items
 from shotdap.server.exporting.jobs import LEASE, Job, Jobs, NoRoom
+from shotdap.server.exporting.manifest import read_lines
 from shotdap.server.exporting.order import Order
 from shotdap.server.exporting.progress import Progress
 from shotdap.server.exporting.site import jobs_of
@@ -212,7 +213,9 @@ class _Coordinator:
     def _ended(self, job: Job, progress: Progress) -> None:
         self.jobs.renew(job, self.holder, progress)
         if not progress.done:
-            self.jobs.end(job, self.holder, "failed", "No image could be exported; the manifest says why of each.")
+            reasons = (line.reason for line in read_lines(self.jobs.place(job).manifest).values())
+            message = f"No image could be exported; the manifest says why of each. The first: {next(reasons, '')}"
+            self.jobs.end(job, self.holder, "failed", message)
             return
         result = summed([self.jobs.place(job).target])
         if not self.jobs.end(job, self.holder, "done", "", result):

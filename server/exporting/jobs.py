@@ -105,7 +105,7 @@ class Job:
     """Seconds since 1970."""
     ended: float | None
     estimate: int
-    """Bytes that it may take."""
+    """Bytes that it may take, as far as was known when it was ordered."""
     total: int
     done: int
     failed: int
@@ -132,7 +132,8 @@ class Job:
     @property
     def takes(self) -> int:
         """Bytes that are set aside for it in the folder; parts and the file made of them are there at once."""
-        return self.size if self.is_over else 2 * max(self.estimate, self.bytes)
+        expected = self.bytes * self.total // self.done if self.done else self.estimate
+        return self.size if self.is_over else 2 * max(expected, self.bytes)
 
 
 @dataclass(frozen=True)

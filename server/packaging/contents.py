@@ -11,7 +11,7 @@ from typing import Final, TypeAlias
 
 import xarray as xr
 
-from shotdap.catalog import Address, Catalog, Collection, Entry, NotFound, TooMany
+from shotdap.catalog import Address, Catalog, Collection, Entry, NotFound, TooMany, open_regular
 from shotdap.server.errors import TooLarge, problem
 from shotdap.server.limits import Limits, refuse_size
 from shotdap.server.packaging.order import Order
@@ -190,10 +190,11 @@ def _tried(catalog: Catalog, order: Order, entry: Entry, limits: Limits, weigh: 
 
 
 def _as_archived(catalog: Catalog, order: Order, entry: Entry, _limits: Limits) -> Item:
+    version = catalog.version(entry)
+    if version.path.exists():  # what has yet to be fetched is opened when its turn comes
+        open_regular(version.path).close()
     folder, slash, called = local(order, entry).rpartition("/")
-    return Item(
-        entry, (Piece(f"{folder}{slash}{_own_name(entry) or called}", order.wanted),), catalog.version(entry).size
-    )
+    return Item(entry, (Piece(f"{folder}{slash}{_own_name(entry) or called}", order.wanted),), version.size)
 
 
 def _own_name(entry: Entry) -> str:

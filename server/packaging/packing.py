@@ -132,7 +132,7 @@ def _warned(attributes: Mapping[Any, Any]) -> Iterator[str]:
 def _archived(catalog: Catalog, _order: Order, piece: Piece, _limits: Limits, line: Line) -> Iterator[_Made]:
     """The file as it is in the archive. It stays open: whoever removes it meanwhile takes nothing away."""
     version = catalog.version(line.entry)
-    with catalog.locate(line.entry).open("rb") as file:
+    with catalog.open_file(line.entry) as file:
         digest, size = sha256(), 0
         for block in _read(file):
             digest.update(block)

@@ -33,9 +33,6 @@ __all__ = ["METHODS", "error_reply", "routes", "suffix_of"]
 
 _LOG = logging.getLogger("shotdap.dap")
 
-_PASSING: Final = frozenset({429, 503})
-_SOON: Final = MappingProxyType({"Retry-After": "5"})  # seconds; pydap waits so long, and tries again
-
 METHODS: Final = ("GET", "HEAD", "OPTIONS")
 _OPTIONS: Final = MappingProxyType(
     {"Allow": ", ".join(METHODS), "XDAP": "4.0", "X-DAP": "4.0", "XDODS-Server": f"shotdap/{__version__}"}
@@ -81,7 +78,7 @@ def error_reply(suffix: str, trouble: Problem, root: str = "") -> Reply:
         reply = pages.error(trouble, root)
     else:
         reply = (dap4.error if suffix in dap4_protocol.MEDIA_TYPES else dap2.error)(trouble)
-    return replace(reply, headers={**reply.headers, **_SOON}) if trouble.status in _PASSING else reply
+    return replace(reply, headers={**reply.headers, **trouble.headers})
 
 
 def suffix_of(path: str) -> str:

@@ -13,7 +13,7 @@ import xarray as xr
 
 from shotdap import __version__
 from shotdap.server.errors import Problem
-from shotdap.server.limits import Asked
+from shotdap.server.limits import Asked, refuse_attributes
 from shotdap.server.protocols import dap2
 from shotdap.server.replies import Reply
 from shotdap.server.routes.question import Question
@@ -71,7 +71,9 @@ def _das(question: Question) -> Reply:
     constraint = dap2.parse(question.query)
     results = constraint.narrow(adapted) if constraint.calls else xr.Dataset()
     new = {name: variable for name, variable in results.variables.items() if name not in adapted.variables}
-    return _reply("das", dap2.das(adapted.assign(new) if new else adapted))
+    described = adapted.assign(new) if new else adapted
+    refuse_attributes(described, question.limits)
+    return _reply("das", dap2.das(described))
 
 
 def _dods(question: Question) -> Reply:

@@ -13,7 +13,7 @@ import xarray as xr
 from shotdap import __version__
 from shotdap.catalog import Address
 from shotdap.server.errors import Problem
-from shotdap.server.limits import Asked
+from shotdap.server.limits import Asked, refuse_attributes
 from shotdap.server.protocols import dap4
 from shotdap.server.replies import Reply
 from shotdap.server.routes.question import Question
@@ -38,6 +38,7 @@ def _narrowed(question: Question) -> tuple[xr.Dataset, Selection, dap4.Request]:
 
 def _dmr(question: Question) -> Reply:
     dataset, selection, _ = _narrowed(question)
+    refuse_attributes(dataset, question.limits)
     text = dap4.dmr(dataset, question.name, selection)
     return Reply.of(text, dap4.MEDIA_TYPES[question.suffix], _HEADERS)
 
@@ -49,6 +50,7 @@ def _dap(question: Question) -> Reply:
         return Reply(dap4.MEDIA_TYPES[".dap"], None, (), _HEADERS)
     if selection.parts:  # a part of the image travels without the camera's 130 attributes, which the .dmr has
         dataset = dataset.drop_attrs(deep=False)
+    refuse_attributes(dataset, question.limits)
     body = dap4.body(dataset, question.name, selection, checksum=request.checksum)
     return Reply(dap4.MEDIA_TYPES[".dap"], body.size, body, _HEADERS)
 

@@ -7,6 +7,7 @@ from functools import partial
 from types import MappingProxyType
 
 from shotdap.server.encoders import Encode, netcdf3, netcdf4
+from shotdap.server.limits import refuse_attributes
 from shotdap.server.protocols import dap2
 from shotdap.server.replies import Reply
 from shotdap.server.routes.dap2 import asked, narrowed
@@ -20,6 +21,7 @@ _MEDIA_TYPE = "application/x-netcdf"
 def _download(encode: Encode, question: Question) -> Reply:
     constraint, dataset = narrowed(question)
     question.check(dataset, partial(asked, question, constraint, dataset))
+    refuse_attributes(dataset, question.limits)
     headers = {"Content-Disposition": f'attachment; filename="{question.name}{question.suffix}"'}
     if question.only_headers:
         return Reply(_MEDIA_TYPE, None, (), headers)

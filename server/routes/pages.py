@@ -9,6 +9,7 @@ from urllib.parse import quote, unquote
 
 from shotdap.catalog import Address
 from shotdap.server.errors import Problem
+from shotdap.server.limits import refuse_attributes
 from shotdap.server.pages import page
 from shotdap.server.pages.dataset import asked_by_form, is_form, shown
 from shotdap.server.protocols import dap2, dap4
@@ -41,6 +42,7 @@ def _info(question: Question) -> Reply:
 
 def _about(question: Question, template: str) -> Reply:
     constraint, _ = narrowed(question)
+    refuse_attributes(question.open_adapted(), question.limits)
     dataset = shown(question.open_adapted(), constraint)
     return page(
         template,
@@ -64,7 +66,9 @@ def _original(question: Question) -> str:
 def _dmr(question: Question) -> Reply:
     request = dap4.query(question.query)
     selection = dap4.parse(request.expression)
-    group = dap4.arrange(selection.apply(question.open()), question.name, selection)
+    dataset = selection.apply(question.open())
+    refuse_attributes(dataset, question.limits)
+    group = dap4.arrange(dataset, question.name, selection)
     return page(
         "dmr.html",
         here=question.suffix,

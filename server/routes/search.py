@@ -80,16 +80,13 @@ def _answered(question: _Question) -> Reply:
         )
         return _page(question, found)
     except Exception as error:  # noqa: BLE001 — every failure gets an answer
-        return _page(question, _NOTHING, _trouble(error))
-
-
-def _trouble(error: Exception) -> _Trouble:
-    trouble = problem(error)
-    if not trouble.expected:
-        _LOG.error("failed to search", exc_info=error)
-    if isinstance(error, BadQuery):
-        return _Trouble(trouble.status, error.sentence, error.marked)
-    return _Trouble(trouble.status, trouble.message)
+        trouble = problem(error)
+        if not trouble.expected:
+            _LOG.exception("failed to search")
+        marked = error.marked if isinstance(error, BadQuery) else ""
+        sentence = error.sentence if isinstance(error, BadQuery) else trouble.message
+        reply = _page(question, _NOTHING, _Trouble(trouble.status, sentence, marked))
+        return replace(reply, headers={**reply.headers, **trouble.headers})
 
 
 def _page(question: _Question, found: SearchPage, trouble: _Trouble | None = None) -> Reply:

@@ -7,8 +7,9 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path, PureWindowsPath
 from types import MappingProxyType
@@ -17,12 +18,13 @@ from typing import Final
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
 from starlette.requests import Request
-from starlette.responses import FileResponse, RedirectResponse, Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from shotdap.catalog import Catalog, Child, Entry, Health, NotFound, Unreadable
 from shotdap.server.errors import Problem, problem
+from shotdap.server.open_file import OpenFile
 from shotdap.server.pages import page
 from shotdap.server.protocols import thredds
 from shotdap.server.replies import Reply, compressed, respond
@@ -149,11 +151,16 @@ def _html(question: _Question, level: thredds.Level) -> Reply:
 
 
 def _xml_error(_question: _Question, trouble: Problem) -> Reply:
-    return Reply.of(f"{trouble.message}\n", "text/plain; charset=utf-8", {}, trouble.status)
+    return _in_words(trouble)
 
 
 def _html_error(question: _Question, trouble: Problem) -> Reply:
-    return page("problem.html", trouble.status, trouble=trouble, root=question.root)
+    reply = page("problem.html", trouble.status, trouble=trouble, root=question.root)
+    return replace(reply, headers={**reply.headers, **trouble.headers})
+
+
+def _in_words(trouble: Problem) -> Reply:
+    return Reply.of(f"{trouble.message}\n", "text/plain; charset=utf-8", trouble.headers, trouble.status)
 
 
 _FORMS: Mapping[str, tuple[Callable[[_Question, thredds.Level], Reply], Callable[[_Question, Problem], Reply]]] = (
@@ -164,22 +171,18 @@ _FORMS: Mapping[str, tuple[Callable[[_Question, thredds.Level], Reply], Callable
 def _file(catalog: Catalog, path: str, headers: Headers) -> Response:
     try:
         entry = catalog.find(path)
-        version = catalog.version(entry)
-        status = version.path.stat()
+        file = catalog.open_file(entry)
     except Exception as error:  # noqa: BLE001 — every failure gets an answer
-        trouble = _trouble(error, path)
-        return respond(Reply.of(f"{trouble.message}\n", "text/plain; charset=utf-8", {}, trouble.status))
-    modified = datetime.fromtimestamp(version.modified // 10**9, UTC)
-    current = Validator(f"{version.modified:x}-{version.size:x}", modified)
+        return respond(_in_words(_trouble(error, path)))
+    status = os.fstat(file.fileno())
+    modified = datetime.fromtimestamp(status.st_mtime_ns // 10**9, UTC)
+    current = Validator(f"{status.st_mtime_ns:x}-{status.st_size:x}", modified)
     if current.knows(headers):
+        file.close()
         return respond(current.not_modified())
-    return FileResponse(
-        version.path,
-        headers={**current.headers, "X-Content-Type-Options": "nosniff"},
-        media_type="application/octet-stream",  # an archive may hold anything, a login page even
-        filename=_download_name(entry),
-        stat_result=status,
-    )
+    headers_ = {**current.headers, "X-Content-Type-Options": "nosniff"}
+    kind = "application/octet-stream"  # an archive may hold anything, a login page even
+    return OpenFile(file, kind, _download_name(entry), headers_)
 
 
 def _download_name(entry: Entry) -> str:

@@ -20,7 +20,7 @@ from starlette.routing import Route
 
 from shotdap.catalog import Catalog, NotFound, TooMany, Unreadable
 from shotdap.server.errors import NoChunk, problem
-from shotdap.server.limits import Limits, refuse_cost
+from shotdap.server.limits import Limits, refuse_attributes, refuse_cost
 from shotdap.server.listing import json_reply
 from shotdap.server.protocols.zarr import Chunk, Hierarchy, Options, is_chunk
 from shotdap.server.ranges import part_of
@@ -35,8 +35,6 @@ _LOG = logging.getLogger("shotdap.zarr")
 
 _METHODS: Final = ("GET", "HEAD", "OPTIONS")
 _OPTIONS: Final = MappingProxyType({"Allow": ", ".join(_METHODS), "Accept-Ranges": "bytes"})
-_PASSING: Final = frozenset({429, 503})
-_SOON: Final = MappingProxyType({"Retry-After": "5"})  # seconds
 _JSON: Final = "application/json"
 _BINARY: Final = "application/octet-stream"
 _BLOCK: Final = 512 << 10
@@ -90,7 +88,7 @@ def _answered(asked: _Asked) -> Reply:
         if not trouble.expected:
             _LOG.exception("failed to answer %s", asked.path)
         reply = json_reply({"status": trouble.status, "message": trouble.message}, trouble.status)
-        return replace(reply, headers={**reply.headers, **_SOON}) if trouble.status in _PASSING else reply
+        return replace(reply, headers={**reply.headers, **trouble.headers})
 
 
 def _found(asked: _Asked) -> Reply:
@@ -126,6 +124,8 @@ def _in_store(asked: _Asked, found: Found) -> Reply | None:
 
 
 def _reply(asked: _Asked, key: str, hierarchy: Hierarchy) -> Reply | None:
+    if not is_chunk(key):
+        refuse_attributes(hierarchy.dataset, asked.limits)
     document = hierarchy.document(key)
     if document is not None:
         return Reply(_JSON, len(document), () if asked.only_headers else (document,))

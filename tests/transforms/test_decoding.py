@@ -72,7 +72,8 @@ def test_values_are_xarrays(stored: xr.Variable) -> None:
     assert found.dtype.newbyteorder("=") == expected.dtype.newbyteorder("=")
     assert decoded.dtype == found.dtype
     np.testing.assert_array_equal(found, expected)
-    assert not {"_FillValue", "missing_value", "scale_factor", "add_offset", "_Unsigned"} & decoded.attrs.keys()
+    assert not {"scale_factor", "add_offset", "_Unsigned"} & decoded.attrs.keys()
+    assert all(np.isnan(decoded.attrs.get(name, np.nan)) for name in ("_FillValue", "missing_value"))
 
 
 def variable(values: Any, **attributes: Any) -> xr.Variable:  # noqa: ANN401 — what NumPy makes an array of
@@ -93,6 +94,14 @@ def test_fill_of_another_type() -> None:
 
     assert decode(wide).values.tolist() == [1, np.inf, -np.inf]
     assert decode(negative).values.tolist() == [1, 65535]
+
+
+def test_nan_stays() -> None:
+    """NaN that marks missing values still does in the decoded variable, and is in its type."""
+    decoded = decode(variable(np.array([1, np.nan], "f4"), missing_value=np.float64(np.nan), scale_factor=2.0))
+
+    assert np.isnan(decoded.attrs["missing_value"])
+    assert decoded.attrs["missing_value"].dtype == decoded.dtype
 
 
 def test_calibration_of_hdf4() -> None:

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import xarray as xr
 
 from shotdap.catalog.lazy import Source, lazy_variable
-from shotdap.catalog.names import FreeNames, variable_names
+from shotdap.catalog.names import variable_names
 from shotdap.catalog.readers import dimensions
 from shotdap.catalog.readers.attributes import Attribute
+from shotdap.transforms import UniqueNames
 
 __all__ = ["Found", "Omitted", "assembled"]
 
@@ -69,7 +70,7 @@ def _distinct(arrays: Sequence[Found]) -> list[str]:
 
     A scale keeps its name, by which its dimension is known, whatever else is called so.
     """
-    free = FreeNames(())
+    free = UniqueNames()
     scales = {index: free.claim(array.name) for index, array in enumerate(arrays) if array.dimensions == (array.name,)}
     return [scales[index] if index in scales else free.claim(array.name) for index, array in enumerate(arrays)]
 

@@ -26,8 +26,9 @@ import numpy as np
 import xarray as xr
 
 from shotdap.server.protocols.dap2.promotion import ENCODING, MEANT, MEMORY, Dtype, as_meant, native, promoted
-from shotdap.server.protocols.dap2.text import safe_names, unused, utf8
+from shotdap.server.protocols.dap2.text import safe_names, utf8
 from shotdap.server.protocols.fill_values import FILL, MISSING, fit_fill_values, numbers_of
+from shotdap.transforms import UniqueNames
 from shotdap.transforms.renaming import RENAMED_DIMENSIONS, list_renamed, shorten
 
 if TYPE_CHECKING:
@@ -61,8 +62,9 @@ def adapt(dataset: xr.Dataset) -> xr.Dataset:
     those cannot be read, that is left for the request that asks for its values.
     """
     names = safe_names(str(name) for name in (*dataset.variables, *dataset.dims))
+    unique = UniqueNames(names.values())
     adapted = {
-        str(name): _adapted(str(name), variable, kind, names)
+        str(name): _adapted(str(name), variable, kind, names, unique)
         for name, variable in dataset.variables.items()
         if variable.size and (kind := promoted(native(variable)))
     }
@@ -85,10 +87,10 @@ def _renamed(dataset: xr.Dataset, names: Mapping[str, str]) -> dict[str, str]:
     return list_renamed(dataset.attrs, RENAMED_DIMENSIONS, own)
 
 
-def _adapted(name: str, variable: xr.Variable, kind: str, names: Mapping[str, str]) -> xr.Variable:
+def _adapted(name: str, variable: xr.Variable, kind: str, names: Mapping[str, str], unique: UniqueNames) -> xr.Variable:
     meant = native(variable)
     if kind == "String":
-        attrs = _text_attributes(variable, unused(shorten(f"{names[name]}_strlen"), names.values()))
+        attrs = _text_attributes(variable, unique.claim(shorten(f"{names[name]}_strlen")))
     else:
         kind = _narrowest(variable, meant, kind)
         attrs = _number_attributes(variable, meant, kind)

@@ -13,7 +13,7 @@ import xarray as xr
 
 from shotdap.server.protocols.dap2.filters import Filter, filtered
 from shotdap.server.protocols.dap2.functions import Operand, function
-from shotdap.server.protocols.dap2.text import unused
+from shotdap.transforms import UniqueNames
 from shotdap.transforms.selection import BadSelection, Hyperslab, Index, Selection
 
 __all__ = ["Call", "Constraint", "Piece"]
@@ -109,10 +109,11 @@ class Constraint:
             key: Operand.of(piece.name, narrowed.variables[key], arguments[key].dims) for key, piece in pieces.items()
         }
         results: dict[str, xr.Variable] = {}
+        unique = UniqueNames(map(str, dataset.variables))
         for call in self.calls:
             result = call(operands.get(f"{call.piece.name} in {call}" if call.piece else ""))
             result.variable.attrs["function"] = str(call)
-            results[unused(result.name, {*map(str, dataset.variables), *results})] = result.variable
+            results[unique.claim(result.name)] = result.variable
         return narrowed.drop_vars(pieces).assign(results)
 
 

@@ -15,15 +15,15 @@ Rule 4: NUL, which ends a string in C, is left out.
 from __future__ import annotations
 
 import re
-from itertools import count
 from typing import TYPE_CHECKING, Final
 
+from shotdap.transforms import UniqueNames
 from shotdap.transforms.renaming import shorten
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["dataset_name", "encoded", "quoted", "safe_names", "shown", "unused", "utf8"]
+__all__ = ["dataset_name", "encoded", "quoted", "safe_names", "shown", "utf8"]
 
 RESERVED: Final = frozenset(
     {
@@ -50,19 +50,8 @@ def safe_names(names: Iterable[str]) -> dict[str, str]:
     """
     names = list(dict.fromkeys(names))
     safe = {name: name for name in names if _safe(name) == name}
-    taken = set(safe)
-    for name in names:
-        if name not in safe:
-            safe[name] = unused(_safe(name), taken)
-            taken.add(safe[name])
-    return safe
-
-
-def unused(name: str, taken: Iterable[str]) -> str:
-    """The name itself, or ``name_2``, ``name_3``, …: the first that is not taken."""
-    if name not in taken:
-        return name
-    return next(fresh for number in count(2) if (fresh := f"{name}_{number}") not in taken)
+    unique = UniqueNames(safe)
+    return safe | {name: unique.claim(_safe(name)) for name in names if name not in safe}
 
 
 def _safe(name: str) -> str:

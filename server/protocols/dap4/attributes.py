@@ -27,10 +27,11 @@ from shotdap.server.protocols.dap4.text import as_text
 from shotdap.server.protocols.dap4.types import STRING, Atomic, atomic
 from shotdap.server.protocols.fill_values import FILL, UNFIT_FILL, add_missing, fit_fill_values
 from shotdap.server.protocols.float_text import format_float
+from shotdap.transforms import UniqueNames, with_underscores
 from shotdap.transforms.renaming import RENAMED_ATTRIBUTES, list_renamed, shorten
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
 __all__ = ["CHECKSUM", "Attribute", "describe"]
 
@@ -75,10 +76,11 @@ def describe(attributes: Mapping[Any, object], owner: Atomic | None = None) -> l
     """
     described: dict[str, Attribute] = {}
     own: dict[str, str] = {}
+    unique = UniqueNames(numbered=with_underscores)
     for key, value in (attributes if owner is None else _fit_fill_values(attributes, owner)).items():
         if key != CHECKSUM:
             typed = _written(np.asarray(value)) if key == FILL and owner is not None else _typed(value)
-            name = _free(_legal(str(key)), described)
+            name = unique.claim(_legal(str(key)))
             described[name] = Attribute(name, *typed)
             own[name] = str(key)
     for name, renamed in list_renamed(attributes, RENAMED_ATTRIBUTES, own).items():
@@ -104,12 +106,6 @@ def _legal(name: str) -> str:
     legal = legal if BEGINNING.match(legal) else f"_{legal}"
     legal = shorten(legal.encode(errors="replace").decode(), name)
     return f"{legal}_" if legal in RESERVED else legal
-
-
-def _free(name: str, taken: Iterable[str]) -> str:
-    while name in taken:
-        name += "_"
-    return name
 
 
 def _typed(value: object) -> Typed:

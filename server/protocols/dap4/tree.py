@@ -19,6 +19,7 @@ import re
 from collections import defaultdict
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from shotdap.server.protocols.dap4.attributes import Attribute, describe
@@ -129,10 +130,13 @@ class _View:
         return frozenset(map(str, self.dataset.coords))
 
     @cached_property
-    def targets(self) -> dict[str, frozenset[str]]:
-        """The coordinates that a Map may lead to, and their dimensions."""
-        found = ((key, frozenset(self.whole.get(key, ()))) for key in map(str, self.dataset.coords))
-        return {key: dims for key, dims in found if dims}
+    def targets(self) -> dict[str, list[tuple[int, str, frozenset[str]]]]:
+        """The coordinates that a Map may lead to by their first dimensions: their places, names and dimensions."""
+        found: defaultdict[str, list[tuple[int, str, frozenset[str]]]] = defaultdict(list)
+        for place, key in enumerate(map(str, self.dataset.coords)):
+            if dims := self.whole.get(key):
+                found[dims[0]].append((place, key, frozenset(dims)))
+        return found
 
     def is_measured(self, key: str) -> bool:
         """Say whether a variable is none of the coordinates."""
@@ -157,7 +161,7 @@ class _View:
         if key in self.coordinates or key not in self.whole:
             return
         dims = set(self.whole[key])
-        for coordinate, its_dims in self.targets.items():
+        for _, coordinate, its_dims in sorted(chain.from_iterable(self.targets.get(dim, ()) for dim in dims)):
             if its_dims <= dims and _in_scope(key, [coordinate]):
                 yield f"/{coordinate}"
 

@@ -128,8 +128,9 @@ class Hierarchy:
         )
 
     def _group(self, path: str, version: Version) -> GroupMetadata:
-        arrays = {each: self._metadata(name, version) for name, each in self._tree.paths.items()}
-        return group_metadata(path, arrays, self._groups, version)
+        variables, groups = self._tree.below[path]
+        arrays = {each: self._metadata(self._names[each], version) for each in variables}
+        return group_metadata(path, arrays, {each: self._groups[each] for each in (path, *groups)}, version)
 
     @cached_property
     def _groups(self) -> Mapping[str, Mapping[str, Json]]:

@@ -106,14 +106,14 @@ def group_metadata(
 
     Args:
         path: the group's; ``""`` is the root.
-        arrays: all of the hierarchy, by their paths.
-        groups: the attributes of every group by its path.
+        arrays: all below the group, by their paths in the hierarchy.
+        groups: the attributes of the group and of all below it, by their paths.
         version: of Zarr.
     """
     inside = {name: GroupMetadata(dict(each), version) for name, each in groups.items() if name != path}
     everything: dict[str, Any] = {**arrays, **inside}
     above = f"{path}/" if path else ""
-    below = {name.removeprefix(above): each for name, each in everything.items() if name.startswith(above)}
+    below = {name.removeprefix(above): each for name, each in everything.items()}
     return GroupMetadata(dict(groups[path]), version, ConsolidatedMetadata(below))
 
 

@@ -13,13 +13,14 @@ attribute ``coordinates`` names it: `DataTree` would show the outer one in its p
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import xarray as xr
 
+from shotdap.transforms import UniqueNames, with_underscores
 from shotdap.transforms.renaming import RENAMED_DIMENSIONS, list_renamed, shorten, shorten_path
 
 __all__ = ["Tree"]
@@ -40,18 +41,29 @@ class Tree:
     @cached_property
     def paths(self) -> Mapping[str, str]:
         """The path of each variable."""
-        taken = {*self.variables, *self.groups}
-        return {
-            name: _unused(shorten_path(f"{name}_"), taken) if name in self.groups else name for name in self.variables
-        }
+        groups = set(self.groups)
+        unique = UniqueNames(groups.union(self.variables), with_underscores)
+        return {name: unique.claim(shorten_path(f"{name}_")) if name in groups else name for name in self.variables}
+
+    @cached_property
+    def below(self) -> Mapping[str, tuple[list[str], list[str]]]:
+        """For each group and the root, ``""``, the paths of all variables and of all groups below it."""
+        found: dict[str, tuple[list[str], list[str]]] = {path: ([], []) for path in ("", *self.groups)}
+        for path in self.paths.values():
+            for group in ("", *_around(_parent(path))):
+                found[group][0].append(path)
+        for path in self.groups:
+            for group in ("", *_around(_parent(path))):
+                found[group][1].append(path)
+        return found
 
     @cached_property
     def dimensions(self) -> Mapping[str, str]:
         """What each dimension is called, by rule 3."""
         every = dict.fromkeys(str(dimension) for variable in self.variables.values() for dimension in variable.dims)
-        locals_ = {_local(name) for name in every}
+        unique = UniqueNames(map(_local, every), with_underscores)
         return {
-            name: _unused(shorten(name.replace("/", "_")), locals_) if name in self._ambiguous else _local(name)
+            name: unique.claim(shorten(name.replace("/", "_"))) if name in self._ambiguous else _local(name)
             for name in every
         }
 
@@ -113,12 +125,6 @@ def _around(group: str) -> Iterator[str]:
     """A group and those around it but the root, the outermost first."""
     names = group.split("/") if group else []
     return ("/".join(names[: depth + 1]) for depth in range(len(names)))
-
-
-def _unused(name: str, taken: Iterable[str]) -> str:
-    while name in taken:
-        name += "_"
-    return name
 
 
 def _parent(path: str) -> str:

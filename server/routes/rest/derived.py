@@ -14,7 +14,7 @@ from starlette.responses import Response
 
 from shotdap.catalog import Catalog
 from shotdap.server.encoders.formats import FORMATS
-from shotdap.server.limits import Limits, refuse_computation
+from shotdap.server.limits import Limits, refuse_attributes, refuse_computation
 from shotdap.server.protocols.prov import MEDIA_TYPE as PROV
 from shotdap.server.protocols.rest import LOOKS, PARTS, Sought, parse
 from shotdap.server.replies import Reply, respond
@@ -138,7 +138,9 @@ def _validated(request: Request, question: Question, made: Callable[[str], Reply
 
 
 def _attributes(question: Question, sought: Sought) -> Reply:
-    return json_reply(said(question.address.path, narrowed(question, sought.wanted)))
+    dataset = narrowed(question, sought.wanted)
+    refuse_attributes(dataset, question.limits)
+    return json_reply(said(question.address.path, dataset))
 
 
 def _statistics(question: Question, sought: Sought, remembered: cachebox.LRUCache[str, Summary], tag: str) -> Reply:

@@ -29,6 +29,7 @@ from shotdap.server.exporting.jobs import Bounds, Job, Jobs, NoRoom, OverQuota, 
 from shotdap.server.exporting.order import Order, part
 from shotdap.server.exporting.planning import planned
 from shotdap.server.exporting.site import bounds_of, jobs_of
+from shotdap.server.open_file import OpenFile
 from shotdap.server.replies import ENDLESS
 from shotdap.server.routes.rest.answering import only_headers
 from shotdap.server.routes.rest.problems import problem_response, refusal
@@ -40,6 +41,7 @@ __all__ = ["principal", "router"]
 _NDJSON: Final = "application/x-ndjson"
 _HOUR: Final = 3600.0
 _METHODS: Final = frozenset({"DELETE", "GET", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"})
+_PATIENCE: Final = 1.0  # seconds that an order waits for its first image to be opened
 _LOOK: Final = 0.5  # seconds between two looks at a job whose events somebody follows
 _MEDIA_TYPES: Final = {"zip": "application/zip", "zarr-zip": "application/zip", "nc4": "application/x-netcdf"}
 
@@ -322,7 +324,7 @@ def _ordered(desk: _Desk, order: Order, owner: str, key: str | None) -> Job | Re
     try:
         desk.jobs.check(owner, 0, desk.bounds)
         exports = desk.settings.exports
-        plan = planned(desk.catalog, order, most=exports.images_per_job, memory=exports.image_bytes)
+        plan = planned(desk.catalog, order, most=exports.images_per_job, memory=exports.image_bytes, patience=_PATIENCE)
         desk.jobs.check(owner, plan.estimate, desk.bounds)
     except OverQuota as error:
         return _refusal(429, str(error))
@@ -340,8 +342,15 @@ def _result(desk: _Desk, job: Job, request: Request) -> Response:
         return Response(status_code=304, headers={"ETag": tag})
     path = desk.jobs.place(job).target
     media_type, headers = _MEDIA_TYPES[order.container], {"ETag": tag}
-    file = FileResponse(path, media_type=media_type, filename=path.name, headers=headers, stat_result=path.stat())
-    return Response(headers=dict(file.headers)) if only_headers(request) else file
+    try:
+        file = path.open("rb")
+    except OSError as error:
+        return _refusal(500, f"The result of this export cannot be read: {error.strerror}. Order it anew.")
+    answer = OpenFile(file, media_type, path.name, headers)
+    if only_headers(request):
+        file.close()
+        return Response(headers=dict(answer.headers))
+    return answer
 
 
 def _refusal(status: int, sentence: str) -> Response:

@@ -35,7 +35,6 @@ __all__ = [
 MEDIA_TYPE = "application/problem+json"
 _LOG = logging.getLogger("shotdap.rest")
 _PASSING: Final = frozenset({429, 503})
-_SOON: Final = MappingProxyType({"Retry-After": "5"})  # seconds
 
 
 @dataclass(frozen=True)
@@ -100,8 +99,7 @@ def problem_reply(trouble: Problem, **more: Any) -> Reply:  # noqa: ANN401 — m
     """A failure as a problem document."""
     title = HTTPStatus(trouble.status).phrase
     document = {"type": "about:blank", "title": title, "status": trouble.status, "detail": trouble.message, **more}
-    headers = _SOON if trouble.status in _PASSING else {}
-    return Reply.of(json.dumps(document, allow_nan=False), MEDIA_TYPE, dict(headers), trouble.status)
+    return Reply.of(json.dumps(document, allow_nan=False), MEDIA_TYPE, trouble.headers, trouble.status)
 
 
 def problem_response(trouble: Problem, **more: Any) -> Response:  # noqa: ANN401 — members of a JSON document

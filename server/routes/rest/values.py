@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from shotdap.catalog import Catalog, Collection, NotFound
 from shotdap.server.encoders.formats import FORMATS, Format
-from shotdap.server.limits import Limits, refuse_size
+from shotdap.server.limits import Limits, refuse_attributes, refuse_size
 from shotdap.server.protocols.rest import LOOKS, PARTS, Sought, accepted, parse
 from shotdap.server.replies import Reply, respond
 from shotdap.server.routes.conditional import Validator, validator
@@ -128,6 +128,7 @@ def _varying(reply: Reply) -> Reply:
 
 def _description(question: Question, wanted: Wanted, request: Request) -> Reply:
     dataset = narrowed(question, wanted)
+    refuse_attributes(dataset, question.limits)
     return json_reply(described(question, dataset, request.path_params["path"]))
 
 

@@ -43,7 +43,7 @@ def test_calibrated_image(tmp_path: Path) -> None:
     write_calibrated(tmp_path / "image.hdf", 0.01, -15000.0, by_library=True)
     image = Catalog(Folder(tmp_path), tmp_path).open("image.hdf")["temperature"]
 
-    np.testing.assert_allclose(image.values, [[150, 151], [262.25, np.nan]], rtol=1e-15)
+    np.testing.assert_allclose(image.values, [[150.0, 151.0], [262.25, float("nan")]], rtol=1e-15)
     assert "scale_factor" not in image.attrs
 
 
@@ -52,5 +52,5 @@ def test_attributes_of_the_writer(tmp_path: Path) -> None:
     write_calibrated(tmp_path / "image.hdf", 0.01, 150.0, by_library=False)
     image = Catalog(Folder(tmp_path), tmp_path).open("image.hdf")["temperature"]
 
-    np.testing.assert_allclose(image.values, [[150, 151], [262.25, np.nan]], rtol=1e-15)
+    np.testing.assert_allclose(image.values, [[150.0, 151.0], [262.25, float("nan")]], rtol=1e-15)
     assert "hdf4_add_offset" not in image.attrs

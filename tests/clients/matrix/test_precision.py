@@ -179,7 +179,7 @@ def cells(server: Server, folder: Path) -> Cells:
     """What all clients that are installed show of packed arrays, several at once."""
     installed = [(client, protocol) for client, protocol in PAIRS if is_installed(client)]
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        rows = pool.map(lambda pair: ask_client(*pair, server.url, folder), installed)
+        rows = pool.map(lambda pair: ask_client(pair[0], pair[1], server.url, folder), installed)
         return {
             (client.name, protocol, *cell): shown
             for (client, protocol), row in zip(installed, rows, strict=True)

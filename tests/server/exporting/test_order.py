@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from threading import Event
 from typing import Any, Final
 
+import numpy as np
 import pytest
+import xarray as xr
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.server.exporting.campaign import QUERY, Campaign, made
+from tests.strategies import CountingSource
 
 from shotdap.catalog import BadQuery
+from shotdap.catalog.lazy import lazy_variable
 from shotdap.config import load
 from shotdap.server.encoders.formats import FORMATS
 from shotdap.server.errors import TooLarge
@@ -135,6 +140,49 @@ def test_planned(plan: Callable[..., Plan], campaign: Campaign) -> None:
     ]
     assert [item.number for item in found.items] == list(range(7))
     assert found.estimate > 7 * 12 * 16 * 2
+
+
+def test_no_pixel_is_read(campaign: Campaign, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An order is planned by headers alone, whatever its first image would cost."""
+    catalog = load(campaign.config).open_catalog()
+    sources: list[CountingSource] = []
+
+    def opened(path: str, *, chunked: bool) -> xr.Dataset:
+        source = CountingSource(np.ones((12, 16), "f4"))
+        sources.append(source)
+        return xr.Dataset({"image": lazy_variable(("y", "x"), source, {"of": path, "chunked": str(chunked)})})
+
+    monkeypatch.setattr(catalog, "open", opened)
+    plans = [planned(catalog, Order(QUERY, format=name), memory=MEMORY) for name in ("nc", "png", "tiff", "")]
+
+    assert [plan.estimate for plan in plans] == [7 * 12 * 16 * 4] * 4
+    assert [source.count for source in sources] == [0] * 4
+
+
+@pytest.mark.parametrize("name", ["png", "jpeg", "tiff", "npy", "csv"])
+def test_a_format_that_cannot(name: str, plan: Callable[..., Plan]) -> None:
+    """A format that cannot hold what is wanted is refused before work starts."""
+    with pytest.raises(BadOrder, match="can be had so"):
+        plan(Order(QUERY, Wanted(("image", "background")), name))
+
+
+def test_an_image_that_takes_long(campaign: Campaign, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who does not wait for the first image to be opened gets a plan at once; the export finds what is wrong."""
+    catalog, over = load(campaign.config).open_catalog(), Event()
+
+    def opened(path: str, *, chunked: bool) -> xr.Dataset:  # noqa: ARG001 — as the catalog's
+        over.wait()
+        raise BadSelection(path)
+
+    monkeypatch.setattr(catalog, "open", opened)
+    try:
+        found = planned(catalog, Order(QUERY), memory=MEMORY, patience=0.01)
+    finally:
+        over.set()
+
+    assert (len(found.items), found.estimate) == (7, 0)
+    with pytest.raises(BadOrder):
+        planned(catalog, Order(QUERY), memory=MEMORY, patience=60)
 
 
 def test_too_many(plan: Callable[..., Plan]) -> None:

@@ -1,0 +1,162 @@
+"""What is done of each of many names, pages and groups costs the same, however many there are."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from functools import partial
+from itertools import product
+from pathlib import Path
+from typing import Any, Final
+
+import h5py
+import numpy as np
+import pytest
+import tifffile
+import xarray as xr
+from scipy.io import netcdf_file
+
+from shotdap.catalog.readers import read
+from shotdap.server.encoders.formats import FORMATS
+from shotdap.server.protocols import dap2, dap4
+from shotdap.server.protocols.zarr import Hierarchy, Options
+from shotdap.transforms import Selection
+from shotdap.transforms.display import Display
+
+FEW: Final = 50
+Make = Callable[[Path, int], object]
+
+
+def _colliding(path: Path, count: int) -> None:
+    """Arrays and attributes whose names differ in letters that no client takes."""
+    letters = [chr(0x100 + number) for number in range(16)]
+    names = ["".join(word) for word, _ in zip(product(letters, repeat=3), range(count), strict=False)]
+    with h5py.File(path, "w") as file:
+        for name in names:
+            file.create_dataset(f"x{name}", data=np.int16(1))
+            file.create_dataset(f"t{name}", data="text")
+            file.attrs[f"a{name}"] = np.int16(1)
+
+
+def _grouped(path: Path, count: int) -> None:
+    with h5py.File(path, "w") as file:
+        for number in range(count):
+            group = file.create_group(f"g{number}")
+            group.attrs["units"] = "J"
+            group.create_dataset("values", data=np.arange(2))
+
+
+def _scaled(path: Path, count: int) -> None:
+    with h5py.File(path, "w") as file:
+        for number in range(count):
+            scale = file.create_dataset(f"d{number}", data=np.arange(2))
+            scale.make_scale()
+            file.create_dataset(f"v{number}", data=np.ones(2)).dims[0].attach_scale(scale)
+
+
+def _slashed(path: Path, count: int) -> None:
+    """Attributes whose names differ in slashes, which become underscores."""
+    with h5py.File(path, "w", libver="latest") as file:
+        array = file.create_dataset("values", data=np.arange(2))
+        for word, _ in zip(product("/_", repeat=10), range(count), strict=False):
+            array.attrs["x".join(word)] = np.int16(1)
+
+
+def _pages(path: Path, count: int) -> None:
+    with tifffile.TiffWriter(path) as file:
+        for _ in range(count):
+            file.write(np.zeros((4, 4), "u2"), metadata=None, contiguous=False)
+
+
+def _various_pages(path: Path, count: int) -> None:
+    with tifffile.TiffWriter(path) as file:
+        for number in range(count):
+            file.write(np.zeros((4, 4 + number % 3), "u2"), metadata=None, subfiletype=number % 2, compression="zlib")
+
+
+def _classic(path: Path, count: int) -> None:
+    with netcdf_file(path, "w", version=2) as file:
+        for number in range(count):
+            file.createDimension(f"d{number}", 2)
+            file.createVariable(f"v.{number}", "i2", (f"d{number}",))[:] = 1
+
+
+def _document(path: Path, count: int) -> None:
+    path.write_text(json.dumps({f"x{chr(0x100 + number)}": [0] * 40 for number in range(count)}), "utf-8")
+
+
+FILES: Final = (_colliding, _grouped, _scaled, _slashed, _pages, _various_pages, _classic, _document)
+
+
+def _documents(dataset: xr.Dataset) -> None:
+    hierarchy = Hierarchy(dataset, Options())
+    for key in hierarchy.every_key():
+        hierarchy.document(key)
+
+
+def _das(dataset: xr.Dataset) -> None:
+    adapted = dap2.adapt(dataset)
+    dap2.das(adapted)
+    dap2.dds(adapted, "image")
+
+
+def _encode(name: str, dataset: xr.Dataset) -> object:
+    return FORMATS[name].encode(dataset, Display())
+
+
+ANSWERS: Final[dict[str, Callable[[xr.Dataset], object]]] = {
+    "dap2": _das,
+    "dap4": lambda dataset: dap4.dmr(dataset, "image", Selection()),
+    "zarr": _documents,
+    **{name: partial(_encode, name) for name in ("nc", "nc4", "h5", "mat", "json", "npz")},
+}
+
+
+def _work(action: Callable[[], object]) -> int:
+    """How many functions are called: what does not depend on what else the machine does."""
+    calls = 0
+
+    def count(_frame: object, event: str, _argument: object) -> None:
+        nonlocal calls
+        calls += event in {"call", "c_call"}
+
+    before = sys.getprofile()
+    sys.setprofile(count)
+    try:
+        action()
+    finally:
+        sys.setprofile(before)
+    return calls
+
+
+def _excess(work: Callable[[int], int]) -> int:
+    """How many calls more than twice as many it takes for twice as many."""
+    work(2 * FEW)  # imports, and what is remembered for good
+    return work(2 * FEW) - 2 * work(FEW)
+
+
+@pytest.mark.parametrize("make", FILES)
+def test_reading(make: Make, tmp_path: Path) -> None:
+    """Twice as many names, pages or groups take twice the work to read, and no square of it."""
+
+    def work(count: int) -> int:
+        path = tmp_path / f"file{count}"
+        make(path, count)
+        return _work(lambda: read(path))
+
+    assert _excess(work) < FEW * FEW // 8
+
+
+@pytest.mark.parametrize("make", [_colliding, _grouped, _scaled, _slashed, _various_pages])
+@pytest.mark.parametrize("answer", ANSWERS)
+def test_answering(make: Make, answer: str, tmp_path: Path) -> None:
+    """Twice as many take twice the work to describe in each protocol, and to write in each format."""
+
+    def work(count: int) -> int:
+        path = tmp_path / f"file{count}"
+        make(path, count)
+        dataset: Any = read(path).compute()
+        return _work(lambda: ANSWERS[answer](dataset))
+
+    assert _excess(work) < FEW * FEW // 8
