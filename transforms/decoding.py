@@ -13,8 +13,8 @@ Rules:
    integer type gives float64, where xarray lets small integers wrap.
 2. The calibration of HDF4 has its own formula, ``value = scale_factor * (stored - offset)``, in float64 (HDF User's
    Guide, 3.10.5). Its reader keeps the offset as `HDF4_OFFSET`, beside CF's equivalent in ``add_offset``.
-3. Applied attributes are removed, but for a NaN that marks missing values, which is still true. Those that are stated in stored numbers (``valid_range``, ``saturation``) are
-   converted like the numbers.
+3. Applied attributes are removed, but for a NaN that marks missing values, which is still true. Those that are stated
+   in stored numbers (``valid_range``, ``saturation``) are converted like the numbers.
 4. An attribute that cannot be applied, such as a scale that is text, changes nothing: it is renamed to
    ``file_<name>``, and ``omitted`` says why.
 5. Text, booleans, and integer times ("days since …"), whose missing values their readers decode, stay as stored.

@@ -254,7 +254,7 @@ OF_A_CATALOG: Final = (
 def impatient(index: SqlIndex) -> None:
     """Let an index wait for connections no longer than a test can."""
     pool: Any = index._database.engine.pool  # noqa: SLF001 — what is waited for is not what is tested
-    pool._timeout = 0.01
+    pool._timeout = 0.01  # noqa: SLF001
 
 
 def take_all(held: ExitStack, engine: sa.Engine) -> None:
