@@ -9,7 +9,7 @@ from typing import Final
 import xarray as xr
 
 from shotdap.catalog.addresses import Address, Collection
-from shotdap.catalog.entry import Entry, Fact, Index, Unreadable
+from shotdap.catalog.entry import Changed, Entry, Fact, Index, Unreadable
 from shotdap.catalog.membership import of_images
 from shotdap.catalog.searchable import Searchable
 from shotdap.catalog.shots import together
@@ -65,6 +65,8 @@ def gathered(asked: Collection, images: list[Address], opened: Callable[[Address
     for image in images:
         try:
             datasets[image.path] = opened(image)
+        except Changed:
+            raise  # asking again helps
         except (BadVariant, Unreadable) as error:
             left_out[image.path] = str(error)
     if asked.variant and not datasets:

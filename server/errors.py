@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 from sqlalchemy.exc import OperationalError
 
-from shotdap.catalog import BadQuery, BadStack, BadToken, Missing, NotFound, TooMany, Unreadable, Unsearchable
+from shotdap.catalog import BadQuery, BadStack, BadToken, Changed, Missing, NotFound, TooMany, Unreadable, Unsearchable
 from shotdap.transforms import BadSelection, BadVariant
 
 __all__ = ["NoChunk", "Problem", "QueryTooLong", "TooLarge", "problem"]
@@ -39,6 +39,7 @@ _STATUSES: Mapping[type[Exception], int] = MappingProxyType(
         TooLarge: 413,
         TooMany: 413,
         QueryTooLong: 414,
+        Changed: 503,
         Missing: 500,  # the catalog promised it: not the client's fault, and netCDF-C shows the sentence of a 500
         Unreadable: 500,
         MemoryError: 503,

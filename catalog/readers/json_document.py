@@ -20,7 +20,6 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -31,6 +30,7 @@ from shotdap.catalog.lazy import Array, Blocks, Key, Remember, lazy_variable
 from shotdap.catalog.names import variable_names
 from shotdap.catalog.readers.attributes import clean, typed
 from shotdap.catalog.readers.dimensions import assembled, fitted
+from shotdap.catalog.storage import FilePath
 
 __all__ = ["read"]
 
@@ -41,7 +41,7 @@ _TEXTS_READ = "numbers written as text were read as numbers"
 _NULLS_READ = "null was read as NaN"
 
 
-def read(path: Path, remember: Remember) -> xr.Dataset:
+def read(path: FilePath, remember: Remember) -> xr.Dataset:
     """Read a document; see `Reader`."""
     content = _Content.of(path)
     images = {name: image for image, name in zip(content.images, _names(content.images), strict=True)}
@@ -96,7 +96,7 @@ class _Image:
 class _Values:
     """An array's values, parsed anew where they are no longer remembered."""
 
-    path: Path
+    path: FilePath
     name: str
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
@@ -117,7 +117,7 @@ class _Content:
     attributes: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, path: Path) -> _Content:
+    def of(cls, path: FilePath) -> _Content:
         """Parse a document.
 
         Raises:
@@ -171,7 +171,7 @@ class _Content:
         self.images.append(_Image(place or "image", values, names, rest | ({"note": note} if note else {})))
 
 
-def _parsed(path: Path) -> Any:  # noqa: ANN401 — whatever JSON has
+def _parsed(path: FilePath) -> Any:  # noqa: ANN401 — whatever JSON has
     try:
         with path.open("rb") as file:
             text = file.read(_GREATEST + 1)

@@ -11,7 +11,7 @@ from typing import Final, TypeAlias
 
 import xarray as xr
 
-from shotdap.catalog import Address, Catalog, Collection, Entry, NotFound, TooMany
+from shotdap.catalog import Address, Catalog, Collection, Entry, NotFound, TooMany, retry_changed
 from shotdap.server.errors import TooLarge, problem
 from shotdap.server.limits import Limits, refuse_size
 from shotdap.server.packaging.order import Order
@@ -182,7 +182,7 @@ Weigh: TypeAlias = Callable[[Catalog, Order, Entry, Limits], Item]
 
 def _tried(catalog: Catalog, order: Order, entry: Entry, limits: Limits, weigh: Weigh) -> Item:
     try:
-        return weigh(catalog, order, entry, limits)
+        return retry_changed(lambda: weigh(catalog, order, entry, limits))
     except Exception as error:  # noqa: BLE001 — whatever it is, it is said of this image, and the others are packed
         if not problem(error).expected:
             _LOG.exception("failed to look into %s", entry.path)

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,8 +21,9 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
+from starlette.types import Message, Receive, Scope, Send
 
-from shotdap.catalog import Catalog, Child, Entry, Health, NotFound, Unreadable
+from shotdap.catalog import Catalog, Child, Entry, Health, HeldFile, NotFound, Unreadable, retry_changed
 from shotdap.server.errors import Problem, problem
 from shotdap.server.pages import page
 from shotdap.server.protocols import thredds
@@ -31,6 +33,8 @@ from shotdap.server.routes.conditional import Validator
 __all__ = ["image_of", "routes"]
 
 _LOG = logging.getLogger("shotdap.thredds")
+_PASSING: Final = 503
+_SMALL: Final = 16 << 20  # bytes of a file that is copied before it is sent, which may take a slow client minutes
 _PAGE: Final = 200  # children in one catalog; each image costs a query and a look at its file
 
 
@@ -164,22 +168,42 @@ _FORMS: Mapping[str, tuple[Callable[[_Question, thredds.Level], Reply], Callable
 def _file(catalog: Catalog, path: str, headers: Headers) -> Response:
     try:
         entry = catalog.find(path)
-        version = catalog.version(entry)
-        status = version.path.stat()
+        held = retry_changed(lambda: _held(catalog, entry))
     except Exception as error:  # noqa: BLE001 — every failure gets an answer
         trouble = _trouble(error, path)
-        return respond(Reply.of(f"{trouble.message}\n", "text/plain; charset=utf-8", {}, trouble.status))
-    modified = datetime.fromtimestamp(version.modified // 10**9, UTC)
-    current = Validator(f"{version.modified:x}-{version.size:x}", modified)
+        soon = {"Retry-After": "5"} if trouble.status == _PASSING else {}
+        return respond(Reply.of(f"{trouble.message}\n", "text/plain; charset=utf-8", soon, trouble.status))
+    modified = datetime.fromtimestamp(held.version.modified // 10**9, UTC)
+    tag = "-".join(f"{part:x}" if isinstance(part, int) else part for part in held.version.fingerprint)
+    current = Validator(tag, modified)
     if current.knows(headers):
         return respond(current.not_modified())
-    return FileResponse(
-        version.path,
-        headers={**current.headers, "X-Content-Type-Options": "nosniff"},
-        media_type="application/octet-stream",  # an archive may hold anything, a login page even
-        filename=_download_name(entry),
-        stat_result=status,
-    )
+    return _OneVersion(held, {**current.headers, "X-Content-Type-Options": "nosniff"}, _download_name(entry))
+
+
+def _held(catalog: Catalog, entry: Entry) -> HeldFile:
+    """The file as it is now: a copy if it is small, so that what happens to the file later does not matter."""
+    held = catalog.hold(entry)
+    return held.copy(held.version) if held.version.size <= _SMALL and not held.is_copy else held
+
+
+class _OneVersion(FileResponse):
+    """The bytes of one version of a file: where it is rewritten in place meanwhile, the connection ends short."""
+
+    def __init__(self, held: HeldFile, headers: Mapping[str, str], name: str) -> None:
+        kind = "application/octet-stream"  # an archive may hold anything, a login page even
+        super().__init__(os.fspath(held), headers=headers, media_type=kind, filename=name, stat_result=held.stat())
+        self._held = held
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the file, each block after it was made sure that it is of this version."""
+
+        async def send_checked(message: Message) -> None:
+            self._held.check(self._held.version)
+            await send(message)
+
+        # Without extensions: with one, a server would be given the path, and read the file itself.
+        await super().__call__({**scope, "extensions": {}}, receive, send_checked)
 
 
 def _download_name(entry: Entry) -> str:

@@ -16,7 +16,7 @@ from shotdap.catalog.readers.attributes import Attribute, clean, decoded
 from shotdap.catalog.readers.hdf4 import library
 from shotdap.catalog.readers.hdf4.arrays import Found, Omitted
 from shotdap.catalog.readers.hdf4.directory import Directory
-from shotdap.catalog.readers.hdf4.sources import Deflated, File, Scientific, Texts, Unchanged
+from shotdap.catalog.readers.hdf4.sources import Deflated, File, Scientific, Texts
 from shotdap.catalog.readers.sources import dense
 
 __all__ = ["described", "named", "scientific_arrays"]
@@ -177,5 +177,5 @@ def _source(file: File, header: _Header, remember: Remember) -> Source:
 def _uncompressed(plain: Scientific, header: _Header, stored: np.dtype[Any]) -> Source:
     match header.pieces:
         case [(offset, length)] if length == math.prod(header.shape) * stored.itemsize:
-            return Unchanged(plain.file, dense(plain.file.path, offset, header.shape, stored))
+            return dense(plain.file.path, offset, header.shape, stored)
     return plain

@@ -1,10 +1,9 @@
 """Where the values of an HDF4 array come from: the shortest way that their storage allows.
 
-Rule 1: what lies in the file as it is, is read from there, just the slice, without the library (`Unchanged`).
+Rule 1: what lies in the file as it is, is read from there, just the slice, without the library (`Stored`).
 Rule 2: what is deflated (`Deflated`) is inflated by Python's zlib: many threads at once, and with the checksum verified
         at the end of the stream, which the library never looks at: it serves a picture whose bits have flipped.
 Rule 3: all else (`Scientific`, `Raster`) is the library's, one thread at a time.
-Rule 4: a file that is no longer the one whose headers were read is an error, never another file's numbers.
 """
 
 from __future__ import annotations
@@ -14,39 +13,24 @@ import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from shotdap.catalog.entry import Missing, Unreadable
+from shotdap.catalog.entry import Unreadable
 from shotdap.catalog.lazy import Array, Key, Source
 from shotdap.catalog.readers.attributes import decoded
 from shotdap.catalog.readers.hdf4 import library
+from shotdap.catalog.storage import FilePath
 
-__all__ = ["Deflated", "File", "Raster", "Scientific", "Texts", "Unchanged"]
+__all__ = ["Deflated", "File", "Raster", "Scientific", "Texts"]
 
 
 @dataclass(frozen=True)
 class File:
-    """A file as it was when its headers were read."""
+    """A file that the library reads."""
 
-    path: Path
-    size: int
-    modified: int
-
-    @classmethod
-    def at(cls, path: Path) -> File:
-        """The file as it is now.
-
-        Raises:
-            Missing: there is none.
-        """
-        try:
-            status = path.stat()
-        except FileNotFoundError as error:
-            raise Missing("The file is missing from the archive.") from error
-        return cls(path, status.st_size, status.st_mtime_ns)
+    path: FilePath
 
     @contextmanager
     def scientific(self) -> Iterator[int]:
@@ -62,21 +46,10 @@ class File:
 
     @contextmanager
     def _understood(self) -> Iterator[None]:
-        self.check()
         try:
             yield
         except library.LibraryError as error:
             raise Unreadable(f"The HDF4 library cannot read the file; it may be damaged ({error}).") from error
-
-    def check(self) -> None:
-        """Make sure that the file is still the same.
-
-        Raises:
-            Missing: it is gone.
-            Unreadable: it has changed.
-        """
-        if File.at(self.path) != self:
-            raise Unreadable("The file has changed since it was opened.")
 
 
 def _slices(key: Key) -> list[slice]:
@@ -90,29 +63,6 @@ def _count(part: slice) -> int:
 def _without_indices(values: Array, key: Key) -> Array:
     """Drop the dimensions that were asked for by an index; they are of size 1."""
     return values[tuple(slice(None) if isinstance(part, slice) else 0 for part in key)]
-
-
-@dataclass(frozen=True)
-class Unchanged:
-    """A source that knows where in a file its values lie, and reads there only while the file is the same."""
-
-    file: File
-    source: Source
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """The array's shape."""
-        return self.source.shape
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """The values' type."""
-        return self.source.dtype
-
-    def read(self, key: Key) -> Array:
-        """Read a hyperslab; see `Source`."""
-        self.file.check()
-        return self.source.read(key)
 
 
 @dataclass(frozen=True)
