@@ -10,9 +10,20 @@ from shotdap.catalog.archive import Archive, BadArchive, LostArchive, Row, Water
 from shotdap.catalog.archive_database import ArchiveDatabase
 from shotdap.catalog.builder import BuildReport, Progress, build
 from shotdap.catalog.diagnostic import Axis, Diagnostic, Match, Quantity, Related, Rule, TimeStamp
-from shotdap.catalog.entry import Child, Entry, Fact, Health, Index, Missing, NotFound, Page, Unreadable, When
+from shotdap.catalog.entry import (
+    Changed,
+    Child,
+    Entry,
+    Fact,
+    Health,
+    Index,
+    Missing,
+    NotFound,
+    Page,
+    Unreadable,
+    When,
+)
 from shotdap.catalog.explanation import explain
-from shotdap.catalog.files import open_regular
 from shotdap.catalog.folder import Folder
 from shotdap.catalog.gathering import TooMany
 from shotdap.catalog.index import (
@@ -36,7 +47,18 @@ from shotdap.catalog.query import BadQuery, Query, parse
 from shotdap.catalog.searchable import Searchable, Unsearchable
 from shotdap.catalog.sql import Between, Filter, SqlArchive, Value
 from shotdap.catalog.stacks import BadStack
-from shotdap.catalog.storage import Cache, Folders, LargeObjects, Objects, Places, Store, Version
+from shotdap.catalog.storage import (
+    Cache,
+    Folders,
+    HeldFile,
+    LargeObjects,
+    Objects,
+    Places,
+    Store,
+    Version,
+    attempt,
+    retry_changed,
+)
 from shotdap.catalog.survey import survey
 from shotdap.catalog.template import DEFAULT_TEMPLATE, PathTemplate
 from shotdap.catalog.unpacking import Unpacker, usual_folder
@@ -58,6 +80,7 @@ __all__ = [
     "Cache",
     "Catalog",
     "Change",
+    "Changed",
     "Changes",
     "Child",
     "Collection",
@@ -69,6 +92,7 @@ __all__ = [
     "Folder",
     "Folders",
     "Health",
+    "HeldFile",
     "Index",
     "InspectionReport",
     "Inspector",
@@ -106,14 +130,15 @@ __all__ = [
     "Version",
     "Watermark",
     "When",
+    "attempt",
     "build",
     "explain",
     "images_of",
     "inspect",
     "label",
     "matching",
-    "open_regular",
     "parse",
+    "retry_changed",
     "survey",
     "usual_folder",
 ]

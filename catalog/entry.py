@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Literal, Protocol, TypeAlias
 
 __all__ = [
+    "Changed",
     "Child",
     "Entry",
     "Examination",
@@ -38,6 +39,13 @@ class Unreadable(OSError):
 
 class Missing(Unreadable):
     """The entry is known but its file is not where the archive says."""
+
+
+class Changed(Unreadable):
+    """The file was replaced or rewritten while it was read: what was read is of no use, and asking again helps."""
+
+    def __init__(self, message: str = "The file has changed while it was read; ask again.") -> None:
+        super().__init__(message)
 
 
 class Health(StrEnum):

@@ -17,6 +17,7 @@ import xarray as xr
 
 from shotdap.catalog import readers
 from shotdap.catalog.entry import Examination, Missing, Unreadable
+from shotdap.catalog.storage import FilePath, VersionedFile
 
 __all__ = ["digest", "examine"]
 
@@ -34,21 +35,23 @@ def examine(path: Path, content: Path, attributes: Collection[str] = ()) -> Exam
 
     Raises:
         Missing: there is no such file.
+        Changed: it changed meanwhile.
         Unreadable: it cannot be read, or not all of it; the message says why.
     """
-    size, modified = _status(path)
-    sha256 = digest(path)
-    dataset = readers.read(content)
-    for variable in dataset.variables.values():
-        _read(variable)
+    file = VersionedFile.at(path)
+    with file.reading():
+        sha256 = digest(file)
+        dataset = readers.read(file if content == path else content)
+        for variable in dataset.variables.values():
+            _read(variable)
     structure = {
         str(name): f"{variable.dtype.name}[{','.join(map(str, variable.shape))}]"
         for name, variable in dataset.variables.items()
     }
-    return Examination(sha256, size, modified, structure, _told(dataset, attributes))
+    return Examination(sha256, file.version.size, file.version.modified, structure, _told(dataset, attributes))
 
 
-def digest(path: Path) -> str:
+def digest(path: FilePath) -> str:
     """The SHA-256 of a file's bytes, in hexadecimal.
 
     Raises:
@@ -57,7 +60,7 @@ def digest(path: Path) -> str:
     """
     try:
         with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+            return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]  # IO lacks readinto
     except FileNotFoundError as error:
         raise Missing("The file is missing from the archive.") from error
     except OSError as error:
@@ -73,14 +76,6 @@ def _told(dataset: xr.Dataset, wanted: Collection[str]) -> dict[str, list[str]]:
         if name in wanted:
             told.setdefault(name, {}).update(dict.fromkeys(map(str, np.atleast_1d(value).tolist())))
     return {name: list(values)[:_VALUES] for name, values in told.items()}
-
-
-def _status(path: Path) -> tuple[int, int]:
-    try:
-        status = path.stat()
-    except OSError as error:
-        raise Missing("The file is missing from the archive.") from error
-    return status.st_size, status.st_mtime_ns
 
 
 def _read(variable: xr.Variable) -> None:

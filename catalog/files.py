@@ -3,46 +3,27 @@
 from __future__ import annotations
 
 import math
-import os
-import stat
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO
+from weakref import WeakValueDictionary
 
 import cachebox
 
 from shotdap.catalog import readers
-from shotdap.catalog.entry import Entry, Examination, Health, Missing, Unreadable
+from shotdap.catalog.entry import Changed, Entry, Examination, Health, Missing, Unreadable
 from shotdap.catalog.examination import examine
 from shotdap.catalog.isolation import Isolation, Undecided
-from shotdap.catalog.storage import Store, Version
+from shotdap.catalog.storage import HeldFile, Store, Version, VersionedFile
 from shotdap.catalog.unpacking import Unpacker, refuse
 
-__all__ = ["Files", "open_regular"]
+__all__ = ["Files"]
 
+_LARGEST_DESCRIPTOR = 512  # of a file that is held; processes may usually have 1,024, and sockets are some
 _EXAMINED = 4096  # examinations remembered, of files that no inspection has seen
-
-
-def open_regular(path: Path) -> BinaryIO:
-    """Open a file for reading; a pipe or a device that has taken its place is not waited for.
-
-    Raises:
-        Missing: the file is not there.
-        Unreadable: it may not be read, or is no file.
-    """
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except FileNotFoundError as error:
-        raise Missing("The file is missing from the archive.") from error
-    except OSError as error:
-        raise Unreadable(f"The file cannot be opened: {error.strerror}.") from error
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise Unreadable("The archive's row leads to something that is not a file.")
-    return os.fdopen(descriptor, "rb")
 
 
 class Files:
@@ -63,6 +44,8 @@ class Files:
         self._unpacker = unpacker
         self._isolation = isolation
         self._refuse_changed = refuse_changed
+        self._known: WeakValueDictionary[Version, VersionedFile] = WeakValueDictionary()
+        self._lock = threading.Lock()
         self._examined: cachebox.LRUCache[Version, Examination | _Refusal] = cachebox.LRUCache(_EXAMINED)
 
     def version(self, entry: Entry) -> Version:
@@ -74,38 +57,64 @@ class Files:
         """
         return self._store.version(entry.file)
 
-    def fetched(self, entry: Entry, version: Version) -> Path:
-        """An entry's file on this machine; what is kept elsewhere is fetched where it is not here yet.
+    def look(self, entry: Entry) -> tuple[VersionedFile, HeldFile | None]:
+        """Look at an entry's file, so that whoever reads it gets the version of this moment, or an error.
+
+        Returns:
+            The version, the same object for all who look at it; and what keeps it readable after another version has
+            taken its place. The latter is missing where the bytes are a copy, or too many files are held already.
+
+        Raises:
+            Missing: the file is not there.
+            Changed: it is being written to.
+            Unreadable: what is there is no file, or lies outside the archive, or cannot be opened, or its place does
+                not answer.
+        """
+        version = self._store.version(entry.file)
+        found = HeldFile(version.path) if version.identity else None
+        if found is not None:
+            version = found.settle()
+        with self._lock:
+            file = self._known.setdefault(version, VersionedFile(version))
+        if found is None:
+            return file, None
+        held = file.hold(found)
+        return file, held if held.descriptor < _LARGEST_DESCRIPTOR else None
+
+    def fetch(self, entry: Entry, version: Version) -> None:
+        """Have an entry's file on this machine, at its version's path, from elsewhere if it is not here yet.
 
         Raises:
             Missing: the file is not there any more.
+            Changed: it is another version by now.
             Unreadable: its place does not answer.
         """
         self._store.fetch(entry.file, version)
-        return version.path
 
-    def content(self, version: Version) -> Path:
-        """The file that arrays are read from: the file itself, or what it was unpacked to.
+    def content(self, file: VersionedFile) -> VersionedFile:
+        """Return the file that arrays are read from: the file itself, or what it was unpacked to.
 
         Raises:
+            Changed: it is another version by now.
             Unreadable: it is packed, and cannot be unpacked.
         """
-        return readers.unpacked(version.path, self._unpacker or refuse)
+        return readers.find_content(file, self._unpacker or refuse)
 
-    def is_there(self, content: Path, version: Version) -> bool:
+    def is_there(self, content: VersionedFile, file: VersionedFile) -> bool:
         """Whether a content can still be read: an unpacked file may have made room for others since."""
-        return content == version.path or (self._unpacker is not None and self._unpacker.touch(content))
+        return content is file or (self._unpacker is not None and self._unpacker.touch(content.version.path))
 
-    def integrity(self, entry: Entry, version: Version, content: Path) -> dict[str, str]:
+    def integrity(self, entry: Entry, file: VersionedFile, content: VersionedFile) -> dict[str, str]:
         """What can be said of a file's bytes, as attributes.
 
         Raises:
             Unreadable: the file cannot be read whole in isolation, or is not what was inspected, where that matters.
         """
         seen = entry.seen
-        if seen is not None and entry.health is not Health.CHANGED and (seen.size, seen.modified) == version[1:]:
+        stated = (file.version.size, file.version.modified)
+        if seen is not None and entry.health is not Health.CHANGED and (seen.size, seen.modified) == stated:
             return {"source": f"sha256:{seen.sha256}"}
-        found = self._examine(version, content)
+        found = self._examine(file, content)
         source = {"source": f"sha256:{found.sha256}"} if found else {}
         if seen is None or (found and found.sha256 == seen.sha256):
             return source
@@ -113,23 +122,24 @@ class Files:
             raise Unreadable("The file's bytes are not those that were inspected, so it is not served.")
         return source | {"integrity_warning": "The file's bytes are not those that were inspected."}
 
-    def _examine(self, version: Version, content: Path) -> Examination | None:
+    def _examine(self, file: VersionedFile, content: VersionedFile) -> Examination | None:
         if self._isolation is None:
             return None
-        found = self._examined.get(version)
+        found = self._examined.get(file.version)
         if found is None or (isinstance(found, _Refusal) and time.monotonic() > found.until):
-            found = self._examined[version] = self._try(self._isolation, version, content)
+            found = self._examined[file.version] = self._try(self._isolation, file, content)
         if isinstance(found, _Refusal):
             raise found.error()
         return found
 
-    def _try(self, isolation: Isolation, version: Version, content: Path) -> Examination | _Refusal:
+    def _try(self, isolation: Isolation, file: VersionedFile, content: VersionedFile) -> Examination | _Refusal:
         """Examine a file. A refusal is remembered, or each request for a file that hangs would wait for it."""
         try:
-            return isolation(examine, version.path, content)
+            with file.reading() as held, content.reading() as unpacked:
+                return isolation(examine, Path(held.name_elsewhere), Path(unpacked.name_elsewhere))
         except Undecided as error:
             return _Refusal(partial(Undecided, str(error)), time.monotonic() + error.seconds)
-        except Missing:
+        except (Changed, Missing):
             raise
         except Unreadable as error:
             return _Refusal(partial(Unreadable, str(error)))

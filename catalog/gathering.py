@@ -10,7 +10,7 @@ import xarray as xr
 
 from shotdap.catalog.addresses import Address, Collection
 from shotdap.catalog.derivation import Derived
-from shotdap.catalog.entry import Entry, Fact, Index, Unreadable
+from shotdap.catalog.entry import Changed, Entry, Fact, Index, Unreadable
 from shotdap.catalog.membership import of_images
 from shotdap.catalog.searchable import Searchable
 from shotdap.catalog.shots import together
@@ -67,6 +67,8 @@ def open_members(
     for image in images:
         try:
             found[image.path] = opened(image)
+        except Changed:
+            raise  # asking again helps
         except (BadVariant, Unreadable) as error:
             left_out[image.path] = str(error)
     if asked.variant and not found:

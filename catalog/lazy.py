@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import product
@@ -23,9 +23,22 @@ from xarray.backends import BackendArray
 from xarray.core import indexing
 
 from shotdap.catalog.entry import Unreadable
+from shotdap.catalog.storage import VersionedFile
+from shotdap.catalog.storage.held import file_being_read
 from shotdap.transforms import Remember, forget
 
-__all__ = ["Blocks", "Chunks", "FrameCache", "Remember", "Source", "decoding", "forget", "lazy_variable"]
+__all__ = [
+    "Blocks",
+    "Chunks",
+    "FrameCache",
+    "Remember",
+    "Source",
+    "Turns",
+    "decoding",
+    "forget",
+    "guard",
+    "lazy_variable",
+]
 
 Array: TypeAlias = NDArray[Any]
 Key: TypeAlias = tuple[int | slice, ...]
@@ -54,8 +67,48 @@ class Source(Protocol):
 
 
 def lazy_variable(dimensions: tuple[str, ...], source: Source, attributes: Mapping[str, Any]) -> xr.Variable:
-    """A variable whose values stay in the file until they are asked for."""
+    """Return a variable whose values stay in the file until they are asked for.
+
+    In a reader, which `readers.read` calls while it reads one version of a file, the values are of that version, or
+    reading them raises `Changed`.
+    """
+    file = file_being_read()
+    if file is not None and not isinstance(source, Blocks | Chunks):  # these read through what `guard` has made
+        source = _OfOneVersion(source, file)
     return xr.Variable(dimensions, indexing.LazilyIndexedArray(_FileArray(source)), attributes)
+
+
+def guard(remember: Remember, file: VersionedFile) -> Remember:
+    """Return a `Remember` that remembers nothing but what was decoded of one version of a file."""
+
+    def decode_one_version(decode: Callable[[], Array]) -> Array:
+        with file.reading():
+            return decode()
+
+    return lambda name, decode: remember(name, partial(decode_one_version, decode))
+
+
+@dataclass(frozen=True)
+class _OfOneVersion:
+    """A source that is read while its file is one version."""
+
+    source: Source
+    file: VersionedFile
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The array's shape."""
+        return self.source.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The values' type."""
+        return self.source.dtype
+
+    def read(self, key: Key) -> Array:
+        """Read a hyperslab; see `Source`."""
+        with self.file.reading():
+            return self.source.read(key)
 
 
 class _FileArray(BackendArray):
@@ -213,22 +266,23 @@ def _inside(indices: range, offset: int, size: int) -> slice | None:
     return slice(start - offset, stop - offset, indices.step) if start < stop else None
 
 
-class _Turns:
+class Turns:
     """One thread at a time for each key.
 
     A lock of its own for each: computing a result takes turns at the frames that it is made of, while it has its own.
-    Locks that keys share would make two such threads wait for each other.
+    Locks that keys share would make two such threads wait for each other. A thread may have its turn within its turn:
+    a reader looks at values while it has the headers open.
     """
 
     def __init__(self) -> None:
         self._guard = threading.Lock()
-        self._locks: dict[Hashable, tuple[threading.Lock, int]] = {}
+        self._locks: dict[Hashable, tuple[AbstractContextManager[bool], int]] = {}
 
     @contextmanager
     def of(self, key: Hashable) -> Iterator[None]:
         """Wait for one's turn at a key, and have it."""
         with self._guard:
-            lock, waiting = self._locks.get(key, (threading.Lock(), 0))
+            lock, waiting = self._locks.get(key, (threading.RLock(), 0))
             self._locks[key] = (lock, waiting + 1)
         try:
             with lock:
@@ -247,7 +301,7 @@ class FrameCache:
         self._frames: cachebox.LRUCache[Hashable, Array] = cachebox.LRUCache(
             max(limit, 1), getsizeof=lambda _key, frame: frame.nbytes
         )
-        self._turns = _Turns()
+        self._turns = Turns()
 
     def of(self, file: Hashable) -> Remember:
         """What is remembered of one file, named so that a changed file has another name."""

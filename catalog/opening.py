@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from pathlib import Path
-from typing import BinaryIO, TypeAlias
+from typing import TypeAlias
 
 import cachebox
 import xarray as xr
@@ -16,9 +16,9 @@ from shotdap.catalog import readers
 from shotdap.catalog.addresses import RAW, Address, Collection, collection
 from shotdap.catalog.derivation import Derived, Labelled, derive, variant_of
 from shotdap.catalog.diagnostic import Diagnostic
-from shotdap.catalog.entry import Entry, Index, NotFound, Page, Unreadable
+from shotdap.catalog.entry import Changed, Entry, Index, NotFound, Page, Unreadable
 from shotdap.catalog.explanation import explain
-from shotdap.catalog.files import Files, open_regular
+from shotdap.catalog.files import Files
 from shotdap.catalog.gathering import gathered, members, open_members
 from shotdap.catalog.index import Changes, Facets, SearchPage
 from shotdap.catalog.isolation import Isolation
@@ -26,7 +26,7 @@ from shotdap.catalog.labels import label, matching
 from shotdap.catalog.lazy import FrameCache
 from shotdap.catalog.query import Query
 from shotdap.catalog.searchable import Searchable, Unsearchable
-from shotdap.catalog.storage import Folders, Store, Version
+from shotdap.catalog.storage import Folders, HeldFile, Store, Version, VersionedFile
 from shotdap.catalog.unpacking import Unpacker
 from shotdap.transforms import MARK, BadVariant, parse_variant
 from shotdap.transforms.decoding import decode_dataset
@@ -47,7 +47,14 @@ class _Look:
     """An address, and its file at the moment that somebody looked."""
 
     address: Address
-    version: Version
+    file: VersionedFile
+    held: HeldFile | None
+    """Keeps this version readable for as long as the look is kept."""
+
+    @property
+    def version(self) -> Version:
+        """The version of the file."""
+        return self.file.version
 
     @property
     def key(self) -> Hashable:
@@ -58,7 +65,7 @@ class _Look:
     def said(self) -> tuple[Hashable, ...]:
         """What the archive and the file system say of it, which is the same for every process."""
         entry = self.address.entry
-        return entry.path, tuple(sorted(entry.facts.items())), entry.inspected, self.version.size, self.version.modified
+        return entry.path, tuple(sorted(entry.facts.items())), entry.inspected, *self.version.fingerprint
 
 
 @dataclass(frozen=True)
@@ -69,6 +76,11 @@ class State:
     """What has the same text has the same values, in whichever process or on whichever server."""
     modified: int
     """When the youngest of the files was changed, in nanoseconds since 1970."""
+    looks: _Looks | Mapping[str, State] | Exception | None = field(default=None, compare=False, repr=False)
+    """What was looked at: an image and those related to it, each image of a collection, or why that cannot be.
+
+    Whoever opens an image in this state gets what was looked at, as long as this is kept: files are held open for it.
+    """
 
     @classmethod
     def joint(cls, path: str, states: Iterable[State]) -> State:
@@ -76,13 +88,22 @@ class State:
         members = list(states)
         return cls(repr((path, *(each.text for each in members))), max((each.modified for each in members), default=0))
 
+    @property
+    def version(self) -> Version | None:
+        """The version of an image's own file, if the state is that of an image and was not kept."""
+        return self.looks.image.version if isinstance(self.looks, _Looks) else None
+
+    def released(self) -> State:
+        """Return the same state, to be kept; no file is held open for it."""
+        return State(self.text, self.modified)
+
 
 @dataclass(frozen=True, eq=False)  # two are the same only if they are one
 class _Opened:
     """An image that was opened before."""
 
     labelled: Labelled
-    content: Path
+    content: VersionedFile
     """The file that its arrays are read from: the entry's own, or what that was unpacked to."""
 
 
@@ -101,6 +122,14 @@ class _Related:
 
 
 _ALONE = _Related({}, {})
+
+
+@dataclass(frozen=True)
+class _Looks:
+    """A look at an image, and at those that its recipes take inputs from."""
+
+    image: _Look
+    related: _Related
 
 
 def _as_it_is(dataset: xr.Dataset) -> xr.Dataset:
@@ -216,10 +245,10 @@ class Catalog:
             return self._collection(image[1:], segment)
         return self._varied(address, segment) if mark else address
 
-    def _varied(self, address: Address, segment: str) -> Address:
-        look = self._look(address)
-        opened = self._open(look)
-        variant = variant_of(opened.labelled, parse_variant(segment), self._others(self._related(look)))
+    def _varied(self, address: Address, segment: str, looks: _Looks | None = None) -> Address:
+        looks = looks or self._looks(address)
+        opened = self._open(looks.image)
+        variant = variant_of(opened.labelled, parse_variant(segment), self._others(looks.related))
         return replace(address, variant=variant.text)
 
     def _image(self, path: str) -> Address:
@@ -243,13 +272,29 @@ class Catalog:
         return found
 
     def open_address(
-        self, address: Address | Collection, *, chunked: bool = True, view: View = _as_it_is
+        self,
+        address: Address | Collection,
+        *,
+        chunked: bool = True,
+        view: View = _as_it_is,
+        state: State | None = None,
     ) -> xr.Dataset:
-        """Open what a path was found to lead to; see `open`."""
+        """Open what a path was found to lead to; see `open`.
+
+        Args:
+            address: what it leads to.
+            chunked: see `open`.
+            view: see `open`.
+            state: that it is to be in, as `state` has found it just now; else the state that it is in now.
+
+        Raises:
+            Changed: it is not in that state any more.
+        """
+        state = state or self.state(address)
         if isinstance(address, Collection):
-            return view(self._gathered(address, chunked=chunked))
-        look = self._look(address)
-        derived = self._derive(look, self._related(look), chunked=chunked, view=view)
+            return view(self._gathered(address, state, chunked=chunked))
+        looks = self._looks_of(address, state)
+        derived = self._derive(looks.image, looks.related, chunked=chunked, view=view)
         return derived.dataset.copy(deep=False)
 
     def images(self, asked: Collection, *, most: int) -> tuple[Entry, ...]:
@@ -261,12 +306,12 @@ class Catalog:
         """
         return tuple(each.entry for each in members(asked, self._index, self._searchable, most))
 
-    def origins(self, address: Address | Collection) -> Mapping[str, Origin]:
-        """How each variable of an image came to be; see `open` for what is raised. Of collections nothing is told."""
+    def origins(self, address: Address | Collection, state: State | None = None) -> Mapping[str, Origin]:
+        """How each variable of an image came to be; see `open_address`. Of collections nothing is told."""
         if isinstance(address, Collection):
             return {}
-        look = self._look(address)
-        return self._derive(look, self._related(look)).origins
+        looks = self._looks_of(address, state or self.state(address))
+        return self._derive(looks.image, looks.related).origins
 
     def state(self, address: Address | Collection) -> State:
         """The state of an image, or of all of a collection: a look at each file and at related ones.
@@ -275,42 +320,48 @@ class Catalog:
 
         Raises:
             Missing: the file is not there.
+            Changed: the file is being written to.
             Unreadable: what is there is no file, or lies outside the archive.
         """
         if isinstance(address, Collection):
-            return State.joint(address.path, self.states(address).values())
-        look = self._look(address)
-        related = self._related(look)
-        looks = (look, *related.there.values())
-        text = repr((address.path, *related.there, *(each.said for each in looks), *related.absent.items()))
-        return State(text, max(each.version.modified for each in looks))
+            return self.joint_state(address)[0]
+        looks = self._looks(address)
+        files = (looks.image, *looks.related.there.values())
+        text = repr((address.path, *looks.related.there, *(each.said for each in files), *looks.related.absent.items()))
+        return State(text, max(each.version.modified for each in files), looks)
 
-    def states(self, asked: Collection) -> dict[str, State]:
-        """The states of the images of a collection, by their paths; see `state`. One that cannot be read has one, too.
+    def joint_state(self, asked: Collection) -> tuple[State, dict[str, State]]:
+        """The state of a collection, and those of its images by their paths; see `state`.
+
+        One that cannot be read has one, too.
 
         Raises:
             NotFound: there is no such collection.
             TooMany: they are more than one dataset may be of.
         """
-        return {each.path: self._state_of(each) for each in self._members(asked)}
+        images = {each.path: self._state_of(each) for each in self._members(asked)}
+        return replace(State.joint(asked.path, images.values()), looks=images), images
 
     def _state_of(self, member: Address) -> State:
         """The state of a member; one that cannot be read has one, too."""
         try:
             return self.state(member)
+        except Changed:
+            raise  # asking again helps
         except (BadVariant, Unreadable) as error:
-            return State(f"{member.path}: {error}", 0)
+            return State(f"{member.path}: {error}", 0, error)
 
     def _members(self, asked: Collection) -> list[Address]:
         return members(asked, self._index, self._searchable)
 
-    def _gathered(self, asked: Collection, *, chunked: bool) -> xr.Dataset:
+    def _gathered(self, asked: Collection, state: State, *, chunked: bool) -> xr.Dataset:
         """A collection as one dataset, remembered for as long as each of its images is the same."""
+        states = state.looks if isinstance(state.looks, Mapping) else {}
 
         def opened(image: Address) -> Derived:
-            varied = self._varied(image, asked.variant.removeprefix(MARK)) if asked.variant else image
-            look = self._look(varied)
-            return self._derive(look, self._related(look), chunked=chunked)
+            looks = self._looks_of(image, states.get(image.path) or State("", 0))
+            varied = self._varied(image, asked.variant.removeprefix(MARK), looks) if asked.variant else image
+            return self._derive(replace(looks.image, address=varied), looks.related, chunked=chunked)
 
         images = self._members(asked)
         found, left_out = open_members(asked, images, opened)
@@ -321,6 +372,22 @@ class Catalog:
             self._collected[key] = dataset
         return dataset.copy(deep=False)
 
+    def _looks_of(self, address: Address, state: State) -> _Looks:
+        """What was looked at to learn a state.
+
+        Raises:
+            Changed: it is not known any more, and the image is not in that state now.
+            Exception: what was raised when it was looked at.
+        """
+        if isinstance(state.looks, Exception):
+            raise state.looks
+        if not isinstance(state.looks, _Looks):
+            now = self.state(address)
+            if now != state:
+                raise Changed
+            return self._looks_of(address, now)
+        return state.looks
+
     def explain(self, entry: Entry) -> Iterator[str]:
         """Say, line by line, what the descriptions of diagnostics make of an image; see `explanation`.
 
@@ -329,26 +396,33 @@ class Catalog:
             Unreadable: its file cannot be read; the message says why.
         """
         raw = self.open_address(Address(entry, is_raw=True))
-        look = self._look(Address(entry))
-        return explain(raw, self._derive(look, self._related(look)), entry.facts, self.diagnostics)
+        looks = self._looks(Address(entry))
+        return explain(raw, self._derive(looks.image, looks.related), entry.facts, self.diagnostics)
 
     def locate(self, entry: Entry) -> Path:
-        """Where an entry's file is now: for handing on its bytes as they are. The path is never a client's to see.
+        """Where an entry's file is now. The path is never a client's to see.
 
         Raises:
             Missing: the file is not there.
             Unreadable: what is there is no file, or lies outside the archive.
         """
-        return self._files.fetched(entry, self.version(entry))
+        version = self.version(entry)
+        self._files.fetch(entry, version)
+        return version.path
 
-    def open_file(self, entry: Entry) -> BinaryIO:
-        """Open an entry's file, for handing on its bytes as they are.
+    def hold(self, entry: Entry) -> HeldFile:
+        """Hold an entry's file open as it is now: for handing on its bytes.
 
         Raises:
             Missing: the file is not there.
-            Unreadable: it may not be read, or what is there is no file, or lies outside the archive.
+            Changed: it is being written to.
+            Unreadable: what is there is no file, or lies outside the archive, or cannot be opened.
         """
-        return open_regular(self.locate(entry))
+        file, held = self._files.look(entry)
+        self._files.fetch(entry, file.version)
+        held = held or file.hold()
+        held.version = file.version
+        return held
 
     def version(self, entry: Entry) -> Version:
         """An entry's file at this moment; a look at it, without opening it.
@@ -360,15 +434,19 @@ class Catalog:
         return self._files.version(entry)
 
     def _look(self, address: Address) -> _Look:
-        return _Look(address, self.version(address.entry))
+        return _Look(address, *self._files.look(address.entry))
+
+    def _looks(self, address: Address) -> _Looks:
+        look = self._look(address)
+        return _Looks(look, self._related(look))
 
     def _open(self, look: _Look) -> _Opened:
         """An image without what is derived from it: its headers are read."""
-        self._files.fetched(look.address.entry, look.version)
+        self._files.fetch(look.address.entry, look.version)
         opened = self._opened.get(look.key)
-        if opened is None or not self._files.is_there(opened.content, look.version):
-            content = self._files.content(look.version)
-            said = self._files.integrity(look.address.entry, look.version, content)
+        if opened is None or not self._files.is_there(opened.content, look.file):
+            content = self._files.content(look.file)
+            said = self._files.integrity(look.address.entry, look.file, content)
             raw = readers.read(content, self._frames.of(look.version))
             opened = _Opened(self._labelled(raw, look.address, said), content)
             self._opened[look.key] = opened
@@ -399,6 +477,8 @@ class Catalog:
                 else:
                     there[name] = self._look(Address(found))
                     self._open(there[name])
+            except Changed:
+                raise  # asking again helps
             except Unreadable as error:
                 there.pop(name, None)
                 absent[name] = f"the {name} of this image, {found.path if found else name}: {error}"

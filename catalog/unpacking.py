@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import io
 import os
 import tempfile
 import threading
@@ -20,19 +21,20 @@ from typing import IO, TypeAlias
 import cachebox
 
 from shotdap.catalog.bounded_folder import BoundedFolder
-from shotdap.catalog.entry import Missing, Unreadable
+from shotdap.catalog.entry import Changed, Missing, Unreadable
+from shotdap.catalog.storage import FilePath, Version, VersionedFile
 
 __all__ = ["Unpack", "Unpacker", "refuse", "usual_folder"]
 
-Unpack: TypeAlias = Callable[[Path], Path]
-"""Gives the path of a packed file's content."""
+Unpack: TypeAlias = Callable[[FilePath], Path]
+"""Gives the path of a packed file's content, which no other content ever has."""
 
 _PIECE = 1 << 20  # bytes unpacked at a time
 _REMEMBERED = 4096  # hashes, by the packed file's version
 _PURPOSE = "The file is packed by gzip, and the folder to unpack it in (the setting catalog.unpack)"
 
 
-def refuse(_path: Path) -> Path:
+def refuse(_path: FilePath) -> Path:
     """Unpack nothing.
 
     Raises:
@@ -59,14 +61,15 @@ class Unpacker:
 
     def __init__(self, folder: Path, limit: int) -> None:
         self._folder = BoundedFolder(folder, limit, _PURPOSE)
-        self._names: cachebox.LRUCache[tuple[Path, int, int, int], str] = cachebox.LRUCache(_REMEMBERED)
+        self._names: cachebox.LRUCache[Version, str] = cachebox.LRUCache(_REMEMBERED)
         self._locks = tuple(threading.Lock() for _ in range(16))
 
-    def __call__(self, path: Path) -> Path:
+    def __call__(self, path: FilePath) -> Path:
         """Unpack a file, unless that was done before.
 
         Raises:
             Missing: there is no such file.
+            Changed: it changed between two reads.
             Unreadable: it is damaged, it unpacks to too much, or there is no room or no safe folder for it.
         """
         name = self._name(path)
@@ -78,23 +81,24 @@ class Unpacker:
         """Say that an unpacked file is in use; false if it is no longer there."""
         return self._folder.touch(target)
 
-    def _name(self, path: Path) -> str:
-        try:
-            status = path.stat()
-            key = (path, status.st_ino, status.st_size, status.st_mtime_ns)
-            name = self._names.get(key)
-            if name is None:
-                with path.open("rb") as packed:
-                    name = self._names[key] = hashlib.file_digest(packed, "sha256").hexdigest()
-        except FileNotFoundError as error:
-            raise Missing("The file is missing from the archive.") from error
-        except OSError as error:
-            raise Unreadable(f"The file cannot be opened: {error.strerror}.") from error
+    def _name(self, path: FilePath) -> str:
+        """The hash of a file; it is remembered of a version that the file still was after it was read."""
+        if not isinstance(path, VersionedFile):
+            return _hash(path)
+        name = self._names.get(path.version)
+        if name is None:
+            with path.reading():
+                name = _hash(path)
+            self._names[path.version] = name
         return name
 
-    def _unpack(self, path: Path, name: str) -> Path:
-        with _damage(), gzip.open(path) as packed, self._folder.writing(name) as file:
-            self._copy(packed, file)
+    def _unpack(self, path: FilePath, name: str) -> Path:
+        with _damage(), path.open("rb") as packed, self._folder.writing(name) as file:
+            hashed = _Hashed(packed)
+            with gzip.open(hashed) as unpacked:
+                self._copy(unpacked, file)
+            if hashed.digest.hexdigest() != name:  # or other bytes would have this name for as long as the folder lives
+                raise Changed
             with self._folder.explain_failure():
                 return self._folder.keep(file, name)
 
@@ -108,6 +112,34 @@ class Unpacker:
                 )
             with self._folder.explain_failure():
                 file.write(piece)
+
+
+def _hash(path: FilePath) -> str:
+    try:
+        with path.open("rb") as packed:
+            return hashlib.file_digest(packed, "sha256").hexdigest()  # type: ignore[arg-type]  # IO lacks readinto
+    except FileNotFoundError as error:
+        raise Missing("The file is missing from the archive.") from error
+    except OSError as error:
+        raise Unreadable(f"The file cannot be opened: {error.strerror}.") from error
+
+
+class _Hashed(io.RawIOBase):
+    """A file that is read once from its beginning to its end, with the SHA-256 of what was read."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self.digest = hashlib.sha256()
+
+    def readable(self) -> bool:
+        """Say that it can be read."""
+        return True
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Read the next bytes."""
+        found = self._file.read(size)
+        self.digest.update(found)
+        return found
 
 
 @contextmanager

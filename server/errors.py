@@ -16,6 +16,7 @@ from shotdap.catalog import (
     BadQuery,
     BadStack,
     BadToken,
+    Changed,
     LostCatalog,
     Missing,
     NotFound,
@@ -54,6 +55,7 @@ _STATUSES: Mapping[type[Exception], int] = MappingProxyType(
         TooLarge: 413,
         TooMany: 413,
         QueryTooLong: 414,
+        Changed: 503,
         Missing: 500,  # the catalog promised it: not the client's fault, and netCDF-C shows the sentence of a 500
         Undecided: 503,
         Unreadable: 500,

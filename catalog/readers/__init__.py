@@ -11,18 +11,22 @@ from typing import Protocol
 import xarray as xr
 
 from shotdap.catalog.entry import Missing, Unreadable
-from shotdap.catalog.lazy import Remember, decoding, forget
+from shotdap.catalog.lazy import Remember, decoding, forget, guard
 from shotdap.catalog.readers import hdf4, hdf5, json_document, netcdf3, raster, tiff
+from shotdap.catalog.storage import FilePath, VersionedFile
 from shotdap.catalog.unpacking import Unpack, refuse
 
-__all__ = ["READERS", "Reader", "read", "sniff", "unpacked"]
+__all__ = ["READERS", "Reader", "find_content", "read", "sniff", "unpacked"]
 
 
 class Reader(Protocol):
     """Opens files of one format."""
 
-    def __call__(self, path: Path, remember: Remember, /) -> xr.Dataset:
+    def __call__(self, path: FilePath, remember: Remember, /) -> xr.Dataset:
         """Read a file's headers; its arrays are lazy.
+
+        That the file stays the same meanwhile, and when the arrays are read, `read` and `lazy_variable` see to. A
+        library that opens files by names gets ``os.fspath(path)`` anew for each read.
 
         Names are safe for every client (see `names`), ``/`` stands between groups, coordinates have no index, and
         attributes are clean (see `attributes`). An array that cannot be carried is named in the attribute ``omitted``.
@@ -75,11 +79,13 @@ _HEAD = 512  # bytes looked at; an HDF5 file may have a user block of 512, 1024,
 _HDF5_USER_BLOCKS = (512, 1024, 2048, 4096)  # HDF5 file format specification, III.A, superblock
 
 
-def read(path: Path, remember: Remember = forget, unpack: Unpack = refuse) -> xr.Dataset:
+def read(path: Path | VersionedFile, remember: Remember = forget, unpack: Unpack = refuse) -> xr.Dataset:
     """Read the headers of a file in any format; its arrays are lazy.
 
+    Headers and arrays are of one version of the file, or reading them raises `Changed`.
+
     Args:
-        path: the file.
+        path: the file, or a version of it.
         remember: keeps decoded frames; see `lazy`.
         unpack: unpacks what is packed by gzip; see `unpacking`.
 
@@ -87,29 +93,37 @@ def read(path: Path, remember: Remember = forget, unpack: Unpack = refuse) -> xr
         Missing: there is no such file.
         Unreadable: the file is damaged, or of a format that no reader knows.
     """
-    content = unpacked(path, unpack)
-    reader = READERS[sniff(content)]
-    with decoding():
-        return reader(content, remember)
+    content = find_content(path if isinstance(path, VersionedFile) else VersionedFile.at(path), unpack)
+    with content.reading(), decoding():
+        return READERS[sniff(content)](content, guard(remember, content))
 
 
 def unpacked(path: Path, unpack: Unpack) -> Path:
-    """The file that is to be read: the content of one that is packed, else the file itself.
+    """The file that is to be read: the content of one that is packed, else the file itself; see `find_content`."""
+    return find_content(VersionedFile.at(path), unpack).version.path
+
+
+def find_content(file: VersionedFile, unpack: Unpack) -> VersionedFile:
+    """Return the file that is to be read: the content of one that is packed, else the file itself.
 
     Raises:
         Missing: there is no such file.
+        Changed: it is another version by now.
         Unreadable: the file cannot be unpacked, or what it holds is packed over and over.
     """
     for _ in range(_MOST_LAYERS):
-        if sniff(path) != _PACKED:
-            return path
-        path = unpack(path)
-    if sniff(path) == _PACKED:
-        raise Unreadable(f"The file is packed by gzip more than {_MOST_LAYERS} times over.")
-    return path
+        with file.reading():
+            if sniff(file) != _PACKED:
+                return file
+            content = unpack(file)
+        file = VersionedFile.fixed(content)
+    with file.reading():
+        if sniff(file) == _PACKED:
+            raise Unreadable(f"The file is packed by gzip more than {_MOST_LAYERS} times over.")
+    return file
 
 
-def sniff(path: Path) -> str:
+def sniff(path: FilePath) -> str:
     """The name of a file's format, by its first bytes.
 
     Raises:

@@ -22,10 +22,9 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Container, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import chain
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
@@ -35,11 +34,12 @@ import xarray as xr
 from h5py import h5o  # pyright: ignore[reportAttributeAccessIssue]  # a compiled module that it does not see
 
 from shotdap.catalog.entry import Missing, Unreadable
-from shotdap.catalog.lazy import Array, Blocks, Key, Remember, Source, lazy_variable
+from shotdap.catalog.lazy import Array, Blocks, Key, Remember, Source, Turns, lazy_variable
 from shotdap.catalog.names import variable_names
 from shotdap.catalog.readers.attributes import GREATEST, Attribute, clean, decoded, distinct, noted
 from shotdap.catalog.readers.dimensions import assembled, fitted
 from shotdap.catalog.readers.sources import CODES, ENCODING, characters, is_text
+from shotdap.catalog.storage import FilePath
 
 __all__ = ["read"]
 
@@ -63,7 +63,7 @@ _ATTRIBUTES: Mapping[str, str] = MappingProxyType({"f2": "f4", "f16": "f8", "f12
 _NOTHING = np.empty(0)  # the value of an attribute that cannot be carried: it is named among the omitted
 
 
-def read(path: Path, remember: Remember) -> xr.Dataset:
+def read(path: FilePath, remember: Remember) -> xr.Dataset:
     """Read a file's headers; see `Reader`."""
     with _opened(path) as file:
         omitted: dict[str, str] = {}
@@ -88,16 +88,35 @@ def read(path: Path, remember: Remember) -> xr.Dataset:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[h5py.File]:
+def _opened(path: FilePath) -> Iterator[h5py.File]:
     try:
-        with h5py.File(path, "r", locking=False) as file:
-            yield file
+        status = path.stat()
+        with _TURNS.of((status.st_dev, status.st_ino)), ExitStack() as opened:
+            yield opened.enter_context(_file(path, opened))
     except FileNotFoundError as error:
         raise Missing("The file is missing from the archive.") from error
     except Unreadable:
         raise
     except Exception as error:  # a damaged file makes h5py or NumPy raise anything
         raise Unreadable("The HDF5 library cannot read the file; it may be damaged or cut short.") from error
+
+
+# What two threads open of one inode at a time is one file to the library: headers that it has read of a file, before
+# that was rewritten in place, would describe the new bytes to the other thread. It runs one call at a time anyway.
+_TURNS = Turns()
+
+
+def _file(path: FilePath, opened: ExitStack) -> h5py.File:
+    """Open a file by its name; by a descriptor, which reads slices with steps far slower, where it has none any more.
+
+    HDF5 looks for the file's real path, and fails where another file has been renamed over it.
+    """
+    try:
+        return h5py.File(path, "r", locking=False)
+    except OSError:
+        if path.stat().st_nlink:
+            raise
+    return h5py.File(opened.enter_context(path.open("rb", buffering=0)), "r")
 
 
 def _walk(
@@ -286,7 +305,7 @@ def _path_of(owner: h5py.HLObject, reference: h5py.Reference) -> str:
     return decoded(name) if name else ""
 
 
-def _source(path: Path, part: _Part, remember: Remember) -> Source:
+def _source(path: FilePath, part: _Part, remember: Remember) -> Source:
     dataset = part.dataset
     dtype, _ = _values_of(part)
     source: Source = _Array(path, dataset.name, part.field, dataset.shape, dtype)
@@ -405,7 +424,7 @@ def _enumeration(dtype: np.dtype[Any]) -> dict[str, Attribute]:
 class _Array:
     """The values of one dataset, or of one field of a table."""
 
-    path: Path
+    path: FilePath
     name: str | bytes
     field: str
     shape: tuple[int, ...]

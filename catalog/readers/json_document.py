@@ -24,7 +24,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -35,6 +34,7 @@ from shotdap.catalog.lazy import Array, Blocks, Key, Remember, lazy_variable
 from shotdap.catalog.names import variable_names
 from shotdap.catalog.readers.attributes import clean, decoded, noted, typed
 from shotdap.catalog.readers.dimensions import assembled, fitted
+from shotdap.catalog.storage import FilePath
 
 __all__ = ["read"]
 
@@ -48,7 +48,7 @@ _ROUNDED = "integers were rounded to float64"
 _INTEGER = re.compile(r"\s*[+-]?[0-9]{1,20}\s*", re.ASCII)
 
 
-def read(path: Path, remember: Remember) -> xr.Dataset:
+def read(path: FilePath, remember: Remember) -> xr.Dataset:
     """Read a document; see `Reader`."""
     content = _Content.of(path)
     own = {image.name: _dimensions(image) for image in content.images}
@@ -98,7 +98,7 @@ class _Image:
 class _Values:
     """An array's values, parsed anew where they are no longer remembered."""
 
-    path: Path
+    path: FilePath
     name: str
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
@@ -119,7 +119,7 @@ class _Content:
     attributes: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, path: Path) -> _Content:
+    def of(cls, path: FilePath) -> _Content:
         """Parse a document.
 
         Raises:
@@ -173,7 +173,7 @@ class _Content:
         self.images.append(_Image(place or "image", values, names, rest | ({"note": note} if note else {})))
 
 
-def _parsed(path: Path) -> Any:  # noqa: ANN401 — whatever JSON has
+def _parsed(path: FilePath) -> Any:  # noqa: ANN401 — whatever JSON has
     try:
         with path.open("rb") as file:
             text = file.read(_GREATEST + 1)

@@ -19,9 +19,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 from types import MappingProxyType
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 import numpy as np
 import xarray as xr
@@ -32,6 +31,7 @@ from shotdap.catalog.names import variable_names
 from shotdap.catalog.readers.attributes import Attribute, clean, decoded, distinct
 from shotdap.catalog.readers.dimensions import assembled, fitted
 from shotdap.catalog.readers.sources import CODES, ENCODING, Stored, characters, dense, is_text
+from shotdap.catalog.storage import FilePath
 
 __all__ = ["read"]
 
@@ -48,7 +48,7 @@ _CLASSIC_TYPES = 6  # the types after this one are CDF-5's
 _DAMAGED = "The netCDF header does not hold together; the file may be damaged or cut short."
 
 
-def read(path: Path, _remember: Remember) -> xr.Dataset:
+def read(path: FilePath, _remember: Remember) -> xr.Dataset:
     """Read a file's headers; see `Reader`. Nothing is compressed, so nothing is remembered."""
     with _opened(path) as file:
         header = _Header.parsed(_Tokens(file, path.stat().st_size))
@@ -70,7 +70,7 @@ def read(path: Path, _remember: Remember) -> xr.Dataset:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[BinaryIO]:
+def _opened(path: FilePath) -> Iterator[IO[bytes]]:
     try:
         with path.open("rb") as file:
             yield file
@@ -82,7 +82,7 @@ def _opened(path: Path) -> Iterator[BinaryIO]:
 class _Tokens:
     """The header's bytes, taken one item after the other; its sizes are four bytes, or eight in CDF-5."""
 
-    file: BinaryIO
+    file: IO[bytes]
     size: int
     """Of the whole file: nothing in it can be longer."""
     count_format: str = ">i"
@@ -217,7 +217,7 @@ class _Header:
     def _share(self, array: _Stated) -> int:
         return array.dtype.itemsize * math.prod(self.dimensions[name] for name in array.dimensions[1:])
 
-    def stored(self, path: Path, array: _Stated) -> Stored:
+    def stored(self, path: FilePath, array: _Stated) -> Stored:
         """Where an array's numbers lie.
 
         Raises:
@@ -246,7 +246,7 @@ def _stated(tokens: _Tokens, dimensions: list[tuple[str, int]]) -> _Stated:
     return _Stated("", tuple(dimensions[number][0] for number in numbers), attributes, dtype, begin)
 
 
-def _source(path: Path, array: _Stated, header: _Header) -> Source:
+def _source(path: FilePath, array: _Stated, header: _Header) -> Source:
     stored = header.stored(path, array)
     if array.dtype != _CHAR:
         return stored

@@ -16,7 +16,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -28,6 +27,7 @@ from shotdap.catalog.entry import Missing, Unreadable
 from shotdap.catalog.lazy import Array, Blocks, Key, Remember, lazy_variable
 from shotdap.catalog.readers.attributes import Attribute, clean, joined, typed
 from shotdap.catalog.readers.dimensions import assembled
+from shotdap.catalog.storage import FilePath
 
 __all__ = ["read_jpeg", "read_png"]
 
@@ -44,7 +44,7 @@ _DEPTH_AND_COLOUR = struct.Struct(">24xBB")
 _GRAY, _PALETTE = 0, 3
 
 
-def _read(path: Path, remember: Remember, *, format_: str) -> xr.Dataset:
+def _read(path: FilePath, remember: Remember, *, format_: str) -> xr.Dataset:
     """Read a file's headers; see `Reader`."""
     with _opened(path, format_) as picture:
         header = _Header(picture.mode, picture.width, picture.height, _is_deep_colour(path, format_))
@@ -65,9 +65,9 @@ read_jpeg = partial(_read, format_="JPEG")
 
 
 @contextmanager
-def _opened(path: Path, format_: str) -> Iterator[Image.Image]:
+def _opened(path: FilePath, format_: str) -> Iterator[Image.Image]:
     try:
-        with Image.open(path, formats=(format_,)) as picture:
+        with path.open("rb") as file, Image.open(file, formats=(format_,)) as picture:
             yield picture
     except FileNotFoundError as error:
         raise Missing("The file is missing from the archive.") from error
@@ -79,7 +79,7 @@ def _opened(path: Path, format_: str) -> Iterator[Image.Image]:
         raise Unreadable(f"The {format_} file cannot be read; it may be damaged or cut short.") from error
 
 
-def _is_deep_colour(path: Path, format_: str) -> bool:
+def _is_deep_colour(path: FilePath, format_: str) -> bool:
     """Whether a picture has 16 bits for each colour.
 
     Raises:
@@ -161,7 +161,7 @@ class _Header:
 class _Picture:
     """A picture, which can only be decoded as a whole."""
 
-    path: Path
+    path: FilePath
     format: str
     header: _Header
 
@@ -188,7 +188,8 @@ def _shallow(picture: Image.Image, mode: str) -> Array:
     return np.asarray(picture if picture.mode == mode else picture.convert(mode))
 
 
-def _deep(path: Path) -> Array:
+def _deep(path: FilePath) -> Array:
     from imagecodecs import png_decode  # noqa: PLC0415 — an extra; whether it is there was asked while opening
 
-    return np.asarray(png_decode(path.read_bytes()))
+    with path.open("rb") as file:
+        return np.asarray(png_decode(file.read()))

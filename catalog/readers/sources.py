@@ -9,14 +9,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 import numpy as np
 
 from shotdap.catalog.entry import Missing, Unreadable
 from shotdap.catalog.lazy import Array, Key, Source
 from shotdap.catalog.readers.attributes import decoded
+from shotdap.catalog.storage import FilePath
 
 __all__ = ["CODES", "ENCODING", "Stack", "Stored", "characters", "dense", "is_text"]
 
@@ -37,7 +37,7 @@ _NO_TEXT = np.isin(np.arange(256), sorted({*range(32)} - {*b"\t\n\v\f\r\x1b"}))
 class Stored:
     """Numbers that lie uncompressed in a file, at regular distances; a slice reads little more than itself."""
 
-    path: Path
+    path: FilePath
     offset: int
     """Where the first number lies."""
     strides: tuple[int, ...]
@@ -76,7 +76,7 @@ class Stored:
             raise Unreadable(f"The file cannot be read: {error.strerror}.") from error
         return np.asarray(values[tuple(slice(None) if isinstance(part, slice) else 0 for part in key)])
 
-    def _gather(self, file: BinaryIO, start: int, steps: Sequence[int], values: Array) -> None:
+    def _gather(self, file: IO[bytes], start: int, steps: Sequence[int], values: Array) -> None:
         """Fill an array: in one read where most of what lies between is wanted, else index by index."""
         span = _span(values.shape, steps) + self.stored.itemsize
         if span <= max(_WASTE * values.size * self.stored.itemsize, _SHORT):
@@ -86,7 +86,7 @@ class Stored:
             self._gather(file, start + index * steps[0], steps[1:], values[index, ...])
 
 
-def dense(path: Path, offset: int, shape: tuple[int, ...], stored: np.dtype[Any]) -> Stored:
+def dense(path: FilePath, offset: int, shape: tuple[int, ...], stored: np.dtype[Any]) -> Stored:
     """Numbers without gaps, the last dimension's side by side."""
     strides = tuple(stored.itemsize * math.prod(shape[axis + 1 :]) for axis in range(len(shape)))
     return Stored(path, offset, strides, shape, stored)
@@ -97,10 +97,10 @@ def _span(counts: Sequence[int], strides: Sequence[int]) -> int:
     return sum((count - 1) * stride for count, stride in zip(counts, strides, strict=True))
 
 
-def _bytes_at(file: BinaryIO, start: int, size: int) -> bytearray:
+def _bytes_at(file: IO[bytes], start: int, size: int) -> bytearray:
     buffer = bytearray(size)
     file.seek(start)
-    if file.readinto(buffer) != size:  # type: ignore[attr-defined]  # BinaryIO lacks what every buffered file has
+    if file.readinto(buffer) != size:  # type: ignore[attr-defined]  # IO lacks what every buffered file has
         raise Unreadable("The file is shorter than its headers say; it was cut short.")
     return buffer
 

@@ -26,7 +26,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
 from importlib.util import find_spec
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -39,6 +38,7 @@ from shotdap.catalog.lazy import Array, Blocks, Key, Remember, Source, lazy_vari
 from shotdap.catalog.readers.attributes import clean, decoded, noted, typed
 from shotdap.catalog.readers.dimensions import assembled
 from shotdap.catalog.readers.sources import Stack, Stored
+from shotdap.catalog.storage import FilePath
 
 __all__ = ["read"]
 
@@ -79,7 +79,7 @@ _IMAGEJ_UM: Mapping[str, float] = MappingProxyType({
 })  # fmt: skip
 
 
-def read(path: Path, remember: Remember) -> xr.Dataset:
+def read(path: FilePath, remember: Remember) -> xr.Dataset:
     """Read a file's headers; see `Reader`."""
     with _opened(path) as file:
         pages = [_page(path, file, index, remember) for index in range(_pages(file))]
@@ -102,9 +102,9 @@ def _dataset(pages: Sequence[_Page], hints: Mapping[str, Any]) -> xr.Dataset:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[TiffFile]:
+def _opened(path: FilePath) -> Iterator[TiffFile]:
     try:
-        with TiffFile(path) as file:
+        with path.open("rb") as content, TiffFile(content) as file:  # of a path, tifffile would follow links itself
             yield file
     except FileNotFoundError as error:
         raise Missing("The file is missing from the archive.") from error
@@ -169,7 +169,7 @@ class _Page:
         )
 
 
-def _page(path: Path, file: TiffFile, index: int, remember: Remember) -> _Page:
+def _page(path: FilePath, file: TiffFile, index: int, remember: Remember) -> _Page:
     page = file.pages[index]
     if isinstance(page, TiffFrame):  # never so: frames are only made on demand
         page = page.aspage()
@@ -234,7 +234,7 @@ def _repeats(page: TiffPage, file: TiffFile) -> int:
     return max(images, 1)
 
 
-def _source(path: Path, page: TiffPage, index: int, repeats: int, remember: Remember) -> Source:
+def _source(path: FilePath, page: TiffPage, index: int, repeats: int, remember: Remember) -> Source:
     planes, _, height, width, samples = page.shaped
     bands = planes * samples
     shape = (height, width, bands) if bands > 1 else (height, width)
@@ -257,7 +257,7 @@ def _given(dtype: np.dtype[Any]) -> np.dtype[Any]:
 class _Decoded:
     """A page that only tifffile can decode, and only as a whole."""
 
-    path: Path
+    path: FilePath
     index: int
     offset: int
     """Of its tags in the file: to count up to a page reads the tags of all before it."""

@@ -8,9 +8,23 @@ from __future__ import annotations
 
 from shotdap.catalog.storage.cache import Cache
 from shotdap.catalog.storage.folders import Folders
+from shotdap.catalog.storage.held import FilePath, HeldFile, VersionedFile, attempt, retry_changed
 from shotdap.catalog.storage.large_objects import LargeObjects
 from shotdap.catalog.storage.objects import Objects
 from shotdap.catalog.storage.places import Places
 from shotdap.catalog.storage.store import Store, Version
 
-__all__ = ["Cache", "Folders", "LargeObjects", "Objects", "Places", "Store", "Version"]
+__all__ = [
+    "Cache",
+    "FilePath",
+    "Folders",
+    "HeldFile",
+    "LargeObjects",
+    "Objects",
+    "Places",
+    "Store",
+    "Version",
+    "VersionedFile",
+    "attempt",
+    "retry_changed",
+]

@@ -13,6 +13,7 @@ from functools import cached_property
 from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
 
 from shotdap.catalog.entry import Missing, Unreadable
+from shotdap.catalog.storage.held import version_of
 from shotdap.catalog.storage.store import Version
 
 __all__ = ["Folders"]
@@ -48,7 +49,7 @@ class Folders:
             raise Unreadable("The archive's row names no file that could exist.") from error
         if not stat.S_ISREG(status.st_mode):
             raise Unreadable("The archive's row leads to something that is not a file.")
-        return Version(path, status.st_size, status.st_mtime_ns)
+        return version_of(path, status)
 
     def fetch(self, file: str, version: Version, /) -> None:
         """Do nothing: the file is where it is read."""

@@ -21,7 +21,7 @@ from sqlalchemy.types import NullType
 
 from shotdap.catalog.archive import BadArchive, LostArchive
 from shotdap.catalog.archive_database import ArchiveDatabase
-from shotdap.catalog.entry import Missing, Unreadable
+from shotdap.catalog.entry import Changed, Missing, Unreadable
 from shotdap.catalog.sql import own_columns, reflected
 from shotdap.catalog.storage.cache import Cache
 from shotdap.catalog.storage.store import Version
@@ -98,7 +98,7 @@ class LargeObjects:
         with _as_unreadable(), self.database.session() as connection:
             yield from self._way.pieces(connection, self._columns.content, self._is_row(file))
         if self.version(file) != version:
-            raise Unreadable("The file was replaced while it was read; ask again.")
+            raise Changed
 
     def _is_row(self, file: str) -> sa.ColumnElement[bool]:
         key = self._columns.key

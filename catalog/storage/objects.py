@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any, cast
 
-from shotdap.catalog.entry import Missing, Unreadable
+from shotdap.catalog.entry import Changed, Missing, Unreadable
 from shotdap.catalog.storage.cache import Cache
 from shotdap.catalog.storage.store import Version
 
@@ -57,10 +57,13 @@ class Objects:
             if last is None:
                 raise
             return last
-        identity = (*place, found["e_tag"] or "", found["version"] or "")
-        version = self.cache.version(*identity, size=found["size"], modified=_nanoseconds(found["last_modified"]))
+        version = self._version(place, found)
         self.cache.note(version, *place)
         return version
+
+    def _version(self, place: tuple[str, str, str], found: Any) -> Version:  # noqa: ANN401 — of an extra
+        identity = (*place, found["e_tag"] or "", found["version"] or "")
+        return self.cache.version(*identity, size=found["size"], modified=_nanoseconds(found["last_modified"]))
 
     def fetch(self, file: str, version: Version, /) -> None:
         """Copy the object; see `Store`."""
@@ -78,8 +81,8 @@ class Objects:
     def _pieces(self, bucket: str, key: str, version: Version) -> Iterator[bytes]:
         with _in_words():
             answer = _obstore().get(self._store(bucket), key)
-            if _nanoseconds(answer.meta["last_modified"]) != version.modified:
-                raise Unreadable("The file was replaced while it was asked for; ask again.")
+            if self._version(self._place(bucket, key), answer.meta) != version:
+                raise Changed
             yield from _bytes(answer.stream(_PIECE))
 
     def placed(self, file: str) -> tuple[str, str]:

@@ -16,6 +16,19 @@ class Version(NamedTuple):
     size: int
     modified: int
     """Nanoseconds since 1970, as the place says."""
+    identity: tuple[int, ...] = ()
+    """Inode number and time of the inode's last change (ctime, nanoseconds), of a path that others may write to.
+
+    Empty where no other content ever appears at the path: a local copy, named after what it is a copy of.
+    """
+
+    @property
+    def fingerprint(self) -> tuple[int | str, ...]:
+        """What tells it from the file's other versions, the same in every process.
+
+        Size and time alone do not: programs that restore or synchronise files set the old time again.
+        """
+        return self.size, self.modified, *(self.identity or (self.path.name,))
 
 
 class Store(Protocol):

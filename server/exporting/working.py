@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
-from shotdap.catalog import Catalog
+from shotdap.catalog import Catalog, retry_changed
 from shotdap.config import load
 from shotdap.server.errors import problem
 from shotdap.server.exporting.items import Item
@@ -73,7 +73,7 @@ def _catalog(site: str | None) -> Catalog:
 def _line(catalog: Catalog, order: Order, place: Place, item: Item, memory: int) -> Line:
     provenance = f"/dap/{quote(order.wanted.path(item.path))}.prov"
     try:
-        dataset = narrowed(catalog, order, item.path, memory).compute()
+        dataset = retry_changed(lambda: narrowed(catalog, order, item.path, memory).compute())
     except Exception as error:  # noqa: BLE001 — whatever it is, the other images are exported
         return _failed(item, error)
     try:

@@ -11,7 +11,7 @@ from typing import Final, TypeAlias
 
 import xarray as xr
 
-from shotdap.catalog import Address, Catalog, Collection, Entry, NotFound, TooMany, open_regular
+from shotdap.catalog import Address, Catalog, Collection, Entry, NotFound, TooMany, retry_changed
 from shotdap.server.errors import TooLarge, problem
 from shotdap.server.limits import Limits, refuse_size
 from shotdap.server.packaging.order import Order
@@ -182,7 +182,7 @@ Weigh: TypeAlias = Callable[[Catalog, Order, Entry, Limits], Item]
 
 def _tried(catalog: Catalog, order: Order, entry: Entry, limits: Limits, weigh: Weigh) -> Item:
     try:
-        return weigh(catalog, order, entry, limits)
+        return retry_changed(lambda: weigh(catalog, order, entry, limits))
     except Exception as error:  # noqa: BLE001 — whatever it is, it is said of this image, and the others are packed
         if not problem(error).expected:
             _LOG.exception("failed to look into %s", entry.path)
@@ -192,7 +192,7 @@ def _tried(catalog: Catalog, order: Order, entry: Entry, limits: Limits, weigh: 
 def _as_archived(catalog: Catalog, order: Order, entry: Entry, _limits: Limits) -> Item:
     version = catalog.version(entry)
     if version.path.exists():  # what has yet to be fetched is opened when its turn comes
-        open_regular(version.path).close()
+        catalog.hold(entry)
     folder, slash, called = local(order, entry).rpartition("/")
     return Item(entry, (Piece(f"{folder}{slash}{_own_name(entry) or called}", order.wanted),), version.size)
 

@@ -4,7 +4,9 @@ Rule 1: a member is computed and encoded whole before it is given, so that one t
 not a broken file. What follows is only bytes to be put in order.
 Rule 2: nothing of a member is kept when the next is made but its line.
 Rule 3: a file as it is in the archive may be larger than memory. It is read twice: once to know its bytes, and once to
-send them. If they are not the same, the package breaks off, without the directory that would make it a ZIP file.
+send them. If it is changed between, the package breaks off, without the directory that would make it a ZIP file.
+Rule 4: all members of an image are of one version of its file. One that is changed after the first of them is a line
+of the manifest.
 """
 
 from __future__ import annotations
@@ -15,10 +17,11 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from hashlib import sha256
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, BinaryIO, Final, Protocol
 
-from shotdap.catalog import Catalog, Unreadable
+from shotdap.catalog import Catalog, Changed, HeldFile, retry_changed
 from shotdap.server.encoders import Block
 from shotdap.server.errors import problem
 from shotdap.server.limits import Limits, refuse_size
@@ -60,7 +63,7 @@ def packed(catalog: Catalog, order: Order, items: Iterable[Item], limits: Limits
         made: the moment that the package says it was made.
 
     Raises:
-        Unreadable: a file of the archive changed while it was being sent. What was made until then is no package.
+        Changed: a file of the archive changed while it was being sent. What was made until then is no package.
     """
     lines: list[Line] = []
     for item in items:
@@ -84,7 +87,7 @@ def _piece(catalog: Catalog, order: Order, piece: Piece, limits: Limits, line: L
     make = _archived if order.is_archived else _computed
     with ExitStack() as kept:
         try:
-            made = kept.enter_context(make(catalog, order, piece, limits, line))
+            made = retry_changed(lambda: kept.enter_context(make(catalog, order, piece, limits, line)))
         except Exception as error:  # noqa: BLE001 — whatever it is, the manifest says it, and the others are packed
             if not problem(error).expected:
                 _LOG.exception("failed to pack %s", piece.name)
@@ -109,13 +112,16 @@ def _hashed(blocks: Iterable[Block], digest: _Digest) -> Iterator[Block]:
 def _computed(catalog: Catalog, order: Order, piece: Piece, limits: Limits, line: Line) -> Iterator[_Made]:
     """What is wanted of an image, encoded."""
     address = catalog.resolve(piece.wanted.path(line.entry.path))
-    narrow = piece.wanted.narrow(catalog.open_address(address, chunked=False))
+    state = catalog.state(address)
+    if line.source not in {None, state.version}:
+        raise Changed(f"The file has changed since {line.members[0].name} was made of it.")
+    narrow = piece.wanted.narrow(catalog.open_address(address, chunked=False, state=state))
     refuse_size(narrow, limits, order.expands)
     encoded = order.format.encode(narrow.compute(), order.display)
-    origins = catalog.origins(address)
+    origins = catalog.origins(address, state)
     told = replace(
         line,
-        source=catalog.version(line.entry),
+        source=state.version,
         sha256=str(narrow.attrs.get("source", "")).removeprefix("sha256:"),
         origins={**line.origins, **{str(name): origins[str(name)] for name in narrow.data_vars if name in origins}},
         problems=tuple(dict.fromkeys([*line.problems, *_warned(narrow.attrs)])),
@@ -129,17 +135,19 @@ def _warned(attributes: Mapping[Any, Any]) -> Iterator[str]:
 
 
 @contextmanager
-def _archived(catalog: Catalog, _order: Order, piece: Piece, _limits: Limits, line: Line) -> Iterator[_Made]:
+def _archived(catalog: Catalog, _order: Order, _piece: Piece, _limits: Limits, line: Line) -> Iterator[_Made]:
     """The file as it is in the archive. It stays open: whoever removes it meanwhile takes nothing away."""
-    version = catalog.version(line.entry)
-    with catalog.open_file(line.entry) as file:
+    held = catalog.hold(line.entry)
+    with Path(held).open("rb") as file:
         digest, size = sha256(), 0
-        for block in _read(file):
+        for block in _read(file, held):
             digest.update(block)
             size += len(block)
         file.seek(0)
-        told = replace(line, source=version, sha256=digest.hexdigest(), problems=_changed(line, digest.hexdigest()))
-        yield _Made(size, _again(file, digest.digest(), piece.name), told)
+        told = replace(
+            line, source=held.version, sha256=digest.hexdigest(), problems=_changed(line, digest.hexdigest())
+        )
+        yield _Made(size, _read(file, held), told)
 
 
 def _changed(line: Line, found: str) -> tuple[str, ...]:
@@ -149,15 +157,12 @@ def _changed(line: Line, found: str) -> tuple[str, ...]:
     return (*line.problems, "The file's bytes are not those that were inspected.")
 
 
-def _read(file: BinaryIO) -> Iterator[bytes]:
+def _read(file: BinaryIO, held: HeldFile) -> Iterator[bytes]:
+    """The blocks of a file, each of the version that is held.
+
+    Raises:
+        Changed: there is another version by now.
+    """
     while block := file.read(_BLOCK):
+        held.check(held.version)
         yield block
-
-
-def _again(file: BinaryIO, expected: bytes, name: str) -> Iterator[bytes]:
-    digest = sha256()
-    for block in _read(file):
-        digest.update(block)
-        yield block
-    if digest.digest() != expected:
-        raise Unreadable(f"{name} changed while it was being sent.")

@@ -1,6 +1,6 @@
 """Answers that a client has already: ``304``, before any file is opened.
 
-A tag is made of all that an answer is made of: the file's size and time, the archive's row, how its diagnostic is
+A tag is made of all that an answer is made of: the version of each file, the archive's row, how its diagnostic is
 described, the version of shotdap, and the request. So it is strong: what has the same tag is the same, to the byte.
 """
 
@@ -68,8 +68,7 @@ def validator(question: Question) -> Validator:
         Missing: its file is not there.
         Unreadable: its file cannot be looked at.
     """
-    state = question.catalog.state(question.address)
-    return validator_of(question.catalog, state, question.suffix, question.query, question.host)
+    return validator_of(question.catalog, question.state, question.suffix, question.query, question.host)
 
 
 def validator_of(catalog: Catalog, state: State, *asked: str) -> Validator:

@@ -19,7 +19,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from shotdap import __version__
-from shotdap.catalog import Catalog, NotFound
+from shotdap.catalog import Catalog, NotFound, retry_changed
 from shotdap.server.errors import Problem, QueryTooLong, problem
 from shotdap.server.limits import Limits
 from shotdap.server.listing import listing
@@ -94,7 +94,7 @@ def _made(question: Question, headers: Mapping[str, str], *, compress_data: bool
 def _answered(question: Question, headers: Mapping[str, str]) -> Reply:
     try:
         _check_length(question.query, question.limits.query)
-        return _validated(question, headers)
+        return retry_changed(lambda: _validated(replace(question), headers))  # a new question looks at files anew
     except Exception as error:  # noqa: BLE001 — every failure gets an answer in the protocol's words
         trouble = problem(error)
         if not trouble.expected:

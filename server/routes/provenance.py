@@ -20,7 +20,7 @@ __all__ = ["ANSWERS"]
 
 
 def _prov(question: Question) -> Reply:
-    origins = question.catalog.origins(question.address)
+    origins = question.catalog.origins(question.address, question.state)
     wanted = unquote(question.query)
     if wanted and wanted not in origins:
         raise BadSelection(f"There is no variable {wanted!r} here. The variables are: {', '.join(origins)}.")

@@ -8,7 +8,7 @@ from functools import cached_property
 
 import xarray as xr
 
-from shotdap.catalog import Address, Catalog, Collection
+from shotdap.catalog import Address, Catalog, Collection, State
 from shotdap.server.limits import Asked, Limits, check
 from shotdap.server.protocols import dap2
 from shotdap.transforms import MARK
@@ -43,6 +43,17 @@ class Question:
         """
         return self.catalog.resolve(self.path)
 
+    @cached_property
+    def state(self) -> State:
+        """The state that what the path leads to was in when this was first asked: all of one answer is of that state.
+
+        Raises:
+            Missing: its file is not there.
+            Changed: its file is being written to.
+            Unreadable: its file cannot be looked at.
+        """
+        return self.catalog.state(self.address)
+
     @property
     def name(self) -> str:
         """What the answer calls the dataset; a variant as the image that it is of."""
@@ -55,11 +66,11 @@ class Question:
 
     def open(self) -> xr.Dataset:
         """The image; lazy, and without dask, whose graphs cost more than a small slice."""
-        return self.catalog.open_address(self.address, chunked=False)
+        return self.catalog.open_address(self.address, chunked=False, state=self.state)
 
     def open_adapted(self) -> xr.Dataset:
         """The image as DAP2 can carry it."""
-        return self.catalog.open_address(self.address, chunked=False, view=dap2.adapt)
+        return self.catalog.open_address(self.address, chunked=False, view=dap2.adapt, state=self.state)
 
     def check(self, dataset: xr.Dataset, asked: Callable[[], Asked]) -> None:
         """Refuse what is too much for one answer.

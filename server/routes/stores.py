@@ -120,7 +120,7 @@ class Stores:
         return self.catalog.resolve(path)
 
     def state(self, found: Found) -> State:
-        """The state of what was found, as far as the key depends on it: a look at the files, none of which is opened.
+        """The state of what was found, as far as the key depends on it: a look at the files, of which none is read.
 
         Raises:
             Missing: the file is not there.
@@ -132,9 +132,10 @@ class Stores:
             return self.catalog.state(address)
         look = self._looks.get(address.path)
         if look is None or not is_chunk(found.key) or not self._still_holds(look, address, found.key):
-            images = self.catalog.states(address)
-            look = _Look(State.joint(address.path, images.values()), images, monotonic() + _FRESH)
-            self._looks[address.path] = look
+            state, images = self.catalog.joint_state(address)
+            kept = {path: each.released() for path, each in images.items()}
+            self._looks[address.path] = _Look(state.released(), kept, monotonic() + _FRESH)
+            return state
         return look.state
 
     def _still_holds(self, look: _Look, address: Collection, key: str) -> bool:

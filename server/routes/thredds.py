@@ -18,13 +18,13 @@ from typing import Final
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import FileResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
+from starlette.types import Message, Receive, Scope, Send
 
-from shotdap.catalog import Catalog, Child, Entry, Health, NotFound, Unreadable
+from shotdap.catalog import Catalog, Child, Entry, Health, HeldFile, NotFound, Unreadable, retry_changed
 from shotdap.server.errors import Problem, problem
-from shotdap.server.open_file import OpenFile
 from shotdap.server.pages import page
 from shotdap.server.protocols import thredds
 from shotdap.server.replies import Reply, compressed, respond
@@ -33,6 +33,8 @@ from shotdap.server.routes.conditional import Validator
 __all__ = ["image_of", "routes"]
 
 _LOG = logging.getLogger("shotdap.thredds")
+_PASSING: Final = 503
+_SMALL: Final = 16 << 20  # bytes of a file that is copied before it is sent, which may take a slow client minutes
 _PAGE: Final = 200  # children in one catalog; each image costs a query and a look at its file
 
 
@@ -171,18 +173,40 @@ _FORMS: Mapping[str, tuple[Callable[[_Question, thredds.Level], Reply], Callable
 def _file(catalog: Catalog, path: str, headers: Headers) -> Response:
     try:
         entry = catalog.find(path)
-        file = catalog.open_file(entry)
+        held = retry_changed(lambda: _held(catalog, entry))
     except Exception as error:  # noqa: BLE001 — every failure gets an answer
         return respond(_in_words(_trouble(error, path)))
-    status = os.fstat(file.fileno())
-    modified = datetime.fromtimestamp(status.st_mtime_ns // 10**9, UTC)
-    current = Validator(f"{status.st_mtime_ns:x}-{status.st_size:x}", modified)
+    modified = datetime.fromtimestamp(held.version.modified // 10**9, UTC)
+    tag = "-".join(f"{part:x}" if isinstance(part, int) else part for part in held.version.fingerprint)
+    current = Validator(tag, modified)
     if current.knows(headers):
-        file.close()
         return respond(current.not_modified())
-    headers_ = {**current.headers, "X-Content-Type-Options": "nosniff"}
-    kind = "application/octet-stream"  # an archive may hold anything, a login page even
-    return OpenFile(file, kind, _download_name(entry), headers_)
+    return _OneVersion(held, {**current.headers, "X-Content-Type-Options": "nosniff"}, _download_name(entry))
+
+
+def _held(catalog: Catalog, entry: Entry) -> HeldFile:
+    """The file as it is now: a copy if it is small, so that what happens to the file later does not matter."""
+    held = catalog.hold(entry)
+    return held.copy(held.version) if held.version.size <= _SMALL and not held.is_copy else held
+
+
+class _OneVersion(FileResponse):
+    """The bytes of one version of a file: where it is rewritten in place meanwhile, the connection ends short."""
+
+    def __init__(self, held: HeldFile, headers: Mapping[str, str], name: str) -> None:
+        kind = "application/octet-stream"  # an archive may hold anything, a login page even
+        super().__init__(os.fspath(held), headers=headers, media_type=kind, filename=name, stat_result=held.stat())
+        self._held = held
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the file, each block after it was made sure that it is of this version."""
+
+        async def send_checked(message: Message) -> None:
+            self._held.check(self._held.version)
+            await send(message)
+
+        # Without extensions: with one, a server would be given the path, and read the file itself.
+        await super().__call__({**scope, "extensions": {}}, receive, send_checked)
 
 
 def _download_name(entry: Entry) -> str:

@@ -18,7 +18,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from shotdap.catalog import Catalog, NotFound, TooMany, Unreadable
+from shotdap.catalog import Catalog, Changed, NotFound, TooMany, Unreadable, retry_changed
 from shotdap.server.errors import NoChunk, problem
 from shotdap.server.limits import Limits, refuse_attributes, refuse_cost
 from shotdap.server.listing import json_reply
@@ -82,7 +82,7 @@ def _made(asked: _Asked) -> Reply:
 
 def _answered(asked: _Asked) -> Reply:
     try:
-        return _found(asked)
+        return retry_changed(lambda: _found(asked))
     except Exception as error:  # noqa: BLE001 — every failure gets an answer
         trouble = problem(error)
         if not trouble.expected:
@@ -116,6 +116,8 @@ def _in_store(asked: _Asked, found: Found) -> Reply | None:
         return current.not_modified()
     try:
         reply = _reply(asked, found.key, stores.hierarchy(found.address, state))
+    except Changed:
+        raise
     except Unreadable:  # a copy that was read from may be gone, and can be made again
         if not stores.forget(found.address, state):
             raise

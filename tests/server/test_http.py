@@ -92,16 +92,27 @@ def test_a_new_file_has_a_new_tag(site: Site) -> None:
     assert dap2_values(again.content)["image"].min() == 1
 
 
-def test_a_304_opens_no_file(site: Site) -> None:
-    """Whether a client has an answer is told by a look at the file, which may be damaged by now."""
-    path = site.folder / "opened.h5"
-    samples.write_image(path, np.zeros((2, 3, 4), "u2"))
-    tag = site.get("opened.h5.dods").headers["etag"]
-    status = path.stat()
-    path.write_bytes(bytes(status.st_size))
-    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+def test_a_304_reads_nothing(site: Site) -> None:
+    """Whether a client has an answer is told by a look at the file, which may be damaged."""
+    (site.folder / "damaged.h5").write_bytes(bytes(1000))
 
-    assert site.client.get("/dap/opened.h5.dods", headers={"If-None-Match": tag}).status_code == 304
+    assert site.client.get("/dap/damaged.h5/raw.dods", headers={"If-None-Match": "*"}).status_code == 304
+    assert site.client.get("/dap/damaged.h5/raw.dods").status_code == 500
+
+
+def test_a_file_that_was_given_its_old_time_has_a_new_tag(site: Site) -> None:
+    """Programs that restore or synchronise files set the old time; a tag names the old content none the less."""
+    path = site.folder / "restored.h5"
+    samples.write_image(path, np.zeros((2, 3, 4), "u2"))
+    headers = {"If-None-Match": site.get("restored.h5.dods").headers["etag"]}
+    status = path.stat()
+    samples.write_image(path, np.ones((2, 3, 4), "u2"))
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    again = site.client.get("/dap/restored.h5.dods", headers=headers)
+
+    assert (path.stat().st_size, path.stat().st_mtime_ns) == (status.st_size, status.st_mtime_ns)
+    assert again.status_code == 200
+    assert dap2_values(again.content)["image"].min() == 1
 
 
 @pytest.mark.parametrize("target", ["frames.h5.dods?nope", "nowhere.dds", "frames.h5.ver", ""])

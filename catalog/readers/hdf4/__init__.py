@@ -6,8 +6,6 @@ What is not read is said in the attribute `omitted`: tables (Vdata), and arrays 
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import xarray as xr
 
 from shotdap.catalog.entry import Unreadable
@@ -18,13 +16,14 @@ from shotdap.catalog.readers.hdf4.directory import directory
 from shotdap.catalog.readers.hdf4.raster import placed, raster_arrays
 from shotdap.catalog.readers.hdf4.scientific import scientific_arrays
 from shotdap.catalog.readers.hdf4.sources import File
+from shotdap.catalog.storage import FilePath
 
 __all__ = ["read"]
 
 
-def read(path: Path, remember: Remember) -> xr.Dataset:
+def read(path: FilePath, remember: Remember) -> xr.Dataset:
     """Read a file's headers; see `Reader`."""
-    file = File.at(path)
+    file = File(path)
     listed = directory(path)
     arrays, omitted, attributes = scientific_arrays(file, listed, remember)
     images, unread_images, image_attributes = raster_arrays(file, listed, remember)

@@ -13,9 +13,8 @@ import struct
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from types import MappingProxyType
-from typing import Any, BinaryIO, TypeAlias
+from typing import IO, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +22,7 @@ from numpy.typing import NDArray
 from shotdap.catalog.entry import Missing, Unreadable
 from shotdap.catalog.readers.attributes import decoded
 from shotdap.catalog.readers.hdf4.soundness import CHECKS, INTERNAL_CLASSES, is_sound_chunking
+from shotdap.catalog.storage import FilePath
 
 __all__ = ["Directory", "directory"]
 
@@ -55,7 +55,7 @@ class Directory:
     """The annotations of objects, ``label`` and ``description``, by the object's reference number."""
 
 
-def directory(path: Path) -> Directory:
+def directory(path: FilePath) -> Directory:
     """Read and check a file's directory.
 
     Raises:
@@ -71,7 +71,7 @@ def directory(path: Path) -> Directory:
         raise Unreadable("The HDF4 file is damaged: one of its headers is cut short.") from error
 
 
-def _read(file: BinaryIO) -> Directory:
+def _read(file: IO[bytes]) -> Directory:
     elements = _elements(file)
     _check_special(file, elements)
     tags = elements["tag"] & ~np.uint16(_SPECIAL)
@@ -89,7 +89,7 @@ def _read(file: BinaryIO) -> Directory:
     )
 
 
-def _elements(file: BinaryIO) -> _Elements:
+def _elements(file: IO[bytes]) -> _Elements:
     """All data descriptors that stand for something; the elements lie within the file."""
     size = os.fstat(file.fileno()).st_size
     found: _Elements = np.concatenate(list(_blocks(file)))
@@ -103,7 +103,7 @@ def _elements(file: BinaryIO) -> _Elements:
     return found
 
 
-def _blocks(file: BinaryIO) -> Iterator[_Elements]:
+def _blocks(file: IO[bytes]) -> Iterator[_Elements]:
     place, seen = 4, set[int]()  # behind the magic number
     while place:
         if place in seen:
@@ -114,7 +114,7 @@ def _blocks(file: BinaryIO) -> Iterator[_Elements]:
         place = following
 
 
-def _bytes(file: BinaryIO, offset: int, length: int) -> bytes:
+def _bytes(file: IO[bytes], offset: int, length: int) -> bytes:
     file.seek(offset)
     found = file.read(length)
     if len(found) < length:
@@ -122,7 +122,7 @@ def _bytes(file: BinaryIO, offset: int, length: int) -> bytes:
     return found
 
 
-def _check_special(file: BinaryIO, elements: _Elements) -> None:
+def _check_special(file: IO[bytes], elements: _Elements) -> None:
     special = elements[(elements["tag"] & (_SPECIAL | _EXTENDED)) == _SPECIAL]
     for header in _contents(file, special):
         (code,) = struct.unpack_from(">H", header)
@@ -132,7 +132,7 @@ def _check_special(file: BinaryIO, elements: _Elements) -> None:
             raise Unreadable(_CONTRADICTION)
 
 
-def _contents(file: BinaryIO, elements: _Elements) -> Iterator[bytes]:
+def _contents(file: IO[bytes], elements: _Elements) -> Iterator[bytes]:
     """The bytes of each element; those of many small ones, which lie together, are read at once."""
     if not elements.size:
         return

@@ -24,12 +24,14 @@ from ctypes import POINTER, byref, c_char_p, c_int, c_int16, c_int32, c_uint16, 
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
-from pathlib import Path
+from itertools import count
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from shotdap.catalog.storage import FilePath
 
 __all__ = [
     "DEFLATE",
@@ -217,6 +219,20 @@ def decodes_szip() -> bool:
     return bool(told.value & _DECODER)
 
 
+def _unique_name(path: FilePath) -> bytes:
+    """Return a name of a file that was never used before: a number is spelled in ``/`` and ``/.``.
+
+    The library knows files by their names. One that it could not open, as it is damaged, stays open in it; and the next
+    file of that name, another version or what a descriptor of the same number leads to, would be read from there.
+    """
+    folder, slash, name = os.fsencode(path).rpartition(b"/")
+    spelled = b"".join(b"/." if bit == "1" else b"/" for bit in f"{next(_OPENED):b}")
+    return b"".join((folder, spelled, slash, name)) if slash else name
+
+
+_OPENED = count()
+
+
 # Scientific data sets.
 
 
@@ -231,14 +247,14 @@ class ScientificData:
 
 
 @contextmanager
-def scientific(path: Path) -> Iterator[int]:
+def scientific(path: FilePath) -> Iterator[int]:
     """Open a file's scientific data sets, and lock the library until they are closed.
 
     Raises:
         LibraryError: the library cannot open the file.
     """
     with LOCK:
-        file = _call("SDstart", os.fsencode(path), _READ)
+        file = _call("SDstart", _unique_name(path), _READ)
         try:
             yield file
         finally:
@@ -393,14 +409,14 @@ class Image(ScientificData):
 
 
 @contextmanager
-def rasters(path: Path) -> Iterator[int]:
+def rasters(path: FilePath) -> Iterator[int]:
     """Open a file's raster images of any generation (GR, 24 bit, 8 bit), and lock the library until they are closed.
 
     Raises:
         LibraryError: the library cannot open the file.
     """
     with LOCK:
-        file = _call("Hopen", os.fsencode(path), _READ, 0)
+        file = _call("Hopen", _unique_name(path), _READ, 0)
         try:
             images = _call("GRstart", file)
             try:

@@ -17,7 +17,7 @@ from shotdap.catalog.readers.attributes import Attribute, clean, decoded, distin
 from shotdap.catalog.readers.hdf4 import library
 from shotdap.catalog.readers.hdf4.arrays import Found, Omitted
 from shotdap.catalog.readers.hdf4.directory import Directory
-from shotdap.catalog.readers.hdf4.sources import DECODERS, File, Packed, Pieces, Scientific, Unchanged
+from shotdap.catalog.readers.hdf4.sources import DECODERS, File, Packed, Pieces, Scientific
 from shotdap.catalog.readers.sources import CODES, ENCODING, characters, dense, is_text
 from shotdap.transforms.decoding import HDF4_OFFSET
 
@@ -236,5 +236,5 @@ def _block(shape: Sequence[int], chunk: Sequence[int], size: int) -> tuple[int, 
 def _uncompressed(plain: Scientific, header: _Header, stored: np.dtype[Any]) -> Source:
     match header.pieces:
         case [(offset, length)] if length == math.prod(header.shape) * stored.itemsize:
-            return Unchanged(plain.file, dense(plain.file.path, offset, header.shape, stored))
+            return dense(plain.file.path, offset, header.shape, stored)
     return plain

@@ -1,12 +1,11 @@
 """Where the values of an HDF4 array come from: the shortest way that their storage allows.
 
-Rule 1: what lies in the file as it is, is read from there, just the slice, without the library (`Unchanged`).
+Rule 1: what lies in the file as it is, is read from there, just the slice, without the library (`Stored`).
 Rule 2: what is deflated, run-length encoded or chunked without compression (`Packed`) is decoded here: many threads at
         once, without opening the file by the library for each chunk (5 ms and more where chunks are many), and with the
         checksum of zlib verified, which the library never looks at: it serves a picture whose bits have flipped.
 Rule 3: all else (`Scientific`, `Raster`) is the library's, one thread at a time.
-Rule 4: a file that is no longer the one whose headers were read is an error, never another file's numbers.
-Rule 5: memory that nobody wrote is never served. Where an element is shorter than its array, the library leaves the
+Rule 4: memory that nobody wrote is never served. Where an element is shorter than its array, the library leaves the
         rest of its buffer, or of ours, as it was: so ours are zeroed, and lengths are checked where they are known.
 """
 
@@ -19,40 +18,25 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import product
-from pathlib import Path
 from types import MappingProxyType
-from typing import Any, BinaryIO, TypeAlias
+from typing import IO, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from shotdap.catalog.entry import Missing, Unreadable
-from shotdap.catalog.lazy import Array, Key, Source
+from shotdap.catalog.lazy import Array, Key
 from shotdap.catalog.readers.hdf4 import library
+from shotdap.catalog.storage import FilePath
 
-__all__ = ["BLOCK", "DECODERS", "File", "Packed", "Pieces", "Raster", "Scientific", "Unchanged"]
+__all__ = ["BLOCK", "DECODERS", "File", "Packed", "Pieces", "Raster", "Scientific"]
 
 
 @dataclass(frozen=True)
 class File:
-    """A file as it was when its headers were read."""
+    """A file that the library reads."""
 
-    path: Path
-    size: int
-    modified: int
-
-    @classmethod
-    def at(cls, path: Path) -> File:
-        """The file as it is now.
-
-        Raises:
-            Missing: there is none.
-        """
-        try:
-            status = path.stat()
-        except FileNotFoundError as error:
-            raise Missing("The file is missing from the archive.") from error
-        return cls(path, status.st_size, status.st_mtime_ns)
+    path: FilePath
 
     @contextmanager
     def scientific(self) -> Iterator[int]:
@@ -67,22 +51,13 @@ class File:
             yield images
 
     @contextmanager
-    def _understood(self) -> Iterator[None]:
-        self.check()
-        try:
-            yield
-        except library.LibraryError as error:
-            raise Unreadable(f"The HDF4 library cannot read the file; it may be damaged ({error}).") from error
-
-    @contextmanager
-    def opened(self) -> Iterator[BinaryIO]:
-        """Open the file's bytes, while it is still the same.
+    def open_bytes(self) -> Iterator[IO[bytes]]:
+        """Open the file's bytes.
 
         Raises:
             Missing: it is gone.
-            Unreadable: it has changed, or cannot be read.
+            Unreadable: it cannot be read.
         """
-        self.check()
         try:
             with self.path.open("rb", buffering=0) as file:
                 yield file
@@ -93,15 +68,12 @@ class File:
                 raise
             raise Unreadable(f"The file cannot be read: {error.strerror}.") from error
 
-    def check(self) -> None:
-        """Make sure that the file is still the same.
-
-        Raises:
-            Missing: it is gone.
-            Unreadable: it has changed.
-        """
-        if File.at(self.path) != self:
-            raise Unreadable("The file has changed since it was opened.")
+    @contextmanager
+    def _understood(self) -> Iterator[None]:
+        try:
+            yield
+        except library.LibraryError as error:
+            raise Unreadable(f"The HDF4 library cannot read the file; it may be damaged ({error}).") from error
 
 
 BLOCK = 4  # rows and columns of pixels in one block of IMCOMP
@@ -118,29 +90,6 @@ def _count(part: slice) -> int:
 def _without_indices(values: Array, key: Key) -> Array:
     """Drop the dimensions that were asked for by an index; they are of size 1."""
     return values[tuple(slice(None) if isinstance(part, slice) else 0 for part in key)]
-
-
-@dataclass(frozen=True)
-class Unchanged:
-    """A source that knows where in a file its values lie, and reads there only while the file is the same."""
-
-    file: File
-    source: Source
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """The array's shape."""
-        return self.source.shape
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """The values' type."""
-        return self.source.dtype
-
-    def read(self, key: Key) -> Array:
-        """Read a hyperslab; see `Source`."""
-        self.file.check()
-        return self.source.read(key)
 
 
 @dataclass(frozen=True)
@@ -195,7 +144,7 @@ class Packed:
         values = np.empty([_count(part) for part in parts], self.dtype)
         grid = [-(-size // chunk) for size, chunk in zip(self.shape, self.chunk, strict=True)]
         touched = product(*(_overlaps(part, size) for part, size in zip(parts, self.chunk, strict=True)))
-        with self.plain.file.opened() as file:
+        with self.plain.file.open_bytes() as file:
             for number, inside, outside in (tuple(zip(*axes, strict=True)) for axes in touched):
                 content = self._decode(file, self.places[_flat(number, grid)])
                 if content is None:  # the library knows what to fill in for values that were never written
@@ -203,7 +152,7 @@ class Packed:
                 values[outside] = np.frombuffer(content, self.stored).reshape(self.chunk)[inside]
         return _without_indices(values, key)
 
-    def _decode(self, file: BinaryIO, pieces: Pieces) -> bytes | None:
+    def _decode(self, file: IO[bytes], pieces: Pieces) -> bytes | None:
         """Return the bytes of one chunk; nothing where fewer were ever written."""
         if not pieces:
             return None
@@ -228,7 +177,7 @@ def _overlaps(part: slice, size: int) -> Iterator[tuple[int, slice, slice]]:
         yield start // size, slice(0, end - start), slice(start - part.start, end - part.start)
 
 
-def _bytes_at(file: BinaryIO, offset: int, length: int) -> bytes:
+def _bytes_at(file: IO[bytes], offset: int, length: int) -> bytes:
     return os.pread(file.fileno(), max(0, length), offset)
 
 
@@ -304,7 +253,7 @@ class Raster:
             if self.header.coder != library.IMCOMP:
                 library.read_raster(image, self.header, values)
         if self.header.coder == library.IMCOMP:
-            with self.file.opened() as file:
+            with self.file.open_bytes() as file:
                 packed = b"".join(_bytes_at(file, offset, length) for offset, length in pieces)
             _expand_blocks(packed, values.reshape(self.header.shape[:2]))
         whole = np.ascontiguousarray(values.transpose(np.argsort(order)))

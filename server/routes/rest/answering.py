@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import logging
+from contextlib import nullcontext
 from typing import Final
 
 from fastapi import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from shotdap.catalog import Changed, attempt
 from shotdap.server.errors import QueryTooLong
 from shotdap.server.routes.rest.problems import failed
 
 __all__ = ["Answering", "only_headers"]
 
+_LOG = logging.getLogger("shotdap.rest")
 _ONLY_HEADERS: Final = "shotdap.only_headers"
 
 
@@ -42,11 +46,24 @@ class Answering:
         answer = _Answer(send, without_body=is_head)
         try:
             self._check(scope["query_string"])
-            await self._app(inner, receive, answer.send)
+            await self._answer(inner, receive, answer)
         except Exception as error:
             if answer.has_begun:
                 raise  # the connection ends short of its length, which every client notices
             await failed(error, scope["path"])(inner, receive, answer.send)
+
+    async def _answer(self, scope: Scope, receive: Receive, answer: _Answer) -> None:
+        """Have the request answered; once more, where a file has changed while it was read."""
+        is_repeatable = scope["method"] == "GET"  # what was posted cannot be received again
+        try:
+            with attempt(1) if is_repeatable else nullcontext():
+                await self._app({**scope}, receive, answer.send)
+        except Changed as error:
+            if answer.has_begun or not is_repeatable:
+                raise
+            _LOG.info("made again: %s", error)
+            with attempt(2):
+                await self._app({**scope}, receive, answer.send)
 
     def _check(self, query: bytes) -> None:
         if len(query) > self._longest:

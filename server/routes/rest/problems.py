@@ -67,7 +67,7 @@ _MEANINGS: Final[Mapping[int, str]] = MappingProxyType(
         414: "The query string is too long.",
         416: "The range of bytes lies outside the answer.",
         500: "The image cannot be read, or the server failed.",
-        503: "The catalog, or the memory, is not there now; ask again later.",
+        503: "The file is changing, or the catalog or the memory is not there now; ask again later.",
     }
 )
 

@@ -66,7 +66,7 @@ class TestObjects:
 
         assert new.path != old.path
         assert new.path.read_bytes() == b"b" * 100
-        with pytest.raises(Unreadable, match="replaced"):
+        with pytest.raises(Unreadable, match="changed"):
             objects.fetch(file, old)
 
     def test_missing(self, objects: Objects) -> None:

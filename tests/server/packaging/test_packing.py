@@ -251,10 +251,10 @@ def test_a_file_that_changes_under_way_breaks_the_package_off(shot: Shot) -> Non
     with large.open("r+b") as file:
         file.seek(-100, 2)
         file.write(b"other")
-    with pytest.raises(Unreadable, match="changed while it was being sent"):
+    with pytest.raises(Unreadable, match="has changed"):
         got.extend(map(bytes, stream))
 
-    assert sum(map(len, got)) > 7 << 20
+    assert sum(map(len, got)) < 8 << 20
     assert not zipfile.is_zipfile(io.BytesIO(b"".join(got)))
 
 
