@@ -90,7 +90,7 @@ def _dods(question: Question) -> Reply:
 
 def _ascii(question: Question) -> Reply:
     limits = replace(question.limits, answer=question.limits.answer // _ASCII_SHARE)
-    question = replace(question, limits=limits)
+    question = question.asking(limits=limits)
     constraint, dataset = narrowed(question)
     dataset = question.computed(dataset, partial(asked, question, constraint, dataset))
     if question.only_headers:

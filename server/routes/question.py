@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import xarray as xr
@@ -53,6 +53,12 @@ class Question:
             Unreadable: its file cannot be looked at.
         """
         return self.catalog.state(self.address)
+
+    def asking(self, *, query: str | None = None, limits: Limits | None = None) -> Question:
+        """Return the question with another query or other limits, about the same look at the files."""
+        other = replace(self, query=self.query if query is None else query, limits=limits or self.limits)
+        other.__dict__.update(address=self.address, state=self.state)  # where `cached_property` keeps them
+        return other
 
     @property
     def name(self) -> str:

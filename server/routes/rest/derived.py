@@ -212,4 +212,4 @@ def _provenance(question: Question, sought: Sought) -> Reply:
         raise BadSelection("Provenance is told of all virtual variables, or of one; name one.")
     named = wanted.taken(question.open()) if wanted.variables else ()
     query = "".join(map(quote, named))
-    return provenance.ANSWERS[".prov"](replace(question, query=query))
+    return provenance.ANSWERS[".prov"](question.asking(query=query))
