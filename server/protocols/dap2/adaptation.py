@@ -51,6 +51,8 @@ _NOT_ASCII: Final = "Some of these texts are beyond ASCII, which pydap cannot re
 
 _OF_THE_VARIABLES_TYPE: Final = ("valid_min", "valid_max", "valid_range", "flag_values", "flag_masks")
 
+_PACKING: Final = frozenset({"scale_factor", "add_offset"})
+
 _REPLACED: Final = ("_Unsigned", "_Encoding", STRLEN, DIM_NAME)
 """Attributes of a file that would contradict what is sent."""
 
@@ -138,6 +140,9 @@ def _number_attributes(variable: xr.Variable, meant: Dtype, kind: str) -> dict[s
     attrs = {str(key): value for key, value in fit_fill_values(attrs, meant, target).items()}
     for key in attrs.keys() & set(_OF_THE_VARIABLES_TYPE):
         attrs[key] = _cast(attrs[key], stored, meant, target)
+    if meant.kind in "iu" and target.kind == "f":  # clients unpack in the type of these, and Float32 is too coarse
+        packing = {key: numbers_of(attrs[key]) for key in _PACKING & attrs.keys()}
+        attrs |= {key: numbers.astype(target) for key, numbers in packing.items() if numbers.size}
     if meant != target:
         attrs["native_type"] = meant.name
     if _is_long(meant) and kind != "Int32":

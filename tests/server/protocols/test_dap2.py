@@ -498,6 +498,9 @@ FILLS: Final = [
     ("u4", {"_FillValue": np.uint32(2**32 - 1)}, "Float64 _FillValue 4294967295.0"),
     ("i2", {"_FillValue": np.array([-1], "i2")}, "Int16 _FillValue -1"),
     ("u1", {"flag_values": np.array([1, 2], "u1")}, "Int16 flag_values 1, 2"),
+    ("u4", {"scale_factor": np.float32(0.5)}, "Float64 scale_factor 0.5"),
+    ("u2", {"scale_factor": np.float32(0.5)}, "Float32 scale_factor 0.5"),
+    ("u4", {"scale_factor": "none"}, 'String scale_factor "none"'),
 ]
 
 
