@@ -191,7 +191,8 @@ def is_right(expected: Sequence[Array], said: str, circumstances: Circumstances)
 def _is_same(number: Any, word: str, circumstances: Circumstances) -> bool:  # noqa: ANN401 — any NumPy number
     if word == circumstances.fill:
         fills = (netCDF4.default_fillvals[number.dtype.str[1:]], circumstances.fill_value)
-        return any(fill is not None and bool(np.array_equal(number, fill, equal_nan=True)) for fill in fills)
+        if any(fill is not None and np.array_equal(number, fill, equal_nan=True) for fill in fills):
+            return True
     is_integer = number.dtype.kind in "iu"
     if is_integer and re.fullmatch(r"[+-]?\d+", word):
         return int(word) == int(number)

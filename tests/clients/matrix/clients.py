@@ -440,7 +440,7 @@ class _Worker(Scripted):
 
 OCTAVE: Final = ("octave", "--no-gui", "-q")
 CLIENTS: Final[tuple[Client, ...]] = (
-    _Worker("netCDF4-python", unpacks=True),
+    _Worker("netCDF4-python", unpacks=True, fill="nan"),
     _Worker("xarray, netcdf4", unpacks=True),
     _Worker("xarray, pydap", unpacks=True),
     _Worker("pydap"),
