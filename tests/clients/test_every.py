@@ -171,12 +171,13 @@ def test_omitted(dap2: xr.Dataset) -> None:
 @pytest.mark.parametrize("ending", ["", "#dap4"])
 @pytest.mark.parametrize("name", ["every.h5", "every.hdf"])
 def test_ncdump_dumps_all(name: str, ending: str, every: Server, require: Callable[[str], None]) -> None:
-    """Ncdump prints all of a file with one of everything, over either protocol."""
+    """Ncdump prints all of a file with one of everything, over either protocol, decoded or as stored."""
     require("ncdump")
-    printed = run("ncdump", f"{every.dap(name)}{ending}")
+    for path, packed in ((name, "20010, 32777, NaNf ;"), (f"{name}/raw", "40000, 65534, _ ;")):
+        printed = run("ncdump", f"{every.dap(path)}{ending}")
 
-    assert printed.rstrip().endswith("}")
-    assert "40000, 65534, _ ;" in printed
+        assert printed.rstrip().endswith("}")
+        assert packed in printed
 
 
 def test_getdap_dumps_all(every: Server, require: Callable[[str], None]) -> None:

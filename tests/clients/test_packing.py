@@ -3,7 +3,7 @@
 Each example is a file with arrays whose attributes are drawn at random. The truth is what xarray decodes of the file,
 and the formula of the HDF4 User's Guide where an array has HDF4's calibration.
 
-``SHOTDAP_EXAMPLES=2000`` asks for so many files, instead of a few.
+``SHOTDAP_EXAMPLES=2000`` asks for so many files in all, instead of a few.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from shotdap.config.descriptions import load_diagnostics
 
 Array: TypeAlias = NDArray[Any]
 
-EXAMPLES: Final = int(os.environ.get("SHOTDAP_EXAMPLES", "6"))
+EXAMPLES: Final = int(os.environ.get("SHOTDAP_EXAMPLES", "24"))
 SHAPE: Final = (2, 3)
 
 
@@ -186,7 +186,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Field]:
 @pytest.mark.parametrize("name", CONTAINERS)
 @settings(
     deadline=None,
-    max_examples=EXAMPLES,
+    max_examples=EXAMPLES // len(CONTAINERS),
     phases=(Phase.explicit, Phase.generate),  # an example takes half a second: too long to look for the smallest
     suppress_health_check=(HealthCheck.function_scoped_fixture,),
 )
