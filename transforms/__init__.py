@@ -9,9 +9,9 @@ from shotdap.transforms.provenance import Origin, Source, explained
 from shotdap.transforms.reading import bytes_read, working_memory
 from shotdap.transforms.recipe import BadRecipe, FromAttribute, Recipe
 from shotdap.transforms.registry import TRANSFORMS, BadTransform, find_transform, known_transforms
+from shotdap.transforms.renaming import UniqueNames, with_underscores
 from shotdap.transforms.selection import BadSelection, Hyperslab, Selection
 from shotdap.transforms.transform import BadOptions, Transform
-from shotdap.transforms.unique_names import UniqueNames, with_underscores
 from shotdap.transforms.variant import MARK, BadVariant, Step, Variant, parse_variant, vary
 from shotdap.transforms.virtual import Extended, extend, extended
 

@@ -1,4 +1,4 @@
-"""Names that clients cannot take: how they are shortened, and where it is said what they were.
+"""Names that clients cannot take: how they are shortened and told apart, and where it is said what they were.
 
 netCDF takes 256 bytes of UTF-8 (``NC_MAX_NAME``), and file systems, which keep a segment of a Zarr key as a name, take
 255. A longer name keeps its beginning; a hash of the whole name follows, so that the same name is shortened the same
@@ -11,16 +11,18 @@ own: whoever renames some lists them, "new: old, new: old", in an attribute of w
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 __all__ = [
     "LONGEST_NAME",
     "RENAMED_ATTRIBUTES",
     "RENAMED_DIMENSIONS",
+    "UniqueNames",
     "list_renamed",
     "shorten",
     "shorten_path",
+    "with_underscores",
 ]
 
 LONGEST_NAME: Final = 255
@@ -33,6 +35,8 @@ RENAMED_DIMENSIONS: Final = "renamed_dimensions"
 """The attribute that lists dimensions whose names are not the file's, and which have no coordinate to say so."""
 
 _HASH: Final = 8  # hexadecimal digits
+_ROOM: Final = 8  # bytes of a long name that give way to a number
+_MOST_UNDERSCORES: Final = 8  # behind one name; those of 10,000 names that collide would take 50 MB
 
 
 def shorten(name: str, whole: str | None = None) -> str:
@@ -66,3 +70,47 @@ def list_renamed(attrs: Mapping[Any, Any], key: str, own: Mapping[str, str]) -> 
     lines = [str(attrs[key])] if key in attrs else []
     lines += [f"{name}: {old}" for name, old in own.items() if name != old]
     return {key: ", ".join(lines)} if lines else {}
+
+
+def with_underscores(name: str, number: int) -> str:
+    """Return the name with an underscore for each collision, and with the number itself where those were many."""
+    underscores = number - 1
+    return f"{name}{'_' * underscores}" if underscores <= _MOST_UNDERSCORES else f"{name}_{number}"
+
+
+def _numbered(name: str, number: int) -> str:
+    return f"{name[: LONGEST_NAME - _ROOM]}_{number}"
+
+
+class UniqueNames:
+    """The names that are taken in one namespace; gives each newcomer one that is free.
+
+    A name that has collided before continues from the number that it reached then. So each candidate is tried once,
+    where counting from 2 again would try all earlier ones: 20,000 names that collide took two minutes.
+
+    Args:
+        taken: names that are not free from the beginning.
+        numbered: the candidate for a name and a number from 2.
+        key: what must differ between two names; the name itself unless given.
+    """
+
+    def __init__(
+        self,
+        taken: Iterable[str] = (),
+        numbered: Callable[[str, int], str] = _numbered,
+        key: Callable[[str], str] = str,
+    ) -> None:
+        self._key = key
+        self._numbered = numbered
+        self._taken = set(map(key, taken))
+        self._next: dict[str, int] = {}
+
+    def claim(self, name: str) -> str:
+        """Return the name if it is free, else the first free candidate; it is taken from now on."""
+        candidate, number = name, self._next.get(name, 2)
+        while self._key(candidate) in self._taken:
+            candidate = self._numbered(name, number)
+            number += 1
+        self._next[name] = number
+        self._taken.add(self._key(candidate))
+        return candidate
