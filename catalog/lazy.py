@@ -7,6 +7,8 @@ bytes. What is not compressed is read from the file, just the slice.
 
 from __future__ import annotations
 
+import errno
+import logging
 import threading
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
@@ -39,6 +41,9 @@ __all__ = [
     "guard",
     "lazy_variable",
 ]
+
+_LOG = logging.getLogger("shotdap.files")
+_SHORT = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOSPC, errno.ENOMEM})
 
 Array: TypeAlias = NDArray[Any]
 Key: TypeAlias = tuple[int | slice, ...]
@@ -133,17 +138,24 @@ class _FileArray(BackendArray):
 
 @contextmanager
 def decoding() -> Iterator[None]:
-    """Turn whatever a decoder raises of a damaged file into a refusal to read it.
+    """Turn whatever a decoder raises of a damaged file into a refusal to read it; the log says what it was.
 
     Raises:
         Unreadable: the file cannot be read; what it was already, or in place of any other exception.
         MemoryError: there is too little memory, which is not the file's fault.
+        OSError: the machine is short of something else, which is not the file's fault either.
     """
     try:
         yield
     except (Unreadable, MemoryError):
         raise
+    except OSError as error:
+        if error.errno in _SHORT:
+            raise
+        reason = error.strerror or "decoding it failed; it may be damaged"
+        raise Unreadable(f"The file cannot be read: {reason}.") from error
     except Exception as error:
+        _LOG.warning("a decoder failed", exc_info=True)
         message = f"The file cannot be read: decoding it failed ({type(error).__name__}); it may be damaged."
         raise Unreadable(message) from error
 

@@ -124,7 +124,7 @@ class TestBytes:
             connection.execute(
                 sa.text("UPDATE images SET image = repeat('xyz', 1000000)::bytea, modified = now() + '1 s'")
             )
-        with pytest.raises(Unreadable, match="replaced"):
+        with pytest.raises(Unreadable, match="has changed"):
             store.fetch("1", old)
         new = store.version("1")
         store.fetch("1", new)

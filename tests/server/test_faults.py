@@ -87,8 +87,8 @@ class HalfSource:
 
 FAILURES: Final = [
     (Unreadable("The file breaks off in its second frame."), 500, "breaks off"),
-    (OSError(5, "Input/output error"), 500, "by a fault of its own"),
-    (RuntimeError("secret"), 500, "by a fault of its own"),
+    (OSError(5, "Input/output error"), 500, "cannot be read: Input/output error"),
+    (RuntimeError("secret"), 500, "decoding it failed (RuntimeError)"),
     (MemoryError("Unable to allocate 7 GiB"), 503, "not enough memory"),
 ]
 

@@ -58,7 +58,8 @@ def packed_variables(draw: st.DrawFn) -> xr.Variable:
 def _make_fill_fit(attributes: dict[str, Any], dtype: np.dtype[Any]) -> None:
     """Give a fill value the variable's type: xarray fails on any other beside ``_Unsigned``."""
     if "_FillValue" in attributes:
-        attributes["_FillValue"] = np.asarray(np.nan_to_num(attributes["_FillValue"])).astype("i8").astype(dtype)[()]
+        number = int(np.clip(np.nan_to_num(float(attributes["_FillValue"])), -(2**62), 2**62))
+        attributes["_FillValue"] = np.asarray(number).astype(dtype)[()]
 
 
 @settings(deadline=None, max_examples=500)
