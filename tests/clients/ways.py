@@ -146,7 +146,8 @@ def downloaded(suffix: str) -> Callable[[Place], Array]:
 @lru_cache(maxsize=1)
 def downloaded_whole(client: httpx.Client, url: str) -> netCDF4.Dataset:
     """An image as a file, all of it."""
-    return netCDF4.Dataset("memory", memory=client.get(url).raise_for_status().content)
+    content = client.get(url).raise_for_status().content
+    return netCDF4.Dataset(f"{abs(hash(url)):x}.nc", memory=content)  # one of the last one's name is refused at times
 
 
 def of_netcdf(dataset: netCDF4.Dataset, name: str) -> Array:
