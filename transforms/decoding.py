@@ -257,7 +257,7 @@ def _decode_attributes(attributes: Mapping[Any, Any], packing: Packing) -> dict[
     names = {"valid_min": "valid_max", "valid_max": "valid_min"} if is_reversed else {}
     names |= {name: f"file_{name}" for name in packing.unusable}
     kept = {
-        names.get(name, name): packing.decode_attribute(name, value) if name in STATED_AS_STORED else value
+        names.get(str(name), str(name)): packing.decode_attribute(name, value) if name in STATED_AS_STORED else value
         for name, value in attributes.items()
         if name in packing.unusable or name not in PACKING
     }

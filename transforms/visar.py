@@ -176,7 +176,7 @@ def _mean(instants: Values, low: float) -> Values:
     from scipy.fft import irfft, rfft, rfftfreq  # noqa: PLC0415 — scipy.fft takes 0.2 s to import
 
     across = instants.shape[-1]
-    return np.asarray(irfft(rfft(instants) * (rfftfreq(across) < low), n=across))
+    return np.asarray(irfft(np.asarray(rfft(instants)) * (rfftfreq(across) < low), n=across))
 
 
 def _instants(image: xr.DataArray, along: Along) -> xr.DataArray:

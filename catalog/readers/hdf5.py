@@ -31,7 +31,7 @@ from typing import Any, TypeAlias
 import h5py
 import numpy as np
 import xarray as xr
-from h5py import h5o  # pyright: ignore[reportAttributeAccessIssue]  # a compiled module that it does not see
+from h5py import h5l, h5o  # pyright: ignore[reportAttributeAccessIssue]  # a compiled module that it does not see
 
 from shotdap.catalog.entry import Missing, Unreadable
 from shotdap.catalog.lazy import Array, Blocks, Key, Remember, Source, Turns, lazy_variable
@@ -135,7 +135,7 @@ def _walk(
     for name, text in zip(names, distinct(names), strict=True):
         path = f"{above}{text}"
         link = group.id.links.get_info(name if isinstance(name, bytes) else name.encode())
-        if link.type != h5py.h5l.TYPE_HARD:
+        if link.type != h5l.TYPE_HARD:
             omitted[path] = "it is a link, and may lead to another file"
             continue
         item = group[name]

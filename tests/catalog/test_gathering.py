@@ -154,9 +154,9 @@ class TestStack:
 
         def write(name: str, step: int) -> None:
             with h5py.File(tmp_path / "new", "w") as file:
-                file["x"], file["image"] = np.arange(3) * step, np.full(3, step)
-                file["x"].make_scale("x")
-                file["image"].dims[0].attach_scale(file["x"])
+                x = file.create_dataset("x", data=np.arange(3) * step)
+                x.make_scale("x")
+                file.create_dataset("image", data=np.full(3, step)).dims[0].attach_scale(x)
             (tmp_path / "new").replace(tmp_path / name)
 
         write("a.h5", 1)

@@ -64,13 +64,13 @@ def write(path: Path, step: float, units: str, *, scale: bool = True) -> None:
     """An image of 2 × 3 pixels, whose columns are a step apart, if it has a scale."""
     path.parent.mkdir(exist_ok=True, parents=True)
     with h5py.File(path, "w") as file:
-        file["image"] = np.full((2, 3), step, "u2")
-        file["image"].attrs["units"] = units
-        file["image"].dims[1].label = "x"
+        image = file.create_dataset("image", data=np.full((2, 3), step, "u2"))
+        image.attrs["units"] = units
+        image.dims[1].label = "x"
         if scale:
-            file["x"] = np.arange(3) * step
-            file["x"].make_scale("x")
-            file["image"].dims[1].attach_scale(file["x"])
+            x = file.create_dataset("x", data=np.arange(3) * step)
+            x.make_scale("x")
+            image.dims[1].attach_scale(x)
 
 
 def open_zarr(url: str) -> xr.Dataset:

@@ -223,11 +223,11 @@ class TestNotUtf8:
     def file(self, tmp_path: Path) -> xr.Dataset:
         """An HDF5 file with things called in Latin-1."""
         with h5py.File(tmp_path / "a.h5", "w") as file:
-            file["ok"] = np.arange(3)
-            file[LATIN] = np.arange(3) + 1
+            ok = file.create_dataset("ok", data=np.arange(3))
+            latin = file.create_dataset(LATIN, data=np.arange(3) + 1)
             file["café"] = np.arange(3) + 2
-            file[LATIN].make_scale()
-            file["ok"].dims[0].attach_scale(file[LATIN])
+            latin.make_scale()
+            ok.dims[0].attach_scale(latin)
             group = file.create_group(b"gr\xe9")
             group["d"] = np.arange(2)
             group.attrs["units"] = "m"
