@@ -13,7 +13,7 @@ from itertools import chain
 from pathlib import Path
 
 from shotdap.catalog import readers
-from shotdap.catalog.entry import Entry, Examination, Health, Missing, Unreadable
+from shotdap.catalog.entry import Changed, Entry, Examination, Health, Missing, Unreadable
 from shotdap.catalog.examination import examine
 from shotdap.catalog.index import SqlIndex, Verdict
 from shotdap.catalog.isolation import Isolation, Undecided
@@ -106,7 +106,7 @@ def _verdict(entry: Entry, outcome: Callable[[], Examination]) -> Verdict:
         examination = outcome()
     except Missing as error:
         return Verdict(Health.MISSING, str(error))
-    except Undecided as error:
+    except (Changed, Undecided) as error:
         if entry.health is not Health.UNSEEN:
             return Verdict(entry.health, entry.reason)  # nothing was found out
         return Verdict(Health.UNREADABLE, f"{error} The next inspection tries again.")

@@ -30,7 +30,7 @@ from typing import Any, Generic, TypeVar
 
 from pebble import ProcessExpired, ProcessFuture, ProcessPool
 
-from shotdap.catalog.entry import Missing, Unreadable
+from shotdap.catalog.entry import Changed, Missing, Unreadable
 
 __all__ = ["Call", "Isolation", "Undecided"]
 
@@ -195,10 +195,9 @@ def _answer(seconds: float, function: Callable[..., Any], arguments: tuple[objec
         return _Answer(pickle.dumps(function(*arguments)))
     except MemoryError:
         return _Answer(b"", MemoryError)
-    except Missing as error:
-        return _Answer(b"", Missing, str(error))
     except Unreadable as error:
-        return _Answer(b"", Unreadable, str(error))
+        kind = next((each for each in (Missing, Changed) if isinstance(error, each)), Unreadable)
+        return _Answer(b"", kind, str(error))
     except BaseException as error:  # noqa: BLE001 — a decoder may raise anything, SystemExit included
         message = f"The file cannot be read: decoding it failed ({type(error).__name__}); it may be damaged."
         return _Answer(b"", Unreadable, message)

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from shotdap.catalog import Isolation, Missing, Undecided, Unreadable
+from shotdap.catalog import Changed, Isolation, Missing, Undecided, Unreadable
 from shotdap.catalog.examination import examine
 
 
@@ -48,6 +48,11 @@ def devour() -> int:
 
 def miss() -> None:
     raise Missing("It is gone.")
+
+
+def find_changed() -> None:
+    """Find that the file was replaced meanwhile."""
+    raise Changed
 
 
 def give_up() -> None:
@@ -164,3 +169,9 @@ def test_damaged_by_codec(isolation: Isolation, tmp_path: Path) -> None:
                 isolation(examine, path, path)
             except Unreadable as error:
                 assert str(error).endswith(".")  # noqa: PT017 — either is right
+
+
+def test_changed(isolation: Isolation) -> None:
+    """A file that was replaced while a process read it is not called unreadable: asking again helps."""
+    with pytest.raises(Changed, match="ask again"):
+        isolation(find_changed)

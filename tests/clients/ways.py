@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
@@ -138,16 +138,24 @@ def downloaded(suffix: str) -> Callable[[Place], Array]:
     """As a netCDF file, read by netCDF-C."""
 
     def fetch(place: Place) -> Array:
-        return of_netcdf(downloaded_whole(place.client, f"{place.server.dap(place.path)}{suffix}"), place.name)
+        return downloaded_whole(place.client, f"{place.server.dap(place.path)}{suffix}")[place.name]
 
     return fetch
 
 
 @lru_cache(maxsize=1)
-def downloaded_whole(client: httpx.Client, url: str) -> netCDF4.Dataset:
-    """An image as a file, all of it."""
+def downloaded_whole(client: httpx.Client, url: str) -> Mapping[str, Array]:
+    """All variables of an image as a file, by their paths. It is closed: of files in memory few can be open."""
     content = client.get(url).raise_for_status().content
-    return netCDF4.Dataset(f"{abs(hash(url)):x}.nc", memory=content)  # one of the last one's name is refused at times
+    with netCDF4.Dataset("memory", memory=content) as dataset:
+        return {path: of_netcdf(dataset, path) for path in paths_below(dataset)}
+
+
+def paths_below(group: netCDF4.Dataset | netCDF4.Group, prefix: str = "") -> Iterator[str]:
+    """Yield the paths of all variables of a group and those in it."""
+    yield from (f"{prefix}{name}" for name in group.variables)
+    for name, inner in group.groups.items():
+        yield from paths_below(inner, f"{prefix}{name}/")
 
 
 def of_netcdf(dataset: netCDF4.Dataset, name: str) -> Array:
