@@ -16,8 +16,8 @@ import sqlalchemy as sa
 
 from measuring import Case, Contender, Mismatch, Plan, repeated
 from shotdap.catalog import ArchiveDatabase, BuildReport, PathTemplate, SqlArchive, SqlIndex, build
-from shotdap.catalog.synthetic import ARCHIVE_FILES
 from shotdap.config import defaults
+from shotdap.server.demo import ARCHIVE_FILES
 
 __all__ = ["FIRST_SHOT", "all_shots", "cases", "made"]
 

@@ -21,7 +21,7 @@ from scipy.io import savemat
 
 from measuring import Case, Contender, Mismatch, Plan, repeated
 from shotdap.server.encoders.formats import FORMATS
-from shotdap.transforms.display import Display, picture
+from shotdap.server.pictures.levels import Display, picture
 
 __all__ = ["cases"]
 

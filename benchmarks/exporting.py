@@ -22,14 +22,14 @@ from scipy.io import netcdf_file
 from images import ImageFile
 from measuring import Case, Contender, Mismatch, Plan, repeated
 from shotdap.config import Settings, load
-from shotdap.server.exporting.cluster import cluster
-from shotdap.server.exporting.engine import export
-from shotdap.server.exporting.items import Item
-from shotdap.server.exporting.order import Order
-from shotdap.server.exporting.place import Place
-from shotdap.server.exporting.planning import planned
-from shotdap.server.exporting.working import Task, work
-from shotdap.server.wanted import Wanted
+from shotdap.server.exports.cluster import cluster
+from shotdap.server.exports.items import Item
+from shotdap.server.exports.order import Order
+from shotdap.server.exports.plan import planned
+from shotdap.server.exports.run import export
+from shotdap.server.exports.worker import Task, work
+from shotdap.server.exports.workspace import Place
+from shotdap.server.extraction import Wanted
 
 __all__ = ["cases"]
 

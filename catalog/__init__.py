@@ -5,11 +5,20 @@ An `Archive` gives rows; `build` makes entries of them, in an index; a `Catalog`
 
 from __future__ import annotations
 
-from shotdap.catalog.addresses import Address, Collection
-from shotdap.catalog.archive import Archive, BadArchive, LostArchive, Row, Watermark
-from shotdap.catalog.archive_database import ArchiveDatabase
-from shotdap.catalog.builder import BuildReport, Progress, build
-from shotdap.catalog.diagnostic import Axis, Diagnostic, Match, Quantity, Related, Rule, TimeStamp
+from shotdap.catalog.archive.archive import Archive, BadArchive, LostArchive, Row, Watermark
+from shotdap.catalog.archive.connection import ArchiveDatabase
+from shotdap.catalog.archive.directory import Folder
+from shotdap.catalog.archive.report import survey
+from shotdap.catalog.archive.sql import Between, Filter, SqlArchive, Value
+from shotdap.catalog.build.builder import BuildReport, Progress, build
+from shotdap.catalog.build.path_template import DEFAULT_TEMPLATE, PathTemplate
+from shotdap.catalog.catalog import Catalog, State
+from shotdap.catalog.collections.chunk_sources import images_of
+from shotdap.catalog.collections.members import TooMany
+from shotdap.catalog.collections.stack import BadStack
+from shotdap.catalog.diagnostics.diagnostic import Axis, Diagnostic, Match, Quantity, Related, Rule, TimeStamp
+from shotdap.catalog.diagnostics.explain import explain
+from shotdap.catalog.diagnostics.label import label, matching
 from shotdap.catalog.entry import (
     Changed,
     Child,
@@ -23,9 +32,6 @@ from shotdap.catalog.entry import (
     Unreadable,
     When,
 )
-from shotdap.catalog.explanation import explain
-from shotdap.catalog.folder import Folder
-from shotdap.catalog.gathering import TooMany
 from shotdap.catalog.index import (
     BadCatalog,
     BadToken,
@@ -38,15 +44,12 @@ from shotdap.catalog.index import (
     SqlIndex,
     Superseded,
 )
-from shotdap.catalog.inspection import InspectionReport, Inspector, inspect
-from shotdap.catalog.isolation import Isolation, Undecided
-from shotdap.catalog.labels import label, matching
-from shotdap.catalog.membership import images_of
-from shotdap.catalog.opening import Catalog, State
+from shotdap.catalog.inspection.run import InspectionReport, Inspector, inspect
+from shotdap.catalog.inspection.sandbox import Isolation, Undecided
+from shotdap.catalog.paths import Address, Collection
 from shotdap.catalog.query import BadQuery, Query, parse
+from shotdap.catalog.readers.gunzip import Unpacker, usual_folder
 from shotdap.catalog.searchable import Searchable, Unsearchable
-from shotdap.catalog.sql import Between, Filter, SqlArchive, Value
-from shotdap.catalog.stacks import BadStack
 from shotdap.catalog.storage import (
     Cache,
     Folders,
@@ -59,9 +62,6 @@ from shotdap.catalog.storage import (
     attempt,
     retry_changed,
 )
-from shotdap.catalog.survey import survey
-from shotdap.catalog.template import DEFAULT_TEMPLATE, PathTemplate
-from shotdap.catalog.unpacking import Unpacker, usual_folder
 
 __all__ = [
     "DEFAULT_TEMPLATE",

@@ -14,7 +14,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from shotdap.catalog import Axis, Diagnostic, Match, Quantity, Related, Rule, TimeStamp, When
-from shotdap.config.graphs import check_graph
+from shotdap.config.recipe_checks import check_graph
 from shotdap.transforms import BadRecipe, FromAttribute, Recipe
 
 __all__ = ["BadDiagnostic", "load_diagnostics"]

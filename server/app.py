@@ -16,13 +16,14 @@ from starlette.responses import Response
 
 from shotdap.catalog import Catalog
 from shotdap.config import Settings, load
-from shotdap.server.errors import Problem
-from shotdap.server.limits import limits_of
-from shotdap.server.listing import json_reply
+from shotdap.server import api
+from shotdap.server.http.errors import Problem
+from shotdap.server.http.limits import limits_of
+from shotdap.server.http.response import respond
 from shotdap.server.protocols.zarr import Options
-from shotdap.server.replies import respond
-from shotdap.server.routes import dap, rest, root, search, thredds, zarr
-from shotdap.server.running import CONFIG_VARIABLE
+from shotdap.server.routes import dap, root, search, thredds, zarr
+from shotdap.server.routes.listing import json_reply
+from shotdap.server.run import CONFIG_VARIABLE
 
 __all__ = ["application", "create_app"]
 
@@ -38,7 +39,7 @@ def create_app(catalog: Catalog, settings: Settings) -> Starlette:
             *search.routes(catalog),
             *thredds.routes(catalog),
             *zarr.routes(catalog, limits, _zarr_options(settings)),
-            *rest.routes(catalog, limits, settings),
+            *api.routes(catalog, limits, settings),
         ],
         middleware=[_cross_origin(server.cors_origins)] if server.cors_origins else [],
         exception_handlers={HTTPException: _unanswered},
@@ -83,7 +84,7 @@ async def _unanswered(request: Request, error: Exception) -> Response:
     if path.startswith("/dap/"):
         reply = dap.error_reply(dap.suffix_of(path), trouble)
     elif path.startswith("/api/"):
-        reply = rest.problem_reply(trouble)
+        reply = api.problem_reply(trouble)
     else:
         reply = json_reply({"status": status, "message": trouble.message}, status)
     headers = getattr(error, "headers", None) or {}  # a 405 says what is allowed

@@ -9,7 +9,8 @@ from multiprocessing.context import ForkServerProcess
 from typing import Final
 from unittest.mock import patch
 
-from shotdap.catalog import Fact, PathTemplate, Row, SqlIndex, Superseded, Watermark, build, builder
+from shotdap.catalog import Fact, PathTemplate, Row, SqlIndex, Superseded, Watermark, build
+from shotdap.catalog.build import builder
 
 __all__ = ["OVERTAKEN", "ROWS", "started"]
 

@@ -13,7 +13,7 @@ from tests import postgres as postgresql
 from tests import samples
 from tests.serving import Server, run_shotdap, serving
 
-from shotdap.server.demo import prepare
+from shotdap.server.demo.instructions import prepare
 
 REAL: Final = Path(__file__).resolve().parents[1] / "../shared/data/real"
 """Images of real shots, beside the checkout; never in it."""

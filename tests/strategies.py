@@ -12,7 +12,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from shotdap.catalog.lazy import Key, lazy_variable
+from shotdap.catalog.readers.lazy import Key, lazy_variable
 from shotdap.transforms import Hyperslab, Selection
 
 __all__ = [

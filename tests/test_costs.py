@@ -19,10 +19,10 @@ from scipy.io import netcdf_file
 
 from shotdap.catalog.readers import read
 from shotdap.server.encoders.formats import FORMATS
+from shotdap.server.pictures.levels import Display
 from shotdap.server.protocols import dap2, dap4
 from shotdap.server.protocols.zarr import Hierarchy, Options
 from shotdap.transforms import Selection
-from shotdap.transforms.display import Display
 
 FEW: Final = 50
 Make = Callable[[Path, int], object]

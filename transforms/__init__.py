@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from shotdap.transforms.footprint import Along, Footprint, WorkingMemory
-from shotdap.transforms.graph import check, needed, ordered
-from shotdap.transforms.narrowing import Remember, forget
-from shotdap.transforms.provenance import Origin, Source, explained
-from shotdap.transforms.reading import bytes_read, working_memory
-from shotdap.transforms.recipe import BadRecipe, FromAttribute, Recipe
-from shotdap.transforms.registry import TRANSFORMS, BadTransform, find_transform, known_transforms
 from shotdap.transforms.renaming import UniqueNames, with_underscores
 from shotdap.transforms.selection import BadSelection, Hyperslab, Selection
-from shotdap.transforms.transform import BadOptions, Transform
-from shotdap.transforms.variant import MARK, BadVariant, Step, Variant, parse_variant, vary
-from shotdap.transforms.virtual import Extended, extend, extended
+from shotdap.transforms.virtual.array import Remember, forget
+from shotdap.transforms.virtual.dataset import Extended, extend, extended
+from shotdap.transforms.virtual.footprint import Along, Footprint, WorkingMemory
+from shotdap.transforms.virtual.graph import check, needed, ordered
+from shotdap.transforms.virtual.provenance import Origin, Source, explained
+from shotdap.transforms.virtual.read_cost import bytes_read, working_memory
+from shotdap.transforms.virtual.recipe import BadRecipe, FromAttribute, Recipe
+from shotdap.transforms.virtual.registry import TRANSFORMS, BadTransform, find_transform, known_transforms
+from shotdap.transforms.virtual.transform import BadOptions, Transform
+from shotdap.transforms.virtual.variant import MARK, BadVariant, Step, Variant, parse_variant, vary
 
 __all__ = [
     "MARK",

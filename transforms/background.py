@@ -11,10 +11,18 @@ import xarray as xr
 from numpy.typing import NDArray
 from pydantic import Field
 
-from shotdap.transforms.footprint import Footprint, Sizes, WorkingMemory, halo, image_dimensions, pointwise, whole
 from shotdap.transforms.geometry import Bounds, rows_and_columns
-from shotdap.transforms.positions import within
-from shotdap.transforms.transform import Options, Transform
+from shotdap.transforms.virtual.footprint import (
+    Footprint,
+    Sizes,
+    WorkingMemory,
+    halo,
+    image_dimensions,
+    pointwise,
+    whole,
+)
+from shotdap.transforms.virtual.positions import within
+from shotdap.transforms.virtual.transform import Options, Transform
 
 __all__ = ["TRANSFORMS", "subtract_background", "subtract_region"]
 

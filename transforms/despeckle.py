@@ -20,10 +20,10 @@ import xarray as xr
 from numpy.typing import NDArray
 from pydantic import Field
 
-from shotdap.transforms.footprint import WorkingMemory, halo
 from shotdap.transforms.frames import each_frame
 from shotdap.transforms.neighbours import MAD_TO_SIGMA, Small, Square, median, of_neighbours
-from shotdap.transforms.transform import Transform
+from shotdap.transforms.virtual.footprint import WorkingMemory, halo
+from shotdap.transforms.virtual.transform import Transform
 
 __all__ = ["TRANSFORMS", "Noise", "Sigmas", "median_filter", "morphological_filter", "rounding", "sigma_clip"]
 

@@ -19,12 +19,12 @@ import xarray as xr
 from numpy.typing import NDArray
 from pydantic import AfterValidator, Field
 
-from shotdap.transforms.footprint import WorkingMemory, whole
 from shotdap.transforms.frames import each_frame
 from shotdap.transforms.geometry import bands, rows_and_columns
 from shotdap.transforms.neighbours import at_a_time, odd, squares
 from shotdap.transforms.neighbours import median as median_of
-from shotdap.transforms.transform import Transform
+from shotdap.transforms.virtual.footprint import WorkingMemory, whole
+from shotdap.transforms.virtual.transform import Transform
 
 __all__ = ["TRANSFORMS", "flat_field", "pseudo_flat_field"]
 

@@ -11,10 +11,10 @@ from numpy.polynomial.polynomial import polygrid2d
 from numpy.typing import NDArray
 from pydantic import AfterValidator, BeforeValidator, Field, FiniteFloat
 
-from shotdap.transforms import sums
-from shotdap.transforms.footprint import Along, Footprint, Sizes, WorkingMemory, blocks, image_dimensions, whole
-from shotdap.transforms.positions import within
-from shotdap.transforms.transform import Options, Transform
+from shotdap.transforms.statistics import sums
+from shotdap.transforms.virtual.footprint import Along, Footprint, Sizes, WorkingMemory, blocks, image_dimensions, whole
+from shotdap.transforms.virtual.positions import within
+from shotdap.transforms.virtual.transform import Options, Transform
 
 __all__ = [
     "TRANSFORMS",

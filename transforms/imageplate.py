@@ -9,8 +9,8 @@ import numpy as np
 import xarray as xr
 from pydantic import Field
 
-from shotdap.transforms.footprint import WorkingMemory
-from shotdap.transforms.transform import Transform
+from shotdap.transforms.virtual.footprint import WorkingMemory
+from shotdap.transforms.virtual.transform import Transform
 
 __all__ = ["FADING", "TRANSFORMS", "fading_corrected", "photostimulated_luminescence"]
 

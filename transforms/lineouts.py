@@ -12,11 +12,11 @@ import numpy as np
 import xarray as xr
 from pydantic import Field
 
-from shotdap.transforms import sums
-from shotdap.transforms.footprint import Along, Footprint, Footprints, Sizes, WorkingMemory, image_dimensions
 from shotdap.transforms.geometry import rows_and_columns
-from shotdap.transforms.positions import within
-from shotdap.transforms.transform import Options, Transform
+from shotdap.transforms.statistics import sums
+from shotdap.transforms.virtual.footprint import Along, Footprint, Footprints, Sizes, WorkingMemory, image_dimensions
+from shotdap.transforms.virtual.positions import within
+from shotdap.transforms.virtual.transform import Options, Transform
 
 __all__ = ["TRANSFORMS", "Axis", "column_mean", "lineout", "row_mean"]
 

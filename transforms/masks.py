@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from shotdap.transforms.despeckle import Noise, Sigmas, rounding
-from shotdap.transforms.footprint import Footprint, Sizes, WorkingMemory, whole
 from shotdap.transforms.frames import each_frame
 from shotdap.transforms.neighbours import MAD_TO_SIGMA, Small, median, of_neighbours
-from shotdap.transforms.transform import BadOptions, Options, Transform, numbers
+from shotdap.transforms.virtual.footprint import Footprint, Sizes, WorkingMemory, whole
+from shotdap.transforms.virtual.transform import BadOptions, Options, Transform, numbers
 
 __all__ = [
     "TRANSFORMS",

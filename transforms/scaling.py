@@ -10,9 +10,9 @@ import numpy as np
 import xarray as xr
 from pydantic import Field
 
-from shotdap.transforms.footprint import WorkingMemory, whole
 from shotdap.transforms.geometry import rows_and_columns
-from shotdap.transforms.transform import Transform
+from shotdap.transforms.virtual.footprint import WorkingMemory, whole
+from shotdap.transforms.virtual.transform import Transform
 
 __all__ = ["TRANSFORMS", "log10", "normalise", "square_root"]
 

@@ -25,10 +25,10 @@ from hypothesis import strategies as st
 from xarray.backends import BackendArray
 from xarray.core import indexing
 
-from shotdap.transforms.footprint import Footprint
-from shotdap.transforms.recipe import Recipe
-from shotdap.transforms.transform import Transform
-from shotdap.transforms.virtual import extend
+from shotdap.transforms.virtual.dataset import extend
+from shotdap.transforms.virtual.footprint import Footprint
+from shotdap.transforms.virtual.recipe import Recipe
+from shotdap.transforms.virtual.transform import Transform
 
 __all__ = ["TransformContract", "peak_memory", "slices"]
 

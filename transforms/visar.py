@@ -22,9 +22,9 @@ import xarray as xr
 from numpy.typing import DTypeLike, NDArray
 from pydantic import Field
 
-from shotdap.transforms.footprint import Footprint, Sizes, WorkingMemory, image_dimensions, whole
 from shotdap.transforms.geometry import bands
-from shotdap.transforms.transform import Options, Transform
+from shotdap.transforms.virtual.footprint import Footprint, Sizes, WorkingMemory, image_dimensions, whole
+from shotdap.transforms.virtual.transform import Options, Transform
 
 __all__ = ["TRANSFORMS", "fringe_contrast", "visar_phase", "visar_phase_shift"]
 

@@ -6,14 +6,14 @@ SQLite, embedded, or PostgreSQL where several servers share a catalog; the same 
 
 from __future__ import annotations
 
+from shotdap.catalog.index.build_lock import Busy, Superseded, Turn
 from shotdap.catalog.index.changes import Change, Changes
 from shotdap.catalog.index.database import BadCatalog, LostCatalog
 from shotdap.catalog.index.facets import Facets
 from shotdap.catalog.index.records import Draft, Record, Verdict, draft, stamp
 from shotdap.catalog.index.search import BadToken, SearchPage
 from shotdap.catalog.index.sql_index import SqlIndex
-from shotdap.catalog.index.turns import Busy, Superseded, Turn
-from shotdap.catalog.index.writing import Known, Writing
+from shotdap.catalog.index.transaction import Known, Writing
 
 __all__ = [
     "BadCatalog",

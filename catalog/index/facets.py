@@ -14,12 +14,12 @@ from typing import Final
 import sqlalchemy as sa
 
 from shotdap.catalog.entry import Entry
+from shotdap.catalog.index.facet_counts import Facet
 from shotdap.catalog.index.records import Kind, kind_of, promoted
 from shotdap.catalog.index.search import MOST, Kinds, search
 from shotdap.catalog.index.tables import TALLIES
-from shotdap.catalog.index.tallies import Facet
 from shotdap.catalog.query import Query, Term
-from shotdap.catalog.query.meanings import dates, one_of, ranges
+from shotdap.catalog.query.values import dates, one_of, ranges
 
 __all__ = ["FACETS", "Facets", "facets"]
 

@@ -18,9 +18,9 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from shotdap.catalog.entry import Entry, Health, When
+from shotdap.catalog.index.facet_counts import facet
 from shotdap.catalog.index.records import entry_of, promoted
 from shotdap.catalog.index.tables import ENTRIES
-from shotdap.catalog.index.tallies import facet
 from shotdap.catalog.nearness import matches
 
 __all__ = ["nearest"]

@@ -14,8 +14,8 @@ from typing import Any, Final, NamedTuple, TypeAlias
 import sqlalchemy as sa
 
 from shotdap.catalog.entry import Entry, Examination, Fact, Health
+from shotdap.catalog.index.fulltext import words_of
 from shotdap.catalog.index.tables import ENTRIES, all_written, written
-from shotdap.catalog.index.words import words_of
 
 __all__ = [
     "ENTRY",

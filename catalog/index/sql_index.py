@@ -11,20 +11,20 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from shotdap.catalog.archive import Watermark
+from shotdap.catalog.archive.archive import Watermark
 from shotdap.catalog.entry import Entry, Health, Page, When
-from shotdap.catalog.index import turns
+from shotdap.catalog.index import build_lock
+from shotdap.catalog.index.build_lock import Turn
 from shotdap.catalog.index.changes import Changes, changes
 from shotdap.catalog.index.database import BadCatalog, Database
+from shotdap.catalog.index.facet_counts import Facet, count, facet
 from shotdap.catalog.index.facets import Facets, facets
 from shotdap.catalog.index.listing import children, find
 from shotdap.catalog.index.nearest import nearest
 from shotdap.catalog.index.records import Record, Verdict, drafted, entry_of
 from shotdap.catalog.index.search import Kinds, SearchPage, search
 from shotdap.catalog.index.tables import ENTRIES
-from shotdap.catalog.index.tallies import Facet, count, facet
-from shotdap.catalog.index.turns import Turn
-from shotdap.catalog.index.writing import Writing
+from shotdap.catalog.index.transaction import Writing
 from shotdap.catalog.query import Query, parse
 
 __all__ = ["SqlIndex"]
@@ -166,7 +166,7 @@ class SqlIndex:
 
     def judge(self, verdicts: Iterable[tuple[Entry, Verdict]]) -> None:
         """Write down what an inspection found of entries that are still as it saw them."""
-        with turns.writing(self._database) as transaction:
+        with build_lock.writing(self._database) as transaction:
             transaction.judge(verdicts)
 
     def put(self, records: Iterable[Record], watermark: Watermark | None = None) -> None:
@@ -181,19 +181,19 @@ class SqlIndex:
 
     def watermark(self) -> Watermark | None:
         """How far the archive has been read; `None` before the first build."""
-        return turns.watermark(self._database)
+        return build_lock.watermark(self._database)
 
     def begin(self, *, patient: bool = False) -> Turn:
         """Take the turn to build; a build that is at work ends, or, if this one is patient, raises `Busy`."""
-        return turns.begin(self._database, patient=patient)
+        return build_lock.begin(self._database, patient=patient)
 
     def end(self, turn: Turn) -> None:
         """Give the turn to build back."""
-        turns.end(self._database, turn)
+        build_lock.end(self._database, turn)
 
     def writing(self, turn: Turn, watermark: Watermark | None = None) -> AbstractContextManager[Writing]:
         """A transaction of a build, all of which is written or nothing; see `turns.writing`."""
-        return turns.writing(self._database, turn, watermark)
+        return build_lock.writing(self._database, turn, watermark)
 
     def numbers(self, after: int, upto: int, limit: int) -> list[int]:
         """The ids of some entries, the least first, in a range that excludes its lower end."""

@@ -6,7 +6,7 @@ its name is the catalog's own.
 
 from __future__ import annotations
 
-from shotdap.catalog.query.mistakes import BadQuery
+from shotdap.catalog.query.errors import BadQuery
 from shotdap.catalog.query.parsing import parse
 from shotdap.catalog.query.terms import Pattern, Query, Span, Term, Value
 

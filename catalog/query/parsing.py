@@ -13,9 +13,9 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from shotdap.catalog.query.meanings import check
-from shotdap.catalog.query.mistakes import BadQuery
+from shotdap.catalog.query.errors import BadQuery
 from shotdap.catalog.query.terms import BARE, NAME, Pattern, Query, Span, Term, Value
+from shotdap.catalog.query.values import check
 
 __all__ = ["parse"]
 

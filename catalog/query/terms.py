@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
-from shotdap.catalog.query.mistakes import BadQuery
+from shotdap.catalog.query.errors import BadQuery
 
 __all__ = ["BARE", "NAME", "Pattern", "Query", "Span", "Term", "Value"]
 

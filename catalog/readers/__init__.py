@@ -11,10 +11,10 @@ from typing import Protocol
 import xarray as xr
 
 from shotdap.catalog.entry import Missing, Unreadable
-from shotdap.catalog.lazy import Remember, decoding, forget, guard
-from shotdap.catalog.readers import hdf4, hdf5, json_document, netcdf3, raster, tiff
+from shotdap.catalog.readers import hdf4, hdf5, json_document, netcdf3, png_jpeg, tiff
+from shotdap.catalog.readers.gunzip import Unpack, refuse
+from shotdap.catalog.readers.lazy import Remember, decoding, forget, guard
 from shotdap.catalog.storage import FilePath, VersionedFile
-from shotdap.catalog.unpacking import Unpack, refuse
 
 __all__ = ["READERS", "Reader", "find_content", "read", "sniff", "unpacked"]
 
@@ -42,8 +42,8 @@ READERS: Mapping[str, Reader] = MappingProxyType({
     "HDF5": hdf5.read,
     "netCDF-3": netcdf3.read,
     "TIFF": tiff.read,
-    "PNG": raster.read_png,
-    "JPEG": raster.read_jpeg,
+    "PNG": png_jpeg.read_png,
+    "JPEG": png_jpeg.read_jpeg,
     "JSON": json_document.read,
 })  # fmt: skip
 

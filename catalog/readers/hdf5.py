@@ -34,11 +34,11 @@ import xarray as xr
 from h5py import h5l, h5o  # pyright: ignore[reportAttributeAccessIssue]  # a compiled module that it does not see
 
 from shotdap.catalog.entry import Missing, Unreadable
-from shotdap.catalog.lazy import Array, Blocks, Key, Remember, Source, Turns, lazy_variable
 from shotdap.catalog.names import variable_names
 from shotdap.catalog.readers.attributes import GREATEST, Attribute, clean, decoded, distinct, noted
 from shotdap.catalog.readers.dimensions import assembled, fitted
-from shotdap.catalog.readers.sources import CODES, ENCODING, characters, is_text
+from shotdap.catalog.readers.lazy import Array, Blocks, Key, Remember, Source, Turns, lazy_variable
+from shotdap.catalog.readers.shared_sources import CODES, ENCODING, characters, is_text
 from shotdap.catalog.storage import FilePath
 
 __all__ = ["read"]

@@ -30,10 +30,10 @@ import numpy as np
 import xarray as xr
 
 from shotdap.catalog.entry import Missing, Unreadable
-from shotdap.catalog.lazy import Array, Blocks, Key, Remember, lazy_variable
 from shotdap.catalog.names import variable_names
 from shotdap.catalog.readers.attributes import clean, decoded, noted, typed
 from shotdap.catalog.readers.dimensions import assembled, fitted
+from shotdap.catalog.readers.lazy import Array, Blocks, Key, Remember, lazy_variable
 from shotdap.catalog.storage import FilePath
 
 __all__ = ["read"]

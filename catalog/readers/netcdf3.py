@@ -26,11 +26,11 @@ import numpy as np
 import xarray as xr
 
 from shotdap.catalog.entry import Missing, Unreadable
-from shotdap.catalog.lazy import Remember, Source, lazy_variable
 from shotdap.catalog.names import variable_names
 from shotdap.catalog.readers.attributes import Attribute, clean, decoded, distinct
 from shotdap.catalog.readers.dimensions import assembled, fitted
-from shotdap.catalog.readers.sources import CODES, ENCODING, Stored, characters, dense, is_text
+from shotdap.catalog.readers.lazy import Remember, Source, lazy_variable
+from shotdap.catalog.readers.shared_sources import CODES, ENCODING, Stored, characters, dense, is_text
 from shotdap.catalog.storage import FilePath
 
 __all__ = ["read"]

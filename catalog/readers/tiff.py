@@ -34,10 +34,10 @@ import xarray as xr
 from tifffile import TiffFile, TiffFrame, TiffPage, TiffTag
 
 from shotdap.catalog.entry import Missing, Unreadable
-from shotdap.catalog.lazy import Array, Blocks, Key, Remember, Source, lazy_variable
 from shotdap.catalog.readers.attributes import clean, decoded, noted, typed
 from shotdap.catalog.readers.dimensions import assembled
-from shotdap.catalog.readers.sources import Stack, Stored
+from shotdap.catalog.readers.lazy import Array, Blocks, Key, Remember, Source, lazy_variable
+from shotdap.catalog.readers.shared_sources import Stack, Stored
 from shotdap.catalog.storage import FilePath
 
 __all__ = ["read"]

@@ -6,13 +6,13 @@ What an archive's row says of its file decides the kind: ``s3://bucket/key`` nam
 
 from __future__ import annotations
 
-from shotdap.catalog.storage.cache import Cache
-from shotdap.catalog.storage.folders import Folders
-from shotdap.catalog.storage.held import FilePath, HeldFile, VersionedFile, attempt, retry_changed
-from shotdap.catalog.storage.large_objects import LargeObjects
+from shotdap.catalog.storage.blobs import LargeObjects
+from shotdap.catalog.storage.by_scheme import Places
+from shotdap.catalog.storage.content_cache import Cache
+from shotdap.catalog.storage.local import Folders
 from shotdap.catalog.storage.objects import Objects
-from shotdap.catalog.storage.places import Places
 from shotdap.catalog.storage.store import Store, Version
+from shotdap.catalog.storage.versioned_file import FilePath, HeldFile, VersionedFile, attempt, retry_changed
 
 __all__ = [
     "Cache",

@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Any, cast
 
 from shotdap.catalog.entry import Changed, Missing, Unreadable
-from shotdap.catalog.storage.cache import Cache
+from shotdap.catalog.storage.content_cache import Cache
 from shotdap.catalog.storage.store import Version
 
 __all__ = ["Objects"]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from shotdap.catalog import Catalog
 from shotdap.config import load
-from shotdap.server.demo import prepare
+from shotdap.server.demo.instructions import prepare
 
 __all__ = ["demo_catalog"]
 

@@ -18,7 +18,7 @@ from docs.make import plots
 from docs.make.images import Counted, Draw, Flagged, Pair, Shown
 
 from shotdap.catalog import Catalog
-from shotdap.catalog.synthetic import COMB_PERIOD, COUNTS_PER_OD, DISTORTION, GRID
+from shotdap.server.demo import COMB_PERIOD, COUNTS_PER_OD, DISTORTION, GRID
 from shotdap.transforms import TRANSFORMS
 
 __all__ = ["EXAMPLES", "Example"]

@@ -14,8 +14,8 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from shotdap.catalog.synthetic import film_density
-from shotdap.transforms.combs import numbered
+from shotdap.server.demo import film_density
+from shotdap.transforms.streak.comb import numbered
 
 __all__ = ["Fitted", "OverTime", "Profile", "counted_in_bins", "marked", "peaks", "residuals", "spread", "steps"]
 

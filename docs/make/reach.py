@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from shotdap.transforms import Along, Footprint, Transform
-from shotdap.transforms.footprint import Sizes, pointwise
+from shotdap.transforms.virtual.footprint import Sizes, pointwise
 
 __all__ = ["reach"]
 

@@ -16,8 +16,8 @@ import xarray as xr
 
 from shotdap.server.encoders import Encoded
 from shotdap.server.encoders.blocks import of_bytes
-from shotdap.server.encoders.document import strict, written
-from shotdap.server.encoders.netcdf import is_text, text
+from shotdap.server.encoders.json_values import strict, written
+from shotdap.server.encoders.netcdf.rules import is_text, text
 from shotdap.server.protocols.float_text import format_float
 from shotdap.transforms import BadSelection
 

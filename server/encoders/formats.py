@@ -14,18 +14,17 @@ from shotdap.server.encoders import (
     Encoded,
     csv_table,
     jpeg,
-    json_document,
+    json_dataset,
     matlab,
-    netcdf3,
-    netcdf4,
     nexus,
     npy,
     npz,
     png,
     tiff,
-    zarr,
+    zarr_zip,
 )
-from shotdap.transforms.display import Display
+from shotdap.server.encoders.netcdf import classic, netcdf4
+from shotdap.server.pictures.levels import Display
 
 __all__ = ["FORMATS", "Format", "Holds"]
 
@@ -78,10 +77,10 @@ _NETCDF: Final = "application/x-netcdf"
 
 _FORMATS: Final = (
     Format(
-        "nc", _NETCDF, "netCDF-3, which every program of the last thirty years opens", "dataset", _plain(netcdf3.encode)
+        "nc", _NETCDF, "netCDF-3, which every program of the last thirty years opens", "dataset", _plain(classic.encode)
     ),
     Format("nc4", _NETCDF, "netCDF-4, with groups and all types", "dataset", _plain(netcdf4.encode)),
-    Format("zarr", "application/zip", "Zarr 3, in a ZIP file", "dataset", _plain(zarr.encode), ".zarr.zip"),
+    Format("zarr", "application/zip", "Zarr 3, in a ZIP file", "dataset", _plain(zarr_zip.encode), ".zarr.zip"),
     Format(
         "h5",
         "application/x-hdf5",
@@ -102,7 +101,7 @@ _FORMATS: Final = (
         "application/json",
         "strict JSON with all attributes and values, NaN as text",
         "dataset",
-        _plain(json_document.encode),
+        _plain(json_dataset.encode),
     ),
     Format("npy", "application/x-npy", "NumPy's file of one array, without attributes", "image", _plain(npy.encode)),
     Format(

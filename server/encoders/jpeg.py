@@ -13,12 +13,12 @@ import xarray as xr
 from PIL import ExifTags, Image
 
 from shotdap.server.encoders import Encoded
+from shotdap.server.encoders.ascii_text import in_ascii
 from shotdap.server.encoders.blocks import of_file
-from shotdap.server.encoders.captions import SOFTWARE, Caption
-from shotdap.server.encoders.picturing import painted
-from shotdap.server.encoders.plain import in_ascii
+from shotdap.server.pictures.levels import Display
+from shotdap.server.pictures.metadata import SOFTWARE, Caption
+from shotdap.server.pictures.render import painted
 from shotdap.transforms import BadSelection
-from shotdap.transforms.display import Display
 
 __all__ = ["encode"]
 

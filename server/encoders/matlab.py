@@ -30,7 +30,7 @@ from scipy.io import savemat
 from shotdap import __version__
 from shotdap.server.encoders import Encoded
 from shotdap.server.encoders.blocks import of_file
-from shotdap.server.encoders.netcdf import is_text, text
+from shotdap.server.encoders.netcdf.rules import is_text, text
 from shotdap.transforms import BadSelection, UniqueNames
 from shotdap.transforms.renaming import RENAMED_ATTRIBUTES, list_renamed
 

@@ -33,11 +33,11 @@ import xarray as xr
 from shotdap import __version__
 from shotdap.server.encoders import Encoded
 from shotdap.server.encoders.blocks import of_file
-from shotdap.server.encoders.hdf5 import by_group, local, parent, stored, type_of, values
-from shotdap.server.encoders.netcdf import Attribute, attributes, carried, is_text, left_out, text
-from shotdap.server.encoders.single import Axes
+from shotdap.server.encoders.hdf5_groups import by_group, local, parent, stored, type_of, values
+from shotdap.server.encoders.netcdf.rules import Attribute, attributes, carried, is_text, left_out, text
+from shotdap.server.encoders.one_variable import Axes
+from shotdap.server.pictures.levels import first_image
 from shotdap.transforms import BadSelection, UniqueNames
-from shotdap.transforms.display import first_image
 from shotdap.transforms.renaming import RENAMED_ATTRIBUTES, list_renamed
 
 __all__ = ["encode"]

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from shotdap.server.encoders import Encoded
 from shotdap.server.encoders.blocks import of_array, of_bytes
-from shotdap.server.encoders.netcdf import is_text, text
-from shotdap.server.encoders.single import sole
+from shotdap.server.encoders.netcdf.rules import is_text, text
+from shotdap.server.encoders.one_variable import sole
 from shotdap.transforms import BadSelection
 
 __all__ = ["encode", "parts"]

@@ -14,7 +14,7 @@ import xarray as xr
 
 from shotdap.server.encoders import Encoded, npy
 from shotdap.server.encoders.blocks import of_file
-from shotdap.server.encoders.document import described, written
+from shotdap.server.encoders.json_values import described, written
 
 __all__ = ["ATTRIBUTES", "encode"]
 

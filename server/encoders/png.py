@@ -18,9 +18,9 @@ from PIL.PngImagePlugin import PngInfo
 
 from shotdap.server.encoders import Encoded
 from shotdap.server.encoders.blocks import of_file
-from shotdap.server.encoders.captions import SOFTWARE, Caption
-from shotdap.server.encoders.picturing import painted
-from shotdap.transforms.display import Display
+from shotdap.server.pictures.levels import Display
+from shotdap.server.pictures.metadata import SOFTWARE, Caption
+from shotdap.server.pictures.render import painted
 
 __all__ = ["encode"]
 

@@ -23,11 +23,11 @@ from tifffile import TiffWriter, imagej_description, imagej_metadata_tag
 
 from shotdap import __version__
 from shotdap.server.encoders import Encoded
+from shotdap.server.encoders.ascii_text import in_ascii
 from shotdap.server.encoders.blocks import of_file
-from shotdap.server.encoders.calibration import Pixel, pixel
-from shotdap.server.encoders.document import described, written
-from shotdap.server.encoders.plain import in_ascii
-from shotdap.server.encoders.single import sole
+from shotdap.server.encoders.json_values import described, written
+from shotdap.server.encoders.one_variable import sole
+from shotdap.server.pictures.pixel_size import Pixel, pixel
 from shotdap.transforms import BadSelection
 
 __all__ = ["encode", "encode_deflated"]

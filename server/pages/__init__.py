@@ -10,8 +10,8 @@ import jinja2
 from markupsafe import Markup, escape
 
 from shotdap import __version__
+from shotdap.server.http.response import Reply
 from shotdap.server.protocols.thredds import catalog_url
-from shotdap.server.replies import Reply
 
 __all__ = ["page"]
 

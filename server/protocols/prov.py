@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from shotdap import __version__
 from shotdap.transforms import Origin, Source
-from shotdap.transforms.transform import written
+from shotdap.transforms.virtual.transform import written
 
 if TYPE_CHECKING:
     from prov.model import ProvActivity, ProvAgent, ProvDocument, ProvEntity

@@ -19,10 +19,10 @@ from types import MappingProxyType
 from typing import Any, Final, TypeAlias, get_args
 from urllib.parse import parse_qsl
 
-from shotdap.server.parts import INTEGER, PATTERN, Part, read_part
-from shotdap.server.wanted import Wanted
+from shotdap.server.extraction import Wanted
+from shotdap.server.pictures.levels import Display, Scaling
+from shotdap.server.slice_text import INTEGER, PATTERN, Part, read_part
 from shotdap.transforms import BadSelection
-from shotdap.transforms.display import Display, Scaling
 
 __all__ = ["LOOKS", "PARAMETERS", "PARTS", "Parameter", "Sought", "accepted", "documented", "parse"]
 

@@ -20,14 +20,14 @@ from starlette.routing import Route
 
 from shotdap import __version__
 from shotdap.catalog import Catalog, NotFound, retry_changed
-from shotdap.server.errors import Problem, QueryTooLong, problem
-from shotdap.server.limits import Limits
-from shotdap.server.listing import listing
+from shotdap.server.http.conditional import validator
+from shotdap.server.http.errors import Problem, QueryTooLong, problem
+from shotdap.server.http.limits import Limits
+from shotdap.server.http.response import Reply, compressed, respond
 from shotdap.server.protocols import dap4 as dap4_protocol
-from shotdap.server.replies import Reply, compressed, respond
 from shotdap.server.routes import dap2, dap4, downloads, pages, provenance
-from shotdap.server.routes.conditional import validator
-from shotdap.server.routes.question import Question
+from shotdap.server.routes.image_request import Question
+from shotdap.server.routes.listing import listing
 
 __all__ = ["METHODS", "error_reply", "routes", "suffix_of"]
 

@@ -12,11 +12,11 @@ from urllib.parse import quote
 import xarray as xr
 
 from shotdap import __version__
-from shotdap.server.errors import Problem
-from shotdap.server.limits import Asked, refuse_attributes
+from shotdap.server.http.errors import Problem
+from shotdap.server.http.limits import Asked, refuse_attributes
+from shotdap.server.http.response import Reply
 from shotdap.server.protocols import dap2
-from shotdap.server.replies import Reply
-from shotdap.server.routes.question import Question
+from shotdap.server.routes.image_request import Question
 from shotdap.transforms import Hyperslab
 
 __all__ = ["ANSWERS", "asked", "error", "narrowed"]

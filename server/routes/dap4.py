@@ -12,11 +12,11 @@ import xarray as xr
 
 from shotdap import __version__
 from shotdap.catalog import Address
-from shotdap.server.errors import Problem
-from shotdap.server.limits import Asked, refuse_attributes
+from shotdap.server.http.errors import Problem
+from shotdap.server.http.limits import Asked, refuse_attributes
+from shotdap.server.http.response import Reply
 from shotdap.server.protocols import dap4
-from shotdap.server.replies import Reply
-from shotdap.server.routes.question import Question
+from shotdap.server.routes.image_request import Question
 from shotdap.transforms import Hyperslab, Selection
 
 __all__ = ["ANSWERS", "SERVICES_TYPE", "error", "services"]

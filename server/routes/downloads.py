@@ -6,12 +6,13 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from types import MappingProxyType
 
-from shotdap.server.encoders import Encode, netcdf3, netcdf4
-from shotdap.server.limits import refuse_attributes
+from shotdap.server.encoders import Encode
+from shotdap.server.encoders.netcdf import classic, netcdf4
+from shotdap.server.http.limits import refuse_attributes
+from shotdap.server.http.response import Reply
 from shotdap.server.protocols import dap2
-from shotdap.server.replies import Reply
 from shotdap.server.routes.dap2 import asked, narrowed
-from shotdap.server.routes.question import Question
+from shotdap.server.routes.image_request import Question
 
 __all__ = ["ANSWERS"]
 
@@ -31,6 +32,6 @@ def _download(encode: Encode, question: Question) -> Reply:
 
 
 ANSWERS: Mapping[str, Callable[[Question], Reply]] = MappingProxyType(
-    {".nc": partial(_download, netcdf3.encode), ".nc4": partial(_download, netcdf4.encode)}
+    {".nc": partial(_download, classic.encode), ".nc4": partial(_download, netcdf4.encode)}
 )
 """By the suffix of the URL."""

@@ -8,14 +8,14 @@ from typing import Final
 from urllib.parse import quote, unquote
 
 from shotdap.catalog import Address
-from shotdap.server.errors import Problem
-from shotdap.server.limits import refuse_attributes
+from shotdap.server.http.errors import Problem
+from shotdap.server.http.limits import refuse_attributes
+from shotdap.server.http.response import Reply
 from shotdap.server.pages import page
 from shotdap.server.pages.dataset import asked_by_form, is_form, shown
 from shotdap.server.protocols import dap2, dap4
-from shotdap.server.replies import Reply
 from shotdap.server.routes.dap2 import narrowed
-from shotdap.server.routes.question import Question
+from shotdap.server.routes.image_request import Question
 
 __all__ = ["ANSWERS", "error"]
 

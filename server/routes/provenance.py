@@ -10,10 +10,10 @@ from urllib.parse import unquote
 import numpy as np
 import xarray as xr
 
-from shotdap.server.limits import Asked
+from shotdap.server.http.limits import Asked
+from shotdap.server.http.response import Reply
 from shotdap.server.protocols.prov import MEDIA_TYPE, prov
-from shotdap.server.replies import Reply
-from shotdap.server.routes.question import Question
+from shotdap.server.routes.image_request import Question
 from shotdap.transforms import BadSelection, Origin, Selection
 
 __all__ = ["ANSWERS"]

@@ -7,8 +7,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from shotdap import __version__
-from shotdap.server.listing import json_reply
-from shotdap.server.replies import respond
+from shotdap.server.http.response import respond
+from shotdap.server.routes.listing import json_reply
 
 __all__ = ["routes"]
 

@@ -13,10 +13,10 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from shotdap.catalog import BadQuery, Catalog, SearchPage
-from shotdap.server.errors import problem
+from shotdap.server.http.errors import problem
+from shotdap.server.http.response import Reply, compressed, respond
 from shotdap.server.pages import page
 from shotdap.server.protocols import thredds
-from shotdap.server.replies import Reply, compressed, respond
 from shotdap.server.routes.thredds import image_of
 
 __all__ = ["routes"]

@@ -24,11 +24,11 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Message, Receive, Scope, Send
 
 from shotdap.catalog import Catalog, Child, Entry, Health, HeldFile, NotFound, Unreadable, retry_changed
-from shotdap.server.errors import Problem, problem
+from shotdap.server.http.conditional import Validator
+from shotdap.server.http.errors import Problem, problem
+from shotdap.server.http.response import Reply, compressed, respond
 from shotdap.server.pages import page
 from shotdap.server.protocols import thredds
-from shotdap.server.replies import Reply, compressed, respond
-from shotdap.server.routes.conditional import Validator
 
 __all__ = ["image_of", "routes"]
 

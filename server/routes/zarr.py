@@ -19,14 +19,14 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from shotdap.catalog import Catalog, Changed, NotFound, TooMany, Unreadable, retry_changed
-from shotdap.server.errors import NoChunk, problem
-from shotdap.server.limits import Limits, refuse_attributes, refuse_cost
-from shotdap.server.listing import json_reply
+from shotdap.server.http.byte_range import part_of
+from shotdap.server.http.conditional import validator_of
+from shotdap.server.http.errors import NoChunk, problem
+from shotdap.server.http.limits import Limits, refuse_attributes, refuse_cost
+from shotdap.server.http.response import Block, Reply, compressed, respond
 from shotdap.server.protocols.zarr import Chunk, Hierarchy, Options, is_chunk
-from shotdap.server.ranges import part_of
-from shotdap.server.replies import Block, Reply, compressed, respond
-from shotdap.server.routes.conditional import validator_of
-from shotdap.server.routes.stores import Found, Stores
+from shotdap.server.routes.listing import json_reply
+from shotdap.server.routes.zarr_store import Found, Stores
 from shotdap.transforms import working_memory
 
 __all__ = ["routes"]

@@ -9,7 +9,7 @@ from itertools import islice
 
 import pytest
 
-from shotdap.catalog.ahead import ahead
+from shotdap.catalog.build.prefetch import ahead
 
 
 def counted(upto: int, log: list[str]) -> Generator[int, None, None]:

@@ -29,7 +29,7 @@ from shotdap.catalog import (
     build,
     inspect,
 )
-from shotdap.catalog.unpacking import refuse
+from shotdap.catalog.readers.gunzip import refuse
 
 
 @pytest.fixture

@@ -24,8 +24,8 @@ import shotdap.catalog
 from shotdap.catalog import BadCatalog, BadQuery, Busy, Fact, Health, Row, SqlIndex, Superseded, Watermark, build
 from shotdap.catalog.entry import Examination
 from shotdap.catalog.index import Verdict
+from shotdap.catalog.index.fulltext import words_of
 from shotdap.catalog.index.tables import ATTRIBUTES, ENTRIES, FOLDERS, METADATA, SCHEMA, TALLIES
-from shotdap.catalog.index.words import words_of
 
 KILLS: Final = 50
 

@@ -32,7 +32,7 @@ from tests.conftest import REAL
 
 from shotdap.catalog import Address, Catalog, Entry, Folder, Health, Isolation, Unpacker, Unreadable
 from shotdap.catalog.entry import Examination
-from shotdap.catalog.examination import examine
+from shotdap.catalog.inspection.check_file import examine
 from shotdap.catalog.readers import READERS, read, sniff, unpacked
 
 Array = NDArray[Any]

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from shotdap.catalog import Catalog, Diagnostic, Entry, Match, Related, Rule, SqlIndex
 from shotdap.catalog.entry import Examination, Health
 from shotdap.catalog.index.records import Record, Verdict
-from shotdap.catalog.lazy import FrameCache
+from shotdap.catalog.readers.lazy import FrameCache
 from shotdap.transforms import BadVariant, FromAttribute, Recipe
 
 RULES = {"image": Rule("Streak_array", frame=0), "background": Rule("Streak_array", frame=1)}

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from tests.strategies import QUICK, cuts
 
 from shotdap.catalog import BadStack, Catalog, Entry, Folder, NotFound, SqlIndex, TooMany, images_of
-from shotdap.catalog.gathering import MOST
+from shotdap.catalog.collections.members import MOST
+from shotdap.catalog.collections.shot_tree import together
 from shotdap.catalog.index.records import Record
 from shotdap.catalog.query import BadQuery
-from shotdap.catalog.shots import together
 from shotdap.config import load_diagnostics
 from shotdap.transforms import BadVariant
 

@@ -19,8 +19,8 @@ from tests.rows import DEFAULT, Rows, paths, row
 from shotdap.catalog import Entry, Health, NotFound, PathTemplate, Row, SqlIndex, build
 from shotdap.catalog.entry import Examination
 from shotdap.catalog.index import Verdict
+from shotdap.catalog.index.fulltext import WORDS
 from shotdap.catalog.index.tables import ATTRIBUTES, ENTRIES
-from shotdap.catalog.index.words import WORDS
 
 NUMBERS: Final = count()
 HOSTILE: Final = (

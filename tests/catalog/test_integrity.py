@@ -25,9 +25,9 @@ from shotdap.catalog import (
     build,
     inspect,
 )
-from shotdap.catalog.examination import digest
-from shotdap.catalog.isolation import Call
-from shotdap.catalog.unpacking import refuse
+from shotdap.catalog.inspection.check_file import digest
+from shotdap.catalog.inspection.sandbox import Call
+from shotdap.catalog.readers.gunzip import refuse
 
 NAME = "image.h5"
 Result = TypeVar("Result")

@@ -15,7 +15,7 @@ import pytest
 import tifffile
 
 from shotdap.catalog import Changed, Isolation, Missing, Undecided, Unreadable
-from shotdap.catalog.examination import examine
+from shotdap.catalog.inspection.check_file import examine
 
 
 @pytest.fixture(scope="module")

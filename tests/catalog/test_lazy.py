@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from tests.strategies import QUICK, CountingSource, indexers, numbered, outer
 
 from shotdap.catalog import Missing, Unreadable
-from shotdap.catalog.lazy import Blocks, FrameCache, Key, Source, forget, lazy_variable
+from shotdap.catalog.readers.lazy import Blocks, FrameCache, Key, Source, forget, lazy_variable
 
 THREADS = 32
 

@@ -34,7 +34,7 @@ from shotdap.catalog import (
     Missing,
     SqlArchive,
 )
-from shotdap.catalog.storage import large_objects
+from shotdap.catalog.storage import blobs
 from shotdap.config import defaults
 
 _COLUMNS = {"key": "IMAGE_ID", "file": "ARCHIVE_FILE", "version": "MODIFIED"}
@@ -238,7 +238,7 @@ class TestSql:
         """So do those for a row's bytes."""
         content, key = sa.column("IMAGE", oracle.BLOB()), sa.column("IMAGE_ID", sa.Integer())
         table = sa.table("ARCHIVE_FILES", content, key)
-        for selected in (large_objects.ORACLE.asked(content), content):
+        for selected in (blobs.ORACLE.asked(content), content):
             text = _compiled(sa.select(selected).select_from(table).where(key == sa.literal(1)).limit(2))
             (parsed,) = parse(text, read="oracle")
 

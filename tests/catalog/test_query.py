@@ -7,9 +7,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from shotdap.catalog import BadQuery, parse
-from shotdap.catalog.index.words import words_of
+from shotdap.catalog.index.fulltext import words_of
 from shotdap.catalog.query import Pattern, Query, Span, Term
-from shotdap.catalog.query.meanings import Range, dates, fits, shots, whole_words
+from shotdap.catalog.query.values import Range, dates, fits, shots, whole_words
 
 READ = [
     ("", ()),

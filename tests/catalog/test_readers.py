@@ -18,9 +18,10 @@ from tests import direct
 from tests.contracts.reader import ReaderContract, Write, is_carriable
 from tests.strategies import numbered
 
-from shotdap.catalog import Missing, Unreadable, synthetic
-from shotdap.catalog.lazy import FrameCache
+from shotdap.catalog import Missing, Unreadable
 from shotdap.catalog.readers import READERS, Reader, read
+from shotdap.catalog.readers.lazy import FrameCache
+from shotdap.server import demo
 
 Array = NDArray[Any]
 File: TypeAlias = Any  # h5py.File; what a checker guesses from its code is wrong
@@ -513,10 +514,10 @@ def _layout() -> h5py.VirtualLayout:
 
 def test_synthetic_files_are_read(tmp_path: Path) -> None:
     """One image in either container is the same dataset, but for the order of its bytes."""
-    image = synthetic.synthesise("P510_2", next(shot for shot in synthetic.SHOTS if shot.number == 103741))
-    for container in synthetic.WRITERS:
-        synthetic.write_image(tmp_path / container, image, container)
-    one, other = (read(tmp_path / container) for container in synthetic.WRITERS)
+    image = demo.synthesise("P510_2", next(shot for shot in demo.SHOTS if shot.number == 103741))
+    for container in demo.WRITERS:
+        demo.write_image(tmp_path / container, image, container)
+    one, other = (read(tmp_path / container) for container in demo.WRITERS)
 
     assert list(one.variables) == list(other.variables)
     assert np.array_equal(one.Streak_array.values, other.Streak_array.values)

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from tests.strategies import QUICK, CountingSource
 
 from shotdap.catalog import BadStack
-from shotdap.catalog.lazy import lazy_variable
-from shotdap.catalog.stacks import Differing, Layer, Ragged, stacked
+from shotdap.catalog.collections.stack import Differing, Layer, Ragged, stacked
+from shotdap.catalog.readers.lazy import lazy_variable
 
 MICROMETRES: Final = {"units": "um"}
 

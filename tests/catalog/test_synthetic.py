@@ -12,11 +12,11 @@ import pytest
 from pyhdf.SD import SD, SDC
 from sqlalchemy import create_engine, select
 
-from shotdap.catalog import synthetic
 from shotdap.catalog.readers import read
 from shotdap.catalog.readers.hdf4 import library
-from shotdap.catalog.synthetic import archive as archive_module
-from shotdap.catalog.synthetic.files import DEFLATE
+from shotdap.server import demo
+from shotdap.server.demo import synthetic_archive as archive_module
+from shotdap.server.demo.image_files import DEFLATE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,15 +39,15 @@ STREAKS = {
 }
 CALIBRATIONS = (25384, 62326)  # the shots that were none
 SMALL = tuple(  # the shot whose files are quickly made, without its summary and one twin
-    synthetic.Shot(shot.facility, shot.number, shot.when, (shot.files[0], shot.files[3]))
-    for shot in synthetic.SHOTS
+    demo.Shot(shot.facility, shot.number, shot.when, (shot.files[0], shot.files[3]))
+    for shot in demo.SHOTS
     if shot.number == 103741
 )
 
 
 @pytest.fixture(scope="module")
 def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return synthetic.make_archive(tmp_path_factory.mktemp("archive") / "demo")
+    return demo.make_archive(tmp_path_factory.mktemp("archive") / "demo")
 
 
 @pytest.fixture(scope="module")
@@ -58,14 +58,14 @@ def rows(database: Path) -> list[dict[str, Any]]:
 @pytest.fixture(scope="module")
 def paths(database: Path, rows: list[dict[str, Any]]) -> dict[tuple[str, str], Path]:
     """The stored files by (facility, user's name)."""
-    root = database.parent / synthetic.FILES
+    root = database.parent / demo.FILES
     return {(row["FACILITY"], row["SOURCE_FILE"]): root / row["ARCHIVE_FILE"] for row in rows}
 
 
 def read_rows(database: Path) -> list[dict[str, Any]]:
     engine = create_engine(f"sqlite:///{database}")
     with engine.connect() as connection:
-        table = synthetic.ARCHIVE_FILES
+        table = demo.ARCHIVE_FILES
         found = [dict(row) for row in connection.execute(select(table).order_by(table.c.IMAGE_ID)).mappings()]
     engine.dispose()
     return found
@@ -102,8 +102,8 @@ def interrupt(*_arguments: object) -> NoReturn:
     raise KeyboardInterrupt
 
 
-def shot(facility: str, number: int) -> synthetic.Shot:
-    return next(shot for shot in synthetic.SHOTS if (shot.facility, shot.number) == (facility, number))
+def shot(facility: str, number: int) -> demo.Shot:
+    return next(shot for shot in demo.SHOTS if (shot.facility, shot.number) == (facility, number))
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -135,10 +135,10 @@ class TestDatabase:
 
     def test_modified_rises_for_shots_in_one_minute(self, tmp_path: Path) -> None:
         """Shots a moment apart, given in any order, still have rows that rise."""
-        faulty = (synthetic.StoredFile("SOP", "sop.hdf", fault=synthetic.Fault.MISSING),) * 5
+        faulty = (demo.StoredFile("SOP", "sop.hdf", fault=demo.Fault.MISSING),) * 5
         moments = ("2020-01-01T10:00:02", "2020-01-01T10:00:00")
-        shots = [synthetic.Shot("OMEGA", n, datetime.fromisoformat(t), faulty) for n, t in enumerate(moments)]
-        times = [row["MODIFIED"] for row in read_rows(synthetic.make_archive(tmp_path / "a", shots=shots))]
+        shots = [demo.Shot("OMEGA", n, datetime.fromisoformat(t), faulty) for n, t in enumerate(moments)]
+        times = [row["MODIFIED"] for row in read_rows(demo.make_archive(tmp_path / "a", shots=shots))]
 
         assert len(times) == 10
         assert times == sorted(set(times))
@@ -158,7 +158,7 @@ class TestDatabase:
 
     def test_formats(self, database: Path, rows: list[dict[str, Any]]) -> None:
         """Exactly two rows do not hold what they say: one file is missing, one is a login page."""
-        root = database.parent / synthetic.FILES
+        root = database.parent / demo.FILES
         wrong = {
             row["SOURCE_FILE"]: (root / row["ARCHIVE_FILE"]).exists()
             for row in rows
@@ -318,24 +318,24 @@ class TestPictures:
 
     @pytest.mark.parametrize(
         ("edge", "period", "least"),
-        [(slice(820, 905), synthetic.COMB_PERIOD, 9), (slice(70, 120), synthetic.FIDUCIAL_PERIOD, 7)],
+        [(slice(820, 905), demo.COMB_PERIOD, 9), (slice(70, 120), demo.FIDUCIAL_PERIOD, 7)],
         ids=["comb", "fiducial"],
     )
     @pytest.mark.parametrize("speed", [3, 4])
     def test_peaks_measure_time(self, speed: int, edge: slice, period: float, least: int) -> None:
         """The camera's comb along the lower edge, the laser's fiducials along the upper: each has its period."""
         image = {3: ("ASBO1", shot("OMEGA", 62328)), 4: ("SOP", shot("OMEGA EP", 25386))}[speed]
-        signal, background = synthetic.synthesise(*image)["Streak_array"].values.astype(float)
+        signal, background = demo.synthesise(*image)["Streak_array"].values.astype(float)
         profile = np.median(np.sort((signal - background)[edge, :1024], axis=0)[-12:], axis=0)
         columns = np.array([centre for centre in centroids(profile) if 10 < centre < 1010])
-        times = synthetic.SWEEPS[speed].time(columns)
+        times = demo.SWEEPS[speed].time(columns)
 
         assert len(times) >= least
         assert np.diff(times) == pytest.approx(period, abs=0.015)
 
     def test_sweep_inverts(self) -> None:
         """A sweep's column and time are inverse to each other, and its time is a quadratic of the column."""
-        sweep = synthetic.SWEEPS[3]
+        sweep = demo.SWEEPS[3]
         columns = np.arange(0.0, 1049)
 
         assert sweep.column(sweep.time(columns)) == pytest.approx(columns)
@@ -344,7 +344,7 @@ class TestPictures:
 
     def test_visar_phase_step(self) -> None:
         """A VISAR's fringes stand as in its reference until the shock breaks out, and elsewhere afterwards."""
-        image = synthetic.synthesise("ASBO1", shot("OMEGA", 62328))
+        image = demo.synthesise("ASBO1", shot("OMEGA", 62328))
         signal, reference = image["Streak_array"].values[0], image["Reference"].values
         before, after = (fringe_phase(signal, at) - fringe_phase(reference, at) for at in (100, 450))
 
@@ -353,14 +353,14 @@ class TestPictures:
 
     def test_ten_beams(self) -> None:
         """A P510 shows ten beams one above the other, apart from each other."""
-        signal = synthetic.synthesise("P510_2", shot("OMEGA", 103741))["Streak_array"].values[0]
+        signal = demo.synthesise("P510_2", shot("OMEGA", 103741))["Streak_array"].values[0]
         bright = np.median(signal[:, 200:225], axis=1) > 5000
 
         assert np.count_nonzero(np.diff(bright.astype(int)) == 1) == 10
 
     def test_two_resonances(self) -> None:
         """An EPW spectrum has two bands, one on either side of the notch."""
-        signal, background = synthetic.synthesise("EPW_CCD", shot("OMEGA", 112059))["Streak_array"].values.astype(float)
+        signal, background = demo.synthesise("EPW_CCD", shot("OMEGA", 112059))["Streak_array"].values.astype(float)
         spectrum = np.median(signal[480:540] - background[480:540], axis=0)
         blue, red = spectrum[:460].max(), spectrum[460:].max()
 
@@ -368,9 +368,9 @@ class TestPictures:
         assert np.median(spectrum[450:475]) < 0.2 * np.median(spectrum)
 
 
-def lit(facility: str, number: int, diagnostic: str, subject: synthetic.Subject) -> NDArray[Any]:
+def lit(facility: str, number: int, diagnostic: str, subject: demo.Subject) -> NDArray[Any]:
     """The active area of a streak, its background subtracted."""
-    image = synthetic.synthesise(diagnostic, shot(facility, number), subject=subject)
+    image = demo.synthesise(diagnostic, shot(facility, number), subject=subject)
     signal, unlit = image["Streak_array"].values.astype(float)
     return np.asarray((signal - unlit)[:1024, :1049])
 
@@ -381,15 +381,15 @@ class TestFlatField:
     )
     def test_flat_is_the_sensitivity(self, facility: str, number: int, diagnostic: str) -> None:
         """A flat shows the sensitivity of its camera, to within the noise of its photoelectrons."""
-        flat = lit(facility, number, diagnostic, synthetic.Subject.FLAT) / synthetic.LAMP
-        quotient = flat / synthetic.sensitivity(facility, diagnostic)
+        flat = lit(facility, number, diagnostic, demo.Subject.FLAT) / demo.LAMP
+        quotient = flat / demo.sensitivity(facility, diagnostic)
 
         assert np.median(quotient) == pytest.approx(1, abs=1e-3)
         assert np.median(np.abs(quotient - 1)) < 0.012
 
     def test_sensitivity_is_uneven(self) -> None:
         """A camera's corners, its dust, its two amplifiers and its columns differ, about a mean of 1."""
-        seen = synthetic.sensitivity("OMEGA", "ASBO1")
+        seen = demo.sensitivity("OMEGA", "ASBO1")
         middle = seen[500:520]
         left, right = middle[:, 530:550].mean(), middle[:, 550:570].mean()
 
@@ -402,23 +402,23 @@ class TestFlatField:
 
     def test_cameras_differ(self) -> None:
         """Each camera has a sensitivity of its own, whatever the shot and the seed."""
-        maps = [synthetic.sensitivity(*camera) for camera in (("OMEGA", "ASBO1"), ("OMEGA", "ASBO2"), ("OMEGA", "SOP"))]
+        maps = [demo.sensitivity(*camera) for camera in (("OMEGA", "ASBO1"), ("OMEGA", "ASBO2"), ("OMEGA", "SOP"))]
 
         assert not np.allclose(maps[0], maps[1])
         assert not np.allclose(maps[1], maps[2])
-        assert np.array_equal(maps[0], synthetic.sensitivity("OMEGA", "ASBO1"))
+        assert np.array_equal(maps[0], demo.sensitivity("OMEGA", "ASBO1"))
 
     def test_even_camera(self) -> None:
         """The sensitivity of a camera that sees evenly is not known."""
         with pytest.raises(LookupError):
-            synthetic.sensitivity("OMEGA", "PTD")
+            demo.sensitivity("OMEGA", "PTD")
 
     def test_dividing_flattens(self) -> None:
         """Divided by its flat, a VISAR's reference no longer steps where the second amplifier takes over."""
-        image = synthetic.synthesise("ASBO1", shot("OMEGA", 62328))
+        image = demo.synthesise("ASBO1", shot("OMEGA", 62328))
         unlit = image["Streak_array"].values[1].astype(float)
         fringes = (image["Reference"].values - unlit)[:1024, :1049]
-        flat = lit("OMEGA", 62326, "ASBO1", synthetic.Subject.FLAT)
+        flat = lit("OMEGA", 62326, "ASBO1", demo.Subject.FLAT)
         before, after = (amplifier_step(each) for each in (fringes, fringes / flat))
 
         assert before == pytest.approx(1.06, abs=0.015)
@@ -431,8 +431,8 @@ def amplifier_step(picture: NDArray[Any]) -> float:
     return float(fringes[:, 550:562].sum() / fringes[:, 538:550].sum())
 
 
-def film_scan(subject: synthetic.Subject) -> NDArray[Any]:
-    return synthetic.synthesise("XRFC_FILM", shot("OMEGA", 103741), subject=subject)["pds_image"].values
+def film_scan(subject: demo.Subject) -> NDArray[Any]:
+    return demo.synthesise("XRFC_FILM", shot("OMEGA", 103741), subject=subject)["pds_image"].values
 
 
 class TestFilm:
@@ -455,25 +455,25 @@ class TestFilm:
 
     def test_wedge_is_the_curve(self) -> None:
         """Each of the 21 steps has the density that the curve gives for its exposure."""
-        density = film_scan(synthetic.Subject.WEDGE) / synthetic.COUNTS_PER_OD
-        wedge = synthetic.WEDGE
+        density = film_scan(demo.Subject.WEDGE) / demo.COUNTS_PER_OD
+        wedge = demo.WEDGE
         steps = [np.mean(density[:, wedge.columns(k)][:, 4:-4]) for k in range(wedge.steps)]
 
-        assert steps == pytest.approx(synthetic.film_density(wedge.log_exposure()), abs=2e-3)
+        assert steps == pytest.approx(demo.film_density(wedge.log_exposure()), abs=2e-3)
         assert wedge.log_exposure() == pytest.approx(np.linspace(0, -3, 21))
 
     def test_lines_between_steps(self) -> None:
         """Between two steps the film is less dense than on either, and at the ends it is fogged only."""
-        density = film_scan(synthetic.Subject.WEDGE) / synthetic.COUNTS_PER_OD
+        density = film_scan(demo.Subject.WEDGE) / demo.COUNTS_PER_OD
         for k in range(15):
-            line = slice(synthetic.WEDGE.columns(k).stop + 1, synthetic.WEDGE.columns(k + 1).start - 1)
+            line = slice(demo.WEDGE.columns(k).stop + 1, demo.WEDGE.columns(k + 1).start - 1)
 
-            assert density[:, line].mean() < density[:, synthetic.WEDGE.columns(k + 1)].mean()
-        assert density[:, :10].mean() == pytest.approx(synthetic.FOG, abs=2e-3)
+            assert density[:, line].mean() < density[:, demo.WEDGE.columns(k + 1)].mean()
+        assert density[:, :10].mean() == pytest.approx(demo.FOG, abs=2e-3)
 
     def test_curve(self) -> None:
         """The curve has a toe at the fog, a straight middle of slope 1.96 and a shoulder below 3.32."""
-        density = synthetic.film_density(np.array([-9.0, -1.201, -1.199, 9.0]))
+        density = demo.film_density(np.array([-9.0, -1.201, -1.199, 9.0]))
 
         assert density[[0, 3]] == pytest.approx([0.22, 3.32])
         assert (density[2] - density[1]) / 0.002 == pytest.approx(1.963, abs=1e-3)
@@ -482,17 +482,17 @@ class TestFilm:
         """The exposure of a density is the inverse of the curve, and not a number where no exposure gives it."""
         exposures = np.linspace(-3, 0, 31)
 
-        assert synthetic.film_log_exposure(synthetic.film_density(exposures)) == pytest.approx(exposures)
-        assert np.isnan(synthetic.film_log_exposure(np.array([0.1, synthetic.FOG, 3.4]))).all()
+        assert demo.film_log_exposure(demo.film_density(exposures)) == pytest.approx(exposures)
+        assert np.isnan(demo.film_log_exposure(np.array([0.1, demo.FOG, 3.4]))).all()
 
     def test_sixteen_images(self) -> None:
         """A film holds sixteen images of a shell, each smaller than the one before, within the wedge's densities."""
-        density = film_scan(synthetic.Subject.SHOT) / synthetic.COUNTS_PER_OD
+        density = film_scan(demo.Subject.SHOT) / demo.COUNTS_PER_OD
         tiles = density[:, :900].reshape(4, 175, 4, 225).swapaxes(1, 2).reshape(16, 175, 225)
         areas = [(tile > 0.6).sum() for tile in tiles]
 
         assert all(np.diff(areas) < 0)
-        assert 3.0 < np.percentile(density, 99.9) < synthetic.film_density(np.array(0.0))
+        assert 3.0 < np.percentile(density, 99.9) < demo.film_density(np.array(0.0))
 
 
 class TestImagePlate:
@@ -514,7 +514,7 @@ class TestImagePlate:
 
     def test_psl_is_the_formula(self) -> None:
         """The PSL is what Fuji's formula makes of the scan."""
-        image = synthetic.synthesise("PCIS", shot("OMEGA", 103955))
+        image = demo.synthesise("PCIS", shot("OMEGA", 103955))
         raw = image["raw_scan"].values.astype(float)
         psl = (25 / 100) ** 2 * (4000 / 4000) * 10 ** (5 * (raw / 65535 - 0.5))
 
@@ -525,16 +525,16 @@ class TestImagePlate:
         """A raw value's PSL has that raw value; what is beyond the scale is at its ends."""
         raw = np.arange(65536)
 
-        assert np.array_equal(synthetic.SCANNER.raw(synthetic.SCANNER.psl(raw)), raw)
-        assert synthetic.SCANNER.raw(np.array([-1.0, 0.0, 1e6])).tolist() == [0, 0, 65535]
+        assert np.array_equal(demo.SCANNER.raw(demo.SCANNER.psl(raw)), raw)
+        assert demo.SCANNER.raw(np.array([-1.0, 0.0, 1e6])).tolist() == [0, 0, 65535]
 
     def test_fading(self) -> None:
         """What the plate held at the shot is what the scan shows, over the fading until then."""
-        shown = synthetic.synthesise("PCIS", shot("OMEGA", 103955))["PSL_per_px"].values
-        quotient = shown / synthetic.fading(2700) / synthetic.plate_exposure()
+        shown = demo.synthesise("PCIS", shot("OMEGA", 103955))["PSL_per_px"].values
+        quotient = shown / demo.fading(2700) / demo.plate_exposure()
 
-        assert synthetic.fading(0) == pytest.approx(1)
-        assert synthetic.fading(2700) == pytest.approx(0.436 * 0.092457 + 0.403 * 0.972961 + 0.161, abs=1e-5)
+        assert demo.fading(0) == pytest.approx(1)
+        assert demo.fading(2700) == pytest.approx(0.436 * 0.092457 + 0.403 * 0.972961 + 0.161, abs=1e-5)
         assert quotient.mean() == pytest.approx(1, abs=1e-3)
 
 
@@ -548,8 +548,8 @@ class TestGrid:
 
     def test_dots_are_where_the_polynomial_says(self) -> None:
         """Each dot is seen where the distortion puts it, to a tenth of a pixel."""
-        image = synthetic.synthesise("ASBO1", shot("OMEGA", 62326), subject=synthetic.Subject.GRID)["Grid"].values
-        columns, rows = synthetic.DISTORTION(*synthetic.GRID.points())
+        image = demo.synthesise("ASBO1", shot("OMEGA", 62326), subject=demo.Subject.GRID)["Grid"].values
+        columns, rows = demo.DISTORTION(*demo.GRID.points())
         found = [centre_of_mass(image, row, column) for row, column in zip(rows, columns, strict=True)]
         off = np.hypot(*(np.array(found) - np.stack([rows, columns], axis=1)).T)
 
@@ -559,10 +559,10 @@ class TestGrid:
 
     def test_distortion(self) -> None:
         """The distortion is the polynomial of its coefficients, and moves points by up to 33 pixels."""
-        x, y = synthetic.GRID.points()
-        a, b = synthetic.DISTORTION.column, synthetic.DISTORTION.row
+        x, y = demo.GRID.points()
+        a, b = demo.DISTORTION.column, demo.DISTORTION.row
         terms = np.stack([x**0, x, y, x * x, x * y, y * y, x**3, x * x * y, x * y * y, y**3])
-        column, row = synthetic.DISTORTION(x, y)
+        column, row = demo.DISTORTION(x, y)
 
         assert column == pytest.approx(np.array(a) @ terms)
         assert row == pytest.approx(np.array(b) @ terms)
@@ -597,20 +597,20 @@ def fringe_phase(frame: NDArray[np.uint16], column: int) -> float:
 class TestMaking:
     def test_same_seed_same_bytes(self, tmp_path: Path) -> None:
         """The same seed gives the same bytes, in whatever folder."""
-        synthetic.make_archive(tmp_path / "one", seed=3, shots=SMALL)
-        synthetic.make_archive(tmp_path / "another" / "of a longer name", seed=3, shots=SMALL)
+        demo.make_archive(tmp_path / "one", seed=3, shots=SMALL)
+        demo.make_archive(tmp_path / "another" / "of a longer name", seed=3, shots=SMALL)
 
         assert contents(tmp_path / "one") == contents(tmp_path / "another" / "of a longer name")
 
     def test_other_seed_other_pixels(self) -> None:
         """Another seed gives another picture."""
-        first, second = (synthetic.synthesise("PTD", SMALL[0], seed=seed)["Streak_array"].values for seed in (0, 1))
+        first, second = (demo.synthesise("PTD", SMALL[0], seed=seed)["Streak_array"].values for seed in (0, 1))
 
         assert not np.array_equal(first, second)
 
     def test_order_is_immaterial(self, paths: dict[tuple[str, str], Path]) -> None:
         """An image made alone is the one that the archive holds."""
-        alone = synthetic.synthesise("EPW_CCD", shot("OMEGA", 112059))["Streak_array"].values
+        alone = demo.synthesise("EPW_CCD", shot("OMEGA", 112059))["Streak_array"].values
 
         assert np.array_equal(alone, read_array(paths["OMEGA", "EPW_CCD-s112059.hdf"]))
 
@@ -619,24 +619,24 @@ class TestMaking:
         monkeypatch.setattr(archive_module, "write_image", pytest.fail)
         before = database.stat().st_mtime_ns
 
-        assert synthetic.make_archive(database.parent) == database
+        assert demo.make_archive(database.parent) == database
         assert database.stat().st_mtime_ns == before
 
     def test_relative_folder(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """The folder may be relative, and may be there, empty."""
         monkeypatch.chdir(tmp_path)
         (tmp_path / "demo").mkdir()
-        database = synthetic.make_archive(Path("demo"), shots=())
+        database = demo.make_archive(Path("demo"), shots=())
 
         assert read_rows(database) == []
         assert sorted(path.name for path in database.parent.iterdir()) == ["archive.db", "files", "recipe.json"]
 
     def test_other_recipe_replaces(self, tmp_path: Path) -> None:
         """Another seed replaces the archive, and nothing else of the folder."""
-        synthetic.make_archive(tmp_path, seed=0, shots=SMALL)
+        demo.make_archive(tmp_path, seed=0, shots=SMALL)
         (tmp_path / "notes.txt").write_text("mine")
         before = contents(tmp_path)
-        synthetic.make_archive(tmp_path, seed=1, shots=SMALL)
+        demo.make_archive(tmp_path, seed=1, shots=SMALL)
         after = contents(tmp_path)
         stored = "files/22/03/24/HDF.20220324.092644.1"
 
@@ -649,7 +649,7 @@ class TestMaking:
         (tmp_path / "archive.db").write_text("precious")
 
         with pytest.raises(FileExistsError, match="not made by"):
-            synthetic.make_archive(tmp_path, shots=SMALL)
+            demo.make_archive(tmp_path, shots=SMALL)
 
         assert contents(tmp_path) == {"archive.db": b"precious"}
 
@@ -658,30 +658,30 @@ class TestMaking:
         with monkeypatch.context() as patch:
             patch.setattr(archive_module, "_write_database", interrupt)
             with pytest.raises(KeyboardInterrupt):
-                synthetic.make_archive(tmp_path / "demo", shots=SMALL)
+                demo.make_archive(tmp_path / "demo", shots=SMALL)
 
         assert contents(tmp_path) == {}
-        assert synthetic.make_archive(tmp_path / "demo", shots=SMALL).exists()
+        assert demo.make_archive(tmp_path / "demo", shots=SMALL).exists()
 
     def test_interrupted_while_replacing(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """A run interrupted among its renames leaves no database that speaks of other files; the next one mends it."""
-        database = synthetic.make_archive(tmp_path, seed=0, shots=SMALL)
+        database = demo.make_archive(tmp_path, seed=0, shots=SMALL)
         with monkeypatch.context() as patch:
             patch.setattr(Path, "replace", interrupt)
             with pytest.raises(KeyboardInterrupt):
-                synthetic.make_archive(tmp_path, seed=1, shots=SMALL)
+                demo.make_archive(tmp_path, seed=1, shots=SMALL)
 
         assert not database.exists()
-        assert synthetic.make_archive(tmp_path, seed=1, shots=SMALL).exists()
+        assert demo.make_archive(tmp_path, seed=1, shots=SMALL).exists()
 
     @pytest.mark.parametrize(
         ("diagnostic", "subject"),
-        [("NONESUCH", synthetic.Subject.SHOT), ("NONESUCH", synthetic.Subject.FLAT), ("PTD", synthetic.Subject.FLAT)],
+        [("NONESUCH", demo.Subject.SHOT), ("NONESUCH", demo.Subject.FLAT), ("PTD", demo.Subject.FLAT)],
     )
-    def test_unknown_diagnostic(self, diagnostic: str, subject: synthetic.Subject) -> None:
+    def test_unknown_diagnostic(self, diagnostic: str, subject: demo.Subject) -> None:
         """A diagnostic that is not known is a failed look-up, and so is a calibration that it does not have."""
         with pytest.raises(LookupError):
-            synthetic.synthesise(diagnostic, SMALL[0], subject=subject)
+            demo.synthesise(diagnostic, SMALL[0], subject=subject)
 
 
 class TestWriters:
@@ -690,8 +690,8 @@ class TestWriters:
         """Either writer stores any arrays and attributes, whole and with their types."""
         values = np.arange(12, dtype=np.float64).reshape(3, 4)
         described: dict[str, Any] = {"gain": np.float32(2), "box": np.array([1, 2], np.int16), "note": "nothing"}
-        image = synthetic.Image((synthetic.Variable("pixels", values, described),), {"made": "here"})
-        synthetic.write_image(tmp_path / "image", image, container)
+        image = demo.Image((demo.Variable("pixels", values, described),), {"made": "here"})
+        demo.write_image(tmp_path / "image", image, container)
 
         assert (tmp_path / "image").read_bytes().startswith(MAGIC[container])
         assert np.array_equal(read_array(tmp_path / "image", "pixels"), values)
@@ -699,10 +699,10 @@ class TestWriters:
 
     def test_scales(self, tmp_path: Path) -> None:
         """Either writer scales the dimensions of an array, in units, and the reader finds the scales."""
-        scales = (synthetic.Scale(np.array([0.0, 2.5]), "um"), synthetic.Scale(np.array([1, 2, 4], np.int32), "ns"))
-        image = synthetic.Image((synthetic.Variable("pixels", np.zeros((2, 3), np.uint16), scales=scales),))
+        scales = (demo.Scale(np.array([0.0, 2.5]), "um"), demo.Scale(np.array([1, 2, 4], np.int32), "ns"))
+        image = demo.Image((demo.Variable("pixels", np.zeros((2, 3), np.uint16), scales=scales),))
         for container in ("HDF4", "HDF5"):
-            synthetic.write_image(tmp_path / container, image, container)
+            demo.write_image(tmp_path / container, image, container)
             found = read(tmp_path / container)
 
             assert found["pixels"].dims == ("pixels_0", "pixels_1")
@@ -712,8 +712,8 @@ class TestWriters:
 
     def test_file_forgets_its_folder(self, tmp_path: Path) -> None:
         """A written file does not hold the path that it was written to."""
-        image = synthetic.Image((synthetic.Variable("pixels", np.zeros((2, 2), np.uint16)),))
+        image = demo.Image((demo.Variable("pixels", np.zeros((2, 2), np.uint16)),))
         for container in ("HDF4", "HDF5"):
-            synthetic.write_image(tmp_path / container, image, container)
+            demo.write_image(tmp_path / container, image, container)
 
             assert tmp_path.name.encode() not in (tmp_path / container).read_bytes()

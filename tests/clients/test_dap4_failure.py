@@ -24,9 +24,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 from tests.serving import free_port
 
+from shotdap.server.http.response import Reply, respond
 from shotdap.server.protocols import dap4
 from shotdap.server.protocols.dap4 import chunks
-from shotdap.server.replies import Reply, respond
 from shotdap.transforms import Selection
 
 DATASET: Final = xr.Dataset({name: ("x", np.arange(50_000, dtype="i4") + 70_001) for name in ("a", "b")})

@@ -16,7 +16,7 @@ from tests.clients.ways import WAYS, Place, native
 from tests.serving import Server
 
 from shotdap.catalog import Catalog, Entry
-from shotdap.catalog.addresses import Collection
+from shotdap.catalog.paths import Collection
 from shotdap.config import load
 
 Array: TypeAlias = NDArray[Any]

@@ -13,7 +13,7 @@ import pytest
 from tests import direct
 from tests.serving import Server, serving
 
-from shotdap.catalog import synthetic
+from shotdap.server import demo
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # of what siphon imports
@@ -40,7 +40,7 @@ def test_walk(datasets: list[Any]) -> None:
     """A walk finds every image that can be opened, with its three ways of access, and none that cannot."""
     names = [dataset.name for dataset in datasets]
 
-    assert len(names) == sum(file.fault is None for shot in synthetic.SHOTS for file in shot.files)
+    assert len(names) == sum(file.fault is None for shot in demo.SHOTS for file in shot.files)
     assert {"IAW_CCD-s112059", "ATS_CCD-s112059"}.isdisjoint(names)
     assert all({str(kind).lower() for kind in dataset.access_urls} == ACCESS for dataset in datasets)
 

@@ -12,11 +12,12 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from shotdap.catalog import BuildReport, Folder, SqlArchive, synthetic
+from shotdap.catalog import BuildReport, Folder, SqlArchive
 from shotdap.config import BadSettings, Settings, defaults, load
+from shotdap.server import demo
 
 TEXT = files("shotdap.config").joinpath("defaults.toml").read_text("utf-8")
-SMALL = tuple(shot for shot in synthetic.SHOTS if shot.number == 112059)
+SMALL = tuple(shot for shot in demo.SHOTS if shot.number == 112059)
 
 
 def settings_of(model: type[BaseModel], above: str = "") -> Iterator[str]:
@@ -215,7 +216,7 @@ class TestOpening:
 
     def test_built_catalog(self, site: Path) -> None:
         """An archive with missing and unreadable files becomes a catalog that serves the others."""
-        synthetic.make_archive(site.parent, shots=SMALL)
+        demo.make_archive(site.parent, shots=SMALL)
         site.write_text(
             '[archive]\nurl = "sqlite:///archive.db"\nroot = "files"\n'
             '[archive.values.facility]\n"OMEGA" = "o"\n[catalog]\nindex = "made/catalog.db"\n'
@@ -232,7 +233,7 @@ class TestOpening:
     @pytest.mark.parametrize("template", ["{shott}/{name}", "{key}/{name}", "{version}", "{name", "a b/{name}"])
     def test_path_template(self, site: Path, template: str) -> None:
         """A path template that does not fit the columns is refused before anything is built."""
-        synthetic.make_archive(site.parent, shots=())
+        demo.make_archive(site.parent, shots=())
         site.write_text(
             f'[archive]\nurl = "sqlite:///archive.db"\n[catalog]\nindex = "catalog.db"\npath_template = "{template}"\n'
         )

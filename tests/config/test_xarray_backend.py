@@ -10,7 +10,7 @@ import pytest
 import xarray as xr
 
 from shotdap.catalog import Missing
-from shotdap.catalog.synthetic import SHOTS, synthesise, write_image
+from shotdap.server.demo import SHOTS, synthesise, write_image
 
 
 @pytest.fixture(scope="module")

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from shotdap.server.encoders.formats import FORMATS
+from shotdap.server.pictures.levels import Display
 from shotdap.transforms import BadSelection
-from shotdap.transforms.display import Display
 
 __all__ = ["INTEGERS", "NUMBERS", "EncoderContract", "ExactContract", "dataset_of", "extremes", "same"]
 

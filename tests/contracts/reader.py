@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from tests.strategies import indexers, numbered, outer
 
 from shotdap.catalog import Unreadable
-from shotdap.catalog.lazy import FrameCache
 from shotdap.catalog.readers import Reader, read
+from shotdap.catalog.readers.lazy import FrameCache
 
 __all__ = ["ReaderContract", "Write", "is_carriable"]
 

@@ -19,10 +19,10 @@ from tests import samples
 from tests.server.wire import dap2_error, dap2_values, dap4_error
 
 from shotdap.catalog import Catalog, Folder, Unreadable, readers
-from shotdap.catalog.lazy import Key, lazy_variable
+from shotdap.catalog.readers.lazy import Key, lazy_variable
 from shotdap.config import load, load_diagnostics
 from shotdap.server.app import create_app
-from shotdap.transforms import statistics
+from shotdap.transforms.statistics import reductions
 
 FRAMES: Final = np.arange(2 * 30 * 40, dtype="u2").reshape(2, 30, 40)
 ASKED: Final = (
@@ -134,7 +134,7 @@ def test_a_function_that_fails_in_its_last_block(ask: Ask, monkeypatch: pytest.M
     source = LastRowFails(Unreadable("The last row is gone."))
     broken = xr.Dataset({"Streak_array": lazy_variable(("frame", "y", "x"), source, {})})
     monkeypatch.setattr(readers, "read", lambda *_: broken.copy(deep=False))
-    monkeypatch.setattr(statistics, "BLOCK", 1000)
+    monkeypatch.setattr(reductions, "BLOCK", 1000)
     answer = ask("shot.h5.dods?mean(image)")
 
     assert (answer.status_code, dap2_error(answer.text)) == (500, (500, "The last row is gone."))

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shotdap.server.ranges import part_of
-from shotdap.server.replies import Reply
+from shotdap.server.http.byte_range import part_of
+from shotdap.server.http.response import Reply
 
 WHOLE = bytes(range(100))
 REPLY = Reply("text/plain", 100, (WHOLE[:30], WHOLE[30:31], b"", WHOLE[31:]), {"ETag": '"a"', "Last-Modified": "then"})

@@ -24,8 +24,8 @@ from tests.server.conftest import Site
 from tests.server.wire import dap2_values
 from tests.serving import SECONDS_TO_START, SHOTDAP, Server, environment, serving, started
 
-from shotdap.server.cli import main
-from shotdap.server.demo import format_instructions
+from shotdap.server.cli.main import main
+from shotdap.server.demo.instructions import format_instructions
 
 IMAGE: Final = ("OMEGA", "asbo1_s62328.hdf")
 SHOWN: Final = (slice(100, 200, 3), slice(7, 900))

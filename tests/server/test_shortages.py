@@ -30,7 +30,7 @@ from shotdap.catalog.index import Record
 from shotdap.catalog.storage import Folders
 from shotdap.config import BadSettings, Settings, load
 from shotdap.server.app import create_app
-from shotdap.server.cli import main
+from shotdap.server.cli.main import main
 
 IMAGE: Final = np.arange(2 * 6 * 8, dtype="u2").reshape(2, 6, 8)
 Ask = Callable[..., httpx.Response]

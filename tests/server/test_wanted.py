@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.strategies import QUICK
 
-from shotdap.server.parts import Part
-from shotdap.server.wanted import Wanted
+from shotdap.server.extraction import Wanted
+from shotdap.server.slice_text import Part
 from shotdap.transforms import BadSelection
 
 FRAME = np.arange(30.0).reshape(5, 6)

@@ -17,8 +17,8 @@ import pytest
 from tests.serving import SHOTDAP, Server, environment, run_shotdap, serving
 
 from shotdap.config import load
-from shotdap.server.demo import prepare
-from shotdap.server.watching import poll
+from shotdap.server.catalog_poller import poll
+from shotdap.server.demo.instructions import prepare
 
 SECONDS = 60  # on a machine that does other things too; it takes one or two
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import ArrayLike, NDArray
 from scipy.ndimage import uniform_filter1d
 
-from shotdap.transforms.combs import comb_of, find_comb, is_even, numbered
+from shotdap.transforms.streak.comb import comb_of, find_comb, is_even, numbered
 
 Profile = NDArray[np.float64]
 

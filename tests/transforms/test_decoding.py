@@ -14,7 +14,7 @@ from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 from tests.strategies import CountingSource
 
-from shotdap.catalog.lazy import lazy_variable
+from shotdap.catalog.readers.lazy import lazy_variable
 from shotdap.transforms.decoding import HDF4_OFFSET, decode, decode_dataset
 
 Array: TypeAlias = NDArray[Any]

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from shotdap.server.pictures.levels import Display, Picture, Scale, Scaling, picture, shown
 from shotdap.transforms import BadSelection
-from shotdap.transforms.display import Display, Picture, Scale, Scaling, picture, shown
 
 Array = NDArray[Any]
 

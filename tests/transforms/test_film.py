@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from shotdap.catalog.synthetic import COUNTS_PER_OD, FOG, WEDGE, film_density, film_log_exposure
-from shotdap.catalog.synthetic.pictures import film
+from shotdap.server.demo import COUNTS_PER_OD, FOG, WEDGE, film_density, film_log_exposure
+from shotdap.server.demo.physics import film_scan
 from shotdap.transforms import TRANSFORMS, BadOptions, BadRecipe, Recipe, extend
 from shotdap.transforms.testing import TransformContract
 
@@ -33,8 +33,8 @@ def apply(transform: str, *inputs: xr.DataArray, **options: Any) -> NDArray[Any]
     return np.asarray(TRANSFORMS[transform].of(*inputs, **options).values)
 
 
-def scanned_wedge(wedge: film.Wedge = WEDGE) -> xr.DataArray:
-    return image_of(film.scan(np.random.default_rng(0), wedge.exposure()))
+def scanned_wedge(wedge: film_scan.Wedge = WEDGE) -> xr.DataArray:
+    return image_of(film_scan.scan(np.random.default_rng(0), wedge.exposure()))
 
 
 class TestWedgeDensities(TransformContract):
@@ -53,18 +53,18 @@ class TestWedgeDensities(TransformContract):
         "wedge",
         [
             WEDGE,
-            film.Wedge(line=0),
-            film.Wedge(margin=0),
-            film.Wedge(margin=150, width=30),
-            film.Wedge(margin=60, width=20, line=2),
-            film.Wedge(steps=10, density=0.3, width=60),
-            film.Wedge(margin=150, width=200, line=10, height=12),
+            film_scan.Wedge(line=0),
+            film_scan.Wedge(margin=0),
+            film_scan.Wedge(margin=150, width=30),
+            film_scan.Wedge(margin=60, width=20, line=2),
+            film_scan.Wedge(steps=10, density=0.3, width=60),
+            film_scan.Wedge(margin=150, width=200, line=10, height=12),
         ],
         ids=repr,
     )
     @pytest.mark.parametrize("reverse", [False, True], ids=["black first", "black last"])
     @pytest.mark.parametrize("along", ["columns", "rows"])
-    def test_finds_the_steps(self, wedge: film.Wedge, along: str, *, reverse: bool) -> None:
+    def test_finds_the_steps(self, wedge: film_scan.Wedge, along: str, *, reverse: bool) -> None:
         """With and without margins and lines, whichever way it lies, the film's density under each step is found."""
         scan = scanned_wedge(wedge)[:, :: -1 if reverse else 1]
         turned = image_of(scan.values.T) if along == "rows" else scan
@@ -135,15 +135,15 @@ class TestFilmExposure(TransformContract):
 
     def inputs(self, rng: np.random.Generator) -> Sequence[xr.DataArray]:
         exposures = (10 ** rng.uniform(-3.5, 0.2, (2, 23, 31))).astype(np.float32)
-        return (image_of(film.scan(rng, exposures).astype(">i2")), steps_of(DENSITIES))
+        return (image_of(film_scan.scan(rng, exposures).astype(">i2")), steps_of(DENSITIES))
 
     def test_shot_read_back(self) -> None:
         """From the scans of a wedge and of a shot the exposure comes back, to the film's grain; beyond, it is NaN."""
-        exposure = film.implosion(np.random.default_rng(1))
+        exposure = film_scan.implosion(np.random.default_rng(1))
         dataset = xr.Dataset(
             {
                 "wedge": xr.Variable(("row", "column"), scanned_wedge().values),
-                "film": image_of(film.scan(np.random.default_rng(2), exposure)),
+                "film": image_of(film_scan.scan(np.random.default_rng(2), exposure)),
             }
         )
         recipes = [

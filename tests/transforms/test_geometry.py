@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from skimage.transform import PolynomialTransform, downscale_local_mean
 from tests.strategies import QUICK
 
-from shotdap.catalog.synthetic import DISTORTION, GRID
+from shotdap.server.demo import DISTORTION, GRID
 from shotdap.transforms import TRANSFORMS, BadOptions, BadRecipe, FromAttribute, Recipe, extend
 from shotdap.transforms.testing import TransformContract
-from shotdap.transforms.variant import parse_variant, vary
+from shotdap.transforms.virtual.variant import parse_variant, vary
 
 SHIFTED_ROWS = (2.0, 0, 1, *[0] * 7)  # the image shows two rows further down what belongs here
 SHIFTED_COLUMNS = (-3.0, 1, 0, *[0] * 7)  # and three columns to the left

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from shotdap.catalog.synthetic import SCANNER, SHOTS, fading, plate_exposure, synthesise
+from shotdap.server.demo import SCANNER, SHOTS, fading, plate_exposure, synthesise
 from shotdap.transforms import TRANSFORMS, BadOptions, FromAttribute, Recipe, extend
 from shotdap.transforms.testing import TransformContract
 

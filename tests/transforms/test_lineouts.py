@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from tests.strategies import QUICK, CountingSource, numbered
 
-from shotdap.catalog.lazy import lazy_variable
+from shotdap.catalog.readers.lazy import lazy_variable
 from shotdap.transforms import TRANSFORMS, BadOptions, BadRecipe, Recipe, extend
 from shotdap.transforms.testing import TransformContract
 

@@ -15,9 +15,10 @@ import pytest
 import xarray as xr
 from tests.transforms import large
 
-from shotdap.transforms import TRANSFORMS, Recipe, WorkingMemory, bytes_read, extend, narrowing, working_memory
-from shotdap.transforms.footprint import BLOCK
+from shotdap.transforms import TRANSFORMS, Recipe, WorkingMemory, bytes_read, extend, working_memory
 from shotdap.transforms.testing import peak_memory
+from shotdap.transforms.virtual import array
+from shotdap.transforms.virtual.footprint import BLOCK
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 NOISE: Final = 4 << 20  # bytes of the process itself: pages of the heap that are in use for the first time
@@ -70,7 +71,7 @@ def test_blocks_give_the_same(name: str, part: tuple[slice | int, ...], monkeypa
     dataset = image(100, 80, frames=3)
     key = part[-extend(dataset, [recipe], chunked=False).made.ndim :]
     at_once = extend(dataset, [recipe], chunked=False).made.variable[key].values
-    monkeypatch.setattr(narrowing, "BLOCK", transform.memory.of(900))
+    monkeypatch.setattr(array, "BLOCK", transform.memory.of(900))
     in_blocks = extend(dataset, [recipe], chunked=False).made.variable[key].values
 
     np.testing.assert_array_equal(in_blocks, at_once)

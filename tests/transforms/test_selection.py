@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from tests.strategies import HUGE, QUICK, CountingSource, any_selections, datasets, numbered, selections
 
-from shotdap.catalog.lazy import lazy_variable
+from shotdap.catalog.readers.lazy import lazy_variable
 from shotdap.transforms import BadSelection, Hyperslab, Selection
 
 

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from tests.strategies import QUICK, CountingSource, numbered
 
-from shotdap.catalog.lazy import lazy_variable
-from shotdap.transforms import bytes_read, statistics
+from shotdap.catalog.readers.lazy import lazy_variable
+from shotdap.transforms import bytes_read
+from shotdap.transforms.statistics import reductions
 
 Array = NDArray[Any]
 
@@ -34,7 +35,7 @@ arrays = hnp.arrays(
 def blocks_of(size: int) -> Iterator[None]:
     """Let a block have so many bytes."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(statistics, "BLOCK", size)
+        patch.setattr(reductions, "BLOCK", size)
         yield
 
 
@@ -51,7 +52,7 @@ def test_statistics_are_numpys(name: str, block: int, values: Array, data: st.Da
     """Over any dimensions, in blocks of any size, mean, least and greatest are what NumPy computes."""
     axes = tuple(data.draw(st.sets(st.integers(0, values.ndim - 1))))
     with blocks_of(block):
-        found = getattr(statistics, name)(variable(values), axes)
+        found = getattr(reductions, name)(variable(values), axes)
         computed = found.values
 
     assert found.dims == tuple(f"d{axis}" for axis in range(values.ndim) if axis not in axes)
@@ -67,7 +68,7 @@ def test_bins_are_means_of_blocks(block: int, values: Array, data: st.DataObject
     """Each pixel of a binned variable is the mean of its block, also of one that is not full."""
     sizes = data.draw(st.tuples(*(st.integers(1, 9) for _ in values.shape)))
     with blocks_of(block):
-        found = statistics.binned(variable(values), sizes).values
+        found = reductions.binned(variable(values), sizes).values
 
     assert found.shape == tuple(-(-size // n) for size, n in zip(values.shape, sizes, strict=True))
     for index in np.ndindex(found.shape):
@@ -77,7 +78,7 @@ def test_bins_are_means_of_blocks(block: int, values: Array, data: st.DataObject
 
 def test_binned_dimensions_have_names_of_their_own() -> None:
     """What is binned lies on other pixels than the variable, so its dimensions have other names."""
-    found = statistics.binned(variable(np.zeros((8, 9))), (4, 1))
+    found = reductions.binned(variable(np.zeros((8, 9))), (4, 1))
 
     assert found.sizes == {"d0_bin4": 2, "d1": 9}
     assert found.attrs == {"cell_methods": "d0: mean (interval: 4 pixels)"}
@@ -104,7 +105,7 @@ def test_missing_and_packed_values(values: Any, attrs: dict[str, Any], expected:
     given_variable = variable(values, **attrs)
     found = [
         float(statistic(given_variable, (0,)).values)
-        for statistic in (statistics.mean, statistics.minimum, statistics.maximum)
+        for statistic in (reductions.mean, reductions.minimum, reductions.maximum)
     ]
 
     np.testing.assert_array_equal(found, expected)
@@ -124,14 +125,14 @@ def test_types(dtype: str, attrs: dict[str, Any], expected: str) -> None:
     """The least has the type of whole integers, and otherwise is float64, as every mean is."""
     given_variable = variable(np.ones((2, 3), dtype), **attrs)
 
-    assert statistics.minimum(given_variable, (0,)).dtype == np.dtype(expected)
-    assert statistics.mean(given_variable, (0,)).dtype == np.float64
+    assert reductions.minimum(given_variable, (0,)).dtype == np.dtype(expected)
+    assert reductions.mean(given_variable, (0,)).dtype == np.float64
 
 
 def test_sums_do_not_overflow() -> None:
     """A mean of great integers, or of many, is that of their float64 sum."""
-    assert float(statistics.mean(variable(np.full(1000, 65535, "u2")), (0,)).values) == 65535
-    assert float(statistics.mean(variable(np.full(3, 3e38, "f4")), (0,)).values) == np.float32(3e38)
+    assert float(reductions.mean(variable(np.full(1000, 65535, "u2")), (0,)).values) == 65535
+    assert float(reductions.mean(variable(np.full(3, 3e38, "f4")), (0,)).values) == np.float32(3e38)
 
 
 def test_nothing_is_read_before_it_is_asked_for() -> None:
@@ -139,7 +140,7 @@ def test_nothing_is_read_before_it_is_asked_for() -> None:
     source = CountingSource(numbered(4, 6, 5))
     stack = lazy_variable(("frame", "y", "x"), source, {"units": "counts", "other": 1})
     with blocks_of(60):
-        found = statistics.mean(stack, (0,))
+        found = reductions.mean(stack, (0,))
 
         assert (found.shape, found.attrs) == ((6, 5), {"units": "counts", "cell_methods": "frame: mean"})
         assert bytes_read(found) == stack.nbytes
@@ -152,7 +153,7 @@ def test_nothing_is_read_before_it_is_asked_for() -> None:
 
 def test_a_statistic_of_a_statistic() -> None:
     """Statistics can be taken of statistics, and add up what they read."""
-    found = statistics.maximum(statistics.binned(variable(numbered(6, 4)), (3, 2)), (0,))
+    found = reductions.maximum(reductions.binned(variable(numbered(6, 4)), (3, 2)), (0,))
 
     np.testing.assert_allclose(found.values, [16.5, 18.5])
     assert bytes_read(found) == 6 * 4 * 2 + 2 * 2 * 8
@@ -162,7 +163,7 @@ def test_a_statistic_of_a_statistic() -> None:
 def test_blocks_cover_everything_once(shape: tuple[int, ...], most: int) -> None:
     """Blocks are small enough, and together hold each element once."""
     seen = np.zeros(shape, int)
-    for block in statistics.blocks(shape, most):
+    for block in reductions.blocks(shape, most):
         seen[block] += 1
 
         assert seen[block].size <= most

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import ArrayLike, NDArray
 
-from shotdap.catalog.synthetic import FIDUCIAL_PERIOD, Sweep
+from shotdap.server.demo import FIDUCIAL_PERIOD, Sweep
 from shotdap.transforms import TRANSFORMS, BadOptions, BadRecipe, Recipe, extend
-from shotdap.transforms.streak import comb_fit, comb_peaks, comb_residuals, comb_time, nominal_time
+from shotdap.transforms.streak.time_axis import comb_fit, comb_peaks, comb_residuals, comb_time, nominal_time
 from shotdap.transforms.testing import TransformContract
 
 SWEEP = Sweep(window=7.4, columns=400)

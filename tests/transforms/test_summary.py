@@ -15,7 +15,7 @@ from hypothesis.extra import numpy as arrays
 from tests.strategies import QUICK
 
 from shotdap.transforms import BadSelection
-from shotdap.transforms.summary import LEVELS, WORKING_BYTES, summary
+from shotdap.transforms.statistics.summary import LEVELS, WORKING_BYTES, summary
 
 frames = arrays.arrays(
     st.sampled_from(["u1", "<u2", ">i4", "f4", ">f8"]), arrays.array_shapes(min_dims=1, max_dims=3, min_side=0)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.strategies import QUICK
 
-from shotdap.transforms import sums
+from shotdap.transforms.statistics import sums
 
 NAMES = ("a", "b", "c", "d")
 

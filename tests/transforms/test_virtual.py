@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from scipy import ndimage
 from tests.strategies import QUICK, CountingSource, indexers, numbered, outer
 
-from shotdap.catalog.lazy import FrameCache, lazy_variable
+from shotdap.catalog.readers.lazy import FrameCache, lazy_variable
 from shotdap.transforms import BadRecipe, Recipe, Selection, Transform, bytes_read, extend, known_transforms
-from shotdap.transforms.footprint import halo, whole
+from shotdap.transforms.virtual.footprint import halo, whole
 
 SUBTRACTED = Recipe.of("background_subtracted", "subtract_background", ["image", "background"])
 CHUNKED = pytest.mark.parametrize("chunked", [True, False])

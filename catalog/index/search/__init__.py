@@ -7,9 +7,9 @@
 
 from __future__ import annotations
 
-from shotdap.catalog.index.search.kinds import Kinds
+from shotdap.catalog.index.search.cursor import BadToken
 from shotdap.catalog.index.search.matching import Matcher
 from shotdap.catalog.index.search.pages import MOST, SearchPage, search
-from shotdap.catalog.index.search.places import BadToken
+from shotdap.catalog.index.search.partitions import Kinds
 
 __all__ = ["MOST", "BadToken", "Kinds", "Matcher", "SearchPage", "search"]

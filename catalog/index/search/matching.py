@@ -14,11 +14,11 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from shotdap.catalog.entry import Entry
+from shotdap.catalog.index.fulltext import asked, words_in
 from shotdap.catalog.index.records import LONGEST, PROMOTED
 from shotdap.catalog.index.tables import written
-from shotdap.catalog.index.words import asked, words_in
 from shotdap.catalog.query import Pattern, Query, Span, Term, Value
-from shotdap.catalog.query.meanings import dates, fits, number, one_of, ranges, shots
+from shotdap.catalog.query.values import dates, fits, number, one_of, ranges, shots
 
 __all__ = ["Matcher"]
 

@@ -20,17 +20,17 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from shotdap.catalog.entry import Entry
-from shotdap.catalog.index.among import selected
+from shotdap.catalog.index.fulltext import WORDS
+from shotdap.catalog.index.in_list import selected
 from shotdap.catalog.index.records import ENTRY, entry_from
-from shotdap.catalog.index.search.courses import Course, course, order
-from shotdap.catalog.index.search.kinds import Kinds
+from shotdap.catalog.index.search.access_path import Course, course, order
+from shotdap.catalog.index.search.cursor import place, token
+from shotdap.catalog.index.search.fields import attributes_in
+from shotdap.catalog.index.search.index_scan import Conditions, Place, Places, Stream, least, merged, nth, span
 from shotdap.catalog.index.search.matching import Matcher
-from shotdap.catalog.index.search.naming import attributes_in
-from shotdap.catalog.index.search.narrowing import Narrowing
-from shotdap.catalog.index.search.places import place, token
-from shotdap.catalog.index.search.streams import Conditions, Place, Places, Stream, least, merged, nth, span
+from shotdap.catalog.index.search.partitions import Kinds
+from shotdap.catalog.index.search.plan import Narrowing
 from shotdap.catalog.index.tables import ENTRIES
-from shotdap.catalog.index.words import WORDS
 from shotdap.catalog.query import Query
 
 __all__ = ["MOST", "SearchPage", "search"]

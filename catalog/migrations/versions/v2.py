@@ -13,9 +13,9 @@ from typing import Any, Final
 import sqlalchemy as sa
 from alembic import op
 
+from shotdap.catalog.index.fulltext import WORDS, words_of
 from shotdap.catalog.index.records import Kind, kind_of, promoted
 from shotdap.catalog.index.tables import SafeText
-from shotdap.catalog.index.words import WORDS, words_of
 
 # What is computed here by functions of the catalog, rather than by copies of them, is only right as long as those are
 # as they were: a later version that changes one has a migration that computes it anew, whatever this one wrote.

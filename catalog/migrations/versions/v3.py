@@ -8,9 +8,9 @@ from typing import Any, Final
 import sqlalchemy as sa
 from alembic import op
 
+from shotdap.catalog.index.fulltext import WORDS, words_of
 from shotdap.catalog.index.records import LONGEST
 from shotdap.catalog.index.tables import SafeText
-from shotdap.catalog.index.words import WORDS, words_of
 
 revision = "3"
 down_revision = "2"

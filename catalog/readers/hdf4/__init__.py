@@ -9,13 +9,13 @@ from __future__ import annotations
 import xarray as xr
 
 from shotdap.catalog.entry import Unreadable
-from shotdap.catalog.lazy import Remember
 from shotdap.catalog.readers.attributes import clean, noted
-from shotdap.catalog.readers.hdf4.arrays import Omitted, assembled
-from shotdap.catalog.readers.hdf4.directory import directory
+from shotdap.catalog.readers.hdf4.contents import Omitted, assembled
+from shotdap.catalog.readers.hdf4.data_descriptors import directory
 from shotdap.catalog.readers.hdf4.raster import placed, raster_arrays
 from shotdap.catalog.readers.hdf4.scientific import scientific_arrays
-from shotdap.catalog.readers.hdf4.sources import File
+from shotdap.catalog.readers.hdf4.value_sources import File
+from shotdap.catalog.readers.lazy import Remember
 from shotdap.catalog.storage import FilePath
 
 __all__ = ["read"]

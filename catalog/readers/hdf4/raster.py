@@ -10,13 +10,13 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from shotdap.catalog.lazy import Array, Chunks, Key, Remember
 from shotdap.catalog.readers.attributes import decoded
 from shotdap.catalog.readers.hdf4 import library
-from shotdap.catalog.readers.hdf4.arrays import Found, Omitted
-from shotdap.catalog.readers.hdf4.directory import Directory
+from shotdap.catalog.readers.hdf4.contents import Found, Omitted
+from shotdap.catalog.readers.hdf4.data_descriptors import Directory
 from shotdap.catalog.readers.hdf4.scientific import described, named
-from shotdap.catalog.readers.hdf4.sources import BLOCK, File, Raster
+from shotdap.catalog.readers.hdf4.value_sources import BLOCK, File, Raster
+from shotdap.catalog.readers.lazy import Array, Chunks, Key, Remember
 
 __all__ = ["placed", "raster_arrays"]
 

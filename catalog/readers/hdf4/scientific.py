@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 
 from shotdap.catalog.entry import Unreadable
-from shotdap.catalog.lazy import Chunks, Remember, Source
 from shotdap.catalog.readers.attributes import Attribute, clean, decoded, distinct
 from shotdap.catalog.readers.hdf4 import library
-from shotdap.catalog.readers.hdf4.arrays import Found, Omitted
-from shotdap.catalog.readers.hdf4.directory import Directory
-from shotdap.catalog.readers.hdf4.sources import DECODERS, File, Packed, Pieces, Scientific
-from shotdap.catalog.readers.sources import CODES, ENCODING, characters, dense, is_text
+from shotdap.catalog.readers.hdf4.contents import Found, Omitted
+from shotdap.catalog.readers.hdf4.data_descriptors import Directory
+from shotdap.catalog.readers.hdf4.value_sources import DECODERS, File, Packed, Pieces, Scientific
+from shotdap.catalog.readers.lazy import Chunks, Remember, Source
+from shotdap.catalog.readers.shared_sources import CODES, ENCODING, characters, dense, is_text
 from shotdap.transforms.decoding import HDF4_OFFSET
 
 __all__ = ["described", "named", "scientific_arrays"]

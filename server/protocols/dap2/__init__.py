@@ -16,15 +16,15 @@ One idea a module: ``expression`` (parsing), ``constraint`` (narrowing), ``filte
 from __future__ import annotations
 
 from shotdap.server.protocols.dap2.adaptation import adapt
-from shotdap.server.protocols.dap2.answers import ANSWERS, VERSION, Answer, error
 from shotdap.server.protocols.dap2.ascii import ascii_text
-from shotdap.server.protocols.dap2.attributes import das
 from shotdap.server.protocols.dap2.constraint import Call, Constraint, Piece
+from shotdap.server.protocols.dap2.das import das
 from shotdap.server.protocols.dap2.data import Block, body, body_size
+from shotdap.server.protocols.dap2.dds import dds
 from shotdap.server.protocols.dap2.expression import parse
 from shotdap.server.protocols.dap2.functions import FUNCTIONS, Function
-from shotdap.server.protocols.dap2.restoration import restored
-from shotdap.server.protocols.dap2.structure import dds
+from shotdap.server.protocols.dap2.media_types import ANSWERS, VERSION, Answer, error
+from shotdap.server.protocols.dap2.original_names import restored
 
 __all__ = [
     "ANSWERS",

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 
+from shotdap.server.protocols.dap2.dds import dds
 from shotdap.server.protocols.dap2.promotion import MEMORY, type_of, values
-from shotdap.server.protocols.dap2.structure import dds
 from shotdap.server.protocols.dap2.text import quoted, utf8
 
 if TYPE_CHECKING:

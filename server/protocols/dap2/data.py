@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 
+from shotdap.server.protocols.dap2.dds import dds
 from shotdap.server.protocols.dap2.promotion import WIRE, Dtype, type_of, values
-from shotdap.server.protocols.dap2.structure import dds
 from shotdap.server.protocols.dap2.text import encoded
 
 if TYPE_CHECKING:

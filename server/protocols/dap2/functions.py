@@ -18,8 +18,8 @@ import xarray as xr
 from shotdap import __version__
 from shotdap.server.protocols.dap2.promotion import ENCODING, decode_adapted, type_of
 from shotdap.server.protocols.dap2.text import shown
-from shotdap.transforms import statistics
 from shotdap.transforms.selection import BadSelection
+from shotdap.transforms.statistics import reductions
 
 __all__ = ["FUNCTIONS", "Function", "Operand", "function"]
 
@@ -81,7 +81,7 @@ def mean(operand: Operand, words: tuple[str, ...]) -> Operand:
     the mean is NaN. Of a raw file's variable, ``_Unsigned``, ``_FillValue``, ``missing_value``, ``scale_factor`` and
     ``add_offset`` are applied first. ``mean(image[0:99][],y)`` averages the first hundred rows.
     """
-    return _over(operand, words, "mean", statistics.mean)
+    return _over(operand, words, "mean", reductions.mean)
 
 
 def least(operand: Operand, words: tuple[str, ...]) -> Operand:
@@ -90,7 +90,7 @@ def least(operand: Operand, words: tuple[str, ...]) -> Operand:
     Called ``min_<variable>``. It has the variable's type where that is an integer that is not packed and has no fill
     value, and is Float64 otherwise. What is missing is left out, as with ``mean``.
     """
-    return _over(operand, words, "min", statistics.minimum)
+    return _over(operand, words, "min", reductions.minimum)
 
 
 def greatest(operand: Operand, words: tuple[str, ...]) -> Operand:
@@ -98,7 +98,7 @@ def greatest(operand: Operand, words: tuple[str, ...]) -> Operand:
 
     Called ``max_<variable>``; its type and what is missing are as with ``min``.
     """
-    return _over(operand, words, "max", statistics.maximum)
+    return _over(operand, words, "max", reductions.maximum)
 
 
 def binned(operand: Operand, words: tuple[str, ...]) -> Operand:
@@ -116,7 +116,7 @@ def binned(operand: Operand, words: tuple[str, ...]) -> Operand:
             f" each of {_in_words(operand)}."
         )
     sizes = sizes * rank if len(sizes) == 1 else sizes
-    return _result(operand, "bin", statistics.binned(operand.variable, sizes), operand.labels)
+    return _result(operand, "bin", reductions.binned(operand.variable, sizes), operand.labels)
 
 
 def _over(

@@ -16,7 +16,7 @@ from shotdap.server.protocols.dap4.constraint import parse
 from shotdap.server.protocols.dap4.data import Body, body
 from shotdap.server.protocols.dap4.dmr import dmr
 from shotdap.server.protocols.dap4.error import error
-from shotdap.server.protocols.dap4.media import ERROR_MEDIA_TYPE, MEDIA_TYPES
+from shotdap.server.protocols.dap4.media_types import ERROR_MEDIA_TYPE, MEDIA_TYPES
 from shotdap.server.protocols.dap4.request import Request, query
 from shotdap.server.protocols.dap4.services import services
 from shotdap.server.protocols.dap4.tree import arrange

@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from shotdap.server.protocols.dap4.media import MEDIA_TYPES
+from shotdap.server.protocols.dap4.media_types import MEDIA_TYPES
 from shotdap.server.protocols.dap4.text import PROLOG, escaped
 
 if TYPE_CHECKING:

@@ -11,10 +11,10 @@ Dimensions and fill values are written as xarray reads them: https://docs.xarray
 
 from __future__ import annotations
 
-from shotdap.server.protocols.zarr.chunks import Chunk
+from shotdap.server.protocols.zarr.chunk import Chunk
 from shotdap.server.protocols.zarr.hierarchy import Hierarchy, store
 from shotdap.server.protocols.zarr.keys import is_chunk, node_of
+from shotdap.server.protocols.zarr.node_paths import Tree
 from shotdap.server.protocols.zarr.options import Compression, Options
-from shotdap.server.protocols.zarr.tree import Tree
 
 __all__ = ["Chunk", "Compression", "Hierarchy", "Options", "Tree", "is_chunk", "node_of", "store"]

@@ -12,12 +12,12 @@ import xarray as xr
 from zarr.core.group import GroupMetadata
 
 from shotdap.server.protocols.zarr.attributes import Json, attributes, split_fill_value
-from shotdap.server.protocols.zarr.chunks import Chunk
+from shotdap.server.protocols.zarr.chunk import Chunk
 from shotdap.server.protocols.zarr.keys import DOCUMENTS, OF_ARRAYS, OF_GROUPS, chunk_key, places
 from shotdap.server.protocols.zarr.layout import chunk_shape
 from shotdap.server.protocols.zarr.metadata import ArrayMetadata, Described, array_metadata, documents, group_metadata
+from shotdap.server.protocols.zarr.node_paths import Tree
 from shotdap.server.protocols.zarr.options import NEW, OLD, Options, Version
-from shotdap.server.protocols.zarr.tree import Tree
 from shotdap.server.protocols.zarr.types import Dtype, stored_type
 
 __all__ = ["Hierarchy", "store"]

@@ -17,7 +17,7 @@ import xarray as xr
 
 from shotdap.server.protocols.zarr.options import Options
 from shotdap.server.protocols.zarr.types import Dtype
-from shotdap.transforms.reading import bytes_read
+from shotdap.transforms.virtual.read_cost import bytes_read
 
 __all__ = ["chunk_shape", "cost"]
 

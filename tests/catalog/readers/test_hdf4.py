@@ -38,9 +38,9 @@ from tests.catalog.readers.recorder import Recorder
 from tests.strategies import indexers, numbered, outer
 
 from shotdap.catalog import Missing, Unreadable
-from shotdap.catalog.lazy import FrameCache
 from shotdap.catalog.readers import read
 from shotdap.catalog.readers.hdf4 import library, scientific
+from shotdap.catalog.readers.lazy import FrameCache
 
 Array = NDArray[Any]
 

@@ -16,7 +16,7 @@ from PIL import Image, PngImagePlugin
 from tests.catalog.readers.recorder import Recorder
 
 from shotdap.catalog import Unreadable
-from shotdap.catalog.readers import raster, read
+from shotdap.catalog.readers import png_jpeg, read
 
 SHAPES = {"L": (30, 40), "LA": (30, 40, 2), "RGB": (30, 40, 3), "RGBA": (30, 40, 4)}
 
@@ -69,7 +69,7 @@ class TestPixels:
     def test_colours_of_16_bits_need_codecs(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """Without imagecodecs, colours of 16 bits are an error, never colours of 8."""
         path.write_bytes(png(6, 5, 16, 2, bytes(5 * 37)))
-        monkeypatch.setattr(raster, "find_spec", lambda _name: None)
+        monkeypatch.setattr(png_jpeg, "find_spec", lambda _name: None)
 
         with pytest.raises(Unreadable, match="16 bits for each colour, which needs imagecodecs"):
             read(path)

@@ -13,8 +13,8 @@ import pytest
 from tests import samples
 
 from shotdap.catalog import Address, Catalog, Changed, Entry, Folder, HeldFile, Unpacker, retry_changed
-from shotdap.catalog.lazy import FrameCache
 from shotdap.catalog.readers import read
+from shotdap.catalog.readers.lazy import FrameCache
 from shotdap.catalog.storage import VersionedFile
 from shotdap.config.descriptions import load_diagnostics
 

@@ -14,7 +14,7 @@ import xarray as xr
 from numpy.typing import NDArray
 from tests.contracts.encoder import INTEGERS, ExactContract, dataset_of
 
-from shotdap.server.encoders import csv_table, json_document
+from shotdap.server.encoders import csv_table, json_dataset
 from shotdap.transforms import BadSelection
 
 Array = NDArray[Any]
@@ -25,7 +25,7 @@ def refuse(constant: str) -> NoReturn:
 
 
 def document(dataset: xr.Dataset) -> Any:  # noqa: ANN401 — JSON
-    return strictly(b"".join(json_document.encode(dataset).blocks))
+    return strictly(b"".join(json_dataset.encode(dataset).blocks))
 
 
 def strictly(whole: bytes) -> Any:  # noqa: ANN401 — JSON

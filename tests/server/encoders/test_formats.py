@@ -15,7 +15,7 @@ import pytest
 from tests.contracts.encoder import dataset_of
 
 from shotdap.server.encoders.formats import FORMATS
-from shotdap.transforms.display import Display
+from shotdap.server.pictures.levels import Display
 
 DOCS: Final = Path(__file__).resolve().parents[3] / "docs/exports.md"
 BEGIN: Final = "<!-- The table is written by tests/server/encoders/test_formats.py. -->\n"

@@ -22,13 +22,14 @@ from hypothesis import strategies as st
 from scipy.io import netcdf_file
 from tests.contracts.encoder import ExactContract
 
-from shotdap.server.encoders import Encode, netcdf3, netcdf4
+from shotdap.server.encoders import Encode
+from shotdap.server.encoders.netcdf import classic, netcdf4
 from shotdap.server.protocols import dap2
 from shotdap.transforms import BadSelection, Selection
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
-FORMATS: Final = [pytest.param(netcdf3.encode, id="netCDF-3"), pytest.param(netcdf4.encode, id="netCDF-4")]
+FORMATS: Final = [pytest.param(classic.encode, id="netCDF-3"), pytest.param(netcdf4.encode, id="netCDF-4")]
 each_format = pytest.mark.parametrize("encode", FORMATS)
 
 NUMBERS: Final = ("?", "i1", "u1", "<i2", ">i2", "u2", "i4", "u4", "i8", "u8", "f2", "f4", ">f4", "f8")
@@ -159,7 +160,7 @@ def test_numbers(encode: Encode, kind: str) -> None:
     with opened(encode, xr.Dataset({"v": ("n", values)})) as file:
         found = file["v"][:]
 
-    expected = values.astype("f8") if encode is netcdf3.encode and values.dtype.itemsize == 8 else values
+    expected = values.astype("f8") if encode is classic.encode and values.dtype.itemsize == 8 else values
     np.testing.assert_array_equal(found, expected)
     np.testing.assert_array_equal(np.signbit(found), np.signbit(expected))
 
@@ -221,15 +222,15 @@ def test_lists_of_texts() -> None:
     dataset = xr.Dataset(attrs={"texts": ["one", "two"]})
     with opened(netcdf4.encode, dataset) as file:
         assert file.texts == ["one", "two"]
-    with opened(netcdf3.encode, dataset) as file:
+    with opened(classic.encode, dataset) as file:
         assert file.texts == "one\ntwo"
 
 
 @pytest.mark.parametrize(
     ("encode", "engine"),
     [
-        (netcdf3.encode, "netcdf4"),
-        (netcdf3.encode, "scipy"),
+        (classic.encode, "netcdf4"),
+        (classic.encode, "scipy"),
         (netcdf4.encode, "netcdf4"),
         (netcdf4.encode, "h5netcdf"),
     ],
@@ -251,11 +252,11 @@ def test_coordinates(encode: Encode, tmp_path: Path) -> None:
     path = tmp_path / "image.nc"
     path.write_bytes(bytes_of(encode, image()))
     expected = image().set_xindex("y").set_xindex("x")
-    if encode is netcdf3.encode:
+    if encode is classic.encode:
         expected["image"].attrs["native_type"] = "uint16"
     with xr.open_dataset(path, engine="netcdf4") as found:
         xr.testing.assert_identical(found, expected)
-        assert found["image"].dtype == ("i4" if encode is netcdf3.encode else "u2")
+        assert found["image"].dtype == ("i4" if encode is classic.encode else "u2")
 
 
 @each_format
@@ -298,7 +299,7 @@ def test_fill_values(encode: Encode) -> None:
 def test_integers_that_no_attribute_of_netcdf3_holds() -> None:
     """An attribute that float64 would round is its digits in netCDF-3, and the integer in netCDF-4."""
     attrs = {"great": np.int64(2**53 + 1), "several": np.array([0, 2**64 - 1], "u8"), "exact": np.int64(2**53)}
-    with opened(netcdf3.encode, xr.Dataset(attrs=attrs)) as file:
+    with opened(classic.encode, xr.Dataset(attrs=attrs)) as file:
         assert (file.great, file.several, file.exact) == ("9007199254740993", "0\n18446744073709551615", 2**53)
     with opened(netcdf4.encode, xr.Dataset(attrs=attrs)) as file:
         assert (file.great, file.several.tolist(), file.exact) == (2**53 + 1, [0, 2**64 - 1], 2**53)
@@ -312,7 +313,7 @@ def test_any_numbers(data: st.DataObject) -> None:
     values = data.draw(hnp.arrays(np.dtype(dtype), hnp.array_shapes(min_dims=0, max_dims=3, max_side=5)))
     values = values.T if data.draw(st.booleans()) else values
     dataset = xr.Dataset({"v": ([f"d{axis}" for axis in range(values.ndim)], values)})
-    for encode in (netcdf3.encode, netcdf4.encode):
+    for encode in (classic.encode, netcdf4.encode):
         with opened(encode, dataset) as file:
             np.testing.assert_array_equal(file["v"][...], values)
 
@@ -389,7 +390,7 @@ def test_any_tree(variables: dict[str, list[str]]) -> None:
 def test_flat() -> None:
     """Groups are flattened, all names different, and the original ones kept."""
     dataset = grouped().assign(DATA_SHOT_image=((), np.int8(1)))
-    with opened(netcdf3.encode, dataset) as file:
+    with opened(classic.encode, dataset) as file:
         assert file.data_model == "NETCDF3_64BIT_OFFSET"
         assert set(file.variables) == {"DATA_SHOT_image", "DATA_SHOT_image_2", "DATA_SHOT_y", "number", "x"}
         assert file["DATA_SHOT_image_2"].original_name == "DATA/SHOT/image"
@@ -402,14 +403,14 @@ def test_promotion(kind: str) -> None:
     """A type that netCDF-3 lacks becomes one that holds its values, and is named."""
     values = extremes(kind)
     native = values.dtype.newbyteorder("=").name
-    with opened(netcdf3.encode, xr.Dataset({"v": ("n", values)})) as file:
+    with opened(classic.encode, xr.Dataset({"v": ("n", values)})) as file:
         assert file["v"].dtype == np.dtype(PROMOTED.get(native, native))
         assert getattr(file["v"], "native_type", None) == (native if native in PROMOTED else None)
 
 
 def test_small_long_integers() -> None:
     """64-bit integers that fit into 32 bits stay integers."""
-    with opened(netcdf3.encode, xr.Dataset({"v": ("n", np.array([-1, 2**31 - 1]))})) as file:
+    with opened(classic.encode, xr.Dataset({"v": ("n", np.array([-1, 2**31 - 1]))})) as file:
         assert (file["v"].dtype, file["v"][:].tolist()) == (np.int32, [-1, 2**31 - 1])
 
 
@@ -425,12 +426,12 @@ def test_bytes_of_a_small_file() -> None:
         b"\0\0\0\x03\0\0\0\x08" + b"\0\0\0\0\0\0\0\x68"  # int16, 8 bytes with padding, from byte 104
         b"\0\x01\0\x02\xff\xfd\x80\x01"
     )
-    assert bytes_of(netcdf3.encode, dataset) == expected
+    assert bytes_of(classic.encode, dataset) == expected
 
 
 def test_empty_arrays_left_out() -> None:
     """netCDF-3 has no arrays of length zero; the file says which are left out."""
-    with opened(netcdf3.encode, xr.Dataset({"none": ("n", np.empty(0)), "v": ((), np.int16(1))})) as file:
+    with opened(classic.encode, xr.Dataset({"none": ("n", np.empty(0)), "v": ((), np.int16(1))})) as file:
         assert (list(file.variables), file.left_out) == (["v"], "none")
 
 
@@ -438,7 +439,7 @@ def test_too_great() -> None:
     """A variable of 4 GiB is refused in a sentence, before anything is converted."""
     great = np.broadcast_to(np.float64(0), (2**15, 2**14))
     with pytest.raises(BadSelection, match=r"v has 4\.0 GiB; .* netCDF-4"):
-        netcdf3.encode(xr.Dataset({"v": (("y", "x"), great)}))
+        classic.encode(xr.Dataset({"v": (("y", "x"), great)}))
 
 
 # Downloads of constrained requests ----------------------------------------------------------------------------------

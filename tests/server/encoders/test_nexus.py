@@ -15,7 +15,7 @@ import xarray as xr
 from numpy.typing import NDArray
 from tests.contracts.encoder import ExactContract, dataset_of
 
-from shotdap.catalog.shots import together
+from shotdap.catalog.collections.shot_tree import together
 from shotdap.server.encoders import nexus
 
 Array = NDArray[Any]

@@ -16,7 +16,7 @@ from tests.contracts.encoder import ExactContract, dataset_of, extremes
 
 from shotdap.server.encoders import npy, npz
 from shotdap.server.encoders.formats import FORMATS
-from shotdap.transforms.display import Display
+from shotdap.server.pictures.levels import Display
 
 Array = NDArray[Any]
 

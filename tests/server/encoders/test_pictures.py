@@ -15,9 +15,9 @@ from PIL import ExifTags, Image, PngImagePlugin
 from tests.contracts.encoder import EncoderContract, ExactContract, dataset_of
 
 from shotdap.server.encoders import jpeg, png
+from shotdap.server.pictures.colour_maps import palette
+from shotdap.server.pictures.levels import Display, Scaling
 from shotdap.transforms import BadSelection
-from shotdap.transforms.colours import palette
-from shotdap.transforms.display import Display, Scaling
 
 Array = NDArray[Any]
 

@@ -12,11 +12,11 @@ import xarray as xr
 from tests.strategies import CountingSource, numbered
 from zarr.storage import ZipStore
 
-from shotdap.catalog.lazy import lazy_variable
+from shotdap.catalog.readers.lazy import lazy_variable
 from shotdap.server.encoders.formats import FORMATS
-from shotdap.server.encoders.zarr import encode
+from shotdap.server.encoders.zarr_zip import encode
+from shotdap.server.pictures.levels import Display
 from shotdap.transforms import BadSelection
-from shotdap.transforms.display import Display
 
 
 def written(dataset: xr.Dataset) -> bytes:

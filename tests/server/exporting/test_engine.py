@@ -24,13 +24,13 @@ from tests.serving import SHOTDAP, environment
 from zarr.storage import ZipStore
 
 from shotdap.config import load
-from shotdap.server.exporting.engine import Stopped, export
-from shotdap.server.exporting.manifest import Line, read_lines
-from shotdap.server.exporting.order import Container, Order
-from shotdap.server.exporting.place import Place
-from shotdap.server.exporting.planning import planned
-from shotdap.server.exporting.progress import Progress
-from shotdap.server.wanted import Wanted
+from shotdap.server.exports.manifest import Line, read_lines
+from shotdap.server.exports.order import Container, Order
+from shotdap.server.exports.plan import planned
+from shotdap.server.exports.progress import Progress
+from shotdap.server.exports.run import Stopped, export
+from shotdap.server.exports.workspace import Place
+from shotdap.server.extraction import Wanted
 
 MEMORY: Final = 1 << 30
 SUBTRACTED: Final = Wanted(("background_subtracted",))

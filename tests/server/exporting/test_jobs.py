@@ -12,12 +12,12 @@ from unittest.mock import patch
 
 import pytest
 
-from shotdap.server.exporting import jobs as module
-from shotdap.server.exporting.items import Item
-from shotdap.server.exporting.jobs import Bounds, Job, Jobs, NoRoom, OverQuota
-from shotdap.server.exporting.order import Order
-from shotdap.server.exporting.progress import Progress
-from shotdap.server.exporting.written import Written
+from shotdap.server.exports.checksum import Written
+from shotdap.server.exports.items import Item
+from shotdap.server.exports.jobs import store as module
+from shotdap.server.exports.jobs.store import Bounds, Job, Jobs, NoRoom, OverQuota
+from shotdap.server.exports.order import Order
+from shotdap.server.exports.progress import Progress
 
 ORDER = Order("facility:omega")
 ITEMS = (Item(0, "a/b", "a/b.nc4"), Item(1, "a/c", "a/c.nc4"))

@@ -16,17 +16,17 @@ from tests.server.exporting.campaign import QUERY, Campaign, made
 from tests.strategies import CountingSource
 
 from shotdap.catalog import BadQuery
-from shotdap.catalog.lazy import lazy_variable
+from shotdap.catalog.readers.lazy import lazy_variable
 from shotdap.config import load
 from shotdap.server.encoders.formats import FORMATS
-from shotdap.server.errors import TooLarge
-from shotdap.server.exporting.order import CONTAINERS, BadOrder, Order, part, parts
-from shotdap.server.exporting.place import Place
-from shotdap.server.exporting.planning import Plan, planned
-from shotdap.server.parts import part_text
-from shotdap.server.wanted import Wanted
+from shotdap.server.exports.order import CONTAINERS, BadOrder, Order, part, parts
+from shotdap.server.exports.plan import Plan, planned
+from shotdap.server.exports.workspace import Place
+from shotdap.server.extraction import Wanted
+from shotdap.server.http.errors import TooLarge
+from shotdap.server.pictures.levels import Display
+from shotdap.server.slice_text import part_text
 from shotdap.transforms import BadSelection, BadVariant
-from shotdap.transforms.display import Display
 
 MEMORY: Final = 1 << 30
 

@@ -19,8 +19,8 @@ from tests import samples
 from shotdap.catalog import Catalog, Folder
 from shotdap.config import load_diagnostics
 from shotdap.server.encoders import Block
-from shotdap.server.limits import Limits
-from shotdap.server.packaging import Bounds, Order, chosen, packed, surveyed, zipped
+from shotdap.server.exports.package import Bounds, Order, chosen, packed, surveyed, zipped
+from shotdap.server.http.limits import Limits
 
 FRAMES: Final = np.random.default_rng(7).integers(0, 2**16, (2, 30, 40), "u2")
 LIMITS: Final = Limits(answer=1 << 20, query=1 << 16, read=1 << 30)

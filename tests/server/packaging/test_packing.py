@@ -21,9 +21,9 @@ from tests.serving import run_shotdap
 
 from shotdap.catalog import NotFound, Unreadable
 from shotdap.server.encoders.formats import FORMATS
-from shotdap.server.errors import TooLarge
-from shotdap.server.packaging import Bounds, Order, chosen, surveyed, tree
-from shotdap.server.wanted import Wanted
+from shotdap.server.exports.package import Bounds, Order, chosen, surveyed, tree
+from shotdap.server.extraction import Wanted
+from shotdap.server.http.errors import TooLarge
 from shotdap.transforms import BadSelection
 
 SUBTRACTED = FRAMES[0].astype("f4") - FRAMES[1].astype("f4")

@@ -24,8 +24,8 @@ from shotdap.server.protocols.dap2.data import BLOCK
 from shotdap.server.protocols.dap2.filters import Filter, indices
 from shotdap.server.protocols.dap2.promotion import WIRE
 from shotdap.server.protocols.dap2.text import safe_names
-from shotdap.transforms.reading import bytes_read
 from shotdap.transforms.selection import BadSelection, Selection
+from shotdap.transforms.virtual.read_cost import bytes_read
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)  # webob, which pydap imports, imports cgi

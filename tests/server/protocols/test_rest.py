@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shotdap.server.parts import Part
+from shotdap.server.extraction import Wanted
+from shotdap.server.pictures.levels import Display
 from shotdap.server.protocols.rest import LOOKS, PARAMETERS, PARTS, Sought, accepted, documented, parse
-from shotdap.server.wanted import Wanted
+from shotdap.server.slice_text import Part
 from shotdap.transforms import BadSelection, parse_variant
-from shotdap.transforms.display import Display
 
 MEANINGS: list[tuple[str, Sought]] = [
     ("", Sought()),

@@ -25,13 +25,13 @@ from zarr.abc.store import ByteRequest
 from zarr.core.buffer import Buffer, BufferPrototype, default_buffer_prototype
 from zarr.storage import MemoryStore
 
-from shotdap.catalog.lazy import lazy_variable
-from shotdap.catalog.shots import together
-from shotdap.catalog.stacks import Layer, stacked
+from shotdap.catalog.collections.shot_tree import together
+from shotdap.catalog.collections.stack import Layer, stacked
+from shotdap.catalog.readers.lazy import lazy_variable
 from shotdap.server.protocols.zarr import Compression, Hierarchy, Options, is_chunk, node_of, store
 from shotdap.server.protocols.zarr.keys import chunk_key, places
 from shotdap.server.protocols.zarr.options import Version
-from shotdap.transforms.reading import costing
+from shotdap.transforms.virtual.read_cost import costing
 
 Array = NDArray[Any]
 

@@ -12,9 +12,9 @@ from fastapi import FastAPI
 from sqlalchemy.exc import OperationalError
 
 from shotdap.catalog import NotFound, Unreadable
-from shotdap.server.errors import TooLarge
-from shotdap.server.routes.rest.answering import Answering
-from shotdap.server.routes.rest.problems import answer_problems
+from shotdap.server.api.middleware import Answering
+from shotdap.server.api.problem_details import answer_problems
+from shotdap.server.http.errors import TooLarge
 
 Ask = Callable[..., httpx.Response]
 

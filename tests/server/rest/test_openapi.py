@@ -12,7 +12,7 @@ import httpx
 import pytest
 from tests.serving import Server, environment
 
-from shotdap.server.routes.rest import documents
+from shotdap.server.api import schemas
 
 DOCS: Final = Path(__file__).resolve().parents[3] / "docs/rest.md"
 SCHEMATHESIS: Final = str(Path(sys.executable).with_name("schemathesis"))
@@ -71,10 +71,10 @@ def test_whole(document: dict[str, Any]) -> None:
 
 def test_documents_are_strict(document: dict[str, Any]) -> None:
     """Each document has the members that its schema names, and no others."""
-    schemas = document["components"]["schemas"]
-    loose = {name for name in documents.__all__ if schemas.get(name, {}).get("additionalProperties", False)}
+    components = document["components"]["schemas"]
+    loose = {name for name in schemas.__all__ if components.get(name, {}).get("additionalProperties", False)}
 
-    assert {"Image", "Statistics", "Shot", "ProblemDocument"} <= set(schemas)
+    assert {"Image", "Statistics", "Shot", "ProblemDocument"} <= set(components)
     assert loose == set()
 
 

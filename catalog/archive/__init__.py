@@ -1,0 +1,1 @@
+"""Archives: where the rows of ``ARCHIVE_FILES`` come from, a database or a directory tree."""

@@ -1,0 +1,1 @@
+"""The builder: rows of an archive → entries of the catalog."""

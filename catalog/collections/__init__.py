@@ -1,0 +1,1 @@
+"""Collections: many images as one dataset, a shot as a tree or a stack along ``shot``."""

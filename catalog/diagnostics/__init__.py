@@ -1,0 +1,1 @@
+"""Descriptions of diagnostics: match a file, label its arrays, derive virtual variables."""

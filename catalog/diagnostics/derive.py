@@ -1,0 +1,114 @@
+"""What is derived from an image: the virtual variables of its description, and those of a variant."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import xarray as xr
+
+from shotdap.catalog.diagnostics.conventions import with_references
+from shotdap.catalog.diagnostics.diagnostic import Diagnostic
+from shotdap.transforms import BadVariant, Recipe, Remember, Step, Variant, extended, vary
+from shotdap.transforms.virtual.provenance import Origin, Source, origins_of, with_provenance
+
+__all__ = ["Derived", "Labelled", "derive", "variant_of"]
+
+_NOTHING: Mapping[str, str] = MappingProxyType({})
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """An image, labelled, with nothing derived."""
+
+    dataset: xr.Dataset
+    diagnostic: Diagnostic | None
+    """The description that it was labelled by."""
+    source: Source
+
+    @property
+    def recipes(self) -> tuple[Recipe, ...]:
+        """What its description derives."""
+        return self.diagnostic.recipes if self.diagnostic else ()
+
+
+@dataclass(frozen=True, eq=False)  # two are the same only if they are one
+class Derived:
+    """An image with what is derived from it."""
+
+    dataset: xr.Dataset
+    origins: Mapping[str, Origin]
+    """How each variable came to be, those of the file included."""
+    left_out: Mapping[str, str]
+    """The virtual variables that could not be made, and why."""
+
+
+def variant_of(labelled: Labelled, steps: tuple[Step, ...], others: Mapping[str, Derived]) -> Variant:
+    """What the steps of a variant make of an image.
+
+    Raises:
+        BadVariant: they name nothing that there is, or give options that cannot be.
+    """
+    elsewhere = (f"{name}.{each}" for name, other in others.items() for each in other.dataset.variables)
+    return vary(steps, labelled.recipes, frozenset((*map(str, labelled.dataset.variables), *elsewhere)))
+
+
+def derive(  # noqa: PLR0913 — each is one thing that the result is made of, by keyword
+    labelled: Labelled,
+    *,
+    steps: tuple[Step, ...] = (),
+    others: Mapping[str, Derived] | None = None,
+    absent: Mapping[str, str] = _NOTHING,
+    path: str,
+    remember: Remember,
+    chunked: bool,
+) -> Derived:
+    """Add to an image what its description, or a variant, derives from it. Nothing is read or computed.
+
+    Args:
+        labelled: the image.
+        steps: those of a variant.
+        others: the other images that its recipes take inputs from, by the names that they have there.
+        absent: for those of them that are not there, why.
+        path: the public path that it is opened at, its variant included.
+        remember: keeps what needs whole images.
+        chunked: whether virtual variables are dask arrays; see `extend`.
+
+    Raises:
+        BadVariant: what the steps ask for cannot be made of this image.
+    """
+    others = others or {}
+    variant = variant_of(labelled, steps, others)
+    done = extended(
+        labelled.dataset,
+        variant.recipes,
+        others={name: other.dataset for name, other in others.items()},
+        remember=remember,
+        chunked=chunked,
+    )
+    left_out = _with_reasons(done.left_out, variant, absent)
+    elsewhere = {f"{name}.{each}": tree for name, other in others.items() for each, tree in other.origins.items()}
+    origins = origins_of(done.dataset, done.recipes, labelled.source, elsewhere)
+    virtual = {name: each for name, each in origins.items() if each.recipe}
+    dataset = with_provenance(with_references(done.dataset), virtual, path)
+    if left_out:
+        dataset = dataset.assign_attrs(left_out="; ".join(f"{name}: {why}" for name, why in left_out.items()))
+    return Derived(dataset, origins, left_out)
+
+
+def _with_reasons(reasons: Mapping[str, str], variant: Variant, absent: Mapping[str, str]) -> dict[str, str]:
+    """What could not be made, each with its reason, as far as a client can understand it.
+
+    Raises:
+        BadVariant: it was asked for by the variant.
+    """
+    needs = {recipe.name: {name.partition(".")[0] for name in recipe.inputs} for recipe in variant.recipes}
+    left_out = {
+        name: next((why for other, why in absent.items() if other in needs[name]), reason)
+        for name, reason in reasons.items()
+    }
+    for name, reason in left_out.items():  # what the others need comes before them
+        if name in variant.asked:
+            raise BadVariant(reason)
+    return left_out

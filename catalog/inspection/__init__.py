@@ -1,0 +1,1 @@
+"""Inspection: each new file is read once, whole, in a sandboxed process."""

@@ -1,0 +1,156 @@
+"""A folder of unpacked files: what is packed by gzip is unpacked once, and then read like any other file.
+
+The folder (see `bounded_folder`) holds each file under the SHA-256 of what was packed, so equal files are unpacked once
+and a changed file has another name. A dataset whose file was removed is opened anew by the catalog.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import os
+import tempfile
+import threading
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, TypeAlias
+
+import cachebox
+
+from shotdap.catalog.entry import Changed, Missing, Unreadable
+from shotdap.catalog.storage import FilePath, Version, VersionedFile
+from shotdap.catalog.storage.disk_cache import BoundedFolder
+
+__all__ = ["Unpack", "Unpacker", "refuse", "usual_folder"]
+
+Unpack: TypeAlias = Callable[[FilePath], Path]
+"""Gives the path of a packed file's content, which no other content ever has."""
+
+_PIECE = 1 << 20  # bytes unpacked at a time
+_REMEMBERED = 4096  # hashes, by the packed file's version
+_PURPOSE = "The file is packed by gzip, and the folder to unpack it in (the setting catalog.unpack)"
+
+
+def refuse(_path: FilePath) -> Path:
+    """Unpack nothing.
+
+    Raises:
+        Unreadable: always.
+    """
+    raise Unreadable("The file is packed by gzip, and there is no folder to unpack it in.")
+
+
+def usual_folder(name: str = "unpacked") -> Path:
+    """Where unpacked files are kept unless a setting says otherwise: the user's cache folder, or the system's."""
+    cache = os.environ.get("XDG_CACHE_HOME")
+    with suppress(RuntimeError):  # there is no home
+        return (Path(cache) if cache else Path("~/.cache").expanduser()) / "shotdap" / name
+    return Path(tempfile.gettempdir()) / f"shotdap-{os.getuid()}" / name
+
+
+class Unpacker:
+    """Unpacks files into a folder that never holds much more than a limit.
+
+    Args:
+        folder: made when it is first needed.
+        limit: bytes; one file may unpack to a quarter of it.
+    """
+
+    def __init__(self, folder: Path, limit: int) -> None:
+        self._folder = BoundedFolder(folder, limit, _PURPOSE)
+        self._names: cachebox.LRUCache[Version, str] = cachebox.LRUCache(_REMEMBERED)
+        self._locks = tuple(threading.Lock() for _ in range(16))
+
+    def __call__(self, path: FilePath) -> Path:
+        """Unpack a file, unless that was done before.
+
+        Raises:
+            Missing: there is no such file.
+            Changed: it changed between two reads.
+            Unreadable: it is damaged, it unpacks to too much, or there is no room or no safe folder for it.
+        """
+        name = self._name(path)
+        target = self._folder.path / name
+        with self._locks[hash(name) % len(self._locks)]:  # 32 requests for one file unpack it once
+            return target if self.touch(target) else self._unpack(path, name)
+
+    def touch(self, target: Path) -> bool:
+        """Say that an unpacked file is in use; false if it is no longer there."""
+        return self._folder.touch(target)
+
+    def _name(self, path: FilePath) -> str:
+        """The hash of a file; it is remembered of a version that the file still was after it was read."""
+        if not isinstance(path, VersionedFile):
+            return _hash(path)
+        name = self._names.get(path.version)
+        if name is None:
+            with path.reading():
+                name = _hash(path)
+            self._names[path.version] = name
+        return name
+
+    def _unpack(self, path: FilePath, name: str) -> Path:
+        with _damage(), path.open("rb") as packed, self._folder.writing(name) as file:
+            hashed = _Hashed(packed)
+            with gzip.open(hashed) as unpacked:
+                self._copy(unpacked, file)
+            if hashed.digest.hexdigest() != name:  # or other bytes would have this name for as long as the folder lives
+                raise Changed
+            with self._folder.explain_failure():
+                return self._folder.keep(file, name)
+
+    def _copy(self, packed: gzip.GzipFile, file: IO[bytes]) -> None:
+        size = 0
+        while piece := packed.read(_PIECE):
+            size += len(piece)
+            if size > self._folder.most:
+                raise Unreadable(
+                    f"The gzip file unpacks to more than {self._folder.most >> 20} MiB, which is the limit here."
+                )
+            with self._folder.explain_failure():
+                file.write(piece)
+
+
+def _hash(path: FilePath) -> str:
+    try:
+        with path.open("rb") as packed:
+            return hashlib.file_digest(packed, "sha256").hexdigest()  # type: ignore[arg-type]  # IO lacks readinto
+    except FileNotFoundError as error:
+        raise Missing("The file is missing from the archive.") from error
+    except OSError as error:
+        raise Unreadable(f"The file cannot be opened: {error.strerror}.") from error
+
+
+class _Hashed(io.RawIOBase):
+    """A file that is read once from its beginning to its end, with the SHA-256 of what was read."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self.digest = hashlib.sha256()
+
+    def readable(self) -> bool:
+        """Say that it can be read."""
+        return True
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Read the next bytes."""
+        found = self._file.read(size)
+        self.digest.update(found)
+        return found
+
+
+@contextmanager
+def _damage() -> Iterator[None]:
+    try:
+        yield
+    except Unreadable:
+        raise
+    except FileNotFoundError as error:
+        raise Missing("The file is missing from the archive.") from error
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise Unreadable("The gzip file is damaged or cut short.") from error
+    except OSError as error:
+        raise Unreadable(f"The gzip file cannot be unpacked: {error.strerror}.") from error

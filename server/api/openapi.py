@@ -1,0 +1,106 @@
+"""The OpenAPI document: what FastAPI makes of the routes, made true where that is not what is answered."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+from fastapi import FastAPI, Request
+from fastapi.openapi.utils import get_openapi
+from pydantic import TypeAdapter
+from starlette.responses import JSONResponse
+
+from shotdap.server.api.problem_details import ANYWHERE, ProblemDocument, refusal
+
+__all__ = ["ABOUT", "TAGS", "describe"]
+
+ABOUT: Final = """\
+Every image has one URL, `/images/<path>`. Without `format` it answers with a description in JSON; with one, with the
+values as a file or a picture. `variable`, `transform`, `band` and the names of dimensions say which part is meant:
+
+    /api/v1/images/omega/103741/p510_2/p510_2_s103741?variable=background_subtracted&format=png&y=100:400&cmap=viridis
+
+Indices count from 0, and a part leaves its end out, as in Python. A parameter that there is not is an error, and so is
+one that is there twice and means one thing. JSON is strict: numbers that are none are the texts `"NaN"`, `"Infinity"`
+and `"-Infinity"`, dates are ISO 8601, bytes are text, and so are integers beyond 2^53. Every failure is a problem
+document (RFC 9457). Lists go on by `next`, which the header `Link` has too. Answers have an `ETag`; what is asked for
+with `If-None-Match` is not read again. HEAD is answered wherever GET is.
+"""
+
+TAGS: Final = [
+    {"name": "images", "description": "Images: found, described, computed, and drawn."},
+    {"name": "packages", "description": "Many images as one file, with what explains them."},
+    {"name": "archive", "description": "What the archive holds, and what has changed in it."},
+    {"name": "exports", "description": "Many images at once, made in the background."},
+    {"name": "service", "description": "What the server is, whether it is well, and what it knows to do."},
+    {"name": "legacy", "description": "Aliases for URLs that are in people's programs."},
+]
+
+_FAILURE: Final = "400"  # the first status that is one
+_REPLACED: Final = ("HTTPValidationError", "ValidationError")  # FastAPI's own words for a 422, which no one is sent
+
+
+def describe(app: FastAPI) -> None:
+    """Give an application its document; it is made when it is first asked for."""
+    made = _once(app)
+    app.openapi = made  # type: ignore[method-assign]  # as FastAPI's documentation has it
+    app.router.routes[:] = [each for each in app.router.routes if getattr(each, "path", "") != app.openapi_url]
+
+    async def document(request: Request) -> JSONResponse:
+        return JSONResponse(_at(made(), request.scope.get("root_path", "").removesuffix("/api/v1")))
+
+    app.add_route("/openapi.json", document, include_in_schema=False)
+
+
+def _once(app: FastAPI) -> Callable[[], dict[str, Any]]:
+    kept: list[dict[str, Any]] = []
+
+    def openapi() -> dict[str, Any]:
+        if not kept:
+            kept.append(_made(app))
+        return kept[0]
+
+    return openapi
+
+
+def _made(app: FastAPI) -> dict[str, Any]:
+    found = get_openapi(
+        title=app.title,
+        version=app.version,
+        summary=app.summary,
+        description=app.description,
+        tags=app.openapi_tags,
+        routes=app.routes,
+    )
+    schemas = found.setdefault("components", {}).setdefault("schemas", {})
+    schemas[ProblemDocument.__name__] = TypeAdapter(ProblemDocument).json_schema(mode="serialization")
+    for name in _REPLACED:
+        schemas.pop(name, None)
+    for operation in _operations(found):
+        operation["responses"] = _completed(operation["responses"])
+    return found
+
+
+def _completed(responses: dict[str, Any]) -> dict[str, Any]:
+    """The answers of an operation with all its failures, each a problem document."""
+    said = {status: each for status, each in responses.items() if "HTTPValidationError" not in str(each)}
+    failures = {*map(str, ANYWHERE), *(status for status in said if status >= _FAILURE)}
+    told = {status: said.get(status, {}) for status in failures}
+    completed = {status: {**refusal(int(status), each.get("description", "")), **each} for status, each in told.items()}
+    return dict(sorted((said | completed).items()))
+
+
+def _operations(found: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for path in found.get("paths", {}).values():
+        yield from (each for method, each in path.items() if method in {"get", "put", "post", "delete", "patch"})
+
+
+def _at(made: dict[str, Any], root: str) -> dict[str, Any]:
+    """The document of an API that is mounted below some path."""
+    found = copy.deepcopy(made)
+    found["servers"] = [{"url": f"{root}/api/v1"}]
+    for operation in _operations(found):
+        for server in operation.get("servers", ()):
+            server["url"] = root + server["url"]
+    return found

@@ -1,0 +1,361 @@
+"""Exports of many images as jobs: ``/api/v1/exports``.
+
+An order is held against the catalog when it is posted: what cannot be right, or is too much, is refused then. Whoever
+knows a job's name, which nobody guesses, may see it; a list shows a user's own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from typing import Annotated, Any, Final, Literal
+
+from fastapi import APIRouter, Depends, Header, HTTPException, Path, Request
+from fastapi.sse import EventSourceResponse, ServerSentEvent
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass as checked
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import FileResponse, Response
+
+from shotdap.catalog import Catalog
+from shotdap.config import Settings
+from shotdap.server.api.middleware import only_headers
+from shotdap.server.api.problem_details import problem_response, refusal
+from shotdap.server.encoders.formats import FORMATS
+from shotdap.server.exports.jobs.site import bounds_of, jobs_of
+from shotdap.server.exports.jobs.store import Bounds, Job, Jobs, NoRoom, OverQuota, State
+from shotdap.server.exports.order import Order, part
+from shotdap.server.exports.plan import planned
+from shotdap.server.extraction import Wanted
+from shotdap.server.http.errors import Problem
+from shotdap.server.http.file_response import OpenFile
+from shotdap.server.http.response import ENDLESS
+from shotdap.server.pictures.levels import Display
+
+__all__ = ["principal", "router"]
+
+_NDJSON: Final = "application/x-ndjson"
+_HOUR: Final = 3600.0
+_METHODS: Final = frozenset({"DELETE", "GET", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"})
+_PATIENCE: Final = 1.0  # seconds that an order waits for its first image to be opened
+_LOOK: Final = 0.5  # seconds between two looks at a job whose events somebody follows
+_MEDIA_TYPES: Final = {"zip": "application/zip", "zarr-zip": "application/zip", "nc4": "application/x-netcdf"}
+
+_Shown = checked(Display, config=ConfigDict(extra="forbid", strict=True, allow_inf_nan=False), frozen=True)
+_SHOWN: Final = TypeAdapter(_Shown)
+
+
+def _shown(value: object) -> object:
+    """A `Display` as JSON has it: strict as to types, but that an array is a tuple."""
+    if isinstance(value, Display):
+        return value
+    try:
+        return _SHOWN.validate_json(json.dumps(value))
+    except ValidationError as error:
+        said = (f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
+        raise ValueError("; ".join(said)) from None
+
+
+_EXAMPLE: Final[dict[str, Any]] = {
+    "query": "diagnostic:P510 shot:103700..103800",
+    "variables": ["background_subtracted"],
+    "part": {"y": "100:400"},
+    "format": "nc4",
+}
+
+
+class Posted(BaseModel):
+    """An order: which images, and what of each."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, json_schema_extra={"examples": [_EXAMPLE]})
+
+    query: Annotated[str, Field(max_length=2000, description="Which images, in the query language.")]
+    variables: Annotated[list[str], Field(max_length=64, description="Of each image; none for all.")] = []
+    part: Annotated[
+        dict[str, str | int], Field(max_length=16, description="Of dimensions: 100:400, 0:100:2, or one index.")
+    ] = {}
+    transforms: Annotated[
+        list[str], Field(max_length=8, description="One after the other, with options: median_filter-size-5.")
+    ] = []
+    raw: Annotated[bool, Field(description="The files' own variables, as they are.")] = False
+    format: Annotated[str, Field(description=f"Of each file in a ZIP file: {', '.join(FORMATS)}.")] = ""
+    container: Annotated[
+        Literal["zip", "zarr-zip", "nc4"],
+        Field(description="A ZIP file of files, a Zarr store in a ZIP file, or one netCDF-4 file of groups."),
+    ] = "zip"
+    display: Annotated[_Shown, BeforeValidator(_shown), Field(description="How pictures are shown.")] = _Shown()  # type: ignore[valid-type]
+
+    def order(self) -> Order:
+        """The order.
+
+        Raises:
+            BadOrder: a part is none.
+        """
+        parts = {name: part(name, str(text)) for name, text in self.part.items()}
+        wanted = Wanted(tuple(self.variables), parts, tuple(self.transforms), self.raw)
+        return Order(self.query, wanted, self.format, self.container, Display(**vars(self.display)))
+
+
+class Links(BaseModel):
+    """Where what belongs to an export is."""
+
+    self: str
+    events: str
+    manifest: str
+    result: str | None = Field(description="The file; null until it is there.")
+
+
+class Export(BaseModel):
+    """An export as it stands."""
+
+    id: str
+    state: State
+    message: str = Field(description="Why it failed, or what it waits for.")
+    order: dict[str, Any]
+    created: datetime
+    ended: datetime | None
+    expires: datetime | None = Field(description="When the result will be removed.")
+    total: int = Field(description="Images.")
+    done: int
+    failed: int = Field(description="Images of which there is nothing; the manifest says why.")
+    bytes: int = Field(description="What is written.")
+    rate: float | None = Field(description="Images a second; null while nobody knows.")
+    seconds_left: float | None
+    size: int | None = Field(description="Bytes of the result.")
+    sha256: str | None = Field(description="Of the result.")
+    links: Links
+
+
+class Exports(BaseModel):
+    """The exports of a user, the newest first."""
+
+    exports: list[Export]
+
+
+@dataclass(frozen=True)
+class _Desk:
+    """What answers need."""
+
+    catalog: Catalog
+    jobs: Jobs
+    bounds: Bounds
+    settings: Settings
+
+    def described(self, request: Request, job: Job) -> Export:
+        """A job as clients see it."""
+        path = f"{request.scope.get('root_path', '')}/exports/{job.id}"
+        keep, progress, is_done = self.settings.exports.keep_hours * _HOUR, job.progress, job.state == "done"
+        links = Links(
+            self=path,
+            events=f"{path}/events",
+            manifest=f"{path}/manifest",
+            result=f"{path}/result" if is_done else None,
+        )
+        return Export(
+            id=job.id,
+            state=job.state,
+            message=job.message,
+            order=json.loads(job.order),
+            created=_moment(job.created),
+            ended=None if job.ended is None else _moment(job.ended),
+            expires=None if job.ended is None else _moment(job.ended + keep),
+            total=job.total,
+            done=job.done,
+            failed=job.failed,
+            bytes=job.bytes,
+            rate=progress.rate,
+            seconds_left=None if job.is_over else progress.seconds_left,
+            size=job.size if is_done else None,
+            sha256=job.sha256 if is_done else None,
+            links=links,
+        )
+
+    def find(self, id_: str) -> Job:
+        """A job.
+
+        Raises:
+            HTTPException: there is none.
+        """
+        found = self.jobs.find(id_)
+        if found is None:
+            hours = f"{self.settings.exports.keep_hours:g}"
+            raise HTTPException(404, f"There is no export {id_!r}. What exports make is kept for {hours} hours.")
+        return found
+
+
+_NONE: Final = "There is no such export, or not any more."
+_Id = Annotated[str, Path(max_length=64, description="An export's name, which the answer to its order gave.")]
+
+
+def _failures(**sentences: str) -> dict[int | str, dict[str, Any]]:
+    """Failures, as the OpenAPI document has them."""
+    return {status: refusal(status, text) for name, text in sentences.items() if (status := int(name.lstrip("_")))}
+
+
+def principal(request: Request) -> str:
+    """Whose request it is: the client's address, as long as nobody signs in."""
+    return request.client.host if request.client else ""
+
+
+def router(catalog: Catalog, settings: Settings) -> APIRouter:  # noqa: C901 — a route each, and nothing else
+    """The routes of exports; none, where the settings have no folder for them."""
+    routes = APIRouter(prefix="/exports", tags=["exports"])
+    jobs = jobs_of(settings)
+    if jobs is None:
+        return routes
+    desk = _Desk(catalog, jobs, bounds_of(settings), settings)
+
+    @routes.post(
+        "",
+        status_code=202,
+        response_model=Export,
+        responses=_failures(
+            _400="The order does not hold together, or no image fits it.",
+            _409="The Idempotency-Key was given with another order.",
+            _413="It is more than one export may have.",
+            _429="The user has as much as one may have.",
+            _507="There is no room for it now.",
+        ),
+    )
+    def order(
+        request: Request,
+        response: Response,
+        posted: Posted,
+        idempotency_key: Annotated[
+            str | None,
+            Header(alias="Idempotency-Key", max_length=200, description="The same key gives the same export."),
+        ] = None,
+    ) -> Export | Response:
+        """Order an export; it is run in the background."""
+        found = _ordered(desk, posted.order(), principal(request), idempotency_key)
+        if isinstance(found, Response):
+            return found
+        described = desk.described(request, found)
+        response.headers["Location"] = described.links.self
+        return described
+
+    @routes.get("")
+    def exports(request: Request) -> Exports:
+        """The exports of a user, the newest first."""
+        return Exports(exports=[desk.described(request, job) for job in desk.jobs.listed(principal(request))])
+
+    @routes.get("/{id}", responses=_failures(_404=_NONE))
+    def export(request: Request, id: _Id) -> Export:  # noqa: A002 — the parameter's own name
+        """How far an export is."""
+        return desk.described(request, desk.find(id))
+
+    @routes.delete("/{id}", status_code=204, response_class=Response, responses=_failures(_404=_NONE))
+    def delete(id: _Id) -> Response:  # noqa: A002
+        """Cancel an export that waits or runs; remove one that is over, and its result."""
+        job = desk.find(id)
+        if not desk.jobs.cancel(job):
+            desk.jobs.remove(job)
+        return Response(status_code=204)
+
+    def there(id: _Id) -> None:  # noqa: A002
+        """Refuse, before a stream begins, what it cannot be of."""
+        desk.find(id)
+
+    @routes.get(
+        "/{id}/events",
+        response_class=EventSourceResponse,
+        dependencies=[Depends(there)],
+        responses=_failures(_404=_NONE),
+    )
+    async def events(request: Request, id: _Id) -> AsyncIterator[ServerSentEvent]:  # noqa: A002
+        """Follow an export: an event ``progress`` whenever something changes, and ``end`` when it is over."""
+        request.scope.setdefault("state", {})[ENDLESS] = True
+        last = None
+        while (job := await run_in_threadpool(desk.jobs.find, id)) is not None:
+            if job != last:
+                last = job
+                yield ServerSentEvent(event="end" if job.is_over else "progress", data=desk.described(request, job))
+            if job.is_over:
+                return
+            await asyncio.sleep(_LOOK)
+
+    @routes.get(
+        "/{id}/manifest",
+        response_class=Response,
+        responses={200: {"content": {_NDJSON: {}}, "description": "A line of JSON each."}, **_failures(_404=_NONE)},
+    )
+    def manifest(id: _Id) -> Response:  # noqa: A002
+        """What became of each image, as far as is known: a line of JSON each."""
+        path = desk.jobs.place(desk.find(id)).manifest
+        text = path.read_bytes() if path.exists() else b""
+        return Response(text[: text.rfind(b"\n") + 1], media_type=_NDJSON)
+
+    @routes.get(
+        "/{id}/result",
+        response_class=FileResponse,
+        responses={
+            200: {"content": {kind: {} for kind in _MEDIA_TYPES.values()}, "description": "The file."},
+            206: {"description": "A part of the file, as the header Range asks for."},
+            304: {"description": "The client has it."},
+            **_failures(_404=_NONE, _409="It is not done.", _416="There is no such range."),
+        },
+    )
+    def result(request: Request, id: _Id) -> Response:  # noqa: A002
+        """What an export has made."""
+        return _result(desk, desk.find(id), request)
+
+    for path, allowed in (("", ("GET", "POST")), ("/{id}", ("DELETE", "GET"))):
+        methods = sorted(_METHODS - {*allowed})
+        routes.add_api_route(path, partial(_not_allowed, allowed), methods=methods, include_in_schema=False)
+    return routes
+
+
+def _not_allowed(allowed: tuple[str, ...]) -> Response:
+    """Refuse a method, and say which there are; by itself a router names those of the first of its routes."""
+    raise HTTPException(405, headers={"Allow": ", ".join(allowed)})
+
+
+def _ordered(desk: _Desk, order: Order, owner: str, key: str | None) -> Job | Response:
+    """The job of an order, old or new; or the answer why there is none."""
+    earlier = desk.jobs.called(owner, key) if key else None
+    if earlier is not None:
+        if earlier.order != order.as_json():
+            return _refusal(409, "This Idempotency-Key was given with another order; use a new one.")
+        return earlier
+    try:
+        desk.jobs.check(owner, 0, desk.bounds)
+        exports = desk.settings.exports
+        plan = planned(desk.catalog, order, most=exports.images_per_job, memory=exports.image_bytes, patience=_PATIENCE)
+        desk.jobs.check(owner, plan.estimate, desk.bounds)
+    except OverQuota as error:
+        return _refusal(429, str(error))
+    except NoRoom as error:
+        return _refusal(507, str(error))
+    return desk.jobs.add(order, plan.items, plan.estimate, owner, key)
+
+
+def _result(desk: _Desk, job: Job, request: Request) -> Response:
+    if job.state != "done":
+        why = f" {job.message}" if job.message else ""
+        return _refusal(409, f"This export is {job.state}; there is no result.{why}")
+    tag, order = f'"{job.sha256}"', Order.from_json(job.order)
+    if tag in {each.strip().removeprefix("W/") for each in request.headers.get("if-none-match", "").split(",")}:
+        return Response(status_code=304, headers={"ETag": tag})
+    path = desk.jobs.place(job).target
+    media_type, headers = _MEDIA_TYPES[order.container], {"ETag": tag}
+    try:
+        file = path.open("rb")
+    except OSError as error:
+        return _refusal(500, f"The result of this export cannot be read: {error.strerror}. Order it anew.")
+    answer = OpenFile(file, media_type, path.name, headers)
+    if only_headers(request):
+        file.close()
+        return Response(headers=dict(answer.headers))
+    return answer
+
+
+def _refusal(status: int, sentence: str) -> Response:
+    return problem_response(Problem(status, sentence, expected=True))
+
+
+def _moment(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)

@@ -1,0 +1,100 @@
+"""The catalog kept up to date while it is served: one poller for each server, in a process of its own.
+
+Whatever goes wrong costs one turn: the server goes on with the catalog that it has, the log says why, and the next turn
+may go well.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from shotdap.catalog import BadArchive, BadCatalog, BuildReport, Busy, InspectionReport, Superseded, Unreadable
+from shotdap.config import BadSettings, Settings, load
+from shotdap.server.child_process import companion, ignore_interrupt, parent_lives
+
+__all__ = ["found", "poll", "sentence", "watching"]
+
+_SECONDS_OF_DOUBT: Final = 600.0  # between two looks at files that could not be read
+
+
+def poll(settings: Settings, say: Callable[[str], None], wait: Callable[[], bool], *, inspect: bool = True) -> None:
+    """Bring the catalog up to date, again and again.
+
+    Args:
+        settings: of the site.
+        say: told in a sentence what has changed, or why nothing could be done.
+        wait: waits for the next turn; true if there is to be one.
+        inspect: look into new files; those that could not be read are tried again now and then.
+    """
+    tried = -_SECONDS_OF_DOUBT
+    while True:
+        doubtful = time.monotonic() - tried >= _SECONDS_OF_DOUBT
+        tried = time.monotonic() if doubtful else tried
+        for line in _turn(settings, inspect=inspect, doubtful=doubtful):
+            say(line)
+        if not wait():
+            return
+
+
+def _turn(settings: Settings, *, inspect: bool, doubtful: bool) -> Iterator[str]:
+    try:
+        built = settings.build_catalog(patient=True)
+        if built.added or built.changed or built.removed:
+            yield sentence(built)
+        if inspect:
+            inspected = settings.inspect_catalog(doubtful=doubtful)
+            if inspected.ok or inspected.changed:
+                yield found(inspected)
+    except Busy:
+        return  # the other build does what this one would
+    except (BadArchive, BadCatalog, BadSettings, Superseded, Unreadable) as error:
+        yield str(error)
+    except SQLAlchemyError as error:
+        yield f"The catalog's database does not answer: {type(error).__name__}."
+
+
+@contextmanager
+def watching(settings: Settings, site: str | None) -> Iterator[None]:
+    """A process that polls for as long as the block lasts, where the settings ask for it.
+
+    Args:
+        settings: of the site.
+        site: the settings' file, which the process loads anew.
+    """
+    if not settings.catalog.watch_seconds or settings.archive.folder is not None:
+        yield
+        return
+    with companion(_poll_for_parent, site, "shotdap watch"):
+        yield
+
+
+def _poll_for_parent(site: str | None) -> None:
+    """Poll until the parent ends, in whatever way."""
+    ignore_interrupt()
+    settings = load(Path(site) if site else None)
+    poll(settings, _log, lambda: parent_lives(settings.catalog.watch_seconds))
+
+
+def _log(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)  # noqa: T201 — where uvicorn's own lines go, whatever its loggers are
+
+
+def sentence(built: BuildReport) -> str:
+    """What a build did."""
+    removed = f", {built.removed:,} removed" if built.removed else ""
+    return f"Catalog: {built.added:,} images added, {built.changed:,} changed{removed}."
+
+
+def found(inspected: InspectionReport) -> str:
+    """What an inspection found."""
+    return (
+        f"Files looked into: {inspected.ok} good, {inspected.missing} missing, {inspected.unreadable} unreadable,"
+        f" {inspected.changed} changed."
+    )

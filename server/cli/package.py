@@ -1,0 +1,59 @@
+"""``shotdap package``: a data package as a file, made on this machine without a server."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from zipfile import ZipFile
+
+from shotdap.catalog import Catalog
+from shotdap.server.exports.package.contents import MANIFEST, Bounds, chosen, surveyed
+from shotdap.server.exports.package.members import packed
+from shotdap.server.exports.package.package_order import Order
+from shotdap.server.exports.package.zip_stream import zipped
+from shotdap.server.http.limits import Limits
+
+__all__ = ["save"]
+
+_ALL = 1 << 62  # on one's own machine nothing but the disk bounds a package
+
+
+def save(catalog: Catalog, order: Order, limits: Limits, out: Path, progress: Callable[[int], None]) -> dict[str, str]:
+    """Make a package, and put it where it belongs once it is whole.
+
+    Args:
+        catalog: has the images.
+        order: what to pack.
+        limits: how much of one image may be held in memory, and read.
+        out: the file to make; one that is there is replaced.
+        progress: told how many bytes have been written.
+
+    Returns:
+        What is wrong with images, by their paths; nothing where all is well.
+
+    Raises:
+        NotFound: there is no such folder or image.
+        BadSelection: what is asked for cannot be had of any image.
+        Unreadable: likewise, or a file changed while it was packed.
+    """
+    order.check()
+    items = surveyed(catalog, order, chosen(catalog, order, _ALL), limits, Bounds(_ALL, _ALL))
+    unfinished = out.with_name(f".{out.name}.unfinished")
+    try:
+        with unfinished.open("wb") as file:
+            for block in zipped(packed(catalog, order, items, limits, datetime.now(UTC))):
+                file.write(block)
+                progress(file.tell())
+        problems = _problems(unfinished)
+        unfinished.replace(out)
+    finally:
+        unfinished.unlink(missing_ok=True)
+    return problems
+
+
+def _problems(package: Path) -> dict[str, str]:
+    with ZipFile(package) as archive:
+        lines = json.loads(archive.read(MANIFEST))["images"]
+    return {line["path"]: "; ".join(line["problems"]) for line in lines if line["problems"]}

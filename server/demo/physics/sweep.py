@@ -1,0 +1,64 @@
+"""How streak cameras lay time along their columns, and the fiducials that measure it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from shotdap.server.demo.physics.ccd import P510_CAMERA, SOP_CAMERA, Camera
+from shotdap.server.demo.physics.profiles import Light, Profile, as_light, bell, columns, peaks, rows
+
+FIDUCIAL_PERIOD: Final = 0.54824  # ns between the peaks of OMEGA's fiducial laser
+COMB_PERIOD: Final = 0.5  # ns between those of the comb generator of a ROSS camera, which runs at 2 GHz
+_FIDUCIALS: Final = 8  # peaks in one train of the fiducial laser
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """How a streak camera lays time along its columns: t = a x² + b x, nearly but not quite linear.
+
+    `window` is the time (ns) across `columns`; `bow` the quadratic part, as a fraction of the window.
+    """
+
+    window: float
+    columns: int
+    bow: float = 0.06
+
+    def time(self, column: Profile) -> Profile:
+        """Give the time (ns) at a column."""
+        u = np.asarray(column) / self.columns
+        return np.asarray(self.window * (u + self.bow * u * (u - 1)))
+
+    def column(self, time: Profile) -> Profile:
+        """Give the column at a time (ns): the inverse of `time`."""
+        linear = 1 - self.bow
+        root = np.sqrt(linear**2 + 4 * self.bow * time / self.window)
+        return np.asarray(self.columns * (root - linear) / (2 * self.bow))
+
+    def fiducials(self) -> Profile:
+        """Give the columns of a train of fiducials, the first one a period after the window's start."""
+        return self.every(FIDUCIAL_PERIOD)[:_FIDUCIALS]
+
+    def comb(self) -> Profile:
+        """Give the columns of every peak of the camera's own comb, the first one a period after the window's start."""
+        return self.every(COMB_PERIOD)
+
+    def every(self, period: float) -> Profile:
+        """Give the columns of peaks of any period (ns), all over the window."""
+        return self.column(np.arange(period, self.window, period))
+
+
+# Nominal windows (ns) of the SOP's sweep speeds 1-4, the ``SweepSpeed`` of its attributes.
+SWEEPS: Final[Mapping[int, Sweep]] = {
+    speed: Sweep(window, SOP_CAMERA.active[1]) for speed, window in {1: 96.0, 2: 46.0, 3: 17.0, 4: 6.0}.items()
+}
+P510_SWEEP: Final = Sweep(7.4, P510_CAMERA.active[1])  # 14 ps a column
+
+
+def along_edge(camera: Camera, centres: Profile, row: float, *, height: float, width: float = 2.5) -> Light:
+    """Light peaks along one edge of the picture."""
+    y, x = rows(camera.active), columns(camera.active)
+    return as_light(height * bell(y, row, 4) * peaks(x, centres, width))

@@ -1,0 +1,1 @@
+"""netCDF-3 and netCDF-4 files."""

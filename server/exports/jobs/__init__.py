@@ -1,0 +1,1 @@
+"""Export jobs: the store of jobs, their coordinator, and its supervisor."""

@@ -1,0 +1,56 @@
+"""The coordinator as a server starts it: once anybody has ordered anything, and not before.
+
+Until then a server has neither Dask nor a process for it, only a thread that looks for a file now and then.
+"""
+
+from __future__ import annotations
+
+import importlib
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from shotdap.config import Settings
+from shotdap.server.child_process import companion, ignore_interrupt
+from shotdap.server.exports.jobs.site import jobs_of
+from shotdap.server.exports.jobs.store import Jobs
+
+__all__ = ["exporting"]
+
+_TURN: Final = 0.5  # seconds between two looks
+
+
+@contextmanager
+def exporting(settings: Settings, site: str | None) -> Iterator[None]:
+    """A process that runs exports for as long as the block lasts, where the settings have a folder for them.
+
+    Args:
+        settings: of the site.
+        site: the settings' file, which the process loads anew.
+    """
+    jobs = jobs_of(settings)
+    if jobs is None:
+        yield
+        return
+    over = threading.Event()
+    waiting = threading.Thread(target=_run_when_ordered, args=(jobs, site, over), name="shotdap exports")
+    waiting.start()
+    try:
+        yield
+    finally:
+        over.set()
+        waiting.join()
+
+
+def _run_when_ordered(jobs: Jobs, site: str | None, over: threading.Event) -> None:
+    while not jobs.is_there:
+        if over.wait(_TURN):
+            return
+    with companion(_coordinate, site, "shotdap exports"):
+        over.wait()
+
+
+def _coordinate(site: str | None) -> None:
+    ignore_interrupt()
+    importlib.import_module("shotdap.server.exports.jobs.coordinator").coordinate_for_parent(site)

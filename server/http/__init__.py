@@ -1,0 +1,1 @@
+"""The HTTP core: requests, responses, conditional requests, byte ranges, limits and errors."""

@@ -1,0 +1,1 @@
+"""Pictures: levels, colour maps, legends, ticks, and rendering."""

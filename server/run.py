@@ -1,0 +1,74 @@
+"""Run the server with uvicorn, in one process or several."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+
+import uvicorn
+
+from shotdap.config import Settings
+from shotdap.server.catalog_poller import watching
+from shotdap.server.exports.jobs.supervisor import exporting
+
+__all__ = ["CONFIG_VARIABLE", "run"]
+
+CONFIG_VARIABLE = "SHOTDAP_CONFIG"
+"""The environment variable that leads each worker process to the site's settings."""
+
+_APPLICATION = "shotdap.server.app:application"
+_PROTOCOL = "shotdap.server.http.protocol:Protocol"  # by its name: a command that serves nothing is not to import it
+
+_SECONDS_TO_ANSWER = 60  # of a worker; its imports hold its answer up for more than uvicorn's 5 s on a busy machine
+
+
+class _Announcing(uvicorn.Server):
+    """A server that says so once it listens."""
+
+    def __init__(self, config: uvicorn.Config, announce: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._announce = announce
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._announce()
+
+
+def run(settings: Settings, announce: Callable[[str], None] | None = None, site: str | None = None) -> None:
+    """Serve until interrupted; Ctrl-C ends it cleanly.
+
+    Args:
+        settings: where to listen, and with how many processes. Every process loads its settings anew.
+        announce: called with the server's URL once it answers, in place of uvicorn's own lines; one process then.
+        site: the settings' file, for the processes that keep the catalog up to date and run exports.
+
+    Raises:
+        BadSettings: there is nothing to serve.
+    """
+    settings.open_catalog()  # to fail here, in one sentence, rather than in every worker
+    host, port = settings.server.host, settings.server.port
+    if announce is None:
+        with watching(settings, site), exporting(settings, site):
+            uvicorn.run(
+                _APPLICATION,
+                factory=True,
+                host=host,
+                port=port,
+                workers=settings.server.workers,
+                http=_PROTOCOL,
+                access_log=settings.server.access_log,
+                timeout_worker_healthcheck=_SECONDS_TO_ANSWER,
+                server_header=False,
+            )
+        return
+    config = uvicorn.Config(
+        _APPLICATION, factory=True, host=host, port=port, http=_PROTOCOL, log_level="warning", server_header=False
+    )
+    with (
+        exporting(settings, site),
+        suppress(KeyboardInterrupt),
+    ):  # which uvicorn raises again after it has ended cleanly
+        _Announcing(config, partial(announce, f"http://{host}:{port}")).run()

@@ -1,0 +1,1 @@
+"""Film: step wedges, and exposure from optical density."""

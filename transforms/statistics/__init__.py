@@ -1,0 +1,1 @@
+"""Statistics: reductions over dimensions, summaries, histograms."""

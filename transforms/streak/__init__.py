@@ -1,0 +1,1 @@
+"""Streak cameras: combs of fiducials, sweeps, and time axes."""

@@ -1,0 +1,1 @@
+"""The engine of virtual variables: transforms, recipes, their graph, and lazy evaluation."""
