@@ -15,8 +15,8 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from measuring import Case, Contender, Mismatch, Plan, repeated
-from shotdap.catalog import ArchiveDatabase, BuildReport, PathTemplate, SqlArchive, SqlIndex, build
-from shotdap.config import defaults
+from shotdap.catalog import ArchiveDatabase, BuildReport, PathTemplate, SqlArchive, SqlIndex, build_catalog
+from shotdap.config import load_defaults
 from shotdap.server.demo import ARCHIVE_FILES
 
 __all__ = ["FIRST_SHOT", "all_shots", "cases", "made"]
@@ -38,7 +38,7 @@ def cases(folder: Path, plan: Plan) -> Iterator[Sequence[Case]]:
 def made(folder: Path, rows: int) -> tuple[SqlArchive, SqlIndex]:
     """An archive of so many rows, and the catalog built of it; how fast, and in how much memory, is printed."""
     archive = _made_archive(folder / "archive.db", rows)
-    index = SqlIndex.at(folder / "catalog.db")
+    index = SqlIndex.open_sqlite(folder / "catalog.db")
     begun, used = perf_counter(), process_time()
     report = _built(archive, index)
     took, used = perf_counter() - begun, process_time() - used
@@ -57,7 +57,7 @@ def _builds(archive: SqlArchive, index: SqlIndex, folder: Path, rows: int) -> It
     numbers = count()
 
     def anew() -> None:
-        _built(archive, SqlIndex.at(folder / f"catalog{next(numbers)}.db"))
+        _built(archive, SqlIndex.open_sqlite(folder / f"catalog{next(numbers)}.db"))
 
     if rows <= _FEW:
         yield _case("build a new catalog, rows", anew, rows)
@@ -69,19 +69,19 @@ def _builds(archive: SqlArchive, index: SqlIndex, folder: Path, rows: int) -> It
 def _questions(index: SqlIndex) -> Iterator[Case]:
     shots = all_shots(index)
     first, middle, last = shots[0], shots[len(shots) // 2], shots[-1]
-    image = index.children(f"omega/{middle}/d00").children[0].path
-    entry = index.find(image)
+    image = index.list_children(f"omega/{middle}/d00").children[0].path
+    entry = index.find_entry(image)
     pattern = {"diagnostic": "D0[37]", "name": "d*"}
-    token = index.changes(limit=1).token
-    yield _case(f"list 100 of {len(shots)} shots, from the first", partial(index.children, "omega", after=first))
-    yield _case("list 100 shots, from half-way", partial(index.children, "omega", after=middle))
-    yield _case("list 100 shots, up to the last", partial(index.children, "omega", after=shots[-101:][0]))
-    yield _case("list one shot", partial(index.children, f"omega/{middle}"))
-    yield _case("find one image", partial(index.find, image))
-    yield _case("find the last shot's folder", partial(index.children, f"omega/{last}"))
-    yield _case("the nearest earlier of two diagnostics", partial(index.nearest, entry, pattern, when="earlier"))
-    yield _case("count by diagnostic", partial(index.facet, "diagnostic"))
-    yield _case("100 changes since the first", partial(index.changes, token, limit=100))
+    token = index.list_changes(limit=1).token
+    yield _case(f"list 100 of {len(shots)} shots, from the first", partial(index.list_children, "omega", after=first))
+    yield _case("list 100 shots, from half-way", partial(index.list_children, "omega", after=middle))
+    yield _case("list 100 shots, up to the last", partial(index.list_children, "omega", after=shots[-101:][0]))
+    yield _case("list one shot", partial(index.list_children, f"omega/{middle}"))
+    yield _case("find one image", partial(index.find_entry, image))
+    yield _case("find the last shot's folder", partial(index.list_children, f"omega/{last}"))
+    yield _case("the nearest earlier of two diagnostics", partial(index.find_nearest, entry, pattern, when="earlier"))
+    yield _case("count by diagnostic", partial(index.count_by_facet, "diagnostic"))
+    yield _case("100 changes since the first", partial(index.list_changes, token, limit=100))
 
 
 def _case(name: str, function: Any, amount: int = 1) -> Case:  # noqa: ANN401 â€” any callable without arguments
@@ -90,7 +90,7 @@ def _case(name: str, function: Any, amount: int = 1) -> Case:  # noqa: ANN401 â€
 
 def _built(archive: SqlArchive, index: SqlIndex, *, full: bool = False) -> BuildReport:
     """Bring a catalog up to date with an archive."""
-    return build(archive, index, PathTemplate(), full=full)
+    return build_catalog(archive, index, PathTemplate(), full=full)
 
 
 def _made_archive(path: Path, rows: int) -> SqlArchive:
@@ -106,7 +106,7 @@ def _made_archive(path: Path, rows: int) -> SqlArchive:
             sa.text('CREATE INDEX by_version ON "ARCHIVE_FILES" ("MODIFIED")')
         )  # as docs/catalog.md advises
     engine.dispose()
-    return SqlArchive(ArchiveDatabase(url), ARCHIVE_FILES.name, defaults()["archive"]["columns"])
+    return SqlArchive(ArchiveDatabase(url), ARCHIVE_FILES.name, load_defaults()["archive"]["columns"])
 
 
 def _row(number: int) -> dict[str, Any]:
@@ -127,7 +127,7 @@ def _row(number: int) -> dict[str, Any]:
 
 def all_shots(index: SqlIndex) -> list[str]:
     """The shots' numbers, the least first."""
-    pages = [index.children("omega")]
+    pages = [index.list_children("omega")]
     while pages[-1].after is not None:
-        pages.append(index.children("omega", after=pages[-1].after))
+        pages.append(index.list_children("omega", after=pages[-1].after))
     return [child.name for page in pages for child in page.children]

@@ -21,7 +21,7 @@ from scipy.io import savemat
 
 from measuring import Case, Contender, Mismatch, Plan, repeated
 from shotdap.server.encoders.formats import FORMATS
-from shotdap.server.pictures.levels import Display, picture
+from shotdap.server.pictures.levels import Display, render_picture
 
 __all__ = ["cases"]
 
@@ -60,10 +60,10 @@ def _image(side: int) -> Array:
 def _of_kind(title: str, values: Array) -> Iterator[Case]:
     image = _dataset(("y", "x"), values)
     for name, each in FORMATS.items():
-        if each.holds == "lineout":
+        if each.content_kind == "lineout":
             yield _case(f"{title}: {name}, one row", name, _dataset(("x",), values[0]), Display())
             continue
-        for how, display in _SHOWN.items() if each.holds == "picture" else [("", Display())]:
+        for how, display in _SHOWN.items() if each.content_kind == "picture" else [("", Display())]:
             if display.bits == 8 or name == "png":  # noqa: PLR2004 — JPEG has no more
                 yield _case(f"{title}: {name}{how}", name, image, display, _PLAIN.get(f"{name}{how}"))
 
@@ -121,7 +121,7 @@ def _numpy(save: Callable[..., None], values: Array) -> bytes:
 
 def _picture(values: Array, kind: str, display: Display) -> bytes:
     file = BytesIO()
-    levels = picture(xr.Variable(("y", "x"), values), display).levels
+    levels = render_picture(xr.Variable(("y", "x"), values), display).levels
     Image.fromarray(levels).save(file, kind)
     return file.getvalue()
 

@@ -21,21 +21,21 @@ from scipy.io import netcdf_file
 
 from images import ImageFile
 from measuring import Case, Contender, Mismatch, Plan, repeated
-from shotdap.config import Settings, load
-from shotdap.server.exports.cluster import cluster
-from shotdap.server.exports.items import Item
+from shotdap.config import Settings, load_settings
+from shotdap.server.exports.cluster import open_cluster
+from shotdap.server.exports.items import PlanItem
 from shotdap.server.exports.order import Order
-from shotdap.server.exports.plan import planned
-from shotdap.server.exports.run import export
-from shotdap.server.exports.worker import Task, work
-from shotdap.server.exports.workspace import Place
-from shotdap.server.extraction import Wanted
+from shotdap.server.exports.plan import plan_export
+from shotdap.server.exports.run import run_export
+from shotdap.server.exports.worker import ExportTask, run_task
+from shotdap.server.exports.workspace import Workspace
+from shotdap.server.extraction import Extraction
 
 __all__ = ["cases"]
 
 _IMAGES: Final = 200
 _FILE: Final = ImageFile("streak.h5", "HDF5", (1100, 1100), deflated=False)
-_ORDER: Final = Order("path:*", Wanted(("background_subtracted",)), "nc", "folder")
+_ORDER: Final = Order("path:*", Extraction(("background_subtracted",)), "nc", "folder")
 _WORKERS: Final = (1, 2)
 
 
@@ -44,15 +44,15 @@ def cases(folder: Path, plan: Plan) -> Iterator[Sequence[Case]]:
     """One case: some hundred images into a folder."""
     images = max(4, _IMAGES // plan.shrink)
     config = _archive(folder, _FILE.shrunk(plan.shrink), images)
-    items = planned(load(config).open_catalog(), _ORDER, memory=1 << 30).items
+    items = plan_export(load_settings(config).open_catalog(), _ORDER, memory=1 << 30).items
     ways: dict[str, Callable[[Path], object]] = {
         "shotdap, 1 process without Dask": partial(_alone, config, items),
         "Python loop": partial(_loop, folder / "images"),
     }
     with ExitStack() as stack:
         for workers in _WORKERS:
-            settings = _with(load(config), workers)
-            client = stack.enter_context(cluster(settings.exports))
+            settings = _with(load_settings(config), workers)
+            client = stack.enter_context(open_cluster(settings.exports))
             ways[f"shotdap, Dask, {workers} worker{'s' if workers > 1 else ''}"] = partial(
                 _dask, client, items, str(config)
             )
@@ -102,14 +102,14 @@ def _write(path: Path, values: NDArray[Any]) -> None:
         file.createVariable("background_subtracted", "f4", ("y", "x"))[:] = values
 
 
-def _alone(config: Path, items: tuple[Item, ...], target: Path) -> None:
-    work(Task(_ORDER.as_json(), str(target), items, 1 << 30, str(config)))
+def _alone(config: Path, items: tuple[PlanItem, ...], target: Path) -> None:
+    run_task(ExportTask(_ORDER.to_json(), str(target), items, 1 << 30, str(config)))
 
 
-def _dask(client: Client, items: tuple[Item, ...], site: str, target: Path) -> None:
-    place = Place(target)
-    place.begin(_ORDER, items)
-    export(_ORDER, place, items, client, memory=1 << 30, site=site)
+def _dask(client: Client, items: tuple[PlanItem, ...], site: str, target: Path) -> None:
+    place = Workspace(target)
+    place.begin_export(_ORDER, items)
+    run_export(_ORDER, place, items, client, memory=1 << 30, site=site)
 
 
 def _check(out: Path, ways: dict[str, Callable[[Path], object]], numbers: Iterator[int]) -> None:

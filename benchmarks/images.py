@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from shotdap.catalog import Catalog, Folder
+from shotdap.catalog import Catalog, DirectoryArchive
 from shotdap.config.descriptions import load_diagnostics
-from shotdap.server.demo import Image, Variable, camera_attributes, write_image
+from shotdap.server.demo import SyntheticImage, Variable, camera_attributes, write_image
 from shotdap.server.demo.shot_list import Container
 
 __all__ = ["ImageFile", "open_catalog"]
@@ -42,11 +42,11 @@ class ImageFile:
         rng = np.random.default_rng(0)
         frames = rng.poisson(400, (2, *self.shape)).astype(np.uint16)
         chunks = (1, *self.shape) if self.deflated else None
-        stack = Variable("Streak_array", frames, camera_attributes.p510(rng), chunks)
-        image = Image((stack,), camera_attributes.p510_file(_CLUSTER))
+        stack = Variable("Streak_array", frames, camera_attributes.describe_p510(rng), chunks)
+        image = SyntheticImage((stack,), camera_attributes.describe_p510_file(_CLUSTER))
         write_image(folder / self.name, image, self.container)
 
 
 def open_catalog(folder: Path) -> Catalog:
     """A folder's files, labelled by the diagnostics that come with shotdap; no frame is remembered yet."""
-    return Catalog(Folder(folder), folder, load_diagnostics())
+    return Catalog(DirectoryArchive(folder), folder, load_diagnostics())

@@ -14,8 +14,8 @@ from building import FIRST_SHOT, all_shots, made
 from measuring import Case, Contender, Mismatch, Plan, repeated
 from servers import SHOTDAP, shotdap_site
 from shotdap.catalog import Entry, Health, SearchPage, SqlIndex
-from shotdap.catalog.entry import Examination
-from shotdap.catalog.index import Verdict
+from shotdap.catalog.entry import FileInspection
+from shotdap.catalog.index import InspectionResult
 
 __all__ = ["cases"]
 
@@ -88,12 +88,14 @@ def _walked(index: SqlIndex, query: str) -> Iterator[SearchPage]:
 def _inspect(index: SqlIndex) -> None:
     """Say of one diagnostic's images what an inspection would have found in their files."""
     for page in _walked(index, _INSPECTED):
-        index.judge((entry, _verdict(entry)) for entry in page.entries)
+        index.record_inspections((entry, _verdict(entry)) for entry in page.entries)
 
 
-def _verdict(entry: Entry) -> Verdict:
+def _verdict(entry: Entry) -> InspectionResult:
     speed = _SPEEDS[int(entry.facts["shot"]) % len(_SPEEDS)]
-    return Verdict(Health.OK, "", Examination("0" * 64, 1, 1, {"image": "uint16[2,2]"}, {"SweepSpeed": [speed]}))
+    return InspectionResult(
+        Health.OK, "", FileInspection("0" * 64, 1, 1, {"image": "uint16[2,2]"}, {"SweepSpeed": [speed]})
+    )
 
 
 def _commands(settings: Path) -> Iterator[Case]:

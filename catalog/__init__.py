@@ -1,71 +1,70 @@
 """Rows of ``ARCHIVE_FILES`` in, labelled lazy datasets out.
 
-An `Archive` gives rows; `build` makes entries of them, in an index; a `Catalog` finds entries and opens them.
+An `Archive` gives rows; `build_catalog` makes entries of them, in an index; a `Catalog` finds entries and opens them.
 """
 
 from __future__ import annotations
 
 from shotdap.catalog.archive.archive import Archive, BadArchive, LostArchive, Row, Watermark
 from shotdap.catalog.archive.connection import ArchiveDatabase
-from shotdap.catalog.archive.directory import Folder
-from shotdap.catalog.archive.report import survey
-from shotdap.catalog.archive.sql import Between, Filter, SqlArchive, Value
-from shotdap.catalog.build.builder import BuildReport, Progress, build
+from shotdap.catalog.archive.directory import DirectoryArchive
+from shotdap.catalog.archive.report import describe_archive
+from shotdap.catalog.archive.sql import Between, ColumnFilter, FilterValue, SqlArchive
+from shotdap.catalog.build.builder import BuildReport, ProgressCallback, build_catalog
 from shotdap.catalog.build.path_template import DEFAULT_TEMPLATE, PathTemplate
-from shotdap.catalog.catalog import Catalog, State
-from shotdap.catalog.collections.chunk_sources import images_of
+from shotdap.catalog.catalog import Catalog, ContentState
+from shotdap.catalog.collections.chunk_sources import get_image_paths
 from shotdap.catalog.collections.members import TooMany
 from shotdap.catalog.collections.stack import BadStack
 from shotdap.catalog.diagnostics.diagnostic import Axis, Diagnostic, Match, Quantity, Related, Rule, TimeStamp
-from shotdap.catalog.diagnostics.explain import explain
-from shotdap.catalog.diagnostics.label import label, matching
+from shotdap.catalog.diagnostics.explain import explain_labelling
+from shotdap.catalog.diagnostics.label import find_diagnostic, label_dataset
 from shotdap.catalog.entry import (
     Changed,
     Child,
     Entry,
     Fact,
+    FolderPage,
     Health,
     Index,
     Missing,
     NotFound,
-    Page,
+    TimeDirection,
     Unreadable,
-    When,
 )
 from shotdap.catalog.index import (
     BadCatalog,
     BadToken,
     Busy,
     Change,
-    Changes,
-    Facets,
+    ChangePage,
+    FacetCounts,
     LostCatalog,
     SearchPage,
     SqlIndex,
     Superseded,
 )
-from shotdap.catalog.inspection.run import InspectionReport, Inspector, inspect
-from shotdap.catalog.inspection.sandbox import Isolation, Undecided
-from shotdap.catalog.paths import Address, Collection
-from shotdap.catalog.query import BadQuery, Query, parse
-from shotdap.catalog.readers.gunzip import Unpacker, usual_folder
+from shotdap.catalog.inspection.run import InspectionReport, Inspector, inspect_catalog
+from shotdap.catalog.inspection.sandbox import Sandbox, Undecided
+from shotdap.catalog.paths import ImageAddress, ImageCollection
+from shotdap.catalog.query import BadQuery, Query, parse_query
+from shotdap.catalog.readers.gunzip import Unpacker, get_cache_folder
 from shotdap.catalog.searchable import Searchable, Unsearchable
 from shotdap.catalog.storage import (
-    Cache,
-    Folders,
-    HeldFile,
-    LargeObjects,
-    Objects,
-    Places,
+    BlobStore,
+    FileCache,
+    FileHandle,
+    LocalStore,
+    S3ObjectStore,
+    SchemeStore,
     Store,
     Version,
-    attempt,
-    retry_changed,
+    begin_attempt,
+    retry_if_changed,
 )
 
 __all__ = [
     "DEFAULT_TEMPLATE",
-    "Address",
     "Archive",
     "ArchiveDatabase",
     "Axis",
@@ -75,70 +74,71 @@ __all__ = [
     "BadStack",
     "BadToken",
     "Between",
+    "BlobStore",
     "BuildReport",
     "Busy",
-    "Cache",
     "Catalog",
     "Change",
+    "ChangePage",
     "Changed",
-    "Changes",
     "Child",
-    "Collection",
+    "ColumnFilter",
+    "ContentState",
     "Diagnostic",
+    "DirectoryArchive",
     "Entry",
-    "Facets",
+    "FacetCounts",
     "Fact",
-    "Filter",
-    "Folder",
-    "Folders",
+    "FileCache",
+    "FileHandle",
+    "FilterValue",
+    "FolderPage",
     "Health",
-    "HeldFile",
+    "ImageAddress",
+    "ImageCollection",
     "Index",
     "InspectionReport",
     "Inspector",
-    "Isolation",
-    "LargeObjects",
+    "LocalStore",
     "LostArchive",
     "LostCatalog",
     "Match",
     "Missing",
     "NotFound",
-    "Objects",
-    "Page",
     "PathTemplate",
-    "Places",
-    "Progress",
+    "ProgressCallback",
     "Quantity",
     "Query",
     "Related",
     "Row",
     "Rule",
+    "S3ObjectStore",
+    "Sandbox",
+    "SchemeStore",
     "SearchPage",
     "Searchable",
     "SqlArchive",
     "SqlIndex",
-    "State",
     "Store",
     "Superseded",
+    "TimeDirection",
     "TimeStamp",
     "TooMany",
     "Undecided",
     "Unpacker",
     "Unreadable",
     "Unsearchable",
-    "Value",
     "Version",
     "Watermark",
-    "When",
-    "attempt",
-    "build",
-    "explain",
-    "images_of",
-    "inspect",
-    "label",
-    "matching",
-    "parse",
-    "retry_changed",
-    "survey",
-    "usual_folder",
+    "begin_attempt",
+    "build_catalog",
+    "describe_archive",
+    "explain_labelling",
+    "find_diagnostic",
+    "get_cache_folder",
+    "get_image_paths",
+    "inspect_catalog",
+    "label_dataset",
+    "parse_query",
+    "retry_if_changed",
 ]

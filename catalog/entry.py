@@ -12,20 +12,20 @@ __all__ = [
     "Changed",
     "Child",
     "Entry",
-    "Examination",
     "Fact",
+    "FileInspection",
+    "FolderPage",
     "Health",
     "Index",
     "Missing",
     "NotFound",
-    "Page",
+    "TimeDirection",
     "Unreadable",
-    "When",
 ]
 
 Fact: TypeAlias = str | int | float
 
-When: TypeAlias = Literal["earlier", "later", "nearest"]
+TimeDirection: TypeAlias = Literal["earlier", "later", "nearest"]
 """Where in time another image lies: before this one, after it, or as near as possible."""
 
 
@@ -59,7 +59,7 @@ class Health(StrEnum):
 
 
 @dataclass(frozen=True)
-class Examination:
+class FileInspection:
     """What was found in a file that could be read."""
 
     sha256: str
@@ -85,13 +85,13 @@ class Entry:
     health: Health = Health.UNSEEN
     reason: str = ""
     """Why the file cannot be read, where it cannot."""
-    seen: Examination | None = None
+    first_inspection: FileInspection | None = None
     """What the file was when it was first inspected."""
 
     @property
-    def inspected(self) -> tuple[Health, str]:
+    def inspection_state(self) -> tuple[Health, str]:
         """What an inspection has said of it: its health, and the SHA-256 of the file that was seen."""
-        return self.health, self.seen.sha256 if self.seen else ""
+        return self.health, self.first_inspection.sha256 if self.first_inspection else ""
 
 
 @dataclass(frozen=True, order=True)
@@ -106,7 +106,7 @@ class Child:
 
 
 @dataclass(frozen=True)
-class Page:
+class FolderPage:
     """Some children of a folder, in the order of their names."""
 
     children: tuple[Child, ...]
@@ -117,7 +117,7 @@ class Page:
 class Index(Protocol):
     """Finds entries by their public paths."""
 
-    def find(self, path: str) -> Entry:
+    def find_entry(self, path: str) -> Entry:
         """The entry with this path.
 
         Raises:
@@ -125,7 +125,7 @@ class Index(Protocol):
         """
         ...
 
-    def children(self, path: str, *, after: str | None = None, limit: int = 100) -> Page:
+    def list_children(self, path: str, *, after: str | None = None, limit: int = 100) -> FolderPage:
         """The folders and entries directly below a folder; ``""`` is the top.
 
         Raises:
@@ -133,8 +133,13 @@ class Index(Protocol):
         """
         ...
 
-    def nearest(
-        self, entry: Entry, match: Mapping[str, str], *, when: When = "earlier", within_days: float | None = None
+    def find_nearest(
+        self,
+        entry: Entry,
+        match: Mapping[str, str],
+        *,
+        when: TimeDirection = "earlier",
+        within_days: float | None = None,
     ) -> Entry | None:
         """The image of the same facility nearest in time to another whose row matches; `None` where there is none.
 

@@ -6,21 +6,21 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from fnmatch import fnmatchcase
 
-from shotdap.catalog.entry import Entry, Fact, When
+from shotdap.catalog.entry import Entry, Fact, TimeDirection
 
-__all__ = ["days_between", "matches", "nearest_of"]
+__all__ = ["compute_days_between", "match_facts", "select_nearest"]
 
 _DAY = 86_400.0  # seconds
 
 
-def matches(facts: Mapping[str, Fact], match: Mapping[str, str]) -> bool:
+def match_facts(facts: Mapping[str, Fact], match: Mapping[str, str]) -> bool:
     """Whether a row says what all patterns ask for, case ignored."""
     return all(
         name in facts and fnmatchcase(str(facts[name]).lower(), pattern.lower()) for name, pattern in match.items()
     )
 
 
-def days_between(here: Mapping[str, Fact], there: Mapping[str, Fact]) -> float | None:
+def compute_days_between(here: Mapping[str, Fact], there: Mapping[str, Fact]) -> float | None:
     """How many days the second row's date is after the first's; `None` where one of them has no date."""
     try:
         begin, end = (datetime.fromisoformat(str(facts.get("date", ""))) for facts in (here, there))
@@ -29,7 +29,9 @@ def days_between(here: Mapping[str, Fact], there: Mapping[str, Fact]) -> float |
         return None
 
 
-def nearest_of(entries: Iterable[tuple[Entry, float]], when: When, within_days: float | None) -> Entry | None:
+def select_nearest(
+    entries: Iterable[tuple[Entry, float]], when: TimeDirection, within_days: float | None
+) -> Entry | None:
     """Of entries with their distances in days, the nearest on the right side.
 
     Where two are equally near, the first in the order of their paths: the answer must not depend on the database.

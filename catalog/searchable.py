@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol, runtime_checkable
 
-from shotdap.catalog.index import Changes, Facets, SearchPage
+from shotdap.catalog.index import ChangePage, FacetCounts, SearchPage
 from shotdap.catalog.query import Query
 
 __all__ = ["Searchable", "Unsearchable"]
@@ -27,7 +27,7 @@ class Searchable(Protocol):
         """
         ...
 
-    def facets(self, query: Query | str = "") -> Facets:
+    def count_facets(self, query: Query | str = "") -> FacetCounts:
         """How many entries match.
 
         Raises:
@@ -36,7 +36,7 @@ class Searchable(Protocol):
         """
         ...
 
-    def changes(self, since: int = 0, *, limit: int = 1000) -> Changes:
+    def list_changes(self, since: int = 0, *, limit: int = 1000) -> ChangePage:
         """What has changed since a token that an earlier answer gave.
 
         Raises:

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from shotdap.config.descriptions import BadDiagnostic, load_diagnostics
-from shotdap.config.settings import BadSettings, Settings, defaults, load
+from shotdap.config.settings import BadSettings, Settings, load_defaults, load_settings
 
-__all__ = ["BadDiagnostic", "BadSettings", "Settings", "defaults", "load", "load_diagnostics"]
+__all__ = ["BadDiagnostic", "BadSettings", "Settings", "load_defaults", "load_diagnostics", "load_settings"]

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from shotdap.catalog import Axis, Diagnostic, Match, Quantity, Related, Rule, TimeStamp, When
+from shotdap.catalog import Axis, Diagnostic, Match, Quantity, Related, Rule, TimeDirection, TimeStamp
 from shotdap.config.recipe_checks import check_graph
 from shotdap.transforms import BadRecipe, FromAttribute, Recipe
 
@@ -24,16 +24,16 @@ class BadDiagnostic(ValueError):
     """A description does not hold together; the message names the file, and what would be right."""
 
 
-class _Strict(BaseModel):
+class _StrictModel(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class _Match(_Strict):
+class _Match(_StrictModel):
     arrays: Mapping[str, tuple[int, ...]] = Field(default_factory=dict)
     clues: tuple[Mapping[str, str], ...] = ()
 
 
-class _Rule(_Strict):
+class _Rule(_StrictModel):
     array: str
     frame: int | None = Field(default=None, ge=0)
     optional: bool = False
@@ -41,15 +41,15 @@ class _Rule(_Strict):
     attributes: Mapping[str, Any] = Field(default_factory=dict)
 
 
-class _Quantity(_Strict):
+class _Quantity(_StrictModel):
     value: float = 1.0
     times: tuple[str, ...] = ()
 
-    def quantity(self) -> Quantity:
-        return Quantity(self.value, tuple(map(_attribute, self.times)))
+    def build_quantity(self) -> Quantity:
+        return Quantity(self.value, tuple(map(_parse_attribute, self.times)))
 
 
-def _attribute(text: str) -> tuple[str, int]:
+def _parse_attribute(text: str) -> tuple[str, int]:
     """``CCD_Binning[1]`` as a name and an index; without an index, the first."""
     found = re.fullmatch(r"([^\[\]]+)(?:\[(\d+)\])?", text)
     if not found:
@@ -57,57 +57,57 @@ def _attribute(text: str) -> tuple[str, int]:
     return found[1], int(found[2] or 0)
 
 
-def _carried(attributes: Mapping[str, Any]) -> dict[str, Any]:
+def _convert_lists_to_arrays(attributes: Mapping[str, Any]) -> dict[str, Any]:
     """Attributes as protocols carry them: a list of numbers is an array."""
     return {name: np.asarray(value) if isinstance(value, list) else value for name, value in attributes.items()}
 
 
-class _Axis(_Strict):
+class _Axis(_StrictModel):
     name: str
     dimension: str
     start: _Quantity = _Quantity(value=0.0)
     step: _Quantity
     attributes: Mapping[str, str] = Field(default_factory=dict)
 
-    def axis(self) -> Axis:
-        return Axis(self.name, self.dimension, self.start.quantity(), self.step.quantity(), self.attributes)
+    def build_axis(self) -> Axis:
+        return Axis(self.name, self.dimension, self.start.build_quantity(), self.step.build_quantity(), self.attributes)
 
 
-class _TimeStamp(_Strict):
+class _TimeStamp(_StrictModel):
     attribute: str
     format: str
 
 
-class _FromAttribute(_Strict):
+class _FromAttribute(_StrictModel):
     attribute: str
 
-    def reference(self) -> FromAttribute:
-        name, index = _attribute(self.attribute)
+    def build_reference(self) -> FromAttribute:
+        name, index = _parse_attribute(self.attribute)
         return FromAttribute(name, index if "[" in self.attribute else None)
 
 
-class _Recipe(_Strict):
+class _Recipe(_StrictModel):
     name: str = Field(pattern="^[A-Za-z][A-Za-z0-9_]*$")
     transform: str
     inputs: tuple[str, ...] = ()
     options: Mapping[str, _FromAttribute | Any] = Field(default_factory=dict)
     coordinate: bool = False
 
-    def recipe(self) -> Recipe:
+    def build_recipe(self) -> Recipe:
         options = {
-            name: value.reference() if isinstance(value, _FromAttribute) else value
+            name: value.build_reference() if isinstance(value, _FromAttribute) else value
             for name, value in self.options.items()
         }
-        return Recipe.of(self.name, self.transform, self.inputs, options, coordinate=self.coordinate)
+        return Recipe.create(self.name, self.transform, self.inputs, options, coordinate=self.coordinate)
 
 
-class _Related(_Strict):
+class _Related(_StrictModel):
     match: Mapping[str, str] = Field(min_length=1)
-    when: When = "earlier"
+    when: TimeDirection = "earlier"
     within_days: float | None = Field(default=None, gt=0)
 
 
-class _Description(_Strict):
+class _Description(_StrictModel):
     name: str
     title: str
     instrument: str = ""
@@ -121,21 +121,23 @@ class _Description(_Strict):
     recipes: tuple[_Recipe, ...] = ()
     related: Mapping[Annotated[str, Field(pattern="^[A-Za-z][A-Za-z0-9_]*$")], _Related] = Field(default_factory=dict)
 
-    def diagnostic(self) -> Diagnostic:
+    def build_diagnostic(self) -> Diagnostic:
         return Diagnostic(
             name=self.name,
             title=self.title,
             instrument=self.instrument,
             match=Match(self.match.arrays, self.match.clues),
             variables={
-                name: Rule(rule.array, rule.frame, rule.optional, rule.coordinate, _carried(rule.attributes))
+                name: Rule(
+                    rule.array, rule.frame, rule.optional, rule.coordinate, _convert_lists_to_arrays(rule.attributes)
+                )
                 for name, rule in self.variables.items()
             },
             dimensions=self.dimensions,
-            axes=tuple(axis.axis() for axis in self.axes),
+            axes=tuple(axis.build_axis() for axis in self.axes),
             time=TimeStamp(self.time.attribute, self.time.format) if self.time else None,
             active_area=self.active_area,
-            recipes=tuple(recipe.recipe() for recipe in self.recipes),
+            recipes=tuple(recipe.build_recipe() for recipe in self.recipes),
             related={name: Related(rule.match, rule.when, rule.within_days) for name, rule in self.related.items()},
         )
 
@@ -157,30 +159,30 @@ def load_diagnostics(site: Path | None = None) -> tuple[Diagnostic, ...]:
     shipped = files("shotdap.config").joinpath("diagnostics")
     written: dict[str, tuple[Traversable, dict[str, Any]]] = {}
     for folder in (site, shipped):
-        for file in _descriptions(folder) if folder is not None else ():
-            said = _toml(file)
+        for file in _list_toml_files(folder) if folder is not None else ():
+            said = _read_toml(file)
             written.setdefault(str(said.get("name", file.name)), (file, said))
-    described = (_described(file, said, written) for file, said in written.values())
-    return tuple(description.diagnostic() for description in sorted(described, key=lambda each: each.order))
+    described = (_validate_description(file, said, written) for file, said in written.values())
+    return tuple(description.build_diagnostic() for description in sorted(described, key=lambda each: each.order))
 
 
-def _descriptions(folder: Traversable) -> Iterator[Traversable]:
+def _list_toml_files(folder: Traversable) -> Iterator[Traversable]:
     return (file for file in sorted(folder.iterdir(), key=lambda file: file.name) if file.name.endswith(".toml"))
 
 
-def _toml(file: Traversable) -> dict[str, Any]:
+def _read_toml(file: Traversable) -> dict[str, Any]:
     try:
         return tomllib.loads(file.read_text("utf-8"))
     except ValueError as error:  # not TOML, or not UTF-8
         raise BadDiagnostic(f"{file.name} is not TOML: {error}.") from error
 
 
-def _described(
+def _validate_description(
     file: Traversable, said: Mapping[str, Any], written: Mapping[str, tuple[Traversable, dict[str, Any]]]
 ) -> _Description:
     try:
-        description = _Description.model_validate(_extended(said, written, frozenset()))
-        check_graph(description.diagnostic())
+        description = _Description.model_validate(_resolve_extends(said, written, frozenset()))
+        check_graph(description.build_diagnostic())
     except ValidationError as error:
         problems = "; ".join(f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in error.errors())
         raise BadDiagnostic(f"{file.name}: {problems}.") from error
@@ -189,7 +191,7 @@ def _described(
     return description
 
 
-def _extended(
+def _resolve_extends(
     said: Mapping[str, Any], written: Mapping[str, tuple[Traversable, dict[str, Any]]], above: frozenset[str]
 ) -> dict[str, Any]:
     """What a description says, over what the one that it extends says."""
@@ -199,22 +201,22 @@ def _extended(
         return own
     if name in above or name not in written:
         raise ValueError(f"extends {name!r}, which is {'itself an extension of it' if name in above else 'not there'}")
-    return _merged({**_extended(written[name][1], written, above | {name}), "order": 0}, own)
+    return _merge_tables({**_resolve_extends(written[name][1], written, above | {name}), "order": 0}, own)
 
 
-def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+def _merge_tables(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     """Tables are merged, recipes by their names; all else is replaced."""
-    return {**base, **over} | {key: _both(key, base[key], over[key]) for key in base.keys() & over.keys()}
+    return {**base, **over} | {key: _merge_values(key, base[key], over[key]) for key in base.keys() & over.keys()}
 
 
-def _both(key: str, base: Any, over: Any) -> Any:  # noqa: ANN401 — whatever TOML holds
+def _merge_values(key: str, base: Any, over: Any) -> Any:  # noqa: ANN401 — whatever TOML holds
     if isinstance(base, dict) and isinstance(over, dict):
-        return _merged(base, over)
+        return _merge_tables(base, over)
     if key == "recipes" and isinstance(base, list) and isinstance(over, list):
-        return _joined(base, over)
+        return _merge_recipes(base, over)
     return over
 
 
-def _joined(base: Sequence[Mapping[str, Any]], over: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+def _merge_recipes(base: Sequence[Mapping[str, Any]], over: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """Recipes, and others that take the places of those of the same names, or come after them."""
     return list({each.get("name", number): each for number, each in enumerate([*base, *over])}.values())

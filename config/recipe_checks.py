@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from shotdap.catalog import Diagnostic
-from shotdap.transforms import BadRecipe, check, known_transforms
+from shotdap.transforms import BadRecipe, check_recipes, known_transforms
 
 __all__ = ["check_graph"]
 
-_LONG = 1 << 20  # pixels: stands for a length that only a file can tell, more than any camera has
+_UNKNOWN_LENGTH = 1 << 20  # pixels: stands for a length that only a file can tell, more than any camera has
 
 
 def check_graph(diagnostic: Diagnostic) -> None:
@@ -26,18 +26,18 @@ def check_graph(diagnostic: Diagnostic) -> None:
     for recipe in diagnostic.recipes:
         if recipe.name in known_transforms():
             raise BadRecipe(f"{recipe.name} is a transform; in URLs a virtual variable of that name would hide it.")
-    check(diagnostic.recipes, _sizes(diagnostic), set(_unknown(diagnostic)))
+    check_recipes(diagnostic.recipes, _collect_sizes(diagnostic), set(_iter_unknown_variables(diagnostic)))
 
 
-def _sizes(diagnostic: Diagnostic) -> dict[str, dict[str, int]]:
+def _collect_sizes(diagnostic: Diagnostic) -> dict[str, dict[str, int]]:
     """The dimensions of what the description names, and says the dimensions of."""
-    sizes = {name: dict.fromkeys(names, _LONG) for name, names in diagnostic.dimensions.items()}
-    dimensions = {each: {each: _LONG} for names in sizes.values() for each in names}
-    axes = {axis.name: {axis.dimension: _LONG} for axis in diagnostic.axes}
+    sizes = {name: dict.fromkeys(names, _UNKNOWN_LENGTH) for name, names in diagnostic.dimensions.items()}
+    dimensions = {each: {each: _UNKNOWN_LENGTH} for names in sizes.values() for each in names}
+    axes = {axis.name: {axis.dimension: _UNKNOWN_LENGTH} for axis in diagnostic.axes}
     return dimensions | axes | {name: sizes[name] for name in diagnostic.variables if name in sizes}
 
 
-def _unknown(diagnostic: Diagnostic) -> Iterator[str]:
+def _iter_unknown_variables(diagnostic: Diagnostic) -> Iterator[str]:
     """The variables whose dimensions only a file can tell: the others, and those of related images."""
     yield from diagnostic.variables.keys() - diagnostic.dimensions.keys()
     for recipe in diagnostic.recipes:

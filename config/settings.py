@@ -24,36 +24,36 @@ from shotdap.catalog import (
     ArchiveDatabase,
     BadArchive,
     Between,
+    BlobStore,
     BuildReport,
-    Cache,
     Catalog,
-    Filter,
-    Folder,
-    Folders,
+    ColumnFilter,
+    DirectoryArchive,
+    FileCache,
+    FilterValue,
     Index,
     InspectionReport,
     Inspector,
-    Isolation,
-    LargeObjects,
-    Objects,
+    LocalStore,
     PathTemplate,
-    Places,
-    Progress,
+    ProgressCallback,
+    S3ObjectStore,
+    Sandbox,
+    SchemeStore,
     SqlArchive,
     SqlIndex,
     Store,
     Unpacker,
-    Value,
-    build,
-    inspect,
-    survey,
-    usual_folder,
+    build_catalog,
+    describe_archive,
+    get_cache_folder,
+    inspect_catalog,
 )
 from shotdap.config.descriptions import load_diagnostics
 
-__all__ = ["BadSettings", "Settings", "defaults", "load"]
+__all__ = ["BadSettings", "Settings", "load_defaults", "load_settings"]
 
-_PATHS = (
+_PATH_SETTINGS = (
     ("archive", "root"),
     ("archive", "folder"),
     ("archive", "cache"),
@@ -66,8 +66,8 @@ _PATHS = (
     ("catalog", "unpack"),
     ("exports", "folder"),
 )
-_OTHERS = 0o077  # rights of the group and of everybody
-_NOT_FACTS = {"key", "file", "version"}  # columns that say nothing of the image
+_NON_OWNER_RIGHTS = 0o077  # rights of the group and of everybody
+_NON_FACT_COLUMNS = {"key", "file", "version"}  # columns that say nothing of the image
 
 OptionalPath = Annotated[Path | None, BeforeValidator(lambda value: value or None)]
 
@@ -83,8 +83,8 @@ class _Section(BaseModel):
 class Range(_Section):
     """Values from one to another, both included."""
 
-    least: Value | None = Field(default=None, alias="from")
-    most: Value | None = Field(default=None, alias="to")
+    least: FilterValue | None = Field(default=None, alias="from")
+    most: FilterValue | None = Field(default=None, alias="to")
 
 
 class ArchiveSettings(_Section):
@@ -116,7 +116,7 @@ class ArchiveSettings(_Section):
     s3_anonymous: bool
     columns: Mapping[str, str]
     values: Mapping[str, Mapping[str, str]]
-    where: Mapping[str, Value | tuple[Value, ...] | Range]
+    where: Mapping[str, FilterValue | tuple[FilterValue, ...] | Range]
     prefixes: Mapping[str, Path]
 
 
@@ -182,13 +182,13 @@ class ExportsSettings(_Section):
     images_per_job: int = Field(ge=1)
 
     @property
-    def image_bytes(self) -> int:
+    def max_image_bytes(self) -> int:
         """What one image may take of a worker's memory: half of a thread's share; the file takes the other half."""
         return (self.memory_mib << 20) // (2 * self.threads)
 
 
 class Settings(BaseSettings):
-    """All settings, checked; `load` makes it. The server, the command line and a notebook all start here."""
+    """All settings, checked; `load_settings` makes it. The server, the command line and a notebook all start here."""
 
     model_config = SettingsConfigDict(
         env_prefix="SHOTDAP_", env_nested_delimiter="__", frozen=True, extra="forbid", hide_input_in_errors=True
@@ -220,36 +220,36 @@ class Settings(BaseSettings):
             BadSettings: there is no such folder, or no catalog has been built.
             BadDiagnostic: a description of a diagnostic does not hold together.
         """
-        index, store = self._index()
+        index, store = self._open_index_and_store()
         diagnostics = load_diagnostics(self.catalog.diagnostics)
         return Catalog(
             index,
             store,
             diagnostics,
             cache_bytes=self.catalog.cache_mib << 20,
-            unpacker=self._unpacker(),
-            isolation=self._isolation() if self.catalog.isolate else None,
+            unpacker=self._make_unpacker(),
+            isolation=self._make_sandbox() if self.catalog.isolate else None,
             refuse_changed=self.catalog.changed == "refuse",
         )
 
-    def _unpacker(self) -> Unpacker:
-        return Unpacker(self.catalog.unpack or usual_folder(), self.catalog.unpack_mib << 20)
+    def _make_unpacker(self) -> Unpacker:
+        return Unpacker(self.catalog.unpack or get_cache_folder(), self.catalog.unpack_mib << 20)
 
-    def _isolation(self, workers: int = 1) -> Isolation:
-        return Isolation(self.catalog.isolate_seconds, self.catalog.isolate_mib << 20, workers)
+    def _make_sandbox(self, workers: int = 1) -> Sandbox:
+        return Sandbox(self.catalog.isolate_seconds, self.catalog.isolate_mib << 20, workers)
 
-    def _index(self) -> tuple[Index, Store | Path]:
+    def _open_index_and_store(self) -> tuple[Index, Store | Path]:
         folder = self.archive.folder
         if folder is not None:
             if not folder.is_dir():
                 raise BadSettings(f"archive.folder: there is no folder {folder}.")
             if not os.access(folder, os.R_OK | os.X_OK):
                 raise BadSettings(f"archive.folder: there is no right to list and to read {folder}.")
-            return Folder(folder), folder
-        return self._built(), self.open_store()
+            return DirectoryArchive(folder), folder
+        return self._open_built_index(), self.open_store()
 
-    def _built(self) -> SqlIndex:
-        is_there = not self._own_index.is_empty() if self.catalog.url else self.catalog.index.is_file()
+    def _open_built_index(self) -> SqlIndex:
+        is_there = not self._sql_index.is_empty() if self.catalog.url else self.catalog.index.is_file()
         if not is_there:
             name = (
                 "url: there is no catalog in that database"
@@ -260,13 +260,13 @@ class Settings(BaseSettings):
                 f"catalog.{name}; `shotdap catalog build` makes it,"
                 " or `--folder DIR` serves a directory tree without one."
             )
-        index = self._own_index
-        index.check()
+        index = self._sql_index
+        index.check_version()
         return index
 
     @cached_property
-    def _own_index(self) -> SqlIndex:
-        return SqlIndex(self.catalog.url) if self.catalog.url else SqlIndex.at(self.catalog.index)
+    def _sql_index(self) -> SqlIndex:
+        return SqlIndex(self.catalog.url) if self.catalog.url else SqlIndex.open_sqlite(self.catalog.index)
 
     def migrate_catalog(self) -> str | None:
         """Bring the catalog's database to this version of shotdap; what it holds is kept.
@@ -277,7 +277,7 @@ class Settings(BaseSettings):
         Raises:
             BadCatalog: it was made by a newer shotdap, or is no database.
         """
-        return self._own_index.migrate()
+        return self._sql_index.migrate()
 
     def open_archive(self) -> Archive:
         """The archive to build a catalog of.
@@ -286,13 +286,13 @@ class Settings(BaseSettings):
             BadSettings: no archive is configured.
         """
         if self.archive.folder is not None:
-            return Folder(self.archive.folder)
-        return self._sql_archive()
+            return DirectoryArchive(self.archive.folder)
+        return self._open_sql_archive()
 
-    def _sql_archive(self) -> SqlArchive:
+    def _open_sql_archive(self) -> SqlArchive:
         where = {name: _filter(wanted) for name, wanted in self.archive.where.items()}
         return SqlArchive(
-            self._database,
+            self._archive_database,
             self.archive.table,
             self.archive.columns,
             self.archive.schema_ or None,
@@ -301,21 +301,21 @@ class Settings(BaseSettings):
         )
 
     @cached_property
-    def _database(self) -> ArchiveDatabase:
+    def _archive_database(self) -> ArchiveDatabase:
         """One for all, so that polling does not open a pool of connections each time."""
         archive = self.archive
         if not archive.url:
             raise BadSettings('archive.url is empty; set it to the database, such as "sqlite:///archive.db".')
         return ArchiveDatabase(
             archive.url,
-            _secret("password_file", archive.password_file),
+            _read_secret("password_file", archive.password_file),
             archive.pool_size,
             archive.connect_seconds,
             archive.statement_seconds,
             archive.attempts,
             archive.oracle_client,
             archive.oracle_wallet,
-            _secret("oracle_wallet_password_file", archive.oracle_wallet_password_file),
+            _read_secret("oracle_wallet_password_file", archive.oracle_wallet_password_file),
         )
 
     def open_store(self) -> Store:
@@ -325,8 +325,8 @@ class Settings(BaseSettings):
             BadSettings: they stand in a database, and none is configured.
         """
         archive = self.archive
-        cache = Cache(archive.cache or usual_folder("fetched"), archive.cache_mib << 20)
-        objects = Objects(
+        cache = FileCache(archive.cache or get_cache_folder("fetched"), archive.cache_mib << 20)
+        objects = S3ObjectStore(
             archive.s3_prefixes,
             cache,
             archive.s3_endpoint or None,
@@ -334,15 +334,15 @@ class Settings(BaseSettings):
             archive.s3_anonymous,
             archive.connect_seconds,
         )
-        usual: Store = Folders(archive.root, archive.prefixes)
+        usual: Store = LocalStore(archive.root, archive.prefixes)
         if archive.bytes_ == "database":
-            usual = self._large_objects(cache)
-        return Places(usual, {"s3": objects})
+            usual = self._make_blob_store(cache)
+        return SchemeStore(usual, {"s3": objects})
 
-    def _large_objects(self, cache: Cache) -> LargeObjects:
+    def _make_blob_store(self, cache: FileCache) -> BlobStore:
         archive = self.archive
-        return LargeObjects(
-            self._database,
+        return BlobStore(
+            self._archive_database,
             archive.blob_table or archive.table,
             archive.blob_column,
             archive.blob_key or archive.columns.get("file", ""),
@@ -352,16 +352,18 @@ class Settings(BaseSettings):
         )
 
     def check_archive(self, sample: int) -> Iterator[str]:
-        """Say, line by line, what the archive's database and its files look like from here; see `survey`.
+        """Say, line by line, what the archive's database and its files look like from here; see `describe_archive`.
 
         Raises:
             BadArchive: the archive is not as configured, or cannot be reached.
             BadSettings: no archive's database is configured.
         """
-        return survey(self._sql_archive(), self.open_store(), PathTemplate(self.catalog.path_template), sample)
+        return describe_archive(
+            self._open_sql_archive(), self.open_store(), PathTemplate(self.catalog.path_template), sample
+        )
 
     def build_catalog(
-        self, *, full: bool = False, patient: bool = False, progress: Progress | None = None
+        self, *, full: bool = False, patient: bool = False, progress: ProgressCallback | None = None
     ) -> BuildReport:
         """Bring the catalog up to date with the archive. No file is opened.
 
@@ -380,12 +382,12 @@ class Settings(BaseSettings):
         archive = self.open_archive()
         template = PathTemplate(self.catalog.path_template)
         try:
-            template.check(self.archive.columns.keys() - _NOT_FACTS)
+            template.check_columns(self.archive.columns.keys() - _NON_FACT_COLUMNS)
         except BadArchive as error:
             raise BadSettings(f"catalog.path_template: {error}") from error
-        return build(archive, self._own_index, template, full=full, patient=patient, progress=progress)
+        return build_catalog(archive, self._sql_index, template, full=full, patient=patient, progress=progress)
 
-    def count_to_build(self, *, full: bool = False) -> int:
+    def count_rows_to_build(self, *, full: bool = False) -> int:
         """How many rows `build_catalog` will read.
 
         Raises:
@@ -393,15 +395,15 @@ class Settings(BaseSettings):
             BadCatalog: the catalog's database is of another version, or cannot be reached.
             BadSettings: no archive is configured.
         """
-        return self.open_archive().count(None if full else self._own_index.watermark())
+        return self.open_archive().count_rows(None if full else self._sql_index.read_watermark())
 
-    def count_to_inspect(self, *, again: bool = False) -> int:
+    def count_files_to_inspect(self, *, again: bool = False) -> int:
         """How many files `inspect_catalog` will look into.
 
         Raises:
             BadSettings: no catalog has been built.
         """
-        return self._built().count(again=again)
+        return self._open_built_index().count_to_inspect(again=again)
 
     def inspect_catalog(
         self, *, again: bool = False, doubtful: bool = True, progress: Callable[[int], None] | None = None
@@ -416,20 +418,22 @@ class Settings(BaseSettings):
         Raises:
             BadSettings: no catalog has been built.
         """
-        index = self._built()
-        isolation = self._isolation(workers=os.cpu_count() or 1)
-        inspector = Inspector(self.open_catalog().locate, isolation, self._unpacker(), self.catalog.indexed_attributes)
+        index = self._open_built_index()
+        isolation = self._make_sandbox(workers=os.cpu_count() or 1)
+        inspector = Inspector(
+            self.open_catalog().locate_file, isolation, self._make_unpacker(), self.catalog.indexed_attributes
+        )
         try:
-            return inspect(index, inspector, again=again, doubtful=doubtful, progress=progress)
+            return inspect_catalog(index, inspector, again=again, doubtful=doubtful, progress=progress)
         finally:
             isolation.close()
 
 
-def _filter(wanted: Value | tuple[Value, ...] | Range) -> Filter:
+def _filter(wanted: FilterValue | tuple[FilterValue, ...] | Range) -> ColumnFilter:
     return Between(wanted.least, wanted.most) if isinstance(wanted, Range) else wanted
 
 
-def _secret(name: str, path: Path | None) -> str | None:
+def _read_secret(name: str, path: Path | None) -> str | None:
     """What a file holds that no one else may read, without the end of its line.
 
     Raises:
@@ -438,7 +442,7 @@ def _secret(name: str, path: Path | None) -> str | None:
     if path is None:
         return None
     try:
-        if path.stat().st_mode & _OTHERS:
+        if path.stat().st_mode & _NON_OWNER_RIGHTS:
             raise BadSettings(f"archive.{name}: others may read {path}; `chmod 600` it.")
         return path.read_text("utf-8").rstrip("\r\n")
     except OSError as error:
@@ -447,12 +451,12 @@ def _secret(name: str, path: Path | None) -> str | None:
         raise BadSettings(f"archive.{name}: {path} is no text.") from error
 
 
-def defaults() -> dict[str, Any]:
+def load_defaults() -> dict[str, Any]:
     """The shipped defaults, as TOML has them."""
     return tomllib.loads(files("shotdap.config").joinpath("defaults.toml").read_text("utf-8"))
 
 
-def load(path: Path | None = None) -> Settings:
+def load_settings(path: Path | None = None) -> Settings:
     """Read the settings.
 
     Args:
@@ -461,18 +465,18 @@ def load(path: Path | None = None) -> Settings:
     Raises:
         BadSettings: the file is missing or not TOML, or a setting is unknown or has a value that it can't have.
     """
-    site = _site(path) if path else {}
-    merged = {name: {**defaults().get(name, {}), **site.get(name, {})} for name in {**defaults(), **site}}
+    site = _read_site_file(path) if path else {}
+    merged = {name: {**load_defaults().get(name, {}), **site.get(name, {})} for name in {**load_defaults(), **site}}
     folder = path.parent.resolve() if path else Path()
     try:
-        return Settings(**_placed(merged, folder))
+        return Settings(**_resolve_paths(merged, folder))
     except ValidationError as error:
-        raise BadSettings(_in_words(error)) from error
+        raise BadSettings(_format_validation_error(error)) from error
     except SettingsError as error:  # a whole section in one variable has to be JSON
         raise BadSettings(f"The settings in the environment cannot be read: {error}.") from error
 
 
-def _site(path: Path) -> dict[str, Any]:
+def _read_site_file(path: Path) -> dict[str, Any]:
     try:
         site = tomllib.loads(path.read_text("utf-8"))
     except OSError as error:
@@ -485,9 +489,9 @@ def _site(path: Path) -> dict[str, Any]:
     return site
 
 
-def _placed(site: dict[str, Any], folder: Path) -> dict[str, Any]:
+def _resolve_paths(site: dict[str, Any], folder: Path) -> dict[str, Any]:
     """The same settings with their relative paths, those of the defaults too, taken from the site's folder."""
-    for section, name in _PATHS:
+    for section, name in _PATH_SETTINGS:
         value = site.get(section, {}).get(name)
         if isinstance(value, str) and value:
             site[section][name] = folder / value
@@ -498,11 +502,11 @@ def _placed(site: dict[str, Any], folder: Path) -> dict[str, Any]:
     for section in ("archive", "catalog"):
         url = site.get(section, {}).get("url")
         if isinstance(url, str) and url:
-            site[section]["url"] = _placed_url(f"{section}.url", url, folder)
+            site[section]["url"] = _resolve_sqlite_url(f"{section}.url", url, folder)
     return site
 
 
-def _placed_url(setting: str, url: str, folder: Path) -> str:
+def _resolve_sqlite_url(setting: str, url: str, folder: Path) -> str:
     try:
         parsed = sa.make_url(url)
     except ArgumentError as error:
@@ -512,6 +516,6 @@ def _placed_url(setting: str, url: str, folder: Path) -> str:
     return parsed.set(database=str(folder / parsed.database)).render_as_string(hide_password=False)
 
 
-def _in_words(error: ValidationError) -> str:
+def _format_validation_error(error: ValidationError) -> str:
     lines = (f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in error.errors())
     return "The settings do not hold together:\n  " + "\n  ".join(lines)

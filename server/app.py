@@ -15,14 +15,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from shotdap.catalog import Catalog
-from shotdap.config import Settings, load
+from shotdap.config import Settings, load_settings
 from shotdap.server import api
 from shotdap.server.http.errors import Problem
-from shotdap.server.http.limits import limits_of
-from shotdap.server.http.response import respond
-from shotdap.server.protocols.zarr import Options
+from shotdap.server.http.limits import create_limits
+from shotdap.server.http.response import make_response
+from shotdap.server.protocols.zarr import ZarrOptions
 from shotdap.server.routes import dap, root, search, thredds, zarr
-from shotdap.server.routes.listing import json_reply
+from shotdap.server.routes.listing import prepare_json
 from shotdap.server.run import CONFIG_VARIABLE
 
 __all__ = ["application", "create_app"]
@@ -31,39 +31,39 @@ __all__ = ["application", "create_app"]
 def create_app(catalog: Catalog, settings: Settings) -> Starlette:
     """The server as an ASGI application."""
     server = settings.server
-    limits = limits_of(settings)
+    limits = create_limits(settings)
     return Starlette(
         routes=[
-            *root.routes(),
-            *dap.routes(catalog, limits, compress_data=server.compress_data),
-            *search.routes(catalog),
-            *thredds.routes(catalog),
-            *zarr.routes(catalog, limits, _zarr_options(settings)),
-            *api.routes(catalog, limits, settings),
+            *root.create_root_routes(),
+            *dap.create_dap_routes(catalog, limits, compress_data=server.compress_data),
+            *search.create_search_routes(catalog),
+            *thredds.create_thredds_routes(catalog),
+            *zarr.create_zarr_routes(catalog, limits, _zarr_options(settings)),
+            *api.create_rest_routes(catalog, limits, settings),
         ],
-        middleware=[_cross_origin(server.cors_origins)] if server.cors_origins else [],
-        exception_handlers={HTTPException: _unanswered},
+        middleware=[_create_cors_middleware(server.cors_origins)] if server.cors_origins else [],
+        exception_handlers={HTTPException: _handle_http_error},
     )
 
 
-def _zarr_options(settings: Settings) -> Options:
+def _zarr_options(settings: Settings) -> ZarrOptions:
     """How datasets become Zarr."""
-    return Options(settings.zarr.chunk_mib << 20, settings.server.max_answer_mib << 20, settings.zarr.compression)
+    return ZarrOptions(settings.zarr.chunk_mib << 20, settings.server.max_answer_mib << 20, settings.zarr.compression)
 
 
-def _cross_origin(origins: Sequence[str]) -> Middleware:
+def _create_cors_middleware(origins: Sequence[str]) -> Middleware:
     """Lets pages of other sites read answers: a laboratory's notebooks in the browser, for one."""
     return Middleware(
         CORSMiddleware,
         allow_origins=origins,
         allow_methods=dap.METHODS,
-        allow_headers=_ASKED_WITH,
-        expose_headers=_ANSWERED_WITH,
+        allow_headers=_CORS_REQUEST_HEADERS,
+        expose_headers=_CORS_RESPONSE_HEADERS,
     )
 
 
-_ASKED_WITH = ("Authorization", "If-Modified-Since", "If-None-Match", "If-Range", "Range", "XDAP-Accept")
-_ANSWERED_WITH = (
+_CORS_REQUEST_HEADERS = ("Authorization", "If-Modified-Since", "If-None-Match", "If-Range", "Range", "XDAP-Accept")
+_CORS_RESPONSE_HEADERS = (
     *("Accept-Ranges", "Content-Disposition", "Content-Length", "Content-Range", "ETag", "Link", "Retry-After"),
     *("Content-Description", "XDAP", "X-DAP", "XDODS-Server", "X-DAP-Server"),
 )
@@ -72,26 +72,26 @@ _ANSWERED_WITH = (
 def application() -> Starlette:
     """The application of one worker process, by the settings that the environment leads to."""
     site = os.environ.get(CONFIG_VARIABLE)
-    settings = load(Path(site) if site else None)
+    settings = load_settings(Path(site) if site else None)
     return create_app(settings.open_catalog(), settings)
 
 
-async def _unanswered(request: Request, error: Exception) -> Response:
+async def _handle_http_error(request: Request, error: Exception) -> Response:
     """A request that no route takes, in DAP's words below ``/dap``, as a problem document below ``/api``."""
     status, detail = (error.status_code, error.detail) if isinstance(error, HTTPException) else (500, "")
-    trouble = Problem(status, _SENTENCES.get(status, detail), expected=True)
+    trouble = Problem(status, _STATUS_MESSAGES.get(status, detail), expected=True)
     path = request.url.path
     if path.startswith("/dap/"):
-        reply = dap.error_reply(dap.suffix_of(path), trouble)
+        reply = dap.prepare_error(dap.find_suffix(path), trouble)
     elif path.startswith("/api/"):
-        reply = api.problem_reply(trouble)
+        reply = api.prepare_problem(trouble)
     else:
-        reply = json_reply({"status": status, "message": trouble.message}, status)
+        reply = prepare_json({"status": status, "message": trouble.message}, status)
     headers = getattr(error, "headers", None) or {}  # a 405 says what is allowed
-    return respond(replace(reply, headers={**reply.headers, **headers}))
+    return make_response(replace(reply, headers={**reply.headers, **headers}))
 
 
-_SENTENCES = {
+_STATUS_MESSAGES = {
     404: "There is nothing here; the catalog is at /dap/.",
     405: "Only GET, HEAD and OPTIONS are answered here.",
 }

@@ -16,15 +16,17 @@ from typing import Final
 from sqlalchemy.exc import SQLAlchemyError
 
 from shotdap.catalog import BadArchive, BadCatalog, BuildReport, Busy, InspectionReport, Superseded, Unreadable
-from shotdap.config import BadSettings, Settings, load
-from shotdap.server.child_process import companion, ignore_interrupt, parent_lives
+from shotdap.config import BadSettings, Settings, load_settings
+from shotdap.server.child_process import ignore_interrupt, is_parent_alive_after, run_child_process
 
-__all__ = ["found", "poll", "sentence", "watching"]
+__all__ = ["describe_build", "describe_inspection", "poll_catalog", "run_poller"]
 
-_SECONDS_OF_DOUBT: Final = 600.0  # between two looks at files that could not be read
+_RETRY_FAILED_SECONDS: Final = 600.0  # between two looks at files that could not be read
 
 
-def poll(settings: Settings, say: Callable[[str], None], wait: Callable[[], bool], *, inspect: bool = True) -> None:
+def poll_catalog(
+    settings: Settings, say: Callable[[str], None], wait: Callable[[], bool], *, inspect: bool = True
+) -> None:
     """Bring the catalog up to date, again and again.
 
     Args:
@@ -33,25 +35,25 @@ def poll(settings: Settings, say: Callable[[str], None], wait: Callable[[], bool
         wait: waits for the next turn; true if there is to be one.
         inspect: look into new files; those that could not be read are tried again now and then.
     """
-    tried = -_SECONDS_OF_DOUBT
+    tried = -_RETRY_FAILED_SECONDS
     while True:
-        doubtful = time.monotonic() - tried >= _SECONDS_OF_DOUBT
+        doubtful = time.monotonic() - tried >= _RETRY_FAILED_SECONDS
         tried = time.monotonic() if doubtful else tried
-        for line in _turn(settings, inspect=inspect, doubtful=doubtful):
+        for line in _poll_once(settings, inspect=inspect, doubtful=doubtful):
             say(line)
         if not wait():
             return
 
 
-def _turn(settings: Settings, *, inspect: bool, doubtful: bool) -> Iterator[str]:
+def _poll_once(settings: Settings, *, inspect: bool, doubtful: bool) -> Iterator[str]:
     try:
         built = settings.build_catalog(patient=True)
         if built.added or built.changed or built.removed:
-            yield sentence(built)
+            yield describe_build(built)
         if inspect:
             inspected = settings.inspect_catalog(doubtful=doubtful)
             if inspected.ok or inspected.changed:
-                yield found(inspected)
+                yield describe_inspection(inspected)
     except Busy:
         return  # the other build does what this one would
     except (BadArchive, BadCatalog, BadSettings, Superseded, Unreadable) as error:
@@ -61,7 +63,7 @@ def _turn(settings: Settings, *, inspect: bool, doubtful: bool) -> Iterator[str]
 
 
 @contextmanager
-def watching(settings: Settings, site: str | None) -> Iterator[None]:
+def run_poller(settings: Settings, site: str | None) -> Iterator[None]:
     """A process that polls for as long as the block lasts, where the settings ask for it.
 
     Args:
@@ -71,28 +73,28 @@ def watching(settings: Settings, site: str | None) -> Iterator[None]:
     if not settings.catalog.watch_seconds or settings.archive.folder is not None:
         yield
         return
-    with companion(_poll_for_parent, site, "shotdap watch"):
+    with run_child_process(_poll_until_parent_exits, site, "shotdap watch"):
         yield
 
 
-def _poll_for_parent(site: str | None) -> None:
+def _poll_until_parent_exits(site: str | None) -> None:
     """Poll until the parent ends, in whatever way."""
     ignore_interrupt()
-    settings = load(Path(site) if site else None)
-    poll(settings, _log, lambda: parent_lives(settings.catalog.watch_seconds))
+    settings = load_settings(Path(site) if site else None)
+    poll_catalog(settings, _log_line, lambda: is_parent_alive_after(settings.catalog.watch_seconds))
 
 
-def _log(line: str) -> None:
+def _log_line(line: str) -> None:
     print(line, file=sys.stderr, flush=True)  # noqa: T201 — where uvicorn's own lines go, whatever its loggers are
 
 
-def sentence(built: BuildReport) -> str:
+def describe_build(built: BuildReport) -> str:
     """What a build did."""
     removed = f", {built.removed:,} removed" if built.removed else ""
     return f"Catalog: {built.added:,} images added, {built.changed:,} changed{removed}."
 
 
-def found(inspected: InspectionReport) -> str:
+def describe_inspection(inspected: InspectionReport) -> str:
     """What an inspection found."""
     return (
         f"Files looked into: {inspected.ok} good, {inspected.missing} missing, {inspected.unreadable} unreadable,"

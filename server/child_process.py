@@ -9,17 +9,17 @@ from contextlib import contextmanager
 from multiprocessing.process import BaseProcess
 from typing import Final
 
-__all__ = ["companion", "ignore_interrupt", "parent_lives"]
+__all__ = ["ignore_interrupt", "is_parent_alive_after", "run_child_process"]
 
-_SECONDS_TO_END: Final = 8  # before it is killed; what it writes is whole or not there
+_STOP_TIMEOUT: Final = 8  # before it is killed; what it writes is whole or not there
 
 
 @contextmanager
-def companion(target: Callable[[str | None], None], site: str | None, name: str) -> Iterator[BaseProcess]:
+def run_child_process(target: Callable[[str | None], None], site: str | None, name: str) -> Iterator[BaseProcess]:
     """A process that runs a function for as long as the block lasts.
 
     Args:
-        target: what it runs, with the settings' file; it ends by itself when its parent does, see `parent_lives`.
+        target: what it runs, with the settings' file; it ends by itself when its parent does, see `is_parent_alive_after`.
         site: the settings' file, which the process loads anew.
         name: what the process is called.
     """
@@ -28,18 +28,18 @@ def companion(target: Callable[[str | None], None], site: str | None, name: str)
     try:
         yield process
     finally:
-        _end(process)
+        _stop_process(process)
 
 
-def _end(process: BaseProcess) -> None:
+def _stop_process(process: BaseProcess) -> None:
     process.terminate()
-    process.join(_SECONDS_TO_END)
+    process.join(_STOP_TIMEOUT)
     if process.is_alive():
         process.kill()
         process.join()
 
 
-def parent_lives(seconds: float) -> bool:
+def is_parent_alive_after(seconds: float) -> bool:
     """Wait some time; whether the process's parent lives then. It ends the wait when it does not."""
     parent = multiprocessing.parent_process()
     if parent is None:

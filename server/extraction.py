@@ -14,14 +14,14 @@ import xarray as xr
 from shotdap.server.slice_text import Part
 from shotdap.transforms import MARK, BadSelection, Selection
 
-__all__ = ["Wanted"]
+__all__ = ["Extraction"]
 
-_RAW = "/raw"
-_RESULT = "result"
+_RAW_SUFFIX = "/raw"
+_RESULT_VARIABLE = "result"
 
 
 @dataclass(frozen=True)
-class Wanted:
+class Extraction:
     """What is wanted of an image."""
 
     variables: tuple[str, ...] = ()
@@ -33,40 +33,40 @@ class Wanted:
     raw: bool = False
     """The file as it is."""
 
-    def path(self, image: str) -> str:
+    def build_path(self, image: str) -> str:
         """The public path that opens an image so; one that is a variant already takes the transforms after its own.
 
         Raises:
             BadSelection: transforms are asked for, of more than one variable.
         """
-        path = f"{image}{_RAW}" if self.raw else image
-        steps = "".join(f"{MARK}{step}" for step in self._steps())
+        path = f"{image}{_RAW_SUFFIX}" if self.raw else image
+        steps = "".join(f"{MARK}{step}" for step in self._variant_steps())
         return f"{path}{steps}" if f"/{MARK}" in path else "/".join(filter(None, (path, steps)))
 
-    def _steps(self) -> tuple[str, ...]:
+    def _variant_steps(self) -> tuple[str, ...]:
         if not self.transforms:
             return ()
         if len(self.variables) > 1:
             raise BadSelection("Transforms take one variable; name one, or none for the transform's own.")
         first = self.transforms[0].partition("-")[0]
-        return (*(name for name in self.variables if name not in {first, _RESULT}), *self.transforms)
+        return (*(name for name in self.variables if name not in {first, _RESULT_VARIABLE}), *self.transforms)
 
-    def narrow(self, dataset: xr.Dataset) -> xr.Dataset:
+    def apply(self, dataset: xr.Dataset) -> xr.Dataset:
         """What is wanted of an opened image, lazily, with the coordinates of its dimensions.
 
         Raises:
             BadSelection: a name or an index does not fit.
         """
-        names = self.taken(dataset)
+        names = self.resolve_variables(dataset)
         self._check_dimensions(dataset, names)
         ranges = {name: part if isinstance(part, slice) else _alone(part) for name, part in self.part.items()}
-        narrowed = Selection(dict.fromkeys((*names, *_coordinates(dataset, names)), ()), ranges).apply(dataset)
+        narrowed = Selection(dict.fromkeys((*names, *_find_coordinates(dataset, names)), ()), ranges).apply(dataset)
         singles = [name for name, part in self.part.items() if not isinstance(part, slice) and name in narrowed.dims]
         return narrowed.isel(dict.fromkeys(singles, 0))
 
-    def taken(self, dataset: xr.Dataset) -> tuple[str, ...]:
+    def resolve_variables(self, dataset: xr.Dataset) -> tuple[str, ...]:
         """The variables that are taken of an opened image; nothing where all are."""
-        return (_RESULT,) if self.transforms and _RESULT in dataset.variables else self.variables
+        return (_RESULT_VARIABLE,) if self.transforms and _RESULT_VARIABLE in dataset.variables else self.variables
 
     def _check_dimensions(self, dataset: xr.Dataset, names: tuple[str, ...]) -> None:
         """Refuse a part of a dimension that no named variable has: it would be left out of account in silence."""
@@ -80,7 +80,7 @@ class Wanted:
                 raise BadSelection(f"{what} no dimension {dimension!r}, only these: {known or 'none'}.")
 
 
-def _coordinates(dataset: xr.Dataset, names: tuple[str, ...]) -> list[str]:
+def _find_coordinates(dataset: xr.Dataset, names: tuple[str, ...]) -> list[str]:
     """The coordinates that lie along dimensions of some variables; what is one itself goes alone."""
     dimensions = {dim for name in names if name in dataset.data_vars for dim in dataset.variables[name].dims}
     return [

@@ -10,21 +10,23 @@ from functools import partial
 import uvicorn
 
 from shotdap.config import Settings
-from shotdap.server.catalog_poller import watching
-from shotdap.server.exports.jobs.supervisor import exporting
+from shotdap.server.catalog_poller import run_poller
+from shotdap.server.exports.jobs.supervisor import supervise_coordinator
 
-__all__ = ["CONFIG_VARIABLE", "run"]
+__all__ = ["CONFIG_VARIABLE", "run_server"]
 
 CONFIG_VARIABLE = "SHOTDAP_CONFIG"
 """The environment variable that leads each worker process to the site's settings."""
 
-_APPLICATION = "shotdap.server.app:application"
-_PROTOCOL = "shotdap.server.http.protocol:Protocol"  # by its name: a command that serves nothing is not to import it
+_APPLICATION_PATH = "shotdap.server.app:application"
+_PROTOCOL_PATH = (
+    "shotdap.server.http.protocol:Protocol"  # by its name: a command that serves nothing is not to import it
+)
 
-_SECONDS_TO_ANSWER = 60  # of a worker; its imports hold its answer up for more than uvicorn's 5 s on a busy machine
+_WORKER_TIMEOUT = 60  # of a worker; its imports hold its answer up for more than uvicorn's 5 s on a busy machine
 
 
-class _Announcing(uvicorn.Server):
+class _AnnouncingServer(uvicorn.Server):
     """A server that says so once it listens."""
 
     def __init__(self, config: uvicorn.Config, announce: Callable[[], None]) -> None:
@@ -37,7 +39,7 @@ class _Announcing(uvicorn.Server):
             self._announce()
 
 
-def run(settings: Settings, announce: Callable[[str], None] | None = None, site: str | None = None) -> None:
+def run_server(settings: Settings, announce: Callable[[str], None] | None = None, site: str | None = None) -> None:
     """Serve until interrupted; Ctrl-C ends it cleanly.
 
     Args:
@@ -51,24 +53,30 @@ def run(settings: Settings, announce: Callable[[str], None] | None = None, site:
     settings.open_catalog()  # to fail here, in one sentence, rather than in every worker
     host, port = settings.server.host, settings.server.port
     if announce is None:
-        with watching(settings, site), exporting(settings, site):
+        with run_poller(settings, site), supervise_coordinator(settings, site):
             uvicorn.run(
-                _APPLICATION,
+                _APPLICATION_PATH,
                 factory=True,
                 host=host,
                 port=port,
                 workers=settings.server.workers,
-                http=_PROTOCOL,
+                http=_PROTOCOL_PATH,
                 access_log=settings.server.access_log,
-                timeout_worker_healthcheck=_SECONDS_TO_ANSWER,
+                timeout_worker_healthcheck=_WORKER_TIMEOUT,
                 server_header=False,
             )
         return
     config = uvicorn.Config(
-        _APPLICATION, factory=True, host=host, port=port, http=_PROTOCOL, log_level="warning", server_header=False
+        _APPLICATION_PATH,
+        factory=True,
+        host=host,
+        port=port,
+        http=_PROTOCOL_PATH,
+        log_level="warning",
+        server_header=False,
     )
     with (
-        exporting(settings, site),
+        supervise_coordinator(settings, site),
         suppress(KeyboardInterrupt),
     ):  # which uvicorn raises again after it has ended cleanly
-        _Announcing(config, partial(announce, f"http://{host}:{port}")).run()
+        _AnnouncingServer(config, partial(announce, f"http://{host}:{port}")).run()

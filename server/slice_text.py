@@ -7,20 +7,20 @@ from typing import Final, TypeAlias
 
 from shotdap.transforms import BadSelection
 
-__all__ = ["INTEGER", "PATTERN", "Part", "part_text", "read_part"]
+__all__ = ["INTEGER_PATTERN", "PART_PATTERN", "Part", "format_part", "parse_part"]
 
 Part: TypeAlias = slice | int
 """Of a dimension: a half-open range, or a single index, which drops the dimension."""
 
-INTEGER: Final = r"[0-9]{1,9}"
+INTEGER_PATTERN: Final = r"[0-9]{1,9}"
 """No dimension is longer, and none of a slice's numbers needs more."""
 
-_SLICE: Final = rf"({INTEGER})?:({INTEGER})?(?::({INTEGER}))?"
-PATTERN: Final = rf"({INTEGER})|{_SLICE}"
+_SLICE_PATTERN: Final = rf"({INTEGER_PATTERN})?:({INTEGER_PATTERN})?(?::({INTEGER_PATTERN}))?"
+PART_PATTERN: Final = rf"({INTEGER_PATTERN})|{_SLICE_PATTERN}"
 """What the text of a part matches entirely."""
 
 
-def read_part(name: str, text: str) -> Part | None:
+def parse_part(name: str, text: str) -> Part | None:
     """The part that a text means; `None` if it is that of none.
 
     Args:
@@ -30,7 +30,7 @@ def read_part(name: str, text: str) -> Part | None:
     Raises:
         BadSelection: the part holds nothing.
     """
-    found = re.fullmatch(PATTERN, text)
+    found = re.fullmatch(PART_PATTERN, text)
     if found is None:
         return None
     index, start, stop, step = (None if number is None else int(number) for number in found.groups())
@@ -41,8 +41,8 @@ def read_part(name: str, text: str) -> Part | None:
     return slice(start, stop, step)
 
 
-def part_text(part: Part) -> str:
-    """A part as `read_part` reads it."""
+def format_part(part: Part) -> str:
+    """A part as `parse_part` reads it."""
     if not isinstance(part, slice):
         return str(part)
     bounds = [part.start, part.stop, *([] if part.step is None else [part.step])]

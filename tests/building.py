@@ -9,7 +9,7 @@ from multiprocessing.context import ForkServerProcess
 from typing import Final
 from unittest.mock import patch
 
-from shotdap.catalog import Fact, PathTemplate, Row, SqlIndex, Superseded, Watermark, build
+from shotdap.catalog import Fact, PathTemplate, Row, SqlIndex, Superseded, Watermark, build_catalog
 from shotdap.catalog.build import builder
 
 __all__ = ["OVERTAKEN", "ROWS", "started"]
@@ -27,7 +27,7 @@ _CONTEXT.set_forkserver_preload(["tests.building", "alembic.command"])  # a proc
 class _Made:
     """An archive of made-up rows; three share each version, and many ask for one path."""
 
-    def rows(self, since: Watermark | None = None, /) -> Iterator[Row]:
+    def read_rows(self, since: Watermark | None = None, /) -> Iterator[Row]:
         for number in range(ROWS):
             if since is None or number // 3 >= int(str(since)):
                 shot, diagnostic, name = number % 97, f"D{number % 7}", f"n{number % 50}.hdf"
@@ -40,8 +40,8 @@ class _Made:
                 }
                 yield Row(str(number), f"{number}.hdf", number // 3, facts)
 
-    def count(self, since: Watermark | None = None, /) -> int:
-        return sum(1 for _ in self.rows(since))
+    def count_rows(self, since: Watermark | None = None, /) -> int:
+        return sum(1 for _ in self.read_rows(since))
 
 
 def started(url: str) -> ForkServerProcess:
@@ -52,8 +52,8 @@ def started(url: str) -> ForkServerProcess:
 
 
 def _build(url: str) -> None:
-    with patch.object(builder, "_BATCH", _BATCH):
+    with patch.object(builder, "_BATCH_SIZE", _BATCH):
         try:
-            build(_Made(), SqlIndex(url), PathTemplate())
+            build_catalog(_Made(), SqlIndex(url), PathTemplate())
         except Superseded:
             raise SystemExit(OVERTAKEN) from None

@@ -13,7 +13,7 @@ from tests import postgres as postgresql
 from tests import samples
 from tests.serving import Server, run_shotdap, serving
 
-from shotdap.server.demo.instructions import prepare
+from shotdap.server.demo.instructions import prepare_demo
 
 REAL: Final = Path(__file__).resolve().parents[1] / "../shared/data/real"
 """Images of real shots, beside the checkout; never in it."""
@@ -41,7 +41,7 @@ def require() -> Callable[[str], None]:
 def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of the synthetic archive, its catalog built by the command."""
     folder = tmp_path_factory.mktemp("archive")
-    built = run_shotdap("catalog", "build", "--config", prepare(folder))
+    built = run_shotdap("catalog", "build", "--config", prepare_demo(folder))
     assert built.returncode == 0, built.stdout + built.stderr
     return folder
 

@@ -23,7 +23,7 @@ class Rows:
     breaks_after: int | None = None
     asked: Watermark | None = None
 
-    def rows(self, since: Watermark | None = None, /) -> Iterator[Row]:
+    def read_rows(self, since: Watermark | None = None, /) -> Iterator[Row]:
         self.asked = since
         for number, row in enumerate(self.rows_):
             if number == self.breaks_after:
@@ -31,8 +31,8 @@ class Rows:
             if since is None or row.version is None or row.version >= since:  # type: ignore[operator]
                 yield row
 
-    def count(self, since: Watermark | None = None, /) -> int:
-        return sum(1 for _ in Rows(self.rows_).rows(since))
+    def count_rows(self, since: Watermark | None = None, /) -> int:
+        return sum(1 for _ in Rows(self.rows_).read_rows(since))
 
 
 def row(key: object, version: Watermark | None = 1, file: str = "file.hdf", **facts: str | float) -> Row:

@@ -12,7 +12,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from shotdap.catalog.readers.lazy import Key, lazy_variable
+from shotdap.catalog.readers.lazy import BasicIndex, create_lazy_variable
 from shotdap.transforms import Hyperslab, Selection
 
 __all__ = [
@@ -43,7 +43,7 @@ class CountingSource:
     """Values in memory that remember which hyperslabs of them were read."""
 
     values: Array
-    reads: list[Key] = field(default_factory=list)
+    reads: list[BasicIndex] = field(default_factory=list)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -71,7 +71,7 @@ class CountingSource:
             for key in self.reads
         ]
 
-    def read(self, key: Key) -> Array:
+    def read(self, key: BasicIndex) -> Array:
         """Read a hyperslab, and remember it."""
         self.reads.append(key)
         return np.array(self.values[key])
@@ -97,7 +97,7 @@ def datasets(draw: st.DrawFn) -> xr.Dataset:
 
 def _variable(dims: Sequence[str], sizes: Mapping[str, int], number: int) -> xr.Variable:
     values = numbered(*(sizes[name] for name in dims), dtype="i4") + number * 1000
-    variable = lazy_variable(tuple(dims), CountingSource(np.asarray(values)), {"number": number})
+    variable = create_lazy_variable(tuple(dims), CountingSource(np.asarray(values)), {"number": number})
     variable.encoding = {"dap2": "Int32"}
     return variable
 

@@ -21,7 +21,7 @@ from shotdap.catalog.readers import read
 from shotdap.server.encoders.formats import FORMATS
 from shotdap.server.pictures.levels import Display
 from shotdap.server.protocols import dap2, dap4
-from shotdap.server.protocols.zarr import Hierarchy, Options
+from shotdap.server.protocols.zarr import Hierarchy, ZarrOptions
 from shotdap.transforms import Selection
 
 FEW: Final = 50
@@ -90,15 +90,15 @@ FILES: Final = (_colliding, _grouped, _scaled, _slashed, _pages, _various_pages,
 
 
 def _documents(dataset: xr.Dataset) -> None:
-    hierarchy = Hierarchy(dataset, Options())
-    for key in hierarchy.every_key():
-        hierarchy.document(key)
+    hierarchy = Hierarchy(dataset, ZarrOptions())
+    for key in hierarchy.iter_keys():
+        hierarchy.get_document(key)
 
 
 def _das(dataset: xr.Dataset) -> None:
-    adapted = dap2.adapt(dataset)
-    dap2.das(adapted)
-    dap2.dds(adapted, "image")
+    adapted = dap2.adapt_dataset(dataset)
+    dap2.render_das(adapted)
+    dap2.render_dds(adapted, "image")
 
 
 def _encode(name: str, dataset: xr.Dataset) -> object:
@@ -107,7 +107,7 @@ def _encode(name: str, dataset: xr.Dataset) -> object:
 
 ANSWERS: Final[dict[str, Callable[[xr.Dataset], object]]] = {
     "dap2": _das,
-    "dap4": lambda dataset: dap4.dmr(dataset, "image", Selection()),
+    "dap4": lambda dataset: dap4.render_dmr(dataset, "image", Selection()),
     "zarr": _documents,
     **{name: partial(_encode, name) for name in ("nc", "nc4", "h5", "mat", "json", "npz")},
 }

@@ -15,8 +15,8 @@ import pytest
 import xarray as xr
 from tests.conftest import REAL, absent
 
-from shotdap.catalog import Address, Catalog, Entry, Folder, Unreadable, matching
-from shotdap.catalog.readers import READERS, sniff
+from shotdap.catalog import Catalog, DirectoryArchive, Entry, ImageAddress, Unreadable, find_diagnostic
+from shotdap.catalog.readers import READERS, detect_format
 from shotdap.config import load_diagnostics
 
 DATA: Final = REAL.parent
@@ -57,17 +57,22 @@ def test_formats_are_named() -> None:
 
 def rows(files: list[Path]) -> Iterator[str]:
     diagnostics = load_diagnostics()
-    catalog = Catalog(Folder(DATA), DATA, diagnostics)
+    catalog = Catalog(DirectoryArchive(DATA), DATA, diagnostics)
     for path in files:
         name = str(path.relative_to(DATA))
         entry = Entry(name, name, {"name": path.name})
         try:
-            raw, labelled = catalog.open_address(Address(entry, is_raw=True)), catalog.open_address(Address(entry))
+            raw, labelled = (
+                catalog.open_address(ImageAddress(entry, is_raw=True)),
+                catalog.open_address(ImageAddress(entry)),
+            )
         except Unreadable as error:
             yield row(name, known_format(path), "", str(error))
             continue
-        description = matching(raw, entry.facts, diagnostics)
-        yield row(name, sniff(path), f"{description.name}: {made(raw, labelled)}" if description else "", content(raw))
+        description = find_diagnostic(raw, entry.facts, diagnostics)
+        yield row(
+            name, detect_format(path), f"{description.name}: {made(raw, labelled)}" if description else "", content(raw)
+        )
 
 
 def row(*cells: str) -> str:
@@ -76,7 +81,7 @@ def row(*cells: str) -> str:
 
 def known_format(path: Path) -> str:
     try:
-        return sniff(path)
+        return detect_format(path)
     except Unreadable:
         return ""
 

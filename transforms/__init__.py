@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from shotdap.transforms.renaming import UniqueNames, with_underscores
+from shotdap.transforms.renaming import UniqueNames, add_underscores
 from shotdap.transforms.selection import BadSelection, Hyperslab, Selection
-from shotdap.transforms.virtual.array import Remember, forget
-from shotdap.transforms.virtual.dataset import Extended, extend, extended
+from shotdap.transforms.virtual.array import Memo, no_memo
+from shotdap.transforms.virtual.dataset import Result, add_variables, try_add_variables
 from shotdap.transforms.virtual.footprint import Along, Footprint, WorkingMemory
-from shotdap.transforms.virtual.graph import check, needed, ordered
-from shotdap.transforms.virtual.provenance import Origin, Source, explained
+from shotdap.transforms.virtual.graph import check_recipes, dependencies, topological_order
+from shotdap.transforms.virtual.provenance import Origin, Source, describe_origin
 from shotdap.transforms.virtual.read_cost import bytes_read, working_memory
 from shotdap.transforms.virtual.recipe import BadRecipe, FromAttribute, Recipe
 from shotdap.transforms.virtual.registry import TRANSFORMS, BadTransform, find_transform, known_transforms
 from shotdap.transforms.virtual.transform import BadOptions, Transform
-from shotdap.transforms.virtual.variant import MARK, BadVariant, Step, Variant, parse_variant, vary
+from shotdap.transforms.virtual.variant import MARK, BadVariant, Step, Variant, build_variant, parse_variant
 
 __all__ = [
     "MARK",
@@ -24,13 +24,13 @@ __all__ = [
     "BadSelection",
     "BadTransform",
     "BadVariant",
-    "Extended",
     "Footprint",
     "FromAttribute",
     "Hyperslab",
+    "Memo",
     "Origin",
     "Recipe",
-    "Remember",
+    "Result",
     "Selection",
     "Source",
     "Step",
@@ -38,18 +38,18 @@ __all__ = [
     "UniqueNames",
     "Variant",
     "WorkingMemory",
+    "add_underscores",
+    "add_variables",
+    "build_variant",
     "bytes_read",
-    "check",
-    "explained",
-    "extend",
-    "extended",
+    "check_recipes",
+    "dependencies",
+    "describe_origin",
     "find_transform",
-    "forget",
     "known_transforms",
-    "needed",
-    "ordered",
+    "no_memo",
     "parse_variant",
-    "vary",
-    "with_underscores",
+    "topological_order",
+    "try_add_variables",
     "working_memory",
 ]

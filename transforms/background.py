@@ -11,17 +11,17 @@ import xarray as xr
 from numpy.typing import NDArray
 from pydantic import Field
 
-from shotdap.transforms.geometry import Bounds, rows_and_columns
+from shotdap.transforms.geometry import Bounds, find_rows_and_columns
 from shotdap.transforms.virtual.footprint import (
     Footprint,
     Sizes,
     WorkingMemory,
+    find_image_dimensions,
     halo,
-    image_dimensions,
     pointwise,
     whole,
 )
-from shotdap.transforms.virtual.positions import within
+from shotdap.transforms.virtual.positions import select_bounds
 from shotdap.transforms.virtual.transform import Options, Transform
 
 __all__ = ["TRANSFORMS", "subtract_background", "subtract_region"]
@@ -62,10 +62,12 @@ def subtract_background(
         spreads as far as the Gaussian reaches.
     """
     if smooth:
-        background = _smoothed(background, rows_and_columns(max(image, background, key=_dimensions)), smooth)
+        background = _smooth_background(
+            background, find_rows_and_columns(max(image, background, key=_dimensions)), smooth
+        )
     # One call of NumPy: a slice of 256 x 256 pixels takes less than half of what xarray's own arithmetic does.
     made: xr.DataArray = xr.apply_ufunc(
-        partial(_difference, scale=scale, clip=clip), image, background, keep_attrs=False
+        partial(_subtract_arrays, scale=scale, clip=clip), image, background, keep_attrs=False
     )
     return made
 
@@ -91,9 +93,9 @@ def subtract_region(
         The image less the level, float32, in its units. NaN is no part of the level; where a frame's region is all
         NaN, so is the frame. A saturated pixel counts as its value.
     """
-    names = rows_and_columns(image)
+    names = find_rows_and_columns(image)
     bounds = {name: part for name, part in zip(names, (rows, columns), strict=True) if part is not None}
-    region = within(image, bounds).astype(np.float64)
+    region = select_bounds(image, bounds).astype(np.float64)
     level = region.median(names) if statistic == "median" else region.mean(names)
     return (image - level).astype(np.float32)
 
@@ -102,27 +104,27 @@ def _dimensions(array: xr.DataArray) -> int:
     return array.ndim
 
 
-def _difference(image: Array, background: Array, *, scale: float, clip: bool) -> Array:
+def _subtract_arrays(image: Array, background: Array, *, scale: float, clip: bool) -> Array:
     dark = background.astype(np.float32)
     difference = image.astype(np.float32) - (dark if scale == 1 else np.float32(scale) * dark)
     return difference.clip(min=0) if clip else difference
 
 
-def _smoothed(background: xr.DataArray, dimensions: tuple[str, str], sigma: float) -> xr.DataArray:
+def _smooth_background(background: xr.DataArray, dimensions: tuple[str, str], sigma: float) -> xr.DataArray:
     from scipy.ndimage import gaussian_filter  # noqa: PLC0415 — 0.3 s, which opening a dataset must not pay
 
     axes = [background.get_axis_num(name) for name in dimensions if name in background.dims]
     return background.copy(data=gaussian_filter(background.values.astype(np.float32), sigma, axes=axes))
 
 
-def _subtracted(inputs: Sequence[Sizes], options: Options) -> Footprint:
+def _subtract_background_footprint(inputs: Sequence[Sizes], options: Options) -> Footprint:
     footprint = halo(lambda options: int(4 * options.smooth + 0.5)) if options.smooth else pointwise
     return footprint(inputs, options)
 
 
-def _region(inputs: Sequence[Sizes], options: Options) -> Footprint:
+def _subtract_region_footprint(inputs: Sequence[Sizes], options: Options) -> Footprint:
     (sizes,) = inputs
-    bounds = dict(zip(image_dimensions(sizes), (options.rows, options.columns), strict=True))
+    bounds = dict(zip(find_image_dimensions(sizes), (options.rows, options.columns), strict=True))
     if not any(bounds.values()):
         raise ValueError("it needs the rows or the columns, or both, of a region without light; neither is said")
     for name, part in bounds.items():
@@ -134,13 +136,13 @@ def _region(inputs: Sequence[Sizes], options: Options) -> Footprint:
 TRANSFORMS = (
     Transform(
         subtract_background,
-        _subtracted,
+        _subtract_background_footprint,
         long_name="image with its background subtracted",
         memory=WorkingMemory(16),
     ),
     Transform(
         subtract_region,
-        _region,
+        _subtract_region_footprint,
         long_name="image with the level of its region without light subtracted",
         memory=WorkingMemory(20),
     ),

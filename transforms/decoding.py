@@ -33,7 +33,14 @@ from numpy.typing import NDArray
 from xarray.backends import BackendArray
 from xarray.core import indexing
 
-__all__ = ["HDF4_OFFSET", "PACKING", "STATED_AS_STORED", "Packing", "decode", "decode_dataset"]
+__all__ = [
+    "HDF4_OFFSET",
+    "PACKING_ATTRIBUTES",
+    "STORED_TYPE_ATTRIBUTES",
+    "Packing",
+    "decode_dataset",
+    "decode_variable",
+]
 
 Array: TypeAlias = NDArray[Any]
 DType: TypeAlias = np.dtype[Any]
@@ -41,33 +48,33 @@ DType: TypeAlias = np.dtype[Any]
 HDF4_OFFSET: Final = "hdf4_add_offset"
 """The attribute that holds the offset of HDF4's formula, which is subtracted before the scale is applied."""
 
-_FILLS: Final = ("_FillValue", "missing_value")
-_LINEAR: Final = ("scale_factor", "add_offset", HDF4_OFFSET)
+_FILL_ATTRIBUTES: Final = ("_FillValue", "missing_value")
+_SCALING_ATTRIBUTES: Final = ("scale_factor", "add_offset", HDF4_OFFSET)
 
-PACKING: Final = (*_FILLS, *_LINEAR, "_Unsigned")
+PACKING_ATTRIBUTES: Final = (*_FILL_ATTRIBUTES, *_SCALING_ATTRIBUTES, "_Unsigned")
 """The attributes that decoding applies and removes."""
 
-_RANGES: Final = ("valid_min", "valid_max", "valid_range")
-_FLAGS: Final = ("flag_values", "flag_masks")
+_RANGE_ATTRIBUTES: Final = ("valid_min", "valid_max", "valid_range")
+_FLAG_ATTRIBUTES: Final = ("flag_values", "flag_masks")
 
-STATED_AS_STORED: Final = (*_RANGES, *_FLAGS, "saturation")
+STORED_TYPE_ATTRIBUTES: Final = (*_RANGE_ATTRIBUTES, *_FLAG_ATTRIBUTES, "saturation")
 """The attributes whose numbers are of the variable's stored type, and are converted with it."""
 
 _FLOAT32: Final = np.dtype(np.float32)
 _FLOAT64: Final = np.dtype(np.float64)
-_SMALL: Final = 2  # bytes of an integer type that float32 holds exactly
-_WORD: Final = 4  # bytes of an integer type that xarray scales in float64, whatever the scale's type
+_FLOAT32_EXACT_ITEMSIZE: Final = 2  # bytes of an integer type that float32 holds exactly
+_INT32_ITEMSIZE: Final = 4  # bytes of an integer type that xarray scales in float64, whatever the scale's type
 
 
 @dataclass(frozen=True)
 class Packing:
     """The meaning of a variable's stored numbers, as its attributes state it."""
 
-    stored: DType
+    stored_dtype: DType
     """The stored type in native byte order."""
-    signed_as: DType
+    signed_dtype: DType
     """The same, signed or unsigned as ``_Unsigned`` states."""
-    fills: tuple[Any, ...] = ()
+    fill_values: tuple[Any, ...] = ()
     """The stored numbers that stand for missing ones; no NaN among them."""
     scale: np.number[Any] | None = None
     offset: np.number[Any] | None = None
@@ -76,18 +83,18 @@ class Packing:
     """Whether scale and offset are HDF4's."""
     has_nan_fill: bool = False
     """Whether NaN is the only missing value of a float type, which changes xarray's choice of a type."""
-    unusable: Mapping[str, str] = field(default_factory=dict)
+    unusable_attributes: Mapping[str, str] = field(default_factory=dict)
     """For each attribute that cannot be applied, the reason."""
 
     @classmethod
-    def of(cls, variable: xr.Variable) -> Packing:
+    def from_variable(cls, variable: xr.Variable) -> Packing:
         """Parse the attributes of a variable of numbers."""
         stored = variable.dtype.newbyteorder("=")
         kind = {"true": "u", "false": "i"}.get(str(variable.attrs.get("_Unsigned")).lower())
         signed_as = np.dtype(f"{kind}{stored.itemsize}") if kind and stored.kind in "iu" else stored
         unusable: dict[str, str] = {}
         fills: list[Any] = []
-        for name in _FILLS:
+        for name in _FILL_ATTRIBUTES:
             numbers = _parse_numbers(variable.attrs, name, unusable)
             if name == "_FillValue" and signed_as != stored:
                 numbers = [np.asarray(number).astype(stored).view(signed_as)[()] for number in numbers]
@@ -95,16 +102,16 @@ class Packing:
                     [int(number) for number in numbers] if kind == "u" else numbers
                 )  # compared in float32, as there
             fills += numbers
-        scale, offset, hdf4_offset = (_parse_number(variable.attrs, name, unusable) for name in _LINEAR)
+        scale, offset, hdf4_offset = (_parse_number(variable.attrs, name, unusable) for name in _SCALING_ATTRIBUTES)
         return cls(
             stored,
             signed_as,
-            fills=tuple(fill for fill in fills if not np.isnan(fill)),
+            fill_values=tuple(fill for fill in fills if not np.isnan(fill)),
             scale=scale,
             offset=offset if hdf4_offset is None else hdf4_offset,
             is_calibration=hdf4_offset is not None,
             has_nan_fill=stored.kind == "f" and bool(fills) and bool(np.isnan(fills).all()),
-            unusable=unusable,
+            unusable_attributes=unusable,
         )
 
     @property
@@ -117,41 +124,41 @@ class Packing:
         """The type of the decoded numbers."""
         types = [each.dtype for each in (self.scale, self.offset) if each is not None]
         if self.is_calibration:
-            return _FLOAT64 if self.is_scaled else self._masked_type
+            return _FLOAT64 if self.is_scaled else self._masked_dtype
         if not types:
-            return self._masked_type
+            return self._masked_dtype
         if self.has_nan_fill:
-            return self.signed_as
+            return self.signed_dtype
         if any(each.kind != "f" for each in types):
             return _FLOAT64
         if self.offset is None:
             return types[0]
-        is_word = self.signed_as.kind in "iu" and self.signed_as.itemsize == _WORD
+        is_word = self.signed_dtype.kind in "iu" and self.signed_dtype.itemsize == _INT32_ITEMSIZE
         return types[0] if types in ([_FLOAT32] * 2, [_FLOAT64] * 2) and not is_word else _FLOAT64
 
     @property
-    def _masked_type(self) -> DType:
-        if not self.fills or self.signed_as.kind == "f":
-            return self.signed_as
-        return _FLOAT32 if self.signed_as.itemsize <= _SMALL else _FLOAT64
+    def _masked_dtype(self) -> DType:
+        if not self.fill_values or self.signed_dtype.kind == "f":
+            return self.signed_dtype
+        return _FLOAT32 if self.signed_dtype.itemsize <= _FLOAT32_EXACT_ITEMSIZE else _FLOAT64
 
     @property
     def is_identity(self) -> bool:
         """Whether the decoded numbers are the stored ones, of the same type."""
-        return not (self.fills or self.is_scaled) and self.dtype == self.stored
+        return not (self.fill_values or self.is_scaled) and self.dtype == self.stored_dtype
 
     def decode(self, stored: Array) -> Array:
         """Decode stored numbers, in either byte order, to a new array of the type `dtype`."""
-        if stored.dtype.kind != self.signed_as.kind:
-            stored = stored.view(self.signed_as.newbyteorder(stored.dtype.byteorder))
+        if stored.dtype.kind != self.signed_dtype.kind:
+            stored = stored.view(self.signed_dtype.newbyteorder(stored.dtype.byteorder))
         values = np.array(stored, self.dtype)
-        if self.fills:
+        if self.fill_values:
             with np.errstate(invalid="ignore"):
-                missing = np.any([values == fill for fill in self.fills], axis=0)
+                missing = np.any([values == fill for fill in self.fill_values], axis=0)
             values[missing] = np.nan
-        return self._convert(values)
+        return self._apply_scale_and_offset(values)
 
-    def _convert(self, values: Array) -> Array:
+    def _apply_scale_and_offset(self, values: Array) -> Array:
         """Apply scale and offset, in place."""
         if not self.is_calibration:
             if self.scale is not None:
@@ -169,17 +176,19 @@ class Packing:
         A range of a floating type beside integers is in decoded numbers already (CF conventions 1.11, chapter 2.5.1).
         """
         numbers = np.asarray(value)
-        if numbers.dtype.kind not in "iuf" or (name in _RANGES and numbers.dtype.kind == "f" != self.signed_as.kind):
+        if numbers.dtype.kind not in "iuf" or (
+            name in _RANGE_ATTRIBUTES and numbers.dtype.kind == "f" != self.signed_dtype.kind
+        ):
             return value
-        if numbers.dtype.kind in "iu" and numbers.dtype.itemsize == self.signed_as.itemsize:
-            numbers = numbers.astype(self.signed_as, copy=False)
-        if name not in _FLAGS and self.dtype.kind == "f":
-            numbers = self._convert(np.array(numbers, _FLOAT64)).astype(self.dtype)
+        if numbers.dtype.kind in "iu" and numbers.dtype.itemsize == self.signed_dtype.itemsize:
+            numbers = numbers.astype(self.signed_dtype, copy=False)
+        if name not in _FLAG_ATTRIBUTES and self.dtype.kind == "f":
+            numbers = self._apply_scale_and_offset(np.array(numbers, _FLOAT64)).astype(self.dtype)
             numbers = np.sort(numbers) if name == "valid_range" else numbers  # a negative scale turns it round
         return numbers[()]
 
 
-def decode(variable: xr.Variable) -> xr.Variable:
+def decode_variable(variable: xr.Variable) -> xr.Variable:
     """Return what a variable's stored numbers mean, lazily.
 
     Args:
@@ -189,9 +198,13 @@ def decode(variable: xr.Variable) -> xr.Variable:
         The same variable where its attributes say nothing; otherwise a variable of the same dimensions and encoding
         whose attributes are those that are true of the decoded numbers.
     """
-    if not any(name in variable.attrs for name in PACKING) or variable.dtype.kind not in "iuf" or _is_time(variable):
+    if (
+        not any(name in variable.attrs for name in PACKING_ATTRIBUTES)
+        or variable.dtype.kind not in "iuf"
+        or _is_encoded_time(variable)
+    ):
         return variable
-    packing = Packing.of(variable)
+    packing = Packing.from_variable(variable)
     decoded = variable.to_base_variable().copy(deep=False)
     if not packing.is_identity:
         lazy = indexing.LazilyIndexedArray(_DecodedArray(variable, packing))
@@ -201,8 +214,8 @@ def decode(variable: xr.Variable) -> xr.Variable:
 
 
 def decode_dataset(dataset: xr.Dataset) -> xr.Dataset:
-    """Return a dataset whose variables and coordinates are all decoded, lazily and without indexes; see `decode`."""
-    decoded = {name: decode(variable) for name, variable in dataset.variables.items()}
+    """Return a dataset whose variables and coordinates are all decoded, lazily and without indexes; see `decode_variable`."""
+    decoded = {name: decode_variable(variable) for name, variable in dataset.variables.items()}
     return xr.Dataset(
         {name: variable for name, variable in decoded.items() if name not in dataset.coords},
         coords=xr.Coordinates({name: decoded[name] for name in dataset.coords}, indexes={}),
@@ -220,13 +233,15 @@ class _DecodedArray(BackendArray):
         self.dtype = packing.dtype
 
     def __getitem__(self, key: indexing.ExplicitIndexer) -> Any:  # noqa: ANN401 — as xarray's own annotation
-        return indexing.explicit_indexing_adapter(key, self.shape, indexing.IndexingSupport.BASIC, self._read)
+        return indexing.explicit_indexing_adapter(
+            key, self.shape, indexing.IndexingSupport.BASIC, self._decode_hyperslab
+        )
 
-    def _read(self, key: tuple[int | slice, ...]) -> Array:
+    def _decode_hyperslab(self, key: tuple[int | slice, ...]) -> Array:
         return self.packing.decode(np.asarray(self.stored[key].values))
 
 
-def _is_time(variable: xr.Variable) -> bool:
+def _is_encoded_time(variable: xr.Variable) -> bool:
     return variable.dtype.kind in "iu" and " since " in str(variable.attrs.get("units", ""))
 
 
@@ -255,15 +270,17 @@ def _decode_attributes(attributes: Mapping[Any, Any], packing: Packing) -> dict[
     """Return the attributes that are true of the decoded numbers; rules 3 and 4."""
     is_reversed = packing.is_scaled and packing.scale is not None and float(packing.scale) < 0
     names = {"valid_min": "valid_max", "valid_max": "valid_min"} if is_reversed else {}
-    names |= {name: f"file_{name}" for name in packing.unusable}
+    names |= {name: f"file_{name}" for name in packing.unusable_attributes}
     kept = {
-        names.get(str(name), str(name)): packing.decode_attribute(name, value) if name in STATED_AS_STORED else value
+        names.get(str(name), str(name)): packing.decode_attribute(name, value)
+        if name in STORED_TYPE_ATTRIBUTES
+        else value
         for name, value in attributes.items()
-        if name in packing.unusable or name not in PACKING
+        if name in packing.unusable_attributes or name not in PACKING_ATTRIBUTES
     }
     if packing.has_nan_fill:
-        kept |= {name: packing.dtype.type(np.nan) for name in _FILLS if name in attributes}
-    if packing.unusable:
-        notes = (f"{name}: {reason}" for name, reason in packing.unusable.items())
+        kept |= {name: packing.dtype.type(np.nan) for name in _FILL_ATTRIBUTES if name in attributes}
+    if packing.unusable_attributes:
+        notes = (f"{name}: {reason}" for name, reason in packing.unusable_attributes.items())
         kept["omitted"] = ", ".join((*([str(kept["omitted"])] if "omitted" in kept else []), *notes))
     return kept

@@ -20,12 +20,26 @@ import xarray as xr
 from numpy.typing import NDArray
 from pydantic import Field
 
-from shotdap.transforms.frames import each_frame
-from shotdap.transforms.neighbours import MAD_TO_SIGMA, Small, Square, median, of_neighbours
+from shotdap.transforms.frames import apply_to_frames
+from shotdap.transforms.neighbours import (
+    MAD_TO_SIGMA,
+    SmallWindowSize,
+    WindowSize,
+    apply_to_windows,
+    compute_nan_median,
+)
 from shotdap.transforms.virtual.footprint import WorkingMemory, halo
 from shotdap.transforms.virtual.transform import Transform
 
-__all__ = ["TRANSFORMS", "Noise", "Sigmas", "median_filter", "morphological_filter", "rounding", "sigma_clip"]
+__all__ = [
+    "TRANSFORMS",
+    "Noise",
+    "Sigmas",
+    "compute_rounding_noise",
+    "median_filter",
+    "morphological_filter",
+    "sigma_clip",
+]
 
 Array: TypeAlias = NDArray[Any]
 
@@ -36,10 +50,10 @@ Noise: TypeAlias = Annotated[float, Field(ge=0, le=1e6)]
 """The least standard deviation that noise is taken to have, in the image's units."""
 
 _STEPS: Final = {"opening": ("erosion", "dilation"), "closing": ("dilation", "erosion")}
-_STEPS_OF_BOTH: Final = _STEPS["opening"] + _STEPS["closing"]
+_ALL_STEPS: Final = _STEPS["opening"] + _STEPS["closing"]
 
 
-def median_filter(image: xr.DataArray, *, size: Square = 3) -> xr.DataArray:
+def median_filter(image: xr.DataArray, *, size: WindowSize = 3) -> xr.DataArray:
     """Replace each pixel by the median of its neighbours.
 
     As `scipy.ndimage.median_filter`, but with NaN passed over. What is smaller than half the square goes; straight
@@ -52,11 +66,11 @@ def median_filter(image: xr.DataArray, *, size: Square = 3) -> xr.DataArray:
     Returns:
         The medians, float32, in the image's units. NaN where all neighbours are.
     """
-    return each_frame(lambda frame: of_neighbours(median, frame, size), image)
+    return apply_to_frames(lambda frame: apply_to_windows(compute_nan_median, frame, size), image)
 
 
 def morphological_filter(
-    image: xr.DataArray, *, size: Square = 3, operation: Literal["opening", "closing", "both"] = "opening"
+    image: xr.DataArray, *, size: WindowSize = 3, operation: Literal["opening", "closing", "both"] = "opening"
 ) -> xr.DataArray:
     """Take away spots that are smaller than a square: bright ones by an opening, dark ones by a closing.
 
@@ -73,12 +87,12 @@ def morphological_filter(
         The filtered image, float32, in the image's units. NaN where there is nothing else to take.
     """
     values = image.astype(np.float32)
-    for step in _steps(operation):
-        values = values.copy(data=_EXTREMES[step](values.values, size))
+    for step in _expand_operation(operation):
+        values = values.copy(data=_STEP_FUNCTIONS[step](values.values, size))
     return values
 
 
-def sigma_clip(image: xr.DataArray, *, sigma: Sigmas = 5, size: Small = 5, noise: Noise = 0) -> xr.DataArray:
+def sigma_clip(image: xr.DataArray, *, sigma: Sigmas = 5, size: SmallWindowSize = 5, noise: Noise = 0) -> xr.DataArray:
     """Replace the pixels that are far from the median of their neighbours by that median; leave all others alone.
 
     A pixel is far if ``abs(pixel - median) > sigma * max(1.4826 * MAD, noise)``, where MAD is the median, over the
@@ -97,30 +111,30 @@ def sigma_clip(image: xr.DataArray, *, sigma: Sigmas = 5, size: Small = 5, noise
     Returns:
         The image, float32, in its units, with outliers replaced. NaN stays NaN.
     """
-    least = max(noise, rounding(image))
-    clip = partial(_clipped, sigma=sigma, least=least)
-    return each_frame(lambda frame: of_neighbours(clip, frame, size), image)
+    least = max(noise, compute_rounding_noise(image))
+    clip = partial(_clip_outliers, sigma=sigma, least=least)
+    return apply_to_frames(lambda frame: apply_to_windows(clip, frame, size), image)
 
 
-def rounding(image: xr.DataArray) -> float:
+def compute_rounding_noise(image: xr.DataArray) -> float:
     """The standard deviation that rounding alone gives whole counts, 1/sqrt(12); 0 for floating numbers."""
     return 12**-0.5 if image.dtype.kind in "iu" else 0.0
 
 
-def _clipped(neighbours: Array, sigma: float, least: float) -> Array:
+def _clip_outliers(neighbours: Array, sigma: float, least: float) -> Array:
     pixels = neighbours[..., neighbours.shape[-1] // 2]
-    middle = median(neighbours)
+    middle = compute_nan_median(neighbours)
     with np.errstate(invalid="ignore"):  # inf - inf
         deviations = np.abs(neighbours - middle[..., np.newaxis])
-        limit = sigma * np.maximum(MAD_TO_SIGMA * median(deviations), least)
+        limit = sigma * np.maximum(MAD_TO_SIGMA * compute_nan_median(deviations), least)
         return np.where(np.abs(pixels - middle) > limit, middle, pixels)
 
 
-def _steps(operation: str) -> tuple[str, ...]:
-    return _STEPS.get(operation, _STEPS_OF_BOTH)
+def _expand_operation(operation: str) -> tuple[str, ...]:
+    return _STEPS.get(operation, _ALL_STEPS)
 
 
-def _least(values: Array, size: int) -> Array:
+def _erode_image(values: Array, size: int) -> Array:
     """The least value of each pixel's neighbours, NaN passed over (rule 1)."""
     from scipy.ndimage import minimum_filter  # noqa: PLC0415 — 0.3 s, which opening a dataset must not pay
 
@@ -131,12 +145,12 @@ def _least(values: Array, size: int) -> Array:
     return np.where(minimum_filter(absent, size, axes=(-2, -1)), np.float32(np.nan), found)
 
 
-def _greatest(values: Array, size: int) -> Array:
+def _dilate_image(values: Array, size: int) -> Array:
     """The greatest value, likewise."""
-    return -_least(-values, size)
+    return -_erode_image(-values, size)
 
 
-_EXTREMES: Final = {"erosion": _least, "dilation": _greatest}
+_STEP_FUNCTIONS: Final = {"erosion": _erode_image, "dilation": _dilate_image}
 
 
 TRANSFORMS = (
@@ -148,7 +162,7 @@ TRANSFORMS = (
     ),
     Transform(
         morphological_filter,
-        halo(lambda options: len(_steps(options.operation)) * (options.size // 2)),
+        halo(lambda options: len(_expand_operation(options.operation)) * (options.size // 2)),
         long_name="image without small spots",
         memory=WorkingMemory(18),
     ),

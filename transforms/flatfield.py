@@ -19,10 +19,10 @@ import xarray as xr
 from numpy.typing import NDArray
 from pydantic import AfterValidator, Field
 
-from shotdap.transforms.frames import each_frame
-from shotdap.transforms.geometry import bands, rows_and_columns
-from shotdap.transforms.neighbours import at_a_time, odd, squares
-from shotdap.transforms.neighbours import median as median_of
+from shotdap.transforms.frames import apply_to_frames
+from shotdap.transforms.geometry import find_rows_and_columns, iter_bands
+from shotdap.transforms.neighbours import check_odd, count_block_pixels, make_window_view
+from shotdap.transforms.neighbours import compute_nan_median as median_of
 from shotdap.transforms.virtual.footprint import WorkingMemory, whole
 from shotdap.transforms.virtual.transform import Transform
 
@@ -33,7 +33,7 @@ Array: TypeAlias = NDArray[Any]
 Floor: TypeAlias = Annotated[float, Field(gt=0, lt=1)]
 """The least part of its mean that a flat is divided by."""
 
-_PARTS: Final = 12  # medians that are computed along the side of a square
+_MEDIANS_PER_SIDE: Final = 12  # medians that are computed along the side of a square
 
 
 def flat_field(image: xr.DataArray, flat: xr.DataArray, *, floor: Floor = 0.05) -> xr.DataArray:
@@ -49,7 +49,7 @@ def flat_field(image: xr.DataArray, flat: xr.DataArray, *, floor: Floor = 0.05) 
     Returns:
         The image, float32, in its units.
     """
-    mean = flat.mean(rows_and_columns(flat), dtype=np.float64)
+    mean = flat.mean(find_rows_and_columns(flat), dtype=np.float64)
     gain = mean / flat.where((mean > 0) & (flat >= floor * mean))
     return (image.astype(np.float32) * gain).astype(np.float32)
 
@@ -57,7 +57,7 @@ def flat_field(image: xr.DataArray, flat: xr.DataArray, *, floor: Floor = 0.05) 
 def pseudo_flat_field(
     image: xr.DataArray,
     *,
-    median: Annotated[int, Field(ge=3, le=301), AfterValidator(odd)] = 101,
+    median: Annotated[int, Field(ge=3, le=301), AfterValidator(check_odd)] = 101,
     sigma: Annotated[float, Field(ge=0, le=200)] = 100,
     floor: Floor = 0.05,
 ) -> xr.DataArray:
@@ -82,25 +82,27 @@ def pseudo_flat_field(
         The image, float32, in its units; NaN where it is NaN, and where the flat is nearly nothing. What is NaN is no
         part of the flat.
     """
-    return flat_field(image, each_frame(lambda frame: _pseudo_flat(frame, median, sigma), image), floor=floor)
+    return flat_field(
+        image, apply_to_frames(lambda frame: _compute_pseudo_flat(frame, median, sigma), image), floor=floor
+    )
 
 
-def _pseudo_flat(frame: Array, size: int, sigma: float) -> Array:
-    step = size // _PARTS | 1  # an odd number of pixels has one in its middle
+def _compute_pseudo_flat(frame: Array, size: int, sigma: float) -> Array:
+    step = size // _MEDIANS_PER_SIDE | 1  # an odd number of pixels has one in its middle
     counts = [-(-length // step) for length in frame.shape]
-    medians = _medians(frame, size, counts)
+    medians = _sample_medians(frame, size, counts)
     sigmas = [sigma * count / length for count, length in zip(counts, frame.shape, strict=True)]
-    return _spread(_gaussian(medians, sigmas), frame.shape)
+    return _interpolate_to_shape(_apply_gaussian(medians, sigmas), frame.shape)
 
 
-def _medians(frame: Array, size: int, counts: Sequence[int]) -> Array:
+def _sample_medians(frame: Array, size: int, counts: Sequence[int]) -> Array:
     """The medians of squares around so many rows and columns, evenly spread, each in the middle of its share."""
     rows, columns = (
         np.rint((np.arange(count) + 0.5) * length / count - 0.5).astype(int)
         for count, length in zip(counts, frame.shape, strict=True)
     )
-    around = squares(frame, size)
-    many = at_a_time(frame, size)
+    around = make_window_view(frame, size)
+    many = count_block_pixels(frame, size)
     medians = np.empty(counts, frame.dtype)
     for where, row in enumerate(rows):
         for start in range(0, len(columns), many):
@@ -109,7 +111,7 @@ def _medians(frame: Array, size: int, counts: Sequence[int]) -> Array:
     return medians
 
 
-def _gaussian(values: Array, sigma: Sequence[float]) -> Array:
+def _apply_gaussian(values: Array, sigma: Sequence[float]) -> Array:
     """The Gaussian mean of what is there: NaN counts for nothing."""
     from scipy.ndimage import gaussian_filter  # noqa: PLC0415 — 0.3 s, which opening a dataset must not pay
 
@@ -121,7 +123,7 @@ def _gaussian(values: Array, sigma: Sequence[float]) -> Array:
     return np.asarray(np.divide(total, weight, out=np.full_like(total, np.nan), where=weight > 0))
 
 
-def _spread(values: Array, shape: tuple[int, ...]) -> Array:
+def _interpolate_to_shape(values: Array, shape: tuple[int, ...]) -> Array:
     """Values of evenly spread rows and columns, interpolated at all; mirrored beyond the edges, as all else is."""
     from scipy.ndimage import map_coordinates  # noqa: PLC0415 — 0.3 s, likewise
 
@@ -131,7 +133,7 @@ def _spread(values: Array, shape: tuple[int, ...]) -> Array:
         (np.arange(size) + 0.5) * count / size - 0.5 for size, count in zip(shape, values.shape, strict=True)
     )
     made = np.empty(shape, values.dtype)
-    for band in bands(len(rows)):
+    for band in iter_bands(len(rows)):
         where = np.meshgrid(rows[band], columns, indexing="ij")
         map_coordinates(values, where, made[band], order=1, mode="reflect")
     return made

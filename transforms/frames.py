@@ -9,14 +9,16 @@ import numpy as np
 import xarray as xr
 from numpy.typing import DTypeLike, NDArray
 
-from shotdap.transforms.geometry import rows_and_columns
+from shotdap.transforms.geometry import find_rows_and_columns
 
-__all__ = ["each_frame"]
+__all__ = ["apply_to_frames"]
 
 Array: TypeAlias = NDArray[Any]
 
 
-def each_frame(function: Callable[[Array], Array], image: xr.DataArray, dtype: DTypeLike = np.float32) -> xr.DataArray:
+def apply_to_frames(
+    function: Callable[[Array], Array], image: xr.DataArray, dtype: DTypeLike = np.float32
+) -> xr.DataArray:
     """Apply a function to each frame, in float32; one frame's working memory is taken at a time.
 
     Args:
@@ -27,7 +29,7 @@ def each_frame(function: Callable[[Array], Array], image: xr.DataArray, dtype: D
     Returns:
         The results, with the image's dimensions and coordinates, and without attributes.
     """
-    rows_and_columns(image)
+    find_rows_and_columns(image)
     values = np.asarray(image.values)
     made = np.empty(values.shape, dtype)
     for frame in np.ndindex(values.shape[:-2]):

@@ -12,8 +12,16 @@ from numpy.typing import NDArray
 from pydantic import AfterValidator, BeforeValidator, Field, FiniteFloat
 
 from shotdap.transforms.statistics import sums
-from shotdap.transforms.virtual.footprint import Along, Footprint, Sizes, WorkingMemory, blocks, image_dimensions, whole
-from shotdap.transforms.virtual.positions import within
+from shotdap.transforms.virtual.footprint import (
+    Along,
+    Footprint,
+    Sizes,
+    WorkingMemory,
+    blocks,
+    find_image_dimensions,
+    whole,
+)
+from shotdap.transforms.virtual.positions import select_bounds
 from shotdap.transforms.virtual.transform import Options, Transform
 
 __all__ = [
@@ -21,60 +29,60 @@ __all__ = [
     "Bounds",
     "Coefficients",
     "Flip",
-    "Order",
     "Rotation",
-    "bands",
+    "SplineOrder",
     "bin_pixels",
     "crop",
     "dewarp",
     "dewarp_by_map",
+    "find_rows_and_columns",
+    "iter_bands",
     "rotate_flip",
-    "rows_and_columns",
 ]
 
 
-def _ascending(bounds: tuple[int, int]) -> tuple[int, int]:
+def _check_ascending(bounds: tuple[int, int]) -> tuple[int, int]:
     if bounds[0] > bounds[1]:
         raise ValueError("the first must not be greater than the last")
     return bounds
 
 
-def _lower(value: object) -> object:
+def _normalize_case(value: object) -> object:
     return value.lower() if isinstance(value, str) else value
 
 
-def _number(value: object) -> object:
+def _parse_digits(value: object) -> object:
     return int(value) if isinstance(value, str) and value.isdecimal() else value
 
 
 Bounds: TypeAlias = Annotated[
-    tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=0)]], AfterValidator(_ascending)
+    tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=0)]], AfterValidator(_check_ascending)
 ]
 """The first and the last of some rows or columns, both taken."""
 
-Rotation: TypeAlias = Annotated[Literal[0, 90, 180, 270], BeforeValidator(_number)]
+Rotation: TypeAlias = Annotated[Literal[0, 90, 180, 270], BeforeValidator(_parse_digits)]
 """Degrees, clockwise; a number, or, as in a URL, its digits."""
 
-Flip: TypeAlias = Annotated[Literal["none", "x", "y", "xy"], BeforeValidator(_lower)]
+Flip: TypeAlias = Annotated[Literal["none", "x", "y", "xy"], BeforeValidator(_normalize_case)]
 """Which axes run backwards; ``X`` means ``x``, as the attribute ``display_flip`` has it."""
 
-Count: TypeAlias = Annotated[int, Field(ge=1, le=256)]
+BinFactor: TypeAlias = Annotated[int, Field(ge=1, le=256)]
 """How many pixels of a row or a column make one."""
 
 Coefficients: TypeAlias = Annotated[tuple[FiniteFloat, ...], Field(min_length=10, max_length=10)]
 """Those of 1, x, y, x², xy, y², x³, x²y, xy² and y³; x is the column and y the row, both counted from 0."""
 
-Order: TypeAlias = Annotated[Literal[0, 1, 3], BeforeValidator(_number)]
+SplineOrder: TypeAlias = Annotated[Literal[0, 1, 3], BeforeValidator(_parse_digits)]
 """Of the spline between pixels, a number or its digits: 0 takes the nearest pixel, 1 is linear, 3 cubic."""
 
-_BAND: Final = 64  # rows that are worked on at a time: of 2048 columns, 1 MiB of float64
+_BAND_ROWS: Final = 64  # rows that are worked on at a time: of 2048 columns, 1 MiB of float64
 
-_TERMS: Final = tuple((total - power, power) for total in range(4) for power in range(total + 1))
+_POLYNOMIAL_POWERS: Final = tuple((total - power, power) for total in range(4) for power in range(total + 1))
 """The powers of x and of y that `Coefficients` belong to."""
-_COLUMN_ITSELF: Final = (0.0, 1.0, *[0.0] * 8)
-_ROW_ITSELF: Final = (0.0, 0.0, 1.0, *[0.0] * 7)
+_IDENTITY_COLUMN: Final = (0.0, 1.0, *[0.0] * 8)
+_IDENTITY_ROW: Final = (0.0, 0.0, 1.0, *[0.0] * 7)
 
-_ROTATED: Final = {
+_ROTATIONS: Final = {
     0: (False, False, False),
     90: (True, False, True),
     180: (False, True, True),
@@ -83,18 +91,18 @@ _ROTATED: Final = {
 """Of a rotation: whether rows and columns change places; then which of the result's rows and columns run backwards."""
 
 
-def rows_and_columns(image: xr.DataArray) -> tuple[str, str]:
+def find_rows_and_columns(image: xr.DataArray) -> tuple[str, str]:
     """The dimensions of an image's rows and columns: its last two, whatever they are called.
 
     Raises:
         ValueError: it has fewer.
     """
-    return image_dimensions({str(name): size for name, size in image.sizes.items()})
+    return find_image_dimensions({str(name): size for name, size in image.sizes.items()})
 
 
-def bands(rows: int) -> Iterator[slice]:
+def iter_bands(rows: int) -> Iterator[slice]:
     """Yield the rows of an image in bands, so that what is needed for each pixel is needed for one band at a time."""
-    return (slice(start, min(start + _BAND, rows)) for start in range(0, rows, _BAND))
+    return (slice(start, min(start + _BAND_ROWS, rows)) for start in range(0, rows, _BAND_ROWS))
 
 
 def crop(image: xr.DataArray, *, rows: Bounds | None = None, columns: Bounds | None = None) -> xr.DataArray:
@@ -108,13 +116,13 @@ def crop(image: xr.DataArray, *, rows: Bounds | None = None, columns: Bounds | N
     Returns:
         The part, of the same type.
     """
-    wanted = zip(rows_and_columns(image), (rows, columns), strict=True)
-    return within(image, {name: bounds for name, bounds in wanted if bounds is not None})
+    wanted = zip(find_rows_and_columns(image), (rows, columns), strict=True)
+    return select_bounds(image, {name: bounds for name, bounds in wanted if bounds is not None})
 
 
-def _cropped(inputs: Sequence[Sizes], options: Options) -> Footprint:
+def _crop_footprint(inputs: Sequence[Sizes], options: Options) -> Footprint:
     (sizes,) = inputs
-    bounds = dict(zip(image_dimensions(sizes), (options.rows, options.columns), strict=True))
+    bounds = dict(zip(find_image_dimensions(sizes), (options.rows, options.columns), strict=True))
     for name, part in bounds.items():
         if part is not None and part[1] >= sizes[name]:
             raise ValueError(f"{name} ends with {sizes[name] - 1}, and {part[1]} is beyond it")
@@ -144,22 +152,22 @@ def rotate_flip(image: xr.DataArray, *, rotation: Rotation = 0, flip: Flip = "no
         The same values, of the same type. Each dimension keeps its name: turned by 90 or 270, an image ``(y, x)``
         is one of ``(x, y)``.
     """
-    turned = _turned(rows_and_columns(image), rotation, flip)
+    turned = _rotate_dimensions(find_rows_and_columns(image), rotation, flip)
     backwards = {name: slice(None, None, -1) for name, is_backwards in turned.items() if is_backwards}
     return image.isel(backwards).transpose(..., *turned)
 
 
-def _turned(dimensions: tuple[str, str], rotation: Rotation, flip: Flip) -> dict[str, bool]:
+def _rotate_dimensions(dimensions: tuple[str, str], rotation: Rotation, flip: Flip) -> dict[str, bool]:
     """The dimensions that the result's rows and columns lie along, in this order, and whether they run backwards."""
-    swapped, rows, columns = _ROTATED[rotation]
+    swapped, rows, columns = _ROTATIONS[rotation]
     first, second = reversed(dimensions) if swapped else dimensions
     return {first: rows != ("y" in flip), second: columns != ("x" in flip)}
 
 
-def _turned_footprint(inputs: Sequence[Sizes], options: Options) -> Footprint:
+def _rotate_flip_footprint(inputs: Sequence[Sizes], options: Options) -> Footprint:
     (sizes,) = inputs
     frames = {name: Along(name, size) for name, size in list(sizes.items())[:-2]}
-    turned = _turned(image_dimensions(sizes), options.rotation, options.flip)
+    turned = _rotate_dimensions(find_image_dimensions(sizes), options.rotation, options.flip)
     return Footprint(frames | {name: _direction(name, sizes[name], turned[name]) for name in turned})
 
 
@@ -168,7 +176,7 @@ def _direction(name: str, size: int, is_backwards: bool) -> Along:  # noqa: FBT0
 
 
 def bin_pixels(
-    image: xr.DataArray, *, rows: Count = 2, columns: Count = 2, statistic: Literal["mean", "sum"] = "mean"
+    image: xr.DataArray, *, rows: BinFactor = 2, columns: BinFactor = 2, statistic: Literal["mean", "sum"] = "mean"
 ) -> xr.DataArray:
     """Make one pixel of each block of pixels.
 
@@ -185,19 +193,19 @@ def bin_pixels(
     Returns:
         The blocks' means or sums, float32, in the image's units.
     """
-    sizes = dict(zip(rows_and_columns(image), (rows, columns), strict=True))
+    sizes = dict(zip(find_rows_and_columns(image), (rows, columns), strict=True))
     inside = {name: f"{name}_within_block" for name in sizes}
     blocked = xr.DataArray(image.variable).coarsen(sizes, boundary="trim")
     pixels = blocked.construct({name: (name, within_block) for name, within_block in inside.items()})
-    return (sums.mean if statistic == "mean" else sums.total)(pixels, inside.values())
+    return (sums.average_over if statistic == "mean" else sums.sum_over)(pixels, inside.values())
 
 
 def dewarp(
     image: xr.DataArray,
     *,
-    row_coefficients: Coefficients = _ROW_ITSELF,
-    column_coefficients: Coefficients = _COLUMN_ITSELF,
-    order: Order = 1,
+    row_coefficients: Coefficients = _IDENTITY_ROW,
+    column_coefficients: Coefficients = _IDENTITY_COLUMN,
+    order: SplineOrder = 1,
 ) -> xr.DataArray:
     """Set straight what optics or a tube have warped, by two polynomials of third order.
 
@@ -220,26 +228,26 @@ def dewarp(
     Returns:
         The image set straight, of the same shape, float32, in its units.
     """
-    column, row = (np.arange(image.sizes[name]) for name in reversed(rows_and_columns(image)))
-    matrices = [_matrix(each) for each in (row_coefficients, column_coefficients)]
+    column, row = (np.arange(image.sizes[name]) for name in reversed(find_rows_and_columns(image)))
+    matrices = [_build_coefficient_matrix(each) for each in (row_coefficients, column_coefficients)]
 
-    def where(band: slice) -> NDArray[Any]:
+    def compute_positions(band: slice) -> NDArray[Any]:
         with np.errstate(over="ignore", invalid="ignore"):  # far outside is outside
             return np.stack([polygrid2d(row[band], column, each) for each in matrices])
 
-    return _look_up(image, where, order)
+    return _interpolate_frames(image, compute_positions, order)
 
 
-def _matrix(coefficients: Coefficients) -> NDArray[np.float64]:
+def _build_coefficient_matrix(coefficients: Coefficients) -> NDArray[np.float64]:
     """Coefficients as NumPy has them: for the power of y down, for that of x across."""
     matrix = np.zeros((4, 4))
-    for (x, y), coefficient in zip(_TERMS, coefficients, strict=True):
+    for (x, y), coefficient in zip(_POLYNOMIAL_POWERS, coefficients, strict=True):
         matrix[y, x] = coefficient
     return matrix
 
 
 def dewarp_by_map(
-    image: xr.DataArray, row_displacement: xr.DataArray, column_displacement: xr.DataArray, *, order: Order = 1
+    image: xr.DataArray, row_displacement: xr.DataArray, column_displacement: xr.DataArray, *, order: SplineOrder = 1
 ) -> xr.DataArray:
     """Set straight what optics or a tube have warped, by a map of displacements.
 
@@ -255,35 +263,39 @@ def dewarp_by_map(
     Returns:
         The image set straight, of the same shape, float32, in its units.
     """
-    dimensions = rows_and_columns(image)
+    dimensions = find_rows_and_columns(image)
     down, right = (each.transpose(*dimensions).values for each in (row_displacement, column_displacement))
 
-    def where(band: slice) -> NDArray[Any]:
+    def compute_positions(band: slice) -> NDArray[Any]:
         rows, columns = np.indices(down[band].shape)
         return np.stack([rows + band.start + down[band], columns + right[band]])
 
-    return _look_up(image, where, order)
+    return _interpolate_frames(image, compute_positions, order)
 
 
-def _mapped(inputs: Sequence[Sizes], options: Options) -> Footprint:
+def _dewarp_by_map_footprint(inputs: Sequence[Sizes], options: Options) -> Footprint:
     image, *displacements = inputs
     for each in displacements:
-        if set(each) != set(image_dimensions(image)):
-            raise ValueError(f"a displacement has the image's rows and columns, ({', '.join(image_dimensions(image))})")
+        if set(each) != set(find_image_dimensions(image)):
+            raise ValueError(
+                f"a displacement has the image's rows and columns, ({', '.join(find_image_dimensions(image))})"
+            )
     return whole(inputs, options)
 
 
-def _look_up(image: xr.DataArray, where: Callable[[slice], NDArray[Any]], order: Order) -> xr.DataArray:
+def _interpolate_frames(
+    image: xr.DataArray, where: Callable[[slice], NDArray[Any]], order: SplineOrder
+) -> xr.DataArray:
     """Interpolate each frame at the rows and columns ``[2, rows, columns]`` that `where` gives for a band of rows."""
     values = np.asarray(image.values)
     made = np.empty(values.shape, np.float32)
     for frame in np.ndindex(values.shape[:-2]):
-        _interpolate(values[frame].astype(np.float64), where, order, made[frame])
+        _interpolate_frame(values[frame].astype(np.float64), where, order, made[frame])
     return image.copy(data=made)
 
 
-def _interpolate(
-    frame: NDArray[np.float64], where: Callable[[slice], NDArray[Any]], order: Order, made: NDArray[np.float32]
+def _interpolate_frame(
+    frame: NDArray[np.float64], where: Callable[[slice], NDArray[Any]], order: SplineOrder, made: NDArray[np.float32]
 ) -> None:
     from scipy.ndimage import map_coordinates, spline_filter  # noqa: PLC0415 — 0.3 s, for those who dewarp
 
@@ -294,7 +306,7 @@ def _interpolate(
         frame = spline_filter(frame, order, np.float64, mode="constant")
     elif holes is not None:
         frame[missing] = 0
-    for band in bands(len(made)):
+    for band in iter_bands(len(made)):
         at = where(band)
         at[~np.isfinite(at)] = -1  # outside; SciPy would look for NaN in memory that is not the image's
         map_coordinates(frame, at, made[band], order, mode="constant", cval=np.nan, prefilter=False)
@@ -303,19 +315,19 @@ def _interpolate(
             made[band][share > 0] = np.nan
 
 
-_COPY: Final = WorkingMemory(8)
+_COPY_MEMORY: Final = WorkingMemory(8)
 """Of a view, which is copied only where its bytes have to be swapped."""
-_OF_BANDS: Final = WorkingMemory(22, fixed=8 << 20)
+_BAND_MEMORY: Final = WorkingMemory(22, fixed=8 << 20)
 
 TRANSFORMS = (
-    Transform(crop, _cropped, dtype=None, long_name="part of an image", knows_indices=True, memory=_COPY),
-    Transform(rotate_flip, _turned_footprint, dtype=None, long_name="image, turned", memory=_COPY),
+    Transform(crop, _crop_footprint, dtype=None, long_name="part of an image", knows_indices=True, memory=_COPY_MEMORY),
+    Transform(rotate_flip, _rotate_flip_footprint, dtype=None, long_name="image, turned", memory=_COPY_MEMORY),
     Transform(
         bin_pixels,
         blocks(lambda options: options.rows, lambda options: options.columns),
         long_name="binned image",
         memory=WorkingMemory(26),
     ),
-    Transform(dewarp, whole, long_name="image set straight", memory=_OF_BANDS),
-    Transform(dewarp_by_map, _mapped, long_name="image set straight", memory=_OF_BANDS),
+    Transform(dewarp, whole, long_name="image set straight", memory=_BAND_MEMORY),
+    Transform(dewarp_by_map, _dewarp_by_map_footprint, long_name="image set straight", memory=_BAND_MEMORY),
 )

@@ -12,26 +12,33 @@ import numpy as np
 import xarray as xr
 from pydantic import Field
 
-from shotdap.transforms.geometry import rows_and_columns
+from shotdap.transforms.geometry import find_rows_and_columns
 from shotdap.transforms.statistics import sums
-from shotdap.transforms.virtual.footprint import Along, Footprint, Footprints, Sizes, WorkingMemory, image_dimensions
-from shotdap.transforms.virtual.positions import within
+from shotdap.transforms.virtual.footprint import (
+    Along,
+    Footprint,
+    FootprintFunction,
+    Sizes,
+    WorkingMemory,
+    find_image_dimensions,
+)
+from shotdap.transforms.virtual.positions import select_bounds
 from shotdap.transforms.virtual.transform import Options, Transform
 
-__all__ = ["TRANSFORMS", "Axis", "column_mean", "lineout", "row_mean"]
+__all__ = ["TRANSFORMS", "ProfileAxis", "column_mean", "lineout", "row_mean"]
 
-Axis: TypeAlias = Literal["columns", "rows"]
+ProfileAxis: TypeAlias = Literal["columns", "rows"]
 """What a profile has one value for each of."""
 
-Index: TypeAlias = Annotated[int, Field(ge=0)]
+PixelIndex: TypeAlias = Annotated[int, Field(ge=0)]
 
 
 def lineout(
     image: xr.DataArray,
     *,
-    along: Axis = "columns",
-    first: Index = 0,
-    last: Index | None = None,
+    along: ProfileAxis = "columns",
+    first: PixelIndex = 0,
+    last: PixelIndex | None = None,
     statistic: Literal["mean", "median", "sum"] = "mean",
 ) -> xr.DataArray:
     """Take a profile of a band of an image.
@@ -51,16 +58,16 @@ def lineout(
     Returns:
         The profile of each frame, float64, in the image's units.
     """
-    across = _across(rows_and_columns(image), along)
-    band = within(image, {across: (first, np.iinfo(np.int64).max if last is None else last)})
+    across = _find_reduced_dimension(find_rows_and_columns(image), along)
+    band = select_bounds(image, {across: (first, np.iinfo(np.int64).max if last is None else last)})
     return _STATISTICS[statistic](band, (across,))
 
 
-def _median(image: xr.DataArray, over: Sequence[str]) -> xr.DataArray:
+def _compute_median(image: xr.DataArray, over: Sequence[str]) -> xr.DataArray:
     return image.astype(np.float64).median(over, skipna=True)
 
 
-_STATISTICS = {"mean": sums.mean, "median": _median, "sum": sums.total}
+_STATISTICS = {"mean": sums.average_over, "median": _compute_median, "sum": sums.sum_over}
 
 
 def row_mean(image: xr.DataArray) -> xr.DataArray:
@@ -91,40 +98,57 @@ def column_mean(image: xr.DataArray) -> xr.DataArray:
     return lineout(image, along="columns")
 
 
-def _across(dimensions: tuple[str, str], along: Axis) -> str:
+def _find_reduced_dimension(dimensions: tuple[str, str], along: ProfileAxis) -> str:
     """The dimension that a profile does not have."""
     return dimensions[0] if along == "columns" else dimensions[1]
 
 
-def _profile(sizes: Sizes, across: str, band: range) -> Footprint:
-    return Footprint({name: Along(name, size) for name, size in sizes.items() if name != across}, bands={across: band})
+def _profile_footprint(sizes: Sizes, across: str, band: range) -> Footprint:
+    return Footprint(
+        {name: Along(name, size) for name, size in sizes.items() if name != across}, reduced_ranges={across: band}
+    )
 
 
-def _banded(inputs: Sequence[Sizes], options: Options) -> Footprint:
+def _lineout_footprint(inputs: Sequence[Sizes], options: Options) -> Footprint:
     (sizes,) = inputs
-    across = _across(image_dimensions(sizes), options.along)
+    across = _find_reduced_dimension(find_image_dimensions(sizes), options.along)
     last = sizes[across] - 1 if options.last is None else options.last
     if last >= sizes[across]:
         raise ValueError(f"{across} ends with {sizes[across] - 1}, and {last} is beyond it")
     if options.first > last:
         raise ValueError(f"the band begins at {options.first} and ends at {last}: first must not be greater than last")
-    return _profile(sizes, across, range(options.first, last + 1))
+    return _profile_footprint(sizes, across, range(options.first, last + 1))
 
 
-def _full(along: Axis) -> Footprints:
-    def footprint(inputs: Sequence[Sizes], _options: Options) -> Footprint:
+def _make_full_footprint(along: ProfileAxis) -> FootprintFunction:
+    def compute_footprint(inputs: Sequence[Sizes], _options: Options) -> Footprint:
         (sizes,) = inputs
-        across = _across(image_dimensions(sizes), along)
-        return _profile(sizes, across, range(sizes[across]))
+        across = _find_reduced_dimension(find_image_dimensions(sizes), along)
+        return _profile_footprint(sizes, across, range(sizes[across]))
 
-    return footprint
+    return compute_footprint
 
 
-_MEMORY: Final = WorkingMemory(10)
-_OF_MEDIAN: Final = WorkingMemory(36)  # NumPy masks what is NaN, where the median is of fewer than 600 values
+_MEAN_MEMORY: Final = WorkingMemory(10)
+_MEDIAN_MEMORY: Final = WorkingMemory(36)  # NumPy masks what is NaN, where the median is of fewer than 600 values
 
 TRANSFORMS = (
-    Transform(lineout, _banded, dtype="float64", long_name="profile of a band", knows_indices=True, memory=_OF_MEDIAN),
-    Transform(row_mean, _full("rows"), dtype="float64", long_name="mean of each row", memory=_MEMORY),
-    Transform(column_mean, _full("columns"), dtype="float64", long_name="mean of each column", memory=_MEMORY),
+    Transform(
+        lineout,
+        _lineout_footprint,
+        dtype="float64",
+        long_name="profile of a band",
+        knows_indices=True,
+        memory=_MEDIAN_MEMORY,
+    ),
+    Transform(
+        row_mean, _make_full_footprint("rows"), dtype="float64", long_name="mean of each row", memory=_MEAN_MEMORY
+    ),
+    Transform(
+        column_mean,
+        _make_full_footprint("columns"),
+        dtype="float64",
+        long_name="mean of each column",
+        memory=_MEAN_MEMORY,
+    ),
 )

@@ -13,11 +13,11 @@ import xarray as xr
 from numpy.typing import NDArray
 from pydantic import Field
 
-from shotdap.transforms.despeckle import Noise, Sigmas, rounding
-from shotdap.transforms.frames import each_frame
-from shotdap.transforms.neighbours import MAD_TO_SIGMA, Small, median, of_neighbours
+from shotdap.transforms.despeckle import Noise, Sigmas, compute_rounding_noise
+from shotdap.transforms.frames import apply_to_frames
+from shotdap.transforms.neighbours import MAD_TO_SIGMA, SmallWindowSize, apply_to_windows, compute_nan_median
 from shotdap.transforms.virtual.footprint import Footprint, Sizes, WorkingMemory, whole
-from shotdap.transforms.virtual.transform import BadOptions, Options, Transform, numbers
+from shotdap.transforms.virtual.transform import BadOptions, Options, Transform, require_numbers
 
 __all__ = [
     "TRANSFORMS",
@@ -31,13 +31,13 @@ __all__ = [
 
 Array: TypeAlias = NDArray[Any]
 
-Level: TypeAlias = Annotated[float, Field(ge=-1e12, le=1e12)]
+SaturationLevel: TypeAlias = Annotated[float, Field(ge=-1e12, le=1e12)]
 """The count from which a camera is saturated."""
 
 _GOOD, _HOT, _DEAD = map(np.uint8, range(3))
 
 
-def saturated(image: xr.DataArray, *, level: Level | None = None) -> xr.DataArray:
+def saturated(image: xr.DataArray, *, level: SaturationLevel | None = None) -> xr.DataArray:
     """Flag the pixels at which the camera could count no further.
 
     Args:
@@ -52,10 +52,14 @@ def saturated(image: xr.DataArray, *, level: Level | None = None) -> xr.DataArra
     Raises:
         ValueError: the level is not known: floating numbers without option and attribute.
     """
-    return (image >= _level(image, level)).astype(np.uint8).drop_attrs()  # units are counts', not flags'
+    return (
+        (image >= _resolve_saturation_level(image, level)).astype(np.uint8).drop_attrs()
+    )  # units are counts', not flags'
 
 
-def bad_pixels(background: xr.DataArray, *, sigma: Sigmas = 8, size: Small = 5, noise: Noise = 0) -> xr.DataArray:
+def bad_pixels(
+    background: xr.DataArray, *, sigma: Sigmas = 8, size: SmallWindowSize = 5, noise: Noise = 0
+) -> xr.DataArray:
     """Flag the hot and the dead pixels of a frame that was taken without light.
 
     A pixel is bad if it is farther from the median of its neighbours than `sigma` times the noise: above it is hot,
@@ -74,8 +78,8 @@ def bad_pixels(background: xr.DataArray, *, sigma: Sigmas = 8, size: Small = 5, 
     Returns:
         uint8: 0 good, 1 hot, 2 dead. NaN is not flagged; it is passed over as a neighbour.
     """
-    least = max(noise, rounding(background))
-    return each_frame(lambda frame: _judged(frame, sigma, size, least), background, np.uint8)
+    least = max(noise, compute_rounding_noise(background))
+    return apply_to_frames(lambda frame: _classify_pixels(frame, sigma, size, least), background, np.uint8)
 
 
 def mask(image: xr.DataArray, flags: xr.DataArray) -> xr.DataArray:
@@ -91,7 +95,7 @@ def mask(image: xr.DataArray, flags: xr.DataArray) -> xr.DataArray:
     return image.astype(np.float32).where(flags == 0)
 
 
-def count_saturated(image: xr.DataArray, *, level: Level | None = None) -> xr.DataArray:
+def count_saturated(image: xr.DataArray, *, level: SaturationLevel | None = None) -> xr.DataArray:
     """Count the pixels that are saturated.
 
     Args:
@@ -104,7 +108,7 @@ def count_saturated(image: xr.DataArray, *, level: Level | None = None) -> xr.Da
     Raises:
         BadOptions: the level is not known: floating numbers without option and attribute.
     """
-    return (image >= _level(image, level)).sum(dtype=np.int32)
+    return (image >= _resolve_saturation_level(image, level)).sum(dtype=np.int32)
 
 
 def count_negative(image: xr.DataArray) -> xr.DataArray:
@@ -131,17 +135,17 @@ def count_missing(image: xr.DataArray) -> xr.DataArray:
     return image.isnull().sum(dtype=np.int32)
 
 
-def _has_level(inputs: Sequence[xr.Variable], options: Options) -> None:
+def _require_saturation_level(inputs: Sequence[xr.Variable], options: Options) -> None:
     """Refuse, before anything is read, an image of which it is not known where it is saturated."""
-    numbers(inputs, options)
-    _level(inputs[0], options.level)
+    require_numbers(inputs, options)
+    _resolve_saturation_level(inputs[0], options.level)
 
 
-def _level(image: xr.DataArray | xr.Variable, level: float | None) -> float:
+def _resolve_saturation_level(image: xr.DataArray | xr.Variable, level: float | None) -> float:
     if level is not None:
         return level
     if "saturation" in image.attrs:
-        return _number(image.attrs["saturation"])
+        return _parse_saturation(image.attrs["saturation"])
     if image.dtype.kind in "iu":
         return int(np.iinfo(image.dtype).max)
     raise BadOptions(
@@ -150,57 +154,59 @@ def _level(image: xr.DataArray | xr.Variable, level: float | None) -> float:
     )
 
 
-def _number(stated: object) -> float:
+def _parse_saturation(stated: object) -> float:
     values = np.ravel(np.asarray(stated))
     if values.size != 1 or values.dtype.kind not in "iuf" or not np.isfinite(values[0]):
         raise BadOptions(f"The image's attribute saturation is {stated!r}, which is no number. Use the option level.")
     return float(values[0])
 
 
-def _judged(frame: Array, sigma: float, size: int, least: float) -> Array:
+def _classify_pixels(frame: Array, sigma: float, size: int, least: float) -> Array:
     with np.errstate(invalid="ignore"):  # inf - inf
-        deviations = frame - of_neighbours(median, frame, size)
+        deviations = frame - apply_to_windows(compute_nan_median, frame, size)
     there = np.abs(deviations[~np.isnan(deviations)])
     limit = sigma * max(MAD_TO_SIGMA * float(np.median(there)) if there.size else 0, least)
     return np.select([deviations > limit, deviations < -limit], [_HOT, _DEAD], _GOOD)
 
 
-def _scalar(_inputs: Sequence[Sizes], _options: Options) -> Footprint:
+def _scalar_footprint(_inputs: Sequence[Sizes], _options: Options) -> Footprint:
     return Footprint({}, is_whole=True)
 
 
-def _flags(*meanings: str) -> Mapping[str, Any]:
+def _make_flag_attributes(*meanings: str) -> Mapping[str, Any]:
     return {"flag_values": np.arange(len(meanings), dtype=np.uint8), "flag_meanings": " ".join(meanings)}
 
 
-_NONE: Final = ""  # flags have no units (CF conventions, section 3.1)
+_NO_UNITS: Final = ""  # flags have no units (CF conventions, section 3.1)
 
 TRANSFORMS = (
     Transform(
         saturated,
         dtype="uint8",
-        units=_NONE,
+        units=_NO_UNITS,
         long_name="saturated pixels",
-        attributes=_flags("not_saturated", "saturated"),
-        fits=_has_level,
+        attributes=_make_flag_attributes("not_saturated", "saturated"),
+        fits=_require_saturation_level,
         memory=WorkingMemory(2),
     ),
     Transform(
         bad_pixels,
         whole,
         dtype="uint8",
-        units=_NONE,
+        units=_NO_UNITS,
         long_name="pixels that are bad without light",
-        attributes=_flags("good", "hot", "dead"),
+        attributes=_make_flag_attributes("good", "hot", "dead"),
         memory=WorkingMemory(20, fixed=12 << 20),
     ),
     Transform(mask, long_name="image without flagged pixels", memory=WorkingMemory(10)),
     *(
-        Transform(function, _scalar, dtype="int32", units="1", long_name=name, fits=fits, memory=WorkingMemory(1))
+        Transform(
+            function, _scalar_footprint, dtype="int32", units="1", long_name=name, fits=fits, memory=WorkingMemory(1)
+        )
         for function, name, fits in (
-            (count_saturated, "number of saturated pixels", _has_level),
-            (count_negative, "number of pixels below zero", numbers),
-            (count_missing, "number of missing pixels", numbers),
+            (count_saturated, "number of saturated pixels", _require_saturation_level),
+            (count_negative, "number of pixels below zero", require_numbers),
+            (count_missing, "number of missing pixels", require_numbers),
         )
     ),
 )

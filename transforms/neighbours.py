@@ -21,17 +21,26 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from pydantic import AfterValidator, Field
 
-__all__ = ["MAD_TO_SIGMA", "Small", "Square", "at_a_time", "median", "odd", "of_neighbours", "squares"]
+__all__ = [
+    "MAD_TO_SIGMA",
+    "SmallWindowSize",
+    "WindowSize",
+    "apply_to_windows",
+    "check_odd",
+    "compute_nan_median",
+    "count_block_pixels",
+    "make_window_view",
+]
 
 Array: TypeAlias = NDArray[Any]
 
 MAD_TO_SIGMA: Final = 1.4826
 """Standard deviations in a median absolute deviation of normal noise: 1 / norm.ppf(0.75), Rousseeuw & Croux 1993."""
 
-_BLOCK: Final = 4 << 20  # bytes of neighbours that are laid out at a time: about what a processor's cache holds
+_BLOCK_BYTES: Final = 4 << 20  # bytes of neighbours that are laid out at a time: about what a processor's cache holds
 
 
-def odd(size: int) -> int:
+def check_odd(size: int) -> int:
     """Check that a size is odd, so that a square of it has a pixel in its middle.
 
     Raises:
@@ -42,14 +51,14 @@ def odd(size: int) -> int:
     return size
 
 
-Square: TypeAlias = Annotated[int, Field(ge=3, le=31), AfterValidator(odd)]
+WindowSize: TypeAlias = Annotated[int, Field(ge=3, le=31), AfterValidator(check_odd)]
 """How many pixels wide and high a neighbourhood is: 3, 5, … 31."""
 
-Small: TypeAlias = Annotated[int, Field(ge=3, le=15), AfterValidator(odd)]
+SmallWindowSize: TypeAlias = Annotated[int, Field(ge=3, le=15), AfterValidator(check_odd)]
 """Likewise, where every neighbour costs more: 3, 5, … 15."""
 
 
-def median(values: Array) -> Array:
+def compute_nan_median(values: Array) -> Array:
     """The median along the last axis, of an odd length; NaN is passed over (rule 1)."""
     ordered = np.sort(values, axis=-1)
     length = ordered.shape[-1]
@@ -61,7 +70,7 @@ def median(values: Array) -> Array:
     return np.asarray((low + high)[..., 0] / 2)
 
 
-def squares(frame: Array, size: int) -> Array:
+def make_window_view(frame: Array, size: int) -> Array:
     """The neighbours of each pixel, without copying them.
 
     Args:
@@ -74,12 +83,12 @@ def squares(frame: Array, size: int) -> Array:
     return sliding_window_view(np.pad(frame, size // 2, mode="symmetric"), (size, size))
 
 
-def at_a_time(frame: Array, size: int) -> int:
+def count_block_pixels(frame: Array, size: int) -> int:
     """Return for how many pixels the neighbours are laid out at a time."""
-    return max(1, _BLOCK // (size * size * frame.itemsize))
+    return max(1, _BLOCK_BYTES // (size * size * frame.itemsize))
 
 
-def of_neighbours(function: Callable[[Array], Array], frame: Array, size: int) -> Array:
+def apply_to_windows(function: Callable[[Array], Array], frame: Array, size: int) -> Array:
     """Apply a function to the neighbours of each pixel, a few pixels at a time.
 
     Args:
@@ -92,9 +101,9 @@ def of_neighbours(function: Callable[[Array], Array], frame: Array, size: int) -
         The results (rows, columns), of the frame's type. Besides these it takes a copy of the frame, and a few blocks
         of 4 MiB.
     """
-    around = squares(frame, size)
+    around = make_window_view(frame, size)
     rows, columns = frame.shape
-    pixels = at_a_time(frame, size)
+    pixels = count_block_pixels(frame, size)
     high, wide = max(1, pixels // max(1, columns)), min(columns, pixels)
     made = np.empty_like(frame)
     for row in range(0, rows, high):

@@ -15,17 +15,17 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 __all__ = [
-    "LONGEST_NAME",
+    "MAX_NAME_BYTES",
     "RENAMED_ATTRIBUTES",
     "RENAMED_DIMENSIONS",
     "UniqueNames",
+    "add_underscores",
     "list_renamed",
-    "shorten",
+    "shorten_name",
     "shorten_path",
-    "with_underscores",
 ]
 
-LONGEST_NAME: Final = 255
+MAX_NAME_BYTES: Final = 255
 """Bytes of UTF-8."""
 
 RENAMED_ATTRIBUTES: Final = "renamed_attributes"
@@ -34,13 +34,13 @@ RENAMED_ATTRIBUTES: Final = "renamed_attributes"
 RENAMED_DIMENSIONS: Final = "renamed_dimensions"
 """The attribute that lists dimensions whose names are not the file's, and which have no coordinate to say so."""
 
-_HASH: Final = 8  # hexadecimal digits
-_ROOM: Final = 8  # bytes of a long name that give way to a number
-_MOST_UNDERSCORES: Final = 8  # behind one name; those of 10,000 names that collide would take 50 MB
+_HASH_DIGITS: Final = 8  # hexadecimal digits
+_NUMBER_BYTES: Final = 8  # bytes of a long name that give way to a number
+_MAX_UNDERSCORES: Final = 8  # behind one name; those of 10,000 names that collide would take 50 MB
 
 
-def shorten(name: str, whole: str | None = None) -> str:
-    """Return the name itself, or, where it is longer than `LONGEST_NAME`, its beginning and a hash.
+def shorten_name(name: str, whole: str | None = None) -> str:
+    """Return the name itself, or, where it is longer than `MAX_NAME_BYTES`, its beginning and a hash.
 
     Args:
         name: what clients are to see.
@@ -48,15 +48,17 @@ def shorten(name: str, whole: str | None = None) -> str:
             replacing characters, stay different by it.
     """
     encoded = name.encode(errors="surrogatepass")
-    if len(encoded) <= LONGEST_NAME:
+    if len(encoded) <= MAX_NAME_BYTES:
         return name
-    digest = hashlib.sha256((name if whole is None else whole).encode(errors="surrogatepass")).hexdigest()[:_HASH]
-    return f"{encoded[: LONGEST_NAME - _HASH - 1].decode(errors='ignore')}_{digest}"
+    digest = hashlib.sha256((name if whole is None else whole).encode(errors="surrogatepass")).hexdigest()[
+        :_HASH_DIGITS
+    ]
+    return f"{encoded[: MAX_NAME_BYTES - _HASH_DIGITS - 1].decode(errors='ignore')}_{digest}"
 
 
 def shorten_path(path: str) -> str:
     """Return a path with each name between its slashes shortened."""
-    return "/".join(map(shorten, path.split("/")))
+    return "/".join(map(shorten_name, path.split("/")))
 
 
 def list_renamed(attrs: Mapping[Any, Any], key: str, own: Mapping[str, str]) -> dict[str, str]:
@@ -72,14 +74,14 @@ def list_renamed(attrs: Mapping[Any, Any], key: str, own: Mapping[str, str]) -> 
     return {key: ", ".join(lines)} if lines else {}
 
 
-def with_underscores(name: str, number: int) -> str:
+def add_underscores(name: str, number: int) -> str:
     """Return the name with an underscore for each collision, and with the number itself where those were many."""
     underscores = number - 1
-    return f"{name}{'_' * underscores}" if underscores <= _MOST_UNDERSCORES else f"{name}_{number}"
+    return f"{name}{'_' * underscores}" if underscores <= _MAX_UNDERSCORES else f"{name}_{number}"
 
 
-def _numbered(name: str, number: int) -> str:
-    return f"{name[: LONGEST_NAME - _ROOM]}_{number}"
+def _add_number(name: str, number: int) -> str:
+    return f"{name[: MAX_NAME_BYTES - _NUMBER_BYTES]}_{number}"
 
 
 class UniqueNames:
@@ -97,11 +99,11 @@ class UniqueNames:
     def __init__(
         self,
         taken: Iterable[str] = (),
-        numbered: Callable[[str, int], str] = _numbered,
+        numbered: Callable[[str, int], str] = _add_number,
         key: Callable[[str], str] = str,
     ) -> None:
         self._key = key
-        self._numbered = numbered
+        self._make_candidate = numbered
         self._taken = set(map(key, taken))
         self._next: dict[str, int] = {}
 
@@ -109,7 +111,7 @@ class UniqueNames:
         """Return the name if it is free, else the first free candidate; it is taken from now on."""
         candidate, number = name, self._next.get(name, 2)
         while self._key(candidate) in self._taken:
-            candidate = self._numbered(name, number)
+            candidate = self._make_candidate(name, number)
             number += 1
         self._next[name] = number
         self._taken.add(self._key(candidate))

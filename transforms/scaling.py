@@ -10,13 +10,13 @@ import numpy as np
 import xarray as xr
 from pydantic import Field
 
-from shotdap.transforms.geometry import rows_and_columns
+from shotdap.transforms.geometry import find_rows_and_columns
 from shotdap.transforms.virtual.footprint import WorkingMemory, whole
 from shotdap.transforms.virtual.transform import Transform
 
 __all__ = ["TRANSFORMS", "log10", "normalise", "square_root"]
 
-_SIZES: Final[Mapping[str, Callable[[xr.DataArray, tuple[str, str]], xr.DataArray]]] = MappingProxyType(
+_DIVISORS: Final[Mapping[str, Callable[[xr.DataArray, tuple[str, str]], xr.DataArray]]] = MappingProxyType(
     {
         "maximum": lambda image, over: image.max(over),
         "mean": lambda image, over: image.mean(over),
@@ -42,8 +42,8 @@ def normalise(image: xr.DataArray, *, by: Literal["maximum", "mean", "sum", "ran
     Returns:
         The image in units of its size, float32.
     """
-    values, over = image.astype(np.float64), rows_and_columns(image)
-    size = _SIZES[by](values, over)
+    values, over = image.astype(np.float64), find_rows_and_columns(image)
+    size = _DIVISORS[by](values, over)
     return (values - values.min(over) if by == "range" else values) / size.where(size > 0)
 
 

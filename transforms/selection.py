@@ -17,18 +17,18 @@ from typing import Any, TypeAlias
 import numpy as np
 import xarray as xr
 
-__all__ = ["BadSelection", "Hyperslab", "Index", "Selection"]
+__all__ = ["BadSelection", "DimensionIndex", "Hyperslab", "Selection"]
 
-Index: TypeAlias = slice | tuple[int, ...]
+DimensionIndex: TypeAlias = slice | tuple[int, ...]
 """A part of one dimension: a range of it, or single indices in any order."""
 
-Hyperslab: TypeAlias = tuple[Index, ...]
+Hyperslab: TypeAlias = tuple[DimensionIndex, ...]
 """One index for each dimension of a variable; empty for the whole variable."""
 
-WHOLE = slice(None)
+FULL_SLICE = slice(None)
 """A dimension that no index was given for."""
 
-Cut: TypeAlias = range | tuple[int, ...]
+ResolvedIndex: TypeAlias = range | tuple[int, ...]
 """The indices of one dimension, all known."""
 
 
@@ -45,8 +45,8 @@ class Selection:
     the name of a group stands for all that the group holds, and a selection with no variables wants everything.
     """
 
-    parts: Mapping[str, Hyperslab] = field(default_factory=lambda: MappingProxyType({}))
-    dimensions: Mapping[str, Index] = field(default_factory=lambda: MappingProxyType({}))
+    hyperslabs: Mapping[str, Hyperslab] = field(default_factory=lambda: MappingProxyType({}))
+    dimensions: Mapping[str, DimensionIndex] = field(default_factory=lambda: MappingProxyType({}))
     """What is left of a dimension: for whole variables, and where a hyperslab says ``slice(None)``."""
 
     def apply(self, dataset: xr.Dataset) -> xr.Dataset:
@@ -64,11 +64,11 @@ class Selection:
         Raises:
             BadSelection: a name, a number of indices or an index does not fit.
         """
-        if not self.parts and not self.dimensions:
+        if not self.hyperslabs and not self.dimensions:
             return dataset
-        cuts = self._cuts(dataset)
-        names = _dimension_names(cuts, self._wholes(dataset), dataset.variables)
-        narrowed = {name: _narrow(dataset.variables[name], cuts[name], names) for name in cuts}
+        cuts = self._resolve_indices(dataset)
+        names = _name_dimensions(cuts, self._resolve_default_indices(dataset), dataset.variables)
+        narrowed = {name: _narrow_variable(dataset.variables[name], cuts[name], names) for name in cuts}
         coords = {name: variable for name, variable in narrowed.items() if name in dataset.coords}
         selected = xr.Dataset(
             {name: variable for name, variable in narrowed.items() if name not in coords},
@@ -78,41 +78,41 @@ class Selection:
         selected.encoding = dict(dataset.encoding)
         return selected
 
-    def _cuts(self, dataset: xr.Dataset) -> dict[str, dict[str, Cut]]:
+    def _resolve_indices(self, dataset: xr.Dataset) -> dict[str, dict[str, ResolvedIndex]]:
         """For each selected variable, in the dataset's order, the cut of each of its dimensions."""
         for dimension in self.dimensions:
             if dimension not in dataset.dims:
                 known = ", ".join(map(str, dataset.dims))
                 raise BadSelection(f"There is no dimension {dimension!r} here. The dimensions are: {known}.")
-        wanted = self._wanted(dataset)
+        wanted = self._expand_groups(dataset)
         return {
-            str(name): _fit(str(name), wanted[str(name)], variable, self.dimensions)
+            str(name): _resolve_hyperslab(str(name), wanted[str(name)], variable, self.dimensions)
             for name, variable in dataset.variables.items()
             if name in wanted
         }
 
-    def _wholes(self, dataset: xr.Dataset) -> dict[str, Cut]:
+    def _resolve_default_indices(self, dataset: xr.Dataset) -> dict[str, ResolvedIndex]:
         """How each dimension is cut where no index was given."""
         return {
-            str(name): _bounded(f"dimension {name}", self.dimensions.get(str(name), WHOLE), size)
+            str(name): _resolve_index(f"dimension {name}", self.dimensions.get(str(name), FULL_SLICE), size)
             for name, size in dataset.sizes.items()
         }
 
-    def _wanted(self, dataset: xr.Dataset) -> dict[str, Hyperslab]:
+    def _expand_groups(self, dataset: xr.Dataset) -> dict[str, Hyperslab]:
         """The hyperslab of each variable that is wanted, those of wanted groups included."""
         variables = list(map(str, dataset.variables))
-        if not self.parts:
+        if not self.hyperslabs:
             return dict.fromkeys(variables, ())
-        groups = [name for name in self.parts if name not in dataset.variables]
+        groups = [name for name in self.hyperslabs if name not in dataset.variables]
         wanted: dict[str, Hyperslab] = {}
         for group in groups:
-            wanted |= dict.fromkeys(_members(group, variables, dataset), ())
-            if self.parts[group]:
+            wanted |= dict.fromkeys(_list_group_members(group, variables, dataset), ())
+            if self.hyperslabs[group]:
                 raise BadSelection(f"{group} is a group, which takes no indices; ask for its variables.")
-        return wanted | {name: hyperslab for name, hyperslab in self.parts.items() if name not in groups}
+        return wanted | {name: hyperslab for name, hyperslab in self.hyperslabs.items() if name not in groups}
 
 
-def _members(group: str, variables: Iterable[str], dataset: xr.Dataset) -> list[str]:
+def _list_group_members(group: str, variables: Iterable[str], dataset: xr.Dataset) -> list[str]:
     """The variables in a group and in those below it."""
     members = [name for name in variables if name.startswith(f"{group}/")]
     if not members and not any(str(name).startswith(f"{group}/") for name in dataset.attrs):
@@ -121,32 +121,36 @@ def _members(group: str, variables: Iterable[str], dataset: xr.Dataset) -> list[
     return members
 
 
-def _fit(name: str, hyperslab: Hyperslab, variable: xr.Variable, redefined: Mapping[str, Index]) -> dict[str, Cut]:
+def _resolve_hyperslab(
+    name: str, hyperslab: Hyperslab, variable: xr.Variable, redefined: Mapping[str, DimensionIndex]
+) -> dict[str, ResolvedIndex]:
     if hyperslab and len(hyperslab) != variable.ndim:
         raise BadSelection(
-            f"{name} has {_dimensions_in_words(variable)}, so it takes {variable.ndim} indices"
+            f"{name} has {_format_dimensions(variable)}, so it takes {variable.ndim} indices"
             f" in brackets, not {len(hyperslab)}."
         )
-    pieces = hyperslab or (WHOLE,) * variable.ndim
+    pieces = hyperslab or (FULL_SLICE,) * variable.ndim
     return {
-        str(dimension): _bounded(
-            f"{name}, dimension {dimension}", redefined.get(str(dimension), piece) if piece == WHOLE else piece, size
+        str(dimension): _resolve_index(
+            f"{name}, dimension {dimension}",
+            redefined.get(str(dimension), piece) if piece == FULL_SLICE else piece,
+            size,
         )
         for (dimension, size), piece in zip(variable.sizes.items(), pieces, strict=True)
     }
 
 
-def _dimensions_in_words(variable: xr.Variable) -> str:
+def _format_dimensions(variable: xr.Variable) -> str:
     if not variable.ndim:
         return "no dimensions"
     return "the dimensions " + ", ".join(f"{name} ({size})" for name, size in variable.sizes.items())
 
 
-def _bounded(where: str, piece: Index, size: int) -> Cut:
-    return _range(where, piece, size) if isinstance(piece, slice) else _listed(where, piece, size)
+def _resolve_index(where: str, piece: DimensionIndex, size: int) -> ResolvedIndex:
+    return _resolve_slice(where, piece, size) if isinstance(piece, slice) else _check_indices(where, piece, size)
 
 
-def _listed(where: str, indices: tuple[int, ...], size: int) -> Cut:
+def _check_indices(where: str, indices: tuple[int, ...], size: int) -> ResolvedIndex:
     for index in indices:
         if not 0 <= index < size:
             raise BadSelection(
@@ -155,7 +159,7 @@ def _listed(where: str, indices: tuple[int, ...], size: int) -> Cut:
     return indices
 
 
-def _range(where: str, piece: slice, size: int) -> Cut:
+def _resolve_slice(where: str, piece: slice, size: int) -> ResolvedIndex:
     start = 0 if piece.start is None else piece.start
     stop = max(start, size) if piece.stop is None else piece.stop
     step = 1 if piece.step is None else piece.step
@@ -170,16 +174,16 @@ def _range(where: str, piece: slice, size: int) -> Cut:
     return range(start, stop, step)
 
 
-def _dimension_names(
-    cuts: Mapping[str, Mapping[str, Cut]], wholes: Mapping[str, Cut], variables: Iterable[Hashable]
-) -> dict[tuple[str, Cut], str]:
+def _name_dimensions(
+    cuts: Mapping[str, Mapping[str, ResolvedIndex]], wholes: Mapping[str, ResolvedIndex], variables: Iterable[Hashable]
+) -> dict[tuple[str, ResolvedIndex], str]:
     """A name for each way in which a dimension is cut."""
-    ways: defaultdict[str, dict[Cut, None]] = defaultdict(dict)
+    ways: defaultdict[str, dict[ResolvedIndex, None]] = defaultdict(dict)
     for variable in cuts.values():
         for dimension, cut in variable.items():
             ways[dimension][cut] = None
     taken = {*wholes, *map(str, variables)}
-    names: dict[tuple[str, Cut], str] = {}
+    names: dict[tuple[str, ResolvedIndex], str] = {}
     for dimension, different in ways.items():
         fresh = _fresh_names(dimension, taken)
         for cut in different:
@@ -191,11 +195,13 @@ def _fresh_names(dimension: str, taken: set[str]) -> Iterator[str]:
     return (name for number in count(1) if (name := f"{dimension}_{number}") not in taken)
 
 
-def _narrow(variable: xr.Variable, cuts: Mapping[str, Cut], names: Mapping[tuple[str, Cut], str]) -> xr.Variable:
+def _narrow_variable(
+    variable: xr.Variable, cuts: Mapping[str, ResolvedIndex], names: Mapping[tuple[str, ResolvedIndex], str]
+) -> xr.Variable:
     narrowed = variable.to_base_variable().isel({dimension: _indexer(cut) for dimension, cut in cuts.items()})
     narrowed.dims = tuple(names[dimension, cut] for dimension, cut in cuts.items())
     return narrowed
 
 
-def _indexer(cut: Cut) -> slice | np.ndarray[Any, Any]:
+def _indexer(cut: ResolvedIndex) -> slice | np.ndarray[Any, Any]:
     return slice(cut.start, cut.stop, cut.step) if isinstance(cut, range) else np.array(cut, np.intp)

@@ -25,16 +25,16 @@ from hypothesis import strategies as st
 from xarray.backends import BackendArray
 from xarray.core import indexing
 
-from shotdap.transforms.virtual.dataset import extend
+from shotdap.transforms.virtual.dataset import add_variables
 from shotdap.transforms.virtual.footprint import Footprint
 from shotdap.transforms.virtual.recipe import Recipe
 from shotdap.transforms.virtual.transform import Transform
 
-__all__ = ["TransformContract", "peak_memory", "slices"]
+__all__ = ["TransformContract", "measure_peak_memory", "slices"]
 
-_SIDE = 512  # pixels of an image whose memory is measured
-_NO_MATTER = (HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.differing_executors)
-_QUIET = settings(deadline=None, max_examples=25, suppress_health_check=_NO_MATTER)
+_MEMORY_TEST_SIDE = 512  # pixels of an image whose memory is measured
+_SUPPRESSED_CHECKS = (HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.differing_executors)
+_SETTINGS = settings(deadline=None, max_examples=25, suppress_health_check=_SUPPRESSED_CHECKS)
 
 
 def slices(size: int) -> st.SearchStrategy[slice]:
@@ -45,7 +45,7 @@ def slices(size: int) -> st.SearchStrategy[slice]:
     )
 
 
-def peak_memory(compute: Callable[[], object]) -> int:
+def measure_peak_memory(compute: Callable[[], object]) -> int:
     """Return the bytes that Python and NumPy hold at most while something is computed, beside what they held before.
 
     What C libraries allocate for themselves is not among them.
@@ -69,46 +69,46 @@ class TransformContract:
         """Inputs in memory, in the order of the function's arguments: realistic, and small."""
         raise NotImplementedError
 
-    def _dataset(self, options: Mapping[str, Any], *, chunked: bool) -> tuple[xr.Dataset, xr.DataArray]:
+    def _make_dataset(self, options: Mapping[str, Any], *, chunked: bool) -> tuple[xr.Dataset, xr.DataArray]:
         """The inputs with the virtual variable ``made``, and what the function makes of the whole inputs."""
         inputs = dict(zip(self.transform.inputs, self.inputs(np.random.default_rng(0)), strict=True))
         dataset = xr.Dataset({name: each.variable for name, each in inputs.items()})
         recipe = Recipe("made", self.transform, self.transform.inputs, options)
-        made = self.transform.function(*inputs.values(), **dict(self.transform.checked(options)))
-        return extend(dataset, [recipe], chunked=chunked), made
+        made = self.transform.function(*inputs.values(), **dict(self.transform.validate_options(options)))
+        return add_variables(dataset, [recipe], chunked=chunked), made
 
     def test_declared(self) -> None:
         """The function's result has the dimensions and the shape that the transform declared, and its type holds it."""
         for options in self.variants:
-            dataset, made = self._dataset(options, chunked=False)
+            dataset, made = self._make_dataset(options, chunked=False)
             variable = dataset.variables["made"]
             values = np.asarray(variable.values)
 
-            assert set(made.dims) == set(self._footprint(options).sizes)
+            assert set(made.dims) == set(self._find_footprint(options).sizes)
             assert values.shape == variable.shape
             assert values.dtype == variable.dtype
-            np.testing.assert_array_equal(values, self._whole(made, options).astype(variable.dtype))
+            np.testing.assert_array_equal(values, self._order_values(made, options).astype(variable.dtype))
 
-    @_QUIET
+    @_SETTINGS
     @given(data=st.data())
     def test_narrowing_commutes(self, data: st.DataObject) -> None:
         """Any part of the result is that part of the whole result, to the bit, with dask and without."""
         options = data.draw(st.sampled_from(self.variants), "options")
         chunked = data.draw(st.booleans(), "chunked")
-        dataset, made = self._dataset(options, chunked=chunked)
+        dataset, made = self._make_dataset(options, chunked=chunked)
         variable = dataset.variables["made"]
         cuts = tuple(data.draw(slices(size), str(name)) for name, size in variable.sizes.items())
-        whole = self._whole(made, options).astype(variable.dtype)
+        whole = self._order_values(made, options).astype(variable.dtype)
 
         np.testing.assert_array_equal(variable[cuts].values, whole[cuts])
 
     def test_one_value(self) -> None:
         """A single value is the one of the whole result."""
         for options in self.variants:
-            dataset, made = self._dataset(options, chunked=False)
+            dataset, made = self._make_dataset(options, chunked=False)
             variable = dataset.variables["made"]
             where = tuple(size // 2 for size in variable.shape)
-            whole = self._whole(made, options).astype(variable.dtype)
+            whole = self._order_values(made, options).astype(variable.dtype)
 
             np.testing.assert_array_equal(variable[where].values, whole[where])
 
@@ -117,8 +117,8 @@ class TransformContract:
         for options in self.variants:
             recipe = Recipe("made", self.transform, self.transform.inputs, options)
             inputs = zip(self.transform.inputs, self.inputs(np.random.default_rng(0)), strict=True)
-            lazy = {name: _unreadable(each.variable) for name, each in inputs}
-            extended = extend(xr.Dataset(lazy), [recipe], chunked=False)
+            lazy = {name: _make_unreadable(each.variable) for name, each in inputs}
+            extended = add_variables(xr.Dataset(lazy), [recipe], chunked=False)
 
             assert extended["made"].attrs["transform"] == self.transform.name
 
@@ -127,19 +127,19 @@ class TransformContract:
         for options in self.variants:
             inputs = [each.copy(deep=True) for each in self.inputs(np.random.default_rng(0))]
             before = [each.copy(deep=True) for each in inputs]
-            self.transform.function(*inputs, **dict(self.transform.checked(options)))
+            self.transform.function(*inputs, **dict(self.transform.validate_options(options)))
 
             assert all(each.identical(was) for each, was in zip(inputs, before, strict=True))
 
     def test_memory(self) -> None:
         """The function takes no more memory beside its inputs than the transform states, whatever their type."""
         for options in self.variants:
-            checked = self.transform.checked(options)
+            checked = self.transform.validate_options(options)
             small = self.inputs(np.random.default_rng(0))
             self.transform.function(*small, **dict(checked))  # what it imports when it is first called does not count
-            for inputs in (large := _enlarged(small)), [_in_float64(each) for each in large]:
-                stated = self._footprint(options, inputs).working.of(max(each.size for each in inputs))
-                peak = peak_memory(partial(_values, self.transform, inputs, dict(checked)))
+            for inputs in (large := _tile_inputs(small)), [_convert_to_float64(each) for each in large]:
+                stated = self._find_footprint(options, inputs).memory.estimate_bytes(max(each.size for each in inputs))
+                peak = measure_peak_memory(partial(_compute_values, self.transform, inputs, dict(checked)))
 
                 assert peak <= stated, f"{peak:,} bytes, and {stated:,} are stated"
 
@@ -151,43 +151,47 @@ class TransformContract:
         assert "Args:" in text
         assert "Returns:" in text
 
-    def _footprint(self, options: Mapping[str, Any], inputs: Sequence[xr.DataArray] = ()) -> Footprint:
+    def _find_footprint(self, options: Mapping[str, Any], inputs: Sequence[xr.DataArray] = ()) -> Footprint:
         inputs = inputs or self.inputs(np.random.default_rng(0))
         sizes = [{str(name): size for name, size in each.sizes.items()} for each in inputs]
-        return self.transform.lies(sizes, self.transform.checked(options))
+        return self.transform.footprint_of(sizes, self.transform.validate_options(options))
 
-    def _whole(self, made: xr.DataArray, options: Mapping[str, Any]) -> np.ndarray[Any, Any]:
-        names = list(self._footprint(options).sizes)
+    def _order_values(self, made: xr.DataArray, options: Mapping[str, Any]) -> np.ndarray[Any, Any]:
+        names = list(self._find_footprint(options).sizes)
         return np.asarray((made.transpose(*names) if names else made).values)
 
 
-def _values(transform: Transform, inputs: Sequence[xr.DataArray], options: Mapping[str, Any]) -> np.ndarray[Any, Any]:
+def _compute_values(
+    transform: Transform, inputs: Sequence[xr.DataArray], options: Mapping[str, Any]
+) -> np.ndarray[Any, Any]:
     """Compute what a virtual variable holds."""
     made = np.asarray(transform.function(*inputs, **options).values)
-    return made.astype(transform.result_type([each.variable for each in inputs]), copy=False)
+    return made.astype(transform.infer_dtype([each.variable for each in inputs]), copy=False)
 
 
-def _enlarged(inputs: Sequence[xr.DataArray]) -> list[xr.DataArray]:
+def _tile_inputs(inputs: Sequence[xr.DataArray]) -> list[xr.DataArray]:
     """Inputs, repeated along the rows and columns of the largest, so that memory for each pixel weighs most."""
     largest = max(inputs, key=lambda each: each.size)
-    times = {name: -(-_SIDE // largest.sizes[name]) for name in largest.dims[-2:]} if largest.ndim > 1 else {}
+    times = (
+        {name: -(-_MEMORY_TEST_SIDE // largest.sizes[name]) for name in largest.dims[-2:]} if largest.ndim > 1 else {}
+    )
     return [
         xr.DataArray(np.tile(each.values, [times.get(name, 1) for name in each.dims]), dims=each.dims, attrs=each.attrs)
         for each in inputs
     ]
 
 
-def _in_float64(array: xr.DataArray) -> xr.DataArray:
+def _convert_to_float64(array: xr.DataArray) -> xr.DataArray:
     """Numbers in the type that takes most memory; what is no number stays."""
     return array.astype(np.float64) if array.dtype.kind in "iuf" else array
 
 
-def _unreadable(variable: xr.Variable) -> xr.Variable:
+def _make_unreadable(variable: xr.Variable) -> xr.Variable:
     """A variable of the same type and shape that must not be read."""
-    return xr.Variable(variable.dims, indexing.LazilyIndexedArray(_Sealed(variable)), variable.attrs)
+    return xr.Variable(variable.dims, indexing.LazilyIndexedArray(_UnreadableArray(variable)), variable.attrs)
 
 
-class _Sealed(BackendArray):
+class _UnreadableArray(BackendArray):
     def __init__(self, variable: xr.Variable) -> None:
         self.shape = variable.shape
         self.dtype = variable.dtype

@@ -22,25 +22,25 @@ import xarray as xr
 from numpy.typing import DTypeLike, NDArray
 from pydantic import Field
 
-from shotdap.transforms.geometry import bands
-from shotdap.transforms.virtual.footprint import Footprint, Sizes, WorkingMemory, image_dimensions, whole
+from shotdap.transforms.geometry import iter_bands
+from shotdap.transforms.virtual.footprint import Footprint, Sizes, WorkingMemory, find_image_dimensions, whole
 from shotdap.transforms.virtual.transform import Options, Transform
 
 __all__ = ["TRANSFORMS", "fringe_contrast", "visar_phase", "visar_phase_shift"]
 
 Values: TypeAlias = NDArray[np.float64]
 
-Along: TypeAlias = Literal["columns", "rows"]
-Frequency: TypeAlias = Annotated[float, Field(gt=0, lt=0.5)]
+TimeAxis: TypeAlias = Literal["columns", "rows"]
+SpatialFrequency: TypeAlias = Annotated[float, Field(gt=0, lt=0.5)]
 Instant: TypeAlias = Annotated[int, Field(ge=0)]
 
 
 def visar_phase(
     image: xr.DataArray,
     *,
-    low: Frequency = 0.015,
-    high: Frequency = 0.06,
-    along: Along = "columns",
+    low: SpatialFrequency = 0.015,
+    high: SpatialFrequency = 0.06,
+    along: TimeAxis = "columns",
     origin: Instant = 0,
 ) -> xr.DataArray:
     """Measure the phase of fringes, by Fourier filtering, followed in time.
@@ -65,17 +65,19 @@ def visar_phase(
     Returns:
         The phase in radians, float32.
     """
-    wave = partial(_fringes, low=low, high=high)
-    return _followed(_each_instant(lambda counts: np.angle(wave(counts)), along, np.float64, image), origin, image)
+    wave = partial(_filter_fringes, low=low, high=high)
+    return _unwrap_frames(
+        _apply_to_instants(lambda counts: np.angle(wave(counts)), along, np.float64, image), origin, image
+    )
 
 
 def visar_phase_shift(  # noqa: PLR0913 — each option is one thing to say of fringes
     image: xr.DataArray,
     reference: xr.DataArray,
     *,
-    low: Frequency = 0.015,
-    high: Frequency = 0.06,
-    along: Along = "columns",
+    low: SpatialFrequency = 0.015,
+    high: SpatialFrequency = 0.06,
+    along: TimeAxis = "columns",
     origin: Instant = 0,
     rotated: bool = False,
 ) -> xr.DataArray:
@@ -99,16 +101,16 @@ def visar_phase_shift(  # noqa: PLR0913 — each option is one thing to say of f
         The shift in radians, float32; it grows where fringes move towards the first row. One turn, 2π, is one fringe.
     """
     turned = reference.copy(data=reference.values[..., ::-1, ::-1]) if rotated else reference
-    wave = partial(_fringes, low=low, high=high)
+    wave = partial(_filter_fringes, low=low, high=high)
 
-    def shift(counts: Values, before: Values) -> Values:
+    def compute_shift(counts: Values, before: Values) -> Values:
         return np.asarray(np.angle(wave(counts) * np.conj(wave(before))))
 
-    return _followed(_each_instant(shift, along, np.float64, image, turned), origin, image)
+    return _unwrap_frames(_apply_to_instants(compute_shift, along, np.float64, image, turned), origin, image)
 
 
 def fringe_contrast(
-    image: xr.DataArray, *, low: Frequency = 0.015, high: Frequency = 0.06, along: Along = "columns"
+    image: xr.DataArray, *, low: SpatialFrequency = 0.015, high: SpatialFrequency = 0.06, along: TimeAxis = "columns"
 ) -> xr.DataArray:
     """Measure the contrast of fringes: how far their phase can be trusted.
 
@@ -126,15 +128,15 @@ def fringe_contrast(
         The contrast, float32; NaN where the mean is not above zero, and in instants that hold a NaN.
     """
 
-    def contrast(counts: Values) -> Values:
-        mean = _mean(counts, low)
-        return np.divide(abs(_fringes(counts, low, high)), mean, out=np.full_like(mean, np.nan), where=mean > 0)
+    def compute_contrast(counts: Values) -> Values:
+        mean = _filter_low_frequencies(counts, low)
+        return np.divide(abs(_filter_fringes(counts, low, high)), mean, out=np.full_like(mean, np.nan), where=mean > 0)
 
-    return _each_instant(contrast, along, np.float32, image).transpose(*image.dims)
+    return _apply_to_instants(compute_contrast, along, np.float32, image).transpose(*image.dims)
 
 
-def _each_instant(
-    function: Callable[..., Values], along: Along, dtype: DTypeLike, image: xr.DataArray, *others: xr.DataArray
+def _apply_to_instants(
+    function: Callable[..., Values], along: TimeAxis, dtype: DTypeLike, image: xr.DataArray, *others: xr.DataArray
 ) -> xr.DataArray:
     """Apply a function to the instants of images, some at a time: spectra of all would take 16 bytes a pixel, each.
 
@@ -148,7 +150,7 @@ def _each_instant(
     Returns:
         The values, with the dimensions of the image turned so that time is the last but one.
     """
-    turned = _instants(image, along)
+    turned = _move_time_axis(image, along)
     inputs = [turned.values]
     for each in others:
         lying = each.transpose(*(name for name in turned.dims if name in each.dims))
@@ -156,12 +158,12 @@ def _each_instant(
         inputs.append(np.broadcast_to(np.expand_dims(lying.values, new), turned.shape))
     made = np.empty(turned.shape, dtype)
     for frame in np.ndindex(turned.shape[:-2]):
-        for band in bands(turned.shape[-2]):
+        for band in iter_bands(turned.shape[-2]):
             made[frame][band] = function(*(each[frame][band].astype(np.float64) for each in inputs))
     return xr.DataArray(made, turned.coords, turned.dims)
 
 
-def _fringes(instants: Values, low: float, high: float) -> NDArray[np.complex128]:
+def _filter_fringes(instants: Values, low: float, high: float) -> NDArray[np.complex128]:
     """The wave ``A exp(i (2π f y + φ))`` of the fringes, instant by instant: fringes lie across the last dimension."""
     from scipy.fft import ifft, rfft, rfftfreq  # noqa: PLC0415 — scipy.fft takes 0.2 s to import
 
@@ -171,7 +173,7 @@ def _fringes(instants: Values, low: float, high: float) -> NDArray[np.complex128
     return np.asarray(ifft(rfft(instants) * band, n=across))
 
 
-def _mean(instants: Values, low: float) -> Values:
+def _filter_low_frequencies(instants: Values, low: float) -> Values:
     """What varies more slowly than the fringes, instant by instant."""
     from scipy.fft import irfft, rfft, rfftfreq  # noqa: PLC0415 — scipy.fft takes 0.2 s to import
 
@@ -179,45 +181,45 @@ def _mean(instants: Values, low: float) -> Values:
     return np.asarray(irfft(np.asarray(rfft(instants)) * (rfftfreq(across) < low), n=across))
 
 
-def _instants(image: xr.DataArray, along: Along) -> xr.DataArray:
+def _move_time_axis(image: xr.DataArray, along: TimeAxis) -> xr.DataArray:
     """An image with its instants one after the other: time is the last dimension but one."""
     *frames, rows, columns = image.dims
     return image.transpose(*frames, columns, rows) if along == "columns" else image.transpose(*frames, rows, columns)
 
 
-def _followed(phase: xr.DataArray, origin: int, image: xr.DataArray) -> xr.DataArray:
+def _unwrap_frames(phase: xr.DataArray, origin: int, image: xr.DataArray) -> xr.DataArray:
     """Phases, unwrapped along time, away from one instant, with the dimensions of the image in their order."""
     made = np.empty(phase.shape, np.float32)
     for frame in np.ndindex(phase.shape[:-2]):
-        _unwrap(phase.values[frame], origin, made[frame])
+        _unwrap_frame(phase.values[frame], origin, made[frame])
     return phase.copy(data=made).transpose(*image.dims)
 
 
-def _unwrap(phase: Values, origin: int, made: NDArray[np.float32]) -> None:
+def _unwrap_frame(phase: Values, origin: int, made: NDArray[np.float32]) -> None:
     """Unwrap the phases of a frame along time, some pixels at a time; instants that are NaN are passed over."""
     known = np.flatnonzero(~np.isnan(phase).any(axis=1))
     made[...] = np.nan
     if not len(known):
         return
     at = np.argmin(np.abs(known - origin))
-    for band in bands(phase.shape[1]):
+    for band in iter_bands(phase.shape[1]):
         wrapped = phase[known, band]
         followed = np.unwrap(wrapped, axis=0)
         made[known, band] = followed + (wrapped[at] - followed[at])
 
 
-def _of_phase(inputs: Sequence[Sizes], options: Options) -> Footprint:
-    footprint = _of_fringes(inputs, options)
-    rows, columns = image_dimensions(footprint.sizes)
+def _visar_phase_footprint(inputs: Sequence[Sizes], options: Options) -> Footprint:
+    footprint = _fringes_footprint(inputs, options)
+    rows, columns = find_image_dimensions(footprint.sizes)
     time = columns if options.along == "columns" else rows
     if options.origin >= footprint.sizes[time]:
         raise ValueError(f"{time} ends with {footprint.sizes[time] - 1}, and the origin {options.origin} is beyond it")
     return footprint
 
 
-def _of_fringes(inputs: Sequence[Sizes], options: Options) -> Footprint:
+def _fringes_footprint(inputs: Sequence[Sizes], options: Options) -> Footprint:
     for sizes in inputs:
-        image_dimensions(sizes)
+        find_image_dimensions(sizes)
     if options.low >= options.high:
         raise ValueError(f"low must be less than high; they are {options.low} and {options.high} cycles per pixel")
     return whole(inputs, options)
@@ -226,13 +228,13 @@ def _of_fringes(inputs: Sequence[Sizes], options: Options) -> Footprint:
 _MEMORY: Final = WorkingMemory(16, fixed=16 << 20)
 
 TRANSFORMS = (
-    Transform(visar_phase, _of_phase, units="radian", long_name="phase of the fringes", memory=_MEMORY),
+    Transform(visar_phase, _visar_phase_footprint, units="radian", long_name="phase of the fringes", memory=_MEMORY),
     Transform(
         visar_phase_shift,
-        _of_phase,
+        _visar_phase_footprint,
         units="radian",
         long_name="phase of the fringes since the reference",
         memory=_MEMORY,
     ),
-    Transform(fringe_contrast, _of_fringes, units="1", long_name="contrast of the fringes", memory=_MEMORY),
+    Transform(fringe_contrast, _fringes_footprint, units="1", long_name="contrast of the fringes", memory=_MEMORY),
 )

@@ -39,7 +39,7 @@ class Row(NamedTuple):
 class Archive(Protocol):
     """Where rows come from."""
 
-    def rows(self, since: Watermark | None = None, /) -> Iterator[Row]:
+    def read_rows(self, since: Watermark | None = None, /) -> Iterator[Row]:
         """Rows in the order of their versions, from a watermark on.
 
         Rows *at* the watermark come again: two rows may share a time stamp, and only one been there the last time.
@@ -50,8 +50,8 @@ class Archive(Protocol):
         """
         ...
 
-    def count(self, since: Watermark | None = None, /) -> int:
-        """How many rows `rows` gives, for those who tell a person how long it takes.
+    def count_rows(self, since: Watermark | None = None, /) -> int:
+        """How many rows `read_rows` gives, for those who tell a person how long it takes.
 
         Raises:
             LostArchive: the archive does not answer now.

@@ -30,15 +30,17 @@ from sqlalchemy.exc import (
 from sqlalchemy.exc import TimeoutError as NoneFree
 
 from shotdap.catalog.archive.archive import BadArchive, LostArchive
-from shotdap.catalog.archive.oracle_probe import hear
+from shotdap.catalog.archive.oracle_probe import probe_listener
 
-__all__ = ["ArchiveDatabase", "in_words"]
+__all__ = ["ArchiveDatabase", "wrap_database_errors"]
 
 Result = TypeVar("Result")
 
-_RECYCLED = 1800  # seconds after which an idle connection is made anew: firewalls drop those that are silent for long
-_MINUTES_SILENT = 1  # after which Oracle's driver asks whether the other side is still there
-_CODE = re.compile(r"\b(?:ORA|DPY|DPI)-\d+")
+_RECYCLE_SECONDS = (
+    1800  # seconds after which an idle connection is made anew: firewalls drop those that are silent for long
+)
+_KEEPALIVE_MINUTES = 1  # after which Oracle's driver asks whether the other side is still there
+_ERROR_CODE = re.compile(r"\b(?:ORA|DPY|DPI)-\d+")
 
 
 @dataclass(frozen=True)
@@ -71,21 +73,23 @@ class ArchiveDatabase:
         url = sa.make_url(self.url)
         if self.password is not None:
             url = url.set(password=self.password)
-        kind = _KINDS.get(url.get_backend_name(), _other)
-        engine = sa.create_engine(url, pool_pre_ping=True, pool_recycle=_RECYCLED, hide_parameters=True, **kind(self))
-        event.listen(engine, "connect", _LIMITS.get(engine.dialect.name, _unlimited)(self))
+        kind = _OPTIONS_BUILDERS.get(url.get_backend_name(), _build_default_options)
+        engine = sa.create_engine(
+            url, pool_pre_ping=True, pool_recycle=_RECYCLE_SECONDS, hide_parameters=True, **kind(self)
+        )
+        event.listen(engine, "connect", _LISTENER_FACTORIES.get(engine.dialect.name, _make_noop_listener)(self))
         if engine.dialect.name == "oracle" and self.oracle_client is None:
-            event.listen(engine, "do_connect", self._hear_oracle)
+            event.listen(engine, "do_connect", self._probe_oracle)
         return engine
 
-    def _hear_oracle(self, dialect: Any, _record: object, given: Any, named: Any) -> None:  # noqa: ANN401 — the driver's
+    def _probe_oracle(self, dialect: Any, _record: object, given: Any, named: Any) -> None:  # noqa: ANN401 — the driver's
         """See that Oracle answers, before its driver connects."""
         try:
-            hear(dialect.loaded_dbapi, given, named, self.connect_seconds)
+            probe_listener(dialect.loaded_dbapi, given, named, self.connect_seconds)
         except TimeoutError as error:
             raise dialect.loaded_dbapi.OperationalError("It accepts connections, and says nothing.") from error
 
-    def ask(self, question: Callable[[sa.Connection], Result]) -> Result:
+    def run_with_retry(self, question: Callable[[sa.Connection], Result]) -> Result:
         """Put a question, more than once where that can help.
 
         Args:
@@ -96,31 +100,31 @@ class ArchiveDatabase:
             BadArchive: it cannot be asked as configured.
         """
 
-        def ask() -> Result:
-            with self._connected() as connection:
+        def run_once() -> Result:
+            with self._connect() as connection:
                 return question(connection)
 
-        with in_words():
-            return self._patiently(ask)
+        with wrap_database_errors():
+            return self._retry_call(run_once)
 
     @contextmanager
-    def session(self) -> Iterator[sa.Connection]:
+    def open_connection(self) -> Iterator[sa.Connection]:
         """A connection for several questions that belong together; nothing is put twice.
 
         Raises:
             LostArchive: the database does not answer now, or went away meanwhile.
             BadArchive: it cannot be asked as configured.
         """
-        with in_words(), self._patiently(self._connected) as connection:
+        with wrap_database_errors(), self._retry_call(self._connect) as connection:
             yield connection
 
-    def _patiently(self, call: Callable[[], Result]) -> Result:
+    def _retry_call(self, call: Callable[[], Result]) -> Result:
         retrying = stamina.RetryingCaller(
             attempts=self.attempts, timeout=None, wait_initial=0.2, wait_max=5.0, wait_jitter=0.2
         )
-        return retrying(_may_pass, call)
+        return retrying(_is_transient, call)
 
-    def _connected(self) -> sa.Connection:
+    def _connect(self) -> sa.Connection:
         url = self.engine.url
         if url.get_backend_name() == "sqlite" and url.database and not Path(url.database).exists():
             raise BadArchive("The archive's database does not answer: there is no such file.")  # SQLite would make one
@@ -128,7 +132,7 @@ class ArchiveDatabase:
 
 
 @contextmanager
-def in_words() -> Iterator[None]:
+def wrap_database_errors() -> Iterator[None]:
     """Say in a sentence what went wrong with the archive's database.
 
     Raises:
@@ -142,60 +146,60 @@ def in_words() -> Iterator[None]:
     except (ArgumentError, NoSuchModuleError) as error:
         raise BadArchive("The archive's URL names no database that SQLAlchemy knows.") from error
     except SQLAlchemyError as error:
-        kind = LostArchive if _may_pass(error) else BadArchive
-        raise kind(f"The archive's database does not answer: {_named(error)}.") from error
+        kind = LostArchive if _is_transient(error) else BadArchive
+        raise kind(f"The archive's database does not answer: {_describe_error(error)}.") from error
 
 
-def _may_pass(error: Exception) -> bool:
+def _is_transient(error: Exception) -> bool:
     """Whether an error may pass by itself: the database is away, busy, or being started."""
     if isinstance(error, DBAPIError) and error.connection_invalidated:
         return True
     return isinstance(error, OperationalError | InterfaceError | NoneFree)
 
 
-def _named(error: SQLAlchemyError) -> str:
+def _describe_error(error: SQLAlchemyError) -> str:
     """An error's name, and its number where the database gives one: enough to look it up, and no one's secret."""
     original = error.orig if isinstance(error, DBAPIError) else None
-    code = getattr(original, "sqlstate", None) or next(iter(_CODE.findall(str(original))), None)
+    code = getattr(original, "sqlstate", None) or next(iter(_ERROR_CODE.findall(str(original))), None)
     return f"{type(error).__name__} {code}" if code else type(error).__name__
 
 
-_Options: TypeAlias = Callable[[ArchiveDatabase], dict[str, Any]]
-_Listener: TypeAlias = Callable[[Any, Any], None]
+_OptionsBuilder: TypeAlias = Callable[[ArchiveDatabase], dict[str, Any]]
+_ConnectListener: TypeAlias = Callable[[Any, Any], None]
 
 
-def _other(_database: ArchiveDatabase) -> dict[str, Any]:
+def _build_default_options(_database: ArchiveDatabase) -> dict[str, Any]:
     return {}
 
 
-def _sqlite(database: ArchiveDatabase) -> dict[str, Any]:
+def _build_sqlite_options(database: ArchiveDatabase) -> dict[str, Any]:
     return {"connect_args": {"timeout": database.connect_seconds}}
 
 
-def _pooled(database: ArchiveDatabase) -> dict[str, Any]:
+def _build_pool_options(database: ArchiveDatabase) -> dict[str, Any]:
     return {"pool_size": database.pool_size, "max_overflow": 0, "pool_timeout": database.connect_seconds}
 
 
-def _postgresql(database: ArchiveDatabase) -> dict[str, Any]:
+def _build_postgresql_options(database: ArchiveDatabase) -> dict[str, Any]:
     milliseconds = ceil(database.statement_seconds * 1000)
-    return _pooled(database) | {
+    return _build_pool_options(database) | {
         "connect_args": {
             "connect_timeout": ceil(database.connect_seconds),
             "options": f"-c statement_timeout={milliseconds} -c default_transaction_read_only=on",
-            "keepalives_idle": 60 * _MINUTES_SILENT,
+            "keepalives_idle": 60 * _KEEPALIVE_MINUTES,
             "application_name": "shotdap",
         }
     }
 
 
-def _oracle(database: ArchiveDatabase) -> dict[str, Any]:
+def _build_oracle_options(database: ArchiveDatabase) -> dict[str, Any]:
     wallet = database.oracle_wallet
-    arguments: dict[str, Any] = {"expire_time": _MINUTES_SILENT}
+    arguments: dict[str, Any] = {"expire_time": _KEEPALIVE_MINUTES}
     if wallet is not None:
         arguments |= {"config_dir": str(wallet), "wallet_location": str(wallet)}
     if database.oracle_wallet_password is not None:
         arguments["wallet_password"] = database.oracle_wallet_password
-    options = _pooled(database) | {
+    options = _build_pool_options(database) | {
         "connect_args": arguments | {"tcp_connect_timeout": database.connect_seconds},
         "auto_convert_lobs": False,  # a large object is read piece by piece
     }
@@ -204,29 +208,29 @@ def _oracle(database: ArchiveDatabase) -> dict[str, Any]:
     return options
 
 
-_KINDS: Mapping[str, _Options] = MappingProxyType(
-    {"sqlite": _sqlite, "postgresql": _postgresql, "oracle": _oracle}
+_OPTIONS_BUILDERS: Mapping[str, _OptionsBuilder] = MappingProxyType(
+    {"sqlite": _build_sqlite_options, "postgresql": _build_postgresql_options, "oracle": _build_oracle_options}
 )  # fmt: skip
 
 
-def _read_only_sqlite(_database: ArchiveDatabase) -> _Listener:
-    def listener(connection: Any, _record: Any) -> None:  # noqa: ANN401 — the driver's own
+def _make_sqlite_listener(_database: ArchiveDatabase) -> _ConnectListener:
+    def set_query_only(connection: Any, _record: Any) -> None:  # noqa: ANN401 — the driver's own
         connection.execute("PRAGMA query_only = ON").close()
 
-    return listener
+    return set_query_only
 
 
-def _limited_oracle(database: ArchiveDatabase) -> _Listener:
-    def listener(connection: Any, _record: Any) -> None:  # noqa: ANN401 — the driver's own
+def _make_oracle_listener(database: ArchiveDatabase) -> _ConnectListener:
+    def set_call_timeout(connection: Any, _record: Any) -> None:  # noqa: ANN401 — the driver's own
         connection.call_timeout = ceil(database.statement_seconds * 1000)
 
-    return listener
+    return set_call_timeout
 
 
-def _unlimited(_database: ArchiveDatabase) -> _Listener:
+def _make_noop_listener(_database: ArchiveDatabase) -> _ConnectListener:
     return lambda _connection, _record: None
 
 
-_LIMITS: Mapping[str, Callable[[ArchiveDatabase], _Listener]] = MappingProxyType(
-    {"sqlite": _read_only_sqlite, "oracle": _limited_oracle}
+_LISTENER_FACTORIES: Mapping[str, Callable[[ArchiveDatabase], _ConnectListener]] = MappingProxyType(
+    {"sqlite": _make_sqlite_listener, "oracle": _make_oracle_listener}
 )

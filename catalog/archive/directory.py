@@ -9,21 +9,21 @@ from pathlib import Path
 from typing import NoReturn
 
 from shotdap.catalog.archive.archive import LostArchive, Row, Watermark
-from shotdap.catalog.archive.directory_search import search
-from shotdap.catalog.entry import Child, Entry, NotFound, Page, Unreadable, When
-from shotdap.catalog.index import Changes, Facets, SearchPage
-from shotdap.catalog.names import archive_name, path_segment
-from shotdap.catalog.nearness import matches, nearest_of
-from shotdap.catalog.query import Query, parse
+from shotdap.catalog.archive.directory_search import search_folder
+from shotdap.catalog.entry import Child, Entry, FolderPage, NotFound, TimeDirection, Unreadable
+from shotdap.catalog.index import ChangePage, FacetCounts, SearchPage
+from shotdap.catalog.names import decode_path_segment, encode_path_segment
+from shotdap.catalog.nearness import match_facts, select_nearest
+from shotdap.catalog.query import Query, parse_query
 from shotdap.catalog.searchable import Unsearchable
 
-__all__ = ["Folder"]
+__all__ = ["DirectoryArchive"]
 
-_DAY = 86_400.0  # seconds
+_SECONDS_PER_DAY = 86_400.0  # seconds
 
 
 @dataclass(frozen=True)
-class Folder:
+class DirectoryArchive:
     """A directory tree, as an index that needs no database and as an archive to build a catalog from.
 
     It is looked at anew for each request, so a file is there as soon as it is written. Hidden files and everything
@@ -32,18 +32,18 @@ class Folder:
 
     root: Path
 
-    def find(self, path: str) -> Entry:
+    def find_entry(self, path: str) -> Entry:
         """The file with this path; see `Index`."""
-        relative = self._relative(path)
-        if not self._within(relative).is_file():
+        relative = self._decode_path(path)
+        if not self._resolve_within_root(relative).is_file():
             raise NotFound(f"There is no file at {path!r}.")
         return Entry(path, str(relative), {"name": relative.name})
 
-    def children(self, path: str, *, after: str | None = None, limit: int = 100) -> Page:
+    def list_children(self, path: str, *, after: str | None = None, limit: int = 100) -> FolderPage:
         """The directories and files directly below one; see `Index`."""
-        listed = [child for child in self._listed(path) if child.name > (after or "")]
+        listed = [child for child in self._list_directory(path) if child.name > (after or "")]
         page = tuple(listed[:limit])
-        return Page(page, page[-1].name if len(listed) > limit else None)
+        return FolderPage(page, page[-1].name if len(listed) > limit else None)
 
     def search(self, query: Query | str, *, after: str | None = None, limit: int = 100) -> SearchPage:
         """Files whose names and paths match, in the order of their paths; see `folder_search`.
@@ -51,24 +51,24 @@ class Folder:
         Raises:
             BadQuery: the query cannot be understood.
         """
-        wanted = parse(query) if isinstance(query, str) else query
-        return search(self._listed, self.root, wanted, after, limit)
+        wanted = parse_query(query) if isinstance(query, str) else query
+        return search_folder(self._list_directory, self.root, wanted, after, limit)
 
-    def facets(self, query: Query | str = "") -> Facets:  # noqa: ARG002 — as a catalog's
+    def count_facets(self, query: Query | str = "") -> FacetCounts:  # noqa: ARG002 — as a catalog's
         """Nothing is counted in a directory tree; see `Searchable`."""
         raise Unsearchable(
             "In a directory tree nothing is counted; in a catalog it is, which `shotdap catalog build` makes."
         )
 
-    def changes(self, since: int = 0, *, limit: int = 1000) -> Changes:  # noqa: ARG002 — as a catalog's
+    def list_changes(self, since: int = 0, *, limit: int = 1000) -> ChangePage:  # noqa: ARG002 — as a catalog's
         """Nothing is written down of a directory tree; see `Searchable`."""
         raise Unsearchable(
             "A directory tree keeps no record of changes; a catalog does, which `shotdap catalog build` makes."
         )
 
-    def _listed(self, path: str) -> list[Child]:
+    def _list_directory(self, path: str) -> list[Child]:
         """All children of a directory, in the order of their names."""
-        directory = self._within(self._relative(path)) if path else self.root
+        directory = self._resolve_within_root(self._decode_path(path)) if path else self.root
         if not directory.is_dir():
             raise NotFound(f"There is no folder at {path!r}.")
         try:
@@ -76,63 +76,68 @@ class Folder:
                 return sorted(
                     Child(name, f"{path}/{name}" if path else name, entry.is_dir())
                     for entry in found
-                    if self._served(entry) and (name := path_segment(entry.name))
+                    if self._is_listed(entry) and (name := encode_path_segment(entry.name))
                 )
         except OSError as error:
             where = f"The folder {path!r}" if path else "The archive's folder"
             raise Unreadable(f"{where} cannot be listed: {error.strerror}.") from error
 
-    def nearest(
-        self, entry: Entry, match: Mapping[str, str], *, when: When = "earlier", within_days: float | None = None
+    def find_nearest(
+        self,
+        entry: Entry,
+        match: Mapping[str, str],
+        *,
+        when: TimeDirection = "earlier",
+        within_days: float | None = None,
     ) -> Entry | None:
         """The file of the same directory nearest in time of its last change; see `Index`."""
         if match.keys() != {"name"}:  # nothing else is known of a file
             return None
-        file = self._relative(entry.path)
-        directory = self._within(file.parent)
-        here = self._within(file).stat().st_mtime
+        file = self._decode_path(entry.path)
+        directory = self._resolve_within_root(file.parent)
+        here = self._resolve_within_root(file).stat().st_mtime
         with os.scandir(directory) as found:
-            near = [each for each in found if matches({"name": each.name}, match) and each.name != file.name]
+            near = [each for each in found if match_facts({"name": each.name}, match) and each.name != file.name]
             dated = [
                 (
-                    self.find("/".join(map(path_segment, (*file.parent.parts, each.name)))),
-                    (each.stat().st_mtime - here) / _DAY,
+                    self.find_entry("/".join(map(encode_path_segment, (*file.parent.parts, each.name)))),
+                    (each.stat().st_mtime - here) / _SECONDS_PER_DAY,
                 )
                 for each in near
-                if each.is_file() and self._served(each)
+                if each.is_file() and self._is_listed(each)
             ]
-        return nearest_of(dated, when, within_days)
+        return select_nearest(dated, when, within_days)
 
-    def rows(self, since: Watermark | None = None, /) -> Iterator[Row]:
+    def read_rows(self, since: Watermark | None = None, /) -> Iterator[Row]:
         """A row for each file whose name is text, its version the time of its last change; see `Archive`."""
-        files = (path for path in self._walk() if path.is_file() and not self._hidden(path))
+        files = (path for path in self._walk_files() if path.is_file() and not self._is_excluded(path))
         for changed, path in sorted((path.stat().st_ctime, path) for path in files):  # st_mtime is older in a copy
             if since is None or changed >= float(str(since)):
                 relative = str(path.relative_to(self.root))
                 yield Row(relative, relative, changed, {"name": path.name})
 
-    def _walk(self) -> Iterator[Path]:
+    def _walk_files(self) -> Iterator[Path]:
         """All that is in the tree but folders; a folder that is left out would take its images out of the catalog."""
 
-        def refuse(error: OSError) -> NoReturn:
+        def raise_lost_archive(error: OSError) -> NoReturn:
             raise LostArchive(f"The folder {error.filename} cannot be listed: {error.strerror}.") from error
 
-        for folder, _, names in os.walk(self.root, onerror=refuse):
+        for folder, _, names in os.walk(self.root, onerror=raise_lost_archive):
             yield from (Path(folder, name) for name in names)
 
-    def count(self, since: Watermark | None = None, /) -> int:
-        """How many files `rows` gives; see `Archive`."""
-        return sum(1 for _ in self.rows(since))
+    def count_rows(self, since: Watermark | None = None, /) -> int:
+        """How many files `read_rows` gives; see `Archive`."""
+        return sum(1 for _ in self.read_rows(since))
 
-    def _relative(self, path: str) -> Path:
+    def _decode_path(self, path: str) -> Path:
         """The file's own path; there is one public path to it, the one that is listed."""
         segments = path.split("/")
-        names = [archive_name(segment) for segment in segments]
-        if segments != [path_segment(name) for name in names] or not all(map(_is_plain, names)):
+        names = [decode_path_segment(segment) for segment in segments]
+        if segments != [encode_path_segment(name) for name in names] or not all(map(_is_plain_name, names)):
             raise NotFound(f"There is nothing at {path!r}.")
         return Path(*names)
 
-    def _within(self, relative: Path) -> Path:
+    def _resolve_within_root(self, relative: Path) -> Path:
         """The file or directory itself, which no link has led out of the tree."""
         try:
             target = (self.root / relative).resolve()
@@ -145,23 +150,23 @@ class Folder:
             raise NotFound("There is nothing at this path.")
         return target
 
-    def _served(self, entry: os.DirEntry[str]) -> bool:
+    def _is_listed(self, entry: os.DirEntry[str]) -> bool:
         """Whether something in a directory is listed: neither hidden, nor a pipe, nor a link to nowhere or outside."""
         path = Path(entry)
         if entry.name.startswith(".") or not (path.is_dir() or path.is_file()):
             return False
         return not entry.is_symlink() or path.resolve().is_relative_to(self.root.resolve())
 
-    def _hidden(self, path: Path) -> bool:
+    def _is_excluded(self, path: Path) -> bool:
         inside = path.relative_to(self.root)
         leads_out = not path.resolve().is_relative_to(self.root.resolve())
-        return leads_out or any(part.startswith(".") for part in inside.parts) or not _is_text(str(inside))
+        return leads_out or any(part.startswith(".") for part in inside.parts) or not _is_valid_text(str(inside))
 
 
-def _is_plain(name: str) -> bool:
+def _is_plain_name(name: str) -> bool:
     return bool(name) and not name.startswith(".") and "/" not in name and "\0" not in name
 
 
-def _is_text(name: str) -> bool:
+def _is_valid_text(name: str) -> bool:
     """Whether a database can hold a name; Python keeps bytes that are no UTF-8 as halves of characters."""
     return not any("\ud800" <= character <= "\udfff" for character in name)

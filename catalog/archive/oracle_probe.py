@@ -13,13 +13,15 @@ from contextlib import suppress
 from selectors import BaseSelector, DefaultSelector
 from typing import Any, Final
 
-__all__ = ["hear"]
+__all__ = ["probe_listener"]
 
-_FAREWELL: Final = 1.0  # seconds at most for the end of TLS, which takes an answer, and which the driver does not await
-_LOOK: Final = 0.01  # seconds between two looks whether it has come
+_CLOSE_SECONDS: Final = (
+    1.0  # seconds at most for the end of TLS, which takes an answer, and which the driver does not await
+)
+_POLL_SECONDS: Final = 0.01  # seconds between two looks whether it has come
 
 
-def hear(driver: Any, given: Sequence[Any], named: Mapping[str, Any], seconds: float) -> None:  # noqa: ANN401 — a module
+def probe_listener(driver: Any, given: Sequence[Any], named: Mapping[str, Any], seconds: float) -> None:  # noqa: ANN401 — a module
     """Log in, and out again.
 
     Args:
@@ -33,25 +35,25 @@ def hear(driver: Any, given: Sequence[Any], named: Mapping[str, Any], seconds: f
         driver.Error: the driver could not log in.
     """
     with ThreadPoolExecutor(1) as thread:  # the caller's may have an event loop, as a notebook's has
-        thread.submit(_run, driver, given, named, seconds).result()
+        thread.submit(_run_probe, driver, given, named, seconds).result()
 
 
-def _run(driver: Any, given: Sequence[Any], named: Mapping[str, Any], seconds: float) -> None:  # noqa: ANN401 — as above
+def _run_probe(driver: Any, given: Sequence[Any], named: Mapping[str, Any], seconds: float) -> None:  # noqa: ANN401 — as above
     selector = DefaultSelector()
     with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(selector)) as runner:
-        runner.run(_logged_in(driver, given, named, seconds))
-        runner.run(_closed(selector))
+        runner.run(_log_in(driver, given, named, seconds))
+        runner.run(_wait_for_close(selector))
 
 
-async def _logged_in(driver: Any, given: Sequence[Any], named: Mapping[str, Any], seconds: float) -> None:  # noqa: ANN401 — as above
+async def _log_in(driver: Any, given: Sequence[Any], named: Mapping[str, Any], seconds: float) -> None:  # noqa: ANN401 — as above
     async with asyncio.timeout(seconds):
         connection = await driver.connect_async(*given, **named)
         await connection.close()
 
 
-async def _closed(selector: BaseSelector) -> None:
+async def _wait_for_close(selector: BaseSelector) -> None:
     """Wait for the connection's socket to be closed; what the loop itself listens to remains."""
     with suppress(TimeoutError):
-        async with asyncio.timeout(_FAREWELL):
+        async with asyncio.timeout(_CLOSE_SECONDS):
             while len(selector.get_map()) > 1:  # noqa: ASYNC110 — nobody tells
-                await asyncio.sleep(_LOOK)
+                await asyncio.sleep(_POLL_SECONDS)

@@ -16,11 +16,11 @@ from shotdap.catalog.build.path_template import PathTemplate
 from shotdap.catalog.entry import Missing, Unreadable
 from shotdap.catalog.storage import Store
 
-__all__ = ["survey"]
+__all__ = ["describe_archive"]
 
-_SHOWN = 3  # rows, files and the like that are shown whole
-_NOTHING = "Trouble: there is no row; the table is empty, or archive.where lets none through."
-_LISTED = 10  # values of a column that are listed
+_MAX_SHOWN = 3  # rows, files and the like that are shown whole
+_NO_ROWS = "Trouble: there is no row; the table is empty, or archive.where lets none through."
+_MAX_LISTED = 10  # values of a column that are listed
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class _Sample:
     rows: Sequence[Row]
 
 
-def survey(archive: SqlArchive, store: Store, template: PathTemplate, sample: int) -> Iterator[str]:
+def describe_archive(archive: SqlArchive, store: Store, template: PathTemplate, sample: int) -> Iterator[str]:
     """Say, line by line, what is found.
 
     Args:
@@ -46,34 +46,34 @@ def survey(archive: SqlArchive, store: Store, template: PathTemplate, sample: in
         LostArchive: the database does not answer now.
         BadArchive: the settings do not fit the table; the message says what would.
     """
-    yield from _columns(archive)
-    archive.statements()  # refuses columns that are not there, before the template is held against them
-    template.check(archive.columns.keys() - {"key", "file", "version"})
-    rows = tuple(islice(archive.rows(), sample))
-    yield f"Rows looked at: {len(rows)}, the oldest first." if rows else _NOTHING
+    yield from _describe_columns(archive)
+    archive.build_statements()  # refuses columns that are not there, before the template is held against them
+    template.check_columns(archive.columns.keys() - {"key", "file", "version"})
+    rows = tuple(islice(archive.read_rows(), sample))
+    yield f"Rows looked at: {len(rows)}, the oldest first." if rows else _NO_ROWS
     found = _Sample(archive, store, template, rows)
-    for look in (_rows, _keys, _versions, _spelled, _paths, _files):
+    for look in (_describe_rows, _check_keys, _check_versions, _check_value_mappings, _check_paths, _check_files):
         yield from look(found)
 
 
-def _columns(archive: SqlArchive) -> Iterator[str]:
+def _describe_columns(archive: SqlArchive) -> Iterator[str]:
     """The table's columns and types, and our names for them."""
     names: dict[str, list[str]] = {}
     for ours, theirs in archive.columns.items():
         names.setdefault(theirs.lower(), []).append(ours)
-    yield f"Table {archive.table} has {len(archive.selected.columns)} columns:"
-    for column in archive.selected.columns:
+    yield f"Table {archive.table} has {len(archive.reflected_table.columns)} columns:"
+    for column in archive.reflected_table.columns:
         used = names.get(column.name.lower())
         yield f"  {column.name} ({column.type}){': ' + ', '.join(used) if used else ', not used'}"
 
 
-def _rows(sample: _Sample) -> Iterator[str]:
-    for row in sample.rows[:_SHOWN]:
+def _describe_rows(sample: _Sample) -> Iterator[str]:
+    for row in sample.rows[:_MAX_SHOWN]:
         facts = ", ".join(f"{name}={value!r}" for name, value in row.facts.items())
-        yield f"  {sample.template.path(row)}: key={row.key!r}, file={row.file!r}, version={row.version!r}, {facts}"
+        yield f"  {sample.template.format_path(row)}: key={row.key!r}, file={row.file!r}, version={row.version!r}, {facts}"
 
 
-def _keys(sample: _Sample) -> Iterator[str]:
+def _check_keys(sample: _Sample) -> Iterator[str]:
     """Keys that identify no row."""
     keys = Counter(row.key for row in sample.rows)
     without = keys.pop("", 0)
@@ -84,7 +84,7 @@ def _keys(sample: _Sample) -> Iterator[str]:
         yield f"Trouble: {len(twice)} keys belong to several rows, such as {twice[0]!r}."
 
 
-def _versions(sample: _Sample) -> Iterator[str]:
+def _check_versions(sample: _Sample) -> Iterator[str]:
     """Whether the next build can read only what is new."""
     if "version" not in sample.archive.columns:
         yield "Note: no column is named for version, so each build reads the whole table."
@@ -94,45 +94,45 @@ def _versions(sample: _Sample) -> Iterator[str]:
         yield f"Note: {without} rows have no version; they are read again in each build."
 
 
-def _spelled(sample: _Sample) -> Iterator[str]:
+def _check_value_mappings(sample: _Sample) -> Iterator[str]:
     """Values that the settings spell, and those that they do not mention."""
     for name, spellings in sample.archive.values.items():
         found = Counter(str(row.facts[name]) for row in sample.rows if name in row.facts)
         unmapped = [value for value in found if value not in spellings.values()]
         if unmapped:
-            yield f"Note: archive.values.{name} does not mention {_listed(unmapped)}; they stay as they are."
+            yield f"Note: archive.values.{name} does not mention {_format_values(unmapped)}; they stay as they are."
 
 
-def _paths(sample: _Sample) -> Iterator[str]:
+def _check_paths(sample: _Sample) -> Iterator[str]:
     """Columns of the public path that are empty, and paths that several rows ask for."""
-    for name in sample.template.columns():
+    for name in sample.template.list_columns():
         empty = sum(name not in row.facts for row in sample.rows)
         if empty:
             yield f'Note: {empty} rows have no {name}; their paths say "unknown" there.'
-    paths = Counter(sample.template.path(row) for row in sample.rows)
+    paths = Counter(sample.template.format_path(row) for row in sample.rows)
     shared = [path for path, count in paths.items() if count > 1]
     if shared:
         yield f"Note: {len(shared)} paths are asked for by several rows, such as {shared[0]}; the later get their keys."
 
 
-def _files(sample: _Sample) -> Iterator[str]:
+def _check_files(sample: _Sample) -> Iterator[str]:
     """Whether the files are where the rows say."""
-    failures = {row.file: reason for row in sample.rows if (reason := _failure(sample.store, row.file))}
+    failures = {row.file: reason for row in sample.rows if (reason := _find_file_error(sample.store, row.file))}
     yield f"Files looked for: {len(sample.rows)}, of which {len(sample.rows) - len(failures)} are there."
     for kind, count in Counter(failures.values()).items():
         yield f"Trouble: {count} times: {kind}"
-        for file in islice((file for file, reason in failures.items() if reason == kind), _SHOWN):
-            yield f"  {file!r} was looked for at {sample.store.tried(file)}"
+        for file in islice((file for file, reason in failures.items() if reason == kind), _MAX_SHOWN):
+            yield f"  {file!r} was looked for at {sample.store.describe_location(file)}"
 
 
-def _failure(store: Store, file: str) -> str | None:
+def _find_file_error(store: Store, file: str) -> str | None:
     try:
-        store.version(file)
+        store.get_version(file)
     except (Missing, Unreadable, BadArchive) as error:
         return str(error)
     return None
 
 
-def _listed(values: Sequence[str]) -> str:
-    more = f" and {len(values) - _LISTED} more" if len(values) > _LISTED else ""
-    return ", ".join(repr(value) for value in values[:_LISTED]) + more
+def _format_values(values: Sequence[str]) -> str:
+    more = f" and {len(values) - _MAX_LISTED} more" if len(values) > _MAX_LISTED else ""
+    return ", ".join(repr(value) for value in values[:_MAX_LISTED]) + more

@@ -20,16 +20,24 @@ from itertools import chain, count, islice
 from typing import Final, TypeAlias
 
 from shotdap.catalog.archive.archive import Archive, Row, Watermark
-from shotdap.catalog.build.path_template import PathTemplate, segment
-from shotdap.catalog.build.prefetch import ahead
-from shotdap.catalog.build.row_values import facts_of, fault_of, key_of
+from shotdap.catalog.build.path_template import PathTemplate, make_path_segment
+from shotdap.catalog.build.prefetch import prefetch_items
+from shotdap.catalog.build.row_values import check_row, get_row_key, normalize_facts
 from shotdap.catalog.entry import Entry
-from shotdap.catalog.index import Draft, Known, Record, SqlIndex, Turn, Writing, draft
+from shotdap.catalog.index import (
+    BuildLock,
+    ExistingEntry,
+    NewRecord,
+    Record,
+    SqlIndex,
+    WriteTransaction,
+    make_new_record,
+)
 
-__all__ = ["BuildReport", "Progress", "build"]
+__all__ = ["BuildReport", "ProgressCallback", "build_catalog"]
 
-_BATCH: Final = 10_240  # rows between two writings
-_SWEPT: Final = 50_000  # entries looked through at a time for those whose rows are gone
+_BATCH_SIZE: Final = 10_240  # rows between two writings
+_SWEEP_SIZE: Final = 50_000  # entries looked through at a time for those whose rows are gone
 
 
 @dataclass(frozen=True)
@@ -44,7 +52,7 @@ class BuildReport:
     """Entries whose row is gone; only a full build finds them."""
 
     @property
-    def rows(self) -> int:
+    def row_count(self) -> int:
         """How many rows were read."""
         return self.added + self.changed + self.unchanged
 
@@ -58,18 +66,18 @@ class BuildReport:
         )
 
 
-Progress: TypeAlias = Callable[[BuildReport], None]
+ProgressCallback: TypeAlias = Callable[[BuildReport], None]
 """Told after each batch what has been done until then."""
 
 
-def build(  # noqa: PLR0913 — each is one choice, by keyword
+def build_catalog(  # noqa: PLR0913 — each is one choice, by keyword
     archive: Archive,
     index: SqlIndex,
     template: PathTemplate,
     *,
     full: bool = False,
     patient: bool = False,
-    progress: Progress | None = None,
+    progress: ProgressCallback | None = None,
 ) -> BuildReport:
     """Bring the catalog up to date with its archive. No file is opened.
 
@@ -87,64 +95,64 @@ def build(  # noqa: PLR0913 — each is one choice, by keyword
         Busy: another build is at work.
         Superseded: another build has begun in the meantime.
     """
-    turn = index.begin(patient=patient)
+    turn = index.acquire_build_lock(patient=patient)
     try:
-        return _Run(index, turn, template, progress or _quietly).run(archive, full=full)
+        return _Build(index, turn, template, progress or _ignore_progress).run(archive, full=full)
     finally:
-        index.end(turn)
+        index.release_build_lock(turn)
 
 
-def _quietly(_report: BuildReport) -> None:
+def _ignore_progress(_report: BuildReport) -> None:
     """Tell nobody."""
 
 
 @dataclass(frozen=True)
-class _Run:
+class _Build:
     """One build."""
 
     index: SqlIndex
-    turn: Turn
+    turn: BuildLock
     template: PathTemplate
-    progress: Progress
+    progress: ProgressCallback
 
     def run(self, archive: Archive, *, full: bool) -> BuildReport:
         """Read rows, and write what is new of them."""
         is_again = full and self.turn.watermark is not None
-        report, seen, watermark = BuildReport(), _Numbers(self.turn.counter), None
-        rows = archive.rows(None if full else self.turn.watermark)
-        with closing(ahead(_batches(rows, self.template))) as batches:
+        report, seen, watermark = BuildReport(), _NumberSet(self.turn.counter), None
+        rows = archive.read_rows(None if full else self.turn.watermark)
+        with closing(prefetch_items(_read_batches(rows, self.template))) as batches:
             for batch in batches:
                 watermark = watermark if batch.watermark is None else batch.watermark
-                with self.index.writing(self.turn, None if is_again else watermark) as writing:
-                    known, done = _put(batch.drafts, writing)
-                seen.add(entry.id for entry in known)
+                with self.index.begin_transaction(self.turn, None if is_again else watermark) as writing:
+                    known, done = _write_batch(batch.drafts, writing)
+                seen.update(entry.id for entry in known)
                 report += done
                 self.progress(report)
         if full:
-            report += self._sweep(seen)
-            with self.index.writing(self.turn, watermark):  # earlier, a killed build would have set it back
+            report += self._remove_unseen(seen)
+            with self.index.begin_transaction(self.turn, watermark):  # earlier, a killed build would have set it back
                 pass
         return report
 
-    def _sweep(self, seen: _Numbers) -> BuildReport:
+    def _remove_unseen(self, seen: _NumberSet) -> BuildReport:
         """Remove the entries that were there before and whose rows were not seen."""
         removed, after = 0, 0
-        while numbers := self.index.numbers(after, self.turn.counter, _SWEPT):
+        while numbers := self.index.list_ids(after, self.turn.counter, _SWEEP_SIZE):
             gone = [number for number in numbers if number not in seen]
             if gone:
-                with self.index.writing(self.turn) as writing:
-                    writing.remove(gone)
+                with self.index.begin_transaction(self.turn) as writing:
+                    writing.remove_entries(gone)
             removed, after = removed + len(gone), numbers[-1]
         return BuildReport(removed=removed)
 
 
-class _Numbers:
+class _NumberSet:
     """A set of numbers up to a greatest one, in a bit for each: 1.2 MB for ten million entries."""
 
     def __init__(self, greatest: int) -> None:
         self._bits = bytearray(greatest // 8 + 1)
 
-    def add(self, numbers: Iterable[int]) -> None:
+    def update(self, numbers: Iterable[int]) -> None:
         for number in numbers:
             if number >> 3 < len(self._bits):
                 self._bits[number >> 3] |= 1 << (number & 7)
@@ -157,82 +165,88 @@ class _Numbers:
 class _Batch:
     """Some rows, as far as they can be dealt with before the catalog is asked."""
 
-    drafts: Mapping[str, Draft]
+    drafts: Mapping[str, NewRecord]
     """By their rows' keys, with the paths that they ask for; of two rows with one key the later counts."""
     watermark: Watermark | None
 
 
-def _batches(rows: Iterator[Row], template: PathTemplate) -> Generator[_Batch, None, None]:
+def _read_batches(rows: Iterator[Row], template: PathTemplate) -> Generator[_Batch, None, None]:
     for row in rows:
-        drafts, watermark = dict[str, Draft](), None
-        for each in chain([row], islice(rows, _BATCH - 1)):
-            key = key_of(each)
-            drafts[key] = draft(key, template.path(each), each.file, facts_of(each), fault_of(each))
+        drafts, watermark = dict[str, NewRecord](), None
+        for each in chain([row], islice(rows, _BATCH_SIZE - 1)):
+            key = get_row_key(each)
+            drafts[key] = make_new_record(
+                key, template.format_path(each), each.file, normalize_facts(each), check_row(each)
+            )
             watermark = watermark if each.version is None else each.version
         yield _Batch(drafts, watermark)
 
 
-def _put(drafts: Mapping[str, Draft], writing: Writing) -> tuple[Iterable[Known], BuildReport]:
+def _write_batch(
+    drafts: Mapping[str, NewRecord], writing: WriteTransaction
+) -> tuple[Iterable[ExistingEntry], BuildReport]:
     """Write what is new of a batch; the entries that were there, and what was done."""
-    known = writing.known(list(drafts))
+    known = writing.find_existing(list(drafts))
     new = [draft for key, draft in drafts.items() if key not in known]
-    writing.add(_named(new, writing))
-    changed = _changed(
-        [drafts[key] for key, there in known.items() if drafts[key].stamp != there.stamp], writing, known
+    writing.add_records(_assign_paths(new, writing))
+    changed = _collect_changed(
+        [drafts[key] for key, there in known.items() if drafts[key].row_hash != there.row_hash], writing, known
     )
-    writing.replace(changed)
+    writing.replace_records(changed)
     return known.values(), BuildReport(len(new), len(changed), len(known) - len(changed))
 
 
-def _changed(drafts: Sequence[Draft], writing: Writing, known: Mapping[str, Known]) -> list[Record]:
+def _collect_changed(
+    drafts: Sequence[NewRecord], writing: WriteTransaction, known: Mapping[str, ExistingEntry]
+) -> list[Record]:
     """Records of those drafts whose stamp is another one because they differ; the others get their stamps."""
-    before = writing.records([draft.key for draft in drafts])
+    before = writing.read_records([draft.key for draft in drafts])
     differ = [draft for draft in drafts if not _same(draft, before[draft.key].entry)]
     changed = {draft.key for draft in differ}
-    writing.stamped({known[draft.key].id: draft.stamp for draft in drafts if draft.key not in changed})
+    writing.update_row_hashes({known[draft.key].id: draft.row_hash for draft in drafts if draft.key not in changed})
     return [Record(draft.key, replace(draft.entry, path=known[draft.key].path)) for draft in differ]
 
 
-def _named(drafts: Sequence[Draft], writing: Writing) -> list[Draft]:
+def _assign_paths(drafts: Sequence[NewRecord], writing: WriteTransaction) -> list[NewRecord]:
     """New drafts, each with a path of its own."""
-    paths = _paths({each.key: each.path for each in drafts}, writing)
-    return [each if paths[each.key] == each.path else each.at(paths[each.key]) for each in drafts]
+    paths = _resolve_paths({each.key: each.path for each in drafts}, writing)
+    return [each if paths[each.key] == each.path else each.with_path(paths[each.key]) for each in drafts]
 
 
-def _paths(wanted: Mapping[str, str], writing: Writing) -> dict[str, str]:
+def _resolve_paths(wanted: Mapping[str, str], writing: WriteTransaction) -> dict[str, str]:
     """For each new row a path that no other has or had; one that comes back gets its own again.
 
     Where two rows ask for one path, the later gets its key appended. The outcome depends on the order of the rows, and
     not on how they come in batches.
     """
-    paths = writing.former(list(wanted))
+    paths = writing.find_removed_paths(list(wanted))
     first = {key: path for key, path in wanted.items() if key not in paths}
     asked = Counter(first.values())
-    taken = writing.taken(list(asked))
-    second = {key: _with_key(path, key) for key, path in first.items() if asked[path] > 1 or path in taken}
-    taken |= writing.taken(list(second.values()))
+    taken = writing.find_taken_paths(list(asked))
+    second = {key: _append_key(path, key) for key, path in first.items() if asked[path] > 1 or path in taken}
+    taken |= writing.find_taken_paths(list(second.values()))
     looked_up = {*asked, *second.values()}
 
     def is_free(path: str) -> bool:
-        return path not in taken and (path in looked_up or not writing.taken([path]))
+        return path not in taken and (path in looked_up or not writing.find_taken_paths([path]))
 
     for key, path in first.items():
-        paths[key] = path if path not in taken else next(filter(is_free, _choices(path, key)))
+        paths[key] = path if path not in taken else next(filter(is_free, _list_candidates(path, key)))
         taken.add(paths[key])
     return paths
 
 
-def _choices(path: str, key: str) -> Iterator[str]:
+def _list_candidates(path: str, key: str) -> Iterator[str]:
     """What an entry may be called, the best first."""
     yield path
-    yield _with_key(path, key)
+    yield _append_key(path, key)
     for number in count(2):
-        yield f"{_with_key(path, key)}.{number}"
+        yield f"{_append_key(path, key)}.{number}"
 
 
-def _with_key(path: str, key: str) -> str:
-    return f"{path}.{segment(key)}"
+def _append_key(path: str, key: str) -> str:
+    return f"{path}.{make_path_segment(key)}"
 
 
-def _same(fresh: Draft, known: Entry) -> bool:
+def _same(fresh: NewRecord, known: Entry) -> bool:
     return (fresh.file, dict(fresh.facts)) == (known.file, dict(known.facts))

@@ -9,12 +9,12 @@ from collections.abc import Generator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
-__all__ = ["ahead"]
+__all__ = ["prefetch_items"]
 
 Item = TypeVar("Item")
 
 
-def ahead(items: Generator[Item, None, None]) -> Generator[Item, None, None]:
+def prefetch_items(items: Generator[Item, None, None]) -> Generator[Item, None, None]:
     """The same items, each of which is made in another thread while the one before it is used.
 
     Whatever is raised by making one is raised when it is asked for, after all that came before it. Closing this

@@ -11,15 +11,15 @@ import xarray as xr
 
 from shotdap.transforms.virtual.read_cost import bytes_read
 
-__all__ = ["DIFFERING", "count_paths", "find_difference", "find_shared_coordinate", "merge_attributes"]
+__all__ = ["DIFFERING_ATTRIBUTE", "describe_difference", "describe_paths", "find_shared_coordinate", "merge_attributes"]
 
-_Value: TypeAlias = "str | tuple[object, ...] | None"
+_ComparableValue: TypeAlias = "str | tuple[object, ...] | None"
 """Of an attribute, so that two are equal where they say the same."""
 
-DIFFERING: Final = "differing_attributes"
+DIFFERING_ATTRIBUTE: Final = "differing_attributes"
 """The attribute that names the attributes that are not the same in all images."""
 
-_MEANING: Final = (
+_SEMANTIC_ATTRIBUTES: Final = (
     "units",
     "calendar",
     "standard_name",
@@ -35,11 +35,13 @@ _MEANING: Final = (
 )
 """Attributes without which a number says something else. Others, such as ``long_name``, only describe it."""
 
-_COMPARED: Final = 1 << 16  # values of a coordinate; twice the edge of the largest images, and half a megabyte
-_GROUPS: Final = 4  # different values that a sentence names
-_WORDS: Final = 60  # characters of each
+_MAX_COMPARED_VALUES: Final = (
+    1 << 16
+)  # values of a coordinate; twice the edge of the largest images, and half a megabyte
+_MAX_GROUPS_NAMED: Final = 4  # different values that a sentence names
+_MAX_VALUE_CHARACTERS: Final = 60  # characters of each
 
-_KINDS: Final = {"b": "numbers", "i": "numbers", "u": "numbers", "f": "numbers", "c": "numbers"} | {
+_KIND_NAMES: Final = {"b": "numbers", "i": "numbers", "u": "numbers", "f": "numbers", "c": "numbers"} | {
     "U": "text",
     "O": "text",
     "S": "bytes",
@@ -50,7 +52,7 @@ _KINDS: Final = {"b": "numbers", "i": "numbers", "u": "numbers", "f": "numbers",
 
 
 def merge_attributes(attributes: Sequence[Mapping[Any, Any]]) -> dict[str, Any]:
-    """Return the attributes that all images have with the same value, and under `DIFFERING` the names of the others.
+    """Return the attributes that all images have with the same value, and under `DIFFERING_ATTRIBUTE` the names of the others.
 
     Numbers are the same if they are equal, whatever their types; NaN is the same as NaN.
     """
@@ -63,21 +65,21 @@ def merge_attributes(attributes: Sequence[Mapping[Any, Any]]) -> dict[str, Any]:
             merged[name] = value
         else:
             differing.append(name)
-    return merged | ({DIFFERING: ", ".join(differing)} if differing else {})
+    return merged | ({DIFFERING_ATTRIBUTE: ", ".join(differing)} if differing else {})
 
 
-def find_difference(variables: Sequence[xr.Variable], paths: Sequence[str]) -> str:
+def describe_difference(variables: Sequence[xr.Variable], paths: Sequence[str]) -> str:
     """Return why variables of one name cannot lie on one another, as part of a sentence; empty if they can.
 
     Args:
         variables: one of each image.
         paths: of the images.
     """
-    aspects: dict[str, Sequence[_Value]] = {
+    aspects: dict[str, Sequence[_ComparableValue]] = {
         "dimensions": [tuple(map(str, each.dims)) for each in variables],
-        "kind of values": [_KINDS.get(each.dtype.kind, each.dtype.name) for each in variables],
+        "kind of values": [_KIND_NAMES.get(each.dtype.kind, each.dtype.name) for each in variables],
     }
-    aspects |= {name: [_comparable(each.attrs.get(name)) for each in variables] for name in _MEANING}
+    aspects |= {name: [_normalize_value(each.attrs.get(name)) for each in variables] for name in _SEMANTIC_ATTRIBUTES}
     differences = [
         f"{aspect}: {_describe_groups(values, paths)}" for aspect, values in aspects.items() if len(set(values)) > 1
     ]
@@ -98,7 +100,7 @@ def find_shared_coordinate(variables: Sequence[xr.Variable]) -> xr.Variable | No
     if not others:
         return longest
     kind = longest.dtype.kind
-    if longest.size > _COMPARED or any(each.dtype.kind != kind or bytes_read(each) for each in variables):
+    if longest.size > _MAX_COMPARED_VALUES or any(each.dtype.kind != kind or bytes_read(each) for each in variables):
         return None
     whole = np.asarray(longest.values)
     for each in others:
@@ -108,31 +110,33 @@ def find_shared_coordinate(variables: Sequence[xr.Variable]) -> xr.Variable | No
     return longest
 
 
-def count_paths(paths: Sequence[str]) -> str:
+def describe_paths(paths: Sequence[str]) -> str:
     """Name the first of some images, and say how many there are besides."""
     others = len(paths) - 1
     return f"{paths[0]} and {others} other{'s' if others > 1 else ''}" if others else paths[0]
 
 
-def _describe_groups(values: Sequence[_Value], paths: Sequence[str]) -> str:
+def _describe_groups(values: Sequence[_ComparableValue], paths: Sequence[str]) -> str:
     """Say in which images something is what: ``um in omega/1/a and 3 others, mm in omega/5/a``."""
-    groups: dict[_Value, list[str]] = {}
+    groups: dict[_ComparableValue, list[str]] = {}
     for value, path in zip(values, paths, strict=True):
         groups.setdefault(value, []).append(path)
-    named = [f"{_in_words(value)} in {count_paths(members)}" for value, members in groups.items()]
-    return ", ".join(named[:_GROUPS]) + (f", and {len(named) - _GROUPS} more" if len(named) > _GROUPS else "")
+    named = [f"{_format_value(value)} in {describe_paths(members)}" for value, members in groups.items()]
+    return ", ".join(named[:_MAX_GROUPS_NAMED]) + (
+        f", and {len(named) - _MAX_GROUPS_NAMED} more" if len(named) > _MAX_GROUPS_NAMED else ""
+    )
 
 
-def _in_words(value: _Value) -> str:
+def _format_value(value: _ComparableValue) -> str:
     words = value if isinstance(value, str) else " ".join(map(str, value or ()))
-    return (words if len(words) <= _WORDS else f"{words[:_WORDS]}…") or "none"
+    return (words if len(words) <= _MAX_VALUE_CHARACTERS else f"{words[:_MAX_VALUE_CHARACTERS]}…") or "none"
 
 
 def _is_same(value: object, other: object) -> bool:
-    return value is other or _comparable(value) == _comparable(other)
+    return value is other or _normalize_value(value) == _normalize_value(other)
 
 
-def _comparable(value: object) -> _Value:
+def _normalize_value(value: object) -> _ComparableValue:
     """An attribute's value as something that is equal where the value is the same: a text, or numbers."""
     if value is None or isinstance(value, str):
         return value

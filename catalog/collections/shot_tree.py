@@ -7,13 +7,13 @@ from typing import Any
 
 import xarray as xr
 
-from shotdap.catalog.names import variable_names
+from shotdap.catalog.names import make_variable_names
 from shotdap.transforms import UniqueNames
 
-__all__ = ["together"]
+__all__ = ["combine_as_groups"]
 
 
-def together(images: Mapping[str, xr.Dataset], attributes: Mapping[str, Any]) -> xr.Dataset:
+def combine_as_groups(images: Mapping[str, xr.Dataset], attributes: Mapping[str, Any]) -> xr.Dataset:
     """Images as groups of one dataset; as lazy as they are.
 
     Args:
@@ -27,12 +27,12 @@ def together(images: Mapping[str, xr.Dataset], attributes: Mapping[str, Any]) ->
         attribute of the image that is called so is ``file_path``.
     """
     groups = _name_groups(images)
-    variables = {name: each for path, image in images.items() for name, each in _within(groups[path], image)}
+    variables = {name: each for path, image in images.items() for name, each in _rename_variables(groups[path], image)}
     coordinates = {f"{groups[path]}/{name}" for path, image in images.items() for name in image.coords}
     said = {
         f"{groups[path]}/{name}": value
         for path, image in images.items()
-        for name, value in _describe(path, image.attrs).items()
+        for name, value in _build_group_attributes(path, image.attrs).items()
     }
     return xr.Dataset(
         {name: each for name, each in variables.items() if name not in coordinates},
@@ -43,7 +43,7 @@ def together(images: Mapping[str, xr.Dataset], attributes: Mapping[str, Any]) ->
 
 def _name_groups(paths: Iterable[str]) -> dict[str, str]:
     """The group of each image, none in another image's: clients give a group the coordinates of those around it."""
-    names = variable_names(paths)
+    names = make_variable_names(paths)
     around = {
         "/".join(parts[:depth]) for parts in (name.split("/") for name in names.values()) for depth in range(len(parts))
     }
@@ -51,14 +51,14 @@ def _name_groups(paths: Iterable[str]) -> dict[str, str]:
     return {path: free.claim(name) if name in around else name for path, name in names.items()}
 
 
-def _describe(path: str, attributes: Mapping[Any, Any]) -> dict[str, Any]:
+def _build_group_attributes(path: str, attributes: Mapping[Any, Any]) -> dict[str, Any]:
     own = {str(name): value for name, value in attributes.items()}
     if "path" in own:
         own[UniqueNames(own).claim("file_path")] = own.pop("path")
     return {"path": path, **own}
 
 
-def _within(group: str, image: xr.Dataset) -> Iterator[tuple[str, xr.Variable]]:
+def _rename_variables(group: str, image: xr.Dataset) -> Iterator[tuple[str, xr.Variable]]:
     """An image's variables under the names that they have in the shot."""
     for name, variable in image.variables.items():
         moved = variable.to_base_variable().copy(deep=False)

@@ -20,14 +20,19 @@ from shotdap import __version__
 from shotdap.catalog.diagnostics.diagnostic import Diagnostic
 from shotdap.catalog.entry import Fact
 
-__all__ = ["with_conventions", "with_references"]
+__all__ = ["add_convention_attributes", "add_coordinate_references"]
 
 _CONVENTIONS = "CF-1.11, ACDD-1.3"
-_FACT_NAMES = {"name": "source_file", "date": "shot_date"}  # a column's name, where it says too little as an attribute
+_FACT_ATTRIBUTES = {
+    "name": "source_file",
+    "date": "shot_date",
+}  # a column's name, where it says too little as an attribute
 _ROTATE_FLIP = re.compile(r"Rotate(None|90|180|270)Flip(None|X|Y|XY)")  # .NET's System.Drawing.RotateFlipType
 
 
-def with_conventions(dataset: xr.Dataset, facts: Mapping[str, Fact], diagnostic: Diagnostic | None) -> xr.Dataset:
+def add_convention_attributes(
+    dataset: xr.Dataset, facts: Mapping[str, Fact], diagnostic: Diagnostic | None
+) -> xr.Dataset:
     """The dataset with the attributes of the conventions before its own.
 
     Args:
@@ -38,17 +43,17 @@ def with_conventions(dataset: xr.Dataset, facts: Mapping[str, Fact], diagnostic:
     original = dataset.attrs
     ours: dict[str, Any] = {"Conventions": _CONVENTIONS}
     if diagnostic is not None:
-        ours["title"] = _title(diagnostic, facts)
-    ours |= {_FACT_NAMES.get(name, name): value for name, value in facts.items()}
+        ours["title"] = _format_title(diagnostic, facts)
+    ours |= {_FACT_ATTRIBUTES.get(name, name): value for name, value in facts.items()}
     if diagnostic is not None:
-        ours |= _described(diagnostic, original)
-    ours["history"] = _history(diagnostic)
+        ours |= _build_description(diagnostic, original)
+    ours["history"] = _format_history(diagnostic)
     labelled = dataset.copy(deep=False)
     labelled.attrs = ours | {f"file_{name}" if name in ours else str(name): value for name, value in original.items()}
     return labelled
 
 
-def with_references(dataset: xr.Dataset) -> xr.Dataset:
+def add_coordinate_references(dataset: xr.Dataset) -> xr.Dataset:
     """The dataset, each variable naming its auxiliary coordinates in ``coordinates``: CF conventions, chapter 5."""
     auxiliary = {name: variable for name, variable in dataset.coords.variables.items() if variable.dims != (name,)}
     referring = {}
@@ -60,20 +65,20 @@ def with_references(dataset: xr.Dataset) -> xr.Dataset:
     return dataset.assign(referring) if referring else dataset
 
 
-def _title(diagnostic: Diagnostic, facts: Mapping[str, Fact]) -> str:
+def _format_title(diagnostic: Diagnostic, facts: Mapping[str, Fact]) -> str:
     facility = str(facts.get("facility", ""))
     shot = f"shot {facts['shot']}" if "shot" in facts else ""
     return ", ".join(part for part in (diagnostic.title, f"{facility} {shot}".strip()) if part)
 
 
-def _described(diagnostic: Diagnostic, original: Mapping[Any, Any]) -> dict[str, Any]:
+def _build_description(diagnostic: Diagnostic, original: Mapping[Any, Any]) -> dict[str, Any]:
     said: dict[str, Any] = {"instrument": diagnostic.instrument} if diagnostic.instrument else {}
-    said |= _time(diagnostic, original)
-    said |= _orientation(original)
+    said |= _build_time_attributes(diagnostic, original)
+    said |= _build_orientation_attributes(original)
     return said | {f"active_area_{name}": np.array(bounds, np.int32) for name, bounds in diagnostic.active_area.items()}
 
 
-def _time(diagnostic: Diagnostic, original: Mapping[Any, Any]) -> dict[str, str]:
+def _build_time_attributes(diagnostic: Diagnostic, original: Mapping[Any, Any]) -> dict[str, str]:
     """When the shot was, in ISO 8601. The file's clock is the laboratory's; it states no zone, and neither do we."""
     if diagnostic.time is None:
         return {}
@@ -85,7 +90,7 @@ def _time(diagnostic: Diagnostic, original: Mapping[Any, Any]) -> dict[str, str]
     return {"time_coverage_start": stamp.isoformat(timespec="milliseconds")}
 
 
-def _orientation(original: Mapping[Any, Any]) -> dict[str, Any]:
+def _build_orientation_attributes(original: Mapping[Any, Any]) -> dict[str, Any]:
     """How to turn the image for the eye, as the camera's ``ImageDisplay`` says; the values are not turned."""
     found = _ROTATE_FLIP.fullmatch(str(original.get("ImageDisplay", "")))
     if not found:
@@ -94,6 +99,6 @@ def _orientation(original: Mapping[Any, Any]) -> dict[str, Any]:
     return {"display_rotation": 0 if turned == "None" else int(turned), "display_flip": flipped.replace("None", "none")}
 
 
-def _history(diagnostic: Diagnostic | None) -> str:
+def _format_history(diagnostic: Diagnostic | None) -> str:
     done = "served as it is" if diagnostic is None else f"labelled as {diagnostic.name}"
     return f"shotdap {__version__}: {done}"

@@ -8,18 +8,18 @@ from types import MappingProxyType
 
 import xarray as xr
 
-from shotdap.catalog.diagnostics.conventions import with_references
+from shotdap.catalog.diagnostics.conventions import add_coordinate_references
 from shotdap.catalog.diagnostics.diagnostic import Diagnostic
-from shotdap.transforms import BadVariant, Recipe, Remember, Step, Variant, extended, vary
-from shotdap.transforms.virtual.provenance import Origin, Source, origins_of, with_provenance
+from shotdap.transforms import BadVariant, Memo, Recipe, Step, Variant, build_variant, try_add_variables
+from shotdap.transforms.virtual.provenance import Origin, Source, add_provenance, build_origin_trees
 
-__all__ = ["Derived", "Labelled", "derive", "variant_of"]
+__all__ = ["DerivedImage", "LabelledImage", "derive_variables", "resolve_variant"]
 
-_NOTHING: Mapping[str, str] = MappingProxyType({})
+_NO_REASONS: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
-class Labelled:
+class LabelledImage:
     """An image, labelled, with nothing derived."""
 
     dataset: xr.Dataset
@@ -34,7 +34,7 @@ class Labelled:
 
 
 @dataclass(frozen=True, eq=False)  # two are the same only if they are one
-class Derived:
+class DerivedImage:
     """An image with what is derived from it."""
 
     dataset: xr.Dataset
@@ -44,26 +44,26 @@ class Derived:
     """The virtual variables that could not be made, and why."""
 
 
-def variant_of(labelled: Labelled, steps: tuple[Step, ...], others: Mapping[str, Derived]) -> Variant:
+def resolve_variant(labelled: LabelledImage, steps: tuple[Step, ...], others: Mapping[str, DerivedImage]) -> Variant:
     """What the steps of a variant make of an image.
 
     Raises:
         BadVariant: they name nothing that there is, or give options that cannot be.
     """
     elsewhere = (f"{name}.{each}" for name, other in others.items() for each in other.dataset.variables)
-    return vary(steps, labelled.recipes, frozenset((*map(str, labelled.dataset.variables), *elsewhere)))
+    return build_variant(steps, labelled.recipes, frozenset((*map(str, labelled.dataset.variables), *elsewhere)))
 
 
-def derive(  # noqa: PLR0913 — each is one thing that the result is made of, by keyword
-    labelled: Labelled,
+def derive_variables(  # noqa: PLR0913 — each is one thing that the result is made of, by keyword
+    labelled: LabelledImage,
     *,
     steps: tuple[Step, ...] = (),
-    others: Mapping[str, Derived] | None = None,
-    absent: Mapping[str, str] = _NOTHING,
+    others: Mapping[str, DerivedImage] | None = None,
+    absent: Mapping[str, str] = _NO_REASONS,
     path: str,
-    remember: Remember,
+    remember: Memo,
     chunked: bool,
-) -> Derived:
+) -> DerivedImage:
     """Add to an image what its description, or a variant, derives from it. Nothing is read or computed.
 
     Args:
@@ -73,31 +73,31 @@ def derive(  # noqa: PLR0913 — each is one thing that the result is made of, b
         absent: for those of them that are not there, why.
         path: the public path that it is opened at, its variant included.
         remember: keeps what needs whole images.
-        chunked: whether virtual variables are dask arrays; see `extend`.
+        chunked: whether virtual variables are dask arrays; see `add_variables`.
 
     Raises:
         BadVariant: what the steps ask for cannot be made of this image.
     """
     others = others or {}
-    variant = variant_of(labelled, steps, others)
-    done = extended(
+    variant = resolve_variant(labelled, steps, others)
+    done = try_add_variables(
         labelled.dataset,
         variant.recipes,
         others={name: other.dataset for name, other in others.items()},
         remember=remember,
         chunked=chunked,
     )
-    left_out = _with_reasons(done.left_out, variant, absent)
+    left_out = _collect_omissions(done.left_out, variant, absent)
     elsewhere = {f"{name}.{each}": tree for name, other in others.items() for each, tree in other.origins.items()}
-    origins = origins_of(done.dataset, done.recipes, labelled.source, elsewhere)
+    origins = build_origin_trees(done.dataset, done.recipes, labelled.source, elsewhere)
     virtual = {name: each for name, each in origins.items() if each.recipe}
-    dataset = with_provenance(with_references(done.dataset), virtual, path)
+    dataset = add_provenance(add_coordinate_references(done.dataset), virtual, path)
     if left_out:
         dataset = dataset.assign_attrs(left_out="; ".join(f"{name}: {why}" for name, why in left_out.items()))
-    return Derived(dataset, origins, left_out)
+    return DerivedImage(dataset, origins, left_out)
 
 
-def _with_reasons(reasons: Mapping[str, str], variant: Variant, absent: Mapping[str, str]) -> dict[str, str]:
+def _collect_omissions(reasons: Mapping[str, str], variant: Variant, absent: Mapping[str, str]) -> dict[str, str]:
     """What could not be made, each with its reason, as far as a client can understand it.
 
     Raises:
@@ -109,6 +109,6 @@ def _with_reasons(reasons: Mapping[str, str], variant: Variant, absent: Mapping[
         for name, reason in reasons.items()
     }
     for name, reason in left_out.items():  # what the others need comes before them
-        if name in variant.asked:
+        if name in variant.requested_variables:
             raise BadVariant(reason)
     return left_out

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from shotdap.catalog.entry import Fact, When
+from shotdap.catalog.entry import Fact, TimeDirection
 from shotdap.transforms import Recipe
 
 __all__ = ["Axis", "Diagnostic", "Match", "Quantity", "Related", "Rule", "TimeStamp"]
@@ -32,38 +32,38 @@ class Match:
     clues: tuple[Mapping[str, str], ...] = ()
     """Patterns as a shell has them, for what the archive's row or the file's attributes say, case ignored."""
 
-    def objections(self, raw: xr.Dataset, facts: Mapping[str, Fact]) -> Iterator[str]:
+    def find_mismatches(self, raw: xr.Dataset, facts: Mapping[str, Fact]) -> Iterator[str]:
         """Why a file does not match: nothing, where it does."""
         for name, shape in self.arrays.items():
             if name not in raw.variables:
                 yield f"it has no array {name}"
-            elif not _fits(raw.variables[name].shape, shape):
-                yield f"its {name} is {_in_words(raw.variables[name].shape)}, not {_in_words(shape)}"
-        said = _said(raw, facts)
-        if self.clues and not any(_holds(clue, said) for clue in self.clues):
-            yield "none of these holds: " + "; ".join(map(_clue_in_words, self.clues))
+            elif not _is_shape_match(raw.variables[name].shape, shape):
+                yield f"its {name} is {_format_shape(raw.variables[name].shape)}, not {_format_shape(shape)}"
+        said = _collect_metadata(raw, facts)
+        if self.clues and not any(_is_clue_match(clue, said) for clue in self.clues):
+            yield "none of these holds: " + "; ".join(map(_format_clue, self.clues))
 
 
-def _fits(shape: tuple[int, ...], pattern: tuple[int, ...]) -> bool:
+def _is_shape_match(shape: tuple[int, ...], pattern: tuple[int, ...]) -> bool:
     return len(shape) == len(pattern) and all(wanted in {0, size} for size, wanted in zip(shape, pattern, strict=True))
 
 
-def _in_words(shape: tuple[int, ...]) -> str:
+def _format_shape(shape: tuple[int, ...]) -> str:
     return " x ".join(str(size) if size else "any" for size in shape) or "a single value"
 
 
-def _said(raw: xr.Dataset, facts: Mapping[str, Fact]) -> dict[str, str]:
+def _collect_metadata(raw: xr.Dataset, facts: Mapping[str, Fact]) -> dict[str, str]:
     """What is known of a file: its attributes and its arrays', and before these what the archive's row says."""
     arrays = (variable.attrs for variable in raw.variables.values())
     known = {str(name): value for attributes in (*arrays, raw.attrs, facts) for name, value in attributes.items()}
     return {name: value.lower() if isinstance(value, str) else str(value) for name, value in known.items()}
 
 
-def _holds(clue: Mapping[str, str], said: Mapping[str, str]) -> bool:
+def _is_clue_match(clue: Mapping[str, str], said: Mapping[str, str]) -> bool:
     return all(name in said and fnmatchcase(said[name], pattern.lower()) for name, pattern in clue.items())
 
 
-def _clue_in_words(clue: Mapping[str, str]) -> str:
+def _format_clue(clue: Mapping[str, str]) -> str:
     return " and ".join(f"{name} like {pattern!r}" for name, pattern in clue.items())
 
 
@@ -89,7 +89,7 @@ class Quantity:
     times: tuple[tuple[str, int], ...] = ()
     """Attributes, and which of its numbers where one has several."""
 
-    def of(self, attributes: Mapping[Any, Any]) -> float | None:
+    def evaluate(self, attributes: Mapping[Any, Any]) -> float | None:
         """The number, for a file with these attributes; `None` where they do not say."""
         try:
             factors = [float(np.atleast_1d(attributes[name])[index]) for name, index in self.times]
@@ -109,9 +109,9 @@ class Axis:
     step: Quantity
     attributes: Mapping[str, str]
 
-    def variable(self, size: int, attributes: Mapping[Any, Any]) -> xr.Variable | None:
+    def create_variable(self, size: int, attributes: Mapping[Any, Any]) -> xr.Variable | None:
         """The coordinate of a file with these attributes; `None` where they do not say enough."""
-        start, step = self.start.of(attributes), self.step.of(attributes)
+        start, step = self.start.evaluate(attributes), self.step.evaluate(attributes)
         if start is None or not step:
             return None
         return xr.Variable((self.dimension,), start + step * np.arange(size), dict(self.attributes))
@@ -132,17 +132,17 @@ class Related:
 
     match: Mapping[str, str]
     """Patterns as a shell has them, for what the other's row says; ``{diagnostic}`` in one is this image's own."""
-    when: When = "earlier"
+    when: TimeDirection = "earlier"
     within_days: float | None = None
     """How far the two may lie apart; `None` for any time."""
 
-    def patterns(self, facts: Mapping[str, Fact]) -> dict[str, str]:
+    def format_patterns(self, facts: Mapping[str, Fact]) -> dict[str, str]:
         """The patterns, for an image of which a row says this."""
-        said = _Facts({name: escape(str(value)) for name, value in facts.items()})
+        said = _FormatFacts({name: escape(str(value)) for name, value in facts.items()})
         return {name: pattern.format_map(said) for name, pattern in self.match.items()}
 
 
-class _Facts(dict[str, str]):
+class _FormatFacts(dict[str, str]):
     """What a row says; what it does not say is a text that no pattern matches."""
 
     def __missing__(self, name: str) -> str:
@@ -170,29 +170,29 @@ class Diagnostic:
     related: Mapping[str, Related] = field(default_factory=lambda: MappingProxyType({}))
     """Other images that recipes take inputs from: ``flat.image`` is the ``image`` of the one called ``flat`` here."""
 
-    def why_not(self, raw: xr.Dataset, facts: Mapping[str, Fact]) -> str:
+    def explain_mismatch(self, raw: xr.Dataset, facts: Mapping[str, Fact]) -> str:
         """Why a file, as its reader gives it, is not of this kind, in a sentence; empty where it is."""
         for name, rule in self.variables.items():
             if rule.array not in raw.variables:
                 if not rule.optional:
                     return f"it has no array {rule.array}"
-            elif objection := _unlike(raw.variables[rule.array], rule, self.dimensions.get(name)):
+            elif objection := _find_rule_mismatch(raw.variables[rule.array], rule, self.dimensions.get(name)):
                 return objection
-        return next(self.match.objections(raw, facts), "")
+        return next(self.match.find_mismatches(raw, facts), "")
 
     @property
-    def made(self) -> frozenset[str]:
+    def assigned_names(self) -> frozenset[str]:
         """The names that are given here: of variables, dimensions, axes and virtual variables."""
         dimensions = (name for names in self.dimensions.values() for name in names)
         recipes = (recipe.name for recipe in self.recipes)
         return frozenset((*self.variables, *dimensions, *(axis.name for axis in self.axes), *recipes))
 
 
-def _unlike(variable: xr.Variable, rule: Rule, dimensions: tuple[str, ...] | None) -> str:
+def _find_rule_mismatch(variable: xr.Variable, rule: Rule, dimensions: tuple[str, ...] | None) -> str:
     """Why a rule cannot be applied to an array; empty where it can."""
     ndim = variable.ndim - (rule.frame is not None)
     if dimensions is not None and ndim != len(dimensions):
-        return f"its {rule.array} is {_in_words(variable.shape)}, not {len(dimensions)}-dimensional by the frame"
+        return f"its {rule.array} is {_format_shape(variable.shape)}, not {len(dimensions)}-dimensional by the frame"
     if rule.frame is not None and not (variable.ndim and rule.frame < variable.shape[0]):
         return f"its {rule.array} has no frame {rule.frame}"
     return ""

@@ -6,16 +6,16 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import xarray as xr
 
-from shotdap.catalog.diagnostics.derive import Derived
+from shotdap.catalog.diagnostics.derive import DerivedImage
 from shotdap.catalog.diagnostics.diagnostic import Diagnostic
-from shotdap.catalog.diagnostics.label import matching
+from shotdap.catalog.diagnostics.label import find_diagnostic
 from shotdap.catalog.entry import Fact
 
-__all__ = ["explain"]
+__all__ = ["explain_labelling"]
 
 
-def explain(
-    raw: xr.Dataset, derived: Derived, facts: Mapping[str, Fact], diagnostics: Iterable[Diagnostic]
+def explain_labelling(
+    raw: xr.Dataset, derived: DerivedImage, facts: Mapping[str, Fact], diagnostics: Iterable[Diagnostic]
 ) -> Iterator[str]:
     """Say, line by line, what is in a file, which description it matches, why not the others, and what comes of it.
 
@@ -27,20 +27,20 @@ def explain(
     """
     diagnostics = tuple(diagnostics)
     yield "In the file:"
-    yield from _variables(raw)
+    yield from _format_variables(raw)
     yield ""
-    found = matching(raw, facts, diagnostics)
+    found = find_diagnostic(raw, facts, diagnostics)
     for diagnostic in diagnostics:
         if diagnostic is found:
             yield f"{diagnostic.name}: this is it. {diagnostic.title}."
             break
-        yield f"{diagnostic.name}: no, {diagnostic.why_not(raw, facts)}."
+        yield f"{diagnostic.name}: no, {diagnostic.explain_mismatch(raw, facts)}."
     if found is None:
         yield "No description matches: the file is served as it is."
         return
     yield ""
     yield "Served as:"
-    yield from _variables(derived.dataset)
+    yield from _format_variables(derived.dataset)
     axes = [axis.name for axis in found.axes if axis.name not in derived.dataset.variables]
     if axes:
         yield f"Left out, for the file's attributes do not say enough: {', '.join(axes)}."
@@ -48,7 +48,7 @@ def explain(
         yield f"Left out: {name}. {reason}"
 
 
-def _variables(dataset: xr.Dataset) -> Iterator[str]:
+def _format_variables(dataset: xr.Dataset) -> Iterator[str]:
     for name, variable in dataset.variables.items():
         sizes = ", ".join(f"{dimension} {size}" for dimension, size in variable.sizes.items())
         units = f" [{variable.attrs['units']}]" if "units" in variable.attrs else ""

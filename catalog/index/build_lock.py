@@ -18,13 +18,21 @@ import sqlalchemy as sa
 
 from shotdap.catalog.archive.archive import Watermark
 from shotdap.catalog.index.database import Database
-from shotdap.catalog.index.fulltext import WORDS
+from shotdap.catalog.index.fulltext import FULLTEXT_INDEXES
 from shotdap.catalog.index.tables import STATE
-from shotdap.catalog.index.transaction import Writing
+from shotdap.catalog.index.transaction import WriteTransaction
 
-__all__ = ["Busy", "Superseded", "Turn", "begin", "end", "watermark", "writing"]
+__all__ = [
+    "BuildLock",
+    "Busy",
+    "Superseded",
+    "acquire_build_lock",
+    "begin_transaction",
+    "read_watermark",
+    "release_build_lock",
+]
 
-_AT_WORK: Final = 60.0  # seconds after its last writing for which a build is taken to be alive
+_LIVENESS_TIMEOUT: Final = 60.0  # seconds after its last writing for which a build is taken to be alive
 
 
 class Superseded(RuntimeError):
@@ -36,17 +44,17 @@ class Busy(RuntimeError):
 
 
 @dataclass(frozen=True)
-class Turn:
+class BuildLock:
     """A build's turn to write."""
 
-    number: int
+    build_number: int
     watermark: Watermark | None
     """How far the archive had been read; `None` before the first build."""
     counter: int
     """What had been numbered when it began: entries with greater ids came later."""
 
 
-def begin(database: Database, *, patient: bool = False) -> Turn:
+def acquire_build_lock(database: Database, *, patient: bool = False) -> BuildLock:
     """Take the turn to build.
 
     Args:
@@ -56,22 +64,24 @@ def begin(database: Database, *, patient: bool = False) -> Turn:
     Raises:
         Busy: there is one.
     """
-    with database.writing() as connection:
-        state = connection.execute(_STATE).one()
-        if patient and state.active is not None and 0 <= time.time() - state.active < _AT_WORK:
+    with database.begin_write() as connection:
+        state = connection.execute(_SELECT_STATE).one()
+        if patient and state.active is not None and 0 <= time.time() - state.active < _LIVENESS_TIMEOUT:
             raise Busy("Another build of this catalog is at work.")
         connection.execute(STATE.update(), {"build": state.build + 1, "active": time.time()})
-        return Turn(state.build + 1, _loaded(state.watermark), state.counter)
+        return BuildLock(state.build + 1, _decode_watermark(state.watermark), state.counter)
 
 
-def end(database: Database, turn: Turn) -> None:
+def release_build_lock(database: Database, turn: BuildLock) -> None:
     """Give the turn back, unless another build has it."""
-    with database.writing() as connection:
-        connection.execute(STATE.update().where(STATE.c.build == turn.number), {"active": None})
+    with database.begin_write() as connection:
+        connection.execute(STATE.update().where(STATE.c.build == turn.build_number), {"active": None})
 
 
 @contextmanager
-def writing(database: Database, turn: Turn | None = None, watermark: Watermark | None = None) -> Iterator[Writing]:
+def begin_transaction(
+    database: Database, turn: BuildLock | None = None, watermark: Watermark | None = None
+) -> Iterator[WriteTransaction]:
     """A transaction that writes to the catalog.
 
     Args:
@@ -82,35 +92,35 @@ def writing(database: Database, turn: Turn | None = None, watermark: Watermark |
     Raises:
         Superseded: a later build has begun; nothing is written.
     """
-    with database.writing() as connection:
-        state = connection.execute(_STATE).one()
-        if turn is not None and turn.number != state.build:
+    with database.begin_write() as connection:
+        state = connection.execute(_SELECT_STATE).one()
+        if turn is not None and turn.build_number != state.build:
             raise Superseded("Another build of this catalog has begun since, and goes on from where this one was.")
-        transaction = Writing(connection, state.counter, WORDS[connection.dialect.name])
+        transaction = WriteTransaction(connection, state.counter, FULLTEXT_INDEXES[connection.dialect.name])
         yield transaction
-        transaction.finish()
+        transaction.write_counters()
         if turn is not None:
             connection.execute(STATE.update(), {"active": time.time()})
         if watermark is not None:
-            connection.execute(STATE.update(), {"watermark": _stored(watermark)})
+            connection.execute(STATE.update(), {"watermark": _encode_watermark(watermark)})
 
 
-def watermark(database: Database) -> Watermark | None:
+def read_watermark(database: Database) -> Watermark | None:
     """How far the archive has been read; `None` before the first build."""
-    with database.reading() as connection:
-        return _loaded(connection.execute(sa.select(STATE.c.watermark)).scalar())
+    with database.begin_read() as connection:
+        return _decode_watermark(connection.execute(sa.select(STATE.c.watermark)).scalar())
 
 
-_STATE: Final = sa.select(STATE).with_for_update()
+_SELECT_STATE: Final = sa.select(STATE).with_for_update()
 
 
-def _stored(watermark: Watermark) -> dict[str, Any]:
+def _encode_watermark(watermark: Watermark) -> dict[str, Any]:
     if isinstance(watermark, datetime):
         return {"value": watermark.isoformat(), "is_time": True}
     return {"value": watermark, "is_time": False}
 
 
-def _loaded(stored: dict[str, Any] | None) -> Watermark | None:
+def _decode_watermark(stored: dict[str, Any] | None) -> Watermark | None:
     if stored is None:
         return None
     value: Watermark = stored["value"]

@@ -9,10 +9,10 @@ from itertools import islice
 import sqlalchemy as sa
 
 from shotdap.catalog.entry import Entry
-from shotdap.catalog.index.records import entry_of
-from shotdap.catalog.index.tables import ENTRIES, REMOVED
+from shotdap.catalog.index.records import decode_entry_row
+from shotdap.catalog.index.tables import ENTRIES, REMOVED_ENTRIES
 
-__all__ = ["Change", "Changes", "changes"]
+__all__ = ["Change", "ChangePage", "list_changes"]
 
 
 @dataclass(frozen=True)
@@ -27,22 +27,29 @@ class Change:
 
 
 @dataclass(frozen=True)
-class Changes:
+class ChangePage:
     """Some changes, the oldest first."""
 
     changes: tuple[Change, ...]
     token: int
     """What to ask with for those that come after."""
-    more: bool
+    has_more: bool
     """Whether there are some already."""
 
 
-def changes(connection: sa.Connection, since: int, limit: int) -> Changes:
+def list_changes(connection: sa.Connection, since: int, limit: int) -> ChangePage:
     """The changes after a token; 0 gives all entries there are."""
     entries = sa.select(ENTRIES).where(ENTRIES.c.change > since).order_by(ENTRIES.c.change).limit(limit + 1)
-    removed = sa.select(REMOVED).where(REMOVED.c.change > since).order_by(REMOVED.c.change).limit(limit + 1)
-    written = [Change(row["change"], row["path"], entry_of(row)) for row in connection.execute(entries).mappings()]
+    removed = (
+        sa.select(REMOVED_ENTRIES)
+        .where(REMOVED_ENTRIES.c.change > since)
+        .order_by(REMOVED_ENTRIES.c.change)
+        .limit(limit + 1)
+    )
+    written = [
+        Change(row["change"], row["path"], decode_entry_row(row)) for row in connection.execute(entries).mappings()
+    ]
     gone = [Change(row.change, row.path, None) for row in connection.execute(removed)]
     found = tuple(islice(merge(written, gone, key=lambda change: change.number), limit + 1))
     page = found[:limit]
-    return Changes(page, page[-1].number if page else since, len(found) > limit)
+    return ChangePage(page, page[-1].number if page else since, len(found) > limit)

@@ -10,37 +10,41 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
-from shotdap.catalog.index.tables import SafeText, all_written
+from shotdap.catalog.index.tables import SafeText, escape_texts
 
-__all__ = ["among", "selected"]
+__all__ = ["make_in_condition", "select_by_values"]
 
-_MANY: Final = 5000  # values in one parameter
+_BATCH_SIZE: Final = 5000  # values in one parameter
 
 
-def selected(
+def select_by_values(
     connection: sa.Connection, columns: sa.Select[*tuple[Any, ...]], key: sa.Column[Any], values: Sequence[Any]
 ) -> Iterator[sa.Row[*tuple[Any, ...]]]:
     """The rows of a statement whose column has one of these values."""
-    for start in range(0, len(values), _MANY):
-        yield from connection.execute(columns.where(among(connection, key, values[start : start + _MANY]))).all()
+    for start in range(0, len(values), _BATCH_SIZE):
+        yield from connection.execute(
+            columns.where(make_in_condition(connection, key, values[start : start + _BATCH_SIZE]))
+        ).all()
 
 
-def among(connection: sa.Connection, key: sa.ColumnElement[Any], values: Sequence[Any]) -> sa.ColumnElement[bool]:
+def make_in_condition(
+    connection: sa.Connection, key: sa.ColumnElement[Any], values: Sequence[Any]
+) -> sa.ColumnElement[bool]:
     """Whether a column has one of these values."""
-    kept = all_written(values) if isinstance(key.type, SafeText) else values
-    return _AMONG[connection.dialect.name](key, list(kept))
+    kept = escape_texts(values) if isinstance(key.type, SafeText) else values
+    return _IN_CONDITIONS[connection.dialect.name](key, list(kept))
 
 
-def _in_json(key: sa.ColumnElement[Any], values: list[Any]) -> sa.ColumnElement[bool]:
+def _match_json_list(key: sa.ColumnElement[Any], values: list[Any]) -> sa.ColumnElement[bool]:
     listed = sa.func.json_each(json.dumps(values)).table_valued("value")
     return key.in_(sa.select(listed.c.value))
 
 
-def _in_array(key: sa.ColumnElement[Any], values: list[Any]) -> sa.ColumnElement[bool]:
+def _match_array(key: sa.ColumnElement[Any], values: list[Any]) -> sa.ColumnElement[bool]:
     kind: sa.types.TypeEngine[Any] = sa.Text() if isinstance(key.type, SafeText) else sa.BigInteger()
     return key == sa.any_(sa.literal(values, postgresql.ARRAY(kind)))
 
 
-_AMONG: Final[Mapping[str, Callable[[sa.ColumnElement[Any], list[Any]], sa.ColumnElement[bool]]]] = MappingProxyType(
-    {"sqlite": _in_json, "postgresql": _in_array}
+_IN_CONDITIONS: Final[Mapping[str, Callable[[sa.ColumnElement[Any], list[Any]], sa.ColumnElement[bool]]]] = (
+    MappingProxyType({"sqlite": _match_json_list, "postgresql": _match_array})
 )

@@ -17,22 +17,22 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from shotdap.catalog.entry import Entry, Health, When
-from shotdap.catalog.index.facet_counts import facet
-from shotdap.catalog.index.records import entry_of, promoted
+from shotdap.catalog.entry import Entry, Health, TimeDirection
+from shotdap.catalog.index.facet_counts import count_by_facet
+from shotdap.catalog.index.records import decode_entry_row, extract_column_facts
 from shotdap.catalog.index.tables import ENTRIES
-from shotdap.catalog.nearness import matches
+from shotdap.catalog.nearness import match_facts
 
-__all__ = ["nearest"]
+__all__ = ["find_nearest"]
 
-_GREATEST: Final = 2**63 - 1  # id
-_PAGES: Final = (4, 100)  # entries that are read at first, and at a time from then on
-_DOUBTFUL: Final = (Health.MISSING.value, Health.UNREADABLE.value)
+_MAX_ID: Final = 2**63 - 1  # id
+_PAGE_SIZES: Final = (4, 100)  # entries that are read at first, and at a time from then on
+_FAILED_HEALTHS: Final = (Health.MISSING.value, Health.UNREADABLE.value)
 _DIRECTIONS: Final = MappingProxyType({"earlier": (False,), "later": (True,), "nearest": (False, True)})  # later or not
 
 
 @dataclass(frozen=True)
-class _Walk:
+class _DateScan:
     """From a moment in one direction through the entries of one diagnostic."""
 
     connection: sa.Connection
@@ -40,27 +40,27 @@ class _Walk:
     diagnostic: str
     moment: datetime
     limit: datetime | None
-    later: bool
+    is_later: bool
 
     def __iter__(self) -> Iterator[sa.RowMapping]:
         """The entries, the nearest first."""
-        statement, some = _statement(has_diagnostic=bool(self.diagnostic), later=self.later), _PAGES[0]
+        statement, some = _build_statement(has_diagnostic=bool(self.diagnostic), later=self.is_later), _PAGE_SIZES[0]
         bound: dict[str, object] = {"facility": self.facility, "diagnostic": self.diagnostic, "limit": self._limit()}
-        bound |= {"date": self.moment.isoformat(), "id": -1 if self.later else _GREATEST}
+        bound |= {"date": self.moment.isoformat(), "id": -1 if self.is_later else _MAX_ID}
         while True:
             rows = self.connection.execute(statement, {**bound, "some": some}).mappings().all()
             yield from rows
             if len(rows) < some:
                 return
-            bound, some = bound | {"date": rows[-1]["date"], "id": rows[-1]["id"]}, _PAGES[1]
+            bound, some = bound | {"date": rows[-1]["date"], "id": rows[-1]["id"]}, _PAGE_SIZES[1]
 
     def _limit(self) -> str:
         """The last date to look at, as text; one beyond the calendar where there is none."""
-        return self.limit.isoformat() if self.limit else ("A" if self.later else "")
+        return self.limit.isoformat() if self.limit else ("A" if self.is_later else "")
 
 
 @lru_cache(4)
-def _statement(*, has_diagnostic: bool, later: bool) -> sa.Select[Any]:
+def _build_statement(*, has_diagnostic: bool, later: bool) -> sa.Select[Any]:
     """Some entries of one facility and diagnostic on one side of a place, which is a date and an id."""
     place, date = sa.tuple_(ENTRIES.c.date, ENTRIES.c.id), ENTRIES.c.date
     here = sa.tuple_(sa.bindparam("date", type_=date.type), sa.bindparam("id", type_=sa.BigInteger))
@@ -74,8 +74,8 @@ def _statement(*, has_diagnostic: bool, later: bool) -> sa.Select[Any]:
     return sa.select(ENTRIES).where(*wanted).order_by(*order).limit(sa.bindparam("some", type_=sa.Integer))
 
 
-def nearest(
-    connection: sa.Connection, entry: Entry, match: Mapping[str, str], *, when: When, within_days: float | None
+def find_nearest(
+    connection: sa.Connection, entry: Entry, match: Mapping[str, str], *, when: TimeDirection, within_days: float | None
 ) -> Entry | None:
     """The image of the same facility nearest in time to another whose row matches.
 
@@ -92,7 +92,7 @@ def nearest(
         The nearest, and of several at one distance the first in the order of their paths. `None` if none matches, or
         if the image itself has no facility or no date.
     """
-    own = promoted(entry.facts)
+    own = extract_column_facts(entry.facts)
     if own["facility"] is None or own["date"] is None:
         return None
     moment = datetime.fromisoformat(str(own["date"]))
@@ -100,31 +100,33 @@ def nearest(
         (abs(datetime.fromisoformat(row["date"]) - moment), row["path"], row)
         for diagnostic in _diagnostics(connection, str(own["facility"]), match.get("diagnostic", "*"))
         for later in _DIRECTIONS[when]
-        for limit in [_limit(moment, within_days, later=later)]
-        for row in _first(_Walk(connection, str(own["facility"]), diagnostic, moment, limit, later), entry, match)
+        for limit in [_compute_date_limit(moment, within_days, later=later)]
+        for row in _read_nearest_matches(
+            _DateScan(connection, str(own["facility"]), diagnostic, moment, limit, later), entry, match
+        )
     ]
     near = min(found, key=lambda each: each[:2], default=None)
-    return entry_of(near[2]) if near else None
+    return decode_entry_row(near[2]) if near else None
 
 
 def _diagnostics(connection: sa.Connection, facility: str, pattern: str) -> list[str]:
     """The facility's diagnostics that match; an empty text stands for that of the entries that have none."""
-    counted = facet(connection, "diagnostic", {"facility": facility})
+    counted = count_by_facet(connection, "diagnostic", {"facility": facility})
     return [each for each in counted if fnmatchcase(each.lower(), pattern.lower())]
 
 
-def _first(walk: Iterable[sa.RowMapping], entry: Entry, match: Mapping[str, str]) -> list[sa.RowMapping]:
+def _read_nearest_matches(walk: Iterable[sa.RowMapping], entry: Entry, match: Mapping[str, str]) -> list[sa.RowMapping]:
     """Those of the first date at which any matches."""
     found: list[sa.RowMapping] = []
     for row in walk:
         if found and row["date"] != found[0]["date"]:
             break
-        if row["path"] != entry.path and row["health"] not in _DOUBTFUL and matches(row["facts"], match):
+        if row["path"] != entry.path and row["health"] not in _FAILED_HEALTHS and match_facts(row["facts"], match):
             found.append(row)
     return found
 
 
-def _limit(moment: datetime, days: float | None, *, later: bool) -> datetime | None:
+def _compute_date_limit(moment: datetime, days: float | None, *, later: bool) -> datetime | None:
     """The last moment to look at; none where that is beyond the calendar."""
     if days is None:
         return None

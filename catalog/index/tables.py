@@ -6,7 +6,7 @@ Rule 1: one counter, in `STATE`, numbers all that is written. An entry's or a fo
 Rule 2: whoever writes holds the only row of `STATE`. Numbers therefore appear in the order in which they were given.
 Rule 3: every column that is searched or sorted by has an index that ends in what makes it unique: a page costs the
         same however deep it lies.
-Rule 4: what can be counted is counted as it is written, in `TALLIES`, never when it is asked for.
+Rule 4: what can be counted is counted as it is written, in `FACET_COUNTS`, never when it is asked for.
 """
 
 from __future__ import annotations
@@ -20,40 +20,40 @@ import sqlalchemy as sa
 __all__ = [
     "ATTRIBUTES",
     "ENTRIES",
+    "FACET_COUNTS",
+    "FACT_NAMES",
     "FOLDERS",
     "METADATA",
-    "NAMES",
-    "REMOVED",
-    "SCHEMA",
+    "REMOVED_ENTRIES",
+    "ROOT_FOLDER",
+    "SCHEMA_VERSION",
     "STATE",
-    "TALLIES",
-    "TOP",
     "SafeText",
-    "all_written",
-    "written",
+    "escape_text",
+    "escape_texts",
 ]
 
-SCHEMA: Final = "3"
+SCHEMA_VERSION: Final = "3"
 """The version of these tables: the last of ``catalog/migrations/versions``."""
 
-TOP: Final = 0
+ROOT_FOLDER: Final = 0
 """The folder that all others are in; it has no row."""
 
 _UNSAFE: Final = re.compile("[\x00\x1a\ud800-\udfff]")
 _ESCAPED: Final = re.compile("\x1a([0-9a-f]{4})")  # U+001A is SUBSTITUTE: it stands for what cannot be written
 
 
-def written(text: str) -> str:
+def escape_text(text: str) -> str:
     """What `SafeText` writes for a text."""
     if text.isascii() and text.isprintable():  # mostly, and quickly
         return text
     return _UNSAFE.sub(lambda match: f"\x1a{ord(match[0]):04x}", text)
 
 
-def all_written(texts: Sequence[str]) -> Sequence[str]:
+def escape_texts(texts: Sequence[str]) -> Sequence[str]:
     """What `SafeText` writes for each of some texts."""
     whole = "".join(texts)
-    return texts if whole.isascii() and whole.isprintable() else [written(text) for text in texts]
+    return texts if whole.isascii() and whole.isprintable() else [escape_text(text) for text in texts]
 
 
 class SafeText(sa.types.TypeDecorator[str]):
@@ -73,7 +73,7 @@ class SafeText(sa.types.TypeDecorator[str]):
 
     def process_bind_param(self, value: str | None, dialect: sa.Dialect) -> str | None:  # noqa: ARG002 — as SQLAlchemy's
         """What to write for a text."""
-        return None if value is None else written(value)
+        return None if value is None else escape_text(value)
 
     def process_result_value(self, value: str | None, dialect: sa.Dialect) -> str | None:  # noqa: ARG002 — likewise
         """The text behind what was written."""
@@ -116,7 +116,7 @@ sa.Index(
     sqlite_where=sa.text("health <> 'ok'"),  # most are good, and those nobody looks for
     postgresql_where=sa.text("health <> 'ok'"),
 )
-REMOVED: Final = sa.Table(  # entries whose rows are gone: their paths are nobody else's
+REMOVED_ENTRIES: Final = sa.Table(  # entries whose rows are gone: their paths are nobody else's
     "removed",
     METADATA,
     sa.Column("key", SafeText, primary_key=True),
@@ -143,12 +143,14 @@ ATTRIBUTES: Final = sa.Table(  # what inspections found in files, under the name
     sa.Index("attributes_by_text", "name", "text", "date", "entry"),
     sa.Index("attributes_by_number", "name", "number", "date", "entry"),
 )
-NAMES: Final = sa.Table(  # of all facts that any row has said, so that a question for another one is answered at once
-    "names",
-    METADATA,
-    sa.Column("name", SafeText, primary_key=True),
+FACT_NAMES: Final = (
+    sa.Table(  # of all facts that any row has said, so that a question for another one is answered at once
+        "names",
+        METADATA,
+        sa.Column("name", SafeText, primary_key=True),
+    )
 )
-TALLIES: Final = sa.Table(  # how many entries there are of each kind; what is unknown is an empty text
+FACET_COUNTS: Final = sa.Table(  # how many entries there are of each kind; what is unknown is an empty text
     "tallies",
     METADATA,
     sa.Column("facility", SafeText, primary_key=True),

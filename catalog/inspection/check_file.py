@@ -16,16 +16,16 @@ import numpy as np
 import xarray as xr
 
 from shotdap.catalog import readers
-from shotdap.catalog.entry import Examination, Missing, Unreadable
+from shotdap.catalog.entry import FileInspection, Missing, Unreadable
 from shotdap.catalog.storage import FilePath, VersionedFile
 
-__all__ = ["digest", "examine"]
+__all__ = ["hash_file", "inspect_file"]
 
-_PIECE = 32 << 20  # bytes of values read at a time
-_VALUES = 64  # of one attribute; more than that is no property of the image
+_BLOCK_BYTES = 32 << 20  # bytes of values read at a time
+_MAX_ATTRIBUTE_VALUES = 64  # of one attribute; more than that is no property of the image
 
 
-def examine(path: Path, content: Path, attributes: Collection[str] = ()) -> Examination:
+def inspect_file(path: Path, content: Path, attributes: Collection[str] = ()) -> FileInspection:
     """Hash a file and read every value in it, a piece at a time.
 
     Args:
@@ -38,20 +38,22 @@ def examine(path: Path, content: Path, attributes: Collection[str] = ()) -> Exam
         Changed: it changed meanwhile.
         Unreadable: it cannot be read, or not all of it; the message says why.
     """
-    file = VersionedFile.at(path)
-    with file.reading():
-        sha256 = digest(file)
+    file = VersionedFile.from_path(path)
+    with file.read_consistently():
+        sha256 = hash_file(file)
         dataset = readers.read(file if content == path else content)
         for variable in dataset.variables.values():
-            _read(variable)
+            _read_values(variable)
     structure = {
         str(name): f"{variable.dtype.name}[{','.join(map(str, variable.shape))}]"
         for name, variable in dataset.variables.items()
     }
-    return Examination(sha256, file.version.size, file.version.modified, structure, _told(dataset, attributes))
+    return FileInspection(
+        sha256, file.version.size, file.version.modified, structure, _collect_attributes(dataset, attributes)
+    )
 
 
-def digest(path: FilePath) -> str:
+def hash_file(path: FilePath) -> str:
     """The SHA-256 of a file's bytes, in hexadecimal.
 
     Raises:
@@ -67,7 +69,7 @@ def digest(path: FilePath) -> str:
         raise Unreadable(f"The file cannot be read: {error.strerror}.") from error
 
 
-def _told(dataset: xr.Dataset, wanted: Collection[str]) -> dict[str, list[str]]:
+def _collect_attributes(dataset: xr.Dataset, wanted: Collection[str]) -> dict[str, list[str]]:
     """The values of attributes, each once and as text; an attribute of a group is called ``GROUP/NAME``."""
     told: dict[str, dict[str, None]] = {}
     holders: Iterable[Any] = (dataset, *dataset.variables.values()) if wanted else ()
@@ -75,14 +77,14 @@ def _told(dataset: xr.Dataset, wanted: Collection[str]) -> dict[str, list[str]]:
         name = str(path).rpartition("/")[2]
         if name in wanted:
             told.setdefault(name, {}).update(dict.fromkeys(map(str, np.atleast_1d(value).tolist())))
-    return {name: list(values)[:_VALUES] for name, values in told.items()}
+    return {name: list(values)[:_MAX_ATTRIBUTE_VALUES] for name, values in told.items()}
 
 
-def _read(variable: xr.Variable) -> None:
+def _read_values(variable: xr.Variable) -> None:
     if not variable.ndim:
         np.asarray(variable.values)
         return
     length = variable.shape[0]
-    step = max(1, _PIECE // max(1, variable.nbytes // max(1, length)))
+    step = max(1, _BLOCK_BYTES // max(1, variable.nbytes // max(1, length)))
     for start in range(0, length, step):
         np.asarray(variable[start : start + step].values)

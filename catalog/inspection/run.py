@@ -1,6 +1,6 @@
 """A look into the archive's files: which are there, whole and unchanged.
 
-Each file is examined in a process of its own (see `isolation`), several at a time, and what was found is written down
+Each file is examined in a process of its own (see `sandbox`), several at a time, and what was found is written down
 in batches: an inspection that is killed goes on where it was.
 """
 
@@ -13,15 +13,15 @@ from itertools import chain
 from pathlib import Path
 
 from shotdap.catalog import readers
-from shotdap.catalog.entry import Changed, Entry, Examination, Health, Missing, Unreadable
-from shotdap.catalog.index import SqlIndex, Verdict
-from shotdap.catalog.inspection.check_file import examine
-from shotdap.catalog.inspection.sandbox import Isolation, Undecided
-from shotdap.catalog.readers.gunzip import Unpack
+from shotdap.catalog.entry import Changed, Entry, FileInspection, Health, Missing, Unreadable
+from shotdap.catalog.index import InspectionResult, SqlIndex
+from shotdap.catalog.inspection.check_file import inspect_file
+from shotdap.catalog.inspection.sandbox import Sandbox, Undecided
+from shotdap.catalog.readers.gunzip import UnpackFunction
 
-__all__ = ["InspectionReport", "Inspector", "inspect"]
+__all__ = ["InspectionReport", "Inspector", "inspect_catalog"]
 
-_BATCH = 64  # files between two writes
+_BATCH_SIZE = 64  # files between two writes
 
 
 @dataclass(frozen=True)
@@ -38,29 +38,31 @@ class InspectionReport:
 class Inspector:
     """Examines entries in isolated processes."""
 
-    locate: Callable[[Entry], Path]
+    locate_file: Callable[[Entry], Path]
     """Finds an entry's file; raises `Missing` or `Unreadable` where it cannot."""
-    isolation: Isolation
-    unpack: Unpack
+    sandbox: Sandbox
+    unpack: UnpackFunction
     attributes: tuple[str, ...] = ()
     """The names of the attributes to search by."""
 
-    def verdicts(self, entries: list[Entry]) -> Iterator[tuple[Entry, Verdict]]:
+    def inspect_entries(self, entries: list[Entry]) -> Iterator[tuple[Entry, InspectionResult]]:
         """What is found of each entry, in their order; they are examined side by side."""
-        begun = [(entry, self._begin(entry)) for entry in entries]
+        begun = [(entry, self._start_inspection(entry)) for entry in entries]
         for entry, outcome in begun:
-            yield entry, _verdict(entry, outcome)
+            yield entry, _make_verdict(entry, outcome)
 
-    def _begin(self, entry: Entry) -> Callable[[], Examination]:
+    def _start_inspection(self, entry: Entry) -> Callable[[], FileInspection]:
         try:
-            path = self.locate(entry)
-            call = self.isolation.start(examine, path, readers.unpacked(path, self.unpack), self.attributes)
+            path = self.locate_file(entry)
+            call = self.sandbox.start_call(
+                inspect_file, path, readers.find_content_path(path, self.unpack), self.attributes
+            )
         except Unreadable as error:
-            return _raising(error)
-        return lambda: self.isolation.outcome(call)
+            return _make_raiser(error)
+        return lambda: self.sandbox.wait_for_result(call)
 
 
-def inspect(
+def inspect_catalog(
     index: SqlIndex,
     inspector: Inspector,
     *,
@@ -78,47 +80,47 @@ def inspect(
         progress: told after each file how many that makes.
     """
     found = Counter[Health]()
-    for entries in _all(index.after) if again else _to_do(index, doubtful=doubtful):
-        verdicts: list[tuple[Entry, Verdict]] = []
-        for entry, verdict in inspector.verdicts(entries):
+    for entries in _read_pages(index.list_entries) if again else _read_pending(index, doubtful=doubtful):
+        verdicts: list[tuple[Entry, InspectionResult]] = []
+        for entry, verdict in inspector.inspect_entries(entries):
             verdicts.append((entry, verdict))
             found[verdict.health] += 1
             if progress is not None:
                 progress(found.total())
-        index.judge(verdicts)
+        index.record_inspections(verdicts)
     return InspectionReport(found[Health.OK], found[Health.MISSING], found[Health.UNREADABLE], found[Health.CHANGED])
 
 
-def _to_do(index: SqlIndex, *, doubtful: bool) -> Iterator[list[Entry]]:
-    unseen = iter(lambda: index.unseen(_BATCH), [])
-    return chain(_all(index.doubtful), unseen) if doubtful else unseen
+def _read_pending(index: SqlIndex, *, doubtful: bool) -> Iterator[list[Entry]]:
+    unseen = iter(lambda: index.list_uninspected(_BATCH_SIZE), [])
+    return chain(_read_pages(index.list_failed), unseen) if doubtful else unseen
 
 
-def _all(page: Callable[[int, str], list[Entry]]) -> Iterator[list[Entry]]:
+def _read_pages(page: Callable[[int, str], list[Entry]]) -> Iterator[list[Entry]]:
     after = ""
-    while entries := page(_BATCH, after):
+    while entries := page(_BATCH_SIZE, after):
         yield entries
         after = entries[-1].path
 
 
-def _verdict(entry: Entry, outcome: Callable[[], Examination]) -> Verdict:
+def _make_verdict(entry: Entry, outcome: Callable[[], FileInspection]) -> InspectionResult:
     try:
         examination = outcome()
     except Missing as error:
-        return Verdict(Health.MISSING, str(error))
+        return InspectionResult(Health.MISSING, str(error))
     except (Changed, Undecided) as error:
         if entry.health is not Health.UNSEEN:
-            return Verdict(entry.health, entry.reason)  # nothing was found out
-        return Verdict(Health.UNREADABLE, f"{error} The next inspection tries again.")
+            return InspectionResult(entry.health, entry.reason)  # nothing was found out
+        return InspectionResult(Health.UNREADABLE, f"{error} The next inspection tries again.")
     except Unreadable as error:
-        return Verdict(Health.UNREADABLE, str(error))
-    if entry.seen and entry.seen.sha256 != examination.sha256:
-        return Verdict(Health.CHANGED, "The file's bytes are not those of its first inspection.")
-    return Verdict(Health.OK, "", examination)
+        return InspectionResult(Health.UNREADABLE, str(error))
+    if entry.first_inspection and entry.first_inspection.sha256 != examination.sha256:
+        return InspectionResult(Health.CHANGED, "The file's bytes are not those of its first inspection.")
+    return InspectionResult(Health.OK, "", examination)
 
 
-def _raising(error: Exception) -> Callable[[], Examination]:
-    def outcome() -> Examination:
+def _make_raiser(error: Exception) -> Callable[[], FileInspection]:
+    def raise_error() -> FileInspection:
         raise error
 
-    return outcome
+    return raise_error

@@ -32,14 +32,14 @@ from pebble import ProcessExpired, ProcessFuture, ProcessPool
 
 from shotdap.catalog.entry import Changed, Missing, Unreadable
 
-__all__ = ["Call", "Isolation", "Undecided"]
+__all__ = ["Sandbox", "SandboxCall", "Undecided"]
 
 Result = TypeVar("Result")
 
-_PATIENCE = 5  # times the seconds of work that a call may have by the clock
+_WALL_TIME_FACTOR = 5  # times the seconds of work that a call may have by the clock
 # What a library does to its own process. Any other signal came from outside: from the system short of memory, from an
 # administrator, from a server that is shut down.
-_CRASHES = frozenset({signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGSYS})
+_CRASH_SIGNALS = frozenset({signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGSYS})
 
 
 class Undecided(Unreadable):
@@ -52,35 +52,35 @@ class Undecided(Unreadable):
 
     def __init__(self, message: str, seconds: float = 0) -> None:
         super().__init__(message)
-        self.seconds = seconds
+        self.retry_seconds = seconds
 
 
 @dataclass(frozen=True)
 class _Limits:
-    seconds: float
-    memory: int
+    cpu_seconds: float
+    memory_bytes: int
 
 
 @dataclass(frozen=True)
-class _Answer:
+class _WorkerResult:
     """What a worker sends back; pickle carries it in any case."""
 
-    result: bytes
+    pickled_result: bytes
     """The result, pickled."""
     error: type[Exception] | None = None
     message: str = ""
 
 
 @dataclass(frozen=True)
-class Call(Generic[Result]):
+class SandboxCall(Generic[Result]):
     """A call that was begun."""
 
-    future: ProcessFuture[_Answer]
+    future: ProcessFuture[_WorkerResult]
     function: Callable[..., Result]
     arguments: tuple[object, ...]
 
 
-class Isolation:
+class Sandbox:
     """Worker processes with limits, started when they are first needed and replaced when they die.
 
     Args:
@@ -95,22 +95,24 @@ class Isolation:
         self._lock = threading.Lock()
         self._pool: ProcessPool | None = None
 
-    def start(self, function: Callable[..., Result], *arguments: object) -> Call[Result]:
-        """Begin a call; `outcome` waits for it. The function and its arguments must be such that pickle carries."""
+    def start_call(self, function: Callable[..., Result], *arguments: object) -> SandboxCall[Result]:
+        """Begin a call; `wait_for_result` waits for it. The function and its arguments must be such that pickle carries."""
         with self._lock:
             if self._pool is None or not self._pool.active:
                 self._pool = ProcessPool(
                     max_workers=self._workers,
                     context=multiprocessing.get_context("spawn"),  # a fork would copy the locks of other threads
-                    initializer=_limit,
-                    initargs=(self._limits.memory,),
+                    initializer=_limit_worker,
+                    initargs=(self._limits.memory_bytes,),
                 )
             future = self._pool.schedule(
-                _answer, args=[self._limits.seconds, function, arguments], timeout=_PATIENCE * self._limits.seconds
+                _run_call,
+                args=[self._limits.cpu_seconds, function, arguments],
+                timeout=_WALL_TIME_FACTOR * self._limits.cpu_seconds,
             )
-        return Call(future, function, arguments)
+        return SandboxCall(future, function, arguments)
 
-    def outcome(self, call: Call[Result]) -> Result:
+    def wait_for_result(self, call: SandboxCall[Result]) -> Result:
         """Wait for a call that was begun, and for another attempt where its process dies.
 
         Raises:
@@ -119,25 +121,25 @@ class Isolation:
             Unreadable: it crashed, twice, or wanted too much memory, or raised anything.
         """
         try:
-            answer = self._wait(call)
-        except (_Lost, ProcessExpired):
-            answer = self._wait_again(call)
+            answer = self._wait_for_worker(call)
+        except (_WorkerLost, ProcessExpired):
+            answer = self._retry_call(call)
         if answer.error is MemoryError:
-            raise Unreadable(f"Reading the file takes more than {self._limits.memory >> 20:,} MiB of memory.")
+            raise Unreadable(f"Reading the file takes more than {self._limits.memory_bytes >> 20:,} MiB of memory.")
         if answer.error is not None:
             raise answer.error(answer.message)
-        result: Result = pickle.loads(answer.result)  # noqa: S301 — made by this program's own worker
+        result: Result = pickle.loads(answer.pickled_result)  # noqa: S301 — made by this program's own worker
         return result
 
-    def _wait_again(self, call: Call[Result]) -> _Answer:
+    def _retry_call(self, call: SandboxCall[Result]) -> _WorkerResult:
         try:
-            return self._wait(self.start(call.function, *call.arguments))
-        except _Lost as error:
+            return self._wait_for_worker(self.start_call(call.function, *call.arguments))
+        except _WorkerLost as error:
             raise Undecided("The isolated process that read the file was killed; ask again.") from error
         except ProcessExpired as error:
             raise Unreadable("Reading the file crashed the isolated process that tried it.") from error
 
-    def _wait(self, call: Call[Result]) -> _Answer:
+    def _wait_for_worker(self, call: SandboxCall[Result]) -> _WorkerResult:
         """Wait for an answer.
 
         Raises:
@@ -145,25 +147,25 @@ class Isolation:
             ProcessExpired: the process crashed.
             _Lost: the process, or all of them, ended for another reason.
         """
-        seconds = self._limits.seconds
+        seconds = self._limits.cpu_seconds
         try:
             return call.future.result()
         except ProcessExpired as error:
             if -error.exitcode == signal.SIGXCPU:
                 message = f"Reading the file takes longer than {seconds:g} s of the processor's time."
                 raise Undecided(message, seconds) from error
-            if error.exitcode < 0 and -error.exitcode not in _CRASHES:
-                raise _Lost from error
+            if error.exitcode < 0 and -error.exitcode not in _CRASH_SIGNALS:
+                raise _WorkerLost from error
             raise
         except TooLong as error:
-            message = f"Reading the file takes longer than {seconds:g} s, and did not end in {_PATIENCE * seconds:g} s."
+            message = f"Reading the file takes longer than {seconds:g} s, and did not end in {_WALL_TIME_FACTOR * seconds:g} s."
             raise Undecided(message, seconds) from error
         except (CancelledError, BrokenProcessPool, OSError, RuntimeError) as error:  # all workers were ended
-            raise _Lost from error
+            raise _WorkerLost from error
 
     def __call__(self, function: Callable[..., Result], *arguments: object) -> Result:
-        """Call a function in a worker, and wait; see `start` and `outcome`."""
-        return self.outcome(self.start(function, *arguments))
+        """Call a function in a worker, and wait; see `start_call` and `wait_for_result`."""
+        return self.wait_for_result(self.start_call(function, *arguments))
 
     def close(self) -> None:
         """End the workers."""
@@ -174,30 +176,30 @@ class Isolation:
                 self._pool = None
 
 
-class _Lost(Exception):
+class _WorkerLost(Exception):
     """The process ended, and not by the file's doing."""
 
 
-def _limit(memory: int) -> None:
+def _limit_worker(memory: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's business
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # so that the exit code says that it was killed
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
-def _answer(seconds: float, function: Callable[..., Any], arguments: tuple[object, ...]) -> _Answer:
+def _run_call(seconds: float, function: Callable[..., Any], arguments: tuple[object, ...]) -> _WorkerResult:
     """Call a function in the worker, which may use so many more seconds of the processor's time."""
     used = resource.getrusage(resource.RUSAGE_SELF)
     _, hard = resource.getrlimit(resource.RLIMIT_CPU)
     with suppress(ValueError):  # more than the system allows: then that is the limit
         resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(used.ru_utime + used.ru_stime + seconds), hard))
     try:
-        return _Answer(pickle.dumps(function(*arguments)))
+        return _WorkerResult(pickle.dumps(function(*arguments)))
     except MemoryError:
-        return _Answer(b"", MemoryError)
+        return _WorkerResult(b"", MemoryError)
     except Unreadable as error:
         kind = next((each for each in (Missing, Changed) if isinstance(error, each)), Unreadable)
-        return _Answer(b"", kind, str(error))
+        return _WorkerResult(b"", kind, str(error))
     except BaseException as error:  # noqa: BLE001 — a decoder may raise anything, SystemExit included
         message = f"The file cannot be read: decoding it failed ({type(error).__name__}); it may be damaged."
-        return _Answer(b"", Unreadable, message)
+        return _WorkerResult(b"", Unreadable, message)

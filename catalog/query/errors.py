@@ -6,7 +6,7 @@ from typing import Final
 
 __all__ = ["BadQuery"]
 
-_SHOWN: Final = 70  # characters of a query around a mistake
+_EXCERPT_LENGTH: Final = 70  # characters of a query around a mistake
 
 
 class BadQuery(ValueError):
@@ -23,14 +23,14 @@ class BadQuery(ValueError):
         self.sentence = sentence
         self.column = start + 1
         """The wrong word's first character, counted from 1."""
-        self.marked = _marked(text, start, end)
+        self.excerpt = _mark_excerpt(text, start, end)
         """The wrong word in its surroundings, and a line below that marks it."""
-        super().__init__(f"{sentence}\n{self.marked}")
+        super().__init__(f"{sentence}\n{self.excerpt}")
 
 
-def _marked(text: str, start: int, end: int) -> str:
-    first = max(0, start - _SHOWN // 2)
-    last = min(len(text), first + _SHOWN)
+def _mark_excerpt(text: str, start: int, end: int) -> str:
+    first = max(0, start - _EXCERPT_LENGTH // 2)
+    last = min(len(text), first + _EXCERPT_LENGTH)
     before, after = "… " if first else "", " …" if last < len(text) else ""
     shown = "".join(each if each.isprintable() else "\ufffd" for each in text[first:last])
     marks = "^" * max(1, min(end, last) - start)

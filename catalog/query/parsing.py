@@ -14,22 +14,22 @@ from dataclasses import dataclass
 from typing import Final
 
 from shotdap.catalog.query.errors import BadQuery
-from shotdap.catalog.query.terms import BARE, NAME, Pattern, Query, Span, Term, Value
-from shotdap.catalog.query.values import check
+from shotdap.catalog.query.terms import BARE_NAME, BARE_VALUE, Pattern, Query, Term, TextRange, Value
+from shotdap.catalog.query.values import check_value
 
-__all__ = ["parse"]
+__all__ = ["parse_query"]
 
-_LONGEST: Final = 2000  # characters of a query
-_MOST_TERMS: Final = 32
-_MOST_VALUES: Final = 100  # of one term
+_MAX_LENGTH: Final = 2000  # characters of a query
+_MAX_TERMS: Final = 32
+_MAX_VALUES: Final = 100  # of one term
 
 _QUOTED: Final = r'"(?P<quoted>(?:[^"\\]|\\.)*)"'
 _SPACE: Final = re.compile(r"\s+")
 _MINUS: Final = re.compile("-")
-_HEAD: Final = re.compile(rf"(?:(?P<name>{NAME})|{_QUOTED})\s*(?P<operator>:=?|!?=|(?=[<>]))\s*", re.DOTALL)
+_HEAD: Final = re.compile(rf"(?:(?P<name>{BARE_NAME})|{_QUOTED})\s*(?P<operator>:=?|!?=|(?=[<>]))\s*", re.DOTALL)
 _WORD: Final = re.compile(rf'{_QUOTED}|(?P<bare>[^\s"]+)', re.DOTALL)
-_TEXT: Final = re.compile(rf"{_QUOTED}|(?P<bare>{BARE})", re.DOTALL)
-_COMPARED: Final = re.compile(r"(?P<sign>[<>])(?P<same>=?)\s*")
+_TEXT: Final = re.compile(rf"{_QUOTED}|(?P<bare>{BARE_VALUE})", re.DOTALL)
+_COMPARISON: Final = re.compile(r"(?P<sign>[<>])(?P<same>=?)\s*")
 _DOTS: Final = re.compile(r"\.\.")
 _COMMA: Final = re.compile(r",\s*")
 _ESCAPED: Final = re.compile(r"\\(.)", re.DOTALL)
@@ -40,119 +40,119 @@ class _Scanner:
     """A text, and how far it has been read."""
 
     text: str
-    at: int = 0
+    position: int = 0
 
-    def take(self, pattern: re.Pattern[str]) -> re.Match[str] | None:
+    def take_match(self, pattern: re.Pattern[str]) -> re.Match[str] | None:
         """What stands here, if it is this; it is read then."""
-        match = pattern.match(self.text, self.at)
-        self.at = match.end() if match else self.at
+        match = pattern.match(self.text, self.position)
+        self.position = match.end() if match else self.position
         return match
 
-    def wrong(self, sentence: str, start: int | None = None) -> BadQuery:
+    def make_error(self, sentence: str, start: int | None = None) -> BadQuery:
         """A mistake here; or from some place to here."""
         if start is None:
-            return BadQuery(sentence, self.text, self.at, self.at + 1)
-        return BadQuery(sentence, self.text, start, self.at)
+            return BadQuery(sentence, self.text, self.position, self.position + 1)
+        return BadQuery(sentence, self.text, start, self.position)
 
 
-def parse(text: str) -> Query:
+def parse_query(text: str) -> Query:
     """Read a query.
 
     Raises:
         BadQuery: it cannot be understood; the message points at the wrong word, and says what would be right.
     """
-    if len(text) > _LONGEST:
-        raise BadQuery(f"The query is longer than {_LONGEST} characters.", text, _LONGEST, _LONGEST + 1)
+    if len(text) > _MAX_LENGTH:
+        raise BadQuery(f"The query is longer than {_MAX_LENGTH} characters.", text, _MAX_LENGTH, _MAX_LENGTH + 1)
     scanner, terms = _Scanner(text), list[Term]()
-    scanner.take(_SPACE)
-    while scanner.at < len(text):
-        terms.append(_term(scanner))
-        if len(terms) > _MOST_TERMS:
-            raise scanner.wrong(f"The query has more than {_MOST_TERMS} terms.", terms[-1].start)
+    scanner.take_match(_SPACE)
+    while scanner.position < len(text):
+        terms.append(_parse_term(scanner))
+        if len(terms) > _MAX_TERMS:
+            raise scanner.make_error(f"The query has more than {_MAX_TERMS} terms.", terms[-1].start)
     return Query(tuple(terms), text)
 
 
-def _term(scanner: _Scanner) -> Term:
-    start = scanner.at
-    negated = scanner.take(_MINUS) is not None
-    head = scanner.take(_HEAD)
+def _parse_term(scanner: _Scanner) -> Term:
+    start = scanner.position
+    negated = scanner.take_match(_MINUS) is not None
+    head = scanner.take_match(_HEAD)
     if head is None:
-        term = Term(None, (_word(scanner),), negated, start, scanner.at)
+        term = Term(None, (_parse_word(scanner),), negated, start, scanner.position)
     else:
-        name = _plain(head["name"], head["quoted"])
-        term = Term(name, _values(scanner, name), negated != (head["operator"] == "!="), start, scanner.at)
-    _check(scanner, term)
-    if scanner.take(_SPACE) is None and scanner.at < len(scanner.text):
-        raise scanner.wrong("Here a term ends: a space must follow, or the whole value stand in quotation marks.")
+        name = _unquote_text(head["name"], head["quoted"])
+        term = Term(name, _parse_values(scanner, name), negated != (head["operator"] == "!="), start, scanner.position)
+    _check_term(scanner, term)
+    if scanner.take_match(_SPACE) is None and scanner.position < len(scanner.text):
+        raise scanner.make_error("Here a term ends: a space must follow, or the whole value stand in quotation marks.")
     return term
 
 
-def _check(scanner: _Scanner, term: Term) -> None:
+def _check_term(scanner: _Scanner, term: Term) -> None:
     for value in term.values:
         try:
-            check(term.name, value)
+            check_value(term.name, value)
         except ValueError as error:
             raise BadQuery(str(error), scanner.text, value.start, value.end) from error
 
 
-def _word(scanner: _Scanner) -> Pattern:
-    start = scanner.at
-    found = scanner.take(_WORD)
+def _parse_word(scanner: _Scanner) -> Pattern:
+    start = scanner.position
+    found = scanner.take_match(_WORD)
     if found is None:
-        raise _missing(scanner, "A minus sign negates the term behind it, and here is none.")
-    return _pattern(found, start)
+        raise _make_missing_error(scanner, "A minus sign negates the term behind it, and here is none.")
+    return _make_pattern(found, start)
 
 
-def _values(scanner: _Scanner, name: str) -> tuple[Value, ...]:
-    values = [_value(scanner, name)]
-    while scanner.take(_COMMA):
-        values.append(_value(scanner, name))
-        if len(values) > _MOST_VALUES:
-            raise scanner.wrong(f"There are more than {_MOST_VALUES} values in this list.", values[-1].start)
+def _parse_values(scanner: _Scanner, name: str) -> tuple[Value, ...]:
+    values = [_parse_value(scanner, name)]
+    while scanner.take_match(_COMMA):
+        values.append(_parse_value(scanner, name))
+        if len(values) > _MAX_VALUES:
+            raise scanner.make_error(f"There are more than {_MAX_VALUES} values in this list.", values[-1].start)
     return tuple(values)
 
 
-def _value(scanner: _Scanner, name: str) -> Value:
-    start = scanner.at
-    compared = scanner.take(_COMPARED)
-    first = scanner.take(_TEXT)
+def _parse_value(scanner: _Scanner, name: str) -> Value:
+    start = scanner.position
+    compared = scanner.take_match(_COMPARISON)
+    first = scanner.take_match(_TEXT)
     if compared is not None:
-        return _comparison(compared, _needed(scanner, first, name), start, scanner.at)
-    if scanner.take(_DOTS):
-        last = scanner.take(_TEXT)
+        return _make_comparison(compared, _require_value(scanner, first, name), start, scanner.position)
+    if scanner.take_match(_DOTS):
+        last = scanner.take_match(_TEXT)
         if first is None and last is None:
-            raise scanner.wrong(f"A range has an end: {name}:2..5, {name}:2.. or {name}:..5.", start)
-        return Span(_text(first), _text(last), start=start, end=scanner.at)
-    return _pattern(_needed(scanner, first, name), start)
+            raise scanner.make_error(f"A range has an end: {name}:2..5, {name}:2.. or {name}:..5.", start)
+        return TextRange(_get_text(first), _get_text(last), start=start, end=scanner.position)
+    return _make_pattern(_require_value(scanner, first, name), start)
 
 
-def _comparison(compared: re.Match[str], text: re.Match[str], start: int, end: int) -> Span:
+def _make_comparison(compared: re.Match[str], text: re.Match[str], start: int, end: int) -> TextRange:
     strictly = not compared["same"]
     if compared["sign"] == ">":
-        return Span(_text(text), None, above=strictly, start=start, end=end)
-    return Span(None, _text(text), below=strictly, start=start, end=end)
+        return TextRange(_get_text(text), None, is_lower_exclusive=strictly, start=start, end=end)
+    return TextRange(None, _get_text(text), is_upper_exclusive=strictly, start=start, end=end)
 
 
-def _needed(scanner: _Scanner, found: re.Match[str] | None, name: str) -> re.Match[str]:
+def _require_value(scanner: _Scanner, found: re.Match[str] | None, name: str) -> re.Match[str]:
     if found is None:
-        raise _missing(scanner, f"Here a value is missing: {name}:value, or {name}:one,another.")
+        raise _make_missing_error(scanner, f"Here a value is missing: {name}:value, or {name}:one,another.")
     return found
 
 
-def _missing(scanner: _Scanner, sentence: str) -> BadQuery:
-    if scanner.text.startswith('"', scanner.at):
+def _make_missing_error(scanner: _Scanner, sentence: str) -> BadQuery:
+    if scanner.text.startswith('"', scanner.position):
         sentence = 'This quotation does not end; a quotation mark within one is written \\".'
-        return BadQuery(sentence, scanner.text, scanner.at, len(scanner.text))
-    return scanner.wrong(sentence)
+        return BadQuery(sentence, scanner.text, scanner.position, len(scanner.text))
+    return scanner.make_error(sentence)
 
 
-def _pattern(found: re.Match[str], start: int) -> Pattern:
-    return Pattern(_plain(found["bare"], found["quoted"]), found["quoted"] is not None, start, found.end())
+def _make_pattern(found: re.Match[str], start: int) -> Pattern:
+    return Pattern(_unquote_text(found["bare"], found["quoted"]), found["quoted"] is not None, start, found.end())
 
 
-def _text(found: re.Match[str] | None) -> str | None:
-    return None if found is None else _plain(found["bare"], found["quoted"])
+def _get_text(found: re.Match[str] | None) -> str | None:
+    return None if found is None else _unquote_text(found["bare"], found["quoted"])
 
 
-def _plain(bare: str | None, quoted: str | None) -> str:
+def _unquote_text(bare: str | None, quoted: str | None) -> str:
     return bare if bare is not None else _ESCAPED.sub(r"\1", quoted or "")

@@ -8,14 +8,14 @@ from typing import Final, TypeAlias
 
 from shotdap.catalog.query.errors import BadQuery
 
-__all__ = ["BARE", "NAME", "Pattern", "Query", "Span", "Term", "Value"]
+__all__ = ["BARE_NAME", "BARE_VALUE", "Pattern", "Query", "Term", "TextRange", "Value"]
 
-BARE: Final = r"(?![<>=!])(?:(?!\.\.)[^\s\",])+"
+BARE_VALUE: Final = r"(?![<>=!])(?:(?!\.\.)[^\s\",])+"
 """A value that needs no quotation marks."""
-NAME: Final = r"[^\W\d][\w./-]*"
+BARE_NAME: Final = r"[^\W\d][\w./-]*"
 """A name that needs none."""
 
-_PLAIN: Final = re.compile(r"(?![.<>=!])[^\s\",]*[^\s\",.]")  # a bare text that stays whole beside two dots
+_PLAIN_BOUND: Final = re.compile(r"(?![.<>=!])[^\s\",]*[^\s\",.]")  # a bare text that stays whole beside two dots
 
 
 @dataclass(frozen=True)
@@ -23,36 +23,36 @@ class Pattern:
     """A text to match, with ``*`` for any characters and ``?`` for one; literally where it is quoted."""
 
     text: str
-    quoted: bool = False
+    is_quoted: bool = False
     start: int = field(default=0, compare=False, repr=False)
     end: int = field(default=0, compare=False, repr=False)
 
     def __str__(self) -> str:
-        return _quoted(self.text) if self.quoted else self.text
+        return _quote_text(self.text) if self.is_quoted else self.text
 
 
 @dataclass(frozen=True)
-class Span:
+class TextRange:
     """A range; an end that is `None` is open."""
 
-    least: str | None
-    most: str | None
-    above: bool = False
+    lower: str | None
+    upper: str | None
+    is_lower_exclusive: bool = False
     """Whether the lower end itself is left out."""
-    below: bool = False
+    is_upper_exclusive: bool = False
     """Whether the upper end itself is left out."""
     start: int = field(default=0, compare=False, repr=False)
     end: int = field(default=0, compare=False, repr=False)
 
     def __str__(self) -> str:
-        if self.above:
-            return f">{_end(self.least)}"
-        if self.below:
-            return f"<{_end(self.most)}"
-        return f"{_end(self.least)}..{_end(self.most)}"
+        if self.is_lower_exclusive:
+            return f">{_format_bound(self.lower)}"
+        if self.is_upper_exclusive:
+            return f"<{_format_bound(self.upper)}"
+        return f"{_format_bound(self.lower)}..{_format_bound(self.upper)}"
 
 
-Value: TypeAlias = Pattern | Span
+Value: TypeAlias = Pattern | TextRange
 
 
 @dataclass(frozen=True)
@@ -61,16 +61,16 @@ class Term:
 
     name: str | None
     values: tuple[Value, ...]
-    negated: bool = False
+    is_negated: bool = False
     start: int = field(default=0, compare=False, repr=False)
     end: int = field(default=0, compare=False, repr=False)
 
     def __str__(self) -> str:
         values = ",".join(map(str, self.values))
-        sign = "-" if self.negated else ""
+        sign = "-" if self.is_negated else ""
         if self.name is None:
             return f"{sign}{values}"
-        name = self.name if re.fullmatch(NAME, self.name) else _quoted(self.name)
+        name = self.name if re.fullmatch(BARE_NAME, self.name) else _quote_text(self.name)
         return f"{sign}{name}:{values}"
 
 
@@ -86,17 +86,17 @@ class Query:
         """The canonical text; parsed, it gives the same query."""
         return " ".join(map(str, self.terms))
 
-    def mistake(self, part: Term | Value, sentence: str) -> BadQuery:
+    def make_error(self, part: Term | Value, sentence: str) -> BadQuery:
         """What is wrong with a part of it."""
         return BadQuery(sentence, self.text, part.start, part.end)
 
 
-def _end(text: str | None) -> str:
+def _format_bound(text: str | None) -> str:
     if text is None:
         return ""
-    return text if _PLAIN.fullmatch(text) and ".." not in text else _quoted(text)
+    return text if _PLAIN_BOUND.fullmatch(text) and ".." not in text else _quote_text(text)
 
 
-def _quoted(text: str) -> str:
+def _quote_text(text: str) -> str:
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'

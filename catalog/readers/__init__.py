@@ -12,24 +12,24 @@ import xarray as xr
 
 from shotdap.catalog.entry import Missing, Unreadable
 from shotdap.catalog.readers import hdf4, hdf5, json_document, netcdf3, png_jpeg, tiff
-from shotdap.catalog.readers.gunzip import Unpack, refuse
-from shotdap.catalog.readers.lazy import Remember, decoding, forget, guard
+from shotdap.catalog.readers.gunzip import UnpackFunction, refuse_packed_file
+from shotdap.catalog.readers.lazy import Memo, bind_memo_to_version, no_memo, wrap_decoder_errors
 from shotdap.catalog.storage import FilePath, VersionedFile
 
-__all__ = ["READERS", "Reader", "find_content", "read", "sniff", "unpacked"]
+__all__ = ["READERS", "Reader", "detect_format", "find_content", "find_content_path", "read"]
 
 
 class Reader(Protocol):
     """Opens files of one format."""
 
-    def __call__(self, path: FilePath, remember: Remember, /) -> xr.Dataset:
+    def __call__(self, path: FilePath, remember: Memo, /) -> xr.Dataset:
         """Read a file's headers; its arrays are lazy.
 
-        That the file stays the same meanwhile, and when the arrays are read, `read` and `lazy_variable` see to. A
+        That the file stays the same meanwhile, and when the arrays are read, `read` and `create_lazy_variable` see to. A
         library that opens files by names gets ``os.fspath(path)`` anew for each read.
 
         Names are safe for every client (see `names`), ``/`` stands between groups, coordinates have no index, and
-        attributes are clean (see `attributes`). An array that cannot be carried is named in the attribute ``omitted``.
+        attributes are clean (see `read_attributes`). An array that cannot be carried is named in the attribute ``omitted``.
 
         Raises:
             Unreadable: the file is damaged, or not what its first bytes promise.
@@ -56,7 +56,7 @@ class _Signature:
     magic: bytes
 
 
-_PACKED = "gzip"
+_GZIP = "gzip"
 _SIGNATURES = (
     _Signature("HDF4", b"\x0e\x03\x13\x01"),
     _Signature("HDF5", b"\x89HDF\r\n\x1a\n"),
@@ -69,20 +69,22 @@ _SIGNATURES = (
     _Signature("TIFF", b"MM\0+"),
     _Signature("PNG", b"\x89PNG\r\n\x1a\n"),
     _Signature("JPEG", b"\xff\xd8\xff"),
-    _Signature(_PACKED, b"\x1f\x8b"),
+    _Signature(_GZIP, b"\x1f\x8b"),
 )
-_HTML = (b"<!doctype html", b"<html")
-_JSON = (b"{", b"[")
+_HTML_PREFIXES = (b"<!doctype html", b"<html")
+_JSON_PREFIXES = (b"{", b"[")
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-_MOST_LAYERS = 2  # of packing: a file that was packed twice happens, one packed more often is made to do harm
-_HEAD = 512  # bytes looked at; an HDF5 file may have a user block of 512, 1024, … in front
-_HDF5_USER_BLOCKS = (512, 1024, 2048, 4096)  # HDF5 file format specification, III.A, superblock
+_MAX_GZIP_LAYERS = 2  # of packing: a file that was packed twice happens, one packed more often is made to do harm
+_HEAD_SIZE = 512  # bytes looked at; an HDF5 file may have a user block of 512, 1024, … in front
+_HDF5_USER_BLOCK_SIZES = (512, 1024, 2048, 4096)  # HDF5 file format specification, III.A, superblock
 
 
-def read(path: Path | VersionedFile, remember: Remember = forget, unpack: Unpack = refuse) -> xr.Dataset:
+def read(
+    path: Path | VersionedFile, remember: Memo = no_memo, unpack: UnpackFunction = refuse_packed_file
+) -> xr.Dataset:
     """Read the headers of a file in any format; its arrays are lazy.
 
-    Headers and arrays are of one version of the file, or reading them raises `Changed`.
+    Headers and arrays are of one version of the file, or reading them raises `ImageChange`.
 
     Args:
         path: the file, or a version of it.
@@ -93,17 +95,17 @@ def read(path: Path | VersionedFile, remember: Remember = forget, unpack: Unpack
         Missing: there is no such file.
         Unreadable: the file is damaged, or of a format that no reader knows.
     """
-    content = find_content(path if isinstance(path, VersionedFile) else VersionedFile.at(path), unpack)
-    with content.reading(), decoding():
-        return READERS[sniff(content)](content, guard(remember, content))
+    content = find_content(path if isinstance(path, VersionedFile) else VersionedFile.from_path(path), unpack)
+    with content.read_consistently(), wrap_decoder_errors():
+        return READERS[detect_format(content)](content, bind_memo_to_version(remember, content))
 
 
-def unpacked(path: Path, unpack: Unpack) -> Path:
+def find_content_path(path: Path, unpack: UnpackFunction) -> Path:
     """The file that is to be read: the content of one that is packed, else the file itself; see `find_content`."""
-    return find_content(VersionedFile.at(path), unpack).version.path
+    return find_content(VersionedFile.from_path(path), unpack).version.path
 
 
-def find_content(file: VersionedFile, unpack: Unpack) -> VersionedFile:
+def find_content(file: VersionedFile, unpack: UnpackFunction) -> VersionedFile:
     """Return the file that is to be read: the content of one that is packed, else the file itself.
 
     Raises:
@@ -111,19 +113,19 @@ def find_content(file: VersionedFile, unpack: Unpack) -> VersionedFile:
         Changed: it is another version by now.
         Unreadable: the file cannot be unpacked, or what it holds is packed over and over.
     """
-    for _ in range(_MOST_LAYERS):
-        with file.reading():
-            if sniff(file) != _PACKED:
+    for _ in range(_MAX_GZIP_LAYERS):
+        with file.read_consistently():
+            if detect_format(file) != _GZIP:
                 return file
             content = unpack(file)
-        file = VersionedFile.fixed(content)
-    with file.reading():
-        if sniff(file) == _PACKED:
-            raise Unreadable(f"The file is packed by gzip more than {_MOST_LAYERS} times over.")
+        file = VersionedFile.from_immutable_path(content)
+    with file.read_consistently():
+        if detect_format(file) == _GZIP:
+            raise Unreadable(f"The file is packed by gzip more than {_MAX_GZIP_LAYERS} times over.")
     return file
 
 
-def sniff(path: FilePath) -> str:
+def detect_format(path: FilePath) -> str:
     """The name of a file's format, by its first bytes.
 
     Raises:
@@ -132,11 +134,11 @@ def sniff(path: FilePath) -> str:
     """
     try:
         with path.open("rb") as file:
-            head = file.read(_HEAD)
+            head = file.read(_HEAD_SIZE)
             for signature in _SIGNATURES:
                 if head.startswith(signature.magic):
                     return signature.format
-            for offset in _HDF5_USER_BLOCKS:
+            for offset in _HDF5_USER_BLOCK_SIZES:
                 file.seek(offset)
                 if file.read(8) == b"\x89HDF\r\n\x1a\n":
                     return "HDF5"
@@ -144,14 +146,14 @@ def sniff(path: FilePath) -> str:
         raise Missing("The file is missing from the archive.") from error
     except OSError as error:
         raise Unreadable(f"The file cannot be opened: {error.strerror}.") from error
-    if head.removeprefix(_BYTE_ORDER_MARK).lstrip().startswith(_JSON):
+    if head.removeprefix(_BYTE_ORDER_MARK).lstrip().startswith(_JSON_PREFIXES):
         return "JSON"
-    raise Unreadable(_unknown(head))
+    raise Unreadable(_describe_unknown_format(head))
 
 
-def _unknown(head: bytes) -> str:
+def _describe_unknown_format(head: bytes) -> str:
     if not head:
         return "The file is empty."
-    if head.lstrip().lower().startswith(_HTML):
+    if head.lstrip().lower().startswith(_HTML_PREFIXES):
         return "The file is an HTML page, not an image; it may be a login page that was saved in the image's place."
     return f"The file is of no known format: it begins with the bytes {head[:8].hex(' ')}."

@@ -21,10 +21,12 @@ from shotdap.catalog.readers.attributes import Attribute
 from shotdap.transforms import UniqueNames
 from shotdap.transforms.renaming import RENAMED_DIMENSIONS, list_renamed, shorten_path
 
-__all__ = ["assembled", "fitted"]
+__all__ = ["build_dataset", "resolve_dimension_names"]
 
 
-def fitted(wanted: Mapping[str, tuple[str, ...]], shapes: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[str, ...]]:
+def resolve_dimension_names(
+    wanted: Mapping[str, tuple[str, ...]], shapes: Mapping[str, tuple[int, ...]]
+) -> dict[str, tuple[str, ...]]:
     """The names of each array's dimensions.
 
     Args:
@@ -48,7 +50,7 @@ def fitted(wanted: Mapping[str, tuple[str, ...]], shapes: Mapping[str, tuple[int
     return names
 
 
-def assembled(
+def build_dataset(
     variables: Mapping[str, xr.Variable],
     attributes: Mapping[str, Attribute],
     own: Mapping[str, tuple[str, ...]] | None = None,

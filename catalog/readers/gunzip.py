@@ -22,19 +22,19 @@ import cachebox
 
 from shotdap.catalog.entry import Changed, Missing, Unreadable
 from shotdap.catalog.storage import FilePath, Version, VersionedFile
-from shotdap.catalog.storage.disk_cache import BoundedFolder
+from shotdap.catalog.storage.disk_cache import DiskCache
 
-__all__ = ["Unpack", "Unpacker", "refuse", "usual_folder"]
+__all__ = ["UnpackFunction", "Unpacker", "get_cache_folder", "refuse_packed_file"]
 
-Unpack: TypeAlias = Callable[[FilePath], Path]
+UnpackFunction: TypeAlias = Callable[[FilePath], Path]
 """Gives the path of a packed file's content, which no other content ever has."""
 
-_PIECE = 1 << 20  # bytes unpacked at a time
-_REMEMBERED = 4096  # hashes, by the packed file's version
-_PURPOSE = "The file is packed by gzip, and the folder to unpack it in (the setting catalog.unpack)"
+_BLOCK_BYTES = 1 << 20  # bytes unpacked at a time
+_MAX_HASHES = 4096  # hashes, by the packed file's version
+_ERROR_PREFIX = "The file is packed by gzip, and the folder to unpack it in (the setting catalog.unpack)"
 
 
-def refuse(_path: FilePath) -> Path:
+def refuse_packed_file(_path: FilePath) -> Path:
     """Unpack nothing.
 
     Raises:
@@ -43,7 +43,7 @@ def refuse(_path: FilePath) -> Path:
     raise Unreadable("The file is packed by gzip, and there is no folder to unpack it in.")
 
 
-def usual_folder(name: str = "unpacked") -> Path:
+def get_cache_folder(name: str = "unpacked") -> Path:
     """Where unpacked files are kept unless a setting says otherwise: the user's cache folder, or the system's."""
     cache = os.environ.get("XDG_CACHE_HOME")
     with suppress(RuntimeError):  # there is no home
@@ -60,8 +60,8 @@ class Unpacker:
     """
 
     def __init__(self, folder: Path, limit: int) -> None:
-        self._folder = BoundedFolder(folder, limit, _PURPOSE)
-        self._names: cachebox.LRUCache[Version, str] = cachebox.LRUCache(_REMEMBERED)
+        self._disk_cache = DiskCache(folder, limit, _ERROR_PREFIX)
+        self._hashes: cachebox.LRUCache[Version, str] = cachebox.LRUCache(_MAX_HASHES)
         self._locks = tuple(threading.Lock() for _ in range(16))
 
     def __call__(self, path: FilePath) -> Path:
@@ -72,49 +72,49 @@ class Unpacker:
             Changed: it changed between two reads.
             Unreadable: it is damaged, it unpacks to too much, or there is no room or no safe folder for it.
         """
-        name = self._name(path)
-        target = self._folder.path / name
+        name = self._get_content_hash(path)
+        target = self._disk_cache.path / name
         with self._locks[hash(name) % len(self._locks)]:  # 32 requests for one file unpack it once
-            return target if self.touch(target) else self._unpack(path, name)
+            return target if self.touch_file(target) else self._unpack_file(path, name)
 
-    def touch(self, target: Path) -> bool:
+    def touch_file(self, target: Path) -> bool:
         """Say that an unpacked file is in use; false if it is no longer there."""
-        return self._folder.touch(target)
+        return self._disk_cache.touch_file(target)
 
-    def _name(self, path: FilePath) -> str:
+    def _get_content_hash(self, path: FilePath) -> str:
         """The hash of a file; it is remembered of a version that the file still was after it was read."""
         if not isinstance(path, VersionedFile):
-            return _hash(path)
-        name = self._names.get(path.version)
+            return _hash_file(path)
+        name = self._hashes.get(path.version)
         if name is None:
             with path.reading():
-                name = _hash(path)
-            self._names[path.version] = name
+                name = _hash_file(path)
+            self._hashes[path.version] = name
         return name
 
-    def _unpack(self, path: FilePath, name: str) -> Path:
-        with _damage(), path.open("rb") as packed, self._folder.writing(name) as file:
-            hashed = _Hashed(packed)
+    def _unpack_file(self, path: FilePath, name: str) -> Path:
+        with _wrap_gzip_errors(), path.open("rb") as packed, self._disk_cache.create_partial_file(name) as file:
+            hashed = _HashingReader(packed)
             with gzip.open(hashed) as unpacked:
-                self._copy(unpacked, file)
+                self._copy_content(unpacked, file)
             if hashed.digest.hexdigest() != name:  # or other bytes would have this name for as long as the folder lives
                 raise Changed
-            with self._folder.explain_failure():
-                return self._folder.keep(file, name)
+            with self._disk_cache.wrap_write_errors():
+                return self._disk_cache.commit_file(file, name)
 
-    def _copy(self, packed: gzip.GzipFile, file: IO[bytes]) -> None:
+    def _copy_content(self, packed: gzip.GzipFile, file: IO[bytes]) -> None:
         size = 0
-        while piece := packed.read(_PIECE):
+        while piece := packed.read(_BLOCK_BYTES):
             size += len(piece)
-            if size > self._folder.most:
+            if size > self._disk_cache.max_file_bytes:
                 raise Unreadable(
-                    f"The gzip file unpacks to more than {self._folder.most >> 20} MiB, which is the limit here."
+                    f"The gzip file unpacks to more than {self._disk_cache.max_file_bytes >> 20} MiB, which is the limit here."
                 )
-            with self._folder.explain_failure():
+            with self._disk_cache.wrap_write_errors():
                 file.write(piece)
 
 
-def _hash(path: FilePath) -> str:
+def _hash_file(path: FilePath) -> str:
     try:
         with path.open("rb") as packed:
             return hashlib.file_digest(packed, "sha256").hexdigest()  # type: ignore[arg-type]  # IO lacks readinto
@@ -124,7 +124,7 @@ def _hash(path: FilePath) -> str:
         raise Unreadable(f"The file cannot be opened: {error.strerror}.") from error
 
 
-class _Hashed(io.RawIOBase):
+class _HashingReader(io.RawIOBase):
     """A file that is read once from its beginning to its end, with the SHA-256 of what was read."""
 
     def __init__(self, file: IO[bytes]) -> None:
@@ -143,7 +143,7 @@ class _Hashed(io.RawIOBase):
 
 
 @contextmanager
-def _damage() -> Iterator[None]:
+def _wrap_gzip_errors() -> Iterator[None]:
     try:
         yield
     except Unreadable:

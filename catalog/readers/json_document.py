@@ -30,62 +30,64 @@ import numpy as np
 import xarray as xr
 
 from shotdap.catalog.entry import Missing, Unreadable
-from shotdap.catalog.names import variable_names
-from shotdap.catalog.readers.attributes import clean, decoded, noted, typed
-from shotdap.catalog.readers.dimensions import assembled, fitted
-from shotdap.catalog.readers.lazy import Array, Blocks, Key, Remember, lazy_variable
+from shotdap.catalog.names import make_variable_names
+from shotdap.catalog.readers.attributes import add_omissions, decode_text, normalize_attributes, normalize_scalar
+from shotdap.catalog.readers.dimensions import build_dataset, resolve_dimension_names
+from shotdap.catalog.readers.lazy import Array, BasicIndex, BlockSource, Memo, create_lazy_variable
 from shotdap.catalog.storage import FilePath
 
 __all__ = ["read"]
 
-_GREATEST = 128 << 20  # bytes; parsed, a document of numbers takes up to twenty times its size
-_EXACT = 2**53  # the greatest integer up to which float64 has all
-_LONG = 32  # a list of more numbers is an array, a shorter one an attribute
-_DESCRIBES = frozenset({"data", "dtype", "shape", "dims", "dimensions", "encoding", "attrs", "attributes"})
-_TEXTS_READ = "numbers written as text were read as numbers"
-_NULLS_READ = "null was read as NaN"
-_ROUNDED = "integers were rounded to float64"
-_INTEGER = re.compile(r"\s*[+-]?[0-9]{1,20}\s*", re.ASCII)
+_MAX_SIZE = 128 << 20  # bytes; parsed, a document of numbers takes up to twenty times its size
+_MAX_EXACT_INTEGER = 2**53  # the greatest integer up to which float64 has all
+_MAX_ATTRIBUTE_LENGTH = 32  # a list of more numbers is an array, a shorter one an attribute
+_ARRAY_KEYS = frozenset({"data", "dtype", "shape", "dims", "dimensions", "encoding", "attrs", "attributes"})
+_TEXT_NOTE = "numbers written as text were read as numbers"
+_NULL_NOTE = "null was read as NaN"
+_ROUNDING_NOTE = "integers were rounded to float64"
+_INTEGER_PATTERN = re.compile(r"\s*[+-]?[0-9]{1,20}\s*", re.ASCII)
 
 
-def read(path: FilePath, remember: Remember) -> xr.Dataset:
+def read(path: FilePath, remember: Memo) -> xr.Dataset:
     """Read a document; see `Reader`."""
-    content = _Content.of(path)
-    own = {image.name: _dimensions(image) for image in content.images}
-    if len(own) < len(content.images):
+    content = _Document.parse(path)
+    own = {image.name: _get_dimension_names(image) for image in content.arrays}
+    if len(own) < len(content.arrays):
         raise Unreadable("The JSON document has two arrays that would have one name.")
-    names = variable_names((*own, *filter(None, chain.from_iterable(own.values()))))
-    images = {names[image.name]: image for image in content.images}
-    dimensions = fitted(
+    names = make_variable_names((*own, *filter(None, chain.from_iterable(own.values()))))
+    images = {names[image.name]: image for image in content.arrays}
+    dimensions = resolve_dimension_names(
         {names[name]: tuple(names[each] if each else "" for each in dimensions) for name, dimensions in own.items()},
         {name: image.values.shape for name, image in images.items()},
     )
     variables: dict[str, xr.Variable] = {}
     for name, image in images.items():
-        remember((image.name, 0), partial(_itself, image.values))
-        stored = _Values(path, image.name, image.values.shape, image.values.dtype)
-        source = Blocks(stored, image.name, max(image.values.shape[0], 1), remember)
+        remember((image.name, 0), partial(_return_values, image.values))
+        stored = _ArraySource(path, image.name, image.values.shape, image.values.dtype)
+        source = BlockSource(stored, image.name, max(image.values.shape[0], 1), remember)
         renamed = {} if name == image.name else {"original_name": image.name}
         unfit = [f"dims: {', '.join(image.dimensions)}"] if image.dimensions and not any(own[image.name]) else []
-        attributes = {**noted(clean(image.attributes, paths=True), unfit), **renamed}
-        variables[name] = lazy_variable(dimensions[name], source, attributes)
-    return assembled(
-        variables, clean(content.attributes, paths=True), {names[name]: each for name, each in own.items()}
+        attributes = {**add_omissions(normalize_attributes(image.attributes, paths=True), unfit), **renamed}
+        variables[name] = create_lazy_variable(dimensions[name], source, attributes)
+    return build_dataset(
+        variables,
+        normalize_attributes(content.attributes, paths=True),
+        {names[name]: each for name, each in own.items()},
     )
 
 
-def _itself(values: Array) -> Array:
+def _return_values(values: Array) -> Array:
     return values
 
 
-def _dimensions(image: _Image) -> tuple[str, ...]:
+def _get_dimension_names(image: _DocumentArray) -> tuple[str, ...]:
     """The names that the document gives, where there is one for each dimension; else none."""
     rank = image.values.ndim
     return image.dimensions if len(image.dimensions) == rank else ("",) * rank
 
 
 @dataclass(frozen=True)
-class _Image:
+class _DocumentArray:
     """One array of the document."""
 
     name: str
@@ -95,7 +97,7 @@ class _Image:
 
 
 @dataclass(frozen=True)
-class _Values:
+class _ArraySource:
     """An array's values, parsed anew where they are no longer remembered."""
 
     path: FilePath
@@ -103,23 +105,23 @@ class _Values:
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
 
-    def read(self, key: Key) -> Array:
-        """Read a hyperslab; see `Source`."""
-        found = next((image for image in _Content.of(self.path).images if image.name == self.name), None)
+    def read(self, key: BasicIndex) -> Array:
+        """Read a hyperslab; see `ArraySource`."""
+        found = next((image for image in _Document.parse(self.path).arrays if image.name == self.name), None)
         if found is None or (found.values.shape, found.values.dtype) != (self.shape, self.dtype):
             raise Unreadable("The JSON document has changed since it was opened.")
         return np.asarray(found.values[key])
 
 
 @dataclass(frozen=True)
-class _Content:
+class _Document:
     """What a document holds."""
 
-    images: list[_Image] = field(default_factory=list)
+    arrays: list[_DocumentArray] = field(default_factory=list)
     attributes: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, path: FilePath) -> _Content:
+    def parse(cls, path: FilePath) -> _Document:
         """Parse a document.
 
         Raises:
@@ -127,69 +129,69 @@ class _Content:
         """
         content = cls()
         try:
-            content.explore(_parsed(path), "")
+            content.collect_value(_parse_json(path), "")
         except RecursionError as error:
             raise Unreadable("The JSON document is nested too deeply.") from error
         return content
 
-    def explore(self, value: Any, place: str) -> None:  # noqa: ANN401 — whatever JSON has
+    def collect_value(self, value: Any, place: str) -> None:  # noqa: ANN401 — whatever JSON has
         """Take in a value and everything below it."""
         if isinstance(value, dict):
-            if _is_image(value):
-                self._take_image(value, place)
+            if _is_array_object(value):
+                self._collect_array(value, place)
             else:
-                self._explore_all(value.items(), place)
+                self._collect_items(value.items(), place)
         elif isinstance(value, list):
-            self._explore_list(value, place)
+            self._collect_list(value, place)
         else:
-            self.attributes[place or "value"] = _attribute(value)
+            self.attributes[place or "value"] = _convert_scalar(value)
 
-    def _explore_all(self, items: Any, place: str) -> None:  # noqa: ANN401 — pairs of a key or number, and a value
+    def _collect_items(self, items: Any, place: str) -> None:  # noqa: ANN401 — pairs of a key or number, and a value
         for key, value in items:
-            self.explore(value, _below(place, key))
+            self.collect_value(value, _join_path(place, key))
 
-    def _explore_list(self, value: list[Any], place: str) -> None:
+    def _collect_list(self, value: list[Any], place: str) -> None:
         if any(isinstance(item, dict) for item in value):
-            self._explore_all(enumerate(value), place)
+            self._collect_items(enumerate(value), place)
             return
-        array = _array(value, place)
-        if array.ndim > 1 or len(value) > _LONG:
-            values, note = _numbers(array)
-            self.images.append(_Image(place or "image", values, attributes={"note": note} if note else {}))
+        array = _convert_to_array(value, place)
+        if array.ndim > 1 or len(value) > _MAX_ATTRIBUTE_LENGTH:
+            values, note = _convert_numbers(array)
+            self.arrays.append(_DocumentArray(place or "image", values, attributes={"note": note} if note else {}))
         else:
-            self.attributes[place or "value"] = _listed(value)
+            self.attributes[place or "value"] = _convert_list(value)
 
-    def _take_image(self, value: Mapping[str, Any], place: str) -> None:
-        values, note = _data(value, place or "image")
+    def _collect_array(self, value: Mapping[str, Any], place: str) -> None:
+        values, note = _parse_data(value, place or "image")
         dimensions = value.get("dims", value.get("dimensions", ()))
         named = isinstance(dimensions, list) and all(isinstance(name, str) for name in dimensions)
-        rest = dict(_flattened({key: item for key, item in value.items() if key not in _DESCRIBES}, ""))
+        rest = dict(_flatten_attributes({key: item for key, item in value.items() if key not in _ARRAY_KEYS}, ""))
         for key in ("attrs", "attributes"):
-            rest |= dict(_flattened(value.get(key, {}), ""))
+            rest |= dict(_flatten_attributes(value.get(key, {}), ""))
         if not place:  # the document is one image, so what it says is about the shot
             self.attributes.update(rest)
             rest = {}
-        names = tuple(map(decoded, dimensions)) if named else ()
-        self.images.append(_Image(place or "image", values, names, rest | ({"note": note} if note else {})))
+        names = tuple(map(decode_text, dimensions)) if named else ()
+        self.arrays.append(_DocumentArray(place or "image", values, names, rest | ({"note": note} if note else {})))
 
 
-def _parsed(path: FilePath) -> Any:  # noqa: ANN401 — whatever JSON has
+def _parse_json(path: FilePath) -> Any:  # noqa: ANN401 — whatever JSON has
     try:
         with path.open("rb") as file:
-            text = file.read(_GREATEST + 1)
-        if len(text) > _GREATEST:
-            raise Unreadable(f"The JSON document is larger than {_GREATEST >> 20} MiB.")
-        return json.loads(_unicode(text.removeprefix(b"\xef\xbb\xbf")), object_pairs_hook=_object)
+            text = file.read(_MAX_SIZE + 1)
+        if len(text) > _MAX_SIZE:
+            raise Unreadable(f"The JSON document is larger than {_MAX_SIZE >> 20} MiB.")
+        return json.loads(_decode_document(text.removeprefix(b"\xef\xbb\xbf")), object_pairs_hook=_build_object)
     except FileNotFoundError as error:
         raise Missing("The file is missing from the archive.") from error
     except RecursionError as error:
         raise Unreadable("The JSON document is nested too deeply.") from error
     except ValueError as error:  # no JSON, or not UTF-8
-        raise Unreadable(f"The file begins like JSON but is none: {_where(error)}.") from error
+        raise Unreadable(f"The file begins like JSON but is none: {_describe_json_error(error)}.") from error
 
 
-def _unicode(text: bytes) -> str:
-    """Return a document's text; bytes that are no UTF-8 become halves of characters, which `decoded` makes Latin-1.
+def _decode_document(text: bytes) -> str:
+    """Return a document's text; bytes that are no UTF-8 become halves of characters, which `decode_text` makes Latin-1.
 
     RFC 4627 allowed UTF-16 and UTF-32; which it is, the first bytes tell.
     """
@@ -197,13 +199,13 @@ def _unicode(text: bytes) -> str:
     return text.decode(encoding, "surrogateescape" if encoding == "utf-8" else "strict")
 
 
-def _where(error: ValueError) -> str:
+def _describe_json_error(error: ValueError) -> str:
     if isinstance(error, json.JSONDecodeError):
         return f"{error.msg[:1].lower()}{error.msg[1:]} in line {error.lineno}, column {error.colno}"
     return "it is not UTF-8 text" if isinstance(error, UnicodeError) else "it holds a number that is too long"
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _build_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
         seen: set[str] = set()
@@ -216,27 +218,27 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _is_image(value: Mapping[str, Any]) -> bool:
+def _is_array_object(value: Mapping[str, Any]) -> bool:
     data = value.get("data")
     return (isinstance(data, str) and "dtype" in value) or (
         isinstance(data, list) and bool(data) and not any(isinstance(item, dict) for item in data)
     )
 
 
-def _data(value: Mapping[str, Any], name: str) -> tuple[Array, str]:
+def _parse_data(value: Mapping[str, Any], name: str) -> tuple[Array, str]:
     """An image's values, and what had to be done to them."""
-    dtype = _dtype(value["dtype"], name) if "dtype" in value else None
+    dtype = _parse_dtype(value["dtype"], name) if "dtype" in value else None
     data: Any = value["data"]
     if isinstance(data, str) and dtype is not None:
-        return _unpacked(data, dtype, value.get("shape"), name), ""
-    values, note = _numbers(_array(list(data), name))
+        return _decode_base64(data, dtype, value.get("shape"), name), ""
+    values, note = _convert_numbers(_convert_to_array(list(data), name))
     shape = value.get("shape")
     if shape is not None and list(values.shape) != shape:
-        values = _shaped(values, shape, name)
-    return (values if dtype is None else _cast(values, dtype, name)), note
+        values = _reshape_values(values, shape, name)
+    return (values if dtype is None else _cast_values(values, dtype, name)), note
 
 
-def _dtype(text: Any, name: str) -> np.dtype[Any]:  # noqa: ANN401 — whatever JSON has
+def _parse_dtype(text: Any, name: str) -> np.dtype[Any]:  # noqa: ANN401 — whatever JSON has
     try:
         dtype = np.dtype(str(text))
     except (TypeError, ValueError) as error:
@@ -246,23 +248,23 @@ def _dtype(text: Any, name: str) -> np.dtype[Any]:  # noqa: ANN401 — whatever 
     return dtype
 
 
-def _unpacked(text: str, dtype: np.dtype[Any], shape: Any, name: str) -> Array:  # noqa: ANN401 — whatever JSON has
+def _decode_base64(text: str, dtype: np.dtype[Any], shape: Any, name: str) -> Array:  # noqa: ANN401 — whatever JSON has
     try:
         values = np.frombuffer(base64.b64decode("".join(text.split()), validate=True), dtype)
     except ValueError as error:
         raise Unreadable(f"The JSON document's array {name} is no base64 of numbers of the type {dtype}.") from error
     native = values.astype(dtype.newbyteorder("="))
-    return native if shape is None else _shaped(native, shape, name)
+    return native if shape is None else _reshape_values(native, shape, name)
 
 
-def _shaped(values: Array, shape: Any, name: str) -> Array:  # noqa: ANN401 — whatever JSON has
+def _reshape_values(values: Array, shape: Any, name: str) -> Array:  # noqa: ANN401 — whatever JSON has
     is_shape = isinstance(shape, list) and bool(shape) and all(type(size) is int and size >= 0 for size in shape)
     if not is_shape or math.prod(shape) != values.size:
         raise Unreadable(f"The JSON document's array {name} has {values.size} values, which its shape does not fit.")
     return values.reshape(shape)
 
 
-def _cast(values: Array, dtype: np.dtype[Any], name: str) -> Array:
+def _cast_values(values: Array, dtype: np.dtype[Any], name: str) -> Array:
     """The values in the type that the document states, if it can hold them."""
     with np.errstate(over="ignore", invalid="ignore"):
         cast = values.astype(dtype.newbyteorder("=")) if values.dtype.kind in "iuf" else np.empty(0)
@@ -275,11 +277,11 @@ def _cast(values: Array, dtype: np.dtype[Any], name: str) -> Array:
     return cast
 
 
-def _array(value: list[Any], name: str) -> Array:
+def _convert_to_array(value: list[Any], name: str) -> Array:
     """Nested lists as they are; integers that int64 cannot hold as objects, for NumPy would round them."""
     try:
         array = np.array(value)
-        if array.dtype.kind == "u" or (array.dtype.kind == "f" and (np.abs(array) >= _EXACT).any()):
+        if array.dtype.kind == "u" or (array.dtype.kind == "f" and (np.abs(array) >= _MAX_EXACT_INTEGER).any()):
             return np.array(value, object)
     except OverflowError:
         return np.array(value, object)
@@ -290,7 +292,7 @@ def _array(value: list[Any], name: str) -> Array:
     return array
 
 
-def _numbers(array: Array) -> tuple[Array, str]:
+def _convert_numbers(array: Array) -> tuple[Array, str]:
     """The numbers of an array, and what had to be done to get at them; texts where not all of them are numbers."""
     if array.dtype.kind == "f":
         return array, ""
@@ -299,29 +301,29 @@ def _numbers(array: Array) -> tuple[Array, str]:
     if array.dtype.kind == "i":
         is_short = not array.size or (array.min() >= -(2**31) and array.max() < 2**31)
         return (array.astype(np.int32) if is_short else array), ""
-    return _spelled_numbers(array)
+    return _parse_numbers(array)
 
 
-def _spelled_numbers(array: Array) -> tuple[Array, str]:
-    items = [_integer(item) for item in array.reshape(-1).tolist()]
+def _parse_numbers(array: Array) -> tuple[Array, str]:
+    items = [_parse_integer(item) for item in array.reshape(-1).tolist()]
     try:
-        values = _typed_numbers(items).reshape(array.shape)
+        values = _narrow_numbers(items).reshape(array.shape)
     except (OverflowError, TypeError, ValueError):
         texts = np.empty(len(items), object)
-        texts[:] = ["" if item is None else decoded(str(item)) for item in array.reshape(-1).tolist()]
+        texts[:] = ["" if item is None else decode_text(str(item)) for item in array.reshape(-1).tolist()]
         return texts.reshape(array.shape), ""
     has_texts = array.dtype.kind == "U" or any(isinstance(item, str) for item in array.reshape(-1).tolist())
     is_rounded = values.dtype.kind == "f" and any(isinstance(item, int) and int(float(item)) != item for item in items)
-    notes = {_TEXTS_READ: has_texts, _NULLS_READ: None in items, _ROUNDED: is_rounded}
+    notes = {_TEXT_NOTE: has_texts, _NULL_NOTE: None in items, _ROUNDING_NOTE: is_rounded}
     return values, "; ".join(note for note, is_so in notes.items() if is_so)
 
 
-def _integer(item: Any) -> Any:  # noqa: ANN401 — whatever JSON has
+def _parse_integer(item: Any) -> Any:  # noqa: ANN401 — whatever JSON has
     """An integer that was written as text; anything else as it is."""
-    return int(item) if isinstance(item, str) and _INTEGER.fullmatch(item) else item
+    return int(item) if isinstance(item, str) and _INTEGER_PATTERN.fullmatch(item) else item
 
 
-def _typed_numbers(items: list[Any]) -> Array:
+def _narrow_numbers(items: list[Any]) -> Array:
     """Numbers in the narrowest type that holds integers, else in float64.
 
     Raises:
@@ -334,36 +336,36 @@ def _typed_numbers(items: list[Any]) -> Array:
     return np.array([math.nan if item is None else float(item) for item in items])
 
 
-def _below(place: str, key: str | int) -> str:
+def _join_path(place: str, key: str | int) -> str:
     """The place of a part; a slash in its own name would look like another level."""
-    own = decoded(str(key)).replace("/", "_")
+    own = decode_text(str(key)).replace("/", "_")
     return f"{place}/{own}" if place else own
 
 
-def _flattened(value: Any, place: str) -> Iterator[tuple[str, Any]]:  # noqa: ANN401 — whatever JSON has
+def _flatten_attributes(value: Any, place: str) -> Iterator[tuple[str, Any]]:  # noqa: ANN401 — whatever JSON has
     if isinstance(value, dict):
         for key, item in value.items():
-            yield from _flattened(item, _below(place, key))
+            yield from _flatten_attributes(item, _join_path(place, key))
     elif isinstance(value, list):
         if any(isinstance(item, dict | list) for item in value):
             for number, item in enumerate(value):
-                yield from _flattened(item, _below(place, number))
+                yield from _flatten_attributes(item, _join_path(place, number))
         else:
-            yield place, _listed(value)
+            yield place, _convert_list(value)
     else:
-        yield place, _attribute(value)
+        yield place, _convert_scalar(value)
 
 
-def _listed(value: list[Any]) -> Any:  # noqa: ANN401 — what `clean` takes
+def _convert_list(value: list[Any]) -> Any:  # noqa: ANN401 — what `normalize_attributes` takes
     """A short list as an attribute: numbers where all are and none would be rounded, else texts."""
     if all(isinstance(item, int | float) and not isinstance(item, bool) for item in value):
-        numbers, note = _numbers(_array(value, ""))
+        numbers, note = _convert_numbers(_convert_to_array(value, ""))
         if not note:
             return numbers
-    return ["" if item is None else decoded(str(item)) for item in value]
+    return ["" if item is None else decode_text(str(item)) for item in value]
 
 
-def _attribute(value: Any) -> Any:  # noqa: ANN401 — whatever JSON has
+def _convert_scalar(value: Any) -> Any:  # noqa: ANN401 — whatever JSON has
     if isinstance(value, str):
-        return decoded(value)
-    return np.empty(0) if value is None else typed(value)
+        return decode_text(value)
+    return np.empty(0) if value is None else normalize_scalar(value)

@@ -26,30 +26,30 @@ from xarray.core import indexing
 
 from shotdap.catalog.entry import Unreadable
 from shotdap.catalog.storage import VersionedFile
-from shotdap.catalog.storage.versioned_file import file_being_read
-from shotdap.transforms import Remember, forget
+from shotdap.catalog.storage.versioned_file import get_current_file
+from shotdap.transforms import Memo, no_memo
 
 __all__ = [
-    "Blocks",
-    "Chunks",
+    "ArraySource",
+    "BlockSource",
+    "ChunkSource",
     "FrameCache",
-    "Remember",
-    "Source",
-    "Turns",
-    "decoding",
-    "forget",
-    "guard",
-    "lazy_variable",
+    "KeyedLocks",
+    "Memo",
+    "bind_memo_to_version",
+    "create_lazy_variable",
+    "no_memo",
+    "wrap_decoder_errors",
 ]
 
 _LOG = logging.getLogger("shotdap.files")
-_SHORT = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOSPC, errno.ENOMEM})
+_SHORTAGE_ERRNOS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOSPC, errno.ENOMEM})
 
 Array: TypeAlias = NDArray[Any]
-Key: TypeAlias = tuple[int | slice, ...]
+BasicIndex: TypeAlias = tuple[int | slice, ...]
 
 
-class Source(Protocol):
+class ArraySource(Protocol):
     """An array in a file."""
 
     @property
@@ -62,7 +62,7 @@ class Source(Protocol):
         """The values' type."""
         ...
 
-    def read(self, key: Key) -> Array:
+    def read(self, key: BasicIndex) -> Array:
         """Read a hyperslab: for each dimension an index, which drops it, or a slice, whose bounds are all known.
 
         Raises:
@@ -71,33 +71,37 @@ class Source(Protocol):
         ...
 
 
-def lazy_variable(dimensions: tuple[str, ...], source: Source, attributes: Mapping[str, Any]) -> xr.Variable:
+def create_lazy_variable(
+    dimensions: tuple[str, ...], source: ArraySource, attributes: Mapping[str, Any]
+) -> xr.Variable:
     """Return a variable whose values stay in the file until they are asked for.
 
     In a reader, which `readers.read` calls while it reads one version of a file, the values are of that version, or
-    reading them raises `Changed`.
+    reading them raises `ImageChange`.
     """
-    file = file_being_read()
-    if file is not None and not isinstance(source, Blocks | Chunks):  # these read through what `guard` has made
-        source = _OfOneVersion(source, file)
+    file = get_current_file()
+    if file is not None and not isinstance(
+        source, BlockSource | ChunkSource
+    ):  # these read through what `bind_memo_to_version` has made
+        source = _VersionedSource(source, file)
     return xr.Variable(dimensions, indexing.LazilyIndexedArray(_FileArray(source)), attributes)
 
 
-def guard(remember: Remember, file: VersionedFile) -> Remember:
-    """Return a `Remember` that remembers nothing but what was decoded of one version of a file."""
+def bind_memo_to_version(remember: Memo, file: VersionedFile) -> Memo:
+    """Return a `Memo` that remembers nothing but what was decoded of one version of a file."""
 
     def decode_one_version(decode: Callable[[], Array]) -> Array:
-        with file.reading():
+        with file.read_consistently():
             return decode()
 
     return lambda name, decode: remember(name, partial(decode_one_version, decode))
 
 
 @dataclass(frozen=True)
-class _OfOneVersion:
+class _VersionedSource:
     """A source that is read while its file is one version."""
 
-    source: Source
+    source: ArraySource
     file: VersionedFile
 
     @property
@@ -110,34 +114,34 @@ class _OfOneVersion:
         """The values' type."""
         return self.source.dtype
 
-    def read(self, key: Key) -> Array:
-        """Read a hyperslab; see `Source`."""
-        with self.file.reading():
+    def read(self, key: BasicIndex) -> Array:
+        """Read a hyperslab; see `ArraySource`."""
+        with self.file.read_consistently():
             return self.source.read(key)
 
 
 class _FileArray(BackendArray):
     """A source as xarray wants it."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: ArraySource) -> None:
         self.source = source
         self.shape = source.shape
         self.dtype = source.dtype
 
     def __getitem__(self, key: indexing.ExplicitIndexer) -> Any:  # noqa: ANN401 — as xarray's own annotation
-        return indexing.explicit_indexing_adapter(key, self.shape, indexing.IndexingSupport.BASIC, self._read)
+        return indexing.explicit_indexing_adapter(key, self.shape, indexing.IndexingSupport.BASIC, self._read_hyperslab)
 
-    def _read(self, key: Key) -> Array:
-        bounded = tuple(map(_bounded, key, self.shape))
+    def _read_hyperslab(self, key: BasicIndex) -> Array:
+        bounded = tuple(map(_normalize_index, key, self.shape))
         counts = tuple(len(range(part.start, part.stop, part.step)) for part in bounded if isinstance(part, slice))
         if 0 in counts:
             return np.empty(counts, self.dtype)
-        with decoding():
+        with wrap_decoder_errors():
             return self.source.read(bounded)
 
 
 @contextmanager
-def decoding() -> Iterator[None]:
+def wrap_decoder_errors() -> Iterator[None]:
     """Turn whatever a decoder raises of a damaged file into a refusal to read it; the log says what it was.
 
     Raises:
@@ -150,7 +154,7 @@ def decoding() -> Iterator[None]:
     except (Unreadable, MemoryError):
         raise
     except OSError as error:
-        if error.errno in _SHORT:
+        if error.errno in _SHORTAGE_ERRNOS:
             raise
         reason = error.strerror or "decoding it failed; it may be damaged"
         raise Unreadable(f"The file cannot be read: {reason}.") from error
@@ -160,20 +164,20 @@ def decoding() -> Iterator[None]:
         raise Unreadable(message) from error
 
 
-def _bounded(part: int | slice, size: int) -> int | slice:
+def _normalize_index(part: int | slice, size: int) -> int | slice:
     """The same index, counted from the start, its bounds known; xarray has turned negative steps already."""
     return slice(*part.indices(size)) if isinstance(part, slice) else range(size)[part]
 
 
 @dataclass(frozen=True)
-class Blocks:
+class BlockSource:
     """A compressed source, decoded in blocks along its first dimension, each remembered."""
 
-    source: Source
+    source: ArraySource
     name: str
-    rows: int
+    block_length: int
     """How many indices of the first dimension one block holds: 1 for frames that are a chunk each."""
-    remember: Remember
+    memo: Memo
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -185,34 +189,34 @@ class Blocks:
         """The values' type."""
         return self.source.dtype
 
-    def read(self, key: Key) -> Array:
-        """Read a hyperslab; see `Source`."""
+    def read(self, key: BasicIndex) -> Array:
+        """Read a hyperslab; see `ArraySource`."""
         first, *rest = key
         if not isinstance(first, slice):
-            return self._block(first // self.rows)[(first % self.rows, *rest)]
+            return self._read_block(first // self.block_length)[(first % self.block_length, *rest)]
         indices = range(first.start, first.stop, first.step)
         pieces = [
-            self._block(number)[(inside, *rest)]
-            for number in range(indices[0] // self.rows, indices[-1] // self.rows + 1)
-            if (inside := _inside(indices, number * self.rows, self.rows)) is not None
+            self._read_block(number)[(inside, *rest)]
+            for number in range(indices[0] // self.block_length, indices[-1] // self.block_length + 1)
+            if (inside := _clip_to_block(indices, number * self.block_length, self.block_length)) is not None
         ]
         return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
 
-    def _block(self, number: int) -> Array:
-        rows = slice(number * self.rows, min((number + 1) * self.rows, self.shape[0]), 1)
+    def _read_block(self, number: int) -> Array:
+        rows = slice(number * self.block_length, min((number + 1) * self.block_length, self.shape[0]), 1)
         whole = (slice(0, size, 1) for size in self.shape[1:])
-        return self.remember((self.name, number), partial(self.source.read, (rows, *whole)))
+        return self.memo((self.name, number), partial(self.source.read, (rows, *whole)))
 
 
 @dataclass(frozen=True)
-class Chunks:
+class ChunkSource:
     """A source stored in chunks of any shape; each is decoded whole, when it is touched, and remembered."""
 
-    source: Source
+    source: ArraySource
     name: str
-    chunk: tuple[int, ...]
+    chunk_shape: tuple[int, ...]
     """A chunk's shape; those at the far edges may stick out of the array."""
-    remember: Remember
+    memo: Memo
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -224,53 +228,53 @@ class Chunks:
         """The values' type."""
         return self.source.dtype
 
-    def read(self, key: Key) -> Array:
-        """Read a hyperslab; see `Source`."""
+    def read(self, key: BasicIndex) -> Array:
+        """Read a hyperslab; see `ArraySource`."""
         ranges = [
             range(part.start, part.stop, part.step) if isinstance(part, slice) else range(part, part + 1)
             for part in key
         ]
-        touched = [list(_touched(indices, size)) for indices, size in zip(ranges, self.chunk, strict=True)]
+        touched = [list(_find_overlaps(indices, size)) for indices, size in zip(ranges, self.chunk_shape, strict=True)]
         pieces = list(product(*touched))
         if len(pieces) == 1:
-            values = self._piece(pieces[0])
+            values = self._read_chunk_part(pieces[0])
         else:
             values = np.empty([len(indices) for indices in ranges], self.dtype)
             for piece in pieces:
-                values[tuple(touch.outside for touch in piece)] = self._piece(piece)
+                values[tuple(touch.result_slice for touch in piece)] = self._read_chunk_part(piece)
         return values[tuple(slice(None) if isinstance(part, slice) else 0 for part in key)]
 
-    def _piece(self, piece: Sequence[_Touch]) -> Array:
-        numbers = tuple(touch.number for touch in piece)
-        bounds = zip(numbers, self.chunk, self.shape, strict=True)
+    def _read_chunk_part(self, piece: Sequence[_ChunkOverlap]) -> Array:
+        numbers = tuple(touch.chunk_number for touch in piece)
+        bounds = zip(numbers, self.chunk_shape, self.shape, strict=True)
         whole = tuple(slice(number * size, min((number + 1) * size, end), 1) for number, size, end in bounds)
-        chunk = self.remember((self.name, *numbers), partial(self.source.read, whole))
-        return chunk[tuple(touch.inside for touch in piece)]
+        chunk = self.memo((self.name, *numbers), partial(self.source.read, whole))
+        return chunk[tuple(touch.chunk_slice for touch in piece)]
 
 
 @dataclass(frozen=True)
-class _Touch:
+class _ChunkOverlap:
     """What indices along one dimension have to do with one chunk."""
 
-    number: int
+    chunk_number: int
     """Which chunk, along this dimension."""
-    inside: slice
+    chunk_slice: slice
     """Where they are in the chunk."""
-    outside: slice
+    result_slice: slice
     """Where they are in what was asked for."""
 
 
-def _touched(indices: range, size: int) -> Iterator[_Touch]:
+def _find_overlaps(indices: range, size: int) -> Iterator[_ChunkOverlap]:
     done = 0
     for number in range(indices[0] // size, indices[-1] // size + 1):
-        inside = _inside(indices, number * size, size)
+        inside = _clip_to_block(indices, number * size, size)
         if inside is not None:
             count = len(range(inside.start, inside.stop, inside.step))
-            yield _Touch(number, inside, slice(done, done + count))
+            yield _ChunkOverlap(number, inside, slice(done, done + count))
             done += count
 
 
-def _inside(indices: range, offset: int, size: int) -> slice | None:
+def _clip_to_block(indices: range, offset: int, size: int) -> slice | None:
     """The part of some indices that falls into one block, counted from the block's start; `None` if there is none."""
     skipped = max(0, -((indices.start - offset) // indices.step))  # steps before the block, rounded up
     start = indices.start + skipped * indices.step
@@ -278,7 +282,7 @@ def _inside(indices: range, offset: int, size: int) -> slice | None:
     return slice(start - offset, stop - offset, indices.step) if start < stop else None
 
 
-class Turns:
+class KeyedLocks:
     """One thread at a time for each key.
 
     A lock of its own for each: computing a result takes turns at the frames that it is made of, while it has its own.
@@ -287,20 +291,20 @@ class Turns:
     """
 
     def __init__(self) -> None:
-        self._guard = threading.Lock()
+        self._registry_lock = threading.Lock()
         self._locks: dict[Hashable, tuple[AbstractContextManager[bool], int]] = {}
 
     @contextmanager
-    def of(self, key: Hashable) -> Iterator[None]:
+    def lock_key(self, key: Hashable) -> Iterator[None]:
         """Wait for one's turn at a key, and have it."""
-        with self._guard:
+        with self._registry_lock:
             lock, waiting = self._locks.get(key, (threading.RLock(), 0))
             self._locks[key] = (lock, waiting + 1)
         try:
             with lock:
                 yield
         finally:
-            with self._guard:
+            with self._registry_lock:
                 lock, waiting = self._locks.pop(key)
                 if waiting > 1:
                     self._locks[key] = (lock, waiting - 1)
@@ -313,15 +317,15 @@ class FrameCache:
         self._frames: cachebox.LRUCache[Hashable, Array] = cachebox.LRUCache(
             max(limit, 1), getsizeof=lambda _key, frame: frame.nbytes
         )
-        self._turns = Turns()
+        self._key_locks = KeyedLocks()
 
-    def of(self, file: Hashable) -> Remember:
+    def get_memo(self, file: Hashable) -> Memo:
         """What is remembered of one file, named so that a changed file has another name."""
-        return partial(self._remember, file)
+        return partial(self._get_or_decode, file)
 
-    def _remember(self, file: Hashable, name: Hashable, decode: Callable[[], Array]) -> Array:
+    def _get_or_decode(self, file: Hashable, name: Hashable, decode: Callable[[], Array]) -> Array:
         key = (file, name)
-        with self._turns.of(key):  # two requests for one frame decode it once
+        with self._key_locks.lock_key(key):  # two requests for one frame decode it once
             frame = self._frames.get(key)
             if frame is None:
                 frame = decode()

@@ -8,7 +8,7 @@ reads the file whole, and knows no CDF-5; netCDF-C is one more native library wh
 The grammar is that of "NetCDF Classic Format Specification", NetCDF Users' Guide, appendix B; names in capitals are
 its own.
 
-Arrays of characters become texts, their last dimension the letters, as CF has it; see `characters`.
+Arrays of characters become texts, their last dimension the letters, as CF has it; see `decode_characters`.
 """
 
 from __future__ import annotations
@@ -26,51 +26,58 @@ import numpy as np
 import xarray as xr
 
 from shotdap.catalog.entry import Missing, Unreadable
-from shotdap.catalog.names import variable_names
-from shotdap.catalog.readers.attributes import Attribute, clean, decoded, distinct
-from shotdap.catalog.readers.dimensions import assembled, fitted
-from shotdap.catalog.readers.lazy import Remember, Source, lazy_variable
-from shotdap.catalog.readers.shared_sources import CODES, ENCODING, Stored, characters, dense, is_text
+from shotdap.catalog.names import make_variable_names
+from shotdap.catalog.readers.attributes import Attribute, decode_text, decode_unique_names, normalize_attributes
+from shotdap.catalog.readers.dimensions import build_dataset, resolve_dimension_names
+from shotdap.catalog.readers.lazy import ArraySource, Memo, create_lazy_variable
+from shotdap.catalog.readers.shared_sources import (
+    CHARACTER_CODES_NOTE,
+    ENCODING_ATTRIBUTE,
+    StridedSource,
+    decode_characters,
+    is_text_source,
+    make_contiguous_source,
+)
 from shotdap.catalog.storage import FilePath
 
 __all__ = ["read"]
 
 _ABSENT, _NC_DIMENSION, _NC_VARIABLE, _NC_ATTRIBUTE = 0x00, 0x0A, 0x0B, 0x0C
-_STREAMING = -1  # numrecs, all bits set: the writer never came back to say how many records there are
+_STREAMING_RECORDS = -1  # numrecs, all bits set: the writer never came back to say how many records there are
 _ALIGNMENT = 4
-_CHAR = np.dtype("S1")
-_TYPES: Mapping[int, np.dtype[Any]] = MappingProxyType({
-    1: np.dtype("i1"), 2: _CHAR, 3: np.dtype(">i2"), 4: np.dtype(">i4"), 5: np.dtype(">f4"), 6: np.dtype(">f8"),
+_CHAR_DTYPE = np.dtype("S1")
+_DTYPES: Mapping[int, np.dtype[Any]] = MappingProxyType({
+    1: np.dtype("i1"), 2: _CHAR_DTYPE, 3: np.dtype(">i2"), 4: np.dtype(">i4"), 5: np.dtype(">f4"), 6: np.dtype(">f8"),
     7: np.dtype("u1"), 8: np.dtype(">u2"), 9: np.dtype(">u4"), 10: np.dtype(">i8"), 11: np.dtype(">u8"),
 })  # fmt: skip
-_CLASSIC_TYPES = 6  # the types after this one are CDF-5's
+_CLASSIC_TYPE_COUNT = 6  # the types after this one are CDF-5's
 
-_DAMAGED = "The netCDF header does not hold together; the file may be damaged or cut short."
+_DAMAGED_MESSAGE = "The netCDF header does not hold together; the file may be damaged or cut short."
 
 
-def read(path: FilePath, _remember: Remember) -> xr.Dataset:
+def read(path: FilePath, _remember: Memo) -> xr.Dataset:
     """Read a file's headers; see `Reader`. Nothing is compressed, so nothing is remembered."""
-    with _opened(path) as file:
-        header = _Header.parsed(_Tokens(file, path.stat().st_size))
-    names = variable_names((*(array.name for array in header.arrays), *header.dimensions))
-    sources = {names[array.name]: _source(path, array, header) for array in header.arrays}
+    with _open_netcdf(path) as file:
+        header = _Header.parse(_HeaderParser(file, path.stat().st_size))
+    names = make_variable_names((*(array.name for array in header.arrays), *header.dimensions))
+    sources = {names[array.name]: _make_source(path, array, header) for array in header.arrays}
     own = {
         name: array.dimensions[: len(source.shape)]
         for array, (name, source) in zip(header.arrays, sources.items(), strict=True)
     }
-    dimensions = fitted(
+    dimensions = resolve_dimension_names(
         {name: tuple(names[dimension] for dimension in each) for name, each in own.items()},
         {name: source.shape for name, source in sources.items()},
     )
     variables = {
-        name: lazy_variable(dimensions[name], source, _described(array, name, source))
+        name: create_lazy_variable(dimensions[name], source, _build_attributes(array, name, source))
         for array, (name, source) in zip(header.arrays, sources.items(), strict=True)
     }
-    return assembled(variables, clean(header.attributes), own)
+    return build_dataset(variables, normalize_attributes(header.attributes), own)
 
 
 @contextmanager
-def _opened(path: FilePath) -> Iterator[IO[bytes]]:
+def _open_netcdf(path: FilePath) -> Iterator[IO[bytes]]:
     try:
         with path.open("rb") as file:
             yield file
@@ -79,79 +86,79 @@ def _opened(path: FilePath) -> Iterator[IO[bytes]]:
 
 
 @dataclass
-class _Tokens:
+class _HeaderParser:
     """The header's bytes, taken one item after the other; its sizes are four bytes, or eight in CDF-5."""
 
     file: IO[bytes]
-    size: int
+    file_size: int
     """Of the whole file: nothing in it can be longer."""
     count_format: str = ">i"
     offset_format: str = ">i"
-    types: int = _CLASSIC_TYPES
+    type_count: int = _CLASSIC_TYPE_COUNT
 
-    def version(self) -> None:
+    def read_version(self) -> None:
         """Take the magic number, which says how wide the others are."""
-        number = self.take(4)[3]
+        number = self.read_bytes(4)[3]
         self.count_format = ">q" if number == 5 else ">i"  # noqa: PLR2004 — CDF-5
         self.offset_format = ">i" if number == 1 else ">q"
-        self.types = len(_TYPES) if number == 5 else _CLASSIC_TYPES  # noqa: PLR2004 — CDF-5
+        self.type_count = len(_DTYPES) if number == 5 else _CLASSIC_TYPE_COUNT  # noqa: PLR2004 — CDF-5
 
-    def take(self, size: int) -> bytes:
+    def read_bytes(self, size: int) -> bytes:
         """Take so many bytes."""
-        found = self.file.read(size) if 0 <= size <= self.size else b""
+        found = self.file.read(size) if 0 <= size <= self.file_size else b""
         if len(found) != size:
-            raise Unreadable(_DAMAGED)
+            raise Unreadable(_DAMAGED_MESSAGE)
         return found
 
-    def number(self, form: str) -> int:
+    def read_number(self, form: str) -> int:
         """Take a number."""
-        return int(struct.unpack(form, self.take(struct.calcsize(form)))[0])
+        return int(struct.unpack(form, self.read_bytes(struct.calcsize(form)))[0])
 
-    def count(self) -> int:
+    def read_count(self) -> int:
         """Take NON_NEG, a number that is not negative."""
-        count = self.number(self.count_format)
+        count = self.read_number(self.count_format)
         if count < 0:
-            raise Unreadable(_DAMAGED)
+            raise Unreadable(_DAMAGED_MESSAGE)
         return count
 
-    def name(self) -> bytes:
+    def read_name(self) -> bytes:
         """Take a name: its length, its bytes, and the padding."""
-        return self.padded(self.count())
+        return self.read_padded(self.read_count())
 
-    def padded(self, size: int) -> bytes:
+    def read_padded(self, size: int) -> bytes:
         """Take so many bytes and those that fill the last four."""
-        found = self.take(size)
-        self.take(-size % _ALIGNMENT)
+        found = self.read_bytes(size)
+        self.read_bytes(-size % _ALIGNMENT)
         return found
 
-    def type(self) -> np.dtype[Any]:
+    def read_type(self) -> np.dtype[Any]:
         """Take an nc_type."""
-        number = self.number(">i")
-        if not 1 <= number <= self.types:
-            raise Unreadable(_DAMAGED)
-        return _TYPES[number]
+        number = self.read_number(">i")
+        if not 1 <= number <= self.type_count:
+            raise Unreadable(_DAMAGED_MESSAGE)
+        return _DTYPES[number]
 
-    def list_of(self, tag: int) -> range:
+    def read_list(self, tag: int) -> range:
         """Take a list's tag and length; its elements follow."""
-        found, count = self.number(">i"), self.count()
-        if found not in {tag, _ABSENT} or (found == _ABSENT and count) or count > self.size:
-            raise Unreadable(_DAMAGED)
+        found, count = self.read_number(">i"), self.read_count()
+        if found not in {tag, _ABSENT} or (found == _ABSENT and count) or count > self.file_size:
+            raise Unreadable(_DAMAGED_MESSAGE)
         return range(count)
 
-    def attributes(self) -> dict[str, Any]:
+    def read_attributes(self) -> dict[str, Any]:
         """Take an att_list."""
-        found = [(self.name(), self._values()) for _ in self.list_of(_NC_ATTRIBUTE)]
-        names = distinct(name for name, _ in found)
+        found = [(self.read_name(), self._read_values()) for _ in self.read_list(_NC_ATTRIBUTE)]
+        names = decode_unique_names(name for name, _ in found)
         return dict(zip(names, (value for _, value in found), strict=True))
 
-    def _values(self) -> Any:  # noqa: ANN401 — bytes, or an array of any type
-        dtype, count = self.type(), self.count()
-        found = self.padded(count * dtype.itemsize)
-        return found if dtype == _CHAR else np.frombuffer(found, dtype)
+    def _read_values(self) -> Any:  # noqa: ANN401 — bytes, or an array of any type
+        dtype, count = self.read_type(), self.read_count()
+        found = self.read_padded(count * dtype.itemsize)
+        return found if dtype == _CHAR_DTYPE else np.frombuffer(found, dtype)
 
 
 @dataclass(frozen=True)
-class _Stated:
+class _ArrayHeader:
     """What the header states of one array."""
 
     name: str
@@ -168,40 +175,42 @@ class _Header:
     dimensions: Mapping[str, int]
     """Lengths; 0 for the record dimension, of which there is at most one."""
     attributes: Mapping[str, Any]
-    arrays: tuple[_Stated, ...]
-    records: int
-    size: int
+    arrays: tuple[_ArrayHeader, ...]
+    record_count: int
+    file_size: int
     """Of the whole file."""
 
     @classmethod
-    def parsed(cls, tokens: _Tokens) -> _Header:
+    def parse(cls, tokens: _HeaderParser) -> _Header:
         """Parse a header.
 
         Raises:
             Unreadable: it does not follow the grammar, or the file is shorter than it says.
         """
-        tokens.version()
-        records = tokens.number(tokens.count_format)
-        if records < _STREAMING:
-            raise Unreadable(_DAMAGED)
-        stated = [(tokens.name(), tokens.count()) for _ in tokens.list_of(_NC_DIMENSION)]
-        dimensions = list(zip(distinct(name for name, _ in stated), (size for _, size in stated), strict=True))
-        attributes = tokens.attributes()
-        listed = [(tokens.name(), _stated(tokens, dimensions)) for _ in tokens.list_of(_NC_VARIABLE)]
+        tokens.read_version()
+        records = tokens.read_number(tokens.count_format)
+        if records < _STREAMING_RECORDS:
+            raise Unreadable(_DAMAGED_MESSAGE)
+        stated = [(tokens.read_name(), tokens.read_count()) for _ in tokens.read_list(_NC_DIMENSION)]
+        dimensions = list(
+            zip(decode_unique_names(name for name, _ in stated), (size for _, size in stated), strict=True)
+        )
+        attributes = tokens.read_attributes()
+        listed = [(tokens.read_name(), _read_array_header(tokens, dimensions)) for _ in tokens.read_list(_NC_VARIABLE)]
         if any(len(dict(each)) < len(each) for each in (stated, listed)):
-            raise Unreadable(_DAMAGED)
-        names = distinct(name for name, _ in listed)
+            raise Unreadable(_DAMAGED_MESSAGE)
+        names = decode_unique_names(name for name, _ in listed)
         arrays = tuple(replace(array, name=name) for name, (_, array) in zip(names, listed, strict=True))
-        header = cls(dict(dimensions), attributes, arrays, records, tokens.size)
-        return header if records != _STREAMING else header.with_as_many_records_as_fit()
+        header = cls(dict(dimensions), attributes, arrays, records, tokens.file_size)
+        return header if records != _STREAMING_RECORDS else header.infer_record_count()
 
-    def with_as_many_records_as_fit(self) -> _Header:
+    def infer_record_count(self) -> _Header:
         """The same, of a file whose writer never came back to say how many records it has."""
         begin = min((array.begin for array in self.arrays if self.has_records(array)), default=0)
-        records = (self.size - begin) // self.record_size if self.record_size else 0
-        return replace(self, records=max(records, 0))
+        records = (self.file_size - begin) // self.record_size if self.record_size else 0
+        return replace(self, record_count=max(records, 0))
 
-    def has_records(self, array: _Stated) -> bool:
+    def has_records(self, array: _ArrayHeader) -> bool:
         """Whether an array grows along the record dimension."""
         return bool(array.dimensions) and self.dimensions[array.dimensions[0]] == 0
 
@@ -214,10 +223,10 @@ class _Header:
         shares = [self._share(array) for array in self.arrays if self.has_records(array)]
         return shares[0] if len(shares) == 1 else sum(share + -share % _ALIGNMENT for share in shares)
 
-    def _share(self, array: _Stated) -> int:
+    def _share(self, array: _ArrayHeader) -> int:
         return array.dtype.itemsize * math.prod(self.dimensions[name] for name in array.dimensions[1:])
 
-    def stored(self, path: FilePath, array: _Stated) -> Stored:
+    def locate_array(self, path: FilePath, array: _ArrayHeader) -> StridedSource:
         """Where an array's numbers lie.
 
         Raises:
@@ -225,39 +234,41 @@ class _Header:
         """
         lengths = tuple(self.dimensions[name] for name in array.dimensions)
         if self.has_records(array):
-            one = dense(path, array.begin, lengths[1:], array.dtype)
-            found = Stored(path, array.begin, (self.record_size, *one.strides), (self.records, *one.shape), one.stored)
+            one = make_contiguous_source(path, array.begin, lengths[1:], array.dtype)
+            found = StridedSource(
+                path, array.begin, (self.record_size, *one.strides), (self.record_count, *one.shape), one.stored_dtype
+            )
         else:
-            found = dense(path, array.begin, lengths, array.dtype)
-        if found.end > self.size or array.begin < 0:
+            found = make_contiguous_source(path, array.begin, lengths, array.dtype)
+        if found.end_offset > self.file_size or array.begin < 0:
             raise Unreadable(f"The netCDF file is shorter than its array {array.name} needs; it was cut short.")
         return found
 
 
-def _stated(tokens: _Tokens, dimensions: list[tuple[str, int]]) -> _Stated:
+def _read_array_header(tokens: _HeaderParser, dimensions: list[tuple[str, int]]) -> _ArrayHeader:
     """Take what follows an array's name."""
-    rank = tokens.count()
-    numbers = [tokens.count() for _ in range(min(rank, tokens.size))]
-    attributes, dtype = tokens.attributes(), tokens.type()
-    tokens.number(tokens.count_format)  # vsize, which is redundant
-    begin = tokens.number(tokens.offset_format)
+    rank = tokens.read_count()
+    numbers = [tokens.read_count() for _ in range(min(rank, tokens.file_size))]
+    attributes, dtype = tokens.read_attributes(), tokens.read_type()
+    tokens.read_number(tokens.count_format)  # vsize, which is redundant
+    begin = tokens.read_number(tokens.offset_format)
     if any(number >= len(dimensions) for number in numbers) or any(dimensions[n][1] == 0 for n in numbers[1:]):
-        raise Unreadable(_DAMAGED)
-    return _Stated("", tuple(dimensions[number][0] for number in numbers), attributes, dtype, begin)
+        raise Unreadable(_DAMAGED_MESSAGE)
+    return _ArrayHeader("", tuple(dimensions[number][0] for number in numbers), attributes, dtype, begin)
 
 
-def _source(path: FilePath, array: _Stated, header: _Header) -> Source:
-    stored = header.stored(path, array)
-    if array.dtype != _CHAR:
+def _make_source(path: FilePath, array: _ArrayHeader, header: _Header) -> ArraySource:
+    stored = header.locate_array(path, array)
+    if array.dtype != _CHAR_DTYPE:
         return stored
-    encoding = array.attributes.get(ENCODING, b"")
-    return characters(stored, decoded(encoding) if isinstance(encoding, bytes) else "")
+    encoding = array.attributes.get(ENCODING_ATTRIBUTE, b"")
+    return decode_characters(stored, decode_text(encoding) if isinstance(encoding, bytes) else "")
 
 
-def _described(array: _Stated, name: str, source: Source) -> dict[str, Attribute]:
-    attributes = clean(array.attributes)
-    if is_text(source):
-        attributes.pop(ENCODING, None)  # it was of the bytes
-    elif array.dtype == _CHAR:
-        attributes.setdefault("note", CODES)
+def _build_attributes(array: _ArrayHeader, name: str, source: ArraySource) -> dict[str, Attribute]:
+    attributes = normalize_attributes(array.attributes)
+    if is_text_source(source):
+        attributes.pop(ENCODING_ATTRIBUTE, None)  # it was of the bytes
+    elif array.dtype == _CHAR_DTYPE:
+        attributes.setdefault("note", CHARACTER_CODES_NOTE)
     return attributes if name == array.name else {**attributes, "original_name": array.name}

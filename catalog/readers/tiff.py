@@ -34,19 +34,19 @@ import xarray as xr
 from tifffile import TiffFile, TiffFrame, TiffPage, TiffTag
 
 from shotdap.catalog.entry import Missing, Unreadable
-from shotdap.catalog.readers.attributes import clean, decoded, noted, typed
-from shotdap.catalog.readers.dimensions import assembled
-from shotdap.catalog.readers.lazy import Array, Blocks, Key, Remember, Source, lazy_variable
-from shotdap.catalog.readers.shared_sources import Stack, Stored
+from shotdap.catalog.readers.attributes import add_omissions, decode_text, normalize_attributes, normalize_scalar
+from shotdap.catalog.readers.dimensions import build_dataset
+from shotdap.catalog.readers.lazy import Array, ArraySource, BasicIndex, BlockSource, Memo, create_lazy_variable
+from shotdap.catalog.readers.shared_sources import StackedSource, StridedSource
 from shotdap.catalog.storage import FilePath
 
 __all__ = ["read"]
 
-_MOST_PAGES = 10_000
-_GREATEST_PAGE = 1 << 30  # bytes that one page may decode to
-_LONGEST_TAG = 4096  # values; longer tags are tables for the decoder
+_MAX_PAGES = 10_000
+_MAX_PAGE_SIZE = 1 << 30  # bytes that one page may decode to
+_MAX_TAG_LENGTH = 4096  # values; longer tags are tables for the decoder
 # Tag 259. For each compression that is read: whether it takes the package imagecodecs.
-_TAKES_CODECS: Mapping[int, bool] = MappingProxyType({
+_NEEDS_IMAGECODECS: Mapping[int, bool] = MappingProxyType({
     1: False,  # none
     5: True,  # LZW
     7: True,  # JPEG
@@ -55,54 +55,56 @@ _TAKES_CODECS: Mapping[int, bool] = MappingProxyType({
     32946: False,  # deflate, its older number
     50000: True,  # Zstandard
 })  # fmt: skip
-_SLACK = 1 << 20  # bytes that a strip may have more than its page needs: padding
-_DEFLATE = frozenset({8, 32946})
-_MOST_DEFLATE_GIVES = 1032  # bytes for one: zlib, "Technical Details"
-_GIVEN: Mapping[str, np.dtype[Any]] = MappingProxyType({"b1": np.dtype("u1"), "f2": np.dtype("f4")})
-_PREDICTORS = frozenset({1, 2})  # none, and differences of neighbours: what tifffile undoes by itself
+_MAX_PADDING = 1 << 20  # bytes that a strip may have more than its page needs: padding
+_DEFLATE_CODES = frozenset({8, 32946})
+_MAX_DEFLATE_RATIO = 1032  # bytes for one: zlib, "Technical Details"
+_OUTPUT_DTYPES: Mapping[str, np.dtype[Any]] = MappingProxyType({"b1": np.dtype("u1"), "f2": np.dtype("f4")})
+_BUILTIN_PREDICTORS = frozenset({1, 2})  # none, and differences of neighbours: what tifffile undoes by itself
 # Tags that say where the pixels lie, and tables for decoding them.
-_PLUMBING = frozenset({
+_INTERNAL_TAGS = frozenset({
     "StripOffsets", "StripByteCounts", "TileOffsets", "TileByteCounts", "ColorMap", "JPEGTables", "FreeOffsets",
     "FreeByteCounts", "SubIFDs", "ReferenceBlackWhite", "IJMetadataByteCounts",
 })  # fmt: skip
 # Numbers, by their tags' types; TIFF 6.0, section 2, and BigTIFF.
-_TYPES: Mapping[int, str] = MappingProxyType({
+_TAG_DTYPES: Mapping[int, str] = MappingProxyType({
     1: "u1", 3: "u2", 4: "u4", 6: "i1", 8: "i2", 9: "i4", 11: "f4", 12: "f8", 16: "u8", 17: "i8",
 })  # fmt: skip
-_RATIONAL = frozenset({5, 10})  # a tag's type: numerators and denominators
+_RATIONAL_TYPES = frozenset({5, 10})  # a tag's type: numerators and denominators
 _INCH, _CENTIMETRE = 2, 3  # tag 296
-_UM: Mapping[int, float] = MappingProxyType({_INCH: 25400.0, _CENTIMETRE: 10000.0})
+_UM_PER_UNIT: Mapping[int, float] = MappingProxyType({_INCH: 25400.0, _CENTIMETRE: 10000.0})
 _DEFAULT_DPI = frozenset({72.0, 96.0})
-_IMAGEJ_UM: Mapping[str, float] = MappingProxyType({
+_UM_PER_IMAGEJ_UNIT: Mapping[str, float] = MappingProxyType({
     "nm": 1e-3, "um": 1.0, "µm": 1.0, "μm": 1.0, "\\u00B5m": 1.0, "micron": 1.0, "microns": 1.0, "mm": 1e3, "cm": 1e4,
     "m": 1e6, "inch": 25400.0,
 })  # fmt: skip
 
 
-def read(path: FilePath, remember: Remember) -> xr.Dataset:
+def read(path: FilePath, remember: Memo) -> xr.Dataset:
     """Read a file's headers; see `Reader`."""
-    with _opened(path) as file:
-        pages = [_page(path, file, index, remember) for index in range(_pages(file))]
-        return _dataset(pages, _hints(file))
+    with _open_tiff(path) as file:
+        pages = [_read_page(path, file, index, remember) for index in range(_count_pages(file))]
+        return _combine_pages(pages, _parse_description(file))
 
 
-def _dataset(pages: Sequence[_Page], hints: Mapping[str, Any]) -> xr.Dataset:
-    usable = [page for page in pages if not page.obstacle]
+def _combine_pages(pages: Sequence[_Page], hints: Mapping[str, Any]) -> xr.Dataset:
+    usable = [page for page in pages if not page.unsupported_reason]
     if not usable:
-        raise Unreadable(f"This TIFF {pages[0].obstacle}.")
-    images = dict(_named(usable))
-    variables = {name: variable for name, image in images.items() for name, variable in image.variables(name).items()}
+        raise Unreadable(f"This TIFF {pages[0].unsupported_reason}.")
+    images = dict(_group_pages(usable))
+    variables = {
+        name: variable for name, image in images.items() for name, variable in image.build_variables(name).items()
+    }
     lone = next(iter(images.values())) if len(images) == 1 else None
-    attributes = clean({**(lone.tags if lone else {}), **hints}, paths=True)
+    attributes = normalize_attributes({**(lone.tags if lone else {}), **hints}, paths=True)
     if not lone:
         for name, image in images.items():
-            variables[name].attrs |= clean(image.tags)
-    omitted = [f"page {page.index}: it {page.obstacle}" for page in pages if page.obstacle]
-    return assembled(variables, noted(attributes, omitted))
+            variables[name].attrs |= normalize_attributes(image.tags)
+    omitted = [f"page {page.index}: it {page.unsupported_reason}" for page in pages if page.unsupported_reason]
+    return build_dataset(variables, add_omissions(attributes, omitted))
 
 
 @contextmanager
-def _opened(path: FilePath) -> Iterator[TiffFile]:
+def _open_tiff(path: FilePath) -> Iterator[TiffFile]:
     try:
         with path.open("rb") as content, TiffFile(content) as file:  # of a path, tifffile would follow links itself
             yield file
@@ -114,7 +116,7 @@ def _opened(path: FilePath) -> Iterator[TiffFile]:
         raise Unreadable("The TIFF file cannot be read; it may be damaged or cut short.") from error
 
 
-def _pages(file: TiffFile) -> int:
+def _count_pages(file: TiffFile) -> int:
     """How many pages the file has.
 
     Raises:
@@ -123,19 +125,19 @@ def _pages(file: TiffFile) -> int:
     form, handle = file.tiff, file.filehandle
     seen: set[int] = set()
     handle.seek(form.offsetsize)  # the header's last item, in TIFF and in BigTIFF
-    while offset := _unpacked(form.offsetformat, handle.read(form.offsetsize)):
-        if offset in seen or offset >= handle.size or len(seen) == _MOST_PAGES:
+    while offset := _unpack_number(form.offsetformat, handle.read(form.offsetsize)):
+        if offset in seen or offset >= handle.size or len(seen) == _MAX_PAGES:
             raise Unreadable("The TIFF file's chain of pages is broken; the file may be damaged or cut short.")
         seen.add(offset)
         handle.seek(offset)
-        tags = _unpacked(form.tagnoformat, handle.read(form.tagnosize))
+        tags = _unpack_number(form.tagnoformat, handle.read(form.tagnosize))
         handle.seek(offset + form.tagnosize + tags * form.tagsize)
     if not seen or len(file.pages) != len(seen):
         raise Unreadable("The TIFF file's pages cannot all be read; the file may be damaged.")
     return len(seen)
 
 
-def _unpacked(form: str, content: bytes) -> int:
+def _unpack_number(form: str, content: bytes) -> int:
     return int(struct.unpack(form, content)[0])
 
 
@@ -144,73 +146,75 @@ class _Page:
     """What one page holds, and how to get at it."""
 
     index: int
-    source: Source | None
+    source: ArraySource | None
     tags: Mapping[str, Any]
-    pixel: tuple[float, float] | None
+    pixel_size: tuple[float, float] | None
     """The height and width of a pixel in um, where the file knows them."""
     palette: Array | None = None
     is_reduced: bool = False
-    repeats: int = 1
+    frame_count: int = 1
     """How many frames follow one another where this page says there is one: ImageJ's great stacks."""
-    obstacle: str = ""
+    unsupported_reason: str = ""
     """Why it cannot be read; empty where it can."""
 
     @property
-    def kind(self) -> object:
+    def stack_key(self) -> object:
         """What pages must have in common to be frames of one stack."""
         assert self.source is not None  # noqa: S101 — only pages without an obstacle are asked
         palette = None if self.palette is None else self.palette.tobytes()
         return (
             self.source.shape,
             self.source.dtype,
-            self.pixel,
+            self.pixel_size,
             palette,
             str(self.tags.get("PhotometricInterpretation")),
         )
 
 
-def _page(path: FilePath, file: TiffFile, index: int, remember: Remember) -> _Page:
+def _read_page(path: FilePath, file: TiffFile, index: int, remember: Memo) -> _Page:
     page = file.pages[index]
     if isinstance(page, TiffFrame):  # never so: frames are only made on demand
         page = page.aspage()
-    tags = {_called(tag): _value(tag) for tag in page.tags if _called(tag) not in _PLUMBING}
-    obstacle = _obstacle(page)
+    tags = {_get_tag_name(tag): _convert_tag(tag) for tag in page.tags if _get_tag_name(tag) not in _INTERNAL_TAGS}
+    obstacle = _find_unsupported_reason(page)
     if obstacle:
-        return _Page(index, None, tags, None, obstacle=obstacle)
+        return _Page(index, None, tags, None, unsupported_reason=obstacle)
     _check_extent(page, file.filehandle.size)
-    repeats = _repeats(page, file)
+    repeats = _count_frames(page, file)
     return _Page(
         index,
-        _source(path, page, index, repeats, remember),
+        _make_source(path, page, index, repeats, remember),
         tags,
-        _pixel(page, file.imagej_metadata or {}),
+        _compute_pixel_size(page, file.imagej_metadata or {}),
         _palette(page),
         page.is_reduced,
         repeats,
     )
 
 
-def _obstacle(page: TiffPage) -> str:
+def _find_unsupported_reason(page: TiffPage) -> str:
     """Why a page cannot be read, as the end of a sentence; empty where it can."""
     compression = int(page.compression)
-    takes_codecs = _TAKES_CODECS.get(compression)
+    takes_codecs = _NEEDS_IMAGECODECS.get(compression)
     if takes_codecs is None:
-        return f"is compressed by {_name_of(page.compression)}, which cannot be read"
-    predictor = int(page.predictor) not in _PREDICTORS
+        return f"is compressed by {_get_scheme_name(page.compression)}, which cannot be read"
+    predictor = int(page.predictor) not in _BUILTIN_PREDICTORS
     packed = page.bitspersample not in {1, 8, 16, 32, 64}
     if (takes_codecs or predictor or packed) and find_spec("imagecodecs") is None:
         if takes_codecs:
-            return f"is compressed by {_name_of(page.compression)}, which needs imagecodecs: install shotdap[codecs]"
-        what = f"the predictor {_name_of(page.predictor)}" if predictor else f"{page.bitspersample} bits a sample"
+            return f"is compressed by {_get_scheme_name(page.compression)}, which needs imagecodecs: install shotdap[codecs]"
+        what = (
+            f"the predictor {_get_scheme_name(page.predictor)}" if predictor else f"{page.bitspersample} bits a sample"
+        )
         return f"has {what}, which needs imagecodecs: install shotdap[codecs]"
     if page.dtype is None or page.dtype.kind not in "biuf":
         return f"holds values of the type {page.dtype}, which no protocol carries"
     if page.imagedepth != 1 or page.is_stk:
         return "holds a volume in one page"
-    return "" if 0 < page.nbytes <= _GREATEST_PAGE else f"would be {page.nbytes:,} bytes decoded"
+    return "" if 0 < page.nbytes <= _MAX_PAGE_SIZE else f"would be {page.nbytes:,} bytes decoded"
 
 
-def _name_of(value: Any) -> str:  # noqa: ANN401 — a number, or tifffile's name for it
+def _get_scheme_name(value: Any) -> str:  # noqa: ANN401 — a number, or tifffile's name for it
     return value.name if isinstance(value, Enum) else f"scheme {value}"
 
 
@@ -224,7 +228,7 @@ def _check_extent(page: TiffPage, size: int) -> None:
         raise Unreadable("The TIFF file is shorter than its pages need, or lacks some; it may be cut short.")
 
 
-def _repeats(page: TiffPage, file: TiffFile) -> int:
+def _count_frames(page: TiffPage, file: TiffFile) -> int:
     """How many frames follow a page without pages of their own, as ImageJ writes what is greater than 4 GiB."""
     if not file.is_imagej or not page.is_final or len(file.pages) > 1:
         return 1
@@ -234,27 +238,29 @@ def _repeats(page: TiffPage, file: TiffFile) -> int:
     return max(images, 1)
 
 
-def _source(path: FilePath, page: TiffPage, index: int, repeats: int, remember: Remember) -> Source:
+def _make_source(path: FilePath, page: TiffPage, index: int, repeats: int, remember: Memo) -> ArraySource:
     planes, _, height, width, samples = page.shaped
     bands = planes * samples
     shape = (height, width, bands) if bands > 1 else (height, width)
     dtype = np.dtype(page.dtype)
-    if not page.is_final or _given(dtype) != dtype:
-        return Blocks(_Decoded(path, index, page.offset, shape, _given(dtype)), f"page {index}", height, remember)
+    if not page.is_final or _get_output_dtype(dtype) != dtype:
+        return BlockSource(
+            _PageSource(path, index, page.offset, shape, _get_output_dtype(dtype)), f"page {index}", height, remember
+        )
     size = dtype.itemsize
     strides = (width * samples * size, samples * size, height * width * size if planes > 1 else size)[: len(shape)]
     if repeats > 1:
         shape, strides = (repeats, *shape), (page.nbytes, *strides)
-    return Stored(path, page.dataoffsets[0], strides, shape, dtype.newbyteorder(page.parent.byteorder))
+    return StridedSource(path, page.dataoffsets[0], strides, shape, dtype.newbyteorder(page.parent.byteorder))
 
 
-def _given(dtype: np.dtype[Any]) -> np.dtype[Any]:
+def _get_output_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
     """The type that values are given in: bits as bytes, and half precision, which no protocol carries, as single."""
-    return _GIVEN.get(dtype.str[1:], dtype)
+    return _OUTPUT_DTYPES.get(dtype.str[1:], dtype)
 
 
 @dataclass(frozen=True)
-class _Decoded:
+class _PageSource:
     """A page that only tifffile can decode, and only as a whole."""
 
     path: FilePath
@@ -264,32 +270,35 @@ class _Decoded:
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
 
-    def read(self, key: Key) -> Array:
-        """Read a hyperslab; see `Source`."""
-        with _opened(self.path) as file:
+    def read(self, key: BasicIndex) -> Array:
+        """Read a hyperslab; see `ArraySource`."""
+        with _open_tiff(self.path) as file:
             file.filehandle.seek(self.offset)
             page = TiffPage(file, self.index)
-            _check_bombs(page)
+            _check_decompression_bomb(page)
             decoded_page = page.asarray(squeeze=False, maxworkers=1)  # (planes, 1, height, width, samples)
             bands_last = np.moveaxis(decoded_page, 0, -1)[0].reshape(*self.shape[:2], -1)
             return np.asarray(bands_last.reshape(self.shape)[key].astype(self.dtype, copy=False))
 
 
-def _check_bombs(page: TiffPage) -> None:
+def _check_decompression_bomb(page: TiffPage) -> None:
     """Refuse a strip that inflates to far more than its page; tifffile alone would let it fill the memory."""
-    if int(page.compression) not in _DEFLATE or max(page.databytecounts) * _MOST_DEFLATE_GIVES <= _GREATEST_PAGE:
+    if int(page.compression) not in _DEFLATE_CODES or max(page.databytecounts) * _MAX_DEFLATE_RATIO <= _MAX_PAGE_SIZE:
         return
     for offset, count in zip(page.dataoffsets, page.databytecounts, strict=True):
         page.parent.filehandle.seek(offset)
-        if _inflated(page.parent.filehandle.read(count), page.nbytes + _SLACK) > page.nbytes + _SLACK:
+        if (
+            _measure_inflated_size(page.parent.filehandle.read(count), page.nbytes + _MAX_PADDING)
+            > page.nbytes + _MAX_PADDING
+        ):
             raise Unreadable("The TIFF file inflates to more than its pixels; it is damaged, or made to do harm.")
 
 
-def _inflated(packed: bytes, limit: int) -> int:
+def _measure_inflated_size(packed: bytes, limit: int) -> int:
     """How long some deflated bytes really are, counted no further than somewhat beyond a limit."""
     inflater, size = zlib.decompressobj(), 0
     while size <= limit and not inflater.eof:
-        piece = inflater.decompress(packed, _SLACK)
+        piece = inflater.decompress(packed, _MAX_PADDING)
         size, packed = size + len(piece), inflater.unconsumed_tail
         if not piece and not packed:
             break
@@ -301,85 +310,89 @@ def _palette(page: TiffPage) -> Array | None:
     return None if colours is None else np.ascontiguousarray(np.asarray(colours, np.uint16).T)
 
 
-def _pixel(page: TiffPage, imagej: Mapping[str, Any]) -> tuple[float, float] | None:
+def _compute_pixel_size(page: TiffPage, imagej: Mapping[str, Any]) -> tuple[float, float] | None:
     """The height and width of a pixel in um, where resolution and unit say so."""
-    resolutions = [_number_of(page.tags.valueof(code)) for code in (283, 282)]  # YResolution, XResolution
+    resolutions = [_divide_rational(page.tags.valueof(code)) for code in (283, 282)]  # YResolution, XResolution
     unit = int(page.tags.valueof(296, default=_INCH))  # ResolutionUnit, which is the inch by default
-    factor = _UM.get(unit, 0.0) or _IMAGEJ_UM.get(str(imagej.get("unit", "")), 0.0)
+    factor = _UM_PER_UNIT.get(unit, 0.0) or _UM_PER_IMAGEJ_UNIT.get(str(imagej.get("unit", "")), 0.0)
     if not factor or not all(resolutions) or (unit == _INCH and _DEFAULT_DPI.issuperset(resolutions)):
         return None
     y, x = resolutions
     return factor / y, factor / x
 
 
-def _number_of(rational: tuple[int, int] | None) -> float:
+def _divide_rational(rational: tuple[int, int] | None) -> float:
     """A resolution; 0 where there is none, or none that is a number."""
     return rational[0] / rational[1] if rational and len(rational) == 2 and rational[1] else 0.0  # noqa: PLR2004
 
 
 @dataclass(frozen=True)
-class _Image:
+class _ImageArray:
     """One array of the dataset: a page, or several as frames."""
 
     pages: Sequence[_Page]
-    prefix: str
+    dimension_prefix: str
     """What stands before the names of its dimensions, where there are several images."""
 
     @property
-    def source(self) -> Source:
+    def source(self) -> ArraySource:
         """The values."""
         sources = tuple(page.source for page in self.pages if page.source is not None)
-        return sources[0] if len(sources) == 1 else Stack(sources)
+        return sources[0] if len(sources) == 1 else StackedSource(sources)
 
     @property
     def tags(self) -> dict[str, Any]:
         """The tags: one value where all frames have the same, else one for each frame."""
-        return _merged([page.tags for page in self.pages])
+        return _merge_tags([page.tags for page in self.pages])
 
-    def variables(self, name: str) -> dict[str, xr.Variable]:
+    def build_variables(self, name: str) -> dict[str, xr.Variable]:
         """The array, its coordinates, and its table of colours."""
         page, source = self.pages[0], self.source
         rank = len(source.shape)
-        is_stack = len(self.pages) > 1 or page.repeats > 1
+        is_stack = len(self.pages) > 1 or page.frame_count > 1
         axes = (("frame",) if is_stack else ()) + ("y", "x", "band")
-        dimensions = tuple(f"{self.prefix}{axis}" for axis in axes[:rank])
+        dimensions = tuple(f"{self.dimension_prefix}{axis}" for axis in axes[:rank])
         sizes = dict(zip(axes, source.shape, strict=False))
-        found = {name: lazy_variable(dimensions, source, {})}
-        for axis, step in zip(("frame", "y", "x"), (None, *(page.pixel or (None, None))), strict=True):
+        found = {name: create_lazy_variable(dimensions, source, {})}
+        for axis, step in zip(("frame", "y", "x"), (None, *(page.pixel_size or (None, None))), strict=True):
             if axis in sizes:
-                called = f"{self.prefix}{axis}"
-                found[called] = _frames(called, sizes[axis]) if axis == "frame" else _axis(called, sizes[axis], step)
+                called = f"{self.dimension_prefix}{axis}"
+                found[called] = (
+                    _make_frame_axis(called, sizes[axis])
+                    if axis == "frame"
+                    else _make_pixel_axis(called, sizes[axis], step)
+                )
         if page.palette is not None:
-            called = f"{self.prefix}palette"
+            called = f"{self.dimension_prefix}palette"
             found[called] = xr.Variable((f"{called}_index", f"{called}_band"), page.palette)
             found[name].attrs["palette"] = called
         return found
 
 
-def _axis(name: str, size: int, step: float | None) -> xr.Variable:
+def _make_pixel_axis(name: str, size: int, step: float | None) -> xr.Variable:
     """Where the pixels are, counted from the first one's middle."""
     if step is None:
         return xr.Variable((name,), np.arange(size, dtype=np.int32), {"units": "pixel"})
     return xr.Variable((name,), np.arange(size) * step, {"units": "um"})
 
 
-def _frames(name: str, size: int) -> xr.Variable:
+def _make_frame_axis(name: str, size: int) -> xr.Variable:
     return xr.Variable((name,), np.arange(size, dtype=np.int32), {"long_name": "number of the frame"})
 
 
-def _named(pages: Sequence[_Page]) -> Iterator[tuple[str, _Image]]:
+def _group_pages(pages: Sequence[_Page]) -> Iterator[tuple[str, _ImageArray]]:
     full = [page for page in pages if not page.is_reduced]
     reduced = [page for page in pages if page.is_reduced] if full else []
     full = full or list(pages)
-    if len({page.kind for page in full}) == 1:
-        is_stack = len(full) > 1 or full[0].repeats > 1
-        yield ("frames" if is_stack else "image"), _Image(full, "")
+    if len({page.stack_key for page in full}) == 1:
+        is_stack = len(full) > 1 or full[0].frame_count > 1
+        yield ("frames" if is_stack else "image"), _ImageArray(full, "")
     else:
-        yield from ((f"image_{n}", _Image([page], f"image_{n}_")) for n, page in enumerate(full, 1))
-    yield from ((f"reduced_{n}", _Image([page], f"reduced_{n}_")) for n, page in enumerate(reduced, 1))
+        yield from ((f"image_{n}", _ImageArray([page], f"image_{n}_")) for n, page in enumerate(full, 1))
+    yield from ((f"reduced_{n}", _ImageArray([page], f"reduced_{n}_")) for n, page in enumerate(reduced, 1))
 
 
-def _merged(tags: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def _merge_tags(tags: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     merged: dict[str, Any] = {}
     for name in tags[0]:
         values = [each[name] for each in tags if name in each]
@@ -393,64 +406,66 @@ def _merged(tags: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return merged
 
 
-def _called(tag: TiffTag) -> str:
+def _get_tag_name(tag: TiffTag) -> str:
     return f"tag_{tag.name}" if tag.name.isdigit() else tag.name
 
 
-def _value(tag: TiffTag) -> Any:  # noqa: ANN401 — whatever a tag may hold
+def _convert_tag(tag: TiffTag) -> Any:  # noqa: ANN401 — whatever a tag may hold
     value = tag.value
-    if tag.dtype in _RATIONAL:
+    if tag.dtype in _RATIONAL_TYPES:
         pairs = np.asarray(value, float).reshape(-1, 2)
         ratios = np.divide(pairs[:, 0], pairs[:, 1], out=np.full(len(pairs), np.nan), where=pairs[:, 1] != 0)
         return float(ratios[0]) if len(ratios) == 1 else ratios
-    plain = _plain(value)
-    return np.asarray(plain, _TYPES[tag.dtype]) if tag.dtype in _TYPES and not isinstance(plain, str) else plain
+    plain = _normalize_value(value)
+    return (
+        np.asarray(plain, _TAG_DTYPES[tag.dtype]) if tag.dtype in _TAG_DTYPES and not isinstance(plain, str) else plain
+    )
 
 
-def _plain(value: Any) -> Any:  # noqa: ANN401 — whatever a tag may hold
+def _normalize_value(value: Any) -> Any:  # noqa: ANN401 — whatever a tag may hold
     """A value that can be cleaned; one that cannot be carried is empty, and so will be named among the omitted."""
     if isinstance(value, Enum):
         return value.name
     if isinstance(value, str | int):
-        return typed(value)
+        return normalize_scalar(value)
     if isinstance(value, bytes):
-        return decoded(value) if len(value) <= _LONGEST_TAG else np.empty(0)
+        return decode_text(value) if len(value) <= _MAX_TAG_LENGTH else np.empty(0)
     try:
         array = np.asarray(value)
     except ValueError:  # values of several lengths
         return np.empty(0)
-    return value if array.dtype.kind in "biufSU" and 0 < array.size <= _LONGEST_TAG else np.empty(0)
+    return value if array.dtype.kind in "biufSU" and 0 < array.size <= _MAX_TAG_LENGTH else np.empty(0)
 
 
-def _hints(file: TiffFile) -> dict[str, Any]:
+def _parse_description(file: TiffFile) -> dict[str, Any]:
     """What programs wrote into the description of the first page."""
     page = file.pages[0]
     description = str(page.description) if isinstance(page, TiffPage) else ""
-    found = dict(_hamamatsu(description))
+    found = dict(_parse_hamamatsu(description))
     for name, value in (file.imagej_metadata or {}).items():
-        found[f"ImageJ/{name}"] = _plain(value)
+        found[f"ImageJ/{name}"] = _normalize_value(value)
     return found
 
 
 # Hamamatsu's HPD-TA and HiPic: sections, each a line "[Camera],AMD=E,Binning="1 x 1",…".
-_SECTION = re.compile(r"(?:^|[\r\n])\[([^\]\r\n]+)\],?")
-_PAIR = re.compile(r'([^=,"\r\n]+)=("[^"]*"|[^,\r\n]*)')
-_NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
+_SECTION_PATTERN = re.compile(r"(?:^|[\r\n])\[([^\]\r\n]+)\],?")
+_PAIR_PATTERN = re.compile(r'([^=,"\r\n]+)=("[^"]*"|[^,\r\n]*)')
+_NUMBER_PATTERN = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
 
 
-def _hamamatsu(description: str) -> Iterable[tuple[str, Any]]:
+def _parse_hamamatsu(description: str) -> Iterable[tuple[str, Any]]:
     """Keys under their sections; what stands in quotation marks is text, also if it looks like a number."""
     if not description.startswith("[Application]"):
         return
-    _, *parts = _SECTION.split(description)
+    _, *parts = _SECTION_PATTERN.split(description)
     for section, body in zip(parts[::2], parts[1::2], strict=True):
-        for key, value in _PAIR.findall(body):
-            yield "/".join(part.replace("/", "_") for part in (section, key)), _scalar(value)
+        for key, value in _PAIR_PATTERN.findall(body):
+            yield "/".join(part.replace("/", "_") for part in (section, key)), _parse_scalar(value)
 
 
-def _scalar(value: str) -> Any:  # noqa: ANN401 — text or a number
+def _parse_scalar(value: str) -> Any:  # noqa: ANN401 — text or a number
     if value.startswith('"'):
         return value.strip('"')
-    if not _NUMBER.fullmatch(value):
+    if not _NUMBER_PATTERN.fullmatch(value):
         return value
-    return typed(int(value)) if re.fullmatch(r"[+-]?\d{1,18}", value) else float(value)
+    return normalize_scalar(int(value)) if re.fullmatch(r"[+-]?\d{1,18}", value) else float(value)

@@ -21,14 +21,14 @@ from sqlalchemy.types import NullType
 
 from shotdap.catalog.archive.archive import BadArchive, LostArchive
 from shotdap.catalog.archive.connection import ArchiveDatabase
-from shotdap.catalog.archive.sql import own_columns, reflected
+from shotdap.catalog.archive.sql import find_columns, reflect_table
 from shotdap.catalog.entry import Changed, Missing, Unreadable
-from shotdap.catalog.storage.content_cache import Cache
+from shotdap.catalog.storage.content_cache import FileCache
 from shotdap.catalog.storage.store import Version
 
-__all__ = ["LargeObjects"]
+__all__ = ["BlobStore"]
 
-_PIECE = 1 << 20  # bytes read at a time
+_PIECE_SIZE = 1 << 20  # bytes read at a time
 
 
 class _Columns(NamedTuple):
@@ -38,163 +38,169 @@ class _Columns(NamedTuple):
 
 
 @dataclass(frozen=True)
-class LargeObjects:
+class BlobStore:
     """Images that stand in a column of a table, copied to a local cache before they are read."""
 
     database: ArchiveDatabase
     table: str
-    content: str
+    content_column: str
     """The column with the bytes: BLOB, BFILE, ``bytea``."""
-    key: str
+    key_column: str
     """The column that the archive's ``file`` is a value of; no two rows have the same."""
-    cache: Cache
-    changed: str | None = None
+    cache: FileCache
+    changed_column: str | None = None
     """A column that changes whenever the bytes do; without it, new bytes of the old number are not noticed."""
     schema: str | None = None
 
-    def version(self, file: str, /) -> Version:
+    def get_version(self, file: str, /) -> Version:
         """A look at the row, or what was last seen of it while the database is away; see `Store`."""
-        place = self._place(file)
-        with _as_unreadable():
+        place = self._get_location(file)
+        with _wrap_archive_errors():
             try:
-                size, changed = self.database.ask(lambda connection: self._status(connection, file))
+                size, changed = self.database.run_with_retry(lambda connection: self._query_status(connection, file))
             except LostArchive:
-                last = self.cache.last(*place)
+                last = self.cache.find_last_version(*place)
                 if last is None:
                     raise
                 return last
-        version = self.cache.version(*place, str(changed), size=size, modified=_nanoseconds(changed))
-        self.cache.note(version, *place)
+        version = self.cache.make_version(*place, str(changed), size=size, modified=_convert_to_nanoseconds(changed))
+        self.cache.save_last_version(version, *place)
         return version
 
-    def fetch(self, file: str, version: Version, /) -> None:
+    def fetch_file(self, file: str, version: Version, /) -> None:
         """Copy the bytes; see `Store`."""
-        self.cache.hold(version, lambda: self._pieces(file, version))
-        self.cache.note(version, *self._place(file))  # again: a link that leads nowhere yet may be swept away
+        self.cache.ensure_content(version, lambda: self._stream_pieces(file, version))
+        self.cache.save_last_version(
+            version, *self._get_location(file)
+        )  # again: a link that leads nowhere yet may be swept away
 
-    def tried(self, file: str, /) -> str:
+    def describe_location(self, file: str, /) -> str:
         """The row; see `Store`."""
-        return f"{self.table}.{self.content} where {self.key} = {file!r}"
+        return f"{self.table}.{self.content_column} where {self.key_column} = {file!r}"
 
-    def _place(self, file: str) -> tuple[str, ...]:
-        return str(self.database.engine.url), self.table, self.content, file
+    def _get_location(self, file: str) -> tuple[str, ...]:
+        return str(self.database.engine.url), self.table, self.content_column, file
 
-    def _status(self, connection: sa.Connection, file: str) -> tuple[int, Any]:
+    def _query_status(self, connection: sa.Connection, file: str) -> tuple[int, Any]:
         """How many bytes a row has, and when they changed.
 
         Raises:
             Missing: there is no such row, or it has no bytes.
         """
-        way, columns = self._way, self._columns
-        asked = sa.select(way.asked(columns.content), columns.version).where(self._is_row(file)).limit(2)
+        way, columns = self._lob_access, self._columns
+        asked = sa.select(way.make_size_query(columns.content), columns.version).where(self._match_row(file)).limit(2)
         rows = connection.execute(asked).all()
         if len(rows) > 1:
             raise Unreadable("The archive has several rows with the key of this image.")
         if not rows or rows[0][0] is None:
             raise Missing("The file is missing from the archive: its row is gone, or holds no bytes.")
-        return way.size(connection, rows[0][0]), rows[0][1]
+        return way.read_size(connection, rows[0][0]), rows[0][1]
 
-    def _pieces(self, file: str, version: Version) -> Iterator[bytes]:
-        with _as_unreadable(), self.database.session() as connection:
-            yield from self._way.pieces(connection, self._columns.content, self._is_row(file))
-        if self.version(file) != version:
+    def _stream_pieces(self, file: str, version: Version) -> Iterator[bytes]:
+        with _wrap_archive_errors(), self.database.open_connection() as connection:
+            yield from self._lob_access.read_pieces(connection, self._columns.content, self._match_row(file))
+        if self.get_version(file) != version:
             raise Changed
 
-    def _is_row(self, file: str) -> sa.ColumnElement[bool]:
+    def _match_row(self, file: str) -> sa.ColumnElement[bool]:
         key = self._columns.key
         if isinstance(key.type, sa.Numeric | sa.Integer):
-            if not _WHOLE.fullmatch(file):
+            if not _INTEGER_PATTERN.fullmatch(file):
                 raise Missing("The file is missing from the archive: its key is no number, and the rows' keys are.")
             return key == int(file)
         return key == file
 
     @cached_property
     def _columns(self) -> _Columns:
-        table = self.database.ask(lambda connection: reflected(connection, self.table, self.schema))
-        content, key = own_columns(table, (self.content, self.key))
-        changed = own_columns(table, (self.changed,))[0] if self.changed else sa.null()
+        table = self.database.run_with_retry(lambda connection: reflect_table(connection, self.table, self.schema))
+        content, key = find_columns(table, (self.content_column, self.key_column))
+        changed = find_columns(table, (self.changed_column,))[0] if self.changed_column else sa.null()
         return _Columns(content, key, sa.type_coerce(changed, NullType()))
 
     @property
-    def _way(self) -> _Way:
-        return _WAYS.get(self.database.engine.dialect.name, _PARTS)
+    def _lob_access(self) -> _LobAccess:
+        return _LOB_ACCESS_BY_DIALECT.get(self.database.engine.dialect.name, _SUBSTRING_ACCESS)
 
 
-_WHOLE = re.compile(r"-?[0-9]{1,38}")  # an Oracle NUMBER has 38 digits
+_INTEGER_PATTERN = re.compile(r"-?[0-9]{1,38}")  # an Oracle NUMBER has 38 digits
 
 
-class _Way(NamedTuple):
+class _LobAccess(NamedTuple):
     """How a database is asked for a large object."""
 
-    asked: Callable[[sa.ColumnClause[Any]], sa.ColumnElement[Any]]
+    make_size_query: Callable[[sa.ColumnClause[Any]], sa.ColumnElement[Any]]
     """What to select to learn its size."""
-    size: Callable[[sa.Connection, Any], int]
+    read_size: Callable[[sa.Connection, Any], int]
     """The size, from what was selected."""
-    pieces: Callable[[sa.Connection, sa.ColumnClause[Any], sa.ColumnElement[bool]], Iterator[bytes]]
+    read_pieces: Callable[[sa.Connection, sa.ColumnClause[Any], sa.ColumnElement[bool]], Iterator[bytes]]
 
 
-def _parts(connection: sa.Connection, content: sa.ColumnClause[Any], is_row: sa.ColumnElement[bool]) -> Iterator[bytes]:
+def _read_substrings(
+    connection: sa.Connection, content: sa.ColumnClause[Any], is_row: sa.ColumnElement[bool]
+) -> Iterator[bytes]:
     """The bytes of a value, cut out by the database."""
-    for start in count(1, _PIECE):
-        part = sa.func.substr(_binary(content), start, _PIECE, type_=sa.LargeBinary)
+    for start in count(1, _PIECE_SIZE):
+        part = sa.func.substr(_cast_to_binary(content), start, _PIECE_SIZE, type_=sa.LargeBinary)
         piece = connection.execute(sa.select(part).where(is_row)).scalar()
         if not piece:
             return
         yield bytes(piece)
 
 
-def _locator(
+def _read_lob(
     connection: sa.Connection, content: sa.ColumnClause[Any], is_row: sa.ColumnElement[bool]
 ) -> Iterator[bytes]:
     """The bytes of an Oracle LOB, read through its locator."""
-    with _driver_in_words(connection):
-        lob = connection.execute(sa.select(_bare(content)).where(is_row)).scalar_one()
-        for start in range(1, lob.size() + 1, _PIECE):
-            yield lob.read(start, _PIECE)
+    with _wrap_driver_errors(connection):
+        lob = connection.execute(sa.select(_remove_type(content)).where(is_row)).scalar_one()
+        for start in range(1, lob.size() + 1, _PIECE_SIZE):
+            yield lob.read(start, _PIECE_SIZE)
 
 
-def _lob_size(connection: sa.Connection, lob: Any) -> int:  # noqa: ANN401 — the driver's own
-    with _driver_in_words(connection):
+def _get_lob_size(connection: sa.Connection, lob: Any) -> int:  # noqa: ANN401 — the driver's own
+    with _wrap_driver_errors(connection):
         return int(lob.size())
 
 
 @contextmanager
-def _driver_in_words(connection: sa.Connection) -> Iterator[None]:
+def _wrap_driver_errors(connection: sa.Connection) -> Iterator[None]:
     """Say what went wrong with a locator, which is asked past SQLAlchemy."""
     try:
         yield
     except connection.dialect.loaded_dbapi.Error as error:
         code = getattr(error.args[0] if error.args else None, "full_code", type(error).__name__)
-        if code in _NO_FILE:
+        if code in _MISSING_FILE_CODES:
             raise Missing("The file is missing from the archive.") from error
         raise Unreadable(f"The archive's database does not give the file: {code}.") from error
 
 
-_NO_FILE = frozenset({"ORA-22285", "ORA-22286", "ORA-22288"})  # of a BFILE: its directory, the right to it, the file
+_MISSING_FILE_CODES = frozenset(
+    {"ORA-22285", "ORA-22286", "ORA-22288"}
+)  # of a BFILE: its directory, the right to it, the file
 
 
-def _counted(_connection: sa.Connection, size: Any) -> int:  # noqa: ANN401 — a number
+def _convert_size(_connection: sa.Connection, size: Any) -> int:  # noqa: ANN401 — a number
     return int(size)
 
 
-def _bare(content: sa.ColumnClause[Any]) -> sa.ColumnElement[Any]:
+def _remove_type(content: sa.ColumnClause[Any]) -> sa.ColumnElement[Any]:
     return sa.type_coerce(content, NullType())
 
 
-def _binary(content: sa.ColumnClause[Any]) -> sa.ColumnElement[Any]:
+def _cast_to_binary(content: sa.ColumnClause[Any]) -> sa.ColumnElement[Any]:
     return sa.cast(content, sa.LargeBinary)  # SQLite counts the characters of text
 
 
-def _length(content: sa.ColumnClause[Any]) -> sa.ColumnElement[Any]:
-    return sa.func.length(_binary(content))
+def _measure_length(content: sa.ColumnClause[Any]) -> sa.ColumnElement[Any]:
+    return sa.func.length(_cast_to_binary(content))
 
 
-_PARTS = _Way(_length, _counted, _parts)
-ORACLE = _Way(_bare, _lob_size, _locator)
-_WAYS: Mapping[str, _Way] = MappingProxyType({"oracle": ORACLE})
+_SUBSTRING_ACCESS = _LobAccess(_measure_length, _convert_size, _read_substrings)
+ORACLE_LOB_ACCESS = _LobAccess(_remove_type, _get_lob_size, _read_lob)
+_LOB_ACCESS_BY_DIALECT: Mapping[str, _LobAccess] = MappingProxyType({"oracle": ORACLE_LOB_ACCESS})
 
 
-def _nanoseconds(changed: object) -> int:
+def _convert_to_nanoseconds(changed: object) -> int:
     """A version as a time; 0 where it is none. Its being another is what counts, not when that was."""
     if isinstance(changed, str):
         with suppress(ValueError):
@@ -207,7 +213,7 @@ def _nanoseconds(changed: object) -> int:
 
 
 @contextmanager
-def _as_unreadable() -> Iterator[None]:
+def _wrap_archive_errors() -> Iterator[None]:
     try:
         yield
     except BadArchive as error:

@@ -7,30 +7,30 @@ from dataclasses import dataclass
 
 from shotdap.catalog.storage.store import Store, Version
 
-__all__ = ["Places"]
+__all__ = ["SchemeStore"]
 
 
 @dataclass(frozen=True)
-class Places:
+class SchemeStore:
     """Several stores as one."""
 
-    usual: Store
+    default: Store
     """For what names no scheme."""
     by_scheme: Mapping[str, Store]
     """For ``scheme://…``; an unknown scheme is a path like any other."""
 
-    def version(self, file: str, /) -> Version:
+    def get_version(self, file: str, /) -> Version:
         """A look at the file; see `Store`."""
-        return self._store(file).version(file)
+        return self._select_store(file).get_version(file)
 
-    def fetch(self, file: str, version: Version, /) -> None:
+    def fetch_file(self, file: str, version: Version, /) -> None:
         """Have the file; see `Store`."""
-        self._store(file).fetch(file, version)
+        self._select_store(file).fetch_file(file, version)
 
-    def tried(self, file: str, /) -> str:
+    def describe_location(self, file: str, /) -> str:
         """Where the file is looked for; see `Store`."""
-        return self._store(file).tried(file)
+        return self._select_store(file).describe_location(file)
 
-    def _store(self, file: str) -> Store:
+    def _select_store(self, file: str) -> Store:
         scheme, separator, _ = file.partition("://")
-        return self.by_scheme.get(scheme.lower(), self.usual) if separator else self.usual
+        return self.by_scheme.get(scheme.lower(), self.default) if separator else self.default

@@ -20,15 +20,15 @@ from pathlib import Path
 from typing import IO
 
 from shotdap.catalog.entry import Unreadable
-from shotdap.catalog.storage.disk_cache import BoundedFolder
+from shotdap.catalog.storage.disk_cache import DiskCache
 from shotdap.catalog.storage.store import Version
 
-__all__ = ["Cache"]
+__all__ = ["FileCache"]
 
-_PURPOSE = "The file lies elsewhere, and the folder for local copies (the setting archive.cache)"
+_FOLDER_PURPOSE = "The file lies elsewhere, and the folder for local copies (the setting archive.cache)"
 
 
-class Cache:
+class FileCache:
     """A folder of local copies that never holds much more than a limit.
 
     Args:
@@ -37,87 +37,89 @@ class Cache:
     """
 
     def __init__(self, folder: Path, limit: int) -> None:
-        self._folder = BoundedFolder(folder, limit, _PURPOSE)
+        self._folder = DiskCache(folder, limit, _FOLDER_PURPOSE)
         self._locks = tuple(threading.Lock() for _ in range(16))
 
-    def version(self, *identity: str, size: int, modified: int) -> Version:
-        """A version by what identifies it; its path is where it is once `hold` was asked for it.
+    def make_version(self, *identity: str, size: int, modified: int) -> Version:
+        """A version by what identifies it; its path is where it is once `ensure_content` was asked for it.
 
         Args:
             identity: the place, and what tells this version of it from others.
             size: in bytes.
             modified: nanoseconds since 1970, or 0 where the place does not say.
         """
-        return Version(self._folder.path / f"of-{_hash((identity, size, modified))}", size, modified)
+        return Version(self._folder.path / f"of-{_hash_identity((identity, size, modified))}", size, modified)
 
-    def note(self, version: Version, *place: str) -> None:
+    def save_last_version(self, version: Version, *place: str) -> None:
         """Remember a version as the last one that was seen at a place, if that can be."""
-        link = self._last(place)
+        link = self._get_last_link(place)
         with suppress(OSError):
             if link.readlink() == Path(version.path.name):
                 return
         with suppress(OSError):  # Unreadable, where there is no safe folder, is one: whoever fetches is told
-            self._folder.prepare()
-            _link(link, version.path.name)
+            self._folder.ensure_private_folder()
+            _replace_link(link, version.path.name)
 
-    def last(self, *place: str) -> Version | None:
+    def find_last_version(self, *place: str) -> Version | None:
         """The version that was last seen at a place, if its bytes are here."""
         try:
-            path = self._folder.path / self._last(place).readlink().name
+            path = self._folder.path / self._get_last_link(place).readlink().name
             content = path.parent / path.readlink().name
             status = content.lstat()
         except OSError:
             return None
         version = Version(path, status.st_size, status.st_mtime_ns)
-        return version if self._is_here(version) else None
+        return version if self._is_cached(version) else None
 
-    def _last(self, place: tuple[str, ...]) -> Path:
-        return self._folder.path / f"last-{_hash(place)}"
+    def _get_last_link(self, place: tuple[str, ...]) -> Path:
+        return self._folder.path / f"last-{_hash_identity(place)}"
 
-    def hold(self, version: Version, pieces: Callable[[], Iterable[bytes]]) -> None:
+    def ensure_content(self, version: Version, pieces: Callable[[], Iterable[bytes]]) -> None:
         """Have a version at its path, from its place if need be.
 
         Args:
-            version: made by `version`.
+            version: made by `make_version`.
             pieces: gives its bytes; called only if they are not here.
 
         Raises:
             Unreadable: it is too great, or has not as many bytes as it should, or there is no room for it.
         """
         with self._locks[hash(version.path) % len(self._locks)]:  # 32 requests for one file fetch it once
-            if not self._is_here(version):
+            if not self._is_cached(version):
                 self._check(version)
-                self._bring(version, pieces())
+                self._save_content(version, pieces())
 
-    def _is_here(self, version: Version) -> bool:
+    def _is_cached(self, version: Version) -> bool:
         try:
             content = version.path.readlink()
         except OSError:
             return False
-        return content.parent == Path() and self._folder.touch(version.path.parent / content)
+        return content.parent == Path() and self._folder.touch_file(version.path.parent / content)
 
     def _check(self, version: Version) -> None:
-        if version.size > self._folder.most:
-            raise Unreadable(f"The file has more than {self._folder.most >> 20} MiB, which is the limit here.")
+        if version.size > self._folder.max_file_bytes:
+            raise Unreadable(
+                f"The file has more than {self._folder.max_file_bytes >> 20} MiB, which is the limit here."
+            )
 
-    def _bring(self, version: Version, pieces: Iterable[bytes]) -> None:
+    def _save_content(self, version: Version, pieces: Iterable[bytes]) -> None:
         try:
-            with self._folder.writing(version.path.name) as file:
-                name = _written(pieces, file, version.size)
-                content = self._folder.keep(file, name)
+            with self._folder.create_partial_file(version.path.name) as file:
+                name = _write_pieces(pieces, file, version.size)
+                content = self._folder.commit_file(file, name)
             os.utime(content, ns=(time.time_ns(), version.modified))
-            _link(version.path, name)
+            _replace_link(version.path, name)
         except OSError as error:
             if isinstance(error, Unreadable):
                 raise
             raise Unreadable(f"The file's local copy cannot be written: {error.strerror}.") from error
 
 
-def _hash(what: object) -> str:
+def _hash_identity(what: object) -> str:
     return hashlib.sha256(repr(what).encode("utf-8", "replace")).hexdigest()
 
 
-def _written(pieces: Iterable[bytes], file: IO[bytes], size: int) -> str:
+def _write_pieces(pieces: Iterable[bytes], file: IO[bytes], size: int) -> str:
     """Write pieces to a file; the name that their content gives it."""
     sha256, written = hashlib.sha256(), 0
     for piece in pieces:
@@ -132,7 +134,7 @@ def _written(pieces: Iterable[bytes], file: IO[bytes], size: int) -> str:
     return sha256.hexdigest()
 
 
-def _link(path: Path, name: str) -> None:
+def _replace_link(path: Path, name: str) -> None:
     """Make a link in one step, in place of any that is there."""
     half = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
     with suppress(FileNotFoundError):

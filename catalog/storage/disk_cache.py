@@ -21,30 +21,30 @@ from typing import IO
 
 from shotdap.catalog.entry import Unreadable
 
-__all__ = ["BoundedFolder"]
+__all__ = ["DiskCache"]
 
-_SHARE = 4  # one file may take this part of the folder at most
-_ABANDONED = 3600  # seconds after which a half-written file is nobody's
-_HALF = ".part"
+_FILE_SIZE_DIVISOR = 4  # one file may take this part of the folder at most
+_STALE_SECONDS = 3600  # seconds after which a half-written file is nobody's
+_PARTIAL_SUFFIX = ".part"
 
 
 @dataclass(frozen=True)
-class BoundedFolder:
+class DiskCache:
     """Where files are written whole, and removed when others need the room."""
 
     path: Path
     """Made when it is first needed."""
-    limit: int
+    max_bytes: int
     """Bytes."""
-    purpose: str
+    error_prefix: str
     """What a refusal says before its reason: ``The file is packed by gzip, and the folder to unpack it in``."""
 
     @property
-    def most(self) -> int:
+    def max_file_bytes(self) -> int:
         """The bytes that one file may have."""
-        return self.limit // _SHARE
+        return self.max_bytes // _FILE_SIZE_DIVISOR
 
-    def touch(self, target: Path) -> bool:
+    def touch_file(self, target: Path) -> bool:
         """Say that a file is in use; false if it is no longer there."""
         try:
             descriptor = os.open(target, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
@@ -63,16 +63,16 @@ class BoundedFolder:
             os.close(descriptor)
 
     @contextmanager
-    def writing(self, name: str) -> Iterator[IO[bytes]]:
+    def create_partial_file(self, name: str) -> Iterator[IO[bytes]]:
         """A new file to be written and then kept; removed if it is not.
 
         Raises:
             Unreadable: there is no safe folder for it.
         """
-        self.prepare()
-        with self.explain_failure():  # mode 0600, and never there before
+        self.ensure_private_folder()
+        with self.wrap_write_errors():  # mode 0600, and never there before
             file = tempfile.NamedTemporaryFile(  # noqa: SIM115 — closed below, where that may fail
-                dir=self.path, prefix=f".{name[:16]}.", suffix=_HALF, delete=False
+                dir=self.path, prefix=f".{name[:16]}.", suffix=_PARTIAL_SUFFIX, delete=False
             )
         try:
             yield file
@@ -82,7 +82,7 @@ class BoundedFolder:
                 file.close()
 
     @contextmanager
-    def explain_failure(self) -> Iterator[None]:
+    def wrap_write_errors(self) -> Iterator[None]:
         """Say of a failure within the block that the folder cannot be written to, and why.
 
         Raises:
@@ -91,17 +91,17 @@ class BoundedFolder:
         try:
             yield
         except OSError as error:
-            raise Unreadable(f"{self.purpose} cannot be written to: {error.strerror}.") from error
+            raise Unreadable(f"{self.error_prefix} cannot be written to: {error.strerror}.") from error
 
-    def keep(self, file: IO[bytes], name: str) -> Path:
+    def commit_file(self, file: IO[bytes], name: str) -> Path:
         """Give a file that was written its name, and make room for it."""
         file.flush()
         half, target = Path(file.name), self.path / name
-        self._make_room(half)
+        self._prune_files(half)
         half.replace(target)
         return target
 
-    def prepare(self) -> None:
+    def ensure_private_folder(self) -> None:
         """Make the folder, or see that it is this user's alone.
 
         Raises:
@@ -113,48 +113,48 @@ class BoundedFolder:
                 self.path.mkdir(mode=0o700)
             status = self.path.lstat()
         except OSError as error:
-            raise Unreadable(f"{self.purpose} cannot be made: {error.strerror}.") from error
+            raise Unreadable(f"{self.error_prefix} cannot be made: {error.strerror}.") from error
         is_private = stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid() and not status.st_mode & 0o077
         if not is_private:
-            raise Unreadable(f"{self.purpose} is a link, or not this user's alone.")
+            raise Unreadable(f"{self.error_prefix} is a link, or not this user's alone.")
 
-    def _make_room(self, newest: Path) -> None:
+    def _prune_files(self, newest: Path) -> None:
         """Remove what was used longest ago, until the folder holds no more than its limit."""
-        found = sorted(_files(self.path), key=lambda file: file.used)
-        excess = sum(file.size for file in found) - self.limit
+        found = sorted(_scan_files(self.path), key=lambda file: file.last_used)
+        excess = sum(file.size for file in found) - self.max_bytes
         for file in found:
-            abandoned = file.is_half and file.used < time.time() - _ABANDONED
-            if abandoned or (excess > 0 and not file.is_half and file.path != newest):
+            abandoned = file.is_partial and file.last_used < time.time() - _STALE_SECONDS
+            if abandoned or (excess > 0 and not file.is_partial and file.path != newest):
                 file.path.unlink(missing_ok=True)
                 excess -= file.size
 
 
 @dataclass(frozen=True)
-class _File:
+class _CachedFile:
     """A file of the folder."""
 
     path: Path
     size: int
-    used: float
+    last_used: float
 
     @property
-    def is_half(self) -> bool:
+    def is_partial(self) -> bool:
         """Whether some process is still writing it."""
-        return _is_half(self.path.name)
+        return _is_partial(self.path.name)
 
 
-def _is_half(name: str) -> bool:
-    return name.endswith(_HALF)
+def _is_partial(name: str) -> bool:
+    return name.endswith(_PARTIAL_SUFFIX)
 
 
-def _files(folder: Path) -> Iterator[_File]:
+def _scan_files(folder: Path) -> Iterator[_CachedFile]:
     with os.scandir(folder) as entries:
         for entry in entries:
             with suppress(FileNotFoundError):  # another process removed it
                 status = entry.stat(follow_symlinks=False)
                 if stat.S_ISREG(status.st_mode):
-                    used = status.st_mtime if _is_half(entry.name) else status.st_atime
-                    yield _File(Path(entry.path), status.st_size, used)
+                    used = status.st_mtime if _is_partial(entry.name) else status.st_atime
+                    yield _CachedFile(Path(entry.path), status.st_size, used)
                 elif not Path(entry.path).exists():
                     Path(entry.path).unlink(missing_ok=True)  # a name whose content has made room for others
 

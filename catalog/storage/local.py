@@ -14,13 +14,13 @@ from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
 
 from shotdap.catalog.entry import Missing, Unreadable
 from shotdap.catalog.storage.store import Version
-from shotdap.catalog.storage.versioned_file import version_of
+from shotdap.catalog.storage.versioned_file import make_stat_version
 
-__all__ = ["Folders"]
+__all__ = ["LocalStore"]
 
 
 @dataclass(frozen=True)
-class Folders:
+class LocalStore:
     """Files below one folder or several."""
 
     root: Path
@@ -31,10 +31,10 @@ class Folders:
     One with a backslash or a drive is Windows': either slash will do in the paths, and any case in their beginning.
     """
 
-    def version(self, file: str, /) -> Version:
+    def get_version(self, file: str, /) -> Version:
         """A look at the file; see `Store`."""
         try:
-            folder, rest = self._placed(file)
+            folder, rest = self._find_folder(file)
             path = (folder / rest).resolve()
             if not path.is_relative_to(folder.resolve()):
                 raise Unreadable("The archive's row leads to a file outside the archive.")
@@ -49,30 +49,30 @@ class Folders:
             raise Unreadable("The archive's row names no file that could exist.") from error
         if not stat.S_ISREG(status.st_mode):
             raise Unreadable("The archive's row leads to something that is not a file.")
-        return version_of(path, status)
+        return make_stat_version(path, status)
 
-    def fetch(self, file: str, version: Version, /) -> None:
+    def fetch_file(self, file: str, version: Version, /) -> None:
         """Do nothing: the file is where it is read."""
 
-    def tried(self, file: str, /) -> str:
+    def describe_location(self, file: str, /) -> str:
         """The local path; see `Store`."""
-        folder, rest = self._placed(file)
+        folder, rest = self._find_folder(file)
         return str(folder / rest)
 
-    def _placed(self, file: str) -> tuple[Path, str]:
+    def _find_folder(self, file: str) -> tuple[Path, str]:
         """The folder that a path leads into, and the way from there."""
-        for prefix, folder in self._by_length:
+        for prefix, folder in self._sorted_prefixes:
             path = type(prefix)(file)
             if path.is_relative_to(prefix):
                 return folder, path.relative_to(prefix).as_posix()
         return self.root, file
 
     @cached_property
-    def _by_length(self) -> list[tuple[PurePath, Path]]:
-        read = [(_path(prefix), folder) for prefix, folder in self.prefixes.items()]
+    def _sorted_prefixes(self) -> list[tuple[PurePath, Path]]:
+        read = [(_parse_prefix(prefix), folder) for prefix, folder in self.prefixes.items()]
         return sorted(read, key=lambda pair: len(pair[0].parts), reverse=True)
 
 
-def _path(prefix: str) -> PurePath:
+def _parse_prefix(prefix: str) -> PurePath:
     windows = PureWindowsPath(prefix)
     return windows if "\\" in prefix or windows.drive else PurePosixPath(prefix)

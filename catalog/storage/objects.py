@@ -10,24 +10,26 @@ from functools import lru_cache
 from typing import Any, cast
 
 from shotdap.catalog.entry import Changed, Missing, Unreadable
-from shotdap.catalog.storage.content_cache import Cache
+from shotdap.catalog.storage.content_cache import FileCache
 from shotdap.catalog.storage.store import Version
 
-__all__ = ["Objects"]
+__all__ = ["S3ObjectStore"]
 
-_PIECE = 4 << 20  # bytes fetched at a time
-_SLOWEST = 20  # times what connecting may take: a piece of an answer after the other
-_SECOND = 10**9  # nanoseconds
-_ATTEMPTS = 3  # after the first, for what may pass: the store's own errors, lost connections, time-outs
-_NO_PARTS = frozenset({"", ".", ".."})  # parts of a key that no archive needs, and that servers may read as folders
+_PIECE_SIZE = 4 << 20  # bytes fetched at a time
+_TOTAL_TIMEOUT_FACTOR = 20  # times what connecting may take: a piece of an answer after the other
+_NANOSECONDS_PER_SECOND = 10**9  # nanoseconds
+_MAX_RETRIES = 3  # after the first, for what may pass: the store's own errors, lost connections, time-outs
+_FORBIDDEN_PARTS = frozenset(
+    {"", ".", ".."}
+)  # parts of a key that no archive needs, and that servers may read as folders
 
 
-class _Away(Unreadable):
+class _StoreUnavailable(Unreadable):
     """The store does not answer now, and may later."""
 
 
 @dataclass(frozen=True)
-class Objects:
+class S3ObjectStore:
     """Objects below some prefixes, copied to a local cache before they are read.
 
     Credentials come from where Amazon's own tools look for them: ``AWS_ACCESS_KEY_ID`` and the like in the environment,
@@ -36,56 +38,58 @@ class Objects:
 
     prefixes: tuple[str, ...]
     """What may be read: ``s3://shots/`` is a bucket, ``s3://shots/omega/`` a part of one."""
-    cache: Cache
+    cache: FileCache
     endpoint: str | None = None
     """The store's URL, where it is not Amazon's."""
     region: str | None = None
     anonymous: bool = False
     """Ask without credentials."""
-    seconds: float = 30.0
+    timeout: float = 30.0
     """What connecting may take, and waiting for the next bytes; a whole answer, twenty times that."""
 
-    def version(self, file: str, /) -> Version:
+    def get_version(self, file: str, /) -> Version:
         """A look at the object, or what was last seen of it while the store is away; see `Store`."""
-        bucket, key = self.placed(file)
-        place = self._place(bucket, key)
+        bucket, key = self.parse_url(file)
+        place = self._get_location(bucket, key)
         try:
-            with _in_words():
-                found = _obstore().head(self._store(bucket), key)
-        except _Away:
-            last = self.cache.last(*place)
+            with _wrap_store_errors():
+                found = _import_obstore().head(self._get_bucket_store(bucket), key)
+        except _StoreUnavailable:
+            last = self.cache.find_last_version(*place)
             if last is None:
                 raise
             return last
-        version = self._version(place, found)
-        self.cache.note(version, *place)
+        version = self._make_version(place, found)
+        self.cache.save_last_version(version, *place)
         return version
 
-    def _version(self, place: tuple[str, str, str], found: Any) -> Version:  # noqa: ANN401 — of an extra
+    def _make_version(self, place: tuple[str, str, str], found: Any) -> Version:  # noqa: ANN401 — of an extra
         identity = (*place, found["e_tag"] or "", found["version"] or "")
-        return self.cache.version(*identity, size=found["size"], modified=_nanoseconds(found["last_modified"]))
+        return self.cache.make_version(*identity, size=found["size"], modified=_nanoseconds(found["last_modified"]))
 
-    def fetch(self, file: str, version: Version, /) -> None:
+    def fetch_file(self, file: str, version: Version, /) -> None:
         """Copy the object; see `Store`."""
-        bucket, key = self.placed(file)
-        self.cache.hold(version, lambda: self._pieces(bucket, key, version))
-        self.cache.note(version, *self._place(bucket, key))  # again: a link that leads nowhere yet may be swept away
+        bucket, key = self.parse_url(file)
+        self.cache.ensure_content(version, lambda: self._stream_pieces(bucket, key, version))
+        self.cache.save_last_version(
+            version, *self._get_location(bucket, key)
+        )  # again: a link that leads nowhere yet may be swept away
 
-    def tried(self, file: str, /) -> str:
+    def describe_location(self, file: str, /) -> str:
         """The object's URL, and whom it is asked of; see `Store`."""
         return f"{file} at {self.endpoint or 'Amazon'}"
 
-    def _place(self, bucket: str, key: str) -> tuple[str, str, str]:
+    def _get_location(self, bucket: str, key: str) -> tuple[str, str, str]:
         return self.endpoint or "", bucket, key
 
-    def _pieces(self, bucket: str, key: str, version: Version) -> Iterator[bytes]:
-        with _in_words():
-            answer = _obstore().get(self._store(bucket), key)
-            if self._version(self._place(bucket, key), answer.meta) != version:
+    def _stream_pieces(self, bucket: str, key: str, version: Version) -> Iterator[bytes]:
+        with _wrap_store_errors():
+            answer = _import_obstore().get(self._get_bucket_store(bucket), key)
+            if self._make_version(self._get_location(bucket, key), answer.meta) != version:
                 raise Changed
-            yield from _bytes(answer.stream(_PIECE))
+            yield from _bytes(answer.stream(_PIECE_SIZE))
 
-    def placed(self, file: str) -> tuple[str, str]:
+    def parse_url(self, file: str) -> tuple[str, str]:
         """The bucket and the key that a URL names.
 
         Raises:
@@ -93,24 +97,24 @@ class Objects:
         """
         _, _, place = file.partition("://")
         bucket, _, key = place.partition("/")
-        if any(part in _NO_PARTS for part in key.split("/")) or not key.isprintable():
+        if any(part in _FORBIDDEN_PARTS for part in key.split("/")) or not key.isprintable():
             raise Unreadable("The archive's row names no object that could exist.")
-        if not any(_is_below(bucket, key, prefix) for prefix in self.prefixes):
+        if not any(_has_prefix(bucket, key, prefix) for prefix in self.prefixes):
             raise Unreadable("The archive's row leads to an object outside the archive.")
         return bucket, key
 
-    def _store(self, bucket: str) -> Any:  # noqa: ANN401 — obstore is an extra
+    def _get_bucket_store(self, bucket: str) -> Any:  # noqa: ANN401 — obstore is an extra
         given = {"endpoint": self.endpoint, "region": self.region, "skip_signature": self.anonymous}
-        return _connected(bucket, self.seconds, *((name, value) for name, value in given.items() if value))
+        return _connect_bucket(bucket, self.timeout, *((name, value) for name, value in given.items() if value))
 
 
-def _is_below(bucket: str, key: str, prefix: str) -> bool:
+def _has_prefix(bucket: str, key: str, prefix: str) -> bool:
     allowed, _, beginning = prefix.removeprefix("s3://").partition("/")
     beginning = beginning if not beginning or beginning.endswith("/") else f"{beginning}/"
     return bucket == allowed and key.startswith(beginning)
 
 
-def _obstore() -> Any:  # noqa: ANN401 — an extra
+def _import_obstore() -> Any:  # noqa: ANN401 — an extra
     """The library that speaks to object stores.
 
     Raises:
@@ -124,7 +128,7 @@ def _obstore() -> Any:  # noqa: ANN401 — an extra
 
 
 @lru_cache(maxsize=64)  # a store keeps its connections
-def _connected(bucket: str, seconds: float, *given: tuple[str, str | bool]) -> Any:  # noqa: ANN401 — of an extra
+def _connect_bucket(bucket: str, seconds: float, *given: tuple[str, str | bool]) -> Any:  # noqa: ANN401 — of an extra
     from obstore.store import S3Store  # noqa: PLC0415 — an extra
 
     limit, config = timedelta(seconds=seconds), dict(given)
@@ -135,9 +139,9 @@ def _connected(bucket: str, seconds: float, *given: tuple[str, str | bool]) -> A
             "allow_http": str(config.get("endpoint", "")).startswith("http://"),
             "connect_timeout": limit,
             "read_timeout": limit,
-            "timeout": limit * _SLOWEST,
+            "timeout": limit * _TOTAL_TIMEOUT_FACTOR,
         },
-        retry_config={"max_retries": _ATTEMPTS, "retry_timeout": limit * (_ATTEMPTS + 1)},
+        retry_config={"max_retries": _MAX_RETRIES, "retry_timeout": limit * (_MAX_RETRIES + 1)},
     )
 
 
@@ -146,11 +150,11 @@ def _bytes(stream: Iterable[Any]) -> Iterator[bytes]:
 
 
 def _nanoseconds(moment: datetime) -> int:
-    return round(moment.timestamp()) * _SECOND  # a GET says whole seconds, and a listing more
+    return round(moment.timestamp()) * _NANOSECONDS_PER_SECOND  # a GET says whole seconds, and a listing more
 
 
 @contextmanager
-def _in_words() -> Iterator[None]:
+def _wrap_store_errors() -> Iterator[None]:
     """Say in a sentence what went wrong with an object store, without its name or anyone's key."""
     try:
         yield
@@ -160,18 +164,18 @@ def _in_words() -> Iterator[None]:
         raise
     except Exception as error:
         if type(error).__module__.startswith("obstore"):
-            raise _unreadable(type(error).__name__) from error
+            raise _make_unreadable(type(error).__name__) from error
         raise
 
 
-def _unreadable(kind: str) -> Unreadable:
-    if kind in _REFUSED:
-        return Unreadable(_REFUSED[kind])
-    return (_Away if kind == _GENERIC else Unreadable)(f"The object store does not answer: {kind}.")
+def _make_unreadable(kind: str) -> Unreadable:
+    if kind in _REFUSAL_MESSAGES:
+        return Unreadable(_REFUSAL_MESSAGES[kind])
+    return (_StoreUnavailable if kind == _GENERIC_ERROR else Unreadable)(f"The object store does not answer: {kind}.")
 
 
-_GENERIC = "GenericError"  # of the network, and the store's own, after all attempts
-_REFUSED = {
+_GENERIC_ERROR = "GenericError"  # of the network, and the store's own, after all attempts
+_REFUSAL_MESSAGES = {
     "PermissionDeniedError": "The object store does not let this server read the file.",
     "UnauthenticatedError": "The object store does not know this server's credentials.",
 }

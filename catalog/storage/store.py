@@ -34,7 +34,7 @@ class Version(NamedTuple):
 class Store(Protocol):
     """A place that holds the bytes of images."""
 
-    def version(self, file: str, /) -> Version:
+    def get_version(self, file: str, /) -> Version:
         """What is there at this moment; a look that moves no bytes.
 
         Args:
@@ -46,7 +46,7 @@ class Store(Protocol):
         """
         ...
 
-    def fetch(self, file: str, version: Version, /) -> None:
+    def fetch_file(self, file: str, version: Version, /) -> None:
         """See to it that this version can be read at its path.
 
         Raises:
@@ -55,6 +55,6 @@ class Store(Protocol):
         """
         ...
 
-    def tried(self, file: str, /) -> str:
+    def describe_location(self, file: str, /) -> str:
         """Where the bytes of a file are looked for: for the administrator, and no one else."""
         ...

@@ -67,7 +67,7 @@ def _dewarped_by_map(dataset: xr.Dataset) -> xr.DataArray:
     row, column = np.indices(grid.shape)
     seen_column, seen_row = DISTORTION(column, row)
     down, right = (xr.DataArray(each, dims=grid.dims) for each in (seen_row - row, seen_column - column))
-    return TRANSFORMS["dewarp_by_map"].of(grid, down, right)
+    return TRANSFORMS["dewarp_by_map"].apply(grid, down, right)
 
 
 def _numbers(values: tuple[float, ...]) -> str:
@@ -75,12 +75,12 @@ def _numbers(values: tuple[float, ...]) -> str:
     return "_".join(np.format_float_positional(each, trim="-") for each in values)
 
 
-_DEWARP: Final = (
-    f"~image~dewarp-column_coefficients-{_numbers(DISTORTION.column)}-row_coefficients-{_numbers(DISTORTION.row)}"
-)
+_DEWARP: Final = f"~image~dewarp-column_coefficients-{_numbers(DISTORTION.column_coefficients)}-row_coefficients-{_numbers(DISTORTION.row_coefficients)}"
 _PER_COUNT: Final = f"density_per_count-{_numbers((1 / COUNTS_PER_OD,))}"
 
-_LINES: Final = tuple(GRID.first + GRID.pitch * np.arange(GRID.dots))  # where rows and columns of dots belong
+_LINES: Final = tuple(
+    GRID.first_dot + GRID.pitch * np.arange(GRID.dots_per_row)
+)  # where rows and columns of dots belong
 _NUMBER_AMONG_VALUES: Final = "The line is the number, among all values of the frame."
 
 EXAMPLES: Final[Mapping[str, Example]] = MappingProxyType(

@@ -33,8 +33,8 @@ def options_of(transform: Transform, meanings: Mapping[str, str]) -> tuple[Optio
         transform: whose model tells types, ranges and defaults.
         meanings: of its arguments.
     """
-    schema = transform.options.model_json_schema().get("properties", {})
-    fields = transform.options.model_fields
+    schema = transform.options_model.model_json_schema().get("properties", {})
+    fields = transform.options_model.model_fields
     return tuple(
         Option(
             name,

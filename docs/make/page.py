@@ -106,7 +106,7 @@ def _section(transform: Transform, catalog: Catalog) -> _Section:
 
 def _memory(stated: WorkingMemory) -> str:
     """Write what a transform takes, in a sentence."""
-    image = stated.of(_SIDE * _SIDE) / _MIB
+    image = stated.estimate_bytes(_SIDE * _SIDE) / _MIB
     return f"{stated.per_pixel:g} bytes a pixel and {stated.fixed / _MIB:g} MiB: {image:,.0f} MiB for 2048 x 2048."
 
 

@@ -14,8 +14,8 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from shotdap.server.demo import film_density
-from shotdap.transforms.streak.comb import numbered
+from shotdap.server.demo import compute_film_density
+from shotdap.transforms.streak.comb import count_periods
 
 __all__ = ["Fitted", "OverTime", "Profile", "counted_in_bins", "marked", "peaks", "residuals", "spread", "steps"]
 
@@ -129,7 +129,7 @@ def steps(figure: Figure, shown: Shown) -> None:
     shown_wedge = show(left, shown.before, shown.titles[0], Normalize(*limits_of(shown.before, (0, 100))), "gray_r")
     figure.colorbar(shown_wedge, ax=left, label="count", aspect=30)
     number = np.arange(shown.after.size)
-    right.plot(number, film_density(-0.15 * number), color=BEFORE, label="what the film was made with")
+    right.plot(number, compute_film_density(-0.15 * number), color=BEFORE, label="what the film was made with")
     right.plot(number, shown.after, "o", color=ACCENT, markersize=4, label="measured")
     right.set(title=shown.titles[1], xlabel="step", ylabel="optical density")
     right.legend()
@@ -155,7 +155,7 @@ def _comb(image: xr.DataArray, band: Range) -> NDArray[Any]:
 def _numbered_peaks(axes: Axes, shown: Shown) -> NDArray[Any]:
     """Draw the pixels of a comb's peaks over their numbers, and give them."""
     found = shown.before.values[~np.isnan(shown.before.values)]
-    axes.plot(found, numbered(found), "o", color=BEFORE, markersize=3.5)
+    axes.plot(found, count_periods(found), "o", color=BEFORE, markersize=3.5)
     axes.set(title=shown.titles[0], xlabel="x (pixel)", ylabel="number of the peak")
     return np.asarray(found)
 
@@ -172,10 +172,10 @@ class Fitted:
         left, right = figure.subplots(1, 2)
         found = _numbered_peaks(left, shown)
         constant, linear, quadratic, residual, count, first, _ = shown.after.values
-        start = numbered(found)[np.searchsorted(found, first)]
+        start = count_periods(found)[np.searchsorted(found, first)]
         pixels = np.arange(found[0], found[-1])
         line = np.polynomial.Polynomial([constant, linear, quadratic])
-        right.plot(found, self.period * (numbered(found) - start) / 1000, "o", color=BEFORE, markersize=3.5)
+        right.plot(found, self.period * (count_periods(found) - start) / 1000, "o", color=BEFORE, markersize=3.5)
         right.plot(pixels, line(pixels) / 1000, color=ACCENT)
         said = (
             f"t = {constant:.4g} ps + {linear:.5g} ps x + {quadratic:.4g} ps x²\n"

@@ -31,10 +31,10 @@ def reach(transform: Transform, options: Mapping[str, Any]) -> str:
         options: some that it could have; where the reach depends on them, the sentence says so.
     """
     inputs = {name: _INPUTS.get(name, _IMAGE) for name in transform.inputs}
-    footprint = transform.lies(list(inputs.values()), transform.checked(options))
+    footprint = transform.footprint_of(list(inputs.values()), transform.validate_options(options))
     if footprint.is_whole:
         return "a value needs the inputs entire; all values are computed once, and remembered."
-    depends = transform.footprint is not pointwise and transform.options.model_fields
+    depends = transform.footprint is not pointwise and transform.options_model.model_fields
     return f"{_in_words(footprint, inputs)}{', with the options of the example' if depends else ''}."
 
 
@@ -43,7 +43,7 @@ def _in_words(footprint: Footprint, inputs: Mapping[str, Sizes]) -> str:
     first = next(iter(inputs.values()))
     if len(along) < len(first):
         (gone,) = first.keys() - {each.source for each in along}
-        band = len(footprint.bands.get(gone, range(first[gone])))
+        band = len(footprint.reduced_ranges.get(gone, range(first[gone])))
         return f"a value needs {'all' if band == first[gone] else band} of the values along `{gone}`"
     if any(each.step > 1 for each in along):
         return f"a value needs a block of {' x '.join(str(each.after + 1) for each in along)} pixels"

@@ -16,9 +16,9 @@ from shotdap import __version__
 from shotdap.catalog import Catalog
 from shotdap.config import Settings
 from shotdap.server.api import swagger
-from shotdap.server.api.middleware import Answering
-from shotdap.server.api.openapi import ABOUT, TAGS, describe
-from shotdap.server.api.problem_details import answer_problems, problem_reply
+from shotdap.server.api.middleware import ApiMiddleware
+from shotdap.server.api.openapi import API_DESCRIPTION, API_TAGS, register_openapi
+from shotdap.server.api.problem_details import prepare_problem, register_problem_handlers
 from shotdap.server.api.resources import (
     archive_contents,
     derived,
@@ -31,44 +31,44 @@ from shotdap.server.api.resources import (
 )
 from shotdap.server.http.limits import Limits
 
-__all__ = ["api", "problem_reply", "routes"]
+__all__ = ["create_api", "create_rest_routes", "prepare_problem"]
 
 
-def routes(catalog: Catalog, limits: Limits, settings: Settings) -> list[Mount | Route]:
+def create_rest_routes(catalog: Catalog, limits: Limits, settings: Settings) -> list[Mount | Route]:
     """The API, its documentation for people, and the way in which the laboratory's prototype was asked."""
-    version_1 = api(catalog, limits, settings)
+    version_1 = create_api(catalog, limits, settings)
 
-    async def legacy_alias(scope: Scope, receive: Receive, send: Send) -> None:
+    async def serve_legacy_alias(scope: Scope, receive: Receive, send: Send) -> None:
         root: str = scope["root_path"]
         await version_1({**scope, "root_path": root.removesuffix("/image")}, receive, send)
 
-    return [Mount("/api/v1", version_1), Mount("/api/image", legacy_alias), *swagger.routes()]
+    return [Mount("/api/v1", version_1), Mount("/api/image", serve_legacy_alias), *swagger.routes()]
 
 
-def api(catalog: Catalog, limits: Limits, settings: Settings) -> FastAPI:
+def create_api(catalog: Catalog, limits: Limits, settings: Settings) -> FastAPI:
     """The API as an application, to be mounted at ``/api/v1``."""
     app = FastAPI(
         title="shotdap",
         version=__version__,
         summary="The images of a laser-fusion laboratory, described, searched, and cut on the server.",
-        description=ABOUT,
-        openapi_tags=TAGS,
+        description=API_DESCRIPTION,
+        openapi_tags=API_TAGS,
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
     )
     for router in (
-        service.router(catalog),
-        archive_contents.router(catalog),
-        shots.router(catalog),
-        images.router(catalog, limits),
-        derived.router(catalog, limits),
-        packages.router(catalog, limits, settings.packages),
-        legacy.router(catalog, limits),
-        export_jobs.router(catalog, settings),
+        service.create_service_router(catalog),
+        archive_contents.create_archive_router(catalog),
+        shots.create_shots_router(catalog),
+        images.create_images_router(catalog, limits),
+        derived.create_derived_router(catalog, limits),
+        packages.create_packages_router(catalog, limits, settings.packages),
+        legacy.create_legacy_router(catalog, limits),
+        export_jobs.create_exports_router(catalog, settings),
     ):
         app.include_router(router)
-    answer_problems(app)
-    app.add_middleware(Answering, longest=limits.query)
-    describe(app)
+    register_problem_handlers(app)
+    app.add_middleware(ApiMiddleware, longest=limits.query)
+    register_openapi(app)
     return app

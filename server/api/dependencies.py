@@ -10,34 +10,42 @@ from fastapi import Path, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from shotdap.catalog import Catalog
-from shotdap.server.api.middleware import only_headers
-from shotdap.server.api.responses import host
+from shotdap.server.api.middleware import is_head_request
+from shotdap.server.api.responses import get_base_url
 from shotdap.server.http.limits import Limits
-from shotdap.server.protocols.rest import documented
-from shotdap.server.routes.image_request import Question
+from shotdap.server.protocols.rest import describe_parameters
+from shotdap.server.routes.image_request import ImageRequest
 from shotdap.transforms import BadSelection
 
-__all__ = ["ImagePath", "Nothing", "Paged", "about", "parameters", "query_of", "single"]
+__all__ = [
+    "ImagePath",
+    "NoParams",
+    "PageParams",
+    "build_openapi_parameters",
+    "create_image_request",
+    "get_query_string",
+    "reject_repeated_params",
+]
 
-_EXAMPLE: Final = "omega/103741/p510_2/p510_2_s103741"
+_EXAMPLE_PATH: Final = "omega/103741/p510_2/p510_2_s103741"
 
 ImagePath = Annotated[
     str,
     Path(
         description="The public path of an image, its slashes as they are; with `/raw` behind it the file as it is.",
-        openapi_examples={"a streak camera": {"value": _EXAMPLE}},
+        openapi_examples={"a streak camera": {"value": _EXAMPLE_PATH}},
     ),
 ]
 """In a route: ``{path:path}``."""
 
 
-class Nothing(BaseModel):
+class NoParams(BaseModel):
     """No parameters."""
 
     model_config = ConfigDict(extra="forbid")
 
 
-class Paged(BaseModel):
+class PageParams(BaseModel):
     """Which page of a list."""
 
     model_config = ConfigDict(extra="forbid")
@@ -46,25 +54,25 @@ class Paged(BaseModel):
     limit: Annotated[int, Field(description="How many at most.", ge=1, le=1000)] = 100
 
 
-def single(request: Request) -> None:
+def reject_repeated_params(request: Request) -> None:
     """Insist that each parameter is there once.
 
     Raises:
         BadSelection: one is there again.
     """
-    counts = Counter(name for name, _ in parse_qsl(query_of(request), keep_blank_values=True, errors="replace"))
+    counts = Counter(name for name, _ in parse_qsl(get_query_string(request), keep_blank_values=True, errors="replace"))
     for name, number in counts.items():
         if number > 1:
             raise BadSelection(f"{name!r} is given {number} times; give it once.")
 
 
-def query_of(request: Request) -> str:
+def get_query_string(request: Request) -> str:
     """The query string as it came, nothing decoded."""
     text: str = request.scope["query_string"].decode("latin-1")
     return text
 
 
-def about(request: Request, catalog: Catalog, limits: Limits, path: str, kind: str) -> Question:
+def create_image_request(request: Request, catalog: Catalog, limits: Limits, path: str, kind: str) -> ImageRequest:
     """A question about an image.
 
     Args:
@@ -74,18 +82,18 @@ def about(request: Request, catalog: Catalog, limits: Limits, path: str, kind: s
         path: the public path of what is to be opened.
         kind: what is asked about it; answers of different kinds are different things.
     """
-    return Question(
+    return ImageRequest(
         catalog,
         limits,
         path,
         kind,
-        query_of(request),
-        host(request),
+        get_query_string(request),
+        get_base_url(request),
         request.scope.get("app_root_path", ""),
-        only_headers=only_headers(request),
+        only_headers=is_head_request(request),
     )
 
 
-def parameters(*names: str, dimensions: bool = True) -> dict[str, Any]:
+def build_openapi_parameters(*names: str, dimensions: bool = True) -> dict[str, Any]:
     """Parameters that `protocols.rest` reads, for an operation of the OpenAPI document."""
-    return {"parameters": documented(names, dimensions=dimensions)}
+    return {"parameters": describe_parameters(names, dimensions=dimensions)}

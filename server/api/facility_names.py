@@ -7,18 +7,18 @@ from typing import Final
 from shotdap.catalog import Catalog, NotFound, PathTemplate, Row
 from shotdap.catalog.query import Pattern, Term
 
-__all__ = ["of_facility", "spelled"]
+__all__ = ["create_facility_term", "format_facility_segment"]
 
-_SEGMENT: Final = PathTemplate("{facility}")
-_LISTED: Final = 50  # facilities in one sentence
+_SEGMENT_TEMPLATE: Final = PathTemplate("{facility}")
+_MAX_LISTED: Final = 50  # facilities in one sentence
 
 
-def spelled(name: str) -> str:
+def format_facility_segment(name: str) -> str:
     """A facility's name as a segment of a URL."""
-    return _SEGMENT.path(Row("", "", facts={"facility": name}))
+    return _SEGMENT_TEMPLATE.format_path(Row("", "", facts={"facility": name}))
 
 
-def of_facility(catalog: Catalog, facility: str) -> Term:
+def create_facility_term(catalog: Catalog, facility: str) -> Term:
     """The condition that an image is of a facility.
 
     Args:
@@ -29,9 +29,9 @@ def of_facility(catalog: Catalog, facility: str) -> Term:
         NotFound: there is none; the message names those that there are.
         Unsearchable: there is no catalog that knows.
     """
-    names = list(filter(None, catalog.facets().counts["facility"]))
-    found = [name for name in names if facility in {name, spelled(name)}]
+    names = list(filter(None, catalog.count_facets().counts["facility"]))
+    found = [name for name in names if facility in {name, format_facility_segment(name)}]
     if not found:
-        known = ", ".join(map(spelled, names[:_LISTED])) or "none"
+        known = ", ".join(map(format_facility_segment, names[:_MAX_LISTED])) or "none"
         raise NotFound(f"There is no facility {facility!r}. The facilities are: {known}.")
-    return Term("facility", tuple(Pattern(name, quoted=True) for name in found))
+    return Term("facility", tuple(Pattern(name, is_quoted=True) for name in found))

@@ -11,11 +11,11 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import TypeAdapter
 from starlette.responses import JSONResponse
 
-from shotdap.server.api.problem_details import ANYWHERE, ProblemDocument, refusal
+from shotdap.server.api.problem_details import COMMON_FAILURES, ProblemDocument, describe_failure
 
-__all__ = ["ABOUT", "TAGS", "describe"]
+__all__ = ["API_DESCRIPTION", "API_TAGS", "register_openapi"]
 
-ABOUT: Final = """\
+API_DESCRIPTION: Final = """\
 Every image has one URL, `/images/<path>`. Without `format` it answers with a description in JSON; with one, with the
 values as a file or a picture. `variable`, `transform`, `band` and the names of dimensions say which part is meant:
 
@@ -28,7 +28,7 @@ document (RFC 9457). Lists go on by `next`, which the header `Link` has too. Ans
 with `If-None-Match` is not read again. HEAD is answered wherever GET is.
 """
 
-TAGS: Final = [
+API_TAGS: Final = [
     {"name": "images", "description": "Images: found, described, computed, and drawn."},
     {"name": "packages", "description": "Many images as one file, with what explains them."},
     {"name": "archive", "description": "What the archive holds, and what has changed in it."},
@@ -37,34 +37,37 @@ TAGS: Final = [
     {"name": "legacy", "description": "Aliases for URLs that are in people's programs."},
 ]
 
-_FAILURE: Final = "400"  # the first status that is one
-_REPLACED: Final = ("HTTPValidationError", "ValidationError")  # FastAPI's own words for a 422, which no one is sent
+_FIRST_FAILURE_STATUS: Final = "400"  # the first status that is one
+_REPLACED_SCHEMAS: Final = (
+    "HTTPValidationError",
+    "ValidationError",
+)  # FastAPI's own words for a 422, which no one is sent
 
 
-def describe(app: FastAPI) -> None:
+def register_openapi(app: FastAPI) -> None:
     """Give an application its document; it is made when it is first asked for."""
-    made = _once(app)
+    made = _cache_openapi(app)
     app.openapi = made  # type: ignore[method-assign]  # as FastAPI's documentation has it
     app.router.routes[:] = [each for each in app.router.routes if getattr(each, "path", "") != app.openapi_url]
 
-    async def document(request: Request) -> JSONResponse:
-        return JSONResponse(_at(made(), request.scope.get("root_path", "").removesuffix("/api/v1")))
+    async def serve_openapi(request: Request) -> JSONResponse:
+        return JSONResponse(_copy_with_servers(made(), request.scope.get("root_path", "").removesuffix("/api/v1")))
 
-    app.add_route("/openapi.json", document, include_in_schema=False)
+    app.add_route("/openapi.json", serve_openapi, include_in_schema=False)
 
 
-def _once(app: FastAPI) -> Callable[[], dict[str, Any]]:
+def _cache_openapi(app: FastAPI) -> Callable[[], dict[str, Any]]:
     kept: list[dict[str, Any]] = []
 
     def openapi() -> dict[str, Any]:
         if not kept:
-            kept.append(_made(app))
+            kept.append(_build_openapi(app))
         return kept[0]
 
     return openapi
 
 
-def _made(app: FastAPI) -> dict[str, Any]:
+def _build_openapi(app: FastAPI) -> dict[str, Any]:
     found = get_openapi(
         title=app.title,
         version=app.version,
@@ -75,32 +78,34 @@ def _made(app: FastAPI) -> dict[str, Any]:
     )
     schemas = found.setdefault("components", {}).setdefault("schemas", {})
     schemas[ProblemDocument.__name__] = TypeAdapter(ProblemDocument).json_schema(mode="serialization")
-    for name in _REPLACED:
+    for name in _REPLACED_SCHEMAS:
         schemas.pop(name, None)
-    for operation in _operations(found):
-        operation["responses"] = _completed(operation["responses"])
+    for operation in _iter_operations(found):
+        operation["responses"] = _add_failures(operation["responses"])
     return found
 
 
-def _completed(responses: dict[str, Any]) -> dict[str, Any]:
+def _add_failures(responses: dict[str, Any]) -> dict[str, Any]:
     """The answers of an operation with all its failures, each a problem document."""
     said = {status: each for status, each in responses.items() if "HTTPValidationError" not in str(each)}
-    failures = {*map(str, ANYWHERE), *(status for status in said if status >= _FAILURE)}
+    failures = {*map(str, COMMON_FAILURES), *(status for status in said if status >= _FIRST_FAILURE_STATUS)}
     told = {status: said.get(status, {}) for status in failures}
-    completed = {status: {**refusal(int(status), each.get("description", "")), **each} for status, each in told.items()}
+    completed = {
+        status: {**describe_failure(int(status), each.get("description", "")), **each} for status, each in told.items()
+    }
     return dict(sorted((said | completed).items()))
 
 
-def _operations(found: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def _iter_operations(found: dict[str, Any]) -> Iterator[dict[str, Any]]:
     for path in found.get("paths", {}).values():
         yield from (each for method, each in path.items() if method in {"get", "put", "post", "delete", "patch"})
 
 
-def _at(made: dict[str, Any], root: str) -> dict[str, Any]:
+def _copy_with_servers(made: dict[str, Any], root: str) -> dict[str, Any]:
     """The document of an API that is mounted below some path."""
     found = copy.deepcopy(made)
     found["servers"] = [{"url": f"{root}/api/v1"}]
-    for operation in _operations(found):
+    for operation in _iter_operations(found):
         for server in operation.get("servers", ()):
             server["url"] = root + server["url"]
     return found

@@ -17,24 +17,24 @@ from starlette.responses import Response
 
 from shotdap.catalog import BadQuery
 from shotdap.server.api.schemas import Document
-from shotdap.server.http.errors import Problem, problem
-from shotdap.server.http.response import Reply, respond
+from shotdap.server.http.errors import Problem, to_problem
+from shotdap.server.http.response import PreparedResponse, make_response
 
 __all__ = [
-    "ANYWHERE",
-    "MEDIA_TYPE",
+    "COMMON_FAILURES",
+    "PROBLEM_MEDIA_TYPE",
     "ProblemDocument",
-    "answer_problems",
-    "failed",
-    "others",
-    "problem_reply",
-    "problem_response",
-    "refusal",
+    "describe_failure",
+    "describe_other_responses",
+    "prepare_problem",
+    "register_problem_handlers",
+    "respond_to_failure",
+    "respond_with_problem",
 ]
 
-MEDIA_TYPE = "application/problem+json"
+PROBLEM_MEDIA_TYPE = "application/problem+json"
 _LOG = logging.getLogger("shotdap.rest")
-_PASSING: Final = frozenset({429, 503})
+_TEMPORARY_STATUSES: Final = frozenset({429, 503})
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class ProblemDocument(Document):
     """The images that there are, where one was asked for and it is not said which."""
 
 
-_MEANINGS: Final[Mapping[int, str]] = MappingProxyType(
+_STATUS_DESCRIPTIONS: Final[Mapping[int, str]] = MappingProxyType(
     {
         400: "What is asked for cannot be understood, or does not fit the image; the sentence says what would.",
         404: "There is no such thing.",
@@ -72,67 +72,72 @@ _MEANINGS: Final[Mapping[int, str]] = MappingProxyType(
 )
 
 
-def others(*statuses: int) -> dict[int | str, dict[str, Any]]:
+def describe_other_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Other answers of an operation than its own, for its OpenAPI document: nothing new, and these failures.
 
     Failures that any operation may have need not be named.
     """
-    return {304: {"description": "The client has it already."}, **{status: refusal(status) for status in statuses}}
-
-
-def refusal(status: int, description: str = "") -> dict[str, Any]:
-    """A failure as an OpenAPI document has it."""
     return {
-        "description": description or _MEANINGS.get(status, HTTPStatus(status).phrase),
-        "content": {MEDIA_TYPE: {"schema": {"$ref": f"#/components/schemas/{ProblemDocument.__name__}"}}},
-        **({"headers": {"Retry-After": _RETRY_AFTER}} if status in _PASSING else {}),
+        304: {"description": "The client has it already."},
+        **{status: describe_failure(status) for status in statuses},
     }
 
 
-ANYWHERE: Final = (400, 414, 500, 503)
+def describe_failure(status: int, description: str = "") -> dict[str, Any]:
+    """A failure as an OpenAPI document has it."""
+    return {
+        "description": description or _STATUS_DESCRIPTIONS.get(status, HTTPStatus(status).phrase),
+        "content": {PROBLEM_MEDIA_TYPE: {"schema": {"$ref": f"#/components/schemas/{ProblemDocument.__name__}"}}},
+        **({"headers": {"Retry-After": _RETRY_AFTER_HEADER}} if status in _TEMPORARY_STATUSES else {}),
+    }
+
+
+COMMON_FAILURES: Final = (400, 414, 500, 503)
 """The failures that any operation may have."""
 
-_RETRY_AFTER: Final = {"description": "Seconds to wait.", "schema": {"type": "integer"}}
+_RETRY_AFTER_HEADER: Final = {"description": "Seconds to wait.", "schema": {"type": "integer"}}
 
 
-def problem_reply(trouble: Problem, **more: Any) -> Reply:  # noqa: ANN401 — members of a JSON document
+def prepare_problem(trouble: Problem, **more: Any) -> PreparedResponse:  # noqa: ANN401 — members of a JSON document
     """A failure as a problem document."""
     title = HTTPStatus(trouble.status).phrase
     document = {"type": "about:blank", "title": title, "status": trouble.status, "detail": trouble.message, **more}
-    return Reply.of(json.dumps(document, allow_nan=False), MEDIA_TYPE, trouble.headers, trouble.status)
+    return PreparedResponse.from_body(
+        json.dumps(document, allow_nan=False), PROBLEM_MEDIA_TYPE, trouble.headers, trouble.status
+    )
 
 
-def problem_response(trouble: Problem, **more: Any) -> Response:  # noqa: ANN401 — members of a JSON document
+def respond_with_problem(trouble: Problem, **more: Any) -> Response:  # noqa: ANN401 — members of a JSON document
     """A failure as Starlette sends it."""
-    return respond(problem_reply(trouble, **more))
+    return make_response(prepare_problem(trouble, **more))
 
 
-def failed(error: Exception, path: str) -> Response:
+def respond_to_failure(error: Exception, path: str) -> Response:
     """The answer to a request that failed; what nobody expected goes into the log."""
-    trouble = problem(error)
+    trouble = to_problem(error)
     if not trouble.expected:
         _LOG.error("failed to answer %s", path, exc_info=error)
     if isinstance(error, BadQuery):
-        return problem_response(replace(trouble, message=error.sentence), column=error.column, marked=error.marked)
-    return problem_response(trouble)
+        return respond_with_problem(replace(trouble, message=error.sentence), column=error.column, marked=error.excerpt)
+    return respond_with_problem(trouble)
 
 
-def answer_problems(app: FastAPI) -> None:
-    """Make what an application itself refuses a problem document; what fails in it is `Answering`'s."""
-    app.add_exception_handler(HTTPException, _refused)
-    app.add_exception_handler(RequestValidationError, _invalid)
+def register_problem_handlers(app: FastAPI) -> None:
+    """Make what an application itself refuses a problem document; what fails in it is `ApiMiddleware`'s."""
+    app.add_exception_handler(HTTPException, _handle_http_error)
+    app.add_exception_handler(RequestValidationError, _handle_validation_error)
 
 
-async def _refused(request: Request, error: Exception) -> Response:
+async def _handle_http_error(request: Request, error: Exception) -> Response:
     status, detail = (error.status_code, error.detail) if isinstance(error, HTTPException) else (500, "")
     if status == HTTPStatus.NOT_FOUND and detail == HTTPStatus.NOT_FOUND.phrase:
         detail = f"There is nothing at {request.url.path}; what there is stands in openapi.json."
-    reply = problem_reply(Problem(status, detail, expected=True))
+    reply = prepare_problem(Problem(status, detail, expected=True))
     headers = getattr(error, "headers", None) or {}  # a 405 says what is allowed
-    return respond(replace(reply, headers={**reply.headers, **headers}))
+    return make_response(replace(reply, headers={**reply.headers, **headers}))
 
 
-async def _invalid(_request: Request, error: Exception) -> Response:
+async def _handle_validation_error(_request: Request, error: Exception) -> Response:
     errors = error.errors() if isinstance(error, RequestValidationError) else []
     sentences = [f"{'.'.join(map(str, each['loc'][1:]))}: {each['msg']}" for each in errors]
-    return problem_response(Problem(400, f"{'; '.join(sentences)}.", expected=True))
+    return respond_with_problem(Problem(400, f"{'; '.join(sentences)}.", expected=True))

@@ -1,4 +1,4 @@
-"""Parts of an answer by their bytes, by `part_of`; where there is none, a problem document."""
+"""Parts of an answer by their bytes, by `apply_range`; where there is none, a problem document."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
-from shotdap.server.api.problem_details import problem_reply
-from shotdap.server.http.byte_range import part_of
+from shotdap.server.api.problem_details import prepare_problem
+from shotdap.server.http.byte_range import apply_range
 from shotdap.server.http.errors import Problem
-from shotdap.server.http.response import Reply
+from shotdap.server.http.response import PreparedResponse
 
-__all__ = ["ranged"]
+__all__ = ["apply_range_or_problem"]
 
-_OUTSIDE: Final = 416
+_RANGE_NOT_SATISFIABLE: Final = 416
 
 
-def ranged(reply: Reply, asked: Mapping[str, str]) -> Reply:
+def apply_range_or_problem(reply: PreparedResponse, asked: Mapping[str, str]) -> PreparedResponse:
     """The part of a reply that a request's ``Range`` asks for, or all of it."""
-    part = part_of(reply, asked)
-    if part.status != _OUTSIDE:
+    part = apply_range(reply, asked)
+    if part.status != _RANGE_NOT_SATISFIABLE:
         return part
     sentence = f"The answer has {reply.size:,} bytes; the range that is asked for lies outside."
-    refusal = problem_reply(Problem(_OUTSIDE, sentence, expected=True))
+    refusal = prepare_problem(Problem(_RANGE_NOT_SATISFIABLE, sentence, expected=True))
     return replace(refusal, headers={**refusal.headers, "Content-Range": part.headers["Content-Range"]})

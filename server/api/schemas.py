@@ -9,10 +9,10 @@ from typing import Any, ClassVar, Literal, TypeAlias
 from pydantic import ConfigDict
 
 __all__ = [
-    "Alive",
     "Attributes",
     "ChangeFeed",
-    "Changed",
+    "DiagnosticCount",
+    "DiagnosticDescription",
     "Diagnostics",
     "Dimension",
     "Document",
@@ -22,17 +22,17 @@ __all__ = [
     "Facts",
     "FormatDocument",
     "Formats",
+    "HealthStatus",
     "Histogram",
     "Image",
-    "ImageLine",
+    "ImageChange",
+    "ImageSummary",
     "Images",
-    "Kind",
-    "Named",
-    "Number",
+    "JsonNumber",
     "Option",
     "Percentile",
     "Shot",
-    "ShotLine",
+    "ShotSummary",
     "Shots",
     "Statistics",
     "TransformDocument",
@@ -42,9 +42,9 @@ __all__ = [
     "Version",
 ]
 
-Number: TypeAlias = int | float | Literal["NaN", "Infinity", "-Infinity"]
+JsonNumber: TypeAlias = int | float | Literal["NaN", "Infinity", "-Infinity"]
 Facts: TypeAlias = Mapping[str, str | int | float]
-Said: TypeAlias = Mapping[str, Any]
+JsonAttributes: TypeAlias = Mapping[str, Any]
 """Attributes, as strict JSON has them: see `encoders.document`."""
 
 
@@ -67,7 +67,7 @@ class Version(Document):
 
 
 @dataclass(frozen=True)
-class Alive(Document):
+class HealthStatus(Document):
     """That the server answers."""
 
     status: str
@@ -92,7 +92,7 @@ class Facilities(Document):
 
 
 @dataclass(frozen=True)
-class Named(Document):
+class DiagnosticCount(Document):
     """A diagnostic, as the archive's rows call it."""
 
     name: str
@@ -102,7 +102,7 @@ class Named(Document):
 
 
 @dataclass(frozen=True)
-class Kind(Document):
+class DiagnosticDescription(Document):
     """How the files of one kind of camera are read; see docs/diagnostics.md."""
 
     name: str
@@ -118,13 +118,13 @@ class Kind(Document):
 class Diagnostics(Document):
     """The diagnostics that there are images of, and the descriptions by which their files are read."""
 
-    diagnostics: list[Named]
+    diagnostics: list[DiagnosticCount]
     """As the archive's rows call them, with the numbers of their images."""
-    descriptions: list[Kind]
+    descriptions: list[DiagnosticDescription]
 
 
 @dataclass(frozen=True)
-class ImageLine(Document):
+class ImageSummary(Document):
     """An image, as far as the catalog knows it without looking at its file."""
 
     path: str
@@ -142,14 +142,14 @@ class ImageLine(Document):
 class Images(Document):
     """A page of images, the newest first."""
 
-    images: list[ImageLine]
+    images: list[ImageSummary]
     """May be fewer than were asked for, even none, and yet be followed by more."""
     next: str | None
     """The URL of the page that follows; null on the last. It stands in the header `Link`, too."""
 
 
 @dataclass(frozen=True)
-class ShotLine(Document):
+class ShotSummary(Document):
     """A shot of a facility."""
 
     facility: str
@@ -165,7 +165,7 @@ class ShotLine(Document):
 class Shots(Document):
     """A page of shots, the greatest number first."""
 
-    shots: list[ShotLine]
+    shots: list[ShotSummary]
     """May be fewer than were asked for, even none, and yet be followed by more."""
     next: str | None
     """The URL of the page that follows; null on the last. It stands in the header `Link`, too."""
@@ -179,7 +179,7 @@ class Shot(Document):
     shot: int
     diagnostics: dict[str, int]
     """How many images each diagnostic took."""
-    images: list[ImageLine]
+    images: list[ImageSummary]
     links: dict[str, str]
 
 
@@ -195,11 +195,11 @@ class FacetCounts(Document):
 
 
 @dataclass(frozen=True)
-class Changed(Document):
+class ImageChange(Document):
     """The last thing that happened to one path."""
 
     path: str
-    image: ImageLine | None
+    image: ImageSummary | None
     """As it is now; null where it was removed."""
 
 
@@ -207,7 +207,7 @@ class Changed(Document):
 class ChangeFeed(Document):
     """What has changed, the oldest first."""
 
-    changes: list[Changed]
+    changes: list[ImageChange]
     token: int
     """What to ask with, as `since`, for those that come after."""
     more: bool
@@ -238,7 +238,7 @@ class VariableDocument(Document):
     """Whether it is computed, rather than in the file."""
     units: str | None
     long_name: str | None
-    attributes: Said
+    attributes: JsonAttributes
 
 
 @dataclass(frozen=True)
@@ -252,7 +252,7 @@ class Image(Document):
     reason: str | None
     sha256: str | None
     """Of the file when it was inspected."""
-    attributes: Said
+    attributes: JsonAttributes
     """The dataset's."""
     dimensions: list[Dimension]
     variables: list[VariableDocument]
@@ -266,10 +266,10 @@ class Image(Document):
 class Values(Document):
     """What `format=json` gives: the values, in lists within lists, with all that is said of them."""
 
-    attributes: Said
+    attributes: JsonAttributes
     dimensions: dict[str, int]
-    variables: Mapping[str, Said]
-    """Of each `dimensions`, `shape`, `dtype`, `attributes` and `values`."""
+    variables: Mapping[str, JsonAttributes]
+    """Of each `build_dimensions`, `shape`, `dtype`, `attributes` and `values`."""
     coordinates: list[str]
 
 
@@ -278,9 +278,9 @@ class Attributes(Document):
     """The attributes of an image and of its variables."""
 
     path: str
-    attributes: Said
+    attributes: JsonAttributes
     """The dataset's."""
-    variables: Mapping[str, Said]
+    variables: Mapping[str, JsonAttributes]
 
 
 @dataclass(frozen=True)
@@ -288,15 +288,15 @@ class Percentile(Document):
     """The value below which so many per cent of the values lie."""
 
     level: float
-    value: Number
+    value: JsonNumber
 
 
 @dataclass(frozen=True)
 class Histogram(Document):
     """How many values lie in bins of equal width; a bin holds its lower edge and not its upper, the last holds both."""
 
-    low: Number
-    high: Number
+    low: JsonNumber
+    high: JsonNumber
     counts: list[int]
 
 
@@ -320,10 +320,10 @@ class Statistics(Document):
     """How many are below 0."""
     saturated: int | None
     """At how many the camera could count no further; null where it is not known from which count on that is so."""
-    minimum: Number
-    maximum: Number
-    mean: Number
-    standard_deviation: Number
+    minimum: JsonNumber
+    maximum: JsonNumber
+    mean: JsonNumber
+    standard_deviation: JsonNumber
     """The sum is divided by the number of values (ddof=0)."""
     percentiles: list[Percentile]
     """Between two values interpolated linearly."""
@@ -336,7 +336,7 @@ class Option(Document):
     """An option of a transform, in JSON Schema."""
 
     name: str
-    schema: Said
+    schema: JsonAttributes
 
 
 @dataclass(frozen=True)
@@ -367,7 +367,7 @@ class FormatDocument(Document):
     ending: str
     """Of the names of its files."""
     holds: str
-    """`dataset`, `image`, `lineout` or `picture`."""
+    """`dataset`, `image`, `lineout` or `render_picture`."""
     description: str
 
 

@@ -12,24 +12,24 @@ from rich.progress import BarColumn, MofNCompleteColumn, TaskProgressColumn, Tex
 from rich.progress import Progress as Bar
 
 from shotdap.config import Settings
-from shotdap.server.exports.cluster import cluster
-from shotdap.server.exports.containers.icechunk import library
-from shotdap.server.exports.items import Item
+from shotdap.server.exports.cluster import open_cluster
+from shotdap.server.exports.containers.icechunk import import_icechunk
+from shotdap.server.exports.items import PlanItem
 from shotdap.server.exports.order import Order
-from shotdap.server.exports.plan import planned
+from shotdap.server.exports.plan import plan_export
 from shotdap.server.exports.progress import Progress
-from shotdap.server.exports.run import export
-from shotdap.server.exports.workspace import Place
+from shotdap.server.exports.run import run_export
+from shotdap.server.exports.workspace import Workspace
 
 __all__ = ["export_now"]
 
 
 @dataclass(frozen=True)
-class _Shown:
+class _ProgressDisplay:
     console: Console
 
     @contextmanager
-    def bar(self, total: int) -> Iterator[Callable[[Progress], None]]:
+    def show_progress(self, total: int) -> Iterator[Callable[[Progress], None]]:
         """What shows how far an export is, for as long as the block lasts."""
         columns = (
             TextColumn("{task.description}"),
@@ -42,12 +42,12 @@ class _Shown:
         with Bar(*columns, console=self.console, transient=True) as shown:
             task = shown.add_task("Exporting", total=total, more="")
 
-            def tell(progress: Progress) -> None:
+            def update_bar(progress: Progress) -> None:
                 failed = f", {progress.failed:,} failed" if progress.failed else ""
                 more = f"{progress.bytes / 2**20:,.0f} MiB{failed}"
                 shown.update(task, completed=progress.done + progress.failed, more=more)
 
-            yield tell
+            yield update_bar
 
 
 def export_now(order: Order, target: Path, settings: Settings, console: Console, site: str | None) -> bool:
@@ -60,32 +60,34 @@ def export_now(order: Order, target: Path, settings: Settings, console: Console,
         BadOrder: the order does not hold together, no image fits it, or something else lies at the target.
         BadSettings: there is no catalog, or the scheduler does not answer.
     """
-    place = Place(target)
-    items = _begun(order, place, settings)
-    if place.finished.exists() and not order.has_folder:
-        console.print(f"{target} is complete already. Remove it and {place.work} to export it anew.", markup=False)
+    place = Workspace(target)
+    items = _prepare_items(order, place, settings)
+    if place.finished_marker.exists() and not order.is_folder:
+        console.print(
+            f"{target} is complete already. Remove it and {place.state_folder} to export it anew.", markup=False
+        )
         return True
-    with cluster(settings.exports) as client, _Shown(console).bar(len(items)) as tell:
-        memory = settings.exports.image_bytes
-        progress = export(order, place, items, client, memory=memory, site=site, tell=tell)
-    console.print(_sentence(progress, place), markup=False)
+    with open_cluster(settings.exports) as client, _ProgressDisplay(console).show_progress(len(items)) as tell:
+        memory = settings.exports.max_image_bytes
+        progress = run_export(order, place, items, client, memory=memory, site=site, tell=tell)
+    console.print(_format_summary(progress, place), markup=False)
     return progress.done > 0
 
 
-def _begun(order: Order, place: Place, settings: Settings) -> tuple[Item, ...]:
+def _prepare_items(order: Order, place: Workspace, settings: Settings) -> tuple[PlanItem, ...]:
     """The images: of the earlier run, or of the catalog now."""
-    order.check()
+    order.validate()
     if order.container == "icechunk":
-        library()
-    items = place.resumed(order)
+        import_icechunk()
+    items = place.resume_export(order)
     if items is None:
-        items = planned(settings.open_catalog(), order, memory=settings.exports.image_bytes).items
-        place.begin(order, items)
+        items = plan_export(settings.open_catalog(), order, memory=settings.exports.max_image_bytes).items
+        place.begin_export(order, items)
     return items
 
 
-def _sentence(progress: Progress, place: Place) -> str:
+def _format_summary(progress: Progress, place: Workspace) -> str:
     failed = f" {progress.failed:,} failed; the manifest says why." if progress.failed else ""
     size = f"{progress.bytes / 2**20:,.1f} MiB"
     images = "image" if progress.done == 1 else "images"
-    return f"{progress.done:,} {images} exported to {place.target}, {size}.{failed}\nManifest: {place.manifest}"
+    return f"{progress.done:,} {images} exported to {place.target}, {size}.{failed}\nManifest: {place.manifest_path}"

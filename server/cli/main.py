@@ -32,47 +32,47 @@ from shotdap.catalog import (
     BadQuery,
     BadToken,
     Busy,
-    Facets,
+    FacetCounts,
     NotFound,
     Superseded,
     Unreadable,
     Unsearchable,
 )
-from shotdap.catalog.index.tables import SCHEMA
-from shotdap.catalog.names import path_segment
-from shotdap.config import BadDiagnostic, BadSettings, Settings, load
-from shotdap.server.catalog_poller import found, poll, sentence
-from shotdap.server.cli.package import save
+from shotdap.catalog.index.tables import SCHEMA_VERSION
+from shotdap.catalog.names import encode_path_segment
+from shotdap.config import BadDiagnostic, BadSettings, Settings, load_settings
+from shotdap.server.catalog_poller import describe_build, describe_inspection, poll_catalog
+from shotdap.server.cli.package import save_package
 from shotdap.server.cli.search_output import (
-    as_tables,
-    changes_as_json,
-    facets_as_json,
-    images_table,
-    page_as_json,
+    build_facet_tables,
+    build_image_table,
     search_all,
+    serialize_changes,
+    serialize_facets,
+    serialize_page,
 )
-from shotdap.server.demo.instructions import format_instructions, prepare
+from shotdap.server.demo.instructions import format_instructions, prepare_demo
 from shotdap.server.encoders.formats import FORMATS
 from shotdap.server.exports import order as exports
 from shotdap.server.exports.package import package_order as packages
-from shotdap.server.extraction import Wanted
-from shotdap.server.http.limits import limits_of
-from shotdap.server.run import CONFIG_VARIABLE, run
-from shotdap.transforms import BadSelection, BadVariant, Origin, explained
+from shotdap.server.extraction import Extraction
+from shotdap.server.http.limits import create_limits
+from shotdap.server.run import CONFIG_VARIABLE, run_server
+from shotdap.transforms import BadSelection, BadVariant, Origin, describe_origin
 
 __all__ = ["main"]
 
 _app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-_catalog = typer.Typer(no_args_is_help=True, help="Build the catalog of an archive.")
-_app.add_typer(_catalog, name="catalog")
-_archive = typer.Typer(no_args_is_help=True, help="Look at the archive.")
-_app.add_typer(_archive, name="archive")
-_diagnostic = typer.Typer(no_args_is_help=True, help="Try descriptions of diagnostics.")
-_app.add_typer(_diagnostic, name="diagnostic")
+_catalog_app = typer.Typer(no_args_is_help=True, help="Build the catalog of an archive.")
+_app.add_typer(_catalog_app, name="catalog")
+_archive_app = typer.Typer(no_args_is_help=True, help="Look at the archive.")
+_app.add_typer(_archive_app, name="archive")
+_diagnostic_app = typer.Typer(no_args_is_help=True, help="Try descriptions of diagnostics.")
+_app.add_typer(_diagnostic_app, name="diagnostic")
 _console = Console(soft_wrap=True, highlight=False)
-_errors = Console(stderr=True, soft_wrap=True, highlight=False)
+_error_console = Console(stderr=True, soft_wrap=True, highlight=False)
 
-_EXPECTED = (
+_USER_ERRORS = (
     BadArchive,
     BadCatalog,
     BadDiagnostic,
@@ -89,81 +89,85 @@ _EXPECTED = (
 )
 """What is told in a sentence."""
 
-_INTERRUPTED = 130  # as a shell has it
-_WIDE = 1000  # characters of a line that no person reads
+_INTERRUPTED_STATUS = 130  # as a shell has it
+_UNLIMITED_WIDTH = 1000  # characters of a line that no person reads
 
-Config = Annotated[Path | None, typer.Option(help="The site's settings, a TOML file.", dir_okay=False)]
-Folder = Annotated[Path | None, typer.Option(help="A directory tree to serve, without any database.", file_okay=False)]
-Host = Annotated[str | None, typer.Option(help="The address to listen at.")]
-Port = Annotated[int | None, typer.Option(help="The port to listen at.", min=1, max=65535)]
-Workers = Annotated[int | None, typer.Option(help="Processes that answer requests.", min=1)]
+ConfigOption = Annotated[Path | None, typer.Option(help="The site's settings, a TOML file.", dir_okay=False)]
+FolderOption = Annotated[
+    Path | None, typer.Option(help="A directory tree to serve, without any database.", file_okay=False)
+]
+HostOption = Annotated[str | None, typer.Option(help="The address to listen at.")]
+PortOption = Annotated[int | None, typer.Option(help="The port to listen at.", min=1, max=65535)]
+WorkersOption = Annotated[int | None, typer.Option(help="Processes that answer requests.", min=1)]
 
 
 def main() -> None:
     """Run the command; what is wrong with the settings or the archive is one sentence, never a traceback."""
     try:
         _app()
-    except _EXPECTED as error:
-        _errors.print(f"shotdap: {error}", markup=False)
+    except _USER_ERRORS as error:
+        _error_console.print(f"shotdap: {error}", markup=False)
         sys.exit(2)
     except OSError as error:  # of a full disk, or of what this user has no right to
         if error.strerror is None:
             raise
         where = f"{error.filename}: " if error.filename else ""
-        _errors.print(f"shotdap: {where}{error.strerror}.", markup=False)
+        _error_console.print(f"shotdap: {where}{error.strerror}.", markup=False)
         sys.exit(2)
 
 
 @_app.command()
 def serve(
-    config: Config = None,
-    folder: Folder = None,
-    host: Host = None,
-    port: Port = None,
-    workers: Workers = None,
+    config: ConfigOption = None,
+    folder: FolderOption = None,
+    host: HostOption = None,
+    port: PortOption = None,
+    workers: WorkersOption = None,
 ) -> None:
     """Serve a catalog, or a directory tree, over OPeNDAP."""
-    _choose(config, {"ARCHIVE__FOLDER": folder and folder.resolve()}, host, port, workers)
-    run(load(config), site=os.environ.get(CONFIG_VARIABLE))
+    _set_environment(config, {"ARCHIVE__FOLDER": folder and folder.resolve()}, host, port, workers)
+    run_server(load_settings(config), site=os.environ.get(CONFIG_VARIABLE))
 
 
 @_app.command()
 def demo(
     folder: Annotated[Path, typer.Option(help="Where the demonstration's archive is made, or was.")] = Path("demo"),
-    host: Host = None,
-    port: Port = None,
+    host: HostOption = None,
+    port: PortOption = None,
 ) -> None:
     """Make a small archive of realistic images, build its catalog, and serve it."""
     try:
         with _console.status("Making an archive of laser-shot images …"):
-            config = prepare(folder)
+            config = prepare_demo(folder)
     except OSError as error:
         raise BadSettings(f"The demonstration cannot be made in {folder}: {error.strerror or error}.") from error
-    _choose(config, {}, host, port)
-    settings = load(config)
-    _build(settings)
-    run(settings, lambda url: _console.print(format_instructions(url), markup=False), os.environ.get(CONFIG_VARIABLE))
+    _set_environment(config, {}, host, port)
+    settings = load_settings(config)
+    _build_with_progress(settings)
+    run_server(
+        settings, lambda url: _console.print(format_instructions(url), markup=False), os.environ.get(CONFIG_VARIABLE)
+    )
 
 
 @_app.command(context_settings={"ignore_unknown_options": True})  # a term may begin with a minus sign
 def search(  # noqa: PLR0913, PLR0917 — typer makes an option of each
     query: Annotated[list[str], typer.Argument(help="What to look for: diagnostic:P510 shot:103700..103800")],
-    config: Config = None,
+    config: ConfigOption = None,
     limit: Annotated[int, typer.Option(help="How many images to show.", min=1)] = 100,
     after: Annotated[str | None, typer.Option(help="Go on behind an earlier page, by its token.")] = None,
     facets: Annotated[bool, typer.Option("--facets", help="Count what matches, instead of showing it.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Find images, the newest first; docs/searching.md has the language."""
-    catalog, wanted = load(config).open_catalog(), " ".join(query)
+    catalog, wanted = load_settings(config).open_catalog(), " ".join(query)
     if facets:
-        _print_facets(catalog.facets(wanted), as_json=as_json)
+        _print_facets(catalog.count_facets(wanted), as_json=as_json)
         return
     page = search_all(catalog, wanted, after, limit)
     if as_json:
-        _console.print_json(data=page_as_json(page))
+        _console.print_json(data=serialize_page(page))
         return
-    _console.print(images_table(page) if page.entries else "Nothing matches.", width=_width())
+    _console.print(build_image_table(page) if page.entries else "Nothing matches.", width=_table_width())
     if page.after is not None:
         _console.print(f"There are more: --after {page.after}", markup=False)
 
@@ -177,21 +181,25 @@ def package(  # noqa: PLR0913, PLR0917 — typer makes an option of each
     transform: Annotated[list[str] | None, typer.Option(help="With options: median_filter-size-5.")] = None,
     raw: Annotated[bool, typer.Option("--raw", help="The files as they are in the archive.")] = False,
     member: Annotated[str, typer.Option(help=f"The format of each file: {', '.join(FORMATS)}.")] = "",
-    config: Config = None,
-    folder: Folder = None,
+    config: ConfigOption = None,
+    folder: FolderOption = None,
 ) -> None:
     """Pack the images of a shot into one ZIP file, with what explains them; docs/packages.md says more."""
     if not out.absolute().parent.is_dir():
         raise typer.BadParameter(f"there is no folder {out.absolute().parent} for {out.name}")
-    _choose(config, {"ARCHIVE__FOLDER": folder and folder.resolve()}, None, None)
-    settings = load(config)
-    wanted = Wanted(tuple(variable or ()), transforms=tuple(transform or ()), raw=raw)
-    order = packages.Order(path.strip("/"), diagnostics=tuple(diagnostic or ()), wanted=wanted, member=member)
+    _set_environment(config, {"ARCHIVE__FOLDER": folder and folder.resolve()}, None, None)
+    settings = load_settings(config)
+    wanted = Extraction(tuple(variable or ()), transforms=tuple(transform or ()), raw=raw)
+    order = packages.Order(path.strip("/"), diagnostics=tuple(diagnostic or ()), extraction=wanted, format_name=member)
     columns = ("{task.description}", DownloadColumn(), TransferSpeedColumn())
     with Progress(*columns, console=_console, transient=True) as progress:
         task = progress.add_task("Packing", total=None)
-        problems = save(
-            settings.open_catalog(), order, limits_of(settings), out, lambda size: progress.update(task, completed=size)
+        problems = save_package(
+            settings.open_catalog(),
+            order,
+            create_limits(settings),
+            out,
+            lambda size: progress.update(task, completed=size),
         )
     for image, reason in problems.items():
         _console.print(f"{image}: {reason}", markup=False)
@@ -209,105 +217,113 @@ def export(  # noqa: PLR0913, PLR0917 — typer makes an option of each
     to: Annotated[exports.Container, typer.Option(help="What to make.")] = "folder",
     raw: Annotated[bool, typer.Option("--raw", help="The files' own variables, as they are.")] = False,
     scheduler: Annotated[str | None, typer.Option(help="A Dask cluster's: tcp://host:8786.")] = None,
-    config: Config = None,
-    folder: Folder = None,
+    config: ConfigOption = None,
+    folder: FolderOption = None,
 ) -> None:
     """Export many images at once; the same command goes on where it was stopped. docs/jobs.md says more."""
     chosen = {"ARCHIVE__FOLDER": folder and folder.resolve(), "EXPORTS__SCHEDULER": scheduler}
-    _choose(config, chosen, None, None)
-    wanted = Wanted(tuple(variable), exports.parts(part), tuple(transform), raw)
+    _set_environment(config, chosen, None, None)
+    wanted = Extraction(tuple(variable), exports.parse_part_options(part), tuple(transform), raw)
     command = importlib.import_module("shotdap.server.cli.export")  # brings Dask along, which takes its time
     try:
         any_done = command.export_now(
-            exports.Order(query, wanted, format, to), out, load(config), _console, os.environ.get(CONFIG_VARIABLE)
+            exports.Order(query, wanted, format, to),
+            out,
+            load_settings(config),
+            _console,
+            os.environ.get(CONFIG_VARIABLE),
         )
     except KeyboardInterrupt:
-        _errors.print("Stopped; the same command goes on from here.")
-        sys.exit(_INTERRUPTED)
+        _error_console.print("Stopped; the same command goes on from here.")
+        sys.exit(_INTERRUPTED_STATUS)
     if not any_done:
         sys.exit(1)
 
 
-@_catalog.command("changes")
-def catalog_changes(
-    config: Config = None,
+@_catalog_app.command("changes")
+def show_changes(
+    config: ConfigOption = None,
     since: Annotated[int, typer.Option(help="The token of an earlier answer; 0 begins with all images.", min=0)] = 0,
     limit: Annotated[int, typer.Option(help="How many changes to show.", min=1, max=10_000)] = 1000,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Say what has changed in the catalog: + for images that are new or other than before, - for those removed."""
-    changes = load(config).open_catalog().changes(since, limit=limit)
+    changes = load_settings(config).open_catalog().list_changes(since, limit=limit)
     if as_json:
-        _console.print_json(data=changes_as_json(changes))
+        _console.print_json(data=serialize_changes(changes))
         return
     for change in changes.changes:
         _console.print(f"{'-' if change.entry is None else '+'} {change.path}", markup=False)
-    _console.print(f"{'There are more' if changes.more else 'That is all for now'}: --since {changes.token}")
+    _console.print(f"{'There are more' if changes.has_more else 'That is all for now'}: --since {changes.token}")
 
 
-@_catalog.command("build")
-def catalog_build(
-    config: Config = None,
+@_catalog_app.command("build")
+def build_catalog(
+    config: ConfigOption = None,
     inspect: Annotated[bool, typer.Option(help="Look into the new files afterwards.")] = True,
     full: Annotated[bool, typer.Option(help="Read all rows, and remove images whose rows are gone.")] = False,
     watch: Annotated[float | None, typer.Option(help="Go on, every so many seconds, until Ctrl-C.", min=0.1)] = None,
 ) -> None:
     """Bring the catalog up to date with its archive, and look into the files that are new."""
-    settings = load(config)
-    _build(settings, inspect=inspect, full=full)
+    settings = load_settings(config)
+    _build_with_progress(settings, inspect=inspect, full=full)
     if watch is not None:
-        _watch(settings, watch, inspect=inspect)
+        _watch_until_interrupt(settings, watch, inspect=inspect)
 
 
-@_catalog.command("watch")
-def catalog_watch(
-    config: Config = None,
+@_catalog_app.command("watch")
+def watch_catalog(
+    config: ConfigOption = None,
     seconds: Annotated[float, typer.Option(help="How long to wait between two looks.", min=0.1)] = 10,
     inspect: Annotated[bool, typer.Option(help="Look into the new files.")] = True,
 ) -> None:
     """Bring the catalog up to date again and again, until Ctrl-C."""
-    _watch(load(config), seconds, inspect=inspect)
+    _watch_until_interrupt(load_settings(config), seconds, inspect=inspect)
 
 
-@_catalog.command("migrate")
-def catalog_migrate(config: Config = None) -> None:
+@_catalog_app.command("migrate")
+def migrate_catalog(config: ConfigOption = None) -> None:
     """Bring the catalog's database to this version of shotdap; what it holds is kept."""
-    before = load(config).migrate_catalog()
-    _console.print(f"The catalog is of version {SCHEMA} now; it was {f'of version {before}' if before else 'empty'}.")
+    before = load_settings(config).migrate_catalog()
+    _console.print(
+        f"The catalog is of version {SCHEMA_VERSION} now; it was {f'of version {before}' if before else 'empty'}."
+    )
 
 
-@_catalog.command("inspect")
-def catalog_inspect(
-    config: Config = None,
+@_catalog_app.command("inspect")
+def inspect_catalog(
+    config: ConfigOption = None,
     again: Annotated[bool, typer.Option(help="Look into all files again, to find those that have changed.")] = False,
 ) -> None:
     """Look into the files that were not looked into yet: which are there, and whole."""
-    _inspect(load(config), again=again)
+    _inspect_with_progress(load_settings(config), again=again)
 
 
-@_archive.command("check")
-def archive_check(
-    config: Config = None,
+@_archive_app.command("check")
+def check_archive(
+    config: ConfigOption = None,
     sample: Annotated[int, typer.Option(help="How many rows to look at, and for their files.", min=1)] = 100,
 ) -> None:
     """Say what the archive's table and files look like by these settings: for the administrator, paths and all."""
-    for line in load(config).check_archive(sample):
+    for line in load_settings(config).check_archive(sample):
         _console.print(line, markup=False)
 
 
-@_diagnostic.command("check")
-def diagnostic_check(
+@_diagnostic_app.command("check")
+def check_diagnostic(
     file: Annotated[Path | None, typer.Argument(help="An image file.", dir_okay=False)] = None,
     image: Annotated[str | None, typer.Option(help="The public path of an image of the catalog, instead.")] = None,
-    config: Config = None,
+    config: ConfigOption = None,
 ) -> None:
     """Say what the descriptions of diagnostics make of an image, and why not something else."""
     if (file is None) == (image is None):
         raise typer.BadParameter("name a FILE, or an --image of the catalog")
     if file is not None:
         os.environ["SHOTDAP_ARCHIVE__FOLDER"] = str(file.resolve().parent)
-    catalog = load(config).open_catalog()
-    for line in catalog.explain(catalog.find(path_segment(file.name) if file is not None else str(image))):
+    catalog = load_settings(config).open_catalog()
+    for line in catalog.explain_labelling(
+        catalog.find_entry(encode_path_segment(file.name) if file is not None else str(image))
+    ):
         _console.print(line, markup=False)
 
 
@@ -315,22 +331,22 @@ def diagnostic_check(
 def explain_variable(
     path: Annotated[str, typer.Argument(help="The public path of an image, or of a variant of it.")],
     variable: Annotated[str, typer.Argument(help="A variable of it.")],
-    config: Config = None,
-    folder: Folder = None,
+    config: ConfigOption = None,
+    folder: FolderOption = None,
 ) -> None:
     """Say how a variable is made: of which files, by which transforms, with which options."""
-    _choose(config, {"ARCHIVE__FOLDER": folder and folder.resolve()}, None, None)
-    catalog = load(config).open_catalog()
-    origins = catalog.origins(catalog.resolve(path))
+    _set_environment(config, {"ARCHIVE__FOLDER": folder and folder.resolve()}, None, None)
+    catalog = load_settings(config).open_catalog()
+    origins = catalog.get_origins(catalog.resolve_path(path))
     if variable not in origins:
         raise typer.BadParameter(f"{path} has no variable {variable!r}; it has: {', '.join(origins)}.")
-    _console.print(_tree(origins[variable]))
+    _console.print(_build_origin_tree(origins[variable]))
 
 
-def _tree(origin: Origin) -> Tree:
-    tree = Tree(escape("\n".join(explained(origin))))
+def _build_origin_tree(origin: Origin) -> Tree:
+    tree = Tree(escape("\n".join(describe_origin(origin))))
     for each in origin.inputs:
-        tree.children.append(_tree(each))
+        tree.children.append(_build_origin_tree(each))
     return tree
 
 
@@ -340,7 +356,7 @@ def version() -> None:
     _console.print(__version__)
 
 
-def _choose(
+def _set_environment(
     config: Path | None,
     choices: Mapping[str, Any],
     host: str | None,
@@ -355,44 +371,44 @@ def _choose(
     os.environ.update({name: str(value) for name, value in chosen.items()})
 
 
-def _build(settings: Settings, *, inspect: bool = True, full: bool = False) -> None:
+def _build_with_progress(settings: Settings, *, inspect: bool = True, full: bool = False) -> None:
     columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), TaskProgressColumn(show_speed=True))
     with Progress(*columns, TimeRemainingColumn(), console=_console, transient=True) as progress:
-        total = settings.count_to_build(full=full) if _console.is_terminal else None
+        total = settings.count_rows_to_build(full=full) if _console.is_terminal else None
         task = progress.add_task("Reading rows", total=total)
-        built = settings.build_catalog(full=full, progress=lambda done: progress.update(task, completed=done.rows))
-    _console.print(sentence(built))
+        built = settings.build_catalog(full=full, progress=lambda done: progress.update(task, completed=done.row_count))
+    _console.print(describe_build(built))
     if inspect:
-        _inspect(settings)
+        _inspect_with_progress(settings)
 
 
-def _print_facets(counted: Facets, *, as_json: bool) -> None:
+def _print_facets(counted: FacetCounts, *, as_json: bool) -> None:
     if as_json:
-        _console.print_json(data=facets_as_json(counted))
+        _console.print_json(data=serialize_facets(counted))
         return
-    least = "" if counted.complete else "at least "
+    least = "" if counted.is_complete else "at least "
     _console.print(f"{least}{counted.total:,} {'image matches' if counted.total == 1 else 'images match'}")
-    for table in as_tables(counted):
-        _console.print(table, width=_width())
+    for table in build_facet_tables(counted):
+        _console.print(table, width=_table_width())
 
 
-def _width() -> int | None:
+def _table_width() -> int | None:
     """How wide a table may be: as the terminal is; wide enough for any path, where a program reads it."""
-    return None if _console.is_terminal else _WIDE
+    return None if _console.is_terminal else _UNLIMITED_WIDTH
 
 
-def _watch(settings: Settings, seconds: float, *, inspect: bool) -> None:
+def _watch_until_interrupt(settings: Settings, seconds: float, *, inspect: bool) -> None:
     def wait() -> bool:
         time.sleep(seconds)
         return True
 
     with suppress(KeyboardInterrupt):
-        poll(settings, lambda line: _console.print(line, markup=False), wait, inspect=inspect)
+        poll_catalog(settings, lambda line: _console.print(line, markup=False), wait, inspect=inspect)
 
 
-def _inspect(settings: Settings, *, again: bool = False) -> None:
+def _inspect_with_progress(settings: Settings, *, again: bool = False) -> None:
     columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), TaskProgressColumn(show_speed=True))
     with Progress(*columns, TimeRemainingColumn(), console=_console, transient=True) as progress:
-        task = progress.add_task("Looking into files", total=settings.count_to_inspect(again=again))
+        task = progress.add_task("Looking into files", total=settings.count_files_to_inspect(again=again))
         inspected = settings.inspect_catalog(again=again, progress=lambda done: progress.update(task, completed=done))
-    _console.print(found(inspected))
+    _console.print(describe_inspection(inspected))

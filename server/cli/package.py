@@ -9,18 +9,20 @@ from pathlib import Path
 from zipfile import ZipFile
 
 from shotdap.catalog import Catalog
-from shotdap.server.exports.package.contents import MANIFEST, Bounds, chosen, surveyed
-from shotdap.server.exports.package.members import packed
+from shotdap.server.exports.package.contents import MANIFEST_NAME, PackageLimits, plan_package, select_entries
+from shotdap.server.exports.package.members import pack_members
 from shotdap.server.exports.package.package_order import Order
-from shotdap.server.exports.package.zip_stream import zipped
+from shotdap.server.exports.package.zip_stream import stream_zip
 from shotdap.server.http.limits import Limits
 
-__all__ = ["save"]
+__all__ = ["save_package"]
 
-_ALL = 1 << 62  # on one's own machine nothing but the disk bounds a package
+_UNLIMITED = 1 << 62  # on one's own machine nothing but the disk bounds a package
 
 
-def save(catalog: Catalog, order: Order, limits: Limits, out: Path, progress: Callable[[int], None]) -> dict[str, str]:
+def save_package(
+    catalog: Catalog, order: Order, limits: Limits, out: Path, progress: Callable[[int], None]
+) -> dict[str, str]:
     """Make a package, and put it where it belongs once it is whole.
 
     Args:
@@ -38,22 +40,24 @@ def save(catalog: Catalog, order: Order, limits: Limits, out: Path, progress: Ca
         BadSelection: what is asked for cannot be had of any image.
         Unreadable: likewise, or a file changed while it was packed.
     """
-    order.check()
-    items = surveyed(catalog, order, chosen(catalog, order, _ALL), limits, Bounds(_ALL, _ALL))
+    order.validate()
+    items = plan_package(
+        catalog, order, select_entries(catalog, order, _UNLIMITED), limits, PackageLimits(_UNLIMITED, _UNLIMITED)
+    )
     unfinished = out.with_name(f".{out.name}.unfinished")
     try:
         with unfinished.open("wb") as file:
-            for block in zipped(packed(catalog, order, items, limits, datetime.now(UTC))):
+            for block in stream_zip(pack_members(catalog, order, items, limits, datetime.now(UTC))):
                 file.write(block)
                 progress(file.tell())
-        problems = _problems(unfinished)
+        problems = _read_problems(unfinished)
         unfinished.replace(out)
     finally:
         unfinished.unlink(missing_ok=True)
     return problems
 
 
-def _problems(package: Path) -> dict[str, str]:
+def _read_problems(package: Path) -> dict[str, str]:
     with ZipFile(package) as archive:
-        lines = json.loads(archive.read(MANIFEST))["images"]
+        lines = json.loads(archive.read(MANIFEST_NAME))["images"]
     return {line["path"]: "; ".join(line["problems"]) for line in lines if line["problems"]}

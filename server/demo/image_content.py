@@ -42,7 +42,7 @@ class Variable:
 
 
 @dataclass(frozen=True, eq=False)
-class Image:
+class SyntheticImage:
     """The content of one file: its variables, in their order, and the attributes of the file itself."""
 
     variables: tuple[Variable, ...]

@@ -19,29 +19,29 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from shotdap.server.demo.image_content import Attribute, Image, Scale, Variable
+    from shotdap.server.demo.image_content import Attribute, Scale, SyntheticImage, Variable
     from shotdap.server.demo.shot_list import Container
 
-DEFLATE: Final = 4  # the real files have 7, which packs no better and takes four times as long
+DEFLATE_LEVEL: Final = 4  # the real files have 7, which packs no better and takes four times as long
 
 
-def write_image(path: Path, image: Image, container: Container) -> None:
+def write_image(path: Path, image: SyntheticImage, container: Container) -> None:
     """Write an image to a new file, or over an old one; the folder must be there."""
     WRITERS[container](path, image)
 
 
-def write_hdf4(path: Path, image: Image) -> None:
+def write_hdf4(path: Path, image: SyntheticImage) -> None:
     """Write an image as HDF4 scientific datasets; the library names their dimensions ``fakeDim0``, ``fakeDim1``, …."""
-    stored = _stored_name(path)
+    stored = _make_padded_name(path)
     with library.LOCK:
         file = SD(stored, SDC.WRITE | SDC.CREATE | SDC.TRUNC)
         try:
-            _describe_hdf4(file, image.attributes)
+            _write_hdf4_attributes(file, image.attributes)
             for variable in image.variables:
-                _add_hdf4(file, variable)
+                _write_hdf4_variable(file, variable)
         finally:
             file.end()
-    _forget_name(path, stored)
+    _remove_stored_name(path, stored)
 
 
 _HDF4_TYPES: Final[Mapping[np.dtype[Any], int]] = {
@@ -56,36 +56,36 @@ _HDF4_TYPES: Final[Mapping[np.dtype[Any], int]] = {
 _NAME_LENGTH: Final = 512  # bytes
 
 
-def _stored_name(path: Path) -> str:
+def _make_padded_name(path: Path) -> str:
     """Name a file at a fixed length, by repeated slashes: HDF4 keeps the name it was created under."""
     folder, name = os.fspath(path.parent.resolve()), path.name
     return folder + "/" * max(1, _NAME_LENGTH - len(os.fsencode(folder + name))) + name
 
 
-def _forget_name(path: Path, stored: str) -> None:
+def _remove_stored_name(path: Path, stored: str) -> None:
     name = os.fsencode(stored)
     path.write_bytes(path.read_bytes().replace(name, b"synthetic".ljust(len(name), b"\0"), 1))
 
 
-def _add_hdf4(file: SD, variable: Variable) -> None:
+def _write_hdf4_variable(file: SD, variable: Variable) -> None:
     dataset = file.create(variable.name, _HDF4_TYPES[variable.values.dtype], variable.values.shape)
     try:
         if variable.chunks:
-            library.set_chunks(dataset._id or 0, variable.chunks, DEFLATE)  # noqa: SLF001 - pyhdf sets none
+            library.set_chunks(dataset._id or 0, variable.chunks, DEFLATE_LEVEL)  # noqa: SLF001 - pyhdf sets none
         dataset[:] = variable.values
-        _describe_hdf4(dataset, variable.attributes)
+        _write_hdf4_attributes(dataset, variable.attributes)
         for axis, scale in enumerate(variable.scales):
-            _scale_hdf4(dataset.dim(axis), scale)
+            _write_hdf4_scale(dataset.dim(axis), scale)
     finally:
         dataset.endaccess()
 
 
-def _scale_hdf4(dimension: SDim, scale: Scale) -> None:
+def _write_hdf4_scale(dimension: SDim, scale: Scale) -> None:
     dimension.setscale(_HDF4_TYPES[scale.values.dtype], scale.values.tolist())
     dimension.setstrs("", scale.units, "")
 
 
-def _describe_hdf4(owner: Any, attributes: Mapping[str, Attribute]) -> None:  # noqa: ANN401 - pyhdf has no types
+def _write_hdf4_attributes(owner: Any, attributes: Mapping[str, Attribute]) -> None:  # noqa: ANN401 - pyhdf has no types
     for name, value in attributes.items():
         if isinstance(value, str):
             owner.attr(name).set(SDC.CHAR8, value)
@@ -93,56 +93,58 @@ def _describe_hdf4(owner: Any, attributes: Mapping[str, Attribute]) -> None:  # 
             owner.attr(name).set(_HDF4_TYPES[value.dtype], value.tolist())
 
 
-def write_hdf5(path: Path, image: Image) -> None:
+def write_hdf5(path: Path, image: SyntheticImage) -> None:
     """Write an image as the portal's HDF5: big-endian, each dimension scaled by a ``fakeDim`` dataset of zeros.
 
     A variable with scales of its own has them as ``<variable>_<axis>``.
     """
     with h5py.File(path, "w") as file:
-        _describe_hdf5(file, image.attributes)
+        _write_hdf5_attributes(file, image.attributes)
         zeros: dict[int, h5py.Dataset] = {}
         numbers = count()
         for variable in image.variables:
-            dataset = _add_hdf5(file, variable)
+            dataset = _write_hdf5_variable(file, variable)
             for axis, scale in enumerate(variable.scales):
-                dataset.dims[axis].attach_scale(_scale_hdf5(file, f"{variable.name}_{axis}", scale))
+                dataset.dims[axis].attach_scale(_write_hdf5_scale(file, f"{variable.name}_{axis}", scale))
             for axis, size in enumerate(() if variable.scales else dataset.shape):
                 number = next(numbers)  # every dimension is counted; those of one size share the first's scale
                 if size not in zeros:
-                    zeros[size] = _zeros(file, number, size)
+                    zeros[size] = _create_zero_scale(file, number, size)
                 dataset.dims[axis].attach_scale(zeros[size])
 
 
-def _add_hdf5(file: h5py.File, variable: Variable) -> h5py.Dataset:
-    packed = {"chunks": variable.chunks, "compression": "gzip", "compression_opts": DEFLATE} if variable.chunks else {}
+def _write_hdf5_variable(file: h5py.File, variable: Variable) -> h5py.Dataset:
+    packed = (
+        {"chunks": variable.chunks, "compression": "gzip", "compression_opts": DEFLATE_LEVEL} if variable.chunks else {}
+    )
     big_endian = variable.values.dtype.newbyteorder(">")
     dataset = file.create_dataset(variable.name, data=variable.values, dtype=big_endian, **packed)
-    _describe_hdf5(dataset, variable.attributes)
+    _write_hdf5_attributes(dataset, variable.attributes)
     return dataset
 
 
-def _scale_hdf5(file: h5py.File, name: str, scale: Scale) -> h5py.Dataset:
+def _write_hdf5_scale(file: h5py.File, name: str, scale: Scale) -> h5py.Dataset:
     dataset = file.create_dataset(name, data=scale.values, dtype=scale.values.dtype.newbyteorder(">"))
     dataset.make_scale()
-    _put_text(dataset, "units", scale.units.encode("ascii"))
+    _write_text_attribute(dataset, "units", scale.units.encode("ascii"))
     return dataset
 
 
-def _zeros(file: h5py.File, number: int, size: int) -> h5py.Dataset:
+def _create_zero_scale(file: h5py.File, number: int, size: int) -> h5py.Dataset:
     scale = file.create_dataset(f"fakeDim{number}", (size,), np.int32)
     scale.make_scale("This is a netCDF dimension but not a netCDF variable.")
     return scale
 
 
-def _describe_hdf5(owner: h5py.HLObject, attributes: Mapping[str, Attribute]) -> None:
+def _write_hdf5_attributes(owner: h5py.HLObject, attributes: Mapping[str, Attribute]) -> None:
     for name, value in attributes.items():
         if isinstance(value, str):
-            _put_text(owner, name, value.encode("ascii"))
+            _write_text_attribute(owner, name, value.encode("ascii"))
         else:
             owner.attrs.create(name, value, dtype=value.dtype.newbyteorder(">"))
 
 
-def _put_text(owner: h5py.HLObject, name: str, text: bytes) -> None:
+def _write_text_attribute(owner: h5py.HLObject, name: str, text: bytes) -> None:
     """Put a text of fixed length that calls itself null-terminated and has no room for the null, as the real ones."""
     kind = h5py.h5t.C_S1.copy()
     kind.set_size(max(1, len(text)))
@@ -150,4 +152,4 @@ def _put_text(owner: h5py.HLObject, name: str, text: bytes) -> None:
     attribute.write(np.array(text, dtype="S"), mtype=kind)
 
 
-WRITERS: Final[Mapping[Container, Callable[[Path, Image], None]]] = {"HDF4": write_hdf4, "HDF5": write_hdf5}
+WRITERS: Final[Mapping[Container, Callable[[Path, SyntheticImage], None]]] = {"HDF4": write_hdf4, "HDF5": write_hdf5}

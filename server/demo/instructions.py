@@ -8,7 +8,7 @@ from pathlib import Path
 
 from shotdap.server.demo import make_archive
 
-__all__ = ["format_instructions", "prepare"]
+__all__ = ["format_instructions", "prepare_demo"]
 
 _SETTINGS = """\
 # The settings of the demonstration: what a laboratory's own would look like.
@@ -20,7 +20,7 @@ root = "files"
 index = "catalog.db"
 """
 
-_IMAGE = "dap/omega/62328/asbo1/asbo1_s62328"
+_EXAMPLE_IMAGE = "dap/omega/62328/asbo1/asbo1_s62328"
 
 # No line is indented, since Python takes no such line at its prompt. The command that starts Python is a block of its
 # own, since a shell takes all that is pasted at once for commands.
@@ -54,7 +54,7 @@ Every image: {url}/dap/
 """
 
 
-def prepare(folder: Path) -> Path:
+def prepare_demo(folder: Path) -> Path:
     """Make the archive and its settings, where they are not there yet.
 
     Returns:
@@ -74,4 +74,4 @@ def format_instructions(url: str) -> str:
     The command that starts Python names the interpreter that shotdap is installed for by its absolute path: it has the
     packages that the lines need, and the other terminal may be in any folder.
     """
-    return _INSTRUCTIONS.format(url=url, image=_IMAGE, python=shlex.quote(sys.executable))
+    return _INSTRUCTIONS.format(url=url, image=_EXAMPLE_IMAGE, python=shlex.quote(sys.executable))

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import URL, Column, DateTime, Integer, MetaData, String, Table, create_engine, insert
 
-from shotdap.server.demo.camera_images import synthesise
+from shotdap.server.demo.camera_images import make_image
 from shotdap.server.demo.image_files import write_image
 from shotdap.server.demo.shot_list import SHOTS, Fault
 
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 
     from shotdap.server.demo.shot_list import Shot, StoredFile
 
-VERSION: Final = 5  # to be raised whenever the same seed would give other files
-FILES: Final = "files"  # the archive's root, which ARCHIVE_FILE is relative to
-DATABASE: Final = "archive.db"
-RECIPE: Final = "recipe.json"
+ARCHIVE_VERSION: Final = 5  # to be raised whenever the same seed would give other files
+FILES_FOLDER: Final = "files"  # the archive's root, which ARCHIVE_FILE is relative to
+DATABASE_FILE: Final = "archive.db"
+RECIPE_FILE: Final = "recipe.json"
 
 ARCHIVE_FILES: Final = Table(
     "ARCHIVE_FILES",
@@ -45,7 +45,7 @@ ARCHIVE_FILES: Final = Table(
     Column("FORMAT", String(8), nullable=False),
     Column("MODIFIED", DateTime, nullable=False),  # rises with IMAGE_ID
 )
-_ARCHIVED_AFTER: Final = timedelta(minutes=3)  # from the shot to its first row
+_ARCHIVE_DELAY: Final = timedelta(minutes=3)  # from the shot to its first row
 _LOGIN_PAGE: Final = """<!DOCTYPE html>
 <html><head><title>Sign in</title></head>
 <body><form method="post" action="/login"><input name="user"><input name="password" type="password"></form></body>
@@ -65,55 +65,55 @@ def make_archive(folder: Path, *, seed: int = 0, shots: Sequence[Shot] = SHOTS) 
     Raises:
         FileExistsError: the folder holds an archive that was not made here.
     """
-    recipe = _recipe(seed, shots)
+    recipe = _make_recipe(seed, shots)
     if not _is_made(folder, recipe):
-        _refuse_foreign(folder)
+        _refuse_foreign_archive(folder)
         folder.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(prefix=".making-", dir=folder) as made:
-            _build(Path(made), seed, shots)
-            _publish(Path(made), folder, recipe)
-    return folder / DATABASE
+            _build_archive(Path(made), seed, shots)
+            _publish_archive(Path(made), folder, recipe)
+    return folder / DATABASE_FILE
 
 
-def _recipe(seed: int, shots: Sequence[Shot]) -> str:
+def _make_recipe(seed: int, shots: Sequence[Shot]) -> str:
     listed = hashlib.sha256(repr(tuple(shots)).encode()).hexdigest()
-    made_by = {"made_by": "shotdap.catalog.synthetic", "version": VERSION, "seed": seed, "shots": listed}
+    made_by = {"made_by": "shotdap.catalog.synthetic", "version": ARCHIVE_VERSION, "seed": seed, "shots": listed}
     return json.dumps(made_by, indent=1)
 
 
 def _is_made(folder: Path, recipe: str) -> bool:
-    path = folder / RECIPE
+    path = folder / RECIPE_FILE
     return path.is_file() and path.read_text() == recipe
 
 
-def _refuse_foreign(folder: Path) -> None:
-    if not (folder / RECIPE).exists() and any((folder / part).exists() for part in (FILES, DATABASE)):
+def _refuse_foreign_archive(folder: Path) -> None:
+    if not (folder / RECIPE_FILE).exists() and any((folder / part).exists() for part in (FILES_FOLDER, DATABASE_FILE)):
         raise FileExistsError(f"{folder} holds an archive that was not made by shotdap.catalog.synthetic")
 
 
-def _build(made: Path, seed: int, shots: Sequence[Shot]) -> None:
-    (made / FILES).mkdir()
+def _build_archive(made: Path, seed: int, shots: Sequence[Shot]) -> None:
+    (made / FILES_FOLDER).mkdir()
     rows = []
-    for row, shot, file in _rows(shots):
+    for row, shot, file in _make_rows(shots):
         rows.append(row)
-        path = made / FILES / row["ARCHIVE_FILE"]
+        path = made / FILES_FOLDER / row["ARCHIVE_FILE"]
         path.parent.mkdir(parents=True, exist_ok=True)
-        _FILLERS[file.fault](path, shot, file, seed)
-    _write_database(made / DATABASE, rows)
+        _FILE_WRITERS[file.fault](path, shot, file, seed)
+    _write_database(made / DATABASE_FILE, rows)
 
 
-def _publish(made: Path, folder: Path, recipe: str) -> None:
+def _publish_archive(made: Path, folder: Path, recipe: str) -> None:
     """Rename a whole archive into its place; an empty recipe claims the folder until the true one comes, last."""
-    (folder / RECIPE).write_text("")
-    (folder / DATABASE).unlink(missing_ok=True)
-    shutil.rmtree(folder / FILES, ignore_errors=True)
-    for part in (FILES, DATABASE):
+    (folder / RECIPE_FILE).write_text("")
+    (folder / DATABASE_FILE).unlink(missing_ok=True)
+    shutil.rmtree(folder / FILES_FOLDER, ignore_errors=True)
+    for part in (FILES_FOLDER, DATABASE_FILE):
         (made / part).replace(folder / part)
-    (made / RECIPE).write_text(recipe)
-    (made / RECIPE).replace(folder / RECIPE)
+    (made / RECIPE_FILE).write_text(recipe)
+    (made / RECIPE_FILE).replace(folder / RECIPE_FILE)
 
 
-def _rows(shots: Sequence[Shot]) -> Iterator[tuple[dict[str, Any], Shot, StoredFile]]:
+def _make_rows(shots: Sequence[Shot]) -> Iterator[tuple[dict[str, Any], Shot, StoredFile]]:
     """Give the rows of the table, oldest first, each with the shot and the file that it stands for."""
     modified = datetime.min  # noqa: DTZ901 - the archive's times are the laboratory's, without a zone
     files = [
@@ -122,7 +122,7 @@ def _rows(shots: Sequence[Shot]) -> Iterator[tuple[dict[str, Any], Shot, StoredF
         for number, file in enumerate(shot.files, 1)
     ]
     for image_id, (shot, number, file) in enumerate(files, 1):
-        modified = max(modified + timedelta(seconds=1), shot.when + _ARCHIVED_AFTER)
+        modified = max(modified + timedelta(seconds=1), shot.when + _ARCHIVE_DELAY)
         row = {
             "IMAGE_ID": image_id,
             "FACILITY": shot.facility,
@@ -137,22 +137,22 @@ def _rows(shots: Sequence[Shot]) -> Iterator[tuple[dict[str, Any], Shot, StoredF
         yield row, shot, file
 
 
-def _fill_image(path: Path, shot: Shot, file: StoredFile, seed: int) -> None:
-    write_image(path, synthesise(file.diagnostic, shot, subject=file.subject, seed=seed), file.container)
+def _write_image_file(path: Path, shot: Shot, file: StoredFile, seed: int) -> None:
+    write_image(path, make_image(file.diagnostic, shot, subject=file.subject, seed=seed), file.container)
 
 
-def _fill_nothing(_path: Path, _shot: Shot, _file: StoredFile, _seed: int) -> None:
+def _skip_file(_path: Path, _shot: Shot, _file: StoredFile, _seed: int) -> None:
     """Leave the file out."""
 
 
-def _fill_login_page(path: Path, _shot: Shot, _file: StoredFile, _seed: int) -> None:
+def _write_login_page(path: Path, _shot: Shot, _file: StoredFile, _seed: int) -> None:
     path.write_text(_LOGIN_PAGE)
 
 
-_FILLERS: Final[Mapping[Fault | None, Callable[[Path, Shot, StoredFile, int], None]]] = {
-    None: _fill_image,
-    Fault.MISSING: _fill_nothing,
-    Fault.LOGIN_PAGE: _fill_login_page,
+_FILE_WRITERS: Final[Mapping[Fault | None, Callable[[Path, Shot, StoredFile, int], None]]] = {
+    None: _write_image_file,
+    Fault.MISSING: _skip_file,
+    Fault.LOGIN_PAGE: _write_login_page,
 }
 
 

@@ -8,13 +8,13 @@ from typing import Protocol, TypeAlias
 
 import xarray as xr
 
-__all__ = ["Block", "Encode", "Encoded"]
+__all__ = ["Block", "EncodedFile", "Encoder"]
 
 Block: TypeAlias = bytes | memoryview
 
 
 @dataclass(frozen=True)
-class Encoded:
+class EncodedFile:
     """A file, of which only the bytes are left to put in order: nothing in it can fail any more."""
 
     size: int
@@ -23,10 +23,10 @@ class Encoded:
     """Its bytes in big pieces, to be taken once."""
 
 
-class Encode(Protocol):
+class Encoder(Protocol):
     """Makes files of one format."""
 
-    def __call__(self, dataset: xr.Dataset, /) -> Encoded:
+    def __call__(self, dataset: xr.Dataset, /) -> EncodedFile:
         """Put a dataset, whose values are in memory, into a file.
 
         Raises:

@@ -5,15 +5,17 @@ from __future__ import annotations
 import unicodedata
 from typing import Final
 
-__all__ = ["in_ascii"]
+__all__ = ["convert_to_ascii"]
 
-_NEAR: Final = str.maketrans({
+_ASCII_EQUIVALENTS: Final = str.maketrans({
     "\N{MICRO SIGN}": "u", "\N{GREEK SMALL LETTER MU}": "u", "\N{MINUS SIGN}": "-", "\N{EN DASH}": "-",
     "\N{MULTIPLICATION SIGN}": "x", "\N{MIDDLE DOT}": " ", "\N{DEGREE SIGN}": " deg",
 })  # fmt: skip
 
 
-def in_ascii(text: str) -> str:
+def convert_to_ascii(text: str) -> str:
     """The text with what comes near in ASCII: ``um`` for ``µm``, ``cm-2`` for ``cm⁻²``; ``?`` where nothing does."""
-    apart = unicodedata.normalize("NFKD", text.translate(_NEAR)).translate(_NEAR)  # letters and their accents
+    apart = unicodedata.normalize("NFKD", text.translate(_ASCII_EQUIVALENTS)).translate(
+        _ASCII_EQUIVALENTS
+    )  # letters and their accents
     return "".join(each for each in apart if not unicodedata.combining(each)).encode("ascii", "replace").decode()

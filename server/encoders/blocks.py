@@ -10,30 +10,30 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from shotdap.server.encoders import Block, Encoded
+from shotdap.server.encoders import Block, EncodedFile
 
-__all__ = ["BLOCK", "in_blocks", "of_array", "of_bytes", "of_file"]
+__all__ = ["BLOCK_SIZE", "get_array_bytes", "split_into_blocks", "wrap_bytes", "wrap_file"]
 
-BLOCK: Final = 512 * 1024
+BLOCK_SIZE: Final = 512 * 1024
 """Bytes of a piece: half a megabyte goes out as fast as more, and lets small requests in between."""
 
 
-def in_blocks(whole: memoryview) -> Iterator[Block]:
+def split_into_blocks(whole: memoryview) -> Iterator[Block]:
     """The pieces of what is in memory; views, no copies."""
-    return (whole[start : start + BLOCK] for start in range(0, len(whole), BLOCK))
+    return (whole[start : start + BLOCK_SIZE] for start in range(0, len(whole), BLOCK_SIZE))
 
 
-def of_array(values: NDArray[Any]) -> memoryview:
+def get_array_bytes(values: NDArray[Any]) -> memoryview:
     """The bytes of an array's values, in C order; a view, unless they lie otherwise."""
     return np.ascontiguousarray(values).reshape(-1).view(np.uint8).data
 
 
-def of_bytes(*parts: bytes | memoryview) -> Encoded:
+def wrap_bytes(*parts: bytes | memoryview) -> EncodedFile:
     """A file that is some parts, one behind the other."""
     views = [memoryview(part) for part in parts]
-    return Encoded(sum(map(len, views)), chain.from_iterable(map(in_blocks, views)))
+    return EncodedFile(sum(map(len, views)), chain.from_iterable(map(split_into_blocks, views)))
 
 
-def of_file(file: BytesIO) -> Encoded:
+def wrap_file(file: BytesIO) -> EncodedFile:
     """A file that a library has written into memory; without a copy."""
-    return of_bytes(file.getbuffer())
+    return wrap_bytes(file.getbuffer())

@@ -14,27 +14,27 @@ from typing import Final
 import numpy as np
 import xarray as xr
 
-from shotdap.server.encoders import Encoded
-from shotdap.server.encoders.blocks import of_bytes
-from shotdap.server.encoders.json_values import strict, written
-from shotdap.server.encoders.netcdf.rules import is_text, text
+from shotdap.server.encoders import EncodedFile
+from shotdap.server.encoders.blocks import wrap_bytes
+from shotdap.server.encoders.json_values import convert_to_json, dump_json
+from shotdap.server.encoders.netcdf.rules import is_text, normalize_text
 from shotdap.server.protocols.float_text import format_float
 from shotdap.transforms import BadSelection
 
 __all__ = ["encode"]
 
-_MOST: Final = 1 << 20  # rows: as many as a spreadsheet opens
+_MAX_ROWS: Final = 1 << 20  # rows: as many as a spreadsheet opens
 
 
-def encode(dataset: xr.Dataset) -> Encoded:
-    """The dataset's lineouts as a CSV file; see `Encode`."""
-    columns = _columns(dataset)
-    rows = [map(_quoted, columns), *zip(*map(_cells, columns.items()), strict=True)]
+def encode(dataset: xr.Dataset) -> EncodedFile:
+    """The dataset's lineouts as a CSV file; see `Encoder`."""
+    columns = _select_columns(dataset)
+    rows = [map(_quote_cell, columns), *zip(*map(_format_cells, columns.items()), strict=True)]
     table = "".join(f"{','.join(row)}\n" for row in rows)
-    return of_bytes("".join(f"# {line}\n" for line in _said(dataset, columns)).encode(), table.encode())
+    return wrap_bytes("".join(f"# {line}\n" for line in _format_comments(dataset, columns)).encode(), table.encode())
 
 
-def _columns(dataset: xr.Dataset) -> dict[str, xr.Variable]:
+def _select_columns(dataset: xr.Dataset) -> dict[str, xr.Variable]:
     """The variables along the one dimension, coordinates first; those without any are said above the table."""
     wanted = {str(name): dataset.variables[name] for name in (*dataset.coords, *dataset.data_vars)}
     columns = {name: variable for name, variable in wanted.items() if variable.ndim}
@@ -46,18 +46,20 @@ def _columns(dataset: xr.Dataset) -> dict[str, xr.Variable]:
             f" {f'are {said}' if said else 'is none'}. Ask for one row or column of an image, or for its row_mean, or"
             " for json or npz."
         )
-    if (rows := next(iter(columns.values())).size) > _MOST:
-        raise BadSelection(f"These are {rows:,} rows, and a CSV file here has {_MOST:,} at most. Ask for npz or nc4.")
+    if (rows := next(iter(columns.values())).size) > _MAX_ROWS:
+        raise BadSelection(
+            f"These are {rows:,} rows, and a CSV file here has {_MAX_ROWS:,} at most. Ask for npz or nc4."
+        )
     return columns
 
 
-def _cells(column: tuple[str, xr.Variable]) -> Iterable[str]:
+def _format_cells(column: tuple[str, xr.Variable]) -> Iterable[str]:
     name, variable = column
     values = np.asarray(variable.values)
     if is_text(values.dtype):
-        return map(_quoted, map(text, values.tolist()))
+        return map(_quote_cell, map(normalize_text, values.tolist()))
     if values.dtype.kind in "mM":
-        return map(_quoted, map(str, np.where(np.isnat(values), "", values.astype(str))))
+        return map(_quote_cell, map(str, np.where(np.isnat(values), "", values.astype(str))))
     if values.dtype.kind not in "biuf":
         raise BadSelection(f"{name} is of the type {values.dtype}, which CSV cannot hold; ask for npz or json.")
     if values.dtype.kind == "f":
@@ -65,20 +67,20 @@ def _cells(column: tuple[str, xr.Variable]) -> Iterable[str]:
     return map(str, map(int, values.tolist()))
 
 
-def _quoted(cell: str) -> str:
+def _quote_cell(cell: str) -> str:
     doubled = cell.replace('"', '""')
     return f'"{doubled}"'
 
 
-def _said(dataset: xr.Dataset, columns: Mapping[str, xr.Variable]) -> Iterator[str]:
+def _format_comments(dataset: xr.Dataset, columns: Mapping[str, xr.Variable]) -> Iterator[str]:
     for name, value in dataset.attrs.items():
-        yield f"{name}: {_json(value)}"
+        yield f"{name}: {_format_json(value)}"
     for name, variable in dataset.variables.items():
         if str(name) not in columns:
-            yield f"{name}: {_json(np.asarray(variable.values))}"
+            yield f"{name}: {_format_json(np.asarray(variable.values))}"
         for attribute, value in variable.attrs.items():
-            yield f"{name}.{attribute}: {_json(value)}"
+            yield f"{name}.{attribute}: {_format_json(value)}"
 
 
-def _json(value: object) -> str:
-    return written(strict(value)).decode()
+def _format_json(value: object) -> str:
+    return dump_json(convert_to_json(value)).decode()

@@ -15,27 +15,34 @@ import h5py
 import numpy as np
 import xarray as xr
 
-from shotdap.server.encoders.netcdf.rules import Array, Attribute, is_text, numbers, text
+from shotdap.server.encoders.netcdf.rules import Array, Attribute, is_text, normalize_numbers, normalize_text
 
-__all__ = ["by_group", "local", "parent", "stored", "type_of", "values"]
+__all__ = [
+    "encode_attribute_value",
+    "encode_values",
+    "get_local_name",
+    "get_parent_path",
+    "resolve_file_dtype",
+    "split_attributes_by_group",
+]
 
 
-def values(variable: xr.Variable) -> Array:
+def encode_values(variable: xr.Variable) -> Array:
     """The values as HDF5 holds them: numbers, or objects that are texts."""
     found = np.asarray(variable.values)
     if not is_text(found.dtype):
-        return numbers(found)
+        return normalize_numbers(found)
     texts = np.empty(found.shape, dtype=object)
-    texts.reshape(-1)[:] = [text(value) for value in found.reshape(-1).tolist()]
+    texts.reshape(-1)[:] = [normalize_text(value) for value in found.reshape(-1).tolist()]
     return texts
 
 
-def type_of(found: Array) -> Any:  # noqa: ANN401 — h5py has no types
+def resolve_file_dtype(found: Array) -> Any:  # noqa: ANN401 — h5py has no types
     """The type that such values have in the file."""
     return h5py.string_dtype() if found.dtype == object else found.dtype
 
 
-def stored(value: Attribute) -> Any:  # noqa: ANN401 — an array, or what stands for an empty one
+def encode_attribute_value(value: Attribute) -> Any:  # noqa: ANN401 — an array, or what stands for an empty one
     """An attribute's value, as h5py takes it."""
     if isinstance(value, str):
         encoded = value.encode()
@@ -43,11 +50,11 @@ def stored(value: Attribute) -> Any:  # noqa: ANN401 — an array, or what stand
     return np.array(value, h5py.string_dtype()) if isinstance(value, list) else value
 
 
-def by_group(attrs: Mapping[Any, Any], groups: Iterable[str]) -> dict[str, dict[str, Any]]:
+def split_attributes_by_group(attrs: Mapping[Any, Any], groups: Iterable[str]) -> dict[str, dict[str, Any]]:
     """The dataset's attributes by the groups that they belong to; ``""`` is the root."""
     sorted_: dict[str, dict[str, Any]] = {path: {} for path in ("", *groups)}
     for key, value in attrs.items():
-        group, name = parent(str(key)), local(str(key))
+        group, name = get_parent_path(str(key)), get_local_name(str(key))
         if group in sorted_:
             sorted_[group][name] = value
         else:
@@ -55,11 +62,11 @@ def by_group(attrs: Mapping[Any, Any], groups: Iterable[str]) -> dict[str, dict[
     return sorted_
 
 
-def parent(path: str) -> str:
+def get_parent_path(path: str) -> str:
     """The group that something is in, by its path."""
     return path.rpartition("/")[0]
 
 
-def local(path: str) -> str:
+def get_local_name(path: str) -> str:
     """The name that it has there."""
     return path.rpartition("/")[2]

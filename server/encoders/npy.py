@@ -13,39 +13,41 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from shotdap.server.encoders import Encoded
-from shotdap.server.encoders.blocks import of_array, of_bytes
-from shotdap.server.encoders.netcdf.rules import is_text, text
-from shotdap.server.encoders.one_variable import sole
+from shotdap.server.encoders import EncodedFile
+from shotdap.server.encoders.blocks import get_array_bytes, wrap_bytes
+from shotdap.server.encoders.netcdf.rules import is_text, normalize_text
+from shotdap.server.encoders.one_variable import get_single_variable
 from shotdap.transforms import BadSelection
 
-__all__ = ["encode", "parts"]
+__all__ = ["encode", "encode_parts"]
 
 
-def encode(dataset: xr.Dataset) -> Encoded:
-    """The dataset's variable as a NPY file; see `Encode`."""
-    name, variable = sole(dataset, "NPY holds")
-    return of_bytes(*parts(name, variable))
+def encode(dataset: xr.Dataset) -> EncodedFile:
+    """The dataset's variable as a NPY file; see `Encoder`."""
+    name, variable = get_single_variable(dataset, "NPY holds")
+    return wrap_bytes(*encode_parts(name, variable))
 
 
-def parts(name: str, variable: xr.Variable) -> tuple[bytes, memoryview]:
+def encode_parts(name: str, variable: xr.Variable) -> tuple[bytes, memoryview]:
     """Header and values of a NPY file.
 
     Raises:
         BadSelection: NumPy could only pickle the values.
     """
-    values = _plain(name, np.asarray(variable.values))
+    values = _convert_values(name, np.asarray(variable.values))
     header = BytesIO()
     np.lib.format.write_array_header_1_0(
         header,
         {"descr": np.lib.format.dtype_to_descr(values.dtype), "fortran_order": False, "shape": values.shape},
     )
-    return header.getvalue(), of_array(values)
+    return header.getvalue(), get_array_bytes(values)
 
 
-def _plain(name: str, values: NDArray[Any]) -> NDArray[Any]:
+def _convert_values(name: str, values: NDArray[Any]) -> NDArray[Any]:
     if is_text(values.dtype) and values.dtype.kind != "S":
-        return np.array([text(value) for value in values.reshape(-1).tolist()], dtype=np.str_).reshape(values.shape)
+        return np.array([normalize_text(value) for value in values.reshape(-1).tolist()], dtype=np.str_).reshape(
+            values.shape
+        )
     if values.dtype.hasobject or values.dtype.names is not None:
         raise BadSelection(f"{name} is of the type {values.dtype}, which NPY cannot hold; ask for json.")
     return values

@@ -12,27 +12,27 @@ from zipfile import ZipFile, ZipInfo
 
 import xarray as xr
 
-from shotdap.server.encoders import Encoded, npy
-from shotdap.server.encoders.blocks import of_file
-from shotdap.server.encoders.json_values import described, written
+from shotdap.server.encoders import EncodedFile, npy
+from shotdap.server.encoders.blocks import wrap_file
+from shotdap.server.encoders.json_values import describe_dataset, dump_json
 
-__all__ = ["ATTRIBUTES", "encode"]
+__all__ = ["ATTRIBUTES_MEMBER", "encode"]
 
-ATTRIBUTES: Final = "attributes.json"
+ATTRIBUTES_MEMBER: Final = "attributes.json"
 """The member that says what the variables are."""
 
-_LARGE: Final = 2**31 - 1  # bytes of a member from which its sizes take 64 bits
+_MAX_PLAIN_SIZE: Final = 2**31 - 1  # bytes of a member from which its sizes take 64 bits
 
 
-def encode(dataset: xr.Dataset) -> Encoded:
-    """The dataset as a NPZ file; see `Encode`."""
+def encode(dataset: xr.Dataset) -> EncodedFile:
+    """The dataset as a NPZ file; see `Encoder`."""
     file = BytesIO()
     with ZipFile(file, "w") as archive:
-        archive.writestr(ZipInfo(ATTRIBUTES), written(described(dataset), indent=1))
+        archive.writestr(ZipInfo(ATTRIBUTES_MEMBER), dump_json(describe_dataset(dataset), indent=1))
         for name, variable in dataset.variables.items():
-            parts = npy.parts(str(name), variable)
-            is_large = sum(map(len, parts)) > _LARGE
+            parts = npy.encode_parts(str(name), variable)
+            is_large = sum(map(len, parts)) > _MAX_PLAIN_SIZE
             with archive.open(ZipInfo(f"{name}.npy"), "w", force_zip64=is_large) as member:
                 for part in parts:
                     member.write(part)
-    return of_file(file)
+    return wrap_file(file)

@@ -12,12 +12,12 @@ import xarray as xr
 from shotdap.server.encoders.netcdf.rules import is_text
 from shotdap.transforms import BadSelection
 
-__all__ = ["Axes", "sole"]
+__all__ = ["Axes", "get_single_variable"]
 
-_NAMED: Final = 12  # variables in one sentence
+_MAX_NAMES: Final = 12  # variables in one sentence
 
 
-def sole(dataset: xr.Dataset, what: str) -> tuple[str, xr.Variable]:
+def get_single_variable(dataset: xr.Dataset, what: str) -> tuple[str, xr.Variable]:
     """The one variable of a dataset, its coordinates left aside; where there are only coordinates, the one of these.
 
     Args:
@@ -29,15 +29,17 @@ def sole(dataset: xr.Dataset, what: str) -> tuple[str, xr.Variable]:
     """
     names = [str(name) for name in dataset.data_vars] or [str(name) for name in dataset.coords]
     if len(names) != 1:
-        raise BadSelection(f"{what} one variable, and here {_counted(names)}")
+        raise BadSelection(f"{what} one variable, and here {_describe_names(names)}")
     return names[0], dataset.variables[names[0]]
 
 
-def _counted(names: list[str]) -> str:
+def _describe_names(names: list[str]) -> str:
     if not names:
         return "is none."
-    more = f", … and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return f"are {len(names)}: {', '.join(names[:_NAMED])}{more}. Ask for one of them, or for nc4, h5 or npz with all."
+    more = f", … and {len(names) - _MAX_NAMES} more" if len(names) > _MAX_NAMES else ""
+    return (
+        f"are {len(names)}: {', '.join(names[:_MAX_NAMES])}{more}. Ask for one of them, or for nc4, h5 or npz with all."
+    )
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ class Axes:
     """Their places in the dataset, names and values."""
 
     @classmethod
-    def of(cls, dataset: xr.Dataset) -> Axes:
+    def from_dataset(cls, dataset: xr.Dataset) -> Axes:
         """Find the axes of a dataset."""
         found: defaultdict[Hashable, list[tuple[int, str, xr.Variable]]] = defaultdict(list)
         for place, (name, variable) in enumerate(dataset.coords.variables.items()):
@@ -56,7 +58,7 @@ class Axes:
                 found[variable.dims[0]].append((place, str(name), variable))
         return cls(found)
 
-    def along(self, dimensions: Iterable[Hashable]) -> Iterator[tuple[str, xr.Variable]]:
+    def iter_axes(self, dimensions: Iterable[Hashable]) -> Iterator[tuple[str, xr.Variable]]:
         """Yield the axes of some dimensions, those with the dimensions' own names first."""
         found = (each for name in dict.fromkeys(dimensions) for each in self.by_dimension.get(name, ()))
         for _, name, variable in sorted(found, key=lambda each: (each[1] != each[2].dims[0], each[0])):

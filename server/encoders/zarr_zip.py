@@ -14,66 +14,68 @@ from zipfile import ZIP64_LIMIT, ZipFile, ZipInfo
 
 import xarray as xr
 
-from shotdap.server.encoders import Block, Encoded
-from shotdap.server.encoders.blocks import in_blocks
-from shotdap.server.protocols.zarr import Hierarchy, Options
+from shotdap.server.encoders import Block, EncodedFile
+from shotdap.server.encoders.blocks import split_into_blocks
+from shotdap.server.protocols.zarr import Hierarchy, ZarrOptions
 from shotdap.transforms import BadSelection
 
 __all__ = ["encode"]
 
-_OPTIONS: Final = Options()
-_BEGINNING: Final = (1980, 1, 1, 0, 0, 0)
-_RIGHTS: Final = 0o644 << 16  # where a ZIP file has those of Unix
+_OPTIONS: Final = ZarrOptions()
+_ZIP_EPOCH: Final = (1980, 1, 1, 0, 0, 0)
+_UNIX_PERMISSIONS: Final = 0o644 << 16  # where a ZIP file has those of Unix
 
-_Member: TypeAlias = tuple[str, int, Callable[[], Block]]
+_ZipMember: TypeAlias = tuple[str, int, Callable[[], Block]]
 """Its name, how long it is, and what gives its bytes."""
 
 
-def encode(dataset: xr.Dataset) -> Encoded:
-    """The dataset as a ZIP file with a Zarr 3 store; see `Encode`.
+def encode(dataset: xr.Dataset) -> EncodedFile:
+    """The dataset as a ZIP file with a Zarr 3 store; see `Encoder`.
 
     Raises:
         BadSelection: it is more than a plain ZIP file holds, 2 GiB.
     """
-    members = list(_members(Hierarchy(dataset, _OPTIONS)))
-    frame = sum(map(len, _zipped((name, 0, bytes) for name, _, _ in members)))  # all but the members' bytes
+    members = list(_list_members(Hierarchy(dataset, _OPTIONS)))
+    frame = sum(map(len, _stream_zip((name, 0, bytes) for name, _, _ in members)))  # all but the members' bytes
     size = frame + sum(length for _, length, _ in members)
     if size > ZIP64_LIMIT:
         raise BadSelection(
             f"This is {size / 2**30:,.1f} GiB, and a ZIP file of one answer holds 2 GiB at most. Ask for less,"
             " or open the image as Zarr without a copy: docs/zarr.md says how."
         )
-    return Encoded(size, chain.from_iterable(in_blocks(memoryview(piece)) for piece in _zipped(members)))
+    return EncodedFile(
+        size, chain.from_iterable(split_into_blocks(memoryview(piece)) for piece in _stream_zip(members))
+    )
 
 
-def _members(hierarchy: Hierarchy) -> Iterator[_Member]:
-    for key in hierarchy.every_key():
-        document, chunk = hierarchy.document(key), hierarchy.chunk(key)
+def _list_members(hierarchy: Hierarchy) -> Iterator[_ZipMember]:
+    for key in hierarchy.iter_keys():
+        document, chunk = hierarchy.get_document(key), hierarchy.get_chunk(key)
         if chunk is not None and chunk.size is not None:
             yield key, chunk.size, chunk.encode
         else:
             encoded = document if document is not None else chunk.encode() if chunk is not None else b""
-            yield key, len(encoded), _given(encoded)
+            yield key, len(encoded), _return_block(encoded)
 
 
-def _given(block: Block) -> Callable[[], Block]:
+def _return_block(block: Block) -> Callable[[], Block]:
     return lambda: block
 
 
-def _zipped(members: Iterable[_Member]) -> Iterator[Block]:
+def _stream_zip(members: Iterable[_ZipMember]) -> Iterator[Block]:
     """The bytes of the ZIP file, as they come about."""
-    out = _Pieces()
+    out = _PieceBuffer()
     with ZipFile(out, "w") as archive:
         for name, _, encoded in members:
-            about = ZipInfo(name, _BEGINNING)
-            about.external_attr = _RIGHTS
+            about = ZipInfo(name, _ZIP_EPOCH)
+            about.external_attr = _UNIX_PERMISSIONS
             with archive.open(about, "w") as member:
                 member.write(encoded())
-            yield from out.taken()
-    yield from out.taken()
+            yield from out.take_pieces()
+    yield from out.take_pieces()
 
 
-class _Pieces:
+class _PieceBuffer:
     """A file that keeps what is written to it until it is taken, and no longer."""
 
     def __init__(self) -> None:
@@ -85,12 +87,12 @@ class _Pieces:
         return len(piece)
 
     def flush(self) -> None:
-        """Do nothing; `taken` gives what there is."""
+        """Do nothing; `take_pieces` gives what there is."""
 
     def close(self) -> None:
         """Do nothing likewise."""
 
-    def taken(self) -> list[Block]:
+    def take_pieces(self) -> list[Block]:
         """What has been written since the last time."""
         pieces, self._pieces = self._pieces, []
         return pieces

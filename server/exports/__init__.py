@@ -1,6 +1,6 @@
 """Exports of many images at once, on Dask: what is ordered, which images that is, and how they are written.
 
-`export` runs one from its list of images to what was ordered; it knows no web framework. `jobs` keeps those that a
+`run_export` runs one from its list of images to what was ordered; it knows no web framework. `jobs` keeps those that a
 server was asked for, and `coordinator` runs them.
 """
 

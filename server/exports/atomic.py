@@ -8,11 +8,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
-__all__ = ["removed", "written"]
+__all__ = ["remove_path", "write_atomically"]
 
 
 @contextmanager
-def written(path: Path, temporary: Path | None = None) -> Iterator[Path]:
+def write_atomically(path: Path, temporary: Path | None = None) -> Iterator[Path]:
     """A path to write to, whose file or folder takes its place when the block ends well.
 
     Args:
@@ -26,13 +26,13 @@ def written(path: Path, temporary: Path | None = None) -> Iterator[Path]:
     try:
         yield draft
         if draft.is_dir():
-            removed(path)
+            remove_path(path)
         draft.replace(path)
     finally:
-        removed(draft)
+        remove_path(draft)
 
 
-def removed(path: Path) -> None:
+def remove_path(path: Path) -> None:
     """Remove a file or a folder, if it is there."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)

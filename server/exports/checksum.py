@@ -8,42 +8,42 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
-from shotdap.server.encoders import Encoded
-from shotdap.server.exports.atomic import written
+from shotdap.server.encoders import EncodedFile
+from shotdap.server.exports.atomic import write_atomically
 
-__all__ = ["NOTHING", "Written", "summed", "write_file"]
+__all__ = ["NO_CHECKSUM", "Checksum", "compute_checksum", "write_encoded"]
 
-_BLOCK: Final = 1 << 20
+_BLOCK_SIZE: Final = 1 << 20
 
 
 @dataclass(frozen=True)
-class Written:
+class Checksum:
     """What an image takes, and what its bytes are known by."""
 
-    bytes: int
+    size: int
     sha256: str
 
 
-NOTHING: Final = Written(0, "")
+NO_CHECKSUM: Final = Checksum(0, "")
 """Of what is not written."""
 
 
-def write_file(path: Path, encoded: Encoded, drafts: Path) -> Written:
+def write_encoded(path: Path, encoded: EncodedFile, drafts: Path) -> Checksum:
     """Write a file, all or nothing."""
     digest = sha256()
-    with written(path, drafts) as draft, draft.open("wb") as file:
+    with write_atomically(path, drafts) as draft, draft.open("wb") as file:
         for block in encoded.blocks:
             digest.update(block)
             file.write(block)
-    return Written(encoded.size, digest.hexdigest())
+    return Checksum(encoded.size, digest.hexdigest())
 
 
-def summed(paths: Iterable[Path]) -> Written:
+def compute_checksum(paths: Iterable[Path]) -> Checksum:
     """All bytes of some files, one after the other."""
     digest, size = sha256(), 0
     for path in paths:
         with path.open("rb") as file:
-            while block := file.read(_BLOCK):
+            while block := file.read(_BLOCK_SIZE):
                 digest.update(block)
                 size += len(block)
-    return Written(size, digest.hexdigest())
+    return Checksum(size, digest.hexdigest())

@@ -16,11 +16,11 @@ from distributed import Client, LocalCluster
 from shotdap.config import BadSettings
 from shotdap.config.settings import ExportsSettings
 
-__all__ = ["cluster"]
+__all__ = ["open_cluster"]
 
-_SECONDS_TO_CONNECT: Final = 20
-_HERE: Final = "127.0.0.1"
-_QUIET: Final = MappingProxyType(
+_CONNECT_TIMEOUT: Final = 20
+_LOCALHOST: Final = "127.0.0.1"
+_DASK_SETTINGS: Final = MappingProxyType(
     {
         "distributed.worker.daemon": False,  # a daemon could not read a doubtful file in a process of its own
         "distributed.scheduler.http.routes": [],  # nobody looks; and a page would be one more thing to guard
@@ -30,37 +30,39 @@ _QUIET: Final = MappingProxyType(
 
 
 @contextmanager
-def cluster(settings: ExportsSettings) -> Iterator[Client]:
+def open_cluster(settings: ExportsSettings) -> Iterator[Client]:
     """A client of a cluster, for as long as the block lasts; one of our own ends with it.
 
     Raises:
         BadSettings: the scheduler that the settings name does not answer, or has no worker.
     """
-    with _distant(settings.scheduler) if settings.scheduler else _local(settings) as client:
+    with (
+        _connect_remote_cluster(settings.scheduler) if settings.scheduler else _start_local_cluster(settings) as client
+    ):
         yield client
 
 
 @contextmanager
-def _local(settings: ExportsSettings) -> Iterator[Client]:
-    with dask.config.set(_QUIET), ExitStack() as stack:
-        with _leaving_interrupts():
+def _start_local_cluster(settings: ExportsSettings) -> Iterator[Client]:
+    with dask.config.set(_DASK_SETTINGS), ExitStack() as stack:
+        with _mask_interrupts():
             here = stack.enter_context(
                 LocalCluster(
                     n_workers=settings.workers,
                     threads_per_worker=settings.threads,
                     memory_limit=settings.memory_mib << 20,
-                    host=_HERE,
-                    dashboard_address=f"{_HERE}:0",
+                    host=_LOCALHOST,
+                    dashboard_address=f"{_LOCALHOST}:0",
                     scheduler_kwargs={"dashboard": False},
                     silence_logs=logging.CRITICAL,
                 )
             )
-            client = stack.enter_context(Client(here, timeout=_SECONDS_TO_CONNECT, set_as_default=False))
+            client = stack.enter_context(Client(here, timeout=_CONNECT_TIMEOUT, set_as_default=False))
         yield client
 
 
 @contextmanager
-def _leaving_interrupts() -> Iterator[None]:
+def _mask_interrupts() -> Iterator[None]:
     """Leave Ctrl-C, which a terminal sends to all processes, to this one, once the block is over.
 
     What is started meanwhile, threads and their processes, never gets it: workers that end so end with tracebacks.
@@ -74,10 +76,10 @@ def _leaving_interrupts() -> Iterator[None]:
 
 
 @contextmanager
-def _distant(scheduler: str) -> Iterator[Client]:
+def _connect_remote_cluster(scheduler: str) -> Iterator[Client]:
     try:
-        client = Client(scheduler, timeout=_SECONDS_TO_CONNECT, set_as_default=False)
-        client.wait_for_workers(1, timeout=_SECONDS_TO_CONNECT)
+        client = Client(scheduler, timeout=_CONNECT_TIMEOUT, set_as_default=False)
+        client.wait_for_workers(1, timeout=_CONNECT_TIMEOUT)
     except (OSError, ValueError, TimeoutError) as error:
         raise BadSettings(f"exports.scheduler: {scheduler} does not answer, or has no workers.") from error
     with client:

@@ -7,17 +7,17 @@ from typing import Final
 import xarray as xr
 
 from shotdap.catalog import Catalog
-from shotdap.server.encoders import Encoded
+from shotdap.server.encoders import EncodedFile
 from shotdap.server.exports.order import Order
 from shotdap.server.http.errors import TooLarge
-from shotdap.server.http.limits import cost_of
+from shotdap.server.http.limits import estimate_cost
 
-__all__ = ["encoded", "narrowed"]
+__all__ = ["encode_image", "open_extraction"]
 
 _MIB: Final = 2**20
 
 
-def narrowed(catalog: Catalog, order: Order, path: str, memory: int) -> xr.Dataset:
+def open_extraction(catalog: Catalog, order: Order, path: str, memory: int) -> xr.Dataset:
     """What is wanted of an image; no pixel has been read.
 
     Args:
@@ -32,8 +32,8 @@ def narrowed(catalog: Catalog, order: Order, path: str, memory: int) -> xr.Datas
         TooLarge: it takes more memory.
         Unreadable: its file cannot be read.
     """
-    dataset = order.wanted.narrow(catalog.open(order.wanted.path(path), chunked=False))
-    needed = dataset.nbytes + sum(cost_of(dataset))
+    dataset = order.extraction.apply(catalog.open(order.extraction.build_path(path), chunked=False))
+    needed = dataset.nbytes + sum(estimate_cost(dataset))
     if needed > memory:
         raise TooLarge(
             f"This takes {needed / _MIB:,.0f} MiB, and one image may take {memory / _MIB:,.0f} MiB of a worker's memory"
@@ -42,10 +42,10 @@ def narrowed(catalog: Catalog, order: Order, path: str, memory: int) -> xr.Datas
     return dataset
 
 
-def encoded(order: Order, dataset: xr.Dataset) -> Encoded:
+def encode_image(order: Order, dataset: xr.Dataset) -> EncodedFile:
     """Computed values as a file of the order's format.
 
     Raises:
         BadSelection: the format cannot hold them.
     """
-    return order.files.encode(dataset, order.display)
+    return order.file_format.encode(dataset, order.display)

@@ -7,13 +7,13 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from shotdap.server.exports.atomic import written
+from shotdap.server.exports.atomic import write_atomically
 
-__all__ = ["Item", "read_items", "write_items"]
+__all__ = ["PlanItem", "read_items", "write_items"]
 
 
 @dataclass(frozen=True)
-class Item:
+class PlanItem:
     """An image of an export."""
 
     number: int
@@ -24,13 +24,13 @@ class Item:
     """What it is called in the export: the path of a file or of a group."""
 
 
-def write_items(path: Path, items: Iterable[Item]) -> None:
+def write_items(path: Path, items: Iterable[PlanItem]) -> None:
     """Keep the list of images, one a line."""
-    with written(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+    with write_atomically(path) as temporary, temporary.open("w", encoding="utf-8") as file:
         file.writelines(f"{json.dumps(asdict(item))}\n" for item in items)
 
 
-def read_items(path: Path) -> tuple[Item, ...]:
+def read_items(path: Path) -> tuple[PlanItem, ...]:
     """The list that was kept."""
     with path.open(encoding="utf-8") as file:
-        return tuple(Item(**json.loads(line)) for line in file)
+        return tuple(PlanItem(**json.loads(line)) for line in file)

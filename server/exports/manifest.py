@@ -11,21 +11,21 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from shotdap.server.exports.atomic import written
+from shotdap.server.exports.atomic import write_atomically
 
-__all__ = ["Line", "Status", "add_lines", "read_lines", "write_lines"]
+__all__ = ["ManifestRecord", "RecordStatus", "add_records", "read_records", "write_records"]
 
-Status: TypeAlias = Literal["done", "failed"]
+RecordStatus: TypeAlias = Literal["done", "failed"]
 
 
 @dataclass(frozen=True)
-class Line:
+class ManifestRecord:
     """An image of an export, and what became of it."""
 
     number: int
     path: str
     """Its public path."""
-    status: Status
+    status: RecordStatus
     reason: str = ""
     """Why there is nothing of it, where there is nothing."""
     bytes: int = 0
@@ -38,33 +38,33 @@ class Line:
     """Where a server tells how its variables came to be, without the host."""
 
 
-def add_lines(path: Path, lines: Iterable[Line]) -> None:
+def add_records(path: Path, lines: Iterable[ManifestRecord]) -> None:
     """Write lines behind those that there are."""
     with path.open("a", encoding="utf-8") as file:
-        file.write("".join(map(_text, lines)))
+        file.write("".join(map(_encode_record, lines)))
 
 
-def read_lines(path: Path) -> dict[int, Line]:
+def read_records(path: Path) -> dict[int, ManifestRecord]:
     """The last line of each image, by its number; those that were not written whole are left out."""
     if not path.exists():
         return {}
     with path.open(encoding="utf-8", errors="replace") as file:
-        lines = (_line(text) for text in file if text.endswith("\n"))
+        lines = (_decode_record(text) for text in file if text.endswith("\n"))
         return {line.number: line for line in lines if line is not None}
 
 
-def write_lines(path: Path, lines: Mapping[int, Line]) -> None:
+def write_records(path: Path, lines: Mapping[int, ManifestRecord]) -> None:
     """Write a manifest anew, one line for each image, in their order."""
-    with written(path) as temporary:
-        temporary.write_text("".join(_text(lines[number]) for number in sorted(lines)), "utf-8")
+    with write_atomically(path) as temporary:
+        temporary.write_text("".join(_encode_record(lines[number]) for number in sorted(lines)), "utf-8")
 
 
-def _text(line: Line) -> str:
+def _encode_record(line: ManifestRecord) -> str:
     return f"{json.dumps(asdict(line), ensure_ascii=False)}\n"
 
 
-def _line(text: str) -> Line | None:
+def _decode_record(text: str) -> ManifestRecord | None:
     try:
-        return Line(**json.loads(text))
+        return ManifestRecord(**json.loads(text))
     except (TypeError, ValueError):
         return None

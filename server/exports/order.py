@@ -8,14 +8,14 @@ from dataclasses import asdict, dataclass, field
 from types import MappingProxyType
 from typing import Any, Final, Literal, TypeAlias, get_args
 
-from shotdap.catalog import parse
+from shotdap.catalog import parse_query
 from shotdap.server.encoders.formats import FORMATS, Format
-from shotdap.server.extraction import Wanted
+from shotdap.server.extraction import Extraction
 from shotdap.server.pictures.levels import Display
-from shotdap.server.slice_text import Part, part_text, read_part
+from shotdap.server.slice_text import Part, format_part, parse_part
 from shotdap.transforms import MARK, BadSelection, parse_variant
 
-__all__ = ["CONTAINERS", "BadOrder", "Container", "Order", "part", "parts"]
+__all__ = ["CONTAINERS", "BadOrder", "Container", "Order", "parse_part_options", "parse_part_value"]
 
 Container: TypeAlias = Literal["folder", "zip", "zarr", "zarr-zip", "nc4", "icechunk"]
 """A folder of files, or a ZIP file of them; a Zarr store with a group for each image, as a folder or as one file; a
@@ -23,9 +23,9 @@ netCDF-4 file likewise; or an Icechunk repository, which gets a new version."""
 
 CONTAINERS: Final[tuple[Container, ...]] = get_args(Container)
 
-_OF_FILES: Final = ("folder", "zip")
-_FOLDERS: Final = ("folder", "zarr")
-_USUAL: Final = "nc4"  # holds all that an image is
+_FILE_CONTAINERS: Final = ("folder", "zip")
+_FOLDER_CONTAINERS: Final = ("folder", "zarr")
+_DEFAULT_FORMAT: Final = "nc4"  # holds all that an image is
 
 
 class BadOrder(BadSelection):
@@ -38,9 +38,9 @@ class Order:
 
     query: str
     """Which images, in the query language."""
-    wanted: Wanted = field(default_factory=Wanted)
+    extraction: Extraction = field(default_factory=Extraction)
     """What of each."""
-    format: str = ""
+    format_name: str = ""
     """Of each file, a name of `FORMATS`; empty for netCDF-4, and where the container has no files."""
     container: Container = "zip"
     display: Display = field(default_factory=Display)
@@ -49,26 +49,26 @@ class Order:
     @property
     def has_files(self) -> bool:
         """Whether each image is a file of its own in the container."""
-        return self.container in _OF_FILES
+        return self.container in _FILE_CONTAINERS
 
     @property
-    def has_folder(self) -> bool:
+    def is_folder(self) -> bool:
         """Whether what is made is a folder that images can be added to."""
-        return self.container in _FOLDERS
+        return self.container in _FOLDER_CONTAINERS
 
     @property
-    def files(self) -> Format:
+    def file_format(self) -> Format:
         """The format of the files.
 
         Raises:
             BadOrder: there is none of this name.
         """
-        name = self.format or _USUAL
+        name = self.format_name or _DEFAULT_FORMAT
         if name not in FORMATS:
             raise BadOrder(f"There is no format {name!r}. The formats are: {', '.join(FORMATS)}.")
         return FORMATS[name]
 
-    def check(self) -> None:
+    def validate(self) -> None:
         """Refuse what cannot be right, whatever images there are.
 
         Raises:
@@ -79,28 +79,28 @@ class Order:
         """
         if self.container not in CONTAINERS:
             raise BadOrder(f"There is no {self.container!r} to export to; there are {', '.join(CONTAINERS)}.")
-        if self.format and not self.has_files:
+        if self.format_name and not self.has_files:
             raise BadOrder(
                 f"A format is for files, in a folder or a ZIP file; {self.container} has none. Leave it out."
             )
         if not self.query.strip():
             raise BadOrder("The query is empty; say which images, such as diagnostic:P510 shot:103700..103800.")
-        _ = self.files
-        parse(self.query)
-        _, mark, segment = self.wanted.path("").partition(MARK)
+        _ = self.file_format
+        parse_query(self.query)
+        _, mark, segment = self.extraction.build_path("").partition(MARK)
         if mark:
             parse_variant(f"{mark}{segment}")
 
-    def as_json(self) -> str:
+    def to_json(self) -> str:
         """The order as a JSON document; the same order gives the same text."""
-        wanted = self.wanted
+        wanted = self.extraction
         document = {
             "query": self.query,
             "variables": list(wanted.variables),
-            "part": {name: part_text(each) for name, each in wanted.part.items()},
+            "part": {name: format_part(each) for name, each in wanted.part.items()},
             "transforms": list(wanted.transforms),
             "raw": wanted.raw,
-            "format": self.format,
+            "format": self.format_name,
             "container": self.container,
             "display": asdict(self.display),
         }
@@ -108,47 +108,47 @@ class Order:
 
     @classmethod
     def from_json(cls, text: str) -> Order:
-        """The order that `as_json` has written.
+        """The order that `to_json` has written.
 
         Raises:
             BadOrder: it is no such text.
         """
         try:
-            return _order(json.loads(text))
+            return _build_order(json.loads(text))
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise BadOrder(f"This is no order of an export: {text[:100]!r}.") from error
 
 
-def _order(document: Mapping[str, Any]) -> Order:
+def _build_order(document: Mapping[str, Any]) -> Order:
     display = dict(document["display"])
     display["percentiles"] = tuple(display["percentiles"])
-    wanted = Wanted(
+    wanted = Extraction(
         tuple(document["variables"]),
-        MappingProxyType({name: part(name, text) for name, text in document["part"].items()}),
+        MappingProxyType({name: parse_part_value(name, text) for name, text in document["part"].items()}),
         tuple(document["transforms"]),
         bool(document["raw"]),
     )
     return Order(document["query"], wanted, document["format"], document["container"], Display(**display))
 
 
-def part(name: str, text: str) -> Part:
+def parse_part_value(name: str, text: str) -> Part:
     """A part of a dimension as text has it: ``100:400``, ``100:400:2``, or a single index, ``5``.
 
     Raises:
         BadOrder: it is none.
         BadSelection: it holds nothing.
     """
-    found = read_part(name, text)
+    found = parse_part(name, text)
     if found is None:
         raise BadOrder(f"{name}={text} is neither a part of a dimension, {name}=100:400, nor an index, {name}=5.")
     return found
 
 
-def parts(texts: Iterable[str]) -> dict[str, Part]:
+def parse_part_options(texts: Iterable[str]) -> dict[str, Part]:
     """Parts of dimensions as a command line has them: ``y=100:400``.
 
     Raises:
         BadOrder: one is none.
     """
     pairs = [text.partition("=") for text in texts]
-    return {name: part(name, value) for name, _, value in pairs}
+    return {name: parse_part_value(name, value) for name, _, value in pairs}

@@ -16,7 +16,7 @@ class Progress:
     failed: int
     bytes: int
     """What is written."""
-    before: int = 0
+    done_before: int = 0
     """How many were done when this run began."""
     seconds: float = 0.0
     """How long this run has taken until now."""
@@ -24,7 +24,7 @@ class Progress:
     @property
     def rate(self) -> float | None:
         """Images a second in this run; `None` while nobody can know."""
-        did = self.done + self.failed - self.before
+        did = self.done + self.failed - self.done_before
         return did / self.seconds if did > 0 and self.seconds > 0 else None
 
     @property

@@ -16,20 +16,20 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
-from shotdap.catalog import Catalog, retry_changed
-from shotdap.config import load
+from shotdap.catalog import Catalog, retry_if_changed
+from shotdap.config import load_settings
 from shotdap.server.exports.containers import WRITERS
-from shotdap.server.exports.image_values import narrowed
-from shotdap.server.exports.items import Item
-from shotdap.server.exports.manifest import Line
+from shotdap.server.exports.image_values import open_extraction
+from shotdap.server.exports.items import PlanItem
+from shotdap.server.exports.manifest import ManifestRecord
 from shotdap.server.exports.order import Order
-from shotdap.server.exports.workspace import Place
-from shotdap.server.http.errors import problem
+from shotdap.server.exports.workspace import Workspace
+from shotdap.server.http.errors import to_problem
 
-__all__ = ["CannotWrite", "Task", "work"]
+__all__ = ["CannotWrite", "ExportTask", "run_task"]
 
 _LOG = logging.getLogger("shotdap.exports")
-_CONFIG: Final = "SHOTDAP_CONFIG"
+_CONFIG_VARIABLE: Final = "SHOTDAP_CONFIG"
 
 
 class CannotWrite(OSError):
@@ -37,56 +37,56 @@ class CannotWrite(OSError):
 
 
 @dataclass(frozen=True)
-class Task:
+class ExportTask:
     """Some images of an export, in what pickle carries anywhere."""
 
-    order: str
+    order_json: str
     """As JSON."""
     target: str
     """The path of what is made, which is the same on every machine."""
-    items: tuple[Item, ...]
-    memory: int
+    items: tuple[PlanItem, ...]
+    memory_limit: int
     """Bytes that one image may take."""
-    site: str | None = None
+    settings_file: str | None = None
     """The settings' file, for a worker that has no ``SHOTDAP_CONFIG``."""
 
 
-def work(task: Task) -> list[Line]:
+def run_task(task: ExportTask) -> list[ManifestRecord]:
     """Do a task: each image is written, or has a reason why it is not.
 
     Raises:
         BadSettings: this worker has no settings that lead to a catalog.
         CannotWrite: the place cannot be written to.
     """
-    catalog = _catalog(os.environ.get(_CONFIG) or task.site)
-    order, place = Order.from_json(task.order), Place(Path(task.target))
-    return [_line(catalog, order, place, item, task.memory) for item in task.items]
+    catalog = _open_catalog(os.environ.get(_CONFIG_VARIABLE) or task.settings_file)
+    order, place = Order.from_json(task.order_json), Workspace(Path(task.target))
+    return [_export_image(catalog, order, place, item, task.memory_limit) for item in task.items]
 
 
 @cache
-def _catalog(site: str | None) -> Catalog:
+def _open_catalog(site: str | None) -> Catalog:
     # Dask calls its workers daemons, which may have no children; a file that no inspection has seen is read in one.
     multiprocessing.current_process().daemon = False
-    return load(Path(site) if site else None).open_catalog()
+    return load_settings(Path(site) if site else None).open_catalog()
 
 
-def _line(catalog: Catalog, order: Order, place: Place, item: Item, memory: int) -> Line:
-    provenance = f"/dap/{quote(order.wanted.path(item.path))}.prov"
+def _export_image(catalog: Catalog, order: Order, place: Workspace, item: PlanItem, memory: int) -> ManifestRecord:
+    provenance = f"/dap/{quote(order.extraction.build_path(item.path))}.prov"
     try:
-        dataset = retry_changed(lambda: narrowed(catalog, order, item.path, memory).compute())
+        dataset = retry_if_changed(lambda: open_extraction(catalog, order, item.path, memory).compute())
     except Exception as error:  # noqa: BLE001 — whatever it is, the other images are exported
-        return _failed(item, error)
+        return _build_failed_record(item, error)
     try:
-        put = WRITERS[order.container].put(place, order, item, dataset)
+        put = WRITERS[order.container].write_image(place, order, item, dataset)
     except OSError as error:
         raise CannotWrite(f"The export cannot be written: {error.strerror or error}.") from error
     except Exception as error:  # noqa: BLE001 — a format that cannot hold this image
-        return _failed(item, error)
-    return Line(item.number, item.path, "done", "", put.bytes, put.sha256, item.name, provenance)
+        return _build_failed_record(item, error)
+    return ManifestRecord(item.number, item.path, "done", "", put.size, put.sha256, item.name, provenance)
 
 
-def _failed(item: Item, error: Exception) -> Line:
-    trouble = problem(error)
+def _build_failed_record(item: PlanItem, error: Exception) -> ManifestRecord:
+    trouble = to_problem(error)
     if not trouble.expected:
         _LOG.error("failed to export %s", item.path, exc_info=error)
-    return Line(item.number, item.path, "failed", trouble.message)
+    return ManifestRecord(item.number, item.path, "failed", trouble.message)

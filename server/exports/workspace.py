@@ -9,92 +9,92 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from shotdap.server.exports.atomic import removed, written
-from shotdap.server.exports.items import Item, read_items, write_items
+from shotdap.server.exports.atomic import remove_path, write_atomically
+from shotdap.server.exports.items import PlanItem, read_items, write_items
 from shotdap.server.exports.order import BadOrder, Order
 
-__all__ = ["Place"]
+__all__ = ["Workspace"]
 
-_AGAIN: Final = ("icechunk",)
+_VERSIONED_CONTAINERS: Final = ("icechunk",)
 """What takes a new version, rather than being there already."""
 
 
 @dataclass(frozen=True)
-class Place:
+class Workspace:
     """Where an export lies."""
 
     target: Path
     """The file or folder that it makes."""
 
     @property
-    def work(self) -> Path:
+    def state_folder(self) -> Path:
         """The folder beside it."""
         return self.target.with_name(f"{self.target.name}.export")
 
     @property
-    def order(self) -> Path:
+    def order_path(self) -> Path:
         """What was ordered; where it is there, the list of images is, too."""
-        return self.work / "order.json"
+        return self.state_folder / "order.json"
 
     @property
-    def items(self) -> Path:
+    def items_path(self) -> Path:
         """The list of images."""
-        return self.work / "items.jsonl"
+        return self.state_folder / "items.jsonl"
 
     @property
-    def manifest(self) -> Path:
+    def manifest_path(self) -> Path:
         """What became of each."""
-        return self.work / "manifest.jsonl"
+        return self.state_folder / "manifest.jsonl"
 
     @property
-    def parts(self) -> Path:
+    def staging_folder(self) -> Path:
         """Files and groups that are not in their container yet."""
-        return self.work / "parts"
+        return self.state_folder / "parts"
 
     @property
-    def drafts(self) -> Path:
+    def drafts_folder(self) -> Path:
         """What is not whole yet."""
-        return self.work / "drafts"
+        return self.state_folder / "drafts"
 
     @property
-    def finished(self) -> Path:
+    def finished_marker(self) -> Path:
         """A file that is there once everything is in its container."""
-        return self.work / "finished"
+        return self.state_folder / "finished"
 
-    def begin(self, order: Order, items: tuple[Item, ...]) -> None:
+    def begin_export(self, order: Order, items: tuple[PlanItem, ...]) -> None:
         """Claim the place for an order, whose images are known."""
-        self.drafts.mkdir(parents=True, exist_ok=True)
-        write_items(self.items, items)
-        with written(self.order) as temporary:
-            temporary.write_text(order.as_json(), "utf-8")
+        self.drafts_folder.mkdir(parents=True, exist_ok=True)
+        write_items(self.items_path, items)
+        with write_atomically(self.order_path) as temporary:
+            temporary.write_text(order.to_json(), "utf-8")
 
-    def resumed(self, order: Order) -> tuple[Item, ...] | None:
+    def resume_export(self, order: Order) -> tuple[PlanItem, ...] | None:
         """The list of images, where this very order has begun here before; `None` where it has not.
 
         Raises:
             BadOrder: something else lies here.
         """
-        if self.finished.exists() and order.container in _AGAIN:
-            removed(self.work)
-        if not self.order.exists():
-            self._check_free(order)
+        if self.finished_marker.exists() and order.container in _VERSIONED_CONTAINERS:
+            remove_path(self.state_folder)
+        if not self.order_path.exists():
+            self._check_target(order)
             return None
-        if self.order.read_text("utf-8") != order.as_json():
+        if self.order_path.read_text("utf-8") != order.to_json():
             raise BadOrder(
-                f"{self.target} holds another export: {self.order} says which. Export to somewhere else, or remove"
-                f" {self.target} and {self.work}."
+                f"{self.target} holds another export: {self.order_path} says which. Export to somewhere else, or remove"
+                f" {self.target} and {self.state_folder}."
             )
-        return read_items(self.items)
+        return read_items(self.items_path)
 
-    def _check_free(self, order: Order) -> None:
-        if order.container in _AGAIN:
+    def _check_target(self, order: Order) -> None:
+        if order.container in _VERSIONED_CONTAINERS:
             return
         is_there = any(self.target.iterdir()) if self.target.is_dir() else self.target.exists()
         if is_there:
             raise BadOrder(f"{self.target} is there already, and is no export that could be gone on with.")
 
-    def finish(self) -> None:
+    def finish_export(self) -> None:
         """Remove what is only needed while an export lasts."""
-        self.finished.touch()
-        removed(self.parts)
-        removed(self.drafts)
+        self.finished_marker.touch()
+        remove_path(self.staging_folder)
+        remove_path(self.drafts_folder)

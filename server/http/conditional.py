@@ -15,15 +15,15 @@ from types import MappingProxyType
 from typing import Final
 
 from shotdap import __version__
-from shotdap.catalog import Catalog, State
-from shotdap.server.http.response import Reply
-from shotdap.server.routes.image_request import Question
+from shotdap.catalog import Catalog, ContentState
+from shotdap.server.http.response import PreparedResponse
+from shotdap.server.routes.image_request import ImageRequest
 
-__all__ = ["Validator", "known", "validator", "validator_of"]
+__all__ = ["Validator", "create_request_validator", "create_validator", "has_matching_tag"]
 
 _TAG_BYTES: Final = 16
-_SECOND: Final = 10**9  # nanoseconds
-_KEPT: Final = MappingProxyType({"Cache-Control": "no-cache", "Vary": "Accept-Encoding"})
+_NANOSECONDS_PER_SECOND: Final = 10**9  # nanoseconds
+_CACHE_HEADERS: Final = MappingProxyType({"Cache-Control": "no-cache", "Vary": "Accept-Encoding"})
 """An answer may be kept, if it is asked for each time whether it still is the answer."""
 
 
@@ -41,26 +41,26 @@ class Validator:
     def headers(self) -> Mapping[str, str]:
         """What goes with the answer, and with a 304 in its place."""
         tag = f'W/"{self.tag}"' if self.is_weak else f'"{self.tag}"'
-        return {"ETag": tag, "Last-Modified": format_datetime(self.modified, usegmt=True), **_KEPT}
+        return {"ETag": tag, "Last-Modified": format_datetime(self.modified, usegmt=True), **_CACHE_HEADERS}
 
-    def knows(self, asked: Mapping[str, str]) -> bool:
+    def is_not_modified(self, asked: Mapping[str, str]) -> bool:
         """Whether the client has the answer; its date counts only where it sent no tag (RFC 9110, 13.2.2)."""
         tags = asked.get("if-none-match")
         if tags is not None:
-            return known(tags, self.tag)
+            return has_matching_tag(tags, self.tag)
         since = asked.get("if-modified-since")
-        return since is not None and self.modified <= _moment(since)
+        return since is not None and self.modified <= _parse_http_date(since)
 
-    def not_modified(self) -> Reply:
+    def prepare_not_modified(self) -> PreparedResponse:
         """The answer to a client that has it."""
-        return Reply("", None, (), self.headers, 304)
+        return PreparedResponse("", None, (), self.headers, 304)
 
-    def on(self, reply: Reply) -> Reply:
+    def add_headers(self, reply: PreparedResponse) -> PreparedResponse:
         """A reply with its validators."""
         return replace(reply, headers={**reply.headers, **self.headers}) if reply.status == 200 else reply  # noqa: PLR2004
 
 
-def validator(question: Question) -> Validator:
+def create_request_validator(question: ImageRequest) -> Validator:
     """The validator of the answer to a question; a look at the file, which is not opened.
 
     Raises:
@@ -68,28 +68,28 @@ def validator(question: Question) -> Validator:
         Missing: its file is not there.
         Unreadable: its file cannot be looked at.
     """
-    return validator_of(question.catalog, question.state, question.suffix, question.query, question.host)
+    return create_validator(question.catalog, question.state, question.suffix, question.query, question.base_url)
 
 
-def validator_of(catalog: Catalog, state: State, *asked: str) -> Validator:
+def create_validator(catalog: Catalog, state: ContentState, *asked: str) -> Validator:
     """The validator of an answer that depends on the state of an image, and on what is asked for."""
-    made_of = (__version__, catalog.descriptions, state.text, *asked)
+    made_of = (__version__, catalog.diagnostics_fingerprint, state.fingerprint, *asked)
     tag = blake2b(repr(made_of).encode("utf-8", "replace"), digest_size=_TAG_BYTES).hexdigest()
-    modified = datetime.fromtimestamp(state.modified // _SECOND, UTC)
+    modified = datetime.fromtimestamp(state.modified // _NANOSECONDS_PER_SECOND, UTC)
     return Validator(tag, min(modified, datetime.now(UTC).replace(microsecond=0)))  # RFC 9110, 8.8.2.1: never later
 
 
-def known(tags: str | None, tag: str) -> bool:
+def has_matching_tag(tags: str | None, tag: str) -> bool:
     """Whether a tag is among those of ``If-None-Match``."""
-    return tags is not None and any(_plain(each) in {tag, "*"} for each in tags.split(","))
+    return tags is not None and any(_strip_tag(each) in {tag, "*"} for each in tags.split(","))
 
 
-def _plain(tag: str) -> str:
+def _strip_tag(tag: str) -> str:
     """A tag without its quotes, whether weak or of the same answer compressed."""
     return tag.strip().removeprefix("W/").strip('"').removesuffix("-gzip")
 
 
-def _moment(text: str) -> datetime:
+def _parse_http_date(text: str) -> datetime:
     """The moment that a header names; the beginning of time where it names none."""
     try:
         moment = parsedate_to_datetime(text)

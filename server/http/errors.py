@@ -27,7 +27,7 @@ from shotdap.catalog import (
 )
 from shotdap.transforms import BadSelection, BadVariant
 
-__all__ = ["NoChunk", "Problem", "QueryTooLong", "TooLarge", "problem"]
+__all__ = ["NoChunk", "Problem", "QueryTooLong", "TooLarge", "to_problem"]
 
 
 class NoChunk(LookupError):
@@ -42,7 +42,7 @@ class QueryTooLong(ValueError):
     """The query string is longer than the server's limit."""
 
 
-_STATUSES: Mapping[type[Exception], int] = MappingProxyType(
+_STATUS_CODES: Mapping[type[Exception], int] = MappingProxyType(
     {
         BadSelection: 400,
         BadVariant: 400,
@@ -68,28 +68,28 @@ _STATUSES: Mapping[type[Exception], int] = MappingProxyType(
         DatabaseError: 500,
     }
 )
-_NOT_NOW: Final = "The catalog's database does not answer now; ask again later."
-_BROKEN: Final = "The catalog's database cannot be read as it is; the server's log says why."
-_SENTENCES: Mapping[type[Exception], str] = MappingProxyType(
+_DATABASE_UNAVAILABLE: Final = "The catalog's database does not answer now; ask again later."
+_DATABASE_BROKEN: Final = "The catalog's database cannot be read as it is; the server's log says why."
+_CLIENT_MESSAGES: Mapping[type[Exception], str] = MappingProxyType(
     {
         MemoryError: "The server has not enough memory for this now; ask again later, or for less.",
-        LostCatalog: _NOT_NOW,
-        BadCatalog: _BROKEN,
+        LostCatalog: _DATABASE_UNAVAILABLE,
+        BadCatalog: _DATABASE_BROKEN,
         NoneFree: "All connections to the catalog's database are in use now; ask again later.",
-        OperationalError: _NOT_NOW,
-        InterfaceError: _NOT_NOW,
-        DatabaseError: _BROKEN,
+        OperationalError: _DATABASE_UNAVAILABLE,
+        InterfaceError: _DATABASE_UNAVAILABLE,
+        DatabaseError: _DATABASE_BROKEN,
     }
 )
 """For exceptions whose own words are not a client's."""
 
-_PASSING: Final = frozenset({429, 503})
-_SOON: Final = MappingProxyType({"Retry-After": "5"})  # seconds; pydap waits so long, and tries again
-_SHORTAGES: Final[Mapping[int, str]] = MappingProxyType(
+_TEMPORARY_STATUSES: Final = frozenset({429, 503})
+_RETRY_AFTER_HEADERS: Final = MappingProxyType({"Retry-After": "5"})  # seconds; pydap waits so long, and tries again
+_SHORTAGE_MESSAGES: Final[Mapping[int, str]] = MappingProxyType(
     {
         errno.EMFILE: "The server has too many files open now; ask again later.",
         errno.ENFILE: "The server's machine has too many files open now; ask again later.",
-        errno.ENOMEM: _SENTENCES[MemoryError],
+        errno.ENOMEM: _CLIENT_MESSAGES[MemoryError],
         errno.ENOSPC: "A disk of the server is full; ask again when its administrator has made room.",
         errno.EDQUOT: "A disk of the server is full; ask again when its administrator has made room.",
     }
@@ -109,20 +109,20 @@ class Problem:
     @property
     def headers(self) -> Mapping[str, str]:
         """The headers that go with the status: when to ask again, where that helps."""
-        return _SOON if self.status in _PASSING else {}
+        return _RETRY_AFTER_HEADERS if self.status in _TEMPORARY_STATUSES else {}
 
 
-def problem(error: Exception) -> Problem:
+def to_problem(error: Exception) -> Problem:
     """What to tell a client. Of an exception that nobody expected it learns only that there was one."""
     shortage = _find_shortage(error)
     if shortage:
         return Problem(503, shortage, expected=False)
     if isinstance(error, DBAPIError) and error.connection_invalidated:
-        return Problem(503, _NOT_NOW, expected=False)
-    for kind, status in _STATUSES.items():
+        return Problem(503, _DATABASE_UNAVAILABLE, expected=False)
+    for kind, status in _STATUS_CODES.items():
         if isinstance(error, kind):
-            if kind in _SENTENCES:
-                return Problem(status, _SENTENCES[kind], expected=False)
+            if kind in _CLIENT_MESSAGES:
+                return Problem(status, _CLIENT_MESSAGES[kind], expected=False)
             return Problem(status, str(error.args[0] if error.args else error), expected=True)
     return Problem(500, "The server failed to answer, by a fault of its own; its log says more.", expected=False)
 
@@ -130,7 +130,7 @@ def problem(error: Exception) -> Problem:
 def _find_shortage(error: BaseException | None) -> str:
     """Return what the machine was short of, by an exception or what it came from; empty where that was not it."""
     while error is not None:
-        sentence = _SHORTAGES.get(error.errno or 0) if isinstance(error, OSError) else None
+        sentence = _SHORTAGE_MESSAGES.get(error.errno or 0) if isinstance(error, OSError) else None
         if sentence:
             return sentence
         error = error.__cause__

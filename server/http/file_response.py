@@ -9,10 +9,10 @@ from typing import BinaryIO
 from starlette.responses import FileResponse
 from starlette.types import Receive, Scope, Send
 
-__all__ = ["OpenFile"]
+__all__ = ["OpenFileResponse"]
 
 
-class OpenFile(FileResponse):
+class OpenFileResponse(FileResponse):
     """An answer from a file that is open already, so that one which cannot be opened fails before the status line.
 
     The bytes are those of the open file, whatever takes its place meanwhile.

@@ -13,42 +13,42 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from shotdap.server import api
 from shotdap.server.http.errors import Problem
-from shotdap.server.http.response import ENDLESS, Reply
+from shotdap.server.http.response import ENDLESS_STREAM_KEY, PreparedResponse
 from shotdap.server.routes import dap
 
-__all__ = ["Protocol"]
+__all__ = ["HttpProtocol"]
 
-_LONGEST_URL: Final = 0xFFFF  # http_parser keeps offsets in 16 bits
+_MAX_URL_LENGTH: Final = 0xFFFF  # http_parser keeps offsets in 16 bits
 
 
-class Protocol(HttpToolsProtocol):
+class HttpProtocol(HttpToolsProtocol):
     """uvicorn's HTTP, with refusals that a client can show, and an end to streams that have none."""
 
     def shutdown(self) -> None:
         """Let a request be answered before the server ends; not a stream of events, which would keep it for ever."""
         super().shutdown()
-        if self.cycle is not None and self.scope.get("state", {}).get(ENDLESS):
+        if self.cycle is not None and self.scope.get("state", {}).get(ENDLESS_STREAM_KEY):
             self.transport.close()
 
     def send_400_response(self, msg: str) -> None:
         """Refuse what cannot be read, and close the connection: where the next request begins is anyone's guess."""
         url: bytes = getattr(self, "url", b"")
         problem = Problem(400, f"This is no HTTP request that can be read: {msg}", expected=True)
-        if len(url) > _LONGEST_URL:
-            sentence = f"The URL has {len(url):,} bytes or more; {_LONGEST_URL:,} are taken at most."
+        if len(url) > _MAX_URL_LENGTH:
+            sentence = f"The URL has {len(url):,} bytes or more; {_MAX_URL_LENGTH:,} are taken at most."
             problem = Problem(414, sentence, expected=True)
-        self.transport.write(_written(_reply(url.partition(b"?")[0].decode("latin-1"), problem)))
+        self.transport.write(_encode_response(_prepare_refusal(url.partition(b"?")[0].decode("latin-1"), problem)))
         self.transport.close()
 
 
-def _reply(path: str, problem: Problem) -> Reply:
+def _prepare_refusal(path: str, problem: Problem) -> PreparedResponse:
     """A refusal in the words of the protocol that a path belongs to."""
     if path.startswith("/api/"):
-        return api.problem_reply(problem)
-    return dap.error_reply(dap.suffix_of(path), problem)
+        return api.prepare_problem(problem)
+    return dap.prepare_error(dap.find_suffix(path), problem)
 
 
-def _written(reply: Reply) -> bytes:
+def _encode_response(reply: PreparedResponse) -> bytes:
     headers = {
         **reply.headers,
         "Content-Type": reply.media_type,

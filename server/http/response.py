@@ -12,24 +12,24 @@ from typing import Final, TypeAlias
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response, StreamingResponse
 
-__all__ = ["ENDLESS", "Block", "Reply", "compressed", "respond", "streamed"]
+__all__ = ["ENDLESS_STREAM_KEY", "Block", "PreparedResponse", "compress_response", "make_response", "stream_response"]
 
 Block: TypeAlias = bytes | memoryview
 
-ENDLESS: Final = "endless"
+ENDLESS_STREAM_KEY: Final = "endless"
 """What a request's state says where its answer is a stream that does not end by itself; the server then ends it."""
 
-_WORTH_IT: Final = 1024  # bytes; less fits into one packet anyway
-_LEVEL: Final = 5  # of gzip's nine
-_NO_WEIGHT: Final = re.compile(r"q=0(\.0*)?", re.IGNORECASE)
+_MIN_COMPRESSED_SIZE: Final = 1024  # bytes; less fits into one packet anyway
+_GZIP_LEVEL: Final = 5  # of gzip's nine
+_ZERO_WEIGHT: Final = re.compile(r"q=0(\.0*)?", re.IGNORECASE)
 
 
-_AT_ONCE: Final = 512 << 10
+_MAX_UNSTREAMED_SIZE: Final = 512 << 10
 """Bytes of a body that goes out in one piece: a stream costs Starlette 0.2 ms, as much as a small answer's making."""
 
 
 @dataclass(frozen=True)
-class Reply:
+class PreparedResponse:
     """An answer whose every value has been read and computed.
 
     netCDF-C turns a DAP2 body that ends short into zeros without a word, so nothing that can fail may be left for
@@ -45,13 +45,15 @@ class Reply:
     status: int = 200
 
     @classmethod
-    def of(cls, body: str | bytes, media_type: str, headers: Mapping[str, str], status: int = 200) -> Reply:
+    def from_body(
+        cls, body: str | bytes, media_type: str, headers: Mapping[str, str], status: int = 200
+    ) -> PreparedResponse:
         """A reply of one block."""
         block = body.encode() if isinstance(body, str) else body
         return cls(media_type, len(block), (block,), headers, status)
 
 
-def compressed(reply: Reply, accepted: str, *, data: bool = False) -> Reply:
+def compress_response(reply: PreparedResponse, accepted: str, *, data: bool = False) -> PreparedResponse:
     """The reply as gzip, if it is text of some length and the client takes it so; else as it is.
 
     Args:
@@ -59,10 +61,10 @@ def compressed(reply: Reply, accepted: str, *, data: bool = False) -> Reply:
         accepted: the request's ``Accept-Encoding``.
         data: compress what is not text as well.
     """
-    worth = reply.size is not None and reply.size >= _WORTH_IT and (data or _is_text(reply.media_type))
-    if not worth or not _takes_gzip(accepted):
+    worth = reply.size is not None and reply.size >= _MIN_COMPRESSED_SIZE and (data or _is_text(reply.media_type))
+    if not worth or not _is_gzip_accepted(accepted):
         return reply
-    body = gzip.compress(b"".join(reply.blocks), _LEVEL, mtime=0)
+    body = gzip.compress(b"".join(reply.blocks), _GZIP_LEVEL, mtime=0)
     headers = {**reply.headers, "Content-Encoding": "gzip"}
     if "ETag" in headers:  # a strong tag is of these very bytes
         headers["ETag"] = headers["ETag"].removesuffix('"') + '-gzip"'
@@ -74,44 +76,44 @@ def _is_text(media_type: str) -> bool:
     return kind.startswith("text/") or kind.endswith(("+xml", "/xml", "/json"))
 
 
-def _takes_gzip(accepted: str) -> bool:
+def _is_gzip_accepted(accepted: str) -> bool:
     """Whether ``gzip`` stands among the encodings, and not with a weight of nothing (RFC 9110, 12.5.3)."""
     for each in accepted.split(","):
         name, _, weight = each.partition(";")
         if name.strip().lower() in {"gzip", "x-gzip"}:
-            return not _NO_WEIGHT.fullmatch(weight.strip())
+            return not _ZERO_WEIGHT.fullmatch(weight.strip())
     return False
 
 
-def respond(reply: Reply) -> Response:
+def make_response(reply: PreparedResponse) -> Response:
     """The reply as Starlette sends it."""
     headers = dict(reply.headers)
     if reply.media_type:
         headers["Content-Type"] = reply.media_type
     if reply.size is not None:
         headers["Content-Length"] = str(reply.size)
-    if reply.size is not None and reply.size <= _AT_ONCE:
+    if reply.size is not None and reply.size <= _MAX_UNSTREAMED_SIZE:
         return Response(b"".join(reply.blocks), reply.status, headers)
-    return StreamingResponse(_in_turns(reply.blocks), reply.status, headers)
+    return StreamingResponse(_iter_ready_blocks(reply.blocks), reply.status, headers)
 
 
-async def _in_turns(blocks: Iterable[Block]) -> AsyncIterator[Block]:
+async def _iter_ready_blocks(blocks: Iterable[Block]) -> AsyncIterator[Block]:
     """Give the event loop a turn after each block: a small request beside a full frame then waits 3 ms, not 35."""
     for block in blocks:
         yield block
         await asyncio.sleep(0)
 
 
-def streamed(blocks: Generator[Block, None, None], media_type: str, headers: Mapping[str, str]) -> Response:
+def stream_response(blocks: Generator[Block, None, None], media_type: str, headers: Mapping[str, str]) -> Response:
     """A body that is made while it is sent, for formats of which no program takes a beginning for the whole.
 
     Each block is made in a thread, when the client has taken those before; so a slow client makes nothing pile up, and
     one that goes away ends the work. If making a block fails, the connection is closed before the body's end.
     """
-    return StreamingResponse(_on_demand(blocks), 200, {**headers, "Content-Type": media_type})
+    return StreamingResponse(_iter_computed_blocks(blocks), 200, {**headers, "Content-Type": media_type})
 
 
-async def _on_demand(blocks: Generator[Block, None, None]) -> AsyncIterator[Block]:
+async def _iter_computed_blocks(blocks: Generator[Block, None, None]) -> AsyncIterator[Block]:
     try:
         while True:
             block = await run_in_threadpool(next, blocks, None)

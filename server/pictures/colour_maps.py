@@ -11,7 +11,7 @@ from PIL import ImageColor
 
 from shotdap.transforms.selection import BadSelection
 
-__all__ = ["GREY", "Colour", "check_colours", "colour", "palette"]
+__all__ = ["GREY", "Colour", "check_colour_map", "parse_colour", "sample_colour_map"]
 
 Bytes: TypeAlias = NDArray[np.uint8]
 Colour: TypeAlias = tuple[int, int, int]
@@ -20,11 +20,11 @@ Colour: TypeAlias = tuple[int, int, int]
 GREY: Final = "gray"
 """The map whose colours are the levels themselves."""
 
-_KNOWN: Final = 64  # maps that are remembered: more than anybody uses at a time
+_CACHE_SIZE: Final = 64  # maps that are remembered: more than anybody uses at a time
 
 
-@lru_cache(_KNOWN)
-def palette(name: str, count: int = 256) -> Bytes:
+@lru_cache(_CACHE_SIZE)
+def sample_colour_map(name: str, count: int = 256) -> Bytes:
     """The colours of a map.
 
     Args:
@@ -38,23 +38,23 @@ def palette(name: str, count: int = 256) -> Bytes:
         BadSelection: there is no such map.
     """
     places = np.linspace(0, 1, count)
-    colours = _colour_map(name)(places)[:, :3] if name != GREY else np.repeat(places[:, np.newaxis], 3, axis=1)
+    colours = _find_colour_map(name)(places)[:, :3] if name != GREY else np.repeat(places[:, np.newaxis], 3, axis=1)
     found: Bytes = np.rint(colours * 255).astype(np.uint8)
     found.flags.writeable = False
     return found
 
 
-def check_colours(name: str) -> None:
+def check_colour_map(name: str) -> None:
     """Refuse a colour map that there is not.
 
     Raises:
         BadSelection: there is no such map.
     """
     if name != GREY:
-        _colour_map(name)
+        _find_colour_map(name)
 
 
-def colour(name: str) -> Colour:
+def parse_colour(name: str) -> Colour:
     """A colour by its name in CSS, or ``#rrggbb``: red, green and blue.
 
     Raises:
@@ -67,8 +67,8 @@ def colour(name: str) -> Colour:
     return red, green, blue
 
 
-@lru_cache(_KNOWN)
-def _colour_map(name: str) -> Any:  # noqa: ANN401 — a colour map; naming its type would import the library
+@lru_cache(_CACHE_SIZE)
+def _find_colour_map(name: str) -> Any:  # noqa: ANN401 — a colour map; naming its type would import the library
     from cmap import Colormap  # noqa: PLC0415 — 0.3 s, which only colours need
 
     try:

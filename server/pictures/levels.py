@@ -10,7 +10,7 @@ Rules:
    ``display_flip``); who wants it turned asks for the transform ``rotate_flip``.
 2. A missing value, NaN, is no level but has one of its own behind the last. Infinities are beyond the ends of the
    range, and look like them.
-3. Stored numbers are shown as what they mean: they are decoded first; see `decoding`.
+3. Stored numbers are shown as what they mean: they are decoded first; see `wrap_decoder_errors`.
 4. Where `low` or `high` is not given it is a percentile: of every eighth row and column where both sides have 512
    pixels or more, which takes 0.8 ms instead of 25 for 2048 x 2048 and is as good for the eye. Such a number is no
    statistic of the image; what is in the picture's metadata is what was used.
@@ -29,11 +29,11 @@ import xarray as xr
 from numpy.typing import NDArray
 from PIL import Image
 
-from shotdap.server.pictures.colour_maps import GREY, check_colours, colour
-from shotdap.transforms.decoding import decode
+from shotdap.server.pictures.colour_maps import GREY, check_colour_map, parse_colour
+from shotdap.transforms.decoding import decode_variable
 from shotdap.transforms.selection import BadSelection
 
-__all__ = ["Display", "Picture", "Scale", "Scaling", "first_image", "picture", "shown"]
+__all__ = ["Display", "Picture", "Scale", "Scaling", "find_default_image", "find_image_variable", "render_picture"]
 
 Array: TypeAlias = NDArray[Any]
 Levels: TypeAlias = NDArray[np.uint8 | np.uint16]
@@ -41,25 +41,29 @@ Levels: TypeAlias = NDArray[np.uint8 | np.uint16]
 Scaling: TypeAlias = Literal["linear", "sqrt", "log"]
 """How values become brightness between the ends of the range."""
 
-_PREFERRED: Final = ("result", "background_subtracted", "image")
+_PREFERRED_NAMES: Final = ("result", "background_subtracted", "image")
 """What is shown of an image where nobody says what, the first that there is."""
 
-_IMAGE: Final = 2  # dimensions
-_COLOURED: Final = 3  # dimensions of an image whose last one is its bands
-_BAND: Final = "band"  # that dimension, as readers call it
-_RGB: Final = 3
-_BANDS: Final = (3, 4)  # red, green, blue, and what of them is transparent
+_IMAGE_NDIM: Final = 2  # dimensions
+_COLOUR_NDIM: Final = 3  # dimensions of an image whose last one is its bands
+_BAND_DIMENSION: Final = "band"  # that dimension, as readers call it
+_RGB_BAND_COUNT: Final = 3
+_BAND_COUNTS: Final = (3, 4)  # red, green, blue, and what of them is transparent
 
-_STEP: Final = 8
-_LARGE: Final = 512  # pixels of the shorter side from which every eighth is enough
-_STEEPNESS: Final = 1000.0  # of the logarithm, as in SAOImage DS9
-_TABLED: Final = 2  # bytes of integers that there are so few of that each one's level is computed once
-_NARROW: Final = frozenset(map(np.dtype, ("f2", "f4", "u1", "u2", "i1", "i2", "?")))  # float32 holds these
-_FINE: Final = 1e-3  # a range that is a smaller part of its ends is beyond float32, and so is one that is not within:
-_LEAST: Final = 1e-30
-_GREATEST: Final = 1e30
-_MOST_PIXELS: Final = 65_535  # of a side, as JPEG and PNG's readers have it
-_QUALITIES: Final = range(1, 101)
+_SAMPLING_STEP: Final = 8
+_SAMPLING_MIN_SIDE: Final = 512  # pixels of the shorter side from which every eighth is enough
+_LOG_STEEPNESS: Final = 1000.0  # of the logarithm, as in SAOImage DS9
+_LOOKUP_MAX_ITEMSIZE: Final = 2  # bytes of integers that there are so few of that each one's level is computed once
+_FLOAT32_EXACT_DTYPES: Final = frozenset(
+    map(np.dtype, ("f2", "f4", "u1", "u2", "i1", "i2", "?"))
+)  # float32 holds these
+_FLOAT32_MIN_RELATIVE_WIDTH: Final = (
+    1e-3  # a range that is a smaller part of its ends is beyond float32, and so is one that is not within:
+)
+_FLOAT32_MIN_WIDTH: Final = 1e-30
+_FLOAT32_MAX_WIDTH: Final = 1e30
+_MAX_SIDE: Final = 65_535  # of a side, as JPEG and PNG's readers have it
+_QUALITY_RANGE: Final = range(1, 101)
 
 
 @dataclass(frozen=True)
@@ -90,47 +94,47 @@ class Display:
     """The colour of what is missing, ``red`` or ``#ff0000``; `None` for transparent, and white where nothing can be."""
 
     def __post_init__(self) -> None:
-        _insist(self.scaling in get_args(Scaling), f"There is no scaling {self.scaling!r}; linear, sqrt and log are.")
-        _insist(all(end is None or math.isfinite(end) for end in (self.low, self.high)), "low and high are numbers.")
-        _insist(
+        _require(self.scaling in get_args(Scaling), f"There is no scaling {self.scaling!r}; linear, sqrt and log are.")
+        _require(all(end is None or math.isfinite(end) for end in (self.low, self.high)), "low and high are numbers.")
+        _require(
             self.low is None or self.high is None or self.low < self.high,
             f"low must be less than high; {self.low!r} and {self.high!r} are not.",
         )
         lower, upper = self.percentiles
-        _insist(0 <= lower < upper <= 100, "Percentiles are two numbers from 0 to 100, the lower one first.")  # noqa: PLR2004
-        _insist(self.bits in {8, 16}, f"A pixel has 8 bits or 16, not {self.bits}.")
-        _insist(self.size is None or 1 <= self.size <= _MOST_PIXELS, f"size is 1 to {_MOST_PIXELS:,} pixels.")
-        _insist(self.quality in _QUALITIES, f"quality is 1 to 100, not {self.quality}.")
-        check_colours(self.colours)
+        _require(0 <= lower < upper <= 100, "Percentiles are two numbers from 0 to 100, the lower one first.")  # noqa: PLR2004
+        _require(self.bits in {8, 16}, f"A pixel has 8 bits or 16, not {self.bits}.")
+        _require(self.size is None or 1 <= self.size <= _MAX_SIDE, f"size is 1 to {_MAX_SIDE:,} pixels.")
+        _require(self.quality in _QUALITY_RANGE, f"quality is 1 to 100, not {self.quality}.")
+        check_colour_map(self.colours)
         if self.missing is not None:
-            colour(self.missing)
+            parse_colour(self.missing)
 
 
-def _insist(is_so: bool, sentence: str) -> None:  # noqa: FBT001 — what is insisted on
+def _require(is_so: bool, sentence: str) -> None:  # noqa: FBT001 — what is insisted on
     if not is_so:
         raise BadSelection(sentence)
 
 
-def shown(dataset: xr.Dataset) -> str:
+def find_default_image(dataset: xr.Dataset) -> str:
     """The name of the variable that is shown of an image where nobody says which.
 
     Raises:
         BadSelection: it has no variable with two dimensions.
     """
-    return first_image(dataset.variables)
+    return find_image_variable(dataset.variables)
 
 
-def first_image(variables: Mapping[Any, xr.Variable]) -> str:
-    """Return the name of the variable that is shown of some; see `shown`."""
+def find_image_variable(variables: Mapping[Any, xr.Variable]) -> str:
+    """Return the name of the variable that is shown of some; see `find_default_image`."""
     images = [str(name) for name, variable in variables.items() if _is_image(variable)]
-    preferred = (name for wanted in _PREFERRED for name in images if name.rpartition("/")[2] == wanted)
+    preferred = (name for wanted in _PREFERRED_NAMES for name in images if name.rpartition("/")[2] == wanted)
     for name in (*preferred, *images):
         return name
     raise BadSelection("There is no image here: no variable has rows and columns of numbers.")
 
 
 def _is_image(variable: xr.Variable) -> bool:
-    return variable.ndim >= _IMAGE and variable.dtype.kind in "biuf" and min(variable.shape[-_IMAGE:]) > 1
+    return variable.ndim >= _IMAGE_NDIM and variable.dtype.kind in "biuf" and min(variable.shape[-_IMAGE_NDIM:]) > 1
 
 
 @dataclass(frozen=True)
@@ -138,8 +142,8 @@ class _Stretch:
     """How a place in the range, from 0 to 1, becomes brightness, from 0 to 1."""
 
     forward: Callable[[Array], Array]
-    back: Callable[[Array], Array]
-    formula: str
+    inverse: Callable[[Array], Array]
+    inverse_formula: str
     """The way back, of ``t``, in the words of Python."""
 
 
@@ -147,8 +151,8 @@ _STRETCHES: Final[Mapping[Scaling, _Stretch]] = {
     "linear": _Stretch(lambda place: place, lambda t: t, "t"),
     "sqrt": _Stretch(np.sqrt, np.square, "t**2"),
     "log": _Stretch(
-        lambda place: np.log1p(place * _STEEPNESS) / math.log1p(_STEEPNESS),
-        lambda t: np.expm1(t * math.log1p(_STEEPNESS)) / _STEEPNESS,
+        lambda place: np.log1p(place * _LOG_STEEPNESS) / math.log1p(_LOG_STEEPNESS),
+        lambda t: np.expm1(t * math.log1p(_LOG_STEEPNESS)) / _LOG_STEEPNESS,
         "(1001**t - 1) / 1000",
     ),
 }
@@ -163,77 +167,83 @@ class Scale:
     high: float
     """The value of the last level; what is more has it too."""
     scaling: Scaling
-    levels: int
+    level_count: int
     """How many there are: 256, 65536, or one less, where the last is what is missing."""
 
     @property
     def dtype(self) -> np.dtype[np.uint8 | np.uint16]:
         """Of levels."""
-        return np.dtype(np.uint8 if self.levels <= 1 << 8 else np.uint16)
+        return np.dtype(np.uint8 if self.level_count <= 1 << 8 else np.uint16)
 
     @property
     def is_identity(self) -> bool:
         """Whether the levels are the values."""
-        return (self.low, self.high, self.scaling) == (0, self.levels - 1, "linear")
+        return (self.low, self.high, self.scaling) == (0, self.level_count - 1, "linear")
 
     @property
     def formula(self) -> str:
         """The value of a level, in the words of Python."""
         if self.is_identity:
             return "value = level"
-        back = _STRETCHES[self.scaling].formula
-        return f"value = {self.low!r} + ({self.high!r} - {self.low!r}) * {back}, where t = level / {self.levels - 1}"
+        back = _STRETCHES[self.scaling].inverse_formula
+        return (
+            f"value = {self.low!r} + ({self.high!r} - {self.low!r}) * {back}, where t = level / {self.level_count - 1}"
+        )
 
-    def places(self, values: Array) -> Array:
+    def normalize_values(self, values: Array) -> Array:
         """Where values lie in the range: 0 at its low end and 1 at its high end, beyond them outside; NaN stays."""
         width = self.high - self.low
         if not math.isfinite(width):  # as wide as float64 itself
             return np.asarray((values * 0.25 - self.low * 0.25) / (self.high * 0.25 - self.low * 0.25))
-        dtype = np.float32 if values.dtype in _NARROW and self._is_coarse else np.float64
+        dtype = np.float32 if values.dtype in _FLOAT32_EXACT_DTYPES and self._is_float32_precise else np.float64
         with np.errstate(over="ignore"):
             places = np.subtract(values, self.low, dtype=dtype)
             places /= dtype(width)
         return np.asarray(places)
 
     @property
-    def _is_coarse(self) -> bool:
+    def _is_float32_precise(self) -> bool:
         """Whether float32 tells the levels apart."""
         width = self.high - self.low
-        return _LEAST < width < _GREATEST and width > _FINE * max(abs(self.low), abs(self.high))
+        return _FLOAT32_MIN_WIDTH < width < _FLOAT32_MAX_WIDTH and width > _FLOAT32_MIN_RELATIVE_WIDTH * max(
+            abs(self.low), abs(self.high)
+        )
 
-    def brightness(self, values: Array) -> Array:
+    def compute_brightness(self, values: Array) -> Array:
         """How bright values are, from 0 to 1."""
-        return self._brightness_at(self.places(values))
+        return self._stretch_normalized(self.normalize_values(values))
 
-    def levels_at(self, places: Array) -> Levels:
+    def compute_normalized_levels(self, places: Array) -> Levels:
         """The levels at places; any level where there is NaN."""
         with np.errstate(invalid="ignore"):
-            levels: Levels = np.rint(self._brightness_at(places) * (self.levels - 1)).astype(self.dtype)
+            levels: Levels = np.rint(self._stretch_normalized(places) * (self.level_count - 1)).astype(self.dtype)
         return levels
 
-    def _brightness_at(self, places: Array) -> Array:
+    def _stretch_normalized(self, places: Array) -> Array:
         return np.asarray(_STRETCHES[self.scaling].forward(np.clip(places, 0, 1)))
 
-    def levels_of(self, values: Array) -> Levels:
+    def compute_levels(self, values: Array) -> Levels:
         """The levels of values, of any real type; any level where there is NaN."""
-        if values.dtype.kind in "biu" and values.dtype.itemsize <= _TABLED:
-            return self._looked_up(values)
-        return self.levels_at(self.places(values))
+        if values.dtype.kind in "biu" and values.dtype.itemsize <= _LOOKUP_MAX_ITEMSIZE:
+            return self._look_up_levels(values)
+        return self.compute_normalized_levels(self.normalize_values(values))
 
-    def values_of(self, levels: Array) -> NDArray[np.float64]:
+    def decode_levels(self, levels: Array) -> NDArray[np.float64]:
         """What levels mean: the values in the middle of what they stand for; float64."""
         levels = np.asarray(levels, np.float64)
         if self.is_identity:
             return levels
-        place = _STRETCHES[self.scaling].back(levels / (self.levels - 1))
+        place = _STRETCHES[self.scaling].inverse(levels / (self.level_count - 1))
         return np.asarray(self.low * (1 - place) + self.high * place)
 
-    def _looked_up(self, values: Array) -> Levels:
+    def _look_up_levels(self, values: Array) -> Levels:
         """The levels by a table of all values that there can be."""
         native = values.astype(values.dtype.newbyteorder("="), copy=False)
         unsigned = np.dtype(f"u{native.dtype.itemsize}")
         every = np.arange(1 << 8 * unsigned.itemsize, dtype=unsigned)
-        table = self.levels_at(self.places(every if native.dtype.kind == "b" else every.view(native.dtype)))
+        table = self.compute_normalized_levels(
+            self.normalize_values(every if native.dtype.kind == "b" else every.view(native.dtype))
+        )
         return np.take(table, native.view(unsigned))
 
 
@@ -252,15 +262,15 @@ class Picture:
     @property
     def is_coloured(self) -> bool:
         """Whether it has colours of its own."""
-        return self.levels.ndim == _COLOURED
+        return self.levels.ndim == _COLOUR_NDIM
 
     @property
-    def is_averaged(self) -> bool:
+    def is_downsampled(self) -> bool:
         """Whether it has fewer pixels than the image."""
         return self.levels.shape[:2] != self.shape
 
 
-def picture(image: xr.Variable, display: Display) -> Picture:
+def render_picture(image: xr.Variable, display: Display) -> Picture:
     """Make a picture of an image.
 
     Args:
@@ -272,38 +282,40 @@ def picture(image: xr.Variable, display: Display) -> Picture:
     Raises:
         BadSelection: it is no image of real numbers, has no pixel, or has more than one frame.
     """
-    values = _rows_and_columns(decode(image))
+    values = _extract_pixels(decode_variable(image))
     shape = values.shape[0], values.shape[1]
-    smaller = _averaged_shape(shape, display.size)
+    smaller = _fit_shape(shape, display.size)
     last = (1 << display.bits) - 1
-    if _are_levels(values, display):
+    if _can_show_unscaled(values, display):
         scale = Scale(0.0, float(last), "linear", last + 1)
         if smaller == shape:
             return Picture(values.astype(scale.dtype, copy=False), None, scale, shape)
     else:
-        scale = Scale(*_range(values, display), display.scaling, last + 1)
-    places = _averaged(scale.places(values), smaller) if smaller != shape else None
-    missing = _missing(values if places is None else places)
+        scale = Scale(*_resolve_range(values, display), display.scaling, last + 1)
+    places = _downsample_pixels(scale.normalize_values(values), smaller) if smaller != shape else None
+    missing = _find_missing(values if places is None else places)
     if missing is not None:
-        scale = replace(scale, levels=scale.levels - 1)
-    levels = scale.levels_of(values) if places is None else scale.levels_at(places)
+        scale = replace(scale, level_count=scale.level_count - 1)
+    levels = scale.compute_levels(values) if places is None else scale.compute_normalized_levels(places)
     if missing is None:
         return Picture(levels, None, scale, shape)
-    levels[missing] = scale.levels
-    return Picture(levels, np.asarray(missing.any(-1)) if missing.ndim == _COLOURED else missing, scale, shape)
+    levels[missing] = scale.level_count
+    return Picture(levels, np.asarray(missing.any(-1)) if missing.ndim == _COLOUR_NDIM else missing, scale, shape)
 
 
-def _missing(values: Array) -> NDArray[np.bool_] | None:
+def _find_missing(values: Array) -> NDArray[np.bool_] | None:
     missing = np.isnan(values) if values.dtype.kind == "f" else None
     return missing if missing is not None and missing.any() else None
 
 
-def _rows_and_columns(image: xr.Variable) -> Array:
+def _extract_pixels(image: xr.Variable) -> Array:
     values = np.asarray(image.values)
     if values.dtype.kind not in "biuf":
         raise BadSelection(f"A picture shows real numbers, not {values.dtype}.")
-    is_coloured = image.dims[-1:] == (_BAND,) and image.shape[-1] in _BANDS and image.ndim >= _COLOURED
-    kept = _COLOURED if is_coloured else _IMAGE
+    is_coloured = (
+        image.dims[-1:] == (_BAND_DIMENSION,) and image.shape[-1] in _BAND_COUNTS and image.ndim >= _COLOUR_NDIM
+    )
+    kept = _COLOUR_NDIM if is_coloured else _IMAGE_NDIM
     before = image.shape[: max(0, image.ndim - kept)]
     if image.ndim < kept or any(size != 1 for size in before):
         said = ", ".join(f"{name} ({size})" for name, size in image.sizes.items()) or "none"
@@ -311,30 +323,30 @@ def _rows_and_columns(image: xr.Variable) -> Array:
     values = values.reshape(image.shape[len(before) :])
     if not values.size:
         raise BadSelection("There is no picture of nothing: no pixel was asked for.")
-    return values[..., :_RGB] if is_coloured else values
+    return values[..., :_RGB_BAND_COUNT] if is_coloured else values
 
 
-def _are_levels(values: Array, display: Display) -> bool:
+def _can_show_unscaled(values: Array, display: Display) -> bool:
     """Whether the values can be shown as they are: those of a camera, in 16 bits, and colours, in 8."""
-    is_natural = display.bits == 16 or (values.ndim == _COLOURED and values.dtype.itemsize == 1)  # noqa: PLR2004
-    is_short = values.dtype.kind in "bu" and values.dtype.itemsize <= _TABLED
+    is_natural = display.bits == 16 or (values.ndim == _COLOUR_NDIM and values.dtype.itemsize == 1)  # noqa: PLR2004
+    is_short = values.dtype.kind in "bu" and values.dtype.itemsize <= _LOOKUP_MAX_ITEMSIZE
     return is_natural and is_short and display.scaling == "linear" and display.low is None and display.high is None
 
 
-def _range(values: Array, display: Display) -> tuple[float, float]:
+def _resolve_range(values: Array, display: Display) -> tuple[float, float]:
     if display.low is not None and display.high is not None:
         return float(display.low), float(display.high)
-    ends = _percentiles(values, display.percentiles)
-    low, high = _given(ends, display)
+    ends = _estimate_percentiles(values, display.percentiles)
+    low, high = _apply_requested_limits(ends, display)
     if low < high:
         return low, high
     finite = values[np.isfinite(values)]
     ends = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
-    low, high = _given(ends, display)
-    return (low, high) if low < high else _widened(low, high, display)
+    low, high = _apply_requested_limits(ends, display)
+    return (low, high) if low < high else _widen_range(low, high, display)
 
 
-def _given(ends: tuple[float, float], display: Display) -> tuple[float, float]:
+def _apply_requested_limits(ends: tuple[float, float], display: Display) -> tuple[float, float]:
     """The ends of the range, those that were asked for in their places."""
     low, high = (
         end if asked is None else float(asked) for end, asked in zip(ends, (display.low, display.high), strict=True)
@@ -342,29 +354,29 @@ def _given(ends: tuple[float, float], display: Display) -> tuple[float, float]:
     return low, high
 
 
-def _widened(low: float, high: float, display: Display) -> tuple[float, float]:
+def _widen_range(low: float, high: float, display: Display) -> tuple[float, float]:
     """A range where there is none: that of a constant, which is grey, or beyond an end that was given."""
     if display.low is not None:
-        return low, low + _unit(low)
+        return low, low + _compute_min_width(low)
     if display.high is not None:
-        return high - _unit(high), high
-    return low - _unit(low) / 2, low + _unit(low) / 2
+        return high - _compute_min_width(high), high
+    return low - _compute_min_width(low) / 2, low + _compute_min_width(low) / 2
 
 
-def _unit(value: float) -> float:
+def _compute_min_width(value: float) -> float:
     """One, or as much as makes a difference to a large number."""
     return max(1.0, abs(value) * 1e-6)
 
 
-def _percentiles(values: Array, levels: tuple[float, float]) -> tuple[float, float]:
-    step = _STEP if min(values.shape[:2]) >= _LARGE else 1
+def _estimate_percentiles(values: Array, levels: tuple[float, float]) -> tuple[float, float]:
+    step = _SAMPLING_STEP if min(values.shape[:2]) >= _SAMPLING_MIN_SIDE else 1
     sample = values[::step, ::step]
     sample = sample[np.isfinite(sample)]
     low, high = np.percentile(sample.astype(np.float64), levels) if sample.size else (0.0, 0.0)
     return float(low), float(high)
 
 
-def _averaged_shape(shape: tuple[int, int], size: int | None) -> tuple[int, int]:
+def _fit_shape(shape: tuple[int, int], size: int | None) -> tuple[int, int]:
     longer = max(shape)
     if size is None or size >= longer:
         return shape
@@ -372,18 +384,18 @@ def _averaged_shape(shape: tuple[int, int], size: int | None) -> tuple[int, int]
     return rows, columns
 
 
-def _averaged(places: Array, shape: tuple[int, int]) -> Array:
+def _downsample_pixels(places: Array, shape: tuple[int, int]) -> Array:
     """Means over areas, by Pillow; what is not finite is left out, and where there is nothing else it is NaN."""
-    if places.ndim == _COLOURED:
-        return np.stack([_averaged(places[..., band], shape) for band in range(places.shape[-1])], axis=-1)
+    if places.ndim == _COLOUR_NDIM:
+        return np.stack([_downsample_pixels(places[..., band], shape) for band in range(places.shape[-1])], axis=-1)
     finite = np.isfinite(places)
     if finite.all():
-        return _box(places, shape)
+        return _apply_box_filter(places, shape)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return _box(np.where(finite, places, 0), shape) / _box(finite, shape)
+        return _apply_box_filter(np.where(finite, places, 0), shape) / _apply_box_filter(finite, shape)
 
 
-def _box(values: Array, shape: tuple[int, int]) -> Array:
+def _apply_box_filter(values: Array, shape: tuple[int, int]) -> Array:
     with np.errstate(over="ignore"):
         narrowed = np.ascontiguousarray(values, np.float32)
     return np.asarray(Image.fromarray(narrowed).resize((shape[1], shape[0]), Image.Resampling.BOX))

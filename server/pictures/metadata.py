@@ -9,7 +9,7 @@ from typing import Final
 import xarray as xr
 
 from shotdap import __version__
-from shotdap.server.encoders.json_values import Json, described, written
+from shotdap.server.encoders.json_values import Json, describe_dataset, dump_json
 from shotdap.server.pictures.levels import Display, Picture
 
 __all__ = ["SOFTWARE", "Caption"]
@@ -17,8 +17,8 @@ __all__ = ["SOFTWARE", "Caption"]
 SOFTWARE: Final = f"shotdap {__version__}"
 """What made the picture."""
 
-_AS_IT_IS: Final = "file_as_it_is"  # the dataset's attribute that tells the path of the image's file
-_RAW: Final = "/raw"
+_RAW_PATH_ATTRIBUTE: Final = "file_as_it_is"  # the dataset's attribute that tells the path of the image's file
+_RAW_SUFFIX: Final = "/raw"
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Caption:
     def source(self) -> str:
         """The public path of the image; empty where it does not say."""
         derived = str(self._variable.attrs.get("derived_at", "")).partition(".dap?")[0]
-        return derived or str(self.dataset.attrs.get(_AS_IT_IS, "")).removesuffix(_RAW)
+        return derived or str(self.dataset.attrs.get(_RAW_PATH_ATTRIBUTE, "")).removesuffix(_RAW_SUFFIX)
 
     @cached_property
     def description(self) -> str:
@@ -62,10 +62,10 @@ class Caption:
             said.append(f"The levels are the values{f', in {self.units}' if units else ''}.")
         else:
             said.append(f"From {scale.low:g}{units} (dark) to {scale.high:g}{units} (bright), {scale.scaling}.")
-            said.append(f"Of a level from 0 to {scale.levels - 1}, {scale.formula}.")
+            said.append(f"Of a level from 0 to {scale.level_count - 1}, {scale.formula}.")
         if self.picture.missing is not None:
-            said.append(f"Level {scale.levels} is a missing value.")
-        if self.picture.is_averaged:
+            said.append(f"Level {scale.level_count} is a missing value.")
+        if self.picture.is_downsampled:
             rows, columns = self.picture.shape
             said.append(f"Each pixel is the mean of an area of the image, which has {rows} rows and {columns} columns.")
         return " ".join(said)
@@ -80,15 +80,15 @@ class Caption:
             "low": scale.low,
             "high": scale.high,
             "scaling": scale.scaling,
-            "levels": scale.levels,
-            "missing_level": None if self.picture.missing is None else scale.levels,
+            "levels": scale.level_count,
+            "missing_level": None if self.picture.missing is None else scale.level_count,
             "formula": scale.formula,
             "colours": self.display.colours if self.display.bits == 8 and not self.picture.is_coloured else "gray",  # noqa: PLR2004
             "image_shape": list(self.picture.shape),
             "picture_shape": list(self.picture.levels.shape[:2]),
         }
 
-    def document(self, *, with_attributes: bool = True) -> str:
+    def render_json(self, *, with_attributes: bool = True) -> str:
         """Everything, as JSON."""
         said: dict[str, Json] = {"software": SOFTWARE, "source": self.source, "scaling": self.scaling}
-        return written(said | (described(self.dataset) if with_attributes else {})).decode()
+        return dump_json(said | (describe_dataset(self.dataset) if with_attributes else {})).decode()

@@ -21,17 +21,25 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["FILL", "MISSING", "UNFIT_FILL", "add_missing", "cast_exactly", "fit_fill_values", "numbers_of"]
+__all__ = [
+    "FILL_ATTRIBUTE",
+    "MISSING_ATTRIBUTE",
+    "UNFIT_FILL_ATTRIBUTE",
+    "add_missing_values",
+    "convert_exactly",
+    "extract_numbers",
+    "fit_fill_values",
+]
 
 Array: TypeAlias = NDArray[Any]
 
-FILL: Final = "_FillValue"
-MISSING: Final = "missing_value"
-UNFIT_FILL: Final = "FillValue"
+FILL_ATTRIBUTE: Final = "_FillValue"
+MISSING_ATTRIBUTE: Final = "missing_value"
+UNFIT_FILL_ATTRIBUTE: Final = "FillValue"
 """The name of a ``_FillValue`` that cannot be sent as one."""
 
 
-def numbers_of(value: object) -> Array:
+def extract_numbers(value: object) -> Array:
     """Return an attribute's numbers in one dimension; none for text, and for anything else."""
     try:
         array = np.ravel(np.asarray(value))
@@ -40,7 +48,7 @@ def numbers_of(value: object) -> Array:
     return array if array.dtype.kind in "biuf" else np.empty(0)
 
 
-def cast_exactly(numbers: Array, dtype: np.dtype[Any]) -> Array | None:
+def convert_exactly(numbers: Array, dtype: np.dtype[Any]) -> Array | None:
     """Convert numbers to another type; return `None` where one of them would change."""
     with np.errstate(all="ignore"):
         cast: Array = numbers.astype(dtype)
@@ -61,28 +69,31 @@ def fit_fill_values(
         sent: the type that they are converted to, where that is another. A fill value is converted as they are.
     """
 
-    def fit(numbers: Array) -> Array | None:
-        cast = cast_exactly(numbers, dtype)
+    def fit_numbers(numbers: Array) -> Array | None:
+        cast = convert_exactly(numbers, dtype)
         if cast is None or sent is None:
             return cast
-        return cast.astype(sent) if sent.kind == "f" else cast_exactly(cast, sent)
+        return cast.astype(sent) if sent.kind == "f" else convert_exactly(cast, sent)
 
     fitted: dict[Any, object] = {}
     others: list[Array] = []
     for name, value in attrs.items():
-        numbers = numbers_of(value)
-        cast = fit(numbers) if numbers.size else None
-        if name == FILL and (cast is None or cast.size != 1):
-            others = [each for number in numbers if (each := fit(number.reshape(1))) is not None]
-            fitted[UNFIT_FILL] = value
-        elif name == FILL and cast is not None:
-            fitted[FILL] = cast[0]
+        numbers = extract_numbers(value)
+        cast = fit_numbers(numbers) if numbers.size else None
+        if name == FILL_ATTRIBUTE and (cast is None or cast.size != 1):
+            others = [each for number in numbers if (each := fit_numbers(number.reshape(1))) is not None]
+            fitted[UNFIT_FILL_ATTRIBUTE] = value
+        elif name == FILL_ATTRIBUTE and cast is not None:
+            fitted[FILL_ATTRIBUTE] = cast[0]
         else:
-            fitted[name] = cast if name == MISSING and cast is not None else value
-    return add_missing(fitted, np.concatenate(others)) if others else fitted
+            fitted[name] = cast if name == MISSING_ATTRIBUTE and cast is not None else value
+    return add_missing_values(fitted, np.concatenate(others)) if others else fitted
 
 
-def add_missing(attrs: Mapping[Any, object], numbers: Array) -> dict[Any, object]:
+def add_missing_values(attrs: Mapping[Any, object], numbers: Array) -> dict[Any, object]:
     """Return the attributes with more numbers in ``missing_value``, none of them twice."""
-    known = numbers_of(attrs.get(MISSING))
-    return {**attrs, MISSING: np.concatenate([known, numbers[~np.isin(numbers, known)]]) if known.size else numbers}
+    known = extract_numbers(attrs.get(MISSING_ATTRIBUTE))
+    return {
+        **attrs,
+        MISSING_ATTRIBUTE: np.concatenate([known, numbers[~np.isin(numbers, known)]]) if known.size else numbers,
+    }

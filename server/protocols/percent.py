@@ -12,14 +12,14 @@ from urllib.parse import unquote
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["decode_until"]
+__all__ = ["parse_percent_encoded"]
 
 Parsed = TypeVar("Parsed")
 
-MOST_DECODINGS = 8  # netCDF-C reaches three; the bound keeps a hostile "%252525…" linear
+MAX_DECODINGS = 8  # netCDF-C reaches three; the bound keeps a hostile "%252525…" linear
 
 
-def decode_until(parse: Callable[[str], Parsed], expression: str) -> Parsed:
+def parse_percent_encoded(parse: Callable[[str], Parsed], expression: str) -> Parsed:
     """Parse an expression, percent-decoding it once more as long as it does not parse.
 
     Args:
@@ -32,7 +32,7 @@ def decode_until(parse: Callable[[str], Parsed], expression: str) -> Parsed:
     Raises:
         ValueError: what `parse` raised for the most decoded text.
     """
-    for _ in range(MOST_DECODINGS):
+    for _ in range(MAX_DECODINGS):
         try:
             return parse(expression)
         except ValueError:

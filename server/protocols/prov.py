@@ -13,23 +13,25 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from shotdap import __version__
 from shotdap.transforms import Origin, Source
-from shotdap.transforms.virtual.transform import written
+from shotdap.transforms.virtual.transform import serialize_options
 
 if TYPE_CHECKING:
     from prov.model import ProvActivity, ProvAgent, ProvDocument, ProvEntity
 
-__all__ = ["MEDIA_TYPE", "prov"]
+__all__ = ["MEDIA_TYPE", "render_prov"]
 
-Said: TypeAlias = dict[Any, Any]  # attributes, as the library takes them
+ProvAttributes: TypeAlias = dict[Any, Any]  # attributes, as the library takes them
 
 MEDIA_TYPE: Final = "application/json"
 
-_TERMS: Final = (
+_TERMS_NAMESPACE: Final = (
     "https://shotdap.invalid/terms#"  # a name space of our own; RFC 2606 keeps the domain from being anyone's
 )
 
 
-def prov(origins: Iterable[Origin], path: str, base: str, counts: Mapping[str, Mapping[str, int]] | None = None) -> str:
+def render_prov(
+    origins: Iterable[Origin], path: str, base: str, counts: Mapping[str, Mapping[str, int]] | None = None
+) -> str:
     """The document of some variables, as PROV-JSON.
 
     Args:
@@ -38,13 +40,13 @@ def prov(origins: Iterable[Origin], path: str, base: str, counts: Mapping[str, M
         base: the URL below which public paths are; it ends with a slash.
         counts: for a variable, how many of its values are negative, missing, …
     """
-    scribe = _Scribe(path, base, counts or {})
+    scribe = _DocumentBuilder(path, base, counts or {})
     for each in origins:
-        scribe.variable(each)
+        scribe.add_variable(each)
     return str(scribe.document.serialize(format="json", indent=2)) + "\n"
 
 
-class _Scribe:
+class _DocumentBuilder:
     """Writes down each node of the trees once."""
 
     def __init__(self, path: str, base: str, counts: Mapping[str, Mapping[str, int]]) -> None:
@@ -54,53 +56,53 @@ class _Scribe:
         self.counts = counts
         self.document: ProvDocument = ProvDocument()
         self.document.add_namespace("image", base)
-        self.document.add_namespace("shotdap", _TERMS)
+        self.document.add_namespace("shotdap", _TERMS_NAMESPACE)
         self.agent: ProvAgent = self.document.agent(
             f"shotdap:{__version__}", {"prov:type": "prov:SoftwareAgent", "prov:label": f"shotdap {__version__}"}
         )
-        self.known: dict[tuple[str, str], ProvEntity] = {}
+        self.entities: dict[tuple[str, str], ProvEntity] = {}
 
-    def variable(self, each: Origin) -> ProvEntity:
+    def add_variable(self, each: Origin) -> ProvEntity:
         """The entity of a variable, with all that it comes from."""
         key = each.source.path, each.variable
-        if key not in self.known:
-            self.known[key] = self._virtual(each) if each.recipe else self._array(each)
-        return self.known[key]
+        if key not in self.entities:
+            self.entities[key] = self._add_virtual_variable(each) if each.recipe else self._add_array(each)
+        return self.entities[key]
 
-    def _array(self, each: Origin) -> ProvEntity:
+    def _add_array(self, each: Origin) -> ProvEntity:
         entity = self.document.entity(
             f"image:{each.source.path}#{each.variable}", {"prov:label": each.variable, "shotdap:array": each.array}
         )
-        self.document.wasDerivedFrom(entity, self._file(each.source))
+        self.document.wasDerivedFrom(entity, self._add_file(each.source))
         return entity
 
-    def _virtual(self, each: Origin) -> ProvEntity:
-        said: Said = {"prov:label": each.variable}
+    def _add_virtual_variable(self, each: Origin) -> ProvEntity:
+        said: ProvAttributes = {"prov:label": each.variable}
         said |= {f"shotdap:{name}": count for name, count in self.counts.get(each.variable, {}).items()}
         name = f"image:{self.path}#{each.variable}"
         entity = self.document.entity(name, said)
-        activity = self._activity(name, each)
+        activity = self._add_activity(name, each)
         self.document.wasGeneratedBy(entity, activity)
-        for source in map(self.variable, each.inputs):
+        for source in map(self.add_variable, each.inputs):
             self.document.used(activity, source)
             self.document.wasDerivedFrom(entity, source, activity)
         return entity
 
-    def _activity(self, name: str, each: Origin) -> ProvActivity:
+    def _add_activity(self, name: str, each: Origin) -> ProvActivity:
         if each.recipe is None:
             raise ValueError(f"{each.variable} was not made by a transform.")
-        said: Said = {
+        said: ProvAttributes = {
             "prov:label": str(each.recipe),
             "shotdap:transform": each.recipe.transform.name,
-            "shotdap:options": written(each.recipe.checked),
+            "shotdap:options": serialize_options(each.recipe.validated_options),
         }
         activity = self.document.activity(f"{name}/made", other_attributes=said)
         self.document.wasAssociatedWith(activity, self.agent)
         return activity
 
-    def _file(self, source: Source) -> ProvEntity:
+    def _add_file(self, source: Source) -> ProvEntity:
         key = source.path, ""
-        if key not in self.known:
-            said: Said = {"shotdap:sha256": source.sha256} if source.sha256 else {}
-            self.known[key] = self.document.entity(f"image:{source.path}", said)
-        return self.known[key]
+        if key not in self.entities:
+            said: ProvAttributes = {"shotdap:sha256": source.sha256} if source.sha256 else {}
+            self.entities[key] = self.document.entity(f"image:{source.path}", said)
+        return self.entities[key]

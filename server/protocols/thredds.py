@@ -25,19 +25,27 @@ from types import MappingProxyType
 from typing import Final
 from urllib.parse import quote
 
-__all__ = ["MEDIA_TYPE", "NAMESPACE", "Folder", "Image", "Level", "catalog", "catalog_url"]
+__all__ = [
+    "MEDIA_TYPE",
+    "NAMESPACE",
+    "CatalogFolder",
+    "CatalogImage",
+    "CatalogPage",
+    "build_catalog_url",
+    "render_catalog",
+]
 
 MEDIA_TYPE: Final = "application/xml; charset=utf-8"
 NAMESPACE: Final = "http://www.unidata.ucar.edu/namespaces/thredds/InvCatalog/v1.0"
 XLINK: Final = "http://www.w3.org/1999/xlink"
 
 _SERVICES: Final = (("dap2", "OPENDAP", "/dap/"), ("dap4", "DAP4", "/dap/"), ("file", "HTTPServer", "/fileServer/"))
-_ALL: Final = "all"
-_NO_XML: Final = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_COMPOUND_SERVICE: Final = "all"
+_ILLEGAL_XML_CHARACTERS: Final = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 @dataclass(frozen=True)
-class Folder:
+class CatalogFolder:
     """A folder of a level."""
 
     name: str
@@ -45,7 +53,7 @@ class Folder:
 
 
 @dataclass(frozen=True)
-class Image:
+class CatalogImage:
     """An image of a level."""
 
     name: str
@@ -61,16 +69,16 @@ class Image:
 
 
 @dataclass(frozen=True)
-class Level:
+class CatalogPage:
     """What stands directly below a folder, or a page of it."""
 
     path: str
     """The folder's path; empty for the top."""
-    folders: tuple[Folder, ...] = ()
-    images: tuple[Image, ...] = ()
+    folders: tuple[CatalogFolder, ...] = ()
+    images: tuple[CatalogImage, ...] = ()
     after: str | None = None
     """The name that this page begins after; `None` on the first page."""
-    following: str | None = None
+    next_after: str | None = None
     """The name that the next page begins after; `None` on the last page."""
 
     @property
@@ -79,7 +87,7 @@ class Level:
         return self.path.rpartition("/")[2]
 
 
-def catalog_url(path: str, *, root: str = "", after: str | None = None, form: str = "xml") -> str:
+def build_catalog_url(path: str, *, root: str = "", after: str | None = None, form: str = "xml") -> str:
     """The URL of a level, or of one of its pages, without the host.
 
     Args:
@@ -93,7 +101,7 @@ def catalog_url(path: str, *, root: str = "", after: str | None = None, form: st
     return f"{root}/thredds/{folder}catalog.{form}{query}"
 
 
-def catalog(level: Level, *, title: str = "shotdap", root: str = "") -> bytes:
+def render_catalog(level: CatalogPage, *, title: str = "shotdap", root: str = "") -> bytes:
     """The catalog of a level as XML.
 
     Args:
@@ -103,60 +111,80 @@ def catalog(level: Level, *, title: str = "shotdap", root: str = "") -> bytes:
     """
     name = level.name or title
     document = ET.Element(
-        "catalog", {"xmlns": NAMESPACE, "xmlns:xlink": XLINK, "name": _legal(level.path or title), "version": "1.2"}
+        "catalog",
+        {
+            "xmlns": NAMESPACE,
+            "xmlns:xlink": XLINK,
+            "name": _replace_illegal_characters(level.path or title),
+            "version": "1.2",
+        },
     )
-    document.append(_services(root))
-    collection = ET.SubElement(document, "dataset", {"name": _legal(name), "ID": f"{level.path}/"})
+    document.append(_build_services(root))
+    collection = ET.SubElement(document, "dataset", {"name": _replace_illegal_characters(name), "ID": f"{level.path}/"})
     metadata = ET.SubElement(collection, "metadata", {"inherited": "true"})
-    ET.SubElement(metadata, "serviceName").text = _ALL
+    ET.SubElement(metadata, "serviceName").text = _COMPOUND_SERVICE
     collection.extend(
-        chain((_folder(folder, root) for folder in level.folders), map(_image, level.images), _more(level, root))
+        chain(
+            (_folder(folder, root) for folder in level.folders),
+            map(_build_image_dataset, level.images),
+            _build_next_page_reference(level, root),
+        )
     )
     ET.indent(document)
     text: bytes = ET.tostring(document, "utf-8", xml_declaration=True)
     return text + b"\n"
 
 
-def _services(root: str) -> ET.Element:
-    compound = ET.Element("service", {"name": _ALL, "serviceType": "Compound", "base": ""})
+def _build_services(root: str) -> ET.Element:
+    compound = ET.Element("service", {"name": _COMPOUND_SERVICE, "serviceType": "Compound", "base": ""})
     for name, kind, base in _SERVICES:
         ET.SubElement(compound, "service", {"name": name, "serviceType": kind, "base": f"{root}{base}"})
     return compound
 
 
-def _folder(folder: Folder, root: str) -> ET.Element:
-    return _reference(folder.name, catalog_url(folder.path, root=root), {"ID": f"{folder.path}/"})
+def _folder(folder: CatalogFolder, root: str) -> ET.Element:
+    return _build_reference(folder.name, build_catalog_url(folder.path, root=root), {"ID": f"{folder.path}/"})
 
 
-def _more(level: Level, root: str) -> Iterator[ET.Element]:
+def _build_next_page_reference(level: CatalogPage, root: str) -> Iterator[ET.Element]:
     """The reference to the next page; no folder can have its title, which has a space in it."""
-    if level.following is not None:
-        url = catalog_url(level.path, root=root, after=level.following)
-        yield _reference(f"more, after {level.following} …", url, {})
+    if level.next_after is not None:
+        url = build_catalog_url(level.path, root=root, after=level.next_after)
+        yield _build_reference(f"more, after {level.next_after} …", url, {})
 
 
-def _reference(title: str, url: str, attributes: Mapping[str, str]) -> ET.Element:
+def _build_reference(title: str, url: str, attributes: Mapping[str, str]) -> ET.Element:
     return ET.Element(
-        "catalogRef", {"name": _legal(title), **attributes, "xlink:href": url, "xlink:title": _legal(title)}
+        "catalogRef",
+        {
+            "name": _replace_illegal_characters(title),
+            **attributes,
+            "xlink:href": url,
+            "xlink:title": _replace_illegal_characters(title),
+        },
     )
 
 
-def _image(image: Image) -> ET.Element:
-    dataset = ET.Element("dataset", {"name": _legal(image.name), "ID": image.path})
+def _build_image_dataset(image: CatalogImage) -> ET.Element:
+    dataset = ET.Element("dataset", {"name": _replace_illegal_characters(image.name), "ID": image.path})
     if image.reason:
-        ET.SubElement(dataset, "documentation", {"type": "summary"}).text = _legal(image.reason)
+        ET.SubElement(dataset, "documentation", {"type": "summary"}).text = _replace_illegal_characters(image.reason)
     else:
         dataset.set("urlPath", image.path)
     for name, value in image.facts.items():
-        ET.SubElement(dataset, "property", {"name": _legal(name), "value": _legal(value)})
+        ET.SubElement(
+            dataset,
+            "property",
+            {"name": _replace_illegal_characters(name), "value": _replace_illegal_characters(value)},
+        )
     if image.size is not None:
         ET.SubElement(dataset, "dataSize", {"units": "bytes"}).text = str(image.size)
-    if taken := _date(image.date):
+    if taken := _normalize_date(image.date):
         ET.SubElement(dataset, "date", {"type": "created"}).text = taken
     return dataset
 
 
-def _date(text: str) -> str:
+def _normalize_date(text: str) -> str:
     """A date as XML has it; nothing for a text that is none."""
     for kind in (date, datetime):
         try:
@@ -166,6 +194,6 @@ def _date(text: str) -> str:
     return ""
 
 
-def _legal(text: str) -> str:
+def _replace_illegal_characters(text: str) -> str:
     """Text without the characters that XML has no place for."""
-    return _NO_XML.sub("\ufffd", text)
+    return _ILLEGAL_XML_CHARACTERS.sub("\ufffd", text)

@@ -1,4 +1,4 @@
-"""DAP4's answers: each is one row of `ANSWERS`."""
+"""DAP4's answers: each is one row of `HANDLERS`."""
 
 from __future__ import annotations
 
@@ -11,65 +11,65 @@ from urllib.parse import quote
 import xarray as xr
 
 from shotdap import __version__
-from shotdap.catalog import Address
+from shotdap.catalog import ImageAddress
 from shotdap.server.http.errors import Problem
-from shotdap.server.http.limits import Asked, refuse_attributes
-from shotdap.server.http.response import Reply
+from shotdap.server.http.limits import RequestedHyperslabs, refuse_attributes
+from shotdap.server.http.response import PreparedResponse
 from shotdap.server.protocols import dap4
-from shotdap.server.routes.image_request import Question
+from shotdap.server.routes.image_request import ImageRequest
 from shotdap.transforms import Hyperslab, Selection
 
-__all__ = ["ANSWERS", "SERVICES_TYPE", "error", "services"]
+__all__ = ["HANDLERS", "SERVICES_MEDIA_TYPE", "create_services_handler", "prepare_dap4_error"]
 
 _HEADERS: Final = MappingProxyType({"X-DAP": "4.0", "XDAP": "4.0", "X-DAP-Server": f"shotdap/{__version__}"})
 
 
-def error(trouble: Problem) -> Reply:
+def prepare_dap4_error(trouble: Problem) -> PreparedResponse:
     """A failure in DAP4's words."""
-    body = dap4.error(trouble.status, trouble.message)
-    return Reply.of(body, dap4.ERROR_MEDIA_TYPE, _HEADERS, trouble.status)
+    body = dap4.render_error(trouble.status, trouble.message)
+    return PreparedResponse.from_body(body, dap4.ERROR_MEDIA_TYPE, _HEADERS, trouble.status)
 
 
-def _narrowed(question: Question) -> tuple[xr.Dataset, Selection, dap4.Request]:
-    request = dap4.query(question.query)
-    selection = dap4.parse(request.expression)
-    return selection.apply(question.open()), selection, request
+def _apply_constraint(question: ImageRequest) -> tuple[xr.Dataset, Selection, dap4.ParsedQuery]:
+    request = dap4.parse_query(question.query)
+    selection = dap4.parse_constraint(request.expression)
+    return selection.apply(question.open_dataset()), selection, request
 
 
-def _dmr(question: Question) -> Reply:
-    dataset, selection, _ = _narrowed(question)
+def _respond_dmr(question: ImageRequest) -> PreparedResponse:
+    dataset, selection, _ = _apply_constraint(question)
     refuse_attributes(dataset, question.limits)
-    text = dap4.dmr(dataset, question.name, selection)
-    return Reply.of(text, dap4.MEDIA_TYPES[question.suffix], _HEADERS)
+    text = dap4.render_dmr(dataset, question.dataset_name, selection)
+    return PreparedResponse.from_body(text, dap4.MEDIA_TYPES[question.suffix], _HEADERS)
 
 
-def _dap(question: Question) -> Reply:
-    dataset, selection, request = _narrowed(question)
-    dataset = question.computed(dataset, partial(_asked, question, selection, dataset))
+def _respond_dap(question: ImageRequest) -> PreparedResponse:
+    dataset, selection, request = _apply_constraint(question)
+    dataset = question.compute_dataset(dataset, partial(_collect_hyperslabs, question, selection, dataset))
     if question.only_headers:
-        return Reply(dap4.MEDIA_TYPES[".dap"], None, (), _HEADERS)
-    if selection.parts:  # a part of the image travels without the camera's 130 attributes, which the .dmr has
+        return PreparedResponse(dap4.MEDIA_TYPES[".dap"], None, (), _HEADERS)
+    if selection.hyperslabs:  # a part of the image travels without the camera's 130 attributes, which the .dmr has
         dataset = dataset.drop_attrs(deep=False)
     refuse_attributes(dataset, question.limits)
-    body = dap4.body(dataset, question.name, selection, checksum=request.checksum)
-    return Reply(dap4.MEDIA_TYPES[".dap"], body.size, body, _HEADERS)
+    body = dap4.encode_body(dataset, question.dataset_name, selection, checksum=request.checksum)
+    return PreparedResponse(dap4.MEDIA_TYPES[".dap"], body.size, body, _HEADERS)
 
 
-def _asked(question: Question, selection: Selection, dataset: xr.Dataset) -> Asked:
+def _collect_hyperslabs(question: ImageRequest, selection: Selection, dataset: xr.Dataset) -> RequestedHyperslabs:
     """What a question asked for, as it takes to suggest less."""
-    whole = question.open()
-    hyperslabs = {str(name): _ranges(whole.variables[name], str(name), selection) for name in dataset.variables}
+    whole = question.open_dataset()
+    hyperslabs = {str(name): _resolve_ranges(whole.variables[name], str(name), selection) for name in dataset.variables}
 
-    def url(hyperslabs: Mapping[str, Hyperslab]) -> str:
-        variables = ";".join(f"/{name}{''.join(map(_written, slab))}" for name, slab in hyperslabs.items())
+    def build_url(hyperslabs: Mapping[str, Hyperslab]) -> str:
+        variables = ";".join(f"/{name}{''.join(map(_format_index, slab))}" for name, slab in hyperslabs.items())
         return f"{question.url}{question.suffix}?dap4.ce={quote(variables, safe='/:;')}"
 
-    return Asked(hyperslabs, url)
+    return RequestedHyperslabs(hyperslabs, build_url)
 
 
-def _ranges(variable: xr.Variable, name: str, selection: Selection) -> Hyperslab | None:
+def _resolve_ranges(variable: xr.Variable, name: str, selection: Selection) -> Hyperslab | None:
     """The indices asked of a variable, if they are ranges."""
-    given = selection.parts.get(name) or (slice(None),) * variable.ndim
+    given = selection.hyperslabs.get(name) or (slice(None),) * variable.ndim
     indices = [
         selection.dimensions.get(str(dim), index) if index == slice(None) else index
         for dim, index in zip(variable.dims, given, strict=True)
@@ -81,26 +81,30 @@ def _ranges(variable: xr.Variable, name: str, selection: Selection) -> Hyperslab
     )
 
 
-def _written(index: object) -> str:
+def _format_index(index: object) -> str:
     if not isinstance(index, slice) or index.stop is None:
         return f"[{index.start or 0}:{index.step or 1}:]" if isinstance(index, slice) else "[]"
     return f"[{index.start}:{index.step}:{index.stop - 1}]"
 
 
-def services(answered: Collection[str]) -> Callable[[Question], Reply]:
+def create_services_handler(answered: Collection[str]) -> Callable[[ImageRequest], PreparedResponse]:
     """The answer that says what can be asked of an image, of a server that answers these suffixes."""
 
-    def answer(question: Question) -> Reply:
+    def respond_services(question: ImageRequest) -> PreparedResponse:
         address = question.address
-        file = f"{question.host}/fileServer/{quote(address.entry.path)}" if isinstance(address, Address) else ""
-        text = dap4.services(question.url, _HEADERS["X-DAP-Server"], answered, file)
-        return Reply.of(text, SERVICES_TYPE, {**_HEADERS, "Vary": "Accept"})
+        file = (
+            f"{question.base_url}/fileServer/{quote(address.entry.path)}" if isinstance(address, ImageAddress) else ""
+        )
+        text = dap4.render_services(question.url, _HEADERS["X-DAP-Server"], answered, file)
+        return PreparedResponse.from_body(text, SERVICES_MEDIA_TYPE, {**_HEADERS, "Vary": "Accept"})
 
-    return answer
+    return respond_services
 
 
-SERVICES_TYPE: Final = dap4.MEDIA_TYPES[".dsr"]
+SERVICES_MEDIA_TYPE: Final = dap4.MEDIA_TYPES[".dsr"]
 """A client that names it gets the services at the URL without a suffix."""
 
-ANSWERS: Mapping[str, Callable[[Question], Reply]] = MappingProxyType({".dmr": _dmr, ".dmr.xml": _dmr, ".dap": _dap})
+HANDLERS: Mapping[str, Callable[[ImageRequest], PreparedResponse]] = MappingProxyType(
+    {".dmr": _respond_dmr, ".dmr.xml": _respond_dmr, ".dap": _respond_dap}
+)
 """By the suffix of the URL."""

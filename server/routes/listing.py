@@ -8,20 +8,22 @@ from urllib.parse import parse_qs
 
 import xarray as xr
 
-from shotdap.catalog import Address, Catalog, Child
-from shotdap.server.http.response import Reply
+from shotdap.catalog import Catalog, Child, ImageAddress
+from shotdap.server.http.response import PreparedResponse
 
-__all__ = ["json_reply", "listing"]
+__all__ = ["describe_path", "prepare_json"]
 
-_PAGE = 1000
+_PAGE_SIZE = 1000
 
 
-def json_reply(document: dict[str, Any], status: int = 200) -> Reply:
+def prepare_json(document: dict[str, Any], status: int = 200) -> PreparedResponse:
     """A reply that is a JSON document."""
-    return Reply.of(json.dumps(document, indent=2, allow_nan=False) + "\n", "application/json", {}, status)
+    return PreparedResponse.from_body(
+        json.dumps(document, indent=2, allow_nan=False) + "\n", "application/json", {}, status
+    )
 
 
-def listing(catalog: Catalog, path: str, query: str) -> Reply:
+def describe_path(catalog: Catalog, path: str, query: str) -> PreparedResponse:
     """Describe an image, or list a folder page by page.
 
     Args:
@@ -34,14 +36,14 @@ def listing(catalog: Catalog, path: str, query: str) -> Reply:
         Unreadable: it is an image that cannot be read.
     """
     path = path.rstrip("/")
-    address = catalog.resolve(path) if path else None
-    if address is not None and (isinstance(address, Address) or address.steps):
-        return json_reply(_image(path, catalog.open_address(address, chunked=False)))
+    address = catalog.resolve_path(path) if path else None
+    if address is not None and (isinstance(address, ImageAddress) or address.steps):
+        return prepare_json(_describe_dataset(path, catalog.open_address(address, chunked=False)))
     (after,) = parse_qs(query).get("after", [None])[:1]
-    return json_reply(_folder(catalog, path, after))
+    return prepare_json(_list_folder(catalog, path, after))
 
 
-def _image(path: str, dataset: xr.Dataset) -> dict[str, Any]:
+def _describe_dataset(path: str, dataset: xr.Dataset) -> dict[str, Any]:
     url = f"/dap/{path}"
     return {
         "path": path,
@@ -55,14 +57,14 @@ def _image(path: str, dataset: xr.Dataset) -> dict[str, Any]:
     }
 
 
-def _folder(catalog: Catalog, path: str, after: str | None) -> dict[str, Any]:
-    page = catalog.children(path, after=after, limit=_PAGE)
-    children = [_child(child) for child in page.children]
+def _list_folder(catalog: Catalog, path: str, after: str | None) -> dict[str, Any]:
+    page = catalog.list_children(path, after=after, limit=_PAGE_SIZE)
+    children = [_describe_child(child) for child in page.children]
     following = {"next": f"/dap/{path}?after={page.after}"} if page.after else {}
     return {"path": path, "children": children, **following}
 
 
-def _child(child: Child) -> dict[str, Any]:
+def _describe_child(child: Child) -> dict[str, Any]:
     described = {
         "name": child.name,
         "kind": "folder" if child.is_folder else "image",

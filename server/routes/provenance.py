@@ -10,39 +10,41 @@ from urllib.parse import unquote
 import numpy as np
 import xarray as xr
 
-from shotdap.server.http.limits import Asked
-from shotdap.server.http.response import Reply
-from shotdap.server.protocols.prov import MEDIA_TYPE, prov
-from shotdap.server.routes.image_request import Question
+from shotdap.server.http.limits import RequestedHyperslabs
+from shotdap.server.http.response import PreparedResponse
+from shotdap.server.protocols.prov import MEDIA_TYPE, render_prov
+from shotdap.server.routes.image_request import ImageRequest
 from shotdap.transforms import BadSelection, Origin, Selection
 
-__all__ = ["ANSWERS"]
+__all__ = ["HANDLERS"]
 
 
-def _prov(question: Question) -> Reply:
-    origins = question.catalog.origins(question.address, question.state)
+def _respond_provenance(question: ImageRequest) -> PreparedResponse:
+    origins = question.catalog.get_origins(question.address, question.state)
     wanted = unquote(question.query)
     if wanted and wanted not in origins:
         raise BadSelection(f"There is no variable {wanted!r} here. The variables are: {', '.join(origins)}.")
     if wanted:
-        counts = {wanted: _counts(question, wanted)}
-        return _reply(question, [origins[wanted]], counts)
-    return _reply(question, [each for each in origins.values() if each.recipe], {})
+        counts = {wanted: _count_values(question, wanted)}
+        return _render_provenance(question, [origins[wanted]], counts)
+    return _render_provenance(question, [each for each in origins.values() if each.recipe], {})
 
 
-def _reply(question: Question, origins: list[Origin], counts: Mapping[str, Mapping[str, int]]) -> Reply:
-    text = prov(origins, question.address.path, f"{question.host}/dap/", counts)
-    return Reply.of(text, MEDIA_TYPE, {})
+def _render_provenance(
+    question: ImageRequest, origins: list[Origin], counts: Mapping[str, Mapping[str, int]]
+) -> PreparedResponse:
+    text = render_prov(origins, question.address.path, f"{question.base_url}/dap/", counts)
+    return PreparedResponse.from_body(text, MEDIA_TYPE, {})
 
 
-def _counts(question: Question, name: str) -> dict[str, int]:
+def _count_values(question: ImageRequest, name: str) -> dict[str, int]:
     """How many of a variable's values are negative, and how many are missing.
 
     Raises:
         TooLarge: it is more than one answer may hold.
     """
-    narrowed = Selection({name: ()}).apply(question.open())
-    values = question.computed(narrowed, partial(Asked, {}, _no_url)).variables[name]
+    narrowed = Selection({name: ()}).apply(question.open_dataset())
+    values = question.compute_dataset(narrowed, partial(RequestedHyperslabs, {}, _no_url)).variables[name]
     if question.only_headers or values.dtype.kind not in "iuf":
         return {}
     return _counted(values)
@@ -60,5 +62,5 @@ def _no_url(_hyperslabs: object) -> str:
     return ""
 
 
-ANSWERS: Mapping[str, Callable[[Question], Reply]] = MappingProxyType({".prov": _prov})
+HANDLERS: Mapping[str, Callable[[ImageRequest], PreparedResponse]] = MappingProxyType({".prov": _respond_provenance})
 """By the suffix of the URL."""

@@ -7,21 +7,21 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from shotdap import __version__
-from shotdap.server.http.response import respond
-from shotdap.server.routes.listing import json_reply
+from shotdap.server.http.response import make_response
+from shotdap.server.routes.listing import prepare_json
 
-__all__ = ["routes"]
+__all__ = ["create_root_routes"]
 
 
-def routes() -> list[Route]:
+def create_root_routes() -> list[Route]:
     """The route of the root."""
-    return [Route("/", _root, methods=["GET"])]
+    return [Route("/", _serve_root, methods=["GET"])]
 
 
-async def _root(request: Request) -> Response:
+async def _serve_root(request: Request) -> Response:
     base = str(request.base_url)
-    return respond(
-        json_reply(
+    return make_response(
+        prepare_json(
             {
                 "name": "shotdap",
                 "version": __version__,

@@ -13,18 +13,18 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from shotdap.catalog import BadQuery, Catalog, SearchPage
-from shotdap.server.http.errors import problem
-from shotdap.server.http.response import Reply, compressed, respond
-from shotdap.server.pages import page
+from shotdap.server.http.errors import to_problem
+from shotdap.server.http.response import PreparedResponse, compress_response, make_response
+from shotdap.server.pages import render_page
 from shotdap.server.protocols import thredds
-from shotdap.server.routes.thredds import image_of
+from shotdap.server.routes.thredds import describe_image
 
-__all__ = ["routes"]
+__all__ = ["create_search_routes"]
 
 _LOG = logging.getLogger("shotdap.search")
-_PAGE: Final = 100  # images; each costs a look at its file
-_NOTHING: Final = SearchPage((), None)
-_EXAMPLES: Final = (
+_PAGE_SIZE: Final = 100  # images; each costs a look at its file
+_EMPTY_PAGE: Final = SearchPage((), None)
+_EXAMPLE_QUERIES: Final = (
     ("diagnostic:P510 shot:103700..103800", "the images of a camera, of a range of shots; both ends belong to it"),
     ("facility:omega diagnostic:P510,SOP", "names in any case; commas stand between alternatives"),
     ("date:2022-03-24", "a day; also a month, a year, or a range such as 2022-03..2022-04"),
@@ -35,7 +35,7 @@ _EXAMPLES: Final = (
 
 
 @dataclass(frozen=True)
-class _Trouble:
+class _SearchProblem:
     """What is wrong with a question."""
 
     status: int
@@ -45,66 +45,74 @@ class _Trouble:
 
 
 @dataclass(frozen=True)
-class _Question:
+class _SearchRequest:
     """A request for a page."""
 
     catalog: Catalog
     query: str
     after: str | None
-    root: str
+    root_path: str
     """What the application is mounted below."""
 
 
-def routes(catalog: Catalog) -> list[Route]:
+def create_search_routes(catalog: Catalog) -> list[Route]:
     """The route of the page."""
 
-    async def search(request: Request) -> Response:
+    async def serve_search(request: Request) -> Response:
         asked = request.query_params
-        question = _Question(catalog, asked.get("q", ""), asked.get("after"), request.scope.get("root_path", ""))
-        reply = await run_in_threadpool(_answered, question)
-        return respond(await run_in_threadpool(compressed, reply, request.headers.get("accept-encoding", "")))
+        question = _SearchRequest(catalog, asked.get("q", ""), asked.get("after"), request.scope.get("root_path", ""))
+        reply = await run_in_threadpool(_answer_search, question)
+        return make_response(
+            await run_in_threadpool(compress_response, reply, request.headers.get("accept-encoding", ""))
+        )
 
-    return [Route("/thredds/search.html", search, methods=["GET"])]
+    return [Route("/thredds/search.html", serve_search, methods=["GET"])]
 
 
-def search_url(query: str, *, root: str = "", after: str | None = None) -> str:
+def build_search_url(query: str, *, root: str = "", after: str | None = None) -> str:
     """The URL of what a query finds, or of one of its pages, without the host."""
     asked = {"q": query} if after is None else {"q": query, "after": after}
     return f"{root}/thredds/search.html?{urlencode(asked, errors='replace')}"
 
 
-def _answered(question: _Question) -> Reply:
+def _answer_search(question: _SearchRequest) -> PreparedResponse:
     try:
         found = (
-            question.catalog.search(question.query, after=question.after, limit=_PAGE) if question.query else _NOTHING
+            question.catalog.search(question.query, after=question.after, limit=_PAGE_SIZE)
+            if question.query
+            else _EMPTY_PAGE
         )
-        return _page(question, found)
+        return _render_results(question, found)
     except Exception as error:  # noqa: BLE001 — every failure gets an answer
-        trouble = problem(error)
+        trouble = to_problem(error)
         if not trouble.expected:
             _LOG.exception("failed to search")
-        marked = error.marked if isinstance(error, BadQuery) else ""
+        marked = error.excerpt if isinstance(error, BadQuery) else ""
         sentence = error.sentence if isinstance(error, BadQuery) else trouble.message
-        reply = _page(question, _NOTHING, _Trouble(trouble.status, sentence, marked))
+        reply = _render_results(question, _EMPTY_PAGE, _SearchProblem(trouble.status, sentence, marked))
         return replace(reply, headers={**reply.headers, **trouble.headers})
 
 
-def _page(question: _Question, found: SearchPage, trouble: _Trouble | None = None) -> Reply:
-    following = None if found.after is None else search_url(question.query, root=question.root, after=found.after)
-    return page(
+def _render_results(
+    question: _SearchRequest, found: SearchPage, trouble: _SearchProblem | None = None
+) -> PreparedResponse:
+    following = (
+        None if found.after is None else build_search_url(question.query, root=question.root_path, after=found.after)
+    )
+    return render_page(
         "search.html",
         200 if trouble is None else trouble.status,
-        root=question.root,
+        root=question.root_path,
         query=question.query,
-        images=[_named(image_of(question.catalog, entry)) for entry in found.entries],
+        images=[_named(describe_image(question.catalog, entry)) for entry in found.entries],
         following=following,
         is_later=question.after is not None,
         trouble=trouble,
-        examples=_EXAMPLES,
-        search_url=search_url,
+        examples=_EXAMPLE_QUERIES,
+        search_url=build_search_url,
     )
 
 
-def _named(image: thredds.Image) -> thredds.Image:
+def _named(image: thredds.CatalogImage) -> thredds.CatalogImage:
     """An image under its whole path, for what is found comes from everywhere."""
     return replace(image, name=image.path)

@@ -18,29 +18,29 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from shotdap.catalog import Catalog, Changed, NotFound, TooMany, Unreadable, retry_changed
-from shotdap.server.http.byte_range import part_of
-from shotdap.server.http.conditional import validator_of
-from shotdap.server.http.errors import NoChunk, problem
+from shotdap.catalog import Catalog, Changed, NotFound, TooMany, Unreadable, retry_if_changed
+from shotdap.server.http.byte_range import apply_range
+from shotdap.server.http.conditional import create_validator
+from shotdap.server.http.errors import NoChunk, to_problem
 from shotdap.server.http.limits import Limits, refuse_attributes, refuse_cost
-from shotdap.server.http.response import Block, Reply, compressed, respond
-from shotdap.server.protocols.zarr import Chunk, Hierarchy, Options, is_chunk
-from shotdap.server.routes.listing import json_reply
-from shotdap.server.routes.zarr_store import Found, Stores
+from shotdap.server.http.response import Block, PreparedResponse, compress_response, make_response
+from shotdap.server.protocols.zarr import Chunk, Hierarchy, ZarrOptions, is_chunk_key
+from shotdap.server.routes.listing import prepare_json
+from shotdap.server.routes.zarr_store import StoreMatch, ZarrStores
 from shotdap.transforms import working_memory
 
-__all__ = ["routes"]
+__all__ = ["create_zarr_routes"]
 
 _LOG = logging.getLogger("shotdap.zarr")
 
 _METHODS: Final = ("GET", "HEAD", "OPTIONS")
-_OPTIONS: Final = MappingProxyType({"Allow": ", ".join(_METHODS), "Accept-Ranges": "bytes"})
-_JSON: Final = "application/json"
-_BINARY: Final = "application/octet-stream"
-_BLOCK: Final = 512 << 10
+_OPTIONS_HEADERS: Final = MappingProxyType({"Allow": ", ".join(_METHODS), "Accept-Ranges": "bytes"})
+_JSON_MEDIA_TYPE: Final = "application/json"
+_BINARY_MEDIA_TYPE: Final = "application/octet-stream"
+_BLOCK_SIZE: Final = 512 << 10
 
 
-def routes(catalog: Catalog, limits: Limits, options: Options) -> list[Route]:
+def create_zarr_routes(catalog: Catalog, limits: Limits, options: ZarrOptions) -> list[Route]:
     """The routes of both versions.
 
     Args:
@@ -48,23 +48,23 @@ def routes(catalog: Catalog, limits: Limits, options: Options) -> list[Route]:
         limits: how much one request may ask for.
         options: how datasets are cut and packed.
     """
-    stores = Stores(catalog, options)
+    stores = ZarrStores(catalog, options)
 
-    async def answer(request: Request) -> Response:
+    async def serve_zarr(request: Request) -> Response:
         if request.method == "OPTIONS":
-            return Response(status_code=204, headers=dict(_OPTIONS))
+            return Response(status_code=204, headers=dict(_OPTIONS_HEADERS))
         path = "/".join(filter(None, request.path_params["path"].split("/")))
-        asked = _Asked(stores, limits, path, request.headers, only_headers=request.method == "HEAD")
-        return respond(await run_in_threadpool(_made, asked))
+        asked = _ZarrRequest(stores, limits, path, request.headers, only_headers=request.method == "HEAD")
+        return make_response(await run_in_threadpool(_respond_with_range, asked))
 
-    return [Route("/zarr/{path:path}", answer, methods=list(_METHODS))]
+    return [Route("/zarr/{path:path}", serve_zarr, methods=list(_METHODS))]
 
 
 @dataclass(frozen=True)
-class _Asked:
+class _ZarrRequest:
     """A request, as far as it matters here."""
 
-    stores: Stores
+    stores: ZarrStores
     limits: Limits
     path: str
     """The image's public path, and the key behind it."""
@@ -72,77 +72,81 @@ class _Asked:
     only_headers: bool
 
 
-def _made(asked: _Asked) -> Reply:
+def _respond_with_range(asked: _ZarrRequest) -> PreparedResponse:
     """The reply as the client takes it: a part of it, or all of it packed."""
-    reply = _answered(asked)
+    reply = _handle_request(asked)
     if "range" in asked.headers and not asked.only_headers:
-        return part_of(reply, asked.headers)
-    return compressed(part_of(reply, {}), asked.headers.get("accept-encoding", "") if not asked.only_headers else "")
+        return apply_range(reply, asked.headers)
+    return compress_response(
+        apply_range(reply, {}), asked.headers.get("accept-encoding", "") if not asked.only_headers else ""
+    )
 
 
-def _answered(asked: _Asked) -> Reply:
+def _handle_request(asked: _ZarrRequest) -> PreparedResponse:
     try:
-        return retry_changed(lambda: _found(asked))
+        return retry_if_changed(lambda: _find_response(asked))
     except Exception as error:  # noqa: BLE001 — every failure gets an answer
-        trouble = problem(error)
+        trouble = to_problem(error)
         if not trouble.expected:
             _LOG.exception("failed to answer %s", asked.path)
-        reply = json_reply({"status": trouble.status, "message": trouble.message}, trouble.status)
+        reply = prepare_json({"status": trouble.status, "message": trouble.message}, trouble.status)
         return replace(reply, headers={**reply.headers, **trouble.headers})
 
 
-def _found(asked: _Asked) -> Reply:
+def _find_response(asked: _ZarrRequest) -> PreparedResponse:
     """The answer of the first store that has what is asked for."""
-    for found in asked.stores.found(asked.path):
-        reply = _in_store(asked, found)
+    for found in asked.stores.find_matches(asked.path):
+        reply = _read_from_store(asked, found)
         if reply is not None:
             return reply
-    raise _nothing(asked)
+    raise _create_not_found(asked)
 
 
-def _in_store(asked: _Asked, found: Found) -> Reply | None:
+def _read_from_store(asked: _ZarrRequest, found: StoreMatch) -> PreparedResponse | None:
     """What a store has under a key; `None` if that is nothing."""
     if not found.key:
         return None
     stores = asked.stores
     try:
-        state = stores.state(found)
+        state = stores.get_state(found)
     except TooMany:
         if "/" in found.key:  # below a folder that is too large to be a store there may be one
             return None
         raise
-    current = validator_of(stores.catalog, state, "zarr", found.key, repr(stores.options))
-    if current.knows(asked.headers):
-        return current.not_modified()
+    current = create_validator(stores.catalog, state, "zarr", found.key, repr(stores.options))
+    if current.is_not_modified(asked.headers):
+        return current.prepare_not_modified()
     try:
-        reply = _reply(asked, found.key, stores.hierarchy(found.address, state))
+        reply = _read_key(asked, found.key, stores.get_hierarchy(found.address, state))
     except Changed:
         raise
     except Unreadable:  # a copy that was read from may be gone, and can be made again
-        if not stores.forget(found.address, state):
+        if not stores.drop_hierarchy(found.address, state):
             raise
-        reply = _reply(asked, found.key, stores.hierarchy(found.address, state))
-    return None if reply is None else current.on(reply)
+        reply = _read_key(asked, found.key, stores.get_hierarchy(found.address, state))
+    return None if reply is None else current.add_headers(reply)
 
 
-def _reply(asked: _Asked, key: str, hierarchy: Hierarchy) -> Reply | None:
-    if not is_chunk(key):
+def _read_key(asked: _ZarrRequest, key: str, hierarchy: Hierarchy) -> PreparedResponse | None:
+    if not is_chunk_key(key):
         refuse_attributes(hierarchy.dataset, asked.limits)
-    document = hierarchy.document(key)
+    document = hierarchy.get_document(key)
     if document is not None:
-        return Reply(_JSON, len(document), () if asked.only_headers else (document,))
-    chunk = hierarchy.chunk(key)
+        return PreparedResponse(_JSON_MEDIA_TYPE, len(document), () if asked.only_headers else (document,))
+    chunk = hierarchy.get_chunk(key)
     if chunk is None:
         return None
-    _check(chunk, asked.limits)
+    _check_chunk_cost(chunk, asked.limits)
     if asked.only_headers and chunk.size is not None:
-        return Reply(_BINARY, chunk.size, ())
+        return PreparedResponse(_BINARY_MEDIA_TYPE, chunk.size, ())
     encoded = chunk.encode()
-    return Reply(_BINARY, len(encoded), () if asked.only_headers else tuple(_blocks(encoded)))
+    return PreparedResponse(
+        _BINARY_MEDIA_TYPE, len(encoded), () if asked.only_headers else tuple(_split_blocks(encoded))
+    )
 
 
-def _check(chunk: Chunk, limits: Limits) -> None:
-    """Refuse what is too much, before any of it is read; that a chunk is not too large in itself `Options` see to.
+def _check_chunk_cost(chunk: Chunk, limits: Limits) -> None:
+    """Refuse what is too much, before any of it is read; that a chunk is not too large in itself `ZarrOptions` see to.
 
     Raises:
         TooLarge: it is.
@@ -151,16 +155,16 @@ def _check(chunk: Chunk, limits: Limits) -> None:
     refuse_cost(chunk.bytes_read, working_memory(chunk.variable), limits, advice)
 
 
-def _blocks(encoded: memoryview) -> Iterator[Block]:
-    return (encoded[start : start + _BLOCK] for start in range(0, len(encoded), _BLOCK))
+def _split_blocks(encoded: memoryview) -> Iterator[Block]:
+    return (encoded[start : start + _BLOCK_SIZE] for start in range(0, len(encoded), _BLOCK_SIZE))
 
 
-def _nothing(asked: _Asked) -> Exception:
+def _create_not_found(asked: _ZarrRequest) -> Exception:
     """Why there is no answer."""
     try:
-        store = asked.stores.at(asked.path)
+        store = asked.stores.resolve_store(asked.path)
     except NotFound:
-        if is_chunk(asked.path):
+        if is_chunk_key(asked.path):
             return NoChunk(f"There is no chunk {asked.path!r}: no such array is there, or none as large as that.")
         return NotFound(f"There is neither a Zarr document nor a chunk at {asked.path!r}.")
     return NotFound(f"{store.path!r} is a Zarr store; open it as one. Its first document is zarr.json in it.")

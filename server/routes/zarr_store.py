@@ -18,45 +18,45 @@ from typing import Final, TypeAlias
 
 import cachebox
 
-from shotdap.catalog import Address, Catalog, Collection, NotFound, State, Unreadable, images_of
-from shotdap.server.protocols.zarr import Chunk, Hierarchy, Options, is_chunk, node_of
+from shotdap.catalog import Catalog, ContentState, ImageAddress, ImageCollection, NotFound, Unreadable, get_image_paths
+from shotdap.server.protocols.zarr import Chunk, Hierarchy, ZarrOptions, extract_node_path, is_chunk_key
 from shotdap.transforms import MARK
 
-__all__ = ["Found", "Stores"]
+__all__ = ["StoreMatch", "ZarrStores"]
 
-_IMAGES: Final = 256  # remembered with their documents; some 100 kB each
-_GATHERED: Final = 16  # collections; up to 200 times as much
-_LOOKS: Final = 64  # at collections
-_FRESH: Final = 5.0  # seconds
-_HINTS: Final = 4096
-_DEEPEST: Final = 32  # names in a path, the array's with its groups included
-_COLLECTIONS: Final = 2  # that are opened for one key
+_MAX_IMAGE_HIERARCHIES: Final = 256  # remembered with their documents; some 100 kB each
+_MAX_COLLECTION_HIERARCHIES: Final = 16  # collections; up to 200 times as much
+_MAX_SNAPSHOTS: Final = 64  # at collections
+_SNAPSHOT_LIFETIME: Final = 5.0  # seconds
+_MAX_HINTS: Final = 4096
+_MAX_DEPTH: Final = 32  # names in a path, the array's with its groups included
+_MAX_COLLECTIONS: Final = 2  # that are opened for one key
 
 
-_Hierarchies: TypeAlias = "cachebox.LRUCache[tuple[str, str], Hierarchy]"
+_HierarchyCache: TypeAlias = "cachebox.LRUCache[tuple[str, str], Hierarchy]"
 """By path and state."""
 
 
 @dataclass(frozen=True)
-class Found:
+class StoreMatch:
     """One thing that a URL may lead to."""
 
-    address: Address | Collection
+    address: ImageAddress | ImageCollection
     key: str
     """Within its store; empty for the store itself."""
 
 
 @dataclass(frozen=True)
-class _Look:
+class _CollectionSnapshot:
     """A look at a collection, all its images one by one."""
 
-    state: State
-    images: Mapping[str, State]
-    until: float
+    state: ContentState
+    image_states: Mapping[str, ContentState]
+    expires: float
     """When it is too long ago."""
 
 
-class Stores:
+class ZarrStores:
     """The stores of a catalog, by their URLs.
 
     Args:
@@ -64,15 +64,15 @@ class Stores:
         options: how they become Zarr.
     """
 
-    def __init__(self, catalog: Catalog, options: Options) -> None:
+    def __init__(self, catalog: Catalog, options: ZarrOptions) -> None:
         self.catalog = catalog
         self.options = options
-        self._hints: cachebox.LRUCache[str, str] = cachebox.LRUCache(_HINTS)
-        self._looks: cachebox.LRUCache[str, _Look] = cachebox.LRUCache(_LOOKS)
-        self._images: _Hierarchies = cachebox.LRUCache(_IMAGES)
-        self._gathered: _Hierarchies = cachebox.LRUCache(_GATHERED)
+        self._hints: cachebox.LRUCache[str, str] = cachebox.LRUCache(_MAX_HINTS)
+        self._snapshots: cachebox.LRUCache[str, _CollectionSnapshot] = cachebox.LRUCache(_MAX_SNAPSHOTS)
+        self._image_hierarchies: _HierarchyCache = cachebox.LRUCache(_MAX_IMAGE_HIERARCHIES)
+        self._collection_hierarchies: _HierarchyCache = cachebox.LRUCache(_MAX_COLLECTION_HIERARCHIES)
 
-    def found(self, path: str) -> Iterator[Found]:
+    def find_matches(self, path: str) -> Iterator[StoreMatch]:
         """What a path may lead to, the likeliest first; nothing is opened, but where it asks for a variant.
 
         Raises:
@@ -83,43 +83,43 @@ class Stores:
         image, mark, rest = f"/{path}".partition(f"/{MARK}")
         if mark:
             segment, _, key = rest.partition("/")
-            yield Found(self.catalog.resolve(f"{image}/{MARK}{segment}".lstrip("/")), key)
+            yield StoreMatch(self.catalog.resolve_path(f"{image}/{MARK}{segment}".lstrip("/")), key)
         else:
-            yield from self._among_beginnings(path)
+            yield from self._match_prefixes(path)
 
-    def _among_beginnings(self, path: str) -> Iterator[Found]:
+    def _match_prefixes(self, path: str) -> Iterator[StoreMatch]:
         """The images and collections that a path goes through, from the inside out, as far as an image's own."""
-        node = node_of(path)
+        node = extract_node_path(path)
         collections = 0
-        for beginning in self._beginnings(node):
+        for beginning in self._iter_prefixes(node):
             with suppress(NotFound):
-                address = self.catalog.resolve(beginning)
+                address = self.catalog.resolve_path(beginning)
                 self._hints[node] = beginning
-                yield Found(address, path[len(beginning) + 1 :])
-                collections += isinstance(address, Collection)
-                if collections == _COLLECTIONS or (isinstance(address, Address) and not address.is_raw):
+                yield StoreMatch(address, path[len(beginning) + 1 :])
+                collections += isinstance(address, ImageCollection)
+                if collections == _MAX_COLLECTIONS or (isinstance(address, ImageAddress) and not address.is_raw):
                     return
 
-    def _beginnings(self, node: str) -> Iterator[str]:
-        names = node.split("/")[:_DEEPEST]
+    def _iter_prefixes(self, node: str) -> Iterator[str]:
+        names = node.split("/")[:_MAX_DEPTH]
         every = ("/".join(names[:depth]) for depth in range(len(names), 0, -1))
         hint = self._hints.get(node)
         if hint is not None:
             yield hint
         yield from (beginning for beginning in every if beginning and beginning != hint)
 
-    def at(self, path: str) -> Address | Collection:
+    def resolve_store(self, path: str) -> ImageAddress | ImageCollection:
         """The store that a path without a key leads to.
 
         Raises:
             NotFound: it leads to none.
-            BadVariant: see `found`.
+            BadVariant: see `find_matches`.
         """
-        if path.count("/") > _DEEPEST:
+        if path.count("/") > _MAX_DEPTH:
             raise NotFound("No path is so long.")
-        return self.catalog.resolve(path)
+        return self.catalog.resolve_path(path)
 
-    def state(self, found: Found) -> State:
+    def get_state(self, found: StoreMatch) -> ContentState:
         """The state of what was found, as far as the key depends on it: a look at the files, of which none is read.
 
         Raises:
@@ -128,33 +128,35 @@ class Stores:
             TooMany: it is a collection of more images than can be opened as one.
         """
         address = found.address
-        if isinstance(address, Address):
-            return self.catalog.state(address)
-        look = self._looks.get(address.path)
-        if look is None or not is_chunk(found.key) or not self._still_holds(look, address, found.key):
-            state, images = self.catalog.joint_state(address)
-            kept = {path: each.released() for path, each in images.items()}
-            self._looks[address.path] = _Look(state.released(), kept, monotonic() + _FRESH)
+        if isinstance(address, ImageAddress):
+            return self.catalog.get_state(address)
+        look = self._snapshots.get(address.path)
+        if look is None or not is_chunk_key(found.key) or not self._is_snapshot_valid(look, address, found.key):
+            state, images = self.catalog.get_collection_state(address)
+            kept = {path: each.drop_snapshot() for path, each in images.items()}
+            self._snapshots[address.path] = _CollectionSnapshot(
+                state.drop_snapshot(), kept, monotonic() + _SNAPSHOT_LIFETIME
+            )
             return state
         return look.state
 
-    def _still_holds(self, look: _Look, address: Collection, key: str) -> bool:
+    def _is_snapshot_valid(self, look: _CollectionSnapshot, address: ImageCollection, key: str) -> bool:
         """Whether what was seen of a collection is true of the images that a chunk is read from."""
-        hierarchy = self._gathered.get((address.path, look.state.text))
-        chunk = hierarchy.chunk(key) if hierarchy is not None and monotonic() < look.until else None
-        return chunk is not None and self._same(look, chunk)
+        hierarchy = self._collection_hierarchies.get((address.path, look.state.fingerprint))
+        chunk = hierarchy.get_chunk(key) if hierarchy is not None and monotonic() < look.expires else None
+        return chunk is not None and self._has_unchanged_images(look, chunk)
 
-    def _same(self, look: _Look, chunk: Chunk) -> bool:
-        paths = images_of(chunk.variable, chunk.where)
+    def _has_unchanged_images(self, look: _CollectionSnapshot, chunk: Chunk) -> bool:
+        paths = get_image_paths(chunk.variable, chunk.region)
         try:
-            return paths is not None and all(self._now(path) == look.images.get(path) for path in paths)
+            return paths is not None and all(self._now(path) == look.image_states.get(path) for path in paths)
         except (NotFound, Unreadable):
             return False
 
-    def _now(self, path: str) -> State:
-        return self.catalog.state(Address(self.catalog.find(path)))
+    def _now(self, path: str) -> ContentState:
+        return self.catalog.get_state(ImageAddress(self.catalog.find_entry(path)))
 
-    def hierarchy(self, address: Address | Collection, state: State) -> Hierarchy:
+    def get_hierarchy(self, address: ImageAddress | ImageCollection, state: ContentState) -> Hierarchy:
         """What an address leads to, in this state, as Zarr has it.
 
         Raises:
@@ -162,16 +164,16 @@ class Stores:
             Unreadable: it cannot be read.
             TooMany: it is a collection of more images than can be opened as one.
         """
-        known, key = self._known(address), (address.path, state.text)
+        known, key = self._select_cache(address), (address.path, state.fingerprint)
         hierarchy = known.get(key)
         if hierarchy is None:
             hierarchy = Hierarchy(self.catalog.open_address(address, chunked=False), self.options)
             known[key] = hierarchy
         return hierarchy
 
-    def forget(self, address: Address | Collection, state: State) -> bool:
+    def drop_hierarchy(self, address: ImageAddress | ImageCollection, state: ContentState) -> bool:
         """Forget what was opened; whether there was anything to forget."""
-        return self._known(address).pop((address.path, state.text), None) is not None
+        return self._select_cache(address).pop((address.path, state.fingerprint), None) is not None
 
-    def _known(self, address: Address | Collection) -> _Hierarchies:
-        return self._images if isinstance(address, Address) else self._gathered
+    def _select_cache(self, address: ImageAddress | ImageCollection) -> _HierarchyCache:
+        return self._image_hierarchies if isinstance(address, ImageAddress) else self._collection_hierarchies

@@ -9,7 +9,7 @@ from itertools import islice
 
 import pytest
 
-from shotdap.catalog.build.prefetch import ahead
+from shotdap.catalog.build.prefetch import prefetch_items
 
 
 def counted(upto: int, log: list[str]) -> Generator[int, None, None]:
@@ -24,7 +24,7 @@ def counted(upto: int, log: list[str]) -> Generator[int, None, None]:
 def test_in_order() -> None:
     """Items come in their order, and an error after all that were made before it."""
     log = list[str]()
-    with closing(ahead(counted(5, log))) as items:
+    with closing(prefetch_items(counted(5, log))) as items:
         came = list(islice(items, 5))
         with pytest.raises(OSError, match="No more"):
             next(items)
@@ -42,7 +42,7 @@ def test_meanwhile() -> None:
         made.set()
         yield "second"
 
-    with closing(ahead(items())) as found:
+    with closing(prefetch_items(items())) as found:
         first = next(found)
 
         assert first == "first"
@@ -53,7 +53,7 @@ def test_meanwhile() -> None:
 def test_left_alone() -> None:
     """Whoever stops early has the items closed by then."""
     log = list[str]()
-    with closing(ahead(counted(5, log))) as items:
+    with closing(prefetch_items(counted(5, log))) as items:
         next(items)
 
     assert log == ["closed"]

@@ -15,26 +15,26 @@ from tests.rows import DEFAULT, Rows, paths, row
 from shotdap.catalog import (
     BadArchive,
     BuildReport,
+    DirectoryArchive,
     Entry,
-    Folder,
     Health,
     InspectionReport,
     Inspector,
-    Isolation,
     Missing,
     PathTemplate,
     Row,
+    Sandbox,
     SqlIndex,
     Watermark,
-    build,
-    inspect,
+    build_catalog,
+    inspect_catalog,
 )
-from shotdap.catalog.readers.gunzip import refuse
+from shotdap.catalog.readers.gunzip import refuse_packed_file
 
 
 @pytest.fixture
 def index(tmp_path: Path) -> SqlIndex:
-    return SqlIndex.at(tmp_path / "made" / "catalog.db")
+    return SqlIndex.open_sqlite(tmp_path / "made" / "catalog.db")
 
 
 class TestTemplate:
@@ -42,12 +42,12 @@ class TestTemplate:
         """Facility, shot, diagnostic and name make a path; case, folders and endings are no part of a name."""
         stored = row(1, facility="OMEGA EP", shot=25386, diagnostic="SOP", name=r"C:\data\sop_s25386.hdf")
 
-        assert DEFAULT.path(stored) == "omega-ep/25386/sop/sop_s25386"
+        assert DEFAULT.format_path(stored) == "omega-ep/25386/sop/sop_s25386"
 
     @pytest.mark.parametrize("value", ["../../etc/passwd", "a/b", "..", ".", "a\0b", "a b", "", " ", "%2e%2e", "\n"])
     def test_values_are_segments(self, value: str) -> None:
         """Whatever a column holds, it is one segment of the path, and a safe one."""
-        path = DEFAULT.path(row(1, facility=value, shot=value, diagnostic=value, name=value))
+        path = DEFAULT.format_path(row(1, facility=value, shot=value, diagnostic=value, name=value))
 
         assert len(path.split("/")) == 4
         assert not {"", ".", ".."} & set(path.split("/"))
@@ -55,7 +55,7 @@ class TestTemplate:
 
     def test_missing_column(self) -> None:
         """A column without a value is called unknown."""
-        assert DEFAULT.path(Row("1", "file.hdf")) == "unknown/unknown/unknown/unknown"
+        assert DEFAULT.format_path(Row("1", "file.hdf")) == "unknown/unknown/unknown/unknown"
 
     @pytest.mark.parametrize(
         ("text", "part"),
@@ -77,70 +77,70 @@ class TestTemplate:
     def test_bad_template(self, text: str, part: str) -> None:
         """A template that cannot make paths is refused before any row is read, with what is wrong."""
         with pytest.raises(BadArchive, match=r"path template") as caught:
-            PathTemplate(text).check(["facility", "shot"])
+            PathTemplate(text).check_columns(["facility", "shot"])
 
         assert part in str(caught.value)
 
     def test_good_template(self) -> None:
         """Any columns may be used, once or more, with words between."""
-        PathTemplate("shots/{shot}/{facility}-{shot}").check(["facility", "shot", "name"])
+        PathTemplate("shots/{shot}/{facility}-{shot}").check_columns(["facility", "shot", "name"])
 
 
 class TestPaths:
     def test_one_shot_number_in_two_facilities(self, index: SqlIndex) -> None:
         """OMEGA and OMEGA EP number their shots alike, and do not meet."""
-        build(Rows([row(1), row(2, facility="OMEGA EP")]), index, DEFAULT)
+        build_catalog(Rows([row(1), row(2, facility="OMEGA EP")]), index, DEFAULT)
 
         assert sorted(paths(index)) == ["omega-ep/62328/asbo1/asbo1", "omega/62328/asbo1/asbo1"]
 
     def test_two_rows_one_path(self, index: SqlIndex) -> None:
         """Two rows that ask for one path are both there; the later has its key in its path."""
-        build(Rows([row(1, file="a"), row(2, file="b")]), index, DEFAULT)
+        build_catalog(Rows([row(1, file="a"), row(2, file="b")]), index, DEFAULT)
 
-        assert index.find("omega/62328/asbo1/asbo1").file == "a"
-        assert index.find("omega/62328/asbo1/asbo1.2").file == "b"
+        assert index.find_entry("omega/62328/asbo1/asbo1").file == "a"
+        assert index.find_entry("omega/62328/asbo1/asbo1.2").file == "b"
 
     def test_paths_that_look_like_collisions(self, index: SqlIndex) -> None:
         """A name that is what another collision would be called takes nobody's path, in one build or in two."""
-        build(Rows([row(5, name="asbo1.2"), row(1), row(2), row(3, name="asbo1.4")]), index, DEFAULT)
-        build(Rows([row(4, version=2)]), index, DEFAULT)
+        build_catalog(Rows([row(5, name="asbo1.2"), row(1), row(2), row(3, name="asbo1.4")]), index, DEFAULT)
+        build_catalog(Rows([row(4, version=2)]), index, DEFAULT)
 
         assert len(set(paths(index))) == 5
-        assert index.find("omega/62328/asbo1/asbo1.2").facts["name"] == "asbo1.2"
+        assert index.find_entry("omega/62328/asbo1/asbo1.2").facts["name"] == "asbo1.2"
 
     def test_permanent(self, index: SqlIndex) -> None:
         """An entry keeps its path, whatever becomes of its row, the template, or those who wanted the path first."""
-        build(Rows([row(1), row(2)]), index, DEFAULT)
+        build_catalog(Rows([row(1), row(2)]), index, DEFAULT)
         renamed = [row(1, version=2, name="other.hdf"), row(2, version=2, name="more.hdf")]
-        build(Rows(renamed), index, PathTemplate("{name}"))
+        build_catalog(Rows(renamed), index, PathTemplate("{name}"))
 
         assert sorted(paths(index)) == ["omega/62328/asbo1/asbo1", "omega/62328/asbo1/asbo1.2"]
-        assert index.find("omega/62328/asbo1/asbo1").facts["name"] == "other.hdf"
+        assert index.find_entry("omega/62328/asbo1/asbo1").facts["name"] == "other.hdf"
 
     def test_hostile_rows(self, index: SqlIndex) -> None:
         """Rows with quotes, dots, NUL, ten thousand letters or nothing at all become entries that are found."""
         values = ("'; DROP TABLE entries; --", "../..", "a\0b", "x" * 10_000, "", "größe")
         rows = [row(value, name=value, facility=value, file=value) for value in values]
-        build(Rows(rows), index, DEFAULT)
+        build_catalog(Rows(rows), index, DEFAULT)
 
-        assert sorted(index.find(path).file for path in paths(index)) == sorted(values)
+        assert sorted(index.find_entry(path).file for path in paths(index)) == sorted(values)
 
     def test_same_key_twice(self, index: SqlIndex) -> None:
         """Of two rows with one key the later counts."""
-        build(Rows([row(1, file="a"), row(1, file="b", version=2)]), index, DEFAULT)
+        build_catalog(Rows([row(1, file="a"), row(1, file="b", version=2)]), index, DEFAULT)
 
-        assert [index.find(path).file for path in paths(index)] == ["b"]
+        assert [index.find_entry(path).file for path in paths(index)] == ["b"]
 
 
 class TestIncrements:
     def test_counts(self, index: SqlIndex) -> None:
         """A build tells what it added, changed and found unchanged."""
-        first = build(Rows([row(1), row(2)]), index, DEFAULT)
-        second = build(Rows([row(1), row(2, file="moved.hdf"), row(3)]), index, DEFAULT)
+        first = build_catalog(Rows([row(1), row(2)]), index, DEFAULT)
+        second = build_catalog(Rows([row(1), row(2, file="moved.hdf"), row(3)]), index, DEFAULT)
 
         assert first == BuildReport(added=2)
         assert second == BuildReport(added=1, changed=1, unchanged=1)
-        assert index.find("omega/62328/asbo1/asbo1.2").file == "moved.hdf"
+        assert index.find_entry("omega/62328/asbo1/asbo1.2").file == "moved.hdf"
 
     @pytest.mark.parametrize(
         "versions", [(1, 2), (1.5, 2.5), ("2022", "2023"), (datetime(2022, 1, 1, tzinfo=UTC), None)]
@@ -148,8 +148,8 @@ class TestIncrements:
     def test_watermark(self, index: SqlIndex, versions: tuple[Watermark, Watermark | None]) -> None:
         """The next build starts at the greatest version of the last, of whatever type."""
         archive = Rows([row(1, versions[0]), row(2, versions[1])])
-        build(archive, index, DEFAULT)
-        again = build(archive, index, DEFAULT)
+        build_catalog(archive, index, DEFAULT)
+        again = build_catalog(archive, index, DEFAULT)
 
         assert archive.asked == (versions[1] or versions[0])
         assert (again.added, again.changed) == (0, 0)
@@ -159,30 +159,30 @@ class TestIncrements:
         """A build that breaks leaves a catalog that the next one completes."""
         rows = [row(number, version=number // 7, name=f"n{number}.hdf", shot=number % 50) for number in range(2500)]
         with pytest.raises(BadArchive):
-            build(Rows(rows, breaks_after), index, DEFAULT)
-        build(Rows(rows), index, DEFAULT)
+            build_catalog(Rows(rows, breaks_after), index, DEFAULT)
+        build_catalog(Rows(rows), index, DEFAULT)
 
         assert len(paths(index)) == 2500
-        assert build(Rows(rows), index, DEFAULT).added == 0
+        assert build_catalog(Rows(rows), index, DEFAULT).added == 0
 
     def test_folder(self, index: SqlIndex, tmp_path: Path) -> None:
         """A directory tree is an archive like any other."""
         (tmp_path / "tree").mkdir()
         (tmp_path / "tree" / "a b.hdf").write_text("content")
-        build(Folder(tmp_path / "tree"), index, PathTemplate("{name}"))
+        build_catalog(DirectoryArchive(tmp_path / "tree"), index, PathTemplate("{name}"))
 
-        assert [index.find(path).file for path in paths(index)] == ["a b.hdf"]
+        assert [index.find_entry(path).file for path in paths(index)] == ["a b.hdf"]
 
 
 @pytest.fixture(scope="module")
-def isolation() -> Iterator[Isolation]:
-    isolation = Isolation()
+def isolation() -> Iterator[Sandbox]:
+    isolation = Sandbox()
     yield isolation
     isolation.close()
 
 
 @pytest.fixture
-def disk(tmp_path: Path, isolation: Isolation) -> Disk:
+def disk(tmp_path: Path, isolation: Sandbox) -> Disk:
     (tmp_path / "disk").mkdir()
     return Disk(tmp_path / "disk", isolation)
 
@@ -190,10 +190,10 @@ def disk(tmp_path: Path, isolation: Isolation) -> Disk:
 class Disk:
     """Files that inspections look at; remembers which."""
 
-    def __init__(self, root: Path, isolation: Isolation) -> None:
+    def __init__(self, root: Path, isolation: Sandbox) -> None:
         self.root = root
         self.looked: list[str] = []
-        self.inspector = Inspector(self.locate, isolation, refuse)
+        self.inspector = Inspector(self.locate, isolation, refuse_packed_file)
 
     def locate(self, entry: Entry) -> Path:
         self.looked.append(entry.file)
@@ -212,8 +212,8 @@ class TestInspection:
         """What cannot be read becomes an entry with a reason, and stops nothing."""
         disk.write("fine", "good")
         (disk.root / "broken").write_text("nothing of the kind")
-        build(Rows([row(n, file=f) for n, f in enumerate(("fine", "gone", "broken", "good"))]), index, DEFAULT)
-        report = inspect(index, disk.inspector)
+        build_catalog(Rows([row(n, file=f) for n, f in enumerate(("fine", "gone", "broken", "good"))]), index, DEFAULT)
+        report = inspect_catalog(index, disk.inspector)
         children = [child for child in walked(index) if not child.is_folder]
 
         assert report == InspectionReport(ok=2, missing=1, unreadable=1)
@@ -224,31 +224,31 @@ class TestInspection:
     def test_recovery(self, index: SqlIndex, disk: Disk) -> None:
         """A file that appears, or is mended, is well at the next inspection."""
         (disk.root / "broken").write_text("nothing of the kind")
-        build(Rows([row(1, file="gone"), row(2, file="broken")]), index, DEFAULT)
-        inspect(index, disk.inspector)
+        build_catalog(Rows([row(1, file="gone"), row(2, file="broken")]), index, DEFAULT)
+        inspect_catalog(index, disk.inspector)
         disk.write("gone", "broken")
-        report = inspect(index, disk.inspector)
+        report = inspect_catalog(index, disk.inspector)
 
         assert report == InspectionReport(ok=2)
-        assert all((found.health, found.reason) == (Health.OK, "") for found in map(index.find, paths(index)))
+        assert all((found.health, found.reason) == (Health.OK, "") for found in map(index.find_entry, paths(index)))
 
     def test_unchanged_is_not_inspected_again(self, index: SqlIndex, disk: Disk) -> None:
         """What is unchanged is not looked into again; what changed is."""
         disk.write("file.hdf", "other.hdf", "moved.hdf")
-        build(Rows([row(1), row(2, file="other.hdf")]), index, DEFAULT)
-        inspect(index, disk.inspector)
-        build(Rows([row(1), row(2, file="moved.hdf")]), index, DEFAULT)
-        inspect(index, disk.inspector)
+        build_catalog(Rows([row(1), row(2, file="other.hdf")]), index, DEFAULT)
+        inspect_catalog(index, disk.inspector)
+        build_catalog(Rows([row(1), row(2, file="moved.hdf")]), index, DEFAULT)
+        inspect_catalog(index, disk.inspector)
 
         assert disk.looked == ["file.hdf", "other.hdf", "moved.hdf"]
 
     def test_many(self, index: SqlIndex, disk: Disk) -> None:
         """Every one of thousands is looked into once, and those that are missing once each time."""
         disk.write("7", "1999")
-        build(Rows([row(number, file=str(number)) for number in range(2000)]), index, DEFAULT)
-        report = inspect(index, disk.inspector)
+        build_catalog(Rows([row(number, file=str(number)) for number in range(2000)]), index, DEFAULT)
+        report = inspect_catalog(index, disk.inspector)
         first, disk.looked = disk.looked, []
-        inspect(index, disk.inspector)
+        inspect_catalog(index, disk.inspector)
 
         assert report == InspectionReport(ok=2, missing=1998)
         assert sorted(first, key=int) == [str(number) for number in range(2000)]
@@ -262,21 +262,21 @@ class TestIndex(IndexContract):
         rows = [
             row(number, shot=number % 3, name=f"n{number}.hdf", diagnostic=f"d{number % 2}") for number in range(12)
         ]
-        build(Rows(rows), index, DEFAULT)
-        build(Rows([row("both", name="0"), row("more", name="1")]), index, PathTemplate("omega/{name}"))
-        build(Rows([row("top", name="top")]), index, PathTemplate("{name}"))
+        build_catalog(Rows(rows), index, DEFAULT)
+        build_catalog(Rows([row("both", name="0"), row("more", name="1")]), index, PathTemplate("omega/{name}"))
+        build_catalog(Rows([row("top", name="top")]), index, PathTemplate("{name}"))
         return index
 
     def test_folder_and_image_of_one_name(self, index: SqlIndex) -> None:
         """An image that has a folder's name is listed beside it, whatever the length of a page."""
         for limit in (1, 2, 3, 100):
-            page = index.children("omega", limit=limit)
+            page = index.list_children("omega", limit=limit)
 
             assert [(child.name, child.is_folder) for child in page.children][:2] == [("0", True), ("0", False)]
 
     def test_entries_live_on(self, index: SqlIndex, tmp_path: Path) -> None:
         """Another process finds what this one wrote."""
-        entry = index.find("omega/0/d0/n0")
+        entry = index.find_entry("omega/0/d0/n0")
 
-        assert SqlIndex.at(tmp_path / "made" / "catalog.db").find("omega/0/d0/n0") == entry
+        assert SqlIndex.open_sqlite(tmp_path / "made" / "catalog.db").find_entry("omega/0/d0/n0") == entry
         assert entry == replace(entry, health=Health.UNSEEN)

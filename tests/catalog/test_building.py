@@ -21,11 +21,22 @@ from tests.building import OVERTAKEN, started
 from tests.rows import DEFAULT, Rows, paths, row
 
 import shotdap.catalog
-from shotdap.catalog import BadCatalog, BadQuery, Busy, Fact, Health, Row, SqlIndex, Superseded, Watermark, build
-from shotdap.catalog.entry import Examination
-from shotdap.catalog.index import Verdict
-from shotdap.catalog.index.fulltext import words_of
-from shotdap.catalog.index.tables import ATTRIBUTES, ENTRIES, FOLDERS, METADATA, SCHEMA, TALLIES
+from shotdap.catalog import (
+    BadCatalog,
+    BadQuery,
+    Busy,
+    Fact,
+    Health,
+    Row,
+    SqlIndex,
+    Superseded,
+    Watermark,
+    build_catalog,
+)
+from shotdap.catalog.entry import FileInspection
+from shotdap.catalog.index import InspectionResult
+from shotdap.catalog.index.fulltext import join_entry_words
+from shotdap.catalog.index.tables import ATTRIBUTES, ENTRIES, FACET_COUNTS, FOLDERS, METADATA, SCHEMA_VERSION
 
 KILLS: Final = 50
 
@@ -49,7 +60,7 @@ def killed(url: str, seconds: float) -> Watermark | None:
 
 def reached(url: str) -> Watermark | None:
     index = SqlIndex(url)
-    watermark = index.watermark()
+    watermark = index.read_watermark()
     index.close()
     return watermark
 
@@ -70,7 +81,7 @@ def content(url: str) -> list[tuple[Any, ...]]:
     engine = sa.create_engine(url, poolclass=sa.NullPool)
     with engine.connect() as connection:
         entries = connection.execute(sa.select(ENTRIES).order_by(ENTRIES.c.path)).mappings().all()
-        counted = connection.execute(sa.select(sa.func.sum(TALLIES.c.count))).scalar()
+        counted = connection.execute(sa.select(sa.func.sum(FACET_COUNTS.c.count))).scalar()
         by_folder = (
             "SELECT count(*) FROM entries e JOIN folders f ON e.folder = f.id WHERE e.path = f.path || '/' || e.name"
         )
@@ -116,7 +127,7 @@ class TestKilled:
 def test_however_many(url: str, count: int) -> None:
     """Rows are written many in a statement, and none is lost between two of those."""
     index = SqlIndex(url)
-    build(Rows([row(number, name=f"n{number}.hdf") for number in range(count)]), index, DEFAULT)
+    build_catalog(Rows([row(number, name=f"n{number}.hdf") for number in range(count)]), index, DEFAULT)
 
     assert sorted(paths(index)) == sorted(f"omega/62328/asbo1/n{number}" for number in range(count))
     for number in (0, count - 2, count - 1):
@@ -142,12 +153,12 @@ class TestTwoAtOnce:
         rows = [row(number, version=number, name=f"n{number}") for number in range(3)]
 
         def overtaken() -> Iterator[Row]:
-            build(Rows(rows), index, DEFAULT)
+            build_catalog(Rows(rows), index, DEFAULT)
             yield row(1, version=1, name="n1", file="stale")
 
         with pytest.raises(Superseded, match=SUPERSEDED):
-            build(Given(overtaken()), index, DEFAULT)
-        file, watermark = index.find("omega/62328/asbo1/n1").file, index.watermark()
+            build_catalog(Given(overtaken()), index, DEFAULT)
+        file, watermark = index.find_entry("omega/62328/asbo1/n1").file, index.read_watermark()
         index.close()
 
         assert (file, watermark) == ("file.hdf", 2)
@@ -158,11 +169,11 @@ class TestTwoAtOnce:
 
         def meanwhile() -> Iterator[Row]:
             with pytest.raises(Busy):
-                build(Rows([]), index, DEFAULT, patient=True)
+                build_catalog(Rows([]), index, DEFAULT, patient=True)
             yield row(1)
 
-        build(Given(meanwhile()), index, DEFAULT)
-        report = build(Rows([row(2)]), index, DEFAULT, patient=True)
+        build_catalog(Given(meanwhile()), index, DEFAULT)
+        report = build_catalog(Rows([row(2)]), index, DEFAULT, patient=True)
         index.close()
 
         assert report.added == 1
@@ -177,10 +188,10 @@ class Given:
     def __init__(self, rows: Iterator[Row]) -> None:
         self._rows = rows
 
-    def rows(self, since: Any = None, /) -> Iterator[Row]:  # noqa: ANN401, ARG002 — a watermark
+    def read_rows(self, since: Any = None, /) -> Iterator[Row]:  # noqa: ANN401, ARG002 — a watermark
         return self._rows
 
-    def count(self, since: Any = None, /) -> int:  # noqa: ANN401, ARG002
+    def count_rows(self, since: Any = None, /) -> int:  # noqa: ANN401, ARG002
         return 0
 
 
@@ -188,7 +199,7 @@ class TestVersions:
     def test_tables(self, url: str) -> None:
         """Migrations make the very tables that the code knows."""
         index = SqlIndex(url)
-        index.check()
+        index.check_version()
         index.close()
         engine = sa.create_engine(url, poolclass=sa.NullPool)
         with engine.connect() as connection:
@@ -200,44 +211,44 @@ class TestVersions:
         """The version that the code knows is that of the last migration."""
         folder = Path(str(shotdap.catalog.__file__)).parent / "migrations"
 
-        assert ScriptDirectory(str(folder)).get_current_head() == SCHEMA
+        assert ScriptDirectory(str(folder)).get_current_head() == SCHEMA_VERSION
 
     def test_first_version(self, tmp_path: Path) -> None:
         """A catalog of the first version, which had no number, is refused with the command, and then migrated whole."""
         path = tmp_path / "catalog.db"
         write_first_version(path)
-        index = SqlIndex.at(path)
+        index = SqlIndex.open_sqlite(path)
         with pytest.raises(BadCatalog, match=r"of version 1, .* `shotdap catalog migrate`"):
-            index.find("omega/1/a/x")
+            index.find_entry("omega/1/a/x")
         before = index.migrate()
-        good, bad = index.find("omega/1/a/x"), index.find("top")
+        good, bad = index.find_entry("omega/1/a/x"), index.find_entry("top")
 
         assert before == "1"
         assert (good.file, good.facts, good.health) == ("x.hdf", FACTS, Health.OK)
-        assert good.seen is not None
-        assert good.seen.sha256 == "0" * 64
+        assert good.first_inspection is not None
+        assert good.first_inspection.sha256 == "0" * 64
         assert (bad.health, bad.reason) == (Health.MISSING, "It is gone.")
         assert paths(index) == ["omega/1/a/x", "omega/1/a/y", "top"]
-        assert index.watermark() == 7
-        assert index.facet("facility") == {"": 1, "OMEGA": 2}
-        assert index.migrate() == SCHEMA
+        assert index.read_watermark() == 7
+        assert index.count_by_facet("facility") == {"": 1, "OMEGA": 2}
+        assert index.migrate() == SCHEMA_VERSION
 
     def test_building_on(self, tmp_path: Path) -> None:
         """The next build goes on where the first version was: what it inspected stays inspected."""
         write_first_version(tmp_path / "catalog.db")
-        index = SqlIndex.at(tmp_path / "catalog.db")
+        index = SqlIndex.open_sqlite(tmp_path / "catalog.db")
         index.migrate()
         same = [Row("1", "x.hdf", 1, FACTS), Row("2", "y.hdf", 1, FACTS), Row("3", "gone.hdf", 1, {})]
-        report = build(Rows([*same, row(4)]), index, DEFAULT, full=True)
+        report = build_catalog(Rows([*same, row(4)]), index, DEFAULT, full=True)
 
         assert (report.added, report.changed, report.unchanged, report.removed) == (1, 0, 3, 0)
-        assert index.find("omega/1/a/x").health is Health.OK
+        assert index.find_entry("omega/1/a/x").health is Health.OK
 
     def test_second_version(self, url: str) -> None:
         """A catalog of the second version, without dates beside attributes and names, gets them."""
         index = SqlIndex(url)
-        build(Rows([row(1, date="2022-03-24", pulse="square"), row(2, note="a\0b")]), index, DEFAULT)
-        index.judge((index.find(path), SEEN) for path in paths(index))
+        build_catalog(Rows([row(1, date="2022-03-24", pulse="square"), row(2, note="a\0b")]), index, DEFAULT)
+        index.record_inspections((index.find_entry(path), SEEN) for path in paths(index))
         dates = described_dates(index)
         index.close()
         engine = sa.create_engine(url, poolclass=sa.NullPool)
@@ -246,7 +257,7 @@ class TestVersions:
                 connection.exec_driver_sql(statement)
         index = SqlIndex(url)
         with pytest.raises(BadCatalog, match="of version 2"):
-            index.check()
+            index.check_version()
         index.migrate()
 
         assert described_dates(index) == dates == ["2022-03-24T00:00:00", None]
@@ -257,20 +268,20 @@ class TestVersions:
 
     def test_newer(self, tmp_path: Path) -> None:
         """A catalog that a newer shotdap made is refused, also by a migration."""
-        index = SqlIndex.at(tmp_path / "catalog.db")
-        index.check()
+        index = SqlIndex.open_sqlite(tmp_path / "catalog.db")
+        index.check_version()
         index.close()
         with closing(sqlite3.connect(tmp_path / "catalog.db")) as connection, connection:
             connection.execute("UPDATE alembic_version SET version_num = '99'")
-        for ask in (SqlIndex.check, SqlIndex.migrate):
+        for ask in (SqlIndex.check_version, SqlIndex.migrate):
             with pytest.raises(BadCatalog, match="version 99, made by a newer shotdap"):
-                ask(SqlIndex.at(tmp_path / "catalog.db"))
+                ask(SqlIndex.open_sqlite(tmp_path / "catalog.db"))
 
     def test_no_database(self, tmp_path: Path) -> None:
         """What is no database is refused, without its place."""
         (tmp_path / "catalog.db").write_text("nothing of the kind" * 100)
         with pytest.raises(BadCatalog, match="is not a database") as caught:
-            SqlIndex.at(tmp_path / "catalog.db").check()
+            SqlIndex.open_sqlite(tmp_path / "catalog.db").check_version()
 
         assert str(tmp_path) not in str(caught.value)
 
@@ -286,17 +297,17 @@ class TestVersions:
     def test_not_reached(self, url: str) -> None:
         """A database that cannot be reached is told in a sentence, without its password."""
         with pytest.raises(BadCatalog, match=r"\.$") as caught:
-            SqlIndex(url).check()
+            SqlIndex(url).check_version()
 
         assert "secret" not in str(caught.value)
 
     def test_another_kind(self) -> None:
         """A database of a kind that keeps no catalog is told what kinds do; an archive may be in it."""
         with pytest.raises(BadCatalog, match=r"kept in SQLite or PostgreSQL .* not oracle"):
-            SqlIndex("oracle+oracledb://u@127.0.0.1:1/none").check()
+            SqlIndex("oracle+oracledb://u@127.0.0.1:1/none").check_version()
 
 
-SEEN: Final = Verdict(Health.OK, "", Examination("0" * 64, 1, 1, {}, {"SweepSpeed": ["2"]}))
+SEEN: Final = InspectionResult(Health.OK, "", FileInspection("0" * 64, 1, 1, {}, {"SweepSpeed": ["2"]}))
 SECOND_VERSION: Final = (
     "DROP INDEX attributes_by_text", "DROP INDEX attributes_by_number", "ALTER TABLE attributes DROP COLUMN date",
     "CREATE INDEX attributes_by_text ON attributes (name, text, entry)",
@@ -306,7 +317,7 @@ SECOND_VERSION: Final = (
 
 
 def described_dates(index: SqlIndex) -> list[str | None]:
-    with index._database.reading() as connection:  # noqa: SLF001
+    with index._database.begin_read() as connection:  # noqa: SLF001
         return list(connection.execute(sa.select(ATTRIBUTES.c.date).order_by(ATTRIBUTES.c.entry)).scalars())
 
 
@@ -349,7 +360,7 @@ CREATE TABLE state (name TEXT NOT NULL, value JSON NOT NULL, PRIMARY KEY (name))
 
 def test_words() -> None:
     """Words are runs of letters and digits, small, each once, and none too long."""
-    assert words_of("omega/1/p510_2", {"name": "P510_2-s1.hdf", "shot": 1, "note": "x" * 100}).split() == [
+    assert join_entry_words("omega/1/p510_2", {"name": "P510_2-s1.hdf", "shot": 1, "note": "x" * 100}).split() == [
         "omega", "1", "p510", "2", "s1", "hdf", "x" * 64,
     ]  # fmt: skip
 
@@ -357,4 +368,4 @@ def test_words() -> None:
 @given(st.text(st.characters(max_codepoint=127), max_size=200))
 def test_words_in_ascii(text: str) -> None:
     """A text has the same words whether or not another one, which is not in ASCII, stands behind it."""
-    assert words_of(f"{text} ß", {}).split() == [*words_of(text, {}).split(), "ß"]
+    assert join_entry_words(f"{text} ß", {}).split() == [*join_entry_words(text, {}).split(), "ß"]

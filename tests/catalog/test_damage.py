@@ -30,10 +30,10 @@ from PIL import Image
 from tests.catalog.readers.hdf4_writer import DEFLATE, RLE, SKPHUFF, Layout, rasters, sds_file
 from tests.conftest import REAL
 
-from shotdap.catalog import Address, Catalog, Entry, Folder, Health, Isolation, Unpacker, Unreadable
-from shotdap.catalog.entry import Examination
-from shotdap.catalog.inspection.check_file import examine
-from shotdap.catalog.readers import READERS, read, sniff, unpacked
+from shotdap.catalog import Catalog, DirectoryArchive, Entry, Health, ImageAddress, Sandbox, Unpacker, Unreadable
+from shotdap.catalog.entry import FileInspection
+from shotdap.catalog.inspection.check_file import inspect_file
+from shotdap.catalog.readers import READERS, detect_format, find_content_path, read
 
 Array = NDArray[Any]
 
@@ -141,7 +141,7 @@ class Outcome:
     kind: str
     """``read``, ``unreadable``, ``lost`` with its process, or ``raised``: what must not be."""
     said: str
-    found: Examination | None = None
+    found: FileInspection | None = None
     values: str = ""
     """The fingerprint of what was read."""
     process: int = 0
@@ -156,8 +156,8 @@ def _tried(damage: Damage, folder: Path) -> Outcome:
     path = folder / f"{os.getpid()}-{damage.good.name}-{damage.cut}-{damage.place}-{damage.change}"
     path.write_bytes(damage.apply())
     try:
-        content = unpacked(path, Unpacker(folder / "unpacked", LIMIT))
-        return Outcome("read", "", examine(path, content), fingerprint(content), os.getpid())
+        content = find_content_path(path, Unpacker(folder / "unpacked", LIMIT))
+        return Outcome("read", "", inspect_file(path, content), fingerprint(content), os.getpid())
     except Unreadable as error:
         return Outcome("unreadable", str(error))
     except MemoryError:
@@ -184,8 +184,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def isolation() -> Iterator[Isolation]:
-    isolation = Isolation(seconds=SECONDS, memory=2 << 30, workers=2)
+def isolation() -> Iterator[Sandbox]:
+    isolation = Sandbox(seconds=SECONDS, memory=2 << 30, workers=2)
     yield isolation
     isolation.close()
 
@@ -202,7 +202,7 @@ def good(folder: Path) -> dict[str, Path]:
 
 
 @pytest.fixture(scope="module")
-def right(good: dict[str, Path], folder: Path, isolation: Isolation) -> dict[str, Outcome]:
+def right(good: dict[str, Path], folder: Path, isolation: Sandbox) -> dict[str, Outcome]:
     """What the good files are."""
     whole = [Damage(name, path, cut=True, place=path.stat().st_size) for name, path in good.items()]
     return dict(zip(good, isolation(tried, whole, folder), strict=True))
@@ -241,15 +241,15 @@ def change(rng: random.Random) -> int:
 
 
 @pytest.fixture(scope="module")
-def outcomes(damages: list[Damage], folder: Path, isolation: Isolation) -> list[tuple[Damage, Outcome]]:
+def outcomes(damages: list[Damage], folder: Path, isolation: Sandbox) -> list[tuple[Damage, Outcome]]:
     """What became of each damaged file; the second time alone, where many together did not come back."""
     parts = [damages[start : start + BATCH] for start in range(0, len(damages), BATCH)]
     before = memory()
-    calls = [isolation.start(tried, part, folder) for part in parts]
+    calls = [isolation.start_call(tried, part, folder) for part in parts]
     found: list[tuple[Damage, Outcome]] = []
     for part, call in zip(parts, calls, strict=True):
         try:
-            together = isolation.outcome(call)
+            together = isolation.wait_for_result(call)
         except Unreadable:
             together = [alone(damage, folder, isolation) for damage in part]
         found += zip(part, together, strict=True)
@@ -258,7 +258,7 @@ def outcomes(damages: list[Damage], folder: Path, isolation: Isolation) -> list[
     return found
 
 
-def alone(damage: Damage, folder: Path, isolation: Isolation) -> Outcome:
+def alone(damage: Damage, folder: Path, isolation: Sandbox) -> Outcome:
     try:
         return isolation(tried, [damage], folder)[0]
     except Unreadable as error:
@@ -272,7 +272,7 @@ def memory() -> int:
 
 def test_every_format_is_damaged(good: dict[str, Path], right: dict[str, Outcome]) -> None:
     """There is a file of every format that is read, and it can be read."""
-    assert {sniff(path) for path in good.values()} >= {*READERS, "gzip"}
+    assert {detect_format(path) for path in good.values()} >= {*READERS, "gzip"}
     assert {name: outcome.said for name, outcome in right.items() if outcome.kind != "read"} == {}
 
 
@@ -295,7 +295,7 @@ def test_cut_short(outcomes: list[tuple[Damage, Outcome]], right: dict[str, Outc
 
 
 def test_wrong_values_are_told(
-    outcomes: list[tuple[Damage, Outcome]], right: dict[str, Outcome], tmp_path: Path, isolation: Isolation
+    outcomes: list[tuple[Damage, Outcome]], right: dict[str, Outcome], tmp_path: Path, isolation: Sandbox
 ) -> None:
     """Where a damaged file gives other values without an error, its hash is not the catalog's, which so warns of it."""
     wrong = [(d, o.found) for d, o in outcomes if o.found is not None and o.values != right[d.name].values]
@@ -315,7 +315,7 @@ def sha256(outcome: Outcome) -> str:
     return outcome.found.sha256
 
 
-def warning(damages: Sequence[Damage], right: Outcome, root: Path, isolation: Isolation) -> str:
+def warning(damages: Sequence[Damage], right: Outcome, root: Path, isolation: Sandbox) -> str:
     """What the catalog says of a damaged file whose good state it has seen.
 
     What a damaged file does to its reader may depend on what is in memory: the first counts that is read again.
@@ -323,10 +323,12 @@ def warning(damages: Sequence[Damage], right: Outcome, root: Path, isolation: Is
     refused = ""
     for damage in damages:
         (root / damage.good.name).write_bytes(damage.apply())
-        entry = Entry("image", damage.good.name, health=Health.OK, seen=right.found)
-        catalog = Catalog(Folder(root), root, isolation=isolation, unpacker=Unpacker(root / "unpacked", LIMIT))
+        entry = Entry("image", damage.good.name, health=Health.OK, first_inspection=right.found)
+        catalog = Catalog(
+            DirectoryArchive(root), root, isolation=isolation, unpacker=Unpacker(root / "unpacked", LIMIT)
+        )
         try:
-            return str(catalog.open_address(Address(entry)).attrs.get("integrity_warning", ""))
+            return str(catalog.open_address(ImageAddress(entry)).attrs.get("integrity_warning", ""))
         except Unreadable as error:
             refused = str(error)
     return f"none of {len(damages)} could be read again: {refused}"

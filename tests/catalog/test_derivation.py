@@ -14,8 +14,8 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from shotdap.catalog import Catalog, Diagnostic, Entry, Match, Related, Rule, SqlIndex
-from shotdap.catalog.entry import Examination, Health
-from shotdap.catalog.index.records import Record, Verdict
+from shotdap.catalog.entry import FileInspection, Health
+from shotdap.catalog.index.records import InspectionResult, Record
 from shotdap.catalog.readers.lazy import FrameCache
 from shotdap.transforms import BadVariant, FromAttribute, Recipe
 
@@ -27,9 +27,9 @@ CAMERA = Diagnostic(
     variables=RULES,
     dimensions={"image": ("y", "x"), "background": ("y", "x")},
     recipes=(
-        Recipe.of("difference", "subtract_background"),
-        Recipe.of("flattened", "flat_field", ["difference", "flat.difference"]),
-        Recipe.of("part", "crop", ["difference"], {"rows": FromAttribute("area")}),
+        Recipe.create("difference", "subtract_background"),
+        Recipe.create("flattened", "flat_field", ["difference", "flat.difference"]),
+        Recipe.create("part", "crop", ["difference"], {"rows": FromAttribute("area")}),
     ),
     related={"flat": Related({"diagnostic": "{diagnostic}", "name": "*flat*"}, within_days=30)},
 )
@@ -60,12 +60,12 @@ def write(path: Path, seed: int, shape: tuple[int, int] = (8, 6)) -> None:
 
 @pytest.fixture
 def index(tmp_path: Path) -> SqlIndex:
-    index = SqlIndex.at(tmp_path / "catalog" / "catalog.db")
+    index = SqlIndex.open_sqlite(tmp_path / "catalog" / "catalog.db")
     records = [
         Record(str(number), Entry(path, f"{number}.h5", facts(path, day)))
         for number, (path, day) in enumerate(DAYS.items())
     ]
-    index.put(records, None)
+    index.put_records(records, None)
     return index
 
 
@@ -110,7 +110,9 @@ class TestRelated:
 
     def test_too_long_ago(self, root: Path, index: SqlIndex) -> None:
         """One that is farther off than the rule allows is none."""
-        index.put([Record("9", Entry("omega/9/cam/image", "2.h5", facts("omega/9/cam/image", "2011-08-01")))], None)
+        index.put_records(
+            [Record("9", Entry("omega/9/cam/image", "2.h5", facts("omega/9/cam/image", "2011-08-01")))], None
+        )
         catalog = Catalog(index, root, (CAMERA,))
 
         assert "flattened" not in catalog.open("omega/9/cam/image")
@@ -121,7 +123,7 @@ class TestRelated:
 
         assert "omega/2/cam/flat: The file is missing" in catalog.open("omega/3/cam/image").attrs["left_out"]
 
-        index.judge([(index.find("omega/2/cam/flat"), Verdict(Health.MISSING))])
+        index.record_inspections([(index.find_entry("omega/2/cam/flat"), InspectionResult(Health.MISSING))])
 
         assert "omega/1/cam/flat" in catalog.open("omega/3/cam/image").flattened.attrs["input_files"]
 
@@ -133,23 +135,25 @@ class TestRelated:
 
     def test_state(self, catalog: Catalog, root: Path) -> None:
         """When a related file changes, so do the values, and the state that tells caches so."""
-        address = catalog.resolve("omega/3/cam/image")
-        before, values = catalog.state(address), catalog.open_address(address).flattened.values
+        address = catalog.resolve_path("omega/3/cam/image")
+        before, values = catalog.get_state(address), catalog.open_address(address).flattened.values
         write(root / "1.h5", 77)
         os.utime(root / "1.h5", ns=(before.modified + 10**9, before.modified + 10**9))
 
-        assert catalog.state(address) != before
-        assert catalog.state(address).modified == before.modified + 10**9
+        assert catalog.get_state(address) != before
+        assert catalog.get_state(address).modified == before.modified + 10**9
         assert not np.array_equal(catalog.open_address(address).flattened.values, values)
 
     def test_new_flat(self, catalog: Catalog, root: Path, index: SqlIndex) -> None:
         """A flat field that is put into the archive later, and is nearer, is taken from then on."""
-        address = catalog.resolve("omega/3/cam/image")
-        before = catalog.state(address)
+        address = catalog.resolve_path("omega/3/cam/image")
+        before = catalog.get_state(address)
         write(root / "8.h5", 8)
-        index.put([Record("8", Entry("omega/2/cam/flat_2", "8.h5", facts("omega/2/cam/flat_2", "2011-05-11")))], None)
+        index.put_records(
+            [Record("8", Entry("omega/2/cam/flat_2", "8.h5", facts("omega/2/cam/flat_2", "2011-05-11")))], None
+        )
 
-        assert catalog.state(address) != before
+        assert catalog.get_state(address) != before
         assert "omega/2/cam/flat_2" in catalog.open_address(address).flattened.attrs["input_files"]
 
 
@@ -182,7 +186,7 @@ class TestVariants:
         """The file as it is has variants too."""
         path = "omega/3/cam/image/raw/~Streak_array~crop-rows-0_1"
 
-        assert catalog.resolve(path).path == path
+        assert catalog.resolve_path(path).path == path
         assert catalog.open(path).result.shape == (2, 2, 6)
 
     @pytest.mark.parametrize(
@@ -209,7 +213,7 @@ class TestVariants:
 class TestOrigins:
     def test_tree(self, catalog: Catalog) -> None:
         """Each variable is traced to the arrays of files that it is made of."""
-        origin = catalog.origins(catalog.resolve("omega/3/cam/image"))["flattened"]
+        origin = catalog.get_origins(catalog.resolve_path("omega/3/cam/image"))["flattened"]
         own, flat = origin.inputs
 
         assert [each.array for each in own.inputs] == ["Streak_array[0]", "Streak_array[1]"]
@@ -219,8 +223,10 @@ class TestOrigins:
     def test_hashes(self, catalog: Catalog, index: SqlIndex, root: Path) -> None:
         """Files that were inspected are named with the hash of their bytes."""
         status = (root / "1.h5").stat()
-        seen = Examination("5ca1ab1e", status.st_size, status.st_mtime_ns, {})
-        index.judge([(index.find("omega/2/cam/flat"), Verdict(Health.OK, seen=seen))])
+        seen = FileInspection("5ca1ab1e", status.st_size, status.st_mtime_ns, {})
+        index.record_inspections(
+            [(index.find_entry("omega/2/cam/flat"), InspectionResult(Health.OK, file_inspection=seen))]
+        )
         attributes = catalog.open("omega/3/cam/image").flattened.attrs
 
         assert attributes["input_files"] == "omega/3/cam/image; omega/2/cam/flat sha256:5ca1ab1e"
@@ -247,7 +253,7 @@ class TestRemembered:
 
     def test_no_two_wait_for_each_other(self) -> None:
         """Results that are made of others, computed by many threads at once, all come to an end."""
-        cache = FrameCache(1 << 20).of("file")
+        cache = FrameCache(1 << 20).get_memo("file")
         gate = threading.Barrier(8)
 
         def result(number: int) -> float:

@@ -14,7 +14,7 @@ import pytest
 import xarray as xr
 from pyhdf.SD import SD, SDC
 
-from shotdap.catalog import Address, Catalog, Entry, Fact, Folder
+from shotdap.catalog import Catalog, DirectoryArchive, Entry, Fact, ImageAddress
 from shotdap.config import load_diagnostics
 
 STACK = np.arange(2 * 6 * 8, dtype="u2").reshape(2, 6, 8)[:, ::-1]
@@ -34,8 +34,8 @@ def opened(
         for name, values in arrays.items():
             file[name] = values
         file.attrs.update(attributes or {})
-    catalog = Catalog(Folder(folder), folder, load_diagnostics())
-    return catalog.open_address(Address(Entry("image", "image", facts), is_raw=raw))
+    catalog = Catalog(DirectoryArchive(folder), folder, load_diagnostics())
+    return catalog.open_address(ImageAddress(Entry("image", "image", facts), is_raw=raw))
 
 
 TWO = {"image": FRAME, "background": STACK[1]}
@@ -175,8 +175,8 @@ def open_packed(folder: Path, attributes: Mapping[str, Any], *, raw: bool = Fals
     with h5py.File(folder / "image", "w") as file:
         file["Streak_array"] = STACK
         file["Streak_array"].attrs.update(attributes)
-    catalog = Catalog(Folder(folder), folder, load_diagnostics())
-    return catalog.open_address(Address(Entry("image", "image", {"diagnostic": "PTD"}), is_raw=raw))
+    catalog = Catalog(DirectoryArchive(folder), folder, load_diagnostics())
+    return catalog.open_address(ImageAddress(Entry("image", "image", {"diagnostic": "PTD"}), is_raw=raw))
 
 
 def test_frames_of_a_packed_array(tmp_path: Path) -> None:
@@ -206,7 +206,7 @@ def test_unsigned_frames(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "image", "w") as file:
         file["Streak_array"] = np.full((2, 2, 2), 40000, "u2").view("i2")
         file["Streak_array"].attrs["_Unsigned"] = "true"
-    dataset = Catalog(Folder(tmp_path), tmp_path, load_diagnostics()).open("image")
+    dataset = Catalog(DirectoryArchive(tmp_path), tmp_path, load_diagnostics()).open("image")
 
     assert dataset["image"].dtype == np.uint16
     assert dataset["image"].values.max() == 40000
@@ -245,7 +245,7 @@ def test_scales(tmp_path: Path) -> None:
         array.dim(axis).setscale(SDC.FLOAT32, scale.tolist())
     array.endaccess()
     file.end()
-    catalog = Catalog(Folder(tmp_path), tmp_path, load_diagnostics())
+    catalog = Catalog(DirectoryArchive(tmp_path), tmp_path, load_diagnostics())
     image = catalog.open("film.hdf")["image"]
 
     assert image.dims == ("y", "x")
@@ -264,7 +264,7 @@ def test_raw(tmp_path: Path) -> None:
 def test_raw_path(tmp_path: Path) -> None:
     """It stands behind the image's path, which the labelled dataset names."""
     opened(tmp_path, {"Streak_array": STACK}, {})
-    catalog = Catalog(Folder(tmp_path), tmp_path, load_diagnostics())
+    catalog = Catalog(DirectoryArchive(tmp_path), tmp_path, load_diagnostics())
     path = catalog.open("image").attrs["file_as_it_is"]
 
     assert path == "image/raw"
@@ -274,8 +274,8 @@ def test_raw_path(tmp_path: Path) -> None:
 def test_explanation(tmp_path: Path) -> None:
     """What does not match is explained, description by description."""
     opened(tmp_path, {"Streak_array": STACK}, {})
-    catalog = Catalog(Folder(tmp_path), tmp_path, load_diagnostics())
-    lines = list(catalog.explain(Entry("image", "image", {"diagnostic": "XRFC3"})))
+    catalog = Catalog(DirectoryArchive(tmp_path), tmp_path, load_diagnostics())
+    lines = list(catalog.explain_labelling(Entry("image", "image", {"diagnostic": "XRFC3"})))
 
     assert any(line.startswith("asbo: no, none of these holds: diagnostic like 'ASBO*'") for line in lines)
     assert any(line.startswith("image_plate: no, it has no array PSL_per_px") for line in lines)

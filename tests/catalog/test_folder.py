@@ -9,7 +9,7 @@ import pytest
 from tests.contracts.archive import ArchiveContract
 from tests.contracts.index import IndexContract, listed, walked
 
-from shotdap.catalog import Folder, NotFound
+from shotdap.catalog import DirectoryArchive, NotFound
 
 NAMES = ("asbo1_s62328.hdf", "PCIS-[phosphor] é.h5", "a b.hdf", "_x5B_.hdf", "100%.hdf", "größe.hdf", "no extension")
 
@@ -31,77 +31,77 @@ def root(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def folder(root: Path) -> Folder:
-    return Folder(root)
+def folder(root: Path) -> DirectoryArchive:
+    return DirectoryArchive(root)
 
 
 class TestAsArchive(ArchiveContract):
     @pytest.fixture
-    def archive(self, folder: Folder) -> Folder:
+    def archive(self, folder: DirectoryArchive) -> DirectoryArchive:
         return folder
 
 
 class TestAsIndex(IndexContract):
     @pytest.fixture
-    def index(self, folder: Folder) -> Folder:
+    def index(self, folder: DirectoryArchive) -> DirectoryArchive:
         return folder
 
 
 class TestNames:
-    def test_every_name(self, folder: Folder) -> None:
+    def test_every_name(self, folder: DirectoryArchive) -> None:
         """Files of any name are listed, and found as themselves."""
-        files = [folder.find(child.path).file for child in listed(folder, "", 100) if not child.is_folder]
+        files = [folder.find_entry(child.path).file for child in listed(folder, "", 100) if not child.is_folder]
 
         assert sorted(files) == sorted(NAMES)
 
-    def test_bytes_that_are_no_text(self, root: Path, folder: Folder) -> None:
+    def test_bytes_that_are_no_text(self, root: Path, folder: DirectoryArchive) -> None:
         """A file whose name is no text is served under an escaped one, and left out of what a database holds."""
         (root / os.fsdecode(b"caf\xe9.hdf")).write_text("content")
 
-        assert folder.find("caf_xDCE9_.hdf").facts["name"] == os.fsdecode(b"caf\xe9.hdf")
-        assert all(row.key.isprintable() for row in folder.rows())
+        assert folder.find_entry("caf_xDCE9_.hdf").facts["name"] == os.fsdecode(b"caf\xe9.hdf")
+        assert all(row.key.isprintable() for row in folder.read_rows())
 
-    def test_new_file(self, root: Path, folder: Folder) -> None:
+    def test_new_file(self, root: Path, folder: DirectoryArchive) -> None:
         """A file is there as soon as it is written, and in the archive's news whatever its date."""
-        watermark = max(float(str(row.version)) for row in folder.rows())
+        watermark = max(float(str(row.version)) for row in folder.read_rows())
         (root / "new.hdf").write_text("content")
         os.utime(root / "new.hdf", (0, 0))
 
-        assert folder.find("new.hdf").file == "new.hdf"
-        assert "new.hdf" in [row.key for row in folder.rows(watermark)]
+        assert folder.find_entry("new.hdf").file == "new.hdf"
+        assert "new.hdf" in [row.key for row in folder.read_rows(watermark)]
 
 
 class TestBounds:
-    def test_hidden(self, folder: Folder) -> None:
+    def test_hidden(self, folder: DirectoryArchive) -> None:
         """Hidden files and folders are neither listed nor found nor archived."""
         assert all("hidden" not in child.path and "git" not in child.path for child in walked(folder))
-        assert all("hidden" not in row.file and "git" not in row.file for row in folder.rows())
+        assert all("hidden" not in row.file and "git" not in row.file for row in folder.read_rows())
 
     @pytest.mark.parametrize("path", [".hidden", "_x2E_hidden", ".git/config", "_x2E_git/config"])
-    def test_hidden_by_name(self, folder: Folder, path: str) -> None:
+    def test_hidden_by_name(self, folder: DirectoryArchive, path: str) -> None:
         """A hidden file is not found by any spelling of its name."""
         with pytest.raises(NotFound):
-            folder.find(path)
+            folder.find_entry(path)
 
     @pytest.mark.parametrize("path", ["link.hdf", "linked/secret.hdf"])
-    def test_links_out(self, root: Path, folder: Folder, path: str) -> None:
+    def test_links_out(self, root: Path, folder: DirectoryArchive, path: str) -> None:
         """What a link leads to outside of the tree is neither found nor listed nor archived."""
         (root / "link.hdf").symlink_to(root.parent / "secret" / "secret.hdf")
         (root / "linked").symlink_to(root.parent / "secret")
 
         with pytest.raises(NotFound):
-            folder.find(path)
+            folder.find_entry(path)
         assert not {"link.hdf", "linked"} & {child.name for child in listed(folder, "", 100)}
-        assert all("link" not in row.file for row in folder.rows())
+        assert all("link" not in row.file for row in folder.read_rows())
 
-    def test_link_inside(self, root: Path, folder: Folder) -> None:
+    def test_link_inside(self, root: Path, folder: DirectoryArchive) -> None:
         """A link to a file of the tree is a file of the tree."""
         (root / "alias.hdf").symlink_to("asbo1_s62328.hdf")
 
-        assert folder.find("alias.hdf").file == "alias.hdf"
+        assert folder.find_entry("alias.hdf").file == "alias.hdf"
         assert "alias.hdf" in {child.name for child in listed(folder, "", 100)}
 
-    def test_links_to_nowhere(self, root: Path, folder: Folder) -> None:
+    def test_links_to_nowhere(self, root: Path, folder: DirectoryArchive) -> None:
         """Broken links, rings of links and pipes are left out, and disturb nothing."""
         (root / "broken").symlink_to("nonesuch")
         (root / "ring").symlink_to("gnir")
@@ -109,12 +109,12 @@ class TestBounds:
         os.mkfifo(root / "pipe")
 
         assert not {"broken", "ring", "gnir", "pipe"} & {child.name for child in listed(folder, "", 100)}
-        assert len(list(folder.rows())) == len(NAMES) + 2
+        assert len(list(folder.read_rows())) == len(NAMES) + 2
         for name in ("broken", "ring", "pipe"):
             with pytest.raises(NotFound):
-                folder.find(name)
+                folder.find_entry(name)
 
     def test_no_root(self, tmp_path: Path) -> None:
         """A folder that is not there has nothing in it."""
         with pytest.raises(NotFound):
-            Folder(tmp_path / "nonesuch").children("")
+            DirectoryArchive(tmp_path / "nonesuch").list_children("")

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from tests.strategies import QUICK, cuts
 
-from shotdap.catalog import BadStack, Catalog, Entry, Folder, NotFound, SqlIndex, TooMany, images_of
-from shotdap.catalog.collections.members import MOST
-from shotdap.catalog.collections.shot_tree import together
+from shotdap.catalog import BadStack, Catalog, DirectoryArchive, Entry, NotFound, SqlIndex, TooMany, get_image_paths
+from shotdap.catalog.collections.members import MAX_IMAGES
+from shotdap.catalog.collections.shot_tree import combine_as_groups
 from shotdap.catalog.index.records import Record
 from shotdap.catalog.query import BadQuery
 from shotdap.config import load_diagnostics
@@ -44,10 +44,10 @@ def catalog(tmp_path_factory: pytest.TempPathFactory) -> Catalog:
             file["Streak_array"] = frames(shot)
             file["Streak_array"].attrs["Gain"] = np.int16(shot % 2)
     (root / "page.hdf").write_text("<html></html>")
-    index = SqlIndex.at(tmp_path_factory.mktemp("catalog") / "catalog.db")
+    index = SqlIndex.open_sqlite(tmp_path_factory.mktemp("catalog") / "catalog.db")
     records = [record(f"omega/{shot}/xrfc1/xrfc1-{shot}", f"{shot}.h5", shot, "XRFC1") for shot in SIZES]
     others = [record("omega/101/page/page", "page.hdf", 101, "PAGE"), record("omega/101/gone/gone", "x", 101, "GONE")]
-    index.put([*records, *others], None)
+    index.put_records([*records, *others], None)
     return Catalog(index, root, load_diagnostics())
 
 
@@ -76,7 +76,7 @@ class TestShot:
     def test_no_group_in_another(self) -> None:
         """No image's group lies in another's, whose coordinates a client would take for its own."""
         images = {name: xr.Dataset({"image": ("x", [1, 2])}, attrs={"path": "own"}) for name in ("a.b", "a_b/c", "d")}
-        shot = together(images, {})
+        shot = combine_as_groups(images, {})
 
         assert set(shot.variables) == {"a_b_2/image", "a_b/c/image", "d/image"}
         assert shot.attrs["a_b_2/path"] == "a.b"
@@ -84,7 +84,7 @@ class TestShot:
 
     def test_state(self, catalog: Catalog) -> None:
         """A shot's state is that of all its files."""
-        states = [catalog.state(catalog.resolve(path)) for path in ("omega/103", "omega/104", "omega/103")]
+        states = [catalog.get_state(catalog.resolve_path(path)) for path in ("omega/103", "omega/104", "omega/103")]
 
         assert states[0] == states[2] != states[1]
         assert states[0].modified > 0
@@ -93,15 +93,17 @@ class TestShot:
         """Each variable says which image it is read from."""
         shot = catalog.open("omega/101", chunked=False)
 
-        assert images_of(shot["xrfc1/xrfc1_101/image"].variable, (slice(0, 1),) * 2) == ("omega/101/xrfc1/xrfc1-101",)
-        assert images_of(catalog.open("omega/103/xrfc1/xrfc1-103")["image"].variable, (slice(0, 1),) * 2) is None
+        assert get_image_paths(shot["xrfc1/xrfc1_101/image"].variable, (slice(0, 1),) * 2) == (
+            "omega/101/xrfc1/xrfc1-101",
+        )
+        assert get_image_paths(catalog.open("omega/103/xrfc1/xrfc1-103")["image"].variable, (slice(0, 1),) * 2) is None
 
     def test_too_many(self, tmp_path: Path) -> None:
         """More images than can be opened as one are refused, before any is opened."""
-        index = SqlIndex.at(tmp_path / "catalog.db")
-        index.put([record(f"omega/{n}/d/i", "x", n % 100 + 91, "D") for n in range(MOST + 1)], None)
+        index = SqlIndex.open_sqlite(tmp_path / "catalog.db")
+        index.put_records([record(f"omega/{n}/d/i", "x", n % 100 + 91, "D") for n in range(MAX_IMAGES + 1)], None)
 
-        with pytest.raises(TooMany, match=f"more than {MOST} images at 'omega'"):
+        with pytest.raises(TooMany, match=f"more than {MAX_IMAGES} images at 'omega'"):
             Catalog(index, tmp_path).open("omega")
 
     @pytest.mark.parametrize("path", ["", "nonesuch", "omega/103/nonesuch", "omega/103/~image~crop"])
@@ -127,11 +129,11 @@ class TestStack:
         """A part of a stack says which images it is read from: those of its shots, and none for what names them."""
         stack = catalog.open(self.PATH, chunked=False)
         rest = (slice(0, 2), slice(0, 2))
-        found = images_of(stack["background_subtracted"].variable, (slice(1, 3), *rest))
+        found = get_image_paths(stack["background_subtracted"].variable, (slice(1, 3), *rest))
 
         assert found == ("omega/103/xrfc1/xrfc1-103", "omega/104/xrfc1/xrfc1-104")
-        assert images_of(stack["y"].variable, (slice(0, 8),)) == ("omega/101/xrfc1/xrfc1-101",)
-        assert images_of(stack["path"].variable, (slice(0, 3),)) == ()
+        assert get_image_paths(stack["y"].variable, (slice(0, 8),)) == ("omega/101/xrfc1/xrfc1-101",)
+        assert get_image_paths(stack["path"].variable, (slice(0, 3),)) == ()
 
     @QUICK
     @given(data=st.data())
@@ -161,7 +163,7 @@ class TestStack:
 
         write("a.h5", 1)
         write("b.h5", 1)
-        catalog = Catalog(Folder(tmp_path), tmp_path)
+        catalog = Catalog(DirectoryArchive(tmp_path), tmp_path)
         before = [catalog.open("~stack") for _ in range(2)]
         write("b.h5", 2)
         after = catalog.open("~stack")
@@ -209,4 +211,4 @@ class TestStack:
         """Options are written in the order of their names."""
         asked = "omega/~stack-shot-100_104-diagnostic-XRFC1"
 
-        assert catalog.resolve(asked).path == self.PATH
+        assert catalog.resolve_path(asked).path == self.PATH

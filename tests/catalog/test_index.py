@@ -16,10 +16,10 @@ from tests.contracts.index import IndexContract, walked
 from tests.postgres import Postgres
 from tests.rows import DEFAULT, Rows, paths, row
 
-from shotdap.catalog import Entry, Health, NotFound, PathTemplate, Row, SqlIndex, build
-from shotdap.catalog.entry import Examination
-from shotdap.catalog.index import Verdict
-from shotdap.catalog.index.fulltext import WORDS
+from shotdap.catalog import Entry, Health, NotFound, PathTemplate, Row, SqlIndex, build_catalog
+from shotdap.catalog.entry import FileInspection
+from shotdap.catalog.index import InspectionResult
+from shotdap.catalog.index.fulltext import FULLTEXT_INDEXES
 from shotdap.catalog.index.tables import ATTRIBUTES, ENTRIES
 
 NUMBERS: Final = count()
@@ -37,7 +37,7 @@ def made(postgres: Postgres) -> str:
     """
     execute(postgres, "CREATE DATABASE made TEMPLATE template0 LOCALE_PROVIDER icu ICU_LOCALE 'en' LOCALE 'C'")
     index = SqlIndex(postgres.url("made"))
-    index.check()
+    index.check_version()
     index.close()
     return "made"
 
@@ -52,7 +52,7 @@ def execute(postgres: Postgres, statement: str) -> None:
 def index(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SqlIndex]:
     """An empty catalog, in each kind of database."""
     if request.param == "sqlite":
-        index = SqlIndex.at(tmp_path / "catalog.db")
+        index = SqlIndex.open_sqlite(tmp_path / "catalog.db")
     else:
         server, name = request.getfixturevalue("postgres"), f"catalog_{next(NUMBERS)}"
         execute(server, f"CREATE DATABASE {name} TEMPLATE {request.getfixturevalue('made')}")
@@ -63,19 +63,19 @@ def index(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SqlIndex]:
 
 def found(index: SqlIndex, text: str) -> list[str]:
     """The paths of entries that full text finds."""
-    with index._database.reading() as connection:  # noqa: SLF001 — the search over it is another module's
-        matching = WORDS[connection.dialect.name].matching(text)
+    with index._database.begin_read() as connection:  # noqa: SLF001 — the search over it is another module's
+        matching = FULLTEXT_INDEXES[connection.dialect.name].select_matching_ids(text)
         return sorted(connection.execute(sa.select(ENTRIES.c.path).where(ENTRIES.c.id.in_(matching))).scalars())
 
 
 def described(index: SqlIndex) -> list[tuple[str, str, float | None]]:
-    with index._database.reading() as connection:  # noqa: SLF001
+    with index._database.begin_read() as connection:  # noqa: SLF001
         columns = (ATTRIBUTES.c.name, ATTRIBUTES.c.text, ATTRIBUTES.c.number)
         return [tuple(line) for line in connection.execute(sa.select(*columns).order_by(*columns[:2]))]
 
 
-def examined(sha256: str = "0" * 64, **attributes: list[str]) -> Examination:
-    return Examination(sha256, 1000, 1, {"image": "uint16[2,2]"}, attributes)
+def examined(sha256: str = "0" * 64, **attributes: list[str]) -> FileInspection:
+    return FileInspection(sha256, 1000, 1, {"image": "uint16[2,2]"}, attributes)
 
 
 class TestContract(IndexContract):
@@ -86,9 +86,9 @@ class TestContract(IndexContract):
             row(number, shot=number % 3, name=f"{'nN'[number % 2]}{number}.hdf", diagnostic=f"d{number % 2}")
             for number in range(12)
         ]
-        build(Rows(rows), index, DEFAULT)
-        build(Rows([row("both", name="0"), row("more", name="1")]), index, PathTemplate("omega/{name}"))
-        build(Rows([row("top", name="top"), row("Top", name="Top")]), index, PathTemplate("{name}"))
+        build_catalog(Rows(rows), index, DEFAULT)
+        build_catalog(Rows([row("both", name="0"), row("more", name="1")]), index, PathTemplate("omega/{name}"))
+        build_catalog(Rows([row("top", name="top"), row("Top", name="Top")]), index, PathTemplate("{name}"))
         return index
 
 
@@ -96,15 +96,15 @@ class TestHostile:
     @pytest.mark.parametrize("date", ["0001-01-01T00:00:00+05:00", "9999-12-31T23:00:00-05:00"])
     def test_beyond_the_calendar(self, index: SqlIndex, date: str) -> None:
         """A moment that in Greenwich is beyond the calendar is none, and stops no build."""
-        build(Rows([row(1, date=date, name="x")]), index, DEFAULT)
+        build_catalog(Rows([row(1, date=date, name="x")]), index, DEFAULT)
 
         assert [entry.facts["date"] for entry in index.search("name:x").entries] == [date]
 
     def test_rows(self, index: SqlIndex) -> None:
         """Whatever stands in a row becomes an entry that is found, with the text that it had."""
         rows = [row(f"k{value}", name=value, facility=value, file=value, diagnostic=value) for value in HOSTILE]
-        build(Rows(rows), index, DEFAULT)
-        entries = [index.find(path) for path in paths(index)]
+        build_catalog(Rows(rows), index, DEFAULT)
+        entries = [index.find_entry(path) for path in paths(index)]
 
         assert sorted(entry.file for entry in entries) == sorted(HOSTILE)
         assert sorted(str(entry.facts["name"]) for entry in entries) == sorted(HOSTILE)
@@ -120,36 +120,36 @@ class TestHostile:
     )
     def test_impossible_files(self, index: SqlIndex, file: str, reason: str) -> None:
         """A file that cannot be is told from the row, before anybody looks."""
-        build(Rows([row(1, file=file)]), index, DEFAULT)
+        build_catalog(Rows([row(1, file=file)]), index, DEFAULT)
         (path,) = paths(index)
 
-        assert (index.find(path).health, index.find(path).reason) == (Health.UNREADABLE, reason)
+        assert (index.find_entry(path).health, index.find_entry(path).reason) == (Health.UNREADABLE, reason)
 
     def test_keys(self, index: SqlIndex) -> None:
         """Keys that are hostile, very long, or not there keep rows apart, and are the same in the next build."""
         rows = [row(key, file=f"{number}") for number, key in enumerate((*HOSTILE, "x" * 9_999, "y" * 10_000))]
         rows += [row("", file="one"), row("", file="another")]
-        first = build(Rows(rows), index, DEFAULT)
-        again = build(Rows(rows), index, DEFAULT)
+        first = build_catalog(Rows(rows), index, DEFAULT)
+        again = build_catalog(Rows(rows), index, DEFAULT)
 
         assert first.added == len(rows)
         assert (again.added, again.changed, again.unchanged) == (0, 0, len(rows))
 
     def test_no_key(self, index: SqlIndex) -> None:
         """A row without a key says so."""
-        build(Rows([row("")]), index, DEFAULT)
+        build_catalog(Rows([row("")]), index, DEFAULT)
         (path,) = paths(index)
 
-        assert index.find(path).reason == "The archive's row has no key, so nobody can tell which row this is."
+        assert index.find_entry(path).reason == "The archive's row has no key, so nobody can tell which row this is."
 
     def test_wrong_types(self, index: SqlIndex) -> None:
         """Numbers that are none, numbers beyond all bounds and values of strange types stop nothing."""
         odd = [float("inf"), float("nan"), 10**30, -1, 7.5, True, b"bytes", "7", " 8 ", "not a number", None, ()]
         rows = [Row(f"{n}", "f", 1, {"shot": value, "date": value, "name": f"n{n}"}) for n, value in enumerate(odd)]  # type: ignore[dict-item]  # on purpose
-        report = build(Rows(rows), index, DEFAULT)
+        report = build_catalog(Rows(rows), index, DEFAULT)
 
         assert report.added == len(odd)
-        assert build(Rows(rows), index, DEFAULT).changed == 0
+        assert build_catalog(Rows(rows), index, DEFAULT).changed == 0
         assert len(paths(index)) == len(odd)
 
     @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -157,36 +157,38 @@ class TestHostile:
     def test_any_text(self, index: SqlIndex, texts: list[tuple[str, str, str]]) -> None:
         """Any texts make entries; paths are unique, and made of few characters."""
         rows = [row(key, file=file, name=name, diagnostic=file) for key, file, name in texts]
-        build(Rows(rows), index, DEFAULT)
+        build_catalog(Rows(rows), index, DEFAULT)
         known = paths(index)
 
         assert len(set(known)) == len(known)
         assert set("".join(known)) <= set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-/")
-        assert {file for _, file, _ in texts} <= {index.find(path).file for path in known}
+        assert {file for _, file, _ in texts} <= {index.find_entry(path).file for path in known}
 
 
 class TestFacets:
     def test_counts(self, index: SqlIndex) -> None:
         """Entries are counted by facility, diagnostic, year and health, also among those of a chosen kind."""
         rows = [row(n, name=f"n{n}", diagnostic="AB"[n % 2], date=f"202{n % 3}-05-19T10:41:07") for n in range(10)]
-        build(Rows([*rows, row("x", facility="OMEGA EP")]), index, DEFAULT)
+        build_catalog(Rows([*rows, row("x", facility="OMEGA EP")]), index, DEFAULT)
 
-        assert index.facet("facility") == {"OMEGA": 10, "OMEGA EP": 1}
-        assert index.facet("diagnostic") == {"A": 5, "ASBO1": 1, "B": 5}
-        assert index.facet("year") == {"": 1, "2020": 4, "2021": 3, "2022": 3}
-        assert index.facet("diagnostic", {"year": "2020"}) == {"A": 2, "B": 2}
-        assert index.facet("health") == {"unseen": 11}
-        assert index.count(again=True) == 11
+        assert index.count_by_facet("facility") == {"OMEGA": 10, "OMEGA EP": 1}
+        assert index.count_by_facet("diagnostic") == {"A": 5, "ASBO1": 1, "B": 5}
+        assert index.count_by_facet("year") == {"": 1, "2020": 4, "2021": 3, "2022": 3}
+        assert index.count_by_facet("diagnostic", {"year": "2020"}) == {"A": 2, "B": 2}
+        assert index.count_by_facet("health") == {"unseen": 11}
+        assert index.count_to_inspect(again=True) == 11
 
     def test_follow(self, index: SqlIndex) -> None:
         """The counts follow rows that change, go and come, and what inspections find."""
-        build(Rows([row(1, name="a"), row(2, name="b"), row(3, name="c")]), index, DEFAULT)
-        build(Rows([row(1, name="a", diagnostic="P510"), row(2, name="b")]), index, DEFAULT, full=True)
-        index.judge([(index.find("omega/62328/asbo1/b"), Verdict(Health.MISSING, "It is gone."))])
+        build_catalog(Rows([row(1, name="a"), row(2, name="b"), row(3, name="c")]), index, DEFAULT)
+        build_catalog(Rows([row(1, name="a", diagnostic="P510"), row(2, name="b")]), index, DEFAULT, full=True)
+        index.record_inspections(
+            [(index.find_entry("omega/62328/asbo1/b"), InspectionResult(Health.MISSING, "It is gone."))]
+        )
 
-        assert index.facet("diagnostic") == {"ASBO1": 1, "P510": 1}
-        assert index.facet("health") == {"missing": 1, "unseen": 1}
-        assert (index.count(again=True), index.count(again=False)) == (2, 2)
+        assert index.count_by_facet("diagnostic") == {"ASBO1": 1, "P510": 1}
+        assert index.count_by_facet("health") == {"missing": 1, "unseen": 1}
+        assert (index.count_to_inspect(again=True), index.count_to_inspect(again=False)) == (2, 2)
 
 
 class TestWords:
@@ -208,16 +210,16 @@ class TestWords:
     )
     def test_found(self, index: SqlIndex, text: str, names: set[str]) -> None:
         """An entry is found by words of its path and facts, by all of them, in any case, or by how they begin."""
-        build(Rows([row(1, name="a_1"), row(2, name="b-2", shot=63, date="2022-05-19")]), index, DEFAULT)
+        build_catalog(Rows([row(1, name="a_1"), row(2, name="b-2", shot=63, date="2022-05-19")]), index, DEFAULT)
         other = [row(3, name="grösse", diagnostic="Größe"), row(4, name="long", diagnostic="x" * 300)]
-        build(Rows(other), index, DEFAULT)
+        build_catalog(Rows(other), index, DEFAULT)
 
-        assert {str(index.find(path).facts["name"]) for path in found(index, text)} == names
+        assert {str(index.find_entry(path).facts["name"]) for path in found(index, text)} == names
 
     def test_follow(self, index: SqlIndex) -> None:
         """What is changed is found by its new words only, what is removed by none."""
-        build(Rows([row(1, name="a", camera="old"), row(2, name="b", camera="old")]), index, DEFAULT)
-        build(Rows([row(1, name="a", camera="new")]), index, DEFAULT, full=True)
+        build_catalog(Rows([row(1, name="a", camera="old"), row(2, name="b", camera="old")]), index, DEFAULT)
+        build_catalog(Rows([row(1, name="a", camera="new")]), index, DEFAULT, full=True)
 
         assert found(index, "old") == []
         assert found(index, "new") == ["omega/62328/asbo1/a"]
@@ -226,14 +228,16 @@ class TestWords:
 class TestAttributes:
     def test_follow(self, index: SqlIndex) -> None:
         """Attributes come with an inspection, are replaced by the next, and go with the file."""
-        build(Rows([row(1)]), index, DEFAULT)
+        build_catalog(Rows([row(1)]), index, DEFAULT)
         (path,) = paths(index)
         seen = examined(SweepSpeed=["2", "2.0"], Unit=["ASBO1", "x" * 5000])
-        index.judge([(index.find(path), Verdict(Health.OK, "", seen))])
+        index.record_inspections([(index.find_entry(path), InspectionResult(Health.OK, "", seen))])
         first = described(index)
-        index.judge([(index.find(path), Verdict(Health.OK, "", examined(SweepSpeed=["nan"])))])
+        index.record_inspections(
+            [(index.find_entry(path), InspectionResult(Health.OK, "", examined(SweepSpeed=["nan"])))]
+        )
         second = described(index)
-        build(Rows([row(1, file="other")]), index, DEFAULT)
+        build_catalog(Rows([row(1, file="other")]), index, DEFAULT)
 
         assert first == [
             ("SweepSpeed", "2", 2), ("SweepSpeed", "2.0", 2), ("Unit", "ASBO1", None), ("Unit", "x" * 200, None),
@@ -243,52 +247,58 @@ class TestAttributes:
 
     def test_seen(self, index: SqlIndex) -> None:
         """What an inspection saw is found again, attributes included."""
-        build(Rows([row(1)]), index, DEFAULT)
+        build_catalog(Rows([row(1)]), index, DEFAULT)
         (path,) = paths(index)
         seen = examined(Unit=["ASBO1"])
-        index.judge([(index.find(path), Verdict(Health.OK, "", seen))])
-        index.judge([(index.find(path), Verdict(Health.MISSING, "It is gone."))])
+        index.record_inspections([(index.find_entry(path), InspectionResult(Health.OK, "", seen))])
+        index.record_inspections([(index.find_entry(path), InspectionResult(Health.MISSING, "It is gone."))])
 
-        assert index.find(path) == replace(index.find(path), health=Health.MISSING, reason="It is gone.", seen=seen)
+        assert index.find_entry(path) == replace(
+            index.find_entry(path), health=Health.MISSING, reason="It is gone.", first_inspection=seen
+        )
 
     def test_too_late(self, index: SqlIndex) -> None:
         """A verdict on a file that is no longer the entry's is not its."""
-        build(Rows([row(1)]), index, DEFAULT)
+        build_catalog(Rows([row(1)]), index, DEFAULT)
         (path,) = paths(index)
-        before = index.find(path)
-        build(Rows([row(1, file="other")]), index, DEFAULT)
-        index.judge([(before, Verdict(Health.OK, "", examined()))])
+        before = index.find_entry(path)
+        build_catalog(Rows([row(1, file="other")]), index, DEFAULT)
+        index.record_inspections([(before, InspectionResult(Health.OK, "", examined()))])
 
-        assert index.find(path).health is Health.UNSEEN
+        assert index.find_entry(path).health is Health.UNSEEN
 
 
 class TestChanges:
     def test_feed(self, index: SqlIndex) -> None:
         """Since a token come the last change of each path, the oldest first, removals too, in pages of any length."""
-        build(Rows([row(n, name=f"n{n}") for n in range(5)]), index, DEFAULT)
-        token = index.changes().token
-        build(Rows([row(0, name="n0"), row(1, name="n1", file="moved"), row(5, name="n5")]), index, DEFAULT, full=True)
-        index.judge([(index.find("omega/62328/asbo1/n0"), Verdict(Health.OK, "", examined()))])
-        news = index.changes(token).changes
+        build_catalog(Rows([row(n, name=f"n{n}") for n in range(5)]), index, DEFAULT)
+        token = index.list_changes().token
+        build_catalog(
+            Rows([row(0, name="n0"), row(1, name="n1", file="moved"), row(5, name="n5")]), index, DEFAULT, full=True
+        )
+        index.record_inspections(
+            [(index.find_entry("omega/62328/asbo1/n0"), InspectionResult(Health.OK, "", examined()))]
+        )
+        news = index.list_changes(token).changes
 
         assert [(change.path[-2:], change.entry is None) for change in news] == [
             ("n5", False), ("n1", False), ("n2", True), ("n3", True), ("n4", True), ("n0", False),
         ]  # fmt: skip
         assert [change.number for change in news] == sorted(change.number for change in news)
-        assert index.changes(news[-1].number).changes == ()
+        assert index.list_changes(news[-1].number).changes == ()
 
     @pytest.mark.parametrize("limit", [1, 2, 3, 100])
     def test_pages(self, index: SqlIndex, limit: int) -> None:
         """Pages of any length give every change once."""
-        build(Rows([row(n, name=f"n{n}") for n in range(7)]), index, DEFAULT)
-        build(Rows([row(n, name=f"n{n}") for n in range(3)]), index, DEFAULT, full=True)
-        page = index.changes(limit=limit)
+        build_catalog(Rows([row(n, name=f"n{n}") for n in range(7)]), index, DEFAULT)
+        build_catalog(Rows([row(n, name=f"n{n}") for n in range(3)]), index, DEFAULT, full=True)
+        page = index.list_changes(limit=limit)
         told = list(page.changes)
-        while page.more:
-            page = index.changes(page.token, limit=limit)
+        while page.has_more:
+            page = index.list_changes(page.token, limit=limit)
             told += page.changes
 
-        assert told == list(index.changes().changes)
+        assert told == list(index.list_changes().changes)
         assert len(told) == 7
 
 
@@ -300,7 +310,7 @@ class TestNearest:
         rows += [row(f"b{day}", name=f"bg{day}", date=f"2022-05-{day:02}T18:00:00") for day in (3, 9, 20)]
         rows += [row("o", name="other", diagnostic="P510", date="2022-05-10T12:00:00.5")]
         rows += [row("ep", name="bg_ep", facility="OMEGA EP", date="2022-05-10T11:00:00"), row("u", name="bg_undated")]
-        build(Rows(rows), index, DEFAULT)
+        build_catalog(Rows(rows), index, DEFAULT)
         return index
 
     @pytest.mark.parametrize(
@@ -327,39 +337,41 @@ class TestNearest:
         self, shots: SqlIndex, match: dict[str, str], when: str, within: float | None, name: str | None
     ) -> None:
         """The nearest entry of the same facility that matches is found, on the side and within the days asked for."""
-        entry = shots.find("omega/62328/asbo1/s10")
-        near = shots.nearest(entry, match, when=when, within_days=within)  # type: ignore[arg-type]  # from a table
+        entry = shots.find_entry("omega/62328/asbo1/s10")
+        near = shots.find_nearest(entry, match, when=when, within_days=within)  # type: ignore[arg-type]  # from a table
 
         assert (near.facts["name"] if near else None) == name
 
     def test_undated(self, shots: SqlIndex) -> None:
         """Nothing is near what has no date."""
-        assert shots.nearest(shots.find("omega/62328/asbo1/bg_undated"), {}) is None
-        assert shots.nearest(Entry("a", "b"), {}) is None
+        assert shots.find_nearest(shots.find_entry("omega/62328/asbo1/bg_undated"), {}) is None
+        assert shots.find_nearest(Entry("a", "b"), {}) is None
 
     def test_doubtful(self, shots: SqlIndex) -> None:
         """What an inspection found missing or unreadable is passed over."""
-        entry = shots.find("omega/62328/asbo1/s10")
+        entry = shots.find_entry("omega/62328/asbo1/s10")
         for name, health in (("bg9", Health.MISSING), ("bg3", Health.UNREADABLE)):
-            shots.judge([(shots.find(f"omega/62328/asbo1/{name}"), Verdict(health, "gone"))])
-            near = shots.nearest(entry, {"name": "bg*"})
+            shots.record_inspections(
+                [(shots.find_entry(f"omega/62328/asbo1/{name}"), InspectionResult(health, "gone"))]
+            )
+            near = shots.find_nearest(entry, {"name": "bg*"})
 
             assert (near.facts["name"] if near else None) == {"bg9": "bg3", "bg3": None}[name]
 
     def test_ties(self, index: SqlIndex) -> None:
         """Of several at one distance, on either side, the first path counts, in whatever order they came."""
         days = {"m": 10, "z": 9, "c": 9, "b": 11}
-        build(Rows([row(n, name=n, date=f"2022-05-{day:02}") for n, day in days.items()]), index, DEFAULT)
-        entry = index.find("omega/62328/asbo1/m")
-        near = [index.nearest(entry, {}, when=when) for when in ("earlier", "later", "nearest")]
+        build_catalog(Rows([row(n, name=n, date=f"2022-05-{day:02}") for n, day in days.items()]), index, DEFAULT)
+        entry = index.find_entry("omega/62328/asbo1/m")
+        near = [index.find_nearest(entry, {}, when=when) for when in ("earlier", "later", "nearest")]
 
         assert [found and found.facts["name"] for found in near] == ["c", "b", "b"]
 
     def test_far(self, index: SqlIndex) -> None:
         """However many do not match, the first that does is found."""
         rows = [row(n, name=f"n{n}", date=f"2022-05-19T{n // 60:02}:{n % 60:02}:00") for n in range(350)]
-        build(Rows(rows), index, DEFAULT)
-        near = index.nearest(index.find("omega/62328/asbo1/n349"), {"name": "n0"}, when="earlier")
+        build_catalog(Rows(rows), index, DEFAULT)
+        near = index.find_nearest(index.find_entry("omega/62328/asbo1/n349"), {"name": "n0"}, when="earlier")
 
         assert near is not None
         assert near.facts["name"] == "n0"
@@ -368,47 +380,47 @@ class TestNearest:
 class TestRemoval:
     def test_gone(self, index: SqlIndex) -> None:
         """A full build removes entries whose rows are gone, and folders that nothing is in any more."""
-        build(Rows([row(1), row(2, shot=7), row(3, shot=7, diagnostic="P510")]), index, DEFAULT)
-        report = build(Rows([row(1), row(3, shot=7, diagnostic="P510")]), index, DEFAULT, full=True)
+        build_catalog(Rows([row(1), row(2, shot=7), row(3, shot=7, diagnostic="P510")]), index, DEFAULT)
+        report = build_catalog(Rows([row(1), row(3, shot=7, diagnostic="P510")]), index, DEFAULT, full=True)
 
         assert (report.removed, report.unchanged) == (1, 2)
         assert [child.path for child in walked(index) if child.is_folder] == [
             "omega", "omega/62328", "omega/62328/asbo1", "omega/7", "omega/7/p510",
         ]  # fmt: skip
         with pytest.raises(NotFound):
-            index.find("omega/7/asbo1/asbo1")
+            index.find_entry("omega/7/asbo1/asbo1")
 
     def test_all_gone(self, index: SqlIndex) -> None:
         """An archive may become empty; then there is no folder left."""
-        build(Rows([row(n, shot=n) for n in range(9)]), index, DEFAULT)
+        build_catalog(Rows([row(n, shot=n) for n in range(9)]), index, DEFAULT)
 
-        assert build(Rows([]), index, DEFAULT, full=True).removed == 9
-        assert index.children("").children == ()
+        assert build_catalog(Rows([]), index, DEFAULT, full=True).removed == 9
+        assert index.list_children("").children == ()
 
     def test_path_stays_taken(self, index: SqlIndex) -> None:
         """A removed entry's path is given to no other row, and to its own when that comes back."""
-        build(Rows([row(1)]), index, DEFAULT)
-        build(Rows([]), index, DEFAULT, full=True)
-        build(Rows([row(2, version=2)]), index, DEFAULT)
+        build_catalog(Rows([row(1)]), index, DEFAULT)
+        build_catalog(Rows([]), index, DEFAULT, full=True)
+        build_catalog(Rows([row(2, version=2)]), index, DEFAULT)
         other = paths(index)
-        build(Rows([row(2, version=2), row(1, version=3, file="again")]), index, DEFAULT)
+        build_catalog(Rows([row(2, version=2), row(1, version=3, file="again")]), index, DEFAULT)
 
         assert other == ["omega/62328/asbo1/asbo1.2"]
-        assert index.find("omega/62328/asbo1/asbo1").file == "again"
+        assert index.find_entry("omega/62328/asbo1/asbo1").file == "again"
 
     def test_incremental_build_removes_nothing(self, index: SqlIndex) -> None:
         """A build that reads only what is new takes nothing for gone."""
-        build(Rows([row(1), row(2, version=2)]), index, DEFAULT)
+        build_catalog(Rows([row(1), row(2, version=2)]), index, DEFAULT)
 
-        assert build(Rows([row(2, version=2)]), index, DEFAULT).removed == 0
+        assert build_catalog(Rows([row(2, version=2)]), index, DEFAULT).removed == 0
         assert len(paths(index)) == 2
 
     def test_moved_without_version(self, index: SqlIndex) -> None:
         """A full build finds a row that changed without saying so; its entry keeps its path."""
-        build(Rows([row(1), row(2, version=2, name="b")]), index, DEFAULT)
+        build_catalog(Rows([row(1), row(2, version=2, name="b")]), index, DEFAULT)
         changed = Rows([row(1, file="moved"), row(2, version=2, name="b")])
 
-        assert build(changed, index, DEFAULT).changed == 0
-        assert build(changed, index, DEFAULT, full=True).changed == 1
-        assert index.find("omega/62328/asbo1/asbo1").file == "moved"
-        assert index.watermark() == 2
+        assert build_catalog(changed, index, DEFAULT).changed == 0
+        assert build_catalog(changed, index, DEFAULT, full=True).changed == 1
+        assert index.find_entry("omega/62328/asbo1/asbo1").file == "moved"
+        assert index.read_watermark() == 2

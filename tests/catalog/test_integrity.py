@@ -14,28 +14,28 @@ import pytest
 
 from shotdap.catalog import (
     Catalog,
-    Folder,
+    DirectoryArchive,
     Health,
     Inspector,
-    Isolation,
     PathTemplate,
+    Sandbox,
     SqlIndex,
     Undecided,
     Unreadable,
-    build,
-    inspect,
+    build_catalog,
+    inspect_catalog,
 )
-from shotdap.catalog.inspection.check_file import digest
-from shotdap.catalog.inspection.sandbox import Call
-from shotdap.catalog.readers.gunzip import refuse
+from shotdap.catalog.inspection.check_file import hash_file
+from shotdap.catalog.inspection.sandbox import SandboxCall
+from shotdap.catalog.readers.gunzip import refuse_packed_file
 
 NAME = "image.h5"
 Result = TypeVar("Result")
 
 
 @pytest.fixture(scope="module")
-def isolation() -> Iterator[Isolation]:
-    isolation = Isolation()
+def isolation() -> Iterator[Sandbox]:
+    isolation = Sandbox()
     yield isolation
     isolation.close()
 
@@ -50,8 +50,8 @@ def root(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def index(tmp_path: Path, root: Path) -> SqlIndex:
-    index = SqlIndex.at(tmp_path / "catalog.db")
-    build(Folder(root), index, PathTemplate("{name}"))
+    index = SqlIndex.open_sqlite(tmp_path / "catalog.db")
+    build_catalog(DirectoryArchive(root), index, PathTemplate("{name}"))
     return index
 
 
@@ -66,30 +66,30 @@ def flip(path: Path, *, quietly: bool) -> None:
         os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
 
 
-def look(index: SqlIndex, root: Path, isolation: Isolation, *, again: bool = False) -> None:
-    inspect(index, Inspector(Catalog(index, root).locate, isolation, refuse), again=again)
+def look(index: SqlIndex, root: Path, isolation: Sandbox, *, again: bool = False) -> None:
+    inspect_catalog(index, Inspector(Catalog(index, root).locate_file, isolation, refuse_packed_file), again=again)
 
 
-def test_source(index: SqlIndex, root: Path, isolation: Isolation) -> None:
+def test_source(index: SqlIndex, root: Path, isolation: Sandbox) -> None:
     """An inspected image says the hash of its file, and nothing is read for that."""
     look(index, root, isolation)
     dataset = Catalog(index, root).open("image")
 
-    assert dataset.attrs["source"] == f"sha256:{digest(root / NAME)}"
-    assert index.find("image").seen.structure == {"counts": "uint16[20,50]"}  # type: ignore[union-attr]
+    assert dataset.attrs["source"] == f"sha256:{hash_file(root / NAME)}"
+    assert index.find_entry("image").first_inspection.structure == {"counts": "uint16[20,50]"}  # type: ignore[union-attr]
 
 
-def test_silent_flip(index: SqlIndex, root: Path, isolation: Isolation) -> None:
+def test_silent_flip(index: SqlIndex, root: Path, isolation: Sandbox) -> None:
     """A bit that turned over without a trace in the file's times is found by the next full inspection."""
     look(index, root, isolation)
     flip(root / NAME, quietly=True)
     look(index, root, isolation, again=True)
 
-    assert index.find("image").health is Health.CHANGED
+    assert index.find_entry("image").health is Health.CHANGED
 
 
 @pytest.mark.parametrize("quietly", [True, False])
-def test_changed_file(index: SqlIndex, root: Path, isolation: Isolation, *, quietly: bool) -> None:
+def test_changed_file(index: SqlIndex, root: Path, isolation: Sandbox, *, quietly: bool) -> None:
     """A file that changed since its inspection is served with a warning, or refused, as the settings say."""
     look(index, root, isolation)
     flip(root / NAME, quietly=quietly)
@@ -102,7 +102,7 @@ def test_changed_file(index: SqlIndex, root: Path, isolation: Isolation, *, quie
         Catalog(index, root, isolation=isolation, refuse_changed=True).open("image")
 
 
-def test_found_while_serving(index: SqlIndex, root: Path, isolation: Isolation) -> None:
+def test_found_while_serving(index: SqlIndex, root: Path, isolation: Sandbox) -> None:
     """A catalog that has the image open warns as soon as an inspection finds that it changed."""
     look(index, root, isolation)
     catalog = Catalog(index, root, isolation=isolation)
@@ -114,7 +114,7 @@ def test_found_while_serving(index: SqlIndex, root: Path, isolation: Isolation) 
     assert "integrity_warning" in catalog.open("image").attrs
 
 
-class Counting(Isolation):
+class Counting(Sandbox):
     """Counts its calls."""
 
     calls = 0
@@ -129,7 +129,7 @@ def test_bad_file_is_tried_once(root: Path) -> None:
     content = (root / NAME).read_bytes()
     (root / NAME).write_bytes(content[:-500])
     isolation = Counting()
-    catalog = Catalog(Folder(root), root, isolation=isolation)
+    catalog = Catalog(DirectoryArchive(root), root, isolation=isolation)
     for _ in range(3):
         with pytest.raises(Unreadable):
             catalog.open(NAME)
@@ -138,7 +138,7 @@ def test_bad_file_is_tried_once(root: Path) -> None:
     assert isolation.calls == 1
 
 
-def test_touched_file(index: SqlIndex, root: Path, isolation: Isolation) -> None:
+def test_touched_file(index: SqlIndex, root: Path, isolation: Sandbox) -> None:
     """A file whose times changed and whose bytes did not is what it was."""
     look(index, root, isolation)
     os.utime(root / NAME, (1, 1))
@@ -147,7 +147,7 @@ def test_touched_file(index: SqlIndex, root: Path, isolation: Isolation) -> None
     assert "integrity_warning" not in dataset.attrs
 
 
-def test_restored_file(index: SqlIndex, root: Path, isolation: Isolation) -> None:
+def test_restored_file(index: SqlIndex, root: Path, isolation: Sandbox) -> None:
     """A changed file that is put back as it was is good again after a full inspection."""
     good = (root / NAME).read_bytes()
     look(index, root, isolation)
@@ -156,10 +156,10 @@ def test_restored_file(index: SqlIndex, root: Path, isolation: Isolation) -> Non
     (root / NAME).write_bytes(good)
     look(index, root, isolation, again=True)
 
-    assert index.find("image").health is Health.OK
+    assert index.find_entry("image").health is Health.OK
 
 
-class Lost(Isolation):
+class Lost(Sandbox):
     """Loses its process at the first call."""
 
     def __init__(self, seconds: float) -> None:
@@ -174,11 +174,11 @@ class Lost(Isolation):
         return super().__call__(function, *arguments)
 
 
-class Slow(Isolation):
+class Slow(Sandbox):
     """Finds nothing out."""
 
-    def outcome(self, call: Call[Result]) -> Result:
-        super().outcome(call)
+    def wait_for_result(self, call: SandboxCall[Result]) -> Result:
+        super().wait_for_result(call)
         raise Undecided("Reading the file takes longer than 60 s of the processor's time.", 60)
 
 
@@ -186,7 +186,7 @@ class Slow(Isolation):
 def test_undecided_is_not_remembered(root: Path, seconds: float) -> None:
     """A good file whose process was killed or too slow is served the next time, or after a moment."""
     isolation = Lost(seconds)
-    catalog = Catalog(Folder(root), root, isolation=isolation)
+    catalog = Catalog(DirectoryArchive(root), root, isolation=isolation)
     with pytest.raises(Undecided):
         catalog.open(NAME)
     if seconds:
@@ -201,13 +201,13 @@ def test_undecided_is_not_remembered(root: Path, seconds: float) -> None:
 
 def test_undecided_inspection(index: SqlIndex, root: Path) -> None:
     """An inspection that finds nothing out of a file leaves what was known of it."""
-    good = Isolation()
+    good = Sandbox()
     look(index, root, good)
     good.close()
-    known = index.find("image")
+    known = index.find_entry("image")
     slow = Slow()
     look(index, root, slow, again=True)
     slow.close()
 
-    assert index.find("image").health is Health.OK
-    assert index.find("image").seen == known.seen
+    assert index.find_entry("image").health is Health.OK
+    assert index.find_entry("image").first_inspection == known.first_inspection

@@ -14,13 +14,13 @@ import numpy as np
 import pytest
 import tifffile
 
-from shotdap.catalog import Changed, Isolation, Missing, Undecided, Unreadable
-from shotdap.catalog.inspection.check_file import examine
+from shotdap.catalog import Changed, Missing, Sandbox, Undecided, Unreadable
+from shotdap.catalog.inspection.check_file import inspect_file
 
 
 @pytest.fixture(scope="module")
-def isolation() -> Iterator[Isolation]:
-    isolation = Isolation(seconds=8, memory=2 << 30)
+def isolation() -> Iterator[Sandbox]:
+    isolation = Sandbox(seconds=8, memory=2 << 30)
     yield isolation
     isolation.close()
 
@@ -102,7 +102,7 @@ def kill(signal_number: int) -> None:
         (return_unpicklable, "may be damaged"),
     ],
 )
-def test_what_goes_wrong(isolation: Isolation, function: Callable[[], object], words: str) -> None:
+def test_what_goes_wrong(isolation: Sandbox, function: Callable[[], object], words: str) -> None:
     """A crash, a call for too much memory and any exception are sentences, and the next call is answered."""
     with pytest.raises(Unreadable, match=words) as raised:
         isolation(function)
@@ -114,7 +114,7 @@ def test_what_goes_wrong(isolation: Isolation, function: Callable[[], object], w
 @pytest.mark.parametrize("function", [hang, work])
 def test_what_takes_too_long(function: Callable[[], object]) -> None:
     """What waits or works for ever is ended, which decides nothing about the file; the next call is answered."""
-    isolation = Isolation(seconds=2)
+    isolation = Sandbox(seconds=2)
     try:
         with pytest.raises(Undecided, match="longer than 2 s"):
             isolation(function)
@@ -126,7 +126,7 @@ def test_what_takes_too_long(function: Callable[[], object]) -> None:
 
 def test_limit_is_of_each_call() -> None:
     """One worker may do more work in all than one call may."""
-    isolation = Isolation(seconds=2)
+    isolation = Sandbox(seconds=2)
     try:
         for _ in range(3):
             isolation(work_for, 1.2)
@@ -141,21 +141,21 @@ def work_for(seconds: float) -> None:
 
 
 @pytest.mark.parametrize("signal_number", [signal.SIGKILL, signal.SIGTERM, signal.SIGSEGV])
-def test_second_try(isolation: Isolation, tmp_path: Path, signal_number: int) -> None:
+def test_second_try(isolation: Sandbox, tmp_path: Path, signal_number: int) -> None:
     """A call whose process died is tried again, in another process."""
     assert isolation(kill_first, tmp_path / "mark", signal_number) == "read"
 
 
 @pytest.mark.parametrize("signal_number", [signal.SIGKILL, signal.SIGTERM])
-def test_killed_twice(isolation: Isolation, signal_number: int) -> None:
+def test_killed_twice(isolation: Sandbox, signal_number: int) -> None:
     """A process that was killed from outside says nothing about the file; it may be asked for again at once."""
     with pytest.raises(Undecided, match="killed") as raised:
         isolation(kill, signal_number)
 
-    assert raised.value.seconds == 0
+    assert raised.value.retry_seconds == 0
 
 
-def test_damaged_by_codec(isolation: Isolation, tmp_path: Path) -> None:
+def test_damaged_by_codec(isolation: Sandbox, tmp_path: Path) -> None:
     """Whatever a codec of imagecodecs raises of a damaged TIFF, the file is unreadable, or was read."""
     pytest.importorskip("imagecodecs")
     image = np.random.default_rng(3).integers(0, 40, (64, 64)).astype("u2")
@@ -166,12 +166,12 @@ def test_damaged_by_codec(isolation: Isolation, tmp_path: Path) -> None:
         for place in range(len(whole) // 3, len(whole), len(whole) // 5):
             path.write_bytes(whole[:place] + bytes([whole[place] ^ 0xFF]) + whole[place + 1 :])
             try:
-                isolation(examine, path, path)
+                isolation(inspect_file, path, path)
             except Unreadable as error:
                 assert str(error).endswith(".")  # noqa: PT017 — either is right
 
 
-def test_changed(isolation: Isolation) -> None:
+def test_changed(isolation: Sandbox) -> None:
     """A file that was replaced while a process read it is not called unreadable: asking again helps."""
     with pytest.raises(Changed, match="ask again"):
         isolation(find_changed)

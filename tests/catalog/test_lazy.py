@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from tests.strategies import QUICK, CountingSource, indexers, numbered, outer
 
 from shotdap.catalog import Missing, Unreadable
-from shotdap.catalog.readers.lazy import Blocks, FrameCache, Key, Source, forget, lazy_variable
+from shotdap.catalog.readers.lazy import ArraySource, BasicIndex, BlockSource, FrameCache, create_lazy_variable, no_memo
 
 THREADS = 32
 
@@ -27,13 +27,13 @@ THREADS = 32
 class SlowSource(CountingSource):
     """A source that takes its time, so that readers meet."""
 
-    def read(self, key: Key) -> NDArray[Any]:
+    def read(self, key: BasicIndex) -> NDArray[Any]:
         time.sleep(0.02)
         return super().read(key)
 
 
-def variable(source: Source) -> xr.Variable:
-    return lazy_variable(tuple(f"d{axis}" for axis in range(len(source.shape))), source, {})
+def variable(source: ArraySource) -> xr.Variable:
+    return create_lazy_variable(tuple(f"d{axis}" for axis in range(len(source.shape))), source, {})
 
 
 def at_once(count: int, call: Callable[[int], Any]) -> list[Any]:
@@ -68,7 +68,7 @@ class TestIndexing:
         rows = data.draw(st.sampled_from([1, 2, shape[0]]))
         indices = data.draw(indexers(shape))
         source = CountingSource(numbered(*shape))
-        found = variable(Blocks(source, "image", rows, FrameCache(1 << 20).of("file")))[indices].values
+        found = variable(BlockSource(source, "image", rows, FrameCache(1 << 20).get_memo("file")))[indices].values
 
         assert np.array_equal(found, outer(source.values, indices))
 
@@ -83,7 +83,7 @@ class TestIndexing:
     def test_many_blocks(self, rows: int) -> None:
         """An array of many blocks is put together in the time of one pass over it."""
         source = CountingSource(numbered(20_000, dtype="i4"))
-        blocks = Blocks(source, "long", rows, forget)
+        blocks = BlockSource(source, "long", rows, no_memo)
         start = time.process_time()
         values = variable(blocks)[5::7].values
 
@@ -102,7 +102,7 @@ class TestRemembering:
     def test_frame_costs_one_decode(self) -> None:
         """Slices of one frame of two decode that frame, once, and not the other."""
         source = CountingSource(numbered(2, 6, 8))
-        image = variable(Blocks(source, "image", 1, FrameCache(1 << 20).of("file")))
+        image = variable(BlockSource(source, "image", 1, FrameCache(1 << 20).get_memo("file")))
         for cut in (slice(0, 2), slice(None), slice(3, 6, 2)):
             _ = image[1, cut].values
 
@@ -111,7 +111,7 @@ class TestRemembering:
     def test_decoded_once(self) -> None:
         """Many threads that ask for one frame at once decode it once."""
         source = SlowSource(numbered(2, 6, 8))
-        image = variable(Blocks(source, "image", 1, FrameCache(1 << 20).of("file")))
+        image = variable(BlockSource(source, "image", 1, FrameCache(1 << 20).get_memo("file")))
         found = at_once(THREADS, lambda number: image[0, :, number % 8].values)
 
         assert len(source.reads) == 1
@@ -121,7 +121,7 @@ class TestRemembering:
         """Frames of one name in different files are different frames."""
         cache = FrameCache(1 << 20)
         sources = [CountingSource(numbered(1, 3) + number) for number in range(40)]
-        images = [variable(Blocks(s, "image", 1, cache.of(n))) for n, s in enumerate(sources)]
+        images = [variable(BlockSource(s, "image", 1, cache.get_memo(n))) for n, s in enumerate(sources)]
         found = at_once(len(images), lambda number: images[number][0].values)
 
         assert [row.tolist() for row in found] == [source.values[0].tolist() for source in sources]
@@ -129,7 +129,7 @@ class TestRemembering:
     def test_bounded(self) -> None:
         """The cache holds the frames that were used last, no more bytes than its limit."""
         source = CountingSource(numbered(10, 100, dtype="u1"))
-        image = variable(Blocks(source, "image", 1, FrameCache(350).of("file")))
+        image = variable(BlockSource(source, "image", 1, FrameCache(350).get_memo("file")))
         for frame in (*range(10), 9, 8, 7, 6):
             _ = image[frame].values
 
@@ -139,14 +139,14 @@ class TestRemembering:
     def test_greater_than_the_cache(self, limit: int) -> None:
         """A frame greater than the whole cache is read all the same, and not kept."""
         source = CountingSource(numbered(2, 100))
-        image = variable(Blocks(source, "image", 1, FrameCache(limit).of("file")))
+        image = variable(BlockSource(source, "image", 1, FrameCache(limit).get_memo("file")))
 
         assert image[0].values.tolist() == image[0].values.tolist() == list(range(100))
         assert len(source.reads) == 2
 
     def test_failure_is_not_remembered(self) -> None:
         """A frame that could not be decoded is tried again the next time."""
-        remember = FrameCache(1 << 20).of("file")
+        remember = FrameCache(1 << 20).get_memo("file")
         with pytest.raises(OSError, match="away"):
             remember("image", _away)
 
@@ -156,7 +156,7 @@ class TestRemembering:
     def test_readers_cannot_write(self, cut: tuple[int | slice, ...]) -> None:
         """A reader that writes into what it got changes nothing for the next one."""
         source = CountingSource(numbered(2, 4))
-        image = variable(Blocks(source, "image", 1, FrameCache(1 << 20).of("file")))
+        image = variable(BlockSource(source, "image", 1, FrameCache(1 << 20).get_memo("file")))
         try:
             image[cut].values[...] = 99
         except ValueError as error:
@@ -182,7 +182,7 @@ class Broken:
     def __init__(self, error: Exception) -> None:
         self.error = error
 
-    def read(self, key: Key) -> NDArray[Any]:
+    def read(self, key: BasicIndex) -> NDArray[Any]:
         del key
         raise self.error
 
@@ -196,6 +196,6 @@ class Broken:
 )  # fmt: skip
 def test_decoders_fail(error: Exception, expected: type[Exception]) -> None:
     """Whatever a decoder raises says that the file cannot be read, but for too little memory."""
-    variable = lazy_variable(("y", "x"), Broken(error), {})
+    variable = create_lazy_variable(("y", "x"), Broken(error), {})
     with pytest.raises(expected):
         _ = variable[1].values

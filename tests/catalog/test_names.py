@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from shotdap.catalog.names import archive_name, path_segment, variable_names
+from shotdap.catalog.names import decode_path_segment, encode_path_segment, make_variable_names
 
 ANY_TEXT = st.text(st.characters(exclude_categories=[]))  # halves of characters too: they stand for bytes in file names
 
@@ -24,33 +24,33 @@ class TestPathSegments:
     @example("..")
     def test_reversible(self, name: str) -> None:
         """The archive's name can be had back from any segment, so different names have different segments."""
-        assert archive_name(path_segment(name)) == name
+        assert decode_path_segment(encode_path_segment(name)) == name
 
     @given(ANY_TEXT)
     def test_characters(self, name: str) -> None:
         """A segment holds only what every client leaves as it is, and is never hidden nor leads upwards."""
-        assert re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*", path_segment(name))
+        assert re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*", encode_path_segment(name))
 
     @given(ANY_TEXT)
     def test_any_segment(self, segment: str) -> None:
         """Whatever a client asks for stands for some name."""
-        assert isinstance(archive_name(segment), str)
+        assert isinstance(decode_path_segment(segment), str)
 
     @pytest.mark.parametrize("name", ["asbo1_s62328.hdf", "P510_2-s103741", "HDF.20220204.154317.1", "a_b", "_", "x5B"])
     def test_safe_names_stay(self, name: str) -> None:
         """A name that is safe already is its own segment."""
-        assert path_segment(name) == name
+        assert encode_path_segment(name) == name
 
     def test_brackets(self) -> None:
         """Brackets and spaces are escaped by their numbers."""
-        assert path_segment("PCIS [é].h5") == "PCIS_x20__x5B__xE9__x5D_.h5"
+        assert encode_path_segment("PCIS [é].h5") == "PCIS_x20__x5B__xE9__x5D_.h5"
 
 
 class TestVariableNames:
     @given(st.lists(ANY_TEXT, unique=True))
     def test_unique_and_safe(self, names: list[str]) -> None:
         """Each name gets one of its own, of letters, digits and underscores between slashes."""
-        found = variable_names(names)
+        found = make_variable_names(names)
 
         assert list(found) == names
         assert len(set(found.values())) == len(names)
@@ -59,6 +59,6 @@ class TestVariableNames:
     @given(st.lists(st.from_regex(r"[a-z_]{1,3}( [12])?(/[a-z])?", fullmatch=True), unique=True))
     def test_safe_names_stay(self, names: list[str]) -> None:
         """A name that is safe already stays, whatever else is in the file."""
-        found = variable_names(names)
+        found = make_variable_names(names)
 
         assert all(found[name] == name for name in names if " " not in name)

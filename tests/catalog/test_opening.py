@@ -13,8 +13,8 @@ import pytest
 from numpy.typing import NDArray
 from tests.strategies import numbered
 
-from shotdap.catalog import Catalog, Entry, Fact, Folder, Missing, NotFound, Page, Unreadable
-from shotdap.catalog.entry import When
+from shotdap.catalog import Catalog, DirectoryArchive, Entry, Fact, FolderPage, Missing, NotFound, Unreadable
+from shotdap.catalog.entry import TimeDirection
 from shotdap.config import load_diagnostics
 
 
@@ -24,16 +24,21 @@ class Rows:
     def __init__(self, *entries: Entry) -> None:
         self.entries = {entry.path: entry for entry in entries}
 
-    def find(self, path: str) -> Entry:
+    def find_entry(self, path: str) -> Entry:
         if path not in self.entries:
             raise NotFound(f"There is no image at {path!r}.")
         return self.entries[path]
 
-    def children(self, path: str, *, after: str | None = None, limit: int = 100) -> Page:
+    def list_children(self, path: str, *, after: str | None = None, limit: int = 100) -> FolderPage:
         raise NotFound(f"There is no folder at {path!r}, {after}, {limit}.")
 
-    def nearest(
-        self, entry: Entry, match: Mapping[str, str], *, when: When = "earlier", within_days: float | None = None
+    def find_nearest(
+        self,
+        entry: Entry,
+        match: Mapping[str, str],
+        *,
+        when: TimeDirection = "earlier",
+        within_days: float | None = None,
     ) -> Entry | None:
         """None: each of these stands alone."""
 
@@ -62,7 +67,7 @@ def root(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def catalog(root: Path) -> Catalog:
-    return Catalog(Folder(root), root, load_diagnostics())
+    return Catalog(DirectoryArchive(root), root, load_diagnostics())
 
 
 class TestLayout:
@@ -178,7 +183,7 @@ class TestBounds:
     def test_root_behind_a_link(self, root: Path, tmp_path: Path) -> None:
         """The archive's folder may itself be behind a link."""
         (tmp_path / "mounted").symlink_to(root)
-        catalog = Catalog(Folder(tmp_path / "mounted"), tmp_path / "mounted", load_diagnostics())
+        catalog = Catalog(DirectoryArchive(tmp_path / "mounted"), tmp_path / "mounted", load_diagnostics())
 
         assert np.array_equal(catalog.open("asbo1.hdf").image.values, frames()[0])
 

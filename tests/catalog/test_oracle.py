@@ -27,15 +27,15 @@ from shotdap.catalog import (
     ArchiveDatabase,
     BadArchive,
     Between,
-    Cache,
-    Filter,
-    LargeObjects,
+    BlobStore,
+    ColumnFilter,
+    FileCache,
     LostArchive,
     Missing,
     SqlArchive,
 )
 from shotdap.catalog.storage import blobs
-from shotdap.config import defaults
+from shotdap.config import load_defaults
 
 _COLUMNS = {"key": "IMAGE_ID", "file": "ARCHIVE_FILE", "version": "MODIFIED"}
 _NOON = datetime(2022, 3, 24, 12, 0, 0)  # noqa: DTZ001 — the laboratory's time, without a zone
@@ -112,20 +112,20 @@ class TestWallet:
         """By the alias and the wallet in a folder, rows come over TLS."""
         database = wallet_of(listener, listener.wallet(tmp_path))
 
-        assert [(row.key, row.file) for row in SqlArchive(database, "SAFE", columns).rows()] == [("7", "x.hdf")]
+        assert [(row.key, row.file) for row in SqlArchive(database, "SAFE", columns).read_rows()] == [("7", "x.hdf")]
         database.engine.dispose()
 
     def test_strangers(self, listener: Listener, columns: dict[str, str], tmp_path: Path) -> None:
         """A wallet that does not trust the listener gets no rows."""
         database = wallet_of(listener, listener.wallet(tmp_path, trustme.CA()))
         with pytest.raises(LostArchive, match=r"does not answer: OperationalError DPY-\d+\.$"):
-            list(SqlArchive(database, "SAFE", columns).rows())
+            list(SqlArchive(database, "SAFE", columns).read_rows())
 
     def test_password(self, listener: Listener, columns: dict[str, str], tmp_path: Path) -> None:
         """A wallet that another password opens is told in a sentence, without either."""
         database = wallet_of(listener, listener.wallet(tmp_path), "another-secret")
         with pytest.raises((BadArchive, LostArchive), match=r"\.$") as caught:
-            list(SqlArchive(database, "SAFE", columns).rows())
+            list(SqlArchive(database, "SAFE", columns).read_rows())
 
         assert not {"another-secret", WALLET_PASSWORD} & set(repr(database).split("'"))
         assert "secret" not in str(caught.value)
@@ -141,7 +141,7 @@ class TestRefusals:
     def test_password(self, mirror: Mirror) -> None:
         """A wrong password is told by Oracle's number, and is not told itself."""
         with pytest.raises(BadArchive, match="ORA-01017") as caught:
-            list(SqlArchive(ArchiveDatabase(mirror.url, "wrong-secret", attempts=1), "T", _COLUMNS).rows())
+            list(SqlArchive(ArchiveDatabase(mirror.url, "wrong-secret", attempts=1), "T", _COLUMNS).read_rows())
 
         assert "wrong-secret" not in f"{caught.value!r} {ArchiveDatabase(mirror.url, 'wrong-secret')!r}"
 
@@ -151,7 +151,7 @@ class TestRefusals:
             url = f"oracle+oracledb://reader@127.0.0.1:{listener.getsockname()[1]}/?service_name=LASER"
             archive = SqlArchive(ArchiveDatabase(url, "secret", connect_seconds=0.3, attempts=2), "T", _COLUMNS)
             with pytest.raises(LostArchive, match=r"does not answer: OperationalError\.$"):
-                list(archive.rows())
+                list(archive.read_rows())
 
     def test_zoned_version(self, writer: sa.Engine, database: ArchiveDatabase) -> None:
         """A version with a time zone, which the driver does not tell, is refused with what to do."""
@@ -161,7 +161,7 @@ class TestRefusals:
             )
         zoned = SqlArchive(database, "ZONED", {"key": "IMAGE_ID", "file": "F", "version": "V"})
         with pytest.raises(BadArchive, match="SYS_EXTRACT_UTC"):
-            list(zoned.rows())
+            list(zoned.read_rows())
 
     def test_fractions(self, writer: sa.Engine, database: ArchiveDatabase) -> None:
         """A TIMESTAMP keeps its microseconds: from the later of two within a second only that one comes."""
@@ -172,14 +172,14 @@ class TestRefusals:
             connection.execute(table.insert(), rows)
         archive = SqlArchive(database, "FINE", {"key": "IMAGE_ID", "file": "F", "version": "V"})
 
-        assert [row.key for row in archive.rows(_NOON.replace(microsecond=2))] == ["2"]
+        assert [row.key for row in archive.read_rows(_NOON.replace(microsecond=2))] == ["2"]
 
 
 class TestBytes:
     @pytest.fixture
     def make(
         self, writer: sa.Engine, database: ArchiveDatabase, tmp_path: Path, postgres: Postgres
-    ) -> Iterator[LargeObjects]:
+    ) -> Iterator[BlobStore]:
         table = sa.table("images", sa.column("image_id"), sa.column("modified", oracle.DATE()), sa.column("image"))
         with writer.begin() as connection:
             ddl = "CREATE TABLE IMAGES (IMAGE_ID NUMBER(10), MODIFIED DATE, IMAGE BLOB, OUTSIDE BFILE)"
@@ -189,32 +189,32 @@ class TestBytes:
             connection.execute(table.insert(), [row])
             outside = sa.text("INSERT INTO IMAGES (IMAGE_ID, OUTSIDE) VALUES (:key, BFILENAME('SHOTS', :name))")
             connection.execute(outside, [{"key": 3, "name": "PG_VERSION"}, {"key": 2, "name": "nonesuch"}])
-        yield LargeObjects(database, "IMAGES", "IMAGE", "IMAGE_ID", Cache(tmp_path / "cache", 100 << 20), "MODIFIED")
+        yield BlobStore(database, "IMAGES", "IMAGE", "IMAGE_ID", FileCache(tmp_path / "cache", 100 << 20), "MODIFIED")
         with writer.begin() as connection:
             connection.execute(sa.text("DROP TABLE IMAGES"))
 
-    def test_blob(self, make: LargeObjects) -> None:
+    def test_blob(self, make: BlobStore) -> None:
         """A BLOB of several pieces is read whole."""
-        version = make.version("1")
-        make.fetch("1", version)
+        version = make.get_version("1")
+        make.fetch_file("1", version)
 
         assert version.path.read_bytes() == b"abc" * 400_000
 
-    def test_bfile(self, make: LargeObjects, postgres: Postgres) -> None:
+    def test_bfile(self, make: BlobStore, postgres: Postgres) -> None:
         """So is a BFILE, through its directory object; one whose file is not there is missing."""
-        outside = LargeObjects(make.database, "IMAGES", "OUTSIDE", "IMAGE_ID", make.cache, "MODIFIED")
-        version = outside.version("3")
-        outside.fetch("3", version)
+        outside = BlobStore(make.database, "IMAGES", "OUTSIDE", "IMAGE_ID", make.cache, "MODIFIED")
+        version = outside.get_version("3")
+        outside.fetch_file("3", version)
 
         assert version.path.read_bytes() == (postgres.folder / "data" / "PG_VERSION").read_bytes()
         with pytest.raises(Missing):
-            outside.version("2")
+            outside.get_version("2")
 
     @pytest.mark.parametrize("file", ["2", "4", "", "1 OR 1=1"])
-    def test_missing(self, make: LargeObjects, file: str) -> None:
+    def test_missing(self, make: BlobStore, file: str) -> None:
         """A row that is not there, or holds nothing, is a missing file."""
         with pytest.raises(Missing):
-            make.version(file)
+            make.get_version(file)
 
 
 class TestSql:
@@ -224,9 +224,9 @@ class TestSql:
     @pytest.mark.parametrize(
         "where", [{}, {"SHOT": 5}, {"SHOT": (5, 6)}, {"SHOT": Between(5, 6)}, {"SHOT": "'; DROP TABLE x; --"}]
     )
-    def test_rows(self, since: datetime | None, where: dict[str, Filter]) -> None:
+    def test_rows(self, since: datetime | None, where: dict[str, ColumnFilter]) -> None:
         """Each statement for rows reads as Oracle's SQL, one query, with every value bound."""
-        *without, newer = _archive(where).statements(since)
+        *without, newer = _archive(where).build_statements(since)
         for statement, values in [*((each, 0) for each in without), (newer, since is not None)]:
             (parsed,) = parse(_compiled(statement), read="oracle")
 
@@ -238,7 +238,7 @@ class TestSql:
         """So do those for a row's bytes."""
         content, key = sa.column("IMAGE", oracle.BLOB()), sa.column("IMAGE_ID", sa.Integer())
         table = sa.table("ARCHIVE_FILES", content, key)
-        for selected in (blobs.ORACLE.asked(content), content):
+        for selected in (blobs.ORACLE_LOB_ACCESS.make_size_query(content), content):
             text = _compiled(sa.select(selected).select_from(table).where(key == sa.literal(1)).limit(2))
             (parsed,) = parse(text, read="oracle")
 
@@ -251,10 +251,10 @@ def test_view() -> None:
     (view,) = (each for each in parse(text, read="oracle") if isinstance(each, exp.Create))
 
     assert view.this.name == "SHOTDAP_FILES"
-    assert view.expression.named_selects == list(defaults()["archive"]["columns"].values())
+    assert view.expression.named_selects == list(load_defaults()["archive"]["columns"].values())
 
 
-def _bound(where: dict[str, Filter]) -> int:
+def _bound(where: dict[str, ColumnFilter]) -> int:
     values = where.get("SHOT", ())
     return len(values) if isinstance(values, tuple) else 2 if isinstance(values, Between) else 1
 
@@ -264,7 +264,7 @@ def _compiled(statement: sa.ClauseElement) -> str:
     return str(statement.compile(dialect=dialect, compile_kwargs={"render_postcompile": True}))
 
 
-def _archive(where: dict[str, Filter]) -> SqlArchive:
+def _archive(where: dict[str, ColumnFilter]) -> SqlArchive:
     """An archive that knows its table already, so that no database is asked."""
     archive = SqlArchive(ArchiveDatabase("oracle+oracledb://reader@host/?service_name=x"), "T", _COLUMNS, where=where)
     columns: list[sa.ColumnClause[object]] = [sa.column(name) for name in ("IMAGE_ID", "ARCHIVE_FILE", "SHOT")]

@@ -13,8 +13,8 @@ from tests.postgres import Postgres, binaries, running
 from shotdap.catalog import (
     ArchiveDatabase,
     BadArchive,
-    Cache,
-    LargeObjects,
+    BlobStore,
+    FileCache,
     LostArchive,
     Missing,
     SqlArchive,
@@ -44,7 +44,7 @@ class TestContract(DatabaseContract):
     def test_read_only(self, database: ArchiveDatabase, table: sa.Table) -> None:
         """The table is never written to, whatever the account may do."""
         with pytest.raises(BadArchive, match="25006"):  # PostgreSQL's read_only_sql_transaction
-            database.ask(lambda connection: connection.execute(table.delete()))
+            database.run_with_retry(lambda connection: connection.execute(table.delete()))
 
 
 class TestAway:
@@ -56,13 +56,13 @@ class TestAway:
             engine = sa.create_engine(server.url(), poolclass=sa.NullPool)
             with engine.begin() as connection:
                 connection.execute(sa.text("CREATE TABLE images AS SELECT 1 AS image_id, 'f' AS archive_file"))
-            before = list(archive.rows())
+            before = list(archive.read_rows())
             server.stop()
             with pytest.raises(LostArchive, match=r"does not answer") as caught:
-                list(archive.rows())
+                list(archive.read_rows())
             server.start()
 
-            assert list(archive.rows()) == before
+            assert list(archive.read_rows()) == before
             assert str(server.port) not in str(caught.value)
             database.engine.dispose()
 
@@ -74,7 +74,7 @@ class TestAway:
             made = "CREATE TABLE images AS SELECT n AS image_id, 'f' AS archive_file FROM generate_series(1, 9000) AS n"
             with engine.begin() as connection:
                 connection.execute(sa.text(made))
-            rows = SqlArchive(database, "images", _COLUMNS).rows()
+            rows = SqlArchive(database, "images", _COLUMNS).read_rows()
             first = next(rows)
             server.stop()
             with pytest.raises(LostArchive):
@@ -89,45 +89,45 @@ class TestAway:
         url = writer.url.render_as_string(hide_password=False)
         database = ArchiveDatabase(url, attempts=1, statement_seconds=0.2)
         with pytest.raises(LostArchive, match="57014"):  # PostgreSQL's query_canceled
-            database.ask(lambda connection: connection.execute(sa.select(sa.func.pg_sleep(30))))
+            database.run_with_retry(lambda connection: connection.execute(sa.select(sa.func.pg_sleep(30))))
         database.engine.dispose()
 
 
 class TestBytes:
     @pytest.fixture
-    def store(self, writer: sa.Engine, database: ArchiveDatabase, tmp_path: Path) -> LargeObjects:
+    def store(self, writer: sa.Engine, database: ArchiveDatabase, tmp_path: Path) -> BlobStore:
         with writer.begin() as connection:
             connection.execute(sa.text("CREATE TABLE images (image_id bigint, image bytea, modified timestamp)"))
             connection.execute(
                 sa.text("INSERT INTO images VALUES (1, repeat('abc', 1000000)::bytea, now()), (2, NULL, now())")
             )
-        return LargeObjects(database, "IMAGES", "IMAGE", "IMAGE_ID", Cache(tmp_path / "cache", 100 << 20), "MODIFIED")
+        return BlobStore(database, "IMAGES", "IMAGE", "IMAGE_ID", FileCache(tmp_path / "cache", 100 << 20), "MODIFIED")
 
-    def test_bytea(self, store: LargeObjects) -> None:
+    def test_bytea(self, store: BlobStore) -> None:
         """The bytes of a column are read from a local copy."""
-        version = store.version("1")
-        store.fetch("1", version)
+        version = store.get_version("1")
+        store.fetch_file("1", version)
 
         assert version.path.read_bytes() == b"abc" * 1_000_000
         assert version.size == 3_000_000
 
     @pytest.mark.parametrize("file", ["2", "3", "no number", "1; DROP TABLE images", "9" * 50, ""])
-    def test_missing(self, store: LargeObjects, file: str) -> None:
+    def test_missing(self, store: BlobStore, file: str) -> None:
         """A row that is not there, or holds nothing, is a missing file."""
         with pytest.raises(Missing):
-            store.version(file)
+            store.get_version(file)
 
-    def test_replaced(self, store: LargeObjects, writer: sa.Engine) -> None:
+    def test_replaced(self, store: BlobStore, writer: sa.Engine) -> None:
         """Bytes that are replaced are another version; the old one can no longer be had."""
-        old = store.version("1")
+        old = store.get_version("1")
         with writer.begin() as connection:
             connection.execute(
                 sa.text("UPDATE images SET image = repeat('xyz', 1000000)::bytea, modified = now() + '1 s'")
             )
         with pytest.raises(Unreadable, match="has changed"):
-            store.fetch("1", old)
-        new = store.version("1")
-        store.fetch("1", new)
+            store.fetch_file("1", old)
+        new = store.get_version("1")
+        store.fetch_file("1", new)
 
         assert new != old
         assert new.path.read_bytes() == b"xyz" * 1_000_000

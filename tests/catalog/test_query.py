@@ -6,38 +6,46 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from shotdap.catalog import BadQuery, parse
-from shotdap.catalog.index.fulltext import words_of
-from shotdap.catalog.query import Pattern, Query, Span, Term
-from shotdap.catalog.query.values import Range, dates, fits, shots, whole_words
+from shotdap.catalog import BadQuery, parse_query
+from shotdap.catalog.index.fulltext import join_entry_words
+from shotdap.catalog.query import Pattern, Query, Term, TextRange
+from shotdap.catalog.query.values import Range, extract_whole_words, match_pattern, parse_dates, parse_shots
 
 READ = [
     ("", ()),
     ("  ", ()),
     ("laser", (Term(None, (Pattern("laser"),)),)),
-    ("-streak*", (Term(None, (Pattern("streak*"),), negated=True),)),
-    ('"laser plasma"', (Term(None, (Pattern("laser plasma", quoted=True),)),)),
+    ("-streak*", (Term(None, (Pattern("streak*"),), is_negated=True),)),
+    ('"laser plasma"', (Term(None, (Pattern("laser plasma", is_quoted=True),)),)),
     ("diagnostic:P510", (Term("diagnostic", (Pattern("P510"),)),)),
     ("diagnostic:P510,SOP", (Term("diagnostic", (Pattern("P510"), Pattern("SOP"))),)),
     ("diagnostic:P510, SOP", (Term("diagnostic", (Pattern("P510"), Pattern("SOP"))),)),
-    ("shot:103700..103800", (Term("shot", (Span("103700", "103800"),)),)),
-    ("shot:..103800", (Term("shot", (Span(None, "103800"),)),)),
-    ("shot:103700..", (Term("shot", (Span("103700", None),)),)),
+    ("shot:103700..103800", (Term("shot", (TextRange("103700", "103800"),)),)),
+    ("shot:..103800", (Term("shot", (TextRange(None, "103800"),)),)),
+    ("shot:103700..", (Term("shot", (TextRange("103700", None),)),)),
     ("SweepSpeed = 2", (Term("SweepSpeed", (Pattern("2"),)),)),
-    ("SweepSpeed:>=2", (Term("SweepSpeed", (Span("2", None),)),)),
-    ("SweepSpeed >= 2", (Term("SweepSpeed", (Span("2", None),)),)),
-    ("SweepSpeed>2", (Term("SweepSpeed", (Span("2", None, above=True),)),)),
-    ("SweepSpeed<2", (Term("SweepSpeed", (Span(None, "2", below=True),)),)),
-    ("SweepSpeed:<1,>5", (Term("SweepSpeed", (Span(None, "1", below=True), Span("5", None, above=True))),)),
-    ("SweepSpeed != 2", (Term("SweepSpeed", (Pattern("2"),), negated=True),)),
+    ("SweepSpeed:>=2", (Term("SweepSpeed", (TextRange("2", None),)),)),
+    ("SweepSpeed >= 2", (Term("SweepSpeed", (TextRange("2", None),)),)),
+    ("SweepSpeed>2", (Term("SweepSpeed", (TextRange("2", None, is_lower_exclusive=True),)),)),
+    ("SweepSpeed<2", (Term("SweepSpeed", (TextRange(None, "2", is_upper_exclusive=True),)),)),
+    (
+        "SweepSpeed:<1,>5",
+        (
+            Term(
+                "SweepSpeed",
+                (TextRange(None, "1", is_upper_exclusive=True), TextRange("5", None, is_lower_exclusive=True)),
+            ),
+        ),
+    ),
+    ("SweepSpeed != 2", (Term("SweepSpeed", (Pattern("2"),), is_negated=True),)),
     ("-SweepSpeed != 2", (Term("SweepSpeed", (Pattern("2"),)),)),
-    ("CCD_Exposure:0.5..1.5", (Term("CCD_Exposure", (Span("0.5", "1.5"),)),)),
+    ("CCD_Exposure:0.5..1.5", (Term("CCD_Exposure", (TextRange("0.5", "1.5"),)),)),
     ('"Sweep Speed":2', (Term("Sweep Speed", (Pattern("2"),)),)),
-    (r'name:"a \"b\" \\ c"', (Term("name", (Pattern(r'a "b" \ c', quoted=True),)),)),
+    (r'name:"a \"b\" \\ c"', (Term("name", (Pattern(r'a "b" \ c', is_quoted=True),)),)),
     ("date:2022-03-24T09:26", (Term("date", (Pattern("2022-03-24T09:26"),)),)),
     (
         "a b:c -d",
-        (Term(None, (Pattern("a"),)), Term("b", (Pattern("c"),)), Term(None, (Pattern("d"),), negated=True)),
+        (Term(None, (Pattern("a"),)), Term("b", (Pattern("c"),)), Term(None, (Pattern("d"),), is_negated=True)),
     ),
 ]
 
@@ -81,8 +89,8 @@ class TestReading:
     @pytest.mark.parametrize(("text", "terms"), READ)
     def test_table(self, text: str, terms: tuple[Term, ...]) -> None:
         """Each text is read as these terms, and its canonical text as the same."""
-        assert parse(text) == Query(terms)
-        assert parse(str(parse(text))) == Query(terms)
+        assert parse_query(text) == Query(terms)
+        assert parse_query(str(parse_query(text))) == Query(terms)
 
     @given(QUERIES)
     @example('a:"b..c".."d."')
@@ -92,19 +100,19 @@ class TestReading:
     def test_any_text(self, text: str) -> None:
         """Any text is read or refused; what was read is the same when its canonical text is read."""
         try:
-            query = parse(text)
+            query = parse_query(text)
         except BadQuery:
             return
 
-        assert parse(str(query)) == query
-        assert str(parse(str(query))) == str(query)
+        assert parse_query(str(query)) == query
+        assert str(parse_query(str(query))) == str(query)
 
     @given(st.text(max_size=20), st.text(max_size=20))
     def test_quoting(self, name: str, value: str) -> None:
         """Any name and any value can be said in quotation marks."""
-        term = Term(f"x{name}", (Pattern(value, quoted=True),))
+        term = Term(f"x{name}", (Pattern(value, is_quoted=True),))
 
-        assert parse(str(term)).terms == (term,)
+        assert parse_query(str(term)).terms == (term,)
 
 
 class TestRefusing:
@@ -112,7 +120,7 @@ class TestRefusing:
     def test_table(self, text: str, column: int, said: str) -> None:
         """What is wrong is said in a sentence, with the column of the wrong word."""
         with pytest.raises(BadQuery) as caught:
-            parse(text)
+            parse_query(text)
 
         assert said in caught.value.sentence
         assert caught.value.column == column
@@ -121,7 +129,7 @@ class TestRefusing:
     def test_mark(self) -> None:
         """The wrong word is marked below the query."""
         with pytest.raises(BadQuery) as caught:
-            parse("diagnostic:P510 date:2022-13 laser")
+            parse_query("diagnostic:P510 date:2022-13 laser")
 
         assert str(caught.value).splitlines()[1:] == [
             "  diagnostic:P510 date:2022-13 laser",
@@ -132,7 +140,7 @@ class TestRefusing:
     def test_marks_are_short(self, text: str) -> None:
         """However long or strange a query, its mistake is shown in two lines that a terminal can show."""
         try:
-            parse(text * 80)
+            parse_query(text * 80)
         except BadQuery as error:
             lines = str(error).split("\n")
 
@@ -164,7 +172,7 @@ class TestMeanings:
     )
     def test_dates(self, text: str, least: str | None, before: str | None) -> None:
         """A date is all of its day, month or year; both ends of a range belong to it."""
-        assert dates(parse(f"date:{text}").terms[0].values[0]) == Range(least, before)
+        assert parse_dates(parse_query(f"date:{text}").terms[0].values[0]) == Range(least, before)
 
     @given(st.datetimes(), st.datetimes(), st.integers(4, 19))
     def test_a_date_holds_its_moments(self, moment: object, other: object, length: int) -> None:
@@ -173,7 +181,7 @@ class TestMeanings:
         text = str(moment)[:length].replace(" ", "T")
         said = str(other).replace(" ", "T")
 
-        assert (said in dates(Pattern(text))) is said.startswith(text)
+        assert (said in parse_dates(Pattern(text))) is said.startswith(text)
 
     @pytest.mark.parametrize(
         ("text", "least", "before"),
@@ -189,7 +197,7 @@ class TestMeanings:
     )
     def test_shots(self, text: str, least: int | None, before: int | None) -> None:
         """Both ends of a range of shots belong to it."""
-        assert shots(parse(f"shot:{text}").terms[0].values[0]) == Range(least, before)
+        assert parse_shots(parse_query(f"shot:{text}").terms[0].values[0]) == Range(least, before)
 
     @pytest.mark.parametrize(
         ("pattern", "text", "is_it"),
@@ -198,24 +206,26 @@ class TestMeanings:
             (Pattern("P510?"), "P510", False),
             (Pattern("*_[12]"), "P510_1", False),
             (Pattern("*_[12]"), "P510_[12]", True),
-            (Pattern("a*b", quoted=True), "a*b", True),
-            (Pattern("a*b", quoted=True), "axb", False),
+            (Pattern("a*b", is_quoted=True), "a*b", True),
+            (Pattern("a*b", is_quoted=True), "axb", False),
             (Pattern("*"), "", False),
-            (Pattern("", quoted=True), "", True),
+            (Pattern("", is_quoted=True), "", True),
             (Pattern("a*"), "a\nb", True),
         ],
     )
     def test_patterns(self, pattern: Pattern, text: str, is_it: bool) -> None:  # noqa: FBT001 — a column of the table
         """Stars and question marks are wildcards unless quoted, nothing else is; what is unknown is no text."""
-        assert fits(pattern, text) is is_it
+        assert match_pattern(pattern, text) is is_it
 
     @given(st.text("aB1_.*?\u0130 \u00df", max_size=12), st.booleans(), st.text("ab1_. \u00df", max_size=3))
     def test_whole_words(self, text: str, quoted: bool, filling: str) -> None:  # noqa: FBT001 — drawn
         """Whatever a pattern fits has its whole words."""
-        pattern = Pattern(text, quoted=quoted)
+        pattern = Pattern(text, is_quoted=quoted)
         said = text if quoted else text.replace("*", filling).replace("?", "b")
 
-        assert not fits(pattern, said) or {*whole_words(pattern).split()} <= {*words_of(said, {}).split()}
+        assert not match_pattern(pattern, said) or {*extract_whole_words(pattern).split()} <= {
+            *join_entry_words(said, {}).split()
+        }
 
     @pytest.mark.parametrize(
         ("text", "words"),
@@ -223,8 +233,8 @@ class TestMeanings:
     )
     def test_words_beside_wildcards(self, text: str, words: str) -> None:
         """A word that a wildcard may make longer is none that all have; nor is a number's spelling."""
-        assert whole_words(Pattern(text)) == words
+        assert extract_whole_words(Pattern(text)) == words
 
     def test_a_hostile_pattern(self) -> None:
         """Many stars cost no more than few."""
-        assert not fits(Pattern("a*" * 500 + "b"), "a" * 5000)
+        assert not match_pattern(Pattern("a*" * 500 + "b"), "a" * 5000)

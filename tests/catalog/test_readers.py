@@ -188,7 +188,7 @@ class TestHdf5(ReaderContract):
             file["truths"] = np.array([True, False])
             file.create_dataset("mode", data=[1, 2], dtype=h5py.enum_dtype({"OFF LINE": 1, "ON": 2}, "i2"))
 
-        dataset = read(made(fill), FrameCache(1 << 20).of("file")).load()
+        dataset = read(made(fill), FrameCache(1 << 20).get_memo("file")).load()
         found = {str(name): variable.values.tolist() for name, variable in dataset.variables.items()}
 
         assert found == {
@@ -357,7 +357,7 @@ class TestHdf5(ReaderContract):
         written = numbered(10_000, dtype="i4")
         path = made(lambda file: file.create_dataset("long", data=written, chunks=(1,), compression="gzip"))
 
-        assert np.array_equal(read(path, FrameCache(1 << 20).of("file")).long.values, written)
+        assert np.array_equal(read(path, FrameCache(1 << 20).get_memo("file")).long.values, written)
 
     def test_user_block(self, tmp_path: Path) -> None:
         """A file with a block of the user's own in front is HDF5 all the same."""
@@ -411,7 +411,7 @@ class TestThreads:
 
         def check(turn: int) -> bool:
             number, frame, row = turn % 8, turn % 2, turn % 60
-            found = read(paths[number], cache.of(number)).image[frame, row:, ::3].values
+            found = read(paths[number], cache.get_memo(number)).image[frame, row:, ::3].values
             return np.array_equal(found, images[number][frame, row:, ::3])
 
         with ThreadPoolExecutor(32) as pool:
@@ -514,7 +514,7 @@ def _layout() -> h5py.VirtualLayout:
 
 def test_synthetic_files_are_read(tmp_path: Path) -> None:
     """One image in either container is the same dataset, but for the order of its bytes."""
-    image = demo.synthesise("P510_2", next(shot for shot in demo.SHOTS if shot.number == 103741))
+    image = demo.make_image("P510_2", next(shot for shot in demo.SHOTS if shot.number == 103741))
     for container in demo.WRITERS:
         demo.write_image(tmp_path / container, image, container)
     one, other = (read(tmp_path / container) for container in demo.WRITERS)

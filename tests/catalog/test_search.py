@@ -21,18 +21,18 @@ from shotdap.catalog import (
     BadQuery,
     BadToken,
     Catalog,
+    DirectoryArchive,
     Entry,
-    Folder,
     Health,
     Row,
     SqlIndex,
     Unsearchable,
-    build,
-    parse,
+    build_catalog,
+    parse_query,
 )
-from shotdap.catalog.entry import Examination
-from shotdap.catalog.index import Verdict
-from shotdap.catalog.index.records import promoted
+from shotdap.catalog.entry import FileInspection
+from shotdap.catalog.index import InspectionResult
+from shotdap.catalog.index.records import extract_column_facts
 from shotdap.catalog.index.search import Matcher, pages
 from shotdap.catalog.query import Query
 
@@ -55,7 +55,7 @@ HOSTILE: Final = (
 def opened(request: pytest.FixtureRequest, folder: Path) -> Iterator[SqlIndex]:
     """An empty catalog in one kind of database."""
     if request.param == "sqlite":
-        index = SqlIndex.at(folder / "catalog.db")
+        index = SqlIndex.open_sqlite(folder / "catalog.db")
     else:
         server, name = request.getfixturevalue("postgres"), f"search_{next(NUMBERS)}"
         engine = sa.create_engine(server.url(), isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
@@ -78,8 +78,10 @@ def index(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SqlIndex]:
 def shots(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SqlIndex]:
     """Six hundred images of all kinds, and some that say strange things; a third of them inspected."""
     with opened(request, tmp_path_factory.mktemp("shots")) as index:
-        build(Rows([*map(_image, range(600)), *_strange()]), index, DEFAULT)
-        index.judge((entry, _verdict(number)) for number, entry in enumerate(everything(index)) if number % 3 == 0)
+        build_catalog(Rows([*map(_image, range(600)), *_strange()]), index, DEFAULT)
+        index.record_inspections(
+            (entry, _verdict(number)) for number, entry in enumerate(everything(index)) if number % 3 == 0
+        )
         yield index
 
 
@@ -108,19 +110,19 @@ def _strange() -> Iterator[Row]:
     yield Row("new", "file", 1, {"name": "new", "note": "a\U0001e900b \u0c5a"})  # letters of a later Unicode
 
 
-def _verdict(number: int) -> Verdict:
+def _verdict(number: int) -> InspectionResult:
     if number % 9 == 0:
-        return Verdict(Health.MISSING, "It is gone.")
+        return InspectionResult(Health.MISSING, "It is gone.")
     speeds = [str(number % 4), *(["2.50"] if number % 5 == 0 else [])]
-    seen = Examination(
+    seen = FileInspection(
         "0" * 64, 1, 1, {}, {"SweepSpeed": speeds, "Unit": ["ASBO1" if number % 2 else HOSTILE[number % 8]]}
     )
-    return Verdict(Health.OK, "", seen)
+    return InspectionResult(Health.OK, "", seen)
 
 
 def everything(index: SqlIndex) -> list[Entry]:
     found: list[Entry] = []
-    while some := index.after(1000, found[-1].path if found else ""):
+    while some := index.list_entries(1000, found[-1].path if found else ""):
         found += some
     return found
 
@@ -130,7 +132,7 @@ def matching(index: SqlIndex, query: Query) -> list[str]:
     return sorted(entry.path for entry in everything(index) if Matcher(query, ATTRIBUTES)(entry))
 
 
-def searched(index: SqlIndex | Folder, query: Query | str, limit: int = 1000) -> list[Entry]:
+def searched(index: SqlIndex | DirectoryArchive, query: Query | str, limit: int = 1000) -> list[Entry]:
     """All that is found, from as many pages as it takes."""
     page = index.search(query, limit=limit)
     found = list(page.entries)
@@ -141,7 +143,7 @@ def searched(index: SqlIndex | Folder, query: Query | str, limit: int = 1000) ->
     return found
 
 
-def names(index: SqlIndex | Folder, query: str) -> list[str]:
+def names(index: SqlIndex | DirectoryArchive, query: str) -> list[str]:
     return [str(entry.facts["name"]) for entry in searched(index, query)]
 
 
@@ -178,7 +180,7 @@ class TestFound:
     @pytest.mark.parametrize("text", QUERIES)
     def test_each(self, shots: SqlIndex, text: str) -> None:
         """What matches is found, all of it and nothing else, once."""
-        assert sorted(entry.path for entry in searched(shots, text)) == matching(shots, parse(text))
+        assert sorted(entry.path for entry in searched(shots, text)) == matching(shots, parse_query(text))
 
     @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(st.lists(TERMS, max_size=4).map(" ".join), st.sampled_from([1, 7, 100]))
@@ -186,7 +188,7 @@ class TestFound:
         """However terms are put together and pages are cut, the same is true."""
         text = text.replace("--", "")
 
-        assert sorted(entry.path for entry in searched(shots, text, limit)) == matching(shots, parse(text))
+        assert sorted(entry.path for entry in searched(shots, text, limit)) == matching(shots, parse_query(text))
 
     @pytest.mark.parametrize(
         ("text", "found"),
@@ -215,10 +217,12 @@ class TestFound:
             row(4, name="d", shot=7, diagnostic="ASBO1", date="2023-12-31", note="plasma, then laser"),
             row(5, name="e", shot=7, diagnostic="ASBO1"),
         ]
-        build(Rows(rows), index, DEFAULT)
+        build_catalog(Rows(rows), index, DEFAULT)
         for name, speeds in (("a", ["2.0", "2"]), ("b", ["3"])):
             (entry,) = searched(index, f"name:{name}")
-            index.judge([(entry, Verdict(Health.OK, "", Examination("", 1, 1, {}, {"SweepSpeed": speeds})))])
+            index.record_inspections(
+                [(entry, InspectionResult(Health.OK, "", FileInspection("", 1, 1, {}, {"SweepSpeed": speeds})))]
+            )
 
         assert names(index, text) == found
 
@@ -234,7 +238,7 @@ class TestFound:
 
     def test_names_of_old_rows(self, index: SqlIndex) -> None:
         """A name that only the first of many rows has said is known for ever, also where it is nearly spelled."""
-        build(
+        build_catalog(
             Rows([row("first", name="first", polarisation="p"), *(row(n, name=f"n{n}") for n in range(300))]),
             index,
             DEFAULT,
@@ -246,19 +250,19 @@ class TestFound:
 
     def test_nothing_indexed(self, index: SqlIndex) -> None:
         """Where no attribute of files is known, the setting that would make it so is named."""
-        build(Rows([row(1)]), index, DEFAULT)
+        build_catalog(Rows([row(1)]), index, DEFAULT)
         with pytest.raises(BadQuery, match=r"catalog\.indexed_attributes"):
             index.search("SweepSpeed:2")
 
     def test_another_database(self, tmp_path: Path) -> None:
         """A catalog that is made anew in the place of another is searched as it is."""
-        index = SqlIndex.at(tmp_path / "catalog.db")
-        build(Rows([row(1, name="a", facility="old")]), index, DEFAULT)
+        index = SqlIndex.open_sqlite(tmp_path / "catalog.db")
+        build_catalog(Rows([row(1, name="a", facility="old")]), index, DEFAULT)
         assert names(index, "facility:old") == ["a"]
         index.close()
         (tmp_path / "catalog.db").unlink()
-        other = SqlIndex.at(tmp_path / "catalog.db")
-        build(Rows([row(1, name="b", facility="new")]), other, DEFAULT)
+        other = SqlIndex.open_sqlite(tmp_path / "catalog.db")
+        build_catalog(Rows([row(1, name="b", facility="new")]), other, DEFAULT)
         other.close()
 
         assert names(index, "facility:new") == ["b"]
@@ -267,16 +271,16 @@ class TestFound:
     def test_many_names(self, index: SqlIndex) -> None:
         """More names than a statement may have parameters are chosen from, and a name of a fact may be a long one."""
         rows = [row(n, diagnostic=f"d{n}", facility="a" if n else "b") for n in range(66_000)]
-        build(Rows([*rows, row("long", **{"x" * 6000: "y"})]), index, DEFAULT)
+        build_catalog(Rows([*rows, row("long", **{"x" * 6000: "y"})]), index, DEFAULT)
 
         assert len(index.search("-facility:b d*", limit=1000).entries) == 1000
 
     def test_empty_catalog(self, index: SqlIndex) -> None:
         """In an empty catalog nothing is found, and nothing is wrong."""
-        index.check()
+        index.check_version()
 
         assert index.search("laser shot:1.. SweepSpeed:2") == pages.SearchPage((), None)
-        assert index.facets().total == 0
+        assert index.count_facets().total == 0
 
 
 class TestOrder:
@@ -285,7 +289,7 @@ class TestOrder:
     )
     def test_dates(self, shots: SqlIndex, text: str) -> None:
         """The newest come first, those without a date last."""
-        dates = [promoted(entry.facts)["date"] for entry in searched(shots, text, 50)]
+        dates = [extract_column_facts(entry.facts)["date"] for entry in searched(shots, text, 50)]
         known = [str(date) for date in dates if date is not None]
 
         assert known == sorted(known, reverse=True)
@@ -317,16 +321,18 @@ class TestPages:
     def test_rare(self, shots: SqlIndex, text: str, apart: int, monkeypatch: pytest.MonkeyPatch) -> None:
         """However far apart what matches lies, pages that end before they are full lose nothing, and keep the order."""
         whole = searched(shots, text)
-        monkeypatch.setattr(pages, "_FEW", 3)
-        monkeypatch.setattr(pages, "_LOOKED", 40)
-        monkeypatch.setattr(pages, "_GROUPS", 2)
-        monkeypatch.setattr(pages, "_APART", apart)  # whether the index of words is asked about those walked past
+        monkeypatch.setattr(pages, "_MAX_CANDIDATES", 3)
+        monkeypatch.setattr(pages, "_MAX_SCANNED", 40)
+        monkeypatch.setattr(pages, "_MAX_GROUPS", 2)
+        monkeypatch.setattr(
+            pages, "_MAX_ID_SPREAD", apart
+        )  # whether the index of words is asked about those walked past
 
         assert searched(shots, text, 20) == whole
 
     def test_a_bounded_look(self, shots: SqlIndex, monkeypatch: pytest.MonkeyPatch) -> None:
         """A page of what matches nowhere ends empty before all has been looked at, and says where to go on."""
-        monkeypatch.setattr(pages, "_LOOKED", 40)
+        monkeypatch.setattr(pages, "_MAX_SCANNED", 40)
         page = shots.search("camera:>1000")
 
         assert page.entries == ()
@@ -334,7 +340,7 @@ class TestPages:
 
     def test_many_ranges(self, shots: SqlIndex, monkeypatch: pytest.MonkeyPatch) -> None:
         """What lies between the ranges that are asked for is not walked past, however many they are."""
-        monkeypatch.setattr(pages, "_LOOKED", 40)
+        monkeypatch.setattr(pages, "_MAX_SCANNED", 40)
         for text in (
             f"shot:{','.join(str(62_000 + 2 * number) for number in range(36))}",
             f"date:{','.join(f'2022-{1 + number // 14:02}-{1 + 2 * (number % 14):02}' for number in range(90))}",
@@ -345,14 +351,14 @@ class TestPages:
                 found += [entry.path for entry in page.entries]
                 page = shots.search(text, after=page.after, limit=50)
 
-            assert sorted([*found, *(entry.path for entry in page.entries)]) == matching(shots, parse(text))
+            assert sorted([*found, *(entry.path for entry in page.entries)]) == matching(shots, parse_query(text))
             assert len(found) >= 50
 
     @pytest.mark.parametrize("text", ["", "laser", "shot:1..", "diagnostic:new*,p510"])
     def test_meanwhile(self, index: SqlIndex, text: str) -> None:
         """What comes while somebody turns pages disturbs nothing: all that was there is found, once."""
         rows = [row(n, name=f"laser{n}", shot=n, diagnostic="P510", date=f"2022-01-{1 + n % 28:02}") for n in range(60)]
-        build(Rows(rows), index, DEFAULT)
+        build_catalog(Rows(rows), index, DEFAULT)
         before = {entry.path for entry in searched(index, text)}
         page, found = index.search(text, limit=7), list[str]()
         for number in count(100):
@@ -368,7 +374,7 @@ class TestPages:
                     date=f"2022-01-{number % 28 + 1:02}",
                 )
             ]
-            build(Rows(rows), index, DEFAULT, full=True)
+            build_catalog(Rows(rows), index, DEFAULT, full=True)
             page = index.search(text, after=page.after, limit=7)
 
         assert before <= set(found)
@@ -394,7 +400,7 @@ class TestPages:
     @pytest.mark.parametrize("limit", [-5, 0, 10**9])
     def test_strange_limits(self, shots: SqlIndex, limit: int) -> None:
         """A page has one entry at least, if there is any, and not more than a thousand."""
-        assert 1 <= len(shots.search("", limit=limit).entries) <= pages.MOST
+        assert 1 <= len(shots.search("", limit=limit).entries) <= pages.MAX_PAGE_SIZE
 
 
 class TestFacets:
@@ -405,10 +411,10 @@ class TestFacets:
     )  # fmt: skip
     def test_counts(self, shots: SqlIndex, text: str) -> None:
         """The counts are those of what is found."""
-        found, facets = searched(shots, text), shots.facets(text)
-        own = [promoted(entry.facts) for entry in found]
+        found, facets = searched(shots, text), shots.count_facets(text)
+        own = [extract_column_facts(entry.facts) for entry in found]
 
-        assert (facets.total, facets.complete) == (len(found), True)
+        assert (facets.total, facets.is_complete) == (len(found), True)
         assert facets.counts["facility"] == Counter(each["facility"] or "" for each in own)
         assert facets.counts["diagnostic"] == Counter(each["diagnostic"] or "" for each in own)
         assert facets.counts["year"] == Counter(str(each["date"] or "")[:4] for each in own)
@@ -417,9 +423,9 @@ class TestFacets:
     def test_bounded(self, shots: SqlIndex, monkeypatch: pytest.MonkeyPatch) -> None:
         """Of what is too much to be counted one by one the newest are counted, and that is said."""
         monkeypatch.setattr("shotdap.catalog.index.facets.MOST", 10)
-        facets = shots.facets("laser")
+        facets = shots.count_facets("laser")
 
-        assert (facets.total, facets.complete) == (50, False)
+        assert (facets.total, facets.is_complete) == (50, False)
 
 
 @contextmanager
@@ -442,7 +448,7 @@ def plans(index: SqlIndex, text: str) -> list[str]:
         index.search(text, after=after, limit=5)
     is_sqlite = index.url.startswith("sqlite")
     found = []
-    with index._database.reading() as connection:  # noqa: SLF001
+    with index._database.begin_read() as connection:  # noqa: SLF001
         if not is_sqlite:
             connection.exec_driver_sql(
                 "SET enable_seqscan = off"
@@ -491,7 +497,7 @@ class TestPlans:
     )
     def test_walks(self, shots: SqlIndex, text: str, by: str, monkeypatch: pytest.MonkeyPatch) -> None:
         """A page is read from its index in the order of that, nothing is sorted and no table read whole."""
-        monkeypatch.setattr(pages, "_FEW", 0)
+        monkeypatch.setattr(pages, "_MAX_CANDIDATES", 0)
         told = [plan for plan in plans(shots, text) if by in plan]
 
         assert told
@@ -512,7 +518,7 @@ class TestPlans:
     def test_no_compiler(self, request: pytest.FixtureRequest) -> None:
         """PostgreSQL compiles no statement of a catalog: that takes 90 ms, and a page some milliseconds."""
         index = SqlIndex(request.getfixturevalue("postgres").create())
-        with index._database.reading() as connection:  # noqa: SLF001
+        with index._database.begin_read() as connection:  # noqa: SLF001
             said = connection.exec_driver_sql("SHOW jit").scalar()
         index.close()
 
@@ -521,13 +527,13 @@ class TestPlans:
 
 class TestFolder:
     @pytest.fixture
-    def folder(self, tmp_path: Path) -> Folder:
+    def folder(self, tmp_path: Path) -> DirectoryArchive:
         for name in ("b/asbo1.h5", "b/asbo2.h5", "a/PCIS-[phosphor] 1.h5", "a.h5", "b/c/asbo1.h5", ".hidden.h5"):
             (tmp_path / "tree" / name).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / "tree" / name).touch()
         (tmp_path / "tree/b/ring").symlink_to(tmp_path / "tree")
         (tmp_path / "tree/out").symlink_to(tmp_path)
-        return Folder(tmp_path / "tree")
+        return DirectoryArchive(tmp_path / "tree")
 
     @pytest.mark.parametrize(
         ("text", "found"),
@@ -540,22 +546,22 @@ class TestFolder:
         ],
     )
     @pytest.mark.parametrize("limit", [1, 2, 100])
-    def test_found(self, folder: Folder, text: str, found: list[str], limit: int) -> None:
+    def test_found(self, folder: DirectoryArchive, text: str, found: list[str], limit: int) -> None:
         """Files are found by names and paths, page by page, hidden ones aside and nothing outside or twice."""
         assert sorted(entry.path for entry in searched(folder, text, limit)) == sorted(found)
-        assert all(folder.find(entry.path) == entry for entry in searched(folder, text, limit))
+        assert all(folder.find_entry(entry.path) == entry for entry in searched(folder, text, limit))
 
-    def test_a_bounded_look(self, folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_bounded_look(self, folder: DirectoryArchive, monkeypatch: pytest.MonkeyPatch) -> None:
         """A page looks at so many files, and says where to go on."""
         monkeypatch.setattr("shotdap.catalog.folder_search._LOOKED", 2)
 
         assert folder.search("name:asbo2.h5").entries == ()
         assert [entry.path for entry in searched(folder, "name:asbo2.h5")] == ["b/asbo2.h5"]
 
-    def test_what_a_folder_does_not_know(self, folder: Folder) -> None:
+    def test_what_a_folder_does_not_know(self, folder: DirectoryArchive) -> None:
         """What needs a catalog says so."""
         catalog = Catalog(folder, folder.root)
-        for ask in (catalog.facets, catalog.changes):
+        for ask in (catalog.count_facets, catalog.list_changes):
             with pytest.raises(Unsearchable, match="`shotdap catalog build`"):
                 ask()
 

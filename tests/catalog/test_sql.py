@@ -49,7 +49,7 @@ def insert(database: sqlite3.Connection, **values: object) -> None:
 
 def refusal(archive: SqlArchive) -> str:
     with pytest.raises(BadArchive) as caught:
-        list(archive.rows())
+        list(archive.read_rows())
     return str(caught.value)
 
 
@@ -71,7 +71,7 @@ class TestContract(DatabaseContract):
     def test_read_only(self, database: ArchiveDatabase, table: sa.Table) -> None:
         """The table is never written to."""
         with pytest.raises(BadArchive):
-            database.ask(lambda connection: connection.execute(table.delete()))
+            database.run_with_retry(lambda connection: connection.execute(table.delete()))
 
 
 class TestMapping:
@@ -79,7 +79,7 @@ class TestMapping:
         """A row's columns get our names, and types that JSON and every protocol carries."""
         insert(database, SHOT_NUMBER=103741, SHOT_DATE="2022-03-24 09:26:44.000000", SOURCE_FILE="p510.hdf")
 
-        assert list(archive.rows()) == [
+        assert list(archive.read_rows()) == [
             Row("1", "file.hdf", "2022-03-24 09:26:44", {
                 "facility": "OMEGA", "shot": 103741, "date": "2022-03-24T09:26:44", "name": "p510.hdf",
             })
@@ -92,7 +92,10 @@ class TestMapping:
             insert(database, FACILITY=facility, SHOT_NUMBER=shot)
         mapped = SqlArchive(archive.database, archive.table, COLUMNS, values=values)
 
-        assert [(row.facts["facility"], row.facts["shot"]) for row in mapped.rows()] == [("ep", "seven"), ("OMEGA", 8)]
+        assert [(row.facts["facility"], row.facts["shot"]) for row in mapped.read_rows()] == [
+            ("ep", "seven"),
+            ("OMEGA", 8),
+        ]
 
     def test_one_column_twice(self, database: sqlite3.Connection, archive: SqlArchive) -> None:
         """A column may have two names here, and be in any case."""
@@ -101,7 +104,7 @@ class TestMapping:
             archive.database, "ARCHIVE_FILES", {"key": "image_id", "number": "IMAGE_ID", "file": "Archive_File"}
         )
 
-        assert list(mapped.rows()) == [Row("1", "file.hdf", None, {"number": 1})]
+        assert list(mapped.read_rows()) == [Row("1", "file.hdf", None, {"number": 1})]
 
     def test_view(self, database: sqlite3.Connection, archive: SqlArchive) -> None:
         """A view is as good as a table."""
@@ -109,7 +112,7 @@ class TestMapping:
         database.execute("CREATE VIEW IMAGES AS SELECT IMAGE_ID, ARCHIVE_FILE FROM ARCHIVE_FILES")
         mapped = SqlArchive(archive.database, "IMAGES", {"key": "IMAGE_ID", "file": "ARCHIVE_FILE"})
 
-        assert [row.key for row in mapped.rows()] == ["1"]
+        assert [row.key for row in mapped.read_rows()] == ["1"]
 
     def test_foreign_key(self, database: sqlite3.Connection, archive: SqlArchive) -> None:
         """A table that refers to one that is not there, or not to be seen, is read all the same."""
@@ -117,7 +120,9 @@ class TestMapping:
         database.execute("INSERT INTO IMAGES VALUES (1, 'f', 2)")
         database.commit()
 
-        assert [row.key for row in SqlArchive(archive.database, "IMAGES", {"key": "K", "file": "F"}).rows()] == ["1"]
+        assert [row.key for row in SqlArchive(archive.database, "IMAGES", {"key": "K", "file": "F"}).read_rows()] == [
+            "1"
+        ]
 
 
 class TestWatermark:
@@ -125,24 +130,24 @@ class TestWatermark:
     def test_any_spelling_of_time(self, database: sqlite3.Connection, archive: SqlArchive, stored: str) -> None:
         """The row at the watermark comes again, however the database spells its times."""
         insert(database, MODIFIED=stored)
-        (row,) = archive.rows()
+        (row,) = archive.read_rows()
 
-        assert list(archive.rows(row.version)) == [row]
+        assert list(archive.read_rows(row.version)) == [row]
 
     def test_rows_without_version(self, database: sqlite3.Connection, archive: SqlArchive) -> None:
         """A row whose version is empty is never lost: it always comes."""
         insert(database)
-        (row,) = archive.rows()
+        (row,) = archive.read_rows()
         insert(database, MODIFIED=None)
 
-        assert {row.key for row in archive.rows(row.version)} == {"1", "2"}
+        assert {row.key for row in archive.read_rows(row.version)} == {"1", "2"}
 
     def test_no_version_column(self, database: sqlite3.Connection, archive: SqlArchive) -> None:
         """Without a version column all rows come each time, whatever the watermark."""
         insert(database)
         mapped = SqlArchive(archive.database, "ARCHIVE_FILES", {"key": "IMAGE_ID", "file": "ARCHIVE_FILE"})
 
-        assert len(list(mapped.rows(5))) == 1
+        assert len(list(mapped.read_rows(5))) == 1
 
 
 class TestHostileValues:
@@ -150,7 +155,7 @@ class TestHostileValues:
     def test_text(self, database: sqlite3.Connection, archive: SqlArchive, value: str) -> None:
         """Any text comes as it is."""
         insert(database, SOURCE_FILE=value, ARCHIVE_FILE=value, FACILITY=value)
-        (row,) = archive.rows()
+        (row,) = archive.read_rows()
 
         assert (row.file, row.facts["name"], row.facts["facility"]) == (value, value, value)
 
@@ -158,14 +163,14 @@ class TestHostileValues:
         """An empty column is no fact, and an empty file an empty name."""
         insert(database, ARCHIVE_FILE=None, FACILITY=None, SOURCE_FILE=None)
 
-        assert list(archive.rows()) == [Row("1", "", "2022-03-24 09:26:44", {})]
+        assert list(archive.read_rows()) == [Row("1", "", "2022-03-24 09:26:44", {})]
 
     @pytest.mark.parametrize("value", ["not a date", 7, 7.5, b"bytes"])
     def test_wrong_types(self, database: sqlite3.Connection, archive: SqlArchive, value: Any) -> None:  # noqa: ANN401
         """A value of another type than its column's, which SQLite allows, hides no other row."""
         insert(database, SHOT_NUMBER=value, SHOT_DATE=value)
         insert(database, SHOT_NUMBER=8)
-        wrong, right = archive.rows()
+        wrong, right = archive.read_rows()
 
         assert right.facts["shot"] == 8
         assert all(isinstance(fact, str | int | float) for fact in wrong.facts.values())
@@ -174,7 +179,7 @@ class TestHostileValues:
         """A number that JSON cannot carry becomes text."""
         insert(database, SHOT_NUMBER=float("inf"))
 
-        assert [row.facts["shot"] for row in archive.rows()] == ["inf"]
+        assert [row.facts["shot"] for row in archive.read_rows()] == ["inf"]
 
 
 class TestRefusals:

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from tests.strategies import QUICK, CountingSource
 
 from shotdap.catalog import BadStack
-from shotdap.catalog.collections.stack import Differing, Layer, Ragged, stacked
-from shotdap.catalog.readers.lazy import lazy_variable
+from shotdap.catalog.collections.stack import DifferingPolicy, Layer, RaggedPolicy, stack_images
+from shotdap.catalog.readers.lazy import create_lazy_variable
 
 MICROMETRES: Final = {"units": "um"}
 
@@ -42,8 +42,8 @@ def dataset(
     return xr.Dataset(variables, coords=xr.Coordinates(made, indexes={}), attrs=dict(attrs or {}))
 
 
-def stack(*images: xr.Dataset, ragged: Ragged = "refuse", differing: Differing = "refuse") -> xr.Dataset:
-    return stacked([Layer(f"i{n}", 100 + n, each) for n, each in enumerate(images)], ragged, differing, {})
+def stack(*images: xr.Dataset, ragged: RaggedPolicy = "refuse", differing: DifferingPolicy = "refuse") -> xr.Dataset:
+    return stack_images([Layer(f"i{n}", 100 + n, each) for n, each in enumerate(images)], ragged, differing, {})
 
 
 class TestCoordinates:
@@ -113,7 +113,10 @@ class TestCoordinates:
         lines = [CountingSource(np.arange(float(size))) for _ in range(2)]
         made = stack(
             *(
-                dataset({"image": lazy_variable(("y", "t"), pixels, {})}, {"t": lazy_variable(("t",), each, {})})
+                dataset(
+                    {"image": create_lazy_variable(("y", "t"), pixels, {})},
+                    {"t": create_lazy_variable(("t",), each, {})},
+                )
                 for each in lines
             )
         )
@@ -297,7 +300,7 @@ def assert_told(found: Mapping[Any, Any], own: Mapping[Any, Any], every: Sequenc
 
 @QUICK
 @given(layers=images(), ragged=st.sampled_from(["refuse", "pad"]))
-def test_any_images(layers: list[xr.Dataset], ragged: Ragged) -> None:
+def test_any_images(layers: list[xr.Dataset], ragged: RaggedPolicy) -> None:
     """Of any images, a stack has each image's values, coordinates, units and attributes, or names what it has not."""
     common = [
         name

@@ -16,7 +16,7 @@ from shotdap.catalog.readers import read
 from shotdap.catalog.readers.hdf4 import library
 from shotdap.server import demo
 from shotdap.server.demo import synthetic_archive as archive_module
-from shotdap.server.demo.image_files import DEFLATE
+from shotdap.server.demo.image_files import DEFLATE_LEVEL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,7 +58,7 @@ def rows(database: Path) -> list[dict[str, Any]]:
 @pytest.fixture(scope="module")
 def paths(database: Path, rows: list[dict[str, Any]]) -> dict[tuple[str, str], Path]:
     """The stored files by (facility, user's name)."""
-    root = database.parent / demo.FILES
+    root = database.parent / demo.FILES_FOLDER
     return {(row["FACILITY"], row["SOURCE_FILE"]): root / row["ARCHIVE_FILE"] for row in rows}
 
 
@@ -158,7 +158,7 @@ class TestDatabase:
 
     def test_formats(self, database: Path, rows: list[dict[str, Any]]) -> None:
         """Exactly two rows do not hold what they say: one file is missing, one is a login page."""
-        root = database.parent / demo.FILES
+        root = database.parent / demo.FILES_FOLDER
         wrong = {
             row["SOURCE_FILE"]: (root / row["ARCHIVE_FILE"]).exists()
             for row in rows
@@ -194,8 +194,8 @@ class TestLayouts:
         """HDF4 arrays are deflated, a frame in a chunk, and their dimensions have names that say nothing."""
         dataset = SD(str(paths["OMEGA", "asbo1_s62328.hdf"])).select("Streak_array")
 
-        assert dataset.getcompress() == (SDC.COMP_DEFLATE, DEFLATE)
-        assert library.chunk_shape(dataset._id or 0, 3) == (1, 1100, 1100)  # noqa: SLF001 - pyhdf tells no chunks
+        assert dataset.getcompress() == (SDC.COMP_DEFLATE, DEFLATE_LEVEL)
+        assert library.get_chunk_shape(dataset._id or 0, 3) == (1, 1100, 1100)  # noqa: SLF001 - pyhdf tells no chunks
         assert [dataset.dim(axis).info()[0] for axis in range(3)] == ["fakeDim0", "fakeDim1", "fakeDim2"]
 
     @pytest.mark.parametrize("key", [key for key in STREAKS if key[1].startswith(("asbo", "sop"))], ids=str)
@@ -325,10 +325,10 @@ class TestPictures:
     def test_peaks_measure_time(self, speed: int, edge: slice, period: float, least: int) -> None:
         """The camera's comb along the lower edge, the laser's fiducials along the upper: each has its period."""
         image = {3: ("ASBO1", shot("OMEGA", 62328)), 4: ("SOP", shot("OMEGA EP", 25386))}[speed]
-        signal, background = demo.synthesise(*image)["Streak_array"].values.astype(float)
+        signal, background = demo.make_image(*image)["Streak_array"].values.astype(float)
         profile = np.median(np.sort((signal - background)[edge, :1024], axis=0)[-12:], axis=0)
         columns = np.array([centre for centre in centroids(profile) if 10 < centre < 1010])
-        times = demo.SWEEPS[speed].time(columns)
+        times = demo.SWEEPS[speed].get_time(columns)
 
         assert len(times) >= least
         assert np.diff(times) == pytest.approx(period, abs=0.015)
@@ -338,13 +338,13 @@ class TestPictures:
         sweep = demo.SWEEPS[3]
         columns = np.arange(0.0, 1049)
 
-        assert sweep.column(sweep.time(columns)) == pytest.approx(columns)
-        assert np.diff(sweep.time(columns), n=3) == pytest.approx(0, abs=1e-9)
-        assert sweep.time(np.array([1049.0])) == pytest.approx(17)
+        assert sweep.get_column(sweep.get_time(columns)) == pytest.approx(columns)
+        assert np.diff(sweep.get_time(columns), n=3) == pytest.approx(0, abs=1e-9)
+        assert sweep.get_time(np.array([1049.0])) == pytest.approx(17)
 
     def test_visar_phase_step(self) -> None:
         """A VISAR's fringes stand as in its reference until the shock breaks out, and elsewhere afterwards."""
-        image = demo.synthesise("ASBO1", shot("OMEGA", 62328))
+        image = demo.make_image("ASBO1", shot("OMEGA", 62328))
         signal, reference = image["Streak_array"].values[0], image["Reference"].values
         before, after = (fringe_phase(signal, at) - fringe_phase(reference, at) for at in (100, 450))
 
@@ -353,14 +353,14 @@ class TestPictures:
 
     def test_ten_beams(self) -> None:
         """A P510 shows ten beams one above the other, apart from each other."""
-        signal = demo.synthesise("P510_2", shot("OMEGA", 103741))["Streak_array"].values[0]
+        signal = demo.make_image("P510_2", shot("OMEGA", 103741))["Streak_array"].values[0]
         bright = np.median(signal[:, 200:225], axis=1) > 5000
 
         assert np.count_nonzero(np.diff(bright.astype(int)) == 1) == 10
 
     def test_two_resonances(self) -> None:
         """An EPW spectrum has two bands, one on either side of the notch."""
-        signal, background = demo.synthesise("EPW_CCD", shot("OMEGA", 112059))["Streak_array"].values.astype(float)
+        signal, background = demo.make_image("EPW_CCD", shot("OMEGA", 112059))["Streak_array"].values.astype(float)
         spectrum = np.median(signal[480:540] - background[480:540], axis=0)
         blue, red = spectrum[:460].max(), spectrum[460:].max()
 
@@ -370,7 +370,7 @@ class TestPictures:
 
 def lit(facility: str, number: int, diagnostic: str, subject: demo.Subject) -> NDArray[Any]:
     """The active area of a streak, its background subtracted."""
-    image = demo.synthesise(diagnostic, shot(facility, number), subject=subject)
+    image = demo.make_image(diagnostic, shot(facility, number), subject=subject)
     signal, unlit = image["Streak_array"].values.astype(float)
     return np.asarray((signal - unlit)[:1024, :1049])
 
@@ -381,15 +381,15 @@ class TestFlatField:
     )
     def test_flat_is_the_sensitivity(self, facility: str, number: int, diagnostic: str) -> None:
         """A flat shows the sensitivity of its camera, to within the noise of its photoelectrons."""
-        flat = lit(facility, number, diagnostic, demo.Subject.FLAT) / demo.LAMP
-        quotient = flat / demo.sensitivity(facility, diagnostic)
+        flat = lit(facility, number, diagnostic, demo.Subject.FLAT) / demo.LAMP_COUNTS
+        quotient = flat / demo.compute_sensitivity(facility, diagnostic)
 
         assert np.median(quotient) == pytest.approx(1, abs=1e-3)
         assert np.median(np.abs(quotient - 1)) < 0.012
 
     def test_sensitivity_is_uneven(self) -> None:
         """A camera's corners, its dust, its two amplifiers and its columns differ, about a mean of 1."""
-        seen = demo.sensitivity("OMEGA", "ASBO1")
+        seen = demo.compute_sensitivity("OMEGA", "ASBO1")
         middle = seen[500:520]
         left, right = middle[:, 530:550].mean(), middle[:, 550:570].mean()
 
@@ -402,20 +402,22 @@ class TestFlatField:
 
     def test_cameras_differ(self) -> None:
         """Each camera has a sensitivity of its own, whatever the shot and the seed."""
-        maps = [demo.sensitivity(*camera) for camera in (("OMEGA", "ASBO1"), ("OMEGA", "ASBO2"), ("OMEGA", "SOP"))]
+        maps = [
+            demo.compute_sensitivity(*camera) for camera in (("OMEGA", "ASBO1"), ("OMEGA", "ASBO2"), ("OMEGA", "SOP"))
+        ]
 
         assert not np.allclose(maps[0], maps[1])
         assert not np.allclose(maps[1], maps[2])
-        assert np.array_equal(maps[0], demo.sensitivity("OMEGA", "ASBO1"))
+        assert np.array_equal(maps[0], demo.compute_sensitivity("OMEGA", "ASBO1"))
 
     def test_even_camera(self) -> None:
         """The sensitivity of a camera that sees evenly is not known."""
         with pytest.raises(LookupError):
-            demo.sensitivity("OMEGA", "PTD")
+            demo.compute_sensitivity("OMEGA", "PTD")
 
     def test_dividing_flattens(self) -> None:
         """Divided by its flat, a VISAR's reference no longer steps where the second amplifier takes over."""
-        image = demo.synthesise("ASBO1", shot("OMEGA", 62328))
+        image = demo.make_image("ASBO1", shot("OMEGA", 62328))
         unlit = image["Streak_array"].values[1].astype(float)
         fringes = (image["Reference"].values - unlit)[:1024, :1049]
         flat = lit("OMEGA", 62326, "ASBO1", demo.Subject.FLAT)
@@ -432,7 +434,7 @@ def amplifier_step(picture: NDArray[Any]) -> float:
 
 
 def film_scan(subject: demo.Subject) -> NDArray[Any]:
-    return demo.synthesise("XRFC_FILM", shot("OMEGA", 103741), subject=subject)["pds_image"].values
+    return demo.make_image("XRFC_FILM", shot("OMEGA", 103741), subject=subject)["pds_image"].values
 
 
 class TestFilm:
@@ -457,23 +459,23 @@ class TestFilm:
         """Each of the 21 steps has the density that the curve gives for its exposure."""
         density = film_scan(demo.Subject.WEDGE) / demo.COUNTS_PER_OD
         wedge = demo.WEDGE
-        steps = [np.mean(density[:, wedge.columns(k)][:, 4:-4]) for k in range(wedge.steps)]
+        steps = [np.mean(density[:, wedge.get_step_columns(k)][:, 4:-4]) for k in range(wedge.step_count)]
 
-        assert steps == pytest.approx(demo.film_density(wedge.log_exposure()), abs=2e-3)
-        assert wedge.log_exposure() == pytest.approx(np.linspace(0, -3, 21))
+        assert steps == pytest.approx(demo.compute_film_density(wedge.compute_log_exposure()), abs=2e-3)
+        assert wedge.compute_log_exposure() == pytest.approx(np.linspace(0, -3, 21))
 
     def test_lines_between_steps(self) -> None:
         """Between two steps the film is less dense than on either, and at the ends it is fogged only."""
         density = film_scan(demo.Subject.WEDGE) / demo.COUNTS_PER_OD
         for k in range(15):
-            line = slice(demo.WEDGE.columns(k).stop + 1, demo.WEDGE.columns(k + 1).start - 1)
+            line = slice(demo.WEDGE.get_step_columns(k).stop + 1, demo.WEDGE.get_step_columns(k + 1).start - 1)
 
-            assert density[:, line].mean() < density[:, demo.WEDGE.columns(k + 1)].mean()
+            assert density[:, line].mean() < density[:, demo.WEDGE.get_step_columns(k + 1)].mean()
         assert density[:, :10].mean() == pytest.approx(demo.FOG, abs=2e-3)
 
     def test_curve(self) -> None:
         """The curve has a toe at the fog, a straight middle of slope 1.96 and a shoulder below 3.32."""
-        density = demo.film_density(np.array([-9.0, -1.201, -1.199, 9.0]))
+        density = demo.compute_film_density(np.array([-9.0, -1.201, -1.199, 9.0]))
 
         assert density[[0, 3]] == pytest.approx([0.22, 3.32])
         assert (density[2] - density[1]) / 0.002 == pytest.approx(1.963, abs=1e-3)
@@ -482,8 +484,8 @@ class TestFilm:
         """The exposure of a density is the inverse of the curve, and not a number where no exposure gives it."""
         exposures = np.linspace(-3, 0, 31)
 
-        assert demo.film_log_exposure(demo.film_density(exposures)) == pytest.approx(exposures)
-        assert np.isnan(demo.film_log_exposure(np.array([0.1, demo.FOG, 3.4]))).all()
+        assert demo.compute_film_log_exposure(demo.compute_film_density(exposures)) == pytest.approx(exposures)
+        assert np.isnan(demo.compute_film_log_exposure(np.array([0.1, demo.FOG, 3.4]))).all()
 
     def test_sixteen_images(self) -> None:
         """A film holds sixteen images of a shell, each smaller than the one before, within the wedge's densities."""
@@ -492,7 +494,7 @@ class TestFilm:
         areas = [(tile > 0.6).sum() for tile in tiles]
 
         assert all(np.diff(areas) < 0)
-        assert 3.0 < np.percentile(density, 99.9) < demo.film_density(np.array(0.0))
+        assert 3.0 < np.percentile(density, 99.9) < demo.compute_film_density(np.array(0.0))
 
 
 class TestImagePlate:
@@ -514,7 +516,7 @@ class TestImagePlate:
 
     def test_psl_is_the_formula(self) -> None:
         """The PSL is what Fuji's formula makes of the scan."""
-        image = demo.synthesise("PCIS", shot("OMEGA", 103955))
+        image = demo.make_image("PCIS", shot("OMEGA", 103955))
         raw = image["raw_scan"].values.astype(float)
         psl = (25 / 100) ** 2 * (4000 / 4000) * 10 ** (5 * (raw / 65535 - 0.5))
 
@@ -525,16 +527,16 @@ class TestImagePlate:
         """A raw value's PSL has that raw value; what is beyond the scale is at its ends."""
         raw = np.arange(65536)
 
-        assert np.array_equal(demo.SCANNER.raw(demo.SCANNER.psl(raw)), raw)
-        assert demo.SCANNER.raw(np.array([-1.0, 0.0, 1e6])).tolist() == [0, 0, 65535]
+        assert np.array_equal(demo.SCANNER.compute_raw(demo.SCANNER.compute_psl(raw)), raw)
+        assert demo.SCANNER.compute_raw(np.array([-1.0, 0.0, 1e6])).tolist() == [0, 0, 65535]
 
     def test_fading(self) -> None:
         """What the plate held at the shot is what the scan shows, over the fading until then."""
-        shown = demo.synthesise("PCIS", shot("OMEGA", 103955))["PSL_per_px"].values
-        quotient = shown / demo.fading(2700) / demo.plate_exposure()
+        shown = demo.make_image("PCIS", shot("OMEGA", 103955))["PSL_per_px"].values
+        quotient = shown / demo.compute_fading(2700) / demo.draw_plate_exposure()
 
-        assert demo.fading(0) == pytest.approx(1)
-        assert demo.fading(2700) == pytest.approx(0.436 * 0.092457 + 0.403 * 0.972961 + 0.161, abs=1e-5)
+        assert demo.compute_fading(0) == pytest.approx(1)
+        assert demo.compute_fading(2700) == pytest.approx(0.436 * 0.092457 + 0.403 * 0.972961 + 0.161, abs=1e-5)
         assert quotient.mean() == pytest.approx(1, abs=1e-3)
 
 
@@ -548,8 +550,8 @@ class TestGrid:
 
     def test_dots_are_where_the_polynomial_says(self) -> None:
         """Each dot is seen where the distortion puts it, to a tenth of a pixel."""
-        image = demo.synthesise("ASBO1", shot("OMEGA", 62326), subject=demo.Subject.GRID)["Grid"].values
-        columns, rows = demo.DISTORTION(*demo.GRID.points())
+        image = demo.make_image("ASBO1", shot("OMEGA", 62326), subject=demo.Subject.GRID)["Grid"].values
+        columns, rows = demo.DISTORTION(*demo.GRID.compute_points())
         found = [centre_of_mass(image, row, column) for row, column in zip(rows, columns, strict=True)]
         off = np.hypot(*(np.array(found) - np.stack([rows, columns], axis=1)).T)
 
@@ -559,8 +561,8 @@ class TestGrid:
 
     def test_distortion(self) -> None:
         """The distortion is the polynomial of its coefficients, and moves points by up to 33 pixels."""
-        x, y = demo.GRID.points()
-        a, b = demo.DISTORTION.column, demo.DISTORTION.row
+        x, y = demo.GRID.compute_points()
+        a, b = demo.DISTORTION.column_coefficients, demo.DISTORTION.row_coefficients
         terms = np.stack([x**0, x, y, x * x, x * y, y * y, x**3, x * x * y, x * y * y, y**3])
         column, row = demo.DISTORTION(x, y)
 
@@ -604,13 +606,13 @@ class TestMaking:
 
     def test_other_seed_other_pixels(self) -> None:
         """Another seed gives another picture."""
-        first, second = (demo.synthesise("PTD", SMALL[0], seed=seed)["Streak_array"].values for seed in (0, 1))
+        first, second = (demo.make_image("PTD", SMALL[0], seed=seed)["Streak_array"].values for seed in (0, 1))
 
         assert not np.array_equal(first, second)
 
     def test_order_is_immaterial(self, paths: dict[tuple[str, str], Path]) -> None:
         """An image made alone is the one that the archive holds."""
-        alone = demo.synthesise("EPW_CCD", shot("OMEGA", 112059))["Streak_array"].values
+        alone = demo.make_image("EPW_CCD", shot("OMEGA", 112059))["Streak_array"].values
 
         assert np.array_equal(alone, read_array(paths["OMEGA", "EPW_CCD-s112059.hdf"]))
 
@@ -681,7 +683,7 @@ class TestMaking:
     def test_unknown_diagnostic(self, diagnostic: str, subject: demo.Subject) -> None:
         """A diagnostic that is not known is a failed look-up, and so is a calibration that it does not have."""
         with pytest.raises(LookupError):
-            demo.synthesise(diagnostic, SMALL[0], subject=subject)
+            demo.make_image(diagnostic, SMALL[0], subject=subject)
 
 
 class TestWriters:
@@ -690,7 +692,7 @@ class TestWriters:
         """Either writer stores any arrays and attributes, whole and with their types."""
         values = np.arange(12, dtype=np.float64).reshape(3, 4)
         described: dict[str, Any] = {"gain": np.float32(2), "box": np.array([1, 2], np.int16), "note": "nothing"}
-        image = demo.Image((demo.Variable("pixels", values, described),), {"made": "here"})
+        image = demo.SyntheticImage((demo.Variable("pixels", values, described),), {"made": "here"})
         demo.write_image(tmp_path / "image", image, container)
 
         assert (tmp_path / "image").read_bytes().startswith(MAGIC[container])
@@ -700,7 +702,7 @@ class TestWriters:
     def test_scales(self, tmp_path: Path) -> None:
         """Either writer scales the dimensions of an array, in units, and the reader finds the scales."""
         scales = (demo.Scale(np.array([0.0, 2.5]), "um"), demo.Scale(np.array([1, 2, 4], np.int32), "ns"))
-        image = demo.Image((demo.Variable("pixels", np.zeros((2, 3), np.uint16), scales=scales),))
+        image = demo.SyntheticImage((demo.Variable("pixels", np.zeros((2, 3), np.uint16), scales=scales),))
         for container in ("HDF4", "HDF5"):
             demo.write_image(tmp_path / container, image, container)
             found = read(tmp_path / container)
@@ -712,7 +714,7 @@ class TestWriters:
 
     def test_file_forgets_its_folder(self, tmp_path: Path) -> None:
         """A written file does not hold the path that it was written to."""
-        image = demo.Image((demo.Variable("pixels", np.zeros((2, 2), np.uint16)),))
+        image = demo.SyntheticImage((demo.Variable("pixels", np.zeros((2, 2), np.uint16)),))
         for container in ("HDF4", "HDF5"):
             demo.write_image(tmp_path / container, image, container)
 

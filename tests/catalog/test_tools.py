@@ -17,7 +17,7 @@ import tifffile
 from numpy.typing import NDArray
 from tests.conftest import REAL, absent
 
-from shotdap.catalog.readers import read, sniff
+from shotdap.catalog.readers import detect_format, read
 
 Array = NDArray[Any]
 DATA: Final = REAL.parent
@@ -38,7 +38,7 @@ def test_sums(name: str, tmp_path: Path, require: Callable[[str], None]) -> None
     path = DATA / name
     if not path.is_file():
         absent(f"{name} is not beside the checkout")
-    program, told = TOOLS[sniff(path)]
+    program, told = TOOLS[detect_format(path)]
     if program:
         require(program)
     dataset = read(path)

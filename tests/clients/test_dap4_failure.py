@@ -24,7 +24,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from tests.serving import free_port
 
-from shotdap.server.http.response import Reply, respond
+from shotdap.server.http.response import PreparedResponse, make_response
 from shotdap.server.protocols import dap4
 from shotdap.server.protocols.dap4 import chunks
 from shotdap.transforms import Selection
@@ -51,11 +51,11 @@ class Failing:
         return self.size
 
 
-def body(failing: int | None) -> dap4.Body:
+def body(failing: int | None) -> dap4.EncodedBody:
     """The dataset's body, one of its pieces failing."""
-    whole = dap4.body(DATASET, "d", Selection())
-    pieces = [Failing(len(piece)) if number == failing else piece for number, piece in enumerate(whole.pieces)]
-    return dap4.Body(whole.description, tuple(pieces))  # type: ignore[arg-type] # the fault to inject
+    whole = dap4.encode_body(DATASET, "d", Selection())
+    pieces = [Failing(len(piece)) if number == failing else piece for number, piece in enumerate(whole.blocks)]
+    return dap4.EncodedBody(whole.dmr, tuple(pieces))  # type: ignore[arg-type] # the fault to inject
 
 
 @pytest.fixture(scope="module")
@@ -65,10 +65,10 @@ def url() -> Iterator[str]:
     async def data(request: Request) -> Response:
         piece = request.path_params["piece"]
         answer = body(None if piece == "none" else int(piece))
-        return respond(Reply(dap4.MEDIA_TYPES[".dap"], answer.size, answer, {}))
+        return make_response(PreparedResponse(dap4.MEDIA_TYPES[".dap"], answer.size, answer, {}))
 
     async def structure(_: Request) -> Response:
-        return respond(Reply.of(dap4.dmr(DATASET, "d"), dap4.MEDIA_TYPES[".dmr"], {}))
+        return make_response(PreparedResponse.from_body(dap4.render_dmr(DATASET, "d"), dap4.MEDIA_TYPES[".dmr"], {}))
 
     structures = [Route(f"/{{piece}}.{suffix}", structure) for suffix in ("dmr", "dmr.xml")]
     app = Starlette(routes=[Route("/{piece}.dap", data), *structures])
@@ -76,7 +76,7 @@ def url() -> Iterator[str]:
     server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="critical"))
     thread = threading.Thread(target=server.run)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(chunks, "CHUNK", CHUNK)
+        patch.setattr(chunks, "CHUNK_SIZE", CHUNK)
         thread.start()
         while not server.started:
             time.sleep(0.01)

@@ -73,7 +73,7 @@ def test_values(client: Client, file: str, url: str) -> None:
     if client.program and shutil.which(client.program) is None:
         absent(f"{client.program} is not installed")
     make, expression = FILES[file]
-    variables = dap4.parse(expression).apply(make()).variables
+    variables = dap4.parse_constraint(expression).apply(make()).variables
     asked = f"{url}/{file.removesuffix('.dap')}"
     questions = [Question(asked, (str(name),), (), None, fails=False, protocol="DAP4") for name in variables]
     said, _ = client.said(questions)

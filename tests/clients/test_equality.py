@@ -16,8 +16,8 @@ from tests.clients.ways import WAYS, Place, native
 from tests.serving import Server
 
 from shotdap.catalog import Catalog, Entry
-from shotdap.catalog.paths import Collection
-from shotdap.config import load
+from shotdap.catalog.paths import ImageCollection
+from shotdap.config import load_settings
 
 Array: TypeAlias = NDArray[Any]
 
@@ -25,7 +25,7 @@ Array: TypeAlias = NDArray[Any]
 @pytest.fixture(scope="module")
 def catalog(archive: Path) -> Catalog:
     """The catalog of the synthetic archive, in this process."""
-    return load(archive / "shotdap.toml").open_catalog()
+    return load_settings(archive / "shotdap.toml").open_catalog()
 
 
 @pytest.fixture(scope="module")
@@ -40,8 +40,8 @@ def truth(catalog: Catalog) -> Mapping[tuple[str, str], Array]:
 
 def readable(catalog: Catalog) -> Iterator[Entry]:
     """All images but the missing file and the login page."""
-    for top in catalog.children("").children:
-        for entry in catalog.images(Collection(top.path), most=1000):
+    for top in catalog.list_children("").children:
+        for entry in catalog.list_images(ImageCollection(top.path), most=1000):
             if not entry.reason:
                 yield entry
 
@@ -57,7 +57,10 @@ def test_the_truth_is_of_all(truth: Mapping[tuple[str, str], Array], catalog: Ca
     """What is compared is every variable of every image that can be read, and more than a hundred are virtual."""
     paths = {path for path, _ in truth}
     virtual = [
-        name for path in paths for name, origin in catalog.origins(catalog.resolve(path)).items() if origin.recipe
+        name
+        for path in paths
+        for name, origin in catalog.get_origins(catalog.resolve_path(path)).items()
+        if origin.recipe
     ]
 
     assert len(paths) == 15

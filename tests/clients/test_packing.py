@@ -31,7 +31,7 @@ from tests.samples import HDF4_TYPES
 from tests.server.wire import dap2_values
 from tests.serving import Server, serving
 
-from shotdap.catalog import Catalog, Folder
+from shotdap.catalog import Catalog, DirectoryArchive
 from shotdap.config.descriptions import load_diagnostics
 
 Array: TypeAlias = NDArray[Any]
@@ -180,7 +180,7 @@ class Field:
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Field]:
     """A folder that is served while files are written into it."""
     folder, log = tmp_path_factory.mktemp("packed"), tmp_path_factory.mktemp("log") / "server.log"
-    catalog = Catalog(Folder(folder), folder, load_diagnostics(None))
+    catalog = Catalog(DirectoryArchive(folder), folder, load_diagnostics(None))
     with serving(log, "--folder", folder) as server, httpx.Client(trust_env=False, timeout=60) as client:
         yield Field(folder, server, catalog, client, tmp_path_factory.mktemp("scratch") / "file")
 

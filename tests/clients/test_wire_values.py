@@ -107,11 +107,11 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Answer."""
-        adapted = dap2.adapt(self.dataset)
+        adapted = dap2.adapt_dataset(self.dataset)
         answers = {
-            "dds": lambda: dap2.dds(adapted, "d"),
-            "das": lambda: dap2.das(adapted),
-            "dmr": lambda: dap4.dmr(self.dataset, "d"),
+            "dds": lambda: dap2.render_dds(adapted, "d"),
+            "das": lambda: dap2.render_das(adapted),
+            "dmr": lambda: dap4.render_dmr(self.dataset, "d"),
         }
         content = answers[self.path.split("?")[0].split(".")[1]]().encode()
         self.send_response(200)
@@ -263,7 +263,7 @@ XML_TEXT: Final = st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude
 @given(XML_TEXT, st.lists(XML_TEXT, min_size=2))
 def test_pydap_reads_any_text_over_dap4(text: str, several: list[str]) -> None:
     """Pydap reads any text as it is, and any texts as several or as lines."""
-    read = dmr_to_dataset(dap4.dmr(xr.Dataset(attrs={"text": text, "several": several}), "d")).attributes
+    read = dmr_to_dataset(dap4.render_dmr(xr.Dataset(attrs={"text": text, "several": several}), "d")).attributes
 
     assert read["text"] == text
     assert read["several"] in (several, "\n".join(several))

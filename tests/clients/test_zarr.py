@@ -27,8 +27,8 @@ from tests.serving import Server, environment
 from zarr.errors import ZarrUserWarning
 from zarr.storage import FsspecStore, ObjectStore, StorePath
 
-from shotdap.catalog import Catalog, Folder
-from shotdap.config import load
+from shotdap.catalog import Catalog, DirectoryArchive
+from shotdap.config import load_settings
 
 Array: TypeAlias = NDArray[Any]
 Version: TypeAlias = Literal[2, 3]
@@ -62,7 +62,7 @@ def store_of(layer: str, url: str) -> Iterator[Store]:
 @pytest.fixture(scope="module")
 def catalog(archive: Path) -> Catalog:
     """The Python API's view of what the demonstration's server serves."""
-    return load(archive / "shotdap.toml").open_catalog()
+    return load_settings(archive / "shotdap.toml").open_catalog()
 
 
 def decoded(variable: xr.Variable) -> Array:
@@ -118,7 +118,7 @@ def test_a_shot(version: Version, demo: Server, catalog: Catalog) -> None:
 @each_version
 def test_every_type(version: Version, every: Server, every_folder: Path) -> None:
     """Numbers of every type, texts and packed values of HDF5 and HDF4 files are to xarray what they are to the API."""
-    catalog = Catalog(Folder(every_folder), every_folder)
+    catalog = Catalog(DirectoryArchive(every_folder), every_folder)
     for file in ("every.h5", "every.hdf"):
         with xr.open_datatree(url_of(every, file), engine="zarr", zarr_format=version, chunks=None) as tree:
             for name, variable in catalog.open(file, chunked=False).variables.items():
@@ -222,7 +222,7 @@ def test_zarrita(version: Version, demo: Server, catalog: Catalog, zarrita: Path
 def test_zarrita_every_type(version: Version, every: Server, every_folder: Path, zarrita: Path) -> None:
     """zarrita.js reads numbers of every type, 64 bits included, and texts."""
     found = read_by_zarrita(zarrita, url_of(every, "every.h5"), version)["arrays"]
-    dataset = Catalog(Folder(every_folder), every_folder).open("every.h5", chunked=False)
+    dataset = Catalog(DirectoryArchive(every_folder), every_folder).open("every.h5", chunked=False)
 
     assert set(found) == set(dataset.variables)
     for name, variable in dataset.variables.items():

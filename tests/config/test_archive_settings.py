@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from shotdap.catalog import BadArchive, Between, SqlArchive
-from shotdap.config import BadSettings, load
+from shotdap.config import BadSettings, load_settings
 
 _URL = '[archive]\nurl = "postgresql+psycopg://reader@127.0.0.1:9/laser"\nattempts = 1\nconnect_seconds = 1\n'
 
@@ -21,7 +21,7 @@ def site(tmp_path: Path) -> Path:
 
 def archive(site: Path, text: str) -> SqlArchive:
     site.write_text(text)
-    opened = load(site).open_archive()
+    opened = load_settings(site).open_archive()
     assert isinstance(opened, SqlArchive)
     return opened
 
@@ -44,7 +44,7 @@ def test_no_filter(site: Path, text: str) -> None:
     """What is no filter is refused, with its name."""
     site.write_text(f"{_URL}[archive.where]\n{text}\n")
     with pytest.raises(BadSettings, match=r"archive\.where\.A"):
-        load(site)
+        load_settings(site)
 
 
 class TestSecrets:
@@ -59,16 +59,16 @@ class TestSecrets:
         """The password is what the file holds, without the end of its line, and is shown nowhere."""
         opened = archive(site, f'{_URL}password_file = "{secret.name}"\n')
         with pytest.raises(BadArchive) as caught:
-            list(opened.rows())
+            list(opened.read_rows())
 
         assert opened.database.password == secret.read_text().strip()
-        assert "s3cret" not in f"{opened!r} {load(site)!r} {opened.database.engine!r} {caught.value!r}"
+        assert "s3cret" not in f"{opened!r} {load_settings(site)!r} {opened.database.engine!r} {caught.value!r}"
 
     def test_url(self, site: Path) -> None:
         """Nor is one that stands in the URL."""
         opened = archive(site, _URL.replace("reader@", "reader:s3cret@"))
 
-        assert "s3cret" not in f"{opened!r} {load(site)!r} {opened.database.engine!r}"
+        assert "s3cret" not in f"{opened!r} {load_settings(site)!r} {opened.database.engine!r}"
 
     def test_environment(self, site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """The URL, password and all, can come from the environment."""
@@ -94,7 +94,7 @@ class TestPlaces:
         (site.parent / "mounted").mkdir()
         (site.parent / "mounted" / "1.hdf").write_text("content")
         site.write_text("[archive.prefixes]\n'\\\\server\\share' = \"mounted\"\n")
-        version = load(site).open_store().version(r"\\server\share\1.hdf")
+        version = load_settings(site).open_store().get_version(r"\\server\share\1.hdf")
 
         assert version.path == (site.parent / "mounted" / "1.hdf").resolve()
 
@@ -103,4 +103,4 @@ class TestPlaces:
         """A prefix of objects that is none is refused."""
         site.write_text(f'[archive]\ns3_prefixes = ["{prefix}"]\n')
         with pytest.raises(BadSettings, match=r"archive\.s3_prefixes"):
-            load(site)
+            load_settings(site)

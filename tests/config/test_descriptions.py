@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 import pytest
 
-from shotdap.catalog import Catalog, Folder
+from shotdap.catalog import Catalog, DirectoryArchive
 from shotdap.config import BadDiagnostic, load_diagnostics
 
 SHIPPED = files("shotdap.config").joinpath("diagnostics")
@@ -47,9 +47,9 @@ def test_shipped() -> None:
 
 def test_own_diagnostic(site: Path, root: Path) -> None:
     """A TOML file in the site's folder makes a new camera's files image, background and difference."""
-    before = set(Catalog(Folder(root), root, load_diagnostics(site)).open("image").variables)
+    before = set(Catalog(DirectoryArchive(root), root, load_diagnostics(site)).open("image").variables)
     (site / "own.toml").write_text(OWN)
-    after = Catalog(Folder(root), root, load_diagnostics(site)).open("image")
+    after = Catalog(DirectoryArchive(root), root, load_diagnostics(site)).open("image")
 
     assert before == {"site_array"}
     assert after.image.dims == ("row", "column")

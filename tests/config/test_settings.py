@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from shotdap.catalog import BuildReport, Folder, SqlArchive
-from shotdap.config import BadSettings, Settings, defaults, load
+from shotdap.catalog import BuildReport, DirectoryArchive, SqlArchive
+from shotdap.config import BadSettings, Settings, load_defaults, load_settings
 from shotdap.server import demo
 
 TEXT = files("shotdap.config").joinpath("defaults.toml").read_text("utf-8")
@@ -42,14 +42,14 @@ def site(tmp_path: Path) -> Path:
 
 def refusal(path: Path | None = None) -> str:
     with pytest.raises(BadSettings) as caught:
-        load(path)
+        load_settings(path)
     return str(caught.value)
 
 
 class TestDefaults:
     def test_complete(self) -> None:
         """Every setting has a default in defaults.toml, and nothing else stands there."""
-        assert defaults_of(defaults()) == set(settings_of(Settings))
+        assert defaults_of(load_defaults()) == set(settings_of(Settings))
 
     def test_documented(self) -> None:
         """Every setting has a sentence, beside it or above its section."""
@@ -64,7 +64,7 @@ class TestDefaults:
 
     def test_load(self) -> None:
         """Without a file the defaults are the settings."""
-        loaded = load()
+        loaded = load_settings()
 
         assert loaded.server.port == tomllib.loads(TEXT)["server"]["port"]
         assert loaded.archive.folder is None
@@ -72,23 +72,23 @@ class TestDefaults:
     def test_frozen(self) -> None:
         """Settings are read once; changing them afterwards is an error."""
         with pytest.raises(ValueError, match="frozen"):
-            load().server.port = 1
+            load_settings().server.port = 1
 
 
 class TestSources:
     def test_site_before_defaults(self, site: Path) -> None:
         """A site's file needs only what differs."""
         site.write_text("[server]\nport = 9000\n")
-        loaded = load(site)
+        loaded = load_settings(site)
 
-        assert (loaded.server.port, loaded.server.host) == (9000, load().server.host)
+        assert (loaded.server.port, loaded.server.host) == (9000, load_settings().server.host)
 
     def test_environment_before_site(self, site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """The environment goes before the site's file, setting by setting."""
         site.write_text('[server]\nport = 9000\nhost = "0.0.0.0"\n')
         monkeypatch.setenv("SHOTDAP_SERVER__PORT", "9001")
         monkeypatch.setenv("SHOTDAP_ARCHIVE__SCHEMA", "LASER")
-        loaded = load(site)
+        loaded = load_settings(site)
 
         assert (loaded.server.port, loaded.server.host, loaded.archive.schema_) == (9001, "0.0.0.0", "LASER")  # noqa: S104
 
@@ -96,20 +96,20 @@ class TestSources:
         """A site's columns stand instead of the default ones: its table may lack any of them."""
         site.write_text('[archive.columns]\nkey = "ID"\nfile = "PATH"\n')
 
-        assert dict(load(site).archive.columns) == {"key": "ID", "file": "PATH"}
+        assert dict(load_settings(site).archive.columns) == {"key": "ID", "file": "PATH"}
 
     def test_other_variables(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Variables that only begin like ours are not settings."""
         monkeypatch.setenv("SHOTDAP_REQUIRE_ALL", "1")
 
-        assert load() == load()
+        assert load_settings() == load_settings()
 
     @pytest.mark.parametrize("name", ["root", "folder"])
     def test_relative_paths(self, site: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
         """A relative path in a site's file starts at that file's folder, wherever the server was started."""
         site.write_text(f'[archive]\n{name} = "images"\n[catalog]\nindex = "../catalog.db"\ndiagnostics = "own"\n')
         monkeypatch.chdir(site.parent)
-        loaded = load(Path(site.name))
+        loaded = load_settings(Path(site.name))
 
         assert getattr(loaded.archive, name) == site.parent / "images"
         assert loaded.catalog.index.resolve() == site.parent.parent / "catalog.db"
@@ -123,13 +123,13 @@ class TestSources:
         """So does that of an SQLite database; an absolute one stays."""
         site.write_text(f'[archive]\nurl = "{url}"\n')
 
-        assert load(site).archive.url == f"sqlite:///{database.format(folder=site.parent)}"
+        assert load_settings(site).archive.url == f"sqlite:///{database.format(folder=site.parent)}"
 
     def test_other_databases(self, site: Path) -> None:
         """The URL of any other database stays as it is, password and all."""
         site.write_text('[archive]\nurl = "oracle+oracledb://reader:p%40ss@host/service"\n')
 
-        assert load(site).archive.url == "oracle+oracledb://reader:p%40ss@host/service"
+        assert load_settings(site).archive.url == "oracle+oracledb://reader:p%40ss@host/service"
 
 
 class TestRefusals:
@@ -190,10 +190,10 @@ class TestOpening:
         """A folder is served without any database."""
         (site.parent / "images").mkdir()
         site.write_text('[archive]\nfolder = "images"\n')
-        loaded = load(site)
+        loaded = load_settings(site)
 
-        assert loaded.open_catalog().children("").children == ()
-        assert isinstance(loaded.open_archive(), Folder)
+        assert loaded.open_catalog().list_children("").children == ()
+        assert isinstance(loaded.open_archive(), DirectoryArchive)
 
     @pytest.mark.parametrize(
         ("text", "part"),
@@ -207,12 +207,12 @@ class TestOpening:
         site.write_text(text)
 
         with pytest.raises(BadSettings, match=re.escape(part)):
-            load(site).open_catalog()
+            load_settings(site).open_catalog()
 
     def test_no_archive(self) -> None:
         """Without an archive there is nothing to build of."""
         with pytest.raises(BadSettings, match=r"archive\.url is empty"):
-            load().open_archive()
+            load_settings().open_archive()
 
     def test_built_catalog(self, site: Path) -> None:
         """An archive with missing and unreadable files becomes a catalog that serves the others."""
@@ -221,7 +221,7 @@ class TestOpening:
             '[archive]\nurl = "sqlite:///archive.db"\nroot = "files"\n'
             '[archive.values.facility]\n"OMEGA" = "o"\n[catalog]\nindex = "made/catalog.db"\n'
         )
-        loaded = load(site)
+        loaded = load_settings(site)
         report = loaded.build_catalog()
         catalog = loaded.open_catalog()
 
@@ -239,5 +239,5 @@ class TestOpening:
         )
 
         with pytest.raises(BadSettings, match=r"catalog\.path_template"):
-            load(site).build_catalog()
+            load_settings(site).build_catalog()
         assert not (site.parent / "catalog.db").exists()

@@ -10,14 +10,14 @@ import pytest
 import xarray as xr
 
 from shotdap.catalog import Missing
-from shotdap.server.demo import SHOTS, synthesise, write_image
+from shotdap.server.demo import SHOTS, make_image, write_image
 
 
 @pytest.fixture(scope="module")
 def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shot = next(shot for shot in SHOTS if any(stored.diagnostic == "ASBO1" for stored in shot.files))
     path = tmp_path_factory.mktemp("local") / "asbo1_s62328.hdf"
-    write_image(path, synthesise("ASBO1", shot), "HDF4")
+    write_image(path, make_image("ASBO1", shot), "HDF4")
     return path
 
 

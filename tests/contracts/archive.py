@@ -10,7 +10,7 @@ from typing import Final
 import pytest
 import sqlalchemy as sa
 
-from shotdap.catalog import Archive, ArchiveDatabase, BadArchive, Between, Filter, Row, SqlArchive, Watermark
+from shotdap.catalog import Archive, ArchiveDatabase, BadArchive, Between, ColumnFilter, Row, SqlArchive, Watermark
 
 __all__ = ["ArchiveContract", "DatabaseContract", "new_table"]
 
@@ -20,7 +20,7 @@ class ArchiveContract:
 
     def test_rows(self, archive: Archive) -> None:
         """Each row has a key of its own, and text for its file."""
-        rows = list(archive.rows())
+        rows = list(archive.read_rows())
 
         assert len(rows) >= 3
         assert len({row.key for row in rows}) == len(rows)
@@ -28,37 +28,37 @@ class ArchiveContract:
 
     def test_facts(self, archive: Archive) -> None:
         """Facts are what JSON and every protocol carries."""
-        facts = [fact for row in archive.rows() for fact in row.facts.values()]
+        facts = [fact for row in archive.read_rows() for fact in row.facts.values()]
 
         assert facts
         assert all(isinstance(fact, str | int | float) for fact in facts)
 
     def test_ordered(self, archive: Archive) -> None:
         """Rows come in the order of their versions."""
-        versions = [row.version for row in archive.rows() if row.version is not None]
+        versions = [row.version for row in archive.read_rows() if row.version is not None]
 
         assert versions == sorted(versions)
         assert versions[0] != versions[-1]
 
     def test_watermark(self, archive: Archive) -> None:
         """From a watermark on come the rows at it, and all after it."""
-        rows = list(archive.rows())
+        rows = list(archive.read_rows())
         for row in rows:
             newer = [other for other in rows if other.version >= row.version]  # type: ignore[operator]  # as above
 
-            assert list(archive.rows(row.version)) == newer
+            assert list(archive.read_rows(row.version)) == newer
 
     def test_count(self, archive: Archive) -> None:
         """An archive can tell how many rows it would give, from any watermark on."""
-        for since in (None, *(row.version for row in archive.rows())):
-            assert archive.count(since) == len(list(archive.rows(since)))
+        for since in (None, *(row.version for row in archive.read_rows())):
+            assert archive.count_rows(since) == len(list(archive.read_rows(since)))
 
     def test_repeatable(self, archive: Archive) -> None:
         """Asked again, an archive gives the same rows, even while an earlier answer is unfinished."""
-        unfinished = archive.rows()
+        unfinished = archive.read_rows()
         first = next(unfinished)
 
-        assert [first, *unfinished] == list(archive.rows())
+        assert [first, *unfinished] == list(archive.read_rows())
 
 
 _NUMBERS = count()
@@ -127,7 +127,7 @@ class DatabaseContract(ArchiveContract):
     def test_row(self, insert: Callable[..., None], mapped: SqlArchive) -> None:
         """A row's columns get our names, and types that JSON and every protocol carries."""
         insert(IMAGE_ID=7, SHOT_NUMBER=103741, SHOT_DATE=_NOON, SOURCE_FILE="p510.hdf")
-        (row,) = mapped.rows()
+        (row,) = mapped.read_rows()
 
         assert (row.key, row.file) == ("7", "file.hdf")
         assert dict(row.facts) == {
@@ -141,12 +141,14 @@ class DatabaseContract(ArchiveContract):
         insert(IMAGE_ID=2, FACILITY="another")
         found = SqlArchive(mapped.database, mapped.table, _COLUMNS, where={"FACILITY": value})
 
-        assert [(row.file, row.facts["name"], row.facts["facility"]) for row in found.rows()] == [(value, value, value)]
+        assert [(row.file, row.facts["name"], row.facts["facility"]) for row in found.read_rows()] == [
+            (value, value, value)
+        ]
 
     def test_nothing(self, insert: Callable[..., None], mapped: SqlArchive) -> None:
         """A column that is NULL is no fact; a row without key and file comes all the same, with nothing for them."""
         insert(IMAGE_ID=None, ARCHIVE_FILE=None, FACILITY=None)
-        (row,) = mapped.rows()
+        (row,) = mapped.read_rows()
 
         assert (row.key, row.file, dict(row.facts)) == ("", "", {})
 
@@ -155,7 +157,7 @@ class DatabaseContract(ArchiveContract):
         insert()
         insert(IMAGE_ID=2, MODIFIED=None)
 
-        assert "2" in {row.key for row in mapped.rows(_later(mapped))}
+        assert "2" in {row.key for row in mapped.read_rows(_later(mapped))}
 
     @pytest.mark.parametrize(
         ("where", "keys"),
@@ -173,7 +175,7 @@ class DatabaseContract(ArchiveContract):
         ids=range(9),
     )
     def test_where(
-        self, insert: Callable[..., None], mapped: SqlArchive, where: dict[str, Filter], keys: set[str]
+        self, insert: Callable[..., None], mapped: SqlArchive, where: dict[str, ColumnFilter], keys: set[str]
     ) -> None:
         """Only rows come that fit every filter: a value, one of several, or one between two."""
         for number in (1, 2, 3, 4):
@@ -181,22 +183,22 @@ class DatabaseContract(ArchiveContract):
             insert(IMAGE_ID=number, SHOT_NUMBER=number, SHOT_DATE=_NOON + timedelta(days=number), FACILITY=facility)
         filtered = SqlArchive(mapped.database, mapped.table, _COLUMNS, where=where)
 
-        assert {row.key for row in filtered.rows()} == keys
+        assert {row.key for row in filtered.read_rows()} == keys
 
     @pytest.mark.parametrize("name", ["NONESUCH", "x' OR 1=1 --", 'y"; DROP TABLE z; --'])
     def test_no_table(self, mapped: SqlArchive, table: sa.Table, name: str) -> None:
         """A table that is not there is answered by those that are."""
         with pytest.raises(BadArchive, match=f"There is no table .* tables are: .*{table.name}"):
-            list(SqlArchive(mapped.database, name, _COLUMNS).rows())
+            list(SqlArchive(mapped.database, name, _COLUMNS).read_rows())
 
     def test_no_column(self, mapped: SqlArchive) -> None:
         """A column that is not there is answered by those that are."""
         wrong = SqlArchive(mapped.database, mapped.table, _COLUMNS | {"shot": "SHOT; --"})
         with pytest.raises(BadArchive, match=r"(?i)has no column SHOT; --\. Its columns are: IMAGE_ID, ARCHIVE_FILE"):
-            list(wrong.rows())
+            list(wrong.read_rows())
 
 
 def _later(archive: SqlArchive) -> Watermark:
     """A watermark that all rows with a version are before."""
-    latest = max(row.version for row in archive.rows() if row.version is not None)
+    latest = max(row.version for row in archive.read_rows() if row.version is not None)
     return latest + timedelta(days=1) if isinstance(latest, datetime) else f"{latest}~"

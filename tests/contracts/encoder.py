@@ -65,7 +65,7 @@ def same(found: Array, written: Array) -> bool:
 
 
 class EncoderContract:
-    """To be subclassed: a fixture `said` gives what others' libraries read in a file's bytes."""
+    """To be subclassed: a fixture `format_number` gives what others' libraries read in a file's bytes."""
 
     name: ClassVar[str]
     """Of the format."""
@@ -92,7 +92,7 @@ class EncoderContract:
     def test_attributes(self, said: Callable[[bytes], Mapping[str, Any]]) -> None:
         """Units, provenance and the dataset's own attributes are in the file, or people are told that they are not."""
         if not self.tells:
-            assert "without attributes" in FORMATS[self.name].sentence
+            assert "without attributes" in FORMATS[self.name].description
             return
         found = said(self.encode(self.example()))
 
@@ -134,7 +134,7 @@ class EncoderContract:
 
     def test_holds_what_it_says(self) -> None:
         """Where a format holds one array, many are refused, and their names are told."""
-        if FORMATS[self.name].holds not in {"image", "picture"}:
+        if FORMATS[self.name].content_kind not in {"image", "picture"}:
             return
         two = self.example().assign(other=self.example()["result"].astype("f8"))
 

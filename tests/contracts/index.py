@@ -13,10 +13,10 @@ __all__ = ["IndexContract", "listed", "walked"]
 
 def listed(index: Index, path: str, limit: int) -> list[Child]:
     """A folder's children, from as many pages as it takes."""
-    page = index.children(path, limit=limit)
+    page = index.list_children(path, limit=limit)
     children = list(page.children)
     while page.after is not None:
-        page = index.children(path, after=page.after, limit=limit)
+        page = index.list_children(path, after=page.after, limit=limit)
         children += page.children
     return children
 
@@ -38,13 +38,13 @@ class IndexContract:
         paths = [child.path for child in children if not child.is_folder]
 
         assert len(paths) >= 3
-        assert [index.find(path).path for path in paths] == paths
+        assert [index.find_entry(path).path for path in paths] == paths
         assert any(child.is_folder for child in children)
 
     def test_paths_are_made_of_names(self, index: Index) -> None:
         """A child's path is its folder's path and its own name."""
         for folder in ["", *(child.path for child in walked(index) if child.is_folder)]:
-            for child in index.children(folder).children:
+            for child in index.list_children(folder).children:
                 assert child.path == (f"{folder}/{child.name}" if folder else child.name)
 
     @pytest.mark.parametrize("limit", [1, 2, 3])
@@ -60,7 +60,7 @@ class IndexContract:
         """A page that holds the last child says so, also when it is exactly full."""
         count = len(listed(index, "", 10_000))
 
-        assert index.children("", limit=count).after is None
+        assert index.list_children("", limit=count).after is None
 
     @pytest.mark.parametrize(
         "path",
@@ -69,7 +69,7 @@ class IndexContract:
     )  # fmt: skip
     def test_not_found(self, index: Index, path: str) -> None:
         """Whatever else is asked for is not found, with a sentence that names no folder of the server."""
-        for ask in (index.find, index.children) if path else (index.find,):
+        for ask in (index.find_entry, index.list_children) if path else (index.find_entry,):
             with pytest.raises(NotFound, match=r"\.$") as caught:
                 ask(path)
 
@@ -82,4 +82,4 @@ class IndexContract:
         spellings = [f"/{path}", f"{path}/", f"./{path}", "/".join((*above, f"_x{ord(name[0]):02X}_{name[1:]}"))]
         for spelling in spellings:
             with pytest.raises(NotFound):
-                index.find(spelling)
+                index.find_entry(spelling)

@@ -55,7 +55,7 @@ def is_carriable(value: object) -> bool:
 
 
 class ReaderContract:
-    """To be subclassed: a fixture `reader` gives the reader, a fixture `write` writes files for it."""
+    """To be subclassed: a fixture `reader` gives the reader, a fixture `render_tree` writes files for it."""
 
     @pytest.mark.parametrize("compressed", [False, True])
     @pytest.mark.parametrize("kind", TYPES)
@@ -81,7 +81,7 @@ class ReaderContract:
     def test_any_indexing(self, reader: Reader, write: Write, *, compressed: bool) -> None:
         """However an array is indexed, it gives what NumPy gives."""
         whole = numbered(4, 5, 6)
-        found = reader(write({"pixels": whole}, compressed=compressed), FrameCache(1 << 20).of("file")).variables[
+        found = reader(write({"pixels": whole}, compressed=compressed), FrameCache(1 << 20).get_memo("file")).variables[
             "pixels"
         ]
 

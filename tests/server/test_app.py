@@ -15,7 +15,7 @@ from tests import samples
 from tests.server.wire import dap2_error, dap2_values, dap4_error
 
 from shotdap import __version__
-from shotdap.config import load
+from shotdap.config import load_settings
 from shotdap.server.app import create_app
 from shotdap.server.protocols import dap2
 
@@ -50,7 +50,7 @@ def client(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Client:
     monkeypatch.setenv("SHOTDAP_ARCHIVE__FOLDER", str(folder))
     monkeypatch.setenv("SHOTDAP_SERVER__MAX_ANSWER_MIB", "1")
     monkeypatch.setenv("SHOTDAP_SERVER__MAX_QUERY_KIB", "1")
-    settings = load()
+    settings = load_settings()
     return Client(create_app(settings.open_catalog(), settings))
 
 
@@ -143,7 +143,7 @@ def test_nothing_here(path: str, client: Client) -> None:
 
 def test_an_unexpected_fault(client: Client, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     """A fault that nobody expected is told without its particulars, which are in the log."""
-    monkeypatch.setattr(dap2, "dds", _fail)
+    monkeypatch.setattr(dap2, "render_dds", _fail)
     code, sentence = dap2_error(client.get("/dap/shot.h5.dds").text)
 
     assert code == 500
@@ -158,7 +158,7 @@ def _fail(*_arguments: object, **_options: object) -> None:
 
 def test_an_archive(archive: Path) -> None:
     """The listing of a catalog goes from facilities to images, and says which cannot be read, and why."""
-    settings = load(archive / "shotdap.toml")
+    settings = load_settings(archive / "shotdap.toml")
     client = Client(create_app(settings.open_catalog(), settings))
 
     assert names(client.get("/dap/").json()) == ["omega", "omega-ep"]

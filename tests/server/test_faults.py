@@ -18,9 +18,9 @@ from sqlalchemy.exc import OperationalError
 from tests import samples
 from tests.server.wire import dap2_error, dap2_values, dap4_error
 
-from shotdap.catalog import Catalog, Folder, Unreadable, readers
-from shotdap.catalog.readers.lazy import Key, lazy_variable
-from shotdap.config import load, load_diagnostics
+from shotdap.catalog import Catalog, DirectoryArchive, Unreadable, readers
+from shotdap.catalog.readers.lazy import BasicIndex, create_lazy_variable
+from shotdap.config import load_diagnostics, load_settings
 from shotdap.server.app import create_app
 from shotdap.transforms.statistics import reductions
 
@@ -44,8 +44,8 @@ def ask(tmp_path: Path) -> Ask:
     """Asks an application, in this process, that serves the test's own folder."""
     samples.write_image(tmp_path / "shot.h5", FRAMES)
     _write_hdf4(tmp_path / "shot.hdf")
-    catalog = Catalog(Folder(tmp_path), tmp_path, load_diagnostics(None))
-    transport = httpx.ASGITransport(create_app(catalog, load()))
+    catalog = Catalog(DirectoryArchive(tmp_path), tmp_path, load_diagnostics(None))
+    transport = httpx.ASGITransport(create_app(catalog, load_settings()))
 
     async def asked(target: str) -> httpx.Response:
         async with httpx.AsyncClient(transport=transport, base_url="http://server") as client:
@@ -78,7 +78,7 @@ class HalfSource:
     shape: tuple[int, ...] = FRAMES.shape
     dtype: np.dtype[Any] = FRAMES.dtype
 
-    def read(self, key: Key) -> NDArray[Any]:
+    def read(self, key: BasicIndex) -> NDArray[Any]:
         """The first frame; the second raises."""
         if key[0] == 0:
             return np.asarray(FRAMES[key])
@@ -99,7 +99,7 @@ def test_a_read_that_fails_half_way(
     asked: str, failure: Exception, status: int, sentence: str, ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where the first frame can be read and the second cannot, the answer is an error, not its first half."""
-    broken = xr.Dataset({"Streak_array": lazy_variable(("frame", "y", "x"), HalfSource(failure), {})})
+    broken = xr.Dataset({"Streak_array": create_lazy_variable(("frame", "y", "x"), HalfSource(failure), {})})
     monkeypatch.setattr(readers, "read", lambda *_: broken.copy(deep=False))
     answer = ask(f"shot.h5{asked}")
     code, message = told(asked, answer)
@@ -114,7 +114,7 @@ def test_a_read_that_fails_half_way(
 def test_the_other_frame_is_served_all_the_same(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
     """One broken variable does not break the others, nor the structure and the attributes."""
     failure = Unreadable("The file breaks off in its second frame.")
-    broken = xr.Dataset({"Streak_array": lazy_variable(("frame", "y", "x"), HalfSource(failure), {})})
+    broken = xr.Dataset({"Streak_array": create_lazy_variable(("frame", "y", "x"), HalfSource(failure), {})})
     monkeypatch.setattr(readers, "read", lambda *_: broken.copy(deep=False))
 
     np.testing.assert_array_equal(dap2_values(ask("shot.h5.dods?image").content)["image"], FRAMES[0])
@@ -125,16 +125,16 @@ def test_a_function_that_fails_in_its_last_block(ask: Ask, monkeypatch: pytest.M
     """A mean of which the last block cannot be read is an error, not the mean of the rest."""
 
     class LastRowFails(HalfSource):
-        def read(self, key: Key) -> NDArray[Any]:
+        def read(self, key: BasicIndex) -> NDArray[Any]:
             rows = key[1]
             if isinstance(rows, slice) and rows.stop == FRAMES.shape[1]:
                 raise self.failure
             return np.asarray(FRAMES[key])
 
     source = LastRowFails(Unreadable("The last row is gone."))
-    broken = xr.Dataset({"Streak_array": lazy_variable(("frame", "y", "x"), source, {})})
+    broken = xr.Dataset({"Streak_array": create_lazy_variable(("frame", "y", "x"), source, {})})
     monkeypatch.setattr(readers, "read", lambda *_: broken.copy(deep=False))
-    monkeypatch.setattr(reductions, "BLOCK", 1000)
+    monkeypatch.setattr(reductions, "BLOCK_BYTES", 1000)
     answer = ask("shot.h5.dods?mean(image)")
 
     assert (answer.status_code, dap2_error(answer.text)) == (500, (500, "The last row is gone."))
@@ -194,7 +194,7 @@ def test_a_catalog_that_does_not_answer(ask: Ask, monkeypatch: pytest.MonkeyPatc
     def fail(*_: object) -> None:
         raise OperationalError("SELECT secret", {}, Exception("database is locked"))
 
-    monkeypatch.setattr(Catalog, "find", fail)
+    monkeypatch.setattr(Catalog, "find_entry", fail)
     answer = ask("shot.h5.dods?image")
 
     assert (answer.status_code, dap2_error(answer.text)[0]) == (503, 503)

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from tests.postgres import Postgres, running
 from tests.serving import run_shotdap, serving
 
-from shotdap.catalog import ArchiveDatabase, Cache, LargeObjects, Unreadable
+from shotdap.catalog import ArchiveDatabase, BlobStore, FileCache, Unreadable
 
 _SETTINGS = """\
 [archive]
@@ -65,15 +65,15 @@ def test_images_in_the_database(postgres: Postgres, tmp_path: Path) -> None:
         _write(archive, "CREATE TABLE images (image_id int, image bytea)")
         _write(archive, "INSERT INTO images VALUES (1, 'one'), (2, 'two')")
         database = ArchiveDatabase(archive.url(), connect_seconds=2, attempts=1)
-        images = LargeObjects(database, "images", "image", "image_id", Cache(tmp_path / "cache", 1 << 20))
-        before = images.version("1")
-        images.fetch("1", before)
-        images.version("2")
+        images = BlobStore(database, "images", "image", "image_id", FileCache(tmp_path / "cache", 1 << 20))
+        before = images.get_version("1")
+        images.fetch_file("1", before)
+        images.get_version("2")
         archive.stop()
-        after = images.version("1")
-        images.fetch("1", after)
+        after = images.get_version("1")
+        images.fetch_file("1", after)
         with pytest.raises(Unreadable, match="does not answer"):
-            images.version("2")
+            images.get_version("2")
         database.engine.dispose()
         archive.start()  # for it is stopped at the end of the block
 

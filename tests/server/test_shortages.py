@@ -25,10 +25,10 @@ from tests import samples
 from tests.postgres import Postgres
 from tests.surroundings import small_disk, without_rights
 
-from shotdap.catalog import BadCatalog, Catalog, Entry, Folder, LostCatalog, SqlIndex, Unpacker
+from shotdap.catalog import BadCatalog, Catalog, DirectoryArchive, Entry, LostCatalog, SqlIndex, Unpacker
 from shotdap.catalog.index import Record
-from shotdap.catalog.storage import Folders
-from shotdap.config import BadSettings, Settings, load
+from shotdap.catalog.storage import LocalStore
+from shotdap.config import BadSettings, Settings, load_settings
 from shotdap.server.app import create_app
 from shotdap.server.cli.main import main
 
@@ -38,7 +38,7 @@ Ask = Callable[..., httpx.Response]
 
 def make_client(catalog: Catalog, settings: Settings | None = None) -> Ask:
     """Asks an application in this process."""
-    transport = httpx.ASGITransport(create_app(catalog, settings or load()))
+    transport = httpx.ASGITransport(create_app(catalog, settings or load_settings()))
 
     async def asked(target: str, method: str, headers: dict[str, str] | None) -> httpx.Response:
         async with httpx.AsyncClient(transport=transport, base_url="http://server") as client:
@@ -78,8 +78,8 @@ OF_A_FILE: Final = (
 @pytest.mark.parametrize("target", OF_A_FILE)
 def test_a_file_without_rights(target: str, folder: Path) -> None:
     """A file that may not be read is an error with a sentence, whatever part of it is asked for; not an empty 200."""
-    make_client(Catalog(Folder(folder), folder))(target)  # to import what there is to import
-    ask = make_client(Catalog(Folder(folder), folder))
+    make_client(Catalog(DirectoryArchive(folder), folder))(target)  # to import what there is to import
+    ask = make_client(Catalog(DirectoryArchive(folder), folder))
     (folder / "shot.h5").chmod(0)
     with without_rights():
         answers = [ask(target), ask(target, headers={"Range": "bytes=0-9"})]
@@ -94,15 +94,15 @@ def test_a_file_without_rights(target: str, folder: Path) -> None:
 @pytest.mark.parametrize("kind", ["gone", "folder", "pipe"])
 def test_what_is_no_file(kind: str, folder: Path) -> None:
     """What takes a file's place after it was looked at is an error, and is not waited for."""
-    catalog = Catalog(Folder(folder), folder)
-    entry, path = catalog.find("shot.h5"), folder / "shot.h5"
-    version = catalog.version(entry)
+    catalog = Catalog(DirectoryArchive(folder), folder)
+    entry, path = catalog.find_entry("shot.h5"), folder / "shot.h5"
+    version = catalog.get_file_version(entry)
     path.unlink()
     if kind == "folder":
         path.mkdir()
     if kind == "pipe":
         os.mkfifo(path)
-    with patch.object(Folders, "version", lambda *_: version), patch.object(catalog, "find", lambda _: entry):
+    with patch.object(LocalStore, "get_version", lambda *_: version), patch.object(catalog, "find", lambda _: entry):
         answer = make_client(catalog)("/fileServer/shot.h5")
 
     assert answer.status_code == 500
@@ -111,9 +111,9 @@ def test_what_is_no_file(kind: str, folder: Path) -> None:
 
 def test_a_file_that_is_replaced_while_it_goes_out(folder: Path) -> None:
     """A file that was opened goes out whole, whatever takes its place meanwhile."""
-    catalog = Catalog(Folder(folder), folder)
+    catalog = Catalog(DirectoryArchive(folder), folder)
     whole = (folder / "shot.h5").read_bytes()
-    held = catalog.hold(catalog.find("shot.h5"))
+    held = catalog.hold_file(catalog.find_entry("shot.h5"))
     (folder / "day/other.h5").replace(folder / "shot.h5")
     (folder / "shot.h5").write_bytes(b"another")
 
@@ -125,7 +125,7 @@ def test_a_file_that_is_replaced_while_it_goes_out(folder: Path) -> None:
 )
 def test_a_folder_without_rights(target: str, folder: Path) -> None:
     """A folder that may not be listed says so; the folder around it lists it."""
-    ask = make_client(Catalog(Folder(folder), folder))
+    ask = make_client(Catalog(DirectoryArchive(folder), folder))
     assert ask(target).status_code == 200
     (folder / "day").chmod(0)
     with without_rights():
@@ -143,7 +143,7 @@ def test_a_folder_without_rights(target: str, folder: Path) -> None:
 def test_serving_a_folder_without_rights(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A folder that may not be read is refused by its name when the server is started."""
     (folder / "site.toml").write_text(f'[archive]\nfolder = "{folder}/day"\n')
-    settings = load(folder / "site.toml")
+    settings = load_settings(folder / "site.toml")
     settings.open_catalog()
     if os.geteuid() == 0:
         monkeypatch.setattr(os, "access", lambda *_: False)  # which asks for the real user, who is root
@@ -179,7 +179,7 @@ def test_no_room_to_unpack(tmp_path: Path) -> None:
     (tmp_path / "files/shot.h5.gz").write_bytes(gzip.compress((tmp_path / "shot.h5").read_bytes(), 1))
     with small_disk(tmp_path / "disk") as disk:
         unpacker = Unpacker(disk / "unpacked", 1 << 30)
-        catalog = Catalog(Folder(tmp_path / "files"), tmp_path / "files", unpacker=unpacker)
+        catalog = Catalog(DirectoryArchive(tmp_path / "files"), tmp_path / "files", unpacker=unpacker)
         answer = make_client(catalog)("/dap/shot.h5.gz.dds")
         with pytest.raises(OSError, match=r"the folder to unpack it in .* cannot be written to: No space left"):
             catalog.open("shot.h5.gz")
@@ -193,9 +193,9 @@ def test_no_room_for_a_catalog(tmp_path: Path) -> None:
     """A build on a full disk says that the disk is full."""
     records = [Record(f"{n}", Entry(f"omega/{n}", f"{n}.h5", {"name": "x" * 2000})) for n in range(3000)]
     with small_disk(tmp_path / "disk") as disk:
-        index = SqlIndex.at(disk / "catalog.db")
+        index = SqlIndex.open_sqlite(disk / "catalog.db")
         with pytest.raises(LostCatalog, match="is full; make room"):
-            index.put(records)
+            index.put_records(records)
         index.close()
 
 
@@ -204,8 +204,8 @@ def test_no_room_for_a_catalog(tmp_path: Path) -> None:
 
 def make_catalog(path: Path) -> SqlIndex:
     """A catalog of an image."""
-    index = SqlIndex.at(path)
-    index.put([Record("1", Entry("omega/one", "one.h5", {"name": "one.h5"}))])
+    index = SqlIndex.open_sqlite(path)
+    index.put_records([Record("1", Entry("omega/one", "one.h5", {"name": "one.h5"}))])
     index.close()
     return index
 
@@ -216,10 +216,10 @@ def test_a_damaged_catalog(tmp_path: Path) -> None:
     content = bytearray((tmp_path / "catalog.db").read_bytes())
     content[4096:] = b"\x55" * (len(content) - 4096)
     (tmp_path / "catalog.db").write_bytes(content)
-    index = SqlIndex.at(tmp_path / "catalog.db")
+    index = SqlIndex.open_sqlite(tmp_path / "catalog.db")
     answer = make_client(Catalog(index, tmp_path))("/dap/omega/one.dds")
     with pytest.raises(BadCatalog, match="is damaged"):
-        index.find("omega/one")
+        index.find_entry("omega/one")
 
     assert answer.status_code == 500
     assert "catalog's database cannot be read as it is" in answer.text
@@ -230,9 +230,9 @@ def test_a_catalog_that_may_not_be_written(folder: Path) -> None:
     """A build into a catalog without rights says what rights it takes."""
     path = folder / "catalog.db"
     make_catalog(path)
-    index = SqlIndex.at(path)
+    index = SqlIndex.open_sqlite(path)
     with without_rights(), pytest.raises(BadCatalog, match=r"may not be written to|cannot be opened"):
-        index.begin()
+        index.acquire_build_lock()
     index.close()
 
 
@@ -297,7 +297,7 @@ def test_an_exhausted_pool(tmp_path: Path) -> None:
 def test_an_exhausted_pool_of_postgresql(postgres: Postgres, tmp_path: Path) -> None:
     """So does a catalog in PostgreSQL; and one whose server takes no more connections says so."""
     index = SqlIndex(postgres.create())
-    index.put([Record("1", Entry("omega/one", "one.h5", {"name": "one.h5"}))])
+    index.put_records([Record("1", Entry("omega/one", "one.h5", {"name": "one.h5"}))])
     check_answers(index, tmp_path)
     index.close()
     with ExitStack() as held:
@@ -305,7 +305,7 @@ def test_an_exhausted_pool_of_postgresql(postgres: Postgres, tmp_path: Path) -> 
         with pytest.raises(OperationalError):
             take_all(held, engine)
         with pytest.raises(LostCatalog, match=r"as many connections as it may have|does not answer"):
-            index.find("omega/one")
+            index.find_entry("omega/one")
         answer = make_client(Catalog(index, tmp_path))("/dap/omega/one.dds")
     index.close()
 
@@ -319,7 +319,7 @@ def test_a_locked_catalog(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     with closing(sqlite3.connect(tmp_path / "catalog.db", isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(LostCatalog, match="in use by another process"):
-            index.begin()
+            index.acquire_build_lock()
     index.close()
 
 
@@ -351,9 +351,9 @@ def test_attributes_count(target: str, folder: Path) -> None:
         file["Streak_array"] = IMAGE
         for number in range(8):
             file["Streak_array"].attrs[f"table_{number}"] = np.zeros(20_000, "u1")
-    settings = load()
+    settings = load_settings()
     small = settings.model_copy(update={"server": settings.server.model_copy(update={"max_answer_mib": 1})})
-    answer = make_client(Catalog(Folder(folder), folder), small)(target)
+    answer = make_client(Catalog(DirectoryArchive(folder), folder), small)(target)
 
     assert answer.status_code == 413
     assert "attributes alone take up to" in answer.text
@@ -366,7 +366,7 @@ def test_a_giant_attribute(target: str, folder: Path) -> None:
     with h5py.File(folder / "shot.h5", "w", libver="latest") as file:
         file["Streak_array"] = IMAGE
         file["Streak_array"].attrs["table"] = np.zeros(100 << 20, "u1")
-    catalog = Catalog(Folder(folder), folder)
+    catalog = Catalog(DirectoryArchive(folder), folder)
     answer = make_client(catalog)(target)
 
     assert answer.status_code == 200

@@ -19,9 +19,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.types import ASGIApp
 
-from shotdap.catalog import Catalog, Entry, Fact, Folder, SqlIndex
+from shotdap.catalog import Catalog, DirectoryArchive, Entry, Fact, SqlIndex
 from shotdap.catalog.index import Record
-from shotdap.config import load
+from shotdap.config import load_settings
 from shotdap.server.app import create_app
 from shotdap.server.protocols import thredds
 
@@ -110,7 +110,7 @@ def _not_unique(tag: str, attribute: str, root: ET.Element, *others: str) -> lis
 
 NAMES: Final = st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,8}", fullmatch=True)
 IMAGES: Final = st.builds(
-    lambda name, size, date, facts, reason: thredds.Image(name, f"a/{name}", size, date, facts, reason),
+    lambda name, size, date, facts, reason: thredds.CatalogImage(name, f"a/{name}", size, date, facts, reason),
     NAMES,
     st.none() | st.integers(0, 2**40),
     st.text(max_size=12) | st.datetimes().map(str) | st.dates().map(str),
@@ -118,9 +118,9 @@ IMAGES: Final = st.builds(
     st.text(),
 )
 LEVELS: Final = st.builds(
-    thredds.Level,
+    thredds.CatalogPage,
     st.just("a"),
-    st.lists(NAMES, unique=True).map(lambda names: tuple(thredds.Folder(name, f"a/{name}") for name in names)),
+    st.lists(NAMES, unique=True).map(lambda names: tuple(thredds.CatalogFolder(name, f"a/{name}") for name in names)),
     st.lists(IMAGES, unique_by=lambda image: image.name).map(tuple),
     st.none() | st.text(),
     st.none() | NAMES,
@@ -128,14 +128,16 @@ LEVELS: Final = st.builds(
 
 
 @given(level=LEVELS)
-def test_follows_the_schema(level: thredds.Level) -> None:
+def test_follows_the_schema(level: thredds.CatalogPage) -> None:
     """Whatever stands at a level, whatever the archive says of it, the catalog breaks no rule of its schema."""
-    assert broken_rules(thredds.catalog(level)) == []
+    assert broken_rules(thredds.render_catalog(level)) == []
 
 
 def test_rules_are_checked() -> None:
     """The rules find what is wrong."""
-    wrong = thredds.catalog(thredds.Level("a", images=(thredds.Image("i", "a/i"), thredds.Image("i", "a/i"))))
+    wrong = thredds.render_catalog(
+        thredds.CatalogPage("a", images=(thredds.CatalogImage("i", "a/i"), thredds.CatalogImage("i", "a/i")))
+    )
     assert broken_rules(wrong) == ["ID a/i is not unique"]
     assert broken_rules(wrong.replace(b"<serviceName>all", b"<serviceName>none"))[-1] == "no service none"
     assert "dataset lacks name" in broken_rules(wrong.replace(b'dataset name="i"', b"dataset"))
@@ -143,7 +145,7 @@ def test_rules_are_checked() -> None:
 
 def test_top_is_a_level_like_others() -> None:
     """Nothing at all is a catalog still."""
-    assert broken_rules(thredds.catalog(thredds.Level(""))) == []
+    assert broken_rules(thredds.render_catalog(thredds.CatalogPage(""))) == []
 
 
 # Requests ------------------------------------------------------------------------------------------------------------
@@ -185,20 +187,20 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def client(folder: Path) -> Client:
-    return Client(create_app(Catalog(Folder(folder), folder), load()))
+    return Client(create_app(Catalog(DirectoryArchive(folder), folder), load_settings()))
 
 
 @pytest.fixture
 def index(tmp_path: Path) -> SqlIndex:
-    return SqlIndex.at(tmp_path / "catalog.db")
+    return SqlIndex.open_sqlite(tmp_path / "catalog.db")
 
 
 def client_of(index: SqlIndex, root: Path) -> Client:
-    return Client(create_app(Catalog(index, root), load()))
+    return Client(create_app(Catalog(index, root), load_settings()))
 
 
 def put(index: SqlIndex, *entries: Entry) -> None:
-    index.put((Record(entry.path, entry) for entry in entries), None)
+    index.put_records((Record(entry.path, entry) for entry in entries), None)
 
 
 def test_levels(client: Client) -> None:
@@ -289,7 +291,7 @@ def test_no_such_folder(client: Client, path: str, form: str, kind: str) -> None
 
 def test_mounted_below(folder: Path) -> None:
     """Behind a proxy that serves it below a path, every address begins with the path."""
-    client = Client(create_app(Catalog(Folder(folder), folder), load()), "/lab")
+    client = Client(create_app(Catalog(DirectoryArchive(folder), folder), load_settings()), "/lab")
     document = parsed(client.get("/lab/thredds/catalog.xml").content)
     page = client.get("/lab/thredds/catalog/day/catalog.html").text
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.strategies import QUICK
 
-from shotdap.server.extraction import Wanted
+from shotdap.server.extraction import Extraction
 from shotdap.server.slice_text import Part
 from shotdap.transforms import BadSelection
 
@@ -31,43 +31,46 @@ def image() -> xr.Dataset:
 @pytest.mark.parametrize(
     ("wanted", "path"),
     [
-        (Wanted(), "omega/1/a"),
-        (Wanted(("image",)), "omega/1/a"),
-        (Wanted(raw=True), "omega/1/a/raw"),
-        (Wanted(("image",), transforms=("median_filter-size-5",)), "omega/1/a/~image~median_filter-size-5"),
-        (Wanted(transforms=("median_filter", "log10")), "omega/1/a/~median_filter~log10"),
-        (Wanted(("image",), transforms=("image",)), "omega/1/a/~image"),
+        (Extraction(), "omega/1/a"),
+        (Extraction(("image",)), "omega/1/a"),
+        (Extraction(raw=True), "omega/1/a/raw"),
+        (Extraction(("image",), transforms=("median_filter-size-5",)), "omega/1/a/~image~median_filter-size-5"),
+        (Extraction(transforms=("median_filter", "log10")), "omega/1/a/~median_filter~log10"),
+        (Extraction(("image",), transforms=("image",)), "omega/1/a/~image"),
         (
-            Wanted(("background_subtracted",), transforms=("background_subtracted-clip-true", "log10")),
+            Extraction(("background_subtracted",), transforms=("background_subtracted-clip-true", "log10")),
             "omega/1/a/~background_subtracted-clip-true~log10",
         ),
-        (Wanted(("Streak_array",), transforms=("log10",), raw=True), "omega/1/a/raw/~Streak_array~log10"),
+        (Extraction(("Streak_array",), transforms=("log10",), raw=True), "omega/1/a/raw/~Streak_array~log10"),
     ],
 )
-def test_path(wanted: Wanted, path: str) -> None:
+def test_path(wanted: Extraction, path: str) -> None:
     """The path opens the image, its file as it is, or the variant that the transforms ask for."""
-    assert wanted.path("omega/1/a") == path
+    assert wanted.build_path("omega/1/a") == path
 
 
 def test_path_of_a_variant() -> None:
     """A path that is a variant takes the transforms behind its own; what the last of those makes is the result."""
-    assert Wanted(("result",), transforms=("log10",)).path("a/~image~median_filter") == "a/~image~median_filter~log10"
+    assert (
+        Extraction(("result",), transforms=("log10",)).build_path("a/~image~median_filter")
+        == "a/~image~median_filter~log10"
+    )
 
 
 def test_transforms_of_one() -> None:
     """Transforms of several variables are refused."""
     with pytest.raises(BadSelection, match="one variable"):
-        Wanted(("image", "background"), transforms=("log10",)).path("a")
+        Extraction(("image", "background"), transforms=("log10",)).build_path("a")
 
 
 def test_everything() -> None:
     """Without a word, all of the image is wanted."""
-    assert Wanted().narrow(image()).identical(image())
+    assert Extraction().apply(image()).identical(image())
 
 
 def test_variables_with_coordinates() -> None:
     """A variable comes with the coordinates of its dimensions and the image's attributes, and with no other."""
-    narrowed = Wanted(("image",)).narrow(image())
+    narrowed = Extraction(("image",)).apply(image())
 
     assert list(narrowed.data_vars) == ["image"]
     assert list(narrowed.coords) == ["y"]
@@ -84,7 +87,7 @@ parts = st.dictionaries(
 @given(parts)
 def test_parts(part: dict[str, Part]) -> None:
     """A part of the image is that part of its array, as NumPy cuts it; a single index drops the dimension."""
-    narrowed = Wanted(("image",), part).narrow(image())
+    narrowed = Extraction(("image",), part).apply(image())
 
     np.testing.assert_array_equal(
         narrowed["image"].values, FRAME[part.get("y", slice(None)), part.get("x", slice(None))]
@@ -94,7 +97,7 @@ def test_parts(part: dict[str, Part]) -> None:
 
 def test_part_of_all() -> None:
     """Where no variable is named, a part is that of every variable that has the dimension."""
-    narrowed = Wanted(part={"x": slice(2, 4)}).narrow(image())
+    narrowed = Extraction(part={"x": slice(2, 4)}).apply(image())
 
     assert dict(narrowed.sizes) == {"y": 5, "x": 2, "time": 7}
 
@@ -102,23 +105,23 @@ def test_part_of_all() -> None:
 @pytest.mark.parametrize(
     ("wanted", "sentence"),
     [
-        (Wanted(("nothing",)), "There is no variable 'nothing' here"),
-        (Wanted(part={"z": 0}), "There is no dimension 'z' here"),
-        (Wanted(("image",), {"time": 0}), "image has no dimension 'time', only these: y, x"),
-        (Wanted(("image",), {"y": 5}), "index 5 is outside 0 to 4"),
-        (Wanted(("image",), {"y": slice(2, 9)}), "index 8 is outside 0 to 4"),
+        (Extraction(("nothing",)), "There is no variable 'nothing' here"),
+        (Extraction(part={"z": 0}), "There is no dimension 'z' here"),
+        (Extraction(("image",), {"time": 0}), "image has no dimension 'time', only these: y, x"),
+        (Extraction(("image",), {"y": 5}), "index 5 is outside 0 to 4"),
+        (Extraction(("image",), {"y": slice(2, 9)}), "index 8 is outside 0 to 4"),
     ],
 )
-def test_what_does_not_fit(wanted: Wanted, sentence: str) -> None:
+def test_what_does_not_fit(wanted: Extraction, sentence: str) -> None:
     """What does not fit is refused with a sentence that says what would."""
     with pytest.raises(BadSelection, match=sentence):
-        wanted.narrow(image())
+        wanted.apply(image())
 
 
 def test_result() -> None:
     """What the last transform makes is wanted, whatever it was applied to."""
     varied = image().assign(result=(("x",), np.arange(6.0)))
-    narrowed = Wanted(("image",), {"x": slice(0, 3)}, ("lineout",)).narrow(varied)
+    narrowed = Extraction(("image",), {"x": slice(0, 3)}, ("lineout",)).apply(varied)
 
     assert list(narrowed.data_vars) == ["result"]
     assert narrowed["result"].shape == (3,)

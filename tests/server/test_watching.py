@@ -16,9 +16,9 @@ from urllib.request import urlopen
 import pytest
 from tests.serving import SHOTDAP, Server, environment, run_shotdap, serving
 
-from shotdap.config import load
-from shotdap.server.catalog_poller import poll
-from shotdap.server.demo.instructions import prepare
+from shotdap.config import load_settings
+from shotdap.server.catalog_poller import poll_catalog
+from shotdap.server.demo.instructions import prepare_demo
 
 SECONDS = 60  # on a machine that does other things too; it takes one or two
 
@@ -26,7 +26,7 @@ SECONDS = 60  # on a machine that does other things too; it takes one or two
 @pytest.fixture
 def site(tmp_path: Path) -> Path:
     """The settings of a small archive whose rows all are away but a few; looked at twice a second."""
-    config = prepare(tmp_path)
+    config = prepare_demo(tmp_path)
     with closing(sqlite3.connect(tmp_path / "archive.db")) as connection, connection:
         connection.execute("CREATE TABLE AWAY AS SELECT * FROM ARCHIVE_FILES WHERE IMAGE_ID > 3")
         connection.execute("DELETE FROM ARCHIVE_FILES WHERE IMAGE_ID > 3")
@@ -121,7 +121,7 @@ def test_command(site: Path, tmp_path: Path) -> None:
 
 def test_lost_archive(site: Path, tmp_path: Path) -> None:
     """An archive that goes away costs a line in the log; when it comes back, so do its new rows."""
-    settings, said = load(site), list[str]()
+    settings, said = load_settings(site), list[str]()
     away = tmp_path / "archive.db.away"
     turns = iter((lambda: (tmp_path / "archive.db").rename(away), lambda: away.rename(tmp_path / "archive.db"), None))
 
@@ -134,7 +134,7 @@ def test_lost_archive(site: Path, tmp_path: Path) -> None:
             come(tmp_path)
         return True
 
-    poll(settings, said.append, wait, inspect=False)
+    poll_catalog(settings, said.append, wait, inspect=False)
 
     assert "archive" in said[0]
     assert said[1].startswith("Catalog: ")

@@ -79,11 +79,11 @@ def _columns(side: int) -> xr.DataArray:
 
 
 def _peaks(side: int) -> xr.DataArray:
-    return TRANSFORMS["comb_peaks"].of(_comb(side))
+    return TRANSFORMS["comb_peaks"].apply(_comb(side))
 
 
 def _densities(side: int) -> xr.DataArray:
-    return TRANSFORMS["wedge_densities"].of(_wedge(side), density_per_count=1e-4)
+    return TRANSFORMS["wedge_densities"].apply(_wedge(side), density_per_count=1e-4)
 
 
 _INPUTS: Final[Mapping[str, tuple[Callable[[int], xr.DataArray], ...]]] = MappingProxyType(
@@ -91,7 +91,7 @@ _INPUTS: Final[Mapping[str, tuple[Callable[[int], xr.DataArray], ...]]] = Mappin
         "comb_fit": (_peaks,),
         "comb_peaks": (_comb,),
         "comb_residuals": (_peaks,),
-        "comb_time": (_columns, lambda side: TRANSFORMS["comb_fit"].of(_peaks(side))),
+        "comb_time": (_columns, lambda side: TRANSFORMS["comb_fit"].apply(_peaks(side))),
         "film_exposure": (_wedge, _densities),
         "nominal_time": (_columns,),
         "wedge_densities": (_wedge,),
@@ -106,7 +106,7 @@ def _inputs(transform: Transform, side: int) -> list[xr.DataArray]:
 
 def _values(transform: Transform, inputs: Sequence[xr.DataArray], options: Mapping[str, Any]) -> np.ndarray[Any, Any]:
     made = np.asarray(transform.function(*inputs, **options).values)
-    return made.astype(transform.result_type([each.variable for each in inputs]), copy=False)
+    return made.astype(transform.infer_dtype([each.variable for each in inputs]), copy=False)
 
 
 def _resident(name: str) -> int:
@@ -117,16 +117,16 @@ def _resident(name: str) -> int:
 def main() -> None:
     """Measure each."""
     for name, transform in TRANSFORMS.items():
-        options = dict(transform.checked(OPTIONS.get(name, {})))
+        options = dict(transform.validate_options(OPTIONS.get(name, {})))
         _values(transform, _inputs(transform, _WARM), options)
         inputs = _inputs(transform, SIDE)
         Path("/proc/self/clear_refs").write_text("5")  # the peak is what there is now: proc(5)
         before = _resident("VmRSS")
         values = _values(transform, inputs, options)
         peak = _resident("VmHWM") - before
-        footprint = transform.lies([{str(n): s for n, s in each.sizes.items()} for each in inputs],
-                                   transform.checked(OPTIONS.get(name, {})))  # fmt: skip
-        stated = footprint.working.of(max(each.size for each in inputs))
+        footprint = transform.footprint_of([{str(n): s for n, s in each.sizes.items()} for each in inputs],
+                                   transform.validate_options(OPTIONS.get(name, {})))  # fmt: skip
+        stated = footprint.memory.estimate_bytes(max(each.size for each in inputs))
         sys.stdout.write(json.dumps({"name": name, "peak": peak, "stated": stated, "result": values.nbytes}) + "\n")
         del values, inputs
 

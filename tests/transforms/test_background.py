@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from shotdap.transforms import TRANSFORMS, BadOptions, Recipe, extend
+from shotdap.transforms import TRANSFORMS, BadOptions, Recipe, add_variables
 from shotdap.transforms.testing import TransformContract
 
 SUBTRACT = TRANSFORMS["subtract_background"]
@@ -37,12 +37,12 @@ class TestSubtractBackground(TransformContract):
         image = xr.DataArray(np.array([3, 0], dtypes[0]), dims="x")
         background = xr.DataArray(np.array([5, 255], dtypes[1]), dims="x")
 
-        assert SUBTRACT.of(image, background).values.tolist() == [-2, -255]
+        assert SUBTRACT.apply(image, background).values.tolist() == [-2, -255]
 
     @given(image=st.integers(0, 65535), background=st.integers(0, 65535), scale=st.sampled_from([0.5, 1, 2, -1]))
     def test_exact(self, image: int, background: int, scale: float) -> None:
         """Every difference of two 16-bit counts is exact, also where the scale is a power of two."""
-        made = SUBTRACT.of(xr.DataArray(np.uint16(image)), xr.DataArray(np.uint16(background)), scale=scale)
+        made = SUBTRACT.apply(xr.DataArray(np.uint16(image)), xr.DataArray(np.uint16(background)), scale=scale)
 
         assert made.item() == image - scale * background
 
@@ -52,8 +52,8 @@ class TestSubtractBackground(TransformContract):
         image, backgrounds = counts(rng, 3, 4, 5), counts(rng, 3, 4, 5)
         expected = image.values.astype("i8") - backgrounds.values
 
-        assert np.array_equal(SUBTRACT.of(image, backgrounds), expected)
-        assert np.array_equal(SUBTRACT.of(image, backgrounds[0]), image.values.astype("i8") - backgrounds.values[0])
+        assert np.array_equal(SUBTRACT.apply(image, backgrounds), expected)
+        assert np.array_equal(SUBTRACT.apply(image, backgrounds[0]), image.values.astype("i8") - backgrounds.values[0])
 
     def test_smooth_is_scipys_gaussian(self) -> None:
         """A smoothed background is SciPy's Gaussian mean of the background, frame by frame; the image is left sharp."""
@@ -61,13 +61,15 @@ class TestSubtractBackground(TransformContract):
         image, background = counts(rng, 2, 30, 40), counts(rng, 2, 30, 40)
         dark = [ndimage.gaussian_filter(frame.astype("f8"), 2.5) for frame in background.values]
 
-        np.testing.assert_allclose(SUBTRACT.of(image, background, smooth=2.5), image.values - np.stack(dark), atol=0.02)
+        np.testing.assert_allclose(
+            SUBTRACT.apply(image, background, smooth=2.5), image.values - np.stack(dark), atol=0.02
+        )
 
     def test_smooth_reads_the_gaussians_reach(self) -> None:
         """A pixel of a smoothed background reaches four standard deviations into the background, and no farther."""
-        footprint = SUBTRACT.lies([{"y": 100, "x": 100}] * 2, SUBTRACT.checked({"smooth": 2.5}))
+        footprint = SUBTRACT.footprint_of([{"y": 100, "x": 100}] * 2, SUBTRACT.validate_options({"smooth": 2.5}))
 
-        assert footprint.needed({"y": range(50, 51), "x": range(2, 5)}, {"y": 100, "x": 100}) == {
+        assert footprint.compute_source_ranges({"y": range(50, 51), "x": range(2, 5)}, {"y": 100, "x": 100}) == {
             "y": range(40, 61),
             "x": range(15),
         }
@@ -77,37 +79,37 @@ class TestSubtractBackground(TransformContract):
         rng = np.random.default_rng(3)
         image, background = counts(rng, 2, 9, 7), counts(rng, 9, 7)
 
-        made = SUBTRACT.of(image, background.T, smooth=1)
+        made = SUBTRACT.apply(image, background.T, smooth=1)
 
-        np.testing.assert_allclose(made.transpose(*image.dims), SUBTRACT.of(image, background, smooth=1), atol=0.02)
+        np.testing.assert_allclose(made.transpose(*image.dims), SUBTRACT.apply(image, background, smooth=1), atol=0.02)
 
     def test_missing(self) -> None:
         """NaN in either is NaN; clipping keeps it, and cuts off only what is below zero."""
         image, background = (xr.DataArray(np.array(v, "f4"), dims="x") for v in ([np.nan, 1, 1, 9], [0, np.nan, 2, 2]))
 
-        np.testing.assert_array_equal(SUBTRACT.of(image, background, clip=True), [np.nan, np.nan, 0, 7])
+        np.testing.assert_array_equal(SUBTRACT.apply(image, background, clip=True), [np.nan, np.nan, 0, 7])
 
     def test_saturation_counts_as_its_value(self) -> None:
         """A saturated pixel is a number like any other; constant frames give a constant difference."""
         image = xr.DataArray(np.full((3, 4), 65535, "u2"), dims=("y", "x"))
 
-        assert np.unique(SUBTRACT.of(image, image - np.uint16(5)).values).tolist() == [5]
+        assert np.unique(SUBTRACT.apply(image, image - np.uint16(5)).values).tolist() == [5]
 
     @pytest.mark.parametrize("options", [{"smooth": -1}, {"smooth": 51}, {"scale": np.nan}, {"scale": 1e7}])
     def test_bad_options(self, options: dict[str, Any]) -> None:
         """What is out of range is named."""
         with pytest.raises(BadOptions, match=next(iter(options))):
-            SUBTRACT.checked(options)
+            SUBTRACT.validate_options(options)
 
     def test_smoothing_needs_an_image(self) -> None:
         """A spectrum, which has no rows and columns, cannot be smoothed like an image, and the message says so."""
         with pytest.raises(ValueError, match="rows and columns"):
-            SUBTRACT.lies([{"x": 5}, {"x": 5}], SUBTRACT.checked({"smooth": 1}))
+            SUBTRACT.footprint_of([{"x": 5}, {"x": 5}], SUBTRACT.validate_options({"smooth": 1}))
 
     def test_sizes_differ(self) -> None:
         """A background of another size is refused, and both sizes are said."""
         with pytest.raises(ValueError, match="differ along x: 5 and 6"):
-            SUBTRACT.lies([{"y": 2, "x": 5}, {"y": 2, "x": 6}], SUBTRACT.checked({}))
+            SUBTRACT.footprint_of([{"y": 2, "x": 5}, {"y": 2, "x": 6}], SUBTRACT.validate_options({}))
 
 
 class TestSubtractRegion(TransformContract):
@@ -122,7 +124,7 @@ class TestSubtractRegion(TransformContract):
     def test_level_of_each_frame(self, statistic: str, dtype: str) -> None:
         """From each frame goes the level of its own region, both ends of the region taken."""
         image = counts(np.random.default_rng(0), 2, 8, 9, dtype=dtype)
-        made = REGION.of(image, rows=(1, 3), columns=(5, 8), statistic=statistic)
+        made = REGION.apply(image, rows=(1, 3), columns=(5, 8), statistic=statistic)
         levels = [getattr(np, statistic)(frame[1:4, 5:9].astype("f8")) for frame in image.values]
 
         np.testing.assert_allclose(made, image.values.astype("f8") - np.reshape(levels, (2, 1, 1)), atol=0.01)
@@ -132,8 +134,8 @@ class TestSubtractRegion(TransformContract):
         image = xr.DataArray(np.full((10, 10), 100, "u2"), dims=("y", "x"))
         image[3, 9] = 65535
 
-        assert REGION.of(image, columns=(8, 9))[0, 0].item() == 0
-        assert REGION.of(image, columns=(8, 9), statistic="mean")[0, 0].item() < -3000
+        assert REGION.apply(image, columns=(8, 9))[0, 0].item() == 0
+        assert REGION.apply(image, columns=(8, 9), statistic="mean")[0, 0].item() < -3000
 
     @pytest.mark.parametrize("statistic", ["median", "mean"])
     def test_missing(self, statistic: str) -> None:
@@ -141,7 +143,7 @@ class TestSubtractRegion(TransformContract):
         image = xr.DataArray(np.ones((2, 3, 3), "f4"), dims=("frame", "y", "x"))
         image[0, :, 0] = np.nan
         image[1, 0, 0] = np.nan
-        made = REGION.of(image, columns=(0, 0), statistic=statistic)
+        made = REGION.apply(image, columns=(0, 0), statistic=statistic)
 
         assert np.isnan(made[0]).all()
         np.testing.assert_array_equal(made[1], [[np.nan, 0, 0], [0, 0, 0], [0, 0, 0]])
@@ -151,15 +153,15 @@ class TestSubtractRegion(TransformContract):
         image = xr.Dataset({"image": (("y", "x"), np.ones((4, 5)))})
 
         with pytest.raises(ValueError, match="x ends with 4, and 5 is beyond"):
-            extend(image, [Recipe.of("made", "subtract_region", ["image"], {"columns": (3, 5)})])
+            add_variables(image, [Recipe.create("made", "subtract_region", ["image"], {"columns": (3, 5)})])
 
     def test_region_must_be_said(self) -> None:
         """Without rows or columns there is no region, and the message says so."""
         with pytest.raises(ValueError, match="rows or the columns"):
-            REGION.of(xr.DataArray(np.ones((4, 5)), dims=("y", "x")))
+            REGION.apply(xr.DataArray(np.ones((4, 5)), dims=("y", "x")))
 
     @pytest.mark.parametrize("options", [{"rows": (3, 1)}, {"rows": (-1, 1)}, {"statistic": "mode", "rows": (0, 1)}])
     def test_bad_options(self, options: dict[str, Any]) -> None:
         """Bounds that run backwards or begin below zero are refused, and statistics that are not there."""
         with pytest.raises(BadOptions, match="subtract_region"):
-            REGION.checked(options)
+            REGION.validate_options(options)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import ArrayLike, NDArray
 from scipy.ndimage import uniform_filter1d
 
-from shotdap.transforms.streak.comb import comb_of, find_comb, is_even, numbered
+from shotdap.transforms.streak.comb import count_periods, find_comb, find_comb_in_profile, is_evenly_spaced
 
 Profile = NDArray[np.float64]
 
@@ -32,7 +32,7 @@ def picture(profile: Profile, rng: np.random.Generator, rows: int = 60, noise: f
 def test_peaks_are_found_at_their_centres(spacing: float, width: float) -> None:
     """Whatever the spacing and the width: each peak is found, to a hundredth of a pixel where there is no noise."""
     centres = np.arange(1.3 * spacing, 1000 - spacing, spacing)
-    comb = comb_of(peaks(centres, width=width))
+    comb = find_comb_in_profile(peaks(centres, width=width))
 
     assert comb is not None
     np.testing.assert_allclose(comb.centres, centres, atol=0.05)
@@ -50,7 +50,7 @@ def test_noise_moves_centres_by_less_than_it_is() -> None:
 def test_saturated_peaks_have_their_middle() -> None:
     """A peak that is cut off at half its height is found at its centre."""
     centres = 30.4 + 18 * np.arange(50)
-    comb = comb_of(np.minimum(peaks(centres), 400))
+    comb = find_comb_in_profile(np.minimum(peaks(centres), 400))
 
     assert comb is not None
     np.testing.assert_allclose(comb.centres, centres, atol=0.05)
@@ -78,7 +78,7 @@ def test_a_hot_column_is_no_peak() -> None:
 
     assert comb is not None
     near = [int(np.argmin(np.abs(comb.centres - centre))) for centre in centres[[0, -1]]]
-    assert comb.numbers[near[1]] - comb.numbers[near[0]] == 49
+    assert comb.periods[near[1]] - comb.periods[near[0]] == 49
 
 
 @pytest.mark.parametrize("seed", range(25))
@@ -97,13 +97,13 @@ def test_scattered_peaks_are_no_comb(seed: int) -> None:
     """Bright peaks at random places are not taken for a comb."""
     rng = np.random.default_rng(seed)
 
-    assert comb_of(peaks(rng.uniform(20, 980, 25)) + rng.normal(0, 5, 1000)) is None
+    assert find_comb_in_profile(peaks(rng.uniform(20, 980, 25)) + rng.normal(0, 5, 1000)) is None
 
 
 @pytest.mark.parametrize("profile", [np.zeros(500), np.full(500, 65_535.0), np.linspace(0, 1e4, 500)])
 def test_featureless_profiles_have_none(profile: Profile) -> None:
     """A constant and a ramp hold no comb."""
-    assert comb_of(profile) is None
+    assert find_comb_in_profile(profile) is None
 
 
 def test_two_combs_are_not_told_apart() -> None:
@@ -138,7 +138,7 @@ def test_combs_that_never_meet_do_no_harm() -> None:
 def test_a_stray_peak_far_away_is_none_of_the_comb() -> None:
     """Peaks across a gap of more than three spacings are left out."""
     centres = 40 + 18 * np.arange(20)
-    comb = comb_of(peaks(np.append(centres, [700, 900])))
+    comb = find_comb_in_profile(peaks(np.append(centres, [700, 900])))
 
     assert comb is not None
     np.testing.assert_allclose(comb.centres, centres, atol=0.05)
@@ -152,7 +152,7 @@ def test_numbers_are_right_or_refused(missing: set[int], bow: float) -> None:
     u = numbers / 40
     centres = 800 * (u + bow * u * (u - 1))
 
-    assert not is_even(centres) or numbered(centres).tolist() == numbers.tolist()
+    assert not is_evenly_spaced(centres) or count_periods(centres).tolist() == numbers.tolist()
 
 
 @settings(deadline=None)
@@ -163,5 +163,5 @@ def test_missing_peaks_leave_gaps_in_the_numbers(missing: set[int], bow: float) 
     u = numbers / 40
     centres = 800 * (u + bow * u * (u - 1))
 
-    assert is_even(centres)
-    assert numbered(centres).tolist() == numbers.tolist()
+    assert is_evenly_spaced(centres)
+    assert count_periods(centres).tolist() == numbers.tolist()

@@ -14,8 +14,8 @@ from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 from tests.strategies import CountingSource
 
-from shotdap.catalog.readers.lazy import lazy_variable
-from shotdap.transforms.decoding import HDF4_OFFSET, decode, decode_dataset
+from shotdap.catalog.readers.lazy import create_lazy_variable
+from shotdap.transforms.decoding import HDF4_OFFSET, decode_dataset, decode_variable
 
 Array: TypeAlias = NDArray[Any]
 
@@ -67,7 +67,7 @@ def _make_fill_fit(attributes: dict[str, Any], dtype: np.dtype[Any]) -> None:
 def test_values_are_xarrays(stored: xr.Variable) -> None:
     """Whatever the attributes say, values and type are those that xarray decodes."""
     with np.errstate(all="ignore"):
-        decoded = decode(stored)
+        decoded = decode_variable(stored)
         found, expected = decoded.values, decode_by_xarray(stored)
 
     assert found.dtype.newbyteorder("=") == expected.dtype.newbyteorder("=")
@@ -85,7 +85,7 @@ def test_nothing_to_decode() -> None:
     """A variable whose attributes say nothing of the kind is returned as it is."""
     plain = variable(np.array([1, 2], ">u2"), units="count", long_name="image")
 
-    assert decode(plain) is plain
+    assert decode_variable(plain) is plain
 
 
 def test_fill_of_another_type() -> None:
@@ -93,13 +93,13 @@ def test_fill_of_another_type() -> None:
     wide = variable(np.array([1, np.inf, -np.inf], "f4"), _FillValue=np.float64(1e300), missing_value=-1e300)
     negative = variable(np.array([1, 65535], "u2"), _FillValue=np.int16(-1))
 
-    assert decode(wide).values.tolist() == [1, np.inf, -np.inf]
-    assert decode(negative).values.tolist() == [1, 65535]
+    assert decode_variable(wide).values.tolist() == [1, np.inf, -np.inf]
+    assert decode_variable(negative).values.tolist() == [1, 65535]
 
 
 def test_nan_stays() -> None:
     """NaN that marks missing values still does in the decoded variable, and is in its type."""
-    decoded = decode(variable(np.array([1, np.nan], "f4"), missing_value=np.float64(np.nan), scale_factor=2.0))
+    decoded = decode_variable(variable(np.array([1, np.nan], "f4"), missing_value=np.float64(np.nan), scale_factor=2.0))
 
     assert np.isnan(decoded.attrs["missing_value"])
     assert decoded.attrs["missing_value"].dtype == decoded.dtype
@@ -109,7 +109,7 @@ def test_calibration_of_hdf4() -> None:
     """HDF4's calibration subtracts the offset first, and is computed in float64."""
     attributes = {"scale_factor": 0.01, "add_offset": 150.0, HDF4_OFFSET: -15000.0, "_FillValue": np.int16(-9999)}
     stored = np.array([0, 100, 11225, -9999], "i2")
-    decoded = decode(variable(stored, **attributes, units="K"))
+    decoded = decode_variable(variable(stored, **attributes, units="K"))
 
     assert decoded.dtype == np.float64
     np.testing.assert_array_equal(decoded.values[:3], 0.01 * (stored[:3].astype("f8") + 15000.0))
@@ -119,7 +119,7 @@ def test_calibration_of_hdf4() -> None:
 
 def test_calibration_that_changes_nothing() -> None:
     """HDF4's calibration of 1 and 0, which many writers add, leaves integers what they are."""
-    decoded = decode(variable(np.array([1, 2], "u2"), scale_factor=1.0, add_offset=0.0, **{HDF4_OFFSET: 0.0}))
+    decoded = decode_variable(variable(np.array([1, 2], "u2"), scale_factor=1.0, add_offset=0.0, **{HDF4_OFFSET: 0.0}))
 
     assert decoded.dtype == np.uint16
     assert decoded.values.tolist() == [1, 2]
@@ -141,7 +141,7 @@ CONVERTED: Final[list[tuple[str, dict[str, Any], dict[str, Any]]]] = [
 @pytest.mark.parametrize(("dtype", "attributes", "expected"), CONVERTED)
 def test_attributes_in_stored_numbers(dtype: str, attributes: dict[str, Any], expected: dict[str, Any]) -> None:
     """What is stated in stored numbers is converted with them; what is stated in decoded ones stays."""
-    decoded = decode(variable(np.zeros(2, dtype), **attributes))
+    decoded = decode_variable(variable(np.zeros(2, dtype), **attributes))
 
     assert {name: np.asarray(value).tolist() for name, value in decoded.attrs.items()} == expected
 
@@ -157,7 +157,9 @@ UNUSABLE: Final[list[tuple[str, Any]]] = [
 @pytest.mark.parametrize(("name", "value"), UNUSABLE)
 def test_attribute_that_cannot_be_applied(name: str, value: object) -> None:
     """An attribute that is not what it should be changes no number; it is kept under another name, with the reason."""
-    decoded = decode(variable(np.array([1, 2], "u2"), omitted="colour: values of type complex", **{name: value}))
+    decoded = decode_variable(
+        variable(np.array([1, 2], "u2"), omitted="colour: values of type complex", **{name: value})
+    )
 
     assert decoded.values.tolist() == [1, 2]
     assert name not in decoded.attrs
@@ -169,7 +171,7 @@ def test_integer_times_stay() -> None:
     """Times that are integers stay as stored: as floats, nanoseconds would lose their last digits."""
     times = variable(np.array([2**62, -1]), units="nanoseconds since 2000-01-01", _FillValue=np.int64(-1))
 
-    assert decode(times) is times
+    assert decode_variable(times) is times
 
 
 def test_text_and_truths_stay() -> None:
@@ -187,8 +189,8 @@ def test_text_and_truths_stay() -> None:
 def test_lazy() -> None:
     """Only the stored numbers of a slice are read, and its decoded numbers are those of the whole."""
     source = CountingSource(np.arange(60, dtype=">i2").reshape(6, 10))
-    stored = lazy_variable(("y", "x"), source, {"scale_factor": 0.5, "_FillValue": np.int16(33)})
-    decoded = decode(stored)
+    stored = create_lazy_variable(("y", "x"), source, {"scale_factor": 0.5, "_FillValue": np.int16(33)})
+    decoded = decode_variable(stored)
     part = decoded[3, 1:9:2].values
 
     assert source.count == 4

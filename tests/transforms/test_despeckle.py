@@ -61,7 +61,7 @@ class TestMedianFilter(TransformContract):
     @given(image=IMAGES, size=st.sampled_from([3, 5, 9]))
     def test_is_scipys(self, image: NDArray[np.float32], size: int) -> None:
         """Where nothing is missing it is SciPy's median filter, to the bit, the edges too."""
-        np.testing.assert_array_equal(MEDIAN.of(image_of(image), size=size), ndimage.median_filter(image, size))
+        np.testing.assert_array_equal(MEDIAN.apply(image_of(image), size=size), ndimage.median_filter(image, size))
 
     @QUICK
     @given(image=HOLED, size=st.sampled_from([3, 5]))
@@ -69,24 +69,24 @@ class TestMedianFilter(TransformContract):
         """With NaN it is the median of those neighbours that are there, and NaN where none is."""
         expected = ndimage.generic_filter(image.astype("f8"), nanmedian, size)
 
-        np.testing.assert_allclose(MEDIAN.of(image_of(image), size=size), expected, rtol=1e-5)
+        np.testing.assert_allclose(MEDIAN.apply(image_of(image), size=size), expected, rtol=1e-5)
 
     def test_whole_frames(self) -> None:
         """Each frame is filtered for itself, whatever its type."""
         stack = np.random.default_rng(0).integers(0, 2**16, (3, 12, 14), dtype="u2")
         expected = np.stack([ndimage.median_filter(frame, 3) for frame in stack])
 
-        assert np.array_equal(MEDIAN.of(image_of(stack.astype(">u2"))), expected)
+        assert np.array_equal(MEDIAN.apply(image_of(stack.astype(">u2"))), expected)
 
     def test_big_image_in_parts(self) -> None:
         """An image that is done in several parts is the same as SciPy's."""
         image = np.random.default_rng(0).normal(size=(200, 300)).astype("f4")
 
-        assert np.array_equal(MEDIAN.of(image_of(image), size=15), ndimage.median_filter(image, 15))
+        assert np.array_equal(MEDIAN.apply(image_of(image), size=15), ndimage.median_filter(image, 15))
 
     def test_all_missing(self) -> None:
         """An image of NaN stays one, and warns of nothing."""
-        assert np.isnan(MEDIAN.of(image_of(np.full((4, 4), np.nan)))).all()
+        assert np.isnan(MEDIAN.apply(image_of(np.full((4, 4), np.nan)))).all()
 
 
 class TestMorphologicalFilter(TransformContract):
@@ -108,14 +108,14 @@ class TestMorphologicalFilter(TransformContract):
         }
 
         for operation, values in expected.items():
-            assert np.array_equal(MORPHOLOGY.of(image_of(image), size=size, operation=operation), values)
+            assert np.array_equal(MORPHOLOGY.apply(image_of(image), size=size, operation=operation), values)
 
     def test_spots(self) -> None:
         """An opening takes bright spots, a closing dark ones, both take both; a broad step stays to the pixel."""
         clean = np.repeat([[100, 900]], 8, axis=1).repeat(12, axis=0)
         image = clean.copy()
         image[3, 3], image[8, 12] = 65535, 0
-        left = {name: MORPHOLOGY.of(image_of(image), operation=name) for name in ("opening", "closing", "both")}
+        left = {name: MORPHOLOGY.apply(image_of(image), operation=name) for name in ("opening", "closing", "both")}
 
         assert np.argwhere(left["opening"].values != clean).size
         assert left["opening"][3, 3] == 100
@@ -128,7 +128,7 @@ class TestMorphologicalFilter(TransformContract):
         image = np.full((12, 12), 900.0)
         image[6, 6] = 0
 
-        assert np.unique(MORPHOLOGY.of(image_of(image), size=3, operation="both")).tolist() == [900]
+        assert np.unique(MORPHOLOGY.apply(image_of(image), size=3, operation="both")).tolist() == [900]
 
     @QUICK
     @given(image=HOLED)
@@ -141,12 +141,12 @@ class TestMorphologicalFilter(TransformContract):
         least = ndimage.generic_filter(image, extreme(np.min), 3)
         expected = ndimage.generic_filter(least, extreme(np.max), 3)
 
-        np.testing.assert_array_equal(MORPHOLOGY.of(image_of(image)), expected)
+        np.testing.assert_array_equal(MORPHOLOGY.apply(image_of(image)), expected)
 
     def test_unknown_operation(self) -> None:
         """The operations are named to whoever asks for another."""
         with pytest.raises(BadOptions, match=r"opening.*closing.*both"):
-            MORPHOLOGY.checked({"operation": "erosion"})
+            MORPHOLOGY.validate_options({"operation": "erosion"})
 
 
 class TestSigmaClip(TransformContract):
@@ -166,7 +166,7 @@ class TestSigmaClip(TransformContract):
         mad = ndimage.generic_filter(image.astype("f8"), stats.median_abs_deviation, size)
         far = np.abs(image - middle) > sigma * MAD_TO_SIGMA * mad
 
-        np.testing.assert_array_equal(CLIP.of(image_of(image), sigma=sigma, size=size), np.where(far, middle, image))
+        np.testing.assert_array_equal(CLIP.apply(image_of(image), sigma=sigma, size=size), np.where(far, middle, image))
 
     def test_constant(self) -> None:
         """MAD_TO_SIGMA is 1 / the third quartile of the normal distribution."""
@@ -178,7 +178,7 @@ class TestSigmaClip(TransformContract):
         clean = rng.normal(400, 3, (40, 50)).astype("f4")
         image = clean.copy()
         image[10, 20], image[30, 5] = 65535, 0
-        made = CLIP.of(image_of(image), sigma=10).values
+        made = CLIP.apply(image_of(image), sigma=10).values
         changed = np.argwhere(made != image).tolist()
 
         assert changed == [[10, 20], [30, 5]]
@@ -187,7 +187,7 @@ class TestSigmaClip(TransformContract):
     def test_outliers_of_normal_noise(self) -> None:
         """At 5 sigma of 25 neighbours, normal noise has an outlier in about two thousand pixels, as documented."""
         noise = np.random.default_rng(0).normal(0, 10, (300, 300)).astype("f4")
-        share = float((CLIP.of(image_of(noise)) != noise).mean())
+        share = float((CLIP.apply(image_of(noise)) != noise).mean())
 
         assert 0.0003 < share < 0.0007
 
@@ -196,33 +196,33 @@ class TestSigmaClip(TransformContract):
         image = np.zeros((9, 9), "u2")
         image[4, 4], image[2, 2] = 1, 50
 
-        assert CLIP.of(image_of(image)).values[[4, 2], [4, 2]].tolist() == [1, 0]
-        assert CLIP.of(image_of(image.astype("f4"))).values.max() == 0
-        assert CLIP.of(image_of(image.astype("f4")), noise=1).values[[4, 2], [4, 2]].tolist() == [1, 0]
+        assert CLIP.apply(image_of(image)).values[[4, 2], [4, 2]].tolist() == [1, 0]
+        assert CLIP.apply(image_of(image.astype("f4"))).values.max() == 0
+        assert CLIP.apply(image_of(image.astype("f4")), noise=1).values[[4, 2], [4, 2]].tolist() == [1, 0]
 
     def test_missing_stays(self) -> None:
         """NaN stays NaN, as a single pixel and as an image, and does not keep an outlier beside it."""
         image = np.full((9, 9), 7.0)
         image[4, 4], image[4, 5] = np.nan, 999
-        made = CLIP.of(image_of(image)).values
+        made = CLIP.apply(image_of(image)).values
 
         assert np.argwhere(np.isnan(made)).tolist() == [[4, 4]]
         assert made[4, 5] == 7
-        assert np.isnan(CLIP.of(image_of(np.full((4, 4), np.nan)))).all()
+        assert np.isnan(CLIP.apply(image_of(np.full((4, 4), np.nan)))).all()
 
     def test_infinity_is_an_outlier(self) -> None:
         """An infinite pixel among numbers is replaced."""
         image = np.full((5, 5), 7.0)
         image[2, 2] = np.inf
 
-        assert CLIP.of(image_of(image)).values.max() == 7
+        assert CLIP.apply(image_of(image)).values.max() == 7
 
 
 @pytest.mark.parametrize("transform", [MEDIAN, MORPHOLOGY, CLIP], ids=lambda each: each.name)
 class TestAll:
     def test_constant_image(self, transform: Transform) -> None:
         """A constant image, a saturated one too, stays as it is."""
-        made = transform.of(image_of(np.full((6, 7), 65535, "u2")))
+        made = transform.apply(image_of(np.full((6, 7), 65535, "u2")))
 
         assert np.unique(made).tolist() == [65535]
         assert made.dtype == np.dtype("f4")
@@ -231,16 +231,16 @@ class TestAll:
     def test_bad_size(self, transform: Transform, size: int, message: str) -> None:
         """A size is odd and within its range, and who gives another reads why."""
         with pytest.raises(BadOptions, match=message):
-            transform.checked({"size": size})
+            transform.validate_options({"size": size})
 
     def test_needs_an_image(self, transform: Transform) -> None:
         """What has no rows and columns is refused with a sentence."""
         with pytest.raises(ValueError, match="rows and columns"):
-            transform.of(xr.DataArray(np.ones(5), dims="x"))
+            transform.apply(xr.DataArray(np.ones(5), dims="x"))
 
 
 @pytest.mark.parametrize("options", [{"sigma": 0.5}, {"sigma": np.inf}, {"noise": -1}, {"noise": np.nan}, {"size": 17}])
 def test_bad_options_of_clip(options: dict[str, Any]) -> None:
     """Sigma, noise and size are within their ranges."""
     with pytest.raises(BadOptions, match=next(iter(options))):
-        CLIP.checked(options)
+        CLIP.validate_options(options)

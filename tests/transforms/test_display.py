@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from shotdap.server.pictures.levels import Display, Picture, Scale, Scaling, picture, shown
+from shotdap.server.pictures.levels import Display, Picture, Scale, Scaling, find_default_image, render_picture
 from shotdap.transforms import BadSelection
 
 Array = NDArray[Any]
@@ -22,7 +22,7 @@ FINITE = st.floats(-1e300, 1e300)
 
 
 def made(values: Array, attrs: dict[str, Any] | None = None, **how: Any) -> Picture:  # noqa: ANN401
-    return picture(xr.Variable(("y", "x", "band")[: values.ndim], values, attrs), Display(**how))
+    return render_picture(xr.Variable(("y", "x", "band")[: values.ndim], values, attrs), Display(**how))
 
 
 @given(FINITE, FINITE, st.sampled_from(SCALINGS), st.sampled_from([256, 65535]))
@@ -32,7 +32,7 @@ def test_levels_come_back(low: float, high: float, scaling: Scaling, count: int)
         return
     scale = Scale(low, high, scaling, count)
     levels = np.arange(0, count, max(1, count // 200)).astype(scale.dtype)
-    found = scale.levels_of(scale.values_of(levels))
+    found = scale.compute_levels(scale.decode_levels(levels))
 
     assert np.abs(found.astype(int) - levels).max() <= (0 if count == 256 else 1)
 
@@ -40,7 +40,7 @@ def test_levels_come_back(low: float, high: float, scaling: Scaling, count: int)
 @pytest.mark.parametrize("scaling", SCALINGS)
 def test_ends_and_order(scaling: Scaling) -> None:
     """The ends of the range are the first and the last level, what is beyond looks like them, and more is brighter."""
-    levels = Scale(10, 20, scaling, 256).levels_of(np.array([-np.inf, 9, 10, 11, 15, 19, 20, 21, np.inf]))
+    levels = Scale(10, 20, scaling, 256).compute_levels(np.array([-np.inf, 9, 10, 11, 15, 19, 20, 21, np.inf]))
 
     assert levels[[0, 1, 2, 6, 7, 8]].tolist() == [0, 0, 0, 255, 255, 255]
     assert np.all(np.diff(levels.astype(int)) >= 0)
@@ -58,9 +58,13 @@ def test_formulas() -> None:
     """The formulas of the scalings are those of the page."""
     values = np.array([0.0, 25, 100])
 
-    assert Scale(0, 100, "linear", 101).levels_of(values).tolist() == [0, 25, 100]
-    assert Scale(0, 100, "sqrt", 101).levels_of(values).tolist() == [0, 50, 100]
-    assert Scale(0, 100, "log", 101).levels_of(values).tolist() == [0, round(100 * np.log(251) / np.log(1001)), 100]
+    assert Scale(0, 100, "linear", 101).compute_levels(values).tolist() == [0, 25, 100]
+    assert Scale(0, 100, "sqrt", 101).compute_levels(values).tolist() == [0, 50, 100]
+    assert Scale(0, 100, "log", 101).compute_levels(values).tolist() == [
+        0,
+        round(100 * np.log(251) / np.log(1001)),
+        100,
+    ]
 
 
 @settings(deadline=None, max_examples=60)
@@ -88,10 +92,10 @@ def test_any_picture(data: st.DataObject) -> None:
     absent = np.isnan(values) if values.dtype.kind == "f" else np.zeros(values.shape, bool)
 
     assert max(found.levels.shape) == min(size or 12, max(values.shape))
-    assert np.isfinite(found.scale.values_of(found.levels)).all()
+    assert np.isfinite(found.scale.decode_levels(found.levels)).all()
     if size is None:
         assert np.array_equal(np.zeros(values.shape, bool) if found.missing is None else found.missing, absent)
-        assert (found.levels[absent] == found.scale.levels).all()
+        assert (found.levels[absent] == found.scale.level_count).all()
 
 
 def test_untouched() -> None:
@@ -110,7 +114,7 @@ def test_fill_value_is_no_level() -> None:
 
     assert found.missing is not None
     assert found.missing.tolist() == [[False, False], [True, False]]
-    assert found.levels[1, 0] == found.scale.levels
+    assert found.levels[1, 0] == found.scale.level_count
 
 
 def test_percentiles() -> None:
@@ -140,7 +144,7 @@ def test_constant(value: float) -> None:
     found = made(np.full((3, 4), float(value)))
 
     assert np.unique(found.levels).tolist() in ([127], [128])
-    assert found.scale.values_of(found.levels)[0, 0] == pytest.approx(value, rel=1e-6, abs=0.01)
+    assert found.scale.decode_levels(found.levels)[0, 0] == pytest.approx(value, rel=1e-6, abs=0.01)
 
 
 def test_few_bright_pixels() -> None:
@@ -169,7 +173,7 @@ def test_packed() -> None:
         high=60,
     )
 
-    assert found.scale.values_of(found.levels)[0].tolist() == [10, 60]
+    assert found.scale.decode_levels(found.levels)[0].tolist() == [10, 60]
     assert found.missing is not None
     assert found.missing.tolist() == [[False, False], [False, True]]
 
@@ -182,7 +186,7 @@ def test_smaller() -> None:
     found = made(values, size=3, low=0, high=255)
 
     assert found.levels.tolist() == [[0, 1, 2], [255, 4, 5]]
-    assert (found.is_averaged, found.shape) == (True, (8, 12))
+    assert (found.is_downsampled, found.shape) == (True, (8, 12))
     assert made(values, size=12).levels.shape == (8, 12)
 
 
@@ -206,9 +210,9 @@ def test_one_frame() -> None:
     """Dimensions of length one before rows and columns count for nothing; more frames are refused with a sentence."""
     stack = xr.Variable(("frame", "y", "x"), np.ones((1, 3, 4)))
 
-    assert picture(stack, Display()).levels.shape == (3, 4)
+    assert render_picture(stack, Display()).levels.shape == (3, 4)
     with pytest.raises(BadSelection, match=r"frame \(2\).*Ask for one frame"):
-        picture(xr.Variable(("frame", "y", "x"), np.ones((2, 3, 4))), Display())
+        render_picture(xr.Variable(("frame", "y", "x"), np.ones((2, 3, 4))), Display())
 
 
 @pytest.mark.parametrize(
@@ -230,8 +234,11 @@ def test_what_is_shown() -> None:
     frames = {name: (("y", "x"), np.ones((2, 3))) for name in ("other", "image", "background_subtracted")}
     line = {"line": ("x", np.ones(3))}
 
-    assert shown(xr.Dataset(frames | line)) == "background_subtracted"
-    assert shown(xr.Dataset({f"a/{name}": each for name, each in frames.items()})) == "a/background_subtracted"
-    assert shown(xr.Dataset({"line": line["line"], "other": frames["other"]})) == "other"
+    assert find_default_image(xr.Dataset(frames | line)) == "background_subtracted"
+    assert (
+        find_default_image(xr.Dataset({f"a/{name}": each for name, each in frames.items()}))
+        == "a/background_subtracted"
+    )
+    assert find_default_image(xr.Dataset({"line": line["line"], "other": frames["other"]})) == "other"
     with pytest.raises(BadSelection, match="no image"):
-        shown(xr.Dataset(line))
+        find_default_image(xr.Dataset(line))

@@ -12,13 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from shotdap.server.demo import COUNTS_PER_OD, FOG, WEDGE, film_density, film_log_exposure
+from shotdap.server.demo import COUNTS_PER_OD, FOG, WEDGE, compute_film_density, compute_film_log_exposure
 from shotdap.server.demo.physics import film_scan
-from shotdap.transforms import TRANSFORMS, BadOptions, BadRecipe, Recipe, extend
+from shotdap.transforms import TRANSFORMS, BadOptions, BadRecipe, Recipe, add_variables
 from shotdap.transforms.testing import TransformContract
 
 SCANNED = {"density_per_count": 1 / COUNTS_PER_OD}
-DENSITIES = np.asarray(film_density(WEDGE.log_exposure()))
+DENSITIES = np.asarray(compute_film_density(WEDGE.compute_log_exposure()))
 
 
 def image_of(values: Any) -> xr.DataArray:  # noqa: ANN401 — what NumPy makes an array of
@@ -30,11 +30,11 @@ def steps_of(values: Any) -> xr.DataArray:  # noqa: ANN401 — what NumPy makes 
 
 
 def apply(transform: str, *inputs: xr.DataArray, **options: Any) -> NDArray[Any]:  # noqa: ANN401 — each one's own
-    return np.asarray(TRANSFORMS[transform].of(*inputs, **options).values)
+    return np.asarray(TRANSFORMS[transform].apply(*inputs, **options).values)
 
 
 def scanned_wedge(wedge: film_scan.Wedge = WEDGE) -> xr.DataArray:
-    return image_of(film_scan.scan(np.random.default_rng(0), wedge.exposure()))
+    return image_of(film_scan.scan_film(np.random.default_rng(0), wedge.compute_exposure()))
 
 
 class TestWedgeDensities(TransformContract):
@@ -53,12 +53,12 @@ class TestWedgeDensities(TransformContract):
         "wedge",
         [
             WEDGE,
-            film_scan.Wedge(line=0),
+            film_scan.Wedge(line_width=0),
             film_scan.Wedge(margin=0),
-            film_scan.Wedge(margin=150, width=30),
-            film_scan.Wedge(margin=60, width=20, line=2),
-            film_scan.Wedge(steps=10, density=0.3, width=60),
-            film_scan.Wedge(margin=150, width=200, line=10, height=12),
+            film_scan.Wedge(margin=150, step_width=30),
+            film_scan.Wedge(margin=60, step_width=20, line_width=2),
+            film_scan.Wedge(step_count=10, step_density=0.3, step_width=60),
+            film_scan.Wedge(margin=150, step_width=200, line_width=10, height=12),
         ],
         ids=repr,
     )
@@ -68,9 +68,11 @@ class TestWedgeDensities(TransformContract):
         """With and without margins and lines, whichever way it lies, the film's density under each step is found."""
         scan = scanned_wedge(wedge)[:, :: -1 if reverse else 1]
         turned = image_of(scan.values.T) if along == "rows" else scan
-        found = apply("wedge_densities", turned, steps=wedge.steps, along=along, **SCANNED)
+        found = apply("wedge_densities", turned, steps=wedge.step_count, along=along, **SCANNED)
 
-        np.testing.assert_allclose(found[:: -1 if reverse else 1], film_density(wedge.log_exposure()), atol=0.004)
+        np.testing.assert_allclose(
+            found[:: -1 if reverse else 1], compute_film_density(wedge.compute_log_exposure()), atol=0.004
+        )
 
     def test_steps_that_are_said(self) -> None:
         """Where the extent is said the steps divide it evenly, and nothing is looked for."""
@@ -116,9 +118,9 @@ class TestWedgeDensities(TransformContract):
     def test_too_small(self, options: dict[str, Any], sentence: str) -> None:
         """A wedge that does not fit its scan is refused when the dataset is opened."""
         with pytest.raises(BadRecipe, match=sentence):
-            extend(
+            add_variables(
                 xr.Dataset({"wedge": image_of(np.zeros((30, 60)))}),
-                [Recipe.of("made", "wedge_densities", ["wedge"], options)],
+                [Recipe.create("made", "wedge_densities", ["wedge"], options)],
             )
 
     def test_bad_options(self) -> None:
@@ -135,22 +137,22 @@ class TestFilmExposure(TransformContract):
 
     def inputs(self, rng: np.random.Generator) -> Sequence[xr.DataArray]:
         exposures = (10 ** rng.uniform(-3.5, 0.2, (2, 23, 31))).astype(np.float32)
-        return (image_of(film_scan.scan(rng, exposures).astype(">i2")), steps_of(DENSITIES))
+        return (image_of(film_scan.scan_film(rng, exposures).astype(">i2")), steps_of(DENSITIES))
 
     def test_shot_read_back(self) -> None:
         """From the scans of a wedge and of a shot the exposure comes back, to the film's grain; beyond, it is NaN."""
-        exposure = film_scan.implosion(np.random.default_rng(1))
+        exposure = film_scan.draw_implosion(np.random.default_rng(1))
         dataset = xr.Dataset(
             {
                 "wedge": xr.Variable(("row", "column"), scanned_wedge().values),
-                "film": image_of(film_scan.scan(np.random.default_rng(2), exposure)),
+                "film": image_of(film_scan.scan_film(np.random.default_rng(2), exposure)),
             }
         )
         recipes = [
-            Recipe.of("densities", "wedge_densities", ["wedge"], SCANNED),
-            Recipe.of("exposure", "film_exposure", ["film", "densities"], SCANNED),
+            Recipe.create("densities", "wedge_densities", ["wedge"], SCANNED),
+            Recipe.create("exposure", "film_exposure", ["film", "densities"], SCANNED),
         ]
-        found = extend(dataset, recipes).exposure.values
+        found = add_variables(dataset, recipes).exposure.values
         bright = exposure > 0.01
 
         assert bright.mean() > 0.1
@@ -163,7 +165,9 @@ class TestFilmExposure(TransformContract):
     @given(st.floats(-2.4, -0.01))
     def test_between_the_steps(self, log_exposure: float) -> None:
         """Between the steps, the exposure is that of the film's curve, to half a per cent."""
-        found = apply("film_exposure", image_of([[film_density(np.asarray(log_exposure))]]), steps_of(DENSITIES))
+        found = apply(
+            "film_exposure", image_of([[compute_film_density(np.asarray(log_exposure))]]), steps_of(DENSITIES)
+        )
 
         assert found[0, 0] == pytest.approx(10**log_exposure, rel=0.005)
 
@@ -173,7 +177,7 @@ class TestFilmExposure(TransformContract):
         found = apply("film_exposure", image_of([DENSITIES[:17]]), steps_of(DENSITIES[order]))
 
         np.testing.assert_allclose(np.log10(found[0]), -0.15 * np.arange(17), atol=1e-6)
-        np.testing.assert_allclose(np.log10(found[0]), film_log_exposure(DENSITIES[:17]), atol=1e-6)
+        np.testing.assert_allclose(np.log10(found[0]), compute_film_log_exposure(DENSITIES[:17]), atol=1e-6)
 
     def test_by_hand(self) -> None:
         """A straight curve of three steps of 1 OD: halfway between two steps the exposure is their geometric mean."""
@@ -225,6 +229,6 @@ class TestFilmExposure(TransformContract):
         pictures = {"film": image_of(np.zeros((3, 4))), "profile": ("x", np.zeros(4))}
 
         with pytest.raises(BadRecipe, match="the densities of the steps have one dimension, and these have 2"):
-            extend(xr.Dataset(pictures), [Recipe.of("made", "film_exposure", ["film", "film"])])
+            add_variables(xr.Dataset(pictures), [Recipe.create("made", "film_exposure", ["film", "film"])])
         with pytest.raises(BadRecipe, match="the steps of the wedge lie along x, as the image does"):
-            extend(xr.Dataset(pictures), [Recipe.of("made", "film_exposure", ["film", "profile"])])
+            add_variables(xr.Dataset(pictures), [Recipe.create("made", "film_exposure", ["film", "profile"])])

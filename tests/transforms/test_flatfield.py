@@ -43,7 +43,7 @@ class TestFlatField(TransformContract):
 
     def test_formula(self) -> None:
         """An image of 10 under a flat of 1, 2, 3 is 10 mean(flat) / flat: 20, 10, 6.67; its units stay."""
-        made = FLAT.of(image_of(np.full((1, 3), 10, "u2")), image_of(np.array([[1, 2, 3]], "u2")))
+        made = FLAT.apply(image_of(np.full((1, 3), 10, "u2")), image_of(np.array([[1, 2, 3]], "u2")))
 
         np.testing.assert_allclose(made, [[20, 10, 20 / 3]], rtol=1e-6)
         assert made.attrs["units"] == "count"
@@ -53,7 +53,7 @@ class TestFlatField(TransformContract):
     def test_recovers_even_light(self, seed: int, level: float) -> None:
         """An image that is a multiple of its flat becomes even: the flat's mean times that multiple."""
         flat = np.random.default_rng(seed).uniform(0.5, 1.5, (6, 7)).astype("f4")
-        made = FLAT.of(image_of(flat * np.float32(level)), image_of(flat))
+        made = FLAT.apply(image_of(flat * np.float32(level)), image_of(flat))
 
         np.testing.assert_allclose(made, level * flat.mean(dtype="f8"), rtol=1e-5)
 
@@ -61,37 +61,37 @@ class TestFlatField(TransformContract):
         """Flats with frames divide frame by frame, each by its own mean."""
         image, flat = np.full((2, 1, 2), 6.0), np.array([[[1, 3.0]], [[10, 30.0]]])
 
-        np.testing.assert_allclose(FLAT.of(image_of(image), image_of(flat)), [[[12, 4]], [[12, 4]]])
+        np.testing.assert_allclose(FLAT.apply(image_of(image), image_of(flat)), [[[12, 4]], [[12, 4]]])
 
     def test_nothing_to_divide_by(self) -> None:
         """Where the flat is below the floor, zero, negative or missing, the result is NaN; elsewhere it is not."""
         flat = image_of([[10, 10, 10, 0.4, 0, -3, np.nan, 10]])
-        made = FLAT.of(image_of(np.ones((1, 8))), flat, floor=0.1)
+        made = FLAT.apply(image_of(np.ones((1, 8))), flat, floor=0.1)
 
         assert np.isnan(made.values[0]).tolist() == [False, False, False, True, True, True, True, False]
 
     @pytest.mark.parametrize("level", [0, -5, np.nan])
     def test_flat_without_light(self, level: float) -> None:
         """A flat whose mean is zero, negative or missing gives NaN everywhere, and no infinity."""
-        assert np.isnan(FLAT.of(image_of(np.ones((3, 4))), image_of(np.full((3, 4), level)))).all()
+        assert np.isnan(FLAT.apply(image_of(np.ones((3, 4))), image_of(np.full((3, 4), level)))).all()
 
     def test_missing_in_image(self) -> None:
         """NaN in the image is NaN in the result, and only there."""
         image = np.ones((3, 4))
         image[1, 2] = np.nan
 
-        assert np.argwhere(np.isnan(FLAT.of(image_of(image), image_of(light(3, 4))).values)).tolist() == [[1, 2]]
+        assert np.argwhere(np.isnan(FLAT.apply(image_of(image), image_of(light(3, 4))).values)).tolist() == [[1, 2]]
 
     @pytest.mark.parametrize("floor", [0, 1, -0.1, np.nan])
     def test_bad_floor(self, floor: float) -> None:
         """The floor is between 0 and 1, both excluded: nothing is ever divided by zero."""
         with pytest.raises(BadOptions, match="floor"):
-            FLAT.checked({"floor": floor})
+            FLAT.validate_options({"floor": floor})
 
     def test_sizes_differ(self) -> None:
         """A flat of another size is refused with a sentence."""
         with pytest.raises(ValueError, match="differ along column: 3 and 4"):
-            FLAT.of(image_of(np.ones((2, 3))), image_of(np.ones((2, 4))))
+            FLAT.apply(image_of(np.ones((2, 3))), image_of(np.ones((2, 4))))
 
 
 class TestPseudoFlatField(TransformContract):
@@ -107,7 +107,7 @@ class TestPseudoFlatField(TransformContract):
         flat = ndimage.gaussian_filter(ndimage.median_filter(image, 23), 10)
 
         np.testing.assert_allclose(
-            PSEUDO.of(image_of(image), median=23, sigma=10), image * flat.mean() / flat, rtol=1e-4
+            PSEUDO.apply(image_of(image), median=23, sigma=10), image * flat.mean() / flat, rtol=1e-4
         )
 
     @pytest.mark.parametrize(
@@ -121,13 +121,13 @@ class TestPseudoFlatField(TransformContract):
         flat = ndimage.gaussian_filter(ndimage.median_filter(image, median), sigma)
 
         np.testing.assert_allclose(
-            PSEUDO.of(image_of(image), median=median, sigma=sigma), image * flat.mean() / flat, rtol=0.01
+            PSEUDO.apply(image_of(image), median=median, sigma=sigma), image * flat.mean() / flat, rtol=0.01
         )
 
     def test_divides_light_out_and_leaves_structure(self) -> None:
         """Light that falls off to half becomes even within 10 %, and a fine grid of 20 % stays."""
         grid = 1 + 0.2 * np.sign(np.sin(np.arange(300) * 2))
-        made = PSEUDO.of(image_of(light(300, 300) * grid), median=31, sigma=10)[40:-40, 40:-40]
+        made = PSEUDO.apply(image_of(light(300, 300) * grid), median=31, sigma=10)[40:-40, 40:-40]
         even = made / grid[40:-40]
 
         assert float(even.max() / even.min()) < 1.1
@@ -135,13 +135,13 @@ class TestPseudoFlatField(TransformContract):
 
     def test_constant(self) -> None:
         """A constant image stays as it is."""
-        np.testing.assert_allclose(PSEUDO.of(image_of(np.full((50, 40), 700, "u2"))), 700, rtol=1e-5)
+        np.testing.assert_allclose(PSEUDO.apply(image_of(np.full((50, 40), 700, "u2"))), 700, rtol=1e-5)
 
     def test_missing(self) -> None:
         """What is NaN stays NaN, and is no part of the flat: a constant around it stays constant."""
         image = np.full((60, 60), 5.0)
         image[:40] = np.nan
-        made = PSEUDO.of(image_of(image), median=21, sigma=2).values
+        made = PSEUDO.apply(image_of(image), median=21, sigma=2).values
 
         assert np.isnan(made[:40]).all()
         np.testing.assert_allclose(made[40:], 5, rtol=1e-5)
@@ -149,15 +149,15 @@ class TestPseudoFlatField(TransformContract):
     @pytest.mark.parametrize("level", [0, np.nan])
     def test_no_light(self, level: float) -> None:
         """An image of zeros, or of NaN, gives NaN everywhere."""
-        assert np.isnan(PSEUDO.of(image_of(np.full((9, 9), level, "f4")), median=5, sigma=2)).all()
+        assert np.isnan(PSEUDO.apply(image_of(np.full((9, 9), level, "f4")), median=5, sigma=2)).all()
 
     @pytest.mark.parametrize("options", [{"median": 1}, {"median": 303}, {"sigma": 201}, {"sigma": -1}])
     def test_bad_options(self, options: dict[str, Any]) -> None:
         """Sizes are odd and bounded, and so is the Gaussian."""
         with pytest.raises(BadOptions, match=next(iter(options))):
-            PSEUDO.checked(options)
+            PSEUDO.validate_options(options)
 
     def test_even_size(self) -> None:
         """Whoever gives an even size reads why it must be odd."""
         with pytest.raises(BadOptions, match="100 is even"):
-            PSEUDO.checked({"median": 100})
+            PSEUDO.validate_options({"median": 100})

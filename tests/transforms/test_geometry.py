@@ -16,9 +16,9 @@ from skimage.transform import PolynomialTransform, downscale_local_mean
 from tests.strategies import QUICK
 
 from shotdap.server.demo import DISTORTION, GRID
-from shotdap.transforms import TRANSFORMS, BadOptions, BadRecipe, FromAttribute, Recipe, extend
+from shotdap.transforms import TRANSFORMS, BadOptions, BadRecipe, FromAttribute, Recipe, add_variables
 from shotdap.transforms.testing import TransformContract
-from shotdap.transforms.virtual.variant import parse_variant, vary
+from shotdap.transforms.virtual.variant import build_variant, parse_variant
 
 SHIFTED_ROWS = (2.0, 0, 1, *[0] * 7)  # the image shows two rows further down what belongs here
 SHIFTED_COLUMNS = (-3.0, 1, 0, *[0] * 7)  # and three columns to the left
@@ -41,7 +41,7 @@ def image_of(values: Any) -> xr.DataArray:  # noqa: ANN401 — what NumPy makes 
 
 
 def apply(transform: str, *inputs: xr.DataArray, **options: Any) -> NDArray[Any]:  # noqa: ANN401 — each one's own
-    return np.asarray(TRANSFORMS[transform].of(*inputs, **options).values)
+    return np.asarray(TRANSFORMS[transform].apply(*inputs, **options).values)
 
 
 class TestCrop(TransformContract):
@@ -55,7 +55,7 @@ class TestCrop(TransformContract):
         """Rows 2 to 4 are three rows."""
         image = xr.DataArray(np.arange(30).reshape(6, 5), dims=("y", "x"))
 
-        assert TRANSFORMS["crop"].of(image, rows=(2, 4), columns=(1, 1)).values.tolist() == [[11], [16], [21]]
+        assert TRANSFORMS["crop"].apply(image, rows=(2, 4), columns=(1, 1)).values.tolist() == [[11], [16], [21]]
 
     def test_beyond_the_edge(self) -> None:
         """A part that the image does not have is refused with the last index that it has."""
@@ -106,7 +106,7 @@ class TestRotateFlip(TransformContract):
     def test_frames_are_not_turned(self, rotation: int) -> None:
         """Each frame of a stack is turned for itself, as NumPy turns it: its counter-clockwise is our 270."""
         stack = counts(np.random.default_rng(2), 3, 5, 8)
-        turned = TRANSFORMS["rotate_flip"].of(stack, rotation=rotation)
+        turned = TRANSFORMS["rotate_flip"].apply(stack, rotation=rotation)
 
         assert turned.dims[0] == "frame"
         for frame, values in zip(stack.values, turned.values, strict=True):
@@ -116,7 +116,7 @@ class TestRotateFlip(TransformContract):
         """Turned by 90 degrees, rows and columns change places; what runs backwards has coordinates of its own."""
         coordinates = xr.Coordinates({"y": ("y", np.arange(5) * 10), "x": ("x", np.arange(8))}, indexes={})
         dataset = xr.Dataset({"image": counts(np.random.default_rng(3), 2, 5, 8)}, coords=coordinates)
-        upright = extend(dataset, [Recipe.of("upright", "rotate_flip", ["image"], {"rotation": 90})]).upright
+        upright = add_variables(dataset, [Recipe.create("upright", "rotate_flip", ["image"], {"rotation": 90})]).upright
 
         assert upright.dims == ("frame", "x", "y_upright")
         assert upright.shape == (2, 8, 5)
@@ -126,19 +126,19 @@ class TestRotateFlip(TransformContract):
     def test_as_the_camera_says(self) -> None:
         """The attributes that are made of the camera's ImageDisplay are the options, capital letters included."""
         said = {"rotation": FromAttribute("display_rotation"), "flip": FromAttribute("display_flip")}
-        recipe = Recipe.of("upright", "rotate_flip", ["image"], said)
+        recipe = Recipe.create("upright", "rotate_flip", ["image"], said)
         dataset = xr.Dataset({"image": image_of([[1, 2, 3], [4, 5, 6]])})
-        settled = recipe.settled({"display_rotation": np.int32(90), "display_flip": "X"})
+        settled = recipe.bind({"display_rotation": np.int32(90), "display_flip": "X"})
 
-        assert extend(dataset, [settled]).upright.values.tolist() == [[1, 4], [2, 5], [3, 6]]
+        assert add_variables(dataset, [settled]).upright.values.tolist() == [[1, 4], [2, 5], [3, 6]]
 
     def test_from_a_url(self) -> None:
         """A path's segment gives the options as text."""
-        variant = vary(parse_variant("~image~rotate_flip-flip-x-rotation-90"), [], ["image"])
+        variant = build_variant(parse_variant("~image~rotate_flip-flip-x-rotation-90"), [], ["image"])
         dataset = xr.Dataset({"image": image_of([[1, 2, 3], [4, 5, 6]])})
 
-        assert extend(dataset, variant.recipes).result.values.tolist() == [[1, 4], [2, 5], [3, 6]]
-        assert variant.text == "~image~rotate_flip-flip-x-rotation-90"
+        assert add_variables(dataset, variant.recipes).result.values.tolist() == [[1, 4], [2, 5], [3, 6]]
+        assert variant.canonical_text == "~image~rotate_flip-flip-x-rotation-90"
 
     def test_no_right_angle(self) -> None:
         """Angles between are refused with those there are."""
@@ -240,7 +240,7 @@ class TestDewarp(TransformContract):
 
     def test_grid_of_dots(self) -> None:
         """The coefficients that scikit-image fits to the dots of a warped grid put the dots back on their grid."""
-        column, row = GRID.points()
+        column, row = GRID.compute_points()
         fitted = PolynomialTransform.from_estimate(  # type: ignore[no-untyped-call]  # scikit-image has no types
             np.column_stack([column, row]), np.column_stack(DISTORTION(column, row)), order=3
         )
@@ -281,7 +281,7 @@ class TestDewarp(TransformContract):
     def test_from_a_url(self) -> None:
         """A path's segment gives the coefficients and the order as text."""
         segment = "~image~dewarp-order-3-row_coefficients-2_0_1_0_0_0_0_0_0_-0.000001"
-        options = dict(vary(parse_variant(segment), [], ["image"]).recipes[-1].checked)
+        options = dict(build_variant(parse_variant(segment), [], ["image"]).recipes[-1].validated_options)
 
         assert options["order"] == 3
         assert options["row_coefficients"] == (2, 0, 1, 0, 0, 0, 0, 0, 0, -1e-6)
@@ -324,7 +324,7 @@ class TestDewarpByMap(TransformContract):
     def test_maps_have_no_frames(self) -> None:
         """A map with a dimension of its own is refused when the dataset is opened."""
         image, stack = counts(np.random.default_rng(8), 5, 6), counts(np.random.default_rng(8), 2, 5, 6)
-        recipe = Recipe.of("straight", "dewarp_by_map", ["image", "down", "right"])
+        recipe = Recipe.create("straight", "dewarp_by_map", ["image", "down", "right"])
 
         with pytest.raises(BadRecipe, match=r"a displacement has the image's rows and columns, \(y, x\)"):
-            extend(xr.Dataset({"image": image, "down": stack, "right": image}), [recipe])
+            add_variables(xr.Dataset({"image": image, "down": stack, "right": image}), [recipe])

@@ -6,11 +6,19 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from shotdap.transforms import BadRecipe, FromAttribute, Recipe, check, extended, needed, ordered
+from shotdap.transforms import (
+    BadRecipe,
+    FromAttribute,
+    Recipe,
+    check_recipes,
+    dependencies,
+    topological_order,
+    try_add_variables,
+)
 
-DIFFERENCE = Recipe.of("difference", "subtract_background")
-PART = Recipe.of("part", "crop", ["difference"], {"rows": FromAttribute("area")})
-LINE = Recipe.of("line", "row_mean", ["part"])
+DIFFERENCE = Recipe.create("difference", "subtract_background")
+PART = Recipe.create("part", "crop", ["difference"], {"rows": FromAttribute("area")})
+LINE = Recipe.create("line", "row_mean", ["part"])
 IMAGE = xr.Variable(("y", "x"), np.ones((9, 5), "u2"))
 
 
@@ -20,34 +28,34 @@ def names(recipes: tuple[Recipe, ...]) -> list[str]:
 
 def test_order() -> None:
     """Each recipe comes after what it needs, in whatever order they were written."""
-    assert names(ordered([LINE, PART, DIFFERENCE])) == ["difference", "part", "line"]
+    assert names(topological_order([LINE, PART, DIFFERENCE])) == ["difference", "part", "line"]
 
 
 def test_needed() -> None:
     """What a variable needs is found through what that needs."""
-    other = Recipe.of("other", "crop", ["image"])
+    other = Recipe.create("other", "crop", ["image"])
 
-    assert names(needed("part", [LINE, PART, other, DIFFERENCE])) == ["difference", "part"]
-    assert needed("image", [LINE, PART]) == ()
+    assert names(dependencies("part", [LINE, PART, other, DIFFERENCE])) == ["difference", "part"]
+    assert dependencies("image", [LINE, PART]) == ()
 
 
 def test_cycle() -> None:
     """Recipes that need one another are named, in a ring."""
     with pytest.raises(BadRecipe, match=r"a → b → a: a = crop\(b\); b = crop\(a\)\.$"):
-        ordered([Recipe.of("a", "crop", ["b"]), Recipe.of("b", "crop", ["a"])])
+        topological_order([Recipe.create("a", "crop", ["b"]), Recipe.create("b", "crop", ["a"])])
 
 
 class TestExtended:
     def test_options_of_the_file(self) -> None:
         """An option is taken from an attribute of an input, or of the dataset, and checked like any other."""
         of_input = xr.Variable(("y", "x"), IMAGE.values, {"area": [1, 2]})
-        recipe = Recipe.of("part", "crop", ["image"], {"rows": FromAttribute("area")})
+        recipe = Recipe.create("part", "crop", ["image"], {"rows": FromAttribute("area")})
         attributes = {"area": np.array([2, 5])}
-        (own,) = extended(xr.Dataset({"image": IMAGE}, attrs=attributes), [recipe]).recipes
-        (inputs,) = extended(xr.Dataset({"image": of_input}, attrs=attributes), [recipe]).recipes
+        (own,) = try_add_variables(xr.Dataset({"image": IMAGE}, attrs=attributes), [recipe]).recipes
+        (inputs,) = try_add_variables(xr.Dataset({"image": of_input}, attrs=attributes), [recipe]).recipes
 
-        assert own.checked.model_dump()["rows"] == (2, 5)
-        assert inputs.checked.model_dump()["rows"] == (1, 2)
+        assert own.validated_options.model_dump()["rows"] == (2, 5)
+        assert inputs.validated_options.model_dump()["rows"] == (1, 2)
 
     @pytest.mark.parametrize(
         ("variables", "attributes", "name", "reason"),
@@ -70,7 +78,7 @@ class TestExtended:
     ) -> None:
         """What a file lacks costs the variables that need it, each with its reason, and no other."""
         dataset = xr.Dataset(variables, attrs=attributes)
-        done = extended(dataset, [LINE, PART, DIFFERENCE])
+        done = try_add_variables(dataset, [LINE, PART, DIFFERENCE])
 
         assert reason in done.left_out[name]
         assert "needs part, which is not there" in done.left_out["line"]
@@ -79,8 +87,8 @@ class TestExtended:
 
 def test_check_knows_no_file() -> None:
     """What only a file can tell is taken to fit; the rest is not."""
-    check([LINE, PART, DIFFERENCE], {"image": {"y": 9, "x": 5}}, {"background"})
+    check_recipes([LINE, PART, DIFFERENCE], {"image": {"y": 9, "x": 5}}, {"background"})
     with pytest.raises(BadRecipe, match="needs background"):
-        check([LINE, PART, DIFFERENCE], {"image": {"y": 9, "x": 5}})
+        check_recipes([LINE, PART, DIFFERENCE], {"image": {"y": 9, "x": 5}})
     with pytest.raises(BadRecipe, match="must share their dimensions"):
-        check([DIFFERENCE], {"image": {"y": 9, "x": 5}, "background": {"z": 9}})
+        check_recipes([DIFFERENCE], {"image": {"y": 9, "x": 5}, "background": {"z": 9}})

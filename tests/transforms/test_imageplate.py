@@ -12,14 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from shotdap.server.demo import SCANNER, SHOTS, fading, plate_exposure, synthesise
-from shotdap.transforms import TRANSFORMS, BadOptions, FromAttribute, Recipe, extend
+from shotdap.server.demo import SCANNER, SHOTS, compute_fading, draw_plate_exposure, make_image
+from shotdap.transforms import TRANSFORMS, BadOptions, FromAttribute, Recipe, add_variables
 from shotdap.transforms.testing import TransformContract
 
 
 def apply(transform: str, values: Any, **options: Any) -> NDArray[Any]:  # noqa: ANN401 — each one's own
     image = xr.DataArray(np.asarray(values), dims=("frame", "y", "x")[-np.ndim(values) :])
-    return np.asarray(TRANSFORMS[transform].of(image, **options).values)
+    return np.asarray(TRANSFORMS[transform].apply(image, **options).values)
 
 
 class TestPhotostimulatedLuminescence(TransformContract):
@@ -62,18 +62,18 @@ class TestPhotostimulatedLuminescence(TransformContract):
 
     def test_scanner_read_back(self) -> None:
         """What the scanner of the synthetic archive writes becomes the plate's luminescence again, to half a step."""
-        plate = plate_exposure()
-        found = apply("photostimulated_luminescence", SCANNER.raw(plate), resolution=SCANNER.resolution)
+        plate = draw_plate_exposure()
+        found = apply("photostimulated_luminescence", SCANNER.compute_raw(plate), resolution=SCANNER.resolution)
 
         np.testing.assert_allclose(found, plate, rtol=5 * np.log(10) / 65535)
 
     def test_as_the_file_says(self) -> None:
         """With the scanner's settings from the file's attributes, raw values become the PSL that the file has too."""
-        plate = synthesise("PCIS", SHOTS[0])
+        plate = make_image("PCIS", SHOTS[0])
         raw, said = plate["raw_scan"], {**plate["raw_scan"].attributes, **plate.attributes}
         options = {name: FromAttribute(name) for name in ("resolution", "sensitivity", "latitude", "bits")}
-        recipe = Recipe.of("luminescence", "photostimulated_luminescence", ["raw"], options).settled(said)
-        found = extend(xr.Dataset({"raw": (("y", "x"), raw.values)}), [recipe]).luminescence
+        recipe = Recipe.create("luminescence", "photostimulated_luminescence", ["raw"], options).bind(said)
+        found = add_variables(xr.Dataset({"raw": (("y", "x"), raw.values)}), [recipe]).luminescence
 
         np.testing.assert_allclose(found.values, plate["PSL_per_px"].values, rtol=1e-6)
 
@@ -96,13 +96,15 @@ class TestFadingCorrected(TransformContract):
         """A plate that faded for any time is what it was."""
         plate = np.array([0.03, 6, np.nan])
 
-        np.testing.assert_allclose(apply("fading_corrected", plate * fading(delay), delay=delay), plate, rtol=1e-6)
+        np.testing.assert_allclose(
+            apply("fading_corrected", plate * compute_fading(delay), delay=delay), plate, rtol=1e-6
+        )
 
     def test_plate_that_waited(self) -> None:
         """The plate of the synthetic archive, scanned late, shows what it was exposed to, to its noise."""
-        plate = synthesise("PCIS", SHOTS[0])
+        plate = make_image("PCIS", SHOTS[0])
         found = apply("fading_corrected", plate["PSL_per_px"].values, delay=float(plate.attributes["scanDelaySeconds"]))
-        exposed = plate_exposure()
+        exposed = draw_plate_exposure()
 
         assert np.mean(found[exposed > 5]) == pytest.approx(np.mean(exposed[exposed > 5]), rel=1e-3)
 

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from tests.strategies import QUICK, CountingSource, numbered
 
-from shotdap.catalog.readers.lazy import lazy_variable
-from shotdap.transforms import TRANSFORMS, BadOptions, BadRecipe, Recipe, extend
+from shotdap.catalog.readers.lazy import create_lazy_variable
+from shotdap.transforms import TRANSFORMS, BadOptions, BadRecipe, Recipe, add_variables
 from shotdap.transforms.testing import TransformContract
 
 NUMPYS: Mapping[str, Callable[..., Any]] = {"mean": np.nanmean, "median": np.nanmedian, "sum": np.sum}
@@ -29,7 +29,7 @@ def noisy(rng: np.random.Generator, *shape: int) -> xr.DataArray:
 
 def apply(transform: str, values: Any, **options: Any) -> NDArray[Any]:  # noqa: ANN401 — each one's own
     image = xr.DataArray(np.asarray(values), dims=("frame", "y", "x")[-np.ndim(values) :])
-    return np.asarray(TRANSFORMS[transform].of(image, **options).values)
+    return np.asarray(TRANSFORMS[transform].apply(image, **options).values)
 
 
 class TestLineout(TransformContract):
@@ -85,8 +85,10 @@ class TestLineout(TransformContract):
     def test_only_the_band_is_read(self) -> None:
         """Of the image the band is read, and of that what the slice touches."""
         source = CountingSource(numbered(50, 60))
-        dataset = xr.Dataset({"image": lazy_variable(("y", "x"), source, {})})
-        made = extend(dataset, [Recipe.of("made", "lineout", ["image"], {"first": 10, "last": 12})], chunked=False)
+        dataset = xr.Dataset({"image": create_lazy_variable(("y", "x"), source, {})})
+        made = add_variables(
+            dataset, [Recipe.create("made", "lineout", ["image"], {"first": 10, "last": 12})], chunked=False
+        )
         found = made.made[5:9].values
 
         assert source.indices == [([10, 11, 12], [5, 6, 7, 8])]
@@ -106,7 +108,7 @@ class TestLineout(TransformContract):
         dataset = xr.Dataset({"image": (("y", "x"), np.zeros((4, 6)))})
 
         with pytest.raises(BadRecipe, match=sentence):
-            extend(dataset, [Recipe.of("made", "lineout", ["image"], options)])
+            add_variables(dataset, [Recipe.create("made", "lineout", ["image"], options)])
 
     def test_bad_options(self) -> None:
         """A negative index and an unknown statistic are refused with what would be right."""

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy import ndimage, stats
 from tests.strategies import QUICK
 
-from shotdap.transforms import TRANSFORMS, BadOptions, Recipe, extend
+from shotdap.transforms import TRANSFORMS, BadOptions, Recipe, add_variables
 from shotdap.transforms.testing import TransformContract
 
 SATURATED = TRANSFORMS["saturated"]
@@ -55,27 +55,27 @@ class TestSaturated(TransformContract):
         """Without option and attribute an integer is saturated at the greatest of its type."""
         image = image_of(np.array([[0, level - 1, level]], dtype))
 
-        assert SATURATED.of(image).values.tolist() == [[0, 0, 1]]
+        assert SATURATED.apply(image).values.tolist() == [[0, 0, 1]]
 
     def test_attribute(self) -> None:
         """The image's attribute goes before its type, and the option before both."""
         image = image_of(np.array([[10, 4094, 4095, 65535]], "u2"), saturation=np.array([4095], ">i4"))
 
-        assert SATURATED.of(image).values.tolist() == [[0, 0, 1, 1]]
-        assert SATURATED.of(image, level=10).values.tolist() == [[1, 1, 1, 1]]
+        assert SATURATED.apply(image).values.tolist() == [[0, 0, 1, 1]]
+        assert SATURATED.apply(image, level=10).values.tolist() == [[1, 1, 1, 1]]
 
     @pytest.mark.parametrize("chunked", [True, False])
     def test_attribute_of_a_variable(self, *, chunked: bool) -> None:
         """The attribute of a dataset's variable arrives, in a slice too."""
         dataset = xr.Dataset({"image": (("y", "x"), np.array([[4094, 4095]], "u2"), {"saturation": 4095})})
-        made = extend(dataset, [Recipe.of("flags", "saturated", ["image"])], chunked=chunked)
+        made = add_variables(dataset, [Recipe.create("flags", "saturated", ["image"])], chunked=chunked)
 
         assert made.flags.values.tolist() == [[0, 1]]
         assert made.flags[0, 1:].values.tolist() == [1]
 
     def test_flag_variable(self) -> None:
         """It is a CF flag variable: uint8, with values of its own type and as many meanings, and without units."""
-        made = SATURATED.of(image_of(np.zeros((2, 2), "u2"), units="count"))
+        made = SATURATED.apply(image_of(np.zeros((2, 2), "u2"), units="count"))
 
         assert made.dtype == made.attrs["flag_values"].dtype == np.dtype("u1")
         assert made.attrs["flag_values"].tolist() == [0, 1]
@@ -84,7 +84,7 @@ class TestSaturated(TransformContract):
 
     def test_missing(self) -> None:
         """NaN is not saturated, and infinity is."""
-        assert SATURATED.of(image_of([[np.nan, np.inf, 1]]), level=5).values.tolist() == [[0, 1, 0]]
+        assert SATURATED.apply(image_of([[np.nan, np.inf, 1]]), level=5).values.tolist() == [[0, 1, 0]]
 
     @pytest.mark.parametrize("transform", [SATURATED, COUNT_SATURATED])
     def test_level_unknown(self, transform: Any) -> None:  # noqa: ANN401 — a transform
@@ -96,7 +96,7 @@ class TestSaturated(TransformContract):
     def test_attribute_is_no_number(self, stated: object) -> None:
         """An attribute that is no number is not passed over in silence."""
         with pytest.raises(BadOptions, match=r"saturation is .*no number"):
-            SATURATED.of(image_of(np.ones((2, 2), "u2"), saturation=stated))
+            SATURATED.apply(image_of(np.ones((2, 2), "u2"), saturation=stated))
 
 
 class TestBadPixels(TransformContract):
@@ -118,14 +118,14 @@ class TestBadPixels(TransformContract):
         limit = 6 * 1.4826 * about_zero
         expected = np.where(off > limit, 1, np.where(off < -limit, 2, 0))
 
-        assert np.array_equal(BAD.of(image_of(frame), sigma=6), expected)
+        assert np.array_equal(BAD.apply(image_of(frame), sigma=6), expected)
         assert np.unique(expected).tolist() == [0, 1, 2]
 
     def test_finds_what_was_put_in(self) -> None:
         """Hot and dead pixels that were put into a dark frame of a million pixels are found, and no other."""
         frame = dark(np.random.default_rng(1), 1000, 1000)
         frame[100, 200], frame[300, 400], frame[0, 0] = 1000, 0, 500
-        found = BAD.of(image_of(frame))
+        found = BAD.apply(image_of(frame))
 
         assert np.argwhere(found.values).tolist() == [[0, 0], [100, 200], [300, 400]]
         assert found.values[[0, 100, 300], [0, 200, 400]].tolist() == [1, 1, 2]
@@ -136,23 +136,23 @@ class TestBadPixels(TransformContract):
         frames = np.stack([rng.normal(0, 1, (40, 40)), rng.normal(0, 100, (40, 40))])
         frames[:, 20, 20] = 50
 
-        assert BAD.of(image_of(frames))[:, 20, 20].values.tolist() == [1, 0]
+        assert BAD.apply(image_of(frames))[:, 20, 20].values.tolist() == [1, 0]
 
     def test_whole_counts(self) -> None:
         """In a frame of equal whole counts one count more is rounding, and ten are hot; `noise` can say otherwise."""
         frame = np.full((9, 9), 7, "u1")
         frame[2, 2], frame[6, 6] = 8, 17
 
-        assert BAD.of(image_of(frame)).values[[2, 6], [2, 6]].tolist() == [0, 1]
-        assert BAD.of(image_of(frame), noise=2).values.max() == 0
+        assert BAD.apply(image_of(frame)).values[[2, 6], [2, 6]].tolist() == [0, 1]
+        assert BAD.apply(image_of(frame), noise=2).values.max() == 0
 
     def test_missing(self) -> None:
         """NaN is not flagged and hides no hot pixel beside it; a frame of NaN has no flag."""
         frame = np.full((9, 9), 7.0)
         frame[4, 4], frame[4, 5] = np.nan, 99
 
-        assert np.argwhere(BAD.of(image_of(frame)).values).tolist() == [[4, 5]]
-        assert BAD.of(image_of(np.full((4, 4), np.nan))).values.max() == 0
+        assert np.argwhere(BAD.apply(image_of(frame)).values).tolist() == [[4, 5]]
+        assert BAD.apply(image_of(np.full((4, 4), np.nan))).values.max() == 0
 
     def test_flag_variable(self) -> None:
         """Its flags are 0 good, 1 hot, 2 dead."""
@@ -163,7 +163,7 @@ class TestBadPixels(TransformContract):
     def test_bad_options(self, options: dict[str, Any]) -> None:
         """What is out of range is named."""
         with pytest.raises(BadOptions, match=next(iter(options))):
-            BAD.checked(options)
+            BAD.validate_options(options)
 
 
 class TestMask(TransformContract):
@@ -175,7 +175,7 @@ class TestMask(TransformContract):
     def test_flagged_is_missing(self) -> None:
         """What is flagged, by any number or by NaN, is NaN; the rest is as it was, in float32 and in its units."""
         image = image_of(np.array([[1, 65535, 3, 4]], ">u2"), units="count")
-        made = MASK.of(image, image_of([[0, 0, 2, np.nan]]))
+        made = MASK.apply(image, image_of([[0, 0, 2, np.nan]]))
 
         np.testing.assert_array_equal(made, [[1, 65535, np.nan, np.nan]])
         assert made.dtype == np.dtype("f4")
@@ -185,14 +185,14 @@ class TestMask(TransformContract):
     @given(image=hnp.arrays("u2", (3, 4)), level=st.integers(0, 65535))
     def test_masking_the_saturated(self, image: NDArray[np.uint16], level: int) -> None:
         """What is left of an image whose saturated pixels are masked is below the level, and nothing else is lost."""
-        left = MASK.of(image_of(image), SATURATED.of(image_of(image), level=level)).values
+        left = MASK.apply(image_of(image), SATURATED.apply(image_of(image), level=level)).values
 
         assert np.array_equal(left[~np.isnan(left)], image[image < level])
 
     def test_sizes_differ(self) -> None:
         """Flags of another size are refused with a sentence."""
         with pytest.raises(ValueError, match="differ along column: 3 and 4"):
-            MASK.of(image_of(np.ones((2, 3))), image_of(np.ones((2, 4))))
+            MASK.apply(image_of(np.ones((2, 3))), image_of(np.ones((2, 4))))
 
 
 class TestCountSaturated(TransformContract):
@@ -206,7 +206,12 @@ class TestCountSaturated(TransformContract):
         """It is the number of flags that `saturated` sets, in all frames together."""
         image = counts(np.random.default_rng(3))
 
-        assert COUNT_SATURATED.of(image).item() == SATURATED.of(image).sum().item() == (image == 4095).sum().item() > 0
+        assert (
+            COUNT_SATURATED.apply(image).item()
+            == SATURATED.apply(image).sum().item()
+            == (image == 4095).sum().item()
+            > 0
+        )
 
 
 class TestCountNegative(TransformContract):
@@ -217,8 +222,8 @@ class TestCountNegative(TransformContract):
 
     def test_counts(self) -> None:
         """Zero, negative zero and NaN are not negative; unsigned numbers never are."""
-        assert self.transform.of(image_of([[-1, 0, -0.0, np.nan, -np.inf, 2]])).item() == 2
-        assert self.transform.of(image_of(np.array([[65535]], "u2"))).item() == 0
+        assert self.transform.apply(image_of([[-1, 0, -0.0, np.nan, -np.inf, 2]])).item() == 2
+        assert self.transform.apply(image_of(np.array([[65535]], "u2"))).item() == 0
 
 
 class TestCountMissing(TransformContract):
@@ -230,8 +235,8 @@ class TestCountMissing(TransformContract):
 
     def test_counts(self) -> None:
         """NaN is missing, infinity is not, integers never are."""
-        made = self.transform.of(image_of([[np.nan, np.inf, 1, np.nan]]))
+        made = self.transform.apply(image_of([[np.nan, np.inf, 1, np.nan]]))
 
         assert made.item() == 2
         assert made.dtype == np.dtype("i4")
-        assert self.transform.of(image_of(np.ones((2, 2), ">u2"))).item() == 0
+        assert self.transform.apply(image_of(np.ones((2, 2), ">u2"))).item() == 0

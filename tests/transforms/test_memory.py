@@ -15,10 +15,10 @@ import pytest
 import xarray as xr
 from tests.transforms import large
 
-from shotdap.transforms import TRANSFORMS, Recipe, WorkingMemory, bytes_read, extend, working_memory
-from shotdap.transforms.testing import peak_memory
+from shotdap.transforms import TRANSFORMS, Recipe, WorkingMemory, add_variables, bytes_read, working_memory
+from shotdap.transforms.testing import measure_peak_memory
 from shotdap.transforms.virtual import array
-from shotdap.transforms.virtual.footprint import BLOCK
+from shotdap.transforms.virtual.footprint import BLOCK_BYTES
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 NOISE: Final = 4 << 20  # bytes of the process itself: pages of the heap that are in use for the first time
@@ -69,10 +69,10 @@ def test_blocks_give_the_same(name: str, part: tuple[slice | int, ...], monkeypa
     transform = TRANSFORMS[name]
     recipe = Recipe("made", transform, transform.inputs, LOCAL[name])
     dataset = image(100, 80, frames=3)
-    key = part[-extend(dataset, [recipe], chunked=False).made.ndim :]
-    at_once = extend(dataset, [recipe], chunked=False).made.variable[key].values
-    monkeypatch.setattr(array, "BLOCK", transform.memory.of(900))
-    in_blocks = extend(dataset, [recipe], chunked=False).made.variable[key].values
+    key = part[-add_variables(dataset, [recipe], chunked=False).made.ndim :]
+    at_once = add_variables(dataset, [recipe], chunked=False).made.variable[key].values
+    monkeypatch.setattr(array, "BLOCK_BYTES", transform.memory.estimate_bytes(900))
+    in_blocks = add_variables(dataset, [recipe], chunked=False).made.variable[key].values
 
     np.testing.assert_array_equal(in_blocks, at_once)
 
@@ -81,11 +81,11 @@ def test_blocks_bound_memory() -> None:
     """A virtual variable that needs its neighbours takes its inputs, its result, and one block."""
     dataset = image(2000, 2500, frames=2)
     recipe = Recipe("made", TRANSFORMS["photostimulated_luminescence"], ("image",))
-    made = extend(dataset, [recipe], chunked=False).made
+    made = add_variables(dataset, [recipe], chunked=False).made
     values = dataset.image.nbytes
 
-    assert recipe.transform.memory.of(dataset.image.size) > BLOCK
-    assert peak_memory(lambda: made.variable[:].values) <= values + made.nbytes + BLOCK
+    assert recipe.transform.memory.estimate_bytes(dataset.image.size) > BLOCK_BYTES
+    assert measure_peak_memory(lambda: made.variable[:].values) <= values + made.nbytes + BLOCK_BYTES
     assert (bytes_read(made.variable), working_memory(made.variable)) == (0, 0)
 
 
@@ -93,25 +93,25 @@ def test_chain() -> None:
     """A chain takes what the greediest of its transforms takes, for each is done before the next begins."""
     dataset = image(30, 40)
     chain = [
-        Recipe.of("phase", "visar_phase", ["image"]),
-        Recipe.of("smooth", "median_filter", ["phase"]),
-        Recipe.of("scaled", "normalise", ["smooth"]),
+        Recipe.create("phase", "visar_phase", ["image"]),
+        Recipe.create("smooth", "median_filter", ["phase"]),
+        Recipe.create("scaled", "normalise", ["smooth"]),
     ]
-    made = extend(dataset, chain, chunked=False)
+    made = add_variables(dataset, chain, chunked=False)
     costs = {name: working_memory(made[name].variable[:, :2]) for name in ("phase", "smooth", "scaled")}
-    phase, normalise = (TRANSFORMS[name].memory.of(30 * 40) for name in ("visar_phase", "normalise"))
+    phase, normalise = (TRANSFORMS[name].memory.estimate_bytes(30 * 40) for name in ("visar_phase", "normalise"))
 
     assert costs == {"phase": phase, "smooth": phase, "scaled": max(phase, normalise)}
 
 
 def test_a_small_result_keeps_no_large_array() -> None:
     """A small result that is a view of something large is copied: else the large array is kept as long as it is."""
-    recipe = Recipe.of("row", "crop", ["image"], {"rows": (3, 3)})
-    row = extend(image(100, 80), [recipe], chunked=False).row.variable[:].values
+    recipe = Recipe.create("row", "crop", ["image"], {"rows": (3, 3)})
+    row = add_variables(image(100, 80), [recipe], chunked=False).row.variable[:].values
 
     assert row.base is None or row.base.nbytes <= 2 * row.nbytes
 
 
 def test_statement() -> None:
     """What is stated for each pixel is multiplied, and what is fixed is added."""
-    assert WorkingMemory(2.5, fixed=100).of(3) == 108
+    assert WorkingMemory(2.5, fixed=100).estimate_bytes(3) == 108

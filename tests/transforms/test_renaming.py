@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shotdap.transforms import UniqueNames, with_underscores
+from shotdap.transforms import UniqueNames, add_underscores
 
 names = st.lists(st.from_regex(r"[ab](_[234]?){0,3}", fullmatch=True), max_size=40)
 
@@ -48,7 +48,7 @@ def test_key() -> None:
 
 def test_underscores() -> None:
     """A few names that collide get an underscore more each; thousands do not become thousands of characters long."""
-    unique = UniqueNames(numbered=with_underscores)
+    unique = UniqueNames(numbered=add_underscores)
     claimed = [unique.claim("x") for _ in range(1000)]
 
     assert claimed[:3] == ["x", "x_", "x__"]

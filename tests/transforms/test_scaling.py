@@ -20,7 +20,7 @@ HIGHEST = 65535
 
 def apply(transform: str, values: Any, **options: Any) -> NDArray[Any]:  # noqa: ANN401 — each one's own
     image = xr.DataArray(np.asarray(values), dims=("frame", "y", "x")[-np.ndim(values) :])
-    return np.asarray(TRANSFORMS[transform].of(image, **options).values)
+    return np.asarray(TRANSFORMS[transform].apply(image, **options).values)
 
 
 def differences(rng: np.random.Generator) -> Sequence[xr.DataArray]:

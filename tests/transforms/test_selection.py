@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from tests.strategies import HUGE, QUICK, CountingSource, any_selections, datasets, numbered, selections
 
-from shotdap.catalog.readers.lazy import lazy_variable
+from shotdap.catalog.readers.lazy import create_lazy_variable
 from shotdap.transforms import BadSelection, Hyperslab, Selection
 
 
@@ -26,14 +26,15 @@ def source() -> CountingSource:
 def dataset(source: CountingSource) -> xr.Dataset:
     """An image with its pixels' numbers, a bare number, and an array without elements."""
     coordinates = {
-        name: lazy_variable((name,), CountingSource(numbered(size)), {}) for name, size in {"y": 4, "x": 10}.items()
+        name: create_lazy_variable((name,), CountingSource(numbered(size)), {})
+        for name, size in {"y": 4, "x": 10}.items()
     }
     return xr.Dataset(
         {
-            "image": lazy_variable(("y", "x"), source, {}),
-            "background": lazy_variable(("y", "x"), CountingSource(numbered(4, 10)), {}),
-            "gain": lazy_variable((), CountingSource(np.array(3.5)), {}),
-            "empty": lazy_variable(("record", "x"), CountingSource(np.empty((0, 10))), {}),
+            "image": create_lazy_variable(("y", "x"), source, {}),
+            "background": create_lazy_variable(("y", "x"), CountingSource(numbered(4, 10)), {}),
+            "gain": create_lazy_variable((), CountingSource(np.array(3.5)), {}),
+            "empty": create_lazy_variable(("record", "x"), CountingSource(np.empty((0, 10))), {}),
         },
         coords=xr.Coordinates(coordinates, indexes={}),
     )
@@ -65,8 +66,8 @@ class TestProperties:
         """Narrowing, then computing, gives the numbers of computing, then slicing."""
         dataset = data.draw(datasets())
         selection = data.draw(selections(dataset))
-        assume(selection.parts)
-        expected = {name: sliced(dataset.variables[name], slab) for name, slab in selection.parts.items()}
+        assume(selection.hyperslabs)
+        expected = {name: sliced(dataset.variables[name], slab) for name, slab in selection.hyperslabs.items()}
         narrowed = selection.apply(dataset)
 
         assert set(narrowed.variables) == set(expected)

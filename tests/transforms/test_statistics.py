@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from tests.strategies import QUICK, CountingSource, numbered
 
-from shotdap.catalog.readers.lazy import lazy_variable
+from shotdap.catalog.readers.lazy import create_lazy_variable
 from shotdap.transforms import bytes_read
 from shotdap.transforms.statistics import reductions
 
@@ -35,7 +35,7 @@ arrays = hnp.arrays(
 def blocks_of(size: int) -> Iterator[None]:
     """Let a block have so many bytes."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(reductions, "BLOCK", size)
+        patch.setattr(reductions, "BLOCK_BYTES", size)
         yield
 
 
@@ -68,7 +68,7 @@ def test_bins_are_means_of_blocks(block: int, values: Array, data: st.DataObject
     """Each pixel of a binned variable is the mean of its block, also of one that is not full."""
     sizes = data.draw(st.tuples(*(st.integers(1, 9) for _ in values.shape)))
     with blocks_of(block):
-        found = reductions.binned(variable(values), sizes).values
+        found = reductions.compute_block_means(variable(values), sizes).values
 
     assert found.shape == tuple(-(-size // n) for size, n in zip(values.shape, sizes, strict=True))
     for index in np.ndindex(found.shape):
@@ -78,7 +78,7 @@ def test_bins_are_means_of_blocks(block: int, values: Array, data: st.DataObject
 
 def test_binned_dimensions_have_names_of_their_own() -> None:
     """What is binned lies on other pixels than the variable, so its dimensions have other names."""
-    found = reductions.binned(variable(np.zeros((8, 9))), (4, 1))
+    found = reductions.compute_block_means(variable(np.zeros((8, 9))), (4, 1))
 
     assert found.sizes == {"d0_bin4": 2, "d1": 9}
     assert found.attrs == {"cell_methods": "d0: mean (interval: 4 pixels)"}
@@ -105,7 +105,7 @@ def test_missing_and_packed_values(values: Any, attrs: dict[str, Any], expected:
     given_variable = variable(values, **attrs)
     found = [
         float(statistic(given_variable, (0,)).values)
-        for statistic in (reductions.mean, reductions.minimum, reductions.maximum)
+        for statistic in (reductions.compute_mean, reductions.compute_minimum, reductions.compute_maximum)
     ]
 
     np.testing.assert_array_equal(found, expected)
@@ -125,22 +125,22 @@ def test_types(dtype: str, attrs: dict[str, Any], expected: str) -> None:
     """The least has the type of whole integers, and otherwise is float64, as every mean is."""
     given_variable = variable(np.ones((2, 3), dtype), **attrs)
 
-    assert reductions.minimum(given_variable, (0,)).dtype == np.dtype(expected)
-    assert reductions.mean(given_variable, (0,)).dtype == np.float64
+    assert reductions.compute_minimum(given_variable, (0,)).dtype == np.dtype(expected)
+    assert reductions.compute_mean(given_variable, (0,)).dtype == np.float64
 
 
 def test_sums_do_not_overflow() -> None:
     """A mean of great integers, or of many, is that of their float64 sum."""
-    assert float(reductions.mean(variable(np.full(1000, 65535, "u2")), (0,)).values) == 65535
-    assert float(reductions.mean(variable(np.full(3, 3e38, "f4")), (0,)).values) == np.float32(3e38)
+    assert float(reductions.compute_mean(variable(np.full(1000, 65535, "u2")), (0,)).values) == 65535
+    assert float(reductions.compute_mean(variable(np.full(3, 3e38, "f4")), (0,)).values) == np.float32(3e38)
 
 
 def test_nothing_is_read_before_it_is_asked_for() -> None:
     """A statistic knows its shape, type and cost without a value; each value is read once, in bounded blocks."""
     source = CountingSource(numbered(4, 6, 5))
-    stack = lazy_variable(("frame", "y", "x"), source, {"units": "counts", "other": 1})
+    stack = create_lazy_variable(("frame", "y", "x"), source, {"units": "counts", "other": 1})
     with blocks_of(60):
-        found = reductions.mean(stack, (0,))
+        found = reductions.compute_mean(stack, (0,))
 
         assert (found.shape, found.attrs) == ((6, 5), {"units": "counts", "cell_methods": "frame: mean"})
         assert bytes_read(found) == stack.nbytes
@@ -153,7 +153,7 @@ def test_nothing_is_read_before_it_is_asked_for() -> None:
 
 def test_a_statistic_of_a_statistic() -> None:
     """Statistics can be taken of statistics, and add up what they read."""
-    found = reductions.maximum(reductions.binned(variable(numbered(6, 4)), (3, 2)), (0,))
+    found = reductions.compute_maximum(reductions.compute_block_means(variable(numbered(6, 4)), (3, 2)), (0,))
 
     np.testing.assert_allclose(found.values, [16.5, 18.5])
     assert bytes_read(found) == 6 * 4 * 2 + 2 * 2 * 8
@@ -163,7 +163,7 @@ def test_a_statistic_of_a_statistic() -> None:
 def test_blocks_cover_everything_once(shape: tuple[int, ...], most: int) -> None:
     """Blocks are small enough, and together hold each element once."""
     seen = np.zeros(shape, int)
-    for block in reductions.blocks(shape, most):
+    for block in reductions.split_into_blocks(shape, most):
         seen[block] += 1
 
         assert seen[block].size <= most

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from numpy.typing import ArrayLike, NDArray
 
 from shotdap.server.demo import FIDUCIAL_PERIOD, Sweep
-from shotdap.transforms import TRANSFORMS, BadOptions, BadRecipe, Recipe, extend
+from shotdap.transforms import TRANSFORMS, BadOptions, BadRecipe, Recipe, add_variables
 from shotdap.transforms.streak.time_axis import comb_fit, comb_peaks, comb_residuals, comb_time, nominal_time
 from shotdap.transforms.testing import TransformContract
 
-SWEEP = Sweep(window=7.4, columns=400)
+SWEEP = Sweep(window=7.4, column_count=400)
 """7.4 ns, bent by 6 %: 13 fiducials, some 30 pixels apart."""
 
 PERIOD = 1000 * FIDUCIAL_PERIOD
@@ -27,9 +27,9 @@ def streak(
     rng: np.random.Generator, sweep: Sweep = SWEEP, *, rows: slice = slice(30, 56), width: float = 2.5
 ) -> xr.DataArray:
     """A frame of 64 rows, uint16, with noise and with a fiducial along some rows."""
-    x = np.arange(sweep.columns)[:, None]
-    light = 900 * np.exp(-0.5 * ((x - sweep.every(FIDUCIAL_PERIOD)) / width) ** 2).sum(axis=1)
-    counts = rng.normal(600, 8, (64, sweep.columns))
+    x = np.arange(sweep.column_count)[:, None]
+    light = 900 * np.exp(-0.5 * ((x - sweep.get_peak_columns(FIDUCIAL_PERIOD)) / width) ** 2).sum(axis=1)
+    counts = rng.normal(600, 8, (64, sweep.column_count))
     counts[rows] += light
     return xr.DataArray(np.rint(counts).astype("u2"), dims=("y", "x"))
 
@@ -43,8 +43,8 @@ def as_peaks(centres: ArrayLike, room: int = 60) -> xr.DataArray:
 
 def coefficients(sweep: Sweep) -> NDArray[np.float64]:
     """Those of a sweep's ``t = c + b x + a x²`` in ps, the time being 0 at the first fiducial."""
-    b = 1000 * sweep.window * (1 - sweep.bow) / sweep.columns
-    a = 1000 * sweep.window * sweep.bow / sweep.columns**2
+    b = 1000 * sweep.window * (1 - sweep.curvature) / sweep.column_count
+    a = 1000 * sweep.window * sweep.curvature / sweep.column_count**2
     return np.array([-PERIOD, b, a])
 
 
@@ -58,7 +58,7 @@ class TestCombPeaks(TransformContract):
     def test_peaks_are_the_fiducials(self) -> None:
         """Each fiducial is found to a fifth of a pixel; behind the last there is NaN."""
         peaks = comb_peaks(streak(np.random.default_rng(1)))
-        centres = SWEEP.every(FIDUCIAL_PERIOD)
+        centres = SWEEP.get_peak_columns(FIDUCIAL_PERIOD)
 
         np.testing.assert_allclose(peaks[: len(centres)], centres, atol=0.2)
         assert peaks[len(centres) :].isnull().all()
@@ -96,7 +96,7 @@ class TestCombPeaks(TransformContract):
     def test_a_band_beyond_the_image_is_refused(self) -> None:
         """The message says where the image ends."""
         with pytest.raises(ValueError, match="y ends with 63, and 64 is beyond it"):
-            TRANSFORMS["comb_peaks"].of(streak(np.random.default_rng(1)), band=(30, 64))
+            TRANSFORMS["comb_peaks"].apply(streak(np.random.default_rng(1)), band=(30, 64))
 
 
 class TestCombFit(TransformContract):
@@ -104,21 +104,21 @@ class TestCombFit(TransformContract):
     variants = ({}, {"order": 4}, {"frequency": 2.0}, {"origin": 10.0, "start": -250.0})
 
     def inputs(self, rng: np.random.Generator) -> Sequence[xr.DataArray]:
-        centres = SWEEP.every(FIDUCIAL_PERIOD)
+        centres = SWEEP.get_peak_columns(FIDUCIAL_PERIOD)
         return (xr.concat([as_peaks(centres + rng.normal(0, 0.1, len(centres))), as_peaks([])], "frame"),)
 
     def test_the_sweep_is_found(self) -> None:
         """Of exact peaks come the sweep's own coefficients, no residual, and all peaks."""
-        fit = comb_fit(as_peaks(SWEEP.every(FIDUCIAL_PERIOD))).values
+        fit = comb_fit(as_peaks(SWEEP.get_peak_columns(FIDUCIAL_PERIOD))).values
 
         np.testing.assert_allclose(fit[:3], coefficients(SWEEP), rtol=1e-9)
         assert fit[3] < 1e-8
-        assert fit[4] == len(SWEEP.every(FIDUCIAL_PERIOD))
+        assert fit[4] == len(SWEEP.get_peak_columns(FIDUCIAL_PERIOD))
 
     def test_least_squares(self) -> None:
         """Coefficients and residual are those of NumPy's solution of the normal problem."""
         rng = np.random.default_rng(3)
-        x = SWEEP.every(FIDUCIAL_PERIOD) + rng.normal(0, 0.1, len(SWEEP.every(FIDUCIAL_PERIOD)))
+        x = SWEEP.get_peak_columns(FIDUCIAL_PERIOD) + rng.normal(0, 0.1, len(SWEEP.get_peak_columns(FIDUCIAL_PERIOD)))
         terms = np.vander(x / 400, 3, increasing=True)
         times = PERIOD * np.arange(len(x))
         solution = np.linalg.lstsq(terms, times, rcond=None)[0]
@@ -129,14 +129,14 @@ class TestCombFit(TransformContract):
 
     def test_frequency_and_period_say_the_same(self) -> None:
         """2 GHz are 500 ps, and time is proportional to the period."""
-        peaks = as_peaks(SWEEP.every(FIDUCIAL_PERIOD))
+        peaks = as_peaks(SWEEP.get_peak_columns(FIDUCIAL_PERIOD))
 
         np.testing.assert_array_equal(comb_fit(peaks, frequency=2), comb_fit(peaks, period=500))
         np.testing.assert_allclose(comb_fit(peaks, period=500)[:3], comb_fit(peaks)[:3] * 500 / PERIOD, rtol=1e-12)
 
     def test_origin_and_start(self) -> None:
         """The time at the origin is the start, and nothing else has changed."""
-        peaks = as_peaks(SWEEP.every(FIDUCIAL_PERIOD))
+        peaks = as_peaks(SWEEP.get_peak_columns(FIDUCIAL_PERIOD))
         fit, moved = comb_fit(peaks), comb_fit(peaks, origin=123.5, start=450)
 
         assert comb_time(xr.DataArray([123.5], dims="x"), moved).item() == pytest.approx(450, abs=1e-9)
@@ -146,7 +146,7 @@ class TestCombFit(TransformContract):
     @given(missing=st.sets(st.integers(1, 11), max_size=3))
     def test_missing_peaks_change_nothing(self, missing: set[int]) -> None:
         """A comb without some of its peaks gives the same axis."""
-        left = np.delete(SWEEP.every(FIDUCIAL_PERIOD), list(missing))
+        left = np.delete(SWEEP.get_peak_columns(FIDUCIAL_PERIOD), list(missing))
         fit = comb_fit(as_peaks(left)).values
 
         np.testing.assert_allclose(fit[:3], coefficients(SWEEP), rtol=1e-8)
@@ -156,7 +156,7 @@ class TestCombFit(TransformContract):
     @given(which=st.integers(1, 11), by=st.floats(3, 9))
     def test_an_outlier_is_rejected(self, which: int, by: float) -> None:
         """A peak that is off by a tenth to a third of the spacing is left out of the fit."""
-        centres = SWEEP.every(FIDUCIAL_PERIOD)
+        centres = SWEEP.get_peak_columns(FIDUCIAL_PERIOD)
         centres[which] += by
         fit = comb_fit(as_peaks(centres)).values
 
@@ -182,14 +182,14 @@ class TestCombFit(TransformContract):
     def test_a_number_is_no_comb(self) -> None:
         """One number is refused, with what would be right."""
         with pytest.raises(ValueError, match="it needs the peaks of a comb, as comb_peaks gives them"):
-            TRANSFORMS["comb_fit"].of(xr.DataArray(3.0))
+            TRANSFORMS["comb_fit"].apply(xr.DataArray(3.0))
 
     def test_options_out_of_range_are_refused(self) -> None:
         """The message names the option and its range."""
         with pytest.raises(BadOptions, match=r"order: .*less than or equal to 9"):
-            TRANSFORMS["comb_fit"].checked({"order": 10})
+            TRANSFORMS["comb_fit"].validate_options({"order": 10})
         with pytest.raises(BadOptions, match=r"period: .*greater than 0"):
-            TRANSFORMS["comb_fit"].checked({"period": 0})
+            TRANSFORMS["comb_fit"].validate_options({"period": 0})
 
 
 class TestCombResiduals(TransformContract):
@@ -202,9 +202,11 @@ class TestCombResiduals(TransformContract):
     def test_residuals_are_what_the_fit_leaves(self) -> None:
         """They are the peaks' times less the fitted ones, and their RMS is the fit's residual."""
         rng = np.random.default_rng(6)
-        peaks = as_peaks(SWEEP.every(FIDUCIAL_PERIOD) + rng.normal(0, 0.1, len(SWEEP.every(FIDUCIAL_PERIOD))))
+        peaks = as_peaks(
+            SWEEP.get_peak_columns(FIDUCIAL_PERIOD) + rng.normal(0, 0.1, len(SWEEP.get_peak_columns(FIDUCIAL_PERIOD)))
+        )
         fit = comb_fit(peaks)
-        fitted = comb_time(peaks.rename(peak="x"), fit).values[: len(SWEEP.every(FIDUCIAL_PERIOD))]
+        fitted = comb_time(peaks.rename(peak="x"), fit).values[: len(SWEEP.get_peak_columns(FIDUCIAL_PERIOD))]
         residuals = comb_residuals(peaks).dropna("peak").values
 
         np.testing.assert_allclose(np.diff(residuals), PERIOD - np.diff(fitted), atol=1e-7)
@@ -212,7 +214,7 @@ class TestCombResiduals(TransformContract):
 
     def test_rejected_peaks_have_none(self) -> None:
         """An outlier is NaN; the others keep their places."""
-        centres = SWEEP.every(FIDUCIAL_PERIOD)
+        centres = SWEEP.get_peak_columns(FIDUCIAL_PERIOD)
         centres[4] += 6
         residuals = comb_residuals(as_peaks(centres)).values[: len(centres)]
 
@@ -251,7 +253,7 @@ class TestCombTime(TransformContract):
         image = streak(np.random.default_rng(1))
         dataset = xr.Dataset({"image": image, "x": ("x", np.arange(400))})
         with pytest.raises(BadRecipe, match="the terms that comb_fit gives"):
-            extend(dataset, [Recipe.of("time", "comb_time", ["x", "image"])])
+            add_variables(dataset, [Recipe.create("time", "comb_time", ["x", "image"])])
 
 
 class TestNominalTime(TransformContract):
@@ -270,7 +272,7 @@ class TestNominalTime(TransformContract):
     def test_a_speed_that_is_not_there_is_refused(self) -> None:
         """The message says how many there are."""
         with pytest.raises(ValueError, match="there are 4 sweeps in windows_ns, and speed is 5"):
-            TRANSFORMS["nominal_time"].of(xr.DataArray([0, 1], dims="x"), speed=5)
+            TRANSFORMS["nominal_time"].apply(xr.DataArray([0, 1], dims="x"), speed=5)
 
 
 @pytest.mark.parametrize(
@@ -279,15 +281,15 @@ class TestNominalTime(TransformContract):
 def test_the_axis_is_the_sweep(sweep: Sweep) -> None:
     """From a noisy picture to its time axis: right to a third of a pixel, over the whole sweep."""
     image = streak(np.random.default_rng(7), sweep)
-    dataset = xr.Dataset({"image": image, "x": ("x", np.arange(sweep.columns))})
+    dataset = xr.Dataset({"image": image, "x": ("x", np.arange(sweep.column_count))})
     recipes = [
-        Recipe.of("peaks", "comb_peaks", ["image"]),
-        Recipe.of("fit", "comb_fit", ["peaks"]),
-        Recipe.of("time", "comb_time", ["x", "fit"], coordinate=True),
+        Recipe.create("peaks", "comb_peaks", ["image"]),
+        Recipe.create("fit", "comb_fit", ["peaks"]),
+        Recipe.create("time", "comb_time", ["x", "fit"], coordinate=True),
     ]
-    made = extend(dataset, recipes)
-    truth = 1000 * sweep.time(np.arange(sweep.columns, dtype=float)) - PERIOD
-    pixel = 1000 * sweep.window / sweep.columns
+    made = add_variables(dataset, recipes)
+    truth = 1000 * sweep.get_time(np.arange(sweep.column_count, dtype=float)) - PERIOD
+    pixel = 1000 * sweep.window / sweep.column_count
 
     assert made.image.coords["time"].attrs["units"] == "ps"
     np.testing.assert_allclose(made.time, truth, atol=pixel / 3)

@@ -15,7 +15,7 @@ from hypothesis.extra import numpy as arrays
 from tests.strategies import QUICK
 
 from shotdap.transforms import BadSelection
-from shotdap.transforms.statistics.summary import LEVELS, WORKING_BYTES, summary
+from shotdap.transforms.statistics.summary import PERCENTILE_LEVELS, WORKING_BYTES_PER_VALUE, compute_summary
 
 frames = arrays.arrays(
     st.sampled_from(["u1", "<u2", ">i4", "f4", ">f8"]), arrays.array_shapes(min_dims=1, max_dims=3, min_side=0)
@@ -23,7 +23,7 @@ frames = arrays.arrays(
 
 
 def of(values: np.ndarray[Any, Any], bins: int = 8, **attributes: object) -> Any:  # noqa: ANN401 — a Summary
-    return summary(xr.Variable([f"d{axis}" for axis in range(values.ndim)], values, attributes), bins)
+    return compute_summary(xr.Variable([f"d{axis}" for axis in range(values.ndim)], values, attributes), bins)
 
 
 @QUICK
@@ -50,7 +50,7 @@ def test_moments() -> None:
 
     np.testing.assert_allclose(found.mean, finite.mean())
     np.testing.assert_allclose(found.standard_deviation, finite.std())
-    np.testing.assert_allclose(list(found.percentiles.values()), np.percentile(finite, LEVELS))
+    np.testing.assert_allclose(list(found.percentiles.values()), np.percentile(finite, PERCENTILE_LEVELS))
     np.testing.assert_array_equal(found.histogram, np.histogram(finite, 8)[0])
 
 
@@ -101,4 +101,4 @@ def test_memory(dtype: str, attributes: dict[str, Any]) -> None:
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
 
-    assert peak <= WORKING_BYTES * values.size
+    assert peak <= WORKING_BYTES_PER_VALUE * values.size

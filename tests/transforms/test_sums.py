@@ -31,8 +31,8 @@ def test_are_numpys(values: np.ndarray, data: st.DataObject) -> None:
     over = [NAMES[axis] for axis in axes]
 
     for statistic, expected in (
-        (sums.total, values.sum(axis=axes, dtype="f8")),
-        (sums.mean, values.mean(axis=axes, dtype="f8")),
+        (sums.sum_over, values.sum(axis=axes, dtype="f8")),
+        (sums.average_over, values.mean(axis=axes, dtype="f8")),
     ):
         found = statistic(array, over)
 
@@ -51,7 +51,7 @@ def test_parts_are_the_same_to_the_bit(data: st.DataObject) -> None:
     array = xr.DataArray(values, dims=("y", "x"))
     column = data.draw(st.integers(0, columns - 1))
 
-    for statistic in (sums.total, sums.mean):
+    for statistic in (sums.sum_over, sums.average_over):
         part = statistic(array.isel(x=slice(column, column + 1)), ["y"]).values
 
         np.testing.assert_array_equal(part, statistic(array, ["y"]).values[column : column + 1])
@@ -61,6 +61,6 @@ def test_missing() -> None:
     """NaN is left out of means; a sum with NaN is NaN; infinities that cancel are NaN."""
     array = xr.DataArray([[1, np.nan], [2, np.nan], [np.inf, -np.inf]], dims=("y", "x"))
 
-    np.testing.assert_array_equal(sums.mean(array[:2], ["y"]).values, [1.5, np.nan])
-    np.testing.assert_array_equal(sums.total(array[:2], ["y"]).values, [3, np.nan])
-    assert math.isnan(sums.total(array[2:], ["x"]).item())
+    np.testing.assert_array_equal(sums.average_over(array[:2], ["y"]).values, [1.5, np.nan])
+    np.testing.assert_array_equal(sums.sum_over(array[:2], ["y"]).values, [3, np.nan])
+    assert math.isnan(sums.sum_over(array[2:], ["x"]).item())

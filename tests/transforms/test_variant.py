@@ -12,17 +12,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.strategies import QUICK
 
-from shotdap.transforms import BadVariant, FromAttribute, Recipe, Variant, parse_variant, vary
+from shotdap.transforms import BadVariant, FromAttribute, Recipe, Variant, build_variant, parse_variant
 
 RECIPES = (
-    Recipe.of("background_subtracted", "subtract_background"),
-    Recipe.of("active", "crop", ["background_subtracted"], {"rows": (0, 9)}),
+    Recipe.create("background_subtracted", "subtract_background"),
+    Recipe.create("active", "crop", ["background_subtracted"], {"rows": (0, 9)}),
 )
 THERE = frozenset({"image", "background", "reference", "y", "x", "dark.image"})
 
 
 def varied(segment: str) -> Variant:
-    return vary(parse_variant(segment), RECIPES, THERE)
+    return build_variant(parse_variant(segment), RECIPES, THERE)
 
 
 def options(variant: Variant, name: str) -> dict[str, Any]:
@@ -50,7 +50,7 @@ class TestMeaning:
 
         assert (first.inputs, first.hidden) == (("background_subtracted",), True)
         assert (last.name, last.inputs, last.hidden) == ("result", (first.name,), False)
-        assert variant.asked == {"background_subtracted", first.name, "result"}
+        assert variant.requested_variables == {"background_subtracted", first.name, "result"}
 
     def test_first_input(self) -> None:
         """Where no variable was named, a transform's first input is the one that it is called."""
@@ -63,11 +63,11 @@ class TestMeaning:
 
     def test_borrowed_options(self) -> None:
         """An option that the file's attributes say can be said by the segment instead."""
-        recipe = Recipe.of("active", "crop", ["image"], {"rows": FromAttribute("active_area_y")})
-        variant = vary(parse_variant("~active-rows-3_5"), [recipe], THERE)
+        recipe = Recipe.create("active", "crop", ["image"], {"rows": FromAttribute("active_area_y")})
+        variant = build_variant(parse_variant("~active-rows-3_5"), [recipe], THERE)
 
         assert options(variant, "active") == {"rows": (3, 5)}
-        assert variant.text == "~active-rows-3_5"
+        assert variant.canonical_text == "~active-rows-3_5"
 
 
 class TestOneWayToWrite:
@@ -90,7 +90,7 @@ class TestOneWayToWrite:
     )
     def test_text(self, segment: str, text: str) -> None:
         """Each way to ask for a variant is written in one way: what says nothing is left out, the rest has an order."""
-        assert varied(segment).text == text
+        assert varied(segment).canonical_text == text
 
     @QUICK
     @given(
@@ -102,16 +102,16 @@ class TestOneWayToWrite:
         """What was written is read as the same, and written as the same; no digit of a number is lost."""
         number = np.format_float_positional(scale)
         variant = varied(f"~background_subtracted-clip-{clip}-scale-{number}~crop-rows-{rows[0]}_{rows[1]}")
-        again = varied(variant.text)
+        again = varied(variant.canonical_text)
 
-        assert again.text == variant.text
+        assert again.canonical_text == variant.canonical_text
         assert options(again, "background_subtracted").get("scale", 1.0) == scale
         assert again == variant
 
     @pytest.mark.parametrize("segment", ["~active-rows-3_5", "~background_subtracted-scale--2.5~crop-rows-1_2"])
     def test_unreserved(self, segment: str) -> None:
         """It holds no character that a client might encode."""
-        assert re.fullmatch(r"[A-Za-z0-9_.~-]+", varied(segment).text)
+        assert re.fullmatch(r"[A-Za-z0-9_.~-]+", varied(segment).canonical_text)
 
 
 @pytest.mark.parametrize(

@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from scipy import ndimage
 from tests.strategies import QUICK, CountingSource, indexers, numbered, outer
 
-from shotdap.catalog.readers.lazy import FrameCache, lazy_variable
-from shotdap.transforms import BadRecipe, Recipe, Selection, Transform, bytes_read, extend, known_transforms
+from shotdap.catalog.readers.lazy import FrameCache, create_lazy_variable
+from shotdap.transforms import BadRecipe, Recipe, Selection, Transform, add_variables, bytes_read, known_transforms
 from shotdap.transforms.virtual.footprint import halo, whole
 
-SUBTRACTED = Recipe.of("background_subtracted", "subtract_background", ["image", "background"])
+SUBTRACTED = Recipe.create("background_subtracted", "subtract_background", ["image", "background"])
 CHUNKED = pytest.mark.parametrize("chunked", [True, False])
 
 
@@ -27,8 +27,8 @@ def frames(image: CountingSource, background: CountingSource) -> xr.Dataset:
     """An image and its background."""
     return xr.Dataset(
         {
-            "image": lazy_variable(("y", "x"), image, {"units": "count", "long_name": "frame of the shot"}),
-            "background": lazy_variable(("y", "x"), background, {}),
+            "image": create_lazy_variable(("y", "x"), image, {"units": "count", "long_name": "frame of the shot"}),
+            "background": create_lazy_variable(("y", "x"), background, {}),
         }
     )
 
@@ -60,7 +60,7 @@ class TestSubtraction:
         """A count below the background's gives a negative difference, exactly, in float32."""
         image, background = np.array([3, 0, 200], dtypes[0]), np.array([5, 255, 100], dtypes[1])
         dataset = xr.Dataset({"image": ("x", image), "background": ("x", background)})
-        difference = extend(dataset, [SUBTRACTED]).background_subtracted
+        difference = add_variables(dataset, [SUBTRACTED]).background_subtracted
 
         assert difference.dtype == np.dtype("f4")
         assert difference.values.tolist() == [-2, -255, 100]
@@ -69,13 +69,13 @@ class TestSubtraction:
         """float32 holds the greatest and the least difference of two 16-bit counts."""
         dataset = frames(CountingSource(np.array([[65535, 0]], "u2")), CountingSource(np.array([[0, 65535]], "u2")))
 
-        assert extend(dataset, [SUBTRACTED]).background_subtracted.values.tolist() == [[65535, -65535]]
+        assert add_variables(dataset, [SUBTRACTED]).background_subtracted.values.tolist() == [[65535, -65535]]
 
     def test_attributes(self) -> None:
         """The difference has the image's units, a name of its own, and says how it was made."""
-        dataset = extend(frames(noise(2, 3, seed=0), noise(2, 3, seed=1)), [SUBTRACTED])
+        dataset = add_variables(frames(noise(2, 3, seed=0), noise(2, 3, seed=1)), [SUBTRACTED])
 
-        assert json.loads(dataset.background_subtracted.attrs.pop("options")) == dict(SUBTRACTED.checked)
+        assert json.loads(dataset.background_subtracted.attrs.pop("options")) == dict(SUBTRACTED.validated_options)
         assert dataset.background_subtracted.attrs == {
             "units": "count",
             "long_name": "image with its background subtracted",
@@ -89,14 +89,14 @@ class TestLaziness:
         """A virtual variable is a dask array of one chunk, and on request one that is lazy without dask."""
         dataset = frames(noise(4, 6, seed=0), noise(4, 6, seed=1))
 
-        assert extend(dataset, [SUBTRACTED]).background_subtracted.chunks == ((4,), (6,))
-        assert extend(dataset, [SUBTRACTED], chunked=False).background_subtracted.chunks is None
+        assert add_variables(dataset, [SUBTRACTED]).background_subtracted.chunks == ((4,), (6,))
+        assert add_variables(dataset, [SUBTRACTED], chunked=False).background_subtracted.chunks is None
 
     @CHUNKED
     def test_extending_reads_nothing(self, *, chunked: bool) -> None:
         """Adding a virtual variable reads no number."""
         image, background = noise(4, 6, seed=0), noise(4, 6, seed=1)
-        extend(frames(image, background), [SUBTRACTED], chunked=chunked)
+        add_variables(frames(image, background), [SUBTRACTED], chunked=chunked)
 
         assert image.reads == background.reads == []
 
@@ -108,7 +108,7 @@ class TestLaziness:
         shape = data.draw(st.tuples(st.integers(1, 5), st.integers(0, 5)))
         image, background = noise(*shape, seed=0), noise(*shape, seed=1)
         indices = data.draw(indexers(shape))
-        difference = extend(frames(image, background), [SUBTRACTED], chunked=chunked).background_subtracted
+        difference = add_variables(frames(image, background), [SUBTRACTED], chunked=chunked).background_subtracted
         found = difference.isel(dict(zip(("y", "x"), indices, strict=True))).values
 
         assert np.array_equal(found, outer(image.values.astype("f4") - background.values.astype("f4"), indices))
@@ -117,7 +117,7 @@ class TestLaziness:
     def test_slice_reads_its_slice(self, *, chunked: bool) -> None:
         """A slice reads the same slice of each input, and nothing else."""
         image, background = noise(20, 30, seed=0), noise(20, 30, seed=1)
-        dataset = extend(frames(image, background), [SUBTRACTED], chunked=chunked)
+        dataset = add_variables(frames(image, background), [SUBTRACTED], chunked=chunked)
         Selection({"background_subtracted": (slice(2, 20, 5), slice(3, 7))}).apply(dataset).load()
 
         assert image.indices == background.indices == [([2, 7, 12, 17], [3, 4, 5, 6])]
@@ -126,7 +126,7 @@ class TestLaziness:
     def test_index_reads_its_row(self, *, chunked: bool) -> None:
         """One row reads one row."""
         image, background = noise(20, 30, seed=0), noise(20, 30, seed=1)
-        extend(frames(image, background), [SUBTRACTED], chunked=chunked).background_subtracted[3, 4:6].load()
+        add_variables(frames(image, background), [SUBTRACTED], chunked=chunked).background_subtracted[3, 4:6].load()
 
         assert (image.count, background.count) == (2, 2)
 
@@ -135,7 +135,7 @@ class TestLaziness:
         """What needs the image entire reads it entire, and any slice of it is right."""
         image = noise(6, 8, seed=0)
         recipe = Recipe("contrast", CONTRAST, ("image",))
-        dataset = extend(frames(image, noise(6, 8, seed=1)), [recipe], chunked=chunked)
+        dataset = add_variables(frames(image, noise(6, 8, seed=1)), [recipe], chunked=chunked)
         found = dataset.contrast[2:4, ::3].values
 
         assert image.reads == [(slice(0, 6, 1), slice(0, 8, 1))]
@@ -152,7 +152,7 @@ class TestLaziness:
             return known[name]
 
         recipes = [Recipe("contrast", CONTRAST, ("image",)), Recipe("doubled", SCALED, ("contrast",))]
-        dataset = extend(frames(image, noise(6, 8, seed=1)), recipes, remember=remember, chunked=False)
+        dataset = add_variables(frames(image, noise(6, 8, seed=1)), recipes, remember=remember, chunked=False)
         first = dataset.doubled[2:4].values
 
         assert np.array_equal(dataset.doubled.values[2:4], first)
@@ -164,7 +164,7 @@ class TestLaziness:
         """What needs its neighbours reads the slice and so many pixels around it, as far as there are any."""
         image = noise(20, 30, seed=0)
         recipe = Recipe("widest", WIDEST, ("image",), {"size": 5})
-        dataset = extend(frames(image, noise(20, 30, seed=1)), [recipe], chunked=chunked)
+        dataset = add_variables(frames(image, noise(20, 30, seed=1)), [recipe], chunked=chunked)
         found = dataset.widest[1:4:2, 10].values
 
         assert np.array_equal(found, ndimage.maximum_filter(image.values, 5)[1:4:2, 10])
@@ -175,8 +175,8 @@ class TestLaziness:
         """An input may lack dimensions, or have them in another order."""
         image, row = numbered(3, 4), numbered(4)
         dataset = xr.Dataset({"image": (("y", "x"), image), "row": ("x", row), "turned": (("x", "y"), image.T)})
-        recipes = [Recipe.of(name, "subtract_background", ["image", name[2:]]) for name in ("a_row", "a_turned")]
-        made = extend(dataset, recipes, chunked=chunked)
+        recipes = [Recipe.create(name, "subtract_background", ["image", name[2:]]) for name in ("a_row", "a_turned")]
+        made = add_variables(dataset, recipes, chunked=chunked)
 
         assert made.a_row[1:, 2].values.tolist() == (image - row.astype("f4"))[1:, 2].tolist()
         assert made.a_turned[0, ::2].values.tolist() == [0, 0]
@@ -187,7 +187,7 @@ class TestLaziness:
         """Inputs without dimensions, or without elements, give a variable of the same shape."""
         values = np.full(shape, 5, "u2")
         dims = ("y", "x")[: len(shape)]
-        dataset = extend(
+        dataset = add_variables(
             xr.Dataset({"image": (dims, values), "background": (dims, values)}), [SUBTRACTED], chunked=chunked
         )
 
@@ -199,7 +199,7 @@ class TestNewDimensions:
         """A crop's dimensions are its own, and say where its pixels were."""
         dataset = frames(noise(20, 30, seed=0), noise(20, 30, seed=1))
         dataset = dataset.assign_coords(xr.Coordinates({"x": ("x", np.arange(30) * 10)}, indexes={}))
-        made = extend(dataset, [Recipe.of("part", "crop", ["image"], {"columns": [4, 8]})]).part
+        made = add_variables(dataset, [Recipe.create("part", "crop", ["image"], {"columns": [4, 8]})]).part
 
         assert dict(made.sizes) == {"y": 20, "x_part": 5}
         assert made.x_part.values.tolist() == [40, 50, 60, 70, 80]
@@ -208,25 +208,27 @@ class TestNewDimensions:
         """Along a chain, the last result still says where its pixels were in the first input."""
         dataset = frames(noise(20, 30, seed=0), noise(20, 30, seed=1))
         dataset = dataset.assign_coords(xr.Coordinates({"x": ("x", np.arange(30) * 10)}, indexes={}))
-        crop = replace(Recipe.of("part", "crop", ["image"], {"columns": [4, 9]}), hidden=True, suffix="result")
-        binned = replace(Recipe.of("bins", "bin_pixels", ["part"], {"rows": 1}), hidden=True, suffix="result")
-        made = extend(dataset, [crop, binned, Recipe.of("result", "median_filter", ["bins"])]).result
+        crop = replace(Recipe.create("part", "crop", ["image"], {"columns": [4, 9]}), hidden=True, suffix="result")
+        binned = replace(Recipe.create("bins", "bin_pixels", ["part"], {"rows": 1}), hidden=True, suffix="result")
+        made = add_variables(dataset, [crop, binned, Recipe.create("result", "median_filter", ["bins"])]).result
 
         assert dict(made.sizes) == {"y": 20, "x_result": 3}
         assert made.x_result.values.tolist() == [45, 65, 85]
 
     def test_single_number(self) -> None:
         """What is a single number is remembered as any other result."""
-        kept = FrameCache(1 << 20).of("file")
+        kept = FrameCache(1 << 20).get_memo("file")
         dataset = frames(noise(4, 5, seed=0), noise(4, 5, seed=1))
-        made = extend(dataset, [Recipe.of("most", "maximum", ["image"])], remember=kept, chunked=False).most
+        made = add_variables(dataset, [Recipe.create("most", "maximum", ["image"])], remember=kept, chunked=False).most
 
         assert made.values == made.values == dataset.image.values.max()
 
     def test_hidden(self) -> None:
         """What only serves another recipe is no variable of the dataset."""
         step = Recipe("step", SCALED, ("image",), hidden=True)
-        extended = extend(frames(noise(2, 3, seed=0), noise(2, 3, seed=1)), [step, Recipe("made", SCALED, ("step",))])
+        extended = add_variables(
+            frames(noise(2, 3, seed=0), noise(2, 3, seed=1)), [step, Recipe("made", SCALED, ("step",))]
+        )
 
         assert set(extended.variables) == {"image", "background", "made"}
 
@@ -234,7 +236,7 @@ class TestNewDimensions:
         """A recipe can make a coordinate."""
         recipe = Recipe("distance", SCALED, ("image",), coordinate=True)
 
-        assert set(extend(xr.Dataset({"image": ("x", numbered(3))}), [recipe]).coords) == {"distance"}
+        assert set(add_variables(xr.Dataset({"image": ("x", numbered(3))}), [recipe]).coords) == {"distance"}
 
 
 class TestRecipes:
@@ -243,7 +245,7 @@ class TestRecipes:
         """A recipe may use what another makes, in whatever order they come; a slice still reads its slice alone."""
         image, background = noise(5, 5, seed=0), noise(5, 5, seed=1)
         recipes = [SUBTRACTED, Recipe("doubled", SCALED, ("background_subtracted",))]
-        dataset = extend(frames(image, background), recipes[::-1] if turned else recipes)
+        dataset = add_variables(frames(image, background), recipes[::-1] if turned else recipes)
         found = dataset.doubled[1:3, 4].values
 
         assert found.tolist() == (2 * (image.values.astype("f4") - background.values))[1:3, 4].tolist()
@@ -252,15 +254,15 @@ class TestRecipes:
     def test_other_datasets(self) -> None:
         """An input may be a variable of another dataset."""
         own, flat = frames(noise(2, 3, seed=0), noise(2, 3, seed=1)), frames(noise(2, 3, seed=2), noise(2, 3, seed=3))
-        recipe = Recipe.of("made", "subtract_background", ["image", "dark.image"])
-        made = extend(own, [recipe], others={"dark": flat}).made
+        recipe = Recipe.create("made", "subtract_background", ["image", "dark.image"])
+        made = add_variables(own, [recipe], others={"dark": flat}).made
 
         assert made.values.tolist() == (own.image.values.astype("f4") - flat.image.values).tolist()
 
     def test_options(self) -> None:
         """Options reach the function, and are told in attributes."""
         dataset = xr.Dataset({"image": ("x", numbered(3))})
-        made = extend(dataset, [Recipe("made", SCALED, ("image",), {"factor": 3, "offset": 1})]).made
+        made = add_variables(dataset, [Recipe("made", SCALED, ("image",), {"factor": 3, "offset": 1})]).made
 
         assert made.values.tolist() == [1, 4, 7]
         assert json.loads(made.attrs["options"]) == {"factor": 3, "offset": 1}
@@ -270,7 +272,7 @@ class TestRecipes:
         dataset = xr.Dataset({"image": ("x", numbered(3))})
 
         with pytest.raises(BadRecipe, match=r"background_subtracted = .* needs background, which is not there"):
-            extend(dataset, [SUBTRACTED])
+            add_variables(dataset, [SUBTRACTED])
 
     @pytest.mark.parametrize(
         "background",
@@ -281,12 +283,12 @@ class TestRecipes:
         dataset = xr.Dataset({"image": (("y", "x"), numbered(2, 3)), "background": background})
 
         with pytest.raises(BadRecipe):
-            extend(dataset, [SUBTRACTED])
+            add_variables(dataset, [SUBTRACTED])
 
     def test_result_of_another_shape(self) -> None:
         """A function that does not make what was declared is refused; its values do not reach anybody."""
         wrong = Transform(lambda image: image[:-1])
-        made = extend(xr.Dataset({"image": ("x", numbered(3))}), [Recipe("made", wrong, ("image",))]).made
+        made = add_variables(xr.Dataset({"image": ("x", numbered(3))}), [Recipe("made", wrong, ("image",))]).made
 
         with pytest.raises(BadRecipe, match=r"made \(2,\) values in place of \(3,\)"):
             made.load()
@@ -294,7 +296,7 @@ class TestRecipes:
     def test_unknown_transform(self) -> None:
         """A transform that is not there is answered by those that are."""
         with pytest.raises(BadRecipe, match=f"no transform 'subtract'.*{', '.join(sorted(known_transforms()))}"):
-            Recipe.of("made", "subtract", ["image"])
+            Recipe.create("made", "subtract", ["image"])
 
     @pytest.mark.parametrize(
         ("inputs", "options", "words"),
@@ -309,4 +311,4 @@ class TestRecipes:
     def test_inputs_and_options_fit(self, inputs: list[str], options: dict[str, Any], words: str) -> None:
         """Inputs and options that the transform does not take are refused before any dataset is seen."""
         with pytest.raises(BadRecipe, match=words):
-            Recipe.of("made", "subtract_background", inputs, options)
+            Recipe.create("made", "subtract_background", inputs, options)

@@ -95,14 +95,14 @@ class TestVisarPhase(TransformContract):
     def test_an_origin_beyond_the_image_is_refused(self) -> None:
         """The message says where time ends."""
         with pytest.raises(ValueError, match="x ends with 119, and the origin 120 is beyond it"):
-            TRANSFORMS["visar_phase"].of(fringes(shock()), origin=120)
+            TRANSFORMS["visar_phase"].apply(fringes(shock()), origin=120)
 
     def test_a_band_the_wrong_way_round_is_refused(self) -> None:
         """The message says which is which; a frequency that pixels cannot hold is out of range."""
         with pytest.raises(ValueError, match=r"low must be less than high; they are 0\.1 and 0\.05 cycles per pixel"):
-            TRANSFORMS["visar_phase"].of(fringes(shock()), low=0.1, high=0.05)
+            TRANSFORMS["visar_phase"].apply(fringes(shock()), low=0.1, high=0.05)
         with pytest.raises(BadOptions, match=r"high: .*less than 0\.5"):
-            TRANSFORMS["visar_phase"].checked({"high": 0.5})
+            TRANSFORMS["visar_phase"].validate_options({"high": 0.5})
 
 
 class TestVisarPhaseShift(TransformContract):

@@ -20,10 +20,10 @@ import xarray as xr
 from numpy.typing import NDArray
 from pydantic import Field
 
-from shotdap.transforms.film.step_wedge import extent_of_wedge
-from shotdap.transforms.geometry import Bounds, rows_and_columns
-from shotdap.transforms.lineouts import Axis
-from shotdap.transforms.virtual.footprint import Along, Footprint, Sizes, WorkingMemory, image_dimensions
+from shotdap.transforms.film.step_wedge import find_wedge_extent
+from shotdap.transforms.geometry import Bounds, find_rows_and_columns
+from shotdap.transforms.lineouts import ProfileAxis
+from shotdap.transforms.virtual.footprint import Along, Footprint, Sizes, WorkingMemory, find_image_dimensions
 from shotdap.transforms.virtual.transform import Options, Transform
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def wedge_densities(  # noqa: PLR0913 — each is an option of its own
     wedge: xr.DataArray,
     *,
     steps: Annotated[int, Field(ge=2, le=64)] = 21,
-    along: Axis = "columns",
+    along: ProfileAxis = "columns",
     extent: Bounds | None = None,
     inner: Annotated[float, Field(gt=0, le=1)] = 0.5,
     density_per_count: DensityPerCount = 1,
@@ -65,33 +65,33 @@ def wedge_densities(  # noqa: PLR0913 — each is an option of its own
     Returns:
         The density of each step in the order of the scan, along the new dimension ``step``; float64, optical density.
     """
-    rows, columns = rows_and_columns(wedge)
+    rows, columns = find_rows_and_columns(wedge)
     ordered = wedge.transpose(..., *((rows, columns) if along == "columns" else (columns, rows)))
     frames = ordered.values.astype(np.float64).reshape(-1, *ordered.shape[-2:])
-    densities = [_densities(_inner_rows(frame, inner), steps, extent, inner) for frame in frames]
+    densities = [_measure_densities(_inner_rows(frame, inner), steps, extent, inner) for frame in frames]
     shape = (*ordered.shape[:-2], steps)
     return xr.DataArray(np.reshape(densities, shape) * density_per_count, dims=(*ordered.dims[:-2], "step"))
 
 
 def _inner_rows(frame: Array, inner: float) -> Array:
-    return frame[_middle(0, len(frame), inner)]
+    return frame[_make_central_slice(0, len(frame), inner)]
 
 
-def _middle(start: float, stop: float, inner: float) -> slice:
+def _make_central_slice(start: float, stop: float, inner: float) -> slice:
     """The indices in the middle of an interval, one at least."""
     centre, half = (start + stop) / 2, (stop - start) / 2 * inner
     first = min(int(np.ceil(centre - half)), int(centre))
     return slice(first, max(int(np.floor(centre + half)), first + 1))
 
 
-def _densities(frame: Array, steps: int, extent: Bounds | None, inner: float) -> Array:
+def _measure_densities(frame: Array, steps: int, extent: Bounds | None, inner: float) -> Array:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "All-NaN slice", RuntimeWarning)  # the median of nothing is NaN
-        found = (extent[0], extent[1] + 1) if extent else extent_of_wedge(np.nanmedian(frame, axis=0), steps)
+        found = (extent[0], extent[1] + 1) if extent else find_wedge_extent(np.nanmedian(frame, axis=0), steps)
         if found is None:
             return np.full(steps, np.nan)
         edges = np.linspace(*found, steps + 1)
-        return np.array([np.nanmedian(frame[:, _middle(*each, inner)]) for each in pairwise(edges)])
+        return np.array([np.nanmedian(frame[:, _make_central_slice(*each, inner)]) for each in pairwise(edges)])
 
 
 def film_exposure(
@@ -124,16 +124,16 @@ def film_exposure(
         The exposure, float32, relative to that of the wedge's clear end: 1 and below.
     """
     density = image.astype(np.float64) * density_per_count
-    curve = _curve(densities.values.astype(np.float64), step, gamma)
+    curve = _fit_characteristic_curve(densities.values.astype(np.float64), step, gamma)
     return density.copy(data=np.full(density.shape, np.nan) if curve is None else 10 ** curve(density.values))
 
 
-def _curve(densities: Array, step: float, gamma: float) -> PchipInterpolator | None:
+def _fit_characteristic_curve(densities: Array, step: float, gamma: float) -> PchipInterpolator | None:
     """The log10 of the exposure over the density, NaN outside; nothing where no steps rise."""
     from scipy.interpolate import PchipInterpolator  # noqa: PLC0415 — 0.5 s, for those who have film
     from scipy.optimize import isotonic_regression  # noqa: PLC0415 — likewise
 
-    log_exposures, measured = _points(densities, step)
+    log_exposures, measured = _collect_curve_points(densities, step)
     rising = isotonic_regression(measured).x if measured.size else measured
     steep = np.flatnonzero(np.diff(rising) >= gamma * np.diff(log_exposures))
     if not steep.size:
@@ -145,7 +145,7 @@ def _curve(densities: Array, step: float, gamma: float) -> PchipInterpolator | N
     return PchipInterpolator(levels, middles, extrapolate=False)
 
 
-def _points(densities: Array, step: float) -> tuple[Array, Array]:
+def _collect_curve_points(densities: Array, step: float) -> tuple[Array, Array]:
     """The log10 of the exposure of each step that was measured, ascending, and its density."""
     (steps,) = np.nonzero(np.isfinite(densities))
     half = len(steps) // 2
@@ -155,9 +155,9 @@ def _points(densities: Array, step: float) -> tuple[Array, Array]:
     return (-step * steps)[::-1], densities[steps][::-1]
 
 
-def _steps(inputs: Sequence[Sizes], options: Options) -> Footprint:
+def _wedge_densities_footprint(inputs: Sequence[Sizes], options: Options) -> Footprint:
     (sizes,) = inputs
-    rows, columns = image_dimensions(sizes)
+    rows, columns = find_image_dimensions(sizes)
     along = columns if options.along == "columns" else rows
     last = sizes[along] - 1
     if options.extent and options.extent[1] > last:
@@ -171,7 +171,7 @@ def _steps(inputs: Sequence[Sizes], options: Options) -> Footprint:
     return Footprint(frames | {"step": options.steps}, is_whole=True)
 
 
-def _exposed(inputs: Sequence[Sizes], _options: Options) -> Footprint:
+def _film_exposure_footprint(inputs: Sequence[Sizes], _options: Options) -> Footprint:
     image, densities = inputs
     if len(densities) != 1:
         raise ValueError(f"the densities of the steps have one dimension, and these have {len(densities)}")
@@ -183,7 +183,7 @@ def _exposed(inputs: Sequence[Sizes], _options: Options) -> Footprint:
 TRANSFORMS = (
     Transform(
         wedge_densities,
-        _steps,
+        _wedge_densities_footprint,
         dtype="float64",
         units="1",
         long_name="optical density under each step of the wedge",
@@ -192,7 +192,7 @@ TRANSFORMS = (
     ),
     Transform(
         film_exposure,
-        _exposed,
+        _film_exposure_footprint,
         units="1",
         long_name="exposure relative to the clear end of the step wedge",
         memory=WorkingMemory(24),

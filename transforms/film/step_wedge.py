@@ -18,17 +18,19 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["extent_of_wedge"]
+__all__ = ["find_wedge_extent"]
 
 Array: TypeAlias = NDArray[Any]
 
-_SAMPLES: Final = 2048  # that are looked at, at most: the time grows with their square, and is half a second
-_PLAY: Final = 0.1  # of a step's width, on either side of an edge
-_UNEXPLAINED: Final = 0.01  # of the profile's variance; a clean scan of film leaves 0.00001
-_BLACK: Final = 0.9  # of the way from the faintest step to the blackest: where the step at the black end is, at least
+_MAX_SAMPLES: Final = 2048  # that are looked at, at most: the time grows with their square, and is half a second
+_EDGE_MARGIN: Final = 0.1  # of a step's width, on either side of an edge
+_MAX_UNEXPLAINED_VARIANCE: Final = 0.01  # of the profile's variance; a clean scan of film leaves 0.00001
+_MIN_BLACK_LEVEL: Final = (
+    0.9  # of the way from the faintest step to the blackest: where the step at the black end is, at least
+)
 
 
-def extent_of_wedge(profile: Array, steps: int) -> tuple[int, int] | None:
+def find_wedge_extent(profile: Array, steps: int) -> tuple[int, int] | None:
     """Find where a wedge lies in a profile along its scan, by rules 1 and 2.
 
     Args:
@@ -39,17 +41,19 @@ def extent_of_wedge(profile: Array, steps: int) -> tuple[int, int] | None:
         The index at which the first step begins, and the one at which the last has ended; nothing where this is no
         wedge.
     """
-    width = -(-len(profile) // _SAMPLES)
+    width = -(-len(profile) // _MAX_SAMPLES)
     samples = len(profile) // width
-    sums = _Sums.of(profile[: samples * width].reshape(samples, width).mean(axis=1))
+    sums = _RunningSums.from_profile(profile[: samples * width].reshape(samples, width).mean(axis=1))
     least = max(samples // 2, steps)
     starts = range(samples - least + 1)
-    variance, start, stop = min(_best(sums, start, np.arange(start + least, samples + 1), steps) for start in starts)
-    return (start * width, stop * width) if variance <= _UNEXPLAINED * sums.variance() else None
+    variance, start, stop = min(
+        _find_best_extent(sums, start, np.arange(start + least, samples + 1), steps) for start in starts
+    )
+    return (start * width, stop * width) if variance <= _MAX_UNEXPLAINED_VARIANCE * sums.total_variance() else None
 
 
 @dataclass(frozen=True)
-class _Sums:
+class _RunningSums:
     """Of a profile, running sums: how many values there are, their sum, and that of their squares."""
 
     counts: Array
@@ -57,39 +61,39 @@ class _Sums:
     squares: Array
 
     @classmethod
-    def of(cls, profile: Array) -> _Sums:
+    def from_profile(cls, profile: Array) -> _RunningSums:
         """Those of a profile; its level, which takes digits from the sums and changes no variance, is left out."""
         there = np.isfinite(profile)
         values = np.where(there, profile - np.mean(profile, where=there) if there.any() else 0, 0)
         return cls(*(np.concatenate([[0], np.cumsum(each)]) for each in (there, values, values**2)))
 
-    def variance(self) -> float:
+    def total_variance(self) -> float:
         """That of the whole profile."""
-        count, _, deviations = self.pieces(np.array(0), np.array(len(self.counts) - 1))
+        count, _, deviations = self.compute_piece_moments(np.array(0), np.array(len(self.counts) - 1))
         return float(deviations / max(count, 1))
 
-    def pieces(self, first: Array, stop: Array) -> tuple[Array, Array, Array]:
+    def compute_piece_moments(self, first: Array, stop: Array) -> tuple[Array, Array, Array]:
         """Of pieces of the profile: how many values they have, their means, and their sums of squared deviations."""
         counts, values, squares = (each[stop] - each[first] for each in (self.counts, self.values, self.squares))
         means = values / np.maximum(counts, 1)
         return counts, means, squares - values * means
 
 
-def _best(sums: _Sums, start: int, stops: Array, steps: int) -> tuple[float, int, int]:
+def _find_best_extent(sums: _RunningSums, start: int, stops: Array, steps: int) -> tuple[float, int, int]:
     """Of all extents that begin at an index the best one, after its variance."""
     edges = np.linspace(start, stops, steps + 1, axis=1)
-    play = _PLAY * np.diff(edges[:, :2])
+    play = _EDGE_MARGIN * np.diff(edges[:, :2])
     ends = np.zeros_like(play), np.full_like(play, len(sums.counts) - 1)
     first = np.ceil(np.minimum(np.hstack([ends[0], edges + play]), ends[1])).astype(int)
     stop = np.floor(np.hstack([edges - play, ends[1]])).astype(int)
-    counts, means, deviations = sums.pieces(first, np.maximum(first, stop))
+    counts, means, deviations = sums.compute_piece_moments(first, np.maximum(first, stop))
     variances = deviations.sum(axis=1) / np.maximum(counts.sum(axis=1), 1)
-    variances[~_blackest_at_an_end(means[:, 1:-1])] = np.inf
+    variances[~_is_blackest_at_end(means[:, 1:-1])] = np.inf
     best = int(variances.argmin())
     return float(variances[best]), start, int(stops[best])
 
 
-def _blackest_at_an_end(means: Array) -> Array:
+def _is_blackest_at_end(means: Array) -> Array:
     """Of the steps' means for each extent, whether the blackest are at an end."""
     least, most = means.min(axis=1), means.max(axis=1)
-    return np.asarray(np.maximum(means[:, 0], means[:, -1]) >= least + _BLACK * (most - least))
+    return np.asarray(np.maximum(means[:, 0], means[:, -1]) >= least + _MIN_BLACK_LEVEL * (most - least))

@@ -14,13 +14,13 @@ import numpy as np
 import xarray as xr
 from pydantic import Field
 
-from shotdap.transforms.geometry import rows_and_columns
-from shotdap.transforms.virtual.footprint import Along, Footprint, Sizes, WorkingMemory, image_dimensions
+from shotdap.transforms.geometry import find_rows_and_columns
+from shotdap.transforms.virtual.footprint import Along, Footprint, Sizes, WorkingMemory, find_image_dimensions
 from shotdap.transforms.virtual.transform import Options, Transform
 
 __all__ = [
     "TRANSFORMS",
-    "Level",
+    "Percentage",
     "histogram",
     "maximum",
     "mean_value",
@@ -30,7 +30,7 @@ __all__ = [
     "standard_deviation",
 ]
 
-Level: TypeAlias = Annotated[float, Field(ge=0, le=100)]
+Percentage: TypeAlias = Annotated[float, Field(ge=0, le=100)]
 """A percentage."""
 
 Edge: TypeAlias = Annotated[float, Field(ge=-1e12, le=1e12)]
@@ -45,7 +45,7 @@ def minimum(image: xr.DataArray) -> xr.DataArray:
     Returns:
         One number for each frame, float64, in the image's units.
     """
-    return image.astype(np.float64).min(rows_and_columns(image))
+    return image.astype(np.float64).min(find_rows_and_columns(image))
 
 
 def maximum(image: xr.DataArray) -> xr.DataArray:
@@ -57,7 +57,7 @@ def maximum(image: xr.DataArray) -> xr.DataArray:
     Returns:
         One number for each frame, float64, in the image's units. Where the camera is saturated it measures no light.
     """
-    return image.astype(np.float64).max(rows_and_columns(image))
+    return image.astype(np.float64).max(find_rows_and_columns(image))
 
 
 def mean_value(image: xr.DataArray) -> xr.DataArray:
@@ -69,7 +69,7 @@ def mean_value(image: xr.DataArray) -> xr.DataArray:
     Returns:
         One number for each frame, float64, in the image's units.
     """
-    return image.astype(np.float64).mean(rows_and_columns(image))
+    return image.astype(np.float64).mean(find_rows_and_columns(image))
 
 
 def median_value(image: xr.DataArray) -> xr.DataArray:
@@ -95,13 +95,13 @@ def standard_deviation(image: xr.DataArray) -> xr.DataArray:
     Returns:
         One number for each frame, float64, in the image's units.
     """
-    return image.astype(np.float64).std(rows_and_columns(image))
+    return image.astype(np.float64).std(find_rows_and_columns(image))
 
 
 def percentiles(
     image: xr.DataArray,
     *,
-    levels: Annotated[tuple[Level, ...], Field(min_length=1, max_length=32)] = (1, 5, 50, 95, 99),
+    levels: Annotated[tuple[Percentage, ...], Field(min_length=1, max_length=32)] = (1, 5, 50, 95, 99),
 ) -> xr.DataArray:
     """Find the values below which given percentages of an image's pixels lie, NaN left out.
 
@@ -116,7 +116,7 @@ def percentiles(
     """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "All-NaN slice", RuntimeWarning)  # of nothing, the percentiles are NaN
-        found = np.nanpercentile(image.astype(np.float64), levels, image.get_axis_num(rows_and_columns(image)))
+        found = np.nanpercentile(image.astype(np.float64), levels, image.get_axis_num(find_rows_and_columns(image)))
     return xr.DataArray(np.moveaxis(found, 0, -1), dims=(*image.dims[:-2], "percentile"))
 
 
@@ -144,34 +144,40 @@ def histogram(
     return xr.DataArray(np.reshape(counts, (*image.shape[:-2], bins)), dims=(*image.dims[:-2], "bin"))
 
 
-def _middles(options: Options) -> Sequence[float]:
+def _compute_bin_centres(options: Options) -> Sequence[float]:
     edges = np.linspace(options.low, options.high, options.bins + 1)
     return list((edges[:-1] + edges[1:]) / 2)
 
 
-def _frames(sizes: Sizes) -> dict[str, Along | int]:
+def _select_frame_dimensions(sizes: Sizes) -> dict[str, Along | int]:
     """A number for each frame: the dimensions before the image's rows and columns."""
-    pixels = image_dimensions(sizes)
+    pixels = find_image_dimensions(sizes)
     return {name: Along(name, size) for name, size in sizes.items() if name not in pixels}
 
 
-def _number(inputs: Sequence[Sizes], _options: Options) -> Footprint:
-    return Footprint(_frames(inputs[0]), is_whole=True)
+def _statistic_footprint(inputs: Sequence[Sizes], _options: Options) -> Footprint:
+    return Footprint(_select_frame_dimensions(inputs[0]), is_whole=True)
 
 
-def _at_levels(inputs: Sequence[Sizes], options: Options) -> Footprint:
-    return Footprint(_frames(inputs[0]) | {"percentile": len(options.levels)}, is_whole=True)
+def _percentiles_footprint(inputs: Sequence[Sizes], options: Options) -> Footprint:
+    return Footprint(_select_frame_dimensions(inputs[0]) | {"percentile": len(options.levels)}, is_whole=True)
 
 
-def _in_bins(inputs: Sequence[Sizes], options: Options) -> Footprint:
+def _histogram_footprint(inputs: Sequence[Sizes], options: Options) -> Footprint:
     if options.low >= options.high:
         raise ValueError(f"a histogram goes up, and high, {options.high:g}, is not greater than low, {options.low:g}")
-    return Footprint(_frames(inputs[0]) | {"bin": options.bins}, is_whole=True)
+    return Footprint(_select_frame_dimensions(inputs[0]) | {"bin": options.bins}, is_whole=True)
 
 
 TRANSFORMS = (
     *(
-        Transform(function, _number, dtype="float64", long_name=f"{name} of the image", memory=WorkingMemory(per_pixel))
+        Transform(
+            function,
+            _statistic_footprint,
+            dtype="float64",
+            long_name=f"{name} of the image",
+            memory=WorkingMemory(per_pixel),
+        )
         for function, name, per_pixel in (
             (minimum, "least value", 8),
             (maximum, "greatest value", 8),
@@ -182,7 +188,7 @@ TRANSFORMS = (
     ),
     Transform(
         percentiles,
-        _at_levels,
+        _percentiles_footprint,
         dtype="float64",
         long_name="percentiles of the image",
         coordinates={"percentile": lambda options: options.levels},
@@ -190,11 +196,11 @@ TRANSFORMS = (
     ),
     Transform(
         histogram,
-        _in_bins,
+        _histogram_footprint,
         dtype="int32",
         units="1",
         long_name="number of pixels",
-        coordinates={"bin": _middles},
+        coordinates={"bin": _compute_bin_centres},
         memory=WorkingMemory(8, fixed=4 << 20),  # a copy, where the image is a view that does not lie in one piece
     ),
 )

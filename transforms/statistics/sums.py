@@ -15,25 +15,25 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-__all__ = ["mean", "total"]
+__all__ = ["average_over", "sum_over"]
 
 
-def total(image: xr.DataArray, over: Iterable[str]) -> xr.DataArray:
+def sum_over(image: xr.DataArray, over: Iterable[str]) -> xr.DataArray:
     """Sum over some dimensions: float64. A sum to which a NaN belongs is NaN."""
-    return _added(image, image.values, over)
+    return _sum_sequentially(image, image.values, over)
 
 
-def mean(image: xr.DataArray, over: Iterable[str]) -> xr.DataArray:
+def average_over(image: xr.DataArray, over: Iterable[str]) -> xr.DataArray:
     """Take the mean over some dimensions, NaN left out: float64. The mean of nothing is NaN."""
     over = tuple(over)
     there = ~np.isnan(image.values)
     if there.all():
-        return total(image, over) / np.prod([image.sizes[name] for name in over])
+        return sum_over(image, over) / np.prod([image.sizes[name] for name in over])
     with np.errstate(invalid="ignore"):  # 0/0 is the mean of nothing
-        return _added(image, np.where(there, image.values, 0), over) / _added(image, there, over)
+        return _sum_sequentially(image, np.where(there, image.values, 0), over) / _sum_sequentially(image, there, over)
 
 
-def _added(image: xr.DataArray, values: NDArray[Any], over: Iterable[str]) -> xr.DataArray:
+def _sum_sequentially(image: xr.DataArray, values: NDArray[Any], over: Iterable[str]) -> xr.DataArray:
     axes = sorted(image.get_axis_num(tuple(over)), reverse=True)
     with np.errstate(invalid="ignore"):  # inf - inf is NaN
         for axis in axes:

@@ -15,40 +15,40 @@ from numpy.polynomial.legendre import legvander
 from numpy.typing import NDArray
 from scipy.optimize import least_squares
 
-from shotdap.transforms.streak.comb import Profile, is_even, numbered
+from shotdap.transforms.streak.comb import Profile, count_periods, is_evenly_spaced
 
 __all__ = ["Sweep", "fit_sweep"]
 
-_NORMAL: Final = 1.4826  # the standard deviation over the median deviation, of a normal law
-_OUTLIER: Final = 5.0  # standard deviations
-_EXACT: Final = 0.02  # of a period: what is off by less is no outlier, however well the others fit
-_WORST: Final = 0.25  # of a period: with a residual of more, peaks may have been miscounted
+_MAD_TO_SIGMA: Final = 1.4826  # the standard deviation over the median deviation, of a normal law
+_OUTLIER_SIGMAS: Final = 5.0  # standard deviations
+_MIN_OUTLIER_ERROR: Final = 0.02  # of a period: what is off by less is no outlier, however well the others fit
+_MAX_RMS_RESIDUAL: Final = 0.25  # of a period: with a residual of more, peaks may have been miscounted
 
 
 @dataclass(frozen=True, eq=False)
 class Sweep:
     """A polynomial from pixels to picoseconds."""
 
-    line: Polynomial
+    polynomial: Polynomial
     """The time is 0 near the first peak that was fitted; the polynomial is scaled to the pixels of the peaks."""
     centres: Profile
     """The pixels of the peaks that it was fitted to."""
-    used: NDArray[np.bool_]
+    inliers: NDArray[np.bool_]
     """Which peaks these are, of all."""
     residuals: Profile
     """Their times less the fitted ones, in ps."""
 
     @property
-    def residual(self) -> float:
+    def rms_residual(self) -> float:
         """The RMS of the residuals, in ps."""
         return float(np.sqrt(np.mean(self.residuals**2)))
 
-    def coefficients(self, origin: float | None, start: float) -> Profile:
+    def compute_coefficients(self, origin: float | None, start: float) -> Profile:
         """Of 1, x, x², …, the time being `start` at the pixel `origin`: by default, at the first peak."""
-        coefficients = np.zeros(self.line.degree() + 1)
-        converted = self.line.convert().coef  # without the zeros that it ends with
+        coefficients = np.zeros(self.polynomial.degree() + 1)
+        converted = self.polynomial.convert().coef  # without the zeros that it ends with
         coefficients[: len(converted)] = converted
-        coefficients[0] += start - self.line(self.centres[0] if origin is None else origin)
+        coefficients[0] += start - self.polynomial(self.centres[0] if origin is None else origin)
         return coefficients
 
 
@@ -66,17 +66,17 @@ def fit_sweep(centres: Profile, period: float, order: int) -> Sweep | None:
     """
     if len(centres) < order + 2 or (np.diff(centres) <= 0).any():
         return None
-    times = np.asarray(period * numbered(centres), np.float64)
-    off = np.abs(_robust_residuals(centres, times, order, _EXACT * period))
-    used = off <= max(_OUTLIER * _NORMAL * float(np.median(off)), _EXACT * period)
-    if used.sum() < order + 2 or not is_even(centres[used]):
+    times = np.asarray(period * count_periods(centres), np.float64)
+    off = np.abs(_compute_robust_residuals(centres, times, order, _MIN_OUTLIER_ERROR * period))
+    used = off <= max(_OUTLIER_SIGMAS * _MAD_TO_SIGMA * float(np.median(off)), _MIN_OUTLIER_ERROR * period)
+    if used.sum() < order + 2 or not is_evenly_spaced(centres[used]):
         return None
     line = Polynomial.fit(centres[used], times[used], order)
     sweep = Sweep(line, centres[used], used, times[used] - line(centres[used]))
-    return sweep if sweep.residual <= _WORST * period and _increases(sweep) else None
+    return sweep if sweep.rms_residual <= _MAX_RMS_RESIDUAL * period and _is_increasing(sweep) else None
 
 
-def _robust_residuals(centres: Profile, times: Profile, order: int, scale: float) -> Profile:
+def _compute_robust_residuals(centres: Profile, times: Profile, order: int, scale: float) -> Profile:
     """What a fit leaves over in which errors much larger than the scale count by their size, not its square."""
     start = Legendre.fit(centres, times, order)
     terms = legvander(start.mapparms()[0] + start.mapparms()[1] * centres, order)
@@ -89,7 +89,7 @@ def _robust_residuals(centres: Profile, times: Profile, order: int, scale: float
     return np.asarray(times - terms @ fit.x)
 
 
-def _increases(sweep: Sweep) -> bool:
+def _is_increasing(sweep: Sweep) -> bool:
     """Whether time goes on from the first peak to the last."""
     between = np.linspace(sweep.centres[0], sweep.centres[-1], 1000)
-    return bool((sweep.line.deriv()(between) > 0).all())
+    return bool((sweep.polynomial.deriv()(between) > 0).all())

@@ -22,7 +22,7 @@ from shotdap.transforms.virtual.footprint import (
     Footprint,
     Sizes,
     WorkingMemory,
-    image_dimensions,
+    find_image_dimensions,
     pointwise,
     whole,
 )
@@ -49,10 +49,10 @@ Profile: TypeAlias = NDArray[np.float64]
 
 Period: TypeAlias = Annotated[float, Field(gt=0, le=1e6)]
 Frequency: TypeAlias = Annotated[float, Field(gt=0, le=1e4)]
-Order: TypeAlias = Annotated[int, Field(ge=1, le=9)]
+PolynomialOrder: TypeAlias = Annotated[int, Field(ge=1, le=9)]
 
-_QUALITY: Final = 4  # terms of a fit behind its coefficients: residual, number of peaks, first and last of them
-_ROOM: Final = 4  # pixels for each peak; `combs` tells none apart that are closer
+_QUALITY_TERMS: Final = 4  # terms of a fit behind its coefficients: residual, number of peaks, first and last of them
+_PIXELS_PER_PEAK: Final = 4  # pixels for each peak; `combs` tells none apart that are closer
 
 
 def comb_peaks(
@@ -86,15 +86,15 @@ def comb_peaks(
     """
     from shotdap.transforms.streak.comb import find_comb  # noqa: PLC0415 — scipy.signal takes 0.7 s to import
 
-    rows, columns = _turned(image.dims, along)
+    rows, columns = _order_dimensions(image.dims, along)
     picture = image if band is None else image.isel({rows: slice(band[0], band[1] + 1)})
-    room = image.sizes[columns] // _ROOM
+    room = image.sizes[columns] // _PIXELS_PER_PEAK
 
-    def found(counts: NDArray[Any]) -> Profile:
+    def find_centres(counts: NDArray[Any]) -> Profile:
         comb = find_comb(np.where(np.isfinite(counts), counts, np.nan).astype(np.float64, copy=False), height)
         return _padded(comb.centres if comb else np.empty(0), room)
 
-    return _each(found, picture, [rows, columns], "peak")
+    return _apply_along_dimensions(find_centres, picture, [rows, columns], "peak")
 
 
 def comb_fit(  # noqa: PLR0913 — each option is one thing to say of a comb
@@ -102,7 +102,7 @@ def comb_fit(  # noqa: PLR0913 — each option is one thing to say of a comb
     *,
     period: Period = FIDUCIAL_PERIOD,
     frequency: Frequency | None = None,
-    order: Order = 2,
+    order: PolynomialOrder = 2,
     origin: Annotated[float, Field(ge=-1e5, le=1e5)] | None = None,
     start: Annotated[float, Field(ge=-1e9, le=1e9)] = 0,
 ) -> xr.DataArray:
@@ -133,18 +133,22 @@ def comb_fit(  # noqa: PLR0913 — each option is one thing to say of a comb
     """
     from shotdap.transforms.streak.sweep import fit_sweep  # noqa: PLC0415 — scipy.optimize takes 0.5 s to import
 
-    def fitted(pixels: Profile) -> Profile:
+    def fit_terms(pixels: Profile) -> Profile:
         sweep = fit_sweep(pixels[~np.isnan(pixels)], 1000 / frequency if frequency else period, order)
         if sweep is None:
             return np.array([*[np.nan] * (order + 2), 0, np.nan, np.nan])
-        quality = (sweep.residual, len(sweep.centres), sweep.centres[0], sweep.centres[-1])
-        return np.array([*sweep.coefficients(origin, start), *quality])
+        quality = (sweep.rms_residual, len(sweep.centres), sweep.centres[0], sweep.centres[-1])
+        return np.array([*sweep.compute_coefficients(origin, start), *quality])
 
-    return _each(fitted, peaks, [peaks.dims[-1]], "term")
+    return _apply_along_dimensions(fit_terms, peaks, [peaks.dims[-1]], "term")
 
 
 def comb_residuals(
-    peaks: xr.DataArray, *, period: Period = FIDUCIAL_PERIOD, frequency: Frequency | None = None, order: Order = 2
+    peaks: xr.DataArray,
+    *,
+    period: Period = FIDUCIAL_PERIOD,
+    frequency: Frequency | None = None,
+    order: PolynomialOrder = 2,
 ) -> xr.DataArray:
     """Say how far each peak of a comb is from the fit: to judge a time axis by.
 
@@ -160,15 +164,15 @@ def comb_residuals(
     """
     from shotdap.transforms.streak.sweep import fit_sweep  # noqa: PLC0415 — scipy.optimize takes 0.5 s to import
 
-    def left_over(pixels: Profile) -> Profile:
+    def compute_residuals(pixels: Profile) -> Profile:
         there = np.flatnonzero(~np.isnan(pixels))
         sweep = fit_sweep(pixels[there], 1000 / frequency if frequency else period, order)
         residuals = np.full(len(pixels), np.nan)
         if sweep is not None:
-            residuals[there[sweep.used]] = sweep.residuals
+            residuals[there[sweep.inliers]] = sweep.residuals
         return residuals
 
-    return _each(left_over, peaks, [peaks.dims[-1]], peaks.dims[-1])
+    return _apply_along_dimensions(compute_residuals, peaks, [peaks.dims[-1]], peaks.dims[-1])
 
 
 def comb_time(
@@ -188,7 +192,7 @@ def comb_time(
         Time in ps, float64; NaN where there is no fit, and farther beyond the peaks.
     """
     terms = fit.dims[-1]
-    coefficients = np.moveaxis(fit.values[..., :-_QUALITY], -1, 0)
+    coefficients = np.moveaxis(fit.values[..., :-_QUALITY_TERMS], -1, 0)
     pixels = xr.DataArray(columns.values.astype(np.float64), dims=columns.dims)
     times = xr.DataArray(polyval(pixels.values, coefficients), dims=(*fit.dims[:-1], *columns.dims))
     if beyond is None:
@@ -223,7 +227,7 @@ def nominal_time(
     return (columns.astype(np.float64) - origin) * (windows_ns[speed - 1] / pixels)
 
 
-def _each(
+def _apply_along_dimensions(
     function: Callable[[NDArray[Any]], Profile], array: xr.DataArray, dimensions: Sequence[Hashable], new: Hashable
 ) -> xr.DataArray:
     """Apply a function to each frame of an array; it takes some dimensions and gives one."""
@@ -242,52 +246,54 @@ def _padded(values: Profile, size: int) -> Profile:
     return np.pad(values[:size], (0, max(0, size - len(values))), constant_values=np.nan)
 
 
-def _turned(dimensions: Sequence[Hashable], along: str) -> tuple[Hashable, Hashable]:
+def _order_dimensions(dimensions: Sequence[Hashable], along: str) -> tuple[Hashable, Hashable]:
     """The dimension that the comb is high along, and the one that time runs along."""
     rows, columns = dimensions[-2:]
     return (rows, columns) if along == "columns" else (columns, rows)
 
 
-def _of_peaks(inputs: Sequence[Sizes], options: Options) -> Footprint:
+def _comb_peaks_footprint(inputs: Sequence[Sizes], options: Options) -> Footprint:
     (sizes,) = inputs
-    image_dimensions(sizes)
-    high, time = map(str, _turned(list(sizes), options.along))
+    find_image_dimensions(sizes)
+    high, time = map(str, _order_dimensions(list(sizes), options.along))
     if options.band is not None and options.band[1] >= sizes[high]:
         raise ValueError(f"{high} ends with {sizes[high] - 1}, and {options.band[1]} is beyond it")
-    return Footprint({**_frames(sizes, [high, time]), "peak": sizes[time] // _ROOM}, is_whole=True)
+    return Footprint({**_drop_dimensions(sizes, [high, time]), "peak": sizes[time] // _PIXELS_PER_PEAK}, is_whole=True)
 
 
-def _of_fit(inputs: Sequence[Sizes], options: Options) -> Footprint:
+def _comb_fit_footprint(inputs: Sequence[Sizes], options: Options) -> Footprint:
     (sizes,) = inputs
     if not sizes:
         raise ValueError("it needs the peaks of a comb, as comb_peaks gives them; this is one number")
-    return Footprint({**_frames(sizes, list(sizes)[-1:]), "term": options.order + 1 + _QUALITY}, is_whole=True)
+    return Footprint(
+        {**_drop_dimensions(sizes, list(sizes)[-1:]), "term": options.order + 1 + _QUALITY_TERMS}, is_whole=True
+    )
 
 
-def _of_time(inputs: Sequence[Sizes], _options: Options) -> Footprint:
+def _comb_time_footprint(inputs: Sequence[Sizes], _options: Options) -> Footprint:
     columns, fit = inputs
     terms = list(fit)[-1] if fit else ""
-    if len(columns) != 1 or fit.get(terms, 0) < 2 + _QUALITY or set(fit) & set(columns):
+    if len(columns) != 1 or fit.get(terms, 0) < 2 + _QUALITY_TERMS or set(fit) & set(columns):
         raise ValueError("it needs the numbers of pixels, along one dimension, and the terms that comb_fit gives")
     return Footprint({name: Along(name, size) for name, size in {**dict(list(fit.items())[:-1]), **columns}.items()})
 
 
-def _of_sweep(inputs: Sequence[Sizes], options: Options) -> Footprint:
+def _nominal_time_footprint(inputs: Sequence[Sizes], options: Options) -> Footprint:
     if options.speed > len(options.windows_ns):
         raise ValueError(f"there are {len(options.windows_ns)} sweeps in windows_ns, and speed is {options.speed}")
     return pointwise(inputs, options)
 
 
-def _frames(sizes: Sizes, gone: Sequence[str]) -> dict[str, Along | int]:
+def _drop_dimensions(sizes: Sizes, gone: Sequence[str]) -> dict[str, Along | int]:
     return {name: Along(name, size) for name, size in sizes.items() if name not in gone}
 
 
-_OF_FIT: Final = WorkingMemory(1024)  # of each peak; a comb has a few hundred
+_FIT_MEMORY: Final = WorkingMemory(1024)  # of each peak; a comb has a few hundred
 
 TRANSFORMS = (
     Transform(
         comb_peaks,
-        _of_peaks,
+        _comb_peaks_footprint,
         dtype="float64",
         units="pixel",
         long_name="peaks of the comb",
@@ -295,12 +301,12 @@ TRANSFORMS = (
     ),
     Transform(
         comb_fit,
-        _of_fit,
+        _comb_fit_footprint,
         dtype="float64",
         units="",  # each term has its own
         long_name="polynomial from pixels to picoseconds, fitted to the comb",
         attributes={"terms": "coefficients of 1 x x^2 ..., RMS residual (ps), peaks, first and last peak (pixel)"},
-        memory=_OF_FIT,
+        memory=_FIT_MEMORY,
     ),
     Transform(
         comb_residuals,
@@ -308,11 +314,11 @@ TRANSFORMS = (
         dtype="float64",
         units="ps",
         long_name="times of the comb less the fitted ones",
-        memory=_OF_FIT,
+        memory=_FIT_MEMORY,
     ),
     Transform(
         comb_time,
-        _of_time,
+        _comb_time_footprint,
         dtype="float64",
         units="ps",
         long_name="time, measured by the comb",
@@ -320,7 +326,7 @@ TRANSFORMS = (
     ),
     Transform(
         nominal_time,
-        _of_sweep,
+        _nominal_time_footprint,
         dtype="float64",
         units="ns",
         long_name="time by the nominal sweep",

@@ -9,7 +9,7 @@ whose values hang together in any other way (a mean over the image, an unwrapped
 remembered.
 Rule 2: a footprint knows names and lengths of dimensions, and reads nothing.
 Rule 3: a footprint states the working memory of its function. Results that need their inputs entire count with it
-towards a server's limit; all others are computed in blocks that keep to `BLOCK`.
+towards a server's limit; all others are computed in blocks that keep to `BLOCK_BYTES`.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from typing import Any, Final, TypeAlias
 from pydantic import BaseModel
 
 __all__ = [
-    "BLOCK",
+    "BLOCK_BYTES",
     "Along",
     "Footprint",
-    "Footprints",
+    "FootprintFunction",
     "Sizes",
     "WorkingMemory",
     "blocks",
+    "find_image_dimensions",
     "halo",
-    "image_dimensions",
     "pointwise",
     "whole",
 ]
@@ -39,13 +39,13 @@ __all__ = [
 Sizes: TypeAlias = Mapping[str, int]
 """The names and lengths of a variable's dimensions, in their order."""
 
-Footprints: TypeAlias = Callable[[Sequence[Sizes], Any], "Footprint"]
+FootprintFunction: TypeAlias = Callable[[Sequence[Sizes], Any], "Footprint"]
 """Of inputs of some sizes and a transform's checked options, the footprint.
 
 Raises `ValueError`, with a sentence, where the inputs or options do not fit one another."""
 
 
-BLOCK: Final = 64 << 20
+BLOCK_BYTES: Final = 64 << 20
 """Bytes of working memory that a result whose values need only a part of the inputs is computed in."""
 
 
@@ -61,12 +61,12 @@ class WorkingMemory:
     fixed: int = 1 << 20
     """Bytes that do not grow with the inputs: blocks that are worked on at a time, tables, small arrays."""
 
-    def of(self, pixels: int) -> int:
+    def estimate_bytes(self, pixels: int) -> int:
         """Return the bytes for inputs of which the largest has so many values."""
         return self.fixed + math.ceil(self.per_pixel * pixels)
 
 
-_NONE: Final = WorkingMemory(0, 0)
+_NO_MEMORY: Final = WorkingMemory(0, 0)
 
 
 @dataclass(frozen=True)
@@ -86,18 +86,18 @@ class Along:
     after: int = 0
     """How many after it."""
 
-    def is_same(self, sizes: Sizes) -> bool:
+    def is_identity(self, sizes: Sizes) -> bool:
         """Whether the result's indices are the inputs' own."""
         return (self.start, self.step, self.size) == (0, 1, sizes.get(self.source))
 
-    def needed(self, wanted: range, size: int) -> range:
+    def compute_source_range(self, wanted: range, size: int) -> range:
         """Which indices of the inputs' dimension, of this length, some indices of the result need, ascending."""
         ends = [self.start + self.step * wanted[0], self.start + self.step * wanted[-1]]
         if self.before == self.after == 0:
             return range(min(ends), max(ends) + 1, abs(self.step) * wanted.step if len(wanted) > 1 else 1)
         return range(max(0, min(ends) - self.before), min(size, max(ends) + self.after + 1))
 
-    def kept(self, wanted: range, needed: range) -> slice:
+    def compute_trim_slice(self, wanted: range, needed: range) -> slice:
         """Which of the values that were made of the needed indices are the wanted ones."""
         if self.before == self.after == 0:
             return slice(None)
@@ -114,76 +114,76 @@ class Footprint:
     """For each dimension of the result, in their order, where it lies; or the length of a new one."""
     is_whole: bool = False
     """Whether any value needs the inputs entire."""
-    bands: Mapping[str, range] = field(default_factory=lambda: MappingProxyType({}))
+    reduced_ranges: Mapping[str, range] = field(default_factory=lambda: MappingProxyType({}))
     """Of dimensions that the result does not have, what is read; all of those that are not named here."""
 
-    working: WorkingMemory = _NONE
-    """Of the function that makes the result; `Transform.lies` fills it in."""
+    memory: WorkingMemory = _NO_MEMORY
+    """Of the function that makes the result; `Transform.footprint_of` fills it in."""
 
     @property
     def sizes(self) -> dict[str, int]:
         """The result's dimensions and their lengths."""
         return {name: each if isinstance(each, int) else each.size for name, each in self.dimensions.items()}
 
-    def needed(self, wanted: Mapping[str, range], sizes: Sizes) -> dict[str, range]:
+    def compute_source_ranges(self, wanted: Mapping[str, range], sizes: Sizes) -> dict[str, range]:
         """Which indices of an input's dimensions some indices of the result need."""
         along = {each.source: (name, each) for name, each in self.dimensions.items() if isinstance(each, Along)}
         return {
-            dimension: along[dimension][1].needed(wanted[along[dimension][0]], size)
+            dimension: along[dimension][1].compute_source_range(wanted[along[dimension][0]], size)
             if dimension in along
-            else self.bands.get(dimension, range(size))
+            else self.reduced_ranges.get(dimension, range(size))
             for dimension, size in sizes.items()
         }
 
-    def kept(self, wanted: Mapping[str, range], needed: Mapping[str, range]) -> tuple[slice, ...]:
+    def compute_trim_slices(self, wanted: Mapping[str, range], needed: Mapping[str, range]) -> tuple[slice, ...]:
         """Which of the values made of the needed indices are wanted, for each dimension of the result."""
         return tuple(
-            each.kept(wanted[name], needed[each.source]) if isinstance(each, Along) else slice(None)
+            each.compute_trim_slice(wanted[name], needed[each.source]) if isinstance(each, Along) else slice(None)
             for name, each in self.dimensions.items()
         )
 
 
-def image_dimensions(sizes: Sizes) -> tuple[str, str]:
+def find_image_dimensions(sizes: Sizes) -> tuple[str, str]:
     """The dimensions of an image's rows and columns: the last two, whatever they are called.
 
     Raises:
         ValueError: there are fewer.
     """
     if len(sizes) < 2:  # noqa: PLR2004 — rows and columns
-        raise ValueError(f"it needs an image, which has rows and columns; this has {_in_words(sizes)}")
+        raise ValueError(f"it needs an image, which has rows and columns; this has {_format_dimensions(sizes)}")
     rows, columns = list(sizes)[-2:]
     return rows, columns
 
 
 def pointwise(inputs: Sequence[Sizes], _options: BaseModel) -> Footprint:
     """A value needs the inputs at its own indices only."""
-    return Footprint({name: Along(name, size) for name, size in _shared(inputs).items()})
+    return Footprint({name: Along(name, size) for name, size in _merge_sizes(inputs).items()})
 
 
 def whole(inputs: Sequence[Sizes], _options: BaseModel) -> Footprint:
     """A result of the inputs' dimensions, of which any value needs the inputs entire."""
-    return Footprint({name: Along(name, size) for name, size in _shared(inputs).items()}, is_whole=True)
+    return Footprint({name: Along(name, size) for name, size in _merge_sizes(inputs).items()}, is_whole=True)
 
 
-def halo(reach: Callable[[Any], int]) -> Footprints:
+def halo(reach: Callable[[Any], int]) -> FootprintFunction:
     """A value needs its neighbours, so many rows and columns away; `reach` tells how many, of the options."""
 
-    def footprint(inputs: Sequence[Sizes], options: BaseModel) -> Footprint:
-        sizes = _shared(inputs)
-        near = dict.fromkeys(image_dimensions(sizes), reach(options))
+    def compute_footprint(inputs: Sequence[Sizes], options: BaseModel) -> Footprint:
+        sizes = _merge_sizes(inputs)
+        near = dict.fromkeys(find_image_dimensions(sizes), reach(options))
         return Footprint(
             {name: Along(name, size, before=near.get(name, 0), after=near.get(name, 0)) for name, size in sizes.items()}
         )
 
-    return footprint
+    return compute_footprint
 
 
-def blocks(rows: Callable[[Any], int], columns: Callable[[Any], int]) -> Footprints:
+def blocks(rows: Callable[[Any], int], columns: Callable[[Any], int]) -> FootprintFunction:
     """A value needs a block of so many rows and columns; what is left over at the far edges makes none."""
 
-    def footprint(inputs: Sequence[Sizes], options: BaseModel) -> Footprint:
-        sizes = _shared(inputs)
-        pixels = dict(zip(image_dimensions(sizes), (rows(options), columns(options)), strict=True))
+    def compute_footprint(inputs: Sequence[Sizes], options: BaseModel) -> Footprint:
+        sizes = _merge_sizes(inputs)
+        pixels = dict(zip(find_image_dimensions(sizes), (rows(options), columns(options)), strict=True))
         for name, count in pixels.items():
             if count > sizes[name]:
                 raise ValueError(f"a block of {count} is more than {name} has, {sizes[name]}")
@@ -192,14 +192,14 @@ def blocks(rows: Callable[[Any], int], columns: Callable[[Any], int]) -> Footpri
              for name, size in sizes.items()}
         )  # fmt: skip
 
-    return footprint
+    return compute_footprint
 
 
 def _binned(name: str, size: int, count: int) -> Along:
     return Along(name, size // count, step=count, after=count - 1)
 
 
-def _shared(inputs: Sequence[Sizes]) -> dict[str, int]:
+def _merge_sizes(inputs: Sequence[Sizes]) -> dict[str, int]:
     """The dimensions of inputs that lie on one another: those of the one that has all of them."""
     together: dict[str, int] = {}
     for sizes in inputs:
@@ -208,10 +208,10 @@ def _shared(inputs: Sequence[Sizes]) -> dict[str, int]:
                 raise ValueError(f"its inputs differ along {name}: {together[name]} and {size}")
     fullest: Sizes = max(inputs, key=len, default={})
     if together.keys() != fullest.keys():
-        shapes = " and ".join(map(_in_words, inputs))
+        shapes = " and ".join(map(_format_dimensions, inputs))
         raise ValueError(f"its inputs must share their dimensions; they have {shapes}")
     return dict(fullest)
 
 
-def _in_words(sizes: Sizes) -> str:
+def _format_dimensions(sizes: Sizes) -> str:
     return f"({', '.join(sizes)})" if sizes else "none"

@@ -12,12 +12,20 @@ from graphlib import CycleError, TopologicalSorter
 import xarray as xr
 
 from shotdap.transforms.virtual.footprint import Along, Footprint, Sizes
-from shotdap.transforms.virtual.recipe import BadRecipe, Missing, Recipe
+from shotdap.transforms.virtual.recipe import BadRecipe, MissingInput, Recipe
 
-__all__ = ["check", "lies", "needed", "ordered", "refuse_absent", "refuse_unfit", "renamed"]
+__all__ = [
+    "check_recipes",
+    "dependencies",
+    "footprint_of",
+    "require_compatible_inputs",
+    "require_inputs",
+    "result_dimensions",
+    "topological_order",
+]
 
 
-def ordered(recipes: Iterable[Recipe]) -> tuple[Recipe, ...]:
+def topological_order(recipes: Iterable[Recipe]) -> tuple[Recipe, ...]:
     """Recipes in an order in which each comes after those whose results it needs.
 
     Raises:
@@ -39,9 +47,9 @@ def ordered(recipes: Iterable[Recipe]) -> tuple[Recipe, ...]:
         raise BadRecipe(f"These need one another, {' → '.join(ring)}: {steps}.") from error
 
 
-def needed(name: str, recipes: Iterable[Recipe]) -> tuple[Recipe, ...]:
-    """The recipes that a variable needs, its own included, in the order of `ordered`."""
-    recipes = ordered(recipes)
+def dependencies(name: str, recipes: Iterable[Recipe]) -> tuple[Recipe, ...]:
+    """The recipes that a variable needs, its own included, in the order of `topological_order`."""
+    recipes = topological_order(recipes)
     wanted = {name}
     for recipe in reversed(recipes):
         if recipe.name in wanted:
@@ -49,7 +57,7 @@ def needed(name: str, recipes: Iterable[Recipe]) -> tuple[Recipe, ...]:
     return tuple(recipe for recipe in recipes if recipe.name in wanted)
 
 
-def check(recipes: Iterable[Recipe], sizes: Mapping[str, Sizes], unknown: Collection[str] = ()) -> None:
+def check_recipes(recipes: Iterable[Recipe], sizes: Mapping[str, Sizes], unknown: Collection[str] = ()) -> None:
     """Hold recipes against the dimensions of the variables there are.
 
     Args:
@@ -62,23 +70,23 @@ def check(recipes: Iterable[Recipe], sizes: Mapping[str, Sizes], unknown: Collec
     """
     known = dict(sizes)
     unknown = set(unknown)
-    for recipe in ordered(recipes):
-        refuse_absent(recipe, {*known, *unknown})
-        if recipe.borrowed or any(name in unknown for name in recipe.inputs):
+    for recipe in topological_order(recipes):
+        require_inputs(recipe, {*known, *unknown})
+        if recipe.attribute_options or any(name in unknown for name in recipe.inputs):
             unknown.add(recipe.name)
         else:
-            known[recipe.name] = _sizes(recipe, known)
+            known[recipe.name] = _compute_result_sizes(recipe, known)
 
 
-def _sizes(recipe: Recipe, known: Mapping[str, Sizes]) -> dict[str, int]:
+def _compute_result_sizes(recipe: Recipe, known: Mapping[str, Sizes]) -> dict[str, int]:
     """The dimensions of what a recipe makes."""
     inputs = [known[name] for name in recipe.inputs]
-    footprint = lies(recipe, inputs)
-    names = renamed(recipe, footprint, inputs)
+    footprint = footprint_of(recipe, inputs)
+    names = result_dimensions(recipe, footprint, inputs)
     return {names[name]: size for name, size in footprint.sizes.items()}
 
 
-def refuse_absent(recipe: Recipe, there: Collection[str]) -> None:
+def require_inputs(recipe: Recipe, there: Collection[str]) -> None:
     """Refuse a recipe whose inputs are not all there.
 
     Raises:
@@ -86,34 +94,34 @@ def refuse_absent(recipe: Recipe, there: Collection[str]) -> None:
     """
     absent = [name for name in recipe.inputs if name not in there]
     if absent:
-        raise Missing(f"{recipe.name} = {recipe} needs {', '.join(absent)}, which is not there.")
+        raise MissingInput(f"{recipe.name} = {recipe} needs {', '.join(absent)}, which is not there.")
 
 
-def refuse_unfit(recipe: Recipe, inputs: Sequence[xr.Variable]) -> None:
+def require_compatible_inputs(recipe: Recipe, inputs: Sequence[xr.Variable]) -> None:
     """Refuse a recipe whose inputs are of types, or lack attributes, that its transform cannot work with.
 
     Raises:
         BadRecipe: they do not fit.
     """
     try:
-        recipe.transform.fits(inputs, recipe.checked)
+        recipe.transform.fits(inputs, recipe.validated_options)
     except ValueError as error:
         raise BadRecipe(f"{recipe.name} = {recipe} does not fit: {str(error).rstrip('.')}.") from error
 
 
-def lies(recipe: Recipe, inputs: Sequence[Sizes]) -> Footprint:
+def footprint_of(recipe: Recipe, inputs: Sequence[Sizes]) -> Footprint:
     """How a recipe's result lies in inputs of these sizes.
 
     Raises:
         BadRecipe: they do not fit the transform.
     """
     try:
-        return recipe.transform.lies(inputs, recipe.checked)
+        return recipe.transform.footprint_of(inputs, recipe.validated_options)
     except ValueError as error:
         raise BadRecipe(f"{recipe.name} = {recipe} does not fit: {error}.") from error
 
 
-def renamed(recipe: Recipe, footprint: Footprint, inputs: Sequence[Sizes]) -> dict[str, str]:
+def result_dimensions(recipe: Recipe, footprint: Footprint, inputs: Sequence[Sizes]) -> dict[str, str]:
     """What each dimension of a result is called in the dataset.
 
     One whose indices are an input's own keeps its name. Any other is a dimension of its own, or a dataset could not
@@ -122,6 +130,6 @@ def renamed(recipe: Recipe, footprint: Footprint, inputs: Sequence[Sizes]) -> di
     sizes = {name: size for each in inputs for name, size in each.items()}
     ending = f"_{recipe.suffix or recipe.name}"
     return {
-        name: name if isinstance(each, Along) and each.is_same(sizes) else f"{name.removesuffix(ending)}{ending}"
+        name: name if isinstance(each, Along) and each.is_identity(sizes) else f"{name.removesuffix(ending)}{ending}"
         for name, each in footprint.dimensions.items()
     }

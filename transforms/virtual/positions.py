@@ -9,26 +9,26 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-__all__ = ["indices", "with_indices", "within"]
+__all__ = ["add_index_coordinates", "get_indices", "select_bounds"]
 
 
-def with_indices(variable: xr.Variable, read: Mapping[str, range]) -> xr.DataArray:
+def add_index_coordinates(variable: xr.Variable, read: Mapping[str, range]) -> xr.DataArray:
     """An array that knows which indices of the whole it holds, as coordinates of its dimensions."""
     known = {name: xr.Variable((name,), np.arange(each.start, each.stop, each.step)) for name, each in read.items()}
     return xr.DataArray(variable, coords=xr.Coordinates(known, indexes={}))
 
 
-def indices(image: xr.DataArray, dimension: str) -> NDArray[Any]:
+def get_indices(image: xr.DataArray, dimension: str) -> NDArray[Any]:
     """The index of each value along a dimension, in the whole input; counted from 0 where the array is the whole."""
     if dimension in image.coords:
         return np.asarray(image.coords[dimension].values)
     return np.arange(image.sizes[dimension])
 
 
-def within(image: xr.DataArray, bounds: Mapping[str, tuple[int, int]]) -> xr.DataArray:
+def select_bounds(image: xr.DataArray, bounds: Mapping[str, tuple[int, int]]) -> xr.DataArray:
     """The part of an array between the first and the last index, in the whole, along some dimensions."""
     cuts = {}
     for name, (first, last) in bounds.items():
-        where = indices(image, name)
+        where = get_indices(image, name)
         cuts[name] = slice(int(np.searchsorted(where, first)), int(np.searchsorted(where, last, side="right")))
     return image.isel(cuts)

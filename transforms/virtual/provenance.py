@@ -10,7 +10,7 @@ import xarray as xr
 from shotdap import __version__
 from shotdap.transforms.virtual.recipe import Recipe
 
-__all__ = ["Origin", "Source", "explained", "origins_of", "with_provenance"]
+__all__ = ["Origin", "Source", "add_provenance", "build_origin_trees", "describe_origin"]
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Origin:
         return tuple(dict.fromkeys(inputs if self.recipe else [self.source]))
 
 
-def origins_of(
+def build_origin_trees(
     dataset: xr.Dataset, recipes: Iterable[Recipe], own: Source, others: Mapping[str, Origin]
 ) -> dict[str, Origin]:
     """The tree of each variable of a dataset.
@@ -57,18 +57,18 @@ def origins_of(
     """
     named = {recipe.name: recipe for recipe in recipes}
 
-    def grown(name: str) -> Origin:
+    def build_tree(name: str) -> Origin:
         if name in others:
             return others[name]
         if name in named:
-            return Origin(name, own, recipe=named[name], inputs=tuple(map(grown, named[name].inputs)))
+            return Origin(name, own, recipe=named[name], inputs=tuple(map(build_tree, named[name].inputs)))
         attributes = dataset.variables[name].attrs if name in dataset.variables else {}
         return Origin(name, own, array=str(attributes.get("source_array", name)))
 
-    return {str(name): grown(str(name)) for name in dataset.variables}
+    return {str(name): build_tree(str(name)) for name in dataset.variables}
 
 
-def with_provenance(dataset: xr.Dataset, origins: Mapping[str, Origin], path: str) -> xr.Dataset:
+def add_provenance(dataset: xr.Dataset, origins: Mapping[str, Origin], path: str) -> xr.Dataset:
     """The dataset with attributes of each virtual variable that say what it was made of, and where to have it again.
 
     Args:
@@ -77,11 +77,11 @@ def with_provenance(dataset: xr.Dataset, origins: Mapping[str, Origin], path: st
         path: the public path that the dataset was opened at, its variant included.
     """
     for name, each in origins.items():
-        dataset.variables[name].attrs.update(_said(each, path))
+        dataset.variables[name].attrs.update(_make_provenance_attributes(each, path))
     return dataset
 
 
-def _said(each: Origin, path: str) -> dict[str, str]:
+def _make_provenance_attributes(each: Origin, path: str) -> dict[str, str]:
     return {
         "input_files": "; ".join(map(str, each.sources())),
         "software": f"shotdap {__version__}",
@@ -90,12 +90,12 @@ def _said(each: Origin, path: str) -> dict[str, str]:
     }
 
 
-def explained(each: Origin) -> Iterator[str]:
+def describe_origin(each: Origin) -> Iterator[str]:
     """A node of the tree, in lines: what it is, and of what file or with which options."""
     if each.recipe is None:
         yield f"{each.variable}: {each.array} of {each.source}"
         return
     yield f"{each.variable} = {each.recipe}"
     yield each.recipe.transform.summary
-    for name, value in each.recipe.checked:
+    for name, value in each.recipe.validated_options:
         yield f"{name}: {value!r}"

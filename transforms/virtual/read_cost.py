@@ -10,15 +10,15 @@ from typing import Final
 
 import xarray as xr
 
-__all__ = ["bytes_read", "costing", "working_memory"]
+__all__ = ["bytes_read", "set_read_cost", "working_memory"]
 
-_READ: Final = "bytes_read"  # keys of a variable's ``encoding``, which narrowing keeps
-_WORKING: Final = "working_memory"
+_BYTES_READ_KEY: Final = "bytes_read"  # keys of a variable's ``encoding``, which narrowing keeps
+_WORKING_MEMORY_KEY: Final = "working_memory"
 
 
 def bytes_read(variable: xr.Variable) -> int:
     """How many bytes are read for any part of a variable; 0 where a part costs a part."""
-    return int(variable.encoding.get(_READ, 0))
+    return int(variable.encoding.get(_BYTES_READ_KEY, 0))
 
 
 def working_memory(variable: xr.Variable) -> int:
@@ -26,10 +26,10 @@ def working_memory(variable: xr.Variable) -> int:
 
     0 for what needs only a part of its inputs: it is computed in blocks of at most `footprint.BLOCK` bytes.
     """
-    return int(variable.encoding.get(_WORKING, 0))
+    return int(variable.encoding.get(_WORKING_MEMORY_KEY, 0))
 
 
-def costing(variable: xr.Variable, read: int, working: int = 0) -> xr.Variable:
+def set_read_cost(variable: xr.Variable, read: int, working: int = 0) -> xr.Variable:
     """The variable, which says from now on what any part of it reads, and which working memory it takes."""
-    variable.encoding = {**variable.encoding, _READ: read, _WORKING: working}
+    variable.encoding = {**variable.encoding, _BYTES_READ_KEY: read, _WORKING_MEMORY_KEY: working}
     return variable

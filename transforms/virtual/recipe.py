@@ -14,14 +14,14 @@ from pydantic import BaseModel
 from shotdap.transforms.virtual.registry import BadTransform, find_transform
 from shotdap.transforms.virtual.transform import BadOptions, Transform
 
-__all__ = ["BadRecipe", "FromAttribute", "Missing", "Recipe"]
+__all__ = ["BadRecipe", "FromAttribute", "MissingInput", "Recipe"]
 
 
 class BadRecipe(ValueError):
     """The recipe names a transform that does not exist, or does not fit the dataset."""
 
 
-class Missing(BadRecipe):
+class MissingInput(BadRecipe):
     """The recipe needs something that this dataset does not have; the message says what."""
 
 
@@ -33,14 +33,14 @@ class FromAttribute:
     index: int | None = None
     """Which of its numbers, where it has several and one is wanted."""
 
-    def of(self, attributes: Mapping[Any, Any]) -> Any:  # noqa: ANN401 — whatever the attribute holds
+    def resolve(self, attributes: Mapping[Any, Any]) -> Any:  # noqa: ANN401 — whatever the attribute holds
         """The value.
 
         Raises:
             Missing: the attribute is not there.
         """
         if self.name not in attributes:
-            raise Missing(f"There is no attribute {self.name}.")
+            raise MissingInput(f"There is no attribute {self.name}.")
         value = attributes[self.name]
         listed = np.asarray(value).tolist() if not isinstance(value, str) else value
         return listed if self.index is None else np.atleast_1d(value)[self.index]
@@ -69,7 +69,7 @@ class Recipe:
     """What the names of its new dimensions end with; its own name by default."""
 
     @classmethod
-    def of(
+    def create(
         cls,
         name: str,
         transform: str,
@@ -93,12 +93,12 @@ class Recipe:
         try:
             found = find_transform(transform)
             said = dict(options or {})
-            checked = found.partly_checked(
+            checked = found.validate_partial_options(
                 {name: value for name, value in said.items() if not isinstance(value, FromAttribute)}
             )
             recipe = cls(name, found, tuple(inputs) or found.inputs, MappingProxyType({**said, **checked}), coordinate)
-            if not recipe.borrowed:
-                found.checked(recipe.options)
+            if not recipe.attribute_options:
+                found.validate_options(recipe.options)
         except (BadTransform, BadOptions) as error:
             raise BadRecipe(f"{name}: {error}") from error
         if len(recipe.inputs) != len(found.inputs):
@@ -106,34 +106,34 @@ class Recipe:
         return recipe
 
     @property
-    def borrowed(self) -> tuple[FromAttribute, ...]:
+    def attribute_options(self) -> tuple[FromAttribute, ...]:
         """The attributes that options are taken from."""
         return tuple(value for value in self.options.values() if isinstance(value, FromAttribute))
 
-    def settled(self, attributes: Mapping[Any, Any]) -> Recipe:
+    def bind(self, attributes: Mapping[Any, Any]) -> Recipe:
         """The recipe with every option known, for a dataset with these attributes.
 
         Raises:
             Missing: an attribute that an option is taken from is not there.
             BadRecipe: what it says is no value of that option.
         """
-        if not self.borrowed:
+        if not self.attribute_options:
             return self
         options = {
-            name: value.of(attributes) if isinstance(value, FromAttribute) else value
+            name: value.resolve(attributes) if isinstance(value, FromAttribute) else value
             for name, value in self.options.items()
         }
         settled = replace(self, options=MappingProxyType(options))
         try:
-            settled.transform.checked(options)
+            settled.transform.validate_options(options)
         except BadOptions as error:
             raise BadRecipe(f"{self.name}, whose options the file's attributes say: {error}") from error
         return settled
 
     @cached_property
-    def checked(self) -> BaseModel:
+    def validated_options(self) -> BaseModel:
         """All options, the defaults too, as the transform takes them."""
-        return self.transform.checked(self.options)
+        return self.transform.validate_options(self.options)
 
     def __str__(self) -> str:
         """The recipe as a call: ``subtract_background(image, background)``; defaults are left out."""

@@ -18,9 +18,9 @@ from shotdap.transforms.statistics import distribution
 from shotdap.transforms.streak import time_axis
 from shotdap.transforms.virtual.transform import Transform
 
-__all__ = ["GROUP", "TRANSFORMS", "BadTransform", "find_transform", "known_transforms"]
+__all__ = ["ENTRY_POINT_GROUP", "TRANSFORMS", "BadTransform", "find_transform", "known_transforms"]
 
-GROUP: Final = "shotdap.transforms"
+ENTRY_POINT_GROUP: Final = "shotdap.transforms"
 """The group of entry points that other packages add transforms by."""
 
 TRANSFORMS: Mapping[str, Transform] = MappingProxyType(
@@ -70,15 +70,15 @@ def known_transforms() -> Mapping[str, Transform]:
         BadTransform: an installed package's cannot be loaded, or takes a name that is taken.
     """
     known = dict(TRANSFORMS)
-    for point in entry_points(group=GROUP):
-        for transform in _loaded(point):
+    for point in entry_points(group=ENTRY_POINT_GROUP):
+        for transform in _load_entry_point(point):
             if transform.name in known:
                 raise BadTransform(f"The entry point {point.name!r} adds {transform.name!r}, which is there already.")
             known[transform.name] = transform
     return MappingProxyType(known)
 
 
-def _loaded(point: EntryPoint) -> Iterator[Transform]:
+def _load_entry_point(point: EntryPoint) -> Iterator[Transform]:
     try:
         found = point.load()
     except Exception as error:  # whatever a stranger's module raises when it is imported

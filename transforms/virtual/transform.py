@@ -19,9 +19,9 @@ import numpy as np
 import xarray as xr
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
-from shotdap.transforms.virtual.footprint import Footprint, Footprints, Sizes, WorkingMemory, pointwise
+from shotdap.transforms.virtual.footprint import Footprint, FootprintFunction, Sizes, WorkingMemory, pointwise
 
-__all__ = ["BadOptions", "Options", "Transform", "Units", "numbers", "unchanged", "written"]
+__all__ = ["BadOptions", "Options", "Transform", "Units", "keep_units", "require_numbers", "serialize_options"]
 
 Options: TypeAlias = Any
 """A transform's checked options: a frozen pydantic model whose fields are the function's keyword arguments."""
@@ -30,14 +30,14 @@ Units: TypeAlias = Callable[[Sequence[str], Any], str]
 """Of the inputs' units (empty where there are none) and the options, the result's."""
 
 
-_USUAL: Final = WorkingMemory(32)  # four arrays of float64, or eight of float32
+_DEFAULT_MEMORY: Final = WorkingMemory(32)  # four arrays of float64, or eight of float32
 
 
 class BadOptions(ValueError):
     """The options are not the transform's; the message says which they are, and their ranges."""
 
 
-def numbers(inputs: Sequence[xr.Variable], _options: Options) -> None:
+def require_numbers(inputs: Sequence[xr.Variable], _options: Options) -> None:
     """Take numbers of any kind.
 
     Raises:
@@ -47,7 +47,7 @@ def numbers(inputs: Sequence[xr.Variable], _options: Options) -> None:
         raise ValueError("it needs numbers, and there is text among its inputs")
 
 
-def unchanged(inputs: Sequence[str], _options: Options) -> str:
+def keep_units(inputs: Sequence[str], _options: Options) -> str:
     """The units of the first input."""
     return inputs[0]
 
@@ -62,18 +62,18 @@ class Transform:
 
     function: Callable[..., xr.DataArray]
     """Inputs as positional arguments, in-memory arrays of any integer or floating type; options as keywords."""
-    footprint: Footprints = pointwise
+    footprint: FootprintFunction = pointwise
     dtype: str | None = "float32"
     """The result's type; `None` for the first input's."""
-    units: Units | str = unchanged
+    units: Units | str = keep_units
     long_name: str = ""
     attributes: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     """What else is true of the result: flag_meanings, cell_methods, …"""
     coordinates: Mapping[str, Callable[[Any], Sequence[float]]] = field(default_factory=lambda: MappingProxyType({}))
     """For each new dimension of the result the values along it, of the options."""
-    fits: Callable[[Sequence[xr.Variable], Any], None] = numbers
+    fits: Callable[[Sequence[xr.Variable], Any], None] = require_numbers
     """Raises a `ValueError` where inputs of these types and with these attributes cannot be worked with."""
-    memory: WorkingMemory = _USUAL
+    memory: WorkingMemory = _DEFAULT_MEMORY
     """What the function takes beside its inputs, which `TransformContract.test_memory` measures; 32 bytes a pixel by
     default."""
     knows_indices: bool = False
@@ -96,16 +96,16 @@ class Transform:
         return tuple(each.name for each in self._parameters if each.kind is not Parameter.KEYWORD_ONLY)
 
     @cached_property
-    def options(self) -> type[BaseModel]:
+    def options_model(self) -> type[BaseModel]:
         """The model that checks its options."""
-        return self._model({name: each.default for name, each in self._keywords.items()})
+        return self._make_model({name: each.default for name, each in self._keyword_parameters.items()})
 
     @cached_property
-    def _partial(self) -> type[BaseModel]:
+    def _partial_model(self) -> type[BaseModel]:
         """The same model with no option that has to be there."""
-        return self._model(dict.fromkeys(self._keywords, None))
+        return self._make_model(dict.fromkeys(self._keyword_parameters, None))
 
-    def _model(self, defaults: Mapping[str, Any]) -> type[BaseModel]:
+    def _make_model(self, defaults: Mapping[str, Any]) -> type[BaseModel]:
         hints = get_type_hints(self.function, include_extras=True)
         fields: dict[str, Any] = {
             name: (hints[name], ... if default is Parameter.empty else default) for name, default in defaults.items()
@@ -115,50 +115,50 @@ class Transform:
         )
 
     @cached_property
-    def lists(self) -> frozenset[str]:
+    def list_valued_options(self) -> frozenset[str]:
         """The options whose values are lists."""
-        schema = self.options.model_json_schema().get("properties", {})
-        return frozenset(name for name, each in schema.items() if "array" in _types(each))
+        schema = self.options_model.model_json_schema().get("properties", {})
+        return frozenset(name for name, each in schema.items() if "array" in _list_json_types(each))
 
     @property
-    def _keywords(self) -> dict[str, Parameter]:
+    def _keyword_parameters(self) -> dict[str, Parameter]:
         return {each.name: each for each in self._parameters if each.kind is Parameter.KEYWORD_ONLY}
 
     @property
     def _parameters(self) -> Sequence[Parameter]:
         return list(signature(self.function).parameters.values())
 
-    def checked(self, options: Mapping[str, Any]) -> BaseModel:
+    def validate_options(self, options: Mapping[str, Any]) -> BaseModel:
         """Options as the function takes them.
 
         Raises:
             BadOptions: one is unknown, missing, or outside its range.
         """
         try:
-            return self.options.model_validate(dict(options))
+            return self.options_model.model_validate(dict(options))
         except ValidationError as error:
-            raise self._refusal(error) from error
+            raise self._make_bad_options(error) from error
 
-    def partly_checked(self, options: Mapping[str, Any]) -> dict[str, Any]:
+    def validate_partial_options(self, options: Mapping[str, Any]) -> dict[str, Any]:
         """Some options as the function takes them, where the others are not known yet.
 
         Raises:
             BadOptions: one is unknown, or outside its range.
         """
         try:
-            return dict(self._partial.model_validate(dict(options)).model_dump(exclude_unset=True))
+            return dict(self._partial_model.model_validate(dict(options)).model_dump(exclude_unset=True))
         except ValidationError as error:
-            raise self._refusal(error) from error
+            raise self._make_bad_options(error) from error
 
-    def _refusal(self, error: ValidationError) -> BadOptions:
+    def _make_bad_options(self, error: ValidationError) -> BadOptions:
         problems = "; ".join(
             f"{'.'.join(map(str, each['loc']))}: {each['msg'].removeprefix('Value error, ')}" for each in error.errors()
         )
-        names = ", ".join(self.options.model_fields)
+        names = ", ".join(self.options_model.model_fields)
         taken = f"Its options are: {names}." if names else "It has no options."
         return BadOptions(f"{self.name} does not take this: {problems}. {taken}")
 
-    def of(self, *arrays: xr.DataArray, **options: Any) -> xr.DataArray:  # noqa: ANN401 — each transform's own
+    def apply(self, *arrays: xr.DataArray, **options: Any) -> xr.DataArray:  # noqa: ANN401 — each transform's own
         """Apply it to arrays in memory, and say in attributes what the result is; for notebooks.
 
         Raises:
@@ -166,18 +166,18 @@ class Transform:
             ValueError: the inputs do not fit.
         """
         arrays = tuple(array.copy(data=np.asarray(array.values)) for array in arrays)  # in memory, whatever they were
-        checked = self.checked(options)
-        self.footprint([_sizes(array) for array in arrays], checked)
+        checked = self.validate_options(options)
+        self.footprint([_get_sizes(array) for array in arrays], checked)
         self.fits([array.variable for array in arrays], checked)
         result = self.function(*arrays, **dict(checked)).drop_attrs()
-        described = self.described([array.variable for array in arrays], checked)
-        return result.astype(self.result_type([array.variable for array in arrays])).assign_attrs(described)
+        described = self.describe_result([array.variable for array in arrays], checked)
+        return result.astype(self.infer_dtype([array.variable for array in arrays])).assign_attrs(described)
 
-    def result_type(self, inputs: Sequence[xr.Variable]) -> np.dtype[Any]:
+    def infer_dtype(self, inputs: Sequence[xr.Variable]) -> np.dtype[Any]:
         """The type of the result."""
         return np.dtype(self.dtype) if self.dtype else inputs[0].dtype.newbyteorder("=")
 
-    def described(self, inputs: Sequence[xr.Variable], options: BaseModel) -> dict[str, Any]:
+    def describe_result(self, inputs: Sequence[xr.Variable], options: BaseModel) -> dict[str, Any]:
         """The attributes of the result: what it is, in which units."""
         given = [str(each.attrs.get("units", "")) for each in inputs]
         units = self.units if isinstance(self.units, str) else self.units(given, options)
@@ -187,7 +187,7 @@ class Transform:
             **self.attributes,
         }
 
-    def lies(self, inputs: Sequence[Sizes], options: BaseModel) -> Footprint:
+    def footprint_of(self, inputs: Sequence[Sizes], options: BaseModel) -> Footprint:
         """How the result of inputs of these sizes lies in them.
 
         Raises:
@@ -195,18 +195,18 @@ class Transform:
         """
         if len(inputs) != len(self.inputs):
             raise ValueError(f"it takes {len(self.inputs)} inputs ({', '.join(self.inputs)}), not {len(inputs)}")
-        return replace(self.footprint(inputs, options), working=self.memory)
+        return replace(self.footprint(inputs, options), memory=self.memory)
 
 
-def _types(schema: Mapping[str, Any]) -> set[str]:
+def _list_json_types(schema: Mapping[str, Any]) -> set[str]:
     """The types of JSON that a schema allows."""
-    return {str(schema.get("type", "")), *(kind for each in schema.get("anyOf", ()) for kind in _types(each))}
+    return {str(schema.get("type", "")), *(kind for each in schema.get("anyOf", ()) for kind in _list_json_types(each))}
 
 
-def _sizes(array: xr.DataArray) -> Sizes:
+def _get_sizes(array: xr.DataArray) -> Sizes:
     return {str(name): size for name, size in array.sizes.items()}
 
 
-def written(options: BaseModel) -> str:
+def serialize_options(options: BaseModel) -> str:
     """Options as JSON, all of them, in the order of their names: as attributes and caches have them."""
     return json.dumps(options.model_dump(mode="json"), sort_keys=True)

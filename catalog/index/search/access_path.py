@@ -18,25 +18,25 @@ from typing import Any, Final, TypeAlias
 
 import sqlalchemy as sa
 
-from shotdap.catalog.index.in_list import among
+from shotdap.catalog.index.in_list import make_in_condition
 from shotdap.catalog.index.search import attribute_predicates
-from shotdap.catalog.index.search.index_scan import Stream
-from shotdap.catalog.index.search.plan import Narrowing
-from shotdap.catalog.index.search.range_predicates import Pin, within
+from shotdap.catalog.index.search.index_scan import IndexRange
+from shotdap.catalog.index.search.plan import QueryPlan
+from shotdap.catalog.index.search.range_predicates import EqualityPrefix, make_range_conditions
 from shotdap.catalog.index.tables import ATTRIBUTES, ENTRIES
 from shotdap.catalog.query.values import Range
 
-__all__ = ["Course", "course", "order"]
+__all__ = ["AccessPath", "get_order_column", "select_access_path"]
 
-_MOST: Final = 16  # stretches that are walked side by side
-_NAMES: Final = frozenset({"facility", "diagnostic"})
+_MAX_RANGES: Final = 16  # stretches that are walked side by side
+_PARTITION_COLUMNS: Final = frozenset({"facility", "diagnostic"})
 
 
 @dataclass(frozen=True)
-class Course:
+class AccessPath:
     """How the entries that a query asks for are walked."""
 
-    groups: Sequence[Sequence[Stream]]
+    range_groups: Sequence[Sequence[IndexRange]]
     """Stretches that are walked side by side; those of the first group come before those of the next."""
     conditions: Sequence[sa.ColumnElement[bool]]
     """What holds, of what is walked past, for all that matches."""
@@ -44,118 +44,126 @@ class Course:
     """Whether all that is walked past matches."""
 
 
-def order(narrowing: Narrowing) -> sa.Column[Any]:
+def get_order_column(narrowing: QueryPlan) -> sa.Column[Any]:
     """The column that what is found is in the order of, the greatest first."""
-    return ENTRIES.c.date if narrowing.shots is None else ENTRIES.c.shot
+    return ENTRIES.c.date if narrowing.shot_ranges is None else ENTRIES.c.shot
 
 
-def course(connection: sa.Connection, narrowing: Narrowing) -> Course:
+def select_access_path(connection: sa.Connection, narrowing: QueryPlan) -> AccessPath:
     """How to walk what a query asks for."""
-    names = _Names(connection, narrowing)
-    if narrowing.shots is not None:
-        return _by_entries(names, ENTRIES.c.shot, narrowing.shots)
-    for term in filter(narrowing.is_attribute, narrowing.wanted):
-        pins = attribute_predicates.pins(connection, term, _MOST)
+    names = _PartitionFilter(connection, narrowing)
+    if narrowing.shot_ranges is not None:
+        return _plan_entry_scan(names, ENTRIES.c.shot, narrowing.shot_ranges)
+    for term in filter(narrowing.is_attribute_term, narrowing.positive_terms):
+        pins = attribute_predicates.find_attribute_prefixes(connection, term, _MAX_RANGES)
         if pins is not None:
-            conditions = (*names.conditions(), *narrowing.conditions(held=term))
-            return Course(_groups(ATTRIBUTES.c.date, pins, narrowing.dates), conditions, is_exact=False)
-    return _by_entries(names, ENTRIES.c.date, narrowing.dates)
+            conditions = (*names.build_conditions(), *narrowing.build_conditions(held=term))
+            return AccessPath(_group_ranges(ATTRIBUTES.c.date, pins, narrowing.date_ranges), conditions, is_exact=False)
+    return _plan_entry_scan(names, ENTRIES.c.date, narrowing.date_ranges)
 
 
-def _by_entries(names: _Names, by: sa.Column[Any], asked: Sequence[Range[Any]] | None) -> Course:
+def _plan_entry_scan(names: _PartitionFilter, by: sa.Column[Any], asked: Sequence[Range[Any]] | None) -> AccessPath:
     """Along entries, those of the chosen facilities and diagnostics where these are few."""
-    narrowing, (pins, pinned) = names.narrowing, names.pins(by)
-    conditions = [*narrowing.conditions()]
-    if not pinned.issuperset(_NAMES):
-        conditions += names.conditions()
-    if by is ENTRIES.c.shot and narrowing.dates is not None:
+    narrowing, (pins, pinned) = names.plan, names.find_prefixes(by)
+    conditions = [*narrowing.build_conditions()]
+    if not pinned.issuperset(_PARTITION_COLUMNS):
+        conditions += names.build_conditions()
+    if by is ENTRIES.c.shot and narrowing.date_ranges is not None:
         date = sa.func.coalesce(ENTRIES.c.date, "")  # in words that lure no database to the index over dates
-        conditions.append(sa.or_(*(sa.and_(date > "", *within(date, each)) for each in narrowing.dates)))
+        conditions.append(
+            sa.or_(*(sa.and_(date > "", *make_range_conditions(date, each)) for each in narrowing.date_ranges))
+        )
     is_exact = all(
-        term.name in {by.name, *pinned} and not (term.negated and term.name == by.name)
+        term.name in {by.name, *pinned} and not (term.is_negated and term.name == by.name)
         for term in narrowing.query.terms
     )
-    return Course(_groups(by, pins, asked), conditions, is_exact)
+    return AccessPath(_group_ranges(by, pins, asked), conditions, is_exact)
 
 
-def _groups(by: sa.Column[Any], pins: Sequence[Pin], asked: Sequence[Range[Any]] | None) -> list[list[Stream]]:
+def _group_ranges(
+    by: sa.Column[Any], pins: Sequence[EqualityPrefix], asked: Sequence[Range[Any]] | None
+) -> list[list[IndexRange]]:
     """The stretches of an index with these pins and between the bounds that are asked for, where any are."""
     if asked is None:
-        return [[Stream(by, pin) for pin in pins], [Stream(by, pin, None) for pin in pins]]
-    share = max(1, _MOST // max(1, len(pins)))
+        return [[IndexRange(by, pin) for pin in pins], [IndexRange(by, pin, None) for pin in pins]]
+    share = max(1, _MAX_RANGES // max(1, len(pins)))
     greatest = asked[::-1]  # they do not overlap, so that those of one group come before those of the next
     parts = (greatest[start : start + share] for start in range(0, len(greatest), share))
-    return [[Stream(by, pin, each) for pin in pins for each in part] for part in parts]
+    return [[IndexRange(by, pin, each) for pin in pins for each in part] for part in parts]
 
 
 @dataclass(frozen=True)
-class _Names:
+class _PartitionFilter:
     """The facilities and diagnostics that a query leaves."""
 
     connection: sa.Connection
-    narrowing: Narrowing
+    plan: QueryPlan
 
-    def pins(self, by: sa.Column[Any]) -> tuple[Sequence[Pin], frozenset[str]]:
+    def find_prefixes(self, by: sa.Column[Any]) -> tuple[Sequence[EqualityPrefix], frozenset[str]]:
         """What holds them fast in an index that has a column's order, and the names of what is held then."""
-        if self._are_all:
-            return [()], _NAMES
-        for pins_of, held in _WAYS[by.name]:
-            pins = list(islice(pins_of(self), _MOST + 1))
-            if 0 < len(pins) <= _MOST:
+        if self._is_unrestricted:
+            return [()], _PARTITION_COLUMNS
+        for pins_of, held in _PREFIX_STRATEGIES[by.name]:
+            pins = list(islice(pins_of(self), _MAX_RANGES + 1))
+            if 0 < len(pins) <= _MAX_RANGES:
                 return pins, held
         return [()], frozenset()
 
-    def conditions(self) -> Iterator[sa.ColumnElement[bool]]:
+    def build_conditions(self) -> Iterator[sa.ColumnElement[bool]]:
         """That an entry has one of them, in words that lure no database to an index with another order."""
-        if not self._are_all:
-            for name, chosen in zip(("facility", "diagnostic"), zip(*self.narrowing.chosen, strict=True), strict=True):
+        if not self._is_unrestricted:
+            for name, chosen in zip(
+                ("facility", "diagnostic"), zip(*self.plan.selected_partitions, strict=True), strict=True
+            ):
                 column = sa.func.coalesce(ENTRIES.c[name], "", type_=ENTRIES.c[name].type)
-                yield among(self.connection, column, sorted(set(chosen)))
+                yield make_in_condition(self.connection, column, sorted(set(chosen)))
 
-    def of_pairs(self) -> Iterator[Pin]:
+    def list_partition_prefixes(self) -> Iterator[EqualityPrefix]:
         """Facilities and diagnostics, in the index over both and dates."""
-        for facility, diagnostic in self.narrowing.chosen:
-            yield from product(_held(ENTRIES.c.facility, facility), _held(ENTRIES.c.diagnostic, diagnostic))
+        for facility, diagnostic in self.plan.selected_partitions:
+            yield from product(_match_name(ENTRIES.c.facility, facility), _match_name(ENTRIES.c.diagnostic, diagnostic))
 
-    def of_facilities(self) -> Iterator[Pin]:
+    def list_facility_prefixes(self) -> Iterator[EqualityPrefix]:
         """Facilities, in the index over them and dates; none, where those are all."""
-        if self._facilities != {facility for facility, _ in self.narrowing.kinds}:
+        if self._facilities != {facility for facility, _ in self.plan.partitions}:
             for facility in sorted(self._facilities):
-                yield from ((held,) for held in _held(ENTRIES.c.facility, facility))
+                yield from ((held,) for held in _match_name(ENTRIES.c.facility, facility))
 
-    def of_whole_facilities(self) -> Iterator[Pin]:
+    def list_whole_facility_prefixes(self) -> Iterator[EqualityPrefix]:
         """The same, where all diagnostics of the chosen facilities are chosen; else none."""
-        if len(self.narrowing.chosen) == sum(facility in self._facilities for facility, _ in self.narrowing.kinds):
-            yield from self.of_facilities()
+        if len(self.plan.selected_partitions) == sum(
+            facility in self._facilities for facility, _ in self.plan.partitions
+        ):
+            yield from self.list_facility_prefixes()
 
-    def of_diagnostics(self) -> Iterator[Pin]:
+    def list_diagnostic_prefixes(self) -> Iterator[EqualityPrefix]:
         """Diagnostics, in the index over them and shots."""
-        for diagnostic in sorted({diagnostic for _, diagnostic in self.narrowing.chosen}):
-            yield from ((held,) for held in _held(ENTRIES.c.diagnostic, diagnostic))
+        for diagnostic in sorted({diagnostic for _, diagnostic in self.plan.selected_partitions}):
+            yield from ((held,) for held in _match_name(ENTRIES.c.diagnostic, diagnostic))
 
     @cached_property
     def _facilities(self) -> set[str]:
-        return {facility for facility, _ in self.narrowing.chosen}
+        return {facility for facility, _ in self.plan.selected_partitions}
 
     @property
-    def _are_all(self) -> bool:
-        return len(self.narrowing.chosen) == len(self.narrowing.kinds)
+    def _is_unrestricted(self) -> bool:
+        return len(self.plan.selected_partitions) == len(self.plan.partitions)
 
 
-def _held(column: sa.Column[Any], name: str) -> list[sa.ColumnElement[bool]]:
+def _match_name(column: sa.Column[Any], name: str) -> list[sa.ColumnElement[bool]]:
     """That a column has a name; what is tallied under the empty text is that, or nothing."""
     return [column == name] if name else [column.is_(None), column == ""]
 
 
-_Way: TypeAlias = tuple[Callable[[_Names], Iterator[Pin]], frozenset[str]]
-_WAYS: Final[Mapping[str, Sequence[_Way]]] = MappingProxyType(
+_PrefixStrategy: TypeAlias = tuple[Callable[[_PartitionFilter], Iterator[EqualityPrefix]], frozenset[str]]
+_PREFIX_STRATEGIES: Final[Mapping[str, Sequence[_PrefixStrategy]]] = MappingProxyType(
     {
         "date": (
-            (_Names.of_whole_facilities, _NAMES),
-            (_Names.of_pairs, _NAMES),
-            (_Names.of_facilities, frozenset({"facility"})),
+            (_PartitionFilter.list_whole_facility_prefixes, _PARTITION_COLUMNS),
+            (_PartitionFilter.list_partition_prefixes, _PARTITION_COLUMNS),
+            (_PartitionFilter.list_facility_prefixes, frozenset({"facility"})),
         ),
-        "shot": ((_Names.of_diagnostics, frozenset({"diagnostic"})),),
+        "shot": ((_PartitionFilter.list_diagnostic_prefixes, frozenset({"diagnostic"})),),
     }
 )
 """By the column whose order an index has, what holds the columns before it fast, the best first; what is held then."""

@@ -14,11 +14,18 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from shotdap.catalog.entry import Entry
-from shotdap.catalog.index.fulltext import asked, words_in
-from shotdap.catalog.index.records import LONGEST, PROMOTED
-from shotdap.catalog.index.tables import written
-from shotdap.catalog.query import Pattern, Query, Span, Term, Value
-from shotdap.catalog.query.values import dates, fits, number, one_of, ranges, shots
+from shotdap.catalog.index.fulltext import extract_entry_words, parse_search_words
+from shotdap.catalog.index.records import FACT_PARSERS, MAX_TEXT_LENGTH
+from shotdap.catalog.index.tables import escape_text
+from shotdap.catalog.query import Pattern, Query, Term, TextRange, Value
+from shotdap.catalog.query.values import (
+    match_any_pattern,
+    match_pattern,
+    parse_dates,
+    parse_number,
+    parse_ranges,
+    parse_shots,
+)
 
 __all__ = ["Matcher"]
 
@@ -30,99 +37,106 @@ class Matcher:
     """Matches entries with a query."""
 
     query: Query
-    attributes: Collection[str] = ()
+    attribute_names: Collection[str] = ()
     """The names that are those of files' attributes; all others are facts."""
 
     def __call__(self, entry: Entry) -> bool:
         """Whether all terms hold."""
-        if not all(self._has(name, term, entry) is not term.negated for name, term in self._named):
+        if not all(self._has_value(name, term, entry) is not term.is_negated for name, term in self._named_terms):
             return False
-        return not self._words or self._has_words(words_in(entry.path, entry.facts), entry)
+        return not self._word_terms or self._has_words(extract_entry_words(entry.path, entry.facts), entry)
 
     @cached_property
-    def _named(self) -> list[tuple[str, Term]]:
+    def _named_terms(self) -> list[tuple[str, Term]]:
         return [(term.name, term) for term in self.query.terms if term.name is not None]
 
     @cached_property
-    def _words(self) -> list[tuple[bool, list[_Asked]]]:
+    def _word_terms(self) -> list[tuple[bool, list[_RequiredWords]]]:
         """For each term without a name whether it is negated, and what it asks for, any of which is enough."""
-        return [(term.negated, _all_asked(term)) for term in self.query.terms if term.name is None]
+        return [(term.is_negated, _parse_required_words(term)) for term in self.query.terms if term.name is None]
 
     def _has_words(self, words: Collection[str], entry: Entry) -> bool:
-        for is_negated, alternatives in self._words:
-            if any(each.is_in(words, entry) for each in alternatives) is is_negated:
+        for is_negated, alternatives in self._word_terms:
+            if any(each.is_match(words, entry) for each in alternatives) is is_negated:
                 return False
         return True
 
-    def _has(self, name: str, term: Term, entry: Entry) -> bool:
-        if name in _OWN:
-            return _OWN[name](term, entry)
-        said, folded = self._said(name, entry)
-        return any(_agrees(value, each, folded=folded) for value in term.values for each in said)
+    def _has_value(self, name: str, term: Term, entry: Entry) -> bool:
+        if name in _FIELD_MATCHERS:
+            return _FIELD_MATCHERS[name](term, entry)
+        said, folded = self._get_values(name, entry)
+        return any(_match_value(value, each, folded=folded) for value in term.values for each in said)
 
-    def _said(self, name: str, entry: Entry) -> tuple[Sequence[str], bool]:
+    def _get_values(self, name: str, entry: Entry) -> tuple[Sequence[str], bool]:
         """What an entry says under a name, and whether capitals are as good as small letters there."""
-        if name in self.attributes:
-            texts = entry.seen.attributes.get(name, ()) if entry.seen else ()
-            return [text[:LONGEST] for text in texts], False
+        if name in self.attribute_names:
+            texts = entry.first_inspection.attributes.get(name, ()) if entry.first_inspection else ()
+            return [text[:MAX_TEXT_LENGTH] for text in texts], False
         return ([str(entry.facts[name])] if name in entry.facts else []), True
 
 
-def _facility(term: Term, entry: Entry) -> bool:
-    return one_of(term.values, str(PROMOTED["facility"](entry.facts.get("facility")) or ""))
+def _match_facility(term: Term, entry: Entry) -> bool:
+    return match_any_pattern(term.values, str(FACT_PARSERS["facility"](entry.facts.get("facility")) or ""))
 
 
-def _diagnostic(term: Term, entry: Entry) -> bool:
-    return one_of(term.values, str(PROMOTED["diagnostic"](entry.facts.get("diagnostic")) or ""))
+def _match_diagnostic(term: Term, entry: Entry) -> bool:
+    return match_any_pattern(term.values, str(FACT_PARSERS["diagnostic"](entry.facts.get("diagnostic")) or ""))
 
 
-def _shot(term: Term, entry: Entry) -> bool:
-    shot = PROMOTED["shot"](entry.facts.get("shot"))
-    return any(shot in each for each in ranges(term, shots))
+def _match_shot(term: Term, entry: Entry) -> bool:
+    shot = FACT_PARSERS["shot"](entry.facts.get("shot"))
+    return any(shot in each for each in parse_ranges(term, parse_shots))
 
 
-def _date(term: Term, entry: Entry) -> bool:
-    date = PROMOTED["date"](entry.facts.get("date"))
-    return any(date in each for each in ranges(term, dates))
+def _match_date(term: Term, entry: Entry) -> bool:
+    date = FACT_PARSERS["date"](entry.facts.get("date"))
+    return any(date in each for each in parse_ranges(term, parse_dates))
 
 
-def _health(term: Term, entry: Entry) -> bool:
-    return one_of(term.values, entry.health)
+def _match_health(term: Term, entry: Entry) -> bool:
+    return match_any_pattern(term.values, entry.health)
 
 
-def _path(term: Term, entry: Entry) -> bool:
-    return any(isinstance(value, Pattern) and fits(value, entry.path, folded=False) for value in term.values)
+def _match_path(term: Term, entry: Entry) -> bool:
+    return any(isinstance(value, Pattern) and match_pattern(value, entry.path, folded=False) for value in term.values)
 
 
-_OWN: Final[Mapping[str, Callable[[Term, Entry], bool]]] = MappingProxyType(
-    {"facility": _facility, "diagnostic": _diagnostic, "shot": _shot, "date": _date, "health": _health, "path": _path}
+_FIELD_MATCHERS: Final[Mapping[str, Callable[[Term, Entry], bool]]] = MappingProxyType(
+    {
+        "facility": _match_facility,
+        "diagnostic": _match_diagnostic,
+        "shot": _match_shot,
+        "date": _match_date,
+        "health": _match_health,
+        "path": _match_path,
+    }
 )
 
 
 @dataclass(frozen=True)
-class _Asked:
+class _RequiredWords:
     """Words that an entry has to have."""
 
-    whole: frozenset[str]
-    beginnings: Sequence[str]
+    whole_words: frozenset[str]
+    prefixes: Sequence[str]
     phrase: str | None
     """The words side by side, in one of the texts that the entry says, where that is asked for."""
 
-    def is_in(self, words: Collection[str], entry: Entry) -> bool:
+    def is_match(self, words: Collection[str], entry: Entry) -> bool:
         """Whether an entry with these words is meant."""
-        if not self.whole.issubset(words):
+        if not self.whole_words.issubset(words):
             return False
-        if not all(any(word.startswith(begin) for word in words) for begin in self.beginnings):
+        if not all(any(word.startswith(begin) for word in words) for begin in self.prefixes):
             return False
-        return self.phrase is None or any(self.phrase in _spaced(text) for text in _texts(entry))
+        return self.phrase is None or any(self.phrase in _normalize_phrase(text) for text in _texts(entry))
 
 
-def _all_asked(term: Term) -> list[_Asked]:
+def _parse_required_words(term: Term) -> list[_RequiredWords]:
     return [
-        _Asked(
-            frozenset(word for word, begins in asked(value.text) if not begins),
-            [word for word, begins in asked(value.text) if begins],
-            _spaced(value.text) if value.quoted else None,
+        _RequiredWords(
+            frozenset(word for word, begins in parse_search_words(value.text) if not begins),
+            [word for word, begins in parse_search_words(value.text) if begins],
+            _normalize_phrase(value.text) if value.is_quoted else None,
         )
         for value in term.values
         if isinstance(value, Pattern)
@@ -134,33 +148,33 @@ def _texts(entry: Entry) -> Iterator[str]:
     yield from map(str, entry.facts.values())
 
 
-def _spaced(text: str) -> str:
+def _normalize_phrase(text: str) -> str:
     return f" {' '.join(_WORD.findall(text.lower()))} "
 
 
-def _agrees(value: Value, said: str, *, folded: bool) -> bool:
+def _match_value(value: Value, said: str, *, folded: bool) -> bool:
     """Whether what an entry says is a value; two numbers are compared as numbers, all else as text."""
-    if isinstance(value, Span):
-        return _is_within(value, said)
-    wanted = None if value.quoted else number(value.text)
+    if isinstance(value, TextRange):
+        return _is_in_range(value, said)
+    wanted = None if value.is_quoted else parse_number(value.text)
     if wanted is not None:
-        return number(said) == wanted
-    return fits(value, said, folded=folded)
+        return parse_number(said) == wanted
+    return match_pattern(value, said, folded=folded)
 
 
-def _is_within(span: Span, said: str) -> bool:
-    least, most = (None if end is None else number(end) for end in (span.least, span.most))
-    if (least is None) is (span.least is None) and (most is None) is (span.most is None):
-        value = number(said)
+def _is_in_range(span: TextRange, said: str) -> bool:
+    least, most = (None if end is None else parse_number(end) for end in (span.lower, span.upper))
+    if (least is None) is (span.lower is None) and (most is None) is (span.upper is None):
+        value = parse_number(said)
         return value is not None and _is_between(value, least, most, span)
-    return _is_between(written(said), _written(span.least), _written(span.most), span)
+    return _is_between(escape_text(said), _escape_bound(span.lower), _escape_bound(span.upper), span)
 
 
-def _written(text: str | None) -> str | None:
-    return None if text is None else written(text)  # so that the order is the database's
+def _escape_bound(text: str | None) -> str | None:
+    return None if text is None else escape_text(text)  # so that the order is the database's
 
 
-def _is_between(value: Any, least: Any, most: Any, span: Span) -> bool:  # noqa: ANN401 — numbers, or texts
-    if least is not None and (value < least or (span.above and value == least)):
+def _is_between(value: Any, least: Any, most: Any, span: TextRange) -> bool:  # noqa: ANN401 — numbers, or texts
+    if least is not None and (value < least or (span.is_lower_exclusive and value == least)):
         return False
-    return not (most is not None and (value > most or (span.below and value == most)))
+    return not (most is not None and (value > most or (span.is_upper_exclusive and value == most)))

@@ -8,20 +8,22 @@ from typing import Final, TypeAlias
 
 import sqlalchemy as sa
 
-from shotdap.catalog.index.tables import STATE, TALLIES
+from shotdap.catalog.index.tables import FACET_COUNTS, STATE
 
-__all__ = ["Kinds", "Pair"]
+__all__ = ["Partition", "PartitionCache"]
 
-Pair: TypeAlias = tuple[str, str]
+Partition: TypeAlias = tuple[str, str]
 """A facility and a diagnostic; what is unknown is an empty text."""
 
-_COUNTER: Final = sa.select(STATE.c.counter)
-_COUNTED: Final = (
-    sa.select(TALLIES.c.facility, TALLIES.c.diagnostic, TALLIES.c.health).where(TALLIES.c.count > 0).distinct()
+_SELECT_COUNTER: Final = sa.select(STATE.c.counter)
+_SELECT_PARTITIONS: Final = (
+    sa.select(FACET_COUNTS.c.facility, FACET_COUNTS.c.diagnostic, FACET_COUNTS.c.health)
+    .where(FACET_COUNTS.c.count > 0)
+    .distinct()
 )
 
 
-class Kinds:
+class PartitionCache:
     """The pairs of a facility and a diagnostic that one catalog's entries have, each with the healths of those.
 
     A catalog of many years has tens of thousands of tallies. They change with the counter, so they are read again when
@@ -29,24 +31,24 @@ class Kinds:
     """
 
     def __init__(self) -> None:
-        self._kept: tuple[int, Mapping[Pair, Collection[str]]] = (-1, {})
+        self._cached: tuple[int, Mapping[Partition, Collection[str]]] = (-1, {})
 
-    def of(self, connection: sa.Connection) -> Mapping[Pair, Collection[str]]:
+    def get_partitions(self, connection: sa.Connection) -> Mapping[Partition, Collection[str]]:
         """What there is now, by a connection to the catalog's database."""
-        counter: int = connection.execute(_COUNTER).scalar_one()
-        kept, kinds = self._kept
+        counter: int = connection.execute(_SELECT_COUNTER).scalar_one()
+        kept, kinds = self._cached
         if kept != counter:
-            kinds = _read(connection)
-            self._kept = (counter, kinds)
+            kinds = _read_partitions(connection)
+            self._cached = (counter, kinds)
         return kinds
 
-    def forget(self) -> None:
+    def reset(self) -> None:
         """Read anew the next time, from what may be another database."""
-        self._kept = (-1, {})
+        self._cached = (-1, {})
 
 
-def _read(connection: sa.Connection) -> Mapping[Pair, Collection[str]]:
-    kinds = defaultdict[Pair, set[str]](set)
-    for facility, diagnostic, health in connection.execute(_COUNTED):
+def _read_partitions(connection: sa.Connection) -> Mapping[Partition, Collection[str]]:
+    kinds = defaultdict[Partition, set[str]](set)
+    for facility, diagnostic, health in connection.execute(_SELECT_PARTITIONS):
         kinds[facility, diagnostic].add(health)
     return dict(kinds)

@@ -10,10 +10,10 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
-__all__ = ["alike", "has"]
+__all__ = ["contains", "ilike"]
 
 
-class alike(FunctionElement[bool]):  # noqa: N801 — written like a function of SQL
+class ilike(FunctionElement[bool]):  # noqa: N801 — written like a function of SQL
     """That a text has a pattern of LIKE, in any case, with ``/`` before what is no wildcard.
 
     SQLite's LIKE takes capitals for small letters by itself, and in a third of the time that it takes to lower them.
@@ -24,7 +24,7 @@ class alike(FunctionElement[bool]):  # noqa: N801 — written like a function of
     type = sa.Boolean()
 
 
-class has(FunctionElement[bool]):  # noqa: N801 — likewise
+class contains(FunctionElement[bool]):  # noqa: N801 — likewise
     """That a text has another one in it, with its very capitals and small letters."""
 
     name = "has"
@@ -32,20 +32,20 @@ class has(FunctionElement[bool]):  # noqa: N801 — likewise
     type = sa.Boolean()
 
 
-_WRITTEN: Final = (
-    (alike, "sqlite", "({} LIKE {} ESCAPE '/')"),
-    (alike, "postgresql", "({} ILIKE {} ESCAPE '/')"),
-    (has, "sqlite", "(instr({}, {}) > 0)"),
-    (has, "postgresql", "(strpos({}, {}) > 0)"),
+_SQL_TEMPLATES: Final = (
+    (ilike, "sqlite", "({} LIKE {} ESCAPE '/')"),
+    (ilike, "postgresql", "({} ILIKE {} ESCAPE '/')"),
+    (contains, "sqlite", "(instr({}, {}) > 0)"),
+    (contains, "postgresql", "(strpos({}, {}) > 0)"),
 )
 
 
-def _written(text: str) -> Callable[..., str]:
-    def write(element: FunctionElement[bool], compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401 — as SQLAlchemy's
+def _make_compiler(text: str) -> Callable[..., str]:
+    def render_element(element: FunctionElement[bool], compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401 — as SQLAlchemy's
         return text.format(*(compiler.process(each, **options) for each in element.clauses))
 
-    return write
+    return render_element
 
 
-for _kind, _dialect, _text in _WRITTEN:
-    compiles(_kind, _dialect)(_written(_text))
+for _kind, _dialect, _text in _SQL_TEMPLATES:
+    compiles(_kind, _dialect)(_make_compiler(_text))

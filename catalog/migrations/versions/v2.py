@@ -13,8 +13,8 @@ from typing import Any, Final
 import sqlalchemy as sa
 from alembic import op
 
-from shotdap.catalog.index.fulltext import WORDS, words_of
-from shotdap.catalog.index.records import Kind, kind_of, promoted
+from shotdap.catalog.index.fulltext import FULLTEXT_INDEXES, join_entry_words
+from shotdap.catalog.index.records import FacetKey, extract_column_facts, make_facet_key
 from shotdap.catalog.index.tables import SafeText
 
 # What is computed here by functions of the catalog, rather than by copies of them, is only right as long as those are
@@ -41,7 +41,7 @@ def upgrade() -> None:
     entries, folders, tallies, state = _entries(), _folders(), _tallies(), _state()
     _create_others()
     connection = op.get_bind()
-    WORDS[connection.dialect.name].create(connection)
+    FULLTEXT_INDEXES[connection.dialect.name].create_table(connection)
     counter, counted = _copy(connection, entries, folders)
     for (facility, diagnostic, year, health), number in counted.items():
         kind = {"facility": facility, "diagnostic": diagnostic, "year": year, "health": health}
@@ -149,7 +149,7 @@ _OLD_FOLDERS: Final = sa.table("old_folders", *(sa.column(name, SafeText) for na
 _OLD_STATE: Final = sa.table("old_state", sa.column("name"), sa.column("value", sa.JSON))
 
 
-def _copy(connection: sa.Connection, entries: sa.Table, folders: sa.Table) -> tuple[int, Counter[Kind]]:
+def _copy(connection: sa.Connection, entries: sa.Table, folders: sa.Table) -> tuple[int, Counter[FacetKey]]:
     """Number folders and entries; the last number, and how many entries there are of each kind."""
     numbers = count(1)
     for rows in _pages(connection, _OLD_FOLDERS):  # in the order of paths a folder comes before what is in it
@@ -157,14 +157,14 @@ def _copy(connection: sa.Connection, entries: sa.Table, folders: sa.Table) -> tu
         ids = _ids(connection, folders, rows) | new
         numbered = [{**row, "id": ids[row["path"]], "parent": ids[row["parent"]]} for row in rows]
         connection.execute(folders.insert(), numbered)
-    counted = Counter[Kind]()
-    words = WORDS[connection.dialect.name]
+    counted = Counter[FacetKey]()
+    words = FULLTEXT_INDEXES[connection.dialect.name]
     for rows in _pages(connection, _OLD_ENTRIES):
         ids = _ids(connection, folders, rows)
         fresh = [_numbered(row, next(numbers), ids[row["parent"]]) for row in rows]
         connection.execute(entries.insert(), fresh)
-        words.add(connection, ((row["id"], words_of(row["path"], row["facts"])) for row in fresh))
-        counted.update(map(kind_of, fresh))
+        words.add_entries(connection, ((row["id"], join_entry_words(row["path"], row["facts"])) for row in fresh))
+        counted.update(map(make_facet_key, fresh))
     return next(numbers) - 1, counted
 
 
@@ -189,4 +189,11 @@ def _pages(connection: sa.Connection, table: sa.TableClause) -> Iterator[Sequenc
 def _numbered(row: sa.RowMapping, number: int, folder: int) -> dict[str, Any]:
     """An old entry as a new one, its stamp for the next build to find."""
     kept = {name: row[name] for name in ("key", "path", "name", "file", "facts", "health", "reason", "seen")}
-    return {**kept, **promoted(row["facts"]), "id": number, "change": number, "folder": folder, "stamp": None}
+    return {
+        **kept,
+        **extract_column_facts(row["facts"]),
+        "id": number,
+        "change": number,
+        "folder": folder,
+        "stamp": None,
+    }

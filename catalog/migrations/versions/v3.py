@@ -8,8 +8,8 @@ from typing import Any, Final
 import sqlalchemy as sa
 from alembic import op
 
-from shotdap.catalog.index.fulltext import WORDS, words_of
-from shotdap.catalog.index.records import LONGEST
+from shotdap.catalog.index.fulltext import FULLTEXT_INDEXES, join_entry_words
+from shotdap.catalog.index.records import MAX_TEXT_LENGTH
 from shotdap.catalog.index.tables import SafeText
 
 revision = "3"
@@ -38,14 +38,14 @@ def upgrade() -> None:
     op.create_index("entries_of_facility", "entries", ["facility", "date", "id"])
     names = op.create_table("names", sa.Column("name", SafeText, primary_key=True))
     found = set[str]()
-    words = WORDS[connection.dialect.name] if connection.dialect.name == "sqlite" else None
+    words = FULLTEXT_INDEXES[connection.dialect.name] if connection.dialect.name == "sqlite" else None
     if words is not None:
         op.drop_table("words")
-        words.create(connection)
+        words.create_table(connection)
     for rows in _pages(connection):  # the database's own functions fail where NUL is in the facts
-        found.update(name[:LONGEST] for row in rows for name in row.facts)
+        found.update(name[:MAX_TEXT_LENGTH] for row in rows for name in row.facts)
         if words is not None:
-            words.add(connection, [(row.id, words_of(row.path, row.facts)) for row in rows])
+            words.add_entries(connection, [(row.id, join_entry_words(row.path, row.facts)) for row in rows])
     if found:
         connection.execute(names.insert(), [{"name": name} for name in sorted(found)])
 

@@ -9,27 +9,29 @@ from __future__ import annotations
 import xarray as xr
 
 from shotdap.catalog.entry import Unreadable
-from shotdap.catalog.readers.attributes import clean, noted
-from shotdap.catalog.readers.hdf4.contents import Omitted, assembled
-from shotdap.catalog.readers.hdf4.data_descriptors import directory
-from shotdap.catalog.readers.hdf4.raster import placed, raster_arrays
-from shotdap.catalog.readers.hdf4.scientific import scientific_arrays
-from shotdap.catalog.readers.hdf4.value_sources import File
-from shotdap.catalog.readers.lazy import Remember
+from shotdap.catalog.readers.attributes import add_omissions, normalize_attributes
+from shotdap.catalog.readers.hdf4.contents import OmittedArray, combine_arrays
+from shotdap.catalog.readers.hdf4.data_descriptors import read_directory
+from shotdap.catalog.readers.hdf4.raster import find_raster_arrays, rename_conflicting_dimensions
+from shotdap.catalog.readers.hdf4.scientific import find_scientific_arrays
+from shotdap.catalog.readers.hdf4.value_sources import Hdf4File
+from shotdap.catalog.readers.lazy import Memo
 from shotdap.catalog.storage import FilePath
 
 __all__ = ["read"]
 
 
-def read(path: FilePath, remember: Remember) -> xr.Dataset:
+def read(path: FilePath, remember: Memo) -> xr.Dataset:
     """Read a file's headers; see `Reader`."""
-    file = File(path)
-    listed = directory(path)
-    arrays, omitted, attributes = scientific_arrays(file, listed, remember)
-    images, unread_images, image_attributes = raster_arrays(file, listed, remember)
+    file = Hdf4File(path)
+    listed = read_directory(path)
+    arrays, omitted, attributes = find_scientific_arrays(file, listed, remember)
+    images, unread_images, image_attributes = find_raster_arrays(file, listed, remember)
     omitted += unread_images
     if not (arrays or images or omitted):
         raise Unreadable("The HDF4 file holds neither a scientific data set nor a raster image.")
-    omitted += [Omitted(name, "it is a table (Vdata), which is not read") for name in listed.tables]
-    described = clean({**listed.texts, **image_attributes, **attributes})
-    return assembled([*arrays, *placed(images, arrays)], noted(described, map(str, omitted)))
+    omitted += [OmittedArray(name, "it is a table (Vdata), which is not read") for name in listed.table_names]
+    described = normalize_attributes({**listed.file_annotations, **image_attributes, **attributes})
+    return combine_arrays(
+        [*arrays, *rename_conflicting_dimensions(images, arrays)], add_omissions(described, map(str, omitted))
+    )

@@ -20,26 +20,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shotdap.catalog.entry import Missing, Unreadable
-from shotdap.catalog.readers.attributes import decoded
-from shotdap.catalog.readers.hdf4.header_checks import CHECKS, INTERNAL_CLASSES, is_sound_chunking
+from shotdap.catalog.readers.attributes import decode_text
+from shotdap.catalog.readers.hdf4.header_checks import HEADER_CHECKS, INTERNAL_CLASSES, is_valid_chunking
 from shotdap.catalog.storage import FilePath
 
-__all__ = ["Directory", "directory"]
+__all__ = ["Directory", "read_directory"]
 
-_DESCRIPTORS = np.dtype([("tag", ">u2"), ("reference", ">u2"), ("offset", ">i4"), ("length", ">i4")])
+_DESCRIPTOR_DTYPE = np.dtype([("tag", ">u2"), ("reference", ">u2"), ("offset", ">i4"), ("length", ">i4")])
 _UNWRITTEN = -1  # INVALID_OFFSET, INVALID_LENGTH: hfile.h
-_NOTHING = 1  # DFTAG_NULL: an unused descriptor; all tags: htags.h
-_SPECIAL, _EXTENDED = 0x4000, 0x8000  # SPECIALTAG, hdfi.h: an element that says itself how its data is stored
+_NULL_TAG = 1  # DFTAG_NULL: an unused descriptor; all tags: htags.h
+_SPECIAL_BIT, _EXTENDED_BIT = 0x4000, 0x8000  # SPECIALTAG, hdfi.h: an element that says itself how its data is stored
 _EXTERNAL, _CHUNKED = 2, 5  # SPECIAL_EXT, SPECIAL_CHUNKED: hdf.h
-_RASTERS = frozenset({200, 202, 203, 204, 300, 302, 303, 306})  # ID8, RI8, CI8, II8, ID, RI, CI, RIG
-_TABLE = 1962  # VH, the header of a Vdata
-_FILE_TEXTS: Mapping[str, int] = MappingProxyType({"file_label": 100, "file_description": 101})  # FID, FD
-_OBJECT_TEXTS: Mapping[str, int] = MappingProxyType({"label": 104, "description": 105})  # DIL, DIA
-_READ = frozenset({*CHECKS, _TABLE, *_FILE_TEXTS.values(), *_OBJECT_TEXTS.values()})
-_CONTRADICTION = "The HDF4 file is damaged: its headers contradict each other."
-_LONGEST_TEXT = 1 << 20
+_RASTER_TAGS = frozenset({200, 202, 203, 204, 300, 302, 303, 306})  # ID8, RI8, CI8, II8, ID, RI, CI, RIG
+_TABLE_TAG = 1962  # VH, the header of a Vdata
+_FILE_ANNOTATION_TAGS: Mapping[str, int] = MappingProxyType({"file_label": 100, "file_description": 101})  # FID, FD
+_OBJECT_ANNOTATION_TAGS: Mapping[str, int] = MappingProxyType({"label": 104, "description": 105})  # DIL, DIA
+_READ_TAGS = frozenset({*HEADER_CHECKS, _TABLE_TAG, *_FILE_ANNOTATION_TAGS.values(), *_OBJECT_ANNOTATION_TAGS.values()})
+_CONTRADICTION_MESSAGE = "The HDF4 file is damaged: its headers contradict each other."
+_MAX_TEXT_SIZE = 1 << 20
 
-_Elements: TypeAlias = NDArray[Any]
+_Descriptors: TypeAlias = NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -47,15 +47,15 @@ class Directory:
     """What is in a file, apart from arrays."""
 
     has_rasters: bool
-    tables: tuple[str, ...]
+    table_names: tuple[str, ...]
     """The names of the tables (Vdata) that somebody made."""
-    texts: Mapping[str, list[str]]
+    file_annotations: Mapping[str, list[str]]
     """The file's own annotations, ``file_label`` and ``file_description``."""
-    annotations: Mapping[int, Mapping[str, list[str]]]
+    object_annotations: Mapping[int, Mapping[str, list[str]]]
     """The annotations of objects, ``label`` and ``description``, by the object's reference number."""
 
 
-def directory(path: FilePath) -> Directory:
+def read_directory(path: FilePath) -> Directory:
     """Read and check a file's directory.
 
     Raises:
@@ -64,38 +64,40 @@ def directory(path: FilePath) -> Directory:
     """
     try:
         with path.open("rb", buffering=0) as file:
-            return _read(file)
+            return _parse_directory(file)
     except FileNotFoundError as error:
         raise Missing("The file is missing from the archive.") from error
     except (struct.error, IndexError) as error:
         raise Unreadable("The HDF4 file is damaged: one of its headers is cut short.") from error
 
 
-def _read(file: IO[bytes]) -> Directory:
-    elements = _elements(file)
-    _check_special(file, elements)
-    tags = elements["tag"] & ~np.uint16(_SPECIAL)
+def _parse_directory(file: IO[bytes]) -> Directory:
+    elements = _read_descriptors(file)
+    _check_special_elements(file, elements)
+    tags = elements["tag"] & ~np.uint16(_SPECIAL_BIT)
     present = set(zip(tags.tolist(), elements["reference"].tolist(), strict=True))
-    contents = {tag: list(_contents(file, elements[elements["tag"] == tag])) for tag in _READ}
-    for tag, is_sound in CHECKS.items():
+    contents = {tag: list(_read_elements(file, elements[elements["tag"] == tag])) for tag in _READ_TAGS}
+    for tag, is_sound in HEADER_CHECKS.items():
         if not all(is_sound(content, present) for content in contents[tag]):
-            raise Unreadable(_CONTRADICTION)
-    texts = {name: list(map(decoded, contents[tag])) for name, tag in _FILE_TEXTS.items() if contents[tag]}
+            raise Unreadable(_CONTRADICTION_MESSAGE)
+    texts = {
+        name: list(map(decode_text, contents[tag])) for name, tag in _FILE_ANNOTATION_TAGS.items() if contents[tag]
+    }
     return Directory(
-        has_rasters=bool(_RASTERS.intersection(tags.tolist())),
-        tables=tuple(name for header in contents[_TABLE] if (name := _table(header))),
-        texts=texts,
-        annotations=_annotations({kind: contents[tag] for kind, tag in _OBJECT_TEXTS.items()}),
+        has_rasters=bool(_RASTER_TAGS.intersection(tags.tolist())),
+        table_names=tuple(name for header in contents[_TABLE_TAG] if (name := _parse_table_name(header))),
+        file_annotations=texts,
+        object_annotations=_group_annotations({kind: contents[tag] for kind, tag in _OBJECT_ANNOTATION_TAGS.items()}),
     )
 
 
-def _elements(file: IO[bytes]) -> _Elements:
+def _read_descriptors(file: IO[bytes]) -> _Descriptors:
     """All data descriptors that stand for something; the elements lie within the file."""
     size = os.fstat(file.fileno()).st_size
-    found: _Elements = np.concatenate(list(_blocks(file)))
-    found = found[found["tag"] != _NOTHING]
+    found: _Descriptors = np.concatenate(list(_read_descriptor_blocks(file)))
+    found = found[found["tag"] != _NULL_TAG]
     if min(found["offset"].min(initial=0), found["length"].min(initial=0)) < _UNWRITTEN:
-        raise Unreadable(_CONTRADICTION)
+        raise Unreadable(_CONTRADICTION_MESSAGE)
     found = found[(found["offset"] > _UNWRITTEN) & (found["length"] > _UNWRITTEN)]
     end = int((found["offset"].astype(np.int64) + found["length"]).max(initial=0))
     if end > size:
@@ -103,18 +105,18 @@ def _elements(file: IO[bytes]) -> _Elements:
     return found
 
 
-def _blocks(file: IO[bytes]) -> Iterator[_Elements]:
+def _read_descriptor_blocks(file: IO[bytes]) -> Iterator[_Descriptors]:
     place, seen = 4, set[int]()  # behind the magic number
     while place:
         if place in seen:
             raise Unreadable("The HDF4 file is damaged: its directory runs in a circle.")
         seen.add(place)
-        count, following = struct.unpack(">HI", _bytes(file, place, 6))
-        yield np.frombuffer(_bytes(file, place + 6, count * _DESCRIPTORS.itemsize), _DESCRIPTORS)
+        count, following = struct.unpack(">HI", _read_exactly(file, place, 6))
+        yield np.frombuffer(_read_exactly(file, place + 6, count * _DESCRIPTOR_DTYPE.itemsize), _DESCRIPTOR_DTYPE)
         place = following
 
 
-def _bytes(file: IO[bytes], offset: int, length: int) -> bytes:
+def _read_exactly(file: IO[bytes], offset: int, length: int) -> bytes:
     file.seek(offset)
     found = file.read(length)
     if len(found) < length:
@@ -122,41 +124,41 @@ def _bytes(file: IO[bytes], offset: int, length: int) -> bytes:
     return found
 
 
-def _check_special(file: IO[bytes], elements: _Elements) -> None:
-    special = elements[(elements["tag"] & (_SPECIAL | _EXTENDED)) == _SPECIAL]
-    for header in _contents(file, special):
+def _check_special_elements(file: IO[bytes], elements: _Descriptors) -> None:
+    special = elements[(elements["tag"] & (_SPECIAL_BIT | _EXTENDED_BIT)) == _SPECIAL_BIT]
+    for header in _read_elements(file, special):
         (code,) = struct.unpack_from(">H", header)
         if code == _EXTERNAL:
             raise Unreadable("The HDF4 file keeps values in other files, which the catalog has not allowed.")
-        if code == _CHUNKED and not is_sound_chunking(header):
-            raise Unreadable(_CONTRADICTION)
+        if code == _CHUNKED and not is_valid_chunking(header):
+            raise Unreadable(_CONTRADICTION_MESSAGE)
 
 
-def _contents(file: IO[bytes], elements: _Elements) -> Iterator[bytes]:
+def _read_elements(file: IO[bytes], elements: _Descriptors) -> Iterator[bytes]:
     """The bytes of each element; those of many small ones, which lie together, are read at once."""
     if not elements.size:
         return
     first, end = int(elements["offset"].min()), int((elements["offset"] + elements["length"]).max())
-    if end - first <= _LONGEST_TEXT:
-        together = memoryview(_bytes(file, first, end - first))
+    if end - first <= _MAX_TEXT_SIZE:
+        together = memoryview(_read_exactly(file, first, end - first))
         for _, _, offset, length in elements.tolist():
             yield bytes(together[offset - first : offset - first + length])
     else:
         for _, _, offset, length in elements.tolist():
-            yield _bytes(file, offset, min(length, _LONGEST_TEXT))
+            yield _read_exactly(file, offset, min(length, _MAX_TEXT_SIZE))
 
 
-def _annotations(kinds: Mapping[str, list[bytes]]) -> Mapping[int, Mapping[str, list[str]]]:
+def _group_annotations(kinds: Mapping[str, list[bytes]]) -> Mapping[int, Mapping[str, list[str]]]:
     """Texts by what they are about: their first four bytes are its tag and its reference number."""
     found: dict[int, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     for kind, contents in kinds.items():
         for content in contents:
             _, reference = struct.unpack_from(">HH", content)
-            found[reference][kind].append(decoded(content[4:]))
+            found[reference][kind].append(decode_text(content[4:]))
     return found
 
 
-def _table(header: bytes) -> str:
+def _parse_table_name(header: bytes) -> str:
     """The name of a table that somebody made; empty for the library's own.
 
     The header ("Vdata description", chapter 9): interlace, number of records, size of one, number of fields; for each
@@ -170,4 +172,4 @@ def _table(header: bytes) -> str:
     for _ in range(fields):
         place += 2 + struct.unpack_from(">H", header, place)[0]
     (length,) = struct.unpack_from(">H", header, place)
-    return decoded(header[place + 2 : place + 2 + length]) or "a table without a name"
+    return decode_text(header[place + 2 : place + 2 + length]) or "a table without a name"

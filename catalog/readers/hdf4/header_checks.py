@@ -15,49 +15,49 @@ from collections.abc import Set as AbstractSet
 from types import MappingProxyType
 from typing import TypeAlias
 
-from shotdap.catalog.readers.hdf4.library import memory_type
+from shotdap.catalog.readers.hdf4.library import get_memory_dtype
 
-__all__ = ["CHECKS", "INTERNAL_CLASSES", "is_sound_chunking"]
+__all__ = ["HEADER_CHECKS", "INTERNAL_CLASSES", "is_valid_chunking"]
 
-Present: TypeAlias = AbstractSet[tuple[int, int]]
+ElementKeys: TypeAlias = AbstractSet[tuple[int, int]]
 """The elements of a file, by tag and reference number."""
 
 # Classes of the tables (Vdata) that the library keeps its own things in: HDF_INTERNAL_VDS, vgp.c.
 INTERNAL_CLASSES = (b"Attr0.0", b"DimVal0.", b"SDSVar", b"CoordVar", b"_HDF_CHK_TBL_", b"RIATTR0.0", b"UDim0.0")
 
-_RANKS = 32  # H4_MAX_VAR_DIMS, hlimits.h
-_RASTER_HEADER = 64  # bytes of the library's buffer for it: GRtbuf, mfgr.c
-_TYPE_HEADER = 4  # bytes: HDF4 Specification, "Number type"
-_TYPE, _SIZES = 106, 701  # NT, SDD; all tags: htags.h
-_UNLIMITED = 0x0100  # hchunks.h
-_CHUNKING = struct.Struct(">2x4xB4xIII8xI")  # version, length, chunk's size, number's size, rank
+_MAX_RANK = 32  # H4_MAX_VAR_DIMS, hlimits.h
+_MAX_RASTER_HEADER_SIZE = 64  # bytes of the library's buffer for it: GRtbuf, mfgr.c
+_TYPE_HEADER_SIZE = 4  # bytes: HDF4 Specification, "Number type"
+_TYPE_TAG, _SHAPE_TAG = 106, 701  # NT, SDD; all tags: htags.h
+_UNLIMITED_FLAG = 0x0100  # hchunks.h
+_CHUNKING_HEADER = struct.Struct(">2x4xB4xIII8xI")  # version, length, chunk's size, number's size, rank
 _CHUNKED_DIMENSION = struct.Struct(">III")  # flag, size, size of a chunk
 
 
-def _is_sound_raster(header: bytes, _present: Present) -> bool:
-    return len(header) <= _RASTER_HEADER
+def _is_valid_raster(header: bytes, _present: ElementKeys) -> bool:
+    return len(header) <= _MAX_RASTER_HEADER_SIZE
 
 
-def _is_sound_type(header: bytes, _present: Present) -> bool:
-    return len(header) == _TYPE_HEADER
+def _is_valid_type(header: bytes, _present: ElementKeys) -> bool:
+    return len(header) == _TYPE_HEADER_SIZE
 
 
-def _is_sound_group(header: bytes, present: Present) -> bool:
+def _is_valid_group(header: bytes, present: ElementKeys) -> bool:
     """A numeric data group: tags and references, of which those of the sizes and the type must lead somewhere."""
     members = list(struct.iter_unpack(">HH", header[: len(header) // 4 * 4]))
-    needed = [member for member in members if member[0] in (_TYPE, _SIZES)]
-    return any(tag == _SIZES for tag, _ in needed) and present >= set(needed)
+    needed = [member for member in members if member[0] in (_TYPE_TAG, _SHAPE_TAG)]
+    return any(tag == _SHAPE_TAG for tag, _ in needed) and present >= set(needed)
 
 
-def _is_sound_shape(header: bytes, present: Present) -> bool:
+def _is_valid_shape(header: bytes, present: ElementKeys) -> bool:
     """The sizes of an array: the rank, a size for each dimension, the type of the values and of each scale."""
     rank: int = struct.unpack_from(">H", header)[0]
-    if rank > _RANKS or len(header) < 2 + 4 * rank + 4 * (rank + 1):
+    if rank > _MAX_RANK or len(header) < 2 + 4 * rank + 4 * (rank + 1):
         return False
     return struct.unpack_from(">HH", header, 2 + 4 * rank) in present
 
 
-def _is_sound_table(header: bytes, _present: Present) -> bool:
+def _is_valid_table(header: bytes, _present: ElementKeys) -> bool:
     """One of the library's own tables: each field is as long as its numbers are, and a record as its fields."""
     if not any(name in header for name in INTERNAL_CLASSES):
         return True
@@ -66,14 +66,14 @@ def _is_sound_table(header: bytes, _present: Present) -> bool:
     record, fields = struct.unpack_from(">HH", header, 6)
     numbers: tuple[int, ...] = struct.unpack_from(f">{4 * fields}H", header, 10)
     types, sizes, orders = numbers[:fields], numbers[fields : 2 * fields], numbers[3 * fields :]
-    kinds = [memory_type(number_type) for number_type in types]
+    kinds = [get_memory_dtype(number_type) for number_type in types]
     fitting = (
         kind is None or size == kind.itemsize * order for kind, size, order in zip(kinds, sizes, orders, strict=True)
     )
     return sum(sizes) == record and all(fitting)
 
 
-def _is_sound_vgroup(header: bytes, _present: Present) -> bool:
+def _is_valid_vgroup(header: bytes, _present: ElementKeys) -> bool:
     """A group: how many members, their tags, their references, and two texts, each behind its length."""
     members: int = struct.unpack_from(">H", header)[0]
     place: int = 2 + 4 * members
@@ -82,26 +82,26 @@ def _is_sound_vgroup(header: bytes, _present: Present) -> bool:
     return place <= len(header)
 
 
-CHECKS: Mapping[int, Callable[[bytes, Present], bool]] = MappingProxyType({
-    106: _is_sound_type,  # NT
-    300: _is_sound_raster,  # ID
-    307: _is_sound_raster,  # LD
-    720: _is_sound_group,  # NDG
-    701: _is_sound_shape,  # SDD
-    1962: _is_sound_table,  # VH
-    1965: _is_sound_vgroup,  # VG
+HEADER_CHECKS: Mapping[int, Callable[[bytes, ElementKeys], bool]] = MappingProxyType({
+    106: _is_valid_type,  # NT
+    300: _is_valid_raster,  # ID
+    307: _is_valid_raster,  # LD
+    720: _is_valid_group,  # NDG
+    701: _is_valid_shape,  # SDD
+    1962: _is_valid_table,  # VH
+    1965: _is_valid_vgroup,  # VG
 })  # fmt: skip
 """What to ask of the elements with some tag."""
 
 
-def is_sound_chunking(header: bytes) -> bool:
+def is_valid_chunking(header: bytes) -> bool:
     """Whether the header of a chunked element agrees with itself: "Format of the special element header", hchunks.c."""
-    _version, length, chunk_length, number_size, rank = _CHUNKING.unpack_from(header)
-    if not 0 < rank <= _RANKS:
+    _version, length, chunk_length, number_size, rank = _CHUNKING_HEADER.unpack_from(header)
+    if not 0 < rank <= _MAX_RANK:
         return False
-    dimensions = [_CHUNKED_DIMENSION.unpack_from(header, _CHUNKING.size + 12 * axis) for axis in range(rank)]
-    (fill_size,) = struct.unpack_from(">I", header, _CHUNKING.size + 12 * rank)
-    bounded = not any(flag & _UNLIMITED for flag, _, _ in dimensions)
+    dimensions = [_CHUNKED_DIMENSION.unpack_from(header, _CHUNKING_HEADER.size + 12 * axis) for axis in range(rank)]
+    (fill_size,) = struct.unpack_from(">I", header, _CHUNKING_HEADER.size + 12 * rank)
+    bounded = not any(flag & _UNLIMITED_FLAG for flag, _, _ in dimensions)
     return (
         fill_size == number_size
         and chunk_length == math.prod(chunk for _, _, chunk in dimensions) > 0

@@ -4,12 +4,12 @@ pyhdf reads no raster images, no little-endian numbers and no chunk shapes, tell
 lock while it decodes. The library behind it does all of this, and its functions can be had from pyhdf's extension
 module: a search in a shared object goes on through those that it is linked with, whoever built them.
 
-Rule 1: the library is not thread-safe. `LOCK` is held around every call, pyhdf's included; `scientific` and `rasters`
+Rule 1: the library is not thread-safe. `LOCK` is held around every call, pyhdf's included; `open_scientific_data` and `open_rasters`
         take it for as long as a file is open, all else is called inside of them.
 Rule 2: what waits for a disk or decodes gives up Python's global lock meanwhile. What reads headers keeps it: to get it
         back from a busy thread may take 5 ms (`sys.getswitchinterval`), and a file's headers are hundreds of calls.
 Rule 3: whatever fails is a `LibraryError`. A size that a file claims is checked before memory is asked for.
-Rule 4: the library writes a name without asking how much room there is. No name in an HDF4 file is longer than `_TEXT`.
+Rule 4: the library writes a name without asking how much room there is. No name in an HDF4 file is longer than `_NAME_BUFFER`.
         (In a classic netCDF file one may be: such files are refused here, though the library knows some.)
 """
 
@@ -41,49 +41,49 @@ __all__ = [
     "NO_COMPRESSION",
     "RLE",
     "SZIP",
-    "Image",
     "LibraryError",
-    "ScientificData",
-    "attributes",
-    "chunk_shape",
-    "compression",
-    "decodes_szip",
-    "dimension",
+    "RasterHeader",
+    "SdsHeader",
+    "can_decode_szip",
+    "count_rasters",
+    "count_scientific_data",
+    "get_byte_ranges",
+    "get_chunk_shape",
+    "get_compression",
+    "get_dimension",
+    "get_memory_dtype",
+    "get_raster_byte_ranges",
+    "get_raster_reference",
+    "get_reference",
+    "get_stored_dtype",
     "is_coordinate",
-    "memory_type",
-    "palette",
-    "pieces",
-    "raster",
-    "raster_contents",
-    "raster_pieces",
-    "raster_reference",
-    "rasters",
-    "read_box",
+    "open_rasters",
+    "open_scientific_data",
+    "read_attributes",
+    "read_hyperslab",
+    "read_palette",
     "read_raster",
-    "reference",
-    "scientific",
-    "scientific_contents",
-    "scientific_data",
-    "selected",
-    "selected_raster",
+    "read_raster_header",
+    "read_sds_header",
+    "select_raster",
+    "select_sds",
     "set_chunks",
-    "stored_type",
 ]
 
 LOCK = threading.RLock()
 
 _FAIL = -1
-_READ = 1  # DFACC_READ, hdf.h
-_RANKS = 32  # H4_MAX_VAR_DIMS, hlimits.h
-_CHUNKED, _COMPRESSED = 1, 3  # HDF_CHUNK, HDF_COMP: hproto.h
+_READ_ACCESS = 1  # DFACC_READ, hdf.h
+_MAX_RANK = 32  # H4_MAX_VAR_DIMS, hlimits.h
+_CHUNKED_FLAG, _COMPRESSED_CHUNKS = 1, 3  # HDF_CHUNK, HDF_COMP: hproto.h
 NO_COMPRESSION, RLE, DEFLATE, SZIP, JPEG, IMCOMP = 0, 1, 4, 5, 7, 12  # comp_coder_t, hcomp.h
-_DECODER = 1  # COMP_DECODER_ENABLED, hcomp.h
-_MOST_ATTRIBUTE_BYTES = 1 << 26
-_MOST_PIECES = 1 << 20  # linked blocks of one array
-_PALETTE = (256, 3)
+_DECODER_ENABLED = 1  # COMP_DECODER_ENABLED, hcomp.h
+_MAX_ATTRIBUTE_SIZE = 1 << 26
+_MAX_BYTE_RANGES = 1 << 20  # linked blocks of one array
+_PALETTE_SHAPE = (256, 3)
 
 # Number types: hntdefs.h.
-_TYPES: Mapping[int, str] = MappingProxyType(
+_DTYPES: Mapping[int, str] = MappingProxyType(
     {3: "u1", 4: "S1", 5: "f4", 6: "f8", 20: "i1", 21: "u1", 22: "i2", 23: "u2", 24: "i4", 25: "u4"}
 )
 _NATIVE, _LITTLE_ENDIAN = 0x1000, 0x4000
@@ -93,65 +93,74 @@ class LibraryError(Exception):
     """The library could not do what it was asked for; the message is its own, a few words that name no file."""
 
 
-class _Compression(ctypes.Structure):
+class _CompressionInfo(ctypes.Structure):
     """``comp_info``, hcomp.h: room for the largest member of a union of integers."""
 
     _fields_ = (("parameters", c_int32 * 5),)
 
 
-class _Chunks(ctypes.Structure):
+class _ChunkDefinition(ctypes.Structure):
     """``HDF_CHUNK_DEF``, hproto.h: the largest member of a union, since ctypes passes no union by value."""
 
     _fields_ = (
-        ("lengths", c_int32 * _RANKS),
+        ("lengths", c_int32 * _MAX_RANK),
         ("coder", c_int32),
         ("model", c_int32),
-        ("compression", _Compression),
+        ("compression", _CompressionInfo),
         ("model_type", c_int32),
         ("model_rank", c_int),
         ("model_sizes", c_void_p),
     )
 
 
-_NUMBER = POINTER(c_int32)
+_INT32_POINTER = POINTER(c_int32)
 # What each function returns and takes: mfhdf.h, hproto.h.
-_SHORT: Mapping[str, tuple[Any, ...]] = MappingProxyType(
+_FAST_SIGNATURES: Mapping[str, tuple[Any, ...]] = MappingProxyType(
     {
         "HCget_config_info": (c_int, c_int, POINTER(c_uint32)),
         "HEvalue": (c_int16, c_int32),
         "HEstring": (c_char_p, c_int),
         "SDend": (c_int, c_int32),
-        "SDfileinfo": (c_int, c_int32, _NUMBER, _NUMBER),
+        "SDfileinfo": (c_int, c_int32, _INT32_POINTER, _INT32_POINTER),
         "SDselect": (c_int32, c_int32, c_int32),
         "SDendaccess": (c_int, c_int32),
-        "SDgetinfo": (c_int, c_int32, c_char_p, _NUMBER, _NUMBER, _NUMBER, _NUMBER),
+        "SDgetinfo": (c_int, c_int32, c_char_p, _INT32_POINTER, _INT32_POINTER, _INT32_POINTER, _INT32_POINTER),
         "SDidtoref": (c_int32, c_int32),
         "SDiscoordvar": (c_int, c_int32),
         "SDgetdimid": (c_int32, c_int32, c_int),
-        "SDdiminfo": (c_int, c_int32, c_char_p, _NUMBER, _NUMBER, _NUMBER),
-        "SDattrinfo": (c_int, c_int32, c_int32, c_char_p, _NUMBER, _NUMBER),
+        "SDdiminfo": (c_int, c_int32, c_char_p, _INT32_POINTER, _INT32_POINTER, _INT32_POINTER),
+        "SDattrinfo": (c_int, c_int32, c_int32, c_char_p, _INT32_POINTER, _INT32_POINTER),
         "SDreadattr": (c_int, c_int32, c_int32, c_void_p),
         "SDgetcomptype": (c_int, c_int32, POINTER(c_int)),
-        "SDgetchunkinfo": (c_int, c_int32, POINTER(_Chunks), _NUMBER),
+        "SDgetchunkinfo": (c_int, c_int32, POINTER(_ChunkDefinition), _INT32_POINTER),
         "SDgetdatainfo": (c_int, c_int32, c_void_p, c_int, c_int, c_void_p, c_void_p),
-        "SDsetchunk": (c_int, c_int32, _Chunks, c_int32),
+        "SDsetchunk": (c_int, c_int32, _ChunkDefinition, c_int32),
         "Hclose": (c_int, c_int32),
         "GRend": (c_int, c_int32),
-        "GRfileinfo": (c_int, c_int32, _NUMBER, _NUMBER),
+        "GRfileinfo": (c_int, c_int32, _INT32_POINTER, _INT32_POINTER),
         "GRselect": (c_int32, c_int32, c_int32),
         "GRendaccess": (c_int, c_int32),
-        "GRgetiminfo": (c_int, c_int32, c_char_p, _NUMBER, _NUMBER, _NUMBER, _NUMBER, _NUMBER),
+        "GRgetiminfo": (
+            c_int,
+            c_int32,
+            c_char_p,
+            _INT32_POINTER,
+            _INT32_POINTER,
+            _INT32_POINTER,
+            _INT32_POINTER,
+            _INT32_POINTER,
+        ),
         "GRidtoref": (c_uint16, c_int32),
         "GRgetcomptype": (c_int, c_int32, POINTER(c_int)),
         "GRgetdatainfo": (c_int, c_int32, c_int, c_int, c_void_p, c_void_p),
-        "GRattrinfo": (c_int, c_int32, c_int32, c_char_p, _NUMBER, _NUMBER),
+        "GRattrinfo": (c_int, c_int32, c_int32, c_char_p, _INT32_POINTER, _INT32_POINTER),
         "GRgetattr": (c_int, c_int32, c_int32, c_void_p),
         "GRgetlutid": (c_int32, c_int32, c_int32),
-        "GRgetlutinfo": (c_int, c_int32, _NUMBER, _NUMBER, _NUMBER, _NUMBER),
+        "GRgetlutinfo": (c_int, c_int32, _INT32_POINTER, _INT32_POINTER, _INT32_POINTER, _INT32_POINTER),
         "GRreadlut": (c_int, c_int32, c_void_p),
     }
 )
-_LONG: Mapping[str, tuple[Any, ...]] = MappingProxyType(
+_BLOCKING_SIGNATURES: Mapping[str, tuple[Any, ...]] = MappingProxyType(
     {
         "SDstart": (c_int32, c_char_p, c_int32),
         "SDreaddata": (c_int, c_int32, c_void_p, c_void_p, c_void_p, c_void_p),
@@ -162,7 +171,9 @@ _LONG: Mapping[str, tuple[Any, ...]] = MappingProxyType(
 )
 
 
-def _bound(library: ctypes.CDLL, signatures: Mapping[str, tuple[Any, ...]]) -> Iterator[tuple[str, Callable[..., int]]]:
+def _bind_functions(
+    library: ctypes.CDLL, signatures: Mapping[str, tuple[Any, ...]]
+) -> Iterator[tuple[str, Callable[..., int]]]:
     for name, (returns, *takes) in signatures.items():
         try:
             function = getattr(library, name)
@@ -172,14 +183,15 @@ def _bound(library: ctypes.CDLL, signatures: Mapping[str, tuple[Any, ...]]) -> I
         yield name, function
 
 
-_LINKED = import_module("pyhdf._hdfext").__file__
+_LIBRARY_PATH = import_module("pyhdf._hdfext").__file__
 _FUNCTIONS: Mapping[str, Callable[..., Any]] = MappingProxyType(
-    dict(_bound(ctypes.PyDLL(_LINKED), _SHORT)) | dict(_bound(ctypes.CDLL(_LINKED), _LONG))
+    dict(_bind_functions(ctypes.PyDLL(_LIBRARY_PATH), _FAST_SIGNATURES))
+    | dict(_bind_functions(ctypes.CDLL(_LIBRARY_PATH), _BLOCKING_SIGNATURES))
 )
-_TEXT = ctypes.create_string_buffer((1 << 16) + 1)  # the length of a name is two bytes; guarded by LOCK
+_NAME_BUFFER = ctypes.create_string_buffer((1 << 16) + 1)  # the length of a name is two bytes; guarded by LOCK
 
 
-def _call(name: str, *arguments: Any) -> int:  # noqa: ANN401 — ctypes' pointers have no common type
+def _call_function(name: str, *arguments: Any) -> int:  # noqa: ANN401 — ctypes' pointers have no common type
     result: int = _FUNCTIONS[name](*arguments)
     if result == _FAIL:
         said: bytes = _FUNCTIONS["HEstring"](_FUNCTIONS["HEvalue"](1))
@@ -187,57 +199,57 @@ def _call(name: str, *arguments: Any) -> int:  # noqa: ANN401 — ctypes' pointe
     return result
 
 
-def _numbers(count: int) -> tuple[c_int32, ...]:
+def _make_int32s(count: int) -> tuple[c_int32, ...]:
     return tuple(c_int32() for _ in range(count))
 
 
 @cache
-def memory_type(number_type: int) -> np.dtype[Any] | None:
+def get_memory_dtype(number_type: int) -> np.dtype[Any] | None:
     """The NumPy type of numbers as the library gives them; nothing for a type that it cannot convert."""
-    kind = _TYPES.get(number_type & ~(_NATIVE | _LITTLE_ENDIAN))
+    kind = _DTYPES.get(number_type & ~(_NATIVE | _LITTLE_ENDIAN))
     return np.dtype(kind) if kind else None
 
 
-def stored_type(number_type: int) -> np.dtype[Any]:
+def get_stored_dtype(number_type: int) -> np.dtype[Any]:
     """The NumPy type of numbers as they lie in the file: big-endian, if nothing else is said.
 
     Raises:
         KeyError: the library cannot convert it.
     """
-    found = np.dtype(_TYPES[number_type & ~(_NATIVE | _LITTLE_ENDIAN)])
+    found = np.dtype(_DTYPES[number_type & ~(_NATIVE | _LITTLE_ENDIAN)])
     if number_type & _NATIVE:
         return found
     return found.newbyteorder("<" if number_type & _LITTLE_ENDIAN else ">")
 
 
 @cache
-def decodes_szip() -> bool:
+def can_decode_szip() -> bool:
     """Whether this copy of the library was built with szip; pyhdf's wheels are not."""
     told = c_uint32()
     with LOCK:
-        _call("HCget_config_info", SZIP, byref(told))
-    return bool(told.value & _DECODER)
+        _call_function("HCget_config_info", SZIP, byref(told))
+    return bool(told.value & _DECODER_ENABLED)
 
 
-def _unique_name(path: FilePath) -> bytes:
+def _make_unique_path(path: FilePath) -> bytes:
     """Return a name of a file that was never used before: a number is spelled in ``/`` and ``/.``.
 
     The library knows files by their names. One that it could not open, as it is damaged, stays open in it; and the next
     file of that name, another version or what a descriptor of the same number leads to, would be read from there.
     """
     folder, slash, name = os.fsencode(path).rpartition(b"/")
-    spelled = b"".join(b"/." if bit == "1" else b"/" for bit in f"{next(_OPENED):b}")
+    spelled = b"".join(b"/." if bit == "1" else b"/" for bit in f"{next(_OPEN_COUNTER):b}")
     return b"".join((folder, spelled, slash, name)) if slash else name
 
 
-_OPENED = count()
+_OPEN_COUNTER = count()
 
 
 # Scientific data sets.
 
 
 @dataclass(frozen=True)
-class ScientificData:
+class SdsHeader:
     """What a file says of one SDS, or a raster image with its components as last dimension."""
 
     name: bytes
@@ -247,14 +259,14 @@ class ScientificData:
 
 
 @contextmanager
-def scientific(path: FilePath) -> Iterator[int]:
+def open_scientific_data(path: FilePath) -> Iterator[int]:
     """Open a file's scientific data sets, and lock the library until they are closed.
 
     Raises:
         LibraryError: the library cannot open the file.
     """
     with LOCK:
-        file = _call("SDstart", _unique_name(path), _READ)
+        file = _call_function("SDstart", _make_unique_path(path), _READ_ACCESS)
         try:
             yield file
         finally:
@@ -262,85 +274,85 @@ def scientific(path: FilePath) -> Iterator[int]:
 
 
 @contextmanager
-def selected(file: int, index: int) -> Iterator[int]:
+def select_sds(file: int, index: int) -> Iterator[int]:
     """Select one SDS by its number."""
-    sds = _call("SDselect", file, index)
+    sds = _call_function("SDselect", file, index)
     try:
         yield sds
     finally:
         _FUNCTIONS["SDendaccess"](sds)
 
 
-def scientific_contents(file: int) -> tuple[int, int]:
+def count_scientific_data(file: int) -> tuple[int, int]:
     """How many SDS and how many attributes a file has."""
-    arrays, attributes = _numbers(2)
-    _call("SDfileinfo", file, byref(arrays), byref(attributes))
+    arrays, attributes = _make_int32s(2)
+    _call_function("SDfileinfo", file, byref(arrays), byref(attributes))
     return arrays.value, attributes.value
 
 
-def scientific_data(sds: int) -> ScientificData:
+def read_sds_header(sds: int) -> SdsHeader:
     """What the file says of an SDS."""
-    sizes = (c_int32 * _RANKS)()
-    rank, number_type, attributes = _numbers(3)
-    _call("SDgetinfo", sds, _TEXT, byref(rank), sizes, byref(number_type), byref(attributes))
-    return ScientificData(_TEXT.value, _shape(sizes[: rank.value]), number_type.value, attributes.value)
+    sizes = (c_int32 * _MAX_RANK)()
+    rank, number_type, attributes = _make_int32s(3)
+    _call_function("SDgetinfo", sds, _NAME_BUFFER, byref(rank), sizes, byref(number_type), byref(attributes))
+    return SdsHeader(_NAME_BUFFER.value, _check_shape(sizes[: rank.value]), number_type.value, attributes.value)
 
 
-def _shape(sizes: Sequence[int]) -> tuple[int, ...]:
+def _check_shape(sizes: Sequence[int]) -> tuple[int, ...]:
     if min(sizes, default=0) < 0:
         raise LibraryError("an array of a negative size")
     return tuple(sizes)
 
 
-def dimension(sds: int, axis: int) -> tuple[bytes, bool]:
+def get_dimension(sds: int, axis: int) -> tuple[bytes, bool]:
     """The name of a dimension, and whether it has a scale."""
-    size, scale_type, attributes = _numbers(3)
-    identifier = _call("SDgetdimid", sds, axis)
-    _call("SDdiminfo", identifier, _TEXT, byref(size), byref(scale_type), byref(attributes))
-    return _TEXT.value, scale_type.value != 0
+    size, scale_type, attributes = _make_int32s(3)
+    identifier = _call_function("SDgetdimid", sds, axis)
+    _call_function("SDdiminfo", identifier, _NAME_BUFFER, byref(size), byref(scale_type), byref(attributes))
+    return _NAME_BUFFER.value, scale_type.value != 0
 
 
 def is_coordinate(sds: int) -> bool:
     """Whether an SDS stands for a dimension."""
-    return _call("SDiscoordvar", sds) == 1
+    return _call_function("SDiscoordvar", sds) == 1
 
 
-def reference(sds: int) -> int:
+def get_reference(sds: int) -> int:
     """The number by which annotations refer to an SDS."""
-    return _call("SDidtoref", sds)
+    return _call_function("SDidtoref", sds)
 
 
-def attributes(owner: int, count: int, family: str = "SD") -> dict[bytes, NDArray[Any]]:
+def read_attributes(owner: int, count: int, family: str = "SD") -> dict[bytes, NDArray[Any]]:
     """The attributes of a file, an SDS, or (family ``GR``) of an image, with their types; text is bytes."""
     reader = {"SD": "SDreadattr", "GR": "GRgetattr"}[family]
     found = {}
-    number_type, length = _numbers(2)
+    number_type, length = _make_int32s(2)
     for index in range(count):
-        _call(f"{family}attrinfo", owner, index, _TEXT, byref(number_type), byref(length))
-        name, dtype = _TEXT.value, memory_type(number_type.value)
+        _call_function(f"{family}attrinfo", owner, index, _NAME_BUFFER, byref(number_type), byref(length))
+        name, dtype = _NAME_BUFFER.value, get_memory_dtype(number_type.value)
         if dtype is None:
             found[name] = np.zeros(1, "V8")  # a type that nobody knows
             continue
-        if not 0 <= length.value * dtype.itemsize <= _MOST_ATTRIBUTE_BYTES:
+        if not 0 <= length.value * dtype.itemsize <= _MAX_ATTRIBUTE_SIZE:
             raise LibraryError("an attribute of an impossible length")
         values = np.zeros(length.value, dtype)
-        _call(reader, owner, index, values.ctypes.data)
+        _call_function(reader, owner, index, values.ctypes.data)
         found[name] = np.asarray(values.tobytes()) if dtype.kind == "S" else values
     return found
 
 
-def compression(sds: int) -> int:
+def get_compression(sds: int) -> int:
     """How an SDS, or the chunks of it, are compressed: `NO_COMPRESSION`, `DEFLATE`, …."""
     coder = c_int()
-    _call("SDgetcomptype", sds, byref(coder))
+    _call_function("SDgetcomptype", sds, byref(coder))
     return coder.value
 
 
-def chunk_shape(sds: int, rank: int) -> tuple[int, ...] | None:
+def get_chunk_shape(sds: int, rank: int) -> tuple[int, ...] | None:
     """The shape of a chunk; nothing where an SDS is not chunked."""
-    chunks, flags = _Chunks(), c_int32()
-    _call("SDgetchunkinfo", sds, byref(chunks), byref(flags))
-    if not flags.value & _CHUNKED:
+    chunks, flags = _ChunkDefinition(), c_int32()
+    _call_function("SDgetchunkinfo", sds, byref(chunks), byref(flags))
+    if not flags.value & _CHUNKED_FLAG:
         return None
     shape = tuple(chunks.lengths[:rank])
     if min(shape, default=1) < 1:
@@ -350,14 +362,14 @@ def chunk_shape(sds: int, rank: int) -> tuple[int, ...] | None:
 
 def set_chunks(sds: int, shape: Sequence[int], level: int) -> None:
     """Let a new SDS be stored in chunks of some shape, deflated."""
-    chunks = _Chunks(coder=DEFLATE)
+    chunks = _ChunkDefinition(coder=DEFLATE)
     chunks.lengths[: len(shape)] = shape
     chunks.compression.parameters[0] = level
     with LOCK:
-        _call("SDsetchunk", sds, chunks, _COMPRESSED)
+        _call_function("SDsetchunk", sds, chunks, _COMPRESSED_CHUNKS)
 
 
-def pieces(sds: int, chunk: Sequence[int] | None = None) -> list[tuple[int, int]]:
+def get_byte_ranges(sds: int, chunk: Sequence[int] | None = None) -> list[tuple[int, int]]:
     """Where in the file the bytes of an SDS are, or of one chunk of it: offsets and lengths; none before it is written.
 
     Args:
@@ -365,28 +377,28 @@ def pieces(sds: int, chunk: Sequence[int] | None = None) -> list[tuple[int, int]
         chunk: which chunk, counted in chunks along each dimension.
     """
     place = (c_int32 * len(chunk))(*chunk) if chunk is not None else None
-    return _pieces("SDgetdatainfo", sds, place)
+    return _get_byte_ranges("SDgetdatainfo", sds, place)
 
 
-def raster_pieces(image: int) -> list[tuple[int, int]]:
+def get_raster_byte_ranges(image: int) -> list[tuple[int, int]]:
     """Return where in the file the bytes of an image are: offsets and lengths; none before it is written."""
-    return _pieces("GRgetdatainfo", image)
+    return _get_byte_ranges("GRgetdatainfo", image)
 
 
-def _pieces(function: str, *owner: Any) -> list[tuple[int, int]]:  # noqa: ANN401 — ctypes' pointers have no common type
+def _get_byte_ranges(function: str, *owner: Any) -> list[tuple[int, int]]:  # noqa: ANN401 — ctypes' pointers have no common type
     """Count first: where pieces are linked, the library writes them all, however little room it is told of."""
-    count = _call(function, *owner, 0, 0, None, None)
-    if not 0 < count <= _MOST_PIECES:
+    count = _call_function(function, *owner, 0, 0, None, None)
+    if not 0 < count <= _MAX_BYTE_RANGES:
         return []
     offsets, lengths = (c_int32 * count)(), (c_int32 * count)()
-    _call(function, *owner, 0, count, offsets, lengths)
+    _call_function(function, *owner, 0, count, offsets, lengths)
     return list(zip(offsets, lengths, strict=True))
 
 
-def read_box(sds: int, start: Sequence[int], values: NDArray[Any]) -> None:
-    """Fill an array, of the type that `memory_type` says, with the values from some point on."""
+def read_hyperslab(sds: int, start: Sequence[int], values: NDArray[Any]) -> None:
+    """Fill an array, of the type that `get_memory_dtype` says, with the values from some point on."""
     rank = max(1, values.ndim)  # the library wants a place even in an array without dimensions
-    _call(
+    _call_function(
         "SDreaddata",
         sds,
         (c_int32 * rank)(*start),
@@ -400,7 +412,7 @@ def read_box(sds: int, start: Sequence[int], values: NDArray[Any]) -> None:
 
 
 @dataclass(frozen=True)
-class Image(ScientificData):
+class RasterHeader(SdsHeader):
     """What a file says of one raster image: shape (y, x, component)."""
 
     interlace: int
@@ -409,16 +421,16 @@ class Image(ScientificData):
 
 
 @contextmanager
-def rasters(path: FilePath) -> Iterator[int]:
+def open_rasters(path: FilePath) -> Iterator[int]:
     """Open a file's raster images of any generation (GR, 24 bit, 8 bit), and lock the library until they are closed.
 
     Raises:
         LibraryError: the library cannot open the file.
     """
     with LOCK:
-        file = _call("Hopen", _unique_name(path), _READ, 0)
+        file = _call_function("Hopen", _make_unique_path(path), _READ_ACCESS, 0)
         try:
-            images = _call("GRstart", file)
+            images = _call_function("GRstart", file)
             try:
                 yield images
             finally:
@@ -427,36 +439,43 @@ def rasters(path: FilePath) -> Iterator[int]:
             _FUNCTIONS["Hclose"](file)
 
 
-def raster_contents(images: int) -> tuple[int, int]:
+def count_rasters(images: int) -> tuple[int, int]:
     """How many images and how many attributes of all of them a file has."""
-    count, attributes = _numbers(2)
-    _call("GRfileinfo", images, byref(count), byref(attributes))
+    count, attributes = _make_int32s(2)
+    _call_function("GRfileinfo", images, byref(count), byref(attributes))
     return count.value, attributes.value
 
 
 @contextmanager
-def selected_raster(images: int, index: int) -> Iterator[int]:
+def select_raster(images: int, index: int) -> Iterator[int]:
     """Select one image by its number."""
-    image = _call("GRselect", images, index)
+    image = _call_function("GRselect", images, index)
     try:
         yield image
     finally:
         _FUNCTIONS["GRendaccess"](image)
 
 
-def raster(image: int) -> Image:
+def read_raster_header(image: int) -> RasterHeader:
     """What the file says of an image."""
     sizes = (c_int32 * 2)()
-    components, number_type, interlace, attributes = _numbers(4)
-    _call(
-        "GRgetiminfo", image, _TEXT, byref(components), byref(number_type), byref(interlace), sizes, byref(attributes)
+    components, number_type, interlace, attributes = _make_int32s(4)
+    _call_function(
+        "GRgetiminfo",
+        image,
+        _NAME_BUFFER,
+        byref(components),
+        byref(number_type),
+        byref(interlace),
+        sizes,
+        byref(attributes),
     )
-    name, coder = _TEXT.value, c_int()
-    _call("GRgetcomptype", image, byref(coder))
+    name, coder = _NAME_BUFFER.value, c_int()
+    _call_function("GRgetcomptype", image, byref(coder))
     width, height = sizes
-    return Image(
+    return RasterHeader(
         name=name,
-        shape=_shape((height, width, components.value)),
+        shape=_check_shape((height, width, components.value)),
         number_type=number_type.value,
         attribute_count=attributes.value,
         interlace=interlace.value,
@@ -464,25 +483,25 @@ def raster(image: int) -> Image:
     )
 
 
-def raster_reference(image: int) -> int:
+def get_raster_reference(image: int) -> int:
     """The number by which annotations refer to an image."""
-    return _call("GRidtoref", image)
+    return _call_function("GRidtoref", image)
 
 
-def read_raster(image: int, header: Image, values: NDArray[Any]) -> None:
+def read_raster(image: int, header: RasterHeader, values: NDArray[Any]) -> None:
     """Fill an array with an image, in the order in which the values are stored."""
     height, width, _ = header.shape
     start, count = (c_int32 * 2)(), (c_int32 * 2)(width, height)
-    _call("GRreadimage", image, start, None, count, values.ctypes.data)
+    _call_function("GRreadimage", image, start, None, count, values.ctypes.data)
 
 
-def palette(image: int) -> NDArray[np.uint8] | None:
+def read_palette(image: int) -> NDArray[np.uint8] | None:
     """The colours that go with an image, (256, 3); nothing where there are none."""
-    components, number_type, interlace, entries = _numbers(4)
-    table = _call("GRgetlutid", image, 0)
-    _call("GRgetlutinfo", table, byref(components), byref(number_type), byref(interlace), byref(entries))
-    if (entries.value, components.value) != _PALETTE or memory_type(number_type.value) != np.uint8:
+    components, number_type, interlace, entries = _make_int32s(4)
+    table = _call_function("GRgetlutid", image, 0)
+    _call_function("GRgetlutinfo", table, byref(components), byref(number_type), byref(interlace), byref(entries))
+    if (entries.value, components.value) != _PALETTE_SHAPE or get_memory_dtype(number_type.value) != np.uint8:
         return None
-    values = np.zeros(_PALETTE, np.uint8)
-    _call("GRreadlut", table, values.ctypes.data)
+    values = np.zeros(_PALETTE_SHAPE, np.uint8)
+    _call_function("GRreadlut", table, values.ctypes.data)
     return values

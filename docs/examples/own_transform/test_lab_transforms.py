@@ -26,6 +26,6 @@ class TestPhotoelectrons(TransformContract):
 
 def test_formula() -> None:
     """A count is as many photoelectrons as the gain says."""
-    made = PHOTOELECTRONS.of(xr.DataArray([0, 10], dims="x"), gain=1.5)
+    made = PHOTOELECTRONS.apply(xr.DataArray([0, 10], dims="x"), gain=1.5)
 
     np.testing.assert_array_equal(made, [0, 15])

@@ -23,44 +23,44 @@ from starlette.responses import FileResponse, Response
 
 from shotdap.catalog import Catalog
 from shotdap.config import Settings
-from shotdap.server.api.middleware import only_headers
-from shotdap.server.api.problem_details import problem_response, refusal
+from shotdap.server.api.middleware import is_head_request
+from shotdap.server.api.problem_details import describe_failure, respond_with_problem
 from shotdap.server.encoders.formats import FORMATS
-from shotdap.server.exports.jobs.site import bounds_of, jobs_of
-from shotdap.server.exports.jobs.store import Bounds, Job, Jobs, NoRoom, OverQuota, State
-from shotdap.server.exports.order import Order, part
-from shotdap.server.exports.plan import planned
-from shotdap.server.extraction import Wanted
+from shotdap.server.exports.jobs.site import build_quotas, open_job_store
+from shotdap.server.exports.jobs.store import Job, JobState, JobStore, NoRoom, OverQuota, Quotas
+from shotdap.server.exports.order import Order, parse_part_value
+from shotdap.server.exports.plan import plan_export
+from shotdap.server.extraction import Extraction
 from shotdap.server.http.errors import Problem
-from shotdap.server.http.file_response import OpenFile
-from shotdap.server.http.response import ENDLESS
+from shotdap.server.http.file_response import OpenFileResponse
+from shotdap.server.http.response import ENDLESS_STREAM_KEY
 from shotdap.server.pictures.levels import Display
 
-__all__ = ["principal", "router"]
+__all__ = ["create_exports_router", "get_principal"]
 
-_NDJSON: Final = "application/x-ndjson"
-_HOUR: Final = 3600.0
-_METHODS: Final = frozenset({"DELETE", "GET", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"})
-_PATIENCE: Final = 1.0  # seconds that an order waits for its first image to be opened
-_LOOK: Final = 0.5  # seconds between two looks at a job whose events somebody follows
+_NDJSON_MEDIA_TYPE: Final = "application/x-ndjson"
+_SECONDS_PER_HOUR: Final = 3600.0
+_ALL_METHODS: Final = frozenset({"DELETE", "GET", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"})
+_OPEN_TIMEOUT: Final = 1.0  # seconds that an order waits for its first image to be opened
+_POLL_SECONDS: Final = 0.5  # seconds between two looks at a job whose events somebody follows
 _MEDIA_TYPES: Final = {"zip": "application/zip", "zarr-zip": "application/zip", "nc4": "application/x-netcdf"}
 
-_Shown = checked(Display, config=ConfigDict(extra="forbid", strict=True, allow_inf_nan=False), frozen=True)
-_SHOWN: Final = TypeAdapter(_Shown)
+_DisplayModel = checked(Display, config=ConfigDict(extra="forbid", strict=True, allow_inf_nan=False), frozen=True)
+_DISPLAY_ADAPTER: Final = TypeAdapter(_DisplayModel)
 
 
-def _shown(value: object) -> object:
+def _validate_display(value: object) -> object:
     """A `Display` as JSON has it: strict as to types, but that an array is a tuple."""
     if isinstance(value, Display):
         return value
     try:
-        return _SHOWN.validate_json(json.dumps(value))
+        return _DISPLAY_ADAPTER.validate_json(json.dumps(value))
     except ValidationError as error:
         said = (f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
         raise ValueError("; ".join(said)) from None
 
 
-_EXAMPLE: Final[dict[str, Any]] = {
+_EXAMPLE_ORDER: Final[dict[str, Any]] = {
     "query": "diagnostic:P510 shot:103700..103800",
     "variables": ["background_subtracted"],
     "part": {"y": "100:400"},
@@ -68,10 +68,10 @@ _EXAMPLE: Final[dict[str, Any]] = {
 }
 
 
-class Posted(BaseModel):
+class ExportRequest(BaseModel):
     """An order: which images, and what of each."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, json_schema_extra={"examples": [_EXAMPLE]})
+    model_config = ConfigDict(extra="forbid", strict=True, json_schema_extra={"examples": [_EXAMPLE_ORDER]})
 
     query: Annotated[str, Field(max_length=2000, description="Which images, in the query language.")]
     variables: Annotated[list[str], Field(max_length=64, description="Of each image; none for all.")] = []
@@ -87,20 +87,22 @@ class Posted(BaseModel):
         Literal["zip", "zarr-zip", "nc4"],
         Field(description="A ZIP file of files, a Zarr store in a ZIP file, or one netCDF-4 file of groups."),
     ] = "zip"
-    display: Annotated[_Shown, BeforeValidator(_shown), Field(description="How pictures are shown.")] = _Shown()  # type: ignore[valid-type]
+    display: Annotated[
+        _DisplayModel, BeforeValidator(_validate_display), Field(description="How pictures are shown.")
+    ] = _DisplayModel()  # type: ignore[valid-type]
 
-    def order(self) -> Order:
+    def create_order(self) -> Order:
         """The order.
 
         Raises:
             BadOrder: a part is none.
         """
-        parts = {name: part(name, str(text)) for name, text in self.part.items()}
-        wanted = Wanted(tuple(self.variables), parts, tuple(self.transforms), self.raw)
+        parts = {name: parse_part_value(name, str(text)) for name, text in self.part.items()}
+        wanted = Extraction(tuple(self.variables), parts, tuple(self.transforms), self.raw)
         return Order(self.query, wanted, self.format, self.container, Display(**vars(self.display)))
 
 
-class Links(BaseModel):
+class ExportLinks(BaseModel):
     """Where what belongs to an export is."""
 
     self: str
@@ -113,7 +115,7 @@ class Export(BaseModel):
     """An export as it stands."""
 
     id: str
-    state: State
+    state: JobState
     message: str = Field(description="Why it failed, or what it waits for.")
     order: dict[str, Any]
     created: datetime
@@ -127,7 +129,7 @@ class Export(BaseModel):
     seconds_left: float | None
     size: int | None = Field(description="Bytes of the result.")
     sha256: str | None = Field(description="Of the result.")
-    links: Links
+    links: ExportLinks
 
 
 class Exports(BaseModel):
@@ -137,19 +139,23 @@ class Exports(BaseModel):
 
 
 @dataclass(frozen=True)
-class _Desk:
+class _ExportService:
     """What answers need."""
 
     catalog: Catalog
-    jobs: Jobs
-    bounds: Bounds
+    jobs: JobStore
+    bounds: Quotas
     settings: Settings
 
-    def described(self, request: Request, job: Job) -> Export:
+    def describe_job(self, request: Request, job: Job) -> Export:
         """A job as clients see it."""
         path = f"{request.scope.get('root_path', '')}/exports/{job.id}"
-        keep, progress, is_done = self.settings.exports.keep_hours * _HOUR, job.progress, job.state == "done"
-        links = Links(
+        keep, progress, is_done = (
+            self.settings.exports.keep_hours * _SECONDS_PER_HOUR,
+            job.progress,
+            job.state == "done",
+        )
+        links = ExportLinks(
             self=path,
             events=f"{path}/events",
             manifest=f"{path}/manifest",
@@ -160,60 +166,62 @@ class _Desk:
             state=job.state,
             message=job.message,
             order=json.loads(job.order),
-            created=_moment(job.created),
-            ended=None if job.ended is None else _moment(job.ended),
-            expires=None if job.ended is None else _moment(job.ended + keep),
+            created=_convert_timestamp(job.created),
+            ended=None if job.ended is None else _convert_timestamp(job.ended),
+            expires=None if job.ended is None else _convert_timestamp(job.ended + keep),
             total=job.total,
             done=job.done,
             failed=job.failed,
             bytes=job.bytes,
             rate=progress.rate,
-            seconds_left=None if job.is_over else progress.seconds_left,
+            seconds_left=None if job.is_finished else progress.seconds_left,
             size=job.size if is_done else None,
             sha256=job.sha256 if is_done else None,
             links=links,
         )
 
-    def find(self, id_: str) -> Job:
+    def find_job(self, id_: str) -> Job:
         """A job.
 
         Raises:
             HTTPException: there is none.
         """
-        found = self.jobs.find(id_)
+        found = self.jobs.find_job(id_)
         if found is None:
             hours = f"{self.settings.exports.keep_hours:g}"
             raise HTTPException(404, f"There is no export {id_!r}. What exports make is kept for {hours} hours.")
         return found
 
 
-_NONE: Final = "There is no such export, or not any more."
-_Id = Annotated[str, Path(max_length=64, description="An export's name, which the answer to its order gave.")]
+_NOT_FOUND_MESSAGE: Final = "There is no such export, or not any more."
+_ExportId = Annotated[str, Path(max_length=64, description="An export's name, which the answer to its order gave.")]
 
 
-def _failures(**sentences: str) -> dict[int | str, dict[str, Any]]:
+def _describe_failures(**sentences: str) -> dict[int | str, dict[str, Any]]:
     """Failures, as the OpenAPI document has them."""
-    return {status: refusal(status, text) for name, text in sentences.items() if (status := int(name.lstrip("_")))}
+    return {
+        status: describe_failure(status, text) for name, text in sentences.items() if (status := int(name.lstrip("_")))
+    }
 
 
-def principal(request: Request) -> str:
+def get_principal(request: Request) -> str:
     """Whose request it is: the client's address, as long as nobody signs in."""
     return request.client.host if request.client else ""
 
 
-def router(catalog: Catalog, settings: Settings) -> APIRouter:  # noqa: C901 — a route each, and nothing else
+def create_exports_router(catalog: Catalog, settings: Settings) -> APIRouter:  # noqa: C901 — a route each, and nothing else
     """The routes of exports; none, where the settings have no folder for them."""
     routes = APIRouter(prefix="/exports", tags=["exports"])
-    jobs = jobs_of(settings)
+    jobs = open_job_store(settings)
     if jobs is None:
         return routes
-    desk = _Desk(catalog, jobs, bounds_of(settings), settings)
+    desk = _ExportService(catalog, jobs, build_quotas(settings), settings)
 
     @routes.post(
         "",
         status_code=202,
         response_model=Export,
-        responses=_failures(
+        responses=_describe_failures(
             _400="The order does not hold together, or no image fits it.",
             _409="The Idempotency-Key was given with another order.",
             _413="It is more than one export may have.",
@@ -224,70 +232,77 @@ def router(catalog: Catalog, settings: Settings) -> APIRouter:  # noqa: C901 —
     def order(
         request: Request,
         response: Response,
-        posted: Posted,
+        posted: ExportRequest,
         idempotency_key: Annotated[
             str | None,
             Header(alias="Idempotency-Key", max_length=200, description="The same key gives the same export."),
         ] = None,
     ) -> Export | Response:
         """Order an export; it is run in the background."""
-        found = _ordered(desk, posted.order(), principal(request), idempotency_key)
+        found = _create_job(desk, posted.create_order(), get_principal(request), idempotency_key)
         if isinstance(found, Response):
             return found
-        described = desk.described(request, found)
+        described = desk.describe_job(request, found)
         response.headers["Location"] = described.links.self
         return described
 
     @routes.get("")
     def exports(request: Request) -> Exports:
         """The exports of a user, the newest first."""
-        return Exports(exports=[desk.described(request, job) for job in desk.jobs.listed(principal(request))])
+        return Exports(exports=[desk.describe_job(request, job) for job in desk.jobs.list_jobs(get_principal(request))])
 
-    @routes.get("/{id}", responses=_failures(_404=_NONE))
-    def export(request: Request, id: _Id) -> Export:  # noqa: A002 — the parameter's own name
+    @routes.get("/{id}", responses=_describe_failures(_404=_NOT_FOUND_MESSAGE))
+    def export(request: Request, id: _ExportId) -> Export:  # noqa: A002 — the parameter's own name
         """How far an export is."""
-        return desk.described(request, desk.find(id))
+        return desk.describe_job(request, desk.find_job(id))
 
-    @routes.delete("/{id}", status_code=204, response_class=Response, responses=_failures(_404=_NONE))
-    def delete(id: _Id) -> Response:  # noqa: A002
+    @routes.delete(
+        "/{id}", status_code=204, response_class=Response, responses=_describe_failures(_404=_NOT_FOUND_MESSAGE)
+    )
+    def delete(id: _ExportId) -> Response:  # noqa: A002
         """Cancel an export that waits or runs; remove one that is over, and its result."""
-        job = desk.find(id)
-        if not desk.jobs.cancel(job):
-            desk.jobs.remove(job)
+        job = desk.find_job(id)
+        if not desk.jobs.cancel_job(job):
+            desk.jobs.remove_job(job)
         return Response(status_code=204)
 
-    def there(id: _Id) -> None:  # noqa: A002
+    def check_exists(id: _ExportId) -> None:  # noqa: A002
         """Refuse, before a stream begins, what it cannot be of."""
-        desk.find(id)
+        desk.find_job(id)
 
     @routes.get(
         "/{id}/events",
         response_class=EventSourceResponse,
-        dependencies=[Depends(there)],
-        responses=_failures(_404=_NONE),
+        dependencies=[Depends(check_exists)],
+        responses=_describe_failures(_404=_NOT_FOUND_MESSAGE),
     )
-    async def events(request: Request, id: _Id) -> AsyncIterator[ServerSentEvent]:  # noqa: A002
+    async def events(request: Request, id: _ExportId) -> AsyncIterator[ServerSentEvent]:  # noqa: A002
         """Follow an export: an event ``progress`` whenever something changes, and ``end`` when it is over."""
-        request.scope.setdefault("state", {})[ENDLESS] = True
+        request.scope.setdefault("state", {})[ENDLESS_STREAM_KEY] = True
         last = None
-        while (job := await run_in_threadpool(desk.jobs.find, id)) is not None:
+        while (job := await run_in_threadpool(desk.jobs.find_job, id)) is not None:
             if job != last:
                 last = job
-                yield ServerSentEvent(event="end" if job.is_over else "progress", data=desk.described(request, job))
-            if job.is_over:
+                yield ServerSentEvent(
+                    event="end" if job.is_finished else "progress", data=desk.describe_job(request, job)
+                )
+            if job.is_finished:
                 return
-            await asyncio.sleep(_LOOK)
+            await asyncio.sleep(_POLL_SECONDS)
 
     @routes.get(
         "/{id}/manifest",
         response_class=Response,
-        responses={200: {"content": {_NDJSON: {}}, "description": "A line of JSON each."}, **_failures(_404=_NONE)},
+        responses={
+            200: {"content": {_NDJSON_MEDIA_TYPE: {}}, "description": "A line of JSON each."},
+            **_describe_failures(_404=_NOT_FOUND_MESSAGE),
+        },
     )
-    def manifest(id: _Id) -> Response:  # noqa: A002
+    def manifest(id: _ExportId) -> Response:  # noqa: A002
         """What became of each image, as far as is known: a line of JSON each."""
-        path = desk.jobs.place(desk.find(id)).manifest
+        path = desk.jobs.get_workspace(desk.find_job(id)).manifest_path
         text = path.read_bytes() if path.exists() else b""
-        return Response(text[: text.rfind(b"\n") + 1], media_type=_NDJSON)
+        return Response(text[: text.rfind(b"\n") + 1], media_type=_NDJSON_MEDIA_TYPE)
 
     @routes.get(
         "/{id}/result",
@@ -296,66 +311,68 @@ def router(catalog: Catalog, settings: Settings) -> APIRouter:  # noqa: C901 —
             200: {"content": {kind: {} for kind in _MEDIA_TYPES.values()}, "description": "The file."},
             206: {"description": "A part of the file, as the header Range asks for."},
             304: {"description": "The client has it."},
-            **_failures(_404=_NONE, _409="It is not done.", _416="There is no such range."),
+            **_describe_failures(_404=_NOT_FOUND_MESSAGE, _409="It is not done.", _416="There is no such range."),
         },
     )
-    def result(request: Request, id: _Id) -> Response:  # noqa: A002
+    def result(request: Request, id: _ExportId) -> Response:  # noqa: A002
         """What an export has made."""
-        return _result(desk, desk.find(id), request)
+        return _respond_result(desk, desk.find_job(id), request)
 
     for path, allowed in (("", ("GET", "POST")), ("/{id}", ("DELETE", "GET"))):
-        methods = sorted(_METHODS - {*allowed})
-        routes.add_api_route(path, partial(_not_allowed, allowed), methods=methods, include_in_schema=False)
+        methods = sorted(_ALL_METHODS - {*allowed})
+        routes.add_api_route(path, partial(_refuse_method, allowed), methods=methods, include_in_schema=False)
     return routes
 
 
-def _not_allowed(allowed: tuple[str, ...]) -> Response:
+def _refuse_method(allowed: tuple[str, ...]) -> Response:
     """Refuse a method, and say which there are; by itself a router names those of the first of its routes."""
     raise HTTPException(405, headers={"Allow": ", ".join(allowed)})
 
 
-def _ordered(desk: _Desk, order: Order, owner: str, key: str | None) -> Job | Response:
+def _create_job(desk: _ExportService, order: Order, owner: str, key: str | None) -> Job | Response:
     """The job of an order, old or new; or the answer why there is none."""
-    earlier = desk.jobs.called(owner, key) if key else None
+    earlier = desk.jobs.find_by_key(owner, key) if key else None
     if earlier is not None:
-        if earlier.order != order.as_json():
-            return _refusal(409, "This Idempotency-Key was given with another order; use a new one.")
+        if earlier.order != order.to_json():
+            return _respond_refusal(409, "This Idempotency-Key was given with another order; use a new one.")
         return earlier
     try:
-        desk.jobs.check(owner, 0, desk.bounds)
+        desk.jobs.check_quotas(owner, 0, desk.bounds)
         exports = desk.settings.exports
-        plan = planned(desk.catalog, order, most=exports.images_per_job, memory=exports.image_bytes, patience=_PATIENCE)
-        desk.jobs.check(owner, plan.estimate, desk.bounds)
+        plan = plan_export(
+            desk.catalog, order, most=exports.images_per_job, memory=exports.max_image_bytes, patience=_OPEN_TIMEOUT
+        )
+        desk.jobs.check_quotas(owner, plan.estimate, desk.bounds)
     except OverQuota as error:
-        return _refusal(429, str(error))
+        return _respond_refusal(429, str(error))
     except NoRoom as error:
-        return _refusal(507, str(error))
-    return desk.jobs.add(order, plan.items, plan.estimate, owner, key)
+        return _respond_refusal(507, str(error))
+    return desk.jobs.add_job(order, plan.items, plan.estimate, owner, key)
 
 
-def _result(desk: _Desk, job: Job, request: Request) -> Response:
+def _respond_result(desk: _ExportService, job: Job, request: Request) -> Response:
     if job.state != "done":
         why = f" {job.message}" if job.message else ""
-        return _refusal(409, f"This export is {job.state}; there is no result.{why}")
+        return _respond_refusal(409, f"This export is {job.state}; there is no result.{why}")
     tag, order = f'"{job.sha256}"', Order.from_json(job.order)
     if tag in {each.strip().removeprefix("W/") for each in request.headers.get("if-none-match", "").split(",")}:
         return Response(status_code=304, headers={"ETag": tag})
-    path = desk.jobs.place(job).target
+    path = desk.jobs.get_workspace(job).target
     media_type, headers = _MEDIA_TYPES[order.container], {"ETag": tag}
     try:
         file = path.open("rb")
     except OSError as error:
-        return _refusal(500, f"The result of this export cannot be read: {error.strerror}. Order it anew.")
-    answer = OpenFile(file, media_type, path.name, headers)
-    if only_headers(request):
+        return _respond_refusal(500, f"The result of this export cannot be read: {error.strerror}. Order it anew.")
+    answer = OpenFileResponse(file, media_type, path.name, headers)
+    if is_head_request(request):
         file.close()
         return Response(headers=dict(answer.headers))
     return answer
 
 
-def _refusal(status: int, sentence: str) -> Response:
-    return problem_response(Problem(status, sentence, expected=True))
+def _respond_refusal(status: int, sentence: str) -> Response:
+    return respond_with_problem(Problem(status, sentence, expected=True))
 
 
-def _moment(seconds: float) -> datetime:
+def _convert_timestamp(seconds: float) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)

@@ -15,18 +15,18 @@ from pydantic import Field
 from starlette.responses import Response
 
 from shotdap.catalog import Catalog
-from shotdap.server.api.dependencies import ImagePath, Paged, parameters, single
-from shotdap.server.api.entry_document import image_line
-from shotdap.server.api.problem_details import others
-from shotdap.server.api.resources.image_values import NAMES, VALUES, answer
-from shotdap.server.api.responses import document, linked, page_url
+from shotdap.server.api.dependencies import ImagePath, PageParams, build_openapi_parameters, reject_repeated_params
+from shotdap.server.api.entry_document import build_image_summary
+from shotdap.server.api.problem_details import describe_other_responses
+from shotdap.server.api.resources.image_values import PARAMETER_NAMES, VALUE_RESPONSES, respond_with_image
+from shotdap.server.api.responses import build_link_header, build_resource_url, respond_with_document
 from shotdap.server.api.schemas import Image, Images, Values
 from shotdap.server.http.limits import Limits
 
-__all__ = ["router"]
+__all__ = ["create_images_router"]
 
 
-class _Searched(Paged):
+class _SearchParams(PageParams):
     q: Annotated[
         str,
         Field(
@@ -36,7 +36,7 @@ class _Searched(Paged):
     ] = ""
 
 
-def router(catalog: Catalog, limits: Limits) -> APIRouter:
+def create_images_router(catalog: Catalog, limits: Limits) -> APIRouter:
     """The routes."""
     routes = APIRouter(tags=["images"])
 
@@ -45,31 +45,33 @@ def router(catalog: Catalog, limits: Limits) -> APIRouter:
         response_model=Images,
         operation_id="images",
         summary="Search: a page of images",
-        responses=others(404),
-        dependencies=[Depends(single)],
+        responses=describe_other_responses(404),
+        dependencies=[Depends(reject_repeated_params)],
     )
-    def images(request: Request, asked: Annotated[_Searched, Query()]) -> Response:
+    def search_images(request: Request, asked: Annotated[_SearchParams, Query()]) -> Response:
         """A page of the images that a query finds, the newest first."""
         found = catalog.search(asked.q, after=asked.cursor, limit=asked.limit)
-        following = found.after and page_url(request, "images", q=asked.q, cursor=found.after, limit=asked.limit)
-        lines = [image_line(request, each) for each in found.entries]
-        return document(request, Images(lines, following), linked(following))
+        following = found.after and build_resource_url(
+            request, "images", q=asked.q, cursor=found.after, limit=asked.limit
+        )
+        lines = [build_image_summary(request, each) for each in found.entries]
+        return respond_with_document(request, Images(lines, following), build_link_header(following))
 
     @routes.get(
         "/images/{path:path}",
         response_model=Image | Values,
         operation_id="image",
         summary="An image: described, drawn, or as a file",
-        responses={**VALUES, **others(404, 406, 413, 416)},
-        openapi_extra=parameters(*NAMES),
+        responses={**VALUE_RESPONSES, **describe_other_responses(404, 406, 413, 416)},
+        openapi_extra=build_openapi_parameters(*PARAMETER_NAMES),
     )
-    def image(request: Request, path: ImagePath) -> Response:
+    def get_image(request: Request, path: ImagePath) -> Response:
         """An image: its description, or with `format` its values as a file or a picture.
 
         `variable`, `transform`, `band`, `raw` and the names of dimensions say which part of it is meant, of the
         description too. Without `format`, a client that takes no JSON is given the format of the first media type of
         its `Accept` that is one (`Accept: image/png`); in all other cases what `format` says counts.
         """
-        return answer(request, catalog, limits, path)
+        return respond_with_image(request, catalog, limits, path)
 
     return routes

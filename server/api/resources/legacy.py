@@ -15,21 +15,21 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from shotdap.catalog import Catalog, Entry, NotFound
-from shotdap.catalog.query import Pattern, Query, Span, Term
-from shotdap.server.api.dependencies import parameters, query_of
-from shotdap.server.api.facility_names import of_facility
-from shotdap.server.api.problem_details import others, problem_response
-from shotdap.server.api.resources.image_values import NAMES, VALUES, answer
+from shotdap.catalog.query import Pattern, Query, Term, TextRange
+from shotdap.server.api.dependencies import build_openapi_parameters, get_query_string
+from shotdap.server.api.facility_names import create_facility_term
+from shotdap.server.api.problem_details import describe_other_responses, respond_with_problem
+from shotdap.server.api.resources.image_values import PARAMETER_NAMES, VALUE_RESPONSES, respond_with_image
 from shotdap.server.api.schemas import Values
 from shotdap.server.http.errors import Problem
 from shotdap.server.http.limits import Limits
 from shotdap.transforms import BadSelection
 
-__all__ = ["router"]
+__all__ = ["create_legacy_router"]
 
-Kind = Literal["subtracted", "image", "original", "background", "raw"]
+ImageKind = Literal["subtracted", "image", "original", "background", "raw"]
 
-_ASKS: Final[Mapping[Kind, Mapping[str, str]]] = MappingProxyType(
+_KIND_PARAMETERS: Final[Mapping[ImageKind, Mapping[str, str]]] = MappingProxyType(
     {
         "subtracted": {"variable": "background_subtracted"},
         "image": {"variable": "image"},
@@ -40,11 +40,11 @@ _ASKS: Final[Mapping[Kind, Mapping[str, str]]] = MappingProxyType(
 )
 """What each kind of image is, in the parameters of ``/images/<path>``."""
 
-_FINDS: Final = ("facility", "shot", "diagnostic", "name")
-_LISTED: Final = 20  # images in a refusal
-_GREATEST: Final = 10**18 - 1
-_FORMAT: Final = "png"  # the usual one
-_SHOT: Final = re.compile("-?[0-9]{1,18}")
+_SEARCH_PARAMETERS: Final = ("facility", "shot", "diagnostic", "name")
+_MAX_LISTED: Final = 20  # images in a refusal
+_MAX_SHOT: Final = 10**18 - 1
+_DEFAULT_FORMAT: Final = "png"  # the usual one
+_SHOT_PATTERN: Final = re.compile("-?[0-9]{1,18}")
 
 _PARAMETERS: Final = [
     {
@@ -52,7 +52,7 @@ _PARAMETERS: Final = [
         "in": "query",
         "required": True,
         "description": "The shot's number.",
-        "schema": {"type": "integer", "minimum": -_GREATEST, "maximum": _GREATEST},
+        "schema": {"type": "integer", "minimum": -_MAX_SHOT, "maximum": _MAX_SHOT},
         "example": 103741,
     },
     *(
@@ -73,7 +73,7 @@ _PARAMETERS: Final = [
 ]
 
 
-def router(catalog: Catalog, limits: Limits) -> APIRouter:
+def create_legacy_router(catalog: Catalog, limits: Limits) -> APIRouter:
     """The route."""
     routes = APIRouter(tags=["legacy"])
 
@@ -83,38 +83,38 @@ def router(catalog: Catalog, limits: Limits) -> APIRouter:
         summary="The image of a shot, as the prototype was asked for it",
         deprecated=True,
         response_model=Values,
-        responses={**VALUES, **others(404, 406, 409, 413, 416)},
-        openapi_extra=_documented(),
+        responses={**VALUE_RESPONSES, **describe_other_responses(404, 406, 409, 413, 416)},
+        openapi_extra=_build_openapi_extra(),
     )
-    def image(request: Request, kind: Kind) -> Response:
+    def get_legacy_image(request: Request, kind: ImageKind) -> Response:
         """The one image of a shot (and a diagnostic, and a name): an alias of `/images/{path}`, for URLs in programs.
 
         All parameters of `/images/{path}` but `variable` and `raw` are taken; `format` is `png` unless it is said.
         Where more than one image is found they are listed (409).
         """
-        finds, others = _sorted_out(query_of(request))
-        found = [each for each in _search(catalog, finds) if _is_called(each, finds.get("name"))]
+        finds, others = _split_query(get_query_string(request))
+        found = [each for each in _search_entries(catalog, finds) if _has_name(each, finds.get("name"))]
         if len(found) != 1:
-            return _refusal(found)
-        query = urlencode([*_ASKS[kind].items(), *others], errors="replace")
+            return _respond_ambiguous(found)
+        query = urlencode([*_KIND_PARAMETERS[kind].items(), *others], errors="replace")
         scope = {**request.scope, "query_string": query.encode(), "path_params": {"path": found[0].path}}
-        return answer(Request(scope, request.receive), catalog, limits, found[0].path)
+        return respond_with_image(Request(scope, request.receive), catalog, limits, found[0].path)
 
     return routes
 
 
-def _documented() -> dict[str, Any]:
-    own = [name for name in NAMES if name not in {"variable", "raw"}]
-    extra = parameters(*own)
+def _build_openapi_extra() -> dict[str, Any]:
+    own = [name for name in PARAMETER_NAMES if name not in {"variable", "raw"}]
+    extra = build_openapi_parameters(*own)
     return {"parameters": [*_PARAMETERS, *extra["parameters"]], "servers": [{"url": "/api"}]}
 
 
-def _sorted_out(query: str) -> tuple[dict[str, str], list[tuple[str, str]]]:
+def _split_query(query: str) -> tuple[dict[str, str], list[tuple[str, str]]]:
     """What finds the image, and what is wanted of it."""
     finds: dict[str, str] = {}
     others: list[tuple[str, str]] = []
     for name, text in parse_qsl(query, keep_blank_values=True, errors="replace"):
-        if name not in _FINDS:
+        if name not in _SEARCH_PARAMETERS:
             others.append((name, text))
         elif name in finds or not text:
             raise BadSelection(f"{name} is given once, and is not empty.")
@@ -123,28 +123,28 @@ def _sorted_out(query: str) -> tuple[dict[str, str], list[tuple[str, str]]]:
     given = {name for name, _ in others}
     if given & {"variable", "raw"}:
         raise BadSelection("Which variable is said by the path: /api/image/get/subtracted.")
-    return finds, others if "format" in given else [*others, ("format", _FORMAT)]
+    return finds, others if "format" in given else [*others, ("format", _DEFAULT_FORMAT)]
 
 
-def _search(catalog: Catalog, finds: Mapping[str, str]) -> list[Entry]:
+def _search_entries(catalog: Catalog, finds: Mapping[str, str]) -> list[Entry]:
     shot = finds.get("shot", "")
-    if not _SHOT.fullmatch(shot):
+    if not _SHOT_PATTERN.fullmatch(shot):
         raise BadSelection("Say which shot by its number: shot=103741.")
-    terms = [Term("shot", (Span(shot, shot),))]
+    terms = [Term("shot", (TextRange(shot, shot),))]
     if "facility" in finds:
-        terms.append(of_facility(catalog, finds["facility"]))
+        terms.append(create_facility_term(catalog, finds["facility"]))
     if "diagnostic" in finds:
-        terms.append(Term("diagnostic", (Pattern(finds["diagnostic"], quoted=True),)))
+        terms.append(Term("diagnostic", (Pattern(finds["diagnostic"], is_quoted=True),)))
     return list(catalog.search(Query(tuple(terms)), limit=1000).entries)
 
 
-def _is_called(entry: Entry, name: str | None) -> bool:
+def _has_name(entry: Entry, name: str | None) -> bool:
     return name is None or name in {entry.path.rpartition("/")[2], str(entry.facts.get("name", ""))}
 
 
-def _refusal(found: list[Entry]) -> Response:
+def _respond_ambiguous(found: list[Entry]) -> Response:
     if not found:
         raise NotFound("There is no such image; /api/v1/images?q= finds those that there are.")
     sentence = f"{len(found)} images are called so; say facility, diagnostic and name to mean one of them."
-    paths = sorted(each.path for each in found)[:_LISTED]
-    return problem_response(Problem(409, sentence, expected=True), images=paths)
+    paths = sorted(each.path for each in found)[:_MAX_LISTED]
+    return respond_with_problem(Problem(409, sentence, expected=True), images=paths)

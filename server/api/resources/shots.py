@@ -18,42 +18,48 @@ from pydantic import Field
 from starlette.responses import Response
 
 from shotdap.catalog import BadToken, Catalog, Entry, NotFound
-from shotdap.catalog.index.records import promoted
-from shotdap.catalog.query import Pattern, Span, Term
+from shotdap.catalog.index.records import extract_column_facts
+from shotdap.catalog.query import Pattern, Term, TextRange
 from shotdap.catalog.query import Query as Search
-from shotdap.server.api.dependencies import Nothing, Paged, single
-from shotdap.server.api.entry_document import image_line
-from shotdap.server.api.facility_names import of_facility, spelled
-from shotdap.server.api.problem_details import others
-from shotdap.server.api.responses import api_url, document, linked, page_url, quoted
-from shotdap.server.api.schemas import Shot, ShotLine, Shots
+from shotdap.server.api.dependencies import NoParams, PageParams, reject_repeated_params
+from shotdap.server.api.entry_document import build_image_summary
+from shotdap.server.api.facility_names import create_facility_term, format_facility_segment
+from shotdap.server.api.problem_details import describe_other_responses
+from shotdap.server.api.responses import (
+    build_link_header,
+    build_resource_url,
+    get_api_url,
+    quote_path,
+    respond_with_document,
+)
+from shotdap.server.api.schemas import Shot, Shots, ShotSummary
 
-__all__ = ["router"]
+__all__ = ["create_shots_router"]
 
-_MOST: Final = 1000  # entries of one search
-_GREATEST: Final = 10**18 - 1  # of a shot's number, in a query
+_MAX_ENTRIES: Final = 1000  # entries of one search
+_MAX_SHOT: Final = 10**18 - 1  # of a shot's number, in a query
 
 
-class _Asked(Paged):
+class _ShotParams(PageParams):
     facility: Annotated[
         str | None, Field(description="Only shots of this facility, as in public paths.", max_length=200)
     ] = None
 
 
 @dataclass(frozen=True)
-class _Place:
+class _ShotCursor:
     """Where a page of shots begins."""
 
-    most: int = _GREATEST
+    max_shot: int = _MAX_SHOT
     """The greatest number that counts."""
     after: str | None = None
     """Where the search among these goes on."""
 
     def __str__(self) -> str:
-        return urlsafe_b64encode(json.dumps([self.most, self.after]).encode()).decode().rstrip("=")
+        return urlsafe_b64encode(json.dumps([self.max_shot, self.after]).encode()).decode().rstrip("=")
 
     @classmethod
-    def read(cls, text: str | None) -> _Place:
+    def decode(cls, text: str | None) -> _ShotCursor:
         """The place that a cursor says.
 
         Raises:
@@ -65,99 +71,109 @@ class _Place:
             most, after = json.loads(urlsafe_b64decode(text.encode("ascii") + b"=" * (-len(text) % 4)))
         except (ValueError, TypeError, RecursionError) as error:
             raise BadToken("This is no cursor; each page of shots that another follows has one in next.") from error
-        if type(most) is not int or abs(most) > _GREATEST or not isinstance(after, str | None):
+        if type(most) is not int or abs(most) > _MAX_SHOT or not isinstance(after, str | None):
             raise BadToken("This is no cursor of a page of shots.")
         return cls(most, after)
 
 
-def router(catalog: Catalog) -> APIRouter:
+def create_shots_router(catalog: Catalog) -> APIRouter:
     """The routes."""
-    routes = APIRouter(tags=["archive"], dependencies=[Depends(single)])
+    routes = APIRouter(tags=["archive"], dependencies=[Depends(reject_repeated_params)])
 
-    @routes.get("/shots", response_model=Shots, operation_id="shots", summary="A page of shots", responses=others(404))
-    def shots(request: Request, asked: Annotated[_Asked, Query()]) -> Response:
+    @routes.get(
+        "/shots",
+        response_model=Shots,
+        operation_id="shots",
+        summary="A page of shots",
+        responses=describe_other_responses(404),
+    )
+    def list_shots(request: Request, asked: Annotated[_ShotParams, Query()]) -> Response:
         """A page of shots, the greatest number first."""
-        of = () if asked.facility is None else (of_facility(catalog, asked.facility),)
-        page = _page(catalog, of, _Place.read(asked.cursor), asked.limit)
+        of = () if asked.facility is None else (create_facility_term(catalog, asked.facility),)
+        page = _read_shot_page(catalog, of, _ShotCursor.decode(asked.cursor), asked.limit)
         following = (
             None
-            if page.then is None
-            else page_url(request, "shots", facility=asked.facility, cursor=str(page.then), limit=asked.limit)
+            if page.next_cursor is None
+            else build_resource_url(
+                request, "shots", facility=asked.facility, cursor=str(page.next_cursor), limit=asked.limit
+            )
         )
-        lines = [_line(request, *each) for each in page.shots.items()]
-        return document(request, Shots(lines, following), linked(following))
+        lines = [_build_shot_summary(request, *each) for each in page.shots.items()]
+        return respond_with_document(request, Shots(lines, following), build_link_header(following))
 
     @routes.get(
         "/shots/{facility}/{shot}",
         response_model=Shot,
         operation_id="shot",
         summary="A shot with its images",
-        responses=others(404),
+        responses=describe_other_responses(404),
     )
-    def shot(
+    def get_shot(
         request: Request,
         facility: Annotated[str, Path(description="As in public paths.", examples=["omega"], min_length=1)],
-        shot: Annotated[int, Path(examples=[103741], ge=-_GREATEST, le=_GREATEST)],
-        _: Annotated[Nothing, Query()],
+        shot: Annotated[int, Path(examples=[103741], ge=-_MAX_SHOT, le=_MAX_SHOT)],
+        _: Annotated[NoParams, Query()],
     ) -> Response:
         """A shot with its diagnostics and images; of more than 1,000 images the newest, and `images` leads to all."""
-        terms = (_numbers(shot, shot), of_facility(catalog, facility))
-        entries = catalog.search(Search(terms), limit=_MOST).entries
+        terms = (_create_shot_term(shot, shot), create_facility_term(catalog, facility))
+        entries = catalog.search(Search(terms), limit=_MAX_ENTRIES).entries
         if not entries:
             raise NotFound(f"There is no image of shot {shot} of {facility!r}.")
         counts = Counter(str(each.facts.get("diagnostic", "")) for each in entries)
-        lines = [image_line(request, each) for each in sorted(entries, key=lambda each: each.path)]
+        lines = [build_image_summary(request, each) for each in sorted(entries, key=lambda each: each.path)]
         name = str(entries[0].facts["facility"])
-        return document(request, Shot(name, shot, dict(counts), lines, _links(request, name, shot)))
+        return respond_with_document(request, Shot(name, shot, dict(counts), lines, _build_links(request, name, shot)))
 
     return routes
 
 
-_Key: TypeAlias = tuple[str, int]
+_ShotKey: TypeAlias = tuple[str, int]
 """Facility and number."""
 
 
 @dataclass(frozen=True)
-class _Page:
+class _ShotPage:
     """Some shots with their images, and where the next page begins."""
 
-    shots: Mapping[_Key, list[Entry]]
-    then: _Place | None
+    shots: Mapping[_ShotKey, list[Entry]]
+    next_cursor: _ShotCursor | None
 
 
-def _page(catalog: Catalog, of: tuple[Term, ...], place: _Place, limit: int) -> _Page:
-    found = catalog.search(Search((_numbers(None, place.most), *of)), after=place.after, limit=_MOST)
-    numbers = [_number(each) for each in found.entries]
+def _read_shot_page(catalog: Catalog, of: tuple[Term, ...], place: _ShotCursor, limit: int) -> _ShotPage:
+    found = catalog.search(
+        Search((_create_shot_term(None, place.max_shot), *of)), after=place.after, limit=_MAX_ENTRIES
+    )
+    numbers = [_get_shot_number(each) for each in found.entries]
     if not numbers:
-        return _Page({}, _Place(place.most, found.after) if found.after else None)
+        return _ShotPage({}, _ShotCursor(place.max_shot, found.after) if found.after else None)
     last = numbers[-1]
     whole = [number for number in numbers if number != last] if found.after and last != numbers[0] else numbers
-    shots: dict[_Key, list[Entry]] = {}
+    shots: dict[_ShotKey, list[Entry]] = {}
     for number, entry in zip(whole, found.entries, strict=False):
         if len(shots) >= limit and number < min(other for _, other in shots):
-            return _Page(shots, _Place(number))
+            return _ShotPage(shots, _ShotCursor(number))
         shots.setdefault((str(entry.facts.get("facility", "")), number), []).append(entry)
     if found.after is None:
-        return _Page(shots, None)
-    return _Page(shots, _Place(last if len(whole) < len(numbers) else last - 1))
+        return _ShotPage(shots, None)
+    return _ShotPage(shots, _ShotCursor(last if len(whole) < len(numbers) else last - 1))
 
 
-def _number(entry: Entry) -> int:
-    return int(promoted(entry.facts)["shot"] or 0)
+def _get_shot_number(entry: Entry) -> int:
+    return int(extract_column_facts(entry.facts)["shot"] or 0)
 
 
-def _numbers(least: int | None, most: int) -> Term:
-    return Term("shot", (Span(None if least is None else str(least), str(most)),))
+def _create_shot_term(least: int | None, most: int) -> Term:
+    return Term("shot", (TextRange(None if least is None else str(least), str(most)),))
 
 
-def _line(request: Request, shot: _Key, entries: list[Entry]) -> ShotLine:
+def _build_shot_summary(request: Request, shot: _ShotKey, entries: list[Entry]) -> ShotSummary:
     dates = sorted(str(each.facts["date"]) for each in entries if each.facts.get("date"))
-    return ShotLine(*shot, len(entries), dates[0] if dates else None, _links(request, *shot))
+    return ShotSummary(*shot, len(entries), dates[0] if dates else None, _build_links(request, *shot))
 
 
-def _links(request: Request, facility: str, shot: int) -> dict[str, str]:
+def _build_links(request: Request, facility: str, shot: int) -> dict[str, str]:
     if not facility:
-        return {"images": page_url(request, "images", q=f"shot:{shot}")}
-    own = f"{api_url(request)}/shots/{quoted(spelled(facility))}/{shot}"
-    search = Search((_numbers(shot, shot), Term("facility", (Pattern(facility, quoted=True),))))
-    return {"self": own, "package": f"{own}/package", "images": page_url(request, "images", q=str(search))}
+        return {"images": build_resource_url(request, "images", q=f"shot:{shot}")}
+    own = f"{get_api_url(request)}/shots/{quote_path(format_facility_segment(facility))}/{shot}"
+    search = Search((_create_shot_term(shot, shot), Term("facility", (Pattern(facility, is_quoted=True),))))
+    return {"self": own, "package": f"{own}/package", "images": build_resource_url(request, "images", q=str(search))}

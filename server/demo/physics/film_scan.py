@@ -11,43 +11,54 @@ from typing import Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from shotdap.server.demo.physics.profiles import Light, Profile, as_light, columns, near, plateau, rows, step
+from shotdap.server.demo.physics.profiles import (
+    Light,
+    Profile,
+    as_light,
+    cut_window,
+    draw_super_gaussian,
+    number_columns,
+    number_rows,
+    smooth_step,
+)
 
 Scan: TypeAlias = NDArray[np.int16]
 
 COUNTS_PER_OD: Final = 800  # of the scanner; 4095, its highest count, is an optical density of 5.1
-PIXEL: Final = 40.0  # um, from one sample of the scanner to the next
+PIXEL_SIZE: Final = 40.0  # um, from one sample of the scanner to the next
 
 FOG: Final = 0.22  # OD of the film that nothing exposed
-_RANGE: Final = 3.1  # OD, from the fog to a film that is wholly black
-_MIDDLE: Final = -1.2  # log10 of the exposure that blackens it half way
+_DENSITY_RANGE: Final = 3.1  # OD, from the fog to a film that is wholly black
+_MIDDLE_LOG_EXPOSURE: Final = -1.2  # log10 of the exposure that blackens it half way
 _STEEPNESS: Final = 1.1  # per decade: the slope in the middle (gamma) is ln(10)/4 × steepness × range = 1.96
 
 _GRAIN: Final = 0.012  # OD (RMS) at a density of 1; it grows as the root of the density (Selwyn)
 _SCANNER_NOISE: Final = 1.5  # counts (RMS)
 
 
-def film_density(log_exposure: Profile) -> Profile:
+def compute_film_density(log_exposure: Profile) -> Profile:
     """Give the optical density of the film for the log10 of a relative exposure: its Hurter-Driffield curve.
 
     The curve is a logistic function over the fog: toe below -2.2, straight in the middle, shoulder above -0.2.
     """
-    return np.asarray(FOG + _RANGE / (1 + 10 ** (_STEEPNESS * (_MIDDLE - np.asarray(log_exposure)))))
+    return np.asarray(
+        FOG + _DENSITY_RANGE / (1 + 10 ** (_STEEPNESS * (_MIDDLE_LOG_EXPOSURE - np.asarray(log_exposure))))
+    )
 
 
-def film_log_exposure(density: Profile) -> Profile:
-    """Give the log10 of the relative exposure for an optical density: the inverse of `film_density`.
+def compute_film_log_exposure(density: Profile) -> Profile:
+    """Give the log10 of the relative exposure for an optical density: the inverse of `compute_film_density`.
 
     It is NaN where no exposure gives the density: at the fog and below, and at the blackest and above.
     """
-    blackened = (np.asarray(density) - FOG) / _RANGE
+    blackened = (np.asarray(density) - FOG) / _DENSITY_RANGE
     possible = np.where((blackened > 0) & (blackened < 1), blackened, np.nan)
-    return np.asarray(_MIDDLE + np.log10(possible / (1 - possible)) / _STEEPNESS)
+    return np.asarray(_MIDDLE_LOG_EXPOSURE + np.log10(possible / (1 - possible)) / _STEEPNESS)
 
 
-def scan(rng: np.random.Generator, exposure: Light) -> Scan:
+def scan_film(rng: np.random.Generator, exposure: Light) -> Scan:
     """Expose, develop and scan a film: int16 counts of the shape of the exposure, `COUNTS_PER_OD` to a density of 1."""
-    density = as_light(film_density(np.log10(exposure)))
+    density = as_light(compute_film_density(np.log10(exposure)))
     density += np.float32(_GRAIN) * np.sqrt(density) * rng.standard_normal(density.shape, np.float32)
     counts = COUNTS_PER_OD * density + np.float32(_SCANNER_NOISE) * rng.standard_normal(density.shape, np.float32)
     return np.asarray(np.rint(counts), np.int16)
@@ -57,72 +68,78 @@ def scan(rng: np.random.Generator, exposure: Light) -> Scan:
 class Wedge:
     """The scan of a step wedge: its steps side by side along the columns, dark lines between, unexposed margins."""
 
-    steps: int = 21
-    density: float = 0.15  # OD of the wedge itself, from one step to the next
-    width: int = 40  # columns of a step
-    line: int = 4  # columns of the line between two steps
+    step_count: int = 21
+    step_density: float = 0.15  # OD of the wedge itself, from one step to the next
+    step_width: int = 40  # columns of a step
+    line_width: int = 4  # columns of the line between two steps
     margin: int = 20  # columns before the first step and after the last
     height: int = 120  # rows
 
     @property
     def shape(self) -> tuple[int, int]:
         """The rows and columns of the scan."""
-        return self.height, 2 * self.margin + self.steps * (self.width + self.line) - self.line
+        return self.height, 2 * self.margin + self.step_count * (self.step_width + self.line_width) - self.line_width
 
-    def log_exposure(self) -> Profile:
+    def compute_log_exposure(self) -> Profile:
         """Give log10 of the relative exposure under each step, the first one exposed most: -0.15 k, k = 0 … 20."""
-        return -self.density * np.arange(self.steps)
+        return -self.step_density * np.arange(self.step_count)
 
-    def columns(self, k: int) -> slice:
+    def get_step_columns(self, k: int) -> slice:
         """Give the columns of a step, without the lines on either side."""
-        start = self.margin + k * (self.width + self.line)
-        return slice(start, start + self.width)
+        start = self.margin + k * (self.step_width + self.line_width)
+        return slice(start, start + self.step_width)
 
-    def exposure(self) -> Light:
+    def compute_exposure(self) -> Light:
         """Light the film through the wedge; the edges of a step are soft, as wide as the scanner's aperture."""
-        x = columns(self.shape)
-        steps = [10**log * _between(x, self.columns(k)) for k, log in enumerate(self.log_exposure())]
-        return as_light(np.repeat(_STRAY + sum(steps), self.height, axis=0))
+        x = number_columns(self.shape)
+        steps = [10**log * _draw_step(x, self.get_step_columns(k)) for k, log in enumerate(self.compute_log_exposure())]
+        return as_light(np.repeat(_STRAY_EXPOSURE + sum(steps), self.height, axis=0))
 
 
 WEDGE: Final = Wedge()
-_STRAY: Final = 1e-5  # the exposure of film that is covered
-_EDGE: Final = 0.8  # columns
+_STRAY_EXPOSURE: Final = 1e-5  # the exposure of film that is covered
+_EDGE_WIDTH: Final = 0.8  # columns
 
 
-def _between(x: Light, inside: slice) -> Light:
-    return as_light(step(x - (inside.start - 0.5), _EDGE) * step(inside.stop - 0.5 - x, _EDGE))
+def _draw_step(x: Light, inside: slice) -> Light:
+    return as_light(
+        smooth_step(x - (inside.start - 0.5), _EDGE_WIDTH) * smooth_step(inside.stop - 0.5 - x, _EDGE_WIDTH)
+    )
 
 
-FILM: Final = (700, 900)  # rows and columns of the scan of a shot
-_STRIPS: Final = 4  # of the framing camera, one above the other, each later than the one before
-_PINHOLES: Final = 4  # images along a strip, later from left to right
+FILM_SHAPE: Final = (700, 900)  # rows and columns of the scan of a shot
+_STRIP_COUNT: Final = 4  # of the framing camera, one above the other, each later than the one before
+_PINHOLE_COUNT: Final = 4  # images along a strip, later from left to right
 
 
-def implosion(rng: np.random.Generator) -> Light:
+def draw_implosion(rng: np.random.Generator) -> Light:
     """Make 4 × 4 pinhole images of an imploding shell: ``[700, 900]`` relative exposures.
 
     The shell shrinks from one image to the next, thickens and brightens, until it stagnates.
     """
-    pitch = FILM[0] / _STRIPS, FILM[1] / _PINHOLES
-    strips = sum(plateau(rows(FILM), (strip + 0.5) * pitch[0], 80, 40) for strip in range(_STRIPS))
-    film = as_light(3e-4 + 5e-3 * strips * np.ones((1, FILM[1])))
-    for image, time in enumerate(np.linspace(0, 1, _STRIPS * _PINHOLES)):
-        strip, pinhole = divmod(image, _PINHOLES)
+    pitch = FILM_SHAPE[0] / _STRIP_COUNT, FILM_SHAPE[1] / _PINHOLE_COUNT
+    strips = sum(
+        draw_super_gaussian(number_rows(FILM_SHAPE), (strip + 0.5) * pitch[0], 80, 40) for strip in range(_STRIP_COUNT)
+    )
+    film = as_light(3e-4 + 5e-3 * strips * np.ones((1, FILM_SHAPE[1])))
+    for image, time in enumerate(np.linspace(0, 1, _STRIP_COUNT * _PINHOLE_COUNT)):
+        strip, pinhole = divmod(image, _PINHOLE_COUNT)
         row, column = rng.normal(((strip + 0.5) * pitch[0], (pinhole + 0.5) * pitch[1]), 2)
-        window, distance = near(FILM, row, column, reach=76)
-        film[window] += rng.normal(1, 0.08) * 0.06 * 12**time * _shell(distance, 68 - 50 * time, 0.85 - 0.6 * time)
+        window, distance = cut_window(FILM_SHAPE, row, column, reach=76)
+        film[window] += (
+            rng.normal(1, 0.08) * 0.06 * 12**time * _project_shell(distance, 68 - 50 * time, 0.85 - 0.6 * time)
+        )
     return film
 
 
-def _shell(distance: Light, outer: float, hollow: float) -> Light:
+def _project_shell(distance: Light, outer: float, hollow: float) -> Light:
     """Look through a shell that shines: the chord of each line of sight inside it, 1 at the limb.
 
     `outer` is the shell's outer radius (pixels), `hollow` the inner one as a part of it.
     """
-    chord = _chord(distance, outer) - _chord(distance, hollow * outer)
+    chord = _compute_chord(distance, outer) - _compute_chord(distance, hollow * outer)
     return as_light(chord / (outer * np.sqrt(1 - hollow**2)))
 
 
-def _chord(distance: Light, radius: float) -> Light:
+def _compute_chord(distance: Light, radius: float) -> Light:
     return as_light(np.sqrt(np.maximum(radius**2 - np.square(distance), 0)))

@@ -8,11 +8,11 @@ from typing import Final
 import numpy as np
 
 from shotdap.server.demo.physics.ccd import Camera
-from shotdap.server.demo.physics.profiles import Light, Profile, bell, near
+from shotdap.server.demo.physics.profiles import Light, Profile, cut_window, draw_gaussian
 
-_DOT: Final = 3.0  # pixels, the standard deviation of a dot
-_BRIGHT: Final = 8000.0  # counts at its peak
-_VEIL: Final = 120.0  # counts between the dots
+_DOT_WIDTH: Final = 3.0  # pixels, the standard deviation of a dot
+_DOT_COUNTS: Final = 8000.0  # counts at its peak
+_BACKGROUND_COUNTS: Final = 120.0  # counts between the dots
 
 
 @dataclass(frozen=True)
@@ -23,19 +23,19 @@ class Distortion:
     row, both counted from 0: the order of scikit-image's ``PolynomialTransform``, whose parameters they are.
     """
 
-    column: tuple[float, ...]
-    row: tuple[float, ...]
+    column_coefficients: tuple[float, ...]
+    row_coefficients: tuple[float, ...]
 
     def __call__(self, column: Profile, row: Profile) -> tuple[Profile, Profile]:
         """Give the column and the row at which the camera sees points of the undistorted picture."""
         terms = [column ** (order - power) * row**power for order in range(4) for power in range(order + 1)]
-        seen = np.tensordot(np.array([self.column, self.row]), np.array(terms), axes=1)
+        seen = np.tensordot(np.array([self.column_coefficients, self.row_coefficients]), np.array(terms), axes=1)
         return seen[0], seen[1]
 
 
 DISTORTION: Final = Distortion(
-    column=(12.0, 0.985, 0.012, 2.0e-5, -1.2e-5, 8.0e-6, -1.5e-8, 6.0e-9, -1.0e-8, 4.0e-9),
-    row=(-6.0, -0.010, 1.012, 9.0e-6, 1.5e-5, -2.2e-5, 5.0e-9, -1.1e-8, 7.0e-9, -9.0e-9),
+    column_coefficients=(12.0, 0.985, 0.012, 2.0e-5, -1.2e-5, 8.0e-6, -1.5e-8, 6.0e-9, -1.0e-8, 4.0e-9),
+    row_coefficients=(-6.0, -0.010, 1.012, 9.0e-6, 1.5e-5, -2.2e-5, 5.0e-9, -1.1e-8, 7.0e-9, -9.0e-9),
 )
 
 
@@ -43,13 +43,13 @@ DISTORTION: Final = Distortion(
 class Grid:
     """A square grid of dots: where they are, in pixels of the undistorted picture."""
 
-    first: float = 50.0  # row and column of the first dot
+    first_dot: float = 50.0  # row and column of the first dot
     pitch: float = 48.0
-    dots: int = 20  # in a row, and rows
+    dots_per_row: int = 20  # in a row, and rows
 
-    def points(self) -> tuple[Profile, Profile]:
+    def compute_points(self) -> tuple[Profile, Profile]:
         """Give the columns and the rows of all dots, row by row."""
-        along = self.first + self.pitch * np.arange(self.dots)
+        along = self.first_dot + self.pitch * np.arange(self.dots_per_row)
         column, row = np.meshgrid(along, along)
         return column.ravel(), row.ravel()
 
@@ -57,10 +57,10 @@ class Grid:
 GRID: Final = Grid()
 
 
-def dots(camera: Camera) -> Light:
+def draw_dots(camera: Camera) -> Light:
     """Light the dots of `GRID` where `DISTORTION` shows them."""
-    light = np.full(camera.active, _VEIL, np.float32)
-    for column, row in zip(*DISTORTION(*GRID.points()), strict=True):
-        window, distance = near(camera.active, row, column, reach=6 * _DOT)
-        light[window] += np.float32(_BRIGHT) * bell(distance, 0, _DOT)
+    light = np.full(camera.active_shape, _BACKGROUND_COUNTS, np.float32)
+    for column, row in zip(*DISTORTION(*GRID.compute_points()), strict=True):
+        window, distance = cut_window(camera.active_shape, row, column, reach=6 * _DOT_WIDTH)
+        light[window] += np.float32(_DOT_COUNTS) * draw_gaussian(distance, 0, _DOT_WIDTH)
     return light

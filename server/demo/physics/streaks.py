@@ -5,58 +5,72 @@ from __future__ import annotations
 import numpy as np
 
 from shotdap.server.demo.physics.ccd import ASBO_CAMERA, PTD_CAMERA, SOP_CAMERA, Camera
-from shotdap.server.demo.physics.profiles import Light, as_light, bell, columns, peaks, plateau, rows, step
-from shotdap.server.demo.physics.sweep import Sweep, along_edge
+from shotdap.server.demo.physics.profiles import (
+    Light,
+    as_light,
+    draw_gaussian,
+    draw_super_gaussian,
+    number_columns,
+    number_rows,
+    smooth_step,
+    sum_gaussians,
+)
+from shotdap.server.demo.physics.sweep import Sweep, draw_edge_peaks
 
 
-def visar(rng: np.random.Generator, sweep: Sweep) -> tuple[Light, Light]:
+def draw_visar(rng: np.random.Generator, sweep: Sweep) -> tuple[Light, Light]:
     """Make a VISAR's lights: the shot, and the reference that was taken before it.
 
     Both hold the same horizontal fringes under a Gaussian envelope, and the same marks of time along the edges. In
     the shot, the shock breaks out first where it was driven hardest; there the fringes jump (the velocity) and drift
     back as the shock slows, while the surface reflects less and less.
     """
-    y, x = rows(ASBO_CAMERA.active), columns(ASBO_CAMERA.active)
+    y, x = number_rows(ASBO_CAMERA.active_shape), number_columns(ASBO_CAMERA.active_shape)
     centre, span = rng.uniform(400, 440), sweep.window
     carrier = 2 * np.pi * (y / np.float32(rng.uniform(38, 46)) + x / np.float32(9000)) + np.float32(rng.uniform(0, 6))
-    envelope = 800 * bell(y, centre, 115) * plateau(x, 520, 490, 20)
+    envelope = 800 * draw_gaussian(y, centre, 115) * draw_super_gaussian(x, 520, 490, 20)
     breakout = span * rng.uniform(0.27, 0.33) + span * np.square((y - centre) / 500)
-    since = as_light(sweep.time(x) - breakout)
-    after, elapsed = step(since, 0.004 * span), np.maximum(since, 0) / np.float32(span)
+    since = as_light(sweep.get_time(x) - breakout)
+    after, elapsed = smooth_step(since, 0.004 * span), np.maximum(since, 0) / np.float32(span)
     phase = 2 * np.pi * rng.uniform(1.2, 1.8) * after * np.exp(-elapsed / 0.9)
     reflectivity = 1 - after * (1 - 0.7 * np.exp(-elapsed / 0.25))
-    glow = plateau(y, 450, 430) * plateau(x, 520, 495) + _marks(ASBO_CAMERA, sweep, (80, 830), height=900)
+    glow = draw_super_gaussian(y, 450, 430) * draw_super_gaussian(x, 520, 495) + _draw_time_marks(
+        ASBO_CAMERA, sweep, (80, 830), height=900
+    )
     shot = glow + envelope * reflectivity * (1 + 0.8 * np.cos(carrier + phase)) / 2
     return as_light(shot), as_light(glow + envelope * (1 + 0.8 * np.cos(carrier)) / 2)
 
 
-def emission(rng: np.random.Generator, sweep: Sweep) -> Light:
+def draw_emission(rng: np.random.Generator, sweep: Sweep) -> Light:
     """Make a streaked optical pyrometer's light: a stepped target glows as the shock leaves it, and cools.
 
     The shock leaves the thin half first and the thick half later; marks of time run along the edges.
     """
-    y, x = rows(SOP_CAMERA.active), columns(SOP_CAMERA.active)
+    y, x = number_rows(SOP_CAMERA.active_shape), number_columns(SOP_CAMERA.active_shape)
     centre, span = rng.uniform(460, 500), sweep.window
-    thicker = span * rng.uniform(0.2, 0.3) * step(centre - y, 3)
+    thicker = span * rng.uniform(0.2, 0.3) * smooth_step(centre - y, 3)
     breakout = span * rng.uniform(0.12, 0.2) + thicker + span * 0.6 * np.square((y - centre) / 500)
-    since = as_light((sweep.time(x) - breakout) / span)
+    since = as_light((sweep.get_time(x) - breakout) / span)
     cooling = np.exp(-np.maximum(since, 0) / np.float32(rng.uniform(0.3, 0.6)))
-    glow = rng.uniform(150, 250) * bell(y, centre, 150) * step(since, 0.01) * cooling
-    slit, veil = plateau(y, 430, 390, 20), 1.2 * plateau(y, 480, 470)  # the veil is light scattered in the optics
-    return as_light(veil + slit * glow + _marks(SOP_CAMERA, sweep, (105, 892), height=600))
+    glow = rng.uniform(150, 250) * draw_gaussian(y, centre, 150) * smooth_step(since, 0.01) * cooling
+    slit, veil = (
+        draw_super_gaussian(y, 430, 390, 20),
+        1.2 * draw_super_gaussian(y, 480, 470),
+    )  # the veil is light scattered in the optics
+    return as_light(veil + slit * glow + _draw_time_marks(SOP_CAMERA, sweep, (105, 892), height=600))
 
 
-def _marks(camera: Camera, sweep: Sweep, edges: tuple[float, float], *, height: float) -> Light:
+def _draw_time_marks(camera: Camera, sweep: Sweep, edges: tuple[float, float], *, height: float) -> Light:
     """Light the marks of time: the laser's fiducials along the upper edge, the camera's own comb along the lower."""
     upper, lower = edges
-    fiducials = along_edge(camera, sweep.fiducials(), upper, height=height)
-    return as_light(fiducials + along_edge(camera, sweep.comb(), lower, height=height))
+    fiducials = draw_edge_peaks(camera, sweep.get_fiducial_columns(), upper, height=height)
+    return as_light(fiducials + draw_edge_peaks(camera, sweep.get_comb_columns(), lower, height=height))
 
 
-def neutron_burst(rng: np.random.Generator) -> Light:
+def draw_neutron_burst(rng: np.random.Generator) -> Light:
     """Make a PTD's light: the burn as a scintillator shows it (quick rise, slow fall), under bright fiducials."""
-    y, x = rows(PTD_CAMERA.active), columns(PTD_CAMERA.active)
+    y, x = number_rows(PTD_CAMERA.active_shape), number_columns(PTD_CAMERA.active_shape)
     since = x - np.float32(rng.uniform(140, 160))
-    burst = 2500 * bell(y, 152, 9) * step(since, 4) * np.exp(-np.maximum(since, 0) / 120)
-    comb = peaks(x, 85 + 35.5 * np.arange(8), 5)
-    return as_light(60 * plateau(x, 250, 240) + burst + 6000 * bell(y, 76, 6) * comb)
+    burst = 2500 * draw_gaussian(y, 152, 9) * smooth_step(since, 4) * np.exp(-np.maximum(since, 0) / 120)
+    comb = sum_gaussians(x, 85 + 35.5 * np.arange(8), 5)
+    return as_light(60 * draw_super_gaussian(x, 250, 240) + burst + 6000 * draw_gaussian(y, 76, 6) * comb)

@@ -9,56 +9,64 @@ from typing import Final
 import numpy as np
 
 from shotdap.server.demo.physics.ccd import P510_CAMERA, SOP_CAMERA, Camera
-from shotdap.server.demo.physics.profiles import Light, Profile, as_light, bell, columns, peaks, rows
+from shotdap.server.demo.physics.profiles import (
+    Light,
+    Profile,
+    as_light,
+    draw_gaussian,
+    number_columns,
+    number_rows,
+    sum_gaussians,
+)
 
 FIDUCIAL_PERIOD: Final = 0.54824  # ns between the peaks of OMEGA's fiducial laser
 COMB_PERIOD: Final = 0.5  # ns between those of the comb generator of a ROSS camera, which runs at 2 GHz
-_FIDUCIALS: Final = 8  # peaks in one train of the fiducial laser
+_FIDUCIAL_COUNT: Final = 8  # peaks in one train of the fiducial laser
 
 
 @dataclass(frozen=True)
 class Sweep:
     """How a streak camera lays time along its columns: t = a x² + b x, nearly but not quite linear.
 
-    `window` is the time (ns) across `columns`; `bow` the quadratic part, as a fraction of the window.
+    `window` is the time (ns) across `number_columns`; `curvature` the quadratic part, as a fraction of the window.
     """
 
     window: float
-    columns: int
-    bow: float = 0.06
+    column_count: int
+    curvature: float = 0.06
 
-    def time(self, column: Profile) -> Profile:
+    def get_time(self, column: Profile) -> Profile:
         """Give the time (ns) at a column."""
-        u = np.asarray(column) / self.columns
-        return np.asarray(self.window * (u + self.bow * u * (u - 1)))
+        u = np.asarray(column) / self.column_count
+        return np.asarray(self.window * (u + self.curvature * u * (u - 1)))
 
-    def column(self, time: Profile) -> Profile:
-        """Give the column at a time (ns): the inverse of `time`."""
-        linear = 1 - self.bow
-        root = np.sqrt(linear**2 + 4 * self.bow * time / self.window)
-        return np.asarray(self.columns * (root - linear) / (2 * self.bow))
+    def get_column(self, time: Profile) -> Profile:
+        """Give the column at a time (ns): the inverse of `get_time`."""
+        linear = 1 - self.curvature
+        root = np.sqrt(linear**2 + 4 * self.curvature * time / self.window)
+        return np.asarray(self.column_count * (root - linear) / (2 * self.curvature))
 
-    def fiducials(self) -> Profile:
+    def get_fiducial_columns(self) -> Profile:
         """Give the columns of a train of fiducials, the first one a period after the window's start."""
-        return self.every(FIDUCIAL_PERIOD)[:_FIDUCIALS]
+        return self.get_peak_columns(FIDUCIAL_PERIOD)[:_FIDUCIAL_COUNT]
 
-    def comb(self) -> Profile:
+    def get_comb_columns(self) -> Profile:
         """Give the columns of every peak of the camera's own comb, the first one a period after the window's start."""
-        return self.every(COMB_PERIOD)
+        return self.get_peak_columns(COMB_PERIOD)
 
-    def every(self, period: float) -> Profile:
+    def get_peak_columns(self, period: float) -> Profile:
         """Give the columns of peaks of any period (ns), all over the window."""
-        return self.column(np.arange(period, self.window, period))
+        return self.get_column(np.arange(period, self.window, period))
 
 
 # Nominal windows (ns) of the SOP's sweep speeds 1-4, the ``SweepSpeed`` of its attributes.
 SWEEPS: Final[Mapping[int, Sweep]] = {
-    speed: Sweep(window, SOP_CAMERA.active[1]) for speed, window in {1: 96.0, 2: 46.0, 3: 17.0, 4: 6.0}.items()
+    speed: Sweep(window, SOP_CAMERA.active_shape[1]) for speed, window in {1: 96.0, 2: 46.0, 3: 17.0, 4: 6.0}.items()
 }
-P510_SWEEP: Final = Sweep(7.4, P510_CAMERA.active[1])  # 14 ps a column
+P510_SWEEP: Final = Sweep(7.4, P510_CAMERA.active_shape[1])  # 14 ps a column
 
 
-def along_edge(camera: Camera, centres: Profile, row: float, *, height: float, width: float = 2.5) -> Light:
+def draw_edge_peaks(camera: Camera, centres: Profile, row: float, *, height: float, width: float = 2.5) -> Light:
     """Light peaks along one edge of the picture."""
-    y, x = rows(camera.active), columns(camera.active)
-    return as_light(height * bell(y, row, 4) * peaks(x, centres, width))
+    y, x = number_rows(camera.active_shape), number_columns(camera.active_shape)
+    return as_light(height * draw_gaussian(y, row, 4) * sum_gaussians(x, centres, width))

@@ -7,36 +7,44 @@ from typing import Final
 import numpy as np
 
 from shotdap.server.demo.physics.ccd import EPW_CAMERA
-from shotdap.server.demo.physics.profiles import Light, Profile, as_light, bell, columns, plateau, rows
+from shotdap.server.demo.physics.profiles import (
+    Light,
+    Profile,
+    as_light,
+    draw_gaussian,
+    draw_super_gaussian,
+    number_columns,
+    number_rows,
+)
 
-_PROBE: Final = 526.5  # nm, the second harmonic of the glass laser
+_PROBE_WAVELENGTH: Final = 526.5  # nm, the second harmonic of the glass laser
 _EPW_CENTRE: Final = 540.0  # nm, at the middle column
 _EPW_DISPERSION: Final = 0.27  # nm a column
-_CRITICAL: Final = 4.02e21  # cm⁻³, the density at which the probe's ω₀ equals ω_pe
+_CRITICAL_DENSITY: Final = 4.02e21  # cm⁻³, the density at which the probe's ω₀ equals ω_pe
 _REST_ENERGY: Final = 511.0  # keV, of the electron
 
 
-def plasma_waves(rng: np.random.Generator) -> Light:
+def draw_plasma_waves(rng: np.random.Generator) -> Light:
     """Make an EPW spectrometer's light: Thomson scattering off electron plasma waves, wavelength against time.
 
     Rows are time, columns wavelength. The two resonances stand at ω₀ ∓ ω with the Bohm-Gross dispersion
     ω² = ω_pe² + 3 k² v_th²: they follow the density as it rises and falls. A notch takes out the probe's own line.
     """
-    y, x = rows(EPW_CAMERA.active), columns(EPW_CAMERA.active)
+    y, x = number_rows(EPW_CAMERA.active_shape), number_columns(EPW_CAMERA.active_shape)
     wavelength = _EPW_CENTRE + (x - 512) * _EPW_DISPERSION
     on = (y - rng.uniform(480, 540)) / np.float32(190)  # -1 … 1 while the probe beam is on
     density = rng.uniform(1.0e19, 1.4e19) * np.clip(1 - 0.75 * np.square(on), 0.1, None)
     heat = rng.uniform(0.5, 0.9) * np.clip(1 - 0.3 * np.square(on), 0.1, None)
-    shift = _resonance(density, heat)
-    probe = _PROBE / wavelength - 1  # frequency off the probe's, as a fraction
-    lines = bell(probe, -shift, 0.008) + 0.7 * bell(probe, shift, 0.008)
-    thermal = 0.25 * plateau(probe, 0, 0.35)
-    notch = 1 - 0.98 * plateau(wavelength, _PROBE, 14)
+    shift = _compute_resonance(density, heat)
+    probe = _PROBE_WAVELENGTH / wavelength - 1  # frequency off the probe's, as a fraction
+    lines = draw_gaussian(probe, -shift, 0.008) + 0.7 * draw_gaussian(probe, shift, 0.008)
+    thermal = 0.25 * draw_super_gaussian(probe, 0, 0.35)
+    notch = 1 - 0.98 * draw_super_gaussian(wavelength, _PROBE_WAVELENGTH, 14)
     drift = 1.5 * y / np.float32(1024)  # the intensifier's glow
-    return as_light(0.5 + drift + 130 * plateau(on, 0, 1) * notch * (lines + thermal))
+    return as_light(0.5 + drift + 130 * draw_super_gaussian(on, 0, 1) * notch * (lines + thermal))
 
 
-def _resonance(density: Profile, temperature: Profile) -> Light:
+def _compute_resonance(density: Profile, temperature: Profile) -> Light:
     """Give ω/ω₀ of the plasma wave for a density (cm⁻³) and a temperature (keV), scattering by 60° (k = k₀)."""
     thermal = 3 * temperature / _REST_ENERGY
-    return as_light(np.sqrt(density / _CRITICAL + thermal))
+    return as_light(np.sqrt(density / _CRITICAL_DENSITY + thermal))

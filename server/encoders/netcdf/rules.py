@@ -20,21 +20,21 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from shotdap.server.protocols.fill_values import FILL, UNFIT_FILL, fit_fill_values
+from shotdap.server.protocols.fill_values import FILL_ATTRIBUTE, UNFIT_FILL_ATTRIBUTE, fit_fill_values
 from shotdap.transforms import UniqueNames
-from shotdap.transforms.renaming import RENAMED_ATTRIBUTES, list_renamed, shorten
+from shotdap.transforms.renaming import RENAMED_ATTRIBUTES, list_renamed, shorten_name
 
 __all__ = [
-    "LEFT_OUT",
+    "OMITTED_ATTRIBUTE",
     "Array",
     "Attribute",
     "Dtype",
-    "attributes",
-    "carried",
     "is_text",
-    "left_out",
-    "numbers",
-    "text",
+    "iter_supported_variables",
+    "list_omitted_variables",
+    "normalize_attributes",
+    "normalize_numbers",
+    "normalize_text",
 ]
 
 Array: TypeAlias = NDArray[Any]
@@ -42,21 +42,21 @@ Dtype: TypeAlias = np.dtype[Any]
 Attribute: TypeAlias = str | list[str] | Array
 """An attribute's value: text, texts, or a one-dimensional array of numbers with at least one element."""
 
-LEFT_OUT: Final = "left_out"
+OMITTED_ATTRIBUTE: Final = "left_out"
 """The attribute of a file that names the variables which its format cannot hold."""
 
-_FORBIDDEN: Final = re.compile(r"[/\x00-\x1f\x7f\ud800-\udfff]|\s\Z")
-_BEGINNING: Final = re.compile(r"[A-Za-z0-9_]|[^\x00-\x7f]")
-_RESERVED: Final = frozenset({
+_FORBIDDEN_CHARACTERS: Final = re.compile(r"[/\x00-\x1f\x7f\ud800-\udfff]|\s\Z")
+_VALID_FIRST_CHARACTER: Final = re.compile(r"[A-Za-z0-9_]|[^\x00-\x7f]")
+_RESERVED_NAMES: Final = frozenset({
     "CLASS", "DIMENSION_LABELS", "DIMENSION_LIST", "NAME", "REFERENCE_LIST",
     "_Codecs", "_Format", "_IsNetcdf4", "_NCProperties", "_Netcdf4Coordinates", "_Netcdf4Dimid",
     "_SuperblockVersion", "_nc3_strict",
 })  # fmt: skip
-_NEAREST: Final[Mapping[str, Dtype]] = {"b1": np.dtype("i1"), "f2": np.dtype("f4"), "f16": np.dtype("f8")}
-_OF_THE_VARIABLES_TYPE: Final = ("valid_min", "valid_max", "valid_range", "flag_values", "flag_masks")
+_NEAREST_DTYPES: Final[Mapping[str, Dtype]] = {"b1": np.dtype("i1"), "f2": np.dtype("f4"), "f16": np.dtype("f8")}
+_TYPED_ATTRIBUTES: Final = ("valid_min", "valid_max", "valid_range", "flag_values", "flag_masks")
 
 
-def attributes(
+def normalize_attributes(
     attrs: Mapping[Any, object], dtype: Dtype | None = None, written: Dtype | None = None
 ) -> dict[str, Attribute]:
     """The attributes as a netCDF file may have them, in their order.
@@ -72,17 +72,17 @@ def attributes(
     own: dict[str, str] = {}
     unique = UniqueNames()
     for given, value in attrs.items():
-        cleaned = _cleaned(value)
+        cleaned = _normalize_value(value)
         if cleaned is not None:
-            fitting = UNFIT_FILL if given == FILL and dtype is None else str(given)
-            name = unique.claim(_legal(fitting))
-            kept[name] = _cast(cleaned, written or dtype) if fitting in _OF_THE_VARIABLES_TYPE else cleaned
+            fitting = UNFIT_FILL_ATTRIBUTE if given == FILL_ATTRIBUTE and dtype is None else str(given)
+            name = unique.claim(_make_legal_name(fitting))
+            kept[name] = _convert_numbers(cleaned, written or dtype) if fitting in _TYPED_ATTRIBUTES else cleaned
             own[name] = fitting
     renamed = list_renamed(attrs, RENAMED_ATTRIBUTES, own)
-    return {**kept, **{name: text(value) for name, value in renamed.items()}}
+    return {**kept, **{name: normalize_text(value) for name, value in renamed.items()}}
 
 
-def _cast(value: Attribute, dtype: Dtype | None) -> Attribute:
+def _convert_numbers(value: Attribute, dtype: Dtype | None) -> Attribute:
     """The same numbers in another type; as they are where that changes an integer."""
     if dtype is None or not isinstance(value, np.ndarray):
         return value
@@ -91,28 +91,28 @@ def _cast(value: Attribute, dtype: Dtype | None) -> Attribute:
     return cast if dtype.kind == "f" or np.array_equal(cast, value) else value
 
 
-def _legal(name: str) -> str:
-    name = _FORBIDDEN.sub("_", name)
-    name = name if _BEGINNING.match(name) else f"_{name}"
-    name = shorten(name)
-    return f"{name}_" if name in _RESERVED else name
+def _make_legal_name(name: str) -> str:
+    name = _FORBIDDEN_CHARACTERS.sub("_", name)
+    name = name if _VALID_FIRST_CHARACTER.match(name) else f"_{name}"
+    name = shorten_name(name)
+    return f"{name}_" if name in _RESERVED_NAMES else name
 
 
-def _cleaned(value: object) -> Attribute | None:
+def _normalize_value(value: object) -> Attribute | None:
     if isinstance(value, str | bytes):
-        return text(value)
+        return normalize_text(value)
     if isinstance(value, list | tuple) and all(isinstance(item, str | bytes) for item in value):
-        return list(map(text, value)) or None
-    array = _array(value)
+        return list(map(normalize_text, value)) or None
+    array = _flatten_value(value)
     if not array.size:
         return None
     if is_text(array.dtype):
-        texts = list(map(text, array.tolist()))
+        texts = list(map(normalize_text, array.tolist()))
         return texts if len(texts) > 1 else texts[0]
-    return numbers(array) if array.dtype.kind in "biuf" else text(value)
+    return normalize_numbers(array) if array.dtype.kind in "biuf" else normalize_text(value)
 
 
-def _array(value: object) -> Array:
+def _flatten_value(value: object) -> Array:
     try:
         return np.ravel(np.asarray(value))
     except ValueError:  # lists of different lengths
@@ -124,13 +124,13 @@ def is_text(dtype: Dtype) -> bool:
     return dtype.kind in "USOT"
 
 
-def numbers(array: Array) -> Array:
+def normalize_numbers(array: Array) -> Array:
     """The numbers in a type that netCDF has, and in this machine's byte order."""
-    kind = _NEAREST.get(f"{array.dtype.kind}{array.dtype.itemsize}", array.dtype.newbyteorder("="))
+    kind = _NEAREST_DTYPES.get(f"{array.dtype.kind}{array.dtype.itemsize}", array.dtype.newbyteorder("="))
     return array.astype(kind, copy=False)
 
 
-def text(value: object) -> str:
+def normalize_text(value: object) -> str:
     """One text, as UTF-8 can hold it and C can: bytes decoded, without NULs; nothing, or NaN, is empty."""
     if isinstance(value, bytes):
         value = value.decode("utf-8", "backslashreplace")
@@ -139,15 +139,15 @@ def text(value: object) -> str:
     return str(value).encode("utf-8", "backslashreplace").decode().replace("\0", "")
 
 
-def carried(dataset: xr.Dataset) -> Iterator[tuple[str, xr.Variable]]:
+def iter_supported_variables(dataset: xr.Dataset) -> Iterator[tuple[str, xr.Variable]]:
     """The variables of types that netCDF has, by their names."""
     for name, variable in dataset.variables.items():
         if is_text(variable.dtype) or variable.dtype.kind in "biuf":
             yield str(name), variable
 
 
-def left_out(dataset: xr.Dataset, written: Iterable[str]) -> dict[str, str]:
+def list_omitted_variables(dataset: xr.Dataset, written: Iterable[str]) -> dict[str, str]:
     """The attribute that tells which variables are not in the file; nothing where all are."""
     written = set(written)
     missing = ", ".join(str(name) for name in dataset.variables if name not in written)
-    return {LEFT_OUT: missing} if missing else {}
+    return {OMITTED_ATTRIBUTE: missing} if missing else {}

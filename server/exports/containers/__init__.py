@@ -9,16 +9,16 @@ from typing import Final, TypeAlias
 
 import xarray as xr
 
-from shotdap.server.exports.checksum import Written
+from shotdap.server.exports.checksum import Checksum
 from shotdap.server.exports.containers import files, icechunk, netcdf_tree, zarr_store
-from shotdap.server.exports.items import Item
-from shotdap.server.exports.manifest import Line
+from shotdap.server.exports.items import PlanItem
+from shotdap.server.exports.manifest import ManifestRecord
 from shotdap.server.exports.order import Container, Order
-from shotdap.server.exports.workspace import Place
+from shotdap.server.exports.workspace import Workspace
 
-__all__ = ["WRITERS", "Finish", "Put", "Writer", "Written"]
+__all__ = ["WRITERS", "Checksum", "ContainerWriter", "FinishContainer", "WriteImage"]
 
-Put: TypeAlias = Callable[[Place, Order, Item, xr.Dataset], Written]
+WriteImage: TypeAlias = Callable[[Workspace, Order, PlanItem, xr.Dataset], Checksum]
 """Write the computed values of an image, all or nothing; many workers do so at once, each its own images.
 
 Raises:
@@ -26,26 +26,26 @@ Raises:
     OSError: the place cannot be written to.
 """
 
-Finish: TypeAlias = Callable[[Place, Order, Mapping[int, Line]], None]
+FinishContainer: TypeAlias = Callable[[Workspace, Order, Mapping[int, ManifestRecord]], None]
 """Make of what was put the container that was ordered, in one process, in bounded memory, all or nothing."""
 
 
 @dataclass(frozen=True)
-class Writer:
+class ContainerWriter:
     """How a container is made."""
 
-    put: Put
-    finish: Finish
+    write_image: WriteImage
+    finish: FinishContainer
 
 
-WRITERS: Final[Mapping[Container, Writer]] = MappingProxyType(
+WRITERS: Final[Mapping[Container, ContainerWriter]] = MappingProxyType(
     {
-        "folder": Writer(files.put_file, files.leave),
-        "zip": Writer(files.put_part, files.zipped),
-        "zarr": Writer(zarr_store.put_group, zarr_store.finish_store),
-        "zarr-zip": Writer(zarr_store.put_part, zarr_store.zipped),
-        "nc4": Writer(netcdf_tree.put_part, netcdf_tree.joined),
-        "icechunk": Writer(zarr_store.put_part, icechunk.committed),
+        "folder": ContainerWriter(files.put_file, files.leave),
+        "zip": ContainerWriter(files.put_part, files.zipped),
+        "zarr": ContainerWriter(zarr_store.put_group, zarr_store.finish_store),
+        "zarr-zip": ContainerWriter(zarr_store.put_part, zarr_store.zipped),
+        "nc4": ContainerWriter(netcdf_tree.put_part, netcdf_tree.joined),
+        "icechunk": ContainerWriter(zarr_store.put_part, icechunk.committed),
     }
 )
 """Every container, by its name."""

@@ -15,35 +15,35 @@ from typing import Any, Final
 
 from zarr.core.buffer import default_buffer_prototype
 
-from shotdap.server.exports.containers.zarr_store import walked, write_groups
-from shotdap.server.exports.manifest import Line
+from shotdap.server.exports.containers.zarr_store import walk_files, write_parent_groups
+from shotdap.server.exports.manifest import ManifestRecord
 from shotdap.server.exports.order import BadOrder, Order
-from shotdap.server.exports.workspace import Place
+from shotdap.server.exports.workspace import Workspace
 
-__all__ = ["committed"]
+__all__ = ["commit_images"]
 
 _BRANCH: Final = "main"
-_METADATA: Final = "zarr.json"
-_AT_ONCE: Final = 32  # chunks on their way into the repository
+_METADATA_FILE: Final = "zarr.json"
+_MAX_CONCURRENT_COPIES: Final = 32  # chunks on their way into the repository
 
 
-def committed(place: Place, order: Order, lines: Mapping[int, Line]) -> None:
+def commit_images(place: Workspace, order: Order, lines: Mapping[int, ManifestRecord]) -> None:
     """Commit all images to the repository, which is made if there is none.
 
     Raises:
         BadOrder: Icechunk is not installed.
     """
-    icechunk = library()
-    write_groups(place.parts, order, lines)
+    icechunk = import_icechunk()
+    write_parent_groups(place.staging_folder, order, lines)
     repository = icechunk.Repository.open_or_create(icechunk.local_filesystem_storage(str(place.target)))
     session = repository.writable_session(_BRANCH)
     done = [line.name for line in lines.values() if line.status == "done"]
-    asyncio.run(_copied(place.parts, session.store, done))
-    told = {"images": len(done), "failed": len(lines) - len(done), "order": order.as_json()}
+    asyncio.run(_copy_store(place.staging_folder, session.store, done))
+    told = {"images": len(done), "failed": len(lines) - len(done), "order": order.to_json()}
     session.commit(f"shotdap export {order.query}", metadata=told)
 
 
-def library() -> Any:  # noqa: ANN401 — a module that may be absent
+def import_icechunk() -> Any:  # noqa: ANN401 — a module that may be absent
     """Icechunk, which an extra brings.
 
     Raises:
@@ -55,19 +55,21 @@ def library() -> Any:  # noqa: ANN401 — a module that may be absent
         raise BadOrder("Exports to Icechunk need the extra: pip install 'shotdap[publishing]'.") from error
 
 
-async def _copied(folder: Path, store: Any, names: list[str]) -> None:  # noqa: ANN401 — icechunk's store
+async def _copy_store(folder: Path, store: Any, names: list[str]) -> None:  # noqa: ANN401 — icechunk's store
     """Put a store's files into another store, in place of what that holds of the same images."""
     for name in names:
         await store.delete_dir(name)
-    paths = list(walked(folder))
-    nodes = sorted((path for path in paths if path.name == _METADATA), key=lambda path: len(path.parts))
-    chunks = [path for path in paths if path.name != _METADATA]
+    paths = list(walk_files(folder))
+    nodes = sorted((path for path in paths if path.name == _METADATA_FILE), key=lambda path: len(path.parts))
+    chunks = [path for path in paths if path.name != _METADATA_FILE]
     for path in nodes:  # one after the other, a group before what is in it: an array before its chunks
-        await _copy(folder, path, store)
-    for start in range(0, len(chunks), _AT_ONCE):
-        await asyncio.gather(*(_copy(folder, path, store) for path in chunks[start : start + _AT_ONCE]))
+        await _copy_file(folder, path, store)
+    for start in range(0, len(chunks), _MAX_CONCURRENT_COPIES):
+        await asyncio.gather(
+            *(_copy_file(folder, path, store) for path in chunks[start : start + _MAX_CONCURRENT_COPIES])
+        )
 
 
-async def _copy(folder: Path, path: Path, store: Any) -> None:  # noqa: ANN401
+async def _copy_file(folder: Path, path: Path, store: Any) -> None:  # noqa: ANN401
     content = default_buffer_prototype().buffer.from_bytes(await asyncio.to_thread(path.read_bytes))
     await store.set(path.relative_to(folder).as_posix(), content)

@@ -15,71 +15,71 @@ import xarray as xr
 
 from shotdap import __version__
 from shotdap.server.encoders.netcdf import netcdf4
-from shotdap.server.exports.atomic import written
-from shotdap.server.exports.checksum import Written, write_file
-from shotdap.server.exports.items import Item
-from shotdap.server.exports.manifest import Line
+from shotdap.server.exports.atomic import write_atomically
+from shotdap.server.exports.checksum import Checksum, write_encoded
+from shotdap.server.exports.items import PlanItem
+from shotdap.server.exports.manifest import ManifestRecord
 from shotdap.server.exports.order import Order
-from shotdap.server.exports.workspace import Place
+from shotdap.server.exports.workspace import Workspace
 
-__all__ = ["joined", "put_part"]
+__all__ = ["join_images", "stage_image"]
 
-_TIES: Final = frozenset({
+_FILE_SPECIFIC_ATTRIBUTES: Final = frozenset({
     "CLASS", "DIMENSION_LIST", "NAME", "REFERENCE_LIST", "_Netcdf4Coordinates", "_Netcdf4Dimid", "_NCProperties",
 })  # fmt: skip
 """Attributes that tell of one file only."""
 
 
-def put_part(place: Place, _order: Order, item: Item, dataset: xr.Dataset) -> Written:
-    """Write an image as a file that waits for the others; see `Put`."""
-    return write_file(_part(place, item.name), netcdf4.encode(dataset), place.drafts)
+def stage_image(place: Workspace, _order: Order, item: PlanItem, dataset: xr.Dataset) -> Checksum:
+    """Write an image as a file that waits for the others; see `WriteImage`."""
+    return write_encoded(_staged_path(place, item.name), netcdf4.encode(dataset), place.drafts_folder)
 
 
-def joined(place: Place, order: Order, lines: Mapping[int, Line]) -> None:
+def join_images(place: Workspace, order: Order, lines: Mapping[int, ManifestRecord]) -> None:
     """Put all images into one file, in their order."""
-    with written(place.target, place.drafts) as draft, h5py.File(draft, "w", track_order=True) as file:
+    with write_atomically(place.target, place.drafts_folder) as draft, h5py.File(draft, "w", track_order=True) as file:
         file.attrs["title"] = f"Images of {order.query}"
         file.attrs["query"] = order.query
         file.attrs["software"] = f"shotdap {__version__}"
         for _, line in sorted(lines.items()):
             if line.status == "done":
-                _join(file, line.name, _part(place, line.name))
+                _copy_image(file, line.name, _staged_path(place, line.name))
 
 
-def _part(place: Place, name: str) -> Path:
-    return place.parts / f"{name}.nc4"
+def _staged_path(place: Workspace, name: str) -> Path:
+    return place.staging_folder / f"{name}.nc4"
 
 
-def _join(file: h5py.File, name: str, part: Path) -> None:
-    group = _group(file, name)
+def _copy_image(file: h5py.File, name: str, part: Path) -> None:
+    group = _require_group(file, name)
     with h5py.File(part) as source:
-        _describe(source, group)
-        arrays = list(_copied(source, group))
+        _copy_attributes(source, group)
+        arrays = list(_copy_arrays(source, group))
         for array, copy in arrays:
-            _describe(array, copy)
+            _copy_attributes(array, copy)
             if array.is_scale:
                 copy.make_scale(_scale_name(array))
         for array, copy in arrays:
-            _tie(array, copy, group)
+            _attach_scales(array, copy, group)
 
 
-def _copied(source: h5py.Group, target: h5py.Group) -> Iterator[tuple[h5py.Dataset, h5py.Dataset]]:
+def _copy_arrays(source: h5py.Group, target: h5py.Group) -> Iterator[tuple[h5py.Dataset, h5py.Dataset]]:
     """Copy the arrays of a group, and of the groups in it, without their attributes; each with its copy."""
     for name, each in source.items():
         if isinstance(each, h5py.Group):
             inner = target.create_group(name, track_order=True)
-            _describe(each, inner)
-            yield from _copied(each, inner)
+            _copy_attributes(each, inner)
+            yield from _copy_arrays(each, inner)
         elif isinstance(each, h5py.Dataset):
             source.copy(each, target, name, without_attrs=True)
-            yield each, _dataset(target, name)
+            yield each, _get_dataset(target, name)
 
 
-def _tie(array: h5py.Dataset, copy: h5py.Dataset, group: h5py.Group) -> None:
+def _attach_scales(array: h5py.Dataset, copy: h5py.Dataset, group: h5py.Group) -> None:
     """Give a copy the dimensions that its original has in its own file."""
     for number, dimension in enumerate(array.dims):
         for scale in dimension.values():
-            copy.dims[number].attach_scale(_dataset(group, str(scale.name).lstrip("/")))
+            copy.dims[number].attach_scale(_get_dataset(group, str(scale.name).lstrip("/")))
 
 
 def _scale_name(array: h5py.Dataset) -> str:
@@ -87,14 +87,14 @@ def _scale_name(array: h5py.Dataset) -> str:
     return name.decode() if isinstance(name, bytes) else str(name)
 
 
-def _dataset(group: h5py.Group, path: str) -> h5py.Dataset:
+def _get_dataset(group: h5py.Group, path: str) -> h5py.Dataset:
     found = group[path]
     if not isinstance(found, h5py.Dataset):
         raise TypeError(f"{path} is no array.")
     return found
 
 
-def _group(above: h5py.Group, path: str) -> h5py.Group:
+def _require_group(above: h5py.Group, path: str) -> h5py.Group:
     """A group below another, which remembers the order of what is in it, as netCDF needs to know it."""
     for name in path.split("/"):
         found = above[name] if name in above else above.create_group(name, track_order=True)
@@ -104,8 +104,8 @@ def _group(above: h5py.Group, path: str) -> h5py.Group:
     return above
 
 
-def _describe(source: h5py.Group | h5py.Dataset, target: h5py.Group | h5py.Dataset) -> None:
+def _copy_attributes(source: h5py.Group | h5py.Dataset, target: h5py.Group | h5py.Dataset) -> None:
     for name in source.attrs:
-        if name not in _TIES:
+        if name not in _FILE_SPECIFIC_ATTRIBUTES:
             identity = source.attrs.get_id(name)
             target.attrs.create(name, source.attrs[name], dtype=identity.dtype if identity.shape else None)

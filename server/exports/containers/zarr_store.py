@@ -22,81 +22,93 @@ import zarr
 from zarr.errors import ZarrUserWarning
 
 from shotdap import __version__
-from shotdap.server.exports.atomic import written
-from shotdap.server.exports.checksum import Written, summed
-from shotdap.server.exports.containers.files import zip_files
-from shotdap.server.exports.items import Item
-from shotdap.server.exports.manifest import Line
+from shotdap.server.exports.atomic import write_atomically
+from shotdap.server.exports.checksum import Checksum, compute_checksum
+from shotdap.server.exports.containers.files import write_zip
+from shotdap.server.exports.items import PlanItem
+from shotdap.server.exports.manifest import ManifestRecord
 from shotdap.server.exports.order import Order
-from shotdap.server.exports.workspace import Place
-from shotdap.server.protocols.zarr import Tree
+from shotdap.server.exports.workspace import Workspace
+from shotdap.server.protocols.zarr import GroupTree
 
-__all__ = ["close_store", "finish_store", "put_group", "put_part", "walked", "write_groups", "zipped"]
+__all__ = [
+    "finish_store",
+    "finish_zip",
+    "stage_image",
+    "walk_files",
+    "write_image",
+    "write_parent_groups",
+    "write_store_metadata",
+]
 
-_FORMAT: Final = 3  # of Zarr's
-_CHUNK: Final = 32 << 20  # bytes of an array that is one chunk: a frame; thousands of images make files enough
+_ZARR_FORMAT: Final = 3  # of Zarr's
+_MAX_CHUNK_BYTES: Final = (
+    32 << 20
+)  # bytes of an array that is one chunk: a frame; thousands of images make files enough
 
 
-def put_group(place: Place, _order: Order, item: Item, dataset: xr.Dataset) -> Written:
-    """Write an image's group where it is to stay; see `Put`."""
-    return _written(place.target / item.name, dataset, place.drafts)
+def write_image(place: Workspace, _order: Order, item: PlanItem, dataset: xr.Dataset) -> Checksum:
+    """Write an image's group where it is to stay; see `WriteImage`."""
+    return _write_store(place.target / item.name, dataset, place.drafts_folder)
 
 
-def put_part(place: Place, _order: Order, item: Item, dataset: xr.Dataset) -> Written:
-    """Write an image's group where it waits for the others; see `Put`."""
-    return _written(place.parts / item.name, dataset, place.drafts)
+def stage_image(place: Workspace, _order: Order, item: PlanItem, dataset: xr.Dataset) -> Checksum:
+    """Write an image's group where it waits for the others; see `WriteImage`."""
+    return _write_store(place.staging_folder / item.name, dataset, place.drafts_folder)
 
 
-def finish_store(place: Place, order: Order, lines: Mapping[int, Line]) -> None:
+def finish_store(place: Workspace, order: Order, lines: Mapping[int, ManifestRecord]) -> None:
     """Make the store one that opens at once."""
-    close_store(place.target, order, lines)
+    write_store_metadata(place.target, order, lines)
 
 
-def zipped(place: Place, order: Order, lines: Mapping[int, Line]) -> None:
+def finish_zip(place: Workspace, order: Order, lines: Mapping[int, ManifestRecord]) -> None:
     """Put the store into one ZIP file, which Zarr's readers open as it is."""
-    close_store(place.parts, order, lines)
-    zip_files(place, ((path, path.relative_to(place.parts).as_posix()) for path in walked(place.parts)))
+    write_store_metadata(place.staging_folder, order, lines)
+    write_zip(
+        place, ((path, path.relative_to(place.staging_folder).as_posix()) for path in walk_files(place.staging_folder))
+    )
 
 
-def close_store(store: Path, order: Order, lines: Mapping[int, Line]) -> None:
+def write_store_metadata(store: Path, order: Order, lines: Mapping[int, ManifestRecord]) -> None:
     """Write the groups around those of the images, and the metadata of all in one."""
-    write_groups(store, order, lines)
+    write_parent_groups(store, order, lines)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ZarrUserWarning)  # that version 3 has no word on consolidated metadata yet
-        zarr.consolidate_metadata(store, zarr_format=_FORMAT)
+        zarr.consolidate_metadata(store, zarr_format=_ZARR_FORMAT)
 
 
-def write_groups(store: Path, order: Order, lines: Mapping[int, Line]) -> None:
+def write_parent_groups(store: Path, order: Order, lines: Mapping[int, ManifestRecord]) -> None:
     """Write the groups around those of the images."""
     store.mkdir(parents=True, exist_ok=True)
     said = {"title": f"Images of {order.query}", "query": order.query, "software": f"shotdap {__version__}"}
-    zarr.open_group(store, mode="a", zarr_format=_FORMAT).attrs.update(said)
+    zarr.open_group(store, mode="a", zarr_format=_ZARR_FORMAT).attrs.update(said)
     names = {line.name for line in lines.values() if line.status == "done"}
-    for group in sorted({above for name in names for above in _above(name)} - names):
-        zarr.open_group(store / group, mode="a", zarr_format=_FORMAT)
+    for group in sorted({above for name in names for above in _iter_parents(name)} - names):
+        zarr.open_group(store / group, mode="a", zarr_format=_ZARR_FORMAT)
 
 
-def walked(folder: Path) -> Iterator[Path]:
+def walk_files(folder: Path) -> Iterator[Path]:
     """All files below a folder, in an order that is always the same."""
     for above, folders, names in os.walk(folder):
         folders.sort()
         yield from (Path(above, name) for name in sorted(names))
 
 
-def _above(name: str) -> Iterator[str]:
+def _iter_parents(name: str) -> Iterator[str]:
     """The groups around one."""
     parts = name.split("/")
     return ("/".join(parts[:depth]) for depth in range(1, len(parts)))
 
 
-def _written(path: Path, dataset: xr.Dataset, drafts: Path) -> Written:
-    with written(path, drafts) as draft:
-        _write(draft, dataset)
-        return summed(walked(draft))
+def _write_store(path: Path, dataset: xr.Dataset, drafts: Path) -> Checksum:
+    with write_atomically(path, drafts) as draft:
+        _write_dataset(draft, dataset)
+        return compute_checksum(walk_files(draft))
 
 
-def _write(store: Path, dataset: xr.Dataset) -> None:
-    for group, members in _groups(dataset).items():
+def _write_dataset(store: Path, dataset: xr.Dataset) -> None:
+    for group, members in _split_groups(dataset).items():
         with warnings.catch_warnings():
             warnings.simplefilter(
                 "ignore"
@@ -106,51 +118,53 @@ def _write(store: Path, dataset: xr.Dataset) -> None:
                 group=group or None,
                 mode="a",
                 consolidated=False,
-                zarr_format=_FORMAT,
+                zarr_format=_ZARR_FORMAT,
             )
 
 
-def _groups(dataset: xr.Dataset) -> dict[str, xr.Dataset]:
+def _split_groups(dataset: xr.Dataset) -> dict[str, xr.Dataset]:
     """The variables by the groups that their names put them into; the root's come first."""
-    tree = Tree({str(name): variable for name, variable in dataset.variables.items()})
+    tree = GroupTree({str(name): variable for name, variable in dataset.variables.items()})
     names: dict[str, list[str]] = {"": []}
     for name in tree.variables:
         names.setdefault(name.rpartition("/")[0], []).append(name)
-    return {group: _group(dataset, tree, group, members) for group, members in names.items()}
+    return {group: _build_group(dataset, tree, group, members) for group, members in names.items()}
 
 
-def _group(dataset: xr.Dataset, tree: Tree, group: str, names: list[str]) -> xr.Dataset:
-    variables = {_local(name): _plain(tree.variables[name], tree) for name in names}
-    hidden = tree.hidden.get(group, ())
+def _build_group(dataset: xr.Dataset, tree: GroupTree, group: str, names: list[str]) -> xr.Dataset:
+    variables = {_local_name(name): _build_variable(tree.variables[name], tree) for name in names}
+    hidden = tree.hidden_arrays.get(group, ())
     coordinates = {
-        _local(name): variables[_local(name)] for name in names if name in dataset.coords or _local(name) in hidden
+        _local_name(name): variables[_local_name(name)]
+        for name in names
+        if name in dataset.coords or _local_name(name) in hidden
     }
     data = {name: variable for name, variable in variables.items() if name not in coordinates}
     attributes = dataset.attrs if not group else {}
-    return xr.Dataset(data, xr.Coordinates(coordinates, indexes={}), _jsonable(attributes))
+    return xr.Dataset(data, xr.Coordinates(coordinates, indexes={}), _encode_attributes(attributes))
 
 
-def _plain(variable: xr.Variable, tree: Tree) -> xr.Variable:
-    dimensions = tuple(tree.dimensions[str(name)] for name in variable.dims)
-    plain = xr.Variable(dimensions, variable.values, _jsonable(variable.attrs))
-    if 0 < variable.nbytes <= _CHUNK:
+def _build_variable(variable: xr.Variable, tree: GroupTree) -> xr.Variable:
+    dimensions = tuple(tree.dimension_names[str(name)] for name in variable.dims)
+    plain = xr.Variable(dimensions, variable.values, _encode_attributes(variable.attrs))
+    if 0 < variable.nbytes <= _MAX_CHUNK_BYTES:
         plain.encoding["chunks"] = variable.shape
     return plain
 
 
-def _local(name: str) -> str:
+def _local_name(name: str) -> str:
     return name.rpartition("/")[2]
 
 
-def _jsonable(attributes: Mapping[Any, Any]) -> dict[str, Any]:
-    return {str(name): _json(value) for name, value in attributes.items()}
+def _encode_attributes(attributes: Mapping[Any, Any]) -> dict[str, Any]:
+    return {str(name): _encode_value(value) for name, value in attributes.items()}
 
 
-def _json(value: Any) -> Any:  # noqa: ANN401 — a value of JSON
+def _encode_value(value: Any) -> Any:  # noqa: ANN401 — a value of JSON
     if isinstance(value, np.ndarray | np.generic):
         value = value.tolist()
     if isinstance(value, list | tuple):
-        return [_json(item) for item in value]
+        return [_encode_value(item) for item in value]
     if isinstance(value, bytes):
         return value.decode("utf-8", "backslashreplace")
     if isinstance(value, float) and not math.isfinite(value):

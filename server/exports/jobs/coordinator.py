@@ -24,55 +24,55 @@ from typing import Final
 from distributed import Client
 from sqlalchemy.exc import SQLAlchemyError
 
-from shotdap.config import BadSettings, Settings, load
-from shotdap.server.child_process import parent_lives
-from shotdap.server.exports.atomic import removed
-from shotdap.server.exports.checksum import summed
-from shotdap.server.exports.cluster import cluster
+from shotdap.config import BadSettings, Settings, load_settings
+from shotdap.server.child_process import is_parent_alive_after
+from shotdap.server.exports.atomic import remove_path
+from shotdap.server.exports.checksum import compute_checksum
+from shotdap.server.exports.cluster import open_cluster
 from shotdap.server.exports.items import read_items
-from shotdap.server.exports.jobs.site import jobs_of
-from shotdap.server.exports.jobs.store import LEASE, Job, Jobs, NoRoom
-from shotdap.server.exports.manifest import read_lines
+from shotdap.server.exports.jobs.site import open_job_store
+from shotdap.server.exports.jobs.store import LEASE_SECONDS, Job, JobStore, NoRoom
+from shotdap.server.exports.manifest import read_records
 from shotdap.server.exports.order import Order
 from shotdap.server.exports.progress import Progress
-from shotdap.server.exports.run import LostCluster, Stopped, export
+from shotdap.server.exports.run import ExportStopped, LostCluster, run_export
 from shotdap.server.exports.worker import CannotWrite
-from shotdap.server.http.errors import problem
+from shotdap.server.http.errors import to_problem
 
-__all__ = ["coordinate", "coordinate_for_parent"]
+__all__ = ["run_coordinator", "run_until_parent_ends"]
 
 _LOG = logging.getLogger("shotdap.exports")
-_TURN: Final = 0.5  # seconds between two looks for jobs
-_SWEEP: Final = 30.0  # seconds between two looks for results that have been kept long enough
-_HOUR: Final = 3600.0
-_BEAT: Final = LEASE / 5
-_ATTEMPTS: Final = 5
-_PAUSE: Final = 4.0  # seconds before the second attempt; before each further one as many more
-_PASSING: Final = (BadSettings, CannotWrite, LostCluster)
+_POLL_SECONDS: Final = 0.5  # seconds between two looks for jobs
+_SWEEP_SECONDS: Final = 30.0  # seconds between two looks for results that have been kept long enough
+_SECONDS_PER_HOUR: Final = 3600.0
+_RENEW_SECONDS: Final = LEASE_SECONDS / 5
+_MAX_ATTEMPTS: Final = 5
+_RETRY_SECONDS: Final = 4.0  # seconds before the second attempt; before each further one as many more
+_TRANSIENT_ERRORS: Final = (BadSettings, CannotWrite, LostCluster)
 """What says in its own words what is in the way."""
 
 
 @dataclass
-class _Workforce:
+class _OnDemandCluster:
     """A cluster that is there when it is needed."""
 
     settings: Settings
     _stack: ExitStack = field(default_factory=ExitStack)
     _client: Client | None = None
-    _used: float = 0.0
+    _last_used: float = 0.0
 
-    def client(self) -> Client:
-        """A client of the cluster; see `cluster` for what is raised."""
+    def get_client(self) -> Client:
+        """A client of the cluster; see `open_cluster` for what is raised."""
         if self._client is not None and self._client.status != "running":
             self.close()
         if self._client is None:
-            self._client = self._stack.enter_context(cluster(self.settings.exports))
-        self._used = time.monotonic()
+            self._client = self._stack.enter_context(open_cluster(self.settings.exports))
+        self._last_used = time.monotonic()
         return self._client
 
-    def rest(self) -> None:
+    def close_if_idle(self) -> None:
         """There is nothing to do: close a cluster that has had nothing to do for some time."""
-        if self._client is not None and time.monotonic() - self._used > self.settings.exports.idle_seconds:
+        if self._client is not None and time.monotonic() - self._last_used > self.settings.exports.idle_seconds:
             self.close()
 
     def close(self) -> None:
@@ -85,39 +85,39 @@ class _Workforce:
 
 
 @dataclass
-class _Lease:
+class _JobLease:
     """A lease on a job, renewed while the block lasts by a thread of its own: putting files together takes its time."""
 
-    jobs: Jobs
+    jobs: JobStore
     job: Job
     holder: str
     progress: Progress
-    lost: threading.Event = field(default_factory=threading.Event)
-    _over: threading.Event = field(default_factory=threading.Event)
+    lost_event: threading.Event = field(default_factory=threading.Event)
+    _stop_event: threading.Event = field(default_factory=threading.Event)
 
     @contextmanager
-    def held(self) -> Iterator[None]:
+    def keep_renewed(self) -> Iterator[None]:
         """Renew the lease while the block lasts."""
-        thread = threading.Thread(target=self._renew, daemon=True)
+        thread = threading.Thread(target=self._renew_periodically, daemon=True)
         thread.start()
         try:
             yield
         finally:
-            self._over.set()
+            self._stop_event.set()
             thread.join()
 
-    def _renew(self) -> None:
-        while not self._over.is_set():
+    def _renew_periodically(self) -> None:
+        while not self._stop_event.is_set():
             try:
-                if not self.jobs.renew(self.job, self.holder, self.progress):
-                    self.lost.set()
+                if not self.jobs.renew_lease(self.job, self.holder, self.progress):
+                    self.lost_event.set()
                     return
             except SQLAlchemyError:
                 _LOG.warning("the lease on %s could not be renewed", self.job.id, exc_info=True)
-            self._over.wait(_BEAT)
+            self._stop_event.wait(_RENEW_SECONDS)
 
 
-def coordinate(
+def run_coordinator(
     settings: Settings, site: str | None, wait: Callable[[float], bool], is_ending: Callable[[], bool]
 ) -> None:
     """Run jobs, as they come.
@@ -128,68 +128,70 @@ def coordinate(
         wait: waits for some seconds; true if there is to be another turn.
         is_ending: whether to stop at once.
     """
-    jobs = jobs_of(settings)
+    jobs = open_job_store(settings)
     if jobs is None:
         return
     coordinator = _Coordinator(settings, site, jobs, is_ending)
     try:
-        while wait(_TURN):
-            coordinator.turn()
+        while wait(_POLL_SECONDS):
+            coordinator.run_next_job()
     finally:
-        coordinator.workforce.close()
+        coordinator.cluster.close()
         jobs.close()
 
 
 @dataclass
 class _Coordinator:
     settings: Settings
-    site: str | None
-    jobs: Jobs
+    settings_file: str | None
+    jobs: JobStore
     is_ending: Callable[[], bool]
     holder: str = field(default_factory=lambda: f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}")
-    swept: float = -_SWEEP
+    last_sweep: float = -_SWEEP_SECONDS
 
     def __post_init__(self) -> None:
-        self.workforce = _Workforce(self.settings)
+        self.cluster = _OnDemandCluster(self.settings)
 
-    def turn(self) -> None:
+    def run_next_job(self) -> None:
         """Run the next job, if there is one."""
-        if not self.jobs.is_there:
+        if not self.jobs.has_database:
             return
         try:
-            self._sweep()
-            job = self.jobs.take(self.holder)
+            self._remove_expired_jobs()
+            job = self.jobs.claim_next_job(self.holder)
             if job is None:
-                self.workforce.rest()
+                self.cluster.close_if_idle()
             else:
-                self._run(job)
+                self._run_job(job)
         except SQLAlchemyError:
             _LOG.warning("the database of exports does not answer", exc_info=True)
 
-    def _sweep(self) -> None:
-        if time.monotonic() - self.swept >= min(_SWEEP, self.settings.exports.keep_hours * _HOUR):
-            self.swept = time.monotonic()
-            self.jobs.sweep(self.settings.exports.keep_hours * _HOUR)
+    def _remove_expired_jobs(self) -> None:
+        if time.monotonic() - self.last_sweep >= min(
+            _SWEEP_SECONDS, self.settings.exports.keep_hours * _SECONDS_PER_HOUR
+        ):
+            self.last_sweep = time.monotonic()
+            self.jobs.remove_expired_jobs(self.settings.exports.keep_hours * _SECONDS_PER_HOUR)
 
-    def _run(self, job: Job) -> None:
-        lease = _Lease(self.jobs, job, self.holder, job.progress)
-        with lease.held():
+    def _run_job(self, job: Job) -> None:
+        lease = _JobLease(self.jobs, job, self.holder, job.progress)
+        with lease.keep_renewed():
             try:
-                done = self._exported(job, lease)
-            except Stopped:
-                self._stopped(job, lease)
+                done = self._export_job(job, lease)
+            except ExportStopped:
+                self._release_stopped(job, lease)
             except NoRoom as error:
-                self._failed(job, str(error))
+                self._fail_job(job, str(error))
             except Exception as error:  # noqa: BLE001 — whatever it is, it is tried again, and other jobs are run
-                self._put_off(job, error)
+                self._retry_later(job, error)
             else:
-                self._ended(job, done)
+                self._end_job(job, done)
 
-    def _exported(self, job: Job, lease: _Lease) -> Progress:
-        order, place = Order.from_json(job.order), self.jobs.place(job)
+    def _export_job(self, job: Job, lease: _JobLease) -> Progress:
+        order, place = Order.from_json(job.order), self.jobs.get_workspace(job)
         limit = min(self.settings.exports.user_mib, self.settings.exports.folder_mib) << 20
 
-        def tell(progress: Progress) -> None:
+        def report_progress(progress: Progress) -> None:
             lease.progress = progress
             if 2 * progress.bytes > limit:
                 raise NoRoom(
@@ -197,65 +199,65 @@ class _Coordinator:
                     " is allowed (exports.user_mib, exports.folder_mib). Order fewer images, or less of each."
                 )
 
-        if place.finished.exists():
+        if place.finished_marker.exists():
             return job.progress
-        return export(
+        return run_export(
             order,
             place,
-            read_items(place.items),
-            self.workforce.client(),
-            memory=self.settings.exports.image_bytes,
-            site=self.site,
-            tell=tell,
-            stop=lambda: lease.lost.is_set() or self.is_ending(),
+            read_items(place.items_path),
+            self.cluster.get_client(),
+            memory=self.settings.exports.max_image_bytes,
+            site=self.settings_file,
+            tell=report_progress,
+            stop=lambda: lease.lost_event.is_set() or self.is_ending(),
         )
 
-    def _ended(self, job: Job, progress: Progress) -> None:
-        self.jobs.renew(job, self.holder, progress)
+    def _end_job(self, job: Job, progress: Progress) -> None:
+        self.jobs.renew_lease(job, self.holder, progress)
         if not progress.done:
-            reasons = (line.reason for line in read_lines(self.jobs.place(job).manifest).values())
+            reasons = (line.reason for line in read_records(self.jobs.get_workspace(job).manifest_path).values())
             message = f"No image could be exported; the manifest says why of each. The first: {next(reasons, '')}"
-            self.jobs.end(job, self.holder, "failed", message)
+            self.jobs.end_job(job, self.holder, "failed", message)
             return
-        result = summed([self.jobs.place(job).target])
-        if not self.jobs.end(job, self.holder, "done", "", result):
-            self._cancelled(job)
+        result = compute_checksum([self.jobs.get_workspace(job).target])
+        if not self.jobs.end_job(job, self.holder, "done", "", result):
+            self._remove_cancelled(job)
 
-    def _stopped(self, job: Job, lease: _Lease) -> None:
-        if lease.lost.is_set():
-            self._cancelled(job)
+    def _release_stopped(self, job: Job, lease: _JobLease) -> None:
+        if lease.lost_event.is_set():
+            self._remove_cancelled(job)
         else:
-            self.jobs.release(job, self.holder)
+            self.jobs.release_job(job, self.holder)
 
-    def _cancelled(self, job: Job) -> None:
+    def _remove_cancelled(self, job: Job) -> None:
         """Remove what a cancelled job has left; a job that is another's by now is none of ours."""
-        found = self.jobs.find(job.id)
+        found = self.jobs.find_job(job.id)
         if found is None or found.state == "cancelled":
-            removed(self.jobs.folder / job.id)
+            remove_path(self.jobs.folder / job.id)
 
-    def _failed(self, job: Job, message: str) -> None:
-        self.jobs.end(job, self.holder, "failed", message)
-        place = self.jobs.place(job)
-        for path in (place.parts, place.drafts, place.target):
-            removed(path)
+    def _fail_job(self, job: Job, message: str) -> None:
+        self.jobs.end_job(job, self.holder, "failed", message)
+        place = self.jobs.get_workspace(job)
+        for path in (place.staging_folder, place.drafts_folder, place.target):
+            remove_path(path)
 
-    def _put_off(self, job: Job, error: Exception) -> None:
-        message = str(error) if isinstance(error, _PASSING) else problem(error).message
-        _LOG.warning("export %s cannot go on: %s", job.id, message, exc_info=not isinstance(error, _PASSING))
-        found = self.jobs.find(job.id)
-        if found is not None and found.attempts >= _ATTEMPTS:
-            self._failed(job, message)
+    def _retry_later(self, job: Job, error: Exception) -> None:
+        message = str(error) if isinstance(error, _TRANSIENT_ERRORS) else to_problem(error).message
+        _LOG.warning("export %s cannot go on: %s", job.id, message, exc_info=not isinstance(error, _TRANSIENT_ERRORS))
+        found = self.jobs.find_job(job.id)
+        if found is not None and found.attempts >= _MAX_ATTEMPTS:
+            self._fail_job(job, message)
         elif found is not None:
-            self.jobs.release(job, self.holder, message, _PAUSE * found.attempts)
+            self.jobs.release_job(job, self.holder, message, _RETRY_SECONDS * found.attempts)
 
 
-def coordinate_for_parent(site: str | None) -> None:
+def run_until_parent_ends(site: str | None) -> None:
     """Run jobs until the parent ends, in whatever way, or this process is told to."""
     ending = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: ending.set())
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s: %(name)s: %(message)s")
 
-    def lives(seconds: float) -> bool:
-        return parent_lives(seconds) and not ending.is_set()
+    def is_parent_alive(seconds: float) -> bool:
+        return is_parent_alive_after(seconds) and not ending.is_set()
 
-    coordinate(load(Path(site) if site else None), site, lives, lambda: not lives(0))
+    run_coordinator(load_settings(Path(site) if site else None), site, is_parent_alive, lambda: not is_parent_alive(0))

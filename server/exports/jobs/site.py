@@ -5,22 +5,22 @@ from __future__ import annotations
 from hashlib import blake2b
 
 from shotdap.config import Settings
-from shotdap.server.exports.jobs.store import Bounds, Jobs
+from shotdap.server.exports.jobs.store import JobStore, Quotas
 
-__all__ = ["bounds_of", "jobs_of"]
+__all__ = ["build_quotas", "open_job_store"]
 
 
-def jobs_of(settings: Settings) -> Jobs | None:
+def open_job_store(settings: Settings) -> JobStore | None:
     """The jobs of the site that settings describe; `None` where they want none."""
     folder = settings.exports.folder
     if folder is None:
         return None
     catalog = (settings.archive.folder, settings.catalog.url or settings.catalog.index)
     name = blake2b(repr(tuple(map(str, catalog))).encode(), digest_size=16).hexdigest()
-    return Jobs(folder.resolve(), name)
+    return JobStore(folder.resolve(), name)
 
 
-def bounds_of(settings: Settings) -> Bounds:
+def build_quotas(settings: Settings) -> Quotas:
     """What the jobs of users may take."""
     exports = settings.exports
-    return Bounds(exports.jobs_per_user, exports.user_mib << 20, exports.folder_mib << 20)
+    return Quotas(exports.jobs_per_user, exports.user_mib << 20, exports.folder_mib << 20)

@@ -12,29 +12,29 @@ from contextlib import contextmanager
 from typing import Final
 
 from shotdap.config import Settings
-from shotdap.server.child_process import companion, ignore_interrupt
-from shotdap.server.exports.jobs.site import jobs_of
-from shotdap.server.exports.jobs.store import Jobs
+from shotdap.server.child_process import ignore_interrupt, run_child_process
+from shotdap.server.exports.jobs.site import open_job_store
+from shotdap.server.exports.jobs.store import JobStore
 
-__all__ = ["exporting"]
+__all__ = ["supervise_coordinator"]
 
-_TURN: Final = 0.5  # seconds between two looks
+_POLL_SECONDS: Final = 0.5  # seconds between two looks
 
 
 @contextmanager
-def exporting(settings: Settings, site: str | None) -> Iterator[None]:
+def supervise_coordinator(settings: Settings, site: str | None) -> Iterator[None]:
     """A process that runs exports for as long as the block lasts, where the settings have a folder for them.
 
     Args:
         settings: of the site.
         site: the settings' file, which the process loads anew.
     """
-    jobs = jobs_of(settings)
+    jobs = open_job_store(settings)
     if jobs is None:
         yield
         return
     over = threading.Event()
-    waiting = threading.Thread(target=_run_when_ordered, args=(jobs, site, over), name="shotdap exports")
+    waiting = threading.Thread(target=_run_after_first_order, args=(jobs, site, over), name="shotdap exports")
     waiting.start()
     try:
         yield
@@ -43,14 +43,14 @@ def exporting(settings: Settings, site: str | None) -> Iterator[None]:
         waiting.join()
 
 
-def _run_when_ordered(jobs: Jobs, site: str | None, over: threading.Event) -> None:
-    while not jobs.is_there:
-        if over.wait(_TURN):
+def _run_after_first_order(jobs: JobStore, site: str | None, over: threading.Event) -> None:
+    while not jobs.has_database:
+        if over.wait(_POLL_SECONDS):
             return
-    with companion(_coordinate, site, "shotdap exports"):
+    with run_child_process(_run_coordinator_process, site, "shotdap exports"):
         over.wait()
 
 
-def _coordinate(site: str | None) -> None:
+def _run_coordinator_process(site: str | None) -> None:
     ignore_interrupt()
     importlib.import_module("shotdap.server.exports.jobs.coordinator").coordinate_for_parent(site)

@@ -6,23 +6,23 @@ sent and forgotten (`packing`), so that a package of any size takes the memory o
 
 from __future__ import annotations
 
-from shotdap.server.exports.package.contents import Bounds, Item, chosen, surveyed
-from shotdap.server.exports.package.dataset_tree import stored, tree
-from shotdap.server.exports.package.members import packed
-from shotdap.server.exports.package.package_order import KINDS, Kind, Order
-from shotdap.server.exports.package.zip_stream import Member, zipped
+from shotdap.server.exports.package.contents import PackageLimits, PlanItem, plan_package, select_entries
+from shotdap.server.exports.package.dataset_tree import combine_images, iter_store_members
+from shotdap.server.exports.package.members import pack_members
+from shotdap.server.exports.package.package_order import CONTAINERS, Container, Order
+from shotdap.server.exports.package.zip_stream import ZipMember, stream_zip
 
 __all__ = [
-    "KINDS",
-    "Bounds",
-    "Item",
-    "Kind",
-    "Member",
+    "CONTAINERS",
+    "Container",
     "Order",
-    "chosen",
-    "packed",
-    "stored",
-    "surveyed",
-    "tree",
-    "zipped",
+    "PackageLimits",
+    "PlanItem",
+    "ZipMember",
+    "combine_images",
+    "iter_store_members",
+    "pack_members",
+    "plan_package",
+    "select_entries",
+    "stream_zip",
 ]

@@ -21,20 +21,27 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, BinaryIO, Final, Protocol
 
-from shotdap.catalog import Catalog, Changed, HeldFile, retry_changed
+from shotdap.catalog import Catalog, Changed, FileHandle, retry_if_changed
 from shotdap.server.encoders import Block
-from shotdap.server.exports.package.contents import MANIFEST, README, SUMS, Item, Piece
-from shotdap.server.exports.package.package_manifest import Described, Line, Written, described, manifest, sums
+from shotdap.server.exports.package.contents import CHECKSUMS_NAME, MANIFEST_NAME, README_NAME, PlanItem, PlannedMember
+from shotdap.server.exports.package.package_manifest import (
+    ManifestRecord,
+    MemberRecord,
+    VariableDescription,
+    describe_variables,
+    encode_checksums,
+    encode_manifest,
+)
 from shotdap.server.exports.package.package_order import Order
-from shotdap.server.exports.package.readme import readme
-from shotdap.server.exports.package.zip_stream import Member
-from shotdap.server.http.errors import problem
+from shotdap.server.exports.package.readme import render_readme
+from shotdap.server.exports.package.zip_stream import ZipMember
+from shotdap.server.http.errors import to_problem
 from shotdap.server.http.limits import Limits, refuse_size
 
-__all__ = ["packed"]
+__all__ = ["pack_members"]
 
 _LOG = logging.getLogger("shotdap.packages")
-_BLOCK: Final = 1 << 20  # bytes of a file that are read at a time
+_BLOCK_SIZE: Final = 1 << 20  # bytes of a file that are read at a time
 
 
 class _Digest(Protocol):
@@ -42,17 +49,19 @@ class _Digest(Protocol):
 
 
 @dataclass(frozen=True)
-class _Made:
+class _PreparedMember:
     """A member that only has to be sent."""
 
     size: int
     blocks: Iterable[Block]
-    line: Line
+    record: ManifestRecord
     """The image's, with what is known since it was opened."""
-    variables: Mapping[str, Described] = field(default_factory=lambda: MappingProxyType({}))
+    variables: Mapping[str, VariableDescription] = field(default_factory=lambda: MappingProxyType({}))
 
 
-def packed(catalog: Catalog, order: Order, items: Iterable[Item], limits: Limits, made: datetime) -> Iterator[Member]:
+def pack_members(
+    catalog: Catalog, order: Order, items: Iterable[PlanItem], limits: Limits, made: datetime
+) -> Iterator[ZipMember]:
     """The members of a package: those of images, each made when its turn comes, and what explains them.
 
     Args:
@@ -65,60 +74,69 @@ def packed(catalog: Catalog, order: Order, items: Iterable[Item], limits: Limits
     Raises:
         Changed: a file of the archive changed while it was being sent. What was made until then is no package.
     """
-    lines: list[Line] = []
+    lines: list[ManifestRecord] = []
     for item in items:
-        lines.append((yield from _image(catalog, order, item, limits)))  # noqa: PERF401 — a comprehension cannot yield
+        lines.append((yield from _pack_image(catalog, order, item, limits)))  # noqa: PERF401 — a comprehension cannot yield
     written = [member for line in lines for member in line.members]
-    for name, content in ((README, readme(order, lines, made)), (MANIFEST, manifest(order, lines, made))):
-        yield Member(name, len(content), (content,), is_text=True)
-        written.append(Written(name, len(content), sha256(content).hexdigest()))
-    summed = sums(written)
-    yield Member(SUMS, len(summed), (summed,), is_text=True)
+    for name, content in (
+        (README_NAME, render_readme(order, lines, made)),
+        (MANIFEST_NAME, encode_manifest(order, lines, made)),
+    ):
+        yield ZipMember(name, len(content), (content,), is_text=True)
+        written.append(MemberRecord(name, len(content), sha256(content).hexdigest()))
+    summed = encode_checksums(written)
+    yield ZipMember(CHECKSUMS_NAME, len(summed), (summed,), is_text=True)
 
 
-def _image(catalog: Catalog, order: Order, item: Item, limits: Limits) -> Generator[Member, None, Line]:
-    line = Line(item.entry, problems=(_told(item.failure),) if item.failure else ())
-    for piece in item.pieces:
-        line = yield from _piece(catalog, order, piece, limits, line)
+def _pack_image(
+    catalog: Catalog, order: Order, item: PlanItem, limits: Limits
+) -> Generator[ZipMember, None, ManifestRecord]:
+    line = ManifestRecord(item.entry, problems=(_describe_error(item.failure),) if item.failure else ())
+    for piece in item.members:
+        line = yield from _pack_member(catalog, order, piece, limits, line)
     return line
 
 
-def _piece(catalog: Catalog, order: Order, piece: Piece, limits: Limits, line: Line) -> Generator[Member, None, Line]:
-    make = _archived if order.is_archived else _computed
+def _pack_member(
+    catalog: Catalog, order: Order, piece: PlannedMember, limits: Limits, line: ManifestRecord
+) -> Generator[ZipMember, None, ManifestRecord]:
+    make = _prepare_archived if order.has_archived_files else _prepare_computed
     with ExitStack() as kept:
         try:
-            made = retry_changed(lambda: kept.enter_context(make(catalog, order, piece, limits, line)))
+            made = retry_if_changed(lambda: kept.enter_context(make(catalog, order, piece, limits, line)))
         except Exception as error:  # noqa: BLE001 — whatever it is, the manifest says it, and the others are packed
-            if not problem(error).expected:
+            if not to_problem(error).expected:
                 _LOG.exception("failed to pack %s", piece.name)
-            return replace(line, problems=(*line.problems, f"{piece.name}: {_told(error)}"))
+            return replace(line, problems=(*line.problems, f"{piece.name}: {_describe_error(error)}"))
         digest = sha256()
-        yield Member(piece.name, made.size, _hashed(made.blocks, digest))
-        written = Written(piece.name, made.size, digest.hexdigest(), made.variables)
-        return replace(made.line, members=(*line.members, written))
+        yield ZipMember(piece.name, made.size, _hash_blocks(made.blocks, digest))
+        written = MemberRecord(piece.name, made.size, digest.hexdigest(), made.variables)
+        return replace(made.record, members=(*line.members, written))
 
 
-def _told(error: Exception) -> str:
-    return problem(error).message
+def _describe_error(error: Exception) -> str:
+    return to_problem(error).message
 
 
-def _hashed(blocks: Iterable[Block], digest: _Digest) -> Iterator[Block]:
+def _hash_blocks(blocks: Iterable[Block], digest: _Digest) -> Iterator[Block]:
     for block in blocks:
         digest.update(block)
         yield block
 
 
 @contextmanager
-def _computed(catalog: Catalog, order: Order, piece: Piece, limits: Limits, line: Line) -> Iterator[_Made]:
+def _prepare_computed(
+    catalog: Catalog, order: Order, piece: PlannedMember, limits: Limits, line: ManifestRecord
+) -> Iterator[_PreparedMember]:
     """What is wanted of an image, encoded."""
-    address = catalog.resolve(piece.wanted.path(line.entry.path))
-    state = catalog.state(address)
+    address = catalog.resolve_path(piece.extraction.build_path(line.entry.path))
+    state = catalog.get_state(address)
     if line.source not in {None, state.version}:
         raise Changed(f"The file has changed since {line.members[0].name} was made of it.")
-    narrow = piece.wanted.narrow(catalog.open_address(address, chunked=False, state=state))
-    refuse_size(narrow, limits, order.expands)
-    encoded = order.format.encode(narrow.compute(), order.display)
-    origins = catalog.origins(address, state)
+    narrow = piece.extraction.apply(catalog.open_address(address, chunked=False, state=state))
+    refuse_size(narrow, limits, order.expansion_factor)
+    encoded = order.file_format.encode(narrow.compute(), order.display)
+    origins = catalog.get_origins(address, state)
     told = replace(
         line,
         source=state.version,
@@ -126,7 +144,7 @@ def _computed(catalog: Catalog, order: Order, piece: Piece, limits: Limits, line
         origins={**line.origins, **{str(name): origins[str(name)] for name in narrow.data_vars if name in origins}},
         problems=tuple(dict.fromkeys([*line.problems, *_warned(narrow.attrs)])),
     )
-    yield _Made(encoded.size, encoded.blocks, told, described(narrow))
+    yield _PreparedMember(encoded.size, encoded.blocks, told, describe_variables(narrow))
 
 
 def _warned(attributes: Mapping[Any, Any]) -> Iterator[str]:
@@ -135,34 +153,39 @@ def _warned(attributes: Mapping[Any, Any]) -> Iterator[str]:
 
 
 @contextmanager
-def _archived(catalog: Catalog, _order: Order, _piece: Piece, _limits: Limits, line: Line) -> Iterator[_Made]:
+def _prepare_archived(
+    catalog: Catalog, _order: Order, _piece: PlannedMember, _limits: Limits, line: ManifestRecord
+) -> Iterator[_PreparedMember]:
     """The file as it is in the archive. It stays open: whoever removes it meanwhile takes nothing away."""
-    held = catalog.hold(line.entry)
+    held = catalog.hold_file(line.entry)
     with Path(held).open("rb") as file:
         digest, size = sha256(), 0
-        for block in _read(file, held):
+        for block in _read_blocks(file, held):
             digest.update(block)
             size += len(block)
         file.seek(0)
         told = replace(
-            line, source=held.version, sha256=digest.hexdigest(), problems=_changed(line, digest.hexdigest())
+            line,
+            source=held.version,
+            sha256=digest.hexdigest(),
+            problems=_compare_inspected_hash(line, digest.hexdigest()),
         )
-        yield _Made(size, _read(file, held), told)
+        yield _PreparedMember(size, _read_blocks(file, held), told)
 
 
-def _changed(line: Line, found: str) -> tuple[str, ...]:
-    seen = line.entry.seen
+def _compare_inspected_hash(line: ManifestRecord, found: str) -> tuple[str, ...]:
+    seen = line.entry.first_inspection
     if seen is None or seen.sha256 == found:
         return line.problems
     return (*line.problems, "The file's bytes are not those that were inspected.")
 
 
-def _read(file: BinaryIO, held: HeldFile) -> Iterator[bytes]:
+def _read_blocks(file: BinaryIO, held: FileHandle) -> Iterator[bytes]:
     """The blocks of a file, each of the version that is held.
 
     Raises:
         Changed: there is another version by now.
     """
-    while block := file.read(_BLOCK):
-        held.check(held.version)
+    while block := file.read(_BLOCK_SIZE):
+        held.check_unchanged(held.version)
         yield block

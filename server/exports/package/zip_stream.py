@@ -14,13 +14,13 @@ from zipstream import ZIP_DEFLATED, ZIP_STORED, ZipStream
 
 from shotdap.server.encoders import Block
 
-__all__ = ["Member", "zipped"]
+__all__ = ["ZipMember", "stream_zip"]
 
-_ENOUGH: Final = 256 << 10  # bytes of a block: a turn for each header of 50 bytes would cost more than it sends
+_MIN_BLOCK_SIZE: Final = 256 << 10  # bytes of a block: a turn for each header of 50 bytes would cost more than it sends
 
 
 @dataclass(frozen=True)
-class Member:
+class ZipMember:
     """A file in a package."""
 
     name: str
@@ -33,29 +33,29 @@ class Member:
     """Whether it is worth compressing."""
 
 
-def zipped(members: Iterable[Member]) -> Generator[Block, None, None]:
+def stream_zip(members: Iterable[ZipMember]) -> Generator[Block, None, None]:
     """The members as a ZIP file, in blocks of some size.
 
-    A member is asked for when all before it have been taken, and not kept afterwards: what `members` makes as it goes
+    A member is asked for when all before it have been taken, and not kept afterwards: what `find_members` makes as it goes
     is in memory one at a time.
 
     Raises:
         ValueError: a member has not the size that it said. What has been given until then is no ZIP file.
     """
-    return _gathered(_written(members))
+    return _merge_blocks(_iter_zip_blocks(members))
 
 
-def _written(members: Iterable[Member]) -> Iterator[Block]:
+def _iter_zip_blocks(members: Iterable[ZipMember]) -> Iterator[Block]:
     stream = ZipStream(compress_type=ZIP_STORED)
     for member in members:
         kind = ZIP_DEFLATED if member.is_text else ZIP_STORED
-        stream.add(_exactly(member), member.name, size=member.size, compress_type=kind)
+        stream.add(_verify_size(member), member.name, size=member.size, compress_type=kind)
         yield from stream.all_files()
         del member  # it may hold bytes, which must go before the next is made
     yield from stream.finalize()
 
 
-def _exactly(member: Member) -> Iterator[Block]:
+def _verify_size(member: ZipMember) -> Iterator[Block]:
     left = member.size
     for block in member.blocks:
         left -= len(block)
@@ -64,15 +64,15 @@ def _exactly(member: Member) -> Iterator[Block]:
         raise ValueError(f"{member.name} has {member.size - left} bytes, not {member.size}.")
 
 
-def _gathered(blocks: Iterable[Block]) -> Generator[Block, None, None]:
+def _merge_blocks(blocks: Iterable[Block]) -> Generator[Block, None, None]:
     """The same bytes, small blocks joined; a large one is not copied, and not held on to."""
     waiting = bytearray()
     source = iter(blocks)
     while (block := next(source, None)) is not None:
-        if len(block) < _ENOUGH:
+        if len(block) < _MIN_BLOCK_SIZE:
             waiting += block
             block = None
-        if waiting and (block is not None or len(waiting) >= _ENOUGH):
+        if waiting and (block is not None or len(waiting) >= _MIN_BLOCK_SIZE):
             yield bytes(waiting)
             waiting.clear()
         if block is not None:

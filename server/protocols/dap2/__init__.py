@@ -1,6 +1,6 @@
 """DAP2: constraint expressions → ``Constraint``; datasets → DDS, DAS and ``.dods``. Pure: no I/O, no web framework.
 
-A route takes five steps, in this order (`adapt` once for each opened dataset, if it keeps the outcome)::
+A route takes five steps, in this order (`adapt_dataset` once for each opened dataset, if it keeps the outcome)::
 
     constraint = dap2.parse(query)         # text only; BadSelection
     adapted = dap2.adapt(dataset)          # what DAP2 can carry; depends on the dataset, never on the constraint
@@ -15,34 +15,34 @@ One idea a module: ``expression`` (parsing), ``constraint`` (narrowing), ``filte
 
 from __future__ import annotations
 
-from shotdap.server.protocols.dap2.adaptation import adapt
-from shotdap.server.protocols.dap2.ascii import ascii_text
-from shotdap.server.protocols.dap2.constraint import Call, Constraint, Piece
-from shotdap.server.protocols.dap2.das import das
-from shotdap.server.protocols.dap2.data import Block, body, body_size
-from shotdap.server.protocols.dap2.dds import dds
-from shotdap.server.protocols.dap2.expression import parse
+from shotdap.server.protocols.dap2.adaptation import adapt_dataset
+from shotdap.server.protocols.dap2.ascii import render_ascii
+from shotdap.server.protocols.dap2.constraint import Constraint, FunctionCall, Projection
+from shotdap.server.protocols.dap2.das import render_das
+from shotdap.server.protocols.dap2.data import Block, compute_body_size, encode_body
+from shotdap.server.protocols.dap2.dds import render_dds
+from shotdap.server.protocols.dap2.expression import parse_constraint
 from shotdap.server.protocols.dap2.functions import FUNCTIONS, Function
-from shotdap.server.protocols.dap2.media_types import ANSWERS, VERSION, Answer, error
-from shotdap.server.protocols.dap2.original_names import restored
+from shotdap.server.protocols.dap2.media_types import PROTOCOL_VERSION, RESPONSE_HEADERS, ResponseHeaders, render_error
+from shotdap.server.protocols.dap2.original_names import restore_dataset
 
 __all__ = [
-    "ANSWERS",
     "FUNCTIONS",
-    "VERSION",
-    "Answer",
+    "PROTOCOL_VERSION",
+    "RESPONSE_HEADERS",
     "Block",
-    "Call",
     "Constraint",
     "Function",
-    "Piece",
-    "adapt",
-    "ascii_text",
-    "body",
-    "body_size",
-    "das",
-    "dds",
-    "error",
-    "parse",
-    "restored",
+    "FunctionCall",
+    "Projection",
+    "ResponseHeaders",
+    "adapt_dataset",
+    "compute_body_size",
+    "encode_body",
+    "parse_constraint",
+    "render_ascii",
+    "render_das",
+    "render_dds",
+    "render_error",
+    "restore_dataset",
 ]

@@ -1,6 +1,6 @@
 """A dataset as DAP2 can carry it: ``adapt``.
 
-Strategy: look at names, types and attributes, never at pixels. The outcome depends on the dataset alone, so `adapt`
+Strategy: look at names, types and attributes, never at pixels. The outcome depends on the dataset alone, so `adapt_dataset`
 comes before narrowing; otherwise the types of an answer would change with its constraint.
 
 Rules:
@@ -10,7 +10,7 @@ Rules:
 2. A variable of length zero is left out: in a DDS it breaks *other* variables for netCDF-C. So is one of a type that
    DAP2 lacks. The dataset's attribute ``dap2_left_out`` lists both.
 3. Types follow `promotion`. Where the type changes, the attribute ``native_type`` names what it was.
-4. A 64-bit integer is looked at if that is cheap (at most `LOOK` elements, or a NumPy array already): Int32 if all
+4. A 64-bit integer is looked at if that is cheap (at most `MAX_PROBED_ELEMENTS` elements, or a NumPy array already): Int32 if all
    its values fit. Otherwise Float64, and the attribute ``dap2_warning`` says so.
 5. ``_FillValue`` and its kin have the type of their variable, or clients fail (xarray#5882, netcdf-c#1614); see
    `fill_values`.
@@ -25,56 +25,64 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import xarray as xr
 
-from shotdap.server.protocols.dap2.promotion import ENCODING, MEANT, MEMORY, Dtype, as_meant, native, promoted
-from shotdap.server.protocols.dap2.text import safe_names, utf8
-from shotdap.server.protocols.fill_values import FILL, MISSING, fit_fill_values, numbers_of
+from shotdap.server.protocols.dap2.promotion import (
+    DAP2_TYPE_KEY,
+    LOGICAL_DTYPE_KEY,
+    MEMORY_DTYPES,
+    Dtype,
+    promote_dtype,
+    reinterpret_numbers,
+    resolve_logical_dtype,
+)
+from shotdap.server.protocols.dap2.text import encode_utf8, make_safe_names
+from shotdap.server.protocols.fill_values import FILL_ATTRIBUTE, MISSING_ATTRIBUTE, extract_numbers, fit_fill_values
 from shotdap.transforms import UniqueNames
-from shotdap.transforms.renaming import RENAMED_DIMENSIONS, list_renamed, shorten
+from shotdap.transforms.renaming import RENAMED_DIMENSIONS, list_renamed, shorten_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["DIM_NAME", "LOOK", "STRLEN", "adapt"]
+__all__ = ["DIM_NAME", "MAX_PROBED_ELEMENTS", "STRLEN", "adapt_dataset"]
 
-LOOK: Final = 4096
+MAX_PROBED_ELEMENTS: Final = 4096
 """Elements that may be read to decide a type: what netCDF-C prefetches anyway."""
 
 STRLEN: Final = "DODS.strlen"
 DIM_NAME: Final = "DODS.dimName"
 
-_UNSEEN: Final = 256  # bytes; strings of unknown length that are too many to look at
+_DEFAULT_STRLEN: Final = 256  # bytes; strings of unknown length that are too many to look at
 
-_WARNING: Final = "DAP2 has no 64-bit integers: these are Float64, exact to 2**53. DAP4 serves them exactly."
+_INT64_WARNING: Final = "DAP2 has no 64-bit integers: these are Float64, exact to 2**53. DAP4 serves them exactly."
 
-_BACKSLASHES: Final = "A backslash is sent as two, which netCDF makes one again; pydap and getdap show both."
-_NOT_ASCII: Final = "Some of these texts are beyond ASCII, which pydap cannot read."
+_BACKSLASH_WARNING: Final = "A backslash is sent as two, which netCDF makes one again; pydap and getdap show both."
+_NON_ASCII_WARNING: Final = "Some of these texts are beyond ASCII, which pydap cannot read."
 
-_OF_THE_VARIABLES_TYPE: Final = ("valid_min", "valid_max", "valid_range", "flag_values", "flag_masks")
+_TYPED_ATTRIBUTES: Final = ("valid_min", "valid_max", "valid_range", "flag_values", "flag_masks")
 
-_PACKING: Final = frozenset({"scale_factor", "add_offset"})
+_PACKING_ATTRIBUTES: Final = frozenset({"scale_factor", "add_offset"})
 
-_REPLACED: Final = ("_Unsigned", "_Encoding", STRLEN, DIM_NAME)
+_DROPPED_ATTRIBUTES: Final = ("_Unsigned", "_Encoding", STRLEN, DIM_NAME)
 """Attributes of a file that would contradict what is sent."""
 
 
-def adapt(dataset: xr.Dataset) -> xr.Dataset:
+def adapt_dataset(dataset: xr.Dataset) -> xr.Dataset:
     """The dataset as DAP2 can carry it, lazily: flat safe names, promoted types, attributes that go with them.
 
     Apply it before `Selection.apply`. Only small variables of strings and of 64-bit integers are read; if one of
     those cannot be read, that is left for the request that asks for its values.
     """
-    names = safe_names(str(name) for name in (*dataset.variables, *dataset.dims))
+    names = make_safe_names(str(name) for name in (*dataset.variables, *dataset.dims))
     unique = UniqueNames(names.values())
     adapted = {
-        str(name): _adapted(str(name), variable, kind, names, unique)
+        str(name): _adapt_variable(str(name), variable, kind, names, unique)
         for name, variable in dataset.variables.items()
-        if variable.size and (kind := promoted(native(variable)))
+        if variable.size and (kind := promote_dtype(resolve_logical_dtype(variable)))
     }
     coords = {names[name]: variable for name, variable in adapted.items() if name in dataset.coords}
     return xr.Dataset(
         {names[name]: variable for name, variable in adapted.items() if name not in dataset.coords},
         coords=xr.Coordinates(coords, indexes={}),  # an index would read the coordinate
-        attrs={**dataset.attrs, **_left_out(dataset, adapted), **_renamed(dataset, names)},
+        attrs={**dataset.attrs, **_left_out(dataset, adapted), **_list_renamed_dimensions(dataset, names)},
     )
 
 
@@ -83,33 +91,35 @@ def _left_out(dataset: xr.Dataset, adapted: Mapping[str, xr.Variable]) -> dict[s
     return {"dap2_left_out": missing} if missing else {}
 
 
-def _renamed(dataset: xr.Dataset, names: Mapping[str, str]) -> dict[str, str]:
+def _list_renamed_dimensions(dataset: xr.Dataset, names: Mapping[str, str]) -> dict[str, str]:
     """The attribute that lists renamed dimensions; a coordinate says its own name by rule 1."""
     own = {names[name]: name for name in map(str, dataset.dims) if name not in dataset.variables}
     return list_renamed(dataset.attrs, RENAMED_DIMENSIONS, own)
 
 
-def _adapted(name: str, variable: xr.Variable, kind: str, names: Mapping[str, str], unique: UniqueNames) -> xr.Variable:
-    meant = native(variable)
+def _adapt_variable(
+    name: str, variable: xr.Variable, kind: str, names: Mapping[str, str], unique: UniqueNames
+) -> xr.Variable:
+    meant = resolve_logical_dtype(variable)
     if kind == "String":
-        attrs = _text_attributes(variable, unique.claim(shorten(f"{names[name]}_strlen")))
+        attrs = _build_text_attributes(variable, unique.claim(shorten_name(f"{names[name]}_strlen")))
     else:
-        kind = _narrowest(variable, meant, kind)
-        attrs = _number_attributes(variable, meant, kind)
+        kind = _infer_number_type(variable, meant, kind)
+        attrs = _build_number_attributes(variable, meant, kind)
     if names[name] != name:
         attrs.setdefault("original_name", name)
     adapted = variable.to_base_variable()  # a new object around the same lazy array
     adapted.dims = [names[str(dimension)] for dimension in variable.dims]
     adapted.attrs = attrs
-    adapted.encoding = {**variable.encoding, ENCODING: kind}
+    adapted.encoding = {**variable.encoding, DAP2_TYPE_KEY: kind}
     if meant.kind != variable.dtype.kind:
-        adapted.encoding[MEANT] = meant.str
+        adapted.encoding[LOGICAL_DTYPE_KEY] = meant.str
     return adapted
 
 
-def _look(variable: xr.Variable) -> np.ndarray[Any, Dtype] | None:
+def _probe_values(variable: xr.Variable) -> np.ndarray[Any, Dtype] | None:
     """A variable's values if they are cheap to have."""
-    if variable.size > LOOK and not isinstance(variable._data, np.ndarray):  # noqa: SLF001 - `.data` would read it
+    if variable.size > MAX_PROBED_ELEMENTS and not isinstance(variable._data, np.ndarray):  # noqa: SLF001 - `.data` would read it
         return None
     try:
         return np.asarray(variable.values)
@@ -117,42 +127,44 @@ def _look(variable: xr.Variable) -> np.ndarray[Any, Dtype] | None:
         return None
 
 
-def _is_long(dtype: Dtype) -> bool:
+def _is_64_bit_integer(dtype: Dtype) -> bool:
     return dtype.kind in "iu" and dtype.itemsize == np.dtype("i8").itemsize
 
 
-def _narrowest(variable: xr.Variable, meant: Dtype, kind: str) -> str:
+def _infer_number_type(variable: xr.Variable, meant: Dtype, kind: str) -> str:
     """The DAP2 type of numbers, by rule 4."""
-    seen = _look(variable) if _is_long(meant) else None
+    seen = _probe_values(variable) if _is_64_bit_integer(meant) else None
     if seen is None:
         return kind
-    seen, limits = as_meant(seen, meant), np.iinfo(np.int32)
+    seen, limits = reinterpret_numbers(seen, meant), np.iinfo(np.int32)
     return "Int32" if limits.min <= seen.min() and seen.max() <= limits.max else kind
 
 
-def _number_attributes(variable: xr.Variable, meant: Dtype, kind: str) -> dict[str, Any]:
+def _build_number_attributes(variable: xr.Variable, meant: Dtype, kind: str) -> dict[str, Any]:
     """Return the attributes of a variable of numbers, by rules 3, 4 and 5."""
-    stored, target = variable.dtype.newbyteorder("="), MEMORY[kind]
-    attrs = {str(key): value for key, value in variable.attrs.items() if key not in _REPLACED}
-    fill = numbers_of(attrs.get(FILL))
+    stored, target = variable.dtype.newbyteorder("="), MEMORY_DTYPES[kind]
+    attrs = {str(key): value for key, value in variable.attrs.items() if key not in _DROPPED_ATTRIBUTES}
+    fill = extract_numbers(attrs.get(FILL_ATTRIBUTE))
     if meant != stored and fill.size and fill.dtype.kind in "iu":
-        attrs[FILL] = fill.astype(stored).view(meant)  # xarray does so with this attribute, and only with this one
+        attrs[FILL_ATTRIBUTE] = fill.astype(stored).view(
+            meant
+        )  # xarray does so with this attribute, and only with this one
     attrs = {str(key): value for key, value in fit_fill_values(attrs, meant, target).items()}
-    for key in attrs.keys() & set(_OF_THE_VARIABLES_TYPE):
-        attrs[key] = _cast(attrs[key], stored, meant, target)
+    for key in attrs.keys() & set(_TYPED_ATTRIBUTES):
+        attrs[key] = _convert_numbers(attrs[key], stored, meant, target)
     if meant.kind in "iu" and target.kind == "f":  # clients unpack in the type of these, and Float32 is too coarse
-        packing = {key: numbers_of(attrs[key]) for key in _PACKING & attrs.keys()}
+        packing = {key: extract_numbers(attrs[key]) for key in _PACKING_ATTRIBUTES & attrs.keys()}
         attrs |= {key: numbers.astype(target) for key, numbers in packing.items() if numbers.size}
     if meant != target:
         attrs["native_type"] = meant.name
-    if _is_long(meant) and kind != "Int32":
-        attrs["dap2_warning"] = _WARNING
+    if _is_64_bit_integer(meant) and kind != "Int32":
+        attrs["dap2_warning"] = _INT64_WARNING
     return attrs
 
 
-def _cast(value: object, stored: Dtype, meant: Dtype, target: Dtype) -> object:
+def _convert_numbers(value: object, stored: Dtype, meant: Dtype, target: Dtype) -> object:
     """Convert an attribute's numbers as the variable's own are; return it as it is if that changes an integer."""
-    array = numbers_of(value)
+    array = extract_numbers(value)
     if not array.size:
         return value
     if meant != stored and array.dtype == stored:
@@ -162,24 +174,24 @@ def _cast(value: object, stored: Dtype, meant: Dtype, target: Dtype) -> object:
     return cast if target.kind == "f" or np.array_equal(cast, array) else value
 
 
-def _text_attributes(variable: xr.Variable, dimension: str) -> dict[str, Any]:
+def _build_text_attributes(variable: xr.Variable, dimension: str) -> dict[str, Any]:
     """Return the attributes of a variable of strings, by rule 6; a fill value of text is none to netCDF-C."""
-    left_out = (*_REPLACED, *_OF_THE_VARIABLES_TYPE, FILL, MISSING)
+    left_out = (*_DROPPED_ATTRIBUTES, *_TYPED_ATTRIBUTES, FILL_ATTRIBUTE, MISSING_ATTRIBUTE)
     kept = {str(key): value for key, value in variable.attrs.items() if key not in left_out}
-    seen = _look(variable)
-    texts = [] if seen is None else [utf8(value) for value in seen.flat]
+    seen = _probe_values(variable)
+    texts = [] if seen is None else [encode_utf8(value) for value in seen.flat]
     notes = [
         note
         for note, is_so in (
-            (_BACKSLASHES, any(b"\\" in text for text in texts)),
-            (_NOT_ASCII, not all(map(bytes.isascii, texts))),
+            (_BACKSLASH_WARNING, any(b"\\" in text for text in texts)),
+            (_NON_ASCII_WARNING, not all(map(bytes.isascii, texts))),
         )
         if is_so
     ]
     if seen is not None:
         longest = max(map(len, texts))
     else:  # a bound; a type of fixed size has room for UTF-8
-        longest = int(variable.dtype.itemsize) if variable.dtype.kind in "US" else _UNSEEN
+        longest = int(variable.dtype.itemsize) if variable.dtype.kind in "US" else _DEFAULT_STRLEN
     return {
         **kept,
         **({"dap2_warning": " ".join(notes)} if notes else {}),

@@ -7,39 +7,43 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 
-from shotdap.server.protocols.dap2.dds import dds
-from shotdap.server.protocols.dap2.promotion import MEMORY, type_of, values
-from shotdap.server.protocols.dap2.text import quoted, utf8
+from shotdap.server.protocols.dap2.dds import render_dds
+from shotdap.server.protocols.dap2.promotion import MEMORY_DTYPES, get_dap2_type, get_logical_values
+from shotdap.server.protocols.dap2.text import encode_utf8, quote_text
 
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["ascii_text"]
+__all__ = ["render_ascii"]
 
 Array: TypeAlias = "np.ndarray[Any, np.dtype[Any]]"
 
-_LINE: Final = "-" * 45
+_SEPARATOR: Final = "-" * 45
 
 
-def ascii_text(dataset: xr.Dataset, name: str) -> str:
+def render_ascii(dataset: xr.Dataset, name: str) -> str:
     """An adapted, narrowed dataset, whose values are in memory, as text.
 
     A row is the last dimension; the indices of the others stand before it, counted from 0 in what was asked for.
     Numbers are written so that they can be read back exactly.
     """
-    variables = (_variable(str(key), variable) for key, variable in dataset.variables.items())
-    return f"{dds(dataset, name)}{_LINE}\n" + "\n".join(variables)
+    variables = (_render_variable(str(key), variable) for key, variable in dataset.variables.items())
+    return f"{render_dds(dataset, name)}{_SEPARATOR}\n" + "\n".join(variables)
 
 
-def _variable(name: str, variable: xr.Variable) -> str:
+def _render_variable(name: str, variable: xr.Variable) -> str:
     shape = "".join(f"[{size}]" for size in variable.shape)
-    return f"{name}{shape}\n" + "".join(f"{line}\n" for line in _lines(variable))
+    return f"{name}{shape}\n" + "".join(f"{line}\n" for line in _render_rows(variable))
 
 
-def _lines(variable: xr.Variable) -> Iterator[str]:
-    kind = type_of(variable)
-    array = np.asarray(variable.values) if kind == "String" else values(variable).astype(MEMORY[kind], copy=False)
-    write = _WRITTEN[kind]
+def _render_rows(variable: xr.Variable) -> Iterator[str]:
+    kind = get_dap2_type(variable)
+    array = (
+        np.asarray(variable.values)
+        if kind == "String"
+        else get_logical_values(variable).astype(MEMORY_DTYPES[kind], copy=False)
+    )
+    write = _ROW_FORMATTERS[kind]
     if array.ndim < len(("y", "x")):
         yield write(np.atleast_1d(array))
         return
@@ -47,31 +51,31 @@ def _lines(variable: xr.Variable) -> Iterator[str]:
         yield "".join(f"[{each}]" for each in index) + f", {write(array[index])}"
 
 
-def _integers(row: Array) -> str:
+def _format_integers(row: Array) -> str:
     return ", ".join(map(str, row.tolist()))
 
 
-def _doubles(row: Array) -> str:
-    return _with_words(", ".join(map(repr, row.tolist())))
+def _format_doubles(row: Array) -> str:
+    return _normalize_non_finite(", ".join(map(repr, row.tolist())))
 
 
-def _singles(row: Array) -> str:
-    return _with_words(", ".join(row.astype("U").tolist()))  # Python's repr would show their noise
+def _format_singles(row: Array) -> str:
+    return _normalize_non_finite(", ".join(row.astype("U").tolist()))  # Python's repr would show their noise
 
 
-def _with_words(numbers: str) -> str:
+def _normalize_non_finite(numbers: str) -> str:
     """Return numbers as Python prints them, with the words of `format_float`."""
     return numbers.replace("nan", "NaN").replace("inf", "Infinity")
 
 
-def _texts(row: Array) -> str:
-    return ", ".join(quoted(utf8(value).decode()) for value in row.flat)
+def _format_texts(row: Array) -> str:
+    return ", ".join(quote_text(encode_utf8(value).decode()) for value in row.flat)
 
 
-_WRITTEN: Final[Mapping[str, Callable[[Array], str]]] = {
-    "Int16": _integers,
-    "Int32": _integers,
-    "Float32": _singles,
-    "Float64": _doubles,
-    "String": _texts,
+_ROW_FORMATTERS: Final[Mapping[str, Callable[[Array], str]]] = {
+    "Int16": _format_integers,
+    "Int32": _format_integers,
+    "Float32": _format_singles,
+    "Float64": _format_doubles,
+    "String": _format_texts,
 }

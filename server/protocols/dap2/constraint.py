@@ -11,16 +11,16 @@ from dataclasses import dataclass, field
 
 import xarray as xr
 
-from shotdap.server.protocols.dap2.filters import Filter, filtered
-from shotdap.server.protocols.dap2.functions import Operand, function
+from shotdap.server.protocols.dap2.filters import Filter, apply_filters
+from shotdap.server.protocols.dap2.functions import Operand, get_function
 from shotdap.transforms import UniqueNames
-from shotdap.transforms.selection import BadSelection, Hyperslab, Index, Selection
+from shotdap.transforms.selection import BadSelection, DimensionIndex, Hyperslab, Selection
 
-__all__ = ["Call", "Constraint", "Piece"]
+__all__ = ["Constraint", "FunctionCall", "Projection"]
 
 
 @dataclass(frozen=True)
-class Piece:
+class Projection:
     """A variable and the indices that are asked of it; none for all of it."""
 
     name: str
@@ -28,15 +28,15 @@ class Piece:
 
     def __str__(self) -> str:
         """The piece as a client writes it."""
-        return self.name + "".join(f"[{index}]" for index in self.indices)
+        return self.name + "".join(f"[{index}]" for index in self.index_texts)
 
     @property
-    def indices(self) -> list[str]:
+    def index_texts(self) -> list[str]:
         """The indices as a client writes them, without brackets."""
-        return [_written(index) for index in self.hyperslab]
+        return [_format_index(index) for index in self.hyperslab]
 
 
-def _written(index: Index) -> str:
+def _format_index(index: DimensionIndex) -> str:
     """An index as ``first:stride:last``, or what is short for it."""
     if isinstance(index, tuple):
         return ",".join(map(str, index))
@@ -49,27 +49,27 @@ def _written(index: Index) -> str:
 
 
 @dataclass(frozen=True)
-class Call:
+class FunctionCall:
     """A call of a function."""
 
-    function: str
-    argument: Piece | Call | None = None
-    words: tuple[str, ...] = ()
+    function_name: str
+    argument: Projection | FunctionCall | None = None
+    literals: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         """The call as a client writes it."""
-        arguments = ([] if self.argument is None else [str(self.argument)]) + list(self.words)
-        return f"{self.function}({','.join(arguments)})"
+        arguments = ([] if self.argument is None else [str(self.argument)]) + list(self.literals)
+        return f"{self.function_name}({','.join(arguments)})"
 
     @property
-    def piece(self) -> Piece | None:
+    def projection(self) -> Projection | None:
         """The variable that it is all about."""
-        return self.argument.piece if isinstance(self.argument, Call) else self.argument
+        return self.argument.projection if isinstance(self.argument, FunctionCall) else self.argument
 
     def __call__(self, operand: Operand | None) -> Operand:
         """Call it, and before it what it has for an argument."""
-        inner = self.argument(operand) if isinstance(self.argument, Call) else operand
-        return function(self.function)(inner, self.words)
+        inner = self.argument(operand) if isinstance(self.argument, FunctionCall) else operand
+        return get_function(self.function_name)(inner, self.literals)
 
 
 @dataclass(frozen=True)
@@ -78,12 +78,12 @@ class Constraint:
 
     selection: Selection = field(default_factory=Selection)
     """Variables and their indices. One without variables wants everything, unless there are calls."""
-    calls: tuple[Call, ...] = ()
+    calls: tuple[FunctionCall, ...] = ()
     filters: tuple[Filter, ...] = ()
 
     def __str__(self) -> str:
         """The constraint as a client writes it."""
-        pieces = (Piece(name, hyperslab) for name, hyperslab in self.selection.parts.items())
+        pieces = (Projection(name, hyperslab) for name, hyperslab in self.selection.hyperslabs.items())
         return ",".join(map(str, (*pieces, *self.calls))) + "".join(f"&{each}" for each in self.filters)
 
     def narrow(self, adapted: xr.Dataset) -> xr.Dataset:
@@ -95,29 +95,30 @@ class Constraint:
         Raises:
             BadSelection: the constraint does not fit the dataset.
         """
-        left = filtered(adapted, self.filters)
-        return self._with_results(left) if self.calls else self.selection.apply(left)
+        left = apply_filters(adapted, self.filters)
+        return self._apply_calls(left) if self.calls else self.selection.apply(left)
 
-    def _with_results(self, dataset: xr.Dataset) -> xr.Dataset:
+    def _apply_calls(self, dataset: xr.Dataset) -> xr.Dataset:
         """The selected variables and the results; an argument is a variable of its own, called for its call."""
-        pieces = {f"{piece.name} in {call}": piece for call in self.calls if (piece := call.piece)}
-        arguments = {key: _variable(dataset, piece.name) for key, piece in pieces.items()}
-        parts = {**self.selection.parts, **{key: piece.hyperslab for key, piece in pieces.items()}}
+        pieces = {f"{piece.name} in {call}": piece for call in self.calls if (piece := call.projection)}
+        arguments = {key: _get_variable(dataset, piece.name) for key, piece in pieces.items()}
+        parts = {**self.selection.hyperslabs, **{key: piece.hyperslab for key, piece in pieces.items()}}
         narrowed = dataset.assign(arguments) if arguments else dataset
         narrowed = Selection(parts).apply(narrowed) if parts else xr.Dataset(attrs=dataset.attrs)
         operands = {
-            key: Operand.of(piece.name, narrowed.variables[key], arguments[key].dims) for key, piece in pieces.items()
+            key: Operand.from_variable(piece.name, narrowed.variables[key], arguments[key].dims)
+            for key, piece in pieces.items()
         }
         results: dict[str, xr.Variable] = {}
         unique = UniqueNames(map(str, dataset.variables))
         for call in self.calls:
-            result = call(operands.get(f"{call.piece.name} in {call}" if call.piece else ""))
+            result = call(operands.get(f"{call.projection.name} in {call}" if call.projection else ""))
             result.variable.attrs["function"] = str(call)
             results[unique.claim(result.name)] = result.variable
         return narrowed.drop_vars(pieces).assign(results)
 
 
-def _variable(dataset: xr.Dataset, name: str) -> xr.Variable:
+def _get_variable(dataset: xr.Dataset, name: str) -> xr.Variable:
     if name not in dataset.variables:
         Selection({name: ()}).apply(dataset)  # raises the sentence that says which there are
         raise BadSelection(f"{name} is not one variable.")

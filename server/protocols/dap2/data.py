@@ -23,96 +23,98 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 
-from shotdap.server.protocols.dap2.dds import dds
-from shotdap.server.protocols.dap2.promotion import WIRE, Dtype, type_of, values
-from shotdap.server.protocols.dap2.text import encoded
+from shotdap.server.protocols.dap2.dds import render_dds
+from shotdap.server.protocols.dap2.promotion import WIRE_DTYPES, Dtype, get_dap2_type, get_logical_values
+from shotdap.server.protocols.dap2.text import encode_text
 
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["BLOCK", "Block", "body", "body_size"]
+__all__ = ["BLOCK_SIZE", "Block", "compute_body_size", "encode_body"]
 
 Block: TypeAlias = bytes | memoryview
 """A piece of a body; its ``len`` is its number of bytes."""
 
-BLOCK: Final = 512 * 1024
+BLOCK_SIZE: Final = 512 * 1024
 """Bytes in a block: measured, 256-512 kB keeps the event loop responsive, and smaller ones cost throughput."""
 
-_SMALL: Final = 64 * 1024  # what is cheaper to copy than to send by itself
-_WORD: Final = 4  # the unit of XDR
+_COPY_THRESHOLD: Final = 64 * 1024  # what is cheaper to copy than to send by itself
+_XDR_UNIT: Final = 4  # the unit of XDR
 
 
-def body(dataset: xr.Dataset, name: str) -> Iterator[Block]:
-    """The `.dods` answer for an adapted, narrowed dataset, in blocks of about `BLOCK` bytes.
+def encode_body(dataset: xr.Dataset, name: str) -> Iterator[Block]:
+    """The `.dods` answer for an adapted, narrowed dataset, in blocks of about `BLOCK_SIZE` bytes.
 
     Its values must be in memory: an error after the status line is one that clients cannot see.
     """
-    variables = chain.from_iterable(_layout(variable).pieces(variable) for variable in dataset.variables.values())
-    return _joined(chain([_head(dataset, name)], variables))
+    variables = chain.from_iterable(
+        _get_type_encoder(variable).encode_blocks(variable) for variable in dataset.variables.values()
+    )
+    return _join_small_blocks(chain([_encode_preamble(dataset, name)], variables))
 
 
-def body_size(dataset: xr.Dataset, name: str) -> int:
-    """The exact number of bytes of `body`; only strings are looked at."""
-    sizes = (_layout(variable).size(variable) for variable in dataset.variables.values())
-    return len(_head(dataset, name)) + sum(sizes)
+def compute_body_size(dataset: xr.Dataset, name: str) -> int:
+    """The exact number of bytes of `encode_body`; only strings are looked at."""
+    sizes = (_get_type_encoder(variable).compute_size(variable) for variable in dataset.variables.values())
+    return len(_encode_preamble(dataset, name)) + sum(sizes)
 
 
-def _head(dataset: xr.Dataset, name: str) -> bytes:
-    return f"{dds(dataset, name)}Data:\n".encode("ascii")
+def _encode_preamble(dataset: xr.Dataset, name: str) -> bytes:
+    return f"{render_dds(dataset, name)}Data:\n".encode("ascii")
 
 
-def _joined(pieces: Iterable[Block]) -> Iterator[Block]:
+def _join_small_blocks(pieces: Iterable[Block]) -> Iterator[Block]:
     """The same bytes, with small pieces put together."""
     waiting = bytearray()
     for piece in pieces:
-        if len(piece) < _SMALL:
+        if len(piece) < _COPY_THRESHOLD:
             waiting += piece
-        if waiting and (len(piece) >= _SMALL or len(waiting) >= BLOCK):
+        if waiting and (len(piece) >= _COPY_THRESHOLD or len(waiting) >= BLOCK_SIZE):
             yield bytes(waiting)
             waiting.clear()
-        if len(piece) >= _SMALL:
+        if len(piece) >= _COPY_THRESHOLD:
             yield piece
     if waiting:
         yield bytes(waiting)
 
 
 @dataclass(frozen=True)
-class _Layout:
+class _TypeEncoder:
     """How a type is laid out: how many bytes, and which."""
 
-    size: Callable[[xr.Variable], int]
-    pieces: Callable[[xr.Variable], Iterator[Block]]
+    compute_size: Callable[[xr.Variable], int]
+    encode_blocks: Callable[[xr.Variable], Iterator[Block]]
 
 
-def _layout(variable: xr.Variable) -> _Layout:
-    return _LAYOUTS[type_of(variable)]
+def _get_type_encoder(variable: xr.Variable) -> _TypeEncoder:
+    return _TYPE_ENCODERS[get_dap2_type(variable)]
 
 
-def _padding(size: int) -> int:
-    return -size % _WORD
+def _compute_padding(size: int) -> int:
+    return -size % _XDR_UNIT
 
 
-def _count(variable: xr.Variable, times: int) -> bytes:
-    return variable.size.to_bytes(_WORD, "big") * times if variable.ndim else b""
+def _encode_count(variable: xr.Variable, times: int) -> bytes:
+    return variable.size.to_bytes(_XDR_UNIT, "big") * times if variable.ndim else b""
 
 
-def _numbers_size(variable: xr.Variable) -> int:
-    return len(_count(variable, 2)) + variable.size * WIRE[type_of(variable)].itemsize
+def _compute_numbers_size(variable: xr.Variable) -> int:
+    return len(_encode_count(variable, 2)) + variable.size * WIRE_DTYPES[get_dap2_type(variable)].itemsize
 
 
-def _numbers(variable: xr.Variable) -> Iterator[Block]:
-    yield _count(variable, 2)
-    wire = WIRE[type_of(variable)]
-    for part in _parts(values(variable), BLOCK // wire.itemsize):
-        yield _big_endian(part, wire)
+def _encode_numbers(variable: xr.Variable) -> Iterator[Block]:
+    yield _encode_count(variable, 2)
+    wire = WIRE_DTYPES[get_dap2_type(variable)]
+    for part in _split_array(get_logical_values(variable), BLOCK_SIZE // wire.itemsize):
+        yield _convert_to_big_endian(part, wire)
 
 
-def _big_endian(part: np.ndarray[Any, Dtype], wire: Dtype) -> memoryview:
+def _convert_to_big_endian(part: np.ndarray[Any, Dtype], wire: Dtype) -> memoryview:
     converted = part.astype(wire, order="K", copy=False)  # a transposed part converts faster as it lies in memory
     return np.ascontiguousarray(converted).reshape(-1).view(np.uint8).data
 
 
-def _parts(array: np.ndarray[Any, Dtype], most: int) -> Iterator[np.ndarray[Any, Dtype]]:
+def _split_array(array: np.ndarray[Any, Dtype], most: int) -> Iterator[np.ndarray[Any, Dtype]]:
     """An array's elements in C order as views, each of at most `most` elements and, mostly, of at least half that."""
     if array.size <= most:
         yield array
@@ -125,33 +127,33 @@ def _parts(array: np.ndarray[Any, Dtype], most: int) -> Iterator[np.ndarray[Any,
             yield array[index][start : start + step]
 
 
-def _bytes_size(variable: xr.Variable) -> int:
+def _compute_bytes_size(variable: xr.Variable) -> int:
     size = variable.size
-    return len(_count(variable, 2)) + size + _padding(size)
+    return len(_encode_count(variable, 2)) + size + _compute_padding(size)
 
 
-def _bytes(variable: xr.Variable) -> Iterator[Block]:
-    yield from _numbers(variable)
+def _encode_bytes(variable: xr.Variable) -> Iterator[Block]:
+    yield from _encode_numbers(variable)
     if variable.ndim:
-        yield bytes(_padding(variable.size))
+        yield bytes(_compute_padding(variable.size))
     else:
-        yield bytes([0, 0, values(variable).item()])
+        yield bytes([0, 0, get_logical_values(variable).item()])
 
 
-def _strings_size(variable: xr.Variable) -> int:
-    return sum(map(len, _strings(variable)))
+def _compute_strings_size(variable: xr.Variable) -> int:
+    return sum(map(len, _encode_strings(variable)))
 
 
-def _strings(variable: xr.Variable) -> Iterator[Block]:
-    yield _count(variable, 1)
+def _encode_strings(variable: xr.Variable) -> Iterator[Block]:
+    yield _encode_count(variable, 1)
     for value in np.asarray(variable.values).flat:
-        text = encoded(value)
-        yield len(text).to_bytes(_WORD, "big") + text + bytes(_padding(len(text)))
+        text = encode_text(value)
+        yield len(text).to_bytes(_XDR_UNIT, "big") + text + bytes(_compute_padding(len(text)))
 
 
-_NUMBERS: Final = _Layout(_numbers_size, _numbers)
-_LAYOUTS: Final[dict[str, _Layout]] = {
-    **dict.fromkeys(WIRE, _NUMBERS),
-    "Byte": _Layout(_bytes_size, _bytes),
-    "String": _Layout(_strings_size, _strings),
+_NUMBER_ENCODER: Final = _TypeEncoder(_compute_numbers_size, _encode_numbers)
+_TYPE_ENCODERS: Final[dict[str, _TypeEncoder]] = {
+    **dict.fromkeys(WIRE_DTYPES, _NUMBER_ENCODER),
+    "Byte": _TypeEncoder(_compute_bytes_size, _encode_bytes),
+    "String": _TypeEncoder(_compute_strings_size, _encode_strings),
 }

@@ -8,21 +8,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from shotdap.server.protocols.dap2.promotion import type_of
-from shotdap.server.protocols.dap2.text import dataset_name
+from shotdap.server.protocols.dap2.promotion import get_dap2_type
+from shotdap.server.protocols.dap2.text import make_dataset_name
 
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["dds"]
+__all__ = ["render_dds"]
 
 
-def dds(dataset: xr.Dataset, name: str) -> str:
+def render_dds(dataset: xr.Dataset, name: str) -> str:
     """The DDS of an adapted dataset, narrowed or not, under the name of its file."""
-    declarations = "".join(f"    {_declaration(str(key), dataset.variables[key])}\n" for key in dataset.variables)
-    return f"Dataset {{\n{declarations}}} {dataset_name(name)};\n"
+    declarations = "".join(
+        f"    {_render_declaration(str(key), dataset.variables[key])}\n" for key in dataset.variables
+    )
+    return f"Dataset {{\n{declarations}}} {make_dataset_name(name)};\n"
 
 
-def _declaration(name: str, variable: xr.Variable) -> str:
+def _render_declaration(name: str, variable: xr.Variable) -> str:
     shape = "".join(f"[{dimension} = {size}]" for dimension, size in variable.sizes.items())
-    return f"{type_of(variable)} {name}{shape};"
+    return f"{get_dap2_type(variable)} {name}{shape};"

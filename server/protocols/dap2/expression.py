@@ -24,30 +24,30 @@ import re
 from types import MappingProxyType
 from typing import Final
 
-from shotdap.server.protocols.dap2.constraint import Call, Constraint, Piece
+from shotdap.server.protocols.dap2.constraint import Constraint, FunctionCall, Projection
 from shotdap.server.protocols.dap2.filters import OPERATORS, Filter
-from shotdap.server.protocols.dap2.functions import function
-from shotdap.server.protocols.dap2.text import shown
-from shotdap.server.protocols.percent import decode_until
+from shotdap.server.protocols.dap2.functions import get_function
+from shotdap.server.protocols.dap2.text import quote_excerpt
+from shotdap.server.protocols.percent import parse_percent_encoded
 from shotdap.transforms.selection import BadSelection, Hyperslab, Selection
 
-__all__ = ["parse"]
+__all__ = ["parse_constraint"]
 
-_MOST_CALLS: Final = 64
-_MOST_NESTED: Final = 8
-_MOST_FILTERS: Final = 64
-_MOST_NUMBERS: Final = 3  # in an index
-_MOST_LISTED: Final = 256  # values of one selection
+_MAX_CALLS: Final = 64
+_MAX_CALL_DEPTH: Final = 8
+_MAX_FILTERS: Final = 64
+_MAX_INDEX_NUMBERS: Final = 3  # in an index
+_MAX_LIST_VALUES: Final = 256  # values of one selection
 
 _NAME: Final = re.compile(r"\s*+ ([A-Za-z0-9_.-]++) \s*+", re.VERBOSE)
-_WORD: Final = re.compile(r'\s*+ (?: (?P<bare>[A-Za-z0-9_.-]++) | "(?P<quoted>[A-Za-z0-9_.-]*+)" ) \s*+', re.VERBOSE)
-_SLAB: Final = re.compile(r"(?: \[ [0-9:*\s]*+ \] \s*+ )*+", re.VERBOSE)
+_LITERAL: Final = re.compile(r'\s*+ (?: (?P<bare>[A-Za-z0-9_.-]++) | "(?P<quoted>[A-Za-z0-9_.-]*+)" ) \s*+', re.VERBOSE)
+_HYPERSLAB: Final = re.compile(r"(?: \[ [0-9:*\s]*+ \] \s*+ )*+", re.VERBOSE)
 _INDEX: Final = re.compile(r"\[ ([^]]*+) \] \s*+", re.VERBOSE)
 _NUMBER: Final = re.compile(r"[0-9]{1,19}")
-_OPENS: Final = re.compile(r"\( \s*+", re.VERBOSE)
-_CLOSES: Final = re.compile(r"\s*+ \) \s*+", re.VERBOSE)
+_CALL_OPEN: Final = re.compile(r"\( \s*+", re.VERBOSE)
+_CALL_CLOSE: Final = re.compile(r"\s*+ \) \s*+", re.VERBOSE)
 _COMMA: Final = re.compile(",")
-_NO_MORE: Final = re.compile(r"\s*+ (?: & | \Z )", re.VERBOSE)
+_CLAUSE_END: Final = re.compile(r"\s*+ (?: & | \Z )", re.VERBOSE)
 
 _COMPARISON: Final = re.compile(
     rf"\s*+ ([A-Za-z0-9_.-]++) \s*+ (=~ | {' | '.join(map(re.escape, OPERATORS))}) \s*+", re.VERBOSE
@@ -56,16 +56,16 @@ _VALUE: Final = re.compile(
     r"""\s*+ (?: "(?P<quoted> (?: [^"\\] | \\. )*+ )" | (?P<bare> [^\s,&{}()"<>=!~[\]]++ ) ) \s*+""",
     re.VERBOSE | re.DOTALL,
 )
-_LIST_OPENS: Final = re.compile(r"\{")
-_LIST_CLOSES: Final = re.compile(r"\} \s*+", re.VERBOSE)
+_LIST_OPEN: Final = re.compile(r"\{")
+_LIST_CLOSE: Final = re.compile(r"\} \s*+", re.VERBOSE)
 _ESCAPED: Final = re.compile(r"\\(.)", re.DOTALL)
 _INTEGER: Final = re.compile(r"[+-]?[0-9]{1,19}")
 _FLOAT: Final = re.compile(r"[+-]?(?:[0-9]{1,40}\.?[0-9]{0,40}|\.[0-9]{1,40})(?:[eE][+-]?[0-9]{1,4})?")
 
-_ENCODED: Final = re.compile(r"%[0-9A-Fa-f]{2}")
+_PERCENT_ENCODED: Final = re.compile(r"%[0-9A-Fa-f]{2}")
 
 
-def parse(expression: str) -> Constraint:
+def parse_constraint(expression: str) -> Constraint:
     """What a constraint expression asks for, as it came in the query: raw or percent-encoded.
 
     An empty expression asks for everything. A variable may be named twice if it is with the same indices.
@@ -73,7 +73,7 @@ def parse(expression: str) -> Constraint:
     Raises:
         BadSelection: the text is no constraint; the message says where it stops being one.
     """
-    return decode_until(_constraint, expression)
+    return parse_percent_encoded(_parse_decoded, expression)
 
 
 class _Scanner:
@@ -90,117 +90,123 @@ class _Scanner:
             self.position = match.end()
         return match
 
-    def need(self, pattern: re.Pattern[str], form: str) -> re.Match[str]:
+    def expect(self, pattern: re.Pattern[str], form: str) -> re.Match[str]:
         """Read on; what follows must be of this kind."""
         match = self.take(pattern)
         if match is None:
-            rest = shown(self.text[self.position :])
+            rest = quote_excerpt(self.text[self.position :])
             raise BadSelection(f"The constraint does not read as {form} from character {self.position}: {rest}.")
         return match
 
 
-_PROJECTION_FORM: Final = "name[start:stride:stop][...],function(name,...),...&name>=value"
-_SELECTION_FORM: Final = 'a selection, such as name>=1.5, name="text" or name={1,2,3},'
+_PROJECTION_SYNTAX: Final = "name[start:stride:stop][...],function(name,...),...&name>=value"
+_SELECTION_SYNTAX: Final = 'a selection, such as name>=1.5, name="text" or name={1,2,3},'
 
 
-def _constraint(text: str) -> Constraint:
-    if _ENCODED.search(text):
-        raise BadSelection(f"The constraint is percent-encoded too often: {shown(text)}.")
+def _parse_decoded(text: str) -> Constraint:
+    if _PERCENT_ENCODED.search(text):
+        raise BadSelection(f"The constraint is percent-encoded too often: {quote_excerpt(text)}.")
     scanner = _Scanner(f"&{text}" if _COMPARISON.match(text) else text)
     parts: dict[str, Hyperslab] = {}
-    calls: dict[str, Call] = {}
-    for item in _items(scanner):
-        if isinstance(item, Call):
+    calls: dict[str, FunctionCall] = {}
+    for item in _parse_projections(scanner):
+        if isinstance(item, FunctionCall):
             calls[str(item)] = item
         elif parts.setdefault(item.name, item.hyperslab) != item.hyperslab:
-            raise BadSelection(f"{shown(item.name)} is asked for twice, with different indices; ask in two requests.")
-    if len(calls) > _MOST_CALLS:
-        raise BadSelection(f"The constraint calls {len(calls)} functions; {_MOST_CALLS} are called at most.")
-    return Constraint(Selection(MappingProxyType(parts)), tuple(calls.values()), tuple(_filters(scanner)))
+            raise BadSelection(
+                f"{quote_excerpt(item.name)} is asked for twice, with different indices; ask in two requests."
+            )
+    if len(calls) > _MAX_CALLS:
+        raise BadSelection(f"The constraint calls {len(calls)} functions; {_MAX_CALLS} are called at most.")
+    return Constraint(Selection(MappingProxyType(parts)), tuple(calls.values()), tuple(_parse_filters(scanner)))
 
 
-def _items(scanner: _Scanner) -> list[Piece | Call]:
+def _parse_projections(scanner: _Scanner) -> list[Projection | FunctionCall]:
     """What is asked for, up to the first ``&`` or the end."""
-    if scanner.take(_NO_MORE):
+    if scanner.take(_CLAUSE_END):
         return []
-    items = [_item(scanner, _MOST_NESTED)]
+    items = [_parse_projection(scanner, _MAX_CALL_DEPTH)]
     while scanner.take(_COMMA):
-        items.append(_item(scanner, _MOST_NESTED))
-    scanner.need(_NO_MORE, _PROJECTION_FORM)
+        items.append(_parse_projection(scanner, _MAX_CALL_DEPTH))
+    scanner.expect(_CLAUSE_END, _PROJECTION_SYNTAX)
     return items
 
 
-def _item(scanner: _Scanner, levels: int) -> Piece | Call:
-    name = scanner.need(_NAME, _PROJECTION_FORM)[1]
-    if scanner.take(_OPENS):
-        return _call(scanner, name, levels)
-    return Piece(name, _hyperslab(name, scanner.need(_SLAB, _PROJECTION_FORM)[0]))
+def _parse_projection(scanner: _Scanner, levels: int) -> Projection | FunctionCall:
+    name = scanner.expect(_NAME, _PROJECTION_SYNTAX)[1]
+    if scanner.take(_CALL_OPEN):
+        return _parse_call(scanner, name, levels)
+    return Projection(name, _hyperslab(name, scanner.expect(_HYPERSLAB, _PROJECTION_SYNTAX)[0]))
 
 
-def _call(scanner: _Scanner, name: str, levels: int) -> Call:
-    function(name)
+def _parse_call(scanner: _Scanner, name: str, levels: int) -> FunctionCall:
+    get_function(name)
     if not levels:
-        raise BadSelection(f"Functions are called within one another {_MOST_NESTED} times at most.")
-    if scanner.take(_CLOSES):
-        return Call(name)
-    argument = _item(scanner, levels - 1)
+        raise BadSelection(f"Functions are called within one another {_MAX_CALL_DEPTH} times at most.")
+    if scanner.take(_CALL_CLOSE):
+        return FunctionCall(name)
+    argument = _parse_projection(scanner, levels - 1)
     words = []
     while scanner.take(_COMMA):
-        word = scanner.need(_WORD, _PROJECTION_FORM)
+        word = scanner.expect(_LITERAL, _PROJECTION_SYNTAX)
         words.append(word["bare"] or word["quoted"])
-    scanner.need(_CLOSES, _PROJECTION_FORM)
-    return Call(name, argument, tuple(words))
+    scanner.expect(_CALL_CLOSE, _PROJECTION_SYNTAX)
+    return FunctionCall(name, argument, tuple(words))
 
 
 def _hyperslab(name: str, slab: str) -> Hyperslab:
-    return tuple(_slice(name, text) for text in _INDEX.findall(slab))
+    return tuple(_parse_slice(name, text) for text in _INDEX.findall(slab))
 
 
-def _slice(name: str, text: str) -> slice:
+def _parse_slice(name: str, text: str) -> slice:
     """A slice from one number (an index), two (start, stop) or three (start, stride, stop)."""
     words = [word.strip() for word in text.split(":")]
     if words in ([""], ["*"]):
         return slice(0, None, 1)
     open_ended = len(words) > 1 and words[-1] == "*"
-    if len(words) > _MOST_NUMBERS or not all(map(_NUMBER.fullmatch, words[:-1] if open_ended else words)):
-        raise BadSelection(f"{shown(name)}: [{shown(text)}] is none of [index], [start:stop] and [start:stride:stop].")
+    if len(words) > _MAX_INDEX_NUMBERS or not all(map(_NUMBER.fullmatch, words[:-1] if open_ended else words)):
+        raise BadSelection(
+            f"{quote_excerpt(name)}: [{quote_excerpt(text)}] is none of [index], [start:stop] and [start:stride:stop]."
+        )
     start, step = int(words[0]), int(words[1]) if words[2:] else 1
     stop = None if open_ended else int(words[-1])
     if step < 1 or (stop is not None and stop < start):
-        raise BadSelection(f"{shown(name)}: [{text}] selects nothing; the stride is 1 or more, stop not before start.")
+        raise BadSelection(
+            f"{quote_excerpt(name)}: [{text}] selects nothing; the stride is 1 or more, stop not before start."
+        )
     return slice(start, None if stop is None else stop - (stop - start) % step + 1, step)
 
 
-def _filters(scanner: _Scanner) -> list[Filter]:
+def _parse_filters(scanner: _Scanner) -> list[Filter]:
     """The selections by value, between one ``&`` and the next."""
     filters: list[Filter] = []
     while scanner.position < len(scanner.text):
-        if scanner.take(_NO_MORE):
+        if scanner.take(_CLAUSE_END):
             continue
-        filters.append(_filter(scanner))
-        if len(filters) > _MOST_FILTERS:
-            raise BadSelection(f"The constraint has more than {_MOST_FILTERS} selections by value.")
-        scanner.need(_NO_MORE, _SELECTION_FORM)
+        filters.append(_parse_filter(scanner))
+        if len(filters) > _MAX_FILTERS:
+            raise BadSelection(f"The constraint has more than {_MAX_FILTERS} selections by value.")
+        scanner.expect(_CLAUSE_END, _SELECTION_SYNTAX)
     return filters
 
 
-def _filter(scanner: _Scanner) -> Filter:
-    name, comparison = scanner.need(_COMPARISON, _SELECTION_FORM).groups()
+def _parse_filter(scanner: _Scanner) -> Filter:
+    name, comparison = scanner.expect(_COMPARISON, _SELECTION_SYNTAX).groups()
     if comparison == "=~":
         raise BadSelection("Selections by a regular expression (=~) are not served; list the values: name={...,...}.")
-    if not scanner.take(_LIST_OPENS):
-        return Filter(name, comparison, (_value(scanner),))
-    values = [_value(scanner)]
+    if not scanner.take(_LIST_OPEN):
+        return Filter(name, comparison, (_parse_value(scanner),))
+    values = [_parse_value(scanner)]
     while scanner.take(_COMMA):
-        values.append(_value(scanner))
-        if len(values) > _MOST_LISTED:
-            raise BadSelection(f"{shown(name)} is compared with more than {_MOST_LISTED} values.")
-    scanner.need(_LIST_CLOSES, _SELECTION_FORM)
+        values.append(_parse_value(scanner))
+        if len(values) > _MAX_LIST_VALUES:
+            raise BadSelection(f"{quote_excerpt(name)} is compared with more than {_MAX_LIST_VALUES} values.")
+    scanner.expect(_LIST_CLOSE, _SELECTION_SYNTAX)
     return Filter(name, comparison, tuple(values))
 
 
-def _value(scanner: _Scanner) -> int | float | str:
-    match = scanner.need(_VALUE, _SELECTION_FORM)
+def _parse_value(scanner: _Scanner) -> int | float | str:
+    match = scanner.expect(_VALUE, _SELECTION_SYNTAX)
     quoted, bare = match["quoted"], match["bare"]
     if bare is None:
         return _ESCAPED.sub(r"\1", quoted)

@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 
-from shotdap.server.protocols.dap2.promotion import decode_adapted, type_of
-from shotdap.server.protocols.dap2.text import shown, utf8
+from shotdap.server.protocols.dap2.promotion import decode_adapted, get_dap2_type
+from shotdap.server.protocols.dap2.text import encode_utf8, quote_excerpt
 from shotdap.transforms.selection import BadSelection
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     import xarray as xr
 
-__all__ = ["OPERATORS", "Filter", "filtered", "indices"]
+__all__ = ["OPERATORS", "Filter", "apply_filters", "compute_mask_indices"]
 
 Mask: TypeAlias = "np.ndarray[Any, np.dtype[np.bool_]]"
 
@@ -48,7 +48,7 @@ OPERATORS: Final[Mapping[str, Callable[[Any, Any], Any]]] = MappingProxyType(
 )
 """The comparisons, a longer one before one that it begins with."""
 
-MOST_VALUES: Final = 1 << 24  # of a variable that is compared; a camera's row has some thousand
+MAX_COMPARED_VALUES: Final = 1 << 24  # of a variable that is compared; a camera's row has some thousand
 
 
 @dataclass(frozen=True)
@@ -65,28 +65,28 @@ class Filter:
         return f"{self.variable}{self.operator}" + (words[0] if len(words) == 1 else f"{{{','.join(words)}}}")
 
     @property
-    def shown(self) -> str:
+    def excerpt(self) -> str:
         """Its beginning, as a message quotes it."""
-        return shown(str(self))
+        return quote_excerpt(str(self))
 
-    def holds(self, variable: xr.Variable) -> Mask:
+    def evaluate(self, variable: xr.Variable) -> Mask:
         """For each value of a variable, whether it is wanted.
 
         Raises:
             BadSelection: numbers are compared with text.
         """
         compare = OPERATORS[self.operator]
-        comparable, operands = self._comparable(variable)
+        comparable, operands = self._prepare_operands(variable)
         found = [np.asarray(compare(comparable, operand), dtype=bool) for operand in operands]
         return reduce(np.logical_and if self.operator == "!=" else np.logical_or, found)
 
-    def _comparable(self, variable: xr.Variable) -> tuple[Any, tuple[Any, ...]]:
-        if type_of(variable) == "String":
-            texts = np.array([utf8(value).decode() for value in np.asarray(variable.values).flat], dtype=object)
+    def _prepare_operands(self, variable: xr.Variable) -> tuple[Any, tuple[Any, ...]]:
+        if get_dap2_type(variable) == "String":
+            texts = np.array([encode_utf8(value).decode() for value in np.asarray(variable.values).flat], dtype=object)
             return texts, tuple(map(str, self.operands))
         words = [each for each in self.operands if isinstance(each, str)]
         if words:
-            raise BadSelection(f"{self.shown}: {self.variable} holds numbers, and {shown(words[0])} is none.")
+            raise BadSelection(f"{self.excerpt}: {self.variable} holds numbers, and {quote_excerpt(words[0])} is none.")
         return np.asarray(decode_adapted(variable).values), self.operands
 
 
@@ -94,7 +94,7 @@ def _quoted(text: str) -> str:
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-def filtered(dataset: xr.Dataset, filters: Iterable[Filter]) -> xr.Dataset:
+def apply_filters(dataset: xr.Dataset, filters: Iterable[Filter]) -> xr.Dataset:
     """What selections by value leave of an adapted dataset; lazy, but for the variables that they name.
 
     Raises:
@@ -102,29 +102,31 @@ def filtered(dataset: xr.Dataset, filters: Iterable[Filter]) -> xr.Dataset:
     """
     kept: dict[str, Mask] = {}
     for each in filters:
-        variable = _compared(dataset, each)
+        variable = _get_filter_variable(dataset, each)
         (dimension,) = map(str, variable.dims)
-        kept[dimension] = each.holds(variable) & kept.get(dimension, np.True_)
+        kept[dimension] = each.evaluate(variable) & kept.get(dimension, np.True_)
         if not kept[dimension].any():
-            raise BadSelection(f"{each.shown}: nothing is left along {dimension}.{_range(each, variable)}")
-    return dataset.isel({dimension: indices(mask) for dimension, mask in kept.items()}) if kept else dataset
+            raise BadSelection(f"{each.excerpt}: nothing is left along {dimension}.{_describe_range(each, variable)}")
+    return (
+        dataset.isel({dimension: compute_mask_indices(mask) for dimension, mask in kept.items()}) if kept else dataset
+    )
 
 
-def _compared(dataset: xr.Dataset, wanted: Filter) -> xr.Variable:
+def _get_filter_variable(dataset: xr.Dataset, wanted: Filter) -> xr.Variable:
     variable = dataset.variables.get(wanted.variable)
     lines = [str(name) for name, each in dataset.variables.items() if each.ndim == 1]
     if variable is None or variable.ndim != 1:
         raise BadSelection(
-            f"{wanted.shown}: selections by value compare variables of one dimension, and {shown(wanted.variable)} is"
+            f"{wanted.excerpt}: selections by value compare variables of one dimension, and {quote_excerpt(wanted.variable)} is"
             f" none. Those are: {', '.join(lines) or 'none here'}."
         )
-    if variable.size > MOST_VALUES:
-        raise BadSelection(f"{wanted.shown}: {wanted.variable} has {variable.size:,} values; too many to compare.")
+    if variable.size > MAX_COMPARED_VALUES:
+        raise BadSelection(f"{wanted.excerpt}: {wanted.variable} has {variable.size:,} values; too many to compare.")
     return variable
 
 
-def _range(wanted: Filter, variable: xr.Variable) -> str:
-    if type_of(variable) == "String":
+def _describe_range(wanted: Filter, variable: xr.Variable) -> str:
+    if get_dap2_type(variable) == "String":
         return ""
     numbers = np.asarray(decode_adapted(variable).values)
     numbers = numbers[~np.isnan(numbers)]
@@ -133,7 +135,7 @@ def _range(wanted: Filter, variable: xr.Variable) -> str:
     return f" The values of {wanted.variable} go from {numbers.min()} to {numbers.max()}."
 
 
-def indices(mask: Mask) -> slice | np.ndarray[Any, Any]:
+def compute_mask_indices(mask: Mask) -> slice | np.ndarray[Any, Any]:
     """The indices that are kept; as a slice, if it can be one, since that reads no more than it keeps."""
     found = np.flatnonzero(mask)
     steps = np.diff(found)

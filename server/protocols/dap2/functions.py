@@ -16,14 +16,14 @@ import numpy as np
 import xarray as xr
 
 from shotdap import __version__
-from shotdap.server.protocols.dap2.promotion import ENCODING, decode_adapted, type_of
-from shotdap.server.protocols.dap2.text import shown
+from shotdap.server.protocols.dap2.promotion import DAP2_TYPE_KEY, decode_adapted, get_dap2_type
+from shotdap.server.protocols.dap2.text import quote_excerpt
 from shotdap.transforms.selection import BadSelection
 from shotdap.transforms.statistics import reductions
 
-__all__ = ["FUNCTIONS", "Function", "Operand", "function"]
+__all__ = ["FUNCTIONS", "Function", "Operand", "get_function"]
 
-_LONG: Final = 10  # digits; no dimension has as many pixels
+_DIGIT_LIMIT: Final = 10  # digits; no dimension has as many pixels
 
 
 @dataclass(frozen=True)
@@ -36,12 +36,12 @@ class Operand:
     """The dimensions as the request calls them; the variable's own may have a number behind."""
 
     @classmethod
-    def of(cls, name: str, variable: xr.Variable, labels: Sequence[object]) -> Operand:
+    def from_variable(cls, name: str, variable: xr.Variable, labels: Sequence[object]) -> Operand:
         """Return an operand that is a variable of an adapted dataset, decoded."""
         return cls(name, decode_adapted(variable), tuple(map(str, labels)))
 
 
-Body: TypeAlias = Callable[[Operand, tuple[str, ...]], Operand]
+Implementation: TypeAlias = Callable[[Operand, tuple[str, ...]], Operand]
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Function:
     """A function that requests may call."""
 
     usage: str
-    body: Body | None
+    implementation: Implementation | None
     """Nothing for a function that takes nothing, such as ``version()``."""
     documentation: str
 
@@ -59,117 +59,117 @@ class Function:
         Raises:
             BadSelection: the arguments do not fit.
         """
-        if self.body is None and operand is None and not words:
-            return version()
-        if self.body is None or operand is None:
+        if self.implementation is None and operand is None and not words:
+            return get_server_version()
+        if self.implementation is None or operand is None:
             raise BadSelection(f"Arguments do not fit: the function is {self.usage}.")
-        if type_of(operand.variable) == "String":
+        if get_dap2_type(operand.variable) == "String":
             raise BadSelection(f"{operand.name} is text; {self.usage} takes numbers.")
-        return self.body(operand, words)
+        return self.implementation(operand, words)
 
 
-def version() -> Operand:
+def get_server_version() -> Operand:
     """The name and the version of the server, a String called ``version``."""
-    variable = xr.Variable((), np.array(f"shotdap {__version__}", dtype=object), encoding={ENCODING: "String"})
+    variable = xr.Variable((), np.array(f"shotdap {__version__}", dtype=object), encoding={DAP2_TYPE_KEY: "String"})
     return Operand("version", variable, ())
 
 
-def mean(operand: Operand, words: tuple[str, ...]) -> Operand:
+def compute_mean(operand: Operand, words: tuple[str, ...]) -> Operand:
     """The mean over some dimensions, by name or by number from 0; over all of them, if none is named.
 
     Float64, and called ``mean_<variable>``. Sums are Float64 too. Missing values are left out; where nothing is left,
     the mean is NaN. Of a raw file's variable, ``_Unsigned``, ``_FillValue``, ``missing_value``, ``scale_factor`` and
     ``add_offset`` are applied first. ``mean(image[0:99][],y)`` averages the first hundred rows.
     """
-    return _over(operand, words, "mean", reductions.mean)
+    return _reduce_dimensions(operand, words, "mean", reductions.compute_mean)
 
 
-def least(operand: Operand, words: tuple[str, ...]) -> Operand:
+def compute_minimum(operand: Operand, words: tuple[str, ...]) -> Operand:
     """The least value over some dimensions, by name or by number from 0; over all of them, if none is named.
 
     Called ``min_<variable>``. It has the variable's type where that is an integer that is not packed and has no fill
     value, and is Float64 otherwise. What is missing is left out, as with ``mean``.
     """
-    return _over(operand, words, "min", reductions.minimum)
+    return _reduce_dimensions(operand, words, "min", reductions.compute_minimum)
 
 
-def greatest(operand: Operand, words: tuple[str, ...]) -> Operand:
+def compute_maximum(operand: Operand, words: tuple[str, ...]) -> Operand:
     """The greatest value over some dimensions, by name or by number from 0; over all of them, if none is named.
 
     Called ``max_<variable>``; its type and what is missing are as with ``min``.
     """
-    return _over(operand, words, "max", reductions.maximum)
+    return _reduce_dimensions(operand, words, "max", reductions.compute_maximum)
 
 
-def binned(operand: Operand, words: tuple[str, ...]) -> Operand:
+def bin_pixels(operand: Operand, words: tuple[str, ...]) -> Operand:
     """The means of blocks of pixels: n pixels along each dimension, or a number for each, 1 leaving it as it is.
 
     Float64, and called ``bin_<variable>``; a dimension ``y`` in blocks of 4 is called ``y_bin4``, so ``bin(y,4)``
     gives its coordinate; functions around it still call it ``y``. The last block holds the pixels that are left over.
     What is missing is left out, as with ``mean``. ``bin(image,1,8)`` keeps every row.
     """
-    sizes = [int(word) for word in words if len(word) < _LONG and word.isdecimal() and int(word)]
+    sizes = [int(word) for word in words if len(word) < _DIGIT_LIMIT and word.isdecimal() and int(word)]
     rank = operand.variable.ndim
     if len(sizes) != len(words) or len(sizes) not in (1, rank) or not rank:
         raise BadSelection(
             f"bin({operand.name},...) takes a number of pixels, 1 or more, for all dimensions or for"
-            f" each of {_in_words(operand)}."
+            f" each of {_describe_dimensions(operand)}."
         )
     sizes = sizes * rank if len(sizes) == 1 else sizes
-    return _result(operand, "bin", reductions.binned(operand.variable, sizes), operand.labels)
+    return _build_result(operand, "bin", reductions.compute_block_means(operand.variable, sizes), operand.labels)
 
 
-def _over(
+def _reduce_dimensions(
     operand: Operand,
     words: tuple[str, ...],
     name: str,
     statistic: Callable[[xr.Variable, Sequence[int]], xr.Variable],
 ) -> Operand:
-    axes = _axes(operand, words, name)
+    axes = _resolve_axes(operand, words, name)
     labels = tuple(label for axis, label in enumerate(operand.labels) if axis not in axes)
-    return _result(operand, name, statistic(operand.variable, axes), labels)
+    return _build_result(operand, name, statistic(operand.variable, axes), labels)
 
 
-def _axes(operand: Operand, words: tuple[str, ...], name: str) -> tuple[int, ...]:
+def _resolve_axes(operand: Operand, words: tuple[str, ...], name: str) -> tuple[int, ...]:
     numbers = {str(axis): axis for axis in range(len(operand.labels))}
     known = numbers | {label: axis for axis, label in enumerate(operand.labels)}
     for word in words:
         if word not in known:
             raise BadSelection(
-                f"{name}({operand.name},...): {shown(word)} is no dimension; {operand.name} has {_in_words(operand)}."
+                f"{name}({operand.name},...): {quote_excerpt(word)} is no dimension; {operand.name} has {_describe_dimensions(operand)}."
             )
     return tuple(dict.fromkeys(known[word] for word in words)) if words else tuple(numbers.values())
 
 
-def _in_words(operand: Operand) -> str:
+def _describe_dimensions(operand: Operand) -> str:
     return ", ".join(f"{label} ({axis})" for axis, label in enumerate(operand.labels)) or "no dimensions"
 
 
-def _result(operand: Operand, name: str, variable: xr.Variable, labels: tuple[str, ...]) -> Operand:
-    kind = type_of(operand.variable) if variable.dtype.kind in "iu" else "Float64"
+def _build_result(operand: Operand, name: str, variable: xr.Variable, labels: tuple[str, ...]) -> Operand:
+    kind = get_dap2_type(operand.variable) if variable.dtype.kind in "iu" else "Float64"
     for dimension, label in zip(operand.variable.dims, operand.labels, strict=True):
         if "cell_methods" in variable.attrs:
             variable.attrs["cell_methods"] = variable.attrs["cell_methods"].replace(f"{dimension}: ", f"{label}: ")
-    variable.encoding = {**variable.encoding, ENCODING: kind}
+    variable.encoding = {**variable.encoding, DAP2_TYPE_KEY: kind}
     return Operand(f"{name}_{operand.name}", variable, labels)
 
 
-def _row(usage: str, body: Body) -> Function:
+def _create_function(usage: str, body: Implementation) -> Function:
     return Function(usage, body, getdoc(body) or "")
 
 
 FUNCTIONS: Final[Mapping[str, Function]] = MappingProxyType(
     {
-        "mean": _row("mean(variable, dimension, ...)", mean),
-        "min": _row("min(variable, dimension, ...)", least),
-        "max": _row("max(variable, dimension, ...)", greatest),
-        "bin": _row("bin(variable, n, ...)", binned),
-        "version": Function("version()", None, getdoc(version) or ""),
+        "mean": _create_function("mean(variable, dimension, ...)", compute_mean),
+        "min": _create_function("min(variable, dimension, ...)", compute_minimum),
+        "max": _create_function("max(variable, dimension, ...)", compute_maximum),
+        "bin": _create_function("bin(variable, n, ...)", bin_pixels),
+        "version": Function("version()", None, getdoc(get_server_version) or ""),
     }
 )
 
 
-def function(name: str) -> Function:
+def get_function(name: str) -> Function:
     """The function of this name.
 
     Raises:
@@ -177,5 +177,5 @@ def function(name: str) -> Function:
     """
     if name not in FUNCTIONS:
         known = ", ".join(each.usage for each in FUNCTIONS.values())
-        raise BadSelection(f"There is no function {shown(name)} here. The functions are: {known}.")
+        raise BadSelection(f"There is no function {quote_excerpt(name)} here. The functions are: {known}.")
     return FUNCTIONS[name]

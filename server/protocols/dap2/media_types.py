@@ -4,32 +4,32 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from shotdap.server.protocols.dap2.text import quoted
+from shotdap.server.protocols.dap2.text import quote_text
 
-__all__ = ["ANSWERS", "VERSION", "Answer", "error"]
+__all__ = ["PROTOCOL_VERSION", "RESPONSE_HEADERS", "ResponseHeaders", "render_error"]
 
-VERSION: Final = "2.0"
+PROTOCOL_VERSION: Final = "2.0"
 """The value of the header ``XDAP``."""
 
 
-class Answer(NamedTuple):
+class ResponseHeaders(NamedTuple):
     """The headers ``Content-Type`` and ``Content-Description`` of an answer."""
 
     media_type: str
     description: str
 
 
-ANSWERS: Final = {
-    "dds": Answer("text/plain; charset=utf-8", "dods_dds"),
-    "das": Answer("text/plain; charset=utf-8", "dods_das"),
-    "dods": Answer("application/octet-stream", "dods_data"),
-    "ascii": Answer("text/plain; charset=utf-8", "dods_ascii"),
-    "ver": Answer("text/plain; charset=utf-8", "dods_version"),
-    "error": Answer("text/plain; charset=utf-8", "dods_error"),
+RESPONSE_HEADERS: Final = {
+    "dds": ResponseHeaders("text/plain; charset=utf-8", "dods_dds"),
+    "das": ResponseHeaders("text/plain; charset=utf-8", "dods_das"),
+    "dods": ResponseHeaders("application/octet-stream", "dods_data"),
+    "ascii": ResponseHeaders("text/plain; charset=utf-8", "dods_ascii"),
+    "ver": ResponseHeaders("text/plain; charset=utf-8", "dods_version"),
+    "error": ResponseHeaders("text/plain; charset=utf-8", "dods_error"),
 }
-"""By the suffix of the URL; ``error`` for the body that `error` makes, whatever the suffix."""
+"""By the suffix of the URL; ``error`` for the body that `render_error` makes, whatever the suffix."""
 
 
-def error(code: int, message: str) -> bytes:
+def render_error(code: int, message: str) -> bytes:
     """The body of an answer that is none; netCDF-C prints the message with statuses 401, 403 and 500."""
-    return f"Error {{\n    code = {code};\n    message = {quoted(message)};\n}};\n".encode()
+    return f"Error {{\n    code = {code};\n    message = {quote_text(message)};\n}};\n".encode()

@@ -8,21 +8,23 @@ from __future__ import annotations
 
 import xarray as xr
 
-from shotdap.server.protocols.dap2.text import safe_names
+from shotdap.server.protocols.dap2.text import make_safe_names
 
-__all__ = ["restored"]
+__all__ = ["restore_dataset"]
 
 
-def restored(narrowed: xr.Dataset, dataset: xr.Dataset) -> xr.Dataset:
-    """Undo `adapt` in what was narrowed; no value is read.
+def restore_dataset(narrowed: xr.Dataset, dataset: xr.Dataset) -> xr.Dataset:
+    """Undo `adapt_dataset` in what was narrowed; no value is read.
 
     Args:
         narrowed: what a constraint left of ``adapt(dataset)``. What a function made is kept as it is.
         dataset: the dataset itself.
     """
-    adapted = safe_names(str(name) for name in (*dataset.variables, *dataset.dims))
+    adapted = make_safe_names(str(name) for name in (*dataset.variables, *dataset.dims))
     own = {safe: name for name, safe in adapted.items()}
-    variables = {own.get(str(name), str(name)): _of(variable, own) for name, variable in narrowed.variables.items()}
+    variables = {
+        own.get(str(name), str(name)): _restore_variable(variable, own) for name, variable in narrowed.variables.items()
+    }
     for name in variables.keys() & dataset.variables.keys():
         variables[name].attrs = dict(dataset.variables[name].attrs)
     coords = {own.get(str(name), str(name)) for name in narrowed.coords}
@@ -33,7 +35,7 @@ def restored(narrowed: xr.Dataset, dataset: xr.Dataset) -> xr.Dataset:
     )
 
 
-def _of(variable: xr.Variable, own: dict[str, str]) -> xr.Variable:
+def _restore_variable(variable: xr.Variable, own: dict[str, str]) -> xr.Variable:
     restored = variable.to_base_variable()  # a new object around the same lazy array
     restored.dims = tuple(own.get(str(dimension), str(dimension)) for dimension in variable.dims)
     restored.encoding = {}

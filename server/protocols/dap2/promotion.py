@@ -5,7 +5,7 @@ obvious one: netCDF-C, hence MATLAB, IDL and Octave, shows Byte, UInt16 and UInt
 values. DAP2 has no 64-bit integers at all; they are Int32 where the values are seen to fit, else Float64, which is
 exact to 2**53.
 
-The decision for a variable is made once, by `adapt`, on the whole variable, and is kept in its ``encoding``, which
+The decision for a variable is made once, by `adapt_dataset`, on the whole variable, and is kept in its ``encoding``, which
 narrowing and loading preserve: a constrained answer has the types of the whole one.
 """
 
@@ -15,25 +15,34 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 
-from shotdap.transforms.decoding import decode
+from shotdap.transforms.decoding import decode_variable
 
 if TYPE_CHECKING:
     import xarray as xr
 
 __all__ = [
-    "ENCODING", "MEANT", "MEMORY", "WIRE", "Dtype", "as_meant", "decode_adapted", "native", "promoted", "type_of",
-    "values",
+    "DAP2_TYPE_KEY",
+    "LOGICAL_DTYPE_KEY",
+    "MEMORY_DTYPES",
+    "WIRE_DTYPES",
+    "Dtype",
+    "decode_adapted",
+    "get_dap2_type",
+    "get_logical_values",
+    "promote_dtype",
+    "reinterpret_numbers",
+    "resolve_logical_dtype",
 ]  # fmt: skip
 
 Dtype: TypeAlias = np.dtype[Any]
 
-ENCODING: Final = "dap2"
+DAP2_TYPE_KEY: Final = "dap2"
 """The key of a variable's ``encoding`` that holds its DAP2 type."""
 
-MEANT: Final = "dap2_meant"
+LOGICAL_DTYPE_KEY: Final = "dap2_meant"
 """The key that holds the type its numbers mean, where ``_Unsigned`` says another than the array's."""
 
-PROMOTION: Final = {
+PROMOTED_TYPES: Final = {
     "b1": "Int16",
     "i1": "Int16",
     "u1": "Int16",
@@ -50,10 +59,10 @@ PROMOTION: Final = {
 }
 """From NumPy's kind and size to the DAP2 type of numbers."""
 
-TEXT: Final = "USOT"
+TEXT_KINDS: Final = "USOT"
 """NumPy's kinds of strings."""
 
-WIRE: Final[dict[str, Dtype]] = {
+WIRE_DTYPES: Final[dict[str, Dtype]] = {
     "Byte": np.dtype(">u1"),
     "Int16": np.dtype(">i4"),  # XDR knows no integers of two bytes
     "UInt16": np.dtype(">u4"),
@@ -64,7 +73,7 @@ WIRE: Final[dict[str, Dtype]] = {
 }
 """A number's type on the wire."""
 
-MEMORY: Final[dict[str, Dtype]] = {
+MEMORY_DTYPES: Final[dict[str, Dtype]] = {
     "Int16": np.dtype("i2"),
     "Int32": np.dtype("i4"),
     "Float32": np.dtype("f4"),
@@ -73,12 +82,12 @@ MEMORY: Final[dict[str, Dtype]] = {
 """The NumPy type of the numbers that a promoted type holds."""
 
 
-def promoted(dtype: Dtype) -> str | None:
+def promote_dtype(dtype: Dtype) -> str | None:
     """The DAP2 type for a NumPy type; nothing for one that DAP2 cannot carry (complex, records, times)."""
-    return "String" if dtype.kind in TEXT else PROMOTION.get(f"{dtype.kind}{dtype.itemsize}")
+    return "String" if dtype.kind in TEXT_KINDS else PROMOTED_TYPES.get(f"{dtype.kind}{dtype.itemsize}")
 
 
-def native(variable: xr.Variable) -> Dtype:
+def resolve_logical_dtype(variable: xr.Variable) -> Dtype:
     """The type that a variable's numbers mean, in this machine's byte order.
 
     The attribute ``_Unsigned`` (netCDF-3's way to keep unsigned numbers in signed ones, or the reverse) is heeded
@@ -89,20 +98,20 @@ def native(variable: xr.Variable) -> Dtype:
     return np.dtype(f"{kind}{dtype.itemsize}") if kind and dtype.kind in "iu" else dtype
 
 
-def type_of(variable: xr.Variable) -> str:
+def get_dap2_type(variable: xr.Variable) -> str:
     """The DAP2 type of a variable of an adapted dataset."""
-    return str(variable.encoding[ENCODING])
+    return str(variable.encoding[DAP2_TYPE_KEY])
 
 
-def as_meant(stored: np.ndarray[Any, Dtype], meant: Dtype) -> np.ndarray[Any, Dtype]:
+def reinterpret_numbers(stored: np.ndarray[Any, Dtype], meant: Dtype) -> np.ndarray[Any, Dtype]:
     """Stored numbers read as another type of the same size, in the byte order they are stored in. No copy."""
     return stored if stored.dtype.kind == meant.kind else stored.view(meant.newbyteorder(stored.dtype.byteorder))
 
 
-def values(variable: xr.Variable) -> np.ndarray[Any, Dtype]:
+def get_logical_values(variable: xr.Variable) -> np.ndarray[Any, Dtype]:
     """The numbers of a variable of an adapted dataset as they are meant. No copy, if they are in memory."""
     stored = np.asarray(variable.values)
-    return as_meant(stored, np.dtype(variable.encoding.get(MEANT, stored.dtype)))
+    return reinterpret_numbers(stored, np.dtype(variable.encoding.get(LOGICAL_DTYPE_KEY, stored.dtype)))
 
 
 def decode_adapted(variable: xr.Variable) -> xr.Variable:
@@ -111,10 +120,10 @@ def decode_adapted(variable: xr.Variable) -> xr.Variable:
     Functions and selections compute with these, while the variable itself travels as it is stored.
     """
     encoding = dict(variable.encoding)
-    meant = encoding.pop(MEANT, None)
+    meant = encoding.pop(LOGICAL_DTYPE_KEY, None)
     stored = variable.to_base_variable().copy(deep=False)
     if meant is not None:
         stored.attrs = {**variable.attrs, "_Unsigned": "true" if np.dtype(meant).kind == "u" else "false"}
-    decoded = decode(stored)
+    decoded = decode_variable(stored)
     decoded.encoding = encoding
     return decoded

@@ -18,14 +18,14 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from shotdap.transforms import UniqueNames
-from shotdap.transforms.renaming import shorten
+from shotdap.transforms.renaming import shorten_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["dataset_name", "encoded", "quoted", "safe_names", "shown", "utf8"]
+__all__ = ["encode_text", "encode_utf8", "make_dataset_name", "make_safe_names", "quote_excerpt", "quote_text"]
 
-RESERVED: Final = frozenset(
+RESERVED_NAMES: Final = frozenset(
     {
         *("byte", "int16", "uint16", "int32", "uint32", "float32", "float64", "string", "url"),  # libdap's grammar
         *("structure", "sequence", "grid", "dataset", "attributes", "alias", "otherxml"),
@@ -37,52 +37,52 @@ RESERVED: Final = frozenset(
 RESERVED_PREFIX: Final = "dods"
 """netCDF-C takes a DAS container whose name begins so for global attributes."""
 
-_SHOWN: Final = 40  # characters of a request's text in a message
+_EXCERPT_LENGTH: Final = 40  # characters of a request's text in a message
 
-_NOT_IN_NAMES: Final = re.compile(r"[^A-Za-z0-9_]")
-_NOT_IN_DATASET_NAMES: Final = re.compile(r"[^A-Za-z0-9_.-]")
+_UNSAFE_NAME_CHARACTERS: Final = re.compile(r"[^A-Za-z0-9_]")
+_UNSAFE_DATASET_NAME_CHARACTERS: Final = re.compile(r"[^A-Za-z0-9_.-]")
 
 
-def safe_names(names: Iterable[str]) -> dict[str, str]:
+def make_safe_names(names: Iterable[str]) -> dict[str, str]:
     """A safe name for each of these names, all different: ``DATA/SHOT/image`` → ``DATA_SHOT_image``.
 
     A name that is safe already keeps itself, whichever order they come in; others that would collide get a number.
     """
     names = list(dict.fromkeys(names))
-    safe = {name: name for name in names if _safe(name) == name}
+    safe = {name: name for name in names if _make_safe_name(name) == name}
     unique = UniqueNames(safe)
-    return safe | {name: unique.claim(_safe(name)) for name in names if name not in safe}
+    return safe | {name: unique.claim(_make_safe_name(name)) for name in names if name not in safe}
 
 
-def _safe(name: str) -> str:
-    name = shorten(_NOT_IN_NAMES.sub("_", name) or "_", name)
-    if name.lower() in RESERVED:
+def _make_safe_name(name: str) -> str:
+    name = shorten_name(_UNSAFE_NAME_CHARACTERS.sub("_", name) or "_", name)
+    if name.lower() in RESERVED_NAMES:
         return f"{name}_"
     return f"_{name}" if name.lower().startswith(RESERVED_PREFIX) else name
 
 
-def dataset_name(name: str) -> str:
+def make_dataset_name(name: str) -> str:
     """What stands after the closing brace of a DDS: a file's name, with ``_`` for all but ``A-Za-z0-9_.-``."""
-    return _NOT_IN_DATASET_NAMES.sub("_", name) or "dataset"
+    return _UNSAFE_DATASET_NAME_CHARACTERS.sub("_", name) or "dataset"
 
 
-def shown(text: str) -> str:
+def quote_excerpt(text: str) -> str:
     """A client's text, as a message quotes it: its beginning."""
-    return repr(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}...")
+    return repr(text if len(text) <= _EXCERPT_LENGTH else f"{text[:_EXCERPT_LENGTH]}...")
 
 
-def quoted(text: str) -> str:
+def quote_text(text: str) -> str:
     r"""Return the text in quotes; a space follows a last backslash: pydap takes ``\\"`` for a quote that goes on."""
-    inner = utf8(text).decode().replace("\\", "\\\\").replace('"', '\\"')
+    inner = encode_utf8(text).decode().replace("\\", "\\\\").replace('"', '\\"')
     return f'"{inner} "' if text.endswith("\\") else f'"{inner}"'
 
 
-def encoded(value: object) -> bytes:
+def encode_text(value: object) -> bytes:
     """Return one value of a String variable as it is sent."""
-    return utf8(value).replace(b"\\", b"\\\\")
+    return encode_utf8(value).replace(b"\\", b"\\\\")
 
 
-def utf8(value: object) -> bytes:
+def encode_utf8(value: object) -> bytes:
     """One value of a String variable, as clients get to see it. What is not UTF-8 shows as an escape."""
     if isinstance(value, bytes):
         value = value.decode("utf-8", "backslashreplace")

@@ -11,28 +11,28 @@ A route needs five lines of it::
 
 from __future__ import annotations
 
-from shotdap.server.protocols.dap4.chunks import Block, error_chunk
-from shotdap.server.protocols.dap4.constraint import parse
-from shotdap.server.protocols.dap4.data import Body, body
-from shotdap.server.protocols.dap4.dmr import dmr
-from shotdap.server.protocols.dap4.error import error
+from shotdap.server.protocols.dap4.chunks import Block, encode_error_chunk
+from shotdap.server.protocols.dap4.constraint import parse_constraint
+from shotdap.server.protocols.dap4.data import EncodedBody, encode_body
+from shotdap.server.protocols.dap4.dmr import render_dmr
+from shotdap.server.protocols.dap4.error import render_error
 from shotdap.server.protocols.dap4.media_types import ERROR_MEDIA_TYPE, MEDIA_TYPES
-from shotdap.server.protocols.dap4.request import Request, query
-from shotdap.server.protocols.dap4.services import services
-from shotdap.server.protocols.dap4.tree import arrange
+from shotdap.server.protocols.dap4.request import ParsedQuery, parse_query
+from shotdap.server.protocols.dap4.services import render_services
+from shotdap.server.protocols.dap4.tree import build_tree
 
 __all__ = [
     "ERROR_MEDIA_TYPE",
     "MEDIA_TYPES",
     "Block",
-    "Body",
-    "Request",
-    "arrange",
-    "body",
-    "dmr",
-    "error",
-    "error_chunk",
-    "parse",
-    "query",
-    "services",
+    "EncodedBody",
+    "ParsedQuery",
+    "build_tree",
+    "encode_body",
+    "encode_error_chunk",
+    "parse_constraint",
+    "parse_query",
+    "render_dmr",
+    "render_error",
+    "render_services",
 ]

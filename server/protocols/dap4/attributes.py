@@ -23,22 +23,27 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from shotdap.server.protocols.dap4.text import as_text
-from shotdap.server.protocols.dap4.types import STRING, Atomic, atomic
-from shotdap.server.protocols.fill_values import FILL, UNFIT_FILL, add_missing, fit_fill_values
+from shotdap.server.protocols.dap4.text import convert_to_text
+from shotdap.server.protocols.dap4.types import STRING, AtomicType, get_atomic_type
+from shotdap.server.protocols.fill_values import (
+    FILL_ATTRIBUTE,
+    UNFIT_FILL_ATTRIBUTE,
+    add_missing_values,
+    fit_fill_values,
+)
 from shotdap.server.protocols.float_text import format_float
-from shotdap.transforms import UniqueNames, with_underscores
-from shotdap.transforms.renaming import RENAMED_ATTRIBUTES, list_renamed, shorten
+from shotdap.transforms import UniqueNames, add_underscores
+from shotdap.transforms.renaming import RENAMED_ATTRIBUTES, list_renamed, shorten_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["CHECKSUM", "Attribute", "describe"]
+__all__ = ["CHECKSUM_ATTRIBUTE", "Attribute", "encode_attributes"]
 
-CHECKSUM = "_DAP4_Checksum_CRC32"
+CHECKSUM_ATTRIBUTE = "_DAP4_Checksum_CRC32"
 
 # "String match to name in use": netCDF-C's reserved attributes, some of which a laboratory uses for its own ends.
-RESERVED = frozenset({
+RESERVED_NAMES = frozenset({
     "CLASS", "DIMENSION_LABELS", "DIMENSION_LIST", "NAME", "REFERENCE_LIST",
     "_Codecs", "_Encoding", "_Format", "_IsNetcdf4", "_NCProperties", "_Netcdf4Coordinates", "_Netcdf4Dimid",
     "_SuperblockVersion", "_nc3_strict",
@@ -46,13 +51,13 @@ RESERVED = frozenset({
 
 # NC_check_name of netCDF-C: a letter, digit, underscore or non-ASCII character first; no slash, no control character
 # and no space at the end. What Unicode or XML has no place for goes the same way.
-FORBIDDEN = re.compile(r"[/\x00-\x1f\x7f\ud800-\udfff\ufffe\uffff]|\s\Z")
-BEGINNING = re.compile(r"[A-Za-z0-9_]|[^\x00-\x7f]")
+FORBIDDEN_CHARACTERS = re.compile(r"[/\x00-\x1f\x7f\ud800-\udfff\ufffe\uffff]|\s\Z")
+VALID_FIRST_CHARACTER = re.compile(r"[A-Za-z0-9_]|[^\x00-\x7f]")
 
 NARROW_FLOAT = np.dtype("f4")
 WIDE_FLOAT = np.dtype("f8")
 
-Typed = tuple[str, tuple[str, ...]]  # the name of a type, and values
+TypedValues = tuple[str, tuple[str, ...]]  # the name of a type, and values
 
 
 @dataclass(frozen=True)
@@ -64,7 +69,7 @@ class Attribute:
     values: tuple[str, ...]
 
 
-def describe(attributes: Mapping[Any, object], owner: Atomic | None = None) -> list[Attribute]:
+def encode_attributes(attributes: Mapping[Any, object], owner: AtomicType | None = None) -> list[Attribute]:
     """Turn attributes into what the DMR says of them.
 
     Args:
@@ -76,66 +81,73 @@ def describe(attributes: Mapping[Any, object], owner: Atomic | None = None) -> l
     """
     described: dict[str, Attribute] = {}
     own: dict[str, str] = {}
-    unique = UniqueNames(numbered=with_underscores)
+    unique = UniqueNames(numbered=add_underscores)
     for key, value in (attributes if owner is None else _fit_fill_values(attributes, owner)).items():
-        if key != CHECKSUM:
-            typed = _written(np.asarray(value)) if key == FILL and owner is not None else _typed(value)
-            name = unique.claim(_legal(str(key)))
+        if key != CHECKSUM_ATTRIBUTE:
+            typed = (
+                _encode_array(np.asarray(value))
+                if key == FILL_ATTRIBUTE and owner is not None
+                else _encode_value(value)
+            )
+            name = unique.claim(_make_legal_name(str(key)))
             described[name] = Attribute(name, *typed)
             own[name] = str(key)
     for name, renamed in list_renamed(attributes, RENAMED_ATTRIBUTES, own).items():
-        described[name] = Attribute(name, *_typed(renamed))
+        described[name] = Attribute(name, *_encode_value(renamed))
     return list(described.values())
 
 
-def _fit_fill_values(attributes: Mapping[Any, object], owner: Atomic) -> Mapping[Any, object]:
+def _fit_fill_values(attributes: Mapping[Any, object], owner: AtomicType) -> Mapping[Any, object]:
     """Return a variable's attributes, its fill values by rules 2 and 4."""
-    if owner.wire is None:
-        is_text = isinstance(attributes.get(FILL), str | bytes)
-        return {UNFIT_FILL if key == FILL and not is_text else key: value for key, value in attributes.items()}
-    fitted = fit_fill_values(attributes, owner.wire)
-    fill = np.asarray(fitted.get(FILL, 0))
-    if owner.wire != NARROW_FLOAT or fill == 0 or np.isnan(fill):
+    if owner.wire_dtype is None:
+        is_text = isinstance(attributes.get(FILL_ATTRIBUTE), str | bytes)
+        return {
+            UNFIT_FILL_ATTRIBUTE if key == FILL_ATTRIBUTE and not is_text else key: value
+            for key, value in attributes.items()
+        }
+    fitted = fit_fill_values(attributes, owner.wire_dtype)
+    fill = np.asarray(fitted.get(FILL_ATTRIBUTE, 0))
+    if owner.wire_dtype != NARROW_FLOAT or fill == 0 or np.isnan(fill):
         return fitted
-    renamed = {UNFIT_FILL if key == FILL else key: value for key, value in fitted.items()}
-    return add_missing(renamed, fill.reshape(1))
+    renamed = {UNFIT_FILL_ATTRIBUTE if key == FILL_ATTRIBUTE else key: value for key, value in fitted.items()}
+    return add_missing_values(renamed, fill.reshape(1))
 
 
-def _legal(name: str) -> str:
-    legal = FORBIDDEN.sub(lambda found: f"%{ord(found[0]):02X}", name)
-    legal = legal if BEGINNING.match(legal) else f"_{legal}"
-    legal = shorten(legal.encode(errors="replace").decode(), name)
-    return f"{legal}_" if legal in RESERVED else legal
+def _make_legal_name(name: str) -> str:
+    legal = FORBIDDEN_CHARACTERS.sub(lambda found: f"%{ord(found[0]):02X}", name)
+    legal = legal if VALID_FIRST_CHARACTER.match(legal) else f"_{legal}"
+    legal = shorten_name(legal.encode(errors="replace").decode(), name)
+    return f"{legal}_" if legal in RESERVED_NAMES else legal
 
 
-def _typed(value: object) -> Typed:
+def _encode_value(value: object) -> TypedValues:
     match value:
         case str() | bytes():
-            return STRING.name, (as_text(value),)
+            return STRING.name, (convert_to_text(value),)
         case list() | tuple() if all(isinstance(item, str | bytes) for item in value):
-            return STRING.name, tuple(as_text(item) for item in value) or ("",)
+            return STRING.name, tuple(convert_to_text(item) for item in value) or ("",)
         case _:
-            return _numbers(value)
+            return _encode_numbers(value)
 
 
-def _numbers(value: object) -> Typed:
-    items = _array(value)
+def _encode_numbers(value: object) -> TypedValues:
+    items = _convert_to_array(value)
     narrow = items.dtype.kind == "f" and items.itemsize < WIDE_FLOAT.itemsize
-    return _written(items.astype(WIDE_FLOAT) if narrow else items)
+    return _encode_array(items.astype(WIDE_FLOAT) if narrow else items)
 
 
-def _written(array: np.ndarray[Any, np.dtype[Any]]) -> Typed:
+def _encode_array(array: np.ndarray[Any, np.dtype[Any]]) -> TypedValues:
     items = array.ravel()
     try:
-        kind = atomic(items.dtype)
+        kind = get_atomic_type(items.dtype)
     except TypeError:
-        return STRING.name, tuple(map(as_text, items)) or ("",)
-    write = format_float if items.dtype.kind == "f" else as_text
-    texts = tuple(map(write, items if kind.wire is None else items.astype(kind.wire)))
+        return STRING.name, tuple(map(convert_to_text, items)) or ("",)
+    write = format_float if items.dtype.kind == "f" else convert_to_text
+    texts = tuple(map(write, items if kind.wire_dtype is None else items.astype(kind.wire_dtype)))
     return (kind.name, texts) if texts else (STRING.name, ("",))
 
 
-def _array(value: object) -> np.ndarray[Any, np.dtype[Any]]:
+def _convert_to_array(value: object) -> np.ndarray[Any, np.dtype[Any]]:
     try:
         return np.asarray(value)
     except ValueError:  # a ragged list

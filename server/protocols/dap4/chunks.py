@@ -18,43 +18,43 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-__all__ = ["LARGEST_CHUNK", "Block", "chunked", "chunked_size", "error_chunk"]
+__all__ = ["MAX_CHUNK_SIZE", "Block", "compute_chunked_size", "encode_chunks", "encode_error_chunk"]
 
 Block = bytes | memoryview
 
 LAST, ERROR, LITTLE_ENDIAN = 1, 2, 4  # the specification's CHUNK_TYPE bits
-LARGEST_CHUNK = 0xFFFFFF
+MAX_CHUNK_SIZE = 0xFFFFFF
 HEADER_SIZE = 4
-CHUNK = 15 << 20  # whole blocks, and below the largest
-BLOCK = 512 << 10  # "yield blocks of 256 kB-1 MB": smaller ones cost 15 %, larger ones 20 %
-SMALL = 32 << 10  # a write costs more than a copy of this size
+CHUNK_SIZE = 15 << 20  # whole blocks, and below the largest
+BLOCK_SIZE = 512 << 10  # "yield blocks of 256 kB-1 MB": smaller ones cost 15 %, larger ones 20 %
+COPY_THRESHOLD = 32 << 10  # a write costs more than a copy of this size
 
 
-def header(flags: int, length: int) -> bytes:
+def encode_chunk_header(flags: int, length: int) -> bytes:
     """Give the four bytes before a chunk of this many bytes."""
     return bytes([flags]) + length.to_bytes(3, "big")
 
 
-def error_chunk(document: bytes) -> bytes:
+def encode_error_chunk(document: bytes) -> bytes:
     """Wrap an error document as the chunk that ends a body early; it may follow any complete chunk.
 
     It bears no LAST flag: pydap and libdap would take the document for data.
     """
-    document = document[:LARGEST_CHUNK]
-    return header(ERROR | LITTLE_ENDIAN, len(document)) + document
+    document = document[:MAX_CHUNK_SIZE]
+    return encode_chunk_header(ERROR | LITTLE_ENDIAN, len(document)) + document
 
 
-def chunked_size(description: Block, size: int) -> int:
-    """Say how long `chunked` will be for data of this size, in bytes."""
-    chunks = max(1, -(-size // CHUNK))
+def compute_chunked_size(description: Block, size: int) -> int:
+    """Say how long `encode_chunks` will be for data of this size, in bytes."""
+    chunks = max(1, -(-size // CHUNK_SIZE))
     return HEADER_SIZE + len(description) + chunks * HEADER_SIZE + size
 
 
-def chunked(description: Block, pieces: Iterable[Block], size: int, failure: bytes = b"") -> Iterator[Block]:
+def encode_chunks(description: Block, pieces: Iterable[Block], size: int, failure: bytes = b"") -> Iterator[Block]:
     """Cut a body into chunks, and these into blocks to be sent one after the other.
 
     Args:
-        description: the DMR with its CRLF, at most `LARGEST_CHUNK` bytes.
+        description: the DMR with its CRLF, at most `MAX_CHUNK_SIZE` bytes.
         pieces: the serialised data, flat.
         size: the number of bytes in all pieces.
         failure: the error document that ends the body if a piece fails, where it is shorter than what is left.
@@ -65,54 +65,54 @@ def chunked(description: Block, pieces: Iterable[Block], size: int, failure: byt
     Raises:
         Exception: what a piece raised, once the client has been told.
     """
-    return _joined(_framed(description, pieces, size, failure))
+    return _join_small_blocks(_emit_chunks(description, pieces, size, failure))
 
 
-def _framed(description: Block, pieces: Iterable[Block], size: int, failure: bytes) -> Iterator[Block]:
-    yield header(LITTLE_ENDIAN, len(description))
-    yield from _cut(description, BLOCK)
+def _emit_chunks(description: Block, pieces: Iterable[Block], size: int, failure: bytes) -> Iterator[Block]:
+    yield encode_chunk_header(LITTLE_ENDIAN, len(description))
+    yield from _split_block(description, BLOCK_SIZE)
     left = size
     try:
-        for blocks in _gathered(pieces, size):
+        for blocks in _split_into_chunks(pieces, size):
             length = sum(map(len, blocks))
-            yield header(LITTLE_ENDIAN | (LAST if length == left else 0), length)
+            yield encode_chunk_header(LITTLE_ENDIAN | (LAST if length == left else 0), length)
             yield from blocks
             left -= length
     except Exception:
-        yield error_chunk(failure if len(failure) < left else b"")
+        yield encode_error_chunk(failure if len(failure) < left else b"")
         raise
 
 
-def _gathered(pieces: Iterable[Block], size: int) -> Iterator[Sequence[Block]]:
+def _split_into_chunks(pieces: Iterable[Block], size: int) -> Iterator[Sequence[Block]]:
     """The blocks of each chunk."""
     blocks: list[Block] = []
-    room = CHUNK
+    room = CHUNK_SIZE
     for piece in pieces:
         rest = memoryview(piece)
         while rest:
-            blocks.append(rest[: min(room, BLOCK)])
+            blocks.append(rest[: min(room, BLOCK_SIZE)])
             rest = rest[len(blocks[-1]) :]
             room -= len(blocks[-1])
             if not room:
                 yield blocks
-                blocks, room = [], CHUNK
+                blocks, room = [], CHUNK_SIZE
     if blocks or not size:
         yield blocks
 
 
-def _cut(piece: Block, size: int) -> Iterator[memoryview]:
+def _split_block(piece: Block, size: int) -> Iterator[memoryview]:
     view = memoryview(piece)
     return (view[start : start + size] for start in range(0, len(view), size))
 
 
-def _joined(blocks: Iterable[Block]) -> Iterator[Block]:
+def _join_small_blocks(blocks: Iterable[Block]) -> Iterator[Block]:
     small = bytearray()
     try:
         for block in blocks:
-            if small and (len(block) >= SMALL or len(small) > BLOCK):
+            if small and (len(block) >= COPY_THRESHOLD or len(small) > BLOCK_SIZE):
                 yield bytes(small)
                 small.clear()
-            if len(block) < SMALL:
+            if len(block) < COPY_THRESHOLD:
                 small += block
             else:
                 yield block

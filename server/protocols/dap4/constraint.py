@@ -25,13 +25,13 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from shotdap.server.protocols.percent import decode_until
+from shotdap.server.protocols.percent import parse_percent_encoded
 from shotdap.transforms.selection import BadSelection, Selection
 
 if TYPE_CHECKING:
-    from shotdap.transforms.selection import Index
+    from shotdap.transforms.selection import DimensionIndex
 
-__all__ = ["parse"]
+__all__ = ["parse_constraint"]
 
 TERM = re.compile(
     r"""
@@ -44,27 +44,29 @@ TERM = re.compile(
 INDEX = re.compile(r"\[([^][]*)\]")
 BOUNDS = re.compile(r"([0-9]{1,19})(?::([0-9]{1,19}))?(?::([0-9]{0,19}|\*))?")
 ESCAPED = re.compile(r"\\(.)", re.DOTALL)
-MEMBERS_FOLLOW = re.compile(r"(?<!\\)[./]\Z")  # ``/g.{…}`` and ``/g/{…}`` are ``/g{…}``
+GROUP_SUFFIX = re.compile(r"(?<!\\)[./]\Z")  # ``/g.{…}`` and ``/g/{…}`` are ``/g{…}``
 
 # What ends a term → what may end the next one; any may be the last.
-FOLLOWED_BY = {";": ";,{}=", ",": ";,{}", "{": ";,{}", "}": ";,}", "=": ";"}
+ALLOWED_NEXT_MARKS = {";": ";,{}=", ",": ";,{}", "{": ";,{}", "}": ";,}", "=": ";"}
 
-EVERYTHING = frozenset({"", "/"})
-WHOLE = frozenset({"", "*"})
-LARGEST_INDEX = 2**63 - 1  # the specification's Int64; pydap sends 2⁶³ - 2 for a dimension without elements
-MOST_LISTED = 1 << 16  # indices in all disjoint subsets: sixteen times a camera's rows
-MOST_LEVELS = 32  # of braces within braces
-EXCERPT = 40  # characters of a refused text that its message quotes
+WHOLE_DATASET = frozenset({"", "/"})
+WHOLE_DIMENSION = frozenset({"", "*"})
+MAX_INDEX = 2**63 - 1  # the specification's Int64; pydap sends 2⁶³ - 2 for a dimension without elements
+MAX_LISTED_INDICES = 1 << 16  # indices in all disjoint subsets: sixteen times a camera's rows
+MAX_GROUP_DEPTH = 32  # of braces within braces
+EXCERPT_LENGTH = 40  # characters of a refused text that its message quotes
 
-FILTERS = "filters (|) select rows of sequences, and there are none here: ask for indices, and filter what arrives"
-EXAMPLE = "names with their indices between semicolons: /y=[0:9];/image[][0:2:99];/group{a;b}"
-FORMS = "write [n], [first:last], [first:step:last], [first:], [], or several with commas between: [0:1,3]"
+FILTERS_UNSUPPORTED = (
+    "filters (|) select rows of sequences, and there are none here: ask for indices, and filter what arrives"
+)
+CONSTRAINT_EXAMPLE = "names with their indices between semicolons: /y=[0:9];/image[][0:2:99];/group{a;b}"
+INDEX_SYNTAX = "write [n], [first:last], [first:step:last], [first:], [], or several with commas between: [0:1,3]"
 
 Ranges = tuple[slice, ...]
 """What stands between two brackets: one range, or several where there are commas."""
 
 
-def parse(expression: str) -> Selection:
+def parse_constraint(expression: str) -> Selection:
     """Read the value of ``dap4.ce``, percent-encoded any number of times, or not at all.
 
     Args:
@@ -76,124 +78,126 @@ def parse(expression: str) -> Selection:
     Raises:
         BadSelection: the text is no constraint, or one that is not offered; nothing else is ever raised.
     """
-    return decode_until(_parse, expression)
+    return parse_percent_encoded(_parse_decoded, expression)
 
 
-def _parse(expression: str) -> Selection:
-    if expression in EVERYTHING:
+def _parse_decoded(expression: str) -> Selection:
+    if expression in WHOLE_DATASET:
         return Selection()
-    constraint = _Constraint()
+    constraint = _ConstraintBuilder()
     position, before = 0, ";"
     while before:
         term = TERM.match(expression, position)
-        if term is None or not constraint.takes(before, term["name"], term["indices"], term["mark"]):
-            raise BadSelection(_why_not(expression, position))
+        if term is None or not constraint.try_add_term(before, term["name"], term["indices"], term["mark"]):
+            raise BadSelection(_describe_syntax_error(expression, position))
         position, before = term.end(), term["mark"]
     if not constraint:  # a selection of nothing would want everything
-        raise BadSelection(f"{_quoted(expression)} names no variable")
-    return constraint.selection()
+        raise BadSelection(f"{_truncate_text(expression)} names no variable")
+    return constraint.build_selection()
 
 
 @dataclass
-class _Constraint:
+class _ConstraintBuilder:
     """What was read so far, each index as the ranges that it lists."""
 
     parts: dict[str, tuple[Ranges, ...]] = field(default_factory=dict)
     dimensions: dict[str, tuple[Ranges, ...]] = field(default_factory=dict)
-    groups: list[str] = field(default_factory=list)
+    open_groups: list[str] = field(default_factory=list)
     """The paths of the groups whose braces are open."""
-    redefined: str = ""
+    redefined_dimension: str = ""
     """The dimension whose equals sign was read last."""
 
     def __bool__(self) -> bool:
         return bool(self.parts or self.dimensions)
 
-    def takes(self, before: str, name: str, indices: str, mark: str) -> bool:
+    def try_add_term(self, before: str, name: str, indices: str, mark: str) -> bool:
         """Take a term in, between its marks; or say that it does not fit there."""
-        if mark not in FOLLOWED_BY[before] or (mark in {",", "}"} and not self.groups):
+        if mark not in ALLOWED_NEXT_MARKS[before] or (mark in {",", "}"} and not self.open_groups):
             return False
         if before == "=":
-            return not name and self._redefines(indices)
+            return not name and self._redefine_dimension(indices)
         if before == "}":
             fits = not name and not indices
         elif mark == "=":
-            fits, self.redefined = not indices and not self.groups, name
+            fits, self.redefined_dimension = not indices and not self.open_groups, name
         elif mark == "{":
-            fits = not indices and len(self.groups) < MOST_LEVELS and self._enters(name)
+            fits = not indices and len(self.open_groups) < MAX_GROUP_DEPTH and self._open_group(name)
         else:
-            fits = (not name and not indices) or self._wants(name, indices)
+            fits = (not name and not indices) or self._add_variable(name, indices)
         if mark == "}":
-            self.groups.pop()
-        return fits and (bool(mark) or not self.groups)
+            self.open_groups.pop()
+        return fits and (bool(mark) or not self.open_groups)
 
-    def _wants(self, name: str, indices: str) -> bool:
-        _enter(self.parts, self._path(name), _hyperslab(indices))
+    def _add_variable(self, name: str, indices: str) -> bool:
+        _add_hyperslab(self.parts, self._resolve_path(name), _parse_hyperslab(indices))
         return True
 
-    def _redefines(self, indices: str) -> bool:
-        ranges = _hyperslab(indices)
+    def _redefine_dimension(self, indices: str) -> bool:
+        ranges = _parse_hyperslab(indices)
         if len(ranges) == 1:
-            _enter(self.dimensions, _name(self.redefined), ranges)
+            _add_hyperslab(self.dimensions, _parse_name(self.redefined_dimension), ranges)
         return len(ranges) == 1
 
-    def _enters(self, name: str) -> bool:
-        self.groups.append(f"{self._path(MEMBERS_FOLLOW.sub('', name))}/" if name.strip("/") else "")
+    def _open_group(self, name: str) -> bool:
+        self.open_groups.append(f"{self._resolve_path(GROUP_SUFFIX.sub('', name))}/" if name.strip("/") else "")
         return True
 
-    def _path(self, name: str) -> str:
-        return f"{self.groups[-1]}{_name(name, inside=True)}" if self.groups else _name(name)
+    def _resolve_path(self, name: str) -> str:
+        return f"{self.open_groups[-1]}{_parse_name(name, inside=True)}" if self.open_groups else _parse_name(name)
 
-    def selection(self) -> Selection:
+    def build_selection(self) -> Selection:
         """Make a selection of it."""
         indices = [index for hyperslab in (*self.parts.values(), *self.dimensions.values()) for index in hyperslab]
-        if sum(map(_listed, indices)) > MOST_LISTED:
-            raise BadSelection(f"disjoint subsets list more than {MOST_LISTED:,} indices: ask for ranges one by one")
+        if sum(map(_count_listed_indices, indices)) > MAX_LISTED_INDICES:
+            raise BadSelection(
+                f"disjoint subsets list more than {MAX_LISTED_INDICES:,} indices: ask for ranges one by one"
+            )
         return Selection(
-            MappingProxyType({name: tuple(map(_index, hyperslab)) for name, hyperslab in self.parts.items()}),
-            MappingProxyType({name: _index(ranges) for name, (ranges,) in self.dimensions.items()}),
+            MappingProxyType({name: tuple(map(_build_index, hyperslab)) for name, hyperslab in self.parts.items()}),
+            MappingProxyType({name: _build_index(ranges) for name, (ranges,) in self.dimensions.items()}),
         )
 
 
-def _enter(entries: dict[str, tuple[Ranges, ...]], name: str, hyperslab: tuple[Ranges, ...]) -> None:
+def _add_hyperslab(entries: dict[str, tuple[Ranges, ...]], name: str, hyperslab: tuple[Ranges, ...]) -> None:
     if entries.setdefault(name, hyperslab) != hyperslab:
-        raise BadSelection(f"{_quoted(name)} is asked for twice with different indices: make that two requests")
+        raise BadSelection(f"{_truncate_text(name)} is asked for twice with different indices: make that two requests")
 
 
-def _why_not(expression: str, position: int) -> str:
+def _describe_syntax_error(expression: str, position: int) -> str:
     clause = expression[position:].partition(";")[0]
     if "|" in clause:
-        return FILTERS
-    return f"{_quoted(clause) or 'the end'} does not fit at character {position}; write {EXAMPLE}"
+        return FILTERS_UNSUPPORTED
+    return f"{_truncate_text(clause) or 'the end'} does not fit at character {position}; write {CONSTRAINT_EXAMPLE}"
 
 
-def _name(text: str, *, inside: bool = False) -> str:
+def _parse_name(text: str, *, inside: bool = False) -> str:
     name = text if inside else text.removeprefix("/")
     if "" in name.split("/"):
-        raise BadSelection(f"{_quoted(text)} is no name of a variable: names look like /group/image")
+        raise BadSelection(f"{_truncate_text(text)} is no name of a variable: names look like /group/image")
     return ESCAPED.sub(r"\1", name)
 
 
-def _hyperslab(text: str) -> tuple[Ranges, ...]:
-    return tuple(_ranges(index) for index in INDEX.findall(text))
+def _parse_hyperslab(text: str) -> tuple[Ranges, ...]:
+    return tuple(_parse_ranges(index) for index in INDEX.findall(text))
 
 
-def _ranges(text: str) -> Ranges:
-    ranges = tuple(map(_range, text.split(",")))
+def _parse_ranges(text: str) -> Ranges:
+    ranges = tuple(map(_parse_range, text.split(",")))
     if len(ranges) > 1 and any(each.stop is None for each in ranges):
-        raise BadSelection(f"[{_quoted(text)}] is open: where there are commas, each range says where it ends")
+        raise BadSelection(f"[{_truncate_text(text)}] is open: where there are commas, each range says where it ends")
     return ranges
 
 
-def _range(text: str) -> slice:
-    if text in WHOLE:
+def _parse_range(text: str) -> slice:
+    if text in WHOLE_DIMENSION:
         return slice(None)
     bounds = BOUNDS.fullmatch(text)
     if bounds is None:
-        raise BadSelection(f"[{_quoted(text)}] is no index: {FORMS}")
-    return _half_open(text, *_ordered(*bounds.groups()))
+        raise BadSelection(f"[{_truncate_text(text)}] is no index: {INDEX_SYNTAX}")
+    return _build_slice(text, *_order_bounds(*bounds.groups()))
 
 
-def _ordered(first: str, second: str | None, third: str | None) -> tuple[int, int, int | None]:
+def _order_bounds(first: str, second: str | None, third: str | None) -> tuple[int, int, int | None]:
     """Give start, step and inclusive stop of the one to three numbers of an index."""
     if second is None:  # [n], or [first:]
         return int(first), 1, int(first) if third is None else None
@@ -202,12 +206,12 @@ def _ordered(first: str, second: str | None, third: str | None) -> tuple[int, in
     return int(first), int(second), int(third) if third.isdigit() else None
 
 
-def _listed(ranges: Ranges) -> int:
+def _count_listed_indices(ranges: Ranges) -> int:
     """Count the indices that have to be written down: those of disjoint subsets."""
     return sum((each.stop - each.start - 1) // each.step + 1 for each in ranges) if len(ranges) > 1 else 0
 
 
-def _index(ranges: Ranges) -> Index:
+def _build_index(ranges: Ranges) -> DimensionIndex:
     return (
         ranges[0]
         if len(ranges) == 1
@@ -215,15 +219,15 @@ def _index(ranges: Ranges) -> Index:
     )
 
 
-def _half_open(text: str, start: int, step: int, last: int | None) -> slice:
+def _build_slice(text: str, start: int, step: int, last: int | None) -> slice:
     if step == 0:
         raise BadSelection(f"[{text}] has a step of 0: steps are 1 or more")
-    if max(start, step, last or 0) > LARGEST_INDEX:
-        raise BadSelection(f"[{text}] is beyond {LARGEST_INDEX}, the largest index there can be")
+    if max(start, step, last or 0) > MAX_INDEX:
+        raise BadSelection(f"[{text}] is beyond {MAX_INDEX}, the largest index there can be")
     if last is not None and last < start:
         raise BadSelection(f"[{text}] ends before it begins; the order is [first:step:last]")
     return slice(start, None if last is None else last + 1, step)
 
 
-def _quoted(text: str) -> str:
-    return text if len(text) <= EXCERPT else f"{text[:EXCERPT]}…"
+def _truncate_text(text: str) -> str:
+    return text if len(text) <= EXCERPT_LENGTH else f"{text[:EXCERPT_LENGTH]}…"

@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from isal.isal_zlib import crc32  # zlib's own takes eight times as long, or more
 
-from shotdap.server.protocols.dap4.chunks import LARGEST_CHUNK, Block, chunked, chunked_size
-from shotdap.server.protocols.dap4.dmr import write
-from shotdap.server.protocols.dap4.error import error
-from shotdap.server.protocols.dap4.text import as_text
-from shotdap.server.protocols.dap4.tree import Group, Variable, arrange
+from shotdap.server.protocols.dap4.chunks import MAX_CHUNK_SIZE, Block, compute_chunked_size, encode_chunks
+from shotdap.server.protocols.dap4.dmr import render_tree
+from shotdap.server.protocols.dap4.error import render_error
+from shotdap.server.protocols.dap4.text import convert_to_text
+from shotdap.server.protocols.dap4.tree import Group, Variable, build_tree
 from shotdap.transforms.selection import BadSelection
 
 if TYPE_CHECKING:
@@ -33,40 +33,42 @@ if TYPE_CHECKING:
 
     from shotdap.transforms.selection import Selection
 
-__all__ = ["Body", "body"]
+__all__ = ["EncodedBody", "encode_body"]
 
 CRLF = b"\r\n"
 CRC_SIZE = 4
 LENGTH_SIZE = 8
-FAILURE = error(500, "The server had to stop in the middle of its answer, by a fault of its own; its log says more.")
-PIECE = 256 << 10  # bytes converted at a time: a processor's own cache holds them, twice
+FAILURE_DOCUMENT = render_error(
+    500, "The server had to stop in the middle of its answer, by a fault of its own; its log says more."
+)
+CONVERSION_SIZE = 256 << 10  # bytes converted at a time: a processor's own cache holds them, twice
 
 
 @dataclass(frozen=True)
-class Body:
+class EncodedBody:
     """A data response, complete in memory: iterate over it for blocks to send.
 
     Attributes:
         size: the number of bytes in all blocks, for ``Content-Length``.
     """
 
-    description: bytes
-    pieces: tuple[Block, ...]
+    dmr: bytes
+    blocks: tuple[Block, ...]
 
     @property
     def size(self) -> int:
         """Count the bytes of all blocks."""
-        return chunked_size(self.description, self._data_size)
+        return compute_chunked_size(self.dmr, self._data_size)
 
     def __iter__(self) -> Iterator[Block]:
-        return chunked(self.description, self.pieces, self._data_size, FAILURE)
+        return encode_chunks(self.dmr, self.blocks, self._data_size, FAILURE_DOCUMENT)
 
     @property
     def _data_size(self) -> int:
-        return sum(map(len, self.pieces))
+        return sum(map(len, self.blocks))
 
 
-def body(dataset: xr.Dataset, name: str, selection: Selection, *, checksum: bool | None = None) -> Body:
+def encode_body(dataset: xr.Dataset, name: str, selection: Selection, *, checksum: bool | None = None) -> EncodedBody:
     """Serialise a narrowed dataset.
 
     Values that are not in memory yet are computed here, one variable after the other: load the dataset first where
@@ -87,41 +89,41 @@ def body(dataset: xr.Dataset, name: str, selection: Selection, *, checksum: bool
         BadSelection: there are so many variables that their description exceeds the largest chunk.
         Exception: whatever computing the values raises.
     """
-    root = arrange(dataset, name, selection)
-    values = [serialised(variable) for variable in root.walk()]
+    root = build_tree(dataset, name, selection)
+    values = [serialize_variable(variable) for variable in root.walk_variables()]
     if checksum is False:
-        return Body(_description(root), tuple(piece for piece, _ in values))
+        return EncodedBody(_encode_dmr(root), tuple(piece for piece, _ in values))
     pieces = tuple(part for piece, crc in values for part in (piece, _crc(crc)))
-    return Body(_description(root, [crc for _, crc in values]), pieces)
+    return EncodedBody(_encode_dmr(root, [crc for _, crc in values]), pieces)
 
 
-def serialised(variable: Variable) -> tuple[Block, int]:
+def serialize_variable(variable: Variable) -> tuple[Block, int]:
     """Give a variable's values as DAP4's bytes, a view of them where they are so already, and their CRC-32."""
     values = variable.array.values
-    if variable.type.wire is None:
-        strings = b"".join(map(_string, values.ravel().tolist()))
+    if variable.type.wire_dtype is None:
+        strings = b"".join(map(_encode_string, values.ravel().tolist()))
         return strings, crc32(strings)
-    if values.dtype == variable.type.wire and values.flags.c_contiguous:
+    if values.dtype == variable.type.wire_dtype and values.flags.c_contiguous:
         view = values.reshape(-1).view(np.uint8).data
         return view, crc32(view)
-    return _converted(values, variable.type.wire)
+    return _convert_values(values, variable.type.wire_dtype)
 
 
-def _converted(values: np.ndarray[Any, Any], wire: np.dtype[Any]) -> tuple[Block, int]:
+def _convert_values(values: np.ndarray[Any, Any], wire: np.dtype[Any]) -> tuple[Block, int]:
     # Without its dimensions of length one, and flat where that takes no copy, an array has enough rows to be cut in.
     rows = values.reshape(-1) if values.flags.c_contiguous or not values.ndim else values.squeeze()
     converted = np.empty(rows.shape, wire)
     flat = converted.reshape(-1).view(np.uint8)
     row = wire.itemsize * int(np.prod(rows.shape[1:]))
-    many, crc = max(1, PIECE // max(1, row)), 0
+    many, crc = max(1, CONVERSION_SIZE // max(1, row)), 0
     for first in range(0, len(rows), many):
         converted[first : first + many] = rows[first : first + many]
         crc = crc32(flat[first * row : (first + many) * row].data, crc)
     return flat.data, crc
 
 
-def _string(value: object) -> bytes:
-    encoded = as_text(value).encode(errors="replace")
+def _encode_string(value: object) -> bytes:
+    encoded = convert_to_text(value).encode(errors="replace")
     return len(encoded).to_bytes(LENGTH_SIZE, "little") + encoded
 
 
@@ -129,8 +131,8 @@ def _crc(crc: int) -> bytes:
     return crc.to_bytes(CRC_SIZE, "little")
 
 
-def _description(root: Group, checksums: Sequence[int] = ()) -> bytes:
-    description = write(root, checksums).encode("ascii") + CRLF
-    if len(description) > LARGEST_CHUNK:
+def _encode_dmr(root: Group, checksums: Sequence[int] = ()) -> bytes:
+    description = render_tree(root, checksums).encode("ascii") + CRLF
+    if len(description) > MAX_CHUNK_SIZE:
         raise BadSelection("the description of so many variables exceeds a DAP4 chunk: ask for fewer at a time")
     return description

@@ -6,12 +6,12 @@ Rule 2: the document is what the user gets to read (netCDF-C prints it for 4xx a
 
 from __future__ import annotations
 
-from shotdap.server.protocols.dap4.text import NAMESPACE, PROLOG, escaped
+from shotdap.server.protocols.dap4.text import NAMESPACE, PROLOG, escape_xml
 
-__all__ = ["error"]
+__all__ = ["render_error"]
 
 
-def error(code: int, message: str, context: str = "") -> bytes:
+def render_error(code: int, message: str, context: str = "") -> bytes:
     """Word an error as DAP4's XML.
 
     Args:
@@ -24,8 +24,8 @@ def error(code: int, message: str, context: str = "") -> bytes:
     """
     return (
         f'{PROLOG}<Error xmlns="{NAMESPACE}" httpcode="{code}">\n'
-        f"    <Message>{escaped(message)}</Message>\n"
-        f"    <Context>{escaped(context)}</Context>\n"
+        f"    <Message>{escape_xml(message)}</Message>\n"
+        f"    <Context>{escape_xml(context)}</Context>\n"
         f"    <OtherInformation></OtherInformation>\n"
         f"</Error>\n"
     ).encode("ascii")

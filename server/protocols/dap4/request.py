@@ -17,20 +17,20 @@ from urllib.parse import unquote
 
 from shotdap.transforms.selection import BadSelection
 
-__all__ = ["Request", "query"]
+__all__ = ["ParsedQuery", "parse_query"]
 
 SEPARATOR = re.compile(r"&|%26(?=dap4(?:\.|%2e))", re.IGNORECASE)
 EQUALS = re.compile(r"=|%(?:25)*3D", re.IGNORECASE)
-CHECKSUM = {"true": True, "false": False}
-MOST_DECODINGS = 4  # of a key
-NO_FUNCTIONS = (
+CHECKSUM_VALUES = {"true": True, "false": False}
+MAX_KEY_DECODINGS = 4  # of a key
+FUNCTIONS_UNSUPPORTED = (
     "dap4.function is not offered: over DAP4, what the server computes are variables such as background_subtracted,"
     " which dap4.ce narrows like any other; functions to call, such as mean, are DAP2's, and .help lists them"
 )
 
 
 @dataclass(frozen=True)
-class Request:
+class ParsedQuery:
     """What a query string asks for.
 
     Attributes:
@@ -42,7 +42,7 @@ class Request:
     checksum: bool | None = None
 
 
-def query(text: str) -> Request:
+def parse_query(text: str) -> ParsedQuery:
     """Split a raw query string (what follows the ``?``).
 
     Raises:
@@ -50,18 +50,18 @@ def query(text: str) -> Request:
     """
     pairs = [_pair(part) for part in SEPARATOR.split(text)]
     if any(key == "dap4.function" and value for key, value in pairs):
-        raise BadSelection(NO_FUNCTIONS)
+        raise BadSelection(FUNCTIONS_UNSUPPORTED)
     expressions = [value for key, value in pairs if key == "dap4.ce" and value]
-    checksums = [CHECKSUM.get(value.lower()) for key, value in pairs if key == "dap4.checksum"]
-    return Request(";".join(expressions), checksums[-1] if checksums else None)
+    checksums = [CHECKSUM_VALUES.get(value.lower()) for key, value in pairs if key == "dap4.checksum"]
+    return ParsedQuery(";".join(expressions), checksums[-1] if checksums else None)
 
 
 def _pair(part: str) -> tuple[str, str]:
     key, *value = EQUALS.split(part, maxsplit=1)
-    return _decoded(key), "".join(value)
+    return _decode_key(key), "".join(value)
 
 
-def _decoded(key: str) -> str:
-    for _ in range(MOST_DECODINGS):
+def _decode_key(key: str) -> str:
+    for _ in range(MAX_KEY_DECODINGS):
         key = unquote(key)
     return key.lower()

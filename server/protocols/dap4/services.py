@@ -14,16 +14,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from shotdap.server.protocols.dap4.media_types import MEDIA_TYPES
-from shotdap.server.protocols.dap4.text import PROLOG, escaped
+from shotdap.server.protocols.dap4.text import PROLOG, escape_xml
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-__all__ = ["SERVICES", "Link", "Service", "services"]
+__all__ = ["SERVICES", "Link", "Service", "render_services"]
 
 NAMESPACE = "http://xml.opendap.org/ns/DAP/4.0/dataset-services#"
-ROLES = "http://services.opendap.org"
-VERSIONS = ("4.0", "2.0")
+ROLE_PREFIX = "http://services.opendap.org"
+DAP_VERSIONS = ("4.0", "2.0")
 
 HTML = "text/html"
 TEXT = "text/plain"
@@ -80,10 +80,10 @@ SERVICES = (
     Service("Server Version", "dap4/server-version", "What the server is.", (Link(TEXT, ".ver"),)),
 )
 
-FILE = Service("Data File Access", "dap4/file-access", "The file as it is in the archive.", ())
+FILE_SERVICE = Service("Data File Access", "dap4/file-access", "The file as it is in the archive.", ())
 
 
-def services(url: str, software: str, answered: Collection[str], file: str = "") -> str:
+def render_services(url: str, software: str, answered: Collection[str], file: str = "") -> str:
     """Say what can be asked of a dataset.
 
     Args:
@@ -98,22 +98,26 @@ def services(url: str, software: str, answered: Collection[str], file: str = "")
     available = [(service, [link for link in service.links if link.suffix in answered]) for service in SERVICES]
     name = url.rpartition("/")[2]
     lines = [
-        f'<DatasetServices xmlns="{NAMESPACE}" xml:base="{escaped(url)}" title="{escaped(name)}">',
-        *(f"    <DapVersion>{version}</DapVersion>" for version in VERSIONS),
-        f"    <ServerSoftwareVersion>{escaped(software)}</ServerSoftwareVersion>",
-        *(_service(service, {url + link.suffix: link.type for link in links}) for service, links in available if links),
-        *([_service(FILE, {file: BINARY})] if file else []),
+        f'<DatasetServices xmlns="{NAMESPACE}" xml:base="{escape_xml(url)}" title="{escape_xml(name)}">',
+        *(f"    <DapVersion>{version}</DapVersion>" for version in DAP_VERSIONS),
+        f"    <ServerSoftwareVersion>{escape_xml(software)}</ServerSoftwareVersion>",
+        *(
+            _render_service(service, {url + link.suffix: link.type for link in links})
+            for service, links in available
+            if links
+        ),
+        *([_render_service(FILE_SERVICE, {file: BINARY})] if file else []),
         "</DatasetServices>",
     ]
     return PROLOG + "\n".join(lines) + "\n"
 
 
-def _service(service: Service, links: Mapping[str, str]) -> str:
+def _render_service(service: Service, links: Mapping[str, str]) -> str:
     return "\n".join(
         (
-            f'    <Service title="{escaped(service.title)}" role="{ROLES}/{service.role}">',
-            f"        <Description>{escaped(service.description)}</Description>",
-            *(f'        <link type="{escaped(type_)}" href="{escaped(url)}"/>' for url, type_ in links.items()),
+            f'    <Service title="{escape_xml(service.title)}" role="{ROLE_PREFIX}/{service.role}">',
+            f"        <Description>{escape_xml(service.description)}</Description>",
+            *(f'        <link type="{escape_xml(type_)}" href="{escape_xml(url)}"/>' for url, type_ in links.items()),
             "    </Service>",
         )
     )

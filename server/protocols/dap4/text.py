@@ -11,24 +11,24 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["NAMESPACE", "PROLOG", "as_text", "escaped"]
+__all__ = ["NAMESPACE", "PROLOG", "convert_to_text", "escape_xml"]
 
 PROLOG = '<?xml version="1.0" encoding="UTF-8"?>\n'
 NAMESPACE = "http://xml.opendap.org/ns/DAP/4.0#"
 
-NO_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-REFERENCES = str.maketrans(
+ILLEGAL_XML_CHARACTERS = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+CHARACTER_REFERENCES = str.maketrans(
     {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "\t": "&#9;", "\n": "&#10;", "\r": "&#13;"}
 )
 
 
-def escaped(text: str) -> str:
+def escape_xml(text: str) -> str:
     """Give text as it may stand between tags and in double quotes."""
-    legal = NO_XML.sub("\ufffd", text).translate(REFERENCES)
+    legal = ILLEGAL_XML_CHARACTERS.sub("\ufffd", text).translate(CHARACTER_REFERENCES)
     return legal.encode("ascii", "xmlcharrefreplace").decode("ascii")
 
 
-def as_text(item: object) -> str:
+def convert_to_text(item: object) -> str:
     """Give anything as text: bytes as UTF-8, or as Latin-1 where they are none, and `None` as no text."""
     if item is None:
         return ""

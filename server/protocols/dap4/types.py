@@ -13,37 +13,37 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["STRING", "Atomic", "atomic"]
+__all__ = ["STRING", "AtomicType", "get_atomic_type"]
 
 
 @dataclass(frozen=True)
-class Atomic:
+class AtomicType:
     """A DAP4 atomic type: its name in the DMR, and what its values are on the wire (`None` for text)."""
 
     name: str
-    wire: np.dtype[Any] | None
+    wire_dtype: np.dtype[Any] | None
 
 
-STRING = Atomic("String", None)
+STRING = AtomicType("String", None)
 
-TYPES = {
-    "b1": Atomic("UInt8", np.dtype("<u1")),
-    "i1": Atomic("Int8", np.dtype("<i1")),
-    "i2": Atomic("Int16", np.dtype("<i2")),
-    "i4": Atomic("Int32", np.dtype("<i4")),
-    "i8": Atomic("Int64", np.dtype("<i8")),
-    "u1": Atomic("UInt8", np.dtype("<u1")),
-    "u2": Atomic("UInt16", np.dtype("<u2")),
-    "u4": Atomic("UInt32", np.dtype("<u4")),
-    "u8": Atomic("UInt64", np.dtype("<u8")),
-    "f2": Atomic("Float32", np.dtype("<f4")),
-    "f4": Atomic("Float32", np.dtype("<f4")),
-    "f8": Atomic("Float64", np.dtype("<f8")),
+ATOMIC_TYPES = {
+    "b1": AtomicType("UInt8", np.dtype("<u1")),
+    "i1": AtomicType("Int8", np.dtype("<i1")),
+    "i2": AtomicType("Int16", np.dtype("<i2")),
+    "i4": AtomicType("Int32", np.dtype("<i4")),
+    "i8": AtomicType("Int64", np.dtype("<i8")),
+    "u1": AtomicType("UInt8", np.dtype("<u1")),
+    "u2": AtomicType("UInt16", np.dtype("<u2")),
+    "u4": AtomicType("UInt32", np.dtype("<u4")),
+    "u8": AtomicType("UInt64", np.dtype("<u8")),
+    "f2": AtomicType("Float32", np.dtype("<f4")),
+    "f4": AtomicType("Float32", np.dtype("<f4")),
+    "f8": AtomicType("Float64", np.dtype("<f8")),
 }
 TEXT_KINDS = frozenset("SUOT")
 
 
-def atomic(dtype: np.dtype[Any]) -> Atomic:
+def get_atomic_type(dtype: np.dtype[Any]) -> AtomicType:
     """Look up the DAP4 type of a NumPy type, of either byte order.
 
     Raises:
@@ -52,6 +52,6 @@ def atomic(dtype: np.dtype[Any]) -> Atomic:
     if dtype.kind in TEXT_KINDS:
         return STRING
     try:
-        return TYPES[f"{dtype.kind}{dtype.itemsize}"]
+        return ATOMIC_TYPES[f"{dtype.kind}{dtype.itemsize}"]
     except KeyError:
         raise TypeError(f"DAP4 has no type for NumPy's {dtype}") from None

@@ -22,34 +22,40 @@ from typing import Any, Final, TypeAlias
 
 import numpy as np
 
-from shotdap.server.protocols.fill_values import FILL, MISSING, UNFIT_FILL, fit_fill_values, numbers_of
-from shotdap.server.protocols.zarr.options import OLD, Version
-from shotdap.server.protocols.zarr.types import TEXT, Array, Dtype
+from shotdap.server.protocols.fill_values import (
+    FILL_ATTRIBUTE,
+    MISSING_ATTRIBUTE,
+    UNFIT_FILL_ATTRIBUTE,
+    extract_numbers,
+    fit_fill_values,
+)
+from shotdap.server.protocols.zarr.options import V2, ZarrVersion
+from shotdap.server.protocols.zarr.types import TEXT_DTYPE, Array, Dtype
 
-__all__ = ["DIMENSIONS", "Json", "attributes", "fill_attribute", "split_fill_value"]
+__all__ = ["DIMENSIONS_ATTRIBUTE", "Json", "build_fill_attribute", "encode_attributes", "split_fill_value"]
 
 Json: TypeAlias = Any  # None, bool, int, float, str, and lists of these
 
-DIMENSIONS: Final = "_ARRAY_DIMENSIONS"
-_UNFIT_MISSING: Final = "MissingValue"
+DIMENSIONS_ATTRIBUTE: Final = "_ARRAY_DIMENSIONS"
+_UNFIT_MISSING_ATTRIBUTE: Final = "MissingValue"
 
 
-def attributes(attrs: Mapping[Any, object]) -> dict[str, Json]:
+def encode_attributes(attrs: Mapping[Any, object]) -> dict[str, Json]:
     """Return attributes, without those that a document has in another place."""
-    left_out = (FILL, DIMENSIONS)
-    return {str(name): as_json(value) for name, value in attrs.items() if str(name) not in left_out}
+    left_out = (FILL_ATTRIBUTE, DIMENSIONS_ATTRIBUTE)
+    return {str(name): convert_to_json(value) for name, value in attrs.items() if str(name) not in left_out}
 
 
 def split_fill_value(attrs: Mapping[Any, object], dtype: Dtype) -> tuple[Array | None, Mapping[Any, object]]:
     """Return a variable's fill value, if it has one, and its other attributes, by rules 3 and 4."""
-    if dtype == TEXT:
-        return None, {UNFIT_FILL if name == FILL else name: value for name, value in attrs.items()}
+    if dtype == TEXT_DTYPE:
+        return None, {UNFIT_FILL_ATTRIBUTE if name == FILL_ATTRIBUTE else name: value for name, value in attrs.items()}
     others = fit_fill_values(attrs, dtype)
-    fill = np.asarray(others.pop(FILL)) if FILL in others else None
-    missing = numbers_of(others.get(MISSING))
+    fill = np.asarray(others.pop(FILL_ATTRIBUTE)) if FILL_ATTRIBUTE in others else None
+    missing = extract_numbers(others.get(MISSING_ATTRIBUTE))
     if missing.dtype.kind != "f" or np.isfinite(missing).all():
         return fill, others
-    del others[MISSING]
+    del others[MISSING_ATTRIBUTE]
     finite, infinite = missing[np.isfinite(missing)], np.unique(missing[np.isinf(missing)])
     if infinite.size and dtype.kind == "f":
         if fill is not None and np.isinf(fill):
@@ -58,27 +64,27 @@ def split_fill_value(attrs: Mapping[Any, object], dtype: Dtype) -> tuple[Array |
             finite = np.append(finite, fill)
         fill, infinite = infinite[0].astype(dtype), infinite[1:]
     if finite.size:
-        others[MISSING] = finite if finite.size > 1 else finite[0]
+        others[MISSING_ATTRIBUTE] = finite if finite.size > 1 else finite[0]
     if infinite.size:
-        others[_UNFIT_MISSING] = infinite
+        others[_UNFIT_MISSING_ATTRIBUTE] = infinite
     return fill, others
 
 
-def fill_attribute(fill: Array | None, version: Version) -> dict[str, Json]:
+def build_fill_attribute(fill: Array | None, version: ZarrVersion) -> dict[str, Json]:
     """The attribute that makes a fill value one to xarray."""
-    if fill is None or version == OLD:
+    if fill is None or version == V2:
         return {}
     if fill.dtype.kind == "f":
-        return {FILL: base64.standard_b64encode(struct.pack("<d", float(fill))).decode()}
-    return {FILL: fill.item()} if fill.dtype.kind in "biu" else {}
+        return {FILL_ATTRIBUTE: base64.standard_b64encode(struct.pack("<d", float(fill))).decode()}
+    return {FILL_ATTRIBUTE: fill.item()} if fill.dtype.kind in "biu" else {}
 
 
-def as_json(value: object) -> Json:
+def convert_to_json(value: object) -> Json:
     """A value as strict JSON."""
     if isinstance(value, np.ndarray | np.generic):
         value = value.tolist()
     if isinstance(value, list | tuple):
-        return [as_json(each) for each in value]
+        return [convert_to_json(each) for each in value]
     if isinstance(value, float) and not math.isfinite(value):
         return "NaN" if math.isnan(value) else f"{'-' * (value < 0)}Infinity"
     if isinstance(value, bytes):

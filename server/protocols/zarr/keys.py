@@ -11,63 +11,74 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Final
 
-from shotdap.server.protocols.zarr.options import NEW, OLD, Version
+from shotdap.server.protocols.zarr.options import V2, V3, ZarrVersion
 
-__all__ = ["DOCUMENTS", "OF_ARRAYS", "OF_GROUPS", "Place", "chunk_key", "is_chunk", "node_of", "places"]
+__all__ = [
+    "ARRAY_DOCUMENTS",
+    "DOCUMENT_VERSIONS",
+    "GROUP_DOCUMENTS",
+    "ChunkAddress",
+    "extract_node_path",
+    "format_chunk_key",
+    "is_chunk_key",
+    "parse_chunk_key",
+]
 
-Place = tuple[Version, str, tuple[int, ...]]
+ChunkAddress = tuple[ZarrVersion, str, tuple[int, ...]]
 """Of a chunk: the version of Zarr that asks for it, the path of its array, and where it lies in the grid."""
 
-DOCUMENTS: Final[Mapping[str, Version]] = MappingProxyType(
+DOCUMENT_VERSIONS: Final[Mapping[str, ZarrVersion]] = MappingProxyType(
     {".zarray": 2, ".zattrs": 2, ".zgroup": 2, ".zmetadata": 2, "zarr.json": 3}
 )
 """The names of metadata documents, and the version that they belong to."""
 
-OF_ARRAYS: Final[Mapping[Version, tuple[str, ...]]] = MappingProxyType({2: (".zarray", ".zattrs"), 3: ("zarr.json",)})
-OF_GROUPS: Final[Mapping[Version, tuple[str, ...]]] = MappingProxyType(
+ARRAY_DOCUMENTS: Final[Mapping[ZarrVersion, tuple[str, ...]]] = MappingProxyType(
+    {2: (".zarray", ".zattrs"), 3: ("zarr.json",)}
+)
+GROUP_DOCUMENTS: Final[Mapping[ZarrVersion, tuple[str, ...]]] = MappingProxyType(
     {2: (".zgroup", ".zattrs", ".zmetadata"), 3: ("zarr.json",)}
 )
 """The documents that each of them has."""
 
 _NUMBER: Final = r"(?:0|[1-9][0-9]{0,18})"  # no array is longer than 64 bits can say
-_V3: Final = re.compile(rf"(?:(?P<node>.+)/)?c(?P<numbers>(?:/{_NUMBER})*)", re.DOTALL)
-_V2: Final = re.compile(rf"(?:(?P<node>.+)/)?(?P<numbers>{_NUMBER}(?:\.{_NUMBER})*)", re.DOTALL)
-_ONE: Final = re.compile(_NUMBER)
-_DOTTED: Final = re.compile(rf"{_NUMBER}(?:\.{_NUMBER})*")
+_V3_CHUNK_KEY: Final = re.compile(rf"(?:(?P<node>.+)/)?c(?P<numbers>(?:/{_NUMBER})*)", re.DOTALL)
+_V2_CHUNK_KEY: Final = re.compile(rf"(?:(?P<node>.+)/)?(?P<numbers>{_NUMBER}(?:\.{_NUMBER})*)", re.DOTALL)
+_SINGLE_NUMBER: Final = re.compile(_NUMBER)
+_DOTTED_NUMBERS: Final = re.compile(rf"{_NUMBER}(?:\.{_NUMBER})*")
 
 
-def chunk_key(version: Version, path: str, numbers: tuple[int, ...]) -> str:
+def format_chunk_key(version: ZarrVersion, path: str, numbers: tuple[int, ...]) -> str:
     """The key of a chunk."""
-    if version == OLD:
+    if version == V2:
         return f"{path}/{'.'.join(map(str, numbers or (0,)))}"
     return "/".join((path, "c", *map(str, numbers)))
 
 
-def places(key: str) -> Iterator[Place]:
+def parse_chunk_key(key: str) -> Iterator[ChunkAddress]:
     """The chunks that a key may be of. ``a/c/0`` is of ``a`` in version 3; or of ``a/c``, in version 2.
 
     A chunk of an array without dimensions is ``a/0`` in version 2, as if it had one.
     """
-    found = _V3.fullmatch(key)
+    found = _V3_CHUNK_KEY.fullmatch(key)
     if found:
-        yield NEW, found["node"] or "", tuple(map(int, found["numbers"].split("/")[1:]))
-    found = _V2.fullmatch(key)
+        yield V3, found["node"] or "", tuple(map(int, found["numbers"].split("/")[1:]))
+    found = _V2_CHUNK_KEY.fullmatch(key)
     if found:
-        yield OLD, found["node"] or "", tuple(map(int, found["numbers"].split(".")))
+        yield V2, found["node"] or "", tuple(map(int, found["numbers"].split(".")))
 
 
-def is_chunk(key: str) -> bool:
+def is_chunk_key(key: str) -> bool:
     """Whether a key can be that of a chunk."""
-    return any(True for _ in places(key))
+    return any(True for _ in parse_chunk_key(key))
 
 
-def node_of(key: str) -> str:
+def extract_node_path(key: str) -> str:
     """What stands before a document's name or a chunk's numbers: at most the path of an array."""
     path, _, name = key.rpartition("/")
     names = key.split("/")
     end = len(names)
-    while end and _ONE.fullmatch(names[end - 1]):
+    while end and _SINGLE_NUMBER.fullmatch(names[end - 1]):
         end -= 1
     if end and names[end - 1] == "c":
         return "/".join(names[: end - 1])
-    return path if name in DOCUMENTS or _DOTTED.fullmatch(name) else key
+    return path if name in DOCUMENT_VERSIONS or _DOTTED_NUMBERS.fullmatch(name) else key

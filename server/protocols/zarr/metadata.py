@@ -21,15 +21,15 @@ from zarr.core.group import ConsolidatedMetadata, GroupMetadata
 from zarr.core.metadata import ArrayV2Metadata, ArrayV3Metadata
 from zarr.storage import MemoryStore
 
-from shotdap.server.protocols.zarr.attributes import DIMENSIONS, Json, fill_attribute
-from shotdap.server.protocols.zarr.options import OLD, Compression, Version
-from shotdap.server.protocols.zarr.types import TEXT, Array, Dtype
+from shotdap.server.protocols.zarr.attributes import DIMENSIONS_ATTRIBUTE, Json, build_fill_attribute
+from shotdap.server.protocols.zarr.options import V2, Compression, ZarrVersion
+from shotdap.server.protocols.zarr.types import TEXT_DTYPE, Array, Dtype
 
-__all__ = ["ArrayMetadata", "Described", "array_metadata", "documents", "group_metadata"]
+__all__ = ["ArrayDescription", "ArrayMetadata", "build_array_metadata", "build_group_metadata", "serialize_metadata"]
 
 ArrayMetadata: TypeAlias = ArrayV2Metadata | ArrayV3Metadata
 
-_COMPRESSORS: Final[Mapping[tuple[Compression, Version], Any]] = MappingProxyType(
+_COMPRESSORS: Final[Mapping[tuple[Compression, ZarrVersion], Any]] = MappingProxyType(
     {
         ("none", 2): None,
         ("none", 3): None,
@@ -41,12 +41,12 @@ _COMPRESSORS: Final[Mapping[tuple[Compression, Version], Any]] = MappingProxyTyp
 )
 
 
-_KINDS: Final = 4096
+_CACHE_SIZE: Final = 4096
 """Of arrays that are remembered, some 2 kB each."""
 
 
 @dataclass(frozen=True)
-class Described:
+class ArrayDescription:
     """All that is said of one array."""
 
     shape: tuple[int, ...]
@@ -54,53 +54,53 @@ class Described:
     dtype: Dtype
     dimensions: tuple[str, ...]
     attributes: Mapping[str, Json]
-    fill: Array | None
+    fill_value: Array | None
     """The value that marks an element which is missing."""
     compression: Compression
 
 
-def array_metadata(array: Described, version: Version) -> ArrayMetadata:
+def build_array_metadata(array: ArrayDescription, version: ZarrVersion) -> ArrayMetadata:
     """What Zarr says of an array."""
-    fill = None if array.fill is None else array.fill.tobytes()
-    bare = _created(array.shape, array.chunks, array.dtype, array.dimensions, fill, array.compression, version)
-    written = {DIMENSIONS: list(array.dimensions)} if version == OLD else {}
-    return bare.update_attributes({**written, **array.attributes, **fill_attribute(array.fill, version)})
+    fill = None if array.fill_value is None else array.fill_value.tobytes()
+    bare = _create_metadata(array.shape, array.chunks, array.dtype, array.dimensions, fill, array.compression, version)
+    written = {DIMENSIONS_ATTRIBUTE: list(array.dimensions)} if version == V2 else {}
+    return bare.update_attributes({**written, **array.attributes, **build_fill_attribute(array.fill_value, version)})
 
 
-@lru_cache(_KINDS)
-def _created(  # noqa: PLR0913, PLR0917 — what metadata are made of, all of which tells arrays apart
+@lru_cache(_CACHE_SIZE)
+def _create_metadata(  # noqa: PLR0913, PLR0917 — what metadata are made of, all of which tells arrays apart
     shape: tuple[int, ...],
     chunks: tuple[int, ...],
     dtype: Dtype,
     dimensions: tuple[str, ...],
     fill: bytes | None,
     compression: Compression,
-    version: Version,
+    version: ZarrVersion,
 ) -> ArrayMetadata:
     """What zarr-python says of an array without attributes: 0.7 ms, which images of one camera share."""
-    names: dict[str, Any] = {} if version == OLD else {"dimension_names": dimensions}
+    names: dict[str, Any] = {} if version == V2 else {"dimension_names": dimensions}
     created = zarr.create_array(
         MemoryStore(),
         shape=shape,
         chunks=chunks,
-        dtype=str if dtype == TEXT else dtype,
+        dtype=str if dtype == TEXT_DTYPE else dtype,
         compressors=_COMPRESSORS[compression, version],
-        fill_value=_unset(dtype, version) if fill is None else np.frombuffer(fill, dtype)[0],
+        fill_value=_get_default_fill_value(dtype, version) if fill is None else np.frombuffer(fill, dtype)[0],
         zarr_format=version,
         **names,
     )
     return created.metadata
 
 
-def _unset(dtype: Dtype, version: Version) -> Any:  # noqa: ANN401 — a number, a text, or nothing
+def _get_default_fill_value(dtype: Dtype, version: ZarrVersion) -> Any:  # noqa: ANN401 — a number, a text, or nothing
     """An array's fill value where its variable has none: in version 2, where xarray masks by it, nothing."""
-    if version == OLD:
+    if version == V2:
         return None
-    return "" if dtype == TEXT else dtype.type(0)
+    return "" if dtype == TEXT_DTYPE else dtype.type(0)
 
 
-def group_metadata(
-    path: str, arrays: Mapping[str, ArrayMetadata], groups: Mapping[str, Mapping[str, Json]], version: Version
+def build_group_metadata(
+    path: str, arrays: Mapping[str, ArrayMetadata], groups: Mapping[str, Mapping[str, Json]], version: ZarrVersion
 ) -> GroupMetadata:
     """What Zarr says of a group, and of all that is below it.
 
@@ -117,7 +117,7 @@ def group_metadata(
     return GroupMetadata(dict(groups[path]), version, ConsolidatedMetadata(below))
 
 
-def documents(metadata: ArrayMetadata | GroupMetadata) -> dict[str, bytes]:
+def serialize_metadata(metadata: ArrayMetadata | GroupMetadata) -> dict[str, bytes]:
     """The documents of an array or a group, by their names."""
     buffers = metadata.to_buffer_dict(default_buffer_prototype())
     return {name: buffer.to_bytes() for name, buffer in buffers.items()}

@@ -5,24 +5,24 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
-__all__ = ["NEW", "OLD", "Compression", "Options", "Version"]
+__all__ = ["V2", "V3", "Compression", "ZarrOptions", "ZarrVersion"]
 
 Compression: TypeAlias = Literal["none", "lz4", "zstd"]
 """How chunks are packed. `lz4` and `zstd` are Blosc's, with the bytes of numbers shuffled."""
 
-Version: TypeAlias = Literal[2, 3]
+ZarrVersion: TypeAlias = Literal[2, 3]
 """Of Zarr."""
 
-OLD: Final[Version] = 2
-NEW: Final[Version] = 3
+V2: Final[ZarrVersion] = 2
+V3: Final[ZarrVersion] = 3
 
 
 @dataclass(frozen=True)
-class Options:
+class ZarrOptions:
     """How a dataset is cut and packed; the same for all of its documents and chunks."""
 
-    chunk: int = 4 << 20
+    chunk_size: int = 4 << 20
     """Bytes of values in a chunk that a reader may slice: a greater frame is cut into bands of rows."""
-    most: int = 512 << 20
+    max_chunk_size: int = 512 << 20
     """Bytes of values in any chunk: a frame that has to be computed whole is one chunk, but for this."""
     compression: Compression = "none"

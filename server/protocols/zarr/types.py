@@ -12,37 +12,37 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["TEXT", "Array", "Dtype", "stored", "stored_type"]
+__all__ = ["TEXT_DTYPE", "Array", "Dtype", "convert_values", "resolve_stored_dtype"]
 
 Array: TypeAlias = NDArray[Any]
 Dtype: TypeAlias = np.dtype[Any]
 
-TEXT: Final = np.dtype(object)
+TEXT_DTYPE: Final = np.dtype(object)
 """The type of text in memory."""
 
-_WIDEST: Final = {"f": np.dtype("<f8"), "c": np.dtype("<c16")}
+_WIDEST_DTYPES: Final = {"f": np.dtype("<f8"), "c": np.dtype("<c16")}
 
 
-def stored_type(dtype: Dtype) -> Dtype | None:
-    """The type of values in a chunk: `TEXT`, or numbers; `None` where Zarr has none for them."""
+def resolve_stored_dtype(dtype: Dtype) -> Dtype | None:
+    """The type of values in a chunk: `TEXT_DTYPE`, or numbers; `None` where Zarr has none for them."""
     if dtype.kind in "USOT":
-        return TEXT
+        return TEXT_DTYPE
     if dtype.kind not in "biufc":
         return None
-    widest = _WIDEST.get(dtype.kind)
+    widest = _WIDEST_DTYPES.get(dtype.kind)
     return widest if widest is not None and dtype.itemsize > widest.itemsize else dtype.newbyteorder("<")
 
 
-def stored(values: Array, dtype: Dtype) -> Array:
+def convert_values(values: Array, dtype: Dtype) -> Array:
     """Values as they are in a chunk."""
-    if dtype != TEXT:
+    if dtype != TEXT_DTYPE:
         return values.astype(dtype, copy=False)
-    texts = np.empty(values.shape, TEXT)
-    texts.reshape(-1)[:] = [_text(value) for value in values.reshape(-1).tolist()]
+    texts = np.empty(values.shape, TEXT_DTYPE)
+    texts.reshape(-1)[:] = [_convert_text(value) for value in values.reshape(-1).tolist()]
     return texts
 
 
-def _text(value: object) -> str:
+def _convert_text(value: object) -> str:
     """One text that UTF-8 can hold; nothing, and NaN, is empty."""
     if value is None or value != value:  # noqa: PLR0124 — how NaN, xarray's missing text, tells itself
         return ""

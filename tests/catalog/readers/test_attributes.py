@@ -5,12 +5,12 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shotdap.catalog.readers.attributes import clean
+from shotdap.catalog.readers.attributes import normalize_attributes
 
 
 def test_slash() -> None:
     """A slash in an attribute's own name becomes an underscore, and the name is noted."""
-    cleaned = clean({"km/s": 3, "ok": "True", "a/b": "False"})
+    cleaned = normalize_attributes({"km/s": 3, "ok": "True", "a/b": "False"})
 
     assert list(cleaned) == ["km_s", "ok", "a_b", "flag_attributes", "renamed_attributes"]
     assert cleaned["flag_attributes"] == "ok, a_b"
@@ -19,13 +19,13 @@ def test_slash() -> None:
 
 def test_paths() -> None:
     """A reader whose names are paths keeps their slashes."""
-    assert list(clean({"Camera/AMD": "E"}, paths=True)) == ["Camera/AMD"]
+    assert list(normalize_attributes({"Camera/AMD": "E"}, paths=True)) == ["Camera/AMD"]
 
 
 @given(st.dictionaries(st.text("ab/_", min_size=1, max_size=4), st.integers(0, 9)))
 def test_distinct(raw: dict[str, int]) -> None:
     """No attribute is lost, and none of those without a slash is renamed."""
-    cleaned = clean(raw)
+    cleaned = normalize_attributes(raw)
     renamed = cleaned.pop("renamed_attributes", "")
 
     assert len(cleaned) == len(raw)

@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 
 from shotdap import config
-from shotdap.catalog import Catalog, Folder, Missing, Unpacker, Unreadable, usual_folder
-from shotdap.catalog.readers import read, sniff
+from shotdap.catalog import Catalog, DirectoryArchive, Missing, Unpacker, Unreadable, get_cache_folder
+from shotdap.catalog.readers import detect_format, read
 
 MIB = 1 << 20
 IMAGE = np.random.default_rng(9).integers(0, 65536, (2, 100, 128)).astype("u2")
@@ -57,7 +57,7 @@ class TestReading:
         """What was packed once or twice is read like the file itself."""
         path = pack(tmp_path / "a.hdf", times=times)
 
-        assert sniff(path) == "gzip"
+        assert detect_format(path) == "gzip"
         assert np.array_equal(read(path, unpack=Unpacker(folder, 16 * MIB))["Streak_array"].values, IMAGE)
 
     def test_too_often(self, tmp_path: Path, folder: Path) -> None:
@@ -74,7 +74,9 @@ class TestReading:
 
     def test_catalog(self, packed: Path, folder: Path) -> None:
         """A catalog unpacks a file once, and again when it was removed to make room."""
-        catalog = Catalog(Folder(packed.parent), packed.parent, unpacker=Unpacker(folder, 16 * MIB), cache_bytes=0)
+        catalog = Catalog(
+            DirectoryArchive(packed.parent), packed.parent, unpacker=Unpacker(folder, 16 * MIB), cache_bytes=0
+        )
         first = catalog.open("image.hdf")["Streak_array"][0].values
         [unpacked] = folder.iterdir()
         number = unpacked.stat().st_ino
@@ -89,7 +91,7 @@ class TestReading:
 
     def test_changed(self, packed: Path, folder: Path) -> None:
         """A file that changed is another file."""
-        catalog = Catalog(Folder(packed.parent), packed.parent, unpacker=Unpacker(folder, 16 * MIB))
+        catalog = Catalog(DirectoryArchive(packed.parent), packed.parent, unpacker=Unpacker(folder, 16 * MIB))
         _ = catalog.open("image.hdf")["Streak_array"].values
         pack(packed, 65535 - IMAGE)
         os.utime(packed, ns=(1, 1))
@@ -100,7 +102,7 @@ class TestReading:
         """The folder is a setting."""
         site = tmp_path / "shotdap.toml"
         site.write_text('[archive]\nfolder = "archive"\n[catalog]\nunpack = "cache/unpacked"\nunpack_mib = 16\n')
-        catalog = config.load(site).open_catalog()
+        catalog = config.load_settings(site).open_catalog()
 
         assert np.array_equal(catalog.open(packed.name)["image"].values, IMAGE[0])
         assert len(list(folder.iterdir())) == 1
@@ -109,7 +111,7 @@ class TestReading:
         """Without the setting, the folder is in the user's cache."""
         monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
 
-        assert usual_folder() == tmp_path / "shotdap" / "unpacked"
+        assert get_cache_folder() == tmp_path / "shotdap" / "unpacked"
 
 
 class TestFolder:
@@ -130,7 +132,7 @@ class TestFolder:
         for age, path in enumerate(paths[:4]):
             targets.append(unpack(path))
             os.utime(targets[-1], (age, age))
-        unpack.touch(targets[0])
+        unpack.touch_file(targets[0])
         unpack(paths[4])
 
         assert [target.exists() for target in targets] == [True, False, True, True]

@@ -84,7 +84,7 @@ class TestStorage:
         whole = numbered(*SHAPE)
         with sds_file(tmp_path / "image") as file:
             file.put("image", whole, LAYOUTS[layout])
-        found = read(tmp_path / "image", FrameCache(1 << 20).of("file")).variables["image"]
+        found = read(tmp_path / "image", FrameCache(1 << 20).get_memo("file")).variables["image"]
 
         @settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.too_slow])
         @given(indexers(whole.shape))
@@ -146,7 +146,9 @@ class TestStorage:
     def test_many_small_chunks(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, coder: int) -> None:
         """An array of a thousand small chunks costs a few readings of the library, not one for each chunk."""
         openings: list[str] = []
-        monkeypatch.setattr(library, "scientific", counted(library.scientific, "scientific", openings))
+        monkeypatch.setattr(
+            library, "open_scientific_data", counted(library.open_scientific_data, "scientific", openings)
+        )
         with sds_file(tmp_path / "image") as file:
             file.put("image", noise(50, 20, 30), Layout(coder, 2, chunk=(1, 1, 30)))
         image = read(tmp_path / "image").image
@@ -320,8 +322,8 @@ class TestTexts:
         path = tmp_path / "image"
         with sds_file(path) as file:
             file.put("image", numbered(2, 3))
-        with library.scientific(path) as opened, library.selected(opened, 0) as sds:
-            reference = library.reference(sds)
+        with library.open_scientific_data(path) as opened, library.select_sds(opened, 0) as sds:
+            reference = library.get_reference(sds)
         annotate(path, "Taken in the dark.", sds=reference, label="dark")
         dataset = read(path)
 
@@ -356,8 +358,8 @@ class TestDamage:
         path = tmp_path / "image"
         with sds_file(path) as file:
             file.put("image", noise(2, 9, 8), Layout(DEFLATE, 6, (1, 9, 8)))
-        with library.scientific(path) as opened, library.selected(opened, 0) as sds:
-            ((offset, length),) = library.pieces(sds, [1, 0, 0])
+        with library.open_scientific_data(path) as opened, library.select_sds(opened, 0) as sds:
+            ((offset, length),) = library.get_byte_ranges(sds, [1, 0, 0])
         whole, unnoticed = path.read_bytes(), 0
         for place in range(offset, offset + length):
             flipped = bytearray(whole)
@@ -413,7 +415,7 @@ class TestDamage:
     @pytest.mark.parametrize("layout", ["deflated", "frames", "RLE"])
     def test_bomb(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, layout: str) -> None:
         """What would decode to more than there is room for is left out, and not decoded."""
-        monkeypatch.setattr(scientific, "_LARGEST_CHUNK", 59)
+        monkeypatch.setattr(scientific, "_MAX_CHUNK_SIZE", 59)
         with sds_file(tmp_path / "image") as file:
             file.put("bomb", np.zeros(SHAPE, "u2"), LAYOUTS[layout])
 
@@ -463,7 +465,7 @@ class TestThreads:
 
         def check(turn: int) -> bool:
             number, frame = turn % 8, turn % 4
-            dataset = read(tmp_path / str(number), cache.of(number))
+            dataset = read(tmp_path / str(number), cache.get_memo(number))
             return (
                 np.array_equal(dataset.image[frame, 1:].values, written[number][frame, 1:])
                 and np.array_equal(dataset.other.values, written[number][0])
@@ -538,7 +540,7 @@ class TestOddFiles:
     def test_szip(self, data_file: Callable[[str], Path]) -> None:
         """An array that is compressed by szip is read, or said to need it."""
         dataset = read(data_file("odd/sds_szipped.dat"))
-        if library.decodes_szip():
+        if library.can_decode_szip():
             assert dataset.TwoDimsInt32.shape == (16, 5)
         else:
             assert dataset.omitted == ("TwoDimsInt32: it is compressed by szip, which the HDF4 library at hand lacks")

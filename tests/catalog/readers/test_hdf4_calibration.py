@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from pyhdf.SD import SD, SDC
 
-from shotdap.catalog import Catalog, Folder
+from shotdap.catalog import Catalog, DirectoryArchive
 from shotdap.catalog.readers import read
 
 STORED = np.array([[0, 100], [11225, -9999]], "i2")
@@ -41,7 +41,7 @@ def test_calibration_of_the_library(tmp_path: Path) -> None:
 def test_calibrated_image(tmp_path: Path) -> None:
     """An image has the numbers of the User's Guide's formula, and NaN where nothing was written."""
     write_calibrated(tmp_path / "image.hdf", 0.01, -15000.0, by_library=True)
-    image = Catalog(Folder(tmp_path), tmp_path).open("image.hdf")["temperature"]
+    image = Catalog(DirectoryArchive(tmp_path), tmp_path).open("image.hdf")["temperature"]
 
     np.testing.assert_allclose(image.values, [[150.0, 151.0], [262.25, float("nan")]], rtol=1e-15)
     assert "scale_factor" not in image.attrs
@@ -50,7 +50,7 @@ def test_calibrated_image(tmp_path: Path) -> None:
 def test_attributes_of_the_writer(tmp_path: Path) -> None:
     """Without the library's other three attributes, scale and offset are CF's."""
     write_calibrated(tmp_path / "image.hdf", 0.01, 150.0, by_library=False)
-    image = Catalog(Folder(tmp_path), tmp_path).open("image.hdf")["temperature"]
+    image = Catalog(DirectoryArchive(tmp_path), tmp_path).open("image.hdf")["temperature"]
 
     np.testing.assert_allclose(image.values, [[150.0, 151.0], [262.25, float("nan")]], rtol=1e-15)
     assert "hdf4_add_offset" not in image.attrs

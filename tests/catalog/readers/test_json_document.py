@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from tests.catalog.readers.recorder import Recorder
 
 from shotdap.catalog import Unreadable
-from shotdap.catalog.readers import json_document, read, sniff
+from shotdap.catalog.readers import detect_format, json_document, read
 
 FRAMES = np.arange(24, dtype=np.uint16).reshape(2, 3, 4) * 2500
 
@@ -182,7 +182,7 @@ class TestShots:
     @pytest.mark.parametrize("text", ['\ufeff{"a": 1}', '\n\t {"a": 1}', "[1, 2]"])
     def test_sniff(self, write: Callable[[object], Path], text: str) -> None:
         """A document is known by its first character that is not blank."""
-        assert sniff(write(text)) == "JSON"
+        assert detect_format(write(text)) == "JSON"
         assert read(write(text)).attrs
 
 

@@ -14,7 +14,7 @@ import xarray as xr
 from scipy.io import netcdf_file
 
 from shotdap.catalog import Unreadable
-from shotdap.catalog.readers import read, sniff
+from shotdap.catalog.readers import detect_format, read
 
 Variant = Literal["NETCDF3_CLASSIC", "NETCDF3_64BIT_OFFSET", "NETCDF3_64BIT_DATA"]
 VARIANTS: tuple[Variant, ...] = ("NETCDF3_CLASSIC", "NETCDF3_64BIT_OFFSET", "NETCDF3_64BIT_DATA")
@@ -124,7 +124,7 @@ class TestFaults:
         """Every variant is known by its first bytes."""
         write(tmp_path / "a", variant)
 
-        assert sniff(tmp_path / "a") == "netCDF-3"
+        assert detect_format(tmp_path / "a") == "netCDF-3"
 
     def test_cut_short(self, path: Path) -> None:
         """A file that lacks its end is found while opening."""

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from tests.catalog.readers.recorder import Recorder
 
 from shotdap.catalog import Unreadable
-from shotdap.catalog.readers import read, sniff, tiff
+from shotdap.catalog.readers import detect_format, read, tiff
 
 KINDS = ("u1", "u2", "u4", "i1", "i2", "i4", "f4", "f8")
 HAMAMATSU = (
@@ -310,4 +310,4 @@ class TestFaults:
         """Every kind of TIFF is known by its first bytes."""
         tifffile.imwrite(path, ramp(5, 6), **options)
 
-        assert sniff(path) == "TIFF"
+        assert detect_format(path) == "TIFF"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from shotdap.catalog import Cache, Unreadable, Version
+from shotdap.catalog import FileCache, Unreadable, Version
 
 
 @pytest.fixture
@@ -17,15 +17,15 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "cache"
 
 
-def held(cache: Cache, place: str, content: bytes, modified: int = 10**18) -> Version:
-    version = cache.version(place, size=len(content), modified=modified)
-    cache.hold(version, lambda: iter([content[:3], content[3:]]))
+def held(cache: FileCache, place: str, content: bytes, modified: int = 10**18) -> Version:
+    version = cache.make_version(place, size=len(content), modified=modified)
+    cache.ensure_content(version, lambda: iter([content[:3], content[3:]]))
     return version
 
 
 def test_content_addressed(folder: Path) -> None:
     """The same bytes from two places are kept once, under their SHA-256."""
-    cache = Cache(folder, 1 << 20)
+    cache = FileCache(folder, 1 << 20)
     versions = {held(cache, place, b"content") for place in ("a", "b")}
     files = [path for path in folder.iterdir() if not path.is_symlink()]
 
@@ -36,19 +36,19 @@ def test_content_addressed(folder: Path) -> None:
 
 def test_last(folder: Path) -> None:
     """What was last seen at a place can be had, unless its bytes never came or made room for others."""
-    cache = Cache(folder, 1 << 20)
-    old, new = held(cache, "old", b"content"), cache.version("new", size=9, modified=1)
-    cache.note(old, "place")
-    before = cache.last("place"), cache.last("elsewhere")
-    cache.note(new, "place")
+    cache = FileCache(folder, 1 << 20)
+    old, new = held(cache, "old", b"content"), cache.make_version("new", size=9, modified=1)
+    cache.save_last_version(old, "place")
+    before = cache.find_last_version("place"), cache.find_last_version("elsewhere")
+    cache.save_last_version(new, "place")
 
     assert before == (old, None)
-    assert cache.last("place") is None
+    assert cache.find_last_version("place") is None
 
 
 def test_bounded(folder: Path) -> None:
     """The folder holds no more than its limit; what was used longest ago goes first, with the names that led to it."""
-    cache = Cache(folder, 1000)
+    cache = FileCache(folder, 1000)
     versions = [held(cache, str(number), bytes([number]) * 200) for number in range(20)]
     files = [path for path in folder.iterdir() if not path.is_symlink()]
 
@@ -60,7 +60,7 @@ def test_bounded(folder: Path) -> None:
 
 def test_comes_again(folder: Path) -> None:
     """What made room for others is fetched anew, and is the same."""
-    cache = Cache(folder, 1000)
+    cache = FileCache(folder, 1000)
     for number in (1, 2, 3, 4, 5, 6, 1):
         version = held(cache, str(number), bytes([number]) * 200)
 
@@ -70,41 +70,41 @@ def test_comes_again(folder: Path) -> None:
 @pytest.mark.parametrize("size", [6, 8])
 def test_not_whole(folder: Path, size: int) -> None:
     """Bytes that are fewer or more than their place says are refused, and nothing of them is left."""
-    cache = Cache(folder, 1000)
-    version = cache.version("a", size=size, modified=0)
+    cache = FileCache(folder, 1000)
+    version = cache.make_version("a", size=size, modified=0)
     with pytest.raises(Unreadable, match="whole"):
-        cache.hold(version, lambda: iter([b"1234567"]))
+        cache.ensure_content(version, lambda: iter([b"1234567"]))
 
     assert list(folder.iterdir()) == []
 
 
 def test_broken_off(folder: Path) -> None:
     """A transfer that breaks off leaves nothing behind, and the next one succeeds."""
-    cache = Cache(folder, 1000)
-    version = cache.version("a", size=4, modified=0)
+    cache = FileCache(folder, 1000)
+    version = cache.make_version("a", size=4, modified=0)
 
     def broken() -> Iterator[bytes]:
         yield b"ab"
         raise Unreadable("The connection was lost.")
 
     with pytest.raises(Unreadable, match="lost"):
-        cache.hold(version, broken)
+        cache.ensure_content(version, broken)
     assert list(folder.iterdir()) == []
-    cache.hold(version, lambda: iter([b"abcd"]))
+    cache.ensure_content(version, lambda: iter([b"abcd"]))
 
     assert version.path.read_bytes() == b"abcd"
 
 
 def test_threads(folder: Path) -> None:
     """Many requests for one version fetch it once."""
-    cache, asked = Cache(folder, 1000), []
-    version = cache.version("a", size=4, modified=0)
+    cache, asked = FileCache(folder, 1000), []
+    version = cache.make_version("a", size=4, modified=0)
 
     def pieces() -> Iterator[bytes]:
         asked.append(1)
         yield b"abcd"
 
-    threads = [threading.Thread(target=cache.hold, args=(version, pieces)) for _ in range(16)]
+    threads = [threading.Thread(target=cache.ensure_content, args=(version, pieces)) for _ in range(16)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -115,7 +115,7 @@ def test_threads(folder: Path) -> None:
 
 def test_foreign_link(folder: Path, tmp_path: Path) -> None:
     """A name that someone made lead out of the folder is not followed."""
-    cache = Cache(folder, 1000)
+    cache = FileCache(folder, 1000)
     version = held(cache, "a", b"abcd")
     (tmp_path / "secret").write_bytes(b"evil")
     version.path.unlink()
@@ -129,4 +129,4 @@ def test_open_folder(folder: Path) -> None:
     """A folder that others may enter is not used."""
     folder.mkdir(mode=0o755)
     with pytest.raises(Unreadable, match=r"archive\.cache"):
-        held(Cache(folder, 1000), "a", b"abcd")
+        held(FileCache(folder, 1000), "a", b"abcd")

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shotdap.catalog import Folders, Missing, Unreadable
+from shotdap.catalog import LocalStore, Missing, Unreadable
 
 _SHARE = r"\\server\share"
 _PARTS = st.sampled_from(
@@ -17,7 +17,7 @@ _PARTS = st.sampled_from(
 
 
 @pytest.fixture(scope="module")
-def folders(tmp_path_factory: pytest.TempPathFactory) -> Folders:
+def folders(tmp_path_factory: pytest.TempPathFactory) -> LocalStore:
     """Three roots side by side, with links between and out of them, and a secret beside them."""
     above = tmp_path_factory.mktemp("above")
     for root in ("root", "one", "two"):
@@ -33,7 +33,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> Folders:
         "/archive/deeper": above / "two",
         "Z:\\": above / "one",
     }
-    return Folders(above / "root", prefixes)
+    return LocalStore(above / "root", prefixes)
 
 
 @pytest.mark.parametrize(
@@ -50,13 +50,13 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> Folders:
         ("Z:/22/02/HDF.1", "one"),
     ],
 )
-def test_mapped(folders: Folders, file: str, content: str) -> None:
+def test_mapped(folders: LocalStore, file: str, content: str) -> None:
     """The beginning of a path decides its folder; Windows' paths may have either slash and any case there."""
-    version = folders.version(file)
-    folders.fetch(file, version)
+    version = folders.get_version(file)
+    folders.fetch_file(file, version)
 
     assert version.path.read_text() == content
-    assert Path(folders.tried(file)).read_text() == content
+    assert Path(folders.describe_location(file)).read_text() == content
 
 
 @pytest.mark.parametrize(
@@ -65,25 +65,25 @@ def test_mapped(folders: Folders, file: str, content: str) -> None:
      "/archive/sibling/../../secret", "link", "/archivesecret", "/archive", r"\\server\share", r"z:\..\secret",
      "ring", "a\0b", "22", "x" * 5000],
 )  # fmt: skip
-def test_outside(folders: Folders, file: str) -> None:
+def test_outside(folders: LocalStore, file: str) -> None:
     """A path that leads out of its folder, by dots or by links, or to no file, is refused."""
     with pytest.raises(Unreadable, match=r"\.$"):
-        folders.version(file)
+        folders.get_version(file)
 
 
-def test_from_one_root_to_another(folders: Folders) -> None:
+def test_from_one_root_to_another(folders: LocalStore) -> None:
     """A link from one folder into another is one out of it."""
-    assert folders.version("/archive/sibling").path.read_text() == "one"
+    assert folders.get_version("/archive/sibling").path.read_text() == "one"
     with pytest.raises(Unreadable):
-        folders.version(r"\\server\share\sibling")
+        folders.get_version(r"\\server\share\sibling")
 
 
-def test_missing(folders: Folders) -> None:
+def test_missing(folders: LocalStore) -> None:
     """A file that is not there is missing, and where it was looked for is told to who asks for that."""
     with pytest.raises(Missing) as caught:
-        folders.version("/archive/22/nonesuch")
+        folders.get_version("/archive/22/nonesuch")
 
-    assert folders.tried("/archive/22/nonesuch") == str(folders.prefixes["/archive"] / "22" / "nonesuch")
+    assert folders.describe_location("/archive/22/nonesuch") == str(folders.prefixes["/archive"] / "22" / "nonesuch")
     assert str(folders.root.parent) not in str(caught.value)
 
 
@@ -94,10 +94,10 @@ def test_missing(folders: Folders) -> None:
     parts=st.lists(_PARTS | st.text(max_size=5), max_size=6),
     slash=st.sampled_from(["/", "\\"]),
 )
-def test_any_path(folders: Folders, beginning: str, parts: list[str], slash: str) -> None:
+def test_any_path(folders: LocalStore, beginning: str, parts: list[str], slash: str) -> None:
     """Whatever a row says, the file that is read lies in one of the folders, links followed, or it is refused."""
     try:
-        version = folders.version(beginning + slash.join(parts))
+        version = folders.get_version(beginning + slash.join(parts))
     except Unreadable:
         return
     roots = [root.resolve() for root in (folders.root, *folders.prefixes.values())]

@@ -12,14 +12,23 @@ import numpy as np
 import pytest
 from tests import samples
 
-from shotdap.catalog import Address, Catalog, Changed, Entry, Folder, HeldFile, Unpacker, retry_changed
+from shotdap.catalog import (
+    Catalog,
+    Changed,
+    DirectoryArchive,
+    Entry,
+    FileHandle,
+    ImageAddress,
+    Unpacker,
+    retry_if_changed,
+)
 from shotdap.catalog.readers import read
 from shotdap.catalog.readers.lazy import FrameCache
 from shotdap.catalog.storage import VersionedFile
 from shotdap.config.descriptions import load_diagnostics
 
 SHAPE = (2, 30, 40)
-ADDRESS = Address(Entry("image.h5", "image.h5", {"name": "image.h5"}))
+ADDRESS = ImageAddress(Entry("image.h5", "image.h5", {"name": "image.h5"}))
 
 
 def write(path: Path, number: int) -> None:
@@ -49,19 +58,19 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def catalog(path: Path) -> Catalog:
-    return Catalog(Folder(path.parent), path.parent, load_diagnostics())
+    return Catalog(DirectoryArchive(path.parent), path.parent, load_diagnostics())
 
 
 def test_a_state_is_opened_after_the_file_was_replaced(catalog: Catalog, path: Path) -> None:
     """What was looked at can be read although another file has its path; the next look is at that."""
-    state = catalog.state(ADDRESS)
+    state = catalog.get_state(ADDRESS)
     replace(path, 2)
     dataset = catalog.open_address(ADDRESS, state=state)
 
     assert (dataset.image.values == 1).all()
     assert (dataset.background.values == 1).all()
     assert (catalog.open_address(ADDRESS).image.values == 2).all()
-    assert catalog.state(ADDRESS) != state
+    assert catalog.get_state(ADDRESS) != state
 
 
 def test_between_two_reads(catalog: Catalog, path: Path) -> None:
@@ -76,13 +85,13 @@ def test_between_two_reads(catalog: Catalog, path: Path) -> None:
 
 def test_rewritten_in_place(catalog: Catalog, path: Path) -> None:
     """Writing over a file is noticed though size and time are as before; asked again, there is the new content."""
-    state = catalog.state(ADDRESS)
+    state = catalog.get_state(ADDRESS)
     dataset = catalog.open_address(ADDRESS, state=state)
     rewrite(path, 2)
 
     with pytest.raises(Changed):
         _ = dataset.image.values
-    assert catalog.state(ADDRESS) != state
+    assert catalog.get_state(ADDRESS) != state
     assert (catalog.open_address(ADDRESS).image.values == 2).all()
 
 
@@ -92,11 +101,11 @@ def test_second_try(catalog: Catalog, path: Path) -> None:
 
     def answer() -> float:
         tries.append(len(tries) + 1)
-        state = catalog.state(ADDRESS)
+        state = catalog.get_state(ADDRESS)
         rewrite(path, 10 + len(tries))
         return float(catalog.open_address(ADDRESS, state=state).image.values.max())
 
-    assert retry_changed(answer) == 11
+    assert retry_if_changed(answer) == 11
     assert tries == [1, 2]
 
 
@@ -105,8 +114,8 @@ def test_frames_of_another_version_are_not_remembered(path: Path) -> None:
     with h5py.File(path, "w") as file:
         file.create_dataset("image", data=np.full(SHAPE[1:], 1, "u2"), chunks=SHAPE[1:], compression="gzip")
     cache = FrameCache(1 << 20)
-    first = VersionedFile.at(path)
-    dataset = read(first, cache.of(first.version))
+    first = VersionedFile.from_path(path)
+    dataset = read(first, cache.get_memo(first.version))
     good = path.read_bytes()
     with h5py.File(path.with_name(".draft"), "w") as file:
         file.create_dataset("image", data=np.full(SHAPE[1:], 2, "u2"), chunks=SHAPE[1:], compression="gzip")
@@ -146,10 +155,10 @@ def test_hashes_of_another_version_are_not_remembered(tmp_path: Path) -> None:
     packed.write_bytes(gzip.compress(b"a" * 1000, mtime=0))
     unpack = Unpacker(tmp_path / "cache", 1 << 20)
     old = unpack(packed)
-    first = VersionedFile.at(packed)
+    first = VersionedFile.from_path(packed)
 
     def unpack_what_is_written_over() -> None:
-        with first.reading():
+        with first.read_consistently():
             packed.write_bytes(other)
             unpack(first)
 
@@ -157,7 +166,7 @@ def test_hashes_of_another_version_are_not_remembered(tmp_path: Path) -> None:
         unpack_what_is_written_over()
 
     assert old.read_bytes() == b"a" * 1000
-    assert unpack(VersionedFile.at(packed)).read_bytes() == b"b" * 1000
+    assert unpack(VersionedFile.from_path(packed)).read_bytes() == b"b" * 1000
 
 
 def test_a_look_waits_for_the_clock(tmp_path: Path) -> None:
@@ -165,17 +174,17 @@ def test_a_look_waits_for_the_clock(tmp_path: Path) -> None:
     path = tmp_path / "file"
     for number in range(50):
         path.write_bytes(bytes([number]))
-        held = HeldFile(path)
-        version = held.settle()
+        held = FileHandle(path)
+        version = held.wait_until_settled()
         path.write_bytes(bytes([number + 1]))
 
         with pytest.raises(Changed):
-            held.check(version)
+            held.check_unchanged(version)
 
 
 def test_pickle(path: Path) -> None:
     """A version travels to other processes, which find out whether it is still there."""
-    file = pickle.loads(pickle.dumps(VersionedFile.at(path)))  # noqa: S301 — our own
+    file = pickle.loads(pickle.dumps(VersionedFile.from_path(path)))  # noqa: S301 — our own
 
     with file.reading():
         assert file.stat().st_size == path.stat().st_size

@@ -11,7 +11,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.object_store import ObjectStore, storing
 
-from shotdap.catalog import Cache, Catalog, Entry, Folders, Missing, NotFound, Objects, Page, Places, Unreadable, When
+from shotdap.catalog import (
+    Catalog,
+    Entry,
+    FileCache,
+    FolderPage,
+    LocalStore,
+    Missing,
+    NotFound,
+    S3ObjectStore,
+    SchemeStore,
+    TimeDirection,
+    Unreadable,
+)
 
 CONTENT = bytes(range(256)) * 40_000  # 10 MB: several pieces
 
@@ -26,53 +38,53 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectStore]:
 
 
 @pytest.fixture
-def objects(server: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Objects:
+def objects(server: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> S3ObjectStore:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "test")
-    cache = Cache(tmp_path / "cache", 100 << 20)
-    return Objects(("s3://shots/omega/",), cache, server.url, "us-east-1", seconds=5)
+    cache = FileCache(tmp_path / "cache", 100 << 20)
+    return S3ObjectStore(("s3://shots/omega/",), cache, server.url, "us-east-1", timeout=5)
 
 
 class TestObjects:
-    def test_fetched(self, objects: Objects) -> None:
+    def test_fetched(self, objects: S3ObjectStore) -> None:
         """An object is read from a local copy, which has its size and its time."""
-        version = objects.version("s3://shots/omega/1.hdf")
-        objects.fetch("s3://shots/omega/1.hdf", version)
+        version = objects.get_version("s3://shots/omega/1.hdf")
+        objects.fetch_file("s3://shots/omega/1.hdf", version)
         status = version.path.stat()
 
         assert version.path.read_bytes() == CONTENT
         assert (status.st_size, status.st_mtime_ns) == (version.size, version.modified)
 
-    def test_fetched_once(self, objects: Objects, server: ObjectStore) -> None:
+    def test_fetched_once(self, objects: S3ObjectStore, server: ObjectStore) -> None:
         """What was fetched is not fetched again, not even by another worker."""
-        version = objects.version("s3://shots/omega/1.hdf")
-        objects.fetch("s3://shots/omega/1.hdf", version)
+        version = objects.get_version("s3://shots/omega/1.hdf")
+        objects.fetch_file("s3://shots/omega/1.hdf", version)
         content = version.path.resolve()
         inode = content.stat().st_ino
-        other = Cache(version.path.parent, 100 << 20)
-        other.hold(version, lambda: pytest.fail(f"asked {server.url} again"))
+        other = FileCache(version.path.parent, 100 << 20)
+        other.ensure_content(version, lambda: pytest.fail(f"asked {server.url} again"))
 
         assert version.path.resolve().stat().st_ino == inode
 
-    def test_replaced(self, objects: Objects, server: ObjectStore) -> None:
+    def test_replaced(self, objects: S3ObjectStore, server: ObjectStore) -> None:
         """An object that is replaced is another version, even by as many bytes; the old one cannot be had."""
         file = "s3://shots/omega/replaced.hdf"
         server.put("omega/replaced.hdf", b"a" * 100)
-        old = objects.version(file)
+        old = objects.get_version(file)
         time.sleep(1.1)  # S3 tells whole seconds
         server.put("omega/replaced.hdf", b"b" * 100)
-        new = objects.version(file)
-        objects.fetch(file, new)
+        new = objects.get_version(file)
+        objects.fetch_file(file, new)
 
         assert new.path != old.path
         assert new.path.read_bytes() == b"b" * 100
         with pytest.raises(Unreadable, match="changed"):
-            objects.fetch(file, old)
+            objects.fetch_file(file, old)
 
-    def test_missing(self, objects: Objects) -> None:
+    def test_missing(self, objects: S3ObjectStore) -> None:
         """An object that is not there is missing."""
         with pytest.raises(Missing):
-            objects.version("s3://shots/omega/nonesuch.hdf")
+            objects.get_version("s3://shots/omega/nonesuch.hdf")
 
     @pytest.mark.parametrize(
         "file",
@@ -80,25 +92,29 @@ class TestObjects:
          "s3://other/omega/1.hdf", "s3://shots/omega-ep/1.hdf", "s3://shots/omega", "s3://shots/", "s3://", "s3:///omega/1",
          "s3://shots/omega/a\0b", "s3://shots/omega/%2e%2e/secret.hdf"],
     )  # fmt: skip
-    def test_outside(self, objects: Objects, file: str) -> None:
+    def test_outside(self, objects: S3ObjectStore, file: str) -> None:
         """No object outside of the prefixes is read, however it is spelled."""
         with pytest.raises(Unreadable, match=r"\.$"):
-            objects.version(file)
+            objects.get_version(file)
 
     def test_away(self, tmp_path: Path) -> None:
         """A store that does not answer is told in a sentence, without its place."""
-        objects = Objects(("s3://shots/",), Cache(tmp_path / "c", 1 << 20), "http://127.0.0.1:9", "x", seconds=0.2)
+        objects = S3ObjectStore(
+            ("s3://shots/",), FileCache(tmp_path / "c", 1 << 20), "http://127.0.0.1:9", "x", timeout=0.2
+        )
         with pytest.raises(Unreadable, match="does not answer") as caught:
-            objects.version("s3://shots/1.hdf")
+            objects.get_version("s3://shots/1.hdf")
 
         assert "127.0.0.1" not in str(caught.value)
 
-    def test_too_great(self, objects: Objects, tmp_path: Path) -> None:
+    def test_too_great(self, objects: S3ObjectStore, tmp_path: Path) -> None:
         """An object greater than the cache can hold is refused before it is fetched."""
-        small = Objects(objects.prefixes, Cache(tmp_path / "small", 4 << 20), objects.endpoint, objects.region)
-        version = small.version("s3://shots/omega/1.hdf")
+        small = S3ObjectStore(
+            objects.prefixes, FileCache(tmp_path / "small", 4 << 20), objects.endpoint, objects.region
+        )
+        version = small.get_version("s3://shots/omega/1.hdf")
         with pytest.raises(Unreadable, match="limit"):
-            small.fetch("s3://shots/omega/1.hdf", version)
+            small.fetch_file("s3://shots/omega/1.hdf", version)
 
 
 class Rows:
@@ -107,23 +123,28 @@ class Rows:
     def __init__(self, file: str) -> None:
         self.entry = Entry("image", file)
 
-    def find(self, path: str) -> Entry:
+    def find_entry(self, path: str) -> Entry:
         assert path == "image"
         return self.entry
 
-    def children(self, path: str, *, after: str | None = None, limit: int = 100) -> Page:
+    def list_children(self, path: str, *, after: str | None = None, limit: int = 100) -> FolderPage:
         raise NotFound(f"{path}, {after}, {limit}")
 
-    def nearest(
-        self, entry: Entry, match: Mapping[str, str], *, when: When = "earlier", within_days: float | None = None
+    def find_nearest(
+        self,
+        entry: Entry,
+        match: Mapping[str, str],
+        *,
+        when: TimeDirection = "earlier",
+        within_days: float | None = None,
     ) -> Entry | None:
         """None: it stands alone."""
 
 
-def test_served(objects: Objects, server: ObjectStore, tmp_path: Path) -> None:
+def test_served(objects: S3ObjectStore, server: ObjectStore, tmp_path: Path) -> None:
     """A catalog opens an image that lies in an object store, and again after its copy made room for others."""
     server.put("omega/image.json", b'{"image": [[1, 2], [3, 4]]}')
-    catalog = Catalog(Rows("S3://shots/omega/image.json"), Places(Folders(tmp_path), {"s3": objects}))
+    catalog = Catalog(Rows("S3://shots/omega/image.json"), SchemeStore(LocalStore(tmp_path), {"s3": objects}))
     first = catalog.open("image").image.values.tolist()
     for copy in (tmp_path / "cache").iterdir():
         copy.unlink()
@@ -137,31 +158,33 @@ def test_served_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, "test")
     files = {name: f"s3://shots/{name}.hdf" for name in ("read", "seen", "changed")}
     with storing(tmp_path / "log") as server:
-        objects = Objects(("s3://shots/",), Cache(tmp_path / "cache", 1 << 20), server.url, "us-east-1", seconds=1)
+        objects = S3ObjectStore(
+            ("s3://shots/",), FileCache(tmp_path / "cache", 1 << 20), server.url, "us-east-1", timeout=1
+        )
         for name in files:
             server.put(f"{name}.hdf", name.encode())
-        before = objects.version(files["read"])
-        objects.version(files["seen"])
+        before = objects.get_version(files["read"])
+        objects.get_version(files["seen"])
         for name in ("read", "changed"):
-            objects.fetch(files[name], objects.version(files[name]))
+            objects.fetch_file(files[name], objects.get_version(files[name]))
         server.put("changed.hdf", b"otherwise")
-        objects.version(files["changed"])
-    after = objects.version(files["read"])
-    objects.fetch(files["read"], after)
+        objects.get_version(files["changed"])
+    after = objects.get_version(files["read"])
+    objects.fetch_file(files["read"], after)
 
     assert after == before
     assert after.path.read_bytes() == b"read"
     for name in ("seen", "changed"):
         with pytest.raises(Unreadable, match="does not answer"):
-            objects.version(files[name])
+            objects.get_version(files[name])
 
 
 @given(st.text())
 def test_any_text(file: str) -> None:
     """No text leads out of the prefixes: it is refused, or its key lies below one."""
-    objects = Objects(("s3://shots/omega/",), Cache(Path("nonesuch"), 1 << 20))
+    objects = S3ObjectStore(("s3://shots/omega/",), FileCache(Path("nonesuch"), 1 << 20))
     try:
-        bucket, key = objects.placed(f"s3://{file}")
+        bucket, key = objects.parse_url(f"s3://{file}")
     except Unreadable:
         return
 

@@ -28,7 +28,7 @@ from tests.conftest import absent
 from tests.samples import HDF4_TYPES, extremes
 from tests.serving import Server, serving
 
-from shotdap.catalog import Catalog, Folder
+from shotdap.catalog import Catalog, DirectoryArchive
 from shotdap.config import load_diagnostics
 
 Array: TypeAlias = NDArray[Any]
@@ -153,7 +153,7 @@ def server(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
 @pytest.fixture(scope="module")
 def arrivals(server: Server, folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Mapping[tuple[str, str], str]:
     """The type that each kind arrives in, by each column; its numbers are checked on the way."""
-    catalog = Catalog(Folder(folder), folder, load_diagnostics())
+    catalog = Catalog(DirectoryArchive(folder), folder, load_diagnostics())
     scratch = tmp_path_factory.mktemp("scratch") / "file"
     found: dict[tuple[str, str], str] = {}
     with httpx.Client(trust_env=False, timeout=60) as client:

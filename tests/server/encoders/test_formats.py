@@ -29,7 +29,7 @@ def test_table() -> None:
     before, rest = DOCS.read_text("utf-8").split(BEGIN)
     written, after = rest.split(END)
     made = HEAD + "".join(
-        f"| `{each.name}` | `{each.ending}` | `{each.media_type}` | {each.holds} | {each.sentence} |\n"
+        f"| `{each.name}` | `{each.extension}` | `{each.media_type}` | {each.content_kind} | {each.description} |\n"
         for each in FORMATS.values()
     )
     if os.environ.get("SHOTDAP_RENEW") == "1":
@@ -44,7 +44,7 @@ def test_each_is_described() -> None:
     """Each format that is no picture has a section of the page with a line that reads it."""
     titles = " ".join(line for line in DOCS.read_text("utf-8").splitlines() if line.startswith("### "))
 
-    assert {name for name, each in FORMATS.items() if each.holds != "picture"} <= set(
+    assert {name for name, each in FORMATS.items() if each.content_kind != "picture"} <= set(
         re.findall("`([a-z0-9_]+)`", titles)
     )
 
@@ -53,18 +53,18 @@ def test_each_is_described() -> None:
 def test_rows(name: str) -> None:
     """A row's media type and ending are such, and its blocks are bytes of half a megabyte at most."""
     each = FORMATS[name]
-    big = np.zeros((1200, 1300), "u2") if each.holds != "lineout" else np.zeros(40_000)
+    big = np.zeros((1200, 1300), "u2") if each.content_kind != "lineout" else np.zeros(40_000)
     blocks = list(each.encode(dataset_of(big), Display()).blocks)
 
     assert re.fullmatch(r"[a-z]+/[a-z0-9.+-]+(; charset=utf-8)?", each.media_type)
-    assert re.fullmatch(r"(\.[a-z0-9_]+){1,2}", each.ending)
+    assert re.fullmatch(r"(\.[a-z0-9_]+){1,2}", each.extension)
     assert all(isinstance(block, bytes | memoryview) and 0 < len(block) <= 512 * 1024 for block in blocks)
 
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_of_many_variables(name: str) -> None:
     """What holds a dataset holds many variables."""
-    if FORMATS[name].holds != "dataset":
+    if FORMATS[name].content_kind != "dataset":
         return
     many = dataset_of(np.ones((3, 4))).assign(
         line=("x", np.arange(4)), word=((), "µm"), flag=("y", [True, False, True])

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from scipy.io import netcdf_file
 from tests.contracts.encoder import ExactContract
 
-from shotdap.server.encoders import Encode
+from shotdap.server.encoders import Encoder
 from shotdap.server.encoders.netcdf import classic, netcdf4
 from shotdap.server.protocols import dap2
 from shotdap.transforms import BadSelection, Selection
@@ -56,7 +56,7 @@ def extremes(kind: str) -> Array:
     return np.array([info.min, info.max, 0, 1, 77, info.max // 2], dtype)
 
 
-def bytes_of(encode: Encode, dataset: xr.Dataset) -> bytes:
+def bytes_of(encode: Encoder, dataset: xr.Dataset) -> bytes:
     encoded = encode(dataset)
     whole = b"".join(map(bytes, encoded.blocks))
     assert len(whole) == encoded.size
@@ -64,7 +64,7 @@ def bytes_of(encode: Encode, dataset: xr.Dataset) -> bytes:
 
 
 @contextmanager
-def opened(encode: Encode, dataset: xr.Dataset) -> Iterator[netCDF4.Dataset]:
+def opened(encode: Encoder, dataset: xr.Dataset) -> Iterator[netCDF4.Dataset]:
     """The file as netCDF-C reads it, its numbers as they are stored."""
     with NamedTemporaryFile(suffix=".nc") as written:  # netCDF-C reads no small netCDF-3 file from memory
         written.write(bytes_of(encode, dataset))
@@ -154,7 +154,7 @@ class TestNetcdf3(ExactContract):
 
 @each_format
 @pytest.mark.parametrize("kind", NUMBERS)
-def test_numbers(encode: Encode, kind: str) -> None:
+def test_numbers(encode: Encoder, kind: str) -> None:
     """Numbers of every type come back equal, NaN, infinities and the greatest of each included."""
     values = extremes(kind)
     with opened(encode, xr.Dataset({"v": ("n", values)})) as file:
@@ -166,7 +166,7 @@ def test_numbers(encode: Encode, kind: str) -> None:
 
 
 @each_format
-def test_texts(encode: Encode, tmp_path: Path) -> None:
+def test_texts(encode: Encoder, tmp_path: Path) -> None:
     """Text comes back as text: empty, long, beyond ASCII, alone or many, from each of the types that can hold it."""
     path = tmp_path / "texts.nc"
     dataset = xr.Dataset(
@@ -187,7 +187,7 @@ def test_texts(encode: Encode, tmp_path: Path) -> None:
 
 
 @each_format
-def test_attributes(encode: Encode) -> None:
+def test_attributes(encode: Encoder) -> None:
     """Attributes come back: text, texts, numbers with their types, NaN; names that netCDF forbids are mended."""
     attrs = {
         "text": "µm",
@@ -236,7 +236,7 @@ def test_lists_of_texts() -> None:
     ],
     ids=["netCDF-3 by netCDF4", "netCDF-3 by scipy", "netCDF-4 by netCDF4", "netCDF-4 by h5netcdf"],
 )
-def test_decoded_by_xarray(encode: Encode, engine: str, tmp_path: Path) -> None:
+def test_decoded_by_xarray(encode: Encoder, engine: str, tmp_path: Path) -> None:
     """A packed variable is unpacked by xarray to the same numbers, by each engine that reads the format."""
     packing = {"scale_factor": np.float32(0.5), "add_offset": np.float32(10), "_FillValue": np.uint16(65535)}
     packed = np.array([[0, 1], [40000, 65535]], "u2")
@@ -247,7 +247,7 @@ def test_decoded_by_xarray(encode: Encode, engine: str, tmp_path: Path) -> None:
 
 
 @each_format
-def test_coordinates(encode: Encode, tmp_path: Path) -> None:
+def test_coordinates(encode: Encoder, tmp_path: Path) -> None:
     """An image comes back with its coordinates and attributes as xarray knows them."""
     path = tmp_path / "image.nc"
     path.write_bytes(bytes_of(encode, image()))
@@ -260,7 +260,7 @@ def test_coordinates(encode: Encode, tmp_path: Path) -> None:
 
 
 @each_format
-def test_ncdump(encode: Encode, tmp_path: Path, require: Callable[[str], None]) -> None:
+def test_ncdump(encode: Encoder, tmp_path: Path, require: Callable[[str], None]) -> None:
     """Debian's ncdump reads header and values."""
     require("ncdump")
     path = tmp_path / "image.nc"
@@ -272,7 +272,7 @@ def test_ncdump(encode: Encode, tmp_path: Path, require: Callable[[str], None]) 
 
 
 @each_format
-def test_what_netcdf_lacks(encode: Encode) -> None:
+def test_what_netcdf_lacks(encode: Encoder) -> None:
     """A variable of a type that netCDF lacks is left out, and the file says so."""
     dataset = xr.Dataset({"z": ("n", np.zeros(2, "c8")), "v": ("n", np.zeros(2))})
     with opened(encode, dataset) as file:
@@ -280,7 +280,7 @@ def test_what_netcdf_lacks(encode: Encode) -> None:
 
 
 @each_format
-def test_fill_values(encode: Encode) -> None:
+def test_fill_values(encode: Encoder) -> None:
     """A fill value has its variable's type; one that the type cannot hold is called otherwise."""
     dataset = xr.Dataset(
         {
@@ -449,7 +449,7 @@ def test_restored() -> None:
     """What a DAP2 constraint leaves of a dataset gets its own names, groups, types and attributes back."""
     dataset = grouped()
     selection = Selection({"DATA_SHOT_image": (slice(0, 1), slice(0, 3, 2)), "DATA_SHOT_y": ()})
-    restored = dap2.restored(selection.apply(dap2.adapt(dataset)), dataset)
+    restored = dap2.restore_dataset(selection.apply(dap2.adapt_dataset(dataset)), dataset)
 
     assert set(map(str, restored.variables)) == {"DATA/SHOT/image", "DATA/SHOT/y"}
     assert restored["DATA/SHOT/image"].attrs == {"units": "count"}

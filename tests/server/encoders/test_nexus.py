@@ -15,7 +15,7 @@ import xarray as xr
 from numpy.typing import NDArray
 from tests.contracts.encoder import ExactContract, dataset_of
 
-from shotdap.catalog.collections.shot_tree import together
+from shotdap.catalog.collections.shot_tree import combine_as_groups
 from shotdap.server.encoders import nexus
 
 Array = NDArray[Any]
@@ -67,7 +67,7 @@ def shot() -> xr.Dataset:
     """Two images as the groups of a shot."""
     first, second = (dataset_of(np.arange(12.0).reshape(3, 4) + n).rename(result="image") for n in (0, 100))
     second.attrs["title"] = "P510"
-    return together({"asbo1/asbo1_s1": first, "p510_2/p510_s1": second}, {"shot": 1})
+    return combine_as_groups({"asbo1/asbo1_s1": first, "p510_2/p510_s1": second}, {"shot": 1})
 
 
 def test_default_plot(tmp_path: Path) -> None:

@@ -103,7 +103,7 @@ def test_names_with_slashes() -> None:
 def test_same_file_later() -> None:
     """A file made later of the same dataset has the same bytes, in every format: a download can be gone on with."""
     image, line = dataset_of(np.arange(12, dtype="u2").reshape(3, 4)), dataset_of(np.arange(4.0))
-    given = {name: line if each.holds == "lineout" else image for name, each in FORMATS.items()}
+    given = {name: line if each.content_kind == "lineout" else image for name, each in FORMATS.items()}
     first = {name: b"".join(FORMATS[name].encode(dataset, Display()).blocks) for name, dataset in given.items()}
     time.sleep(2.1)  # a date in a ZIP archive counts by two seconds
     again = {name: b"".join(FORMATS[name].encode(dataset, Display()).blocks) for name, dataset in given.items()}

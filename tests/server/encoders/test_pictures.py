@@ -15,7 +15,7 @@ from PIL import ExifTags, Image, PngImagePlugin
 from tests.contracts.encoder import EncoderContract, ExactContract, dataset_of
 
 from shotdap.server.encoders import jpeg, png
-from shotdap.server.pictures.colour_maps import palette
+from shotdap.server.pictures.colour_maps import sample_colour_map
 from shotdap.server.pictures.levels import Display, Scaling
 from shotdap.transforms import BadSelection
 
@@ -116,7 +116,7 @@ def test_pixels_are_levels() -> None:
     image = drawn(dataset_of(values), colours="viridis", low=0, high=255)
 
     assert (image.mode, np.asarray(image).tolist()) == ("P", values.tolist())
-    assert np.asarray(image.convert("RGB")).reshape(-1, 3).tolist() == palette("viridis").tolist()
+    assert np.asarray(image.convert("RGB")).reshape(-1, 3).tolist() == sample_colour_map("viridis").tolist()
 
 
 def test_missing_values() -> None:

@@ -12,7 +12,7 @@ import xarray as xr
 from tests.strategies import CountingSource, numbered
 from zarr.storage import ZipStore
 
-from shotdap.catalog.readers.lazy import lazy_variable
+from shotdap.catalog.readers.lazy import create_lazy_variable
 from shotdap.server.encoders.formats import FORMATS
 from shotdap.server.encoders.zarr_zip import encode
 from shotdap.server.pictures.levels import Display
@@ -68,7 +68,7 @@ def test_a_plain_zip_file() -> None:
 def test_chunk_after_chunk() -> None:
     """A chunk is read when its turn comes, and not before."""
     source = CountingSource(np.zeros((3, 300, 300), "u2"))
-    encoded = encode(xr.Dataset({"image": lazy_variable(("t", "y", "x"), source, {})}))
+    encoded = encode(xr.Dataset({"image": create_lazy_variable(("t", "y", "x"), source, {})}))
     assert source.reads == []
 
     seen = [len(source.reads) for _ in encoded.blocks]
@@ -79,7 +79,7 @@ def test_chunk_after_chunk() -> None:
 def test_too_much() -> None:
     """More than a plain ZIP file holds is refused before anything is read, with a way round."""
     source = CountingSource(np.broadcast_to(np.uint16(0), (1 << 16, 1 << 15)))
-    great = xr.Dataset({"image": lazy_variable(("y", "x"), source, {})})
+    great = xr.Dataset({"image": create_lazy_variable(("y", "x"), source, {})})
 
     with pytest.raises(BadSelection, match=r"4\.0 GiB, and a ZIP file of one answer holds 2 GiB"):
         encode(great)
@@ -90,5 +90,5 @@ def test_the_table_of_formats() -> None:
     """The format ``zarr`` is this encoder's, and its files say that they are ZIP files."""
     format_ = FORMATS["zarr"]
 
-    assert (format_.media_type, format_.ending) == ("application/zip", ".zarr.zip")
+    assert (format_.media_type, format_.extension) == ("application/zip", ".zarr.zip")
     assert b"".join(map(bytes, format_.encode(dataset(), Display()).blocks)) == written(dataset())

@@ -23,17 +23,17 @@ from tests.server.exporting.campaign import QUERY, Campaign, Cluster, clustered,
 from tests.serving import SHOTDAP, environment
 from zarr.storage import ZipStore
 
-from shotdap.config import load
-from shotdap.server.exports.manifest import Line, read_lines
+from shotdap.config import load_settings
+from shotdap.server.exports.manifest import ManifestRecord, read_records
 from shotdap.server.exports.order import Container, Order
-from shotdap.server.exports.plan import planned
+from shotdap.server.exports.plan import plan_export
 from shotdap.server.exports.progress import Progress
-from shotdap.server.exports.run import Stopped, export
-from shotdap.server.exports.workspace import Place
-from shotdap.server.extraction import Wanted
+from shotdap.server.exports.run import ExportStopped, run_export
+from shotdap.server.exports.workspace import Workspace
+from shotdap.server.extraction import Extraction
 
 MEMORY: Final = 1 << 30
-SUBTRACTED: Final = Wanted(("background_subtracted",))
+SUBTRACTED: Final = Extraction(("background_subtracted",))
 MANY: Final = 5000
 SECONDS: Final = 400  # for thousands of images, on a machine that does other things too; half a minute on a free one
 
@@ -63,14 +63,14 @@ def client(cluster: Cluster) -> Iterator[Client]:
 @pytest.fixture
 def exported(campaign: Campaign, client: Client) -> Callable[..., Progress]:
     """Exports to a place."""
-    catalog = load(campaign.config).open_catalog()
+    catalog = load_settings(campaign.config).open_catalog()
 
-    def exported(order: Order, place: Place, **more: Any) -> Progress:  # noqa: ANN401 — as `export` has them
-        items = place.resumed(order)
+    def exported(order: Order, place: Workspace, **more: Any) -> Progress:  # noqa: ANN401 — as `run_export` has them
+        items = place.resume_export(order)
         if items is None:
-            items = planned(catalog, order, memory=MEMORY).items
-            place.begin(order, items)
-        return export(order, place, items, client, memory=MEMORY, **more)
+            items = plan_export(catalog, order, memory=MEMORY).items
+            place.begin_export(order, items)
+        return run_export(order, place, items, client, memory=MEMORY, **more)
 
     return exported
 
@@ -126,9 +126,9 @@ def test_containers(
     container: Container, campaign: Campaign, exported: Callable[..., Progress], tmp_path: Path
 ) -> None:
     """Every container holds the same numbers, axes and attributes; an image that cannot be read is a line."""
-    order, place = Order(QUERY, SUBTRACTED, container=container), Place(tmp_path / "out")
+    order, place = Order(QUERY, SUBTRACTED, container=container), Workspace(tmp_path / "out")
     progress = exported(order, place)
-    lines = {line.path: line for line in read_lines(place.manifest).values()}
+    lines = {line.path: line for line in read_records(place.manifest_path).values()}
 
     assert (progress.total, progress.done, progress.failed) == (12, 9, 3)
     for number in range(12):
@@ -146,15 +146,15 @@ def test_containers(
             assert found.attrs["shot"] == 50_000 + number
         assert line.provenance == f"/dap/{campaign.path(number)}.prov"
         assert line.bytes > 0
-    assert not place.parts.exists()
-    assert not place.drafts.exists()
+    assert not place.staging_folder.exists()
+    assert not place.drafts_folder.exists()
 
 
 def test_sums(exported: Callable[..., Progress], tmp_path: Path) -> None:
     """The manifest's sums are those of the files, and two exports of one order are the same to the byte."""
     order = Order(QUERY, SUBTRACTED, container="zip")
     for name in ("one.zip", "two.zip"):
-        exported(order, Place(tmp_path / name))
+        exported(order, Workspace(tmp_path / name))
     one, two = (ZipFile(tmp_path / name) for name in ("one.zip", "two.zip"))
     with one, two:
         manifest = [json.loads(line) for line in one.read("manifest.jsonl").splitlines()]
@@ -169,12 +169,12 @@ def test_sums(exported: Callable[..., Progress], tmp_path: Path) -> None:
 
 def test_transforms_and_parts(campaign: Campaign, exported: Callable[..., Progress], tmp_path: Path) -> None:
     """Parts and transforms are those of a single image; their provenance is the variant's."""
-    wanted = Wanted(("background_subtracted",), {"y": slice(2, 9, 3), "x": 5}, ("median_filter-size-3",))
-    order, place = Order(f"{QUERY} shot:50001", wanted, container="zarr"), Place(tmp_path / "out")
+    wanted = Extraction(("background_subtracted",), {"y": slice(2, 9, 3), "x": 5}, ("median_filter-size-3",))
+    order, place = Order(f"{QUERY} shot:50001", wanted, container="zarr"), Workspace(tmp_path / "out")
     exported(order, place)
-    (line,) = read_lines(place.manifest).values()
-    catalog = load(campaign.config).open_catalog()
-    path = wanted.path(campaign.path(1))
+    (line,) = read_records(place.manifest_path).values()
+    catalog = load_settings(campaign.config).open_catalog()
+    path = wanted.build_path(campaign.path(1))
 
     with from_zarr(place.target, campaign.path(1)) as found:
         np.testing.assert_array_equal(found["result"].values, catalog.open(path)["result"].values[2:9:3, 5])
@@ -183,7 +183,7 @@ def test_transforms_and_parts(campaign: Campaign, exported: Callable[..., Progre
 
 def test_a_netcdf_tree_is_whole(campaign: Campaign, exported: Callable[..., Progress], tmp_path: Path) -> None:
     """A tree's arrays find their dimensions by netCDF-C, and its groups are those of the paths."""
-    place = Place(tmp_path / "out.nc4")
+    place = Workspace(tmp_path / "out.nc4")
     exported(Order(QUERY, container="nc4"), place)
     with netCDF4.Dataset(place.target) as file:
         group = file[campaign.path(0)]
@@ -196,9 +196,9 @@ def test_a_netcdf_tree_is_whole(campaign: Campaign, exported: Callable[..., Prog
 def test_versions(campaign: Campaign, exported: Callable[..., Progress], tmp_path: Path) -> None:
     """Each export to an Icechunk repository is one commit that names the query; earlier ones can be read for ever."""
     icechunk = pytest.importorskip("icechunk")
-    place = Place(tmp_path / "repository")
+    place = Workspace(tmp_path / "repository")
     exported(Order(f"{QUERY} shot:50000", SUBTRACTED, container="icechunk"), place)
-    exported(Order(f"{QUERY} shot:50000..50001", Wanted(("image",)), container="icechunk"), place)
+    exported(Order(f"{QUERY} shot:50000..50001", Extraction(("image",)), container="icechunk"), place)
     repository = icechunk.Repository.open(icechunk.local_filesystem_storage(str(place.target)))
     second, first, _ = repository.ancestry(branch="main")
 
@@ -213,23 +213,23 @@ def test_versions(campaign: Campaign, exported: Callable[..., Progress], tmp_pat
 
 def test_going_on(exported: Callable[..., Progress], tmp_path: Path) -> None:
     """A stopped export goes on where it was: what is done is not done again, what failed is tried again."""
-    order, place = Order(QUERY, SUBTRACTED, "nc", "folder"), Place(tmp_path / "out")
+    order, place = Order(QUERY, SUBTRACTED, "nc", "folder"), Workspace(tmp_path / "out")
     turns = iter([False, True])
-    with pytest.raises(Stopped):
+    with pytest.raises(ExportStopped):
         exported(order, place, stop=lambda: next(turns))
     before = {line.name: (place.target / line.name).stat().st_mtime_ns for line in done(place)}
-    with place.manifest.open("a") as file:
+    with place.manifest_path.open("a") as file:
         file.write('{"number": 11, "path": "om')  # as a process leaves it that is killed
     progress = exported(order, place)
 
     assert 0 < len(before) < 9
-    assert (progress.before, progress.done, progress.failed) == (len(before), 9, 3)
+    assert (progress.done_before, progress.done, progress.failed) == (len(before), 9, 3)
     assert {name: (place.target / name).stat().st_mtime_ns for name in before} == before
-    assert len(place.manifest.read_text().splitlines()) == 12
+    assert len(place.manifest_path.read_text().splitlines()) == 12
 
 
-def done(place: Place) -> list[Line]:
-    return [line for line in read_lines(place.manifest).values() if line.status == "done"]
+def done(place: Workspace) -> list[ManifestRecord]:
+    return [line for line in read_records(place.manifest_path).values() if line.status == "done"]
 
 
 def test_a_place_that_cannot_be_written_to(
@@ -238,8 +238,8 @@ def test_a_place_that_cannot_be_written_to(
     """Where nothing can be written, the export ends with a sentence; it is no fault of the images."""
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "omega").write_text("in the way")
-    order, place = Order(QUERY, SUBTRACTED, container="folder"), Place(tmp_path / "out")
-    place.begin(order, planned(load(campaign.config).open_catalog(), order, memory=MEMORY).items)
+    order, place = Order(QUERY, SUBTRACTED, container="folder"), Workspace(tmp_path / "out")
+    place.begin_export(order, plan_export(load_settings(campaign.config).open_catalog(), order, memory=MEMORY).items)
 
     with pytest.raises(OSError, match="The export cannot be written"):
         exported(order, place)
@@ -247,7 +247,7 @@ def test_a_place_that_cannot_be_written_to(
 
 def test_progress() -> None:
     """The rate is that of this run alone, and says how long the others will take."""
-    progress = Progress(total=100, done=55, failed=5, bytes=0, before=20, seconds=10)
+    progress = Progress(total=100, done=55, failed=5, bytes=0, done_before=20, seconds=10)
 
     assert (progress.rate, progress.seconds_left) == (4, 10)
     assert (Progress(100, 0, 0, 0).rate, Progress(100, 0, 0, 0).seconds_left) == (None, None)
@@ -264,7 +264,7 @@ def test_a_killed_worker(many: Campaign, tmp_path: Path) -> None:
 
     The workers have only been told of the settings, and the scheduler by its address.
     """
-    out = Place(tmp_path / "out.zip")
+    out = Workspace(tmp_path / "out.zip")
     with clustered(many.config, tmp_path / "log") as cluster:
         command = (SHOTDAP, "export", QUERY, out.target, "--variable", "background_subtracted", "--format", "nc")
         more = ("--to", "zip", "--scheduler", cluster.address, "--config", many.config)
@@ -286,9 +286,9 @@ def test_a_killed_worker(many: Campaign, tmp_path: Path) -> None:
         assert len(archive.namelist()) == MANY + 1
 
 
-def written(place: Place) -> int:
+def written(place: Workspace) -> int:
     """Of how many images it is known by now what became of them."""
-    return place.manifest.read_bytes().count(b"\n") if place.manifest.exists() else 0
+    return place.manifest_path.read_bytes().count(b"\n") if place.manifest_path.exists() else 0
 
 
 def subtracted(file: Any) -> NDArray[Any]:  # noqa: ANN401 — an open file
@@ -300,7 +300,7 @@ def subtracted(file: Any) -> NDArray[Any]:  # noqa: ANN401 — an open file
 
 def test_ctrl_c(many: Campaign, tmp_path: Path) -> None:
     """Ctrl-C stops an export on a cluster of its own; the same command goes on, and ends with 0."""
-    place = Place(tmp_path / "out")
+    place = Workspace(tmp_path / "out")
     command = ["env", "--default-signal=INT", SHOTDAP, "export", f"{QUERY} shot:50000..50199", str(place.target)]
     command += ["--variable", "image", "--format", "nc", "--config", str(many.config)]
     with subprocess.Popen(
@@ -309,7 +309,7 @@ def test_ctrl_c(many: Campaign, tmp_path: Path) -> None:
         assert within(lambda: process.poll() is not None or written(place) > 10)
         os.killpg(process.pid, signal.SIGINT)  # as a terminal does: the workers get it, too
         _, said = process.communicate(timeout=60)
-    stopped = {line.number for line in read_lines(place.manifest).values()}
+    stopped = {line.number for line in read_records(place.manifest_path).values()}
     again = subprocess.run(command, env=environment(), check=False, capture_output=True, text=True, timeout=120)
 
     assert process.returncode == 130, said
@@ -329,4 +329,4 @@ def test_nothing_exported(campaign: Campaign, cluster: Cluster, tmp_path: Path) 
 
     assert finished.returncode == 1, finished.stderr
     assert "1 failed; the manifest says why" in finished.stdout
-    assert str(Place(tmp_path / "out").manifest) in finished.stdout.replace("\n", "")
+    assert str(Workspace(tmp_path / "out").manifest_path) in finished.stdout.replace("\n", "")

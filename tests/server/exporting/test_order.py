@@ -16,16 +16,16 @@ from tests.server.exporting.campaign import QUERY, Campaign, made
 from tests.strategies import CountingSource
 
 from shotdap.catalog import BadQuery
-from shotdap.catalog.readers.lazy import lazy_variable
-from shotdap.config import load
+from shotdap.catalog.readers.lazy import create_lazy_variable
+from shotdap.config import load_settings
 from shotdap.server.encoders.formats import FORMATS
-from shotdap.server.exports.order import CONTAINERS, BadOrder, Order, part, parts
-from shotdap.server.exports.plan import Plan, planned
-from shotdap.server.exports.workspace import Place
-from shotdap.server.extraction import Wanted
+from shotdap.server.exports.order import CONTAINERS, BadOrder, Order, parse_part_options, parse_part_value
+from shotdap.server.exports.plan import Plan, plan_export
+from shotdap.server.exports.workspace import Workspace
+from shotdap.server.extraction import Extraction
 from shotdap.server.http.errors import TooLarge
 from shotdap.server.pictures.levels import Display
-from shotdap.server.slice_text import part_text
+from shotdap.server.slice_text import format_part
 from shotdap.transforms import BadSelection, BadVariant
 
 MEMORY: Final = 1 << 30
@@ -35,7 +35,7 @@ _BOUNDS = st.none() | st.integers(0, 10**9 - 1)
 _SLICES = st.builds(slice, _BOUNDS, _BOUNDS, st.none() | st.integers(1, 9))
 _PARTS = st.integers(0, 10**9 - 1) | _SLICES.filter(lambda part: part.stop is None or (part.start or 0) < part.stop)
 _WANTED = st.builds(
-    Wanted,
+    Extraction,
     st.lists(_NAMES, max_size=3).map(tuple),
     st.dictionaries(_NAMES, _PARTS, max_size=3),
     st.lists(_NAMES, max_size=3).map(tuple),
@@ -56,29 +56,29 @@ _DISPLAYS = st.builds(
 )
 def test_round_trip(order: Order) -> None:
     """An order is the same after it was text."""
-    again = Order.from_json(order.as_json())
+    again = Order.from_json(order.to_json())
 
-    assert (again, again.as_json()) == (order, order.as_json())
+    assert (again, again.to_json()) == (order, order.to_json())
 
 
 @given(_PARTS)
 def test_parts_round_trip(given_part: slice | int) -> None:
     """A part of a dimension is the same after it was text."""
-    assert part("y", part_text(given_part)) == given_part
+    assert parse_part_value("y", format_part(given_part)) == given_part
 
 
 @pytest.mark.parametrize("text", ["", "a", "-1", "1:-2", "1:2:3:4", "1..2", "9" * 5000, ":" * 9])
 def test_bad_parts(text: str) -> None:
     """What is no part of a dimension is refused by its name, with what would be right."""
     with pytest.raises(BadOrder, match="y=100:400"):
-        parts([f"y={text}"])
+        parse_part_options([f"y={text}"])
 
 
 @pytest.mark.parametrize("text", ["5:5", "5:2", ":0", "1:9:0"])
 def test_empty_parts(text: str) -> None:
     """A part that holds nothing is refused, rather than exported as nothing of each image."""
     with pytest.raises(BadSelection, match=f"y={text} holds nothing"):
-        parts([f"y={text}"])
+        parse_part_options([f"y={text}"])
 
 
 def test_no_order() -> None:
@@ -92,15 +92,19 @@ REFUSED: Final[dict[str, tuple[Order, type[Exception], str]]] = {
     "empty": (Order(" "), BadOrder, "say which images"),
     "bad query": (Order("date:2022-13"), BadQuery, "is no date"),
     "nothing matches": (Order("facility:nif"), BadOrder, "No image matches 'facility:nif'"),
-    "no such format": (Order(QUERY, format="gif"), BadOrder, "The formats are: "),
-    "a format without files": (Order(QUERY, format="nc", container="zarr"), BadOrder, "Leave it out"),
+    "no such format": (Order(QUERY, format_name="gif"), BadOrder, "The formats are: "),
+    "a format without files": (Order(QUERY, format_name="nc", container="zarr"), BadOrder, "Leave it out"),
     "no such container": (Order(QUERY, container="tar"), BadOrder, "zip"),  # type: ignore[arg-type]
-    "no such variable": (Order(QUERY, Wanted(("ilumination",))), BadOrder, "no variable 'ilumination'"),
-    "no such dimension": (Order(QUERY, Wanted(part={"z": 3})), BadOrder, "no dimension 'z'"),
-    "beyond the end": (Order(QUERY, Wanted(part={"y": slice(0, 999)})), BadOrder, "outside 0 to 11"),
-    "no such transform": (Order(QUERY, Wanted(("image",), transforms=("blur",))), BadOrder, "blur"),
-    "no transform": (Order(QUERY, Wanted(transforms=("a b",))), BadVariant, "is no step"),
-    "transforms of two": (Order(QUERY, Wanted(("image", "background"), transforms=("log10",))), BadSelection, "one"),
+    "no such variable": (Order(QUERY, Extraction(("ilumination",))), BadOrder, "no variable 'ilumination'"),
+    "no such dimension": (Order(QUERY, Extraction(part={"z": 3})), BadOrder, "no dimension 'z'"),
+    "beyond the end": (Order(QUERY, Extraction(part={"y": slice(0, 999)})), BadOrder, "outside 0 to 11"),
+    "no such transform": (Order(QUERY, Extraction(("image",), transforms=("blur",))), BadOrder, "blur"),
+    "no transform": (Order(QUERY, Extraction(transforms=("a b",))), BadVariant, "is no step"),
+    "transforms of two": (
+        Order(QUERY, Extraction(("image", "background"), transforms=("log10",))),
+        BadSelection,
+        "one",
+    ),
 }
 
 
@@ -115,10 +119,10 @@ def campaign(tmp_path_factory: pytest.TempPathFactory) -> Campaign:
 @pytest.fixture(scope="module")
 def plan(campaign: Campaign) -> Callable[..., Plan]:
     """Plans orders."""
-    catalog = load(campaign.config).open_catalog()
+    catalog = load_settings(campaign.config).open_catalog()
 
-    def plan(order: Order, **bounds: Any) -> Plan:  # noqa: ANN401 — as `planned` has them
-        return planned(catalog, order, **{"memory": MEMORY, **bounds})
+    def plan(order: Order, **bounds: Any) -> Plan:  # noqa: ANN401 — as `plan_export` has them
+        return plan_export(catalog, order, **{"memory": MEMORY, **bounds})
 
     return plan
 
@@ -133,7 +137,7 @@ def test_refused(what: str, plan: Callable[..., Plan]) -> None:
 
 def test_planned(plan: Callable[..., Plan], campaign: Campaign) -> None:
     """A plan has all images that match, those that cannot be read too, each with a name of its own."""
-    found = plan(Order(QUERY, Wanted(("image",)), "nc"))
+    found = plan(Order(QUERY, Extraction(("image",)), "nc"))
 
     assert sorted((item.path, item.name) for item in found.items) == [
         (campaign.path(number), f"{campaign.path(number)}.nc") for number in range(7)
@@ -144,16 +148,16 @@ def test_planned(plan: Callable[..., Plan], campaign: Campaign) -> None:
 
 def test_no_pixel_is_read(campaign: Campaign, monkeypatch: pytest.MonkeyPatch) -> None:
     """An order is planned by headers alone, whatever its first image would cost."""
-    catalog = load(campaign.config).open_catalog()
+    catalog = load_settings(campaign.config).open_catalog()
     sources: list[CountingSource] = []
 
     def opened(path: str, *, chunked: bool) -> xr.Dataset:
         source = CountingSource(np.ones((12, 16), "f4"))
         sources.append(source)
-        return xr.Dataset({"image": lazy_variable(("y", "x"), source, {"of": path, "chunked": str(chunked)})})
+        return xr.Dataset({"image": create_lazy_variable(("y", "x"), source, {"of": path, "chunked": str(chunked)})})
 
     monkeypatch.setattr(catalog, "open", opened)
-    plans = [planned(catalog, Order(QUERY, format=name), memory=MEMORY) for name in ("nc", "png", "tiff", "")]
+    plans = [plan_export(catalog, Order(QUERY, format_name=name), memory=MEMORY) for name in ("nc", "png", "tiff", "")]
 
     assert [plan.estimate for plan in plans] == [7 * 12 * 16 * 4] * 4
     assert [source.count for source in sources] == [0] * 4
@@ -163,12 +167,12 @@ def test_no_pixel_is_read(campaign: Campaign, monkeypatch: pytest.MonkeyPatch) -
 def test_a_format_that_cannot(name: str, plan: Callable[..., Plan]) -> None:
     """A format that cannot hold what is wanted is refused before work starts."""
     with pytest.raises(BadOrder, match="can be had so"):
-        plan(Order(QUERY, Wanted(("image", "background")), name))
+        plan(Order(QUERY, Extraction(("image", "background")), name))
 
 
 def test_an_image_that_takes_long(campaign: Campaign, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who does not wait for the first image to be opened gets a plan at once; the export finds what is wrong."""
-    catalog, over = load(campaign.config).open_catalog(), Event()
+    catalog, over = load_settings(campaign.config).open_catalog(), Event()
 
     def opened(path: str, *, chunked: bool) -> xr.Dataset:  # noqa: ARG001 — as the catalog's
         over.wait()
@@ -176,13 +180,13 @@ def test_an_image_that_takes_long(campaign: Campaign, monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(catalog, "open", opened)
     try:
-        found = planned(catalog, Order(QUERY), memory=MEMORY, patience=0.01)
+        found = plan_export(catalog, Order(QUERY), memory=MEMORY, patience=0.01)
     finally:
         over.set()
 
     assert (len(found.items), found.estimate) == (7, 0)
     with pytest.raises(BadOrder):
-        planned(catalog, Order(QUERY), memory=MEMORY, patience=60)
+        plan_export(catalog, Order(QUERY), memory=MEMORY, patience=60)
 
 
 def test_too_many(plan: Callable[..., Plan]) -> None:
@@ -200,12 +204,12 @@ def test_too_much_memory(plan: Callable[..., Plan]) -> None:
 
 def test_another_export_lies_there(plan: Callable[..., Plan], tmp_path: Path) -> None:
     """A place that holds another export is left alone; so is one that holds what is no export."""
-    place, order = Place(tmp_path / "out"), Order(QUERY, container="folder")
-    place.begin(order, plan(order).items)
+    place, order = Workspace(tmp_path / "out"), Order(QUERY, container="folder")
+    place.begin_export(order, plan(order).items)
     (tmp_path / "mine").write_text("my own")
 
-    assert place.resumed(order) == plan(order).items
+    assert place.resume_export(order) == plan(order).items
     with pytest.raises(BadOrder, match="another export"):
-        place.resumed(Order(QUERY, Wanted(("image",)), container="folder"))
+        place.resume_export(Order(QUERY, Extraction(("image",)), container="folder"))
     with pytest.raises(BadOrder, match="is there already"):
-        Place(tmp_path / "mine").resumed(order)
+        Workspace(tmp_path / "mine").resume_export(order)

@@ -16,15 +16,15 @@ import numpy as np
 import pytest
 from tests import samples
 
-from shotdap.catalog import Catalog, Folder
+from shotdap.catalog import Catalog, DirectoryArchive
 from shotdap.config import load_diagnostics
 from shotdap.server.encoders import Block
-from shotdap.server.exports.package import Bounds, Order, chosen, packed, surveyed, zipped
+from shotdap.server.exports.package import Order, PackageLimits, pack_members, plan_package, select_entries, stream_zip
 from shotdap.server.http.limits import Limits
 
 FRAMES: Final = np.random.default_rng(7).integers(0, 2**16, (2, 30, 40), "u2")
 LIMITS: Final = Limits(answer=1 << 20, query=1 << 16, read=1 << 30)
-BOUNDS: Final = Bounds(images=10, size=1 << 24)
+BOUNDS: Final = PackageLimits(max_images=10, max_bytes=1 << 24)
 MADE: Final = datetime(2026, 11, 29, 12, tzinfo=UTC)
 
 
@@ -37,9 +37,11 @@ class Shot:
 
     def blocks(self, order: Order) -> Iterator[Block]:
         """A package as it is made."""
-        order.check()
-        items = surveyed(self.catalog, order, chosen(self.catalog, order, BOUNDS.images), LIMITS, BOUNDS)
-        return zipped(packed(self.catalog, order, items, LIMITS, MADE))
+        order.validate()
+        items = plan_package(
+            self.catalog, order, select_entries(self.catalog, order, BOUNDS.max_images), LIMITS, BOUNDS
+        )
+        return stream_zip(pack_members(self.catalog, order, items, LIMITS, MADE))
 
     def package(self, order: Order) -> Package:
         """A package, whole."""
@@ -82,7 +84,7 @@ def shot(tmp_path: Path) -> Shot:
     write_damaged(folder / "hurt.h5")
     (folder / "login.hdf").write_text("<!DOCTYPE html><html>")
     samples.write_image(folder / "deeper/last.h5", FRAMES[:, ::-1])
-    return Shot(folder, Catalog(Folder(tmp_path), tmp_path, load_diagnostics(None)))
+    return Shot(folder, Catalog(DirectoryArchive(tmp_path), tmp_path, load_diagnostics(None)))
 
 
 def write_damaged(path: Path) -> None:

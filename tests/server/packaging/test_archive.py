@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shotdap.server.encoders import Block
-from shotdap.server.exports.package import Member, zipped
+from shotdap.server.exports.package import ZipMember, stream_zip
 
 NAMES: Final = st.text(st.characters(codec="utf-8", exclude_characters="/\\\0"), min_size=1, max_size=40)
 PIECES: Final = st.lists(st.binary(max_size=300) | st.just(bytes(300_000)), max_size=4)
@@ -22,8 +22,8 @@ PIECES: Final = st.lists(st.binary(max_size=300) | st.just(bytes(300_000)), max_
 @given(st.dictionaries(NAMES, st.tuples(PIECES, st.booleans()), max_size=5))
 def test_what_goes_in_comes_out(contents: dict[str, tuple[list[bytes], bool]]) -> None:
     """Members keep their names and bytes, however they are cut, stored or deflated."""
-    members = [Member(name, sum(map(len, pieces)), pieces, text) for name, (pieces, text) in contents.items()]
-    file = zipfile.ZipFile(io.BytesIO(b"".join(zipped(members))))
+    members = [ZipMember(name, sum(map(len, pieces)), pieces, text) for name, (pieces, text) in contents.items()]
+    file = zipfile.ZipFile(io.BytesIO(b"".join(stream_zip(members))))
 
     assert file.testzip() is None
     assert {name: file.read(name) for name in file.namelist()} == {
@@ -35,17 +35,17 @@ def test_a_member_is_made_when_those_before_are_gone() -> None:
     """No member is asked for before the bytes of the last one have been taken, and a block is not held back."""
     taken: list[str] = []
 
-    def members() -> Iterator[Member]:
+    def members() -> Iterator[ZipMember]:
         for name in "abc":
             taken.append(f"made {name}")
-            yield Member(name, 1 << 20, blocks(name))
+            yield ZipMember(name, 1 << 20, blocks(name))
 
     def blocks(name: str) -> Iterator[Block]:
         for number in range(2):
             taken.append(f"{name}{number}")
             yield bytes(1 << 19)
 
-    stream = zipped(members())
+    stream = stream_zip(members())
     for block in stream:
         taken.append(f"sent {len(block) >> 19}")  # noqa: PERF401 — the members append to it, too
 
@@ -57,7 +57,7 @@ def test_a_member_is_made_when_those_before_are_gone() -> None:
 @pytest.mark.parametrize("size", [2, 4])
 def test_a_member_of_another_size_is_no_package(size: int) -> None:
     """A member that has not the bytes that it promised breaks the package off, before it could be taken for whole."""
-    stream = zipped([Member("a", size, [b"abc"])])
+    stream = stream_zip([ZipMember("a", size, [b"abc"])])
     with pytest.raises(ValueError, match="a has 3 bytes"):
         list(stream)
 
@@ -98,8 +98,8 @@ def test_more_than_4_gib() -> None:
     """A member of more than 4 GiB, and one that begins behind it, are what they were by the directory of ZIP64."""
     block = memoryview(bytes(8 << 20))
     many = (4 << 30) // len(block) + 1
-    large = Member("large", many * len(block), repeat(block, many))
-    file = Discarding(zipped([large, Member("behind", 3, [b"abc"])]))
+    large = ZipMember("large", many * len(block), repeat(block, many))
+    file = Discarding(stream_zip([large, ZipMember("behind", 3, [b"abc"])]))
     archive = zipfile.ZipFile(file)
 
     assert file.size > 4 << 30

@@ -21,8 +21,8 @@ from tests.serving import run_shotdap
 
 from shotdap.catalog import NotFound, Unreadable
 from shotdap.server.encoders.formats import FORMATS
-from shotdap.server.exports.package import Bounds, Order, chosen, surveyed, tree
-from shotdap.server.extraction import Wanted
+from shotdap.server.exports.package import Order, PackageLimits, combine_images, plan_package, select_entries
+from shotdap.server.extraction import Extraction
 from shotdap.server.http.errors import TooLarge
 from shotdap.transforms import BadSelection
 
@@ -47,8 +47,8 @@ def test_each_image_is_a_file(shot: Shot) -> None:
 
 def test_parts_of_variables(shot: Shot) -> None:
     """Of each image as much goes in as is wanted: variables, and parts of their dimensions."""
-    wanted = Wanted(("background_subtracted",), {"y": slice(3, 9, 2), "x": 5})
-    package = shot.package(Order("shot", ("first.h5",), wanted=wanted, member="nc"))
+    wanted = Extraction(("background_subtracted",), {"y": slice(3, 9, 2), "x": 5})
+    package = shot.package(Order("shot", ("first.h5",), extraction=wanted, format_name="nc"))
     found = xr.load_dataset(io.BytesIO(package.file.read("first.h5.nc")), engine="scipy")
 
     assert package.names == ["first.h5.nc"]
@@ -57,8 +57,8 @@ def test_parts_of_variables(shot: Shot) -> None:
 
 def test_transforms(shot: Shot) -> None:
     """Images go in with transforms applied, which the manifest names."""
-    wanted = Wanted(("background_subtracted",), transforms=("crop-rows-0_9",))
-    package = shot.package(Order("shot", ("first.h5",), wanted=wanted))
+    wanted = Extraction(("background_subtracted",), transforms=("crop-rows-0_9",))
+    package = shot.package(Order("shot", ("first.h5",), extraction=wanted))
 
     np.testing.assert_array_equal(read(package.file.read("first.h5.nc4"))["result"], SUBTRACTED[:10])
     assert "crop" in package.lines["first.h5"]["provenance"]["result"]["made_by"]
@@ -66,7 +66,7 @@ def test_transforms(shot: Shot) -> None:
 
 def test_files_as_archived(shot: Shot) -> None:
     """Files of the archive go in to the byte, those that cannot be read too."""
-    package = shot.package(Order("shot", wanted=Wanted(raw=True)))
+    package = shot.package(Order("shot", extraction=Extraction(raw=True)))
 
     assert package.names == ["deeper/last.h5", "first.h5", "hurt.h5", "login.hdf"]
     for name in package.names:
@@ -81,7 +81,7 @@ def test_one_image(shot: Shot) -> None:
 def test_names_differ_where_no_case_is_told(shot: Shot) -> None:
     """Two files whose names differ by case only, which are one on Windows, get different names."""
     samples.write_image(shot.folder / "FIRST.h5", FRAMES)
-    names = shot.package(Order("shot", wanted=Wanted(raw=True))).names
+    names = shot.package(Order("shot", extraction=Extraction(raw=True))).names
 
     assert len({name.casefold() for name in names}) == len(names) == 5
 
@@ -91,7 +91,11 @@ def test_names_differ_where_no_case_is_told(shot: Shot) -> None:
 
 def test_manifest(shot: Shot) -> None:
     """The manifest tells of each image its member, what that is made of, and whether anything is wrong with it."""
-    package = shot.package(Order("shot", wanted=Wanted(("background_subtracted",)), url="http://s/x", host="http://s"))
+    package = shot.package(
+        Order(
+            "shot", extraction=Extraction(("background_subtracted",)), request_url="http://s/x", server_url="http://s"
+        )
+    )
     manifest, line = package.manifest, package.lines["first.h5"]
     (member,) = line["members"]
     source = (shot.folder / "first.h5").read_bytes()
@@ -109,7 +113,7 @@ def test_manifest(shot: Shot) -> None:
 
 def test_hash_of_the_source(shot: Shot) -> None:
     """A file as archived has its own hash; so has the source of what is computed, where an inspection has seen it."""
-    line = shot.package(Order("shot", ("first.h5",), wanted=Wanted(raw=True))).lines["first.h5"]
+    line = shot.package(Order("shot", ("first.h5",), extraction=Extraction(raw=True))).lines["first.h5"]
     expected = sha256((shot.folder / "first.h5").read_bytes()).hexdigest()
 
     assert line["source"]["sha256"] == line["members"][0]["sha256"] == expected
@@ -117,7 +121,7 @@ def test_hash_of_the_source(shot: Shot) -> None:
 
 def test_readme(shot: Shot) -> None:
     """The README names the shot, each image with its variables and units, what is not there, and how to open it."""
-    readme = shot.package(Order("shot", url="http://s/x")).readme
+    readme = shot.package(Order("shot", request_url="http://s/x")).readme
 
     for said in ("Images of shot", "http://s/x", "shot/first.h5", "background_subtracted", "float32", "HTML page"):
         assert said in readme
@@ -129,8 +133,8 @@ def test_readme(shot: Shot) -> None:
 @pytest.mark.parametrize("name", FORMATS)
 def test_what_the_readme_says_works(name: str, shot: Shot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Members can be of any format, and the lines of Python in the README open them."""
-    variable = "y" if FORMATS[name].holds == "lineout" else "image"
-    package = shot.package(Order("shot", ("first.h5",), wanted=Wanted((variable,)), member=name))
+    variable = "y" if FORMATS[name].content_kind == "lineout" else "image"
+    package = shot.package(Order("shot", ("first.h5",), extraction=Extraction((variable,)), format_name=name))
     package.file.extractall(tmp_path / "out")
     lines = package.readme.partition("Python\n")[2].partition("MATLAB\n")[0]
     code = "\n".join(line for line in lines.splitlines() if ".plot()" not in line)
@@ -139,7 +143,7 @@ def test_what_the_readme_says_works(name: str, shot: Shot, tmp_path: Path, monke
     exec(code, found)  # noqa: S102 — what users copy
 
     assert len(package.names) == 1
-    assert package.names[0].endswith(FORMATS[name].ending)
+    assert package.names[0].endswith(FORMATS[name].extension)
     assert package.lines["first.h5"]["problems"] == []
     assert code.count("\n") > 0
     for each in found.values():
@@ -149,12 +153,12 @@ def test_what_the_readme_says_works(name: str, shot: Shot, tmp_path: Path, monke
 
 def test_formats_of_one_array_make_a_file_for_each(shot: Shot) -> None:
     """Of several variables, each is a file of its own where the format holds one; where none is named, the image is."""
-    several = Wanted(("image", "background"))
-    assert shot.package(Order("shot/first.h5", wanted=several, member="npy")).names == [
+    several = Extraction(("image", "background"))
+    assert shot.package(Order("shot/first.h5", extraction=several, format_name="npy")).names == [
         "first.h5.image.npy",
         "first.h5.background.npy",
     ]
-    assert shot.package(Order("shot/first.h5", member="png")).names == ["first.h5.background_subtracted.png"]
+    assert shot.package(Order("shot/first.h5", format_name="png")).names == ["first.h5.background_subtracted.png"]
 
 
 @pytest.mark.parametrize(
@@ -214,7 +218,7 @@ def test_what_cannot_be_read_is_a_line(shot: Shot) -> None:
 
 def test_a_file_that_goes_away_is_a_line(shot: Shot) -> None:
     """A file that is removed while others are being sent is a line, and the package is whole."""
-    stream = shot.blocks(Order("shot", ("deeper/last.h5", "first.h5"), wanted=Wanted(("image",))))
+    stream = shot.blocks(Order("shot", ("deeper/last.h5", "first.h5"), extraction=Extraction(("image",))))
     first = next(stream)  # some of what becomes of the first image may be waiting to be sent
     (shot.folder / "first.h5").unlink()
     package = zipfile.ZipFile(io.BytesIO(bytes(first) + b"".join(stream)))
@@ -228,7 +232,7 @@ def test_an_image_without_the_variable_is_a_line(shot: Shot) -> None:
     """Of images that have not what is wanted, the manifest says so."""
     with h5py.File(shot.folder / "other.h5", "w") as file:
         file["something"] = np.zeros(5)
-    lines = shot.package(Order("shot", wanted=Wanted(("image",)))).lines
+    lines = shot.package(Order("shot", extraction=Extraction(("image",)))).lines
 
     assert "There is no variable 'image'" in lines["other.h5"]["problems"][0]
     assert lines["first.h5"]["problems"] == []
@@ -237,7 +241,7 @@ def test_an_image_without_the_variable_is_a_line(shot: Shot) -> None:
 def test_nothing_at_all_is_an_error(shot: Shot) -> None:
     """Where no image has what is wanted, there is no package, but what is wrong with the first."""
     with pytest.raises(BadSelection, match="There is no variable 'nope'"):
-        shot.package(Order("shot", wanted=Wanted(("nope",))))
+        shot.package(Order("shot", extraction=Extraction(("nope",))))
     with pytest.raises(Unreadable, match="HTML page"):
         shot.package(Order("shot/login.hdf"))
 
@@ -246,7 +250,7 @@ def test_a_file_that_changes_under_way_breaks_the_package_off(shot: Shot) -> Non
     """A file of the archive that is another while it is sent leaves no file that any program takes for a package."""
     large = shot.folder / "large.h5"
     large.write_bytes(bytes(8 << 20))
-    stream = shot.blocks(Order("shot", ("large.h5",), wanted=Wanted(raw=True)))
+    stream = shot.blocks(Order("shot", ("large.h5",), extraction=Extraction(raw=True)))
     got = [bytes(next(stream))]
     with large.open("r+b") as file:
         file.seek(-100, 2)
@@ -270,9 +274,9 @@ def test_a_file_that_changes_under_way_breaks_the_package_off(shot: Shot) -> Non
         (Order("shot/first.h5/raw"), BadSelection, "raw=1"),
         (Order("shot/first.h5/~background_subtracted"), BadSelection, "transform="),
         (Order("shot/~stack-shot-5"), BadSelection, "not of a stack"),
-        (Order("shot", member="doc"), BadSelection, "no format 'doc'"),
-        (Order("shot", member="nc", wanted=Wanted(raw=True)), BadSelection, "as they are in the archive"),
-        (Order("shot", member="nc", kind="nc4"), BadSelection, "has none"),
+        (Order("shot", format_name="doc"), BadSelection, "no format 'doc'"),
+        (Order("shot", format_name="nc", extraction=Extraction(raw=True)), BadSelection, "as they are in the archive"),
+        (Order("shot", format_name="nc", container="nc4"), BadSelection, "has none"),
         (Order("shot", ("first.h5",), ("SOP",)), BadSelection, "not both"),
     ],
     ids=str,
@@ -283,12 +287,12 @@ def test_refusals(order: Order, kind: type[Exception], sentence: str, shot: Shot
         shot.package(order)
 
 
-@pytest.mark.parametrize("bounds", [Bounds(3, 1 << 24), Bounds(10, 1000)], ids=str)
-def test_too_much(bounds: Bounds, shot: Shot) -> None:
+@pytest.mark.parametrize("bounds", [PackageLimits(3, 1 << 24), PackageLimits(10, 1000)], ids=str)
+def test_too_much(bounds: PackageLimits, shot: Shot) -> None:
     """Too many images, or too much in them, are refused before any value is read; the sentence says the way round."""
     order = Order("shot")
     with pytest.raises(TooLarge, match="POST /api/v1/exports"):
-        surveyed(shot.catalog, order, chosen(shot.catalog, order, bounds.images), LIMITS, bounds)
+        plan_package(shot.catalog, order, select_entries(shot.catalog, order, bounds.max_images), LIMITS, bounds)
 
 
 def test_an_image_that_is_too_large_is_a_line(shot: Shot) -> None:
@@ -297,7 +301,7 @@ def test_an_image_that_is_too_large_is_a_line(shot: Shot) -> None:
     package = shot.package(Order("shot"))
 
     assert "MiB" in package.lines["great.h5"]["problems"][0]
-    assert "great.h5" in shot.package(Order("shot", wanted=Wanted(raw=True))).names
+    assert "great.h5" in shot.package(Order("shot", extraction=Extraction(raw=True))).names
 
 
 # Trees --------------------------------------------------------------------------------------------------------------
@@ -305,9 +309,9 @@ def test_an_image_that_is_too_large_is_a_line(shot: Shot) -> None:
 
 def test_tree(shot: Shot) -> None:
     """As a tree, each image is a group, with a dataset's attributes for a manifest."""
-    order = Order("shot", kind="nc4", url="http://s/x")
-    items = surveyed(shot.catalog, order, chosen(shot.catalog, order, 10), LIMITS, BOUNDS)
-    dataset = tree(shot.catalog, order, [item for item in items if "hurt" not in item.entry.path], MADE)
+    order = Order("shot", container="nc4", request_url="http://s/x")
+    items = plan_package(shot.catalog, order, select_entries(shot.catalog, order, 10), LIMITS, BOUNDS)
+    dataset = combine_images(shot.catalog, order, [item for item in items if "hurt" not in item.entry.path], MADE)
     path = next(str(name) for name in dataset.variables if str(name).endswith("last_h5/image"))
 
     np.testing.assert_array_equal(dataset[path], FRAMES[0, ::-1])

@@ -20,10 +20,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shotdap.server.protocols import dap2
-from shotdap.server.protocols.dap2.data import BLOCK
-from shotdap.server.protocols.dap2.filters import Filter, indices
-from shotdap.server.protocols.dap2.promotion import WIRE
-from shotdap.server.protocols.dap2.text import safe_names
+from shotdap.server.protocols.dap2.data import BLOCK_SIZE
+from shotdap.server.protocols.dap2.filters import Filter, compute_mask_indices
+from shotdap.server.protocols.dap2.promotion import WIRE_DTYPES
+from shotdap.server.protocols.dap2.text import make_safe_names
 from shotdap.transforms.selection import BadSelection, Selection
 from shotdap.transforms.virtual.read_cost import bytes_read
 
@@ -41,8 +41,8 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 
 def dods(dataset: xr.Dataset, name: str = "d") -> bytes:
-    blocks = [bytes(block) for block in dap2.body(dataset, name)]
-    assert sum(map(len, blocks)) == dap2.body_size(dataset, name)
+    blocks = [bytes(block) for block in dap2.encode_body(dataset, name)]
+    assert sum(map(len, blocks)) == dap2.compute_body_size(dataset, name)
     return b"".join(blocks)
 
 
@@ -208,10 +208,10 @@ def every_type() -> xr.Dataset:
 @pytest.mark.parametrize("suffix", ["dds", "das", "dods"])
 def test_every_type_is_as_clients_read_it(suffix: str) -> None:
     """The answers for a dataset of every type are, to the byte, those that real clients read right."""
-    dataset = dap2.adapt(every_type())
+    dataset = dap2.adapt_dataset(every_type())
     made = {
-        "dds": dap2.dds(dataset, "every_type").encode("ascii"),
-        "das": dap2.das(dataset).encode(),
+        "dds": dap2.render_dds(dataset, "every_type").encode("ascii"),
+        "das": dap2.render_das(dataset).encode(),
         "dods": dods(dataset, "every_type"),
     }
 
@@ -244,10 +244,10 @@ CONSTRAINTS: Final[list[tuple[str, dict[str, tuple[slice, ...]]]]] = [
 @pytest.mark.parametrize(("expression", "parts"), CONSTRAINTS)
 def test_expressions_are_read_as_clients_mean_them(expression: str, parts: Mapping[str, tuple[slice, ...]]) -> None:
     """An expression, as some client sends it, becomes these slices, whose stops are excluded."""
-    assert dap2.parse(expression) == dap2.Constraint(Selection(parts))
+    assert dap2.parse_constraint(expression) == dap2.Constraint(Selection(parts))
 
 
-A, IMAGE = dap2.Piece("a"), dap2.Piece("image", (slice(0, 100, 1), slice(0, None, 1)))
+A, IMAGE = dap2.Projection("a"), dap2.Projection("image", (slice(0, 100, 1), slice(0, None, 1)))
 
 UNDERSTOOD: Final = [
     ("&a>3", dap2.Constraint(filters=(Filter("a", ">", (3,)),))),
@@ -258,21 +258,21 @@ UNDERSTOOD: Final = [
     ("&y!={1,2.5,-3}", dap2.Constraint(filters=(Filter("y", "!=", (1, 2.5, -3)),))),
     (r'&s={"a, \"b\"",c}', dap2.Constraint(filters=(Filter("s", "=", ('a, "b"', "c")),))),
     ('&s="a%20b"', dap2.Constraint(filters=(Filter("s", "=", ("a b",)),))),
-    ("mean(a)", dap2.Constraint(calls=(dap2.Call("mean", A),))),
-    ("mean(image[0:99][],y)", dap2.Constraint(calls=(dap2.Call("mean", IMAGE, ("y",)),))),
+    ("mean(a)", dap2.Constraint(calls=(dap2.FunctionCall("mean", A),))),
+    ("mean(image[0:99][],y)", dap2.Constraint(calls=(dap2.FunctionCall("mean", IMAGE, ("y",)),))),
     ("a, bin( mean(a, 0), 4 ) ,version()", dap2.Constraint(
-        Selection({"a": ()}), (dap2.Call("bin", dap2.Call("mean", A, ("0",)), ("4",)), dap2.Call("version"))
+        Selection({"a": ()}), (dap2.FunctionCall("bin", dap2.FunctionCall("mean", A, ("0",)), ("4",)), dap2.FunctionCall("version"))
     )),
-    ('mean(a,"y")', dap2.Constraint(calls=(dap2.Call("mean", A, ("y",)),))),
+    ('mean(a,"y")', dap2.Constraint(calls=(dap2.FunctionCall("mean", A, ("y",)),))),
     ("y%3e=1&y%3c200", dap2.Constraint(filters=(Filter("y", ">=", (1,)), Filter("y", "<", (200,))))),
-    ("mean(a),mean(a)", dap2.Constraint(calls=(dap2.Call("mean", A),))),
+    ("mean(a),mean(a)", dap2.Constraint(calls=(dap2.FunctionCall("mean", A),))),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("expression", "constraint"), UNDERSTOOD)
 def test_functions_and_selections_are_understood(expression: str, constraint: dap2.Constraint) -> None:
     """Calls of functions, also within one another, and selections by value become what the table says."""
-    assert dap2.parse(expression) == constraint
+    assert dap2.parse_constraint(expression) == constraint
 
 
 REFUSED: Final = [
@@ -312,15 +312,15 @@ REFUSED: Final = [
 def test_what_is_no_projection_is_refused_with_its_reason(expression: str, reason: str) -> None:
     """An expression that selects nothing, or more than names and indices, is refused in a sentence."""
     with pytest.raises(BadSelection, match=re.escape(reason)):
-        dap2.parse(expression)
+        dap2.parse_constraint(expression)
 
 
 LIKE_CONSTRAINTS: Final = r"((a|min\(b(\[\d?:?[\d*]?\])?(,\d)?\)|c\[\d\]),?){0,3}(&(a|b)(=|!=|<|>=)(\d|\"x\"|\{1,2\}))*"
 
 
 def slices(constraint: dap2.Constraint) -> list[slice]:
-    called = [call.piece.hyperslab for call in constraint.calls if call.piece]
-    pieces = [piece for slab in (*constraint.selection.parts.values(), *called) for piece in slab]
+    called = [call.projection.hyperslab for call in constraint.calls if call.projection]
+    pieces = [piece for slab in (*constraint.selection.hyperslabs.values(), *called) for piece in slab]
     assert all(isinstance(piece, slice) for piece in pieces)
     return [piece for piece in pieces if isinstance(piece, slice)]
 
@@ -329,7 +329,7 @@ def slices(constraint: dap2.Constraint) -> list[slice]:
 def test_any_text_is_a_selection_or_a_bad_one(text: str) -> None:
     """Parsing raises `BadSelection`, or gives a selection whose slices all select something."""
     try:
-        constraint = dap2.parse(text)
+        constraint = dap2.parse_constraint(text)
     except BadSelection as error:
         assert str(error)  # noqa: PT017 - the other outcome is as good
         return
@@ -345,7 +345,7 @@ def test_slices_select_what_the_expression_counts(start: int, stride: int, more:
     expression = f"v[{start}:{stride}:{start + more}]"
     for _ in range(times):
         expression = quote(expression, safe="")
-    (piece,) = slices(dap2.parse(expression))
+    (piece,) = slices(dap2.parse_constraint(expression))
 
     assert list(range(200))[piece] == list(range(start, start + more + 1, stride))
 
@@ -380,7 +380,7 @@ def test_long_expressions_take_no_longer_than_their_length(unit: str, head: str)
     text = head + unit * (65536 // len(unit))
     start = time.process_time()
     try:
-        dap2.parse(text)
+        dap2.parse_constraint(text)
     except BadSelection as error:
         assert len(str(error)) < 500  # noqa: PT017 - the other outcome is as good
 
@@ -400,11 +400,11 @@ PROMOTED: Final = [
 @pytest.mark.parametrize(("dtype", "kind"), PROMOTED)
 def test_types_are_those_that_every_client_reads_right(dtype: str, kind: str) -> None:
     """Byte and unsigned types are never sent; the type promoted to is the table's."""
-    adapted = dap2.adapt(
+    adapted = dap2.adapt_dataset(
         xr.Dataset({"v": (("x",), np.array(["1", "0"]).astype(dtype) if kind == "String" else np.ones(2, dtype))})
     )
 
-    assert f"    {kind} v[x = 2];\n" in dap2.dds(adapted, "d")
+    assert f"    {kind} v[x = 2];\n" in dap2.render_dds(adapted, "d")
 
 
 @pytest.mark.parametrize(
@@ -420,9 +420,9 @@ def test_types_are_those_that_every_client_reads_right(dtype: str, kind: str) ->
 )
 def test_long_integers_are_int32_where_they_are_seen_to_fit(values: Any, kind: str) -> None:  # noqa: ANN401 - two kinds of array
     """A 64-bit integer variable is Int32 if its values fit and it is small; else Float64, with a warning."""
-    adapted = dap2.adapt(xr.Dataset({"v": (("n",), values)}))
+    adapted = dap2.adapt_dataset(xr.Dataset({"v": (("n",), values)}))
 
-    assert dap2.dds(adapted, "d").startswith(f"Dataset {{\n    {kind} v")
+    assert dap2.render_dds(adapted, "d").startswith(f"Dataset {{\n    {kind} v")
     assert ("dap2_warning" in adapted["v"].attrs) == (kind == "Float64")
 
 
@@ -440,25 +440,25 @@ def test_no_pixel_is_read_before_the_body() -> None:
         {"image": (("y", "x"), unreadable((300, 200), "u2")), "n": ((), unreadable((), "i8"))},
         coords=xr.Coordinates({"x": ("x", unreadable((200,), "f8"))}, indexes={}),
     )
-    narrowed = dap2.parse("image[0:9][0:2:9],x,n").narrow(dap2.adapt(dataset))
+    narrowed = dap2.parse_constraint("image[0:9][0:2:9],x,n").narrow(dap2.adapt_dataset(dataset))
 
-    assert dap2.dds(narrowed, "d").count("Float64") == 2
-    assert dap2.das(narrowed)
-    assert dap2.body_size(narrowed, "d") > 200 * 8
+    assert dap2.render_dds(narrowed, "d").count("Float64") == 2
+    assert dap2.render_das(narrowed)
+    assert dap2.compute_body_size(narrowed, "d") > 200 * 8
 
 
 def test_types_do_not_depend_on_the_constraint() -> None:
     """A slice of a 64-bit variable has the type of the whole, also after narrowing and computing."""
-    adapted = dap2.adapt(xr.Dataset({"v": (("n",), np.array([1, 2, 2**40]))}))
-    narrowed = dap2.parse("v[0:1]").narrow(adapted).compute()
+    adapted = dap2.adapt_dataset(xr.Dataset({"v": (("n",), np.array([1, 2, 2**40]))}))
+    narrowed = dap2.parse_constraint("v[0:1]").narrow(adapted).compute()
 
     np.testing.assert_array_equal(decode(dods(narrowed))["v"], [1, 2])
-    assert "Float64 v[n = 2];" in dap2.dds(narrowed, "d")
+    assert "Float64 v[n = 2];" in dap2.render_dds(narrowed, "d")
 
 
 def test_variables_of_length_zero_are_left_out_and_named() -> None:
     """What DAP2 cannot carry is missing from the DDS, and listed in an attribute of the dataset."""
-    adapted = dap2.adapt(xr.Dataset({"v": 1.0, "empty": (("zero",), np.zeros(0)), "z": 1j}))
+    adapted = dap2.adapt_dataset(xr.Dataset({"v": 1.0, "empty": (("zero",), np.zeros(0)), "z": 1j}))
 
     assert list(adapted.variables) == ["v"]
     assert adapted.attrs["dap2_left_out"] == ["empty", "z"]
@@ -467,7 +467,9 @@ def test_variables_of_length_zero_are_left_out_and_named() -> None:
 def test_names_are_flat_and_dimensions_follow() -> None:
     """Groups' names are joined by underscores; a coordinate and its dimension keep the same name; names stay unique."""
     image = (("A/y", "A/x"), np.zeros((1, 2)))
-    adapted = dap2.adapt(xr.Dataset({"A/image": image, "A_image": 1.0, "A/x": (("A/x",), [1.0, 2.0]), "Byte": 2.0}))
+    adapted = dap2.adapt_dataset(
+        xr.Dataset({"A/image": image, "A_image": 1.0, "A/x": (("A/x",), [1.0, 2.0]), "Byte": 2.0})
+    )
 
     assert dict(adapted["A_image_2"].sizes) == {"A_y": 1, "A_x": 2}
     assert set(adapted.variables) == {"A_image_2", "A_image", "A_x", "Byte_"}
@@ -477,7 +479,7 @@ def test_names_are_flat_and_dimensions_follow() -> None:
 @given(st.lists(st.text("aA/_.-é0", max_size=4)))
 def test_safe_names_are_safe_and_different(names: list[str]) -> None:
     """Every name gets a safe one of its own, and safe ones stay."""
-    safe = safe_names(names)
+    safe = make_safe_names(names)
 
     assert len(set(safe.values())) == len(set(names))
     assert all(re.fullmatch(r"[A-Za-z0-9_]+", name) for name in safe.values())
@@ -507,7 +509,7 @@ FILLS: Final = [
 @pytest.mark.parametrize(("dtype", "attrs", "line"), FILLS)
 def test_fill_values_have_the_type_that_is_sent(dtype: str, attrs: dict[str, Any], line: str) -> None:
     """`_FillValue` and its kin are cast with their variable."""
-    das = dap2.das(dap2.adapt(xr.Dataset({"v": ((), np.ones((), dtype), attrs)})))
+    das = dap2.render_das(dap2.adapt_dataset(xr.Dataset({"v": ((), np.ones((), dtype), attrs)})))
 
     assert f"        {line};\n" in das
 
@@ -518,7 +520,7 @@ def test_fill_values_have_the_type_that_is_sent(dtype: str, attrs: dict[str, Any
 )
 def test_a_fill_value_that_cannot_have_the_type_masks_nothing(dtype: str, fill: object) -> None:
     """A fill value that the type does not hold, which xarray finds nowhere in the file, is kept as `FillValue`."""
-    attrs = dap2.adapt(xr.Dataset({"v": ((), np.ones((), dtype), {"_FillValue": fill})}))["v"].attrs
+    attrs = dap2.adapt_dataset(xr.Dataset({"v": ((), np.ones((), dtype), {"_FillValue": fill})}))["v"].attrs
 
     assert (attrs["FillValue"], attrs.keys() & {"_FillValue", "missing_value"}) == (fill, set())
 
@@ -526,13 +528,13 @@ def test_a_fill_value_that_cannot_have_the_type_masks_nothing(dtype: str, fill: 
 def test_unsigned_in_signed_clothes_is_sent_as_it_is_meant() -> None:
     """netCDF-3's `_Unsigned` is heeded by the server, and no client applies it a second time."""
     attrs = {"_Unsigned": "true", "_FillValue": np.int8(-2)}
-    adapted = dap2.adapt(
+    adapted = dap2.adapt_dataset(
         xr.Dataset({"v": (("x",), np.array([-1, 5], "i1"), attrs), "w": ((), np.array(-1, ">i2"), attrs)})
     )
 
     np.testing.assert_array_equal(decode(dods(adapted))["v"], [255, 5])
     assert decode(dods(adapted))["w"] == 65535
-    assert parse_das(dap2.das(adapted))["v"] == {"_FillValue": 254, "native_type": "uint8"}
+    assert parse_das(dap2.render_das(adapted))["v"] == {"_FillValue": 254, "native_type": "uint8"}
 
 
 # Attributes ---------------------------------------------------------------------------------------------------------
@@ -571,13 +573,16 @@ ATTRIBUTES: Final[list[tuple[object, str]]] = [
 @pytest.mark.parametrize(("value", "line"), ATTRIBUTES)
 def test_attributes_are_written_as_these_lines(value: object, line: str) -> None:
     """An attribute has the promoted type of its value, its quotes and backslashes escaped."""
-    assert dap2.das(xr.Dataset(attrs={"a": value})) == f"Attributes {{\n    NC_GLOBAL {{\n        {line};\n    }}\n}}\n"
+    assert (
+        dap2.render_das(xr.Dataset(attrs={"a": value}))
+        == f"Attributes {{\n    NC_GLOBAL {{\n        {line};\n    }}\n}}\n"
+    )
 
 
 @pytest.mark.parametrize("value", [[], np.zeros(0), np.array([], dtype="U1")])
 def test_attributes_without_values_are_left_out(value: object) -> None:
     """An empty array has no line."""
-    assert dap2.das(xr.Dataset(attrs={"a": value})) == "Attributes {\n    NC_GLOBAL {\n    }\n}\n"
+    assert dap2.render_das(xr.Dataset(attrs={"a": value})) == "Attributes {\n    NC_GLOBAL {\n    }\n}\n"
 
 
 scalars = st.text() | st.integers() | st.floats() | st.booleans()
@@ -589,7 +594,7 @@ ANY_ATTRIBUTES: Final = st.dictionaries(
 @given(ANY_ATTRIBUTES)
 def test_pydap_reads_the_das_of_any_attributes(attrs: dict[str, Any]) -> None:
     """Whatever their names and values, pydap reads as many attributes as have values."""
-    read = parse_das(dap2.das(xr.Dataset(attrs=attrs)))["NC_GLOBAL"]
+    read = parse_das(dap2.render_das(xr.Dataset(attrs=attrs)))["NC_GLOBAL"]
 
     assert len(set(read) - {"renamed_attributes"}) == sum(value != [] for value in attrs.values())
 
@@ -601,7 +606,9 @@ def test_pydap_reads_the_das_of_any_attributes(attrs: dict[str, Any]) -> None:
 )
 def test_pydap_reads_the_same_attributes(text: str, doubles: list[float], singles: Array) -> None:
     """Pydap reads any text but quotes and backslashes as it is, and all numbers, those of float32 exactly."""
-    read = parse_das(dap2.das(xr.Dataset(attrs={"text": text, "doubles": doubles, "singles": singles})))["NC_GLOBAL"]
+    read = parse_das(dap2.render_das(xr.Dataset(attrs={"text": text, "doubles": doubles, "singles": singles})))[
+        "NC_GLOBAL"
+    ]
 
     assert read["text"] == text
     np.testing.assert_array_equal(read["doubles"], doubles)
@@ -611,9 +618,9 @@ def test_pydap_reads_the_same_attributes(text: str, doubles: list[float], single
 def test_strings_say_how_long_they_are() -> None:
     """netCDF-C is told the longest string's length in UTF-8, and a dimension's name that is free."""
     strings = (("x",), np.array(["", "µm"], dtype=object), {"_FillValue": "-", "DODS": 1})
-    adapted = dap2.adapt(xr.Dataset({"s": strings, "s_strlen": 1.0}))
+    adapted = dap2.adapt_dataset(xr.Dataset({"s": strings, "s_strlen": 1.0}))
 
-    read = parse_das(dap2.das(adapted))["s"]
+    read = parse_das(dap2.render_das(adapted))["s"]
     assert read.pop("dap2_warning").endswith("beyond ASCII, which pydap cannot read.")
     assert read == {
         "_DODS": 1,
@@ -627,7 +634,7 @@ def test_strings_say_how_long_they_are() -> None:
 def test_long_lists_of_strings_are_not_read_for_their_length() -> None:
     """Where strings are too many to look at, their type's size bounds their length, or else a fixed number does."""
     dataset = xr.Dataset({"u": (("n",), unreadable((5000,), "U7")), "o": (("n",), unreadable((5000,), "O"))})
-    adapted = dap2.adapt(dataset)
+    adapted = dap2.adapt_dataset(dataset)
 
     assert [int(adapted[name].attrs["DODS.strlen"]) for name in ("u", "o")] == [28, 256]
 
@@ -636,7 +643,7 @@ def test_missing_strings_are_empty() -> None:
     """`None` and NaN, xarray's missing strings, are sent as empty strings."""
     strings = xr.Dataset({"s": (("x",), np.array([None, np.nan, "a"], dtype=object))})
 
-    np.testing.assert_array_equal(decode(dods(dap2.adapt(strings)))["s"], ["", "", "a"])
+    np.testing.assert_array_equal(decode(dods(dap2.adapt_dataset(strings)))["s"], ["", "", "a"])
 
 
 # Properties ---------------------------------------------------------------------------------------------------------
@@ -669,7 +676,7 @@ def same(found: Any, values: Array) -> None:  # noqa: ANN401 - an array or a sca
 @given(datasets())
 def test_values_come_back(dataset: xr.Dataset) -> None:
     """Values of every type are read back as they were; 64-bit integers to the nearest Float64."""
-    found = decode(dods(dap2.adapt(dataset)))
+    found = decode(dods(dap2.adapt_dataset(dataset)))
 
     for name, values in dataset.variables.items():
         same(found[str(name).replace("/", "_")], values.values)
@@ -679,7 +686,7 @@ def test_values_come_back(dataset: xr.Dataset) -> None:
 def test_pydap_reads_the_same_numbers(dataset: xr.Dataset) -> None:
     """The decoder of pydap and the one written here agree."""
     numbers = [name for name, variable in dataset.variables.items() if variable.dtype.kind not in "UO"]
-    body = dods(dap2.adapt(dataset[numbers].assign(one=1)))  # pydap cannot read an answer without variables
+    body = dods(dap2.adapt_dataset(dataset[numbers].assign(one=1)))  # pydap cannot read an answer without variables
     ours, theirs = decode(body), decode_by_pydap(body)
 
     assert list(ours) == list(theirs)
@@ -690,14 +697,14 @@ def test_pydap_reads_the_same_numbers(dataset: xr.Dataset) -> None:
 @given(datasets(), st.data())
 def test_narrow_then_encode_is_encode_then_slice(dataset: xr.Dataset, data: st.DataObject) -> None:
     """The answer to a constraint holds the same values as that slice of the whole answer."""
-    adapted = dap2.adapt(dataset)
+    adapted = dap2.adapt_dataset(dataset)
     expression, expected = [], {}
     for name, values in decode(dods(adapted)).items():
         corners = [sorted(data.draw(st.tuples(st.integers(0, n - 1), st.integers(0, n - 1)))) for n in values.shape]
         strides = [data.draw(st.integers(1, 3)) for _ in values.shape]
         expression.append(name + "".join(f"[{a}:{s}:{b}]" for (a, b), s in zip(corners, strides, strict=True)))
         expected[name] = values[tuple(slice(a, b + 1, s) for (a, b), s in zip(corners, strides, strict=True))]
-    found = decode(dods(dap2.parse(",".join(expression)).narrow(adapted)))
+    found = decode(dods(dap2.parse_constraint(",".join(expression)).narrow(adapted)))
 
     assert found.keys() == expected.keys()
     for name, values in expected.items():
@@ -711,18 +718,18 @@ def test_big_arrays_go_out_in_blocks(view: Any, dtype: str) -> None:  # noqa: AN
     array = np.arange(1200 * 900).astype(dtype).reshape(1200, 900)[view]
     for values in (array, array.T, array.reshape(2, -1, array.shape[1]), array.reshape(-1)):
         dims = [f"d{axis}" for axis in range(values.ndim)]
-        dataset = dap2.adapt(xr.Dataset({"v": (dims, values)}))
-        blocks = list(dap2.body(dataset, "d"))
+        dataset = dap2.adapt_dataset(xr.Dataset({"v": (dims, values)}))
+        blocks = list(dap2.encode_body(dataset, "d"))
 
-        assert max(map(len, blocks)) <= BLOCK
-        assert len(blocks) <= 2 + 2 * sum(map(len, blocks)) / BLOCK
+        assert max(map(len, blocks)) <= BLOCK_SIZE
+        assert len(blocks) <= 2 + 2 * sum(map(len, blocks)) / BLOCK_SIZE
         np.testing.assert_array_equal(decode(b"".join(blocks))["v"], values)
 
 
 def test_big_endian_values_in_memory_are_not_copied() -> None:
     """A block of an array that is big-endian already is that array's memory."""
-    array = np.zeros(2 * BLOCK, dtype=">f4")
-    blocks = list(dap2.body(dap2.adapt(xr.Dataset({"v": (("x",), array)})), "d"))
+    array = np.zeros(2 * BLOCK_SIZE, dtype=">f4")
+    blocks = list(dap2.encode_body(dap2.adapt_dataset(xr.Dataset({"v": (("x",), array)})), "d"))
 
     assert all(np.shares_memory(np.frombuffer(block, "u1"), array) for block in blocks[1:])
 
@@ -732,7 +739,7 @@ def test_big_endian_values_in_memory_are_not_copied() -> None:
 
 def camera() -> xr.Dataset:
     """An adapted image with the kinds of variables that functions and selections meet."""
-    return dap2.adapt(
+    return dap2.adapt_dataset(
         xr.Dataset(
             {
                 "image": (("y", "x"), np.arange(48, dtype="u2").reshape(6, 8), {"units": "counts"}),
@@ -782,7 +789,7 @@ NARROWED: Final[list[tuple[str, dict[str, Any]]]] = [
 @pytest.mark.parametrize(("expression", "expected"), NARROWED)
 def test_functions_and_selections_give_these_values(expression: str, expected: Mapping[str, Any]) -> None:
     """What arrives is what the same steps give in NumPy: selections first, then indices, then functions."""
-    narrowed = dap2.parse(expression).narrow(camera())
+    narrowed = dap2.parse_constraint(expression).narrow(camera())
     found = decode(dods(narrowed))
 
     assert list(found) == list(expected)
@@ -817,14 +824,14 @@ UNFIT: Final = [
 def test_what_does_not_fit_the_dataset_is_refused_with_its_reason(expression: str, reason: str) -> None:
     """A function or a selection that makes no sense for the dataset is refused in a sentence that helps."""
     with pytest.raises(BadSelection, match=re.escape(reason)):
-        dap2.parse(expression).narrow(camera())
+        dap2.parse_constraint(expression).narrow(camera())
 
 
 def test_what_is_cut_differently_has_different_dimensions() -> None:
     """No client can take the rows of a mean for those of a coordinate that was cut otherwise."""
-    narrowed = dap2.parse("y[0:1],mean(image[2:3][],x),bin(image,2),bin(y,2)").narrow(camera())
+    narrowed = dap2.parse_constraint("y[0:1],mean(image[2:3][],x),bin(image,2),bin(y,2)").narrow(camera())
 
-    assert dap2.dds(narrowed, "d") == (
+    assert dap2.render_dds(narrowed, "d") == (
         "Dataset {\n    Int32 y[y_1 = 2];\n    Float64 mean_image[y_2 = 2];\n"
         "    Float64 bin_image[y_bin2 = 3][x_bin2 = 4];\n    Float64 bin_y[y_bin2 = 3];\n} d;\n"
     )
@@ -832,23 +839,23 @@ def test_what_is_cut_differently_has_different_dimensions() -> None:
 
 def test_results_say_where_they_come_from() -> None:
     """A result has its units, CF's cell methods, and the call; an extreme of integers has their type."""
-    narrowed = dap2.parse("mean(image[0:2:4][],y),max(image),version()").narrow(camera())
+    narrowed = dap2.parse_constraint("mean(image[0:2:4][],y),max(image),version()").narrow(camera())
 
     assert narrowed["mean_image"].attrs == {
         "units": "counts",
         "cell_methods": "y: mean",
         "function": "mean(image[0:2:4][],y)",
     }
-    assert "    Int32 max_image;\n" in dap2.dds(narrowed, "d")
+    assert "    Int32 max_image;\n" in dap2.render_dds(narrowed, "d")
     assert str(narrowed["version"].values).startswith("shotdap ")
 
 
 def test_functions_are_lazy_and_know_their_cost() -> None:
     """Describing an answer with functions reads nothing, and says how much its values will take."""
     dataset = xr.Dataset({"image": (("y", "x"), unreadable((300, 200), "u2"))})
-    narrowed = dap2.parse("mean(image[0:9][],y),bin(image,4)").narrow(dap2.adapt(dataset))
+    narrowed = dap2.parse_constraint("mean(image[0:9][],y),bin(image,4)").narrow(dap2.adapt_dataset(dataset))
 
-    assert dap2.body_size(narrowed, "d") > (200 + 75 * 50) * 8
+    assert dap2.compute_body_size(narrowed, "d") > (200 + 75 * 50) * 8
     assert sum(map(bytes_read, narrowed.variables.values())) == (10 + 300) * 200 * 2
 
 
@@ -856,9 +863,9 @@ def test_a_selection_that_keeps_a_run_is_a_slice() -> None:
     """Values that follow one another are read as a slice, no more than what is kept."""
     dataset = xr.Dataset({"image": (("y",), np.arange(100))}, {"y": ("y", np.arange(100))})
     for expression, expected in (("y>=90", slice(90, 100, 1)), ("y={5,7,9}", slice(5, 10, 2)), ("y=3", slice(3, 4, 1))):
-        mask = dap2.parse(f"&{expression}").filters[0].holds(dap2.adapt(dataset).variables["y"])
+        mask = dap2.parse_constraint(f"&{expression}").filters[0].evaluate(dap2.adapt_dataset(dataset).variables["y"])
 
-        assert indices(mask) == expected
+        assert compute_mask_indices(mask) == expected
 
 
 def test_every_function_is_documented() -> None:
@@ -871,9 +878,9 @@ def test_every_function_is_documented() -> None:
 def test_a_constraint_is_written_as_it_is_read() -> None:
     """The text of a constraint parses to the constraint."""
     for expression, _ in UNDERSTOOD:
-        constraint = dap2.parse(expression)
+        constraint = dap2.parse_constraint(expression)
 
-        assert dap2.parse(str(constraint)) == constraint
+        assert dap2.parse_constraint(str(constraint)) == constraint
 
 
 # Answers ------------------------------------------------------------------------------------------------------------
@@ -881,7 +888,7 @@ def test_a_constraint_is_written_as_it_is_read() -> None:
 
 def test_text_is_for_people_and_exact() -> None:
     """Values as text: a row is a line, NaN and infinity have names, single precision shows no noise."""
-    dataset = dap2.adapt(
+    dataset = dap2.adapt_dataset(
         xr.Dataset(
             {
                 "image": (("y", "x"), np.array([[1, 65535], [0, 7]], "u2")),
@@ -893,7 +900,7 @@ def test_text_is_for_people_and_exact() -> None:
         )
     )
 
-    assert dap2.ascii_text(dataset, "a.h5").partition("-\n")[2] == (
+    assert dap2.render_ascii(dataset, "a.h5").partition("-\n")[2] == (
         'image[2][2]\n[0], 1, 65535\n[1], 0, 7\n\nf[2]\n0.1, NaN\n\nd[2]\n0.1, -Infinity\n\ns\n"say \\"µ\\""\n\nn\n-3\n'
     )
 
@@ -901,14 +908,14 @@ def test_text_is_for_people_and_exact() -> None:
 def test_errors_are_in_daps_own_words() -> None:
     """An error is a DAP2 error body, closed and escaped."""
     assert (
-        dap2.error(403, 'not "yours": µ')
+        dap2.render_error(403, 'not "yours": µ')
         == ('Error {\n    code = 403;\n    message = "not \\"yours\\": µ";\n};\n').encode()
     )
 
 
 def test_every_answer_has_its_headers() -> None:
     """Text says its character set; every answer says which it is."""
-    assert {suffix: answer.description for suffix, answer in dap2.ANSWERS.items()} == {
+    assert {suffix: answer.description for suffix, answer in dap2.RESPONSE_HEADERS.items()} == {
         "dds": "dods_dds",
         "das": "dods_das",
         "dods": "dods_data",
@@ -917,10 +924,12 @@ def test_every_answer_has_its_headers() -> None:
         "error": "dods_error",
     }
     assert all(
-        answer.media_type.endswith("charset=utf-8") for answer in dap2.ANSWERS.values() if "text" in answer.media_type
+        answer.media_type.endswith("charset=utf-8")
+        for answer in dap2.RESPONSE_HEADERS.values()
+        if "text" in answer.media_type
     )
 
 
 def test_every_wire_type_has_a_case() -> None:
     """The table of bytes covers every type."""
-    assert {row[1].encoding["dap2"] for row in WIRE_CASES} == {*WIRE, "String"}
+    assert {row[1].encoding["dap2"] for row in WIRE_CASES} == {*WIRE_DTYPES, "String"}

@@ -24,7 +24,7 @@ from hypothesis.extra import numpy as hnp
 
 from shotdap.server.protocols import dap4
 from shotdap.server.protocols.dap4 import chunks
-from shotdap.server.protocols.percent import decode_until
+from shotdap.server.protocols.percent import parse_percent_encoded
 from shotdap.transforms.selection import BadSelection, Selection
 
 if TYPE_CHECKING:
@@ -41,8 +41,8 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 
 def encode(dataset: xr.Dataset, expression: str = "", *, checksum: bool | None = None, name: str = "shot") -> bytes:
-    selection = dap4.parse(expression)
-    answer = dap4.body(selection.apply(dataset), name, selection, checksum=checksum)
+    selection = dap4.parse_constraint(expression)
+    answer = dap4.encode_body(selection.apply(dataset), name, selection, checksum=checksum)
     blocks = b"".join(answer)
     assert len(blocks) == answer.size
     return blocks
@@ -287,7 +287,7 @@ class TestGoldenFiles:
     def test_decode(self, file: str) -> None:
         """The file, read by a decoder that shares no code with the encoder, gives the dataset's values."""
         make, expression = FILES[file]
-        narrowed = dap4.parse(expression).apply(make())
+        narrowed = dap4.parse_constraint(expression).apply(make())
         read = decode((GOLDEN / file).read_bytes())
 
         assert set(read) == {f"/{name}" for name in narrowed.variables}
@@ -297,7 +297,7 @@ class TestGoldenFiles:
     def test_decode_with_pydap(self, file: str) -> None:
         """The file, read by pydap, gives the dataset's values."""
         make, expression = FILES[file]
-        narrowed = dap4.parse(expression).apply(make())
+        narrowed = dap4.parse_constraint(expression).apply(make())
         read = decode_with_pydap((GOLDEN / file).read_bytes())
 
         for name, variable in narrowed.variables.items():
@@ -414,27 +414,27 @@ class TestParse:
     @pytest.mark.parametrize(("expression", "expected"), PARSED)
     def test_parse(self, expression: str, expected: Hyperslabs) -> None:
         """A constraint gives variables and half-open slices, however often it was encoded."""
-        assert dict(dap4.parse(expression).parts) == expected
-        assert dict(dap4.parse(expression).dimensions) == {}
+        assert dict(dap4.parse_constraint(expression).hyperslabs) == expected
+        assert dict(dap4.parse_constraint(expression).dimensions) == {}
 
     @pytest.mark.parametrize(("expression", "dimensions", "parts"), REDEFINED)
     def test_redefinitions(self, expression: str, dimensions: Mapping[str, object], parts: Hyperslabs) -> None:
         """Redefined dimensions stand beside the variables."""
-        found = dap4.parse(expression)
+        found = dap4.parse_constraint(expression)
 
-        assert (dict(found.dimensions), dict(found.parts)) == (dimensions, parts)
+        assert (dict(found.dimensions), dict(found.hyperslabs)) == (dimensions, parts)
 
     @pytest.mark.parametrize(("expression", "sentence"), REFUSED)
     def test_refuse(self, expression: str, sentence: str) -> None:
         """What is no constraint, or not offered, is refused in a sentence that says so."""
         with pytest.raises(BadSelection, match=sentence):
-            dap4.parse(expression)
+            dap4.parse_constraint(expression)
 
     @given(st.text() | st.text("/ab0129[]:;,=|{}%25BbDd\\. +", max_size=60))
     def test_any_text(self, text: str) -> None:
         """Any text gives a selection or `BadSelection`."""
         try:
-            found = dap4.parse(text)
+            found = dap4.parse_constraint(text)
         except BadSelection:
             return
 
@@ -458,7 +458,7 @@ class TestParse:
         for _ in range(times):
             expression = quote(expression)
 
-        assert dict(dap4.parse(expression).parts) == {
+        assert dict(dap4.parse_constraint(expression).hyperslabs) == {
             name: tuple(slice(start, start + more + 1, step) for start, step, more in indices)
             for name, indices in wanted.items()
         }
@@ -495,14 +495,14 @@ class TestParse:
         text = (piece * 65536)[:65536]
         start = time.perf_counter()
         with contextlib.suppress(BadSelection):
-            dap4.parse(text)
+            dap4.parse_constraint(text)
 
         assert time.perf_counter() - start < 5
 
     def test_messages_are_short(self) -> None:
         """A message quotes no more of a text than a reader needs."""
         with pytest.raises(BadSelection) as refusal:
-            dap4.parse("[" * 65536)
+            dap4.parse_constraint("[" * 65536)
 
         assert len(str(refusal.value)) < 200
 
@@ -515,7 +515,7 @@ class TestParse:
             raise ValueError(text)
 
         with pytest.raises(ValueError, match="%"):
-            decode_until(parse, "%" + "25" * 1000)
+            parse_percent_encoded(parse, "%" + "25" * 1000)
 
         assert len(seen) < 20
 
@@ -524,43 +524,43 @@ class TestQuery:
     @pytest.mark.parametrize(
         ("text", "expected"),
         [
-            ("", dap4.Request()),
-            ("dap4.ce=", dap4.Request()),
-            ("dap4.ce=/v[0:1:9];/w", dap4.Request("/v[0:1:9];/w")),
-            ("dap4.ce=/v%5B0%5D&dap4.checksum=true", dap4.Request("/v%5B0%5D", checksum=True)),
-            ("dap4.checksum=false&dap4.ce=/v", dap4.Request("/v", checksum=False)),
-            ("dap4.checksum=False", dap4.Request(checksum=False)),
-            ("dap4.checksum=perhaps", dap4.Request()),
-            ("dap4%2Ece=/v", dap4.Request("/v")),
-            ("dap4%252Ece%253D/v", dap4.Request("/v")),
-            ("dap4.ce=/v%26dap4%2Echecksum%3Dtrue", dap4.Request("/v", checksum=True)),
-            ("dap4.ce=/d=[0:9];/v", dap4.Request("/d=[0:9];/v")),
-            ("dap4.ce=/a&dap4.ce=/b", dap4.Request("/a;/b")),
-            ("unknown=1&&=&x&dap4.ce=/a+b", dap4.Request("/a+b")),
-            ("dap4.function=&dap4.ce=/a", dap4.Request("/a")),
+            ("", dap4.ParsedQuery()),
+            ("dap4.ce=", dap4.ParsedQuery()),
+            ("dap4.ce=/v[0:1:9];/w", dap4.ParsedQuery("/v[0:1:9];/w")),
+            ("dap4.ce=/v%5B0%5D&dap4.checksum=true", dap4.ParsedQuery("/v%5B0%5D", checksum=True)),
+            ("dap4.checksum=false&dap4.ce=/v", dap4.ParsedQuery("/v", checksum=False)),
+            ("dap4.checksum=False", dap4.ParsedQuery(checksum=False)),
+            ("dap4.checksum=perhaps", dap4.ParsedQuery()),
+            ("dap4%2Ece=/v", dap4.ParsedQuery("/v")),
+            ("dap4%252Ece%253D/v", dap4.ParsedQuery("/v")),
+            ("dap4.ce=/v%26dap4%2Echecksum%3Dtrue", dap4.ParsedQuery("/v", checksum=True)),
+            ("dap4.ce=/d=[0:9];/v", dap4.ParsedQuery("/d=[0:9];/v")),
+            ("dap4.ce=/a&dap4.ce=/b", dap4.ParsedQuery("/a;/b")),
+            ("unknown=1&&=&x&dap4.ce=/a+b", dap4.ParsedQuery("/a+b")),
+            ("dap4.function=&dap4.ce=/a", dap4.ParsedQuery("/a")),
         ],
     )
-    def test_query(self, text: str, expected: dap4.Request) -> None:
+    def test_query(self, text: str, expected: dap4.ParsedQuery) -> None:
         """A query string gives its constraint, still encoded, and what it says of checksums."""
-        assert dap4.query(text) == expected
+        assert dap4.parse_query(text) == expected
 
     @pytest.mark.parametrize("text", ["dap4.function=mean(/v)", "dap4.ce=/v&dap4%2Efunction%3Dmean(/v)"])
     def test_functions(self, text: str) -> None:
         """A call of a function is refused, in a sentence that names the server's way."""
         with pytest.raises(BadSelection, match="background_subtracted"):
-            dap4.query(text)
+            dap4.parse_query(text)
 
     @given(st.text())
     def test_any_text(self, text: str) -> None:
         """Any query string that calls no function gives a request."""
-        assert isinstance(dap4.query(text), dap4.Request)
+        assert isinstance(dap4.parse_query(text), dap4.ParsedQuery)
 
 
 # The DMR ------------------------------------------------------------------------------------------------------------
 
 
 def attribute_of(value: object, name: str = "a") -> ET.Element:
-    dmr = dap4.dmr(xr.Dataset(attrs={name: value}), "d")
+    dmr = dap4.render_dmr(xr.Dataset(attrs={name: value}), "d")
     found, *_ = ET.fromstring(dmr)  # noqa: S314 - our own; what follows lists new names
     return found
 
@@ -568,7 +568,7 @@ def attribute_of(value: object, name: str = "a") -> ET.Element:
 class TestDmr:
     def test_prolog_and_root(self) -> None:
         """The prolog is at byte 0; the root says which DAP4 this is."""
-        dmr = dap4.dmr(xr.Dataset(), 'a "b" & µ')
+        dmr = dap4.render_dmr(xr.Dataset(), 'a "b" & µ')
 
         assert dmr == (
             '<?xml version="1.0" encoding="UTF-8"?>\n'
@@ -579,7 +579,7 @@ class TestDmr:
 
     def test_dims_and_maps_of_the_whole(self) -> None:
         """A whole variable names its dimensions, and maps lead to the coordinates on them, but to no scalar."""
-        read = describe(dap4.dmr(image_dataset(), "d"))
+        read = describe(dap4.render_dmr(image_dataset(), "d"))
 
         assert read["/image"].dims == ["/frame", "/y", "/x"]
         assert read["/image"].maps == ["/x", "/y", "/radius"]
@@ -588,23 +588,23 @@ class TestDmr:
 
     def test_coordinates_come_first(self) -> None:
         """Coordinates precede what maps to them (or libdap does not find them); the rest keeps its order."""
-        assert list(describe(dap4.dmr(image_dataset(), "d"))) == [
+        assert list(describe(dap4.render_dmr(image_dataset(), "d"))) == [
             *("/x", "/y", "/radius", "/t0"),
             *("/image", "/mask", "/names", "/gain", "/telescope"),
         ]
 
     def test_order_is_the_datasets(self) -> None:
         """The constraint's order changes nothing."""
-        selection = dap4.parse("/telescope;/x;/image")
+        selection = dap4.parse_constraint("/telescope;/x;/image")
 
-        assert list(describe(dap4.dmr(selection.apply(image_dataset()), "d", selection))) == [
+        assert list(describe(dap4.render_dmr(selection.apply(image_dataset()), "d", selection))) == [
             *("/x", "/image", "/telescope"),
         ]
 
     def test_cut(self) -> None:
         """A variable that was cut has anonymous dimensions only and no maps, and is none's map."""
-        selection = dap4.parse("/image[0][][];/mask;/x[0:2];/y[]")
-        read = describe(dap4.dmr(selection.apply(image_dataset()), "d", selection))
+        selection = dap4.parse_constraint("/image[0][][];/mask;/x[0:2];/y[]")
+        read = describe(dap4.render_dmr(selection.apply(image_dataset()), "d", selection))
 
         assert (read["/image"].dims, read["/image"].maps) == ([1, 3, 4], [])
         assert (read["/mask"].dims, read["/mask"].maps) == (["/y", "/x"], ["/y"])
@@ -612,8 +612,8 @@ class TestDmr:
 
     def test_redefined(self) -> None:
         """A redefined dimension keeps its name and has its new size, but where a variable gives indices of its own."""
-        selection = dap4.parse("/y=[0:2:2];/image;/y;/mask[][1]")
-        dmr = dap4.dmr(selection.apply(image_dataset()), "d", selection)
+        selection = dap4.parse_constraint("/y=[0:2:2];/image;/y;/mask[][1]")
+        dmr = dap4.render_dmr(selection.apply(image_dataset()), "d", selection)
         read = describe(dmr)
 
         assert '<Dimension name="y" size="2"/>' in dmr
@@ -623,8 +623,8 @@ class TestDmr:
 
     def test_redefined_alone(self) -> None:
         """A redefinition without variables narrows all of them."""
-        selection = dap4.parse("/y=[1]")
-        read = describe(dap4.dmr(selection.apply(image_dataset()), "d", selection))
+        selection = dap4.parse_constraint("/y=[1]")
+        read = describe(dap4.render_dmr(selection.apply(image_dataset()), "d", selection))
 
         assert set(read) == {f"/{name}" for name in image_dataset().variables}
         assert {name: found.shape for name, found in read.items() if "/y" in found.dims} == {
@@ -637,15 +637,15 @@ class TestDmr:
     @pytest.mark.parametrize("expression", ["/DATA/SHOT", "DATA/SHOT", "/DATA/SHOT{y,image;comment}", "/DATA.{SHOT}"])
     def test_group(self, expression: str) -> None:
         """The name of a group is all that it holds, whatever way its members are named."""
-        selection = dap4.parse(expression)
-        read = describe(dap4.dmr(selection.apply(grouped_dataset()), "d", selection))
+        selection = dap4.parse_constraint(expression)
+        read = describe(dap4.render_dmr(selection.apply(grouped_dataset()), "d", selection))
 
         assert set(read) == {"/DATA/SHOT/y", "/DATA/SHOT/image", "/DATA/SHOT/comment"}
 
     def test_group_of_attributes(self) -> None:
         """A group that holds nothing but attributes can be asked for as well."""
-        selection = dap4.parse("/LOG")
-        root = ET.fromstring(dap4.dmr(selection.apply(grouped_dataset()), "d", selection))  # noqa: S314 - our own
+        selection = dap4.parse_constraint("/LOG")
+        root = ET.fromstring(dap4.render_dmr(selection.apply(grouped_dataset()), "d", selection))  # noqa: S314 - our own
 
         assert [found.get("name") for found in root.iter(f"{_NAMESPACE}Attribute")] == ["top", "note"]
 
@@ -663,19 +663,19 @@ class TestDmr:
         dataset = grouped_dataset() if "DATA" in expression else image_dataset()
 
         with pytest.raises(BadSelection, match=sentence):
-            dap4.parse(expression).apply(dataset)
+            dap4.parse_constraint(expression).apply(dataset)
 
     def test_only_named_dimensions_are_declared(self) -> None:
         """A dimension that no variable names is not declared."""
-        selection = dap4.parse("/image[0][][];/names")
-        dmr = dap4.dmr(selection.apply(image_dataset()), "d", selection)
+        selection = dap4.parse_constraint("/image[0][][];/names")
+        dmr = dap4.render_dmr(selection.apply(image_dataset()), "d", selection)
 
         assert dmr.count("<Dimension ") == 1
         assert '<Dimension name="frame" size="2"/>' in dmr
 
     def test_groups(self) -> None:
         """Names with slashes are groups within groups, with their dimensions, variables and attributes."""
-        root = ET.fromstring(dap4.dmr(grouped_dataset(), "d"))  # noqa: S314 - our own
+        root = ET.fromstring(dap4.render_dmr(grouped_dataset(), "d"))  # noqa: S314 - our own
         shot = root.find(f"{_NAMESPACE}Group[@name='DATA']/{_NAMESPACE}Group[@name='SHOT']")
         assert shot is not None
 
@@ -685,8 +685,8 @@ class TestDmr:
 
     def test_groups_that_were_not_selected(self) -> None:
         """Of groups without a selected variable, nothing is said."""
-        selection = dap4.parse("/DATA/energy")
-        root = ET.fromstring(dap4.dmr(selection.apply(grouped_dataset()), "d", selection))  # noqa: S314 - our own
+        selection = dap4.parse_constraint("/DATA/energy")
+        root = ET.fromstring(dap4.render_dmr(selection.apply(grouped_dataset()), "d", selection))  # noqa: S314 - our own
 
         assert [group.get("name") for group in root.iter(f"{_NAMESPACE}Group")] == ["DATA"]
         assert [found.get("name") for found in root.iter(f"{_NAMESPACE}Attribute")] == ["top", "by"]
@@ -694,7 +694,7 @@ class TestDmr:
     def test_dimension_out_of_scope(self) -> None:
         """A variable whose dimension lives in another group has anonymous dimensions."""
         dataset = xr.Dataset({"v": (("G/n", "m"), np.zeros((2, 3))), "G/w": ("G/n", np.zeros(2))})
-        read = describe(dap4.dmr(dataset, "d"))
+        read = describe(dap4.render_dmr(dataset, "d"))
 
         assert (read["/v"].dims, read["/G/w"].dims) == ([2, 3], ["/G/n"])
 
@@ -702,7 +702,7 @@ class TestDmr:
         """An attribute called like a path below a variable makes no group of the variable's name."""
         dataset = xr.Dataset({"v": ((), 1)}, attrs={"v/units": "m"})
 
-        assert "<Group" not in dap4.dmr(dataset, "d")
+        assert "<Group" not in dap4.render_dmr(dataset, "d")
 
     def test_nothing_is_read(self) -> None:
         """Describing a dataset computes no value."""
@@ -712,12 +712,12 @@ class TestDmr:
 
         lazy = da.zeros((2, 3), dtype="u2").map_blocks(fail, dtype="u2")
 
-        assert "UInt16" in dap4.dmr(xr.Dataset({"v": (("y", "x"), lazy)}), "d")
+        assert "UInt16" in dap4.render_dmr(xr.Dataset({"v": (("y", "x"), lazy)}), "d")
 
     def test_type_that_dap4_lacks(self) -> None:
         """A type that DAP4 lacks is refused, with the variable's name."""
         with pytest.raises(TypeError, match="v: DAP4 has no type for NumPy's complex128"):
-            dap4.dmr(xr.Dataset({"v": ((), 1j)}), "d")
+            dap4.render_dmr(xr.Dataset({"v": ((), 1j)}), "d")
 
 
 class TestAttributes:
@@ -779,7 +779,10 @@ class TestAttributes:
         """pydap, which would read both `value` and `<Value>`, reads a delicate text once."""
         attrs = {"one": 'th"ree', "several": ["a", "b&c"], "empty": ""}
 
-        assert dmr_to_dataset(dap4.dmr(xr.Dataset(attrs=attrs), "d")).attributes == {**attrs, "several": "a\nb&c"}
+        assert dmr_to_dataset(dap4.render_dmr(xr.Dataset(attrs=attrs), "d")).attributes == {
+            **attrs,
+            "several": "a\nb&c",
+        }
 
     @pytest.mark.parametrize("text", ["plain µ text", " padded ", "line\nline\ttab\r"])
     def test_plain_text(self, text: str) -> None:
@@ -789,7 +792,7 @@ class TestAttributes:
     @given(st.text(st.characters()), st.text(st.characters()))
     def test_any_text(self, name: str, text: str) -> None:
         """Any name and text give XML, in ASCII; all of the text that XML can hold arrives."""
-        root = ET.fromstring(dap4.dmr(xr.Dataset(attrs={name: text}), "d"))  # noqa: S314 - our own
+        root = ET.fromstring(dap4.render_dmr(xr.Dataset(attrs={name: text}), "d"))  # noqa: S314 - our own
         expected = "".join(c if c in "\t\n\r" or (c >= " " and c not in "\ufffe\uffff") else "\ufffd" for c in text)
         expected = "".join("\ufffd" if "\ud800" <= c <= "\udfff" else c for c in expected)
         if name == "_DAP4_Checksum_CRC32":
@@ -823,7 +826,7 @@ class TestAttributes:
 
     def test_names_stay_distinct(self) -> None:
         """No two attributes have one name, though netCDF allows neither as it is."""
-        dmr = dap4.dmr(xr.Dataset(attrs={"CLASS": 1, "CLASS_": 2, "": 3, "_": 4}), "d")
+        dmr = dap4.render_dmr(xr.Dataset(attrs={"CLASS": 1, "CLASS_": 2, "": 3, "_": 4}), "d")
         root = ET.fromstring(dmr)  # noqa: S314 - our own
 
         assert attributes_of(root) == {
@@ -856,7 +859,7 @@ class TestAttributes:
     def test_fill_value(self, dtype: str, value: object, expected: tuple[str, str, list[str]]) -> None:
         """`_FillValue` has the type of its variable's values, or another name."""
         dataset = xr.Dataset({"v": ("n", np.zeros(1, dtype), {"_FillValue": value})})
-        root = ET.fromstring(dap4.dmr(dataset, "d"))  # noqa: S314 - our own
+        root = ET.fromstring(dap4.render_dmr(dataset, "d"))  # noqa: S314 - our own
         (found,) = root.iter(f"{_NAMESPACE}Attribute")
 
         assert (found.get("name"), found.get("type"), attributes_of_one(found)) == expected
@@ -875,7 +878,7 @@ class TestAttributes:
     def test_missing_values(self, dtype: str, attrs: dict[str, Any], expected: dict[str, list[str]]) -> None:
         """Fill values that cannot be sent as `_FillValue`, but that mask elements, are missing values."""
         dataset = xr.Dataset({"v": ("n", np.zeros(1, dtype), attrs)})
-        found = describe(dap4.dmr(dataset, "d"))["/v"].attributes
+        found = describe(dap4.render_dmr(dataset, "d"))["/v"].attributes
 
         assert {name: texts for name, texts in found.items() if name != "FillValue"} == expected
         assert ("FillValue" in found) is ("_FillValue" in attrs)
@@ -884,11 +887,11 @@ class TestAttributes:
         """A dataset that came over DAP4 itself does not hand on its checksum."""
         dataset = xr.Dataset({"v": ((), 1, {"_DAP4_Checksum_CRC32": 5})})
 
-        assert "CRC32" not in dap4.dmr(dataset, "d")
+        assert "CRC32" not in dap4.render_dmr(dataset, "d")
 
     def test_pydap_reads_them(self) -> None:
         """The client pydap finds names, types and values, several values included."""
-        read = dmr_to_dataset(dap4.dmr(image_dataset(), "d"))
+        read = dmr_to_dataset(dap4.render_dmr(image_dataset(), "d"))
 
         assert read["image"].attributes["note"] == 'a & b\n"µ"'
         assert read["image"].attributes["range"] == [0, 65535]
@@ -1042,7 +1045,7 @@ class TestChunks:
 
     def blocks(self) -> Iterator[bytes | memoryview]:
         dataset = xr.Dataset({"a": ((), 1), "big": (("y", "x"), self.BIG), "z": ((), 2)})
-        return iter(dap4.body(dataset, "d", EVERYTHING))
+        return iter(dap4.encode_body(dataset, "d", EVERYTHING))
 
     def test_no_chunk_is_too_large(self) -> None:
         """A variable larger than a chunk may be is cut, and put together again."""
@@ -1062,8 +1065,8 @@ class TestChunks:
         """Blocks are about half a megabyte, and as few as that allows."""
         sizes = [len(block) for block in self.blocks()]
 
-        assert max(sizes) <= chunks.BLOCK + chunks.SMALL
-        assert len(sizes) <= self.BIG.nbytes // chunks.BLOCK + 4
+        assert max(sizes) <= chunks.BLOCK_SIZE + chunks.COPY_THRESHOLD
+        assert len(sizes) <= self.BIG.nbytes // chunks.BLOCK_SIZE + 4
 
     def test_nothing_is_copied(self) -> None:
         """Values that are little-endian and contiguous are sent from where they are."""
@@ -1079,12 +1082,12 @@ class TestChunks:
     def test_cutting_keeps_every_byte(self, description: bytes, pieces: list[bytes]) -> None:
         """Whatever the sizes are, chunks hold the pieces in order, and the size is known beforehand."""
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(chunks, "CHUNK", 1024)
-            patch.setattr(chunks, "BLOCK", 256)
-            patch.setattr(chunks, "SMALL", 64)
+            patch.setattr(chunks, "CHUNK_SIZE", 1024)
+            patch.setattr(chunks, "BLOCK_SIZE", 256)
+            patch.setattr(chunks, "COPY_THRESHOLD", 64)
             size = sum(map(len, pieces))
-            body = b"".join(chunks.chunked(description, pieces, size))
-            expected_size = chunks.chunked_size(description, size)
+            body = b"".join(chunks.encode_chunks(description, pieces, size))
+            expected_size = chunks.compute_chunked_size(description, size)
         (first, *rest) = parts(body)
 
         assert first == (4, description)
@@ -1095,11 +1098,11 @@ class TestChunks:
     @pytest.mark.parametrize("failing", [0, 1, 2, 3])
     def test_failure(self, failing: int) -> None:
         """A body whose piece fails has an error chunk after its last whole one, and is shorter than was promised."""
-        good = dap4.body(xr.Dataset({"big": (("y", "x"), self.BIG), "z": ("x", self.BIG[0])}), "d", EVERYTHING)
-        pieces = [piece if number != failing else Failing(len(piece)) for number, piece in enumerate(good.pieces)]
+        good = dap4.encode_body(xr.Dataset({"big": (("y", "x"), self.BIG), "z": ("x", self.BIG[0])}), "d", EVERYTHING)
+        pieces = [piece if number != failing else Failing(len(piece)) for number, piece in enumerate(good.blocks)]
         sent: list[bytes | memoryview] = []
         with pytest.raises(TypeError, match="memoryview"):
-            sent.extend(dap4.Body(good.description, tuple(pieces)))  # type: ignore[arg-type] # the fault to inject
+            sent.extend(dap4.EncodedBody(good.dmr, tuple(pieces)))  # type: ignore[arg-type] # the fault to inject
         found = parts(b"".join(sent))
 
         assert [flags for flags, _ in found] == ([4, 6] if not failing else [4, 4, 6])
@@ -1108,10 +1111,10 @@ class TestChunks:
 
     def test_failure_in_a_small_body(self) -> None:
         """Where the error document would exceed the promised length, the error chunk is empty."""
-        good = dap4.body(xr.Dataset({"z": ((), 1)}), "d", EVERYTHING)
+        good = dap4.encode_body(xr.Dataset({"z": ((), 1)}), "d", EVERYTHING)
         sent: list[bytes | memoryview] = []
         with pytest.raises(TypeError, match="memoryview"):
-            sent.extend(dap4.Body(good.description, (Failing(8), b"....")))  # type: ignore[arg-type] # likewise
+            sent.extend(dap4.EncodedBody(good.dmr, (Failing(8), b"....")))  # type: ignore[arg-type] # likewise
 
         assert parts(b"".join(sent))[1:] == [(6, b"")]
         assert len(b"".join(sent)) < good.size
@@ -1121,7 +1124,7 @@ class TestChunks:
         dataset = xr.Dataset(attrs={"a": "x" * 0xFFFFFF})
 
         with pytest.raises(BadSelection, match="ask for fewer"):
-            dap4.body(dataset, "d", EVERYTHING)
+            dap4.encode_body(dataset, "d", EVERYTHING)
 
 
 # Errors -------------------------------------------------------------------------------------------------------------
@@ -1130,7 +1133,7 @@ class TestChunks:
 class TestErrors:
     def test_error(self) -> None:
         """An error is DAP4's document, with message and context as they were."""
-        document = dap4.error(404, 'no "µ" & <none>\x00', "/a?b&c")
+        document = dap4.render_error(404, 'no "µ" & <none>\x00', "/a?b&c")
         root = ET.fromstring(document)  # noqa: S314 - our own
 
         assert document.startswith(b'<?xml version="1.0" encoding="UTF-8"?>')
@@ -1139,16 +1142,16 @@ class TestErrors:
 
     def test_error_chunk(self) -> None:
         """An error chunk holds the document, and is not marked as the last (pydap would take it for data)."""
-        document = dap4.error(500, "gone")
+        document = dap4.render_error(500, "gone")
 
-        assert parts(dap4.error_chunk(document)) == [(6, document)]
+        assert parts(dap4.encode_error_chunk(document)) == [(6, document)]
 
     def test_pydap_notices_an_error_chunk(self) -> None:
         """The client pydap raises on a body that ends with an error chunk."""
         first = encode(image_dataset()).partition(b"\r\n")[0] + b"\r\n"
 
         with pytest.raises(IndexError):
-            decode_with_pydap(first + dap4.error_chunk(dap4.error(500, "gone")))
+            decode_with_pydap(first + dap4.encode_error_chunk(dap4.render_error(500, "gone")))
 
     def test_media_types(self) -> None:
         """Every suffix that a client asks for has DAP4's media type."""

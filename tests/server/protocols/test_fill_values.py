@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
-from shotdap.server.protocols.dap2.promotion import MEMORY, PROMOTION
-from shotdap.server.protocols.fill_values import FILL, MISSING, cast_exactly, fit_fill_values
+from shotdap.server.protocols.dap2.promotion import MEMORY_DTYPES, PROMOTED_TYPES
+from shotdap.server.protocols.fill_values import FILL_ATTRIBUTE, MISSING_ATTRIBUTE, convert_exactly, fit_fill_values
 from shotdap.server.protocols.float_text import format_float
 
 Array = NDArray[Any]
@@ -51,12 +51,12 @@ def masked(values: Array, attrs: dict[Any, Any]) -> Array:
 @given(numbers(4), st.none() | numbers(3), st.none() | numbers(3), st.booleans())
 def test_they_mask_the_same(values: Array, fill: Array | None, missing: Array | None, is_promoted: bool) -> None:  # noqa: FBT001 — drawn
     """In the type of the values, or in the one that these are sent in, they mask what they mask in the file."""
-    attrs = {name: value for name, value in ((FILL, fill), (MISSING, missing)) if value is not None}
-    sent = MEMORY[PROMOTION[values.dtype.str[1:]]] if is_promoted else values.dtype
+    attrs = {name: value for name, value in ((FILL_ATTRIBUTE, fill), (MISSING_ATTRIBUTE, missing)) if value is not None}
+    sent = MEMORY_DTYPES[PROMOTED_TYPES[values.dtype.str[1:]]] if is_promoted else values.dtype
     fitted = fit_fill_values(attrs, values.dtype, sent if is_promoted else None)
 
     np.testing.assert_array_equal(masked(values.astype(sent), fitted), masked(values, attrs))
-    assert np.asarray(fitted.get(FILL, sent.type(0))).dtype == sent
+    assert np.asarray(fitted.get(FILL_ATTRIBUTE, sent.type(0))).dtype == sent
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_they_mask_the_same(values: Array, fill: Array | None, missing: Array | 
 )
 def test_exact_casts(number: Any, kind: str, is_exact: bool) -> None:  # noqa: ANN401, FBT001 — of a table
     """A number is cast only if nothing changes, neither its sign nor its last bit."""
-    assert (cast_exactly(np.ravel(number), np.dtype(kind)) is not None) is is_exact
+    assert (convert_exactly(np.ravel(number), np.dtype(kind)) is not None) is is_exact
 
 
 @given(st.floats(), st.floats(width=32))

@@ -10,48 +10,68 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shotdap.server.extraction import Wanted
+from shotdap.server.extraction import Extraction
 from shotdap.server.pictures.levels import Display
-from shotdap.server.protocols.rest import LOOKS, PARAMETERS, PARTS, Sought, accepted, documented, parse
+from shotdap.server.protocols.rest import (
+    DISPLAY_PARAMETERS,
+    EXTRACTION_PARAMETERS,
+    PARAMETERS,
+    ImageParams,
+    describe_parameters,
+    negotiate_format,
+    parse_image_params,
+)
 from shotdap.server.slice_text import Part
 from shotdap.transforms import BadSelection, parse_variant
 
-MEANINGS: list[tuple[str, Sought]] = [
-    ("", Sought()),
-    ("variable=image&variable=background", Sought(Wanted(("image", "background")))),
-    ("y=100:400", Sought(Wanted(part={"y": slice(100, 400)}))),
-    ("y=100%3A400:2&x=:5&frame=0", Sought(Wanted(part={"y": slice(100, 400, 2), "x": slice(None, 5), "frame": 0}))),
-    ("y=3:&x=::4", Sought(Wanted(part={"y": slice(3, None), "x": slice(None, None, 4)}))),
-    ("dim.size=0:3&size=64", Sought(Wanted(part={"size": slice(0, 3)}), Display(size=64), looks=("size",))),
-    ("transform=median_filter-size-5&transform=log10", Sought(Wanted(transforms=("median_filter-size-5", "log10")))),
-    ("band=rows:100:200", Sought(Wanted(transforms=("lineout-along-columns-first-100-last-199",)))),
+MEANINGS: list[tuple[str, ImageParams]] = [
+    ("", ImageParams()),
+    ("variable=image&variable=background", ImageParams(Extraction(("image", "background")))),
+    ("y=100:400", ImageParams(Extraction(part={"y": slice(100, 400)}))),
+    (
+        "y=100%3A400:2&x=:5&frame=0",
+        ImageParams(Extraction(part={"y": slice(100, 400, 2), "x": slice(None, 5), "frame": 0})),
+    ),
+    ("y=3:&x=::4", ImageParams(Extraction(part={"y": slice(3, None), "x": slice(None, None, 4)}))),
+    (
+        "dim.size=0:3&size=64",
+        ImageParams(Extraction(part={"size": slice(0, 3)}), Display(size=64), display_parameters=("size",)),
+    ),
+    (
+        "transform=median_filter-size-5&transform=log10",
+        ImageParams(Extraction(transforms=("median_filter-size-5", "log10"))),
+    ),
+    ("band=rows:100:200", ImageParams(Extraction(transforms=("lineout-along-columns-first-100-last-199",)))),
     (
         "transform=log10&band=columns:0:1&variable=image",
-        Sought(Wanted(("image",), transforms=("log10", "lineout-along-rows-first-0-last-0"))),
+        ImageParams(Extraction(("image",), transforms=("log10", "lineout-along-rows-first-0-last-0"))),
     ),
-    ("raw=true", Sought(Wanted(raw=True))),
-    ("raw=false&colour_bar=false", Sought()),
-    ("format=png&download=1", Sought(values={"format": "png", "download": True})),
+    ("raw=true", ImageParams(Extraction(raw=True))),
+    ("raw=false&colour_bar=false", ImageParams()),
+    ("format=png&download=1", ImageParams(options={"format": "png", "download": True})),
     (
         "cmap=cmocean:thermal&scaling=log&low=-1.5e2&high=.5&bits=16&quality=7&scale_bar=1",
-        Sought(
+        ImageParams(
             display=Display("cmocean:thermal", "log", -150, 0.5, bits=16, quality=7, scale_bar=True),
-            looks=("cmap", "scaling", "low", "high", "bits", "quality", "scale_bar"),
+            display_parameters=("cmap", "scaling", "low", "high", "bits", "quality", "scale_bar"),
         ),
     ),
-    ("percentiles=1,99", Sought(display=Display(percentiles=(1, 99)), looks=("percentiles",))),
+    ("percentiles=1,99", ImageParams(display=Display(percentiles=(1, 99)), display_parameters=("percentiles",))),
 ]
 
 
 @pytest.mark.parametrize(("query", "sought"), MEANINGS)
-def test_meaning(query: str, sought: Sought) -> None:
+def test_meaning(query: str, sought: ImageParams) -> None:
     """A query string means this."""
-    found = parse(query, PARAMETERS)
+    found = parse_image_params(query, PARAMETERS)
 
-    assert (found.wanted.variables, dict(found.wanted.part)) == (sought.wanted.variables, dict(sought.wanted.part))
-    assert (found.wanted.transforms, found.wanted.raw) == (sought.wanted.transforms, sought.wanted.raw)
-    assert (found.display, dict(found.values)) == (sought.display, dict(sought.values))
-    assert set(found.looks) == set(sought.looks)
+    assert (found.extraction.variables, dict(found.extraction.part)) == (
+        sought.extraction.variables,
+        dict(sought.extraction.part),
+    )
+    assert (found.extraction.transforms, found.extraction.raw) == (sought.extraction.transforms, sought.extraction.raw)
+    assert (found.display, dict(found.options)) == (sought.display, dict(sought.options))
+    assert set(found.display_parameters) == set(sought.display_parameters)
 
 
 @pytest.mark.parametrize(
@@ -84,7 +104,7 @@ def test_meaning(query: str, sought: Sought) -> None:
 def test_mistakes(query: str, sentence: str) -> None:
     """A mistake is refused with a sentence that says what would be right."""
     with pytest.raises(BadSelection, match=sentence.replace("(", r"\(")):
-        parse(query, PARAMETERS)
+        parse_image_params(query, PARAMETERS)
 
 
 names = st.one_of(st.sampled_from([*PARAMETERS, "y", "x", "dim.y"]), st.text(max_size=10))
@@ -101,14 +121,14 @@ def test_whatever(said: list[tuple[str, str]]) -> None:
     assert refusal.isprintable()
     assert bool(found) is not bool(refusal)
     if found:
-        assert all(_goes_up(part) for part in found.wanted.part.values())
+        assert all(_goes_up(part) for part in found.extraction.part.values())
         assert found.display.size is None or 1 <= found.display.size <= 8192
 
 
-def _parsed(query: str) -> tuple[Sought | None, str]:
+def _parsed(query: str) -> tuple[ImageParams | None, str]:
     """What a query string means, or why it is refused."""
     try:
-        return parse(query, PARAMETERS), ""
+        return parse_image_params(query, PARAMETERS), ""
     except BadSelection as error:
         return None, str(error)
 
@@ -128,7 +148,7 @@ def test_any_text(query: str) -> None:
 @given(st.sampled_from(["rows", "columns"]), st.integers(0, 10**6), st.integers(1, 10**6))
 def test_bands(side: str, first: int, size: int) -> None:
     """A band of a half-open range is a step of a variant, whose last row belongs to it."""
-    (step,) = parse(f"band={side}:{first}:{first + size}", PARTS).wanted.transforms
+    (step,) = parse_image_params(f"band={side}:{first}:{first + size}", EXTRACTION_PARAMETERS).extraction.transforms
 
     assert parse_variant(step)[0].options == {
         "along": "columns" if side == "rows" else "rows",
@@ -146,18 +166,18 @@ def _examples(described: dict[str, Any]) -> list[Any]:
 @pytest.mark.parametrize("name", PARAMETERS)
 def test_documented(name: str) -> None:
     """The example of a parameter is one that the parser takes and that its own schema allows."""
-    described = PARAMETERS[name].documented
+    described = PARAMETERS[name].openapi
     (example,) = _examples(described)
     text = str(example).lower() if isinstance(example, bool) else str(example)
 
-    assert parse(urlencode({name: text}), PARAMETERS) != Sought()
+    assert parse_image_params(urlencode({name: text}), PARAMETERS) != ImageParams()
     assert "pattern" not in described["schema"] or re.search(described["schema"]["pattern"], text)
 
 
 def test_documents_dimensions() -> None:
     """Dimensions come last, as an object whose members are parameters of their own."""
-    assert [each["name"] for each in documented(LOOKS)] == [*LOOKS, "dimensions"]
-    assert documented([], dimensions=False) == []
+    assert [each["name"] for each in describe_parameters(DISPLAY_PARAMETERS)] == [*DISPLAY_PARAMETERS, "dimensions"]
+    assert describe_parameters([], dimensions=False) == []
 
 
 TYPES = {"nc4": "application/x-netcdf", "png": "image/png", "jpeg": "image/jpeg"}
@@ -179,11 +199,11 @@ TYPES = {"nc4": "application/x-netcdf", "png": "image/png", "jpeg": "image/jpeg"
 )
 def test_accepted(header: str, name: str | None) -> None:
     """Who takes JSON gets the description; who does not, the format of the first type that is one."""
-    assert accepted(header, TYPES) == name
+    assert negotiate_format(header, TYPES) == name
 
 
 @pytest.mark.parametrize("header", ["text/html", ";", "image/"])
 def test_not_accepted(header: str) -> None:
     """Where nothing fits, that is said."""
     with pytest.raises(LookupError):
-        accepted(header, TYPES)
+        negotiate_format(header, TYPES)

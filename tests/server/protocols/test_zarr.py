@@ -25,18 +25,25 @@ from zarr.abc.store import ByteRequest
 from zarr.core.buffer import Buffer, BufferPrototype, default_buffer_prototype
 from zarr.storage import MemoryStore
 
-from shotdap.catalog.collections.shot_tree import together
-from shotdap.catalog.collections.stack import Layer, stacked
-from shotdap.catalog.readers.lazy import lazy_variable
-from shotdap.server.protocols.zarr import Compression, Hierarchy, Options, is_chunk, node_of, store
-from shotdap.server.protocols.zarr.keys import chunk_key, places
-from shotdap.server.protocols.zarr.options import Version
-from shotdap.transforms.virtual.read_cost import costing
+from shotdap.catalog.collections.shot_tree import combine_as_groups
+from shotdap.catalog.collections.stack import Layer, stack_images
+from shotdap.catalog.readers.lazy import create_lazy_variable
+from shotdap.server.protocols.zarr import (
+    Compression,
+    Hierarchy,
+    ZarrOptions,
+    extract_node_path,
+    is_chunk_key,
+    iter_store_entries,
+)
+from shotdap.server.protocols.zarr.keys import format_chunk_key, parse_chunk_key
+from shotdap.server.protocols.zarr.options import ZarrVersion
+from shotdap.transforms.virtual.read_cost import set_read_cost
 
 Array = NDArray[Any]
 
 GOLDEN: Final = Path(__file__).resolve().parents[2] / "golden/zarr"
-VERSIONS: Final[tuple[Version, ...]] = (2, 3)
+VERSIONS: Final[tuple[ZarrVersion, ...]] = (2, 3)
 NUMBERS: Final = ("?", "i1", "u1", "<i2", ">i2", "<u2", ">u4", "i8", ">u8", "f2", "<f4", ">f8", "c8")
 ELSEWHERE: Final = ThreadPoolExecutor(8)
 """Threads to encode in: zarr-python's own wait for the store, and would wait for themselves."""
@@ -60,18 +67,18 @@ class Served(MemoryStore):
         return None if made is None else (prototype or default_buffer_prototype()).buffer.from_bytes(made)
 
     def _made(self, key: str) -> bytes | None:
-        document, chunk = self.hierarchy.document(key), self.hierarchy.chunk(key)
+        document, chunk = self.hierarchy.get_document(key), self.hierarchy.get_chunk(key)
         if chunk is None:
             return document
         self.chunks.append(key)
         return bytes(chunk.encode())
 
 
-def served(dataset: xr.Dataset, options: Options = Options()) -> Served:  # noqa: B008 — frozen
+def served(dataset: xr.Dataset, options: ZarrOptions = ZarrOptions()) -> Served:  # noqa: B008 — frozen
     return Served(Hierarchy(dataset, options))
 
 
-def opened(dataset: xr.Dataset, version: Version, *, decode: bool = True) -> xr.Dataset:
+def opened(dataset: xr.Dataset, version: ZarrVersion, *, decode: bool = True) -> xr.Dataset:
     """What xarray makes of a dataset's hierarchy."""
     read: xr.Dataset = xr.open_zarr(
         served(dataset), zarr_format=version, consolidated=True, chunks=None, mask_and_scale=decode
@@ -79,7 +86,7 @@ def opened(dataset: xr.Dataset, version: Version, *, decode: bool = True) -> xr.
     return read
 
 
-def tree_of(dataset: xr.Dataset, version: Version) -> xr.DataTree:
+def tree_of(dataset: xr.Dataset, version: ZarrVersion) -> xr.DataTree:
     """What xarray makes of it with its groups."""
     tree: xr.DataTree = xr.open_datatree(
         served(dataset),  # type: ignore[arg-type]  # xarray's annotation knows no store
@@ -91,9 +98,9 @@ def tree_of(dataset: xr.Dataset, version: Version) -> xr.DataTree:
     return tree
 
 
-def documents(hierarchy: Hierarchy, version: Version) -> dict[str, Any]:
+def documents(hierarchy: Hierarchy, version: ZarrVersion) -> dict[str, Any]:
     """All metadata documents, read as strict JSON."""
-    found = ((key, hierarchy.document(key)) for key in hierarchy.every_key(version))
+    found = ((key, hierarchy.get_document(key)) for key in hierarchy.iter_keys(version))
     return {key: json.loads(text, parse_constant=refuse) for key, text in found if text is not None}
 
 
@@ -115,12 +122,12 @@ def extremes(kind: str) -> Array:
 
 
 @st.composite
-def cut_arrays(draw: st.DrawFn) -> tuple[Array, Options, tuple[slice, ...]]:
+def cut_arrays(draw: st.DrawFn) -> tuple[Array, ZarrOptions, tuple[slice, ...]]:
     """An array, how it is cut and packed, and a part of it."""
     shape = tuple(draw(st.lists(st.integers(0, 7), max_size=3)))
     values = numbered(*shape, dtype=draw(st.sampled_from(["<u2", ">i4", "f8", "u1"])))
     packing: st.SearchStrategy[Compression] = st.sampled_from(("none", "lz4", "zstd"))
-    options = Options(draw(st.integers(1, 80)), draw(st.sampled_from([7, 1000])), draw(packing))
+    options = ZarrOptions(draw(st.integers(1, 80)), draw(st.sampled_from([7, 1000])), draw(packing))
     return values, options, tuple(draw(st.slices(size).filter(goes_up)) for size in shape)
 
 
@@ -130,26 +137,28 @@ def goes_up(part: slice) -> bool:
 
 @QUICK
 @given(cut_arrays(), st.sampled_from(VERSIONS))
-def test_any_part(cut: tuple[Array, Options, tuple[slice, ...]], version: Version) -> None:
+def test_any_part(cut: tuple[Array, ZarrOptions, tuple[slice, ...]], version: ZarrVersion) -> None:
     """Any slice that zarr-python reads, of any grid of chunks, packed or not, is NumPy's slice."""
     values, options, part = cut
     source = CountingSource(values)
     names = tuple("zyx"[: values.ndim])
-    kept = served(xr.Dataset({"image": lazy_variable(names, source, {})}), options)
+    kept = served(xr.Dataset({"image": create_lazy_variable(names, source, {})}), options)
     array = zarr.open_array(kept, path="image", mode="r", zarr_format=version)
 
     np.testing.assert_array_equal(array[part or ...], values[part])
-    assert math.prod(array.chunks) * values.itemsize <= max(min(options.chunk, options.most), values.itemsize)
+    assert math.prod(array.chunks) * values.itemsize <= max(
+        min(options.chunk_size, options.max_chunk_size), values.itemsize
+    )
 
 
 @QUICK
 @given(cut_arrays(), st.sampled_from(VERSIONS))
-def test_only_what_is_touched(cut: tuple[Array, Options, tuple[slice, ...]], version: Version) -> None:
+def test_only_what_is_touched(cut: tuple[Array, ZarrOptions, tuple[slice, ...]], version: ZarrVersion) -> None:
     """Reading a part asks for the chunks that it lies in, each once, and reads these and nothing else."""
     values, options, part = cut
     part = tuple(slice(each.start, each.stop) for each in part)
     source = CountingSource(values)
-    kept = served(xr.Dataset({"image": lazy_variable(tuple("zyx"[: values.ndim]), source, {})}), options)
+    kept = served(xr.Dataset({"image": create_lazy_variable(tuple("zyx"[: values.ndim]), source, {})}), options)
     array = zarr.open_array(kept, path="image", mode="r", zarr_format=version)
     taken = [range(*each.indices(size)) for each, size in zip(part, values.shape, strict=True)]
     touched = [{index // length for index in each} for each, length in zip(taken, array.chunks, strict=True)]
@@ -161,13 +170,13 @@ def test_only_what_is_touched(cut: tuple[Array, Options, tuple[slice, ...]], ver
 
     array[part or ...]
 
-    assert sorted(kept.chunks) == sorted(chunk_key(version, "image", numbers) for numbers in product(*touched))
+    assert sorted(kept.chunks) == sorted(format_chunk_key(version, "image", numbers) for numbers in product(*touched))
     assert source.count == math.prod(map(len, inside)) * (values.size > 0)
 
 
 @each_version
 @pytest.mark.parametrize("kind", NUMBERS)
-def test_numbers(kind: str, version: Version) -> None:
+def test_numbers(kind: str, version: ZarrVersion) -> None:
     """Numbers of every type come back to the bit, in their type, little-endian."""
     values = extremes(kind)
     read = opened(xr.Dataset({"v": ("x", values)}), version)["v"]
@@ -177,7 +186,7 @@ def test_numbers(kind: str, version: Version) -> None:
 
 
 @each_version
-def test_nan_keeps_its_payload(version: Version) -> None:
+def test_nan_keeps_its_payload(version: ZarrVersion) -> None:
     """A NaN comes back with the very bits that it had."""
     values = np.array([0x7FC00001, 0xFFC12345, 0x7F800000], "<u4").view("<f4")
     read = opened(xr.Dataset({"v": ("x", values)}), version)["v"].values
@@ -187,7 +196,7 @@ def test_nan_keeps_its_payload(version: Version) -> None:
 
 @each_version
 @pytest.mark.parametrize("compression", ["none", "zstd"])
-def test_texts(compression: Compression, version: Version) -> None:
+def test_texts(compression: Compression, version: ZarrVersion) -> None:
     """Texts, be they fixed, varying, bytes or a single one, come back as texts; what is missing is empty."""
     dataset = xr.Dataset(
         {
@@ -197,7 +206,7 @@ def test_texts(compression: Compression, version: Version) -> None:
             "alone": ((), np.array("a scalar")),
         }
     )
-    kept = served(dataset, Options(compression=compression))
+    kept = served(dataset, ZarrOptions(compression=compression))
     read = xr.open_zarr(kept, zarr_format=version, consolidated=True, chunks=None)
 
     assert read["fixed"].values.tolist() == ["one", "µm", ""]
@@ -207,7 +216,7 @@ def test_texts(compression: Compression, version: Version) -> None:
 
 
 @each_version
-def test_nothing_and_single_numbers(version: Version) -> None:
+def test_nothing_and_single_numbers(version: ZarrVersion) -> None:
     """Arrays without elements keep their shapes; a single number is one."""
     dataset = xr.Dataset({"nothing": (("n", "x"), np.empty((0, 4), "f4")), "one": ((), np.int16(-7))})
     read = opened(dataset, version)
@@ -217,7 +226,7 @@ def test_nothing_and_single_numbers(version: Version) -> None:
 
 
 @each_version
-def test_what_zarr_cannot_hold(version: Version) -> None:
+def test_what_zarr_cannot_hold(version: ZarrVersion) -> None:
     """A variable that is neither numbers nor text is left out, and named; a number too wide is the nearest."""
     dataset = xr.Dataset(
         {"when": ("x", np.array(["2011-05-19"], "M8[ns]")), "wide": ("x", np.array([0.1], np.longdouble))}
@@ -237,7 +246,7 @@ def test_what_zarr_cannot_hold(version: Version) -> None:
     ("kind", "fill"),
     [("u2", np.uint16(65535)), ("i8", np.int64(-(2**60))), ("f4", np.float32(np.nan)), (">f8", -1e30), ("u1", [7])],
 )
-def test_fill_values(kind: str, fill: float | list[int], version: Version) -> None:
+def test_fill_values(kind: str, fill: float | list[int], version: ZarrVersion) -> None:
     """What a variable's fill value and packing mean to xarray, they mean through Zarr."""
     values = np.array([1, 2, np.ravel(fill)[0]], kind)
     packed = xr.Dataset({"v": ("x", values, {"_FillValue": fill, "scale_factor": 0.5, "add_offset": 10.0})})
@@ -248,7 +257,7 @@ def test_fill_values(kind: str, fill: float | list[int], version: Version) -> No
 
 
 @each_version
-def test_a_fill_value_that_cannot_be(version: Version) -> None:
+def test_a_fill_value_that_cannot_be(version: ZarrVersion) -> None:
     """A fill value that the variable's type cannot hold marks nothing, and is still told."""
     dataset = xr.Dataset({"v": ("x", np.array([0, 1], "u2"), {"_FillValue": np.nan})})
     read = opened(dataset, version)["v"]
@@ -272,7 +281,7 @@ def test_a_fill_value_that_cannot_be(version: Version) -> None:
 )
 @pytest.mark.filterwarnings("ignore::xarray.SerializationWarning")  # several missing values
 def test_missing_values_that_are_not_finite(
-    kind: str, attrs: dict[str, Any], missing: list[float], kept: dict[str, Any], version: Version
+    kind: str, attrs: dict[str, Any], missing: list[float], kept: dict[str, Any], version: ZarrVersion
 ) -> None:
     """What is missing is missing to xarray, finite or not, and no attribute that it masks by is a text."""
     values = np.array([1, 2, *missing], kind)
@@ -286,11 +295,11 @@ def test_missing_values_that_are_not_finite(
 
 
 @each_version
-def test_zeros_are_not_missing(version: Version) -> None:
+def test_zeros_are_not_missing(version: ZarrVersion) -> None:
     """Without a fill value nothing is masked, zeros neither, and a chunk of zeros has bytes like any other."""
     dataset = xr.Dataset({"v": (("y", "x"), np.zeros((3, 4), "u2"))})
-    hierarchy = Hierarchy(dataset, Options())
-    chunk = hierarchy.chunk(chunk_key(version, "v", (0, 0)))
+    hierarchy = Hierarchy(dataset, ZarrOptions())
+    chunk = hierarchy.get_chunk(format_chunk_key(version, "v", (0, 0)))
 
     assert opened(dataset, version)["v"].values.tolist() == [[0] * 4] * 3
     assert chunk is not None
@@ -298,7 +307,7 @@ def test_zeros_are_not_missing(version: Version) -> None:
 
 
 @each_version
-def test_attributes(version: Version) -> None:
+def test_attributes(version: ZarrVersion) -> None:
     """Attributes are strict JSON of equal values: arrays lists, what is not finite a text, bytes text."""
     given_ = {
         "great": np.int64(2**60),
@@ -320,7 +329,7 @@ def test_attributes(version: Version) -> None:
         "odd": "(1+2j)",
     }
     read = opened(dataset, version)
-    documents(Hierarchy(dataset, Options()), version)
+    documents(Hierarchy(dataset, ZarrOptions()), version)
 
     assert read.attrs == read["v"].attrs == expected
     assert read["v"].dims == ("x",)
@@ -336,9 +345,9 @@ def image(rows: int) -> xr.Dataset:
 
 
 @each_version
-def test_a_shot_is_a_tree(version: Version) -> None:
+def test_a_shot_is_a_tree(version: ZarrVersion) -> None:
     """A name with slashes is a group's; ``open_datatree`` gives each image with its own dimensions and attributes."""
-    shot = together({"asbo1/a": image(3), "sop/b": image(5)}, {"shot": 62328})
+    shot = combine_as_groups({"asbo1/a": image(3), "sop/b": image(5)}, {"shot": 62328})
     tree = tree_of(shot, version)
 
     assert tree.attrs == {"shot": 62328}
@@ -350,16 +359,16 @@ def test_a_shot_is_a_tree(version: Version) -> None:
 
 
 @each_version
-def test_any_group_opens_by_itself(version: Version) -> None:
+def test_any_group_opens_by_itself(version: ZarrVersion) -> None:
     """A group's document holds the metadata of all that is below it."""
-    shot = together({"asbo1/a": image(3)}, {})
+    shot = combine_as_groups({"asbo1/a": image(3)}, {})
     read = xr.open_zarr(served(shot), group="asbo1/a", zarr_format=version, consolidated=True, chunks=None)
 
     assert set(read.variables) == {"image", "y"}
 
 
 @each_version
-def test_dimensions_that_would_be_taken_for_one(version: Version) -> None:
+def test_dimensions_that_would_be_taken_for_one(version: ZarrVersion) -> None:
     """Two dimensions of one name, of which a group sees both, have names that tell them apart."""
     dataset = xr.Dataset({"outer": ("x", np.arange(2)), "DATA/inner": ("DATA/x", np.arange(5))})
     tree = tree_of(dataset, version)
@@ -368,7 +377,7 @@ def test_dimensions_that_would_be_taken_for_one(version: Version) -> None:
 
 
 @each_version
-def test_a_group_and_an_array_of_one_name(version: Version) -> None:
+def test_a_group_and_an_array_of_one_name(version: ZarrVersion) -> None:
     """Where a group and an array would share a path, the group keeps it."""
     dataset = xr.Dataset({"DATA": ("x", np.arange(2)), "DATA/inner": ("x", np.arange(2) + 5)})
     group = zarr.open_group(served(dataset), mode="r", zarr_format=version)
@@ -379,13 +388,13 @@ def test_a_group_and_an_array_of_one_name(version: Version) -> None:
 # The grid -----------------------------------------------------------------------------------------------------------
 
 
-def grid(variable: xr.Variable, options: Options = Options()) -> tuple[int, ...]:  # noqa: B008 — frozen
+def grid(variable: xr.Variable, options: ZarrOptions = ZarrOptions()) -> tuple[int, ...]:  # noqa: B008 — frozen
     array = zarr.open_array(served(xr.Dataset({"v": variable}), options), path="v", mode="r", zarr_format=3)
     return tuple(array.chunks)
 
 
 def lazy(*shape: int, dtype: str = "u2") -> xr.Variable:
-    return lazy_variable(
+    return create_lazy_variable(
         tuple("tzyx"[-len(shape) :]), CountingSource(np.broadcast_to(np.dtype(dtype).type(0), shape)), {}
     )
 
@@ -400,27 +409,27 @@ def test_a_great_frame_is_cut_into_equal_bands() -> None:
     """A frame of more than the setting is cut into bands of rows, the last no shorter than it must be."""
     assert grid(lazy(2048, 2048)) == (1024, 2048)
     assert grid(lazy(1100, 1100, dtype="f4")) == (550, 1100)
-    assert grid(lazy(2, 3, 10), Options(chunk=25)) == (1, 1, 10)
-    assert grid(lazy(2, 3, 100), Options(chunk=50)) == (1, 1, 25)
+    assert grid(lazy(2, 3, 10), ZarrOptions(chunk_size=25)) == (1, 1, 10)
+    assert grid(lazy(2, 3, 100), ZarrOptions(chunk_size=50)) == (1, 1, 25)
 
 
 def test_what_needs_the_whole_frame_is_one_chunk() -> None:
     """A variable that costs the whole frame whatever part is asked for is not cut, but for the greatest answer."""
-    costly = costing(lazy(4096, 4096, dtype="f4"), 1)
+    costly = set_read_cost(lazy(4096, 4096, dtype="f4"), 1)
 
     assert grid(costly) == (4096, 4096)
-    assert grid(costly, Options(most=32 << 20)) == (2048, 4096)
+    assert grid(costly, ZarrOptions(max_chunk_size=32 << 20)) == (2048, 4096)
 
 
 def test_a_stack_is_cut_by_its_shots() -> None:
     """A chunk of a stack is of one shot, however small that is, and costs a reader that one."""
-    layers = [Layer(f"a{n}", n, xr.Dataset({"v": costing(lazy(4, 5), 1000)})) for n in range(3)]
-    hierarchy = Hierarchy(stacked(layers, "refuse", "refuse", {}), Options())
-    chunk = hierarchy.chunk("v/c/2/0/0")
+    layers = [Layer(f"a{n}", n, xr.Dataset({"v": set_read_cost(lazy(4, 5), 1000)})) for n in range(3)]
+    hierarchy = Hierarchy(stack_images(layers, "refuse", "refuse", {}), ZarrOptions())
+    chunk = hierarchy.get_chunk("v/c/2/0/0")
 
     assert chunk is not None
     assert (chunk.shape, chunk.bytes_read) == ((1, 4, 5), 1000)
-    assert hierarchy.chunk("v/c/3/0/0") is None
+    assert hierarchy.get_chunk("v/c/3/0/0") is None
 
 
 # Keys ---------------------------------------------------------------------------------------------------------------
@@ -431,13 +440,13 @@ def test_a_stack_is_cut_by_its_shots() -> None:
     st.sampled_from(["image", "DATA/SHOT/image", "c", "a/c", "7"]),
     st.lists(st.integers(0, 10**9)),
 )
-def test_a_key_leads_back(version: Version, path: str, numbers: list[int]) -> None:
+def test_a_key_leads_back(version: ZarrVersion, path: str, numbers: list[int]) -> None:
     """Of a chunk's key the array, and where the chunk lies, can be told; whatever stands before it is kept."""
-    key = chunk_key(version, path, tuple(numbers))
+    key = format_chunk_key(version, path, tuple(numbers))
     there = tuple(numbers) if version == 3 else tuple(numbers) or (0,)
 
-    assert (version, path, there) in list(places(key))
-    assert path.startswith(node_of(key))
+    assert (version, path, there) in list(parse_chunk_key(key))
+    assert path.startswith(extract_node_path(key))
 
 
 @pytest.mark.parametrize(
@@ -445,8 +454,8 @@ def test_a_key_leads_back(version: Version, path: str, numbers: list[int]) -> No
 )
 def test_no_chunk(key: str) -> None:
     """What is no chunk's key is none."""
-    assert not is_chunk(key)
-    assert Hierarchy(xr.Dataset({"image": lazy(2, 2)}), Options()).chunk(key) is None
+    assert not is_chunk_key(key)
+    assert Hierarchy(xr.Dataset({"image": lazy(2, 2)}), ZarrOptions()).get_chunk(key) is None
 
 
 @pytest.mark.parametrize(
@@ -454,7 +463,7 @@ def test_no_chunk(key: str) -> None:
 )
 def test_outside_of_the_grid(key: str) -> None:
     """A key outside an array's grid, or of no array, has no chunk."""
-    assert Hierarchy(xr.Dataset({"image": lazy(2, 2)}), Options()).chunk(key) is None
+    assert Hierarchy(xr.Dataset({"image": lazy(2, 2)}), ZarrOptions()).get_chunk(key) is None
 
 
 @pytest.mark.parametrize(
@@ -472,14 +481,14 @@ def test_outside_of_the_grid(key: str) -> None:
 )
 def test_node_of(key: str, node: str) -> None:
     """Numbers are taken off as far as they can be a chunk's, and no further."""
-    assert node_of(key) == node
+    assert extract_node_path(key) == node
 
 
 def test_an_array_called_c() -> None:
     """An array whose name looks like part of a key is found in both versions."""
-    hierarchy = Hierarchy(xr.Dataset({"c": ("x", np.arange(2)), "a/c": ("x", np.arange(2))}), Options())
+    hierarchy = Hierarchy(xr.Dataset({"c": ("x", np.arange(2)), "a/c": ("x", np.arange(2))}), ZarrOptions())
 
-    assert all(hierarchy.chunk(key) is not None for key in ("c/0", "c/c/0", "a/c/0", "a/c/c/0"))
+    assert all(hierarchy.get_chunk(key) is not None for key in ("c/0", "c/c/0", "a/c/0", "a/c/c/0"))
 
 
 # Whole stores, and what is written ----------------------------------------------------------------------------------
@@ -488,8 +497,8 @@ def test_an_array_called_c() -> None:
 def test_a_store_comes_chunk_by_chunk() -> None:
     """A whole dataset is a list of keys; nothing is read before the bytes of its chunk are asked for."""
     source = CountingSource(numbered(3, 2, 2))
-    dataset = xr.Dataset({"image": lazy_variable(("t", "y", "x"), source, {})})
-    entries = list(store(dataset, Options(chunk=8)))
+    dataset = xr.Dataset({"image": create_lazy_variable(("t", "y", "x"), source, {})})
+    entries = list(iter_store_entries(dataset, ZarrOptions(chunk_size=8)))
     assert source.reads == []
 
     bytes_ = {key: bytes(made()) for key, made in entries}
@@ -503,10 +512,10 @@ def test_a_store_comes_chunk_by_chunk() -> None:
 def test_a_store_takes_the_memory_of_a_chunk() -> None:
     """A dataset of 64 MiB goes through in the memory of a few chunks."""
     source = CountingSource(np.broadcast_to(np.uint8(7), (16, 2048, 2048)))
-    dataset = xr.Dataset({"image": lazy_variable(("t", "y", "x"), source, {})})
+    dataset = xr.Dataset({"image": create_lazy_variable(("t", "y", "x"), source, {})})
     tracemalloc.start()
     try:
-        size = sum(len(made()) for _, made in store(dataset, Options()))
+        size = sum(len(made()) for _, made in iter_store_entries(dataset, ZarrOptions()))
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -531,15 +540,15 @@ def example() -> xr.Dataset:
 def keys_and_bytes(hierarchy: Hierarchy) -> Mapping[str, bytes]:
     found: dict[str, bytes] = {}
     for version in VERSIONS:
-        for key in hierarchy.every_key(version):
-            chunk = hierarchy.chunk(key)
-            found[key] = (hierarchy.document(key) or b"") if chunk is None else bytes(chunk.encode())
+        for key in hierarchy.iter_keys(version):
+            chunk = hierarchy.get_chunk(key)
+            found[key] = (hierarchy.get_document(key) or b"") if chunk is None else bytes(chunk.encode())
     return found
 
 
 def test_golden() -> None:
     """The documents and chunks of a small dataset are those that clients were seen to read."""
-    made = keys_and_bytes(Hierarchy(example(), Options()))
+    made = keys_and_bytes(Hierarchy(example(), ZarrOptions()))
     if os.environ.get("SHOTDAP_RENEW") == "1":
         for key, content in made.items():
             (GOLDEN / key).parent.mkdir(parents=True, exist_ok=True)

@@ -13,7 +13,7 @@ import xarray as xr
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from shotdap.server.protocols.zarr import Options, store
+from shotdap.server.protocols.zarr import ZarrOptions, iter_store_entries
 
 OUTER = {"x": (("x",), [1.0, 2.0])}
 Arrays = Mapping[str, tuple[tuple[str, ...], Any]]
@@ -28,7 +28,7 @@ def stored(folder: Path, arrays: Arrays) -> Path:
         {name: variable for name, variable in variables.items() if name not in coordinates},
         coords=xr.Coordinates(coordinates, indexes={}),
     )
-    for key, encode in store(dataset, Options()):
+    for key, encode in iter_store_entries(dataset, ZarrOptions()):
         (path / key).parent.mkdir(parents=True, exist_ok=True)
         (path / key).write_bytes(encode())
     return path

@@ -12,8 +12,8 @@ from fastapi import FastAPI
 from sqlalchemy.exc import OperationalError
 
 from shotdap.catalog import NotFound, Unreadable
-from shotdap.server.api.middleware import Answering
-from shotdap.server.api.problem_details import answer_problems
+from shotdap.server.api.middleware import ApiMiddleware
+from shotdap.server.api.problem_details import register_problem_handlers
 from shotdap.server.http.errors import TooLarge
 
 Ask = Callable[..., httpx.Response]
@@ -32,8 +32,8 @@ FAILURES: dict[str, Exception] = {
 def ask() -> Ask:
     """Asks an application whose routes fail."""
     app = FastAPI()
-    app.add_middleware(Answering, longest=50)
-    answer_problems(app)
+    app.add_middleware(ApiMiddleware, longest=50)
+    register_problem_handlers(app)
 
     @app.get("/{name}")
     def fail(name: str, number: int = 0) -> dict[str, int]:

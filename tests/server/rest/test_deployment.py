@@ -14,8 +14,8 @@ import pytest
 from tests import samples
 from tests.server.conftest import Site
 
-from shotdap.catalog import Catalog, Folder
-from shotdap.config import load, load_diagnostics
+from shotdap.catalog import Catalog, DirectoryArchive
+from shotdap.config import load_diagnostics, load_settings
 from shotdap.server.app import create_app
 
 FRAMES: Final = np.zeros((2, 600, 600), "u2")  # background_subtracted has 1.4 MB
@@ -32,7 +32,7 @@ def folder(tmp_path: Path) -> Path:
 
 def ask(folder: Path, target: str, root: str = "", **headers: str) -> httpx.Response:
     """The answer of an application in this process that serves a folder."""
-    app = create_app(Catalog(Folder(folder), folder, load_diagnostics(None)), load())
+    app = create_app(Catalog(DirectoryArchive(folder), folder, load_diagnostics(None)), load_settings())
 
     async def asked() -> httpx.Response:
         transport = httpx.ASGITransport(app, root_path=root)

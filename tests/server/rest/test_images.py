@@ -151,7 +151,9 @@ class TestValues:
     @pytest.mark.parametrize("name", FORMATS)
     def test_deterministic(self, api: httpx.Client, name: str) -> None:
         """The same request has the same answer, to the byte, so that its tag and its ranges are true."""
-        what = "band=rows:100:200&variable=image" if FORMATS[name].holds == "lineout" else "variable=image&y=0:30"
+        what = (
+            "band=rows:100:200&variable=image" if FORMATS[name].content_kind == "lineout" else "variable=image&y=0:30"
+        )
         first, second = (api.get(f"{IMAGE}?{what}&format={name}") for _ in range(2))
 
         assert first.status_code == 200, first.text
