@@ -83,7 +83,7 @@ class ImageCollection:
         Raises:
             BadStack: there is no such way.
         """
-        return cast("Ragged", self._get_option("ragged"))
+        return cast("RaggedPolicy", self._get_option("ragged"))
 
     @property
     def differing_policy(self) -> DifferingPolicy:
@@ -92,7 +92,7 @@ class ImageCollection:
         Raises:
             BadStack: there is no such way.
         """
-        return cast("Differing", self._get_option("differing"))
+        return cast("DifferingPolicy", self._get_option("differing"))
 
     def _get_option(self, option: str) -> str:
         ways = _OPTION_CHOICES[option]

@@ -20,7 +20,7 @@ CONFIG_VARIABLE = "SHOTDAP_CONFIG"
 
 _APPLICATION_PATH = "shotdap.server.app:application"
 _PROTOCOL_PATH = (
-    "shotdap.server.http.protocol:Protocol"  # by its name: a command that serves nothing is not to import it
+    "shotdap.server.http.protocol:HttpProtocol"  # by its name: a command that serves nothing is not to import it
 )
 
 _WORKER_TIMEOUT = 60  # of a worker; its imports hold its answer up for more than uvicorn's 5 s on a busy machine

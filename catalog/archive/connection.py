@@ -27,7 +27,7 @@ from sqlalchemy.exc import (
     OperationalError,
     SQLAlchemyError,
 )
-from sqlalchemy.exc import TimeoutError as NoneFree
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from shotdap.catalog.archive.archive import BadArchive, LostArchive
 from shotdap.catalog.archive.oracle_probe import probe_listener
@@ -154,7 +154,7 @@ def _is_transient(error: Exception) -> bool:
     """Whether an error may pass by itself: the database is away, busy, or being started."""
     if isinstance(error, DBAPIError) and error.connection_invalidated:
         return True
-    return isinstance(error, OperationalError | InterfaceError | NoneFree)
+    return isinstance(error, OperationalError | InterfaceError | PoolTimeoutError)
 
 
 def _describe_error(error: SQLAlchemyError) -> str:

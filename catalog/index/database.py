@@ -26,7 +26,7 @@ from sqlalchemy.exc import (
     OperationalError,
     SQLAlchemyError,
 )
-from sqlalchemy.exc import TimeoutError as NoneFree
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from shotdap.catalog.index.tables import SCHEMA_VERSION
 
@@ -88,7 +88,7 @@ _ERRORS_BY_CODE: Final[Mapping[str, tuple[type[BadCatalog], str]]] = MappingProx
 
 def _convert_error(error: SQLAlchemyError) -> BadCatalog | None:
     """Return what an exception means for the catalog; `None` for one that is a fault of our own."""
-    if isinstance(error, NoneFree):
+    if isinstance(error, PoolTimeoutError):
         return LostCatalog("All connections to the catalog's database are in use; try again later.")
     if not isinstance(error, DBAPIError):
         return None

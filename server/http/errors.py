@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Final
 
 from sqlalchemy.exc import DatabaseError, DBAPIError, InterfaceError, OperationalError
-from sqlalchemy.exc import TimeoutError as NoneFree
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from shotdap.catalog import (
     BadCatalog,
@@ -62,7 +62,7 @@ _STATUS_CODES: Mapping[type[Exception], int] = MappingProxyType(
         MemoryError: 503,
         LostCatalog: 503,
         BadCatalog: 500,
-        NoneFree: 503,
+        PoolTimeoutError: 503,
         OperationalError: 503,
         InterfaceError: 503,
         DatabaseError: 500,
@@ -75,7 +75,7 @@ _CLIENT_MESSAGES: Mapping[type[Exception], str] = MappingProxyType(
         MemoryError: "The server has not enough memory for this now; ask again later, or for less.",
         LostCatalog: _DATABASE_UNAVAILABLE,
         BadCatalog: _DATABASE_BROKEN,
-        NoneFree: "All connections to the catalog's database are in use now; ask again later.",
+        PoolTimeoutError: "All connections to the catalog's database are in use now; ask again later.",
         OperationalError: _DATABASE_UNAVAILABLE,
         InterfaceError: _DATABASE_UNAVAILABLE,
         DatabaseError: _DATABASE_BROKEN,

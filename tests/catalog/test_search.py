@@ -553,7 +553,7 @@ class TestFolder:
 
     def test_a_bounded_look(self, folder: DirectoryArchive, monkeypatch: pytest.MonkeyPatch) -> None:
         """A page looks at so many files, and says where to go on."""
-        monkeypatch.setattr("shotdap.catalog.folder_search._LOOKED", 2)
+        monkeypatch.setattr("shotdap.catalog.archive.directory_search._MAX_SCANNED", 2)
 
         assert folder.search("name:asbo2.h5").entries == ()
         assert [entry.path for entry in searched(folder, "name:asbo2.h5")] == ["b/asbo2.h5"]

@@ -102,7 +102,10 @@ def test_what_is_no_file(kind: str, folder: Path) -> None:
         path.mkdir()
     if kind == "pipe":
         os.mkfifo(path)
-    with patch.object(LocalStore, "get_version", lambda *_: version), patch.object(catalog, "find", lambda _: entry):
+    with (
+        patch.object(LocalStore, "get_version", lambda *_: version),
+        patch.object(catalog, "find_entry", lambda _: entry),
+    ):
         answer = make_client(catalog)("/fileServer/shot.h5")
 
     assert answer.status_code == 500
@@ -314,7 +317,7 @@ def test_an_exhausted_pool_of_postgresql(postgres: Postgres, tmp_path: Path) -> 
 
 def test_a_locked_catalog(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A catalog that another process keeps locked is in use, and does not count as damaged."""
-    monkeypatch.setattr("shotdap.catalog.index.database._PATIENCE", 0.01)
+    monkeypatch.setattr("shotdap.catalog.index.database._BUSY_TIMEOUT", 0.01)
     index = make_catalog(tmp_path / "catalog.db")
     with closing(sqlite3.connect(tmp_path / "catalog.db", isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")

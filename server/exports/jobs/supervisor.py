@@ -53,4 +53,4 @@ def _run_after_first_order(jobs: JobStore, site: str | None, over: threading.Eve
 
 def _run_coordinator_process(site: str | None) -> None:
     ignore_interrupt()
-    importlib.import_module("shotdap.server.exports.jobs.coordinator").coordinate_for_parent(site)
+    importlib.import_module("shotdap.server.exports.jobs.coordinator").run_until_parent_ends(site)

@@ -132,7 +132,7 @@ class TestStorage:
     def test_one_frame_of_two(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, layout: str) -> None:
         """One frame of two costs one reading of the library, or nothing of the library's where it is deflated."""
         readings: list[str] = []
-        for name in ("read_box", "pieces"):
+        for name in ("read_hyperslab", "get_byte_ranges"):
             monkeypatch.setattr(library, name, counted(getattr(library, name), name, readings))
         with sds_file(tmp_path / "image") as file:
             file.put("image", numbered(2, 5, 6), LAYOUTS[layout])
@@ -140,7 +140,7 @@ class TestStorage:
         readings.clear()
 
         assert np.array_equal(image[1].values, numbered(2, 5, 6)[1])
-        assert readings == {"frames": [], "Huffman chunks": ["read_box"]}[layout]
+        assert readings == {"frames": [], "Huffman chunks": ["read_hyperslab"]}[layout]
 
     @pytest.mark.parametrize("coder", [0, DEFLATE, RLE, SKPHUFF])
     def test_many_small_chunks(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, coder: int) -> None:

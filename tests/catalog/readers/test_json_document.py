@@ -138,7 +138,7 @@ class TestImages:
     ) -> None:
         """What was parsed while opening is remembered."""
         found = read(write({"image": FRAMES.tolist()}), recorder)
-        monkeypatch.setattr(json_document, "_parsed", pytest.fail)
+        monkeypatch.setattr(json_document, "_parse_json", pytest.fail)
 
         assert np.array_equal(found["image"][1].values, FRAMES[1])
 
@@ -212,7 +212,7 @@ class TestFaults:
 
     def test_too_large(self, write: Callable[[object], Path], monkeypatch: pytest.MonkeyPatch) -> None:
         """A document larger than the limit is not parsed."""
-        monkeypatch.setattr(json_document, "_GREATEST", 1 << 20)
+        monkeypatch.setattr(json_document, "_MAX_SIZE", 1 << 20)
 
         with pytest.raises(Unreadable, match="larger than 1 MiB"):
             read(write("[" + " " * (1 << 20) + "]"))

@@ -293,7 +293,7 @@ class TestFaults:
                     (4).to_bytes(2, "little") + (1).to_bytes(4, "little") + value.to_bytes(4, "little")
                 )
         path.write_bytes(bytes(content) + bomb)
-        monkeypatch.setattr(tiff, "_GREATEST_PAGE", 1 << 20)
+        monkeypatch.setattr(tiff, "_MAX_PAGE_SIZE", 1 << 20)
 
         with pytest.raises(Unreadable, match="inflates to more than its pixels"):
             _ = read(path)["image"].values
