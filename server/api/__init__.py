@@ -42,7 +42,7 @@ def create_rest_routes(catalog: Catalog, limits: Limits, settings: Settings) -> 
         root: str = scope["root_path"]
         await version_1({**scope, "root_path": root.removesuffix("/image")}, receive, send)
 
-    return [Mount("/api/v1", version_1), Mount("/api/image", serve_legacy_alias), *swagger.routes()]
+    return [Mount("/api/v1", version_1), Mount("/api/image", serve_legacy_alias), *swagger.create_docs_routes()]
 
 
 def create_api(catalog: Catalog, limits: Limits, settings: Settings) -> FastAPI:

@@ -88,8 +88,10 @@ class ExportRequest(BaseModel):
         Field(description="A ZIP file of files, a Zarr store in a ZIP file, or one netCDF-4 file of groups."),
     ] = "zip"
     display: Annotated[
-        _DisplayModel, BeforeValidator(_validate_display), Field(description="How pictures are shown.")
-    ] = _DisplayModel()  # type: ignore[valid-type]
+        _DisplayModel,  # type: ignore[valid-type]
+        BeforeValidator(_validate_display),
+        Field(description="How pictures are shown."),
+    ] = _DisplayModel()
 
     def create_order(self) -> Order:
         """The order.

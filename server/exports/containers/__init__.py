@@ -40,12 +40,12 @@ class ContainerWriter:
 
 WRITERS: Final[Mapping[Container, ContainerWriter]] = MappingProxyType(
     {
-        "folder": ContainerWriter(files.put_file, files.leave),
-        "zip": ContainerWriter(files.put_part, files.zipped),
-        "zarr": ContainerWriter(zarr_store.put_group, zarr_store.finish_store),
-        "zarr-zip": ContainerWriter(zarr_store.put_part, zarr_store.zipped),
-        "nc4": ContainerWriter(netcdf_tree.put_part, netcdf_tree.joined),
-        "icechunk": ContainerWriter(zarr_store.put_part, icechunk.committed),
+        "folder": ContainerWriter(files.write_image, files.ensure_folder),
+        "zip": ContainerWriter(files.stage_image, files.finish_zip),
+        "zarr": ContainerWriter(zarr_store.write_image, zarr_store.finish_store),
+        "zarr-zip": ContainerWriter(zarr_store.stage_image, zarr_store.finish_zip),
+        "nc4": ContainerWriter(netcdf_tree.stage_image, netcdf_tree.join_images),
+        "icechunk": ContainerWriter(zarr_store.stage_image, icechunk.commit_images),
     }
 )
 """Every container, by its name."""
