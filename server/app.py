@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from starlette.applications import Starlette
@@ -17,12 +18,11 @@ from starlette.responses import Response
 from shotdap.catalog import Catalog
 from shotdap.config import Settings, load_settings
 from shotdap.server import api
-from shotdap.server.http.errors import Problem
-from shotdap.server.http.limits import create_limits
+from shotdap.server.http.errors import render_json_problem, respond_with_problem, to_problem
+from shotdap.server.http.limits import Limits
 from shotdap.server.http.response import make_response
 from shotdap.server.protocols.zarr import ZarrOptions
 from shotdap.server.routes import dap, root, search, thredds, zarr
-from shotdap.server.routes.listing import prepare_json
 from shotdap.server.run import CONFIG_VARIABLE
 
 __all__ = ["application", "create_app"]
@@ -31,7 +31,7 @@ __all__ = ["application", "create_app"]
 def create_app(catalog: Catalog, settings: Settings) -> Starlette:
     """The server as an ASGI application."""
     server = settings.server
-    limits = create_limits(settings)
+    limits = Limits.from_settings(server.max_answer_mib, server.max_query_kib, server.max_read_mib)
     return Starlette(
         routes=[
             *root.create_root_routes(),
@@ -77,18 +77,16 @@ def application() -> Starlette:
 
 
 async def _handle_http_error(request: Request, error: Exception) -> Response:
-    """A request that no route takes, in DAP's words below ``/dap``, as a problem document below ``/api``."""
-    status, detail = (error.status_code, error.detail) if isinstance(error, HTTPException) else (500, "")
-    trouble = Problem(status, _STATUS_MESSAGES.get(status, detail), expected=True)
+    """Refuse a request that no route takes, in the format of the protocol that its path belongs to."""
+    problem = to_problem(error)
+    problem = replace(problem, message=_STATUS_MESSAGES.get(problem.status, problem.message))
     path = request.url.path
     if path.startswith("/dap/"):
-        reply = dap.prepare_error(dap.find_suffix(path), trouble)
-    elif path.startswith("/api/"):
-        reply = api.prepare_problem(trouble)
+        response = respond_with_problem(problem, partial(dap.render_dap_problem, dap.find_suffix(path), ""))
     else:
-        reply = prepare_json({"status": status, "message": trouble.message}, status)
-    headers = getattr(error, "headers", None) or {}  # a 405 says what is allowed
-    return make_response(replace(reply, headers={**reply.headers, **headers}))
+        render_problem = api.render_problem if path.startswith("/api/") else render_json_problem
+        response = respond_with_problem(problem, render_problem)
+    return make_response(response)
 
 
 _STATUS_MESSAGES = {

@@ -19,9 +19,7 @@ CONFIG_VARIABLE = "SHOTDAP_CONFIG"
 """The environment variable that leads each worker process to the site's settings."""
 
 _APPLICATION_PATH = "shotdap.server.app:application"
-_PROTOCOL_PATH = (
-    "shotdap.server.http.protocol:HttpProtocol"  # by its name: a command that serves nothing is not to import it
-)
+_PROTOCOL_PATH = "shotdap.server.http_protocol:HttpProtocol"  # by name: commands that serve nothing do not import it
 
 _WORKER_TIMEOUT = 60  # of a worker; its imports hold its answer up for more than uvicorn's 5 s on a busy machine
 

@@ -1,9 +1,9 @@
-"""The REST API, version 1, below ``/api/v1``: each resource one module with a router.
+"""The REST API, version 1, below ``/api/v1``: each resource is one module with a router.
 
-Rule 1: every resource has one URI. What is derived of an image has one beside it, ``/statistics/<path>``; what is
-wanted of its values is said by the query of its own.
-Rule 2: a request is understood, and what it asks for is bounded, before any file is read.
-Rule 3: what fails is a problem document, and says what would be right.
+Rule 1: every resource has one URI. What is derived of an image has a URI beside it, ``/statistics/<path>``; values of
+an image are selected by the query of its own URI.
+Rule 2: a request is parsed, and its size is checked, before any file is read.
+Rule 3: every failure is a problem document, which explains what would be right.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from shotdap.config import Settings
 from shotdap.server.api import swagger
 from shotdap.server.api.middleware import ApiMiddleware
 from shotdap.server.api.openapi import API_DESCRIPTION, API_TAGS, register_openapi
-from shotdap.server.api.problem_details import prepare_problem, register_problem_handlers
+from shotdap.server.api.problem_details import register_problem_handlers, render_problem
 from shotdap.server.api.resources import (
     archive_contents,
     derived,
@@ -31,11 +31,11 @@ from shotdap.server.api.resources import (
 )
 from shotdap.server.http.limits import Limits
 
-__all__ = ["create_api", "create_rest_routes", "prepare_problem"]
+__all__ = ["create_api", "create_rest_routes", "render_problem"]
 
 
 def create_rest_routes(catalog: Catalog, limits: Limits, settings: Settings) -> list[Mount | Route]:
-    """The API, its documentation for people, and the way in which the laboratory's prototype was asked."""
+    """Create the routes of the API, of its documentation, and of the URLs of the laboratory's prototype."""
     version_1 = create_api(catalog, limits, settings)
 
     async def serve_legacy_alias(scope: Scope, receive: Receive, send: Send) -> None:
@@ -46,7 +46,7 @@ def create_rest_routes(catalog: Catalog, limits: Limits, settings: Settings) -> 
 
 
 def create_api(catalog: Catalog, limits: Limits, settings: Settings) -> FastAPI:
-    """The API as an application, to be mounted at ``/api/v1``."""
+    """Create the API as an application, to be mounted at ``/api/v1``."""
     app = FastAPI(
         title="shotdap",
         version=__version__,
@@ -69,6 +69,6 @@ def create_api(catalog: Catalog, limits: Limits, settings: Settings) -> FastAPI:
     ):
         app.include_router(router)
     register_problem_handlers(app)
-    app.add_middleware(ApiMiddleware, longest=limits.query)
+    app.add_middleware(ApiMiddleware, max_query_length=limits.query)
     register_openapi(app)
     return app

@@ -1,4 +1,4 @@
-"""Facilities in URLs: spelled as in public paths, ``omega-ep``, whatever the archive's rows write."""
+"""Facilities in URLs: spelled as in public paths, ``omega-ep``, however the archive's rows spell them."""
 
 from __future__ import annotations
 
@@ -7,31 +7,29 @@ from typing import Final
 from shotdap.catalog import Catalog, NotFound, PathTemplate, Row
 from shotdap.catalog.query import Pattern, Term
 
-__all__ = ["create_facility_term", "format_facility_segment"]
-
 _SEGMENT_TEMPLATE: Final = PathTemplate("{facility}")
-_MAX_LISTED: Final = 50  # facilities in one sentence
+_MAX_LISTED: Final = 50  # facilities in one message
 
 
 def format_facility_segment(name: str) -> str:
-    """A facility's name as a segment of a URL."""
+    """Format the name of a facility as a segment of a URL."""
     return _SEGMENT_TEMPLATE.format_path(Row("", "", facts={"facility": name}))
 
 
 def create_facility_term(catalog: Catalog, facility: str) -> Term:
-    """The condition that an image is of a facility.
+    """Create the search term that selects the images of a facility.
 
     Args:
-        catalog: knows the facilities.
-        facility: its name, or that as it is spelled in URLs.
+        catalog: contains the facilities.
+        facility: its name, or the segment of URLs for it.
 
     Raises:
-        NotFound: there is none; the message names those that there are.
-        Unsearchable: there is no catalog that knows.
+        NotFound: there is no such facility; the message lists those that exist.
+        Unsearchable: the catalog is a directory tree, which knows no facilities.
     """
     names = list(filter(None, catalog.count_facets().counts["facility"]))
-    found = [name for name in names if facility in {name, format_facility_segment(name)}]
-    if not found:
+    matches = [name for name in names if facility in {name, format_facility_segment(name)}]
+    if not matches:
         known = ", ".join(map(format_facility_segment, names[:_MAX_LISTED])) or "none"
         raise NotFound(f"There is no facility {facility!r}. The facilities are: {known}.")
-    return Term("facility", tuple(Pattern(name, is_quoted=True) for name in found))
+    return Term("facility", tuple(Pattern(name, is_quoted=True) for name in matches))

@@ -1,70 +1,67 @@
-"""An image as a document: what is known of it, what it holds, and where its values are."""
+"""An image as a document: what is known of it, its contents, and the URLs of its values."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 import xarray as xr
 
-from shotdap.catalog import Entry, ImageAddress
+from shotdap.catalog import Entry
 from shotdap.server.api.entry_document import encode_facts
-from shotdap.server.api.responses import quote_path
+from shotdap.server.api.responses import get_api_url, quote_path
 from shotdap.server.api.schemas import Attributes, Dimension, Image, VariableDocument
 from shotdap.server.encoders.formats import FORMATS
-from shotdap.server.encoders.json_values import convert_to_json
-from shotdap.server.encoders.json_values import describe_attributes as stated
+from shotdap.server.encoders.json_values import convert_to_json, describe_attributes
 from shotdap.server.pictures.levels import find_default_image
 from shotdap.server.routes.image_request import ImageRequest
 from shotdap.transforms import BadSelection
 
-__all__ = ["build_attributes_document", "build_dimensions", "build_image_document"]
-
-
 _EMPTY_ENTRY: Final = Entry("", "")
-"""What the catalog knows of a stack of images: nothing."""
+"""Entry of a stack of images, of which the catalog knows nothing."""
 
 
-def build_image_document(question: ImageRequest, dataset: xr.Dataset, asked: str) -> Image:
-    """The description of an image, or of a part of it.
+def build_image_document(image_request: ImageRequest, dataset: xr.Dataset) -> Image:
+    """Describe an image, or a part of it.
 
     Args:
-        question: about the image.
-        dataset: what is wanted of it, lazily.
-        asked: the path as it was asked for, to which the query belongs.
+        image_request: the request.
+        dataset: what it selects, lazily.
     """
-    address = question.address
-    entry = address.entry if isinstance(address, ImageAddress) else _EMPTY_ENTRY
-    origins = question.catalog.get_origins(address)
-    virtual = {name for name, origin in origins.items() if origin.recipe}
+    image = image_request.image
+    entry = image.entry or _EMPTY_ENTRY
+    virtual = {name for name, origin in image.list_origins().items() if origin.recipe}
     return Image(
-        path=address.path,
+        path=image.path,
         facts=encode_facts(entry),
         health=entry.health.value,
         reason=entry.reason or None,
         sha256=entry.first_inspection.sha256 if entry.first_inspection else None,
-        attributes=stated(dataset.attrs),
+        attributes=describe_attributes(dataset.attrs),
         dimensions=build_dimensions(dataset.sizes),
         variables=[_build_variable_document(str(name), dataset, virtual) for name in dataset.variables],
-        links=_build_links(question),
-        formats=_build_format_urls(question, dataset, asked),
+        links=_build_links(image_request),
+        formats=_build_format_urls(image_request, dataset),
     )
 
 
 def build_attributes_document(path: str, dataset: xr.Dataset) -> Attributes:
-    """The attributes of a dataset and of its variables."""
-    variables = {str(name): stated(variable.attrs) for name, variable in dataset.variables.items()}
-    return Attributes(path, stated(dataset.attrs), variables)
+    """Build the document of the attributes of a dataset and of its variables."""
+    variables = {str(name): describe_attributes(variable.attrs) for name, variable in dataset.variables.items()}
+    return Attributes(path, describe_attributes(dataset.attrs), variables)
 
 
 def build_dimensions(sizes: Mapping[Any, int]) -> list[Dimension]:
-    """Dimensions with their sizes."""
+    """Build the documents of dimensions."""
     return [Dimension(str(name), int(size)) for name, size in sizes.items()]
 
 
 def _build_variable_document(name: str, dataset: xr.Dataset, virtual: set[str]) -> VariableDocument:
     variable = dataset.variables[name]
-    said = {key: _format_text(variable.attrs.get(key)) for key in ("units", "long_name")}
+    units, long_name = (
+        None if (value := variable.attrs.get(key)) is None else str(convert_to_json(value))
+        for key in ("units", "long_name")
+    )
     return VariableDocument(
         name,
         variable.dtype.name,
@@ -72,44 +69,40 @@ def _build_variable_document(name: str, dataset: xr.Dataset, virtual: set[str]) 
         int(variable.nbytes),
         coordinate=name in dataset.coords,
         virtual=name in virtual,
-        units=said["units"],
-        long_name=said["long_name"],
-        attributes=stated(variable.attrs),
+        units=units,
+        long_name=long_name,
+        attributes=describe_attributes(variable.attrs),
     )
 
 
-def _format_text(value: object) -> str | None:
-    return None if value is None else str(convert_to_json(value))
-
-
-def _build_links(question: ImageRequest) -> dict[str, str]:
-    api, path = f"{question.base_url}/api/v1", quote_path(question.address.path)
+def _build_links(image_request: ImageRequest) -> dict[str, str]:
+    request = image_request.request
+    api, path = get_api_url(request), quote_path(image_request.image.path)
     links = {
         "self": f"{api}/images/{path}",
-        "dap": f"{question.base_url}/dap/{path}",
-        "page": f"{question.base_url}/dap/{path}.html",
-        "zarr": f"{question.base_url}/zarr/{path}",
+        "dap": f"{request.base_url}/dap/{path}",
+        "page": f"{request.base_url}/dap/{path}.html",
+        "zarr": f"{request.base_url}/zarr/{path}",
         **{each: f"{api}/{each}/{path}" for each in ("attributes", "statistics", "thumbnails", "provenance")},
     }
-    if isinstance(question.address, ImageAddress):
-        entry = quote_path(question.address.entry.path)
-        links |= {"file": f"{question.base_url}/fileServer/{entry}", "raw": f"{api}/images/{entry}/raw"}
+    if image_request.original_path:
+        original = quote_path(image_request.original_path)
+        links |= {"file": f"{request.base_url}/fileServer/{original}", "raw": f"{api}/images/{original}/raw"}
     return links
 
 
-def _build_format_urls(question: ImageRequest, dataset: xr.Dataset, asked: str) -> dict[str, str]:
-    begun = f"{question.base_url}/api/v1/images/{quote_path(asked)}?" + (f"{question.query}&" if question.query else "")
-    holds = {"dataset", *_infer_content_kinds(dataset)}
-    return {each.name: f"{begun}format={each.name}" for each in FORMATS.values() if each.content_kind in holds}
-
-
-def _infer_content_kinds(dataset: xr.Dataset) -> Iterator[str]:
-    """What is there that only some formats hold."""
+def _build_format_urls(image_request: ImageRequest, dataset: xr.Dataset) -> dict[str, str]:
+    """Build the URLs of the selected values, one for each format that can hold them."""
+    kinds = {"dataset"}
     try:
         find_default_image(dataset)
     except BadSelection:
         pass
     else:
-        yield from ("image", "picture")
+        kinds |= {"image", "picture"}
     if any(variable.ndim == 1 for variable in dataset.data_vars.values()):
-        yield "lineout"
+        kinds.add("lineout")
+    request = image_request.request  # its query belongs to its path, which may differ from that of a variant
+    query = f"{request.query}&" if request.query else ""
+    base = f"{get_api_url(request)}/images/{quote_path(request.path)}?{query}"
+    return {each.name: f"{base}format={each.name}" for each in FORMATS.values() if each.content_kind in kinds}

@@ -1,39 +1,32 @@
-"""What every request to the API goes through: HEAD, query strings that are too long, and failures."""
+"""Middleware of the REST API: HEAD, query strings that are too long, files that change, and failures."""
 
 from __future__ import annotations
 
 import logging
 from contextlib import nullcontext
-from typing import Final
 
-from fastapi import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shotdap.catalog import Changed, begin_attempt
-from shotdap.server.api.problem_details import respond_to_failure
-from shotdap.server.http.errors import QueryTooLong
+from shotdap.server.api.problem_details import render_problem
+from shotdap.server.http.errors import handle_error
+from shotdap.server.http.limits import check_query_length
+from shotdap.server.http.request import ONLY_HEADERS_KEY
+from shotdap.server.http.response import make_response
 
-__all__ = ["ApiMiddleware", "is_head_request"]
-
-_LOG = logging.getLogger("shotdap.rest")
-_HEAD_SCOPE_KEY: Final = "shotdap.only_headers"
-
-
-def is_head_request(request: Request) -> bool:
-    """Whether nothing needs to be computed: the client asked for headers alone."""
-    return bool(request.scope.get(_HEAD_SCOPE_KEY))
+_LOG = logging.getLogger("shotdap.http")
 
 
 class ApiMiddleware:
-    """An application that answers HEAD like GET, and whose every failure is a problem document.
+    """Answers HEAD like GET, and every failure with a problem document.
 
-    A handler of exceptions cannot do the latter: Starlette raises again, for the log, what the one for all of them has
-    answered.
+    An exception handler cannot do the latter: Starlette raises an exception again, for the log, after the handler of
+    all exceptions has answered it.
     """
 
-    def __init__(self, app: ASGIApp, longest: int) -> None:
+    def __init__(self, app: ASGIApp, max_query_length: int) -> None:
         self._app = app
-        self._max_query_length = longest
+        self._max_query_length = max_query_length
         """Bytes of the query string."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -42,38 +35,33 @@ class ApiMiddleware:
             await self._app(scope, receive, send)
             return
         is_head = scope["method"] == "HEAD"
-        inner = {**scope, "method": "GET", _HEAD_SCOPE_KEY: True} if is_head else scope
-        answer = _ResponseSender(send, without_body=is_head)
+        inner = {**scope, "method": "GET", ONLY_HEADERS_KEY: True} if is_head else scope
+        sender = _ResponseSender(send, without_body=is_head)
         try:
-            self._check_query_length(scope["query_string"])
-            await self._call_with_retry(inner, receive, answer)
+            check_query_length(scope["query_string"], self._max_query_length)
+            await self._call_with_retry(inner, receive, sender)
         except Exception as error:
-            if answer.has_begun:
-                raise  # the connection ends short of its length, which every client notices
-            await respond_to_failure(error, scope["path"])(inner, receive, answer.send)
+            if sender.has_begun:
+                raise  # the connection ends before the announced length, which every client notices
+            response = make_response(handle_error(error, render_problem, scope["path"]))
+            await response(inner, receive, sender.send)
 
-    async def _call_with_retry(self, scope: Scope, receive: Receive, answer: _ResponseSender) -> None:
-        """Have the request answered; once more, where a file has changed while it was read."""
-        is_repeatable = scope["method"] == "GET"  # what was posted cannot be received again
+    async def _call_with_retry(self, scope: Scope, receive: Receive, sender: _ResponseSender) -> None:
+        """Call the application; a second time if a file changed while it was read."""
+        is_repeatable = scope["method"] == "GET"  # the body of a POST cannot be received again
         try:
             with begin_attempt(1) if is_repeatable else nullcontext():
-                await self._app({**scope}, receive, answer.send)
+                await self._app({**scope}, receive, sender.send)
         except Changed as error:
-            if answer.has_begun or not is_repeatable:
+            if sender.has_begun or not is_repeatable:
                 raise
-            _LOG.info("made again: %s", error)
+            _LOG.info("retry: %s", error)
             with begin_attempt(2):
-                await self._app({**scope}, receive, answer.send)
-
-    def _check_query_length(self, query: bytes) -> None:
-        if len(query) > self._max_query_length:
-            raise QueryTooLong(
-                f"The query string has {len(query):,} bytes; {self._max_query_length:,} are taken at most."
-            )
+                await self._app({**scope}, receive, sender.send)
 
 
 class _ResponseSender:
-    """An answer on its way."""
+    """Sends a response, and knows whether it has begun."""
 
     def __init__(self, send: Send, *, without_body: bool) -> None:
         self._send = send
@@ -81,7 +69,7 @@ class _ResponseSender:
         self.has_begun = False
 
     async def send(self, message: Message) -> None:
-        """Pass a message on."""
+        """Send a message."""
         self.has_begun = True
         if self._without_body and message["type"] == "http.response.body":
             message = {**message, "body": b""}

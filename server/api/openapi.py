@@ -1,9 +1,10 @@
-"""The OpenAPI document: what FastAPI makes of the routes, made true where that is not what is answered."""
+"""The OpenAPI document: FastAPI's, corrected where it does not describe what the server sends."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from functools import cache, partial
 from typing import Any, Final
 
 from fastapi import FastAPI, Request
@@ -12,8 +13,6 @@ from pydantic import TypeAdapter
 from starlette.responses import JSONResponse
 
 from shotdap.server.api.problem_details import COMMON_FAILURES, ProblemDocument, describe_failure
-
-__all__ = ["API_DESCRIPTION", "API_TAGS", "register_openapi"]
 
 API_DESCRIPTION: Final = """\
 Every image has one URL, `/images/<path>`. Without `format` it answers with a description in JSON; with one, with the
@@ -37,38 +36,30 @@ API_TAGS: Final = [
     {"name": "legacy", "description": "Aliases for URLs that are in people's programs."},
 ]
 
-_FIRST_FAILURE_STATUS: Final = "400"  # the first status that is one
-_REPLACED_SCHEMAS: Final = (
-    "HTTPValidationError",
-    "ValidationError",
-)  # FastAPI's own words for a 422, which no one is sent
+_FIRST_FAILURE_STATUS: Final = "400"
+_REPLACED_SCHEMAS: Final = ("HTTPValidationError", "ValidationError")  # of FastAPI's 422, which is never sent
 
 
 def register_openapi(app: FastAPI) -> None:
-    """Give an application its document; it is made when it is first asked for."""
-    made = _cache_openapi(app)
-    app.openapi = made  # type: ignore[method-assign]  # as FastAPI's documentation has it
+    """Give an application its OpenAPI document, which is built when it is first requested."""
+    build_document = cache(partial(_build_openapi, app))
+    app.openapi = build_document  # type: ignore[method-assign]  # as FastAPI's documentation recommends
     app.router.routes[:] = [each for each in app.router.routes if getattr(each, "path", "") != app.openapi_url]
 
     async def serve_openapi(request: Request) -> JSONResponse:
-        return JSONResponse(_copy_with_servers(made(), request.scope.get("root_path", "").removesuffix("/api/v1")))
+        root = request.scope.get("root_path", "").removesuffix("/api/v1")
+        document = copy.deepcopy(build_document())
+        document["servers"] = [{"url": f"{root}/api/v1"}]
+        for operation in _iter_operations(document):
+            for server in operation.get("servers", ()):
+                server["url"] = root + server["url"]
+        return JSONResponse(document)
 
     app.add_route("/openapi.json", serve_openapi, include_in_schema=False)
 
 
-def _cache_openapi(app: FastAPI) -> Callable[[], dict[str, Any]]:
-    kept: list[dict[str, Any]] = []
-
-    def openapi() -> dict[str, Any]:
-        if not kept:
-            kept.append(_build_openapi(app))
-        return kept[0]
-
-    return openapi
-
-
 def _build_openapi(app: FastAPI) -> dict[str, Any]:
-    found = get_openapi(
+    document = get_openapi(
         title=app.title,
         version=app.version,
         summary=app.summary,
@@ -76,36 +67,26 @@ def _build_openapi(app: FastAPI) -> dict[str, Any]:
         tags=app.openapi_tags,
         routes=app.routes,
     )
-    schemas = found.setdefault("components", {}).setdefault("schemas", {})
+    schemas = document.setdefault("components", {}).setdefault("schemas", {})
     schemas[ProblemDocument.__name__] = TypeAdapter(ProblemDocument).json_schema(mode="serialization")
     for name in _REPLACED_SCHEMAS:
         schemas.pop(name, None)
-    for operation in _iter_operations(found):
+    for operation in _iter_operations(document):
         operation["responses"] = _add_failures(operation["responses"])
-    return found
+    return document
 
 
 def _add_failures(responses: dict[str, Any]) -> dict[str, Any]:
-    """The answers of an operation with all its failures, each a problem document."""
-    said = {status: each for status, each in responses.items() if "HTTPValidationError" not in str(each)}
-    failures = {*map(str, COMMON_FAILURES), *(status for status in said if status >= _FIRST_FAILURE_STATUS)}
-    told = {status: said.get(status, {}) for status in failures}
-    completed = {
-        status: {**describe_failure(int(status), each.get("description", "")), **each} for status, each in told.items()
-    }
-    return dict(sorted((said | completed).items()))
+    """Return the responses of an operation with all its failures, each a problem document."""
+    kept = {status: each for status, each in responses.items() if "HTTPValidationError" not in str(each)}
+    failures = {*map(str, COMMON_FAILURES), *(status for status in kept if status >= _FIRST_FAILURE_STATUS)}
+    completed = {}
+    for status in failures:
+        response = kept.get(status, {})
+        completed[status] = {**describe_failure(int(status), response.get("description", "")), **response}
+    return dict(sorted((kept | completed).items()))
 
 
-def _iter_operations(found: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    for path in found.get("paths", {}).values():
+def _iter_operations(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for path in document.get("paths", {}).values():
         yield from (each for method, each in path.items() if method in {"get", "put", "post", "delete", "patch"})
-
-
-def _copy_with_servers(made: dict[str, Any], root: str) -> dict[str, Any]:
-    """The document of an API that is mounted below some path."""
-    found = copy.deepcopy(made)
-    found["servers"] = [{"url": f"{root}/api/v1"}]
-    for operation in _iter_operations(found):
-        for server in operation.get("servers", ()):
-            server["url"] = root + server["url"]
-    return found

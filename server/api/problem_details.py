@@ -1,11 +1,11 @@
-"""Failures as RFC 9457 has them: ``application/problem+json``."""
+"""Errors of the REST API as problem documents (RFC 9457): ``application/problem+json``."""
 
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from http import HTTPStatus
 from types import MappingProxyType
 from typing import Any, Final
@@ -15,26 +15,11 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from shotdap.catalog import BadQuery
 from shotdap.server.api.schemas import Document
-from shotdap.server.http.errors import Problem, to_problem
-from shotdap.server.http.response import PreparedResponse, make_response
+from shotdap.server.http.errors import TEMPORARY_STATUSES, Problem, respond_with_problem, to_problem
+from shotdap.server.http.response import HttpResponse, make_response
 
-__all__ = [
-    "COMMON_FAILURES",
-    "PROBLEM_MEDIA_TYPE",
-    "ProblemDocument",
-    "describe_failure",
-    "describe_other_responses",
-    "prepare_problem",
-    "register_problem_handlers",
-    "respond_to_failure",
-    "respond_with_problem",
-]
-
-PROBLEM_MEDIA_TYPE = "application/problem+json"
-_LOG = logging.getLogger("shotdap.rest")
-_TEMPORARY_STATUSES: Final = frozenset({429, 503})
+PROBLEM_MEDIA_TYPE: Final = "application/problem+json"
 
 
 @dataclass(frozen=True)
@@ -73,7 +58,7 @@ _STATUS_DESCRIPTIONS: Final[Mapping[int, str]] = MappingProxyType(
 
 
 def describe_other_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Other answers of an operation than its own, for its OpenAPI document: nothing new, and these failures.
+    """Describe the 304 and the failures of an operation, for the OpenAPI document.
 
     Failures that any operation may have need not be named.
     """
@@ -84,11 +69,11 @@ def describe_other_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 def describe_failure(status: int, description: str = "") -> dict[str, Any]:
-    """A failure as an OpenAPI document has it."""
+    """Describe a failure for the OpenAPI document."""
     return {
         "description": description or _STATUS_DESCRIPTIONS.get(status, HTTPStatus(status).phrase),
         "content": {PROBLEM_MEDIA_TYPE: {"schema": {"$ref": f"#/components/schemas/{ProblemDocument.__name__}"}}},
-        **({"headers": {"Retry-After": _RETRY_AFTER_HEADER}} if status in _TEMPORARY_STATUSES else {}),
+        **({"headers": {"Retry-After": _RETRY_AFTER_HEADER}} if status in TEMPORARY_STATUSES else {}),
     }
 
 
@@ -98,46 +83,40 @@ COMMON_FAILURES: Final = (400, 414, 500, 503)
 _RETRY_AFTER_HEADER: Final = {"description": "Seconds to wait.", "schema": {"type": "integer"}}
 
 
-def prepare_problem(trouble: Problem, **more: Any) -> PreparedResponse:  # noqa: ANN401 — members of a JSON document
-    """A failure as a problem document."""
-    title = HTTPStatus(trouble.status).phrase
-    document = {"type": "about:blank", "title": title, "status": trouble.status, "detail": trouble.message, **more}
-    return PreparedResponse.from_body(
-        json.dumps(document, allow_nan=False), PROBLEM_MEDIA_TYPE, trouble.headers, trouble.status
-    )
+def render_problem(problem: Problem, **members: Any) -> HttpResponse:  # noqa: ANN401 — members of a JSON document
+    """Render a problem as a problem document, with further members."""
+    document = {
+        "type": "about:blank",
+        "title": HTTPStatus(problem.status).phrase,
+        "status": problem.status,
+        "detail": problem.sentence,
+        **({"column": problem.syntax.column, "marked": problem.syntax.excerpt} if problem.syntax else {}),
+        **members,
+    }
+    return HttpResponse.from_body(json.dumps(document, allow_nan=False), PROBLEM_MEDIA_TYPE, {}, problem.status)
 
 
-def respond_with_problem(trouble: Problem, **more: Any) -> Response:  # noqa: ANN401 — members of a JSON document
-    """A failure as Starlette sends it."""
-    return make_response(prepare_problem(trouble, **more))
-
-
-def respond_to_failure(error: Exception, path: str) -> Response:
-    """The answer to a request that failed; what nobody expected goes into the log."""
-    trouble = to_problem(error)
-    if not trouble.expected:
-        _LOG.error("failed to answer %s", path, exc_info=error)
-    if isinstance(error, BadQuery):
-        return respond_with_problem(replace(trouble, message=error.sentence), column=error.column, marked=error.excerpt)
-    return respond_with_problem(trouble)
+def send_problem(status: int, message: str, **members: Any) -> Response:  # noqa: ANN401 — members of a JSON document
+    """Send an expected problem, with further members."""
+    render = partial(render_problem, **members)
+    return make_response(respond_with_problem(Problem(status, message, expected=True), render))
 
 
 def register_problem_handlers(app: FastAPI) -> None:
-    """Make what an application itself refuses a problem document; what fails in it is `ApiMiddleware`'s."""
+    """Render what an application itself refuses as a problem document; `ApiMiddleware` handles failures in it."""
     app.add_exception_handler(HTTPException, _handle_http_error)
     app.add_exception_handler(RequestValidationError, _handle_validation_error)
 
 
 async def _handle_http_error(request: Request, error: Exception) -> Response:
-    status, detail = (error.status_code, error.detail) if isinstance(error, HTTPException) else (500, "")
-    if status == HTTPStatus.NOT_FOUND and detail == HTTPStatus.NOT_FOUND.phrase:
-        detail = f"There is nothing at {request.url.path}; what there is stands in openapi.json."
-    reply = prepare_problem(Problem(status, detail, expected=True))
-    headers = getattr(error, "headers", None) or {}  # a 405 says what is allowed
-    return make_response(replace(reply, headers={**reply.headers, **headers}))
+    problem = to_problem(error)
+    if problem.status == HTTPStatus.NOT_FOUND and problem.message == HTTPStatus.NOT_FOUND.phrase:
+        message = f"There is nothing at {request.url.path}; what there is stands in openapi.json."
+        problem = replace(problem, message=message)
+    return make_response(respond_with_problem(problem, render_problem))
 
 
 async def _handle_validation_error(_request: Request, error: Exception) -> Response:
     errors = error.errors() if isinstance(error, RequestValidationError) else []
     sentences = [f"{'.'.join(map(str, each['loc'][1:]))}: {each['msg']}" for each in errors]
-    return respond_with_problem(Problem(400, f"{'; '.join(sentences)}.", expected=True))
+    return send_problem(400, f"{'; '.join(sentences)}.")

@@ -1,4 +1,4 @@
-"""The API's documentation for people at ``/api/docs``: Swagger UI, from this server alone."""
+"""The documentation of the API at ``/api/docs``: Swagger UI, with all its files from this server."""
 
 from __future__ import annotations
 
@@ -13,23 +13,20 @@ from starlette.staticfiles import StaticFiles
 from shotdap.server.http.response import make_response
 from shotdap.server.pages import render_page
 
-__all__ = ["create_docs_routes"]
-
 _CONTENT_SECURITY_POLICY: Final = (
     "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:;"
     " base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-"""Swagger UI styles its elements one by one, and has small pictures in its style sheet."""
+"""Swagger UI has styles in its elements, and small pictures in its style sheet."""
 
 
 def create_docs_routes() -> list[Mount | Route]:
-    """The page, and what it is made with."""
+    """Create the routes of the page and of its files."""
 
     async def serve_docs(request: Request) -> Response:
         root = request.scope.get("root_path", "")
-        answer = make_response(render_page("swagger.html", root=root, swagger=version("fastapi-swagger")))
-        answer.headers["Content-Security-Policy"] = _CONTENT_SECURITY_POLICY
-        return answer
+        page = render_page("swagger.html", root=root, swagger=version("fastapi-swagger"))
+        return make_response(page.with_headers({"Content-Security-Policy": _CONTENT_SECURITY_POLICY}))
 
     return [
         Route("/api/docs", serve_docs, methods=["GET"]),

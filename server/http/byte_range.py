@@ -1,70 +1,64 @@
-"""Parts of a reply: the ``Range`` of RFC 9110, section 14, for one range of bytes."""
+"""Partial responses: the header ``Range`` of RFC 9110, section 14, for one range of bytes."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from http import HTTPStatus
 from typing import Final
 
-from shotdap.server.http.response import Block, PreparedResponse
-
-__all__ = ["apply_range"]
+from shotdap.server.http.blocks import select_bytes
+from shotdap.server.http.errors import Problem, ProblemRenderer
+from shotdap.server.http.request import HttpRequest
+from shotdap.server.http.response import HttpResponse
 
 _SINGLE_RANGE: Final = re.compile(
     r"\s*bytes\s*=\s*(?P<first>[0-9]{0,18})\s*-\s*(?P<last>[0-9]{0,18})\s*", re.IGNORECASE
 )
-_STATUS_OK: Final = 200
 
 
-def apply_range(reply: PreparedResponse, asked: Mapping[str, str]) -> PreparedResponse:
-    """The part of a reply that a request's headers ask for; the whole where they ask for none, or for many.
+def apply_range(
+    response: HttpResponse, request: HttpRequest, render_problem: ProblemRenderer | None = None
+) -> HttpResponse:
+    """Return the part of a response that a request selects; the whole if it selects none, or more than one.
 
     Args:
-        reply: whole, of a size that is known; any other is given back as it is.
-        asked: the request's headers, their names in small letters.
+        response: a complete response of known size; any other is returned unchanged.
+        request: whose headers `Range` and `If-Range` count; HEAD has none (RFC 9110, 14.2).
+        render_problem: renders the body of a 416, which otherwise has none.
 
     Returns:
-        A reply with status 206; or 416 without a body, where the range begins behind the end.
+        A response with status 206; or 416 if the range begins after the end.
     """
-    if reply.status != _STATUS_OK or reply.size is None:
-        return reply
-    whole = replace(reply, headers={**reply.headers, "Accept-Ranges": "bytes"})
-    found = _SINGLE_RANGE.fullmatch(asked.get("range", ""))
-    if (
-        found is None
-        or not (found["first"] or found["last"])
-        or not _is_if_range_satisfied(reply, asked.get("if-range"))
-    ):
+    if response.status != HTTPStatus.OK or response.size is None:
+        return response
+    whole = response.with_headers({"Accept-Ranges": "bytes"})
+    selection = _parse_range(request, whole, response.size)
+    if selection is None:
         return whole
-    part = _resolve_range(found["first"], found["last"], reply.size)
-    if part is None:
-        return whole
-    if not part:
-        return PreparedResponse("", 0, (), {**whole.headers, "Content-Range": f"bytes */{reply.size}"}, 416)
-    headers = {**whole.headers, "Content-Range": f"bytes {part[0]}-{part[-1]}/{reply.size}"}
-    return replace(whole, size=len(part), blocks=tuple(_cut_blocks(reply, part)), headers=headers, status=206)
+    if selection:
+        headers = {"Content-Range": f"bytes {selection[0]}-{selection[-1]}/{response.size}"}
+        part = replace(whole, size=len(selection), blocks=tuple(select_bytes(response.blocks, selection)), status=206)
+        return part.with_headers(headers)
+    headers = {"Content-Range": f"bytes */{response.size}"}
+    if render_problem is None:
+        return HttpResponse("", 0, (), {**whole.headers, **headers}, HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE)
+    message = f"The answer has {response.size:,} bytes; the range that is asked for lies outside."
+    problem = Problem(HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, message, expected=True)
+    return render_problem(problem).with_headers(headers)
 
 
-def _is_if_range_satisfied(reply: PreparedResponse, tag: str | None) -> bool:
-    """Whether the reply is what the client has a part of already; a weak tag says of no byte what it is."""
-    return tag is None or tag in {reply.headers.get("ETag"), reply.headers.get("Last-Modified")}
-
-
-def _resolve_range(first: str, last: str, size: int) -> range | None:
-    """The bytes that are asked for, of those that there are; `None` where they go backwards, which is no range."""
-    if not first:
-        return range(max(0, size - int(last)), size)
-    if last and int(last) < int(first):
+def _parse_range(request: HttpRequest, response: HttpResponse, size: int) -> range | None:
+    """Return the selected bytes, as far as they exist; `None` if the whole response is to be sent."""
+    match = _SINGLE_RANGE.fullmatch(request.headers.get("range", ""))
+    if request.only_headers or match is None or not (match["first"] or match["last"]):
         return None
-    return range(int(first), min(int(last) + 1, size) if last else size)
-
-
-def _cut_blocks(reply: PreparedResponse, part: range) -> Iterator[Block]:
-    """The blocks of a part; nothing is copied."""
-    start = 0
-    for block in reply.blocks:
-        view = memoryview(block)[max(0, part.start - start) : max(0, part.stop - start)]
-        if view:
-            yield view
-        start += len(block)
+    if_range = request.headers.get("if-range")
+    if if_range is not None and if_range not in {response.headers.get("ETag"), response.headers.get("Last-Modified")}:
+        return None  # the client has a part of another version; a weak tag never shows that bytes are equal
+    if not match["first"]:
+        return range(max(0, size - int(match["last"])), size)
+    first = int(match["first"])
+    if match["last"] and int(match["last"]) < first:
+        return None  # it goes backwards, and so is no range
+    return range(first, min(int(match["last"]) + 1, size) if match["last"] else size)

@@ -1,98 +1,100 @@
-"""Answers that a client has already: ``304``, before any file is opened.
+"""Conditional requests: ``304`` to a client that has the response already, before any file is opened.
 
-A tag is made of all that an answer is made of: the version of each file, the archive's row, how its diagnostic is
-described, the version of shotdap, and the request. So it is strong: what has the same tag is the same, to the byte.
+A tag is a hash of everything that the response depends on: the version of each file, the archive's row, the description
+of the diagnostic, the version of shotdap, and the request. So it is strong: equal tags mean equal bytes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import format_datetime, parsedate_to_datetime
 from hashlib import blake2b
+from http import HTTPStatus
 from types import MappingProxyType
 from typing import Final
 
 from shotdap import __version__
-from shotdap.catalog import Catalog, ContentState
-from shotdap.server.http.response import PreparedResponse
-from shotdap.server.routes.image_request import ImageRequest
+from shotdap.server.http.request import HttpRequest
+from shotdap.server.http.response import HttpResponse
 
-__all__ = ["Validator", "create_request_validator", "create_validator", "has_matching_tag"]
-
-_TAG_BYTES: Final = 16
-_NANOSECONDS_PER_SECOND: Final = 10**9  # nanoseconds
+_TAG_SIZE: Final = 16  # bytes
+_NANOSECONDS_PER_SECOND: Final = 10**9
 _CACHE_HEADERS: Final = MappingProxyType({"Cache-Control": "no-cache", "Vary": "Accept-Encoding"})
-"""An answer may be kept, if it is asked for each time whether it still is the answer."""
+"""A client may store a response, and has to ask each time whether it is still valid."""
 
 
 @dataclass(frozen=True)
 class Validator:
-    """What tells whether an answer is still the same."""
+    """The entity tag and the date by which a client recognises a response."""
 
     tag: str
-    """Without its quotes."""
-    modified: datetime
+    """Without quotes."""
+    modified: datetime | None = None
     is_weak: bool = False
-    """Whether what has the same tag only means the same, as what says when it was made."""
+    """Whether equal tags mean equal content, but not equal bytes, as of a file that contains its date of creation."""
+
+    @classmethod
+    def from_dependencies(cls, modified: int, *dependencies: object, is_weak: bool = False) -> Validator:
+        """Create the validator of a response from everything that it depends on.
+
+        Args:
+            modified: time of the last change, in nanoseconds since 1970.
+            dependencies: what the response depends on besides the version of shotdap; each with a `repr` of its value.
+            is_weak: see the class.
+        """
+        date = datetime.fromtimestamp(modified // _NANOSECONDS_PER_SECOND, UTC)
+        now = datetime.now(UTC).replace(microsecond=0)
+        tag = _compute_tag(repr((__version__, *dependencies)).encode("utf-8", "replace"))
+        return cls(tag, min(date, now), is_weak)  # RFC 9110, 8.8.2.1: never later than now
+
+    @classmethod
+    def from_response(cls, response: HttpResponse) -> Validator:
+        """Create the validator of a response from its body."""
+        return cls(_compute_tag(b"".join(response.blocks)))
+
+    @property
+    def etag(self) -> str:
+        """The value of the header ``ETag``."""
+        return f'W/"{self.tag}"' if self.is_weak else f'"{self.tag}"'
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """What goes with the answer, and with a 304 in its place."""
-        tag = f'W/"{self.tag}"' if self.is_weak else f'"{self.tag}"'
-        return {"ETag": tag, "Last-Modified": format_datetime(self.modified, usegmt=True), **_CACHE_HEADERS}
+        """The headers of the response, and of a 304 in its place."""
+        date = {"Last-Modified": format_datetime(self.modified, usegmt=True)} if self.modified else {}
+        return {"ETag": self.etag, **date, **_CACHE_HEADERS}
 
-    def is_not_modified(self, asked: Mapping[str, str]) -> bool:
-        """Whether the client has the answer; its date counts only where it sent no tag (RFC 9110, 13.2.2)."""
-        tags = asked.get("if-none-match")
-        if tags is not None:
-            return has_matching_tag(tags, self.tag)
-        since = asked.get("if-modified-since")
-        return since is not None and self.modified <= _parse_http_date(since)
+    def is_not_modified(self, request: HttpRequest) -> bool:
+        """Check whether the client has the response; its date counts only if it sent no tag (RFC 9110, 13.2.2)."""
+        tags = request.headers.get("if-none-match")
+        if tags is not None:  # a tag counts without its quotes, weak or of the compressed response
+            known = {tag.strip().removeprefix("W/").strip('"').removesuffix("-gzip") for tag in tags.split(",")}
+            return not known.isdisjoint({self.tag, "*"})
+        since = request.headers.get("if-modified-since")
+        return since is not None and self.modified is not None and self.modified <= _parse_http_date(since)
 
-    def prepare_not_modified(self) -> PreparedResponse:
-        """The answer to a client that has it."""
-        return PreparedResponse("", None, (), self.headers, 304)
+    def prepare_not_modified(self) -> HttpResponse:
+        """Return the response to a client that has it."""
+        return HttpResponse("", None, (), self.headers, 304)
 
-    def add_headers(self, reply: PreparedResponse) -> PreparedResponse:
-        """A reply with its validators."""
-        return replace(reply, headers={**reply.headers, **self.headers}) if reply.status == 200 else reply  # noqa: PLR2004
+    def add_headers(self, response: HttpResponse) -> HttpResponse:
+        """Return a response with the validators, unless it is an error or a redirect."""
+        return response.with_headers(self.headers) if response.status == HTTPStatus.OK else response
 
-
-def create_request_validator(question: ImageRequest) -> Validator:
-    """The validator of the answer to a question; a look at the file, which is not opened.
-
-    Raises:
-        NotFound: there is no such image.
-        Missing: its file is not there.
-        Unreadable: its file cannot be looked at.
-    """
-    return create_validator(question.catalog, question.state, question.suffix, question.query, question.base_url)
+    def respond(self, request: HttpRequest, prepare: Callable[[], HttpResponse]) -> HttpResponse:
+        """Return a 304 if the client has the response; otherwise prepare it, and add the validators."""
+        return self.prepare_not_modified() if self.is_not_modified(request) else self.add_headers(prepare())
 
 
-def create_validator(catalog: Catalog, state: ContentState, *asked: str) -> Validator:
-    """The validator of an answer that depends on the state of an image, and on what is asked for."""
-    made_of = (__version__, catalog.diagnostics_fingerprint, state.fingerprint, *asked)
-    tag = blake2b(repr(made_of).encode("utf-8", "replace"), digest_size=_TAG_BYTES).hexdigest()
-    modified = datetime.fromtimestamp(state.modified // _NANOSECONDS_PER_SECOND, UTC)
-    return Validator(tag, min(modified, datetime.now(UTC).replace(microsecond=0)))  # RFC 9110, 8.8.2.1: never later
-
-
-def has_matching_tag(tags: str | None, tag: str) -> bool:
-    """Whether a tag is among those of ``If-None-Match``."""
-    return tags is not None and any(_strip_tag(each) in {tag, "*"} for each in tags.split(","))
-
-
-def _strip_tag(tag: str) -> str:
-    """A tag without its quotes, whether weak or of the same answer compressed."""
-    return tag.strip().removeprefix("W/").strip('"').removesuffix("-gzip")
+def _compute_tag(content: bytes) -> str:
+    return blake2b(content, digest_size=_TAG_SIZE).hexdigest()
 
 
 def _parse_http_date(text: str) -> datetime:
-    """The moment that a header names; the beginning of time where it names none."""
+    """Parse the date of a header; return the earliest date if it is none."""
     try:
-        moment = parsedate_to_datetime(text)
+        date = parsedate_to_datetime(text)
     except ValueError:
         return datetime.min.replace(tzinfo=UTC)
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return date if date.tzinfo else date.replace(tzinfo=UTC)

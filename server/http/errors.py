@@ -1,15 +1,17 @@
-"""The one table from exceptions to statuses. No layer below the server knows a status code."""
+"""Errors: the only table from exceptions to statuses, and the only handler. No lower layer knows a status."""
 
 from __future__ import annotations
 
 import errno
-from collections.abc import Mapping
-from dataclasses import dataclass
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Final
+from typing import Final, TypeAlias
 
 from sqlalchemy.exc import DatabaseError, DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from starlette.exceptions import HTTPException
 
 from shotdap.catalog import (
     BadCatalog,
@@ -25,17 +27,18 @@ from shotdap.catalog import (
     Unreadable,
     Unsearchable,
 )
+from shotdap.server.http.response import HttpResponse
 from shotdap.transforms import BadSelection, BadVariant
 
-__all__ = ["NoChunk", "Problem", "QueryTooLong", "TooLarge", "to_problem"]
+_LOG = logging.getLogger("shotdap.http")
 
 
 class NoChunk(LookupError):
-    """There is no such chunk. Readers of Zarr take a 404 for one that holds nothing but fill values: it must not be."""
+    """The chunk does not exist. This is no 404, which readers of Zarr take for a chunk that has only fill values."""
 
 
 class TooLarge(ValueError):
-    """The answer would be greater than the server's limit."""
+    """The response would exceed a limit of the server."""
 
 
 class QueryTooLong(ValueError):
@@ -81,10 +84,10 @@ _CLIENT_MESSAGES: Mapping[type[Exception], str] = MappingProxyType(
         DatabaseError: _DATABASE_BROKEN,
     }
 )
-"""For exceptions whose own words are not a client's."""
+"""Messages for exceptions whose own message is not meant for clients."""
 
-_TEMPORARY_STATUSES: Final = frozenset({429, 503})
-_RETRY_AFTER_HEADERS: Final = MappingProxyType({"Retry-After": "5"})  # seconds; pydap waits so long, and tries again
+TEMPORARY_STATUSES: Final = frozenset({429, 503})
+_RETRY_AFTER_HEADERS: Final = MappingProxyType({"Retry-After": "5"})  # seconds; pydap waits for them, and tries again
 _SHORTAGE_MESSAGES: Final[Mapping[int, str]] = MappingProxyType(
     {
         errno.EMFILE: "The server has too many files open now; ask again later.",
@@ -94,26 +97,89 @@ _SHORTAGE_MESSAGES: Final[Mapping[int, str]] = MappingProxyType(
         errno.EDQUOT: "A disk of the server is full; ask again when its administrator has made room.",
     }
 )
-"""What a machine is short of, which is no fault of the file that was asked for, whatever a reader makes of it."""
+"""Shortages of the machine: no fault of the requested file, whatever error a reader turns them into."""
+
+
+@dataclass(frozen=True)
+class SyntaxDetails:
+    """Position of an error in a search query, for protocols that can show it."""
+
+    sentence: str
+    """The message without the position."""
+    column: int
+    """Where the wrong word begins, counted from 1."""
+    excerpt: str
+    """The wrong word in its context, and a line below that marks it."""
 
 
 @dataclass(frozen=True)
 class Problem:
-    """What a client is told of a failure: a status and a sentence, which each protocol words in its own way."""
+    """What a client learns of a failure: a status and a message, which each protocol renders in its own format."""
 
     status: int
     message: str
     expected: bool
-    """Whether the sentence says it all; what is not expected belongs in the log."""
+    """Whether the message is complete; an unexpected error belongs in the log."""
+    syntax: SyntaxDetails | None = None
+    extra_headers: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def sentence(self) -> str:
+        """The message without the position of a syntax error."""
+        return self.syntax.sentence if self.syntax else self.message
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """The headers that go with the status: when to ask again, where that helps."""
-        return _RETRY_AFTER_HEADERS if self.status in _TEMPORARY_STATUSES else {}
+        """The headers that belong to the status: when to ask again, if that helps; which methods are allowed."""
+        retry = _RETRY_AFTER_HEADERS if self.status in TEMPORARY_STATUSES else {}
+        return {**retry, **self.extra_headers}
+
+
+ProblemRenderer: TypeAlias = Callable[[Problem], HttpResponse]
+"""Renders a problem in the format of one protocol."""
+
+
+def answer(prepare: Callable[[], HttpResponse], render_problem: ProblemRenderer, subject: str) -> HttpResponse:
+    """Prepare a response; if that fails, return the error in the format of the protocol.
+
+    Args:
+        prepare: prepares the response.
+        render_problem: renders the error.
+        subject: the requested path or query, for the log.
+    """
+    try:
+        return prepare()
+    except Exception as error:  # noqa: BLE001 — every failure gets a response in the format of the protocol
+        return handle_error(error, render_problem, subject)
+
+
+def handle_error(error: Exception, render_problem: ProblemRenderer, subject: str) -> HttpResponse:
+    """Return the response to a request that failed, and log the error if nobody expected it."""
+    problem = to_problem(error)
+    if not problem.expected:
+        _LOG.error("failed to answer %s", subject, exc_info=error)
+    return respond_with_problem(problem, render_problem)
+
+
+def respond_with_problem(problem: Problem, render_problem: ProblemRenderer) -> HttpResponse:
+    """Return a problem as a response, with the headers that belong to it."""
+    return render_problem(problem).with_headers(problem.headers)
+
+
+def render_json_problem(problem: Problem) -> HttpResponse:
+    """Render a problem as a JSON object, where the protocol has no format for errors."""
+    return HttpResponse.from_json({"status": problem.status, "message": problem.message}, problem.status)
+
+
+def render_text_problem(problem: Problem) -> HttpResponse:
+    """Render a problem as one line of text."""
+    return HttpResponse.from_body(f"{problem.message}\n", "text/plain; charset=utf-8", {}, problem.status)
 
 
 def to_problem(error: Exception) -> Problem:
-    """What to tell a client. Of an exception that nobody expected it learns only that there was one."""
+    """Convert an exception. Of one that nobody expected a client learns only that it occurred."""
+    if isinstance(error, HTTPException):  # of Starlette, or of a route of the REST API
+        return Problem(error.status_code, error.detail, expected=True, extra_headers=error.headers or {})
     shortage = _find_shortage(error)
     if shortage:
         return Problem(503, shortage, expected=False)
@@ -123,15 +189,18 @@ def to_problem(error: Exception) -> Problem:
         if isinstance(error, kind):
             if kind in _CLIENT_MESSAGES:
                 return Problem(status, _CLIENT_MESSAGES[kind], expected=False)
-            return Problem(status, str(error.args[0] if error.args else error), expected=True)
+            details = (
+                SyntaxDetails(error.sentence, error.column, error.excerpt) if isinstance(error, BadQuery) else None
+            )
+            return Problem(status, str(error.args[0] if error.args else error), expected=True, syntax=details)
     return Problem(500, "The server failed to answer, by a fault of its own; its log says more.", expected=False)
 
 
 def _find_shortage(error: BaseException | None) -> str:
-    """Return what the machine was short of, by an exception or what it came from; empty where that was not it."""
+    """Return the shortage that caused an exception, directly or through others; empty if there is none."""
     while error is not None:
-        sentence = _SHORTAGE_MESSAGES.get(error.errno or 0) if isinstance(error, OSError) else None
-        if sentence:
-            return sentence
+        message = _SHORTAGE_MESSAGES.get(error.errno or 0) if isinstance(error, OSError) else None
+        if message:
+            return message
         error = error.__cause__
     return ""

@@ -1,100 +1,109 @@
-"""What goes out: headers, and a body in big pieces that can no longer fail."""
+"""Responses: a status, headers, and a body in large blocks that can no longer fail."""
 
 from __future__ import annotations
 
 import asyncio
 import gzip
+import json
 import re
 from collections.abc import AsyncIterator, Generator, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Final, TypeAlias
+from typing import Any, Final
 
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response, StreamingResponse
 
-__all__ = ["ENDLESS_STREAM_KEY", "Block", "PreparedResponse", "compress_response", "make_response", "stream_response"]
-
-Block: TypeAlias = bytes | memoryview
+from shotdap.server.http.blocks import BLOCK_SIZE, Block
+from shotdap.server.http.request import HttpRequest
 
 ENDLESS_STREAM_KEY: Final = "endless"
-"""What a request's state says where its answer is a stream that does not end by itself; the server then ends it."""
+"""Key of a request's state that is set where the response is a stream without an end; the server then ends it."""
 
-_MIN_COMPRESSED_SIZE: Final = 1024  # bytes; less fits into one packet anyway
-_GZIP_LEVEL: Final = 5  # of gzip's nine
+_MIN_COMPRESSED_SIZE: Final = 1024  # bytes; a smaller body fits into one packet anyway
+_GZIP_LEVEL: Final = 5  # of 9
 _ZERO_WEIGHT: Final = re.compile(r"q=0(\.0*)?", re.IGNORECASE)
-
-
-_MAX_UNSTREAMED_SIZE: Final = 512 << 10
-"""Bytes of a body that goes out in one piece: a stream costs Starlette 0.2 ms, as much as a small answer's making."""
+_MAX_UNSTREAMED_SIZE: Final = BLOCK_SIZE
+"""Bytes of a body that is sent at once: a stream costs 0.2 ms in Starlette, as much as to prepare a small response."""
 
 
 @dataclass(frozen=True)
-class PreparedResponse:
-    """An answer whose every value has been read and computed.
+class HttpResponse:
+    """A response whose values have all been read and computed.
 
-    netCDF-C turns a DAP2 body that ends short into zeros without a word, so nothing that can fail may be left for
-    after the status line: the blocks only put into wire order what is in memory.
+    netCDF-C silently turns a DAP2 body that ends early into zeros. So nothing that can fail may be left for the time
+    after the status line: the blocks only bring into wire order what is in memory.
     """
 
     media_type: str
-    """Empty where there is no body to have one."""
+    """Empty if there is no body."""
     size: int | None
-    """The body's length in bytes, exactly; `None` where only headers were asked for, and it would take work to know."""
+    """Exact length of the body in bytes; `None` if only headers were requested, and the length is costly to compute."""
     blocks: Iterable[Block]
     headers: Mapping[str, str] = field(default_factory=dict)
     status: int = 200
 
     @classmethod
     def from_body(
-        cls, body: str | bytes, media_type: str, headers: Mapping[str, str], status: int = 200
-    ) -> PreparedResponse:
-        """A reply of one block."""
+        cls, body: str | bytes, media_type: str, headers: Mapping[str, str] | None = None, status: int = 200
+    ) -> HttpResponse:
+        """Create a response whose body is one block."""
         block = body.encode() if isinstance(body, str) else body
-        return cls(media_type, len(block), (block,), headers, status)
+        return cls(media_type, len(block), (block,), headers or {}, status)
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any], status: int = 200) -> HttpResponse:
+        """Create a response whose body is an indented JSON document."""
+        return cls.from_body(json.dumps(document, indent=2, allow_nan=False) + "\n", "application/json", {}, status)
+
+    @classmethod
+    def redirect(cls, location: str, status: int) -> HttpResponse:
+        """Create a redirect."""
+        return cls("", 0, (), {"Location": location}, status)
+
+    def with_headers(self, headers: Mapping[str, str]) -> HttpResponse:
+        """Return a copy with more headers, or with other values of these."""
+        return replace(self, headers={**self.headers, **headers})
 
 
-def compress_response(reply: PreparedResponse, accepted: str, *, data: bool = False) -> PreparedResponse:
-    """The reply as gzip, if it is text of some length and the client takes it so; else as it is.
+def compress_response(response: HttpResponse, request: HttpRequest, *, data: bool = False) -> HttpResponse:
+    """Compress a response with gzip if it is text, not short, and the client accepts that.
 
     Args:
-        reply: what to send.
-        accepted: the request's ``Accept-Encoding``.
-        data: compress what is not text as well.
+        response: a response.
+        request: whose `Accept-Encoding` counts.
+        data: whether to compress bodies that are no text, too.
     """
-    worth = reply.size is not None and reply.size >= _MIN_COMPRESSED_SIZE and (data or _is_text(reply.media_type))
-    if not worth or not _is_gzip_accepted(accepted):
-        return reply
-    body = gzip.compress(b"".join(reply.blocks), _GZIP_LEVEL, mtime=0)
-    headers = {**reply.headers, "Content-Encoding": "gzip"}
-    if "ETag" in headers:  # a strong tag is of these very bytes
+    kind = response.media_type.partition(";")[0]
+    is_text = kind.startswith("text/") or kind.endswith(("+xml", "/xml", "/json"))
+    is_short = response.size is None or response.size < _MIN_COMPRESSED_SIZE
+    if is_short or not (data or is_text) or not _is_gzip_accepted(request.headers.get("accept-encoding", "")):
+        return response
+    body = gzip.compress(b"".join(response.blocks), _GZIP_LEVEL, mtime=0)
+    headers = {**response.headers, "Content-Encoding": "gzip"}
+    if "ETag" in headers:  # a strong tag belongs to exactly these bytes
         headers["ETag"] = headers["ETag"].removesuffix('"') + '-gzip"'
-    return replace(reply, size=len(body), blocks=(body,), headers=headers)
+    return replace(response, size=len(body), blocks=(body,), headers=headers)
 
 
-def _is_text(media_type: str) -> bool:
-    kind = media_type.partition(";")[0]
-    return kind.startswith("text/") or kind.endswith(("+xml", "/xml", "/json"))
-
-
-def _is_gzip_accepted(accepted: str) -> bool:
-    """Whether ``gzip`` stands among the encodings, and not with a weight of nothing (RFC 9110, 12.5.3)."""
-    for each in accepted.split(","):
-        name, _, weight = each.partition(";")
+def _is_gzip_accepted(accept_encoding: str) -> bool:
+    """Check whether ``gzip`` is among the encodings, with a weight above zero (RFC 9110, 12.5.3)."""
+    for encoding in accept_encoding.split(","):
+        name, _, weight = encoding.partition(";")
         if name.strip().lower() in {"gzip", "x-gzip"}:
             return not _ZERO_WEIGHT.fullmatch(weight.strip())
     return False
 
 
-def make_response(reply: PreparedResponse) -> Response:
-    """The reply as Starlette sends it."""
-    headers = dict(reply.headers)
-    if reply.media_type:
-        headers["Content-Type"] = reply.media_type
-    if reply.size is not None:
-        headers["Content-Length"] = str(reply.size)
-    if reply.size is not None and reply.size <= _MAX_UNSTREAMED_SIZE:
-        return Response(b"".join(reply.blocks), reply.status, headers)
-    return StreamingResponse(_iter_ready_blocks(reply.blocks), reply.status, headers)
+def make_response(response: HttpResponse) -> Response:
+    """Convert a response into one of Starlette."""
+    headers = dict(response.headers)
+    if response.media_type:
+        headers["Content-Type"] = response.media_type
+    if response.size is not None:
+        headers["Content-Length"] = str(response.size)
+    if response.size is not None and response.size <= _MAX_UNSTREAMED_SIZE:
+        return Response(b"".join(response.blocks), response.status, headers)
+    return StreamingResponse(_iter_ready_blocks(response.blocks), response.status, headers)
 
 
 async def _iter_ready_blocks(blocks: Iterable[Block]) -> AsyncIterator[Block]:
@@ -105,10 +114,11 @@ async def _iter_ready_blocks(blocks: Iterable[Block]) -> AsyncIterator[Block]:
 
 
 def stream_response(blocks: Generator[Block, None, None], media_type: str, headers: Mapping[str, str]) -> Response:
-    """A body that is made while it is sent, for formats of which no program takes a beginning for the whole.
+    """Send a body while it is computed, for formats of which no program takes an incomplete file for a complete one.
 
-    Each block is made in a thread, when the client has taken those before; so a slow client makes nothing pile up, and
-    one that goes away ends the work. If making a block fails, the connection is closed before the body's end.
+    Each block is computed in a thread after the client has received those before. So nothing accumulates for a slow
+    client, and a client that disconnects ends the work. If a block fails, the connection is closed before the end of
+    the body.
     """
     return StreamingResponse(_iter_computed_blocks(blocks), 200, {**headers, "Content-Type": media_type})
 
@@ -120,6 +130,6 @@ async def _iter_computed_blocks(blocks: Generator[Block, None, None]) -> AsyncIt
             if block is None:
                 return
             yield block
-            del block  # it may be a view of something large, which must go before the next is made
+            del block  # it may be a view of a large array, which must be freed before the next is computed
     finally:
         blocks.close()

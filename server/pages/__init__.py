@@ -10,7 +10,7 @@ import jinja2
 from markupsafe import Markup, escape
 
 from shotdap import __version__
-from shotdap.server.http.response import PreparedResponse
+from shotdap.server.http.response import HttpResponse
 from shotdap.server.protocols.thredds import build_catalog_url
 
 __all__ = ["render_page"]
@@ -24,10 +24,10 @@ _SIZE_UNITS: Final = ("bytes", "kB", "MB", "GB", "TB")
 _UNIT_STEP: Final = 1000
 
 
-def render_page(template: str, status: int = 200, **values: object) -> PreparedResponse:
+def render_page(template: str, status: int = 200, **values: object) -> HttpResponse:
     """A page made of a template and the values that it names."""
     text = _ENVIRONMENT.get_template(template).render(values)
-    return PreparedResponse.from_body(text.encode("utf-8", "replace"), "text/html; charset=utf-8", _HEADERS, status)
+    return HttpResponse.from_body(text.encode("utf-8", "replace"), "text/html; charset=utf-8", _HEADERS, status)
 
 
 def _format_size(size: float) -> str:

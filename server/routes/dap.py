@@ -1,15 +1,14 @@
 """OPeNDAP: ``/dap/<path>.<suffix>?<constraint>``, DAP2 and DAP4, pages and downloads.
 
-Each suffix is one row of `_HANDLERS`. An answer is made whole in a thread: found, opened, narrowed, checked against the
-limit and computed. Only then does its status line go out.
+Each suffix is one row of `_HANDLERS`. A response is prepared completely in a thread: the image is found, opened,
+selected from, checked against the limits, and computed. Only then is the status line sent.
 """
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import replace
+from functools import partial
 from types import MappingProxyType
 from typing import Final
 
@@ -20,18 +19,14 @@ from starlette.routing import Route
 
 from shotdap import __version__
 from shotdap.catalog import Catalog, NotFound, retry_if_changed
-from shotdap.server.http.conditional import create_request_validator
-from shotdap.server.http.errors import Problem, QueryTooLong, to_problem
-from shotdap.server.http.limits import Limits
-from shotdap.server.http.response import PreparedResponse, compress_response, make_response
+from shotdap.server.http.errors import Problem, answer
+from shotdap.server.http.limits import Limits, check_query_length
+from shotdap.server.http.request import HttpRequest
+from shotdap.server.http.response import HttpResponse, compress_response, make_response
 from shotdap.server.protocols import dap4 as dap4_protocol
 from shotdap.server.routes import dap2, dap4, downloads, pages, provenance
-from shotdap.server.routes.image_request import ImageRequest
+from shotdap.server.routes.image_request import ImageRequest, find_image
 from shotdap.server.routes.listing import describe_path
-
-__all__ = ["METHODS", "create_dap_routes", "find_suffix", "prepare_error"]
-
-_LOG = logging.getLogger("shotdap.dap")
 
 METHODS: Final = ("GET", "HEAD", "OPTIONS")
 _OPTIONS_HEADERS: Final = MappingProxyType(
@@ -40,117 +35,71 @@ _OPTIONS_HEADERS: Final = MappingProxyType(
 
 
 def create_dap_routes(catalog: Catalog, limits: Limits, *, compress_data: bool = False) -> list[Route]:
-    """The routes of both protocols.
+    """Create the routes of both protocols.
 
     Args:
-        catalog: where the images are.
+        catalog: of the images.
         limits: how much one request may ask for.
-        compress_data: whether data are compressed too, for clients that take them so; text always is.
+        compress_data: whether data are compressed too, for clients that accept it; text always is.
     """
+
+    def respond(request: HttpRequest) -> HttpResponse:
+        suffix = find_suffix(request.path)
+
+        def prepare() -> HttpResponse:
+            check_query_length(request.query, limits.query)
+            return retry_if_changed(lambda: _respond_once(request, suffix, catalog, limits))
+
+        response = answer(prepare, partial(render_dap_problem, suffix, request.root_path), request.path)
+        return compress_response(response, request, data=compress_data)
 
     async def serve_dap(request: Request) -> Response:
         if request.method == "OPTIONS":
             return Response(status_code=204, headers=dict(_OPTIONS_HEADERS))
-        question = _parse_request(request, catalog, limits)
-        return make_response(
-            await run_in_threadpool(_respond_compressed, question, request.headers, compress_data=compress_data)
-        )
+        return make_response(await run_in_threadpool(respond, HttpRequest.from_starlette(request)))
 
     return [Route("/dap/{path:path}", serve_dap, methods=list(METHODS))]
 
 
-def _parse_request(request: Request, catalog: Catalog, limits: Limits) -> ImageRequest:
-    path: str = request.path_params["path"]
-    suffix = find_suffix(path)
-    return ImageRequest(
-        catalog,
-        limits,
-        path.removesuffix(suffix),
-        suffix,
-        request.scope["query_string"].decode("latin-1"),
-        str(request.base_url).rstrip("/"),
-        request.scope.get("root_path", ""),
-        only_headers=request.method == "HEAD",
-    )
-
-
-def prepare_error(suffix: str, trouble: Problem, root: str = "") -> PreparedResponse:
-    """A failure in words of the protocol that a suffix belongs to, DAP2's where it belongs to none; or as a page."""
-    if suffix in pages.HANDLERS:
-        reply = pages.prepare_error_page(trouble, root)
-    else:
-        reply = (dap4.prepare_dap4_error if suffix in dap4_protocol.MEDIA_TYPES else dap2.prepare_dap2_error)(trouble)
-    return replace(reply, headers={**reply.headers, **trouble.headers})
-
-
 def find_suffix(path: str) -> str:
-    """The suffix that names the answer; empty where what stands at the path is to be listed or described."""
+    """Return the suffix that selects the response; empty if the path is to be listed or described."""
     return next((suffix for suffix in _SUFFIXES_BY_LENGTH if path.endswith(suffix)), "")
 
 
-def _respond_compressed(question: ImageRequest, headers: Mapping[str, str], *, compress_data: bool) -> PreparedResponse:
-    """The reply as the client takes it."""
-    return compress_response(_handle_request(question, headers), headers.get("accept-encoding", ""), data=compress_data)
+def render_dap_problem(suffix: str, root_path: str, problem: Problem) -> HttpResponse:
+    """Render a problem in the protocol of a suffix, or as a page; in DAP2 if the suffix belongs to none."""
+    if suffix in pages.HANDLERS or suffix in pages.SITE_HANDLERS:
+        return pages.render_problem_page(problem, root_path)
+    return (dap4.render_dap4_problem if suffix in dap4_protocol.MEDIA_TYPES else dap2.render_dap2_problem)(problem)
 
 
-def _handle_request(question: ImageRequest, headers: Mapping[str, str]) -> PreparedResponse:
-    try:
-        _check_query_length(question.query, question.limits.query)
-        return retry_if_changed(
-            lambda: _answer_or_not_modified(replace(question), headers)
-        )  # a new question looks at files anew
-    except Exception as error:  # noqa: BLE001 — every failure gets an answer in the protocol's words
-        trouble = to_problem(error)
-        if not trouble.expected:
-            _LOG.exception("failed to answer %s%s", question.path, question.suffix)
-        return prepare_error(question.suffix, trouble, question.root_path)
-
-
-def _check_query_length(query: str, limit: int) -> None:
-    if len(query) > limit:
-        raise QueryTooLong(f"The query string has {len(query):,} bytes; {limit:,} are taken at most.")
-
-
-def _answer_or_not_modified(question: ImageRequest, headers: Mapping[str, str]) -> PreparedResponse:
-    """The answer, or the news that the client has it already."""
-    if not question.suffix and dap4.SERVICES_MEDIA_TYPE in headers.get("accept", ""):
+def _respond_once(request: HttpRequest, suffix: str, catalog: Catalog, limits: Limits) -> HttpResponse:
+    """Find the image as it is now, and respond from this snapshot of it."""
+    path = request.path.removesuffix(suffix)
+    if not suffix and dap4.SERVICES_MEDIA_TYPE in request.headers.get("accept", ""):
         with suppress(NotFound):
-            return _HANDLERS[".dsr"](replace(question, suffix=".dsr"))
-    if question.suffix in _NON_IMAGE_SUFFIXES:
-        return _HANDLERS[question.suffix](question)
+            return _HANDLERS[".dsr"](ImageRequest(request, find_image(catalog, path), limits, ".dsr"))
+    if suffix in _SITE_HANDLERS:
+        return _SITE_HANDLERS[suffix](request)
+    if not suffix:
+        return describe_path(catalog, path, request.query).with_headers({"Vary": "Accept"})
     try:
-        path = question.address.path
-    except NotFound:
-        return _list_suffixed_path(question)
-    if path != question.path:
-        return _redirect_to_canonical(question, path)
-    current = create_request_validator(question)
-    return (
-        current.prepare_not_modified()
-        if current.is_not_modified(headers)
-        else current.add_headers(_HANDLERS[question.suffix](question))
-    )
+        image = find_image(catalog, path)
+    except NotFound:  # the suffix may belong to the path: a file may be called ``shot.nc``
+        try:
+            return describe_path(catalog, request.path, request.query)
+        except NotFound as error:
+            raise NotFound(f"There is no image at {path!r}.") from error
+    if image.path != path:  # each variant has one URL
+        query = f"?{request.query}" if request.query else ""
+        return HttpResponse.redirect(f"{request.base_url}/dap/{image.path}{suffix}{query}", 308)
+    image_request = ImageRequest(request, image, limits, suffix)
+    return image_request.create_validator(suffix).respond(request, lambda: _HANDLERS[suffix](image_request))
 
 
-def _redirect_to_canonical(question: ImageRequest, path: str) -> PreparedResponse:
-    """Where a variant is that was asked for in another way than the one to write it: one URL for each result."""
-    query = f"?{question.query}" if question.query else ""
-    return PreparedResponse("", 0, (), {"Location": f"{question.base_url}/dap/{path}{question.suffix}{query}"}, 308)
-
-
-def _list_suffixed_path(question: ImageRequest) -> PreparedResponse:
-    """What stands at a path that only looks as if it ended in a suffix: a file may be called ``shot.nc``."""
-    try:
-        return describe_path(question.catalog, question.path + question.suffix, question.query)
-    except NotFound as error:
-        raise NotFound(f"There is no image at {question.path!r}.") from error
-
-
-def _answer_listing(question: ImageRequest) -> PreparedResponse:
-    reply = describe_path(question.catalog, question.path, question.query)
-    return replace(reply, headers={**reply.headers, "Vary": "Accept"})
-
-
+_SITE_HANDLERS: Mapping[str, Callable[[HttpRequest], HttpResponse]] = MappingProxyType(
+    {**dap2.SITE_HANDLERS, **pages.SITE_HANDLERS}
+)
 _IMAGE_HANDLERS: Final = {
     **dap2.HANDLERS,
     **dap4.HANDLERS,
@@ -159,12 +108,12 @@ _IMAGE_HANDLERS: Final = {
     **provenance.HANDLERS,
 }
 _SERVICES_SUFFIXES: Final = (".dsr", ".dsr.xml")
-_HANDLERS: Mapping[str, Callable[[ImageRequest], PreparedResponse]] = MappingProxyType(
+_HANDLERS: Mapping[str, Callable[[ImageRequest], HttpResponse]] = MappingProxyType(
     {
-        "": _answer_listing,
         **_IMAGE_HANDLERS,
-        **dict.fromkeys(_SERVICES_SUFFIXES, dap4.create_services_handler({*_IMAGE_HANDLERS, *_SERVICES_SUFFIXES})),
+        **dict.fromkeys(
+            _SERVICES_SUFFIXES, dap4.create_services_handler({*_IMAGE_HANDLERS, *_SITE_HANDLERS, *_SERVICES_SUFFIXES})
+        ),
     }
 )
-_NON_IMAGE_SUFFIXES: Final = frozenset({"", ".ver", ".help"})
-_SUFFIXES_BY_LENGTH = sorted(_HANDLERS, key=len, reverse=True)
+_SUFFIXES_BY_LENGTH: Final = sorted({*_HANDLERS, *_SITE_HANDLERS}, key=len, reverse=True)

@@ -1,97 +1,118 @@
-"""A request about an image, as far as any protocol cares."""
+"""A request about one image: the request, the image that its path leads to, and the limits."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import xarray as xr
 
-from shotdap.catalog import Catalog, ContentState, ImageAddress, ImageCollection
-from shotdap.server.http.limits import Limits, RequestedHyperslabs, check_limits
+from shotdap.catalog import Catalog, ContentState, Entry, ImageAddress, ImageCollection
+from shotdap.server.http.conditional import Validator
+from shotdap.server.http.limits import Limits, RequestedHyperslabs, refuse_size
+from shotdap.server.http.request import HttpRequest
 from shotdap.server.protocols import dap2
-from shotdap.transforms import MARK
+from shotdap.transforms import MARK, Origin
 
-__all__ = ["ImageRequest"]
+
+@dataclass(frozen=True)
+class Image:
+    """One look at an image."""
+
+    catalog: Catalog
+    address: ImageAddress | ImageCollection
+
+    @property
+    def path(self) -> str:
+        return self.address.path
+
+    @property
+    def entry(self) -> Entry | None:
+        return self.address.entry if isinstance(self.address, ImageAddress) else None
+
+    @property
+    def has_groups(self) -> bool:
+        return isinstance(self.address, ImageCollection) and not self.address.steps
+
+    @cached_property
+    def state(self) -> ContentState:
+        return self.catalog.get_state(self.address)
+
+    @property
+    def fingerprint(self) -> str:
+        return self.state.fingerprint
+
+    @property
+    def modified(self) -> int:
+        return self.state.modified
+
+    def open(self, view: Callable[[xr.Dataset], xr.Dataset] | None = None) -> xr.Dataset:
+        if view is None:
+            return self.catalog.open_address(self.address, chunked=False, state=self.state)
+        return self.catalog.open_address(self.address, chunked=False, view=view, state=self.state)
+
+    def list_origins(self) -> dict[str, Origin]:
+        return dict(self.catalog.get_origins(self.address, self.state))
+
+
+def find_image(catalog: Catalog, path: str) -> Image:
+    return Image(catalog, catalog.resolve_path(path))
 
 
 @dataclass(frozen=True)
 class ImageRequest:
-    """A request, as far as it matters here."""
+    """A request about one image."""
 
-    catalog: Catalog
+    request: HttpRequest
+    image: Image
+    """Found once: the whole response belongs to this snapshot."""
     limits: Limits
-    path: str
-    """The image's public path."""
-    suffix: str
-    query: str
-    """As it came, nothing decoded."""
-    base_url: str = ""
-    """The server's URL as the client sees it, what it is mounted below included, without a slash at the end."""
-    root_path: str = ""
-    """What the application is mounted below."""
-    only_headers: bool = False
-
-    @cached_property
-    def address(self) -> ImageAddress | ImageCollection:
-        """What the path leads to.
-
-        Raises:
-            NotFound: there is no such image.
-            BadVariant: the path asks for a variant that cannot be made of it.
-        """
-        return self.catalog.resolve_path(self.path)
-
-    @cached_property
-    def state(self) -> ContentState:
-        """The state that what the path leads to was in when this was first asked: all of one answer is of that state.
-
-        Raises:
-            Missing: its file is not there.
-            Changed: its file is being written to.
-            Unreadable: its file cannot be looked at.
-        """
-        return self.catalog.get_state(self.address)
-
-    def copy_with(self, *, query: str | None = None, limits: Limits | None = None) -> ImageRequest:
-        """Return the question with another query or other limits, about the same look at the files."""
-        other = replace(self, query=self.query if query is None else query, limits=limits or self.limits)
-        other.__dict__.update(address=self.address, state=self.state)  # where `cached_property` keeps them
-        return other
+    suffix: str = ""
+    """Suffix of a DAP path, which selects the response; empty in other protocols."""
 
     @property
     def dataset_name(self) -> str:
-        """What the answer calls the dataset; a variant as the image that it is of."""
-        return self.path.partition(f"/{MARK}")[0].rpartition("/")[2].removeprefix(MARK)
+        """Name of the dataset in responses; a variant has the name of its image."""
+        return self.image.path.partition(f"/{MARK}")[0].rpartition("/")[2].removeprefix(MARK)
 
     @property
     def url(self) -> str:
-        """The image's URL, without a suffix: what clients open."""
-        return f"{self.base_url}/dap/{self.path}"
+        """DAP URL of the image, without a suffix: what clients open."""
+        return f"{self.request.base_url}/dap/{self.image.path}"
+
+    @property
+    def original_path(self) -> str:
+        """Path of the archived file; empty for a collection."""
+        return self.image.entry.path if self.image.entry else ""
+
+    def create_validator(self, kind: str) -> Validator:
+        """Create the validator of a response of some kind.
+
+        Raises:
+            Missing: the file does not exist.
+            Unreadable: its version cannot be determined.
+        """
+        image, request = self.image, self.request
+        diagnostics = image.catalog.diagnostics_fingerprint
+        return Validator.from_dependencies(
+            image.modified, diagnostics, image.fingerprint, kind, request.query, request.base_url
+        )
 
     def open_dataset(self) -> xr.Dataset:
-        """The image; lazy, and without dask, whose graphs cost more than a small slice."""
-        return self.catalog.open_address(self.address, chunked=False, state=self.state)
+        """Open the image; without dask, whose graphs cost more than a small selection."""
+        return self.image.open()
 
     def open_dap2_dataset(self) -> xr.Dataset:
-        """The image as DAP2 can carry it."""
-        return self.catalog.open_address(self.address, chunked=False, view=dap2.adapt_dataset, state=self.state)
+        """Open the image as DAP2 can represent it."""
+        return self.image.open(dap2.adapt_dataset)
 
-    def check_limits(self, dataset: xr.Dataset, asked: Callable[[], RequestedHyperslabs]) -> None:
-        """Refuse what is too much for one answer.
-
-        Raises:
-            TooLarge: it is.
-        """
-        check_limits(dataset, self.limits, asked)
-
-    def compute_dataset(self, dataset: xr.Dataset, asked: Callable[[], RequestedHyperslabs]) -> xr.Dataset:
-        """The values of a narrowed dataset; lazy still, where only headers are wanted.
+    def compute_dataset(self, dataset: xr.Dataset, get_hyperslabs: Callable[[], RequestedHyperslabs]) -> xr.Dataset:
+        """Compute the values of a selection; leave it lazy if only headers are requested.
 
         Raises:
-            TooLarge: they are more than the limit.
+            TooLarge: it exceeds a limit.
             Unreadable: the file cannot be read.
         """
-        self.check_limits(dataset, asked)
-        return dataset if self.only_headers else dataset.compute()
+        refuse_size(dataset, self.limits, get_hyperslabs=get_hyperslabs)
+        return dataset if self.request.only_headers else dataset.compute()

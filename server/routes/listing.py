@@ -1,46 +1,39 @@
-"""What stands at a path of the catalog, as JSON: a folder's children, or an image's variables."""
+"""Description of a path of the catalog as JSON: the children of a folder, or the variables of an image."""
 
 from __future__ import annotations
 
-import json
-from typing import Any
+from typing import Any, Final
 from urllib.parse import parse_qs
 
 import xarray as xr
 
-from shotdap.catalog import Catalog, Child, ImageAddress
-from shotdap.server.http.response import PreparedResponse
+from shotdap.catalog import Catalog, Child
+from shotdap.server.http.response import HttpResponse
+from shotdap.server.routes.image_request import find_image
 
-__all__ = ["describe_path", "prepare_json"]
-
-_PAGE_SIZE = 1000
-
-
-def prepare_json(document: dict[str, Any], status: int = 200) -> PreparedResponse:
-    """A reply that is a JSON document."""
-    return PreparedResponse.from_body(
-        json.dumps(document, indent=2, allow_nan=False) + "\n", "application/json", {}, status
-    )
+_PAGE_SIZE: Final = 1000
 
 
-def describe_path(catalog: Catalog, path: str, query: str) -> PreparedResponse:
+def describe_path(catalog: Catalog, path: str, query: str) -> HttpResponse:
     """Describe an image, or list a folder page by page.
 
     Args:
-        catalog: where to look.
-        path: the public path, with or without a slash at its end.
-        query: ``after=<name>`` asks for the page after that name.
+        catalog: of the images.
+        path: public path, with or without a slash at its end.
+        query: ``after=<name>`` selects the page after that name.
 
     Raises:
         NotFound: there is neither an image nor a folder.
         Unreadable: it is an image that cannot be read.
     """
     path = path.rstrip("/")
-    address = catalog.resolve_path(path) if path else None
-    if address is not None and (isinstance(address, ImageAddress) or address.steps):
-        return prepare_json(_describe_dataset(path, catalog.open_address(address, chunked=False)))
+    image = find_image(catalog, path) if path else None
+    if image is not None and not image.has_groups:
+        return HttpResponse.from_json(_describe_dataset(path, image.open()))
     (after,) = parse_qs(query).get("after", [None])[:1]
-    return prepare_json(_list_folder(catalog, path, after))
+    page = catalog.list_children(path, after=after, limit=_PAGE_SIZE)
+    next_page = {"next": f"/dap/{path}?after={page.after}"} if page.after else {}
+    return HttpResponse.from_json({"path": path, "children": list(map(_describe_child, page.children)), **next_page})
 
 
 def _describe_dataset(path: str, dataset: xr.Dataset) -> dict[str, Any]:
@@ -57,17 +50,11 @@ def _describe_dataset(path: str, dataset: xr.Dataset) -> dict[str, Any]:
     }
 
 
-def _list_folder(catalog: Catalog, path: str, after: str | None) -> dict[str, Any]:
-    page = catalog.list_children(path, after=after, limit=_PAGE_SIZE)
-    children = [_describe_child(child) for child in page.children]
-    following = {"next": f"/dap/{path}?after={page.after}"} if page.after else {}
-    return {"path": path, "children": children, **following}
-
-
 def _describe_child(child: Child) -> dict[str, Any]:
-    described = {
+    problem = {"problem": child.reason} if child.reason else {}
+    return {
         "name": child.name,
         "kind": "folder" if child.is_folder else "image",
         "url": f"/dap/{child.path}",
+        **problem,
     }
-    return {**described, "problem": child.reason} if child.reason else described

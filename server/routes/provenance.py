@@ -1,4 +1,4 @@
-"""Where variables come from: ``<path>.prov`` for all virtual variables of an image, ``<path>.prov?name`` for one."""
+"""Provenance: ``<path>.prov`` of all virtual variables of an image, ``<path>.prov?name`` of one variable."""
 
 from __future__ import annotations
 
@@ -8,59 +8,47 @@ from types import MappingProxyType
 from urllib.parse import unquote
 
 import numpy as np
-import xarray as xr
 
 from shotdap.server.http.limits import RequestedHyperslabs
-from shotdap.server.http.response import PreparedResponse
+from shotdap.server.http.response import HttpResponse
 from shotdap.server.protocols.prov import MEDIA_TYPE, render_prov
 from shotdap.server.routes.image_request import ImageRequest
-from shotdap.transforms import BadSelection, Origin, Selection
-
-__all__ = ["HANDLERS"]
+from shotdap.transforms import BadSelection, Selection
 
 
-def _respond_provenance(question: ImageRequest) -> PreparedResponse:
-    origins = question.catalog.get_origins(question.address, question.state)
-    wanted = unquote(question.query)
-    if wanted and wanted not in origins:
-        raise BadSelection(f"There is no variable {wanted!r} here. The variables are: {', '.join(origins)}.")
-    if wanted:
-        counts = {wanted: _count_values(question, wanted)}
-        return _render_provenance(question, [origins[wanted]], counts)
-    return _render_provenance(question, [each for each in origins.values() if each.recipe], {})
-
-
-def _render_provenance(
-    question: ImageRequest, origins: list[Origin], counts: Mapping[str, Mapping[str, int]]
-) -> PreparedResponse:
-    text = render_prov(origins, question.address.path, f"{question.base_url}/dap/", counts)
-    return PreparedResponse.from_body(text, MEDIA_TYPE, {})
-
-
-def _count_values(question: ImageRequest, name: str) -> dict[str, int]:
-    """How many of a variable's values are negative, and how many are missing.
+def respond_provenance(image_request: ImageRequest, name: str) -> HttpResponse:
+    """Describe where a variable comes from; without a name, all virtual variables.
 
     Raises:
-        TooLarge: it is more than one answer may hold.
+        BadSelection: there is no such variable.
+        TooLarge: one answer cannot hold its values, which are counted.
     """
-    narrowed = Selection({name: ()}).apply(question.open_dataset())
-    values = question.compute_dataset(narrowed, partial(RequestedHyperslabs, {}, _no_url)).variables[name]
-    if question.only_headers or values.dtype.kind not in "iuf":
+    origins = image_request.image.list_origins()
+    if name and name not in origins:
+        raise BadSelection(f"There is no variable {name!r} here. The variables are: {', '.join(origins)}.")
+    if name:
+        described, counts = [origins[name]], {name: _count_values(image_request, name)}
+    else:
+        described, counts = [origin for origin in origins.values() if origin.recipe], {}
+    base_url = f"{image_request.request.base_url}/dap/"
+    return HttpResponse.from_body(render_prov(described, image_request.image.path, base_url, counts), MEDIA_TYPE)
+
+
+def _count_values(image_request: ImageRequest, name: str) -> dict[str, int]:
+    """Count the negative and the missing values of a variable of numbers."""
+    dataset = Selection({name: ()}).apply(image_request.open_dataset())
+    variable = image_request.compute_dataset(dataset, partial(RequestedHyperslabs, {}, lambda _: "")).variables[name]
+    if image_request.request.only_headers or variable.dtype.kind not in "iuf":
         return {}
-    return _counted(values)
-
-
-def _counted(variable: xr.Variable) -> dict[str, int]:
-    values = variable.values
-    counts = {"values": values.size, "negative": int(np.count_nonzero(values < 0))}
+    counts = {"values": variable.size, "negative": int(np.count_nonzero(variable.values < 0))}
     if variable.dtype.kind == "f":
-        counts["missing"] = int(np.count_nonzero(np.isnan(values)))
+        counts["missing"] = int(np.count_nonzero(np.isnan(variable.values)))
     return counts
 
 
-def _no_url(_hyperslabs: object) -> str:
-    return ""
+def _respond_prov(image_request: ImageRequest) -> HttpResponse:
+    return respond_provenance(image_request, unquote(image_request.request.query))
 
 
-HANDLERS: Mapping[str, Callable[[ImageRequest], PreparedResponse]] = MappingProxyType({".prov": _respond_provenance})
+HANDLERS: Mapping[str, Callable[[ImageRequest], HttpResponse]] = MappingProxyType({".prov": _respond_prov})
 """By the suffix of the URL."""

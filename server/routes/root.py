@@ -1,4 +1,4 @@
-"""What this server is, as JSON at ``/``, until the pages come."""
+"""Description of this server as JSON at ``/``."""
 
 from __future__ import annotations
 
@@ -7,21 +7,18 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from shotdap import __version__
-from shotdap.server.http.response import make_response
-from shotdap.server.routes.listing import prepare_json
-
-__all__ = ["create_root_routes"]
+from shotdap.server.http.response import HttpResponse, make_response
 
 
 def create_root_routes() -> list[Route]:
-    """The route of the root."""
+    """Create the route of the root."""
     return [Route("/", _serve_root, methods=["GET"])]
 
 
 async def _serve_root(request: Request) -> Response:
     base = str(request.base_url)
     return make_response(
-        prepare_json(
+        HttpResponse.from_json(
             {
                 "name": "shotdap",
                 "version": __version__,

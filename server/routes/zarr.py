@@ -1,15 +1,13 @@
 """Zarr: ``/zarr/<path>/<key>``, of every image, raw file, variant, shot and stack, in versions 2 and 3.
 
-An answer is made whole in a thread, as DAP's are. A document or chunk that the client has already is a ``304`` before
-any file is opened. A document that is not there is a 404, for readers look for many; a chunk that is not there is a
-410, because they would take a 404 for zeros.
+A response is prepared completely in a thread, as those of DAP. A document or chunk that the client has already is a
+``304`` before any file is opened. A missing document is a 404, as readers look for many; a missing chunk is a 410, as
+they would take a 404 for zeros.
 """
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
@@ -19,152 +17,124 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from shotdap.catalog import Catalog, Changed, NotFound, TooMany, Unreadable, retry_if_changed
+from shotdap.server.http.blocks import split_into_blocks
 from shotdap.server.http.byte_range import apply_range
-from shotdap.server.http.conditional import create_validator
-from shotdap.server.http.errors import NoChunk, to_problem
+from shotdap.server.http.conditional import Validator
+from shotdap.server.http.errors import NoChunk, answer, render_json_problem
 from shotdap.server.http.limits import Limits, refuse_attributes, refuse_cost
-from shotdap.server.http.response import Block, PreparedResponse, compress_response, make_response
-from shotdap.server.protocols.zarr import Chunk, Hierarchy, ZarrOptions, is_chunk_key
-from shotdap.server.routes.listing import prepare_json
+from shotdap.server.http.request import HttpRequest
+from shotdap.server.http.response import HttpResponse, compress_response, make_response
+from shotdap.server.protocols.zarr import Hierarchy, ZarrOptions, is_chunk_key
 from shotdap.server.routes.zarr_store import StoreMatch, ZarrStores
 from shotdap.transforms import working_memory
-
-__all__ = ["create_zarr_routes"]
-
-_LOG = logging.getLogger("shotdap.zarr")
 
 _METHODS: Final = ("GET", "HEAD", "OPTIONS")
 _OPTIONS_HEADERS: Final = MappingProxyType({"Allow": ", ".join(_METHODS), "Accept-Ranges": "bytes"})
 _JSON_MEDIA_TYPE: Final = "application/json"
 _BINARY_MEDIA_TYPE: Final = "application/octet-stream"
-_BLOCK_SIZE: Final = 512 << 10
 
 
 def create_zarr_routes(catalog: Catalog, limits: Limits, options: ZarrOptions) -> list[Route]:
-    """The routes of both versions.
+    """Create the routes of both versions.
 
     Args:
-        catalog: where the images are.
+        catalog: of the images.
         limits: how much one request may ask for.
-        options: how datasets are cut and packed.
+        options: how datasets are divided into chunks and compressed.
     """
     stores = ZarrStores(catalog, options)
+
+    def respond(request: HttpRequest) -> HttpResponse:
+        path = "/".join(filter(None, request.path.split("/")))
+        zarr_request = _ZarrRequest(request, stores, limits, path)
+        response = answer(lambda: retry_if_changed(zarr_request.respond), render_json_problem, path)
+        response = apply_range(response, request)
+        is_complete = not request.only_headers and "range" not in request.headers
+        return compress_response(response, request) if is_complete else response
 
     async def serve_zarr(request: Request) -> Response:
         if request.method == "OPTIONS":
             return Response(status_code=204, headers=dict(_OPTIONS_HEADERS))
-        path = "/".join(filter(None, request.path_params["path"].split("/")))
-        asked = _ZarrRequest(stores, limits, path, request.headers, only_headers=request.method == "HEAD")
-        return make_response(await run_in_threadpool(_respond_with_range, asked))
+        return make_response(await run_in_threadpool(respond, HttpRequest.from_starlette(request)))
 
     return [Route("/zarr/{path:path}", serve_zarr, methods=list(_METHODS))]
 
 
 @dataclass(frozen=True)
 class _ZarrRequest:
-    """A request, as far as it matters here."""
+    """A request for a key of a store."""
 
+    request: HttpRequest
     stores: ZarrStores
     limits: Limits
     path: str
-    """The image's public path, and the key behind it."""
-    headers: Mapping[str, str]
-    only_headers: bool
+    """Public path of the image, followed by the key, without empty segments."""
 
+    def respond(self) -> HttpResponse:
+        """Return the response of the first store that has the key.
 
-def _respond_with_range(asked: _ZarrRequest) -> PreparedResponse:
-    """The reply as the client takes it: a part of it, or all of it packed."""
-    reply = _handle_request(asked)
-    if "range" in asked.headers and not asked.only_headers:
-        return apply_range(reply, asked.headers)
-    return compress_response(
-        apply_range(reply, {}), asked.headers.get("accept-encoding", "") if not asked.only_headers else ""
-    )
+        Raises:
+            NotFound: no store has it.
+            NoChunk: it is the key of a chunk, and no store has it.
+        """
+        for match in self.stores.find_matches(self.path):
+            response = self._respond_from_store(match) if match.key else None
+            if response is not None:
+                return response
+        try:
+            store = self.stores.resolve_store(self.path)
+        except NotFound:
+            if is_chunk_key(self.path):
+                raise NoChunk(
+                    f"There is no chunk {self.path!r}: no such array is there, or none as large as that."
+                ) from None
+            raise NotFound(f"There is neither a Zarr document nor a chunk at {self.path!r}.") from None
+        raise NotFound(f"{store.path!r} is a Zarr store; open it as one. Its first document is zarr.json in it.")
 
-
-def _handle_request(asked: _ZarrRequest) -> PreparedResponse:
-    try:
-        return retry_if_changed(lambda: _find_response(asked))
-    except Exception as error:  # noqa: BLE001 — every failure gets an answer
-        trouble = to_problem(error)
-        if not trouble.expected:
-            _LOG.exception("failed to answer %s", asked.path)
-        reply = prepare_json({"status": trouble.status, "message": trouble.message}, trouble.status)
-        return replace(reply, headers={**reply.headers, **trouble.headers})
-
-
-def _find_response(asked: _ZarrRequest) -> PreparedResponse:
-    """The answer of the first store that has what is asked for."""
-    for found in asked.stores.find_matches(asked.path):
-        reply = _read_from_store(asked, found)
-        if reply is not None:
-            return reply
-    raise _create_not_found(asked)
-
-
-def _read_from_store(asked: _ZarrRequest, found: StoreMatch) -> PreparedResponse | None:
-    """What a store has under a key; `None` if that is nothing."""
-    if not found.key:
-        return None
-    stores = asked.stores
-    try:
-        state = stores.get_state(found)
-    except TooMany:
-        if "/" in found.key:  # below a folder that is too large to be a store there may be one
-            return None
-        raise
-    current = create_validator(stores.catalog, state, "zarr", found.key, repr(stores.options))
-    if current.is_not_modified(asked.headers):
-        return current.prepare_not_modified()
-    try:
-        reply = _read_key(asked, found.key, stores.get_hierarchy(found.address, state))
-    except Changed:
-        raise
-    except Unreadable:  # a copy that was read from may be gone, and can be made again
-        if not stores.drop_hierarchy(found.address, state):
+    def _respond_from_store(self, match: StoreMatch) -> HttpResponse | None:
+        """Return what a store has under a key; `None` if it does not have it."""
+        stores = self.stores
+        try:
+            state = stores.get_state(match)
+        except TooMany:
+            if "/" in match.key:  # below a folder that is too large to be a store there may be one
+                return None
             raise
-        reply = _read_key(asked, found.key, stores.get_hierarchy(found.address, state))
-    return None if reply is None else current.add_headers(reply)
+        validator = Validator.from_dependencies(
+            state.modified,
+            stores.catalog.diagnostics_fingerprint,
+            state.fingerprint,
+            "zarr",
+            match.key,
+            repr(stores.options),
+        )
+        if validator.is_not_modified(self.request):
+            return validator.prepare_not_modified()
+        try:
+            response = self._read_key(match.key, stores.get_hierarchy(match.address, state))
+        except Changed:
+            raise
+        except Unreadable:  # a copy that was read from may be gone, and can be made again
+            if not stores.drop_hierarchy(match.address, state):
+                raise
+            response = self._read_key(match.key, stores.get_hierarchy(match.address, state))
+        return None if response is None else validator.add_headers(response)
 
-
-def _read_key(asked: _ZarrRequest, key: str, hierarchy: Hierarchy) -> PreparedResponse | None:
-    if not is_chunk_key(key):
-        refuse_attributes(hierarchy.dataset, asked.limits)
-    document = hierarchy.get_document(key)
-    if document is not None:
-        return PreparedResponse(_JSON_MEDIA_TYPE, len(document), () if asked.only_headers else (document,))
-    chunk = hierarchy.get_chunk(key)
-    if chunk is None:
-        return None
-    _check_chunk_cost(chunk, asked.limits)
-    if asked.only_headers and chunk.size is not None:
-        return PreparedResponse(_BINARY_MEDIA_TYPE, chunk.size, ())
-    encoded = chunk.encode()
-    return PreparedResponse(
-        _BINARY_MEDIA_TYPE, len(encoded), () if asked.only_headers else tuple(_split_blocks(encoded))
-    )
-
-
-def _check_chunk_cost(chunk: Chunk, limits: Limits) -> None:
-    """Refuse what is too much, before any of it is read; that a chunk is not too large in itself `ZarrOptions` see to.
-
-    Raises:
-        TooLarge: it is.
-    """
-    advice = "Read a variable that needs fewer images whole."
-    refuse_cost(chunk.bytes_read, working_memory(chunk.variable), limits, advice)
-
-
-def _split_blocks(encoded: memoryview) -> Iterator[Block]:
-    return (encoded[start : start + _BLOCK_SIZE] for start in range(0, len(encoded), _BLOCK_SIZE))
-
-
-def _create_not_found(asked: _ZarrRequest) -> Exception:
-    """Why there is no answer."""
-    try:
-        store = asked.stores.resolve_store(asked.path)
-    except NotFound:
-        if is_chunk_key(asked.path):
-            return NoChunk(f"There is no chunk {asked.path!r}: no such array is there, or none as large as that.")
-        return NotFound(f"There is neither a Zarr document nor a chunk at {asked.path!r}.")
-    return NotFound(f"{store.path!r} is a Zarr store; open it as one. Its first document is zarr.json in it.")
+    def _read_key(self, key: str, hierarchy: Hierarchy) -> HttpResponse | None:
+        only_headers = self.request.only_headers
+        if not is_chunk_key(key):
+            refuse_attributes(hierarchy.dataset, self.limits)
+        document = hierarchy.get_document(key)
+        if document is not None:
+            return HttpResponse(_JSON_MEDIA_TYPE, len(document), () if only_headers else (document,))
+        chunk = hierarchy.get_chunk(key)
+        if chunk is None:
+            return None
+        # Only the cost is checked: `ZarrOptions` limits the size of a chunk.
+        advice = "Read a variable that needs fewer images whole."
+        refuse_cost(chunk.bytes_read, working_memory(chunk.variable), self.limits, advice)
+        if only_headers and chunk.size is not None:
+            return HttpResponse(_BINARY_MEDIA_TYPE, chunk.size, ())
+        encoded = chunk.encode()
+        blocks = () if only_headers else tuple(split_into_blocks(encoded))
+        return HttpResponse(_BINARY_MEDIA_TYPE, len(encoded), blocks)

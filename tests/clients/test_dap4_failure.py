@@ -24,7 +24,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from tests.serving import free_port
 
-from shotdap.server.http.response import PreparedResponse, make_response
+from shotdap.server.http.response import HttpResponse, make_response
 from shotdap.server.protocols import dap4
 from shotdap.server.protocols.dap4 import chunks
 from shotdap.transforms import Selection
@@ -65,10 +65,10 @@ def url() -> Iterator[str]:
     async def data(request: Request) -> Response:
         piece = request.path_params["piece"]
         answer = body(None if piece == "none" else int(piece))
-        return make_response(PreparedResponse(dap4.MEDIA_TYPES[".dap"], answer.size, answer, {}))
+        return make_response(HttpResponse(dap4.MEDIA_TYPES[".dap"], answer.size, answer, {}))
 
     async def structure(_: Request) -> Response:
-        return make_response(PreparedResponse.from_body(dap4.render_dmr(DATASET, "d"), dap4.MEDIA_TYPES[".dmr"], {}))
+        return make_response(HttpResponse.from_body(dap4.render_dmr(DATASET, "d"), dap4.MEDIA_TYPES[".dmr"], {}))
 
     structures = [Route(f"/{{piece}}.{suffix}", structure) for suffix in ("dmr", "dmr.xml")]
     app = Starlette(routes=[Route("/{piece}.dap", data), *structures])

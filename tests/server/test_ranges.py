@@ -7,22 +7,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shotdap.server.http.byte_range import apply_range
-from shotdap.server.http.response import PreparedResponse
+from shotdap.server.http.request import HttpRequest
+from shotdap.server.http.response import HttpResponse
 
 WHOLE = bytes(range(100))
-REPLY = PreparedResponse(
+REPLY = HttpResponse(
     "text/plain", 100, (WHOLE[:30], WHOLE[30:31], b"", WHOLE[31:]), {"ETag": '"a"', "Last-Modified": "then"}
 )
 
 
-def body(reply: PreparedResponse) -> bytes:
+def body(reply: HttpResponse) -> bytes:
     return b"".join(map(bytes, reply.blocks))
 
 
 @given(st.integers(0, 99), st.integers(0, 150))
 def test_a_range(first: int, last: int) -> None:
     """The bytes from the first to the last, both included, as far as there are any; backwards it is no range."""
-    reply = apply_range(REPLY, {"range": f"bytes={first}-{last}"})
+    reply = apply_range(REPLY, HttpRequest("", headers={"range": f"bytes={first}-{last}"}))
     expected = WHOLE[first : last + 1] if last >= first else WHOLE
 
     assert (reply.status, body(reply), reply.size) == (206 if last >= first else 200, expected, len(expected))
@@ -33,18 +34,18 @@ def test_a_range(first: int, last: int) -> None:
 @given(st.integers(1, 150))
 def test_the_end(count: int) -> None:
     """``bytes=-N`` is the last N bytes, or all that there are; ``bytes=N-`` all from N on."""
-    reply = apply_range(REPLY, {"range": f"bytes=-{count}"})
+    reply = apply_range(REPLY, HttpRequest("", headers={"range": f"bytes=-{count}"}))
 
     assert body(reply) == WHOLE[-count:]
     assert reply.headers["Content-Range"] == f"bytes {max(0, 100 - count)}-99/100"
     if count < 100:
-        assert body(apply_range(REPLY, {"range": f"bytes={count}-"})) == WHOLE[count:]
+        assert body(apply_range(REPLY, HttpRequest("", headers={"range": f"bytes={count}-"}))) == WHOLE[count:]
 
 
 @pytest.mark.parametrize("asked", ["bytes=100-", "bytes=100-200", "bytes=-0"])
 def test_behind_the_end(asked: str) -> None:
     """A range that begins behind the end is a 416, which says how long the whole is."""
-    reply = apply_range(REPLY, {"range": asked})
+    reply = apply_range(REPLY, HttpRequest("", headers={"range": asked}))
 
     assert (reply.status, body(reply), reply.size) == (416, b"", 0)
     assert reply.headers["Content-Range"] == "bytes */100"
@@ -56,7 +57,7 @@ def test_behind_the_end(asked: str) -> None:
 )
 def test_no_single_range(asked: str) -> None:
     """What is no single range of bytes is answered by the whole, which says that parts can be had."""
-    reply = apply_range(REPLY, {"range": asked})
+    reply = apply_range(REPLY, HttpRequest("", headers={"range": asked}))
 
     assert (reply.status, body(reply), reply.headers["Accept-Ranges"]) == (200, WHOLE, "bytes")
 
@@ -64,11 +65,11 @@ def test_no_single_range(asked: str) -> None:
 @pytest.mark.parametrize(("if_range", "status"), [('"a"', 206), ("then", 206), ('"b"', 200), ('W/"a"', 200)])
 def test_only_if_it_still_is(if_range: str, status: int) -> None:
     """A part that is to go with one of before is given only if the whole is the same still."""
-    assert apply_range(REPLY, {"range": "bytes=5-6", "if-range": if_range}).status == status
+    assert apply_range(REPLY, HttpRequest("", headers={"range": "bytes=5-6", "if-range": if_range})).status == status
 
 
 def test_failures_stay_whole() -> None:
     """What is no success has no parts."""
-    failure = PreparedResponse.from_body("There is nothing.", "text/plain", {}, 404)
+    failure = HttpResponse.from_body("There is nothing.", "text/plain", {}, 404)
 
-    assert apply_range(failure, {"range": "bytes=0-1"}) is failure
+    assert apply_range(failure, HttpRequest("", headers={"range": "bytes=0-1"})) is failure

@@ -1,15 +1,15 @@
-"""What the archive holds, in numbers: facilities, diagnostics, facets; and what has changed in it."""
+"""Contents of the archive in numbers: facilities, diagnostics, facets; and the feed of changes."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Final
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
-from shotdap.catalog import Catalog, Change, Diagnostic
-from shotdap.server.api.dependencies import NoParams, reject_repeated_params
+from shotdap.catalog import Catalog, Diagnostic
+from shotdap.server.api.dependencies import ApiRequest, NoParams, reject_repeated_params
 from shotdap.server.api.entry_document import build_image_summary
 from shotdap.server.api.facility_names import format_facility_segment
 from shotdap.server.api.problem_details import describe_other_responses
@@ -24,10 +24,9 @@ from shotdap.server.api.schemas import (
     Facility,
     ImageChange,
 )
+from shotdap.server.http.request import HttpRequest
 
-__all__ = ["create_archive_router"]
-
-_MAX_TOKEN = 2**63 - 1  # of a token
+_MAX_TOKEN: Final = 2**63 - 1
 
 
 class _FacetParams(BaseModel):
@@ -46,7 +45,7 @@ class _ChangesParams(BaseModel):
 
 
 def create_archive_router(catalog: Catalog) -> APIRouter:
-    """The routes."""
+    """Create the routes."""
     routes = APIRouter(tags=["archive"], dependencies=[Depends(reject_repeated_params)])
 
     @routes.get(
@@ -56,7 +55,7 @@ def create_archive_router(catalog: Catalog) -> APIRouter:
         summary="The facilities",
         responses=describe_other_responses(404),
     )
-    def list_facilities(request: Request, _: Annotated[NoParams, Query()]) -> Response:
+    def list_facilities(request: ApiRequest, _: Annotated[NoParams, Query()]) -> Response:
         """The facilities that there are images of, with their numbers; none is known of a mere folder (404)."""
         counts = catalog.count_facets().counts["facility"]
         return respond_with_document(request, Facilities([_build_facility(request, *each) for each in counts.items()]))
@@ -68,13 +67,12 @@ def create_archive_router(catalog: Catalog) -> APIRouter:
         summary="The diagnostics",
         responses=describe_other_responses(404),
     )
-    def list_diagnostics(request: Request, _: Annotated[NoParams, Query()]) -> Response:
+    def list_diagnostics(request: ApiRequest, _: Annotated[NoParams, Query()]) -> Response:
         """The diagnostics that there are images of, with their numbers; and how files are read."""
         counts = catalog.count_facets().counts["diagnostic"]
-        named = [_build_diagnostic_count(request, *each) for each in counts.items()]
-        return respond_with_document(
-            request, Diagnostics(named, list(map(_build_diagnostic_description, catalog.diagnostics)))
-        )
+        described = list(map(_build_diagnostic_description, catalog.diagnostics))
+        counted = [_build_diagnostic_count(request, *each) for each in counts.items()]
+        return respond_with_document(request, Diagnostics(counted, described))
 
     @routes.get(
         "/facets",
@@ -83,11 +81,11 @@ def create_archive_router(catalog: Catalog) -> APIRouter:
         summary="Count what a query finds",
         responses=describe_other_responses(404),
     )
-    def get_facet_counts(request: Request, asked: Annotated[_FacetParams, Query()]) -> Response:
+    def get_facet_counts(request: ApiRequest, params: Annotated[_FacetParams, Query()]) -> Response:
         """How many images a query finds, by facility, diagnostic, year and health."""
-        found = catalog.count_facets(asked.q)
-        counts = {str(name): dict(values) for name, values in found.counts.items()}
-        return respond_with_document(request, FacetCounts(found.total, found.is_complete, counts))
+        facets = catalog.count_facets(params.q)
+        counts = {str(name): dict(values) for name, values in facets.counts.items()}
+        return respond_with_document(request, FacetCounts(facets.total, facets.is_complete, counts))
 
     @routes.get(
         "/changes",
@@ -96,16 +94,19 @@ def create_archive_router(catalog: Catalog) -> APIRouter:
         summary="What has changed",
         responses=describe_other_responses(404),
     )
-    def get_changes(request: Request, asked: Annotated[_ChangesParams, Query()]) -> Response:
+    def get_changes(request: ApiRequest, params: Annotated[_ChangesParams, Query()]) -> Response:
         """What has changed in the catalog, the oldest first: for who keeps a copy, or waits for new shots."""
-        found = catalog.list_changes(asked.since, limit=asked.limit)
-        told = [_build_change(request, each) for each in found.changes]
-        return respond_with_document(request, ChangeFeed(told, found.token, found.has_more))
+        page = catalog.list_changes(params.since, limit=params.limit)
+        changes = [
+            ImageChange(each.path, None if each.entry is None else build_image_summary(request, each.entry))
+            for each in page.changes
+        ]
+        return respond_with_document(request, ChangeFeed(changes, page.token, page.has_more))
 
     return routes
 
 
-def _build_facility(request: Request, name: str, images: int) -> Facility:
+def _build_facility(request: HttpRequest, name: str, images: int) -> Facility:
     links = {
         "shots": build_resource_url(request, "shots", facility=format_facility_segment(name)),
         "images": build_resource_url(request, "images", q=f"facility:{_quote_term(name)}"),
@@ -113,13 +114,13 @@ def _build_facility(request: Request, name: str, images: int) -> Facility:
     return Facility(name, images, links if name else {})
 
 
-def _build_diagnostic_count(request: Request, name: str, images: int) -> DiagnosticCount:
+def _build_diagnostic_count(request: HttpRequest, name: str, images: int) -> DiagnosticCount:
     links = {"images": build_resource_url(request, "images", q=f"diagnostic:{_quote_term(name)}")}
     return DiagnosticCount(name, images, links if name else {})
 
 
 def _quote_term(text: str) -> str:
-    """As a query has it where it is to be taken literally."""
+    """Quote a text for a query, where it is taken literally."""
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'
 
@@ -129,7 +130,3 @@ def _build_diagnostic_description(diagnostic: Diagnostic) -> DiagnosticDescripti
     return DiagnosticDescription(
         diagnostic.name, diagnostic.title, diagnostic.instrument, [*diagnostic.variables], virtual
     )
-
-
-def _build_change(request: Request, change: Change) -> ImageChange:
-    return ImageChange(change.path, None if change.entry is None else build_image_summary(request, change.entry))

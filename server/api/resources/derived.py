@@ -1,41 +1,39 @@
-"""What is derived of an image: attributes, statistics, thumbnails, provenance. Each is a resource of its own."""
+"""What is derived of an image: attributes, statistics, thumbnails, provenance. Each is a separate resource."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Final
-from urllib.parse import quote
+from functools import partial
+from typing import Final, TypeAlias
 
 import cachebox
 import xarray as xr
-from fastapi import APIRouter, Request
+from fastapi import APIRouter
 from starlette.responses import Response
 
 from shotdap.catalog import Catalog
-from shotdap.server.api.dependencies import ImagePath, build_openapi_parameters, create_image_request, get_query_string
-from shotdap.server.api.image_document import build_attributes_document as said
-from shotdap.server.api.image_document import build_dimensions
+from shotdap.server.api.dependencies import ApiRequest, ImagePath, build_openapi_parameters
+from shotdap.server.api.image_document import build_attributes_document, build_dimensions
 from shotdap.server.api.problem_details import describe_other_responses
-from shotdap.server.api.resources.image_values import create_image_validator, extract_dataset, prepare_file
+from shotdap.server.api.resources.image_values import extract_dataset, find_single_image, prepare_file
 from shotdap.server.api.responses import prepare_document, respond_compressed
 from shotdap.server.api.schemas import Attributes, Histogram, Percentile, Statistics
 from shotdap.server.encoders.formats import FORMATS
 from shotdap.server.extraction import Extraction
 from shotdap.server.http.limits import Limits, refuse_attributes, refuse_computation
-from shotdap.server.http.response import PreparedResponse, make_response
+from shotdap.server.http.request import HttpRequest
+from shotdap.server.http.response import HttpResponse
 from shotdap.server.pictures.levels import find_default_image
 from shotdap.server.protocols.prov import MEDIA_TYPE as PROV
 from shotdap.server.protocols.rest import DISPLAY_PARAMETERS, EXTRACTION_PARAMETERS, ImageParams, parse_image_params
-from shotdap.server.routes import provenance
 from shotdap.server.routes.image_request import ImageRequest
+from shotdap.server.routes.provenance import respond_provenance
 from shotdap.transforms import BadSelection
 from shotdap.transforms.statistics.summary import WORKING_BYTES_PER_VALUE, Summary, compute_summary
 
-__all__ = ["create_derived_router"]
-
-_MAX_CACHED_SUMMARIES: Final = 1024  # summaries; some 5 kB each
-_COLOUR_DIMENSION: Final = "band"  # the dimension of colours, as readers call it
+_MAX_CACHED_SUMMARIES: Final = 1024  # about 5 kB each
+_COLOUR_DIMENSION: Final = "band"  # name that readers give to the dimension of colours
 _DEFAULT_BINS: Final = 64
 _THUMBNAIL_SIZE: Final = 256  # pixels of the longer side
 _MAX_THUMBNAIL_SIZE: Final = 1024
@@ -52,11 +50,22 @@ _PNG_RESPONSE: Final = {
 }
 _PROVENANCE_RESPONSE: Final = {"description": "PROV-JSON.", "content": {PROV: {"schema": {"type": "object"}}}}
 
+_Prepare: TypeAlias = Callable[[ImageRequest, ImageParams, str], HttpResponse]
+"""Prepares a response; the last argument is its entity tag."""
+
 
 def create_derived_router(catalog: Catalog, limits: Limits) -> APIRouter:
-    """The routes."""
+    """Create the routes."""
     routes = APIRouter(tags=["images"])
-    remembered: cachebox.LRUCache[str, Summary] = cachebox.LRUCache(_MAX_CACHED_SUMMARIES)
+    summaries: cachebox.LRUCache[str, Summary] = cachebox.LRUCache(_MAX_CACHED_SUMMARIES)
+
+    def respond(request: HttpRequest, path: str, params: ImageParams, prepare: _Prepare, kind: str) -> Response:
+        image = find_single_image(catalog, params.extraction.build_path(path))
+        image_request = ImageRequest(request, image, limits)
+        validator = image_request.create_validator(kind)
+        return respond_compressed(
+            request, validator.respond(request, lambda: prepare(image_request, params, validator.tag))
+        )
 
     @routes.get(
         "/attributes/{path:path}",
@@ -66,11 +75,10 @@ def create_derived_router(catalog: Catalog, limits: Limits) -> APIRouter:
         responses=describe_other_responses(404),
         openapi_extra=build_openapi_parameters(*_ATTRIBUTE_PARAMETERS, dimensions=False),
     )
-    def get_attributes(request: Request, path: ImagePath) -> Response:
+    def get_attributes(request: ApiRequest, path: ImagePath) -> Response:
         """The attributes of an image and of its variables, as strict JSON."""
-        sought = _parse_query(request, _ATTRIBUTE_PARAMETERS)
-        question = create_image_request(request, catalog, limits, sought.extraction.build_path(path), "rest attributes")
-        return _answer_or_not_modified(request, question, lambda _: _prepare_attributes(question, sought))
+        params = _parse_params(request, _ATTRIBUTE_PARAMETERS)
+        return respond(request, path, params, _prepare_attributes, "rest attributes")
 
     @routes.get(
         "/statistics/{path:path}",
@@ -80,16 +88,13 @@ def create_derived_router(catalog: Catalog, limits: Limits) -> APIRouter:
         responses=describe_other_responses(404, 413),
         openapi_extra=build_openapi_parameters(*_STATISTICS_PARAMETERS),
     )
-    def get_statistics(request: Request, path: ImagePath) -> Response:
+    def get_statistics(request: ApiRequest, path: ImagePath) -> Response:
         """Extremes, moments, percentiles, counts and the histogram of a variable, or of a part of it.
 
         Without `variable`, of the one that is shown of the image. They are computed once, and remembered.
         """
-        sought = parse_image_params(get_query_string(request), _STATISTICS_PARAMETERS)
-        question = create_image_request(request, catalog, limits, sought.extraction.build_path(path), "rest statistics")
-        return _answer_or_not_modified(
-            request, question, lambda tag: _prepare_statistics(question, sought, remembered, tag)
-        )
+        params = parse_image_params(request.query, _STATISTICS_PARAMETERS)
+        return respond(request, path, params, partial(_prepare_statistics, summaries), "rest statistics")
 
     @routes.get(
         "/thumbnails/{path:path}",
@@ -99,11 +104,10 @@ def create_derived_router(catalog: Catalog, limits: Limits) -> APIRouter:
         responses={200: _PNG_RESPONSE, **describe_other_responses(404, 413)},
         openapi_extra=build_openapi_parameters(*_THUMBNAIL_PARAMETERS),
     )
-    def get_thumbnail(request: Request, path: ImagePath) -> Response:
+    def get_thumbnail(request: ApiRequest, path: ImagePath) -> Response:
         """A small picture, 256 pixels on its longer side unless `size` says otherwise (up to 1,024)."""
-        sought = parse_image_params(get_query_string(request), _THUMBNAIL_PARAMETERS)
-        question = create_image_request(request, catalog, limits, sought.extraction.build_path(path), "rest thumbnail")
-        return _answer_or_not_modified(request, question, lambda _: _prepare_thumbnail(question, sought))
+        params = parse_image_params(request.query, _THUMBNAIL_PARAMETERS)
+        return respond(request, path, params, _prepare_thumbnail, "rest thumbnail")
 
     @routes.get(
         "/provenance/{path:path}",
@@ -113,114 +117,100 @@ def create_derived_router(catalog: Catalog, limits: Limits) -> APIRouter:
         responses={200: _PROVENANCE_RESPONSE, **describe_other_responses(404, 413)},
         openapi_extra=build_openapi_parameters(*_ATTRIBUTE_PARAMETERS, dimensions=False),
     )
-    def get_provenance(request: Request, path: ImagePath) -> Response:
+    def get_provenance(request: ApiRequest, path: ImagePath) -> Response:
         """How the virtual variables of an image, or one variable, came to be: files, hashes, transforms (W3C PROV)."""
-        sought = _parse_query(request, _ATTRIBUTE_PARAMETERS)
-        question = create_image_request(request, catalog, limits, sought.extraction.build_path(path), "rest provenance")
-        return _answer_or_not_modified(request, question, lambda _: _prepare_provenance(question, sought))
+        params = _parse_params(request, _ATTRIBUTE_PARAMETERS)
+        return respond(request, path, params, _prepare_provenance, "rest provenance")
 
     return routes
 
 
-def _parse_query(request: Request, names: tuple[str, ...]) -> ImageParams:
-    """What a query string asks for where no part of an image can be meant.
+def _parse_params(request: HttpRequest, names: tuple[str, ...]) -> ImageParams:
+    """Parse a query string that cannot select a part of an image.
 
     Raises:
-        BadSelection: it names what is no parameter here.
+        BadSelection: it names a parameter that does not exist here.
     """
-    sought = parse_image_params(get_query_string(request), names)
-    if sought.extraction.part:
-        raise BadSelection(
-            f"{next(iter(sought.extraction.part))!r} is no parameter here; these are: {', '.join(names)}."
-        )
-    return sought
+    params = parse_image_params(request.query, names)
+    if params.extraction.part:
+        name = next(iter(params.extraction.part))
+        raise BadSelection(f"{name!r} is no parameter here; these are: {', '.join(names)}.")
+    return params
 
 
-def _answer_or_not_modified(
-    request: Request, question: ImageRequest, made: Callable[[str], PreparedResponse]
-) -> Response:
-    """The answer to a question about an image; or the news that the client has it, before anything is read."""
-    current = create_image_validator(question)
-    if current.is_not_modified(request.headers):
-        return make_response(current.prepare_not_modified())
-    return respond_compressed(request, current.add_headers(made(current.tag)))
-
-
-def _prepare_attributes(question: ImageRequest, sought: ImageParams) -> PreparedResponse:
-    dataset = extract_dataset(question, sought.extraction)
-    refuse_attributes(dataset, question.limits)
-    return prepare_document(said(question.address.path, dataset))
+def _prepare_attributes(image_request: ImageRequest, params: ImageParams, _tag: str) -> HttpResponse:
+    dataset = extract_dataset(image_request, params.extraction)
+    refuse_attributes(dataset, image_request.limits)
+    return prepare_document(build_attributes_document(image_request.image.path, dataset))
 
 
 def _prepare_statistics(
-    question: ImageRequest, sought: ImageParams, remembered: cachebox.LRUCache[str, Summary], tag: str
-) -> PreparedResponse:
-    wanted = sought.extraction
-    if len(wanted.variables) > 1:
+    summaries: cachebox.LRUCache[str, Summary], image_request: ImageRequest, params: ImageParams, tag: str
+) -> HttpResponse:
+    extraction = params.extraction
+    if len(extraction.variables) > 1:
         raise BadSelection("Statistics are of one variable; name one.")
-    if not wanted.variables:
-        wanted = replace(wanted, variables=(find_default_image(question.open_dataset()),))
-    dataset = extract_dataset(question, wanted)
-    (name,) = wanted.resolve_variables(dataset)
+    if not extraction.variables:
+        extraction = replace(extraction, variables=(find_default_image(image_request.open_dataset()),))
+    dataset = extract_dataset(image_request, extraction)
+    (name,) = extraction.resolve_variables(dataset)
     if name not in dataset.variables:
         raise BadSelection(f"{name} is a group; statistics are of one variable.")
     variable = dataset.variables[name]
-    found = remembered.get(tag)
-    if found is None:
+    summary = summaries.get(tag)
+    if summary is None:
         computed = xr.Dataset({"values": variable.to_base_variable()})
-        refuse_computation(computed, question.limits, WORKING_BYTES_PER_VALUE * variable.size)
-        if question.only_headers:
-            return PreparedResponse("application/json", None, ())
-        found = compute_summary(variable, sought.values.get("bins", _DEFAULT_BINS))
-        remembered[tag] = found
-    return prepare_document(_build_statistics(question, variable, name, found))
-
-
-def _build_statistics(question: ImageRequest, variable: xr.Variable, name: str, found: Summary) -> Statistics:
+        refuse_computation(computed, image_request.limits, WORKING_BYTES_PER_VALUE * variable.size)
+        if image_request.request.only_headers:
+            return HttpResponse("application/json", None, ())
+        summary = compute_summary(variable, params.values.get("bins", _DEFAULT_BINS))
+        summaries[tag] = summary
     units = variable.attrs.get("units")
-    return Statistics(
-        path=question.address.path,
-        variable=name,
-        dimensions=build_dimensions(variable.sizes),
-        units=None if units is None else str(units),
-        count=found.count,
-        missing=found.missing,
-        infinite=found.infinite,
-        negative=found.negative,
-        saturated=found.saturated,
-        minimum=found.minimum,
-        maximum=found.maximum,
-        mean=found.mean,
-        standard_deviation=found.standard_deviation,
-        percentiles=[Percentile(level, value) for level, value in found.percentiles.items()],
-        histogram=Histogram(*found.edges, list(found.histogram)) if found.histogram else None,
+    return prepare_document(
+        Statistics(
+            path=image_request.image.path,
+            variable=name,
+            dimensions=build_dimensions(variable.sizes),
+            units=None if units is None else str(units),
+            count=summary.count,
+            missing=summary.missing,
+            infinite=summary.infinite,
+            negative=summary.negative,
+            saturated=summary.saturated,
+            minimum=summary.minimum,
+            maximum=summary.maximum,
+            mean=summary.mean,
+            standard_deviation=summary.standard_deviation,
+            percentiles=[Percentile(level, value) for level, value in summary.percentiles.items()],
+            histogram=Histogram(*summary.edges, list(summary.histogram)) if summary.histogram else None,
+        )
     )
 
 
-def _prepare_thumbnail(question: ImageRequest, sought: ImageParams) -> PreparedResponse:
-    size = sought.display.size or _THUMBNAIL_SIZE
+def _prepare_thumbnail(image_request: ImageRequest, params: ImageParams, _tag: str) -> HttpResponse:
+    size = params.display.size or _THUMBNAIL_SIZE
     if size > _MAX_THUMBNAIL_SIZE:
         raise BadSelection(f"size={size}: a thumbnail has {_MAX_THUMBNAIL_SIZE} pixels at most; /images has pictures.")
-    wanted = _select_first_frame(question, sought.extraction)
-    return prepare_file(question, FORMATS["png"], wanted, replace(sought.display, size=size))
+    extraction = _select_first_frame(image_request, params.extraction)
+    return prepare_file(image_request, FORMATS["png"], extraction, replace(params.display, size=size))
 
 
-def _select_first_frame(question: ImageRequest, wanted: Extraction) -> Extraction:
-    """What is wanted, of the first frame where there are several and nobody says which."""
-    one = wanted if wanted.variables else replace(wanted, variables=(find_default_image(question.open_dataset()),))
-    dataset = extract_dataset(question, one)
-    (name, *others) = one.resolve_variables(dataset)
+def _select_first_frame(image_request: ImageRequest, extraction: Extraction) -> Extraction:
+    """Select one variable, and the first of several frames, where the request does not."""
+    if not extraction.variables:
+        extraction = replace(extraction, variables=(find_default_image(image_request.open_dataset()),))
+    dataset = extract_dataset(image_request, extraction)
+    (name, *others) = extraction.resolve_variables(dataset)
     if others or name not in dataset.variables:
-        return one  # which no picture can show, and its encoder says so
+        return extraction  # no picture can show it, and the encoder of pictures refuses it
     dims = [str(dim) for dim in dataset.variables[name].dims]
     frames = dims[:-3] if dims[-1:] == [_COLOUR_DIMENSION] else dims[:-2]
-    return replace(one, part={**dict.fromkeys(frames, 0), **one.part})
+    return replace(extraction, part={**dict.fromkeys(frames, 0), **extraction.part})
 
 
-def _prepare_provenance(question: ImageRequest, sought: ImageParams) -> PreparedResponse:
-    wanted = sought.extraction
-    if len(wanted.variables) > 1:
+def _prepare_provenance(image_request: ImageRequest, params: ImageParams, _tag: str) -> HttpResponse:
+    extraction = params.extraction
+    if len(extraction.variables) > 1:
         raise BadSelection("Provenance is told of all virtual variables, or of one; name one.")
-    named = wanted.resolve_variables(question.open_dataset()) if wanted.variables else ()
-    query = "".join(map(quote, named))
-    return provenance.HANDLERS[".prov"](question.copy_with(query=query))
+    names = extraction.resolve_variables(image_request.open_dataset()) if extraction.variables else ()
+    return respond_provenance(image_request, "".join(names))

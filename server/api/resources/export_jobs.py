@@ -1,7 +1,7 @@
 """Exports of many images as jobs: ``/api/v1/exports``.
 
-An order is held against the catalog when it is posted: what cannot be right, or is too much, is refused then. Whoever
-knows a job's name, which nobody guesses, may see it; a list shows a user's own.
+An order is checked against the catalog when it is posted: an order that is wrong, or too large, is refused then. Anyone
+who knows the name of a job may see it, and nobody can guess it; a list shows the jobs of one user.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Annotated, Any, Final, Literal
 
@@ -23,26 +23,24 @@ from starlette.responses import FileResponse, Response
 
 from shotdap.catalog import Catalog
 from shotdap.config import Settings
-from shotdap.server.api.middleware import is_head_request
-from shotdap.server.api.problem_details import describe_failure, respond_with_problem
+from shotdap.server.api.dependencies import ApiRequest
+from shotdap.server.api.problem_details import describe_failure, send_problem
 from shotdap.server.encoders.formats import FORMATS
 from shotdap.server.exports.jobs.site import build_quotas, open_job_store
 from shotdap.server.exports.jobs.store import Job, JobState, JobStore, NoRoom, OverQuota, Quotas
 from shotdap.server.exports.order import Order, parse_part_value
 from shotdap.server.exports.plan import plan_export
 from shotdap.server.extraction import Extraction
-from shotdap.server.http.errors import Problem
+from shotdap.server.http.conditional import Validator
 from shotdap.server.http.file_response import OpenFileResponse
+from shotdap.server.http.request import HttpRequest
 from shotdap.server.http.response import ENDLESS_STREAM_KEY
 from shotdap.server.pictures.levels import Display
 
-__all__ = ["create_exports_router", "get_principal"]
-
 _NDJSON_MEDIA_TYPE: Final = "application/x-ndjson"
-_SECONDS_PER_HOUR: Final = 3600.0
 _ALL_METHODS: Final = frozenset({"DELETE", "GET", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"})
-_OPEN_TIMEOUT: Final = 1.0  # seconds that an order waits for its first image to be opened
-_POLL_SECONDS: Final = 0.5  # seconds between two looks at a job whose events somebody follows
+_OPEN_TIMEOUT: Final = 1.0  # seconds for which an order waits for its first image
+_POLL_SECONDS: Final = 0.5  # between two looks at a job whose events a client follows
 _MEDIA_TYPES: Final = {"zip": "application/zip", "zarr-zip": "application/zip", "nc4": "application/x-netcdf"}
 
 _DisplayModel = checked(Display, config=ConfigDict(extra="forbid", strict=True, allow_inf_nan=False), frozen=True)
@@ -50,14 +48,14 @@ _DISPLAY_ADAPTER: Final = TypeAdapter(_DisplayModel)
 
 
 def _validate_display(value: object) -> object:
-    """A `Display` as JSON has it: strict as to types, but that an array is a tuple."""
+    """Validate a `Display` from JSON: its types strictly, but an array may stand for a tuple."""
     if isinstance(value, Display):
         return value
     try:
         return _DISPLAY_ADAPTER.validate_json(json.dumps(value))
     except ValidationError as error:
-        said = (f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
-        raise ValueError("; ".join(said)) from None
+        sentences = (f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
+        raise ValueError("; ".join(sentences)) from None
 
 
 _EXAMPLE_ORDER: Final[dict[str, Any]] = {
@@ -94,14 +92,14 @@ class ExportRequest(BaseModel):
     ] = _DisplayModel()
 
     def create_order(self) -> Order:
-        """The order.
+        """Create the order.
 
         Raises:
-            BadOrder: a part is none.
+            BadOrder: a part cannot be parsed.
         """
         parts = {name: parse_part_value(name, str(text)) for name, text in self.part.items()}
-        wanted = Extraction(tuple(self.variables), parts, tuple(self.transforms), self.raw)
-        return Order(self.query, wanted, self.format, self.container, Display(**vars(self.display)))
+        extraction = Extraction(tuple(self.variables), parts, tuple(self.transforms), self.raw)
+        return Order(self.query, extraction, self.format, self.container, Display(**vars(self.display)))
 
 
 class ExportLinks(BaseModel):
@@ -142,21 +140,18 @@ class Exports(BaseModel):
 
 @dataclass(frozen=True)
 class _ExportService:
-    """What answers need."""
+    """The parts of the server that the routes use."""
 
     catalog: Catalog
     jobs: JobStore
-    bounds: Quotas
+    quotas: Quotas
     settings: Settings
 
     def describe_job(self, request: Request, job: Job) -> Export:
-        """A job as clients see it."""
+        """Describe a job for clients."""
         path = f"{request.scope.get('root_path', '')}/exports/{job.id}"
-        keep, progress, is_done = (
-            self.settings.exports.keep_hours * _SECONDS_PER_HOUR,
-            job.progress,
-            job.state == "done",
-        )
+        is_done = job.state == "done"
+        ended = None if job.ended is None else datetime.fromtimestamp(job.ended, UTC)
         links = ExportLinks(
             self=path,
             events=f"{path}/events",
@@ -168,31 +163,31 @@ class _ExportService:
             state=job.state,
             message=job.message,
             order=json.loads(job.order),
-            created=_convert_timestamp(job.created),
-            ended=None if job.ended is None else _convert_timestamp(job.ended),
-            expires=None if job.ended is None else _convert_timestamp(job.ended + keep),
+            created=datetime.fromtimestamp(job.created, UTC),
+            ended=ended,
+            expires=ended and ended + timedelta(hours=self.settings.exports.keep_hours),
             total=job.total,
             done=job.done,
             failed=job.failed,
             bytes=job.bytes,
-            rate=progress.rate,
-            seconds_left=None if job.is_finished else progress.seconds_left,
+            rate=job.progress.rate,
+            seconds_left=None if job.is_finished else job.progress.seconds_left,
             size=job.size if is_done else None,
             sha256=job.sha256 if is_done else None,
             links=links,
         )
 
     def find_job(self, id_: str) -> Job:
-        """A job.
+        """Find a job.
 
         Raises:
             HTTPException: there is none.
         """
-        found = self.jobs.find_job(id_)
-        if found is None:
+        job = self.jobs.find_job(id_)
+        if job is None:
             hours = f"{self.settings.exports.keep_hours:g}"
             raise HTTPException(404, f"There is no export {id_!r}. What exports make is kept for {hours} hours.")
-        return found
+        return job
 
 
 _NOT_FOUND_MESSAGE: Final = "There is no such export, or not any more."
@@ -200,24 +195,24 @@ _ExportId = Annotated[str, Path(max_length=64, description="An export's name, wh
 
 
 def _describe_failures(**sentences: str) -> dict[int | str, dict[str, Any]]:
-    """Failures, as the OpenAPI document has them."""
+    """Describe failures for the OpenAPI document."""
     return {
         status: describe_failure(status, text) for name, text in sentences.items() if (status := int(name.lstrip("_")))
     }
 
 
 def get_principal(request: Request) -> str:
-    """Whose request it is: the client's address, as long as nobody signs in."""
+    """Return the user of a request: the address of the client, as the server has no sign-in."""
     return request.client.host if request.client else ""
 
 
 def create_exports_router(catalog: Catalog, settings: Settings) -> APIRouter:  # noqa: C901 — a route each, and nothing else
-    """The routes of exports; none, where the settings have no folder for them."""
+    """Create the routes of exports; none if the settings have no folder for them."""
     routes = APIRouter(prefix="/exports", tags=["exports"])
     jobs = open_job_store(settings)
     if jobs is None:
         return routes
-    desk = _ExportService(catalog, jobs, build_quotas(settings), settings)
+    service = _ExportService(catalog, jobs, build_quotas(settings), settings)
 
     @routes.post(
         "",
@@ -241,36 +236,38 @@ def create_exports_router(catalog: Catalog, settings: Settings) -> APIRouter:  #
         ] = None,
     ) -> Export | Response:
         """Order an export; it is run in the background."""
-        found = _create_job(desk, posted.create_order(), get_principal(request), idempotency_key)
-        if isinstance(found, Response):
-            return found
-        described = desk.describe_job(request, found)
-        response.headers["Location"] = described.links.self
-        return described
+        job = _create_job(service, posted.create_order(), get_principal(request), idempotency_key)
+        if isinstance(job, Response):
+            return job
+        document = service.describe_job(request, job)
+        response.headers["Location"] = document.links.self
+        return document
 
     @routes.get("")
     def exports(request: Request) -> Exports:
         """The exports of a user, the newest first."""
-        return Exports(exports=[desk.describe_job(request, job) for job in desk.jobs.list_jobs(get_principal(request))])
+        return Exports(
+            exports=[service.describe_job(request, job) for job in service.jobs.list_jobs(get_principal(request))]
+        )
 
     @routes.get("/{id}", responses=_describe_failures(_404=_NOT_FOUND_MESSAGE))
     def export(request: Request, id: _ExportId) -> Export:  # noqa: A002 — the parameter's own name
         """How far an export is."""
-        return desk.describe_job(request, desk.find_job(id))
+        return service.describe_job(request, service.find_job(id))
 
     @routes.delete(
         "/{id}", status_code=204, response_class=Response, responses=_describe_failures(_404=_NOT_FOUND_MESSAGE)
     )
     def delete(id: _ExportId) -> Response:  # noqa: A002
         """Cancel an export that waits or runs; remove one that is over, and its result."""
-        job = desk.find_job(id)
-        if not desk.jobs.cancel_job(job):
-            desk.jobs.remove_job(job)
+        job = service.find_job(id)
+        if not service.jobs.cancel_job(job):
+            service.jobs.remove_job(job)
         return Response(status_code=204)
 
     def check_exists(id: _ExportId) -> None:  # noqa: A002
-        """Refuse, before a stream begins, what it cannot be of."""
-        desk.find_job(id)
+        """Refuse a stream of events before it begins if the job does not exist."""
+        service.find_job(id)
 
     @routes.get(
         "/{id}/events",
@@ -282,11 +279,11 @@ def create_exports_router(catalog: Catalog, settings: Settings) -> APIRouter:  #
         """Follow an export: an event ``progress`` whenever something changes, and ``end`` when it is over."""
         request.scope.setdefault("state", {})[ENDLESS_STREAM_KEY] = True
         last = None
-        while (job := await run_in_threadpool(desk.jobs.find_job, id)) is not None:
+        while (job := await run_in_threadpool(service.jobs.find_job, id)) is not None:
             if job != last:
                 last = job
                 yield ServerSentEvent(
-                    event="end" if job.is_finished else "progress", data=desk.describe_job(request, job)
+                    event="end" if job.is_finished else "progress", data=service.describe_job(request, job)
                 )
             if job.is_finished:
                 return
@@ -302,7 +299,7 @@ def create_exports_router(catalog: Catalog, settings: Settings) -> APIRouter:  #
     )
     def manifest(id: _ExportId) -> Response:  # noqa: A002
         """What became of each image, as far as is known: a line of JSON each."""
-        path = desk.jobs.get_workspace(desk.find_job(id)).manifest_path
+        path = service.jobs.get_workspace(service.find_job(id)).manifest_path
         text = path.read_bytes() if path.exists() else b""
         return Response(text[: text.rfind(b"\n") + 1], media_type=_NDJSON_MEDIA_TYPE)
 
@@ -316,9 +313,9 @@ def create_exports_router(catalog: Catalog, settings: Settings) -> APIRouter:  #
             **_describe_failures(_404=_NOT_FOUND_MESSAGE, _409="It is not done.", _416="There is no such range."),
         },
     )
-    def result(request: Request, id: _ExportId) -> Response:  # noqa: A002
+    def result(request: ApiRequest, id: _ExportId) -> Response:  # noqa: A002
         """What an export has made."""
-        return _respond_result(desk, desk.find_job(id), request)
+        return _respond_result(service, service.find_job(id), request)
 
     for path, allowed in (("", ("GET", "POST")), ("/{id}", ("DELETE", "GET"))):
         methods = sorted(_ALL_METHODS - {*allowed})
@@ -327,54 +324,46 @@ def create_exports_router(catalog: Catalog, settings: Settings) -> APIRouter:  #
 
 
 def _refuse_method(allowed: tuple[str, ...]) -> Response:
-    """Refuse a method, and say which there are; by itself a router names those of the first of its routes."""
+    """Refuse a method, and list the allowed ones; a router by itself lists only those of the first of its routes."""
     raise HTTPException(405, headers={"Allow": ", ".join(allowed)})
 
 
-def _create_job(desk: _ExportService, order: Order, owner: str, key: str | None) -> Job | Response:
-    """The job of an order, old or new; or the answer why there is none."""
-    earlier = desk.jobs.find_by_key(owner, key) if key else None
+def _create_job(service: _ExportService, order: Order, owner: str, key: str | None) -> Job | Response:
+    """Return the job of an order, old or new; or the response that explains why there is none."""
+    earlier = service.jobs.find_by_key(owner, key) if key else None
     if earlier is not None:
         if earlier.order != order.to_json():
-            return _respond_refusal(409, "This Idempotency-Key was given with another order; use a new one.")
+            return send_problem(409, "This Idempotency-Key was given with another order; use a new one.")
         return earlier
     try:
-        desk.jobs.check_quotas(owner, 0, desk.bounds)
-        exports = desk.settings.exports
+        service.jobs.check_quotas(owner, 0, service.quotas)
+        exports = service.settings.exports
         plan = plan_export(
-            desk.catalog, order, most=exports.images_per_job, memory=exports.max_image_bytes, patience=_OPEN_TIMEOUT
+            service.catalog, order, most=exports.images_per_job, memory=exports.max_image_bytes, patience=_OPEN_TIMEOUT
         )
-        desk.jobs.check_quotas(owner, plan.estimate, desk.bounds)
+        service.jobs.check_quotas(owner, plan.estimate, service.quotas)
     except OverQuota as error:
-        return _respond_refusal(429, str(error))
+        return send_problem(429, str(error))
     except NoRoom as error:
-        return _respond_refusal(507, str(error))
-    return desk.jobs.add_job(order, plan.items, plan.estimate, owner, key)
+        return send_problem(507, str(error))
+    return service.jobs.add_job(order, plan.items, plan.estimate, owner, key)
 
 
-def _respond_result(desk: _ExportService, job: Job, request: Request) -> Response:
+def _respond_result(service: _ExportService, job: Job, request: HttpRequest) -> Response:
     if job.state != "done":
-        why = f" {job.message}" if job.message else ""
-        return _respond_refusal(409, f"This export is {job.state}; there is no result.{why}")
-    tag, order = f'"{job.sha256}"', Order.from_json(job.order)
-    if tag in {each.strip().removeprefix("W/") for each in request.headers.get("if-none-match", "").split(",")}:
-        return Response(status_code=304, headers={"ETag": tag})
-    path = desk.jobs.get_workspace(job).target
-    media_type, headers = _MEDIA_TYPES[order.container], {"ETag": tag}
+        reason = f" {job.message}" if job.message else ""
+        return send_problem(409, f"This export is {job.state}; there is no result.{reason}")
+    validator, order = Validator(job.sha256), Order.from_json(job.order)
+    headers = {"ETag": validator.etag}
+    if validator.is_not_modified(request):
+        return Response(status_code=304, headers=headers)
+    path = service.jobs.get_workspace(job).target
     try:
         file = path.open("rb")
     except OSError as error:
-        return _respond_refusal(500, f"The result of this export cannot be read: {error.strerror}. Order it anew.")
-    answer = OpenFileResponse(file, media_type, path.name, headers)
-    if is_head_request(request):
+        return send_problem(500, f"The result of this export cannot be read: {error.strerror}. Order it anew.")
+    response = OpenFileResponse(file, _MEDIA_TYPES[order.container], path.name, headers)
+    if request.only_headers:
         file.close()
-        return Response(headers=dict(answer.headers))
-    return answer
-
-
-def _respond_refusal(status: int, sentence: str) -> Response:
-    return respond_with_problem(Problem(status, sentence, expected=True))
-
-
-def _convert_timestamp(seconds: float) -> datetime:
-    return datetime.fromtimestamp(seconds, UTC)
+        return Response(headers=dict(response.headers))
+    return response

@@ -1,26 +1,27 @@
-"""What an image is, and its values as a file or a picture: the answers of ``/images/<path>``."""
+"""Descriptions and values of images, as files or pictures: the responses of ``/images/<path>``."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from http import HTTPStatus
 from types import MappingProxyType
 from typing import Any, Final
 
 import xarray as xr
-from fastapi import HTTPException, Request
+from fastapi import HTTPException
 from starlette.responses import Response
 
-from shotdap.catalog import Catalog, ImageCollection, NotFound
-from shotdap.server.api.dependencies import create_image_request, get_query_string
+from shotdap.catalog import Catalog, NotFound
 from shotdap.server.api.image_document import build_image_document
-from shotdap.server.api.ranges import apply_range_or_problem
+from shotdap.server.api.problem_details import render_problem
 from shotdap.server.api.responses import format_disposition, prepare_document, respond_compressed
 from shotdap.server.encoders.formats import FORMATS, Format
 from shotdap.server.extraction import Extraction
-from shotdap.server.http.conditional import Validator, create_request_validator
+from shotdap.server.http.byte_range import apply_range
 from shotdap.server.http.limits import Limits, refuse_attributes, refuse_size
-from shotdap.server.http.response import PreparedResponse, make_response
+from shotdap.server.http.request import HttpRequest
+from shotdap.server.http.response import HttpResponse, make_response
 from shotdap.server.pictures.levels import Display, find_default_image
 from shotdap.server.protocols.rest import (
     DISPLAY_PARAMETERS,
@@ -29,20 +30,11 @@ from shotdap.server.protocols.rest import (
     negotiate_format,
     parse_image_params,
 )
-from shotdap.server.routes.image_request import ImageRequest
+from shotdap.server.routes.image_request import Image, ImageRequest, find_image
 from shotdap.transforms import BadSelection
 
-__all__ = [
-    "PARAMETER_NAMES",
-    "VALUE_RESPONSES",
-    "create_image_validator",
-    "extract_dataset",
-    "prepare_file",
-    "respond_with_image",
-]
-
 PARAMETER_NAMES: Final = (*EXTRACTION_PARAMETERS, *DISPLAY_PARAMETERS, "format", "download")
-"""The parameters of an image's values."""
+"""The parameters that select values of an image, and their format."""
 
 _BINARY_SCHEMA: Final = {"schema": {"type": "string", "format": "binary"}}
 _ETAG_HEADER: Final = {"description": "What `If-None-Match` takes.", "schema": {"type": "string"}}
@@ -53,7 +45,7 @@ _MEDIA_TYPES: Final[Mapping[str, str]] = MappingProxyType(
         for each in sorted(FORMATS.values(), key=lambda each: each.content_kind != "picture")
     }
 )
-"""Of the formats, pictures first: they are what `image/*` means."""
+"""Media type of each format; pictures first, as `image/*` means them."""
 
 _FILE_CONTENT: Final = {
     media_type: _BINARY_SCHEMA for media_type in _MEDIA_TYPES.values() if media_type != _JSON_MEDIA_TYPE
@@ -72,54 +64,57 @@ VALUE_RESPONSES: Final[Mapping[int | str, dict[str, Any]]] = MappingProxyType(
         },
     }
 )
-"""What an operation that gives values may answer."""
+"""Responses of an operation that returns values, for the OpenAPI document."""
 
 
-def respond_with_image(request: Request, catalog: Catalog, limits: Limits, path: str) -> Response:
-    """The description of an image, or its values."""
-    sought = parse_image_params(get_query_string(request), PARAMETER_NAMES)
-    form = _resolve_format(sought, request.headers.get("accept", ""))
-    _check_parameters(sought, form)
-    kind = f"rest image {form.name if form else ''}"
-    question = create_image_request(request, catalog, limits, sought.extraction.build_path(path), kind)
-    current = create_image_validator(question)
-    if current.is_not_modified(request.headers):
-        return make_response(_add_vary(current.prepare_not_modified()))
-    if form is None:
-        return respond_compressed(
-            request, current.add_headers(_add_vary(_prepare_description(question, sought.extraction, request)))
-        )
-    reply = prepare_file(
-        question, form, sought.extraction, sought.display, download=sought.options.get("download", False)
-    )
-    whole = apply_range_or_problem(_add_vary(current.add_headers(reply)), request.headers)
-    return make_response(whole) if whole.status != 200 else respond_compressed(request, whole)  # noqa: PLR2004 — OK
+def respond_with_image(request: HttpRequest, catalog: Catalog, limits: Limits) -> Response:
+    """Send the description of the image at the path of a request, or its values."""
+    params = parse_image_params(request.query, PARAMETER_NAMES)
+    output_format = _select_format(params, request.headers.get("accept", ""))
+    _check_parameters(params, output_format)
+    image = find_single_image(catalog, params.extraction.build_path(request.path))
+    image_request = ImageRequest(request, image, limits)
+
+    def prepare() -> HttpResponse:
+        if output_format is not None:
+            download = params.options.get("download", False)
+            return prepare_file(image_request, output_format, params.extraction, params.display, download=download)
+        dataset = extract_dataset(image_request, params.extraction)
+        refuse_attributes(dataset, limits)
+        return prepare_document(build_image_document(image_request, dataset))
+
+    validator = image_request.create_validator(f"rest image {output_format.name if output_format else ''}")
+    response = validator.respond(request, prepare)
+    if output_format is None and response.status == HTTPStatus.OK:
+        return respond_compressed(request, response)
+    response = apply_range(response.with_headers({"Vary": "Accept, Accept-Encoding"}), request, render_problem)
+    return respond_compressed(request, response) if response.status == HTTPStatus.OK else make_response(response)
 
 
-def create_image_validator(question: ImageRequest) -> Validator:
-    """The validator of what is asked about an image.
+def find_single_image(catalog: Catalog, path: str) -> Image:
+    """Find an image, a variant, or a stack.
 
     Raises:
-        NotFound: there is none; or a folder, which is none.
+        NotFound: there is none; or the path is that of a folder.
     """
-    address = question.address
-    if isinstance(address, ImageCollection) and not address.steps:
+    image = find_image(catalog, path)
+    if image.has_groups:
         raise NotFound(
-            f"{address.path!r} is a folder, not an image. /images?q= finds images, and /shots/FACILITY/SHOT has those"
+            f"{image.path!r} is a folder, not an image. /images?q= finds images, and /shots/FACILITY/SHOT has those"
             " of a shot."
         )
-    return create_request_validator(question)
+    return image
 
 
-def _resolve_format(sought: ImageParams, accept: str) -> Format | None:
-    """The format that is asked for; `None` for the description.
+def _select_format(params: ImageParams, accept: str) -> Format | None:
+    """Return the requested format; `None` for the description.
 
     Raises:
         BadSelection: there is no such format.
-        HTTPException: there is none that the client takes.
+        HTTPException: the client accepts no format that exists.
     """
     try:
-        name = sought.options.get("format") or negotiate_format(accept, _MEDIA_TYPES)
+        name = params.options.get("format") or negotiate_format(accept, _MEDIA_TYPES)
     except LookupError as error:
         sentence = f"There is nothing here of the types that Accept names. The formats are: {', '.join(FORMATS)}."
         raise HTTPException(406, sentence) from error
@@ -130,77 +125,70 @@ def _resolve_format(sought: ImageParams, accept: str) -> Format | None:
     return FORMATS[name]
 
 
-def _check_parameters(sought: ImageParams, form: Format | None) -> None:
-    """Refuse what would be left out of account in silence."""
+def _check_parameters(params: ImageParams, output_format: Format | None) -> None:
+    """Refuse parameters that would have no effect."""
     pictures = ", ".join(each.name for each in FORMATS.values() if each.content_kind == "picture")
-    if sought.display_parameters and (form is None or form.content_kind != "picture"):
-        what = f"format={form.name} is none" if form else "without a format there is none"
-        raise BadSelection(f"{', '.join(sought.display_parameters)} is for pictures ({pictures}), and {what}.")
-    if form is None and sought.options.get("download"):
+    if params.display_parameters and (output_format is None or output_format.content_kind != "picture"):
+        reason = f"format={output_format.name} is none" if output_format else "without a format there is none"
+        raise BadSelection(f"{', '.join(params.display_parameters)} is for pictures ({pictures}), and {reason}.")
+    if output_format is None and params.options.get("download"):
         raise BadSelection(f"download is for files; say a format: {', '.join(FORMATS)}.")
 
 
-def _add_vary(reply: PreparedResponse) -> PreparedResponse:
-    """A reply whose address has other ones for those who accept other types."""
-    return replace(reply, headers={**reply.headers, "Vary": "Accept, Accept-Encoding"})
-
-
-def _prepare_description(question: ImageRequest, wanted: Extraction, request: Request) -> PreparedResponse:
-    dataset = extract_dataset(question, wanted)
-    refuse_attributes(dataset, question.limits)
-    return prepare_document(build_image_document(question, dataset, request.path_params["path"]))
-
-
-def extract_dataset(question: ImageRequest, wanted: Extraction) -> xr.Dataset:
-    """What is wanted of an image, lazily.
+def extract_dataset(image_request: ImageRequest, extraction: Extraction) -> xr.Dataset:
+    """Apply an extraction to an image, lazily.
 
     Raises:
-        BadSelection: it does not fit; what is called like nothing that there is, is neither parameter nor dimension.
+        BadSelection: it does not fit; a name is neither that of a parameter nor that of a dimension.
     """
-    dataset = question.open_dataset()
-    unknown = [name for name in wanted.part if name not in dataset.dims]
+    dataset = image_request.open_dataset()
+    unknown = [name for name in extraction.part if name not in dataset.dims]
     if unknown:
         dimensions = ", ".join(map(str, dataset.dims)) or "none"
         raise BadSelection(
             f"There is no parameter and no dimension {unknown[0]!r} here. The dimensions are: {dimensions}."
             f" The parameters are: {', '.join(PARAMETER_NAMES)}."
         )
-    return wanted.apply(dataset)
+    return extraction.apply(dataset)
 
 
 def prepare_file(
-    question: ImageRequest, form: Format, wanted: Extraction, display: Display, *, download: bool = False
-) -> PreparedResponse:
-    """The values of an image in a format.
+    image_request: ImageRequest,
+    output_format: Format,
+    extraction: Extraction,
+    display: Display,
+    *,
+    download: bool = False,
+) -> HttpResponse:
+    """Return values of an image in a format.
 
     Raises:
-        BadSelection: what is wanted does not fit the image, or the format cannot hold it.
-        TooLarge: it is more than one answer may hold.
+        BadSelection: the extraction does not fit the image, or the format cannot hold the result.
+        TooLarge: it exceeds a limit.
         Unreadable: the file cannot be read.
     """
-    part = extract_dataset(question, _select_one_variable(form, wanted, question))
-    refuse_size(part, question.limits, form.max_expansion)
+    holds_one_variable = output_format.content_kind in {"image", "picture"}
+    if holds_one_variable and not extraction.variables:
+        extraction = replace(extraction, variables=(find_default_image(image_request.open_dataset()),))
+    dataset = extract_dataset(image_request, extraction)
+    refuse_size(dataset, image_request.limits, output_format.max_expansion)
+    media_type = output_format.media_type
     headers = {
-        "Content-Disposition": _build_disposition(question, form, wanted, download=download),
+        "Content-Disposition": _build_disposition(image_request, output_format, extraction, download=download),
         "X-Content-Type-Options": "nosniff",
     }
-    if question.only_headers:
-        return PreparedResponse(form.media_type, None, (), headers)
-    file = form.encode(part.compute(), display)
-    return PreparedResponse(form.media_type, file.size, file.blocks, headers)
+    if image_request.request.only_headers:
+        return HttpResponse(media_type, None, (), headers)
+    file = output_format.encode(dataset.compute(), display)
+    return HttpResponse(media_type, file.size, file.blocks, headers)
 
 
-def _select_one_variable(form: Format, wanted: Extraction, question: ImageRequest) -> Extraction:
-    """What is wanted, as one variable where the format holds one and nobody says which."""
-    if form.content_kind in {"image", "picture"} and not wanted.variables:
-        return replace(wanted, variables=(find_default_image(question.open_dataset()),))
-    return wanted
-
-
-def _build_disposition(question: ImageRequest, form: Format, wanted: Extraction, *, download: bool) -> str:
-    """What browsers do with a file, and what they call it (RFC 6266)."""
-    is_seen = form.content_kind == "picture" or form.media_type.startswith("text/") or form.media_type.endswith("json")
-    kind = "inline" if is_seen and not download else "attachment"
-    of_one = [name.rpartition("/")[2] for name in wanted.variables] if len(wanted.variables) == 1 else []
-    name = "_".join((question.dataset_name, *of_one)) + form.extension
-    return format_disposition(kind, name)
+def _build_disposition(
+    image_request: ImageRequest, output_format: Format, extraction: Extraction, *, download: bool
+) -> str:
+    """Build ``Content-Disposition`` (RFC 6266): whether a browser shows the file, and the name of the file."""
+    media_type = output_format.media_type
+    is_shown = output_format.content_kind == "picture" or media_type.startswith("text/") or media_type.endswith("json")
+    names = [name.rpartition("/")[2] for name in extraction.variables] if len(extraction.variables) == 1 else []
+    name = "_".join((image_request.dataset_name, *names)) + output_format.extension
+    return format_disposition("inline" if is_shown and not download else "attachment", name)

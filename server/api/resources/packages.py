@@ -1,29 +1,28 @@
 """Data packages: ``GET /api/v1/packages/<path>``, of a shot, of any other folder, or of one image.
 
-The one URI is that of the folder, because that is what a package is of: a shot is a folder, and so is a diagnostic of a
-shot, and a directory tree that has no shots. ``/shots/<facility>/<shot>/package`` leads there.
+The only URI is that of the folder, because a package contains a folder: a shot is a folder, and so are a diagnostic of
+a shot, and a directory tree that has no shots. ``/shots/<facility>/<shot>/package`` redirects there.
 
-What can be refused is refused before the status line: each image has been opened then, and weighed. What fails later is
-a line of the manifest.
+What can be refused is refused before the status line: by then each image was opened, and its size estimated. What fails
+later is recorded in the manifest.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Path, Request
+from fastapi import APIRouter, Path
 from starlette.responses import RedirectResponse, Response
 
 from shotdap.catalog import Catalog, ContentState, Entry, ImageAddress, NotFound, Unreadable
 from shotdap.config.settings import PackagesSettings
-from shotdap.server.api.dependencies import build_openapi_parameters, get_query_string
-from shotdap.server.api.middleware import is_head_request
+from shotdap.server.api.dependencies import ApiRequest, build_openapi_parameters
 from shotdap.server.api.problem_details import describe_failure, describe_other_responses
-from shotdap.server.api.responses import format_disposition, get_api_url, get_base_url, quote_path
+from shotdap.server.api.responses import format_disposition, get_api_url, quote_path
 from shotdap.server.encoders.formats import FORMATS
 from shotdap.server.exports.package import (
     CONTAINERS,
@@ -38,18 +37,17 @@ from shotdap.server.exports.package import (
     select_entries,
     stream_zip,
 )
-from shotdap.server.http.conditional import Validator, create_validator
+from shotdap.server.http.conditional import Validator
 from shotdap.server.http.errors import TooLarge
 from shotdap.server.http.limits import Limits, refuse_size
-from shotdap.server.http.response import PreparedResponse, make_response, stream_response
+from shotdap.server.http.request import HttpRequest
+from shotdap.server.http.response import HttpResponse, make_response, stream_response
 from shotdap.server.protocols.rest import DISPLAY_PARAMETERS, EXTRACTION_PARAMETERS, parse_image_params
-
-__all__ = ["create_packages_router"]
 
 _EXAMPLE_FOLDER: Final = "omega/62328"
 _ZIP_MEDIA_TYPE: Final = "application/zip"
 _PARAMETER_NAMES: Final = ("format", "image", "diagnostic", "member", *EXTRACTION_PARAMETERS, *DISPLAY_PARAMETERS)
-"""The parameters of a package."""
+"""The names of the parameters of a package."""
 
 _BINARY_SCHEMA: Final = {"schema": {"type": "string", "format": "binary"}}
 _TREE_CONTENT: Final = {FORMATS[name].media_type: _BINARY_SCHEMA for name in CONTAINERS if name in FORMATS}
@@ -69,7 +67,7 @@ _REDIRECT_RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
 
 
 def _build_openapi_extra() -> dict[str, Any]:
-    """The parameters, of which `format` means another thing than elsewhere."""
+    """Describe the parameters; `format` has another meaning than elsewhere."""
     extra = build_openapi_parameters(*_PARAMETER_NAMES)
     for each in extra["parameters"]:
         if each["name"] == "format":
@@ -81,25 +79,26 @@ def _build_openapi_extra() -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class _PackageRequest:
-    """A package that only has to be made."""
+    """A request for a package that can be made."""
 
     catalog: Catalog
     limits: Limits
     order: Order
     items: tuple[PlanItem, ...]
     headers: Mapping[str, str]
+    """The validators of the response."""
     only_headers: bool
 
-    def build_headers(self, ending: str) -> dict[str, str]:
-        """The headers, with the name of the file that the client is to keep."""
-        name = f"{self.order.file_stem}{ending}"
+    def build_headers(self, extension: str) -> dict[str, str]:
+        """Build the headers of the response, with the name under which the client stores the file."""
+        name = f"{self.order.file_stem}{extension}"
         return {**self.headers, "Content-Disposition": format_disposition("attachment", name)}
 
 
 def create_packages_router(catalog: Catalog, limits: Limits, settings: PackagesSettings) -> APIRouter:
-    """The routes of data packages."""
+    """Create the routes of data packages."""
     routes = APIRouter(tags=["packages"])
-    bounds = PackageLimits(settings.max_images, settings.max_mib << 20)
+    package_limits = PackageLimits(settings.max_images, settings.max_mib << 20)
 
     @routes.get(
         "/packages/{path:path}",
@@ -110,7 +109,7 @@ def create_packages_router(catalog: Catalog, limits: Limits, settings: PackagesS
         openapi_extra=_build_openapi_extra(),
     )
     def get_package(
-        request: Request,
+        request: ApiRequest,
         path: Annotated[
             str,
             Path(
@@ -125,13 +124,13 @@ def create_packages_router(catalog: Catalog, limits: Limits, settings: PackagesS
         """
         order = _parse_order(request, path)
         order.validate()
-        entries = select_entries(catalog, order, bounds.max_images)
-        current = _create_package_validator(catalog, order, entries)
-        if current.is_not_modified(request.headers):
-            return make_response(current.prepare_not_modified())
-        items = plan_package(catalog, order, entries, limits, bounds)
-        make = _HANDLERS[order.container]
-        return make(_PackageRequest(catalog, limits, order, items, current.headers, is_head_request(request)))
+        entries = select_entries(catalog, order, package_limits.max_images)
+        validator = _create_package_validator(catalog, order, entries)
+        if validator.is_not_modified(request):
+            return make_response(validator.prepare_not_modified())
+        items = plan_package(catalog, order, entries, limits, package_limits)
+        package = _PackageRequest(catalog, limits, order, items, validator.headers, request.only_headers)
+        return _HANDLERS[order.container](package)
 
     @routes.get(
         "/shots/{facility}/{shot}/package",
@@ -143,102 +142,95 @@ def create_packages_router(catalog: Catalog, limits: Limits, settings: PackagesS
         openapi_extra=_build_openapi_extra(),
     )
     def redirect_shot_package(
-        request: Request,
+        request: ApiRequest,
         facility: Annotated[str, Path(description="As in public paths.", examples=["omega"], min_length=1)],
         shot: Annotated[int, Path(examples=[103741])],
     ) -> Response:
         """Where the data package of a shot is; parameters are kept, if they can be understood."""
         path = f"{facility}/{shot}"
         _parse_order(request, path).validate()
-        _check_folder(catalog, path)
-        query = get_query_string(request)
-        return RedirectResponse(
-            f"{get_api_url(request)}/packages/{quote_path(path)}{f'?{query}' if query else ''}", 308
-        )
+        try:
+            catalog.list_children(path, limit=1)
+        except NotFound as error:
+            raise NotFound(
+                f"There is no folder {path!r}. Where paths do not begin with facility and shot, the package of any"
+                " folder is at /packages/FOLDER."
+            ) from error
+        query = f"?{request.query}" if request.query else ""
+        return RedirectResponse(f"{get_api_url(request)}/packages/{quote_path(path)}{query}", 308)
 
     return routes
 
 
-def _parse_order(request: Request, path: str) -> Order:
-    """What a request asks for.
+def _parse_order(request: HttpRequest, path: str) -> Order:
+    """Parse a request into the order of a package.
 
     Raises:
-        BadSelection: a parameter cannot be read.
+        BadSelection: a parameter cannot be parsed.
     """
-    sought = parse_image_params(get_query_string(request), _PARAMETER_NAMES)
+    params = parse_image_params(request.query, _PARAMETER_NAMES)
     return Order(
         path.strip("/"),
-        tuple(sought.options.get("image", ())),
-        tuple(sought.options.get("diagnostic", ())),
-        sought.extraction,
-        sought.options.get("format", "zip"),
-        sought.options.get("member", ""),
-        sought.display,
-        sought.display_parameters,
-        str(request.url),
-        get_base_url(request),
+        tuple(params.options.get("image", ())),
+        tuple(params.options.get("diagnostic", ())),
+        params.extraction,
+        params.options.get("format", "zip"),
+        params.options.get("member", ""),
+        params.display,
+        params.display_parameters,
+        request.url,
+        request.base_url,
     )
-
-
-def _check_folder(catalog: Catalog, path: str) -> None:
-    try:
-        catalog.list_children(path, limit=1)
-    except NotFound as error:
-        raise NotFound(
-            f"There is no folder {path!r}. Where paths do not begin with facility and shot, the package of any folder"
-            " is at /packages/FOLDER."
-        ) from error
 
 
 def _create_package_validator(catalog: Catalog, order: Order, entries: tuple[Entry, ...]) -> Validator:
-    """The validator of a package: a look at each file. It is weak, as the package says when it was made."""
-    together = ContentState.combine(
-        order.path, (_read_state(catalog, ImageAddress(entry, is_raw=order.has_archived_files)) for entry in entries)
+    """Create the validator of a package from the state of each file: a weak one, as a package contains its date."""
+    states = []
+    for entry in entries:
+        address = ImageAddress(entry, is_raw=order.has_archived_files)
+        try:
+            states.append(catalog.get_state(address))
+        except Unreadable as error:  # what cannot be read is recorded in the package, too
+            states.append(ContentState(f"{address.path}: {error}", 0))
+    state = ContentState.combine(order.path, states)
+    return Validator.from_dependencies(
+        state.modified, catalog.diagnostics_fingerprint, state.fingerprint, order.request_url, is_weak=True
     )
-    return replace(create_validator(catalog, together, order.request_url), is_weak=True)
-
-
-def _read_state(catalog: Catalog, address: ImageAddress) -> ContentState:
-    """The state of an image; one that cannot be read has one, too."""
-    try:
-        return catalog.get_state(address)
-    except Unreadable as error:
-        return ContentState(f"{address.path}: {error}", 0)
 
 
 def _respond_zip(package: _PackageRequest) -> Response:
     headers = package.build_headers(".zip")
     if package.only_headers:
-        return make_response(PreparedResponse(_ZIP_MEDIA_TYPE, None, (), headers))
+        return make_response(HttpResponse(_ZIP_MEDIA_TYPE, None, (), headers))
     members = pack_members(package.catalog, package.order, package.items, package.limits, datetime.now(UTC))
     return stream_response(stream_zip(members), _ZIP_MEDIA_TYPE, headers)
 
 
 def _respond_zarr(package: _PackageRequest) -> Response:
-    """All images as one Zarr store, in a ZIP file that is made chunk by chunk.
+    """Send all images as one Zarr store, in a ZIP file that is encoded chunk by chunk.
 
-    A chunk that cannot be had breaks the file off: one that is not in a store would be read as zeros.
+    A chunk that cannot be read ends the file early: readers would take a missing chunk for zeros.
     """
     headers = package.build_headers(".zarr.zip")
     if package.only_headers:
-        return make_response(PreparedResponse(_ZIP_MEDIA_TYPE, None, (), headers))
+        return make_response(HttpResponse(_ZIP_MEDIA_TYPE, None, (), headers))
     dataset = combine_images(package.catalog, package.order, package.items, datetime.now(UTC))
     return stream_response(stream_zip(iter_store_members(dataset)), _ZIP_MEDIA_TYPE, headers)
 
 
 def _respond_tree(package: _PackageRequest) -> Response:
-    """All images in one file, which is made in memory."""
-    format_ = FORMATS[package.order.container]
+    """Send all images in one file, which is encoded in memory."""
+    output_format = FORMATS[package.order.container]
     dataset = combine_images(package.catalog, package.order, package.items, datetime.now(UTC))
     try:
         refuse_size(dataset, package.limits)
     except TooLarge as error:
         raise TooLarge(f"{error} As format=zip or zarr it would go out piece by piece.") from error
-    headers = package.build_headers(format_.extension)
+    headers = package.build_headers(output_format.extension)
     if package.only_headers:
-        return make_response(PreparedResponse(format_.media_type, None, (), headers))
-    encoded = format_.encode(dataset.compute(), package.order.display)
-    return make_response(PreparedResponse(format_.media_type, encoded.size, encoded.blocks, headers))
+        return make_response(HttpResponse(output_format.media_type, None, (), headers))
+    encoded = output_format.encode(dataset.compute(), package.order.display)
+    return make_response(HttpResponse(output_format.media_type, encoded.size, encoded.blocks, headers))
 
 
 _HANDLERS: Final[Mapping[Container, Callable[[_PackageRequest], Response]]] = MappingProxyType(

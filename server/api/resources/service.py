@@ -1,17 +1,17 @@
-"""The service itself: what it is, whether it is well, and what it knows to do."""
+"""The service itself: its version, its health, its transforms and its formats."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Final
 
-from fastapi import APIRouter, Depends, Path, Query, Request
+from fastapi import APIRouter, Depends, Path, Query
 from starlette.responses import Response
 
 from shotdap import __version__
 from shotdap.catalog import Catalog, NotFound
-from shotdap.server.api.dependencies import NoParams, reject_repeated_params
-from shotdap.server.api.problem_details import describe_other_responses, respond_with_problem
-from shotdap.server.api.responses import build_resource_url, get_base_url, respond_with_document
+from shotdap.server.api.dependencies import ApiRequest, NoParams, reject_repeated_params
+from shotdap.server.api.problem_details import describe_other_responses, send_problem
+from shotdap.server.api.responses import build_resource_url, respond_with_document
 from shotdap.server.api.schemas import (
     FormatDocument,
     Formats,
@@ -21,18 +21,25 @@ from shotdap.server.api.schemas import (
     Transforms,
     Version,
 )
-from shotdap.server.encoders.formats import FORMATS, Format
+from shotdap.server.encoders.formats import FORMATS
 from shotdap.server.encoders.json_values import describe_attributes
-from shotdap.server.http.errors import Problem
 from shotdap.transforms import BadTransform, Transform, find_transform, known_transforms
 
-__all__ = ["create_service_router"]
-
-_ENTRY_POINTS = ("facilities", "shots", "diagnostics", "images", "facets", "changes", "transforms", "formats", "health")
+_ENTRY_POINTS: Final = (
+    "facilities",
+    "shots",
+    "diagnostics",
+    "images",
+    "facets",
+    "changes",
+    "transforms",
+    "formats",
+    "health",
+)
 
 
 def create_service_router(catalog: Catalog) -> APIRouter:
-    """The routes."""
+    """Create the routes."""
     routes = APIRouter(tags=["service"], dependencies=[Depends(reject_repeated_params)])
 
     @routes.get(
@@ -42,10 +49,10 @@ def create_service_router(catalog: Catalog) -> APIRouter:
         summary="What answers",
         responses=describe_other_responses(),
     )
-    def get_server_version(request: Request, _: Annotated[NoParams, Query()]) -> Response:
+    def get_server_version(request: ApiRequest, _: Annotated[NoParams, Query()]) -> Response:
         """What answers, and where to begin."""
         links = {
-            "documentation": f"{get_base_url(request)}/api/docs",
+            "documentation": f"{request.base_url}/api/docs",
             "openapi": build_resource_url(request, "openapi.json"),
             **{name: build_resource_url(request, name) for name in _ENTRY_POINTS},
         }
@@ -58,7 +65,7 @@ def create_service_router(catalog: Catalog) -> APIRouter:
         summary="Whether the server answers",
         responses=describe_other_responses(),
     )
-    async def get_health(request: Request, _: Annotated[NoParams, Query()]) -> Response:
+    async def get_health(request: ApiRequest, _: Annotated[NoParams, Query()]) -> Response:
         """That this process answers requests. It asks nothing of the catalog: see `/health/ready`."""
         return respond_with_document(request, HealthStatus("ok"))
 
@@ -69,14 +76,12 @@ def create_service_router(catalog: Catalog) -> APIRouter:
         summary="Whether the catalog answers",
         responses=describe_other_responses(),
     )
-    def check_readiness(request: Request, _: Annotated[NoParams, Query()]) -> Response:
+    def check_readiness(request: ApiRequest, _: Annotated[NoParams, Query()]) -> Response:
         """That the catalog answers too; 503 where it does not."""
         try:
             catalog.list_children("", limit=1)
         except Exception:  # noqa: BLE001 — whatever it is, requests are better sent elsewhere
-            return respond_with_problem(
-                Problem(503, "The catalog does not answer now; ask again later.", expected=True)
-            )
+            return send_problem(503, "The catalog does not answer now; ask again later.")
         return respond_with_document(request, HealthStatus("ok"))
 
     @routes.get(
@@ -86,7 +91,7 @@ def create_service_router(catalog: Catalog) -> APIRouter:
         summary="Every transform",
         responses=describe_other_responses(),
     )
-    def list_transforms(request: Request, _: Annotated[NoParams, Query()]) -> Response:
+    def list_transforms(request: ApiRequest, _: Annotated[NoParams, Query()]) -> Response:
         """Every transform with its options, in JSON Schema."""
         return respond_with_document(
             request, Transforms([_describe_transform(each) for _, each in sorted(known_transforms().items())])
@@ -100,7 +105,7 @@ def create_service_router(catalog: Catalog) -> APIRouter:
         responses=describe_other_responses(404),
     )
     def get_transform(
-        request: Request, name: Annotated[str, Path(examples=["median_filter"])], _: Annotated[NoParams, Query()]
+        request: ApiRequest, name: Annotated[str, Path(examples=["median_filter"])], _: Annotated[NoParams, Query()]
     ) -> Response:
         """One transform."""
         try:
@@ -115,9 +120,13 @@ def create_service_router(catalog: Catalog) -> APIRouter:
         summary="Every format",
         responses=describe_other_responses(),
     )
-    def list_formats(request: Request, _: Annotated[NoParams, Query()]) -> Response:
+    def list_formats(request: ApiRequest, _: Annotated[NoParams, Query()]) -> Response:
         """Every format that images can be had in."""
-        return respond_with_document(request, Formats(list(map(_describe_format, FORMATS.values()))))
+        formats = [
+            FormatDocument(each.name, each.media_type, each.extension, each.content_kind, each.description)
+            for each in FORMATS.values()
+        ]
+        return respond_with_document(request, Formats(formats))
 
     return routes
 
@@ -126,7 +135,3 @@ def _describe_transform(transform: Transform) -> TransformDocument:
     properties = transform.options_model.model_json_schema().get("properties", {})
     options = [Option(name, describe_attributes(schema)) for name, schema in properties.items()]
     return TransformDocument(transform.name, transform.summary, list(transform.inputs), options)
-
-
-def _describe_format(form: Format) -> FormatDocument:
-    return FormatDocument(form.name, form.media_type, form.extension, form.content_kind, form.description)

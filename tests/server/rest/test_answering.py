@@ -32,7 +32,7 @@ FAILURES: dict[str, Exception] = {
 def ask() -> Ask:
     """Asks an application whose routes fail."""
     app = FastAPI()
-    app.add_middleware(ApiMiddleware, longest=50)
+    app.add_middleware(ApiMiddleware, max_query_length=50)
     register_problem_handlers(app)
 
     @app.get("/{name}")
