@@ -1,4 +1,4 @@
-"""Processes that stand beside a server: started with it, and gone with it, in whatever way it ends."""
+"""Child processes of a server: started with it, and ended with it, however it ends."""
 
 from __future__ import annotations
 
@@ -9,38 +9,33 @@ from contextlib import contextmanager
 from multiprocessing.process import BaseProcess
 from typing import Final
 
-__all__ = ["ignore_interrupt", "is_parent_alive_after", "run_child_process"]
-
-_STOP_TIMEOUT: Final = 8  # before it is killed; what it writes is whole or not there
+_STOP_TIMEOUT: Final = 8  # seconds until it is killed; all that it writes is atomic
 
 
 @contextmanager
 def run_child_process(target: Callable[[str | None], None], site: str | None, name: str) -> Iterator[BaseProcess]:
-    """A process that runs a function for as long as the block lasts.
+    """Run a function in a child process until the end of the block.
 
     Args:
-        target: what it runs, with the settings' file; it ends by itself when its parent does, see `is_parent_alive_after`.
+        target: the function, called with the settings' file; it has to return when the parent ends, see
+            `is_parent_alive_after`.
         site: the settings' file, which the process loads anew.
-        name: what the process is called.
+        name: of the process.
     """
     process = multiprocessing.get_context("spawn").Process(target=target, args=(site,), name=name)
     process.start()
     try:
         yield process
     finally:
-        _stop_process(process)
-
-
-def _stop_process(process: BaseProcess) -> None:
-    process.terminate()
-    process.join(_STOP_TIMEOUT)
-    if process.is_alive():
-        process.kill()
-        process.join()
+        process.terminate()
+        process.join(_STOP_TIMEOUT)
+        if process.is_alive():
+            process.kill()
+            process.join()
 
 
 def is_parent_alive_after(seconds: float) -> bool:
-    """Wait some time; whether the process's parent lives then. It ends the wait when it does not."""
+    """Wait, and check whether the parent is alive then. The wait ends early if the parent ends."""
     parent = multiprocessing.parent_process()
     if parent is None:
         return False

@@ -1,4 +1,4 @@
-"""Parts of dimensions, and their text: ``100:400``, ``100:400:2``, or a single index, ``7``."""
+"""Parts of dimensions as text: ``100:400``, ``100:400:2``, or a single index, ``7``."""
 
 from __future__ import annotations
 
@@ -7,33 +7,31 @@ from typing import Final, TypeAlias
 
 from shotdap.transforms import BadSelection
 
-__all__ = ["INTEGER_PATTERN", "PART_PATTERN", "Part", "format_part", "parse_part"]
-
 Part: TypeAlias = slice | int
-"""Of a dimension: a half-open range, or a single index, which drops the dimension."""
+"""Part of a dimension: a half-open range, or a single index, which drops the dimension."""
 
 INTEGER_PATTERN: Final = r"[0-9]{1,9}"
-"""No dimension is longer, and none of a slice's numbers needs more."""
+"""An integer in a part. No dimension is longer than nine digits."""
 
 _SLICE_PATTERN: Final = rf"({INTEGER_PATTERN})?:({INTEGER_PATTERN})?(?::({INTEGER_PATTERN}))?"
 PART_PATTERN: Final = rf"({INTEGER_PATTERN})|{_SLICE_PATTERN}"
-"""What the text of a part matches entirely."""
+"""A part; to be matched with the whole text."""
 
 
 def parse_part(name: str, text: str) -> Part | None:
-    """The part that a text means; `None` if it is that of none.
+    """Parse a part; return `None` if the text is none.
 
     Args:
-        name: the dimension's.
-        text: as a client wrote it.
+        name: of the dimension, for the message.
+        text: of the part.
 
     Raises:
-        BadSelection: the part holds nothing.
+        BadSelection: the part is empty.
     """
-    found = re.fullmatch(PART_PATTERN, text)
-    if found is None:
+    match = re.fullmatch(PART_PATTERN, text)
+    if match is None:
         return None
-    index, start, stop, step = (None if number is None else int(number) for number in found.groups())
+    index, start, stop, step = (None if number is None else int(number) for number in match.groups())
     if index is not None:
         return index
     if step == 0 or (stop is not None and (start or 0) >= stop):
@@ -42,7 +40,7 @@ def parse_part(name: str, text: str) -> Part | None:
 
 
 def format_part(part: Part) -> str:
-    """A part as `parse_part` reads it."""
+    """Format a part as `parse_part` parses it."""
     if not isinstance(part, slice):
         return str(part)
     bounds = [part.start, part.stop, *([] if part.step is None else [part.step])]

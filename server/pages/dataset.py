@@ -1,4 +1,4 @@
-"""What the pages about one image show of it, and what the form on them asks for."""
+"""Pages about one image: the dataset as they show it, and the query that their form sends."""
 
 from __future__ import annotations
 
@@ -14,9 +14,7 @@ import xarray as xr
 from shotdap.server.protocols import dap2
 from shotdap.server.protocols.dap2.promotion import WIRE_DTYPES, get_dap2_type
 
-__all__ = ["DatasetView", "build_dataset_view", "is_form_query", "parse_form_query"]
-
-_MAX_VALUES: Final = 16  # values of an attribute
+_MAX_VALUES: Final = 16  # of an attribute
 _PREVIEW_SIZE: Final = 24  # pixels along the longer side of a preview
 
 
@@ -27,11 +25,11 @@ class DimensionView:
     name: str
     size: int
     index: str
-    """What is asked of it; empty for all of it."""
+    """The selected part; empty for all."""
 
     @property
     def full_range(self) -> str:
-        """All of it, as an index."""
+        """Index that selects the whole dimension."""
         return f"0:1:{self.size - 1}"
 
 
@@ -43,31 +41,31 @@ class VariableView:
     kind: str
     """Its DAP2 type."""
     width: int
-    """Bytes of one value, as it is sent; 0 where that depends on the value."""
+    """Bytes of one value on the wire; 0 if it depends on the value."""
     dimensions: tuple[DimensionView, ...]
     attributes: tuple[tuple[str, str], ...]
     is_selected: bool
 
     @property
     def declaration(self) -> str:
-        """As the DDS has it."""
+        """Declaration in the DDS."""
         return f"{self.kind} {self.name}{''.join(f'[{each.name} = {each.size}]' for each in self.dimensions)}"
 
     @property
     def preview(self) -> str:
-        """A constraint that gives a coarse picture in numbers."""
+        """Constraint that selects a coarse version of the values."""
         longest = max((dimension.size for dimension in self.dimensions), default=0)
-        n = -(-longest // _PREVIEW_SIZE)
-        return f"bin({self.name},{n})" if n > 1 and self.kind != "String" else self.name
+        factor = -(-longest // _PREVIEW_SIZE)
+        return f"bin({self.name},{factor})" if factor > 1 and self.kind != "String" else self.name
 
     def __getitem__(self, name: str) -> str:
-        """An attribute's value; empty where there is none."""
+        """Return the value of an attribute; empty if there is none."""
         return dict(self.attributes).get(name, "")
 
 
 @dataclass(frozen=True)
 class DatasetView:
-    """One image, and what is asked of it."""
+    """One image, and what the constraint selects of it."""
 
     variables: tuple[VariableView, ...]
     attributes: tuple[tuple[str, str], ...]
@@ -76,18 +74,21 @@ class DatasetView:
 
 
 def build_dataset_view(adapted: xr.Dataset, constraint: dap2.Constraint) -> DatasetView:
-    """An adapted dataset, and a constraint that fits it, for people; no pixel is read."""
-    pieces = {name: dap2.Projection(name, slab) for name, slab in constraint.selection.hyperslabs.items()}
+    """Describe an adapted dataset, and a constraint that fits it; no pixel is read."""
+    projections = {name: dap2.Projection(name, slab) for name, slab in constraint.selection.hyperslabs.items()}
     return DatasetView(
-        tuple(_build_variable_view(str(name), each, pieces.get(str(name))) for name, each in adapted.variables.items()),
+        tuple(
+            _build_variable_view(str(name), variable, projections.get(str(name)))
+            for name, variable in adapted.variables.items()
+        ),
         _format_attributes(adapted.attrs),
         ",".join(map(str, constraint.calls)),
         "&".join(map(str, constraint.filters)),
     )
 
 
-def _build_variable_view(name: str, variable: xr.Variable, piece: dap2.Projection | None) -> VariableView:
-    indices: Sequence[str] = (piece.index_texts if piece else ()) or [""] * variable.ndim
+def _build_variable_view(name: str, variable: xr.Variable, projection: dap2.Projection | None) -> VariableView:
+    indices: Sequence[str] = (projection.index_texts if projection else ()) or [""] * variable.ndim
     kind = get_dap2_type(variable)
     return VariableView(
         name,
@@ -98,7 +99,7 @@ def _build_variable_view(name: str, variable: xr.Variable, piece: dap2.Projectio
             for (dimension, size), index in zip(variable.sizes.items(), indices, strict=True)
         ),
         _format_attributes(variable.attrs),
-        piece is not None,
+        projection is not None,
     )
 
 
@@ -115,32 +116,29 @@ def _format_value(value: object) -> str:
 
 
 def is_form_query(query: str) -> bool:
-    """Whether a query was sent by the form, rather than a constraint to show in it."""
+    """Check whether a query was sent by the form; it is a constraint to show in the form otherwise."""
     return "answer=." in query
 
 
 def parse_form_query(query: str, adapted: xr.Dataset) -> tuple[str, str]:
-    """The answer and the constraint that the form asks for where no script does.
+    """Parse the query of a form that was sent without a script into a suffix and a constraint.
 
-    The form's fields are ``v`` for each variable, ``i.<variable>`` for each of its dimensions, ``calls``, ``filters``
-    and, of the button, ``answer``. What they make may be no constraint: then the answer says so.
+    The fields of the form are ``v`` for each variable, ``i.<variable>`` for each of its dimensions, ``calls``,
+    ``filters`` and, from the button, ``answer``. If the result is no constraint, its answer says so.
     """
     fields: dict[str, list[str]] = {}
     for name, value in parse_qsl(query, keep_blank_values=True, encoding="latin-1"):
         fields.setdefault(name, []).append(value.strip())
-    chosen = [
-        name
-        + _format_indices(
-            fields.get(f"i.{name}", []), adapted.variables[name].shape if name in adapted.variables else ()
-        )
-        for name in fields.get("v", ())
-    ]
+    projections = []
+    for name in fields.get("v", ()):
+        shape = adapted.variables[name].shape if name in adapted.variables else ()
+        projections.append(name + _format_indices(fields.get(f"i.{name}", []), shape))
     calls = [call for call in fields.get("calls", ()) if call]
     filters = "".join(f"&{each.removeprefix('&')}" for each in fields.get("filters", ()) if each)
-    return fields["answer"][-1], ",".join(chosen + calls) + filters
+    return fields["answer"][-1], ",".join(projections + calls) + filters
 
 
-def _format_indices(fields: Sequence[str], shape: tuple[int, ...]) -> str:
-    """What was filled in, in brackets; nothing where nothing was. netCDF-C does not understand ``[]``."""
-    filled = zip_longest(fields, shape[: len(fields)])
-    return "".join(f"[{field.strip('[]') or f'0:1:{size - 1}'}]" for field, size in filled) if any(fields) else ""
+def _format_indices(texts: Sequence[str], shape: tuple[int, ...]) -> str:
+    """Format the filled-in indices in brackets; none if all are empty. netCDF-C does not understand ``[]``."""
+    indices = zip_longest(texts, shape[: len(texts)])
+    return "".join(f"[{text.strip('[]') or f'0:1:{size - 1}'}]" for text, size in indices) if any(texts) else ""
