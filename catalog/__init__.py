@@ -32,6 +32,7 @@ from shotdap.catalog.entry import (
     TimeDirection,
     Unreadable,
 )
+from shotdap.catalog.image import Image
 from shotdap.catalog.index import (
     BadCatalog,
     BadToken,
@@ -94,6 +95,7 @@ __all__ = [
     "FilterValue",
     "FolderPage",
     "Health",
+    "Image",
     "ImageAddress",
     "ImageCollection",
     "Index",

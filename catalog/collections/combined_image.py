@@ -1,0 +1,156 @@
+"""Many images opened as one: each in a group of its own, or stacked along the shot number."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import xarray as xr
+
+from shotdap.catalog.collections.chunk_sources import set_image_paths
+from shotdap.catalog.collections.shot_tree import combine_as_groups
+from shotdap.catalog.collections.stack import LEFT_OUT_ATTRIBUTE, Layer, stack_images
+from shotdap.catalog.diagnostics.derive import DerivedImage
+from shotdap.catalog.entry import Changed, Entry, Unreadable
+from shotdap.catalog.image import SingleImage
+from shotdap.catalog.opener import ImageOpener, ViewFunction
+from shotdap.catalog.paths import ImageAddress, ImageCollection
+from shotdap.transforms import MARK, BadVariant
+from shotdap.transforms.virtual.provenance import Origin
+
+
+class CombinedImage:
+    """A shot or a stack; see `Image`. An image in it that cannot be read is left out, and named.
+
+    Args:
+        collection: what the path asks for.
+        find_members: finds the entries of its images.
+        opener: opens them.
+    """
+
+    entry = None
+    version = None
+    related: Mapping[str, Entry] = MappingProxyType({})
+
+    def __init__(
+        self, collection: ImageCollection, find_members: Callable[[], Sequence[Entry]], opener: ImageOpener
+    ) -> None:
+        self.address = collection
+        self._find_members = find_members
+        self._opener = opener
+        self._members: Mapping[str, _Member] | None = None  # as in `SingleImage.snapshot`
+
+    @property
+    def path(self) -> str:
+        """The canonical path."""
+        return self.address.path
+
+    @property
+    def has_groups(self) -> bool:
+        """Whether each image is a group of its own."""
+        return not self.address.steps
+
+    @property
+    def fingerprint(self) -> str:
+        """A text on which the content depends."""
+        return repr((self.path, *self.member_fingerprints.values()))
+
+    @property
+    def member_fingerprints(self) -> Mapping[str, str]:
+        """The fingerprint of each image, by path; that of an image that cannot be read contains the reason."""
+        return {path: member.fingerprint for path, member in self.look_at_members().items()}
+
+    @property
+    def modified(self) -> int:
+        """When the youngest of its files was changed, in nanoseconds since 1970."""
+        return max((member.modified for member in self.look_at_members().values()), default=0)
+
+    def open(self, *, chunked: bool = True, view: ViewFunction | None = None) -> xr.Dataset:
+        """Open all images as one dataset, remembered for as long as each of them is the same; see `Image`.
+
+        Raises:
+            BadVariant: the variant that is asked for can be made of none of them.
+            BadStack: they cannot be stacked.
+        """
+        address = self.address
+        opened: dict[str, DerivedImage] = {}
+        left_out: dict[str, str] = {}
+        for path, member in self.look_at_members().items():
+            try:
+                opened[path] = member.derive(address.variant, chunked=chunked)
+            except Changed:
+                raise  # asking again helps
+            except (BadVariant, Unreadable) as error:
+                left_out[path] = str(error)
+        if address.variant and not opened:
+            raise BadVariant(next(iter(left_out.values()), "No image matches."))
+        key = (address.path, *opened.values(), *left_out.items())
+        dataset = self._opener.collection_cache.get(key)
+        if dataset is None:
+            dataset = self._opener.collection_cache[key] = self._combine(opened, left_out)
+        dataset = dataset.copy(deep=False)
+        return view(dataset) if view else dataset
+
+    def list_origins(self) -> Mapping[str, Origin]:
+        """Return nothing: the provenance of each variable is told for the images themselves."""
+        return {}
+
+    def _combine(self, opened: Mapping[str, DerivedImage], left_out: Mapping[str, str]) -> xr.Dataset:
+        """Combine images into one dataset, which names those that are left out."""
+        address = self.address
+        reasons = "; ".join(f"{path}: {reason}" for path, reason in left_out.items())
+        attributes = {LEFT_OUT_ATTRIBUTE: reasons} if left_out else {}
+        datasets = {path: each.dataset.copy(deep=False) for path, each in opened.items()}
+        if address.steps:
+            members = self.look_at_members()
+            layers = [
+                Layer(path, members[path].image.entry.facts.get("shot", path), each) for path, each in datasets.items()
+            ]
+            return stack_images(layers, address.ragged_policy, address.differing_policy, attributes)
+        for path, each in datasets.items():
+            for variable in each.variables.values():
+                set_image_paths(variable, (path,))
+        return combine_as_groups(
+            {path.removeprefix(f"{address.folder}/"): each for path, each in datasets.items()}, attributes
+        )
+
+    def look_at_members(self) -> Mapping[str, _Member]:
+        """Return the images by their paths, each looked at once.
+
+        Raises:
+            NotFound: there is no such folder.
+            TooMany: they are more than one dataset may be of.
+            Changed: a file is being written to.
+        """
+        if self._members is None:
+            images = [SingleImage(ImageAddress(entry), self._opener) for entry in self._find_members()]
+            self._members = {image.path: _Member.from_image(image) for image in images}
+        return self._members
+
+
+@dataclass(frozen=True)
+class _Member:
+    """One of many images, or the reason why it cannot be read."""
+
+    image: SingleImage
+    fingerprint: str
+    modified: int
+    error: Exception | None = None
+
+    @classmethod
+    def from_image(cls, image: SingleImage) -> _Member:
+        """Look at an image."""
+        try:
+            return cls(image, image.fingerprint, image.modified)
+        except Changed:
+            raise  # asking again helps
+        except Unreadable as error:
+            return cls(image, f"{image.path}: {error}", 0, error)
+
+    def derive(self, variant: str, *, chunked: bool) -> DerivedImage:
+        """Open the image, or a variant of it."""
+        if self.error is not None:
+            raise self.error
+        image = self.image.select_variant(variant.removeprefix(MARK)) if variant else self.image
+        return image.derive(chunked=chunked)

@@ -1,0 +1,164 @@
+"""An image as one immutable snapshot: its fingerprint and its content belong to the same look at its files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Protocol
+
+import xarray as xr
+
+from shotdap.catalog.diagnostics.derive import DerivedImage
+from shotdap.catalog.entry import Entry
+from shotdap.catalog.opener import ImageOpener, ImageSnapshot, ViewFunction
+from shotdap.catalog.paths import ImageAddress
+from shotdap.catalog.storage import Version
+from shotdap.transforms.virtual.provenance import Origin
+
+
+class Image(Protocol):
+    """What a path leads to: an image of the archive, its unmodified file, a variant, a shot or a stack.
+
+    Its files are looked at once, when the first answer depends on them; every later answer belongs to that look, as
+    files are held open for as long as the snapshot exists. A property that looks at files raises:
+
+    - `Missing`: the file is not there.
+    - `Changed`: the file is being written to, or can no longer be read as it was.
+    - `Unreadable`: what is there is no file, or is outside the archive, or cannot be read.
+    - `TooMany`: a shot or a stack of more images than can be opened as one.
+    """
+
+    @property
+    def path(self) -> str:
+        """The canonical path."""
+        ...
+
+    @property
+    def entry(self) -> Entry | None:
+        """The entry in the catalog; `None` for many images."""
+        ...
+
+    @property
+    def has_groups(self) -> bool:
+        """Whether it is a folder, opened with a group for each image in it."""
+        ...
+
+    @property
+    def fingerprint(self) -> str:
+        """A text on which the content depends; equal texts mean equal content, in every process and on every server."""
+        ...
+
+    @property
+    def member_fingerprints(self) -> Mapping[str, str]:
+        """The fingerprint of each image that it is made of, by path."""
+        ...
+
+    @property
+    def modified(self) -> int:
+        """When the youngest of its files was changed, in nanoseconds since 1970."""
+        ...
+
+    @property
+    def version(self) -> Version | None:
+        """The version of its file; `None` for many images."""
+        ...
+
+    @property
+    def related(self) -> Mapping[str, Entry]:
+        """The other images that its virtual variables take inputs from, by the names that recipes give them."""
+        ...
+
+    def open(self, *, chunked: bool = True, view: ViewFunction | None = None) -> xr.Dataset:
+        """Open the image: its headers are read, its pixels are not.
+
+        Args:
+            chunked: whether virtual variables are dask arrays; see `add_variables`.
+            view: adapts the dataset; the result is remembered under this very function.
+
+        Returns:
+            The labelled dataset, the caller's own. The numbers in it are shared, and therefore read-only.
+
+        Raises:
+            BadVariant: the variant cannot be made of this image.
+            BadStack: the images cannot be stacked.
+        """
+        ...
+
+    def list_origins(self) -> Mapping[str, Origin]:
+        """Return the provenance of each variable; nothing for many images."""
+        ...
+
+
+class SingleImage:
+    """One image of the archive, or a variant of it; see `Image`."""
+
+    has_groups = False
+
+    def __init__(self, address: ImageAddress, opener: ImageOpener, snapshot: ImageSnapshot | None = None) -> None:
+        self.address = address
+        self._opener = opener
+        self._snapshot = snapshot
+
+    @property
+    def path(self) -> str:
+        """The canonical path."""
+        return self.address.path
+
+    @property
+    def entry(self) -> Entry:
+        """The entry in the catalog."""
+        return self.address.entry
+
+    @property
+    def snapshot(self) -> ImageSnapshot:
+        """The look at its files, taken once."""
+        if self._snapshot is None:  # in Python 3.11, `cached_property` would let all images wait for one hung disk
+            self._snapshot = self._opener.take_snapshot(self.address)
+        return self._snapshot
+
+    @property
+    def fingerprint(self) -> str:
+        """A text on which the content depends."""
+        return self.snapshot.format_fingerprint(self.path)
+
+    @property
+    def member_fingerprints(self) -> Mapping[str, str]:
+        """Its own fingerprint, by its path."""
+        return {self.path: self.fingerprint}
+
+    @property
+    def modified(self) -> int:
+        """When the youngest of its files was changed, in nanoseconds since 1970."""
+        return self.snapshot.modified
+
+    @property
+    def version(self) -> Version:
+        """The version of its file."""
+        return self.snapshot.image.version
+
+    @property
+    def related(self) -> Mapping[str, Entry]:
+        """The other images that its virtual variables take inputs from."""
+        return {name: each.entry for name, each in self.snapshot.related.items()}
+
+    def select_variant(self, segment: str) -> SingleImage:
+        """Return a variant of this image, of the same look at its files.
+
+        Raises:
+            BadVariant: the variant cannot be made of this image.
+            Unreadable: the image's file cannot be read.
+        """
+        variant = self._opener.resolve_variant(self.snapshot, segment)
+        return SingleImage(replace(self.address, variant=variant), self._opener, self.snapshot)
+
+    def derive(self, *, chunked: bool = False, view: ViewFunction | None = None) -> DerivedImage:
+        """Return the opened image with the provenance of its variables; it is shared, so it must not be changed."""
+        return self._opener.derive_image(self.snapshot, self.address, chunked=chunked, view=view)
+
+    def open(self, *, chunked: bool = True, view: ViewFunction | None = None) -> xr.Dataset:
+        """Open the image; see `Image`."""
+        return self.derive(chunked=chunked, view=view).dataset.copy(deep=False)
+
+    def list_origins(self) -> Mapping[str, Origin]:
+        """Return the provenance of each variable."""
+        return self.derive().origins

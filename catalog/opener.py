@@ -1,0 +1,217 @@
+"""Look at the files of images, open them as labelled lazy datasets, and remember what was opened."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+import cachebox
+import xarray as xr
+
+from shotdap.catalog import readers
+from shotdap.catalog.diagnostics.derive import DerivedImage, LabelledImage, derive_variables, resolve_variant
+from shotdap.catalog.diagnostics.diagnostic import Diagnostic
+from shotdap.catalog.diagnostics.label import find_diagnostic, label_dataset
+from shotdap.catalog.entry import Changed, Entry, Index, Unreadable
+from shotdap.catalog.file_access import ArchiveFiles
+from shotdap.catalog.paths import RAW_SUFFIX, ImageAddress
+from shotdap.catalog.readers.lazy import FrameCache
+from shotdap.catalog.storage import FileHandle, Version, VersionedFile
+from shotdap.transforms import parse_variant
+from shotdap.transforms.decoding import decode_dataset
+from shotdap.transforms.virtual.provenance import Source
+
+ViewFunction: TypeAlias = Callable[[xr.Dataset], xr.Dataset]
+"""A lazy adaptation of every dataset that a caller opens, computed from the dataset alone."""
+
+_MAX_OPEN_DATASETS = 512  # headers remembered, each view by itself; some 50 kB each
+_MAX_COLLECTIONS = 4  # remembered, each with the headers of up to 200 images
+
+
+@dataclass(frozen=True)
+class FileSnapshot:
+    """An image's entry and the version of its file at one moment."""
+
+    entry: Entry
+    is_raw: bool
+    file: VersionedFile
+    handle: FileHandle | None
+    """Keeps this version readable for as long as the snapshot exists."""
+
+    @property
+    def version(self) -> Version:
+        """The version of the file."""
+        return self.file.version
+
+    @property
+    def fingerprint(self) -> tuple[Hashable, ...]:
+        """The state of row and file; equal in every process."""
+        entry = self.entry
+        return entry.path, tuple(sorted(entry.facts.items())), entry.inspection_state, *self.version.fingerprint
+
+    @property
+    def cache_key(self) -> Hashable:
+        """The key under which the opened image is remembered; the same for all its variants."""
+        return *self.fingerprint, self.version.path, self.is_raw
+
+
+@dataclass(frozen=True)
+class ImageSnapshot:
+    """An image and the images that its recipes take inputs from, at one moment."""
+
+    image: FileSnapshot
+    related: Mapping[str, FileSnapshot]
+    unavailable: Mapping[str, str]
+    """The reason for each related image that is not available."""
+
+    @property
+    def cache_key(self) -> tuple[Hashable, Hashable]:
+        """The key of everything that is derived from these files."""
+        return self.image.cache_key, tuple((name, each.cache_key) for name, each in self.related.items())
+
+    def format_fingerprint(self, path: str) -> str:
+        """Return the fingerprint of what is served at a path, which may be a variant of the image."""
+        files = (self.image, *self.related.values())
+        return repr((path, *self.related, *(each.fingerprint for each in files), *self.unavailable.items()))
+
+    @property
+    def modified(self) -> int:
+        """When the youngest of the files was changed, in nanoseconds since 1970."""
+        return max(each.version.modified for each in (self.image, *self.related.values()))
+
+
+@dataclass(frozen=True, eq=False)  # equal only to itself, so that it can be part of a cache key
+class _OpenFile:
+    """A labelled image and the file that its arrays are read from: the entry's own, or the unpacked one."""
+
+    labelled: LabelledImage
+    content: VersionedFile
+
+
+class ImageOpener:
+    """Opens images of an archive.
+
+    Args:
+        index: finds related images.
+        files: the archive's files.
+        diagnostics: descriptions of the archive's cameras, the particular before the general.
+        cache_bytes: how much of decoded frames, and of results that need whole images, to remember.
+    """
+
+    def __init__(
+        self, index: Index, files: ArchiveFiles, diagnostics: tuple[Diagnostic, ...], cache_bytes: int
+    ) -> None:
+        self._index = index
+        self._files = files
+        self._diagnostics = diagnostics
+        self._has_related = any(diagnostic.related for diagnostic in diagnostics)
+        self._frame_cache = FrameCache(cache_bytes)
+        self._file_cache: cachebox.LRUCache[Hashable, _OpenFile] = cachebox.LRUCache(_MAX_OPEN_DATASETS)
+        self._derived_cache: cachebox.LRUCache[Hashable, DerivedImage] = cachebox.LRUCache(_MAX_OPEN_DATASETS)
+        self.collection_cache: cachebox.LRUCache[Hashable, xr.Dataset] = cachebox.LRUCache(_MAX_COLLECTIONS)
+        """Datasets of many images, by the images that they are made of."""
+
+    def take_snapshot(self, address: ImageAddress) -> ImageSnapshot:
+        """Look at an image's file once, and at those of its related images.
+
+        No file is opened, except for headers, where these decide which other images are related. Related images have
+        no related images in their turn.
+
+        Raises:
+            Missing: the file is not there.
+            Changed: the file, or a related one, is being written to.
+            Unreadable: what is there is no file, or is outside the archive.
+        """
+        image = self._take_file_snapshot(address.entry, is_raw=address.is_raw)
+        related: dict[str, FileSnapshot] = {}
+        unavailable: dict[str, str] = {}
+        diagnostic = None if address.is_raw or not self._has_related else self._open_file(image).labelled.diagnostic
+        for name, rule in diagnostic.related.items() if diagnostic else ():
+            facts = address.entry.facts
+            nearest = self._index.find_nearest(
+                address.entry, rule.format_patterns(facts), when=rule.when, within_days=rule.within_days
+            )
+            if nearest is None:
+                unavailable[name] = f"the archive has no {name} for this image"
+                continue
+            try:
+                snapshot = self._take_file_snapshot(nearest, is_raw=False)
+                self._open_file(snapshot)
+            except Changed:
+                raise  # asking again helps
+            except Unreadable as error:
+                unavailable[name] = f"the {name} of this image, {nearest.path}: {error}"
+            else:
+                related[name] = snapshot
+        return ImageSnapshot(image, related, unavailable)
+
+    def resolve_variant(self, snapshot: ImageSnapshot, segment: str) -> str:
+        """Return the canonical form of the segment of a path that asks for a variant.
+
+        Raises:
+            BadVariant: the variant cannot be made of this image.
+        """
+        labelled = self._open_file(snapshot.image).labelled
+        return resolve_variant(labelled, parse_variant(segment), self._derive_related(snapshot)).canonical_text
+
+    def derive_image(
+        self, snapshot: ImageSnapshot, address: ImageAddress, *, chunked: bool = False, view: ViewFunction | None = None
+    ) -> DerivedImage:
+        """Open an image with its virtual variables.
+
+        Raises:
+            BadVariant: the variant that the address asks for cannot be made of this image.
+            Unreadable: its file cannot be read.
+        """
+        opened = self._open_file(snapshot.image)
+        others = self._derive_related(snapshot, chunked=chunked)
+        files = (*snapshot.cache_key, opened, *others.values())
+        key = (*files, tuple(snapshot.unavailable.items()), address.variant, chunked, view)
+        derived = self._derived_cache.get(key)
+        if derived is None:
+            labelled = opened.labelled
+            if address.variant and address.is_raw:  # transforms compute with physical values, not with stored numbers
+                labelled = replace(labelled, dataset=decode_dataset(labelled.dataset))
+            derived = derive_variables(
+                labelled,
+                steps=parse_variant(address.variant) if address.variant else (),
+                others=others,
+                absent=snapshot.unavailable,
+                path=address.path,
+                remember=self._frame_cache.get_memo(snapshot.cache_key),
+                chunked=chunked,
+            )
+            if view is not None:
+                derived = replace(derived, dataset=view(derived.dataset))
+            self._derived_cache[key] = derived
+        return derived
+
+    def _take_file_snapshot(self, entry: Entry, *, is_raw: bool) -> FileSnapshot:
+        return FileSnapshot(entry, is_raw, *self._files.take_snapshot(entry))
+
+    def _open_file(self, snapshot: FileSnapshot) -> _OpenFile:
+        """Read a file's headers and label its arrays, without virtual variables."""
+        self._files.fetch_file(snapshot.entry, snapshot.version)
+        opened = self._file_cache.get(snapshot.cache_key)
+        if opened is None or not self._files.is_available(opened.content, snapshot.file):
+            entry = snapshot.entry
+            content = self._files.find_content(snapshot.file)
+            integrity = self._files.check_integrity(entry, snapshot.file, content)
+            source = Source(entry.path, integrity.get("source", "").removeprefix("sha256:"))
+            raw = readers.read(content, self._frame_cache.get_memo(snapshot.version))
+            if snapshot.is_raw:
+                labelled = LabelledImage(raw.assign_attrs(integrity), None, source)
+            else:
+                diagnostic = find_diagnostic(raw, entry.facts, self._diagnostics)
+                attributes = {"file_as_it_is": f"{entry.path}{RAW_SUFFIX}", **integrity}
+                dataset = label_dataset(raw, entry.facts, diagnostic).assign_attrs(attributes)
+                labelled = LabelledImage(dataset, diagnostic, source)
+            opened = self._file_cache[snapshot.cache_key] = _OpenFile(labelled, content)
+        return opened
+
+    def _derive_related(self, snapshot: ImageSnapshot, *, chunked: bool = False) -> dict[str, DerivedImage]:
+        return {
+            name: self.derive_image(ImageSnapshot(each, {}, {}), ImageAddress(each.entry), chunked=chunked)
+            for name, each in snapshot.related.items()
+        }
