@@ -19,7 +19,7 @@ from shotdap.catalog import Catalog
 from shotdap.config import Settings, load_settings
 from shotdap.server import api
 from shotdap.server.http.errors import render_json_problem, respond_with_problem, to_problem
-from shotdap.server.http.limits import Limits
+from shotdap.server.http.limits import create_limits
 from shotdap.server.http.response import make_response
 from shotdap.server.protocols.zarr import ZarrOptions
 from shotdap.server.routes import dap, root, search, thredds, zarr
@@ -31,7 +31,7 @@ __all__ = ["application", "create_app"]
 def create_app(catalog: Catalog, settings: Settings) -> Starlette:
     """The server as an ASGI application."""
     server = settings.server
-    limits = Limits.from_settings(server.max_answer_mib, server.max_query_kib, server.max_read_mib)
+    limits = create_limits(settings)
     return Starlette(
         routes=[
             *root.create_root_routes(),

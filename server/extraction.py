@@ -62,9 +62,7 @@ class Extraction:
             for name, variable in dataset.coords.variables.items()
             if name not in names and variable.dims and set(variable.dims) <= dimensions
         ]
-        ranges = {
-            name: part if isinstance(part, slice) else slice(part, part + 1) for name, part in self.part.items()
-        }
+        ranges = {name: part if isinstance(part, slice) else slice(part, part + 1) for name, part in self.part.items()}
         selected = Selection(dict.fromkeys((*names, *coordinates), ()), ranges).apply(dataset)
         indexed = [name for name, part in self.part.items() if not isinstance(part, slice) and name in selected.dims]
         return selected.isel(dict.fromkeys(indexed, 0))

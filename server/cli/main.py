@@ -56,7 +56,7 @@ from shotdap.server.encoders.formats import FORMATS
 from shotdap.server.exports import order as exports
 from shotdap.server.exports.package import package_order as packages
 from shotdap.server.extraction import Extraction
-from shotdap.server.http.limits import Limits
+from shotdap.server.http.limits import create_limits
 from shotdap.server.run import CONFIG_VARIABLE, run_server
 from shotdap.transforms import BadSelection, BadVariant, Origin, describe_origin
 
@@ -197,9 +197,7 @@ def package(  # noqa: PLR0913, PLR0917 — typer makes an option of each
         problems = save_package(
             settings.open_catalog(),
             order,
-            Limits.from_settings(
-                settings.server.max_answer_mib, settings.server.max_query_kib, settings.server.max_read_mib
-            ),
+            create_limits(settings),
             out,
             lambda size: progress.update(task, completed=size),
         )

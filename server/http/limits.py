@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
-from typing import Final
+from typing import Final, Protocol
 
 import xarray as xr
 
@@ -34,10 +34,25 @@ class Limits:
     """Bytes that may be read for one answer, by functions and by virtual variables that need whole images, and the
     working memory of these."""
 
-    @classmethod
-    def from_settings(cls, max_answer_mib: int, max_query_kib: int, max_read_mib: int) -> Limits:
-        """Convert settings of the server, which have other units."""
-        return cls(max_answer_mib << 20, max_query_kib << 10, max_read_mib << 20)
+
+class _ServerSettings(Protocol):
+    @property
+    def max_answer_mib(self) -> int: ...
+    @property
+    def max_query_kib(self) -> int: ...
+    @property
+    def max_read_mib(self) -> int: ...
+
+
+class _Settings(Protocol):  # the settings themselves would bring the catalog into the HTTP core
+    @property
+    def server(self) -> _ServerSettings: ...
+
+
+def create_limits(settings: _Settings) -> Limits:
+    """Create the limits that the settings of a site describe."""
+    server = settings.server
+    return Limits(server.max_answer_mib << 20, server.max_query_kib << 10, server.max_read_mib << 20)
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from shotdap.server.http.request import HttpRequest
 from shotdap.server.http.response import HttpResponse, compress_response, make_response
 from shotdap.server.protocols import dap4 as dap4_protocol
 from shotdap.server.routes import dap2, dap4, downloads, pages, provenance
-from shotdap.server.routes.image_request import ImageRequest, find_image
+from shotdap.server.routes.image_request import ImageRequest
 from shotdap.server.routes.listing import describe_path
 
 METHODS: Final = ("GET", "HEAD", "OPTIONS")
@@ -78,13 +78,13 @@ def _respond_once(request: HttpRequest, suffix: str, catalog: Catalog, limits: L
     path = request.path.removesuffix(suffix)
     if not suffix and dap4.SERVICES_MEDIA_TYPE in request.headers.get("accept", ""):
         with suppress(NotFound):
-            return _HANDLERS[".dsr"](ImageRequest(request, find_image(catalog, path), limits, ".dsr"))
+            return _HANDLERS[".dsr"](ImageRequest(request, catalog, catalog.image(path), limits, ".dsr"))
     if suffix in _SITE_HANDLERS:
         return _SITE_HANDLERS[suffix](request)
     if not suffix:
         return describe_path(catalog, path, request.query).with_headers({"Vary": "Accept"})
     try:
-        image = find_image(catalog, path)
+        image = catalog.image(path)
     except NotFound:  # the suffix may belong to the path: a file may be called ``shot.nc``
         try:
             return describe_path(catalog, request.path, request.query)
@@ -93,7 +93,7 @@ def _respond_once(request: HttpRequest, suffix: str, catalog: Catalog, limits: L
     if image.path != path:  # each variant has one URL
         query = f"?{request.query}" if request.query else ""
         return HttpResponse.redirect(f"{request.base_url}/dap/{image.path}{suffix}{query}", 308)
-    image_request = ImageRequest(request, image, limits, suffix)
+    image_request = ImageRequest(request, catalog, image, limits, suffix)
     return image_request.create_validator(suffix).respond(request, lambda: _HANDLERS[suffix](image_request))
 
 

@@ -4,60 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 
 import xarray as xr
 
-from shotdap.catalog import Catalog, ContentState, Entry, ImageAddress, ImageCollection
+from shotdap.catalog import Catalog, Image
 from shotdap.server.http.conditional import Validator
 from shotdap.server.http.limits import Limits, RequestedHyperslabs, refuse_size
 from shotdap.server.http.request import HttpRequest
 from shotdap.server.protocols import dap2
-from shotdap.transforms import MARK, Origin
-
-
-@dataclass(frozen=True)
-class Image:
-    """One look at an image."""
-
-    catalog: Catalog
-    address: ImageAddress | ImageCollection
-
-    @property
-    def path(self) -> str:
-        return self.address.path
-
-    @property
-    def entry(self) -> Entry | None:
-        return self.address.entry if isinstance(self.address, ImageAddress) else None
-
-    @property
-    def has_groups(self) -> bool:
-        return isinstance(self.address, ImageCollection) and not self.address.steps
-
-    @cached_property
-    def state(self) -> ContentState:
-        return self.catalog.get_state(self.address)
-
-    @property
-    def fingerprint(self) -> str:
-        return self.state.fingerprint
-
-    @property
-    def modified(self) -> int:
-        return self.state.modified
-
-    def open(self, view: Callable[[xr.Dataset], xr.Dataset] | None = None) -> xr.Dataset:
-        if view is None:
-            return self.catalog.open_address(self.address, chunked=False, state=self.state)
-        return self.catalog.open_address(self.address, chunked=False, view=view, state=self.state)
-
-    def list_origins(self) -> dict[str, Origin]:
-        return dict(self.catalog.get_origins(self.address, self.state))
-
-
-def find_image(catalog: Catalog, path: str) -> Image:
-    return Image(catalog, catalog.resolve_path(path))
+from shotdap.transforms import MARK
 
 
 @dataclass(frozen=True)
@@ -65,6 +20,7 @@ class ImageRequest:
     """A request about one image."""
 
     request: HttpRequest
+    catalog: Catalog
     image: Image
     """Found once: the whole response belongs to this snapshot."""
     limits: Limits
@@ -94,18 +50,18 @@ class ImageRequest:
             Unreadable: its version cannot be determined.
         """
         image, request = self.image, self.request
-        diagnostics = image.catalog.diagnostics_fingerprint
+        diagnostics = self.catalog.diagnostics_fingerprint
         return Validator.from_dependencies(
             image.modified, diagnostics, image.fingerprint, kind, request.query, request.base_url
         )
 
     def open_dataset(self) -> xr.Dataset:
         """Open the image; without dask, whose graphs cost more than a small selection."""
-        return self.image.open()
+        return self.image.open(chunked=False)
 
     def open_dap2_dataset(self) -> xr.Dataset:
         """Open the image as DAP2 can represent it."""
-        return self.image.open(dap2.adapt_dataset)
+        return self.image.open(chunked=False, view=dap2.adapt_dataset)
 
     def compute_dataset(self, dataset: xr.Dataset, get_hyperslabs: Callable[[], RequestedHyperslabs]) -> xr.Dataset:
         """Compute the values of a selection; leave it lazy if only headers are requested.

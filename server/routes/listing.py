@@ -9,7 +9,6 @@ import xarray as xr
 
 from shotdap.catalog import Catalog, Child
 from shotdap.server.http.response import HttpResponse
-from shotdap.server.routes.image_request import find_image
 
 _PAGE_SIZE: Final = 1000
 
@@ -27,9 +26,9 @@ def describe_path(catalog: Catalog, path: str, query: str) -> HttpResponse:
         Unreadable: it is an image that cannot be read.
     """
     path = path.rstrip("/")
-    image = find_image(catalog, path) if path else None
+    image = catalog.image(path) if path else None
     if image is not None and not image.has_groups:
-        return HttpResponse.from_json(_describe_dataset(path, image.open()))
+        return HttpResponse.from_json(_describe_dataset(path, image.open(chunked=False)))
     (after,) = parse_qs(query).get("after", [None])[:1]
     page = catalog.list_children(path, after=after, limit=_PAGE_SIZE)
     next_page = {"next": f"/dap/{path}?after={page.after}"} if page.after else {}

@@ -82,7 +82,7 @@ class _ZarrRequest:
             if response is not None:
                 return response
         try:
-            store = self.stores.resolve_store(self.path)
+            store = self.stores.find_store(self.path)
         except NotFound:
             if is_chunk_key(self.path):
                 raise NoChunk(
@@ -111,13 +111,13 @@ class _ZarrRequest:
         if validator.is_not_modified(self.request):
             return validator.prepare_not_modified()
         try:
-            response = self._read_key(match.key, stores.get_hierarchy(match.address, state))
+            response = self._read_key(match.key, stores.get_hierarchy(match, state))
         except Changed:
             raise
         except Unreadable:  # a copy that was read from may be gone, and can be made again
-            if not stores.drop_hierarchy(match.address, state):
+            if not stores.drop_hierarchy(match, state):
                 raise
-            response = self._read_key(match.key, stores.get_hierarchy(match.address, state))
+            response = self._read_key(match.key, stores.get_hierarchy(match, state))
         return None if response is None else validator.add_headers(response)
 
     def _read_key(self, key: str, hierarchy: Hierarchy) -> HttpResponse | None:

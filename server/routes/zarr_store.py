@@ -1,11 +1,11 @@
-"""What a URL of a Zarr store leads to: an image or a collection, and a key within it.
+"""Zarr stores of a catalog: finds the image or collection, and the key within it, that a URL leads to.
 
-Strategy: nothing tells where a path ends and a key begins, so each beginning of the path is looked up, the longest
-first; what was found is remembered as a hint for the next key. The catalog's tree and Zarr's are one: a shot's group
-for an image is that image's own store, which answers for it whenever the image's path is the group's.
+Nothing marks where a path ends and a key begins, so each prefix of the path is looked up, the longest first; a match is
+cached as a hint for the next key. The tree of the catalog and that of Zarr are one: the group of an image in a shot is
+the store of the image itself, which answers whenever the path of the image is that of the group.
 
-A collection is looked at whole for each document. For chunks, of which a reader wants many and each is of one image,
-it is remembered for some seconds, and only the images that a chunk is read from are looked at.
+For each document of a collection, all its files are looked at. A reader wants many chunks, each of one image: for these
+the look at the collection is cached for some seconds, and only the images that a chunk is read from are looked at.
 """
 
 from __future__ import annotations
@@ -14,54 +14,62 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from time import monotonic
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 import cachebox
 
-from shotdap.catalog import Catalog, ContentState, ImageAddress, ImageCollection, NotFound, Unreadable, get_image_paths
-from shotdap.server.protocols.zarr import Chunk, Hierarchy, ZarrOptions, extract_node_path, is_chunk_key
+from shotdap.catalog import Catalog, Image, NotFound, Unreadable, get_image_paths
+from shotdap.server.protocols.zarr import Hierarchy, ZarrOptions, extract_node_path, is_chunk_key
 from shotdap.transforms import MARK
 
-__all__ = ["StoreMatch", "ZarrStores"]
-
-_MAX_IMAGE_HIERARCHIES: Final = 256  # remembered with their documents; some 100 kB each
-_MAX_COLLECTION_HIERARCHIES: Final = 16  # collections; up to 200 times as much
-_MAX_SNAPSHOTS: Final = 64  # at collections
+_MAX_IMAGE_HIERARCHIES: Final = 256  # about 100 kB each, with their documents
+_MAX_COLLECTION_HIERARCHIES: Final = 16  # up to 200 times as large
+_MAX_SNAPSHOTS: Final = 64
 _SNAPSHOT_LIFETIME: Final = 5.0  # seconds
 _MAX_HINTS: Final = 4096
-_MAX_DEPTH: Final = 32  # names in a path, the array's with its groups included
-_MAX_COLLECTIONS: Final = 2  # that are opened for one key
-
+_MAX_DEPTH: Final = 32  # segments of a path, with those of the array and its groups
+_MAX_COLLECTIONS: Final = 2  # opened for one key
 
 _HierarchyCache: TypeAlias = "cachebox.LRUCache[tuple[str, str], Hierarchy]"
-"""By path and state."""
+"""By path and fingerprint."""
 
 
 @dataclass(frozen=True)
 class StoreMatch:
-    """One thing that a URL may lead to."""
+    """An image or collection that a URL may lead to."""
 
-    address: ImageAddress | ImageCollection
+    image: Image
     key: str
     """Within its store; empty for the store itself."""
+
+    @property
+    def is_collection(self) -> bool:
+        """Whether the store is of many images."""
+        return self.image.entry is None
+
+
+class StoreState(NamedTuple):
+    """Everything that the content of a store depends on, at one moment."""
+
+    fingerprint: str
+    modified: int
 
 
 @dataclass(frozen=True)
 class _CollectionSnapshot:
-    """A look at a collection, all its images one by one."""
+    """The state of a collection and of each of its images, at one moment."""
 
-    state: ContentState
-    image_states: Mapping[str, ContentState]
+    state: StoreState
+    member_fingerprints: Mapping[str, str]
     expires: float
-    """When it is too long ago."""
 
 
 class ZarrStores:
-    """The stores of a catalog, by their URLs.
+    """The stores of a catalog.
 
     Args:
-        catalog: where the images are.
-        options: how they become Zarr.
+        catalog: of the images.
+        options: how datasets are divided into chunks and compressed.
     """
 
     def __init__(self, catalog: Catalog, options: ZarrOptions) -> None:
@@ -73,107 +81,101 @@ class ZarrStores:
         self._collection_hierarchies: _HierarchyCache = cachebox.LRUCache(_MAX_COLLECTION_HIERARCHIES)
 
     def find_matches(self, path: str) -> Iterator[StoreMatch]:
-        """What a path may lead to, the likeliest first; nothing is opened, but where it asks for a variant.
+        """Yield what a path may lead to, the likeliest first; only a variant is opened.
 
         Raises:
             BadVariant: the path asks for a variant that cannot be made.
-            Missing: its file is not there, where headers are needed.
-            Unreadable: likewise, if it cannot be read.
+            Missing: the file of a variant does not exist.
+            Unreadable: the file of a variant cannot be read.
         """
-        image, mark, rest = f"/{path}".partition(f"/{MARK}")
+        base, mark, rest = f"/{path}".partition(f"/{MARK}")
         if mark:
             segment, _, key = rest.partition("/")
-            yield StoreMatch(self.catalog.resolve_path(f"{image}/{MARK}{segment}".lstrip("/")), key)
-        else:
-            yield from self._match_prefixes(path)
-
-    def _match_prefixes(self, path: str) -> Iterator[StoreMatch]:
-        """The images and collections that a path goes through, from the inside out, as far as an image's own."""
+            yield StoreMatch(self.catalog.image(f"{base}/{MARK}{segment}".lstrip("/")), key)
+            return
         node = extract_node_path(path)
         collections = 0
-        for beginning in self._iter_prefixes(node):
+        for prefix in self._iter_prefixes(node):
             with suppress(NotFound):
-                address = self.catalog.resolve_path(beginning)
-                self._hints[node] = beginning
-                yield StoreMatch(address, path[len(beginning) + 1 :])
-                collections += isinstance(address, ImageCollection)
-                if collections == _MAX_COLLECTIONS or (isinstance(address, ImageAddress) and not address.is_raw):
-                    return
+                match = StoreMatch(self.catalog.image(prefix), path[len(prefix) + 1 :])
+                self._hints[node] = prefix
+                yield match
+                collections += match.is_collection
+                entry = match.image.entry
+                if collections == _MAX_COLLECTIONS or (entry is not None and entry.path == match.image.path):
+                    return  # an image contains no other; only the unmodified file has a path below that of an image
 
     def _iter_prefixes(self, node: str) -> Iterator[str]:
         names = node.split("/")[:_MAX_DEPTH]
-        every = ("/".join(names[:depth]) for depth in range(len(names), 0, -1))
+        prefixes = ("/".join(names[:depth]) for depth in range(len(names), 0, -1))
         hint = self._hints.get(node)
         if hint is not None:
             yield hint
-        yield from (beginning for beginning in every if beginning and beginning != hint)
+        yield from (prefix for prefix in prefixes if prefix and prefix != hint)
 
-    def resolve_store(self, path: str) -> ImageAddress | ImageCollection:
-        """The store that a path without a key leads to.
+    def find_store(self, path: str) -> Image:
+        """Find the store that a path without a key leads to.
 
         Raises:
-            NotFound: it leads to none.
+            NotFound: there is none.
             BadVariant: see `find_matches`.
         """
         if path.count("/") > _MAX_DEPTH:
             raise NotFound("No path is so long.")
-        return self.catalog.resolve_path(path)
+        return self.catalog.image(path)
 
-    def get_state(self, found: StoreMatch) -> ContentState:
-        """The state of what was found, as far as the key depends on it: a look at the files, of which none is read.
+    def get_state(self, match: StoreMatch) -> StoreState:
+        """Return the state of a store, as far as the key depends on it; files are looked at, and none is read.
 
         Raises:
-            Missing: the file is not there.
-            Unreadable: what is there is no file, or lies outside the archive.
+            Missing: the file does not exist.
+            Unreadable: it is no file, or outside the archive.
             TooMany: it is a collection of more images than can be opened as one.
         """
-        address = found.address
-        if isinstance(address, ImageAddress):
-            return self.catalog.get_state(address)
-        look = self._snapshots.get(address.path)
-        if look is None or not is_chunk_key(found.key) or not self._is_snapshot_valid(look, address, found.key):
-            state, images = self.catalog.get_collection_state(address)
-            kept = {path: each.drop_snapshot() for path, each in images.items()}
-            self._snapshots[address.path] = _CollectionSnapshot(
-                state.drop_snapshot(), kept, monotonic() + _SNAPSHOT_LIFETIME
-            )
-            return state
-        return look.state
+        image = match.image
+        if not match.is_collection:
+            return StoreState(image.fingerprint, image.modified)
+        snapshot = self._snapshots.get(image.path)
+        if snapshot is not None and is_chunk_key(match.key) and self._is_snapshot_valid(snapshot, match):
+            return snapshot.state
+        state = StoreState(image.fingerprint, image.modified)
+        expires = monotonic() + _SNAPSHOT_LIFETIME
+        self._snapshots[image.path] = _CollectionSnapshot(state, image.member_fingerprints, expires)
+        return state
 
-    def _is_snapshot_valid(self, look: _CollectionSnapshot, address: ImageCollection, key: str) -> bool:
-        """Whether what was seen of a collection is true of the images that a chunk is read from."""
-        hierarchy = self._collection_hierarchies.get((address.path, look.state.fingerprint))
-        chunk = hierarchy.get_chunk(key) if hierarchy is not None and monotonic() < look.expires else None
-        return chunk is not None and self._has_unchanged_images(look, chunk)
-
-    def _has_unchanged_images(self, look: _CollectionSnapshot, chunk: Chunk) -> bool:
-        paths = get_image_paths(chunk.variable, chunk.region)
+    def _is_snapshot_valid(self, snapshot: _CollectionSnapshot, match: StoreMatch) -> bool:
+        """Check whether the images that a chunk is read from are as they were."""
+        hierarchy = self._collection_hierarchies.get((match.image.path, snapshot.state.fingerprint))
+        if hierarchy is None or monotonic() >= snapshot.expires:
+            return False
+        chunk = hierarchy.get_chunk(match.key)
+        paths = None if chunk is None else get_image_paths(chunk.variable, chunk.region)
         try:
-            return paths is not None and all(self._now(path) == look.image_states.get(path) for path in paths)
+            return paths is not None and all(
+                self.catalog.image_of(self.catalog.find_entry(path)).fingerprint
+                == snapshot.member_fingerprints.get(path)
+                for path in paths
+            )
         except (NotFound, Unreadable):
             return False
 
-    def _now(self, path: str) -> ContentState:
-        return self.catalog.get_state(ImageAddress(self.catalog.find_entry(path)))
-
-    def get_hierarchy(self, address: ImageAddress | ImageCollection, state: ContentState) -> Hierarchy:
-        """What an address leads to, in this state, as Zarr has it.
+    def get_hierarchy(self, match: StoreMatch, state: StoreState) -> Hierarchy:
+        """Return the content of a store in this state as Zarr.
 
         Raises:
-            Missing: its file is not there.
+            Missing: its file does not exist.
             Unreadable: it cannot be read.
             TooMany: it is a collection of more images than can be opened as one.
         """
-        known, key = self._select_cache(address), (address.path, state.fingerprint)
-        hierarchy = known.get(key)
+        cache, cache_key = self._select_cache(match), (match.image.path, state.fingerprint)
+        hierarchy = cache.get(cache_key)
         if hierarchy is None:
-            hierarchy = Hierarchy(self.catalog.open_address(address, chunked=False), self.options)
-            known[key] = hierarchy
+            hierarchy = cache[cache_key] = Hierarchy(match.image.open(chunked=False), self.options)
         return hierarchy
 
-    def drop_hierarchy(self, address: ImageAddress | ImageCollection, state: ContentState) -> bool:
-        """Forget what was opened; whether there was anything to forget."""
-        return self._select_cache(address).pop((address.path, state.fingerprint), None) is not None
+    def drop_hierarchy(self, match: StoreMatch, state: StoreState) -> bool:
+        """Remove the content of a store from the cache; return whether it was there."""
+        return self._select_cache(match).pop((match.image.path, state.fingerprint), None) is not None
 
-    def _select_cache(self, address: ImageAddress | ImageCollection) -> _HierarchyCache:
-        return self._image_hierarchies if isinstance(address, ImageAddress) else self._collection_hierarchies
+    def _select_cache(self, match: StoreMatch) -> _HierarchyCache:
+        return self._collection_hierarchies if match.is_collection else self._image_hierarchies

@@ -19,6 +19,7 @@ from tests import samples
 from tests.server.wire import dap2_error, dap2_values, dap4_error
 
 from shotdap.catalog import Catalog, DirectoryArchive, Unreadable, readers
+from shotdap.catalog.image import SingleImage
 from shotdap.catalog.readers.lazy import BasicIndex, create_lazy_variable
 from shotdap.config import load_diagnostics, load_settings
 from shotdap.server.app import create_app
@@ -168,17 +169,17 @@ def test_a_file_that_goes_between_opening_and_reading(
 ) -> None:
     """A file that vanishes or is cut short after it was opened gives an error, or else the right numbers."""
     right = ask(f"{name}{asked}")
-    opened = Catalog.open_address
+    open_image = SingleImage.open
 
-    def then(*arguments: Any, **options: Any) -> xr.Dataset:  # noqa: ANN401 — what `open_address` takes
-        dataset = opened(*arguments, **options)
+    def then(*arguments: Any, **options: Any) -> xr.Dataset:  # noqa: ANN401 — what `open` takes
+        dataset = open_image(*arguments, **options)
         if (tmp_path / name).exists():
             happens(tmp_path / name)
         return dataset
 
     samples.write_image(tmp_path / "shot.h5", FRAMES)  # a new version: nothing is remembered of it
     (tmp_path / "shot.hdf").touch()
-    monkeypatch.setattr(Catalog, "open_address", then)
+    monkeypatch.setattr(SingleImage, "open", then)
     answer = ask(f"{name}{asked}")
 
     assert right.status_code == 200

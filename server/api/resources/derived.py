@@ -61,7 +61,7 @@ def create_derived_router(catalog: Catalog, limits: Limits) -> APIRouter:
 
     def respond(request: HttpRequest, path: str, params: ImageParams, prepare: _Prepare, kind: str) -> Response:
         image = find_single_image(catalog, params.extraction.build_path(path))
-        image_request = ImageRequest(request, image, limits)
+        image_request = ImageRequest(request, catalog, image, limits)
         validator = image_request.create_validator(kind)
         return respond_compressed(
             request, validator.respond(request, lambda: prepare(image_request, params, validator.tag))

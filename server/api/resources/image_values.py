@@ -12,7 +12,7 @@ import xarray as xr
 from fastapi import HTTPException
 from starlette.responses import Response
 
-from shotdap.catalog import Catalog, NotFound
+from shotdap.catalog import Catalog, Image, NotFound
 from shotdap.server.api.image_document import build_image_document
 from shotdap.server.api.problem_details import render_problem
 from shotdap.server.api.responses import format_disposition, prepare_document, respond_compressed
@@ -30,7 +30,7 @@ from shotdap.server.protocols.rest import (
     negotiate_format,
     parse_image_params,
 )
-from shotdap.server.routes.image_request import Image, ImageRequest, find_image
+from shotdap.server.routes.image_request import ImageRequest
 from shotdap.transforms import BadSelection
 
 PARAMETER_NAMES: Final = (*EXTRACTION_PARAMETERS, *DISPLAY_PARAMETERS, "format", "download")
@@ -73,7 +73,7 @@ def respond_with_image(request: HttpRequest, catalog: Catalog, limits: Limits) -
     output_format = _select_format(params, request.headers.get("accept", ""))
     _check_parameters(params, output_format)
     image = find_single_image(catalog, params.extraction.build_path(request.path))
-    image_request = ImageRequest(request, image, limits)
+    image_request = ImageRequest(request, catalog, image, limits)
 
     def prepare() -> HttpResponse:
         if output_format is not None:
@@ -97,7 +97,7 @@ def find_single_image(catalog: Catalog, path: str) -> Image:
     Raises:
         NotFound: there is none; or the path is that of a folder.
     """
-    image = find_image(catalog, path)
+    image = catalog.image(path)
     if image.has_groups:
         raise NotFound(
             f"{image.path!r} is a folder, not an image. /images?q= finds images, and /shots/FACILITY/SHOT has those"

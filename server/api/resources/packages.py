@@ -18,7 +18,7 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Path
 from starlette.responses import RedirectResponse, Response
 
-from shotdap.catalog import Catalog, ContentState, Entry, ImageAddress, NotFound, Unreadable
+from shotdap.catalog import Catalog, Entry, NotFound, Unreadable
 from shotdap.config.settings import PackagesSettings
 from shotdap.server.api.dependencies import ApiRequest, build_openapi_parameters
 from shotdap.server.api.problem_details import describe_failure, describe_other_responses
@@ -184,17 +184,17 @@ def _parse_order(request: HttpRequest, path: str) -> Order:
 
 
 def _create_package_validator(catalog: Catalog, order: Order, entries: tuple[Entry, ...]) -> Validator:
-    """Create the validator of a package from the state of each file: a weak one, as a package contains its date."""
-    states = []
+    """Create the validator of a package from the version of each file: a weak one, as a package contains its date."""
+    fingerprints, modified = [], 0
     for entry in entries:
-        address = ImageAddress(entry, is_raw=order.has_archived_files)
+        image = catalog.image_of(entry, is_raw=order.has_archived_files)
         try:
-            states.append(catalog.get_state(address))
+            fingerprints.append(image.fingerprint)
+            modified = max(modified, image.modified)
         except Unreadable as error:  # what cannot be read is recorded in the package, too
-            states.append(ContentState(f"{address.path}: {error}", 0))
-    state = ContentState.combine(order.path, states)
+            fingerprints.append(f"{image.path}: {error}")
     return Validator.from_dependencies(
-        state.modified, catalog.diagnostics_fingerprint, state.fingerprint, order.request_url, is_weak=True
+        modified, catalog.diagnostics_fingerprint, order.path, *fingerprints, order.request_url, is_weak=True
     )
 
 

@@ -90,9 +90,9 @@ def create_shots_router(catalog: Catalog) -> APIRouter:
         """A page of shots, the greatest number first."""
         terms = () if params.facility is None else (create_facility_term(catalog, params.facility),)
         page = _read_shot_page(catalog, terms, _ShotCursor.decode(params.cursor), params.limit)
-        next_url = page.next_cursor and build_resource_url(
-            request, "shots", facility=params.facility, cursor=str(page.next_cursor), limit=params.limit
-        )
+        cursor = page.next_cursor
+        parameters = {"facility": params.facility, "cursor": str(cursor), "limit": params.limit}
+        next_url = None if cursor is None else build_resource_url(request, "shots", **parameters)
         summaries = [_build_shot_summary(request, *each) for each in page.shots.items()]
         return respond_with_document(request, Shots(summaries, next_url), build_link_header(next_url))
 
