@@ -1,7 +1,7 @@
-"""The catalog kept up to date while it is served: one poller for each server, in a process of its own.
+"""The catalog poller: updates the catalog while it is served, in one child process of each server.
 
-Whatever goes wrong costs one turn: the server goes on with the catalog that it has, the log says why, and the next turn
-may go well.
+An error costs one turn: the server continues with the catalog that it has, the log has the reason, and the next turn
+may succeed.
 """
 
 from __future__ import annotations
@@ -10,52 +10,48 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Final
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from shotdap.catalog import BadArchive, BadCatalog, BuildReport, Busy, InspectionReport, Superseded, Unreadable
-from shotdap.config import BadSettings, Settings, load_settings
+from shotdap.config import BadSettings, Settings, SettingsSource, Site
 from shotdap.server.child_process import ignore_interrupt, is_parent_alive_after, run_child_process
 
-__all__ = ["describe_build", "describe_inspection", "poll_catalog", "run_poller"]
-
-_RETRY_FAILED_SECONDS: Final = 600.0  # between two looks at files that could not be read
+_RETRY_FAILED_SECONDS: Final = 600.0  # between two inspections of files that could not be read
 
 
-def poll_catalog(
-    settings: Settings, say: Callable[[str], None], wait: Callable[[], bool], *, inspect: bool = True
-) -> None:
-    """Bring the catalog up to date, again and again.
+def poll_catalog(site: Site, report: Callable[[str], None], wait: Callable[[], bool], *, inspect: bool = True) -> None:
+    """Update the catalog again and again.
 
     Args:
-        settings: of the site.
-        say: told in a sentence what has changed, or why nothing could be done.
-        wait: waits for the next turn; true if there is to be one.
-        inspect: look into new files; those that could not be read are tried again now and then.
+        site: the catalog and its archive.
+        report: called with a sentence for each change, and for each reason why an update was not possible.
+        wait: waits for the next turn; returns false to end.
+        inspect: whether to inspect new files; those that could not be read are inspected again from time to time.
     """
-    tried = -_RETRY_FAILED_SECONDS
+    last_retry = -_RETRY_FAILED_SECONDS
     while True:
-        doubtful = time.monotonic() - tried >= _RETRY_FAILED_SECONDS
-        tried = time.monotonic() if doubtful else tried
-        for line in _poll_once(settings, inspect=inspect, doubtful=doubtful):
-            say(line)
+        retry_failed = time.monotonic() - last_retry >= _RETRY_FAILED_SECONDS
+        last_retry = time.monotonic() if retry_failed else last_retry
+        for message in _update_catalog(site, inspect=inspect, retry_failed=retry_failed):
+            report(message)
         if not wait():
             return
 
 
-def _poll_once(settings: Settings, *, inspect: bool, doubtful: bool) -> Iterator[str]:
+def _update_catalog(site: Site, *, inspect: bool, retry_failed: bool) -> Iterator[str]:
+    """Build and inspect the catalog once; yield messages."""
     try:
-        built = settings.build_catalog(patient=True)
-        if built.added or built.changed or built.removed:
-            yield describe_build(built)
+        build = site.build_catalog(patient=True)
+        if build.added or build.changed or build.removed:
+            yield describe_build(build)
         if inspect:
-            inspected = settings.inspect_catalog(doubtful=doubtful)
-            if inspected.ok or inspected.changed:
-                yield describe_inspection(inspected)
+            inspection = site.inspect_catalog(doubtful=retry_failed)
+            if inspection.ok or inspection.changed:
+                yield describe_inspection(inspection)
     except Busy:
-        return  # the other build does what this one would
+        return  # another build is running, and does the same
     except (BadArchive, BadCatalog, BadSettings, Superseded, Unreadable) as error:
         yield str(error)
     except SQLAlchemyError as error:
@@ -63,40 +59,39 @@ def _poll_once(settings: Settings, *, inspect: bool, doubtful: bool) -> Iterator
 
 
 @contextmanager
-def run_poller(settings: Settings, site: str | None) -> Iterator[None]:
-    """A process that polls for as long as the block lasts, where the settings ask for it.
+def run_poller(settings: Settings, source: SettingsSource) -> Iterator[None]:
+    """Run a poller in a child process until the end of the block, if the settings ask for it.
 
     Args:
         settings: of the site.
-        site: the settings' file, which the process loads anew.
+        source: from which the process loads the settings.
     """
     if not settings.catalog.watch_seconds or settings.archive.folder is not None:
         yield
         return
-    with run_child_process(_poll_until_parent_exits, site, "shotdap watch"):
+    with run_child_process(_poll_until_parent_exits, source, "shotdap watch"):
         yield
 
 
-def _poll_until_parent_exits(site: str | None) -> None:
-    """Poll until the parent ends, in whatever way."""
+def _poll_until_parent_exits(source: SettingsSource) -> None:
     ignore_interrupt()
-    settings = load_settings(Path(site) if site else None)
-    poll_catalog(settings, _log_line, lambda: is_parent_alive_after(settings.catalog.watch_seconds))
+    settings = source.load()
+
+    def report(message: str) -> None:
+        print(message, file=sys.stderr, flush=True)  # noqa: T201 — like uvicorn, whatever its loggers are
+
+    poll_catalog(Site(settings), report, lambda: is_parent_alive_after(settings.catalog.watch_seconds))
 
 
-def _log_line(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)  # noqa: T201 — where uvicorn's own lines go, whatever its loggers are
+def describe_build(report: BuildReport) -> str:
+    """Describe in a sentence what a build did."""
+    removed = f", {report.removed:,} removed" if report.removed else ""
+    return f"Catalog: {report.added:,} images added, {report.changed:,} changed{removed}."
 
 
-def describe_build(built: BuildReport) -> str:
-    """What a build did."""
-    removed = f", {built.removed:,} removed" if built.removed else ""
-    return f"Catalog: {built.added:,} images added, {built.changed:,} changed{removed}."
-
-
-def describe_inspection(inspected: InspectionReport) -> str:
-    """What an inspection found."""
+def describe_inspection(report: InspectionReport) -> str:
+    """Describe in a sentence what an inspection found."""
     return (
-        f"Files looked into: {inspected.ok} good, {inspected.missing} missing, {inspected.unreadable} unreadable,"
-        f" {inspected.changed} changed."
+        f"Files looked into: {report.ok} good, {report.missing} missing, {report.unreadable} unreadable,"
+        f" {report.changed} changed."
     )

@@ -9,20 +9,24 @@ from contextlib import contextmanager
 from multiprocessing.process import BaseProcess
 from typing import Final
 
+from shotdap.config import SettingsSource
+
 _STOP_TIMEOUT: Final = 8  # seconds until it is killed; all that it writes is atomic
 
 
 @contextmanager
-def run_child_process(target: Callable[[str | None], None], site: str | None, name: str) -> Iterator[BaseProcess]:
+def run_child_process(
+    target: Callable[[SettingsSource], None], source: SettingsSource, name: str
+) -> Iterator[BaseProcess]:
     """Run a function in a child process until the end of the block.
 
     Args:
-        target: the function, called with the settings' file; it has to return when the parent ends, see
+        target: the function, called with the source of the settings; it has to return when the parent ends, see
             `is_parent_alive_after`.
-        site: the settings' file, which the process loads anew.
+        source: from which the process loads its settings.
         name: of the process.
     """
-    process = multiprocessing.get_context("spawn").Process(target=target, args=(site,), name=name)
+    process = multiprocessing.get_context("spawn").Process(target=target, args=(source,), name=name)
     process.start()
     try:
         yield process

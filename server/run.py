@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
+from typing import Final
 
 import uvicorn
 
-from shotdap.config import Settings
+from shotdap.config import SettingsSource, Site
 from shotdap.server.catalog_poller import run_poller
 from shotdap.server.exports.jobs.supervisor import supervise_coordinator
 
-__all__ = ["CONFIG_VARIABLE", "run_server"]
-
-CONFIG_VARIABLE = "SHOTDAP_CONFIG"
-"""The environment variable that leads each worker process to the site's settings."""
-
-_APPLICATION_PATH = "shotdap.server.app:application"
-_PROTOCOL_PATH = "shotdap.server.http_protocol:HttpProtocol"  # by name: commands that serve nothing do not import it
-
-_WORKER_TIMEOUT = 60  # of a worker; its imports hold its answer up for more than uvicorn's 5 s on a busy machine
+_APPLICATION_PATH: Final = "shotdap.server.app:application"
+_PROTOCOL_PATH: Final = "shotdap.server.http_protocol:HttpProtocol"  # imported only by commands that serve
+_WORKER_TIMEOUT: Final = 60  # seconds; on a busy machine the imports of a worker take longer than uvicorn's 5
 
 
 class _AnnouncingServer(uvicorn.Server):
-    """A server that says so once it listens."""
+    """A server that announces when it listens."""
 
     def __init__(self, config: uvicorn.Config, announce: Callable[[], None]) -> None:
         super().__init__(config)
@@ -37,21 +33,23 @@ class _AnnouncingServer(uvicorn.Server):
             self._announce()
 
 
-def run_server(settings: Settings, announce: Callable[[str], None] | None = None, site: str | None = None) -> None:
+def run_server(source: SettingsSource, announce: Callable[[str], None] | None = None) -> None:
     """Serve until interrupted; Ctrl-C ends it cleanly.
 
     Args:
-        settings: where to listen, and with how many processes. Every process loads its settings anew.
-        announce: called with the server's URL once it answers, in place of uvicorn's own lines; one process then.
-        site: the settings' file, for the processes that keep the catalog up to date and run exports.
+        source: of the settings, which every process loads anew.
+        announce: called with the URL of the server once it answers, instead of uvicorn's messages; the server is then
+            one process.
 
     Raises:
         BadSettings: there is nothing to serve.
     """
-    settings.open_catalog()  # to fail here, in one sentence, rather than in every worker
+    settings = source.load()
+    Site(settings).open_catalog()  # fails here, in one sentence, rather than in every worker
+    os.environ.update(source.environment)  # uvicorn imports the application by name, and passes it nothing
     host, port = settings.server.host, settings.server.port
     if announce is None:
-        with run_poller(settings, site), supervise_coordinator(settings, site):
+        with run_poller(settings, source), supervise_coordinator(settings, source):
             uvicorn.run(
                 _APPLICATION_PATH,
                 factory=True,
@@ -73,8 +71,5 @@ def run_server(settings: Settings, announce: Callable[[str], None] | None = None
         log_level="warning",
         server_header=False,
     )
-    with (
-        supervise_coordinator(settings, site),
-        suppress(KeyboardInterrupt),
-    ):  # which uvicorn raises again after it has ended cleanly
+    with supervise_coordinator(settings, source), suppress(KeyboardInterrupt):  # uvicorn raises it after a clean end
         _AnnouncingServer(config, partial(announce, f"http://{host}:{port}")).run()

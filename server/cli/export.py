@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
-from shotdap.config import Settings
+from shotdap.config import Settings, SettingsSource, Site
 from shotdap.server.exports.cluster import open_cluster
 from shotdap.server.exports.containers.icechunk import import_icechunk
 from shotdap.server.exports.items import PlanItem
@@ -50,7 +50,7 @@ class _ProgressDisplay:
             yield update_bar
 
 
-def export_now(order: Order, target: Path, settings: Settings, console: Console, site: str | None) -> bool:
+def export_now(order: Order, target: Path, source: SettingsSource, console: Console) -> bool:
     """Export images, or go on with that where an earlier run of the same order was stopped.
 
     Returns:
@@ -60,6 +60,7 @@ def export_now(order: Order, target: Path, settings: Settings, console: Console,
         BadOrder: the order does not hold together, no image fits it, or something else lies at the target.
         BadSettings: there is no catalog, or the scheduler does not answer.
     """
+    settings = source.load()
     place = Workspace(target)
     items = _prepare_items(order, place, settings)
     if place.finished_marker.exists() and not order.is_folder:
@@ -67,9 +68,9 @@ def export_now(order: Order, target: Path, settings: Settings, console: Console,
             f"{target} is complete already. Remove it and {place.state_folder} to export it anew.", markup=False
         )
         return True
-    with open_cluster(settings.exports) as client, _ProgressDisplay(console).show_progress(len(items)) as tell:
+    with open_cluster(settings.exports, source) as client, _ProgressDisplay(console).show_progress(len(items)) as tell:
         memory = settings.exports.max_image_bytes
-        progress = run_export(order, place, items, client, memory=memory, site=site, tell=tell)
+        progress = run_export(order, place, items, client, memory=memory, site=source.file, tell=tell)
     console.print(_format_summary(progress, place), markup=False)
     return progress.done > 0
 
@@ -81,7 +82,7 @@ def _prepare_items(order: Order, place: Workspace, settings: Settings) -> tuple[
         import_icechunk()
     items = place.resume_export(order)
     if items is None:
-        items = plan_export(settings.open_catalog(), order, memory=settings.exports.max_image_bytes).items
+        items = plan_export(Site(settings).open_catalog(), order, memory=settings.exports.max_image_bytes).items
         place.begin_export(order, items)
     return items
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import importlib
-import os
 import sys
 import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -40,7 +39,7 @@ from shotdap.catalog import (
 )
 from shotdap.catalog.index.tables import SCHEMA_VERSION
 from shotdap.catalog.names import encode_path_segment
-from shotdap.config import BadDiagnostic, BadSettings, Settings, load_settings
+from shotdap.config import BadDiagnostic, BadSettings, SettingsSource, Site
 from shotdap.server.catalog_poller import describe_build, describe_inspection, poll_catalog
 from shotdap.server.cli.package import save_package
 from shotdap.server.cli.search_output import (
@@ -57,7 +56,7 @@ from shotdap.server.exports import order as exports
 from shotdap.server.exports.package import package_order as packages
 from shotdap.server.extraction import Extraction
 from shotdap.server.http.limits import create_limits
-from shotdap.server.run import CONFIG_VARIABLE, run_server
+from shotdap.server.run import run_server
 from shotdap.transforms import BadSelection, BadVariant, Origin, describe_origin
 
 __all__ = ["main"]
@@ -125,8 +124,7 @@ def serve(
     workers: WorkersOption = None,
 ) -> None:
     """Serve a catalog, or a directory tree, over OPeNDAP."""
-    _set_environment(config, {"ARCHIVE__FOLDER": folder and folder.resolve()}, host, port, workers)
-    run_server(load_settings(config), site=os.environ.get(CONFIG_VARIABLE))
+    run_server(_make_source(config, folder, {"server.host": host, "server.port": port, "server.workers": workers}))
 
 
 @_app.command()
@@ -141,12 +139,9 @@ def demo(
             config = prepare_demo(folder)
     except OSError as error:
         raise BadSettings(f"The demonstration cannot be made in {folder}: {error.strerror or error}.") from error
-    _set_environment(config, {}, host, port)
-    settings = load_settings(config)
-    _build_with_progress(settings)
-    run_server(
-        settings, lambda url: _console.print(format_instructions(url), markup=False), os.environ.get(CONFIG_VARIABLE)
-    )
+    source = _make_source(config, None, {"server.host": host, "server.port": port})
+    _build_with_progress(Site(source.load()))
+    run_server(source, lambda url: _console.print(format_instructions(url), markup=False))
 
 
 @_app.command(context_settings={"ignore_unknown_options": True})  # a term may begin with a minus sign
@@ -159,7 +154,7 @@ def search(  # noqa: PLR0913, PLR0917 — typer makes an option of each
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Find images, the newest first; docs/searching.md has the language."""
-    catalog, wanted = load_settings(config).open_catalog(), " ".join(query)
+    catalog, wanted = _open_site(config).open_catalog(), " ".join(query)
     if facets:
         _print_facets(catalog.count_facets(wanted), as_json=as_json)
         return
@@ -187,17 +182,16 @@ def package(  # noqa: PLR0913, PLR0917 — typer makes an option of each
     """Pack the images of a shot into one ZIP file, with what explains them; docs/packages.md says more."""
     if not out.absolute().parent.is_dir():
         raise typer.BadParameter(f"there is no folder {out.absolute().parent} for {out.name}")
-    _set_environment(config, {"ARCHIVE__FOLDER": folder and folder.resolve()}, None, None)
-    settings = load_settings(config)
+    site = _open_site(config, folder)
     wanted = Extraction(tuple(variable or ()), transforms=tuple(transform or ()), raw=raw)
     order = packages.Order(path.strip("/"), diagnostics=tuple(diagnostic or ()), extraction=wanted, format_name=member)
     columns = ("{task.description}", DownloadColumn(), TransferSpeedColumn())
     with Progress(*columns, console=_console, transient=True) as progress:
         task = progress.add_task("Packing", total=None)
         problems = save_package(
-            settings.open_catalog(),
+            site.open_catalog(),
             order,
-            create_limits(settings),
+            create_limits(site.settings),
             out,
             lambda size: progress.update(task, completed=size),
         )
@@ -221,18 +215,11 @@ def export(  # noqa: PLR0913, PLR0917 — typer makes an option of each
     folder: FolderOption = None,
 ) -> None:
     """Export many images at once; the same command goes on where it was stopped. docs/jobs.md says more."""
-    chosen = {"ARCHIVE__FOLDER": folder and folder.resolve(), "EXPORTS__SCHEDULER": scheduler}
-    _set_environment(config, chosen, None, None)
     wanted = Extraction(tuple(variable), exports.parse_part_options(part), tuple(transform), raw)
     command = importlib.import_module("shotdap.server.cli.export")  # brings Dask along, which takes its time
     try:
-        any_done = command.export_now(
-            exports.Order(query, wanted, format, to),
-            out,
-            load_settings(config),
-            _console,
-            os.environ.get(CONFIG_VARIABLE),
-        )
+        source = _make_source(config, folder, {"exports.scheduler": scheduler})
+        any_done = command.export_now(exports.Order(query, wanted, format, to), out, source, _console)
     except KeyboardInterrupt:
         _error_console.print("Stopped; the same command goes on from here.")
         sys.exit(_INTERRUPTED_STATUS)
@@ -248,7 +235,7 @@ def show_changes(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Say what has changed in the catalog: + for images that are new or other than before, - for those removed."""
-    changes = load_settings(config).open_catalog().list_changes(since, limit=limit)
+    changes = _open_site(config).open_catalog().list_changes(since, limit=limit)
     if as_json:
         _console.print_json(data=serialize_changes(changes))
         return
@@ -265,10 +252,10 @@ def build_catalog(
     watch: Annotated[float | None, typer.Option(help="Go on, every so many seconds, until Ctrl-C.", min=0.1)] = None,
 ) -> None:
     """Bring the catalog up to date with its archive, and look into the files that are new."""
-    settings = load_settings(config)
-    _build_with_progress(settings, inspect=inspect, full=full)
+    site = _open_site(config)
+    _build_with_progress(site, inspect=inspect, full=full)
     if watch is not None:
-        _watch_until_interrupt(settings, watch, inspect=inspect)
+        _watch_until_interrupt(site, watch, inspect=inspect)
 
 
 @_catalog_app.command("watch")
@@ -278,13 +265,13 @@ def watch_catalog(
     inspect: Annotated[bool, typer.Option(help="Look into the new files.")] = True,
 ) -> None:
     """Bring the catalog up to date again and again, until Ctrl-C."""
-    _watch_until_interrupt(load_settings(config), seconds, inspect=inspect)
+    _watch_until_interrupt(_open_site(config), seconds, inspect=inspect)
 
 
 @_catalog_app.command("migrate")
 def migrate_catalog(config: ConfigOption = None) -> None:
     """Bring the catalog's database to this version of shotdap; what it holds is kept."""
-    before = load_settings(config).migrate_catalog()
+    before = _open_site(config).migrate_catalog()
     _console.print(
         f"The catalog is of version {SCHEMA_VERSION} now; it was {f'of version {before}' if before else 'empty'}."
     )
@@ -296,7 +283,7 @@ def inspect_catalog(
     again: Annotated[bool, typer.Option(help="Look into all files again, to find those that have changed.")] = False,
 ) -> None:
     """Look into the files that were not looked into yet: which are there, and whole."""
-    _inspect_with_progress(load_settings(config), again=again)
+    _inspect_with_progress(_open_site(config), again=again)
 
 
 @_archive_app.command("check")
@@ -305,7 +292,7 @@ def check_archive(
     sample: Annotated[int, typer.Option(help="How many rows to look at, and for their files.", min=1)] = 100,
 ) -> None:
     """Say what the archive's table and files look like by these settings: for the administrator, paths and all."""
-    for line in load_settings(config).check_archive(sample):
+    for line in _open_site(config).check_archive(sample):
         _console.print(line, markup=False)
 
 
@@ -318,9 +305,7 @@ def check_diagnostic(
     """Say what the descriptions of diagnostics make of an image, and why not something else."""
     if (file is None) == (image is None):
         raise typer.BadParameter("name a FILE, or an --image of the catalog")
-    if file is not None:
-        os.environ["SHOTDAP_ARCHIVE__FOLDER"] = str(file.resolve().parent)
-    catalog = load_settings(config).open_catalog()
+    catalog = _open_site(config, file and file.resolve().parent).open_catalog()
     for line in catalog.explain_labelling(
         catalog.find_entry(encode_path_segment(file.name) if file is not None else str(image))
     ):
@@ -335,8 +320,7 @@ def explain_variable(
     folder: FolderOption = None,
 ) -> None:
     """Say how a variable is made: of which files, by which transforms, with which options."""
-    _set_environment(config, {"ARCHIVE__FOLDER": folder and folder.resolve()}, None, None)
-    catalog = load_settings(config).open_catalog()
+    catalog = _open_site(config, folder).open_catalog()
     origins = catalog.get_origins(catalog.resolve_path(path))
     if variable not in origins:
         raise typer.BadParameter(f"{path} has no variable {variable!r}; it has: {', '.join(origins)}.")
@@ -356,30 +340,28 @@ def version() -> None:
     _console.print(__version__)
 
 
-def _set_environment(
-    config: Path | None,
-    choices: Mapping[str, Any],
-    host: str | None,
-    port: int | None,
-    workers: int | None = None,
-) -> None:
-    """Put the command's choices into the environment, where every worker process finds them."""
-    server = {"SERVER__HOST": host, "SERVER__PORT": port, "SERVER__WORKERS": workers}
-    chosen = {f"SHOTDAP_{name}": value for name, value in {**choices, **server}.items() if value is not None}
-    if config is not None:
-        chosen[CONFIG_VARIABLE] = config.resolve()
-    os.environ.update({name: str(value) for name, value in chosen.items()})
+def _make_source(
+    config: Path | None, folder: Path | None = None, options: Mapping[str, str | int | None] | None = None
+) -> SettingsSource:
+    """Make the source of a command's settings; the options that the user gave override what it loads."""
+    overrides = {"archive.folder": folder and folder.resolve(), **(options or {})}
+    chosen = {name: value for name, value in overrides.items() if value is not None}
+    return SettingsSource(config and config.resolve(), chosen)
 
 
-def _build_with_progress(settings: Settings, *, inspect: bool = True, full: bool = False) -> None:
+def _open_site(config: Path | None, folder: Path | None = None) -> Site:
+    return Site(_make_source(config, folder).load())
+
+
+def _build_with_progress(site: Site, *, inspect: bool = True, full: bool = False) -> None:
     columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), TaskProgressColumn(show_speed=True))
     with Progress(*columns, TimeRemainingColumn(), console=_console, transient=True) as progress:
-        total = settings.count_rows_to_build(full=full) if _console.is_terminal else None
+        total = site.count_rows_to_build(full=full) if _console.is_terminal else None
         task = progress.add_task("Reading rows", total=total)
-        built = settings.build_catalog(full=full, progress=lambda done: progress.update(task, completed=done.row_count))
+        built = site.build_catalog(full=full, progress=lambda done: progress.update(task, completed=done.row_count))
     _console.print(describe_build(built))
     if inspect:
-        _inspect_with_progress(settings)
+        _inspect_with_progress(site)
 
 
 def _print_facets(counted: FacetCounts, *, as_json: bool) -> None:
@@ -397,18 +379,18 @@ def _table_width() -> int | None:
     return None if _console.is_terminal else _UNLIMITED_WIDTH
 
 
-def _watch_until_interrupt(settings: Settings, seconds: float, *, inspect: bool) -> None:
+def _watch_until_interrupt(site: Site, seconds: float, *, inspect: bool) -> None:
     def wait() -> bool:
         time.sleep(seconds)
         return True
 
     with suppress(KeyboardInterrupt):
-        poll_catalog(settings, lambda line: _console.print(line, markup=False), wait, inspect=inspect)
+        poll_catalog(site, lambda line: _console.print(line, markup=False), wait, inspect=inspect)
 
 
-def _inspect_with_progress(settings: Settings, *, again: bool = False) -> None:
+def _inspect_with_progress(site: Site, *, again: bool = False) -> None:
     columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), TaskProgressColumn(show_speed=True))
     with Progress(*columns, TimeRemainingColumn(), console=_console, transient=True) as progress:
-        task = progress.add_task("Looking into files", total=settings.count_files_to_inspect(again=again))
-        inspected = settings.inspect_catalog(again=again, progress=lambda done: progress.update(task, completed=done))
+        task = progress.add_task("Looking into files", total=site.count_files_to_inspect(again=again))
+        inspected = site.inspect_catalog(again=again, progress=lambda done: progress.update(task, completed=done))
     _console.print(describe_inspection(inspected))

@@ -13,7 +13,7 @@ from typing import Final
 import dask.config
 from distributed import Client, LocalCluster
 
-from shotdap.config import BadSettings
+from shotdap.config import BadSettings, SettingsSource
 from shotdap.config.settings import ExportsSettings
 
 __all__ = ["open_cluster"]
@@ -30,20 +30,23 @@ _DASK_SETTINGS: Final = MappingProxyType(
 
 
 @contextmanager
-def open_cluster(settings: ExportsSettings) -> Iterator[Client]:
-    """A client of a cluster, for as long as the block lasts; one of our own ends with it.
+def open_cluster(settings: ExportsSettings, source: SettingsSource) -> Iterator[Client]:
+    """Open a client of a cluster for as long as the block lasts; a local cluster ends with it.
+
+    Args:
+        settings: which cluster, or how large a local one is.
+        source: where the workers of a local cluster load their settings from.
 
     Raises:
         BadSettings: the scheduler that the settings name does not answer, or has no worker.
     """
-    with (
-        _connect_remote_cluster(settings.scheduler) if settings.scheduler else _start_local_cluster(settings) as client
-    ):
+    scheduler = settings.scheduler
+    with _connect_remote_cluster(scheduler) if scheduler else _start_local_cluster(settings, source) as client:
         yield client
 
 
 @contextmanager
-def _start_local_cluster(settings: ExportsSettings) -> Iterator[Client]:
+def _start_local_cluster(settings: ExportsSettings, source: SettingsSource) -> Iterator[Client]:
     with dask.config.set(_DASK_SETTINGS), ExitStack() as stack:
         with _mask_interrupts():
             here = stack.enter_context(
@@ -55,6 +58,7 @@ def _start_local_cluster(settings: ExportsSettings) -> Iterator[Client]:
                     dashboard_address=f"{_LOCALHOST}:0",
                     scheduler_kwargs={"dashboard": False},
                     silence_logs=logging.CRITICAL,
+                    env=source.environment,
                 )
             )
             client = stack.enter_context(Client(here, timeout=_CONNECT_TIMEOUT, set_as_default=False))

@@ -12,6 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final, cast
 
 from distributed import Client, Future, KilledWorker, wait
@@ -56,7 +57,7 @@ class _ExportRun:
     items: tuple[PlanItem, ...]
     client: Client
     memory_limit: int
-    settings_file: str | None
+    settings_file: Path | None
     records: dict[int, ManifestRecord]
     """What became of those images that are over."""
     started_at: float = field(default_factory=time.monotonic)
@@ -93,7 +94,7 @@ def run_export(  # noqa: PLR0913 — each by keyword
     client: Client,
     *,
     memory: int,
-    site: str | None = None,
+    site: Path | None = None,
     tell: ProgressCallback = lambda _progress: None,
     stop: StopCallback = lambda: False,
 ) -> Progress:

@@ -13,11 +13,11 @@ import os
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Final
 from urllib.parse import quote
 
 from shotdap.catalog import Catalog, retry_if_changed
-from shotdap.config import load_settings
+from shotdap.config import Site, load_settings
+from shotdap.config.settings import CONFIG_VARIABLE
 from shotdap.server.exports.containers import WRITERS
 from shotdap.server.exports.image_values import open_extraction
 from shotdap.server.exports.items import PlanItem
@@ -29,7 +29,6 @@ from shotdap.server.http.errors import to_problem
 __all__ = ["CannotWrite", "ExportTask", "run_task"]
 
 _LOG = logging.getLogger("shotdap.exports")
-_CONFIG_VARIABLE: Final = "SHOTDAP_CONFIG"
 
 
 class CannotWrite(OSError):
@@ -47,7 +46,7 @@ class ExportTask:
     items: tuple[PlanItem, ...]
     memory_limit: int
     """Bytes that one image may take."""
-    settings_file: str | None = None
+    settings_file: Path | None = None
     """The settings' file, for a worker that has no ``SHOTDAP_CONFIG``."""
 
 
@@ -58,16 +57,17 @@ def run_task(task: ExportTask) -> list[ManifestRecord]:
         BadSettings: this worker has no settings that lead to a catalog.
         CannotWrite: the place cannot be written to.
     """
-    catalog = _open_catalog(os.environ.get(_CONFIG_VARIABLE) or task.settings_file)
+    site = os.environ.get(CONFIG_VARIABLE)
+    catalog = _open_catalog(Path(site) if site else task.settings_file)
     order, place = Order.from_json(task.order_json), Workspace(Path(task.target))
     return [_export_image(catalog, order, place, item, task.memory_limit) for item in task.items]
 
 
 @cache
-def _open_catalog(site: str | None) -> Catalog:
+def _open_catalog(site: Path | None) -> Catalog:
     # Dask calls its workers daemons, which may have no children; a file that no inspection has seen is read in one.
     multiprocessing.current_process().daemon = False
-    return load_settings(Path(site) if site else None).open_catalog()
+    return Site(load_settings(site)).open_catalog()
 
 
 def _export_image(catalog: Catalog, order: Order, place: Workspace, item: PlanItem, memory: int) -> ManifestRecord:

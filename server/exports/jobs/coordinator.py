@@ -18,13 +18,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Final
 
 from distributed import Client
 from sqlalchemy.exc import SQLAlchemyError
 
-from shotdap.config import BadSettings, Settings, load_settings
+from shotdap.config import BadSettings, Settings, SettingsSource
 from shotdap.server.child_process import is_parent_alive_after
 from shotdap.server.exports.atomic import remove_path
 from shotdap.server.exports.checksum import compute_checksum
@@ -57,6 +56,7 @@ class _OnDemandCluster:
     """A cluster that is there when it is needed."""
 
     settings: Settings
+    source: SettingsSource
     _stack: ExitStack = field(default_factory=ExitStack)
     _client: Client | None = None
     _last_used: float = 0.0
@@ -66,7 +66,7 @@ class _OnDemandCluster:
         if self._client is not None and self._client.status != "running":
             self.close()
         if self._client is None:
-            self._client = self._stack.enter_context(open_cluster(self.settings.exports))
+            self._client = self._stack.enter_context(open_cluster(self.settings.exports, self.source))
         self._last_used = time.monotonic()
         return self._client
 
@@ -118,20 +118,20 @@ class _JobLease:
 
 
 def run_coordinator(
-    settings: Settings, site: str | None, wait: Callable[[float], bool], is_ending: Callable[[], bool]
+    settings: Settings, source: SettingsSource, wait: Callable[[float], bool], is_ending: Callable[[], bool]
 ) -> None:
     """Run jobs, as they come.
 
     Args:
         settings: of the site.
-        site: their file, for workers that have none of their own.
+        source: where workers load the settings from that have none of their own.
         wait: waits for some seconds; true if there is to be another turn.
         is_ending: whether to stop at once.
     """
     jobs = open_job_store(settings)
     if jobs is None:
         return
-    coordinator = _Coordinator(settings, site, jobs, is_ending)
+    coordinator = _Coordinator(settings, source, jobs, is_ending)
     try:
         while wait(_POLL_SECONDS):
             coordinator.run_next_job()
@@ -143,14 +143,14 @@ def run_coordinator(
 @dataclass
 class _Coordinator:
     settings: Settings
-    settings_file: str | None
+    source: SettingsSource
     jobs: JobStore
     is_ending: Callable[[], bool]
     holder: str = field(default_factory=lambda: f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}")
     last_sweep: float = -_SWEEP_SECONDS
 
     def __post_init__(self) -> None:
-        self.cluster = _OnDemandCluster(self.settings)
+        self.cluster = _OnDemandCluster(self.settings, self.source)
 
     def run_next_job(self) -> None:
         """Run the next job, if there is one."""
@@ -207,7 +207,7 @@ class _Coordinator:
             read_items(place.items_path),
             self.cluster.get_client(),
             memory=self.settings.exports.max_image_bytes,
-            site=self.settings_file,
+            site=self.source.file,
             tell=report_progress,
             stop=lambda: lease.lost_event.is_set() or self.is_ending(),
         )
@@ -251,7 +251,7 @@ class _Coordinator:
             self.jobs.release_job(job, self.holder, message, _RETRY_SECONDS * found.attempts)
 
 
-def run_until_parent_ends(site: str | None) -> None:
+def run_until_parent_ends(source: SettingsSource) -> None:
     """Run jobs until the parent ends, in whatever way, or this process is told to."""
     ending = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: ending.set())
@@ -260,4 +260,4 @@ def run_until_parent_ends(site: str | None) -> None:
     def is_parent_alive(seconds: float) -> bool:
         return is_parent_alive_after(seconds) and not ending.is_set()
 
-    run_coordinator(load_settings(Path(site) if site else None), site, is_parent_alive, lambda: not is_parent_alive(0))
+    run_coordinator(source.load(), source, is_parent_alive, lambda: not is_parent_alive(0))

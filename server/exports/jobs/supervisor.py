@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from shotdap.config import Settings
+from shotdap.config import Settings, SettingsSource
 from shotdap.server.child_process import ignore_interrupt, run_child_process
 from shotdap.server.exports.jobs.site import open_job_store
 from shotdap.server.exports.jobs.store import JobStore
@@ -22,19 +22,19 @@ _POLL_SECONDS: Final = 0.5  # seconds between two looks
 
 
 @contextmanager
-def supervise_coordinator(settings: Settings, site: str | None) -> Iterator[None]:
+def supervise_coordinator(settings: Settings, source: SettingsSource) -> Iterator[None]:
     """A process that runs exports for as long as the block lasts, where the settings have a folder for them.
 
     Args:
         settings: of the site.
-        site: the settings' file, which the process loads anew.
+        source: where the process loads its settings from.
     """
     jobs = open_job_store(settings)
     if jobs is None:
         yield
         return
     over = threading.Event()
-    waiting = threading.Thread(target=_run_after_first_order, args=(jobs, site, over), name="shotdap exports")
+    waiting = threading.Thread(target=_run_after_first_order, args=(jobs, source, over), name="shotdap exports")
     waiting.start()
     try:
         yield
@@ -43,14 +43,14 @@ def supervise_coordinator(settings: Settings, site: str | None) -> Iterator[None
         waiting.join()
 
 
-def _run_after_first_order(jobs: JobStore, site: str | None, over: threading.Event) -> None:
+def _run_after_first_order(jobs: JobStore, source: SettingsSource, over: threading.Event) -> None:
     while not jobs.has_database:
         if over.wait(_POLL_SECONDS):
             return
-    with run_child_process(_run_coordinator_process, site, "shotdap exports"):
+    with run_child_process(_run_coordinator_process, source, "shotdap exports"):
         over.wait()
 
 
-def _run_coordinator_process(site: str | None) -> None:
+def _run_coordinator_process(source: SettingsSource) -> None:
     ignore_interrupt()
-    importlib.import_module("shotdap.server.exports.jobs.coordinator").run_until_parent_ends(site)
+    importlib.import_module("shotdap.server.exports.jobs.coordinator").run_until_parent_ends(source)

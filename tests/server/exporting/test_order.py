@@ -17,7 +17,7 @@ from tests.strategies import CountingSource
 
 from shotdap.catalog import BadQuery
 from shotdap.catalog.readers.lazy import create_lazy_variable
-from shotdap.config import load_settings
+from shotdap.config import Site, load_settings
 from shotdap.server.encoders.formats import FORMATS
 from shotdap.server.exports.order import CONTAINERS, BadOrder, Order, parse_part_options, parse_part_value
 from shotdap.server.exports.plan import Plan, plan_export
@@ -119,7 +119,7 @@ def campaign(tmp_path_factory: pytest.TempPathFactory) -> Campaign:
 @pytest.fixture(scope="module")
 def plan(campaign: Campaign) -> Callable[..., Plan]:
     """Plans orders."""
-    catalog = load_settings(campaign.config).open_catalog()
+    catalog = Site(load_settings(campaign.config)).open_catalog()
 
     def plan(order: Order, **bounds: Any) -> Plan:  # noqa: ANN401 — as `plan_export` has them
         return plan_export(catalog, order, **{"memory": MEMORY, **bounds})
@@ -148,7 +148,7 @@ def test_planned(plan: Callable[..., Plan], campaign: Campaign) -> None:
 
 def test_no_pixel_is_read(campaign: Campaign, monkeypatch: pytest.MonkeyPatch) -> None:
     """An order is planned by headers alone, whatever its first image would cost."""
-    catalog = load_settings(campaign.config).open_catalog()
+    catalog = Site(load_settings(campaign.config)).open_catalog()
     sources: list[CountingSource] = []
 
     def opened(path: str, *, chunked: bool) -> xr.Dataset:
@@ -172,7 +172,7 @@ def test_a_format_that_cannot(name: str, plan: Callable[..., Plan]) -> None:
 
 def test_an_image_that_takes_long(campaign: Campaign, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who does not wait for the first image to be opened gets a plan at once; the export finds what is wrong."""
-    catalog, over = load_settings(campaign.config).open_catalog(), Event()
+    catalog, over = Site(load_settings(campaign.config)).open_catalog(), Event()
 
     def opened(path: str, *, chunked: bool) -> xr.Dataset:  # noqa: ARG001 — as the catalog's
         over.wait()

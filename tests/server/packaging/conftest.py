@@ -17,7 +17,7 @@ import pytest
 from tests import samples
 
 from shotdap.catalog import Catalog, DirectoryArchive
-from shotdap.config import load_diagnostics
+from shotdap.config.descriptions import load_diagnostics
 from shotdap.server.encoders import Block
 from shotdap.server.exports.package import Order, PackageLimits, pack_members, plan_package, select_entries, stream_zip
 from shotdap.server.http.limits import Limits
