@@ -1,4 +1,4 @@
-"""What the API's JSON documents hold: of these classes the OpenAPI document's schemas are made."""
+"""The JSON documents of the API. The schemas of the OpenAPI document are built from these classes."""
 
 from __future__ import annotations
 
@@ -8,44 +8,10 @@ from typing import Any, ClassVar, Literal, TypeAlias
 
 from pydantic import ConfigDict
 
-__all__ = [
-    "Attributes",
-    "ChangeFeed",
-    "DiagnosticCount",
-    "DiagnosticDescription",
-    "Diagnostics",
-    "Dimension",
-    "Document",
-    "FacetCounts",
-    "Facilities",
-    "Facility",
-    "Facts",
-    "FormatDocument",
-    "Formats",
-    "HealthStatus",
-    "Histogram",
-    "Image",
-    "ImageChange",
-    "ImageSummary",
-    "Images",
-    "JsonNumber",
-    "Option",
-    "Percentile",
-    "Shot",
-    "ShotSummary",
-    "Shots",
-    "Statistics",
-    "TransformDocument",
-    "Transforms",
-    "Values",
-    "VariableDocument",
-    "Version",
-]
-
 JsonNumber: TypeAlias = int | float | Literal["NaN", "Infinity", "-Infinity"]
 Facts: TypeAlias = Mapping[str, str | int | float]
 JsonAttributes: TypeAlias = Mapping[str, Any]
-"""Attributes, as strict JSON has them: see `encoders.document`."""
+"""Attributes as strict JSON, see `encoders.json_values`."""
 
 
 @dataclass(frozen=True)
@@ -57,46 +23,46 @@ class Document:
 
 @dataclass(frozen=True)
 class Version(Document):
-    """What answers."""
+    """The server."""
 
     name: str
     version: str
-    """Of shotdap; the API's own stands in its path."""
+    """Version of shotdap; that of the API is in its path."""
     links: dict[str, str]
     """URLs of the documentation and of the resources to begin with."""
 
 
 @dataclass(frozen=True)
 class HealthStatus(Document):
-    """That the server answers."""
+    """The server answers."""
 
     status: str
-    """`ok`; what is not is a problem document."""
+    """`ok`; otherwise the response is a problem document."""
 
 
 @dataclass(frozen=True)
 class Facility(Document):
-    """A facility, as the archive's rows call it."""
+    """A facility, named as in the archive's rows."""
 
     name: str
     images: int
-    """How many images of it the catalog knows."""
+    """Number of its images in the catalog."""
     links: dict[str, str]
 
 
 @dataclass(frozen=True)
 class Facilities(Document):
-    """The facilities that there are images of."""
+    """The facilities of all images."""
 
     facilities: list[Facility]
 
 
 @dataclass(frozen=True)
 class DiagnosticCount(Document):
-    """A diagnostic, as the archive's rows call it."""
+    """A diagnostic, named as in the archive's rows."""
 
     name: str
-    """Empty where the archive does not say."""
+    """Empty if the archive does not name it."""
     images: int
     links: dict[str, str]
 
@@ -109,32 +75,32 @@ class DiagnosticDescription(Document):
     title: str
     instrument: str
     variables: list[str]
-    """Those that are in its files."""
+    """Variables in the files."""
     virtual: list[str]
-    """Those that are computed of them."""
+    """Variables computed from them."""
 
 
 @dataclass(frozen=True)
 class Diagnostics(Document):
-    """The diagnostics that there are images of, and the descriptions by which their files are read."""
+    """The diagnostics of all images, and the descriptions by which their files are read."""
 
     diagnostics: list[DiagnosticCount]
-    """As the archive's rows call them, with the numbers of their images."""
+    """Named as in the archive's rows, with the numbers of their images."""
     descriptions: list[DiagnosticDescription]
 
 
 @dataclass(frozen=True)
 class ImageSummary(Document):
-    """An image, as far as the catalog knows it without looking at its file."""
+    """An image as the catalog knows it; its file is not looked at."""
 
     path: str
-    """Its public path, which never changes."""
+    """Public path, which never changes."""
     facts: Facts
-    """What the archive's row says of it: facility, shot, date, diagnostic, …"""
+    """Facts from the archive's row: facility, shot, date, diagnostic, …"""
     health: str
-    """What the last inspection found: `unseen`, `ok`, `missing`, `unreadable` or `changed`."""
+    """Result of the last inspection: `unseen`, `ok`, `missing`, `unreadable` or `changed`."""
     reason: str | None
-    """Why the file cannot be read, where it cannot."""
+    """Why the file cannot be read; null if it can."""
     links: dict[str, str]
 
 
@@ -143,9 +109,9 @@ class Images(Document):
     """A page of images, the newest first."""
 
     images: list[ImageSummary]
-    """May be fewer than were asked for, even none, and yet be followed by more."""
+    """A page may have fewer than `limit`, even none, and more may follow."""
     next: str | None
-    """The URL of the page that follows; null on the last. It stands in the header `Link`, too."""
+    """URL of the next page; null on the last. The header `Link` has it, too."""
 
 
 @dataclass(frozen=True)
@@ -155,9 +121,9 @@ class ShotSummary(Document):
     facility: str
     shot: int
     images: int
-    """How many images of it the catalog knows; of more than 1,000, so many."""
+    """Number of its images in the catalog, capped at 1,000."""
     date: str | None
-    """Of the first of its images, as the archive writes it."""
+    """Date of its first image, as the archive writes it."""
     links: dict[str, str]
 
 
@@ -166,9 +132,9 @@ class Shots(Document):
     """A page of shots, the greatest number first."""
 
     shots: list[ShotSummary]
-    """May be fewer than were asked for, even none, and yet be followed by more."""
+    """A page may have fewer than `limit`, even none, and more may follow."""
     next: str | None
-    """The URL of the page that follows; null on the last. It stands in the header `Link`, too."""
+    """URL of the next page; null on the last. The header `Link` has it, too."""
 
 
 @dataclass(frozen=True)
@@ -178,40 +144,40 @@ class Shot(Document):
     facility: str
     shot: int
     diagnostics: dict[str, int]
-    """How many images each diagnostic took."""
+    """Number of images of each diagnostic."""
     images: list[ImageSummary]
     links: dict[str, str]
 
 
 @dataclass(frozen=True)
 class FacetCounts(Document):
-    """How many images a query finds, by facility, diagnostic, year and health."""
+    """Number of images that a query finds, by facility, diagnostic, year and health."""
 
     total: int
     complete: bool
-    """Whether all that match are counted, or only the newest of them."""
+    """Whether all matches are counted, or only the newest."""
     counts: dict[str, dict[str, int]]
-    """For each facet the values that there are; what the archive does not say is an empty text."""
+    """Counts of each value of each facet; a value that the archive does not have is an empty text."""
 
 
 @dataclass(frozen=True)
 class ImageChange(Document):
-    """The last thing that happened to one path."""
+    """The last change of one path."""
 
     path: str
     image: ImageSummary | None
-    """As it is now; null where it was removed."""
+    """The image as it is now; null if it was removed."""
 
 
 @dataclass(frozen=True)
 class ChangeFeed(Document):
-    """What has changed, the oldest first."""
+    """Changes of the catalog, the oldest first."""
 
     changes: list[ImageChange]
     token: int
-    """What to ask with, as `since`, for those that come after."""
+    """Value of `since` that selects the changes after these."""
     more: bool
-    """Whether there are some already."""
+    """Whether there are more changes already."""
 
 
 @dataclass(frozen=True)
@@ -228,14 +194,14 @@ class VariableDocument(Document):
 
     name: str
     dtype: str
-    """As NumPy calls it: `uint16`, `float32`, `object` for texts."""
+    """Name in NumPy: `uint16`, `float32`, `object` for texts."""
     dimensions: list[Dimension]
-    """The slowest first."""
+    """In C order: the last one varies fastest."""
     nbytes: int
-    """Of its values, uncompressed."""
+    """Size of its values, uncompressed."""
     coordinate: bool
     virtual: bool
-    """Whether it is computed, rather than in the file."""
+    """Whether it is computed, and not in the file."""
     units: str | None
     long_name: str | None
     attributes: JsonAttributes
@@ -243,33 +209,33 @@ class VariableDocument(Document):
 
 @dataclass(frozen=True)
 class Image(Document):
-    """An image: what is known of it, what it holds, and where its values are."""
+    """An image: what is known of it, its contents, and the URLs of its values."""
 
     path: str
-    """Its public path; a variant's in the one way to write it."""
+    """Public path; of a variant in its canonical form."""
     facts: Facts
     health: str
     reason: str | None
     sha256: str | None
-    """Of the file when it was inspected."""
+    """Hash of the file when it was inspected."""
     attributes: JsonAttributes
-    """The dataset's."""
+    """Attributes of the dataset."""
     dimensions: list[Dimension]
     variables: list[VariableDocument]
     links: dict[str, str]
-    """URLs: the image over DAP, its file, pictures, statistics, …"""
+    """URLs of the image over DAP, its file, pictures, statistics, …"""
     formats: dict[str, str]
-    """For each format the URL of the values that are described here in it."""
+    """For each format, the URL of the values that are described here."""
 
 
 @dataclass(frozen=True)
 class Values(Document):
-    """What `format=json` gives: the values, in lists within lists, with all that is said of them."""
+    """Response to `format=json`: the values as nested lists, with their attributes."""
 
     attributes: JsonAttributes
     dimensions: dict[str, int]
     variables: Mapping[str, JsonAttributes]
-    """Of each `build_dimensions`, `shape`, `dtype`, `attributes` and `values`."""
+    """For each variable `dimensions`, `shape`, `dtype`, `attributes` and `values`."""
     coordinates: list[str]
 
 
@@ -279,13 +245,13 @@ class Attributes(Document):
 
     path: str
     attributes: JsonAttributes
-    """The dataset's."""
+    """Attributes of the dataset."""
     variables: Mapping[str, JsonAttributes]
 
 
 @dataclass(frozen=True)
 class Percentile(Document):
-    """The value below which so many per cent of the values lie."""
+    """The value that `level` per cent of the values do not exceed."""
 
     level: float
     value: JsonNumber
@@ -293,7 +259,7 @@ class Percentile(Document):
 
 @dataclass(frozen=True)
 class Histogram(Document):
-    """How many values lie in bins of equal width; a bin holds its lower edge and not its upper, the last holds both."""
+    """Counts of values in bins of equal width. A bin contains its lower edge, not its upper; the last contains both."""
 
     low: JsonNumber
     high: JsonNumber
@@ -302,9 +268,9 @@ class Histogram(Document):
 
 @dataclass(frozen=True)
 class Statistics(Document):
-    """Statistics of a variable, or of a part of it: of all its values that are finite numbers, each counting once.
+    """Statistics of the finite values of a variable, or of a part of it.
 
-    Packed numbers count as what they mean: scale factor and offset are applied. What equals the fill value is missing.
+    Packed numbers are decoded: scale factor and offset are applied. The fill value is missing.
     """
 
     path: str
@@ -312,23 +278,23 @@ class Statistics(Document):
     dimensions: list[Dimension]
     units: str | None
     count: int
-    """How many values there are, whatever they are."""
+    """Number of all values."""
     missing: int
-    """How many of them are NaN, or the fill value."""
+    """Number of values that are NaN, or the fill value."""
     infinite: int
     negative: int
-    """How many are below 0."""
+    """Number of values below 0."""
     saturated: int | None
-    """At how many the camera could count no further; null where it is not known from which count on that is so."""
+    """Number of values at which the camera is saturated; null if its limit is unknown."""
     minimum: JsonNumber
     maximum: JsonNumber
     mean: JsonNumber
     standard_deviation: JsonNumber
-    """The sum is divided by the number of values (ddof=0)."""
+    """Of the population: the sum is divided by the number of values (ddof=0)."""
     percentiles: list[Percentile]
-    """Between two values interpolated linearly."""
+    """Interpolated linearly between two values."""
     histogram: Histogram | None
-    """Null where there is no finite value."""
+    """Null if no value is finite."""
 
 
 @dataclass(frozen=True)
@@ -341,12 +307,12 @@ class Option(Document):
 
 @dataclass(frozen=True)
 class TransformDocument(Document):
-    """A transform: what can be asked for by `transform=NAME-OPTION-VALUE`."""
+    """A transform, as in `transform=NAME-OPTION-VALUE`."""
 
     name: str
     summary: str
     inputs: list[str]
-    """The first is the variable that it is applied to."""
+    """Names of its inputs; the first is the variable that it is applied to."""
     options: list[Option]
 
 
@@ -359,15 +325,15 @@ class Transforms(Document):
 
 @dataclass(frozen=True)
 class FormatDocument(Document):
-    """A format that images can be had in."""
+    """A format of images."""
 
     name: str
-    """What to ask for by `format`."""
+    """Value of `format`."""
     media_type: str
     ending: str
-    """Of the names of its files."""
+    """Extension of its files."""
     holds: str
-    """`dataset`, `image`, `lineout` or `render_picture`."""
+    """`dataset`, `image`, `lineout` or `picture`."""
     description: str
 
 

@@ -1,0 +1,60 @@
+"""The cost of a request: an image is found once, and each of its files is looked at once."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import anyio
+import httpx
+import pytest
+import sqlalchemy as sa
+from tests.catalog.test_derivation import catalog, index, root
+
+from shotdap.catalog import Catalog, SqlIndex
+from shotdap.config import load_settings
+from shotdap.server.app import create_app
+
+__all__ = ["catalog", "index", "root"]  # fixtures
+
+URL = "/dap/omega/3/cam/image.dap?dap4.ce=/flattened[2:3][]"
+
+
+def test_a_warm_slice(catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A DAP4 slice of an image with a flat field takes one nearest, three SQL statements and one stat of each file."""
+    transport = httpx.ASGITransport(create_app(catalog, load_settings()))
+
+    async def get() -> httpx.Response:
+        async with httpx.AsyncClient(transport=transport, base_url="http://server") as client:
+            return await client.get(URL)
+
+    first = anyio.run(get)
+    counts: Counter[str] = Counter()
+    stat, find_nearest = os.stat, SqlIndex.find_nearest
+
+    def count_stat(path: Any, **options: Any) -> os.stat_result:  # noqa: ANN401 — as `os.stat`
+        if str(path).endswith(".h5"):
+            counts[Path(path).name] += 1
+        return stat(path, **options)
+
+    def count_search(*arguments: Any, **options: Any) -> object:  # noqa: ANN401 — as `find_nearest`
+        counts["nearest"] += 1
+        return find_nearest(*arguments, **options)
+
+    def count_statement(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        counts["SQL"] += statement != "BEGIN"
+
+    monkeypatch.setattr(os, "stat", count_stat)
+    monkeypatch.setattr(SqlIndex, "find_nearest", count_search)
+    sa.event.listen(sa.Engine, "before_cursor_execute", count_statement)
+    try:
+        second = anyio.run(get)
+    finally:
+        sa.event.remove(sa.Engine, "before_cursor_execute", count_statement)
+
+    assert first.status_code == second.status_code == 200
+    assert second.content == first.content
+    assert counts.pop("SQL") <= 3
+    assert counts == {"nearest": 1, "1.h5": 1, "2.h5": 1}
