@@ -24,22 +24,22 @@ PROBLEM_MEDIA_TYPE: Final = "application/problem+json"
 
 @dataclass(frozen=True)
 class ProblemDocument(Document):
-    """What went wrong (RFC 9457)."""
+    """A problem (RFC 9457)."""
 
     title: str
-    """The status in words."""
+    """The phrase of the status."""
     status: int
     """The status of the answer."""
     detail: str
     """What was wrong, and what would be right."""
     type: str = "about:blank"
-    """No more than the status says of the kind of problem."""
+    """The kind of problem; `about:blank` for that of the status."""
     column: int | None = None
-    """Of a query that cannot be understood: where the wrong word begins, counted from 1."""
+    """Column of the wrong word in a query that cannot be parsed, counted from 1."""
     marked: str | None = None
-    """Of a query that cannot be understood: the wrong word in its surroundings, and a line below that marks it."""
+    """The wrong word in its context, and a line below that marks it."""
     images: list[str] | None = None
-    """The images that there are, where one was asked for and it is not said which."""
+    """The matches, where the request has to match one image."""
 
 
 _STATUS_DESCRIPTIONS: Final[Mapping[int, str]] = MappingProxyType(
@@ -78,7 +78,7 @@ def describe_failure(status: int, description: str = "") -> dict[str, Any]:
 
 
 COMMON_FAILURES: Final = (400, 414, 500, 503)
-"""The failures that any operation may have."""
+"""Statuses of failures that any operation may have."""
 
 _RETRY_AFTER_HEADER: Final = {"description": "Seconds to wait.", "schema": {"type": "integer"}}
 

@@ -69,7 +69,7 @@ class DiagnosticCount(Document):
 
 @dataclass(frozen=True)
 class DiagnosticDescription(Document):
-    """How the files of one kind of camera are read; see docs/diagnostics.md."""
+    """The description by which files of one kind of camera are read; see docs/diagnostics.md."""
 
     name: str
     title: str

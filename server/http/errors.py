@@ -114,7 +114,7 @@ class SyntaxDetails:
 
 @dataclass(frozen=True)
 class Problem:
-    """What a client learns of a failure: a status and a message, which each protocol renders in its own format."""
+    """A failure as a client sees it: a status and a message, which each protocol renders in its own format."""
 
     status: int
     message: str

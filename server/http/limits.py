@@ -24,7 +24,7 @@ _DAP_ADVICE: Final = (
 
 @dataclass(frozen=True)
 class Limits:
-    """How much one request may ask for."""
+    """Limits of one request."""
 
     answer: int
     """Bytes of values in one answer."""
@@ -57,7 +57,7 @@ def create_limits(settings: _Settings) -> Limits:
 
 @dataclass(frozen=True)
 class RequestedHyperslabs:
-    """What a request selects, as far as it is needed to suggest smaller requests."""
+    """The selection of a request, as far as it is needed to suggest smaller requests."""
 
     hyperslabs: Mapping[str, Hyperslab | None]
     """For each variable that is not computed by a function, the selected indices; `None` if they are not ranges."""

@@ -11,6 +11,7 @@ from contextlib import suppress
 from functools import partial
 from types import MappingProxyType
 from typing import Final
+from urllib.parse import unquote
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -19,14 +20,16 @@ from starlette.routing import Route
 
 from shotdap import __version__
 from shotdap.catalog import Catalog, NotFound, retry_if_changed
+from shotdap.server.encoders.netcdf import classic, netcdf4
 from shotdap.server.http.errors import Problem, answer
 from shotdap.server.http.limits import Limits, check_query_length
 from shotdap.server.http.request import HttpRequest
 from shotdap.server.http.response import HttpResponse, compress_response, make_response
 from shotdap.server.protocols import dap4 as dap4_protocol
-from shotdap.server.routes import dap2, dap4, downloads, pages, provenance
+from shotdap.server.routes import dap2, dap4, downloads, pages
 from shotdap.server.routes.image_request import ImageRequest
 from shotdap.server.routes.listing import describe_path
+from shotdap.server.routes.provenance import respond_provenance
 
 METHODS: Final = ("GET", "HEAD", "OPTIONS")
 _OPTIONS_HEADERS: Final = MappingProxyType(
@@ -68,7 +71,7 @@ def find_suffix(path: str) -> str:
 
 def render_dap_problem(suffix: str, root_path: str, problem: Problem) -> HttpResponse:
     """Render a problem in the protocol of a suffix, or as a page; in DAP2 if the suffix belongs to none."""
-    if suffix in pages.HANDLERS or suffix in pages.SITE_HANDLERS:
+    if suffix in _PAGE_SUFFIXES:
         return pages.render_problem_page(problem, root_path)
     return (dap4.render_dap4_problem if suffix in dap4_protocol.MEDIA_TYPES else dap2.render_dap2_problem)(problem)
 
@@ -98,22 +101,33 @@ def _respond_once(request: HttpRequest, suffix: str, catalog: Catalog, limits: L
 
 
 _SITE_HANDLERS: Mapping[str, Callable[[HttpRequest], HttpResponse]] = MappingProxyType(
-    {**dap2.SITE_HANDLERS, **pages.SITE_HANDLERS}
+    {".ver": dap2.respond_version, ".help": pages.respond_help}
 )
+"""By the suffix of the URL; for any path, as no image is needed."""
+
 _IMAGE_HANDLERS: Final = {
-    **dap2.HANDLERS,
-    **dap4.HANDLERS,
-    **downloads.HANDLERS,
-    **pages.HANDLERS,
-    **provenance.HANDLERS,
+    ".dds": dap2.respond_dds,
+    ".das": dap2.respond_das,
+    ".dods": dap2.respond_dods,
+    ".ascii": dap2.respond_ascii,
+    ".asc": dap2.respond_ascii,
+    ".dmr": dap4.respond_dmr,
+    ".dmr.xml": dap4.respond_dmr,
+    ".dap": dap4.respond_dap,
+    ".nc": partial(downloads.respond_download, classic.encode),
+    ".nc4": partial(downloads.respond_download, netcdf4.encode),
+    ".html": pages.respond_form,
+    ".info": pages.respond_info,
+    ".dmr.html": pages.respond_dmr_page,
+    ".prov": lambda image_request: respond_provenance(image_request, unquote(image_request.request.query)),
 }
+_PAGE_SUFFIXES: Final = frozenset({".html", ".info", ".dmr.html", ".help"})
 _SERVICES_SUFFIXES: Final = (".dsr", ".dsr.xml")
+_SUFFIXES_BY_LENGTH: Final = sorted({*_SITE_HANDLERS, *_IMAGE_HANDLERS, *_SERVICES_SUFFIXES}, key=len, reverse=True)
 _HANDLERS: Mapping[str, Callable[[ImageRequest], HttpResponse]] = MappingProxyType(
     {
         **_IMAGE_HANDLERS,
-        **dict.fromkeys(
-            _SERVICES_SUFFIXES, dap4.create_services_handler({*_IMAGE_HANDLERS, *_SITE_HANDLERS, *_SERVICES_SUFFIXES})
-        ),
+        **dict.fromkeys(_SERVICES_SUFFIXES, partial(dap4.respond_services, frozenset(_SUFFIXES_BY_LENGTH))),
     }
 )
-_SUFFIXES_BY_LENGTH: Final = sorted({*_HANDLERS, *_SITE_HANDLERS}, key=len, reverse=True)
+"""By the suffix of the URL."""

@@ -1,11 +1,10 @@
-"""DAP2: each response is one row of `HANDLERS`."""
+"""Responses of DAP2."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
-from types import MappingProxyType
 from typing import Final
 from urllib.parse import quote
 
@@ -62,12 +61,13 @@ def _build_headers(kind: str) -> dict[str, str]:
     return {"XDAP": dap2.PROTOCOL_VERSION, "XDODS-Server": _SERVER_NAME, "Content-Description": description}
 
 
-def _respond_dds(image_request: ImageRequest) -> HttpResponse:
+def respond_dds(image_request: ImageRequest) -> HttpResponse:
+    """Return the structure of what the constraint selects."""
     _, dataset = apply_constraint(image_request)
     return _prepare_response("dds", dap2.render_dds(dataset, image_request.dataset_name))
 
 
-def _respond_das(image_request: ImageRequest) -> HttpResponse:
+def respond_das(image_request: ImageRequest) -> HttpResponse:
     """Return all attributes, whatever variables the constraint selects, as DAP2 requires; results of functions too."""
     adapted = image_request.open_dap2_dataset()
     constraint = dap2.parse_constraint(image_request.request.query)
@@ -78,7 +78,8 @@ def _respond_das(image_request: ImageRequest) -> HttpResponse:
     return _prepare_response("das", dap2.render_das(described))
 
 
-def _respond_dods(image_request: ImageRequest) -> HttpResponse:
+def respond_dods(image_request: ImageRequest) -> HttpResponse:
+    """Return the values that the constraint selects."""
     constraint, dataset = apply_constraint(image_request)
     dataset = image_request.compute_dataset(dataset, partial(collect_hyperslabs, image_request, constraint, dataset))
     name = image_request.dataset_name
@@ -90,7 +91,8 @@ def _respond_dods(image_request: ImageRequest) -> HttpResponse:
     )
 
 
-def _respond_ascii(image_request: ImageRequest) -> HttpResponse:
+def respond_ascii(image_request: ImageRequest) -> HttpResponse:
+    """Return the values that the constraint selects as text."""
     limits = replace(image_request.limits, answer=image_request.limits.answer // _ASCII_EXPANSION)
     image_request = replace(image_request, limits=limits)
     constraint, dataset = apply_constraint(image_request)
@@ -100,21 +102,7 @@ def _respond_ascii(image_request: ImageRequest) -> HttpResponse:
     return _prepare_response("ascii", dap2.render_ascii(dataset, image_request.dataset_name))
 
 
-def _respond_version(_request: HttpRequest) -> HttpResponse:
+def respond_version(_request: HttpRequest) -> HttpResponse:
+    """Return the versions of the protocols and of the server."""
     versions = f"Core version: DAP/{dap2.PROTOCOL_VERSION} DAP/4.0\nServer version: {_SERVER_NAME}\n"
     return _prepare_response("ver", versions)
-
-
-HANDLERS: Mapping[str, Callable[[ImageRequest], HttpResponse]] = MappingProxyType(
-    {
-        ".dds": _respond_dds,
-        ".das": _respond_das,
-        ".dods": _respond_dods,
-        ".ascii": _respond_ascii,
-        ".asc": _respond_ascii,
-    }
-)
-"""By the suffix of the URL."""
-
-SITE_HANDLERS: Mapping[str, Callable[[HttpRequest], HttpResponse]] = MappingProxyType({".ver": _respond_version})
-"""By the suffix of the URL; for any path, as no image is needed."""

@@ -1,8 +1,8 @@
-"""DAP4: each response is one row of `HANDLERS`."""
+"""Responses of DAP4."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from functools import partial
 from types import MappingProxyType
 from typing import Final
@@ -29,7 +29,8 @@ def render_dap4_problem(problem: Problem) -> HttpResponse:
     return HttpResponse.from_body(body, dap4.ERROR_MEDIA_TYPE, _HEADERS, problem.status)
 
 
-def _respond_dmr(image_request: ImageRequest) -> HttpResponse:
+def respond_dmr(image_request: ImageRequest) -> HttpResponse:
+    """Return the structure and the attributes of what the constraint selects."""
     selection = dap4.parse_constraint(dap4.parse_query(image_request.request.query).expression)
     dataset = selection.apply(image_request.open_dataset())
     refuse_attributes(dataset, image_request.limits)
@@ -37,7 +38,8 @@ def _respond_dmr(image_request: ImageRequest) -> HttpResponse:
     return HttpResponse.from_body(text, dap4.MEDIA_TYPES[image_request.suffix], _HEADERS)
 
 
-def _respond_dap(image_request: ImageRequest) -> HttpResponse:
+def respond_dap(image_request: ImageRequest) -> HttpResponse:
+    """Return the values that the constraint selects."""
     query = dap4.parse_query(image_request.request.query)
     selection = dap4.parse_constraint(query.expression)
     dataset = selection.apply(image_request.open_dataset())
@@ -80,19 +82,9 @@ def _format_index(index: object) -> str:
     return f"[{index.start}:{index.step}:{index.stop - 1}]"
 
 
-def create_services_handler(suffixes: Collection[str]) -> Callable[[ImageRequest], HttpResponse]:
-    """Create the handler that lists the services for an image, of a server that has responses for these suffixes."""
-
-    def respond_services(image_request: ImageRequest) -> HttpResponse:
-        original = image_request.original_path
-        file = f"{image_request.request.base_url}/fileServer/{quote(original)}" if original else ""
-        text = dap4.render_services(image_request.url, _HEADERS["X-DAP-Server"], suffixes, file)
-        return HttpResponse.from_body(text, SERVICES_MEDIA_TYPE, {**_HEADERS, "Vary": "Accept"})
-
-    return respond_services
-
-
-HANDLERS: Mapping[str, Callable[[ImageRequest], HttpResponse]] = MappingProxyType(
-    {".dmr": _respond_dmr, ".dmr.xml": _respond_dmr, ".dap": _respond_dap}
-)
-"""By the suffix of the URL."""
+def respond_services(suffixes: Collection[str], image_request: ImageRequest) -> HttpResponse:
+    """List the services for an image, of a server that has responses for these suffixes."""
+    original = image_request.original_path
+    file = f"{image_request.request.base_url}/fileServer/{quote(original)}" if original else ""
+    text = dap4.render_services(image_request.url, _HEADERS["X-DAP-Server"], suffixes, file)
+    return HttpResponse.from_body(text, SERVICES_MEDIA_TYPE, {**_HEADERS, "Vary": "Accept"})

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from functools import partial
-from types import MappingProxyType
 from typing import Final
 
 from shotdap.server.encoders import Encoder
-from shotdap.server.encoders.netcdf import classic, netcdf4
 from shotdap.server.http.limits import refuse_attributes, refuse_size
 from shotdap.server.http.response import HttpResponse
 from shotdap.server.protocols import dap2
@@ -18,7 +15,8 @@ from shotdap.server.routes.image_request import ImageRequest
 _MEDIA_TYPE: Final = "application/x-netcdf"
 
 
-def _respond_download(encode: Encoder, image_request: ImageRequest) -> HttpResponse:
+def respond_download(encode: Encoder, image_request: ImageRequest) -> HttpResponse:
+    """Return what the constraint selects as a file."""
     request = image_request.request
     constraint, dataset = apply_constraint(image_request)
     get_hyperslabs = partial(collect_hyperslabs, image_request, constraint, dataset)
@@ -31,9 +29,3 @@ def _respond_download(encode: Encoder, image_request: ImageRequest) -> HttpRespo
     whole = image_request.open_dataset()
     encoded = encode((dap2.restore_dataset(dataset, whole) if request.query else whole).compute())
     return HttpResponse(_MEDIA_TYPE, encoded.size, encoded.blocks, headers)
-
-
-HANDLERS: Mapping[str, Callable[[ImageRequest], HttpResponse]] = MappingProxyType(
-    {".nc": partial(_respond_download, classic.encode), ".nc4": partial(_respond_download, netcdf4.encode)}
-)
-"""By the suffix of the URL."""

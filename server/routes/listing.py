@@ -7,7 +7,7 @@ from urllib.parse import parse_qs
 
 import xarray as xr
 
-from shotdap.catalog import Catalog, Child
+from shotdap.catalog import Catalog
 from shotdap.server.http.response import HttpResponse
 
 _PAGE_SIZE: Final = 1000
@@ -31,8 +31,17 @@ def describe_path(catalog: Catalog, path: str, query: str) -> HttpResponse:
         return HttpResponse.from_json(_describe_dataset(path, image.open(chunked=False)))
     (after,) = parse_qs(query).get("after", [None])[:1]
     page = catalog.list_children(path, after=after, limit=_PAGE_SIZE)
+    children = [
+        {
+            "name": child.name,
+            "kind": "folder" if child.is_folder else "image",
+            "url": f"/dap/{child.path}",
+            **({"problem": child.reason} if child.reason else {}),
+        }
+        for child in page.children
+    ]
     next_page = {"next": f"/dap/{path}?after={page.after}"} if page.after else {}
-    return HttpResponse.from_json({"path": path, "children": list(map(_describe_child, page.children)), **next_page})
+    return HttpResponse.from_json({"path": path, "children": children, **next_page})
 
 
 def _describe_dataset(path: str, dataset: xr.Dataset) -> dict[str, Any]:
@@ -46,14 +55,4 @@ def _describe_dataset(path: str, dataset: xr.Dataset) -> dict[str, Any]:
         "dap2": {"structure": f"{url}.dds", "attributes": f"{url}.das", "values": f"{url}.dods"},
         "dap4": {"structure": f"{url}.dmr", "values": f"{url}.dap"},
         "zarr": f"/zarr/{path}",
-    }
-
-
-def _describe_child(child: Child) -> dict[str, Any]:
-    problem = {"problem": child.reason} if child.reason else {}
-    return {
-        "name": child.name,
-        "kind": "folder" if child.is_folder else "image",
-        "url": f"/dap/{child.path}",
-        **problem,
     }

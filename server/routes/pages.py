@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from types import MappingProxyType
 from typing import Final
 from urllib.parse import quote, unquote
 
@@ -25,7 +23,7 @@ def render_problem_page(problem: Problem, root_path: str) -> HttpResponse:
     return render_page("problem.html", problem.status, problem=problem, root=root_path)
 
 
-def _respond_form(image_request: ImageRequest) -> HttpResponse:
+def respond_form(image_request: ImageRequest) -> HttpResponse:
     """Return the form; or, if it was submitted without a script, a redirect to the answer that it requests."""
     query = image_request.request.query
     if is_form_query(query):
@@ -35,7 +33,8 @@ def _respond_form(image_request: ImageRequest) -> HttpResponse:
     return _render_dataset_page(image_request, "form.html")
 
 
-def _respond_info(image_request: ImageRequest) -> HttpResponse:
+def respond_info(image_request: ImageRequest) -> HttpResponse:
+    """Return the attributes as a page."""
     return _render_dataset_page(image_request, "info.html")
 
 
@@ -57,7 +56,8 @@ def _render_dataset_page(image_request: ImageRequest, template: str) -> HttpResp
     )
 
 
-def _respond_dmr_page(image_request: ImageRequest) -> HttpResponse:
+def respond_dmr_page(image_request: ImageRequest) -> HttpResponse:
+    """Return the structure that DAP4 has as a page."""
     expression = dap4.parse_query(image_request.request.query).expression
     selection = dap4.parse_constraint(expression)
     dataset = selection.apply(image_request.open_dataset())
@@ -74,14 +74,6 @@ def _respond_dmr_page(image_request: ImageRequest) -> HttpResponse:
     )
 
 
-def _respond_help(request: HttpRequest) -> HttpResponse:
+def respond_help(request: HttpRequest) -> HttpResponse:
+    """Return the page that explains requests."""
     return render_page("help.html", root=request.root_path, host=request.base_url, functions=dap2.FUNCTIONS)
-
-
-HANDLERS: Mapping[str, Callable[[ImageRequest], HttpResponse]] = MappingProxyType(
-    {".html": _respond_form, ".info": _respond_info, ".dmr.html": _respond_dmr_page}
-)
-"""By the suffix of the URL."""
-
-SITE_HANDLERS: Mapping[str, Callable[[HttpRequest], HttpResponse]] = MappingProxyType({".help": _respond_help})
-"""By the suffix of the URL; for any path, as no image is needed."""

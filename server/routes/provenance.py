@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from functools import partial
-from types import MappingProxyType
-from urllib.parse import unquote
 
 import numpy as np
 
@@ -44,11 +41,3 @@ def _count_values(image_request: ImageRequest, name: str) -> dict[str, int]:
     if variable.dtype.kind == "f":
         counts["missing"] = int(np.count_nonzero(np.isnan(variable.values)))
     return counts
-
-
-def _respond_prov(image_request: ImageRequest) -> HttpResponse:
-    return respond_provenance(image_request, unquote(image_request.request.query))
-
-
-HANDLERS: Mapping[str, Callable[[ImageRequest], HttpResponse]] = MappingProxyType({".prov": _respond_prov})
-"""By the suffix of the URL."""

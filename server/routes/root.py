@@ -12,22 +12,19 @@ from shotdap.server.http.response import HttpResponse, make_response
 
 def create_root_routes() -> list[Route]:
     """Create the route of the root."""
-    return [Route("/", _serve_root, methods=["GET"])]
 
+    async def serve_root(request: Request) -> Response:
+        base = str(request.base_url)
+        document = {
+            "name": "shotdap",
+            "version": __version__,
+            "about": "Laser-shot images over OPeNDAP and REST: open one remotely, and only what you slice travels.",
+            "catalog": f"{base}dap/",
+            "api": f"{base}api/v1/version",
+            "documentation": f"{base}api/docs",
+            "protocols": {"DAP2": ".dds .das .dods", "DAP4": ".dmr .dmr.xml .dap", "Zarr": "/zarr/"},
+            "example": f'xarray.open_dataset("{base}dap/<path of an image>")',
+        }
+        return make_response(HttpResponse.from_json(document))
 
-async def _serve_root(request: Request) -> Response:
-    base = str(request.base_url)
-    return make_response(
-        HttpResponse.from_json(
-            {
-                "name": "shotdap",
-                "version": __version__,
-                "about": "Laser-shot images over OPeNDAP and REST: open one remotely, and only what you slice travels.",
-                "catalog": f"{base}dap/",
-                "api": f"{base}api/v1/version",
-                "documentation": f"{base}api/docs",
-                "protocols": {"DAP2": ".dds .das .dods", "DAP4": ".dmr .dmr.xml .dap", "Zarr": "/zarr/"},
-                "example": f'xarray.open_dataset("{base}dap/<path of an image>")',
-            }
-        )
-    )
+    return [Route("/", serve_root, methods=["GET"])]

@@ -42,7 +42,7 @@ def create_thredds_routes(catalog: Catalog) -> list[Route | Mount]:
     def respond_level(request: HttpRequest, output_format: str) -> HttpResponse:
         if output_format == "html":
             response = answer(
-                lambda: _render_html(request, _read_level(catalog, request)),
+                lambda: _render_page(request, _read_level(catalog, request)),
                 lambda problem: render_problem_page(problem, request.root_path),
                 request.path,
             )
@@ -117,15 +117,20 @@ def describe_image(catalog: Catalog, entry: Entry) -> thredds.CatalogImage:
     return thredds.CatalogImage(name, entry.path, size, str(entry.facts.get("date", "")), facts, reason)
 
 
-def _render_html(request: HttpRequest, level: thredds.CatalogPage) -> HttpResponse:
+def _render_page(request: HttpRequest, level: thredds.CatalogPage) -> HttpResponse:
     readable = next((image for image in level.images if not image.reason), None)
     return render_page("level.html", level=level, root=request.root_path, host=request.base_url, readable=readable)
 
 
 def _respond_file(catalog: Catalog, request: HttpRequest) -> Response:
+    def hold_file() -> FileHandle:
+        file = catalog.hold_file(entry)
+        is_small = file.version.size <= _MAX_COPIED_SIZE  # later changes of the file do not matter to a copy
+        return file.copy_to_memory(file.version) if is_small and not file.is_copy else file
+
     try:
         entry = catalog.find_entry(request.path)
-        file = retry_if_changed(lambda: _hold_file(catalog, entry))
+        file = retry_if_changed(hold_file)
     except Exception as error:  # noqa: BLE001 — every failure gets a response
         return make_response(handle_error(error, render_text_problem, request.path))
     version = file.version
@@ -142,9 +147,3 @@ def _respond_file(catalog: Catalog, request: HttpRequest) -> Response:
         {**validator.headers, "X-Content-Type-Options": "nosniff"},
         partial(file.check_unchanged, version),
     )
-
-
-def _hold_file(catalog: Catalog, entry: Entry) -> FileHandle:
-    """Open the file as it is now; copy a small one, so that later changes of the file do not matter."""
-    file = catalog.hold_file(entry)
-    return file.copy_to_memory(file.version) if file.version.size <= _MAX_COPIED_SIZE and not file.is_copy else file

@@ -44,7 +44,7 @@ class StoreMatch:
 
     @property
     def is_collection(self) -> bool:
-        """Whether the store is of many images."""
+        """A store of many images."""
         return self.image.entry is None
 
 
@@ -94,8 +94,10 @@ class ZarrStores:
             yield StoreMatch(self.catalog.image(f"{base}/{MARK}{segment}".lstrip("/")), key)
             return
         node = extract_node_path(path)
+        names = node.split("/")[:_MAX_DEPTH]
+        prefixes = [self._hints.get(node), *("/".join(names[:depth]) for depth in range(len(names), 0, -1))]
         collections = 0
-        for prefix in self._iter_prefixes(node):
+        for prefix in filter(None, dict.fromkeys(prefixes)):
             with suppress(NotFound):
                 match = StoreMatch(self.catalog.image(prefix), path[len(prefix) + 1 :])
                 self._hints[node] = prefix
@@ -104,14 +106,6 @@ class ZarrStores:
                 entry = match.image.entry
                 if collections == _MAX_COLLECTIONS or (entry is not None and entry.path == match.image.path):
                     return  # an image contains no other; only the unmodified file has a path below that of an image
-
-    def _iter_prefixes(self, node: str) -> Iterator[str]:
-        names = node.split("/")[:_MAX_DEPTH]
-        prefixes = ("/".join(names[:depth]) for depth in range(len(names), 0, -1))
-        hint = self._hints.get(node)
-        if hint is not None:
-            yield hint
-        yield from (prefix for prefix in prefixes if prefix and prefix != hint)
 
     def find_store(self, path: str) -> Image:
         """Find the store that a path without a key leads to.

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
-from shotdap.catalog import Catalog, Diagnostic
+from shotdap.catalog import Catalog
 from shotdap.server.api.dependencies import ApiRequest, NoParams, reject_repeated_params
 from shotdap.server.api.entry_document import build_image_summary
 from shotdap.server.api.facility_names import format_facility_segment
@@ -24,7 +24,6 @@ from shotdap.server.api.schemas import (
     Facility,
     ImageChange,
 )
-from shotdap.server.http.request import HttpRequest
 
 _MAX_TOKEN: Final = 2**63 - 1
 
@@ -56,9 +55,16 @@ def create_archive_router(catalog: Catalog) -> APIRouter:
         responses=describe_other_responses(404),
     )
     def list_facilities(request: ApiRequest, _: Annotated[NoParams, Query()]) -> Response:
-        """The facilities that there are images of, with their numbers; none is known of a mere folder (404)."""
+        """List the facilities with the numbers of their images; a mere folder has none (404)."""
         counts = catalog.count_facets().counts["facility"]
-        return respond_with_document(request, Facilities([_build_facility(request, *each) for each in counts.items()]))
+        facilities = []
+        for name, images in counts.items():
+            links = {
+                "shots": build_resource_url(request, "shots", facility=format_facility_segment(name)),
+                "images": build_resource_url(request, "images", q=f"facility:{_quote_term(name)}"),
+            }
+            facilities.append(Facility(name, images, links if name else {}))
+        return respond_with_document(request, Facilities(facilities))
 
     @routes.get(
         "/diagnostics",
@@ -68,11 +74,23 @@ def create_archive_router(catalog: Catalog) -> APIRouter:
         responses=describe_other_responses(404),
     )
     def list_diagnostics(request: ApiRequest, _: Annotated[NoParams, Query()]) -> Response:
-        """The diagnostics that there are images of, with their numbers; and how files are read."""
+        """List the diagnostics with the numbers of their images, and the descriptions by which files are read."""
         counts = catalog.count_facets().counts["diagnostic"]
-        described = list(map(_build_diagnostic_description, catalog.diagnostics))
-        counted = [_build_diagnostic_count(request, *each) for each in counts.items()]
-        return respond_with_document(request, Diagnostics(counted, described))
+        diagnostics = []
+        for name, images in counts.items():
+            links = {"images": build_resource_url(request, "images", q=f"diagnostic:{_quote_term(name)}")}
+            diagnostics.append(DiagnosticCount(name, images, links if name else {}))
+        descriptions = [
+            DiagnosticDescription(
+                each.name,
+                each.title,
+                each.instrument,
+                [*each.variables],
+                [recipe.name for recipe in each.recipes if not recipe.hidden],
+            )
+            for each in catalog.diagnostics
+        ]
+        return respond_with_document(request, Diagnostics(diagnostics, descriptions))
 
     @routes.get(
         "/facets",
@@ -82,7 +100,7 @@ def create_archive_router(catalog: Catalog) -> APIRouter:
         responses=describe_other_responses(404),
     )
     def get_facet_counts(request: ApiRequest, params: Annotated[_FacetParams, Query()]) -> Response:
-        """How many images a query finds, by facility, diagnostic, year and health."""
+        """Count the images that a query finds, by facility, diagnostic, year and health."""
         facets = catalog.count_facets(params.q)
         counts = {str(name): dict(values) for name, values in facets.counts.items()}
         return respond_with_document(request, FacetCounts(facets.total, facets.is_complete, counts))
@@ -95,7 +113,7 @@ def create_archive_router(catalog: Catalog) -> APIRouter:
         responses=describe_other_responses(404),
     )
     def get_changes(request: ApiRequest, params: Annotated[_ChangesParams, Query()]) -> Response:
-        """What has changed in the catalog, the oldest first: for who keeps a copy, or waits for new shots."""
+        """List changes of the catalog, the oldest first: for clients that keep a copy, or wait for new shots."""
         page = catalog.list_changes(params.since, limit=params.limit)
         changes = [
             ImageChange(each.path, None if each.entry is None else build_image_summary(request, each.entry))
@@ -106,27 +124,7 @@ def create_archive_router(catalog: Catalog) -> APIRouter:
     return routes
 
 
-def _build_facility(request: HttpRequest, name: str, images: int) -> Facility:
-    links = {
-        "shots": build_resource_url(request, "shots", facility=format_facility_segment(name)),
-        "images": build_resource_url(request, "images", q=f"facility:{_quote_term(name)}"),
-    }
-    return Facility(name, images, links if name else {})
-
-
-def _build_diagnostic_count(request: HttpRequest, name: str, images: int) -> DiagnosticCount:
-    links = {"images": build_resource_url(request, "images", q=f"diagnostic:{_quote_term(name)}")}
-    return DiagnosticCount(name, images, links if name else {})
-
-
 def _quote_term(text: str) -> str:
     """Quote a text for a query, where it is taken literally."""
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'
-
-
-def _build_diagnostic_description(diagnostic: Diagnostic) -> DiagnosticDescription:
-    virtual = [recipe.name for recipe in diagnostic.recipes if not recipe.hidden]
-    return DiagnosticDescription(
-        diagnostic.name, diagnostic.title, diagnostic.instrument, [*diagnostic.variables], virtual
-    )

@@ -76,9 +76,14 @@ def create_derived_router(catalog: Catalog, limits: Limits) -> APIRouter:
         openapi_extra=build_openapi_parameters(*_ATTRIBUTE_PARAMETERS, dimensions=False),
     )
     def get_attributes(request: ApiRequest, path: ImagePath) -> Response:
-        """The attributes of an image and of its variables, as strict JSON."""
-        params = _parse_params(request, _ATTRIBUTE_PARAMETERS)
-        return respond(request, path, params, _prepare_attributes, "rest attributes")
+        """Return the attributes of an image and of its variables, as strict JSON."""
+
+        def prepare(image_request: ImageRequest, params: ImageParams, _tag: str) -> HttpResponse:
+            dataset = extract_dataset(image_request, params.extraction)
+            refuse_attributes(dataset, limits)
+            return prepare_document(build_attributes_document(image_request.image.path, dataset))
+
+        return respond(request, path, _parse_params(request, _ATTRIBUTE_PARAMETERS), prepare, "rest attributes")
 
     @routes.get(
         "/statistics/{path:path}",
@@ -89,9 +94,9 @@ def create_derived_router(catalog: Catalog, limits: Limits) -> APIRouter:
         openapi_extra=build_openapi_parameters(*_STATISTICS_PARAMETERS),
     )
     def get_statistics(request: ApiRequest, path: ImagePath) -> Response:
-        """Extremes, moments, percentiles, counts and the histogram of a variable, or of a part of it.
+        """Compute extremes, moments, percentiles, counts and the histogram of a variable, or of a part of it.
 
-        Without `variable`, of the one that is shown of the image. They are computed once, and remembered.
+        Without `variable`, of the variable that pictures of the image show. Results are cached.
         """
         params = parse_image_params(request.query, _STATISTICS_PARAMETERS)
         return respond(request, path, params, partial(_prepare_statistics, summaries), "rest statistics")
@@ -105,7 +110,7 @@ def create_derived_router(catalog: Catalog, limits: Limits) -> APIRouter:
         openapi_extra=build_openapi_parameters(*_THUMBNAIL_PARAMETERS),
     )
     def get_thumbnail(request: ApiRequest, path: ImagePath) -> Response:
-        """A small picture, 256 pixels on its longer side unless `size` says otherwise (up to 1,024)."""
+        """Draw a small picture, 256 pixels on its longer side unless `size` says otherwise (up to 1,024)."""
         params = parse_image_params(request.query, _THUMBNAIL_PARAMETERS)
         return respond(request, path, params, _prepare_thumbnail, "rest thumbnail")
 
@@ -118,9 +123,16 @@ def create_derived_router(catalog: Catalog, limits: Limits) -> APIRouter:
         openapi_extra=build_openapi_parameters(*_ATTRIBUTE_PARAMETERS, dimensions=False),
     )
     def get_provenance(request: ApiRequest, path: ImagePath) -> Response:
-        """How the virtual variables of an image, or one variable, came to be: files, hashes, transforms (W3C PROV)."""
-        params = _parse_params(request, _ATTRIBUTE_PARAMETERS)
-        return respond(request, path, params, _prepare_provenance, "rest provenance")
+        """Describe the provenance of virtual variables, or of one variable: files, hashes, transforms (W3C PROV)."""
+
+        def prepare(image_request: ImageRequest, params: ImageParams, _tag: str) -> HttpResponse:
+            extraction = params.extraction
+            if len(extraction.variables) > 1:
+                raise BadSelection("Provenance is told of all virtual variables, or of one; name one.")
+            names = extraction.resolve_variables(image_request.open_dataset()) if extraction.variables else ()
+            return respond_provenance(image_request, "".join(names))
+
+        return respond(request, path, _parse_params(request, _ATTRIBUTE_PARAMETERS), prepare, "rest provenance")
 
     return routes
 
@@ -136,12 +148,6 @@ def _parse_params(request: HttpRequest, names: tuple[str, ...]) -> ImageParams:
         name = next(iter(params.extraction.part))
         raise BadSelection(f"{name!r} is no parameter here; these are: {', '.join(names)}.")
     return params
-
-
-def _prepare_attributes(image_request: ImageRequest, params: ImageParams, _tag: str) -> HttpResponse:
-    dataset = extract_dataset(image_request, params.extraction)
-    refuse_attributes(dataset, image_request.limits)
-    return prepare_document(build_attributes_document(image_request.image.path, dataset))
 
 
 def _prepare_statistics(
@@ -206,11 +212,3 @@ def _select_first_frame(image_request: ImageRequest, extraction: Extraction) -> 
     dims = [str(dim) for dim in dataset.variables[name].dims]
     frames = dims[:-3] if dims[-1:] == [_COLOUR_DIMENSION] else dims[:-2]
     return replace(extraction, part={**dict.fromkeys(frames, 0), **extraction.part})
-
-
-def _prepare_provenance(image_request: ImageRequest, params: ImageParams, _tag: str) -> HttpResponse:
-    extraction = params.extraction
-    if len(extraction.variables) > 1:
-        raise BadSelection("Provenance is told of all virtual variables, or of one; name one.")
-    names = extraction.resolve_variables(image_request.open_dataset()) if extraction.variables else ()
-    return respond_provenance(image_request, "".join(names))

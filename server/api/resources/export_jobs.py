@@ -103,7 +103,7 @@ class ExportRequest(BaseModel):
 
 
 class ExportLinks(BaseModel):
-    """Where what belongs to an export is."""
+    """URLs of an export."""
 
     self: str
     events: str
@@ -112,7 +112,7 @@ class ExportLinks(BaseModel):
 
 
 class Export(BaseModel):
-    """An export as it stands."""
+    """The present state of an export."""
 
     id: str
     state: JobState
@@ -140,7 +140,7 @@ class Exports(BaseModel):
 
 @dataclass(frozen=True)
 class _ExportService:
-    """The parts of the server that the routes use."""
+    """Creates, describes and sends the exports of a server."""
 
     catalog: Catalog
     jobs: JobStore
@@ -189,6 +189,46 @@ class _ExportService:
             raise HTTPException(404, f"There is no export {id_!r}. What exports make is kept for {hours} hours.")
         return job
 
+    def create_job(self, order: Order, owner: str, key: str | None) -> Job | Response:
+        """Return the job of an order, old or new; or the response that explains why there is none."""
+        earlier = self.jobs.find_by_key(owner, key) if key else None
+        if earlier is not None:
+            if earlier.order != order.to_json():
+                return send_problem(409, "This Idempotency-Key was given with another order; use a new one.")
+            return earlier
+        try:
+            self.jobs.check_quotas(owner, 0, self.quotas)
+            exports = self.settings.exports
+            plan = plan_export(
+                self.catalog, order, most=exports.images_per_job, memory=exports.max_image_bytes, patience=_OPEN_TIMEOUT
+            )
+            self.jobs.check_quotas(owner, plan.estimate, self.quotas)
+        except OverQuota as error:
+            return send_problem(429, str(error))
+        except NoRoom as error:
+            return send_problem(507, str(error))
+        return self.jobs.add_job(order, plan.items, plan.estimate, owner, key)
+
+    def respond_with_result(self, job: Job, request: HttpRequest) -> Response:
+        """Send the file of a job, or the reason why there is none."""
+        if job.state != "done":
+            reason = f" {job.message}" if job.message else ""
+            return send_problem(409, f"This export is {job.state}; there is no result.{reason}")
+        validator, order = Validator(job.sha256), Order.from_json(job.order)
+        headers = {"ETag": validator.etag}
+        if validator.is_not_modified(request):
+            return Response(status_code=304, headers=headers)
+        path = self.jobs.get_workspace(job).target
+        try:
+            file = path.open("rb")
+        except OSError as error:
+            return send_problem(500, f"The result of this export cannot be read: {error.strerror}. Order it anew.")
+        response = OpenFileResponse(file, _MEDIA_TYPES[order.container], path.name, headers)
+        if request.only_headers:
+            file.close()
+            return Response(headers=dict(response.headers))
+        return response
+
 
 _NOT_FOUND_MESSAGE: Final = "There is no such export, or not any more."
 _ExportId = Annotated[str, Path(max_length=64, description="An export's name, which the answer to its order gave.")]
@@ -236,7 +276,7 @@ def create_exports_router(catalog: Catalog, settings: Settings) -> APIRouter:  #
         ] = None,
     ) -> Export | Response:
         """Order an export; it is run in the background."""
-        job = _create_job(service, posted.create_order(), get_principal(request), idempotency_key)
+        job = service.create_job(posted.create_order(), get_principal(request), idempotency_key)
         if isinstance(job, Response):
             return job
         document = service.describe_job(request, job)
@@ -245,14 +285,14 @@ def create_exports_router(catalog: Catalog, settings: Settings) -> APIRouter:  #
 
     @routes.get("")
     def exports(request: Request) -> Exports:
-        """The exports of a user, the newest first."""
+        """List the exports of a user, the newest first."""
         return Exports(
             exports=[service.describe_job(request, job) for job in service.jobs.list_jobs(get_principal(request))]
         )
 
     @routes.get("/{id}", responses=_describe_failures(_404=_NOT_FOUND_MESSAGE))
     def export(request: Request, id: _ExportId) -> Export:  # noqa: A002 — the parameter's own name
-        """How far an export is."""
+        """Describe the state of an export."""
         return service.describe_job(request, service.find_job(id))
 
     @routes.delete(
@@ -298,7 +338,7 @@ def create_exports_router(catalog: Catalog, settings: Settings) -> APIRouter:  #
         },
     )
     def manifest(id: _ExportId) -> Response:  # noqa: A002
-        """What became of each image, as far as is known: a line of JSON each."""
+        """Return the result for each image so far, as a line of JSON each."""
         path = service.jobs.get_workspace(service.find_job(id)).manifest_path
         text = path.read_bytes() if path.exists() else b""
         return Response(text[: text.rfind(b"\n") + 1], media_type=_NDJSON_MEDIA_TYPE)
@@ -314,8 +354,8 @@ def create_exports_router(catalog: Catalog, settings: Settings) -> APIRouter:  #
         },
     )
     def result(request: ApiRequest, id: _ExportId) -> Response:  # noqa: A002
-        """What an export has made."""
-        return _respond_result(service, service.find_job(id), request)
+        """Return the file of an export."""
+        return service.respond_with_result(service.find_job(id), request)
 
     for path, allowed in (("", ("GET", "POST")), ("/{id}", ("DELETE", "GET"))):
         methods = sorted(_ALL_METHODS - {*allowed})
@@ -326,44 +366,3 @@ def create_exports_router(catalog: Catalog, settings: Settings) -> APIRouter:  #
 def _refuse_method(allowed: tuple[str, ...]) -> Response:
     """Refuse a method, and list the allowed ones; a router by itself lists only those of the first of its routes."""
     raise HTTPException(405, headers={"Allow": ", ".join(allowed)})
-
-
-def _create_job(service: _ExportService, order: Order, owner: str, key: str | None) -> Job | Response:
-    """Return the job of an order, old or new; or the response that explains why there is none."""
-    earlier = service.jobs.find_by_key(owner, key) if key else None
-    if earlier is not None:
-        if earlier.order != order.to_json():
-            return send_problem(409, "This Idempotency-Key was given with another order; use a new one.")
-        return earlier
-    try:
-        service.jobs.check_quotas(owner, 0, service.quotas)
-        exports = service.settings.exports
-        plan = plan_export(
-            service.catalog, order, most=exports.images_per_job, memory=exports.max_image_bytes, patience=_OPEN_TIMEOUT
-        )
-        service.jobs.check_quotas(owner, plan.estimate, service.quotas)
-    except OverQuota as error:
-        return send_problem(429, str(error))
-    except NoRoom as error:
-        return send_problem(507, str(error))
-    return service.jobs.add_job(order, plan.items, plan.estimate, owner, key)
-
-
-def _respond_result(service: _ExportService, job: Job, request: HttpRequest) -> Response:
-    if job.state != "done":
-        reason = f" {job.message}" if job.message else ""
-        return send_problem(409, f"This export is {job.state}; there is no result.{reason}")
-    validator, order = Validator(job.sha256), Order.from_json(job.order)
-    headers = {"ETag": validator.etag}
-    if validator.is_not_modified(request):
-        return Response(status_code=304, headers=headers)
-    path = service.jobs.get_workspace(job).target
-    try:
-        file = path.open("rb")
-    except OSError as error:
-        return send_problem(500, f"The result of this export cannot be read: {error.strerror}. Order it anew.")
-    response = OpenFileResponse(file, _MEDIA_TYPES[order.container], path.name, headers)
-    if request.only_headers:
-        file.close()
-        return Response(headers=dict(response.headers))
-    return response

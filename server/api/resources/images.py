@@ -53,7 +53,7 @@ def create_images_router(catalog: Catalog, limits: Limits) -> APIRouter:
         dependencies=[Depends(reject_repeated_params)],
     )
     def search_images(request: ApiRequest, params: Annotated[_SearchParams, Query()]) -> Response:
-        """A page of the images that a query finds, the newest first."""
+        """List a page of the images that a query finds, the newest first."""
         page = catalog.search(params.q, after=params.cursor, limit=params.limit)
         next_url = page.after and build_resource_url(
             request, "images", q=params.q, cursor=page.after, limit=params.limit
@@ -70,11 +70,11 @@ def create_images_router(catalog: Catalog, limits: Limits) -> APIRouter:
         openapi_extra=build_openapi_parameters(*PARAMETER_NAMES),
     )
     def get_image(request: ApiRequest, path: ImagePath) -> Response:  # noqa: ARG001 — for the OpenAPI document
-        """An image: its description, or with `format` its values as a file or a picture.
+        """Return the description of an image, or with `format` its values as a file or a picture.
 
-        `variable`, `transform`, `band`, `raw` and the names of dimensions say which part of it is meant, of the
-        description too. Without `format`, a client that takes no JSON is given the format of the first media type of
-        its `Accept` that is one (`Accept: image/png`); in all other cases what `format` says counts.
+        `variable`, `transform`, `band`, `raw` and the names of dimensions select a part of it, of the description too.
+        Without `format`, a client that does not accept JSON gets the first format that its `Accept` names
+        (`Accept: image/png`); otherwise `format` counts.
         """
         return respond_with_image(request, catalog, limits)
 

@@ -87,14 +87,13 @@ def create_legacy_router(catalog: Catalog, limits: Limits) -> APIRouter:
         openapi_extra={"parameters": parameters, "servers": [{"url": "/api"}]},
     )
     def get_legacy_image(request: ApiRequest, kind: ImageKind) -> Response:
-        """The one image of a shot (and a diagnostic, and a name): an alias of `/images/{path}`, for URLs in programs.
+        """Return the one image of a shot (and a diagnostic, and a name): an alias of `/images/{path}`, for programs.
 
-        All parameters of `/images/{path}` but `variable` and `raw` are taken; `format` is `png` unless it is said.
-        Where more than one image is found they are listed (409).
+        It has all parameters of `/images/{path}` except `variable` and `raw`; the default of `format` is `png`.
+        More than one match is an error (409), which lists them.
         """
         criteria, others = _split_query(request.query)
-        name = criteria.get("name")
-        entries = [entry for entry in _search_entries(catalog, criteria) if name is None or name in _list_names(entry)]
+        entries = _search_entries(catalog, criteria)
         if not entries:
             raise NotFound("There is no such image; /api/v1/images?q= finds those that there are.")
         if len(entries) > 1:
@@ -123,7 +122,7 @@ def _split_query(query: str) -> tuple[dict[str, str], list[tuple[str, str]]]:
     return criteria, others if "format" in names else [*others, ("format", _DEFAULT_FORMAT)]
 
 
-def _search_entries(catalog: Catalog, criteria: Mapping[str, str]) -> tuple[Entry, ...]:
+def _search_entries(catalog: Catalog, criteria: Mapping[str, str]) -> list[Entry]:
     shot = criteria.get("shot", "")
     if not _SHOT_PATTERN.fullmatch(shot):
         raise BadSelection("Say which shot by its number: shot=103741.")
@@ -132,8 +131,10 @@ def _search_entries(catalog: Catalog, criteria: Mapping[str, str]) -> tuple[Entr
         terms.append(create_facility_term(catalog, criteria["facility"]))
     if "diagnostic" in criteria:
         terms.append(Term("diagnostic", (Pattern(criteria["diagnostic"], is_quoted=True),)))
-    return tuple(catalog.search(Query(tuple(terms)), limit=1000).entries)
-
-
-def _list_names(entry: Entry) -> set[str]:
-    return {entry.path.rpartition("/")[2], str(entry.facts.get("name", ""))}
+    entries = catalog.search(Query(tuple(terms)), limit=1000).entries
+    name = criteria.get("name")
+    return [
+        entry
+        for entry in entries
+        if name is None or name in {entry.path.rpartition("/")[2], str(entry.facts.get("name", ""))}
+    ]

@@ -9,10 +9,9 @@ later is recorded in the manifest.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from types import MappingProxyType
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Path
@@ -26,7 +25,6 @@ from shotdap.server.api.responses import format_disposition, get_api_url, quote_
 from shotdap.server.encoders.formats import FORMATS
 from shotdap.server.exports.package import (
     CONTAINERS,
-    Container,
     Order,
     PackageLimits,
     PlanItem,
@@ -117,10 +115,10 @@ def create_packages_router(catalog: Catalog, limits: Limits, settings: PackagesS
             ),
         ],
     ) -> Response:
-        """All images of a folder, or some, as one file that is made while it is sent.
+        """Pack all images of a folder, or some, into one file that is encoded while it is sent.
 
-        A ZIP file has a manifest (sizes, hashes, provenance, health), a README and checksums with it; what cannot be
-        read is a line of the manifest. With `raw`, the files are as they are in the archive.
+        A ZIP file contains a manifest (sizes, hashes, provenance, health), a README and checksums; an image that cannot
+        be read is recorded in the manifest. With `raw`, it contains the files of the archive without changes.
         """
         order = _parse_order(request, path)
         order.validate()
@@ -130,7 +128,7 @@ def create_packages_router(catalog: Catalog, limits: Limits, settings: PackagesS
             return make_response(validator.prepare_not_modified())
         items = plan_package(catalog, order, entries, limits, package_limits)
         package = _PackageRequest(catalog, limits, order, items, validator.headers, request.only_headers)
-        return _HANDLERS[order.container](package)
+        return _respond_with_package(package)
 
     @routes.get(
         "/shots/{facility}/{shot}/package",
@@ -146,7 +144,7 @@ def create_packages_router(catalog: Catalog, limits: Limits, settings: PackagesS
         facility: Annotated[str, Path(description="As in public paths.", examples=["omega"], min_length=1)],
         shot: Annotated[int, Path(examples=[103741])],
     ) -> Response:
-        """Where the data package of a shot is; parameters are kept, if they can be understood."""
+        """Redirect to the data package of a shot; parameters are kept, and have to be valid."""
         path = f"{facility}/{shot}"
         _parse_order(request, path).validate()
         try:
@@ -198,30 +196,19 @@ def _create_package_validator(catalog: Catalog, order: Order, entries: tuple[Ent
     )
 
 
-def _respond_zip(package: _PackageRequest) -> Response:
-    headers = package.build_headers(".zip")
-    if package.only_headers:
-        return make_response(HttpResponse(_ZIP_MEDIA_TYPE, None, (), headers))
-    members = pack_members(package.catalog, package.order, package.items, package.limits, datetime.now(UTC))
-    return stream_response(stream_zip(members), _ZIP_MEDIA_TYPE, headers)
-
-
-def _respond_zarr(package: _PackageRequest) -> Response:
-    """Send all images as one Zarr store, in a ZIP file that is encoded chunk by chunk.
-
-    A chunk that cannot be read ends the file early: readers would take a missing chunk for zeros.
-    """
-    headers = package.build_headers(".zarr.zip")
-    if package.only_headers:
-        return make_response(HttpResponse(_ZIP_MEDIA_TYPE, None, (), headers))
-    dataset = combine_images(package.catalog, package.order, package.items, datetime.now(UTC))
-    return stream_response(stream_zip(iter_store_members(dataset)), _ZIP_MEDIA_TYPE, headers)
-
-
-def _respond_tree(package: _PackageRequest) -> Response:
-    """Send all images in one file, which is encoded in memory."""
-    output_format = FORMATS[package.order.container]
-    dataset = combine_images(package.catalog, package.order, package.items, datetime.now(UTC))
+def _respond_with_package(package: _PackageRequest) -> Response:
+    container, now = package.order.container, datetime.now(UTC)
+    if container in {"zip", "zarr"}:
+        headers = package.build_headers(".zip" if container == "zip" else ".zarr.zip")
+        if package.only_headers:
+            return make_response(HttpResponse(_ZIP_MEDIA_TYPE, None, (), headers))
+        if container == "zip":
+            members = pack_members(package.catalog, package.order, package.items, package.limits, now)
+        else:  # a chunk that cannot be read ends the file early: readers would take a missing one for zeros
+            members = iter_store_members(combine_images(package.catalog, package.order, package.items, now))
+        return stream_response(stream_zip(members), _ZIP_MEDIA_TYPE, headers)
+    output_format = FORMATS[container]  # one file of all images, which is encoded in memory
+    dataset = combine_images(package.catalog, package.order, package.items, now)
     try:
         refuse_size(dataset, package.limits)
     except TooLarge as error:
@@ -229,10 +216,5 @@ def _respond_tree(package: _PackageRequest) -> Response:
     headers = package.build_headers(output_format.extension)
     if package.only_headers:
         return make_response(HttpResponse(output_format.media_type, None, (), headers))
-    encoded = output_format.encode(dataset.compute(), package.order.display)
-    return make_response(HttpResponse(output_format.media_type, encoded.size, encoded.blocks, headers))
-
-
-_HANDLERS: Final[Mapping[Container, Callable[[_PackageRequest], Response]]] = MappingProxyType(
-    {"zip": _respond_zip, "nc4": _respond_tree, "h5": _respond_tree, "zarr": _respond_zarr}
-)
+    file = output_format.encode(dataset.compute(), package.order.display)
+    return make_response(HttpResponse(output_format.media_type, file.size, file.blocks, headers))

@@ -50,7 +50,7 @@ def create_service_router(catalog: Catalog) -> APIRouter:
         responses=describe_other_responses(),
     )
     def get_server_version(request: ApiRequest, _: Annotated[NoParams, Query()]) -> Response:
-        """What answers, and where to begin."""
+        """Return the version of the server, and links to begin with."""
         links = {
             "documentation": f"{request.base_url}/api/docs",
             "openapi": build_resource_url(request, "openapi.json"),
@@ -66,7 +66,7 @@ def create_service_router(catalog: Catalog) -> APIRouter:
         responses=describe_other_responses(),
     )
     async def get_health(request: ApiRequest, _: Annotated[NoParams, Query()]) -> Response:
-        """That this process answers requests. It asks nothing of the catalog: see `/health/ready`."""
+        """Check that this process answers requests; the catalog is checked by `/health/ready`."""
         return respond_with_document(request, HealthStatus("ok"))
 
     @routes.get(
@@ -77,10 +77,10 @@ def create_service_router(catalog: Catalog) -> APIRouter:
         responses=describe_other_responses(),
     )
     def check_readiness(request: ApiRequest, _: Annotated[NoParams, Query()]) -> Response:
-        """That the catalog answers too; 503 where it does not."""
+        """Check that the catalog answers, too; 503 if it does not."""
         try:
             catalog.list_children("", limit=1)
-        except Exception:  # noqa: BLE001 — whatever it is, requests are better sent elsewhere
+        except Exception:  # noqa: BLE001 — after any error, requests are better sent elsewhere
             return send_problem(503, "The catalog does not answer now; ask again later.")
         return respond_with_document(request, HealthStatus("ok"))
 
@@ -92,7 +92,7 @@ def create_service_router(catalog: Catalog) -> APIRouter:
         responses=describe_other_responses(),
     )
     def list_transforms(request: ApiRequest, _: Annotated[NoParams, Query()]) -> Response:
-        """Every transform with its options, in JSON Schema."""
+        """List all transforms with their options, in JSON Schema."""
         return respond_with_document(
             request, Transforms([_describe_transform(each) for _, each in sorted(known_transforms().items())])
         )
@@ -107,7 +107,7 @@ def create_service_router(catalog: Catalog) -> APIRouter:
     def get_transform(
         request: ApiRequest, name: Annotated[str, Path(examples=["median_filter"])], _: Annotated[NoParams, Query()]
     ) -> Response:
-        """One transform."""
+        """Describe one transform."""
         try:
             return respond_with_document(request, _describe_transform(find_transform(name)))
         except BadTransform as error:
@@ -121,7 +121,7 @@ def create_service_router(catalog: Catalog) -> APIRouter:
         responses=describe_other_responses(),
     )
     def list_formats(request: ApiRequest, _: Annotated[NoParams, Query()]) -> Response:
-        """Every format that images can be had in."""
+        """List all formats of images."""
         formats = [
             FormatDocument(each.name, each.media_type, each.extension, each.content_kind, each.description)
             for each in FORMATS.values()

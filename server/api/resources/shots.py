@@ -87,13 +87,17 @@ def create_shots_router(catalog: Catalog) -> APIRouter:
         responses=describe_other_responses(404),
     )
     def list_shots(request: ApiRequest, params: Annotated[_ShotParams, Query()]) -> Response:
-        """A page of shots, the greatest number first."""
+        """List a page of shots, the greatest number first."""
         terms = () if params.facility is None else (create_facility_term(catalog, params.facility),)
         page = _read_shot_page(catalog, terms, _ShotCursor.decode(params.cursor), params.limit)
         cursor = page.next_cursor
         parameters = {"facility": params.facility, "cursor": str(cursor), "limit": params.limit}
         next_url = None if cursor is None else build_resource_url(request, "shots", **parameters)
-        summaries = [_build_shot_summary(request, *each) for each in page.shots.items()]
+        summaries = []
+        for (facility, shot), entries in page.shots.items():
+            date = min((str(each.facts["date"]) for each in entries if each.facts.get("date")), default=None)
+            links = _build_links(request, facility, shot)
+            summaries.append(ShotSummary(facility, shot, len(entries), date, links))
         return respond_with_document(request, Shots(summaries, next_url), build_link_header(next_url))
 
     @routes.get(
@@ -109,7 +113,7 @@ def create_shots_router(catalog: Catalog) -> APIRouter:
         shot: Annotated[int, Path(examples=[103741], ge=-_MAX_SHOT, le=_MAX_SHOT)],
         _: Annotated[NoParams, Query()],
     ) -> Response:
-        """A shot with its diagnostics and images; of more than 1,000 images the newest, and `images` leads to all."""
+        """Return a shot with its diagnostics and images; of more than 1,000 images the newest, with a link to all."""
         terms = (_create_shot_term(shot, shot), create_facility_term(catalog, facility))
         entries = catalog.search(SearchQuery(terms), limit=_MAX_ENTRIES).entries
         if not entries:
@@ -138,7 +142,7 @@ class _ShotPage:
 def _read_shot_page(catalog: Catalog, terms: tuple[Term, ...], cursor: _ShotCursor, limit: int) -> _ShotPage:
     query = SearchQuery((_create_shot_term(None, cursor.max_shot), *terms))
     page = catalog.search(query, after=cursor.after, limit=_MAX_ENTRIES)
-    numbers = [_get_shot_number(entry) for entry in page.entries]
+    numbers = [int(extract_column_facts(entry.facts)["shot"] or 0) for entry in page.entries]
     if not numbers:
         return _ShotPage({}, _ShotCursor(cursor.max_shot, page.after) if page.after else None)
     last = numbers[-1]
@@ -153,17 +157,8 @@ def _read_shot_page(catalog: Catalog, terms: tuple[Term, ...], cursor: _ShotCurs
     return _ShotPage(shots, _ShotCursor(last if len(complete) < len(numbers) else last - 1))
 
 
-def _get_shot_number(entry: Entry) -> int:
-    return int(extract_column_facts(entry.facts)["shot"] or 0)
-
-
 def _create_shot_term(min_shot: int | None, max_shot: int) -> Term:
     return Term("shot", (TextRange(None if min_shot is None else str(min_shot), str(max_shot)),))
-
-
-def _build_shot_summary(request: HttpRequest, shot: _ShotKey, entries: list[Entry]) -> ShotSummary:
-    dates = sorted(str(each.facts["date"]) for each in entries if each.facts.get("date"))
-    return ShotSummary(*shot, len(entries), dates[0] if dates else None, _build_links(request, *shot))
 
 
 def _build_links(request: HttpRequest, facility: str, shot: int) -> dict[str, str]:
