@@ -71,20 +71,16 @@ def _build_openapi(app: FastAPI) -> dict[str, Any]:
     schemas[ProblemDocument.__name__] = TypeAdapter(ProblemDocument).json_schema(mode="serialization")
     for name in _REPLACED_SCHEMAS:
         schemas.pop(name, None)
-    for operation in _iter_operations(document):
-        operation["responses"] = _add_failures(operation["responses"])
+    for operation in _iter_operations(document):  # each failure of an operation is a problem document
+        responses = {
+            status: each for status, each in operation["responses"].items() if "HTTPValidationError" not in str(each)
+        }
+        failures = {status for status in responses if status >= _FIRST_FAILURE_STATUS}
+        for status in failures.union(map(str, COMMON_FAILURES)):
+            response = responses.get(status, {})
+            responses[status] = {**describe_failure(int(status), response.get("description", "")), **response}
+        operation["responses"] = dict(sorted(responses.items()))
     return document
-
-
-def _add_failures(responses: dict[str, Any]) -> dict[str, Any]:
-    """Return the responses of an operation with all its failures, each a problem document."""
-    kept = {status: each for status, each in responses.items() if "HTTPValidationError" not in str(each)}
-    failures = {*map(str, COMMON_FAILURES), *(status for status in kept if status >= _FIRST_FAILURE_STATUS)}
-    completed = {}
-    for status in failures:
-        response = kept.get(status, {})
-        completed[status] = {**describe_failure(int(status), response.get("description", "")), **response}
-    return dict(sorted((kept | completed).items()))
 
 
 def _iter_operations(document: dict[str, Any]) -> Iterator[dict[str, Any]]:

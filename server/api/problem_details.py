@@ -104,19 +104,18 @@ def send_problem(status: int, message: str, **members: Any) -> Response:  # noqa
 
 def register_problem_handlers(app: FastAPI) -> None:
     """Render what an application itself refuses as a problem document; `ApiMiddleware` handles failures in it."""
-    app.add_exception_handler(HTTPException, _handle_http_error)
-    app.add_exception_handler(RequestValidationError, _handle_validation_error)
 
+    async def handle_http_error(request: Request, error: Exception) -> Response:
+        problem = to_problem(error)
+        if problem.status == HTTPStatus.NOT_FOUND and problem.message == HTTPStatus.NOT_FOUND.phrase:
+            message = f"There is nothing at {request.url.path}; what there is stands in openapi.json."
+            problem = replace(problem, message=message)
+        return make_response(respond_with_problem(problem, render_problem))
 
-async def _handle_http_error(request: Request, error: Exception) -> Response:
-    problem = to_problem(error)
-    if problem.status == HTTPStatus.NOT_FOUND and problem.message == HTTPStatus.NOT_FOUND.phrase:
-        message = f"There is nothing at {request.url.path}; what there is stands in openapi.json."
-        problem = replace(problem, message=message)
-    return make_response(respond_with_problem(problem, render_problem))
+    async def handle_validation_error(_request: Request, error: Exception) -> Response:
+        errors = error.errors() if isinstance(error, RequestValidationError) else []
+        sentences = [f"{'.'.join(map(str, each['loc'][1:]))}: {each['msg']}" for each in errors]
+        return send_problem(400, f"{'; '.join(sentences)}.")
 
-
-async def _handle_validation_error(_request: Request, error: Exception) -> Response:
-    errors = error.errors() if isinstance(error, RequestValidationError) else []
-    sentences = [f"{'.'.join(map(str, each['loc'][1:]))}: {each['msg']}" for each in errors]
-    return send_problem(400, f"{'; '.join(sentences)}.")
+    app.add_exception_handler(HTTPException, handle_http_error)
+    app.add_exception_handler(RequestValidationError, handle_validation_error)

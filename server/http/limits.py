@@ -108,7 +108,15 @@ def refuse_size(
     sentence = f"This asks for {_format_mib(dataset.nbytes)}{expanded}; {most}"
     if get_hyperslabs is None:
         raise TooLarge(f"{sentence} (server.max_answer_mib). {_describe_alternatives(dataset)}")
-    raise TooLarge(f"{sentence}. {_describe_fitting_urls(dataset, limits.answer, get_hyperslabs())}")
+    requested = get_hyperslabs()
+    parts = islice(_iter_fitting_parts(dataset, limits.answer, requested.hyperslabs), _MAX_SUGGESTIONS + 1)
+    urls = list(map(requested.build_url, parts))
+    if not urls:
+        raise TooLarge(
+            f"{sentence}. Ask for fewer variables at a time, or for a part of each, such as [0:1:99][0:1:99]."
+        )
+    suggestions = [*urls[:_MAX_SUGGESTIONS], *(["... and so on."] if urls[_MAX_SUGGESTIONS:] else [])]
+    raise TooLarge("\n".join([f"{sentence}. These fit:", *suggestions]))
 
 
 def estimate_cost(dataset: xr.Dataset) -> tuple[int, int]:
@@ -196,16 +204,6 @@ def _describe_alternatives(dataset: xr.Dataset) -> str:
 
 def _format_mib(size: int) -> str:
     return f"{size / _MIB:,.1f} MiB"
-
-
-def _describe_fitting_urls(dataset: xr.Dataset, limit: int, requested: RequestedHyperslabs) -> str:
-    urls = [
-        requested.build_url(hyperslabs)
-        for hyperslabs in islice(_iter_fitting_parts(dataset, limit, requested.hyperslabs), _MAX_SUGGESTIONS + 1)
-    ]
-    if not urls:
-        return "Ask for fewer variables at a time, or for a part of each, such as [0:1:99][0:1:99]."
-    return "\n".join(["These fit:", *urls[:_MAX_SUGGESTIONS], *(["... and so on."] if urls[_MAX_SUGGESTIONS:] else [])])
 
 
 def _iter_fitting_parts(

@@ -132,13 +132,10 @@ def parse_form_query(query: str, adapted: xr.Dataset) -> tuple[str, str]:
     projections = []
     for name in fields.get("v", ()):
         shape = adapted.variables[name].shape if name in adapted.variables else ()
-        projections.append(name + _format_indices(fields.get(f"i.{name}", []), shape))
+        texts = fields.get(f"i.{name}", [])
+        indices = zip_longest(texts, shape[: len(texts)])  # netCDF-C does not understand ``[]``
+        brackets = [f"[{text.strip('[]') or f'0:1:{size - 1}'}]" for text, size in indices] if any(texts) else []
+        projections.append("".join([name, *brackets]))
     calls = [call for call in fields.get("calls", ()) if call]
     filters = "".join(f"&{each.removeprefix('&')}" for each in fields.get("filters", ()) if each)
     return fields["answer"][-1], ",".join(projections + calls) + filters
-
-
-def _format_indices(texts: Sequence[str], shape: tuple[int, ...]) -> str:
-    """Format the filled-in indices in brackets; none if all are empty. netCDF-C does not understand ``[]``."""
-    indices = zip_longest(texts, shape[: len(texts)])
-    return "".join(f"[{text.strip('[]') or f'0:1:{size - 1}'}]" for text, size in indices) if any(texts) else ""

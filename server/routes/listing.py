@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 from urllib.parse import parse_qs
-
-import xarray as xr
 
 from shotdap.catalog import Catalog
 from shotdap.server.http.response import HttpResponse
@@ -28,7 +26,19 @@ def describe_path(catalog: Catalog, path: str, query: str) -> HttpResponse:
     path = path.rstrip("/")
     image = catalog.image(path) if path else None
     if image is not None and not image.has_groups:
-        return HttpResponse.from_json(_describe_dataset(path, image.open(chunked=False)))
+        url = f"/dap/{path}"
+        variables = {
+            str(name): {"type": variable.dtype.name, "dimensions": {str(k): v for k, v in variable.sizes.items()}}
+            for name, variable in image.open(chunked=False).variables.items()
+        }
+        document = {
+            "path": path,
+            "variables": variables,
+            "dap2": {"structure": f"{url}.dds", "attributes": f"{url}.das", "values": f"{url}.dods"},
+            "dap4": {"structure": f"{url}.dmr", "values": f"{url}.dap"},
+            "zarr": f"/zarr/{path}",
+        }
+        return HttpResponse.from_json(document)
     (after,) = parse_qs(query).get("after", [None])[:1]
     page = catalog.list_children(path, after=after, limit=_PAGE_SIZE)
     children = [
@@ -42,17 +52,3 @@ def describe_path(catalog: Catalog, path: str, query: str) -> HttpResponse:
     ]
     next_page = {"next": f"/dap/{path}?after={page.after}"} if page.after else {}
     return HttpResponse.from_json({"path": path, "children": children, **next_page})
-
-
-def _describe_dataset(path: str, dataset: xr.Dataset) -> dict[str, Any]:
-    url = f"/dap/{path}"
-    return {
-        "path": path,
-        "variables": {
-            str(name): {"type": variable.dtype.name, "dimensions": {str(k): v for k, v in variable.sizes.items()}}
-            for name, variable in dataset.variables.items()
-        },
-        "dap2": {"structure": f"{url}.dds", "attributes": f"{url}.das", "values": f"{url}.dods"},
-        "dap4": {"structure": f"{url}.dmr", "values": f"{url}.dap"},
-        "zarr": f"/zarr/{path}",
-    }

@@ -20,7 +20,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from shotdap.catalog import Catalog, Child, Entry, FileHandle, Health, NotFound, Unreadable, retry_if_changed
+from shotdap.catalog import Catalog, Entry, FileHandle, Health, NotFound, Unreadable, retry_if_changed
 from shotdap.server.http.conditional import Validator
 from shotdap.server.http.errors import answer, handle_error, render_text_problem
 from shotdap.server.http.file_response import VerifiedFileResponse
@@ -40,20 +40,22 @@ def create_thredds_routes(catalog: Catalog) -> list[Route | Mount]:
     """Create the routes of the catalog, of the original files, and of the files that the pages use."""
 
     def respond_level(request: HttpRequest, output_format: str) -> HttpResponse:
+        root = request.root_path
+
+        def render_xml() -> HttpResponse:
+            return HttpResponse.from_body(
+                thredds.render_catalog(_read_level(catalog, request), root=root), thredds.MEDIA_TYPE
+            )
+
+        def render_html() -> HttpResponse:
+            level = _read_level(catalog, request)
+            readable = next((image for image in level.images if not image.reason), None)
+            return render_page("level.html", level=level, root=root, host=request.base_url, readable=readable)
+
         if output_format == "html":
-            response = answer(
-                lambda: _render_page(request, _read_level(catalog, request)),
-                lambda problem: render_problem_page(problem, request.root_path),
-                request.path,
-            )
+            response = answer(render_html, lambda problem: render_problem_page(problem, root), request.path)
         else:
-            response = answer(
-                lambda: HttpResponse.from_body(
-                    thredds.render_catalog(_read_level(catalog, request), root=request.root_path), thredds.MEDIA_TYPE
-                ),
-                render_text_problem,
-                request.path,
-            )
+            response = answer(render_xml, render_text_problem, request.path)
         return compress_response(response, request)
 
     async def serve_level(request: Request) -> Response:
@@ -81,24 +83,19 @@ def create_thredds_routes(catalog: Catalog) -> list[Route | Mount]:
 
 
 def _read_level(catalog: Catalog, request: HttpRequest) -> thredds.CatalogPage:
-    """Read one page of the children of a folder."""
+    """Read one page of the children of a folder; images as they are now, as files may come and go meanwhile."""
     after = request.parameters.get("after")
     page = catalog.list_children(request.path, after=after, limit=_PAGE_SIZE)
-    return thredds.CatalogPage(
-        request.path,
-        tuple(thredds.CatalogFolder(child.name, child.path) for child in page.children if child.is_folder),
-        tuple(_describe_child_image(catalog, child) for child in page.children if not child.is_folder),
-        after,
-        page.after,
-    )
-
-
-def _describe_child_image(catalog: Catalog, child: Child) -> thredds.CatalogImage:
-    """Describe an image as it is now: its file may have come or gone since the catalog was built."""
-    try:
-        return describe_image(catalog, catalog.find_entry(child.path))
-    except NotFound as error:
-        return thredds.CatalogImage(child.name, child.path, reason=str(error.args[0]))
+    folders, images = [], []
+    for child in page.children:
+        if child.is_folder:
+            folders.append(thredds.CatalogFolder(child.name, child.path))
+            continue
+        try:
+            images.append(describe_image(catalog, catalog.find_entry(child.path)))
+        except NotFound as error:
+            images.append(thredds.CatalogImage(child.name, child.path, reason=str(error.args[0])))
+    return thredds.CatalogPage(request.path, tuple(folders), tuple(images), after, page.after)
 
 
 def describe_image(catalog: Catalog, entry: Entry) -> thredds.CatalogImage:
@@ -115,11 +112,6 @@ def describe_image(catalog: Catalog, entry: Entry) -> thredds.CatalogImage:
     }
     name = entry.path.rpartition("/")[2]
     return thredds.CatalogImage(name, entry.path, size, str(entry.facts.get("date", "")), facts, reason)
-
-
-def _render_page(request: HttpRequest, level: thredds.CatalogPage) -> HttpResponse:
-    readable = next((image for image in level.images if not image.reason), None)
-    return render_page("level.html", level=level, root=request.root_path, host=request.base_url, readable=readable)
 
 
 def _respond_file(catalog: Catalog, request: HttpRequest) -> Response:

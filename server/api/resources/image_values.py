@@ -71,7 +71,6 @@ def respond_with_image(request: HttpRequest, catalog: Catalog, limits: Limits) -
     """Send the description of the image at the path of a request, or its values."""
     params = parse_image_params(request.query, PARAMETER_NAMES)
     output_format = _select_format(params, request.headers.get("accept", ""))
-    _check_parameters(params, output_format)
     image = find_single_image(catalog, params.extraction.build_path(request.path))
     image_request = ImageRequest(request, catalog, image, limits)
 
@@ -110,29 +109,25 @@ def _select_format(params: ImageParams, accept: str) -> Format | None:
     """Return the requested format; `None` for the description.
 
     Raises:
-        BadSelection: there is no such format.
+        BadSelection: there is no such format, or parameters have no effect on it.
         HTTPException: the client accepts no format that exists.
     """
+    formats = ", ".join(FORMATS)
     try:
         name = params.options.get("format") or negotiate_format(accept, _MEDIA_TYPES)
     except LookupError as error:
-        sentence = f"There is nothing here of the types that Accept names. The formats are: {', '.join(FORMATS)}."
+        sentence = f"There is nothing here of the types that Accept names. The formats are: {formats}."
         raise HTTPException(406, sentence) from error
-    if name is None:
-        return None
-    if name not in FORMATS:
-        raise BadSelection(f"There is no format {name!r}. The formats are: {', '.join(FORMATS)}.")
-    return FORMATS[name]
-
-
-def _check_parameters(params: ImageParams, output_format: Format | None) -> None:
-    """Refuse parameters that would have no effect."""
-    pictures = ", ".join(each.name for each in FORMATS.values() if each.content_kind == "picture")
+    if name is not None and name not in FORMATS:
+        raise BadSelection(f"There is no format {name!r}. The formats are: {formats}.")
+    output_format = None if name is None else FORMATS[name]
     if params.display_parameters and (output_format is None or output_format.content_kind != "picture"):
+        pictures = ", ".join(each.name for each in FORMATS.values() if each.content_kind == "picture")
         reason = f"format={output_format.name} is none" if output_format else "without a format there is none"
         raise BadSelection(f"{', '.join(params.display_parameters)} is for pictures ({pictures}), and {reason}.")
     if output_format is None and params.options.get("download"):
-        raise BadSelection(f"download is for files; say a format: {', '.join(FORMATS)}.")
+        raise BadSelection(f"download is for files; say a format: {formats}.")
+    return output_format
 
 
 def extract_dataset(image_request: ImageRequest, extraction: Extraction) -> xr.Dataset:
