@@ -228,7 +228,7 @@ class Settings(BaseSettings):
             diagnostics,
             cache_bytes=self.catalog.cache_mib << 20,
             unpacker=self._make_unpacker(),
-            isolation=self._make_sandbox() if self.catalog.isolate else None,
+            sandbox=self._make_sandbox() if self.catalog.isolate else None,
             refuse_changed=self.catalog.changed == "refuse",
         )
 
