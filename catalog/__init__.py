@@ -1,6 +1,6 @@
-"""Rows of ``ARCHIVE_FILES`` in, labelled lazy datasets out.
+"""The catalog: from rows of ``ARCHIVE_FILES`` to labelled lazy datasets.
 
-An `Archive` gives rows; `build_catalog` makes entries of them, in an index; a `Catalog` finds entries and opens them.
+An `Archive` has rows; `build_catalog` turns them into entries of an index; a `Catalog` finds and opens an `Image`.
 """
 
 from __future__ import annotations
@@ -11,14 +11,12 @@ from shotdap.catalog.archive.directory import DirectoryArchive
 from shotdap.catalog.archive.report import describe_archive
 from shotdap.catalog.archive.sql import Between, ColumnFilter, FilterValue, SqlArchive
 from shotdap.catalog.build.builder import BuildReport, ProgressCallback, build_catalog
-from shotdap.catalog.build.path_template import DEFAULT_TEMPLATE, PathTemplate
+from shotdap.catalog.build.path_template import PathTemplate
 from shotdap.catalog.catalog import Catalog, ContentState
 from shotdap.catalog.collections.chunk_sources import get_image_paths
 from shotdap.catalog.collections.members import TooMany
 from shotdap.catalog.collections.stack import BadStack
 from shotdap.catalog.diagnostics.diagnostic import Axis, Diagnostic, Match, Quantity, Related, Rule, TimeStamp
-from shotdap.catalog.diagnostics.explain import explain_labelling
-from shotdap.catalog.diagnostics.label import find_diagnostic, label_dataset
 from shotdap.catalog.entry import (
     Changed,
     Child,
@@ -48,9 +46,9 @@ from shotdap.catalog.index import (
 from shotdap.catalog.inspection.run import InspectionReport, Inspector, inspect_catalog
 from shotdap.catalog.inspection.sandbox import Sandbox, Undecided
 from shotdap.catalog.paths import ImageAddress, ImageCollection
-from shotdap.catalog.query import BadQuery, Query, parse_query
+from shotdap.catalog.query import BadQuery, parse_query
 from shotdap.catalog.readers.gunzip import Unpacker, get_cache_folder
-from shotdap.catalog.searchable import Searchable, Unsearchable
+from shotdap.catalog.searchable import Unsearchable
 from shotdap.catalog.storage import (
     BlobStore,
     FileCache,
@@ -65,7 +63,6 @@ from shotdap.catalog.storage import (
 )
 
 __all__ = [
-    "DEFAULT_TEMPLATE",
     "Archive",
     "ArchiveDatabase",
     "Axis",
@@ -110,7 +107,6 @@ __all__ = [
     "PathTemplate",
     "ProgressCallback",
     "Quantity",
-    "Query",
     "Related",
     "Row",
     "Rule",
@@ -118,7 +114,6 @@ __all__ = [
     "Sandbox",
     "SchemeStore",
     "SearchPage",
-    "Searchable",
     "SqlArchive",
     "SqlIndex",
     "Store",
@@ -135,12 +130,9 @@ __all__ = [
     "begin_attempt",
     "build_catalog",
     "describe_archive",
-    "explain_labelling",
-    "find_diagnostic",
     "get_cache_folder",
     "get_image_paths",
     "inspect_catalog",
-    "label_dataset",
     "parse_query",
     "retry_if_changed",
 ]

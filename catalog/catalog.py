@@ -67,13 +67,13 @@ class Catalog:
 
     Args:
         index: finds entries.
-        store: has the archive's files, or is the folder that they lie in. No file outside it is ever opened.
+        store: contains the archive's files, or is their folder. No file outside it is ever opened.
         diagnostics: descriptions of the archive's cameras, the particular before the general.
         cache_bytes: how much of decoded frames, and of results that need whole images, to remember.
         unpacker: unpacks files that are packed by gzip; without it they are not read.
-        isolation: where a file that no inspection has seen is read whole before it is read here; without it, such a
-            file is trusted.
-        refuse_changed: whether to refuse a file that is not what an inspection saw, rather than serve it with a
+        sandbox: the sandbox in which a file that was never inspected is read whole before it is read here; without
+            it, such a file is trusted.
+        refuse_changed: whether to refuse a file that changed since its inspection, rather than serve it with a
             warning.
     """
 
@@ -85,14 +85,14 @@ class Catalog:
         *,
         cache_bytes: int = 512 << 20,
         unpacker: Unpacker | None = None,
-        isolation: Sandbox | None = None,
+        sandbox: Sandbox | None = None,
         refuse_changed: bool = False,
     ) -> None:
         self._index = index
         self.diagnostics = diagnostics
         """Descriptions of the archive's cameras."""
         where = LocalStore(store) if isinstance(store, Path) else store
-        self._files = ArchiveFiles(where, unpacker, isolation, refuse_changed=refuse_changed)
+        self._files = ArchiveFiles(where, unpacker, sandbox, refuse_changed=refuse_changed)
         self._opener = ImageOpener(index, self._files, diagnostics, cache_bytes)
         self.diagnostics_fingerprint = blake2b(
             _OBJECT_ADDRESS.sub("", repr(diagnostics)).encode(), digest_size=16
@@ -100,7 +100,7 @@ class Catalog:
         """A hash of the descriptions; the same in every process, and another one if any of them changes."""
 
     def find_entry(self, path: str) -> Entry:
-        """The entry with this path.
+        """Return the entry with this path.
 
         Raises:
             NotFound: there is none.
@@ -108,7 +108,7 @@ class Catalog:
         return self._index.find_entry(path)
 
     def list_children(self, path: str, *, after: str | None = None, limit: int = 100) -> FolderPage:
-        """The folders and entries directly below a folder; ``""`` is the top.
+        """List the folders and entries directly below a folder; ``""`` is the top.
 
         Raises:
             NotFound: there is no such folder.
@@ -116,15 +116,15 @@ class Catalog:
         return self._index.list_children(path, after=after, limit=limit)
 
     def search(self, query: Query | str, *, after: str | None = None, limit: int = 100) -> SearchPage:
-        """A page of entries that match a query; see `Searchable`."""
+        """Return a page of entries that match a query; see `Searchable`."""
         return self._require_searchable().search(query, after=after, limit=limit)
 
     def count_facets(self, query: Query | str = "") -> FacetCounts:
-        """How many entries match a query, by facility, diagnostic, year and health; see `Searchable`."""
+        """Count the entries that match a query, by facility, diagnostic, year and health; see `Searchable`."""
         return self._require_searchable().count_facets(query)
 
     def list_changes(self, since: int = 0, *, limit: int = 1000) -> ChangePage:
-        """What has changed since a token that an earlier answer gave; see `Searchable`."""
+        """List the changes since the token of an earlier page; see `Searchable`."""
         return self._require_searchable().list_changes(since, limit=limit)
 
     def _require_searchable(self) -> Searchable:
@@ -196,23 +196,23 @@ class Catalog:
         return explain_labelling(raw, self.image_of(entry).derive(), entry.facts, self.diagnostics)
 
     def locate_file(self, entry: Entry) -> Path:
-        """Where an entry's file is now. The path is never a client's to see.
+        """Return the present path of an entry's file. It must not be shown to a client.
 
         Raises:
             Missing: the file is not there.
-            Unreadable: what is there is no file, or lies outside the archive.
+            Unreadable: what is there is no file, or is outside the archive.
         """
         version = self.get_file_version(entry)
         self._files.fetch_file(entry, version)
         return version.path
 
     def hold_file(self, entry: Entry) -> FileHandle:
-        """Hold an entry's file open as it is now: for handing on its bytes.
+        """Open an entry's file as it is now, for copying its bytes.
 
         Raises:
             Missing: the file is not there.
             Changed: it is being written to.
-            Unreadable: what is there is no file, or lies outside the archive, or cannot be opened.
+            Unreadable: what is there is no file, or is outside the archive, or cannot be opened.
         """
         file, held = self._files.take_snapshot(entry)
         self._files.fetch_file(entry, file.version)
@@ -221,11 +221,11 @@ class Catalog:
         return held
 
     def get_file_version(self, entry: Entry) -> Version:
-        """An entry's file at this moment; a look at it, without opening it.
+        """Return the present version of an entry's file, without opening it.
 
         Raises:
             Missing: the file is not there.
-            Unreadable: what is there is no file, or lies outside the archive.
+            Unreadable: what is there is no file, or is outside the archive.
         """
         return self._files.get_file_version(entry)
 

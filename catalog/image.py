@@ -17,7 +17,7 @@ from shotdap.transforms.virtual.provenance import Origin
 
 
 class Image(Protocol):
-    """What a path leads to: an image of the archive, its unmodified file, a variant, a shot or a stack.
+    """An image of the archive, its unmodified file, a variant, a shot or a stack, as found by its path.
 
     Its files are looked at once, when the first answer depends on them; every later answer belongs to that look, as
     files are held open for as long as the snapshot exists. A property that looks at files raises:
@@ -40,7 +40,7 @@ class Image(Protocol):
 
     @property
     def has_groups(self) -> bool:
-        """Whether it is a folder, opened with a group for each image in it."""
+        """True for a folder, which is opened with a group for each image in it."""
         ...
 
     @property
@@ -55,7 +55,7 @@ class Image(Protocol):
 
     @property
     def modified(self) -> int:
-        """When the youngest of its files was changed, in nanoseconds since 1970."""
+        """The latest change of its files, in nanoseconds since 1970."""
         ...
 
     @property
@@ -128,7 +128,7 @@ class SingleImage:
 
     @property
     def modified(self) -> int:
-        """When the youngest of its files was changed, in nanoseconds since 1970."""
+        """The latest change of its files, in nanoseconds since 1970."""
         return self.snapshot.modified
 
     @property

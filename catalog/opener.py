@@ -77,7 +77,7 @@ class ImageSnapshot:
 
     @property
     def modified(self) -> int:
-        """When the youngest of the files was changed, in nanoseconds since 1970."""
+        """The latest change of the files, in nanoseconds since 1970."""
         return max(each.version.modified for each in (self.image, *self.related.values()))
 
 

@@ -1,9 +1,9 @@
-"""What a public path leads to: an image, or a collection of many.
+"""The grammar of public paths: of images, their variants, and collections of images.
 
 ``/dap/omega/103741`` is a dataset with a group for each image of the shot. A segment ``~stack`` behind a folder asks
 for a stack: ``/dap/omega/~stack-diagnostic-P510_2-shot-103700_103800~background_subtracted-clip-true``. Its options are
-words of the query language (two numbers of `shot`, or two dates, are a range), `ragged_policy` and `differing_policy`; the steps
-behind it are those of a variant, of every image.
+terms of the query language (two numbers of `shot`, or two dates, are a range), ``ragged`` and ``differing``; the steps
+behind it are a variant, made of every image.
 """
 
 from __future__ import annotations
@@ -17,31 +17,29 @@ from shotdap.catalog.collections.stack import BadStack, DifferingPolicy, RaggedP
 from shotdap.catalog.entry import Entry
 from shotdap.transforms import MARK, Step, parse_variant
 
-__all__ = ["RAW_SUFFIX", "ImageAddress", "ImageCollection", "parse_collection"]
-
 RAW_SUFFIX: Final = "/raw"
-"""What stands behind an image's path where its file as it is is meant."""
+"""Path suffix that selects the unmodified file."""
 
 _STACK_STEP: Final = "stack"
 _RANGE_FIELDS: Final = frozenset({"shot", "date"})
 _OPTION_CHOICES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     {"ragged": get_args(RaggedPolicy), "differing": get_args(DifferingPolicy)}
 )
-"""Options of a stack that are no words of a query, and what each may be, the default first."""
+"""Options of a stack that are not terms of a query, with their values, the default first."""
 
 
 @dataclass(frozen=True)
 class ImageAddress:
-    """What a path leads to: an image, its file as it is, or a variant of either."""
+    """The address of an image, of its unmodified file, or of a variant of either."""
 
     entry: Entry
     is_raw: bool = False
     variant: str = ""
-    """The segment that asks for a variant, in the one way to write it."""
+    """The canonical segment that asks for a variant; empty for none."""
 
     @property
     def path(self) -> str:
-        """The one path that leads here."""
+        """The canonical path."""
         return f"{self.image_path}/{self.variant}" if self.variant else self.image_path
 
     @property
@@ -52,16 +50,16 @@ class ImageAddress:
 
 @dataclass(frozen=True)
 class ImageCollection:
-    """What a path leads to that is no image: many of them."""
+    """The address of many images: of a folder, or of a stack."""
 
     folder: str
-    """The public path of the folder that they are in."""
+    """The public path of the folder that contains them."""
     steps: tuple[Step, ...] = ()
-    """Those of its segment: first ``stack``, then the variant of each image. None: a group for each image."""
+    """The steps of its segment: ``stack``, then the variant of each image. Empty for a group for each image."""
 
     @property
     def path(self) -> str:
-        """The path that leads here."""
+        """The canonical path."""
         segment = "".join(f"{MARK}{step}" for step in self.steps)
         return "/".join(filter(None, (self.folder, segment)))
 
@@ -72,46 +70,45 @@ class ImageCollection:
 
     @property
     def query(self) -> str:
-        """What is stacked, in the query language."""
-        options = self.steps[0].options if self.steps else {}
-        return " ".join(_format_term(name, value) for name, value in options.items() if name not in _OPTION_CHOICES)
+        """The query for the images of a stack."""
+        terms = []
+        for name, value in self.steps[0].options.items() if self.steps else ():
+            if name not in _OPTION_CHOICES:
+                first, _, last = value.partition("_")
+                terms.append(f"{name}:{first}..{last}" if name in _RANGE_FIELDS and last else f'{name}:"{value}"')
+        return " ".join(terms)
 
     @property
     def ragged_policy(self) -> RaggedPolicy:
-        """What becomes of images of different sizes.
+        """The treatment of images of different sizes.
 
         Raises:
-            BadStack: there is no such way.
+            BadStack: there is no such policy.
         """
         return cast("RaggedPolicy", self._get_option("ragged"))
 
     @property
     def differing_policy(self) -> DifferingPolicy:
-        """What becomes of variables that differ in meaning.
+        """The treatment of variables that differ in meaning.
 
         Raises:
-            BadStack: there is no such way.
+            BadStack: there is no such policy.
         """
         return cast("DifferingPolicy", self._get_option("differing"))
 
     def _get_option(self, option: str) -> str:
-        ways = _OPTION_CHOICES[option]
-        way = self.steps[0].options.get(option, ways[0]) if self.steps else ways[0]
-        if way not in ways:
-            raise BadStack(f"{option}-{way}: it is {' or '.join(ways)}.")
-        return way
-
-
-def _format_term(name: str, value: str) -> str:
-    first, _, last = value.partition("_")
-    return f"{name}:{first}..{last}" if name in _RANGE_FIELDS and last else f'{name}:"{value}"'
+        choices = _OPTION_CHOICES[option]
+        choice = self.steps[0].options.get(option, choices[0]) if self.steps else choices[0]
+        if choice not in choices:
+            raise BadStack(f"{option}-{choice}: it is {' or '.join(choices)}.")
+        return choice
 
 
 def parse_collection(folder: str, segment: str) -> ImageCollection | None:
-    """The collection that a folder's path and the segment behind it ask for; `None` if that is no stack.
+    """Parse a folder's path and the segment behind it; return `None` if the segment is no stack.
 
     Raises:
-        BadVariant: the segment cannot be read.
+        BadVariant: the segment is not valid.
     """
     if not segment:
         return ImageCollection(folder)

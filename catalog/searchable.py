@@ -1,4 +1,4 @@
-"""What can be asked of an index beyond single paths."""
+"""The protocol of an index that answers queries."""
 
 from __future__ import annotations
 
@@ -7,11 +7,9 @@ from typing import Protocol, runtime_checkable
 from shotdap.catalog.index import ChangePage, FacetCounts, SearchPage
 from shotdap.catalog.query import Query
 
-__all__ = ["Searchable", "Unsearchable"]
-
 
 class Unsearchable(LookupError):
-    """What is asked needs a catalog, and there is none; the message says so in a sentence for the client."""
+    """The request needs a catalog, and there is none; the message is a sentence for the client."""
 
 
 @runtime_checkable
@@ -19,27 +17,27 @@ class Searchable(Protocol):
     """An index that answers queries."""
 
     def search(self, query: Query | str, *, after: str | None = None, limit: int = 100) -> SearchPage:
-        """A page of entries that match.
+        """Return a page of entries that match a query.
 
         Raises:
-            BadQuery: the query cannot be understood.
-            BadToken: `after` is not what an earlier page of this query gave.
+            BadQuery: the query is not valid.
+            BadToken: `after` is not the token of an earlier page of this query.
         """
         ...
 
     def count_facets(self, query: Query | str = "") -> FacetCounts:
-        """How many entries match.
+        """Count the entries that match a query, by facility, diagnostic, year and health.
 
         Raises:
-            BadQuery: the query cannot be understood.
-            Unsearchable: nothing is counted here.
+            BadQuery: the query is not valid.
+            Unsearchable: this index counts nothing.
         """
         ...
 
     def list_changes(self, since: int = 0, *, limit: int = 1000) -> ChangePage:
-        """What has changed since a token that an earlier answer gave.
+        """List the changes since the token of an earlier page.
 
         Raises:
-            Unsearchable: changes are not written down here.
+            Unsearchable: this index records no changes.
         """
         ...

@@ -73,7 +73,7 @@ class Site:
             load_diagnostics(settings.diagnostics),
             cache_bytes=settings.cache_mib << 20,
             unpacker=self._make_unpacker(),
-            isolation=self._make_sandbox() if settings.isolate else None,
+            sandbox=self._make_sandbox() if settings.isolate else None,
             refuse_changed=settings.changed == "refuse",
         )
 

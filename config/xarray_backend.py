@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import xarray as xr
 from xarray.backends import BackendEntrypoint
 
-from shotdap.catalog import Catalog, DirectoryArchive, Entry, ImageAddress, Unpacker, get_cache_folder
+from shotdap.catalog import Catalog, DirectoryArchive, Entry, Unpacker, get_cache_folder
 from shotdap.config.descriptions import load_diagnostics
 from shotdap.transforms.decoding import decode_dataset
 
@@ -59,7 +59,7 @@ class ShotdapBackend(BackendEntrypoint):
         descriptions = load_diagnostics(Path(diagnostics) if diagnostics else None)
         unpacker = Unpacker(get_cache_folder(), _UNPACK_BYTES)
         catalog = Catalog(DirectoryArchive(path.parent), path.parent, descriptions, unpacker=unpacker)
-        dataset = catalog.open_address(ImageAddress(Entry(path.name, path.name, {"name": path.name}), is_raw=raw))
+        dataset = catalog.image_of(Entry(path.name, path.name, {"name": path.name}), is_raw=raw).open()
         return xr.decode_cf(
             decode_dataset(dataset) if mask_and_scale else dataset,
             mask_and_scale=mask_and_scale,  # of what is left: integer times with missing values

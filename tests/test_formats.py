@@ -15,7 +15,8 @@ import pytest
 import xarray as xr
 from tests.conftest import REAL, absent
 
-from shotdap.catalog import Catalog, DirectoryArchive, Entry, ImageAddress, Unreadable, find_diagnostic
+from shotdap.catalog import Catalog, DirectoryArchive, Entry, Unreadable
+from shotdap.catalog.diagnostics.label import find_diagnostic
 from shotdap.catalog.readers import READERS, detect_format
 from shotdap.config.descriptions import load_diagnostics
 
@@ -62,10 +63,7 @@ def rows(files: list[Path]) -> Iterator[str]:
         name = str(path.relative_to(DATA))
         entry = Entry(name, name, {"name": path.name})
         try:
-            raw, labelled = (
-                catalog.open_address(ImageAddress(entry, is_raw=True)),
-                catalog.open_address(ImageAddress(entry)),
-            )
+            raw, labelled = catalog.image_of(entry, is_raw=True).open(), catalog.image_of(entry).open()
         except Unreadable as error:
             yield row(name, known_format(path), "", str(error))
             continue

@@ -12,8 +12,8 @@ from shotdap.catalog.archive.archive import LostArchive, Row, Watermark
 from shotdap.catalog.archive.directory_search import search_folder
 from shotdap.catalog.entry import Child, Entry, FolderPage, NotFound, TimeDirection, Unreadable
 from shotdap.catalog.index import ChangePage, FacetCounts, SearchPage
+from shotdap.catalog.index.nearest import match_facts, select_nearest
 from shotdap.catalog.names import decode_path_segment, encode_path_segment
-from shotdap.catalog.nearness import match_facts, select_nearest
 from shotdap.catalog.query import Query, parse_query
 from shotdap.catalog.searchable import Unsearchable
 

@@ -1,4 +1,4 @@
-"""What the images of a stack agree on: attributes, the meaning of their values, and coordinates."""
+"""Compare the images of a stack: attributes, the meaning of their values, and coordinates."""
 
 from __future__ import annotations
 
@@ -11,13 +11,11 @@ import xarray as xr
 
 from shotdap.transforms.virtual.read_cost import bytes_read
 
-__all__ = ["DIFFERING_ATTRIBUTE", "describe_difference", "describe_paths", "find_shared_coordinate", "merge_attributes"]
-
 _ComparableValue: TypeAlias = "str | tuple[object, ...] | None"
-"""Of an attribute, so that two are equal where they say the same."""
+"""An attribute's value, normalised so that equal meanings are equal."""
 
-DIFFERING_ATTRIBUTE: Final = "differing_attributes"
-"""The attribute that names the attributes that are not the same in all images."""
+_DIFFERING_ATTRIBUTE: Final = "differing_attributes"
+"""The attribute that lists the names of those that differ between images."""
 
 _SEMANTIC_ATTRIBUTES: Final = (
     "units",
@@ -33,13 +31,11 @@ _SEMANTIC_ATTRIBUTES: Final = (
     "flag_masks",
     "flag_meanings",
 )
-"""Attributes without which a number says something else. Others, such as ``long_name``, only describe it."""
+"""Attributes that define the meaning of a number. Others, such as ``long_name``, only describe it."""
 
-_MAX_COMPARED_VALUES: Final = (
-    1 << 16
-)  # values of a coordinate; twice the edge of the largest images, and half a megabyte
-_MAX_GROUPS_NAMED: Final = 4  # different values that a sentence names
-_MAX_VALUE_CHARACTERS: Final = 60  # characters of each
+_MAX_COMPARED_VALUES: Final = 1 << 16  # of a coordinate; twice the edge of the largest images, and half a megabyte
+_MAX_GROUPS_NAMED: Final = 4  # different values in one sentence
+_MAX_VALUE_CHARACTERS: Final = 60  # of each value
 
 _KIND_NAMES: Final = {"b": "numbers", "i": "numbers", "u": "numbers", "f": "numbers", "c": "numbers"} | {
     "U": "text",
@@ -48,28 +44,30 @@ _KIND_NAMES: Final = {"b": "numbers", "i": "numbers", "u": "numbers", "f": "numb
     "M": "times",
     "m": "durations",
 }
-"""By kinds of NumPy's types, what values are; those of one word can lie in one array without a change of meaning."""
+"""By NumPy's kinds of types; values of one name can be in one array without a change of meaning."""
 
 
 def merge_attributes(attributes: Sequence[Mapping[Any, Any]]) -> dict[str, Any]:
-    """Return the attributes that all images have with the same value, and under `DIFFERING_ATTRIBUTE` the names of the others.
+    """Return the attributes that are equal in all images, and the names of the others as ``differing_attributes``.
 
-    Numbers are the same if they are equal, whatever their types; NaN is the same as NaN.
+    Numbers of different types can be equal; NaN is equal to NaN.
     """
     first, *others = attributes
     merged: dict[str, Any] = {}
     differing: list[str] = []
     for name in dict.fromkeys(str(name) for each in attributes for name in each):
         value = first.get(name)
-        if all(name in each for each in attributes) and all(_is_same(each[name], value) for each in others):
+        if all(name in each for each in attributes) and all(
+            each[name] is value or _normalize_value(each[name]) == _normalize_value(value) for each in others
+        ):
             merged[name] = value
         else:
             differing.append(name)
-    return merged | ({DIFFERING_ATTRIBUTE: ", ".join(differing)} if differing else {})
+    return merged | ({_DIFFERING_ATTRIBUTE: ", ".join(differing)} if differing else {})
 
 
 def describe_difference(variables: Sequence[xr.Variable], paths: Sequence[str]) -> str:
-    """Return why variables of one name cannot lie on one another, as part of a sentence; empty if they can.
+    """Describe why variables of one name cannot be stacked, as part of a sentence; empty if they can.
 
     Args:
         variables: one of each image.
@@ -81,16 +79,16 @@ def describe_difference(variables: Sequence[xr.Variable], paths: Sequence[str]) 
     }
     aspects |= {name: [_normalize_value(each.attrs.get(name)) for each in variables] for name in _SEMANTIC_ATTRIBUTES}
     differences = [
-        f"{aspect}: {_describe_groups(values, paths)}" for aspect, values in aspects.items() if len(set(values)) > 1
+        f"{aspect}: {_describe_values(values, paths)}" for aspect, values in aspects.items() if len(set(values)) > 1
     ]
     return "; ".join(differences)
 
 
 def find_shared_coordinate(variables: Sequence[xr.Variable]) -> xr.Variable | None:
-    """Return the coordinate that is true of every image: the longest, if the others are its first values.
+    """Return the coordinate that is valid for every image: the longest, if the others are its first values.
 
-    The values are read, unless they are the same objects. A coordinate that is long, or computed from whole images, is
-    not read, and counts as different.
+    Values are read to compare them, unless they are the same objects. A coordinate that is long, or computed from whole
+    images, is not read; it counts as different.
 
     Args:
         variables: one of each image, of one dimension each.
@@ -111,36 +109,30 @@ def find_shared_coordinate(variables: Sequence[xr.Variable]) -> xr.Variable | No
 
 
 def describe_paths(paths: Sequence[str]) -> str:
-    """Name the first of some images, and say how many there are besides."""
+    """Name the first of some images, and the number of others."""
     others = len(paths) - 1
     return f"{paths[0]} and {others} other{'s' if others > 1 else ''}" if others else paths[0]
 
 
-def _describe_groups(values: Sequence[_ComparableValue], paths: Sequence[str]) -> str:
-    """Say in which images something is what: ``um in omega/1/a and 3 others, mm in omega/5/a``."""
+def _describe_values(values: Sequence[_ComparableValue], paths: Sequence[str]) -> str:
+    """Describe which images have which value: ``um in omega/1/a and 3 others, mm in omega/5/a``."""
     groups: dict[_ComparableValue, list[str]] = {}
     for value, path in zip(values, paths, strict=True):
         groups.setdefault(value, []).append(path)
-    named = [f"{_format_value(value)} in {describe_paths(members)}" for value, members in groups.items()]
-    return ", ".join(named[:_MAX_GROUPS_NAMED]) + (
-        f", and {len(named) - _MAX_GROUPS_NAMED} more" if len(named) > _MAX_GROUPS_NAMED else ""
-    )
-
-
-def _format_value(value: _ComparableValue) -> str:
-    words = value if isinstance(value, str) else " ".join(map(str, value or ()))
-    return (words if len(words) <= _MAX_VALUE_CHARACTERS else f"{words[:_MAX_VALUE_CHARACTERS]}…") or "none"
-
-
-def _is_same(value: object, other: object) -> bool:
-    return value is other or _normalize_value(value) == _normalize_value(other)
+    descriptions = []
+    for value, members in groups.items():
+        text = value if isinstance(value, str) else " ".join(map(str, value or ()))
+        text = f"{text[:_MAX_VALUE_CHARACTERS]}…" if len(text) > _MAX_VALUE_CHARACTERS else text or "none"
+        descriptions.append(f"{text} in {describe_paths(members)}")
+    others = len(descriptions) - _MAX_GROUPS_NAMED
+    return ", ".join(descriptions[:_MAX_GROUPS_NAMED]) + (f", and {others} more" if others > 0 else "")
 
 
 def _normalize_value(value: object) -> _ComparableValue:
-    """An attribute's value as something that is equal where the value is the same: a text, or numbers."""
+    """Return a value as a text or as numbers that are equal if their meaning is."""
     if value is None or isinstance(value, str):
         return value
-    # By far the most values are single numbers, which are much faster so.
+    # Most values are single numbers, for which `item` is much faster.
     items = [value.item()] if isinstance(value, np.generic) else np.ravel(np.asarray(value)).tolist()
     if len(items) == 1 and isinstance(items[0], str):
         return items[0]

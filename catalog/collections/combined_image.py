@@ -48,7 +48,7 @@ class CombinedImage:
 
     @property
     def has_groups(self) -> bool:
-        """Whether each image is a group of its own."""
+        """True if each image is a group of its own."""
         return not self.address.steps
 
     @property
@@ -63,7 +63,7 @@ class CombinedImage:
 
     @property
     def modified(self) -> int:
-        """When the youngest of its files was changed, in nanoseconds since 1970."""
+        """The latest change of its files, in nanoseconds since 1970."""
         return max((member.modified for member in self.look_at_members().values()), default=0)
 
     def open(self, *, chunked: bool = True, view: ViewFunction | None = None) -> xr.Dataset:

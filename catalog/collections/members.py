@@ -6,18 +6,18 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Final
 
-from shotdap.catalog.entry import Entry, Fact, Index
+from shotdap.catalog.entry import Entry, Index
 from shotdap.catalog.paths import ImageCollection
 from shotdap.catalog.searchable import Searchable
 
 MAX_IMAGES: Final = 200
-"""How many images one dataset may be of: the headers of each are read when it is opened."""
+"""The most images in one dataset: the headers of each are read when it is opened."""
 
-_PAGE_SIZE: Final = 1000  # children, or entries that match, asked for at a time
+_PAGE_SIZE: Final = 1000  # children, or matches, in one request to the index
 
 
 class TooMany(ValueError):
-    """More images than can be opened as one; the message says how to ask for less."""
+    """More images than can be opened as one; the message tells how to request fewer."""
 
 
 def find_members(
@@ -44,11 +44,14 @@ def find_members(
             f"There are more than {most} images at {collection.path!r}. Open fewer as one dataset: those of a single"
             " shot, or of a smaller range."
         )
-    return sorted(entries, key=_get_sort_key) if collection.steps else entries
+    if collection.steps:
+        shots = {entry.path: entry.facts.get("shot", "") for entry in entries}
+        entries.sort(key=lambda entry: (isinstance(shots[entry.path], str), shots[entry.path], entry.path))
+    return entries
 
 
 def _walk_folder(index: Index, folder: str) -> Iterator[Entry]:
-    """All images below a folder, in the order of their paths."""
+    """Yield the entries of all images below a folder, in the order of their paths."""
     after: str | None = None
     while True:
         page = index.list_children(folder, after=after, limit=_PAGE_SIZE)
@@ -63,18 +66,12 @@ def _walk_folder(index: Index, folder: str) -> Iterator[Entry]:
 
 
 def _search_folder(collection: ImageCollection, searchable: Searchable) -> Iterator[Entry]:
-    """All images in a folder that a stack asks for, the newest first."""
-    inside = f"{collection.folder}/" if collection.folder else ""
+    """Yield the entries that match the query of a stack in its folder, the newest first."""
+    prefix = f"{collection.folder}/" if collection.folder else ""
     after: str | None = None
     while True:
         page = searchable.search(collection.query, after=after, limit=_PAGE_SIZE)
-        yield from (entry for entry in page.entries if entry.path.startswith(inside))
+        yield from (entry for entry in page.entries if entry.path.startswith(prefix))
         after = page.after
         if after is None:
             return
-
-
-def _get_sort_key(entry: Entry) -> tuple[bool, Fact, str]:
-    """Numbers before texts."""
-    shot = entry.facts.get("shot", "")
-    return isinstance(shot, str), shot, entry.path

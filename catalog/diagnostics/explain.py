@@ -1,4 +1,4 @@
-"""What the descriptions of diagnostics make of a file, in words: for whoever writes one."""
+"""Explain how the descriptions of diagnostics apply to a file: for the authors of descriptions."""
 
 from __future__ import annotations
 
@@ -11,37 +11,35 @@ from shotdap.catalog.diagnostics.diagnostic import Diagnostic
 from shotdap.catalog.diagnostics.label import find_diagnostic
 from shotdap.catalog.entry import Fact
 
-__all__ = ["explain_labelling"]
-
 
 def explain_labelling(
     raw: xr.Dataset, derived: DerivedImage, facts: Mapping[str, Fact], diagnostics: Iterable[Diagnostic]
 ) -> Iterator[str]:
-    """Say, line by line, what is in a file, which description it matches, why not the others, and what comes of it.
+    """Explain, line by line, what is in a file, which description it matches, why not the others, and the result.
 
     Args:
-        raw: the file as its reader gives it.
-        derived: what is served of it.
-        facts: what the archive's row says of it.
+        raw: the file as its reader returns it.
+        derived: the image as it is served.
+        facts: the values of the archive's row.
         diagnostics: the descriptions in the order in which they are tried.
     """
     diagnostics = tuple(diagnostics)
     yield "In the file:"
     yield from _format_variables(raw)
     yield ""
-    found = find_diagnostic(raw, facts, diagnostics)
+    match = find_diagnostic(raw, facts, diagnostics)
     for diagnostic in diagnostics:
-        if diagnostic is found:
+        if diagnostic is match:
             yield f"{diagnostic.name}: this is it. {diagnostic.title}."
             break
         yield f"{diagnostic.name}: no, {diagnostic.explain_mismatch(raw, facts)}."
-    if found is None:
+    if match is None:
         yield "No description matches: the file is served as it is."
         return
     yield ""
     yield "Served as:"
     yield from _format_variables(derived.dataset)
-    axes = [axis.name for axis in found.axes if axis.name not in derived.dataset.variables]
+    axes = [axis.name for axis in match.axes if axis.name not in derived.dataset.variables]
     if axes:
         yield f"Left out, for the file's attributes do not say enough: {', '.join(axes)}."
     for name, reason in derived.left_out.items():

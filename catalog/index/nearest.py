@@ -17,13 +17,10 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from shotdap.catalog.entry import Entry, Health, TimeDirection
+from shotdap.catalog.entry import Entry, Fact, Health, TimeDirection
 from shotdap.catalog.index.facet_counts import count_by_facet
 from shotdap.catalog.index.records import decode_entry_row, extract_column_facts
 from shotdap.catalog.index.tables import ENTRIES
-from shotdap.catalog.nearness import match_facts
-
-__all__ = ["find_nearest"]
 
 _MAX_ID: Final = 2**63 - 1  # id
 _PAGE_SIZES: Final = (4, 100)  # entries that are read at first, and at a time from then on
@@ -134,3 +131,27 @@ def _compute_date_limit(moment: datetime, days: float | None, *, later: bool) ->
         return moment + timedelta(days=days if later else -days)
     except OverflowError:
         return None
+
+
+def match_facts(facts: Mapping[str, Fact], match: Mapping[str, str]) -> bool:
+    """Check whether a row has a value for each pattern that matches it, case ignored."""
+    return all(
+        name in facts and fnmatchcase(str(facts[name]).lower(), pattern.lower()) for name, pattern in match.items()
+    )
+
+
+def select_nearest(
+    entries: Iterable[tuple[Entry, float]], when: TimeDirection, within_days: float | None
+) -> Entry | None:
+    """Select the nearest of entries, given with their distances in days, on the right side.
+
+    Of two at the same distance the first in the order of their paths is selected, so that the result does not depend on
+    the order in which they are listed.
+    """
+    candidates = [
+        (abs(days), entry.path, entry)
+        for entry, days in entries
+        if when == "nearest" or (days <= 0 if when == "earlier" else days >= 0)
+    ]
+    nearest = min(candidates, key=lambda candidate: candidate[:2], default=None)
+    return nearest[2] if nearest and (within_days is None or nearest[0] <= within_days) else None

@@ -30,7 +30,7 @@ from PIL import Image
 from tests.catalog.readers.hdf4_writer import DEFLATE, RLE, SKPHUFF, Layout, rasters, sds_file
 from tests.conftest import REAL
 
-from shotdap.catalog import Catalog, DirectoryArchive, Entry, Health, ImageAddress, Sandbox, Unpacker, Unreadable
+from shotdap.catalog import Catalog, DirectoryArchive, Entry, Health, Sandbox, Unpacker, Unreadable
 from shotdap.catalog.entry import FileInspection
 from shotdap.catalog.inspection.check_file import inspect_file
 from shotdap.catalog.readers import READERS, detect_format, find_content_path, read
@@ -324,11 +324,9 @@ def warning(damages: Sequence[Damage], right: Outcome, root: Path, isolation: Sa
     for damage in damages:
         (root / damage.good.name).write_bytes(damage.apply())
         entry = Entry("image", damage.good.name, health=Health.OK, first_inspection=right.found)
-        catalog = Catalog(
-            DirectoryArchive(root), root, isolation=isolation, unpacker=Unpacker(root / "unpacked", LIMIT)
-        )
+        catalog = Catalog(DirectoryArchive(root), root, sandbox=isolation, unpacker=Unpacker(root / "unpacked", LIMIT))
         try:
-            return str(catalog.open_address(ImageAddress(entry)).attrs.get("integrity_warning", ""))
+            return str(catalog.image_of(entry).open().attrs.get("integrity_warning", ""))
         except Unreadable as error:
             refused = str(error)
     return f"none of {len(damages)} could be read again: {refused}"

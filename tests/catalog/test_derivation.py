@@ -1,4 +1,4 @@
-"""What is derived from an image: virtual variables, inputs of related images, variants; and where it came from."""
+"""Derived variables: virtual ones, inputs of related images, variants; and their provenance."""
 
 from __future__ import annotations
 
@@ -134,27 +134,28 @@ class TestRelated:
         assert "differ along x: 6 and 7" in catalog.open("omega/3/cam/image").attrs["left_out"]
 
     def test_state(self, catalog: Catalog, root: Path) -> None:
-        """When a related file changes, so do the values, and the state that tells caches so."""
-        address = catalog.resolve_path("omega/3/cam/image")
-        before, values = catalog.get_state(address), catalog.open_address(address).flattened.values
+        """When a related file changes, so do the values, and the fingerprint that caches compare."""
+        before = catalog.image("omega/3/cam/image")
+        values = before.open().flattened.values
         write(root / "1.h5", 77)
         os.utime(root / "1.h5", ns=(before.modified + 10**9, before.modified + 10**9))
+        after = catalog.image("omega/3/cam/image")
 
-        assert catalog.get_state(address) != before
-        assert catalog.get_state(address).modified == before.modified + 10**9
-        assert not np.array_equal(catalog.open_address(address).flattened.values, values)
+        assert after.fingerprint != before.fingerprint
+        assert after.modified == before.modified + 10**9
+        assert not np.array_equal(after.open().flattened.values, values)
 
     def test_new_flat(self, catalog: Catalog, root: Path, index: SqlIndex) -> None:
         """A flat field that is put into the archive later, and is nearer, is taken from then on."""
-        address = catalog.resolve_path("omega/3/cam/image")
-        before = catalog.get_state(address)
+        before = catalog.image("omega/3/cam/image").fingerprint
         write(root / "8.h5", 8)
         index.put_records(
             [Record("8", Entry("omega/2/cam/flat_2", "8.h5", facts("omega/2/cam/flat_2", "2011-05-11")))], None
         )
 
-        assert catalog.get_state(address) != before
-        assert "omega/2/cam/flat_2" in catalog.open_address(address).flattened.attrs["input_files"]
+        image = catalog.image("omega/3/cam/image")
+        assert image.fingerprint != before
+        assert "omega/2/cam/flat_2" in image.open().flattened.attrs["input_files"]
 
 
 class TestVariants:
@@ -186,7 +187,7 @@ class TestVariants:
         """The file as it is has variants too."""
         path = "omega/3/cam/image/raw/~Streak_array~crop-rows-0_1"
 
-        assert catalog.resolve_path(path).path == path
+        assert catalog.image(path).path == path
         assert catalog.open(path).result.shape == (2, 2, 6)
 
     @pytest.mark.parametrize(
@@ -213,7 +214,7 @@ class TestVariants:
 class TestOrigins:
     def test_tree(self, catalog: Catalog) -> None:
         """Each variable is traced to the arrays of files that it is made of."""
-        origin = catalog.get_origins(catalog.resolve_path("omega/3/cam/image"))["flattened"]
+        origin = catalog.image("omega/3/cam/image").list_origins()["flattened"]
         own, flat = origin.inputs
 
         assert [each.array for each in own.inputs] == ["Streak_array[0]", "Streak_array[1]"]

@@ -14,7 +14,7 @@ import pytest
 import xarray as xr
 from pyhdf.SD import SD, SDC
 
-from shotdap.catalog import Catalog, DirectoryArchive, Entry, Fact, ImageAddress
+from shotdap.catalog import Catalog, DirectoryArchive, Entry, Fact
 from shotdap.config.descriptions import load_diagnostics
 
 STACK = np.arange(2 * 6 * 8, dtype="u2").reshape(2, 6, 8)[:, ::-1]
@@ -35,7 +35,7 @@ def opened(
             file[name] = values
         file.attrs.update(attributes or {})
     catalog = Catalog(DirectoryArchive(folder), folder, load_diagnostics())
-    return catalog.open_address(ImageAddress(Entry("image", "image", facts), is_raw=raw))
+    return catalog.image_of(Entry("image", "image", facts), is_raw=raw).open()
 
 
 TWO = {"image": FRAME, "background": STACK[1]}
@@ -176,7 +176,7 @@ def open_packed(folder: Path, attributes: Mapping[str, Any], *, raw: bool = Fals
         file["Streak_array"] = STACK
         file["Streak_array"].attrs.update(attributes)
     catalog = Catalog(DirectoryArchive(folder), folder, load_diagnostics())
-    return catalog.open_address(ImageAddress(Entry("image", "image", {"diagnostic": "PTD"}), is_raw=raw))
+    return catalog.image_of(Entry("image", "image", {"diagnostic": "PTD"}), is_raw=raw).open()
 
 
 def test_frames_of_a_packed_array(tmp_path: Path) -> None:

@@ -82,12 +82,12 @@ class TestShot:
         assert shot.attrs["a_b_2/path"] == "a.b"
         assert shot.attrs["a_b_2/file_path"] == "own"
 
-    def test_state(self, catalog: Catalog) -> None:
-        """A shot's state is that of all its files."""
-        states = [catalog.get_state(catalog.resolve_path(path)) for path in ("omega/103", "omega/104", "omega/103")]
+    def test_fingerprint(self, catalog: Catalog) -> None:
+        """A shot's fingerprint depends on all its files."""
+        shot, other, again = (catalog.image(path) for path in ("omega/103", "omega/104", "omega/103"))
 
-        assert states[0] == states[2] != states[1]
-        assert states[0].modified > 0
+        assert shot.fingerprint == again.fingerprint != other.fingerprint
+        assert shot.modified > 0
 
     def test_images_of(self, catalog: Catalog) -> None:
         """Each variable says which image it is read from."""
@@ -211,4 +211,4 @@ class TestStack:
         """Options are written in the order of their names."""
         asked = "omega/~stack-shot-100_104-diagnostic-XRFC1"
 
-        assert catalog.resolve_path(asked).path == self.PATH
+        assert catalog.image(asked).path == self.PATH

@@ -34,10 +34,10 @@ Result = TypeVar("Result")
 
 
 @pytest.fixture(scope="module")
-def isolation() -> Iterator[Sandbox]:
-    isolation = Sandbox()
-    yield isolation
-    isolation.close()
+def sandbox() -> Iterator[Sandbox]:
+    sandbox = Sandbox()
+    yield sandbox
+    sandbox.close()
 
 
 @pytest.fixture
@@ -66,49 +66,49 @@ def flip(path: Path, *, quietly: bool) -> None:
         os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
 
 
-def look(index: SqlIndex, root: Path, isolation: Sandbox, *, again: bool = False) -> None:
-    inspect_catalog(index, Inspector(Catalog(index, root).locate_file, isolation, refuse_packed_file), again=again)
+def look(index: SqlIndex, root: Path, sandbox: Sandbox, *, again: bool = False) -> None:
+    inspect_catalog(index, Inspector(Catalog(index, root).locate_file, sandbox, refuse_packed_file), again=again)
 
 
-def test_source(index: SqlIndex, root: Path, isolation: Sandbox) -> None:
+def test_source(index: SqlIndex, root: Path, sandbox: Sandbox) -> None:
     """An inspected image says the hash of its file, and nothing is read for that."""
-    look(index, root, isolation)
+    look(index, root, sandbox)
     dataset = Catalog(index, root).open("image")
 
     assert dataset.attrs["source"] == f"sha256:{hash_file(root / NAME)}"
     assert index.find_entry("image").first_inspection.structure == {"counts": "uint16[20,50]"}  # type: ignore[union-attr]
 
 
-def test_silent_flip(index: SqlIndex, root: Path, isolation: Sandbox) -> None:
+def test_silent_flip(index: SqlIndex, root: Path, sandbox: Sandbox) -> None:
     """A bit that turned over without a trace in the file's times is found by the next full inspection."""
-    look(index, root, isolation)
+    look(index, root, sandbox)
     flip(root / NAME, quietly=True)
-    look(index, root, isolation, again=True)
+    look(index, root, sandbox, again=True)
 
     assert index.find_entry("image").health is Health.CHANGED
 
 
 @pytest.mark.parametrize("quietly", [True, False])
-def test_changed_file(index: SqlIndex, root: Path, isolation: Sandbox, *, quietly: bool) -> None:
+def test_changed_file(index: SqlIndex, root: Path, sandbox: Sandbox, *, quietly: bool) -> None:
     """A file that changed since its inspection is served with a warning, or refused, as the settings say."""
-    look(index, root, isolation)
+    look(index, root, sandbox)
     flip(root / NAME, quietly=quietly)
     if quietly:
-        look(index, root, isolation, again=True)
-    warned = Catalog(index, root, isolation=isolation).open("image")
+        look(index, root, sandbox, again=True)
+    warned = Catalog(index, root, sandbox=sandbox).open("image")
 
     assert "not those that were inspected" in warned.attrs["integrity_warning"]
     with pytest.raises(Unreadable, match="not those that were inspected"):
-        Catalog(index, root, isolation=isolation, refuse_changed=True).open("image")
+        Catalog(index, root, sandbox=sandbox, refuse_changed=True).open("image")
 
 
-def test_found_while_serving(index: SqlIndex, root: Path, isolation: Sandbox) -> None:
+def test_found_while_serving(index: SqlIndex, root: Path, sandbox: Sandbox) -> None:
     """A catalog that has the image open warns as soon as an inspection finds that it changed."""
-    look(index, root, isolation)
-    catalog = Catalog(index, root, isolation=isolation)
+    look(index, root, sandbox)
+    catalog = Catalog(index, root, sandbox=sandbox)
     before = catalog.open("image")
     flip(root / NAME, quietly=True)
-    look(index, root, isolation, again=True)
+    look(index, root, sandbox, again=True)
 
     assert "integrity_warning" not in before.attrs
     assert "integrity_warning" in catalog.open("image").attrs
@@ -125,36 +125,36 @@ class Counting(Sandbox):
 
 
 def test_bad_file_is_tried_once(root: Path) -> None:
-    """A file that cannot be read whole is tried in isolation once, not at each request."""
+    """A file that cannot be read whole is tried in the sandbox once, not at each request."""
     content = (root / NAME).read_bytes()
     (root / NAME).write_bytes(content[:-500])
-    isolation = Counting()
-    catalog = Catalog(DirectoryArchive(root), root, isolation=isolation)
+    sandbox = Counting()
+    catalog = Catalog(DirectoryArchive(root), root, sandbox=sandbox)
     for _ in range(3):
         with pytest.raises(Unreadable):
             catalog.open(NAME)
-    isolation.close()
+    sandbox.close()
 
-    assert isolation.calls == 1
+    assert sandbox.calls == 1
 
 
-def test_touched_file(index: SqlIndex, root: Path, isolation: Sandbox) -> None:
+def test_touched_file(index: SqlIndex, root: Path, sandbox: Sandbox) -> None:
     """A file whose times changed and whose bytes did not is what it was."""
-    look(index, root, isolation)
+    look(index, root, sandbox)
     os.utime(root / NAME, (1, 1))
-    dataset = Catalog(index, root, isolation=isolation, refuse_changed=True).open("image")
+    dataset = Catalog(index, root, sandbox=sandbox, refuse_changed=True).open("image")
 
     assert "integrity_warning" not in dataset.attrs
 
 
-def test_restored_file(index: SqlIndex, root: Path, isolation: Sandbox) -> None:
+def test_restored_file(index: SqlIndex, root: Path, sandbox: Sandbox) -> None:
     """A changed file that is put back as it was is good again after a full inspection."""
     good = (root / NAME).read_bytes()
-    look(index, root, isolation)
+    look(index, root, sandbox)
     flip(root / NAME, quietly=False)
-    look(index, root, isolation, again=True)
+    look(index, root, sandbox, again=True)
     (root / NAME).write_bytes(good)
-    look(index, root, isolation, again=True)
+    look(index, root, sandbox, again=True)
 
     assert index.find_entry("image").health is Health.OK
 
@@ -185,18 +185,18 @@ class Slow(Sandbox):
 @pytest.mark.parametrize("seconds", [0, 0.2])
 def test_undecided_is_not_remembered(root: Path, seconds: float) -> None:
     """A good file whose process was killed or too slow is served the next time, or after a moment."""
-    isolation = Lost(seconds)
-    catalog = Catalog(DirectoryArchive(root), root, isolation=isolation)
+    sandbox = Lost(seconds)
+    catalog = Catalog(DirectoryArchive(root), root, sandbox=sandbox)
     with pytest.raises(Undecided):
         catalog.open(NAME)
     if seconds:
         with pytest.raises(Undecided):
             catalog.open(NAME)
-    assert isolation.calls == 1
+    assert sandbox.calls == 1
 
     time.sleep(2 * seconds)
     assert catalog.open(NAME).counts.shape == (20, 50)
-    isolation.close()
+    sandbox.close()
 
 
 def test_undecided_inspection(index: SqlIndex, root: Path) -> None:
