@@ -171,7 +171,7 @@ def _prepare_statistics(
         refuse_computation(computed, question.limits, WORKING_BYTES_PER_VALUE * variable.size)
         if question.only_headers:
             return PreparedResponse("application/json", None, ())
-        found = compute_summary(variable, sought.values.get("bins", _DEFAULT_BINS))
+        found = compute_summary(variable, sought.options.get("bins", _DEFAULT_BINS))
         remembered[tag] = found
     return prepare_document(_build_statistics(question, variable, name, found))
 
