@@ -12,8 +12,6 @@ from numpy.typing import NDArray
 
 from shotdap.server.encoders import Block, EncodedFile
 
-__all__ = ["BLOCK_SIZE", "get_array_bytes", "split_into_blocks", "wrap_bytes", "wrap_file"]
-
 BLOCK_SIZE: Final = 512 * 1024
 """Bytes of a piece: half a megabyte goes out as fast as more, and lets small requests in between."""
 

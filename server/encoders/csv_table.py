@@ -21,8 +21,6 @@ from shotdap.server.encoders.netcdf.rules import is_text, normalize_text
 from shotdap.server.protocols.float_text import format_float
 from shotdap.transforms import BadSelection
 
-__all__ = ["encode"]
-
 _MAX_ROWS: Final = 1 << 20  # rows: as many as a spreadsheet opens
 
 

@@ -26,8 +26,6 @@ from shotdap.server.encoders import (
 from shotdap.server.encoders.netcdf import classic, netcdf4
 from shotdap.server.pictures.levels import Display
 
-__all__ = ["FORMATS", "ContentKind", "Format"]
-
 ContentKind: TypeAlias = Literal["dataset", "image", "lineout", "picture"]
 """What a file can hold: a whole dataset, one array, arrays of one dimension, or a picture of one array."""
 

@@ -17,15 +17,6 @@ import xarray as xr
 
 from shotdap.server.encoders.netcdf.rules import Array, Attribute, is_text, normalize_numbers, normalize_text
 
-__all__ = [
-    "encode_attribute_value",
-    "encode_values",
-    "get_local_name",
-    "get_parent_path",
-    "resolve_file_dtype",
-    "split_attributes_by_group",
-]
-
 
 def encode_values(variable: xr.Variable) -> Array:
     """The values as HDF5 holds them: numbers, or objects that are texts."""

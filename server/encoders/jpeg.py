@@ -15,12 +15,10 @@ from PIL import ExifTags, Image
 from shotdap.server.encoders import EncodedFile
 from shotdap.server.encoders.ascii_text import convert_to_ascii
 from shotdap.server.encoders.blocks import wrap_file
+from shotdap.server.pictures.caption import SOFTWARE, Caption
 from shotdap.server.pictures.levels import Display
-from shotdap.server.pictures.metadata import SOFTWARE, Caption
 from shotdap.server.pictures.render import paint_picture
 from shotdap.transforms import BadSelection
-
-__all__ = ["encode"]
 
 _MAX_COMMENT_SIZE: Final = 65_533  # bytes of a comment: its segment counts in 16 bits
 _DEEP_BITS: Final = 16  # bits

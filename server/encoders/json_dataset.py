@@ -19,8 +19,6 @@ from shotdap.server.encoders.blocks import wrap_bytes
 from shotdap.server.encoders.json_values import convert_array, describe_dataset, describe_variable, dump_json
 from shotdap.transforms import BadSelection
 
-__all__ = ["encode"]
-
 _MAX_VALUES: Final = 1 << 24  # values in one document: an image of 4096 x 4096, with up to 20 bytes and 0.2 us for each
 _BATCH_SIZE: Final = 1 << 16  # values that are Python's objects at a time
 

@@ -25,8 +25,6 @@ from pydantic_core import to_json
 
 from shotdap.server.encoders.netcdf.rules import normalize_text
 
-__all__ = ["Json", "convert_array", "convert_to_json", "describe_dataset", "dump_json"]
-
 Json: TypeAlias = "str | int | float | bool | list[Json] | dict[str, Json] | None"
 
 _MAX_SAFE_INTEGER: Final = (

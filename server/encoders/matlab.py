@@ -34,8 +34,6 @@ from shotdap.server.encoders.netcdf.rules import is_text, normalize_text
 from shotdap.transforms import BadSelection, UniqueNames
 from shotdap.transforms.renaming import RENAMED_ATTRIBUTES, list_renamed
 
-__all__ = ["encode"]
-
 _MAX_VARIABLE_SIZE: Final = 2**31 - 2**16  # bytes of one variable, with room for what is said of it
 _MAX_NAME_LENGTH: Final = 63  # MATLAB's namelengthmax
 _SUFFIX_LENGTH: Final = 4  # characters for making names different

@@ -54,8 +54,6 @@ from shotdap.server.pictures.levels import find_image_variable
 from shotdap.transforms import BadSelection, UniqueNames
 from shotdap.transforms.renaming import RENAMED_ATTRIBUTES, list_renamed
 
-__all__ = ["encode"]
-
 _DEFAULT_ENTRY: Final = "entry"
 _VALUES_GROUP: Final = "values"
 _INSTRUMENT_GROUP: Final = "instrument"

@@ -19,8 +19,6 @@ from shotdap.server.encoders.netcdf.rules import is_text, normalize_text
 from shotdap.server.encoders.one_variable import get_single_variable
 from shotdap.transforms import BadSelection
 
-__all__ = ["encode", "encode_parts"]
-
 
 def encode(dataset: xr.Dataset) -> EncodedFile:
     """The dataset's variable as a NPY file; see `Encoder`."""

@@ -16,8 +16,6 @@ from shotdap.server.encoders import EncodedFile, npy
 from shotdap.server.encoders.blocks import wrap_file
 from shotdap.server.encoders.json_values import describe_dataset, dump_json
 
-__all__ = ["ATTRIBUTES_MEMBER", "encode"]
-
 ATTRIBUTES_MEMBER: Final = "attributes.json"
 """The member that says what the variables are."""
 

@@ -12,8 +12,6 @@ import xarray as xr
 from shotdap.server.encoders.netcdf.rules import is_text
 from shotdap.transforms import BadSelection
 
-__all__ = ["Axes", "get_single_variable"]
-
 _MAX_NAMES: Final = 12  # variables in one sentence
 
 

@@ -18,11 +18,9 @@ from PIL.PngImagePlugin import PngInfo
 
 from shotdap.server.encoders import EncodedFile
 from shotdap.server.encoders.blocks import wrap_file
+from shotdap.server.pictures.caption import SOFTWARE, Caption
 from shotdap.server.pictures.levels import Display
-from shotdap.server.pictures.metadata import SOFTWARE, Caption
 from shotdap.server.pictures.render import paint_picture
-
-__all__ = ["encode"]
 
 # Measured of 2048 x 2048 noisy pixels: filtered greys by run lengths, 134 ms and 1.9 MB (level 1: 201 and 2.2; level 6:
 # 849 and 1.9); palettes by level 1, 85 ms and 2.7 MB; 16 bits likewise, 320 ms and 5.6 MB (level 6: 3,200 and 5.4).

@@ -30,8 +30,6 @@ from shotdap.server.encoders.one_variable import get_single_variable
 from shotdap.server.pictures.pixel_size import PixelSize, find_pixel_size
 from shotdap.transforms import BadSelection
 
-__all__ = ["encode", "encode_deflated"]
-
 Array: TypeAlias = NDArray[Any]
 
 _IMAGE_DIMENSIONS: Final = 2  # dimensions

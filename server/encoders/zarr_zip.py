@@ -19,8 +19,6 @@ from shotdap.server.encoders.blocks import split_into_blocks
 from shotdap.server.protocols.zarr import Hierarchy, ZarrOptions
 from shotdap.transforms import BadSelection
 
-__all__ = ["encode"]
-
 _OPTIONS: Final = ZarrOptions()
 _ZIP_EPOCH: Final = (1980, 1, 1, 0, 0, 0)
 _UNIX_PERMISSIONS: Final = 0o644 << 16  # where a ZIP file has those of Unix

@@ -11,8 +11,6 @@ from PIL import ImageColor
 
 from shotdap.transforms.selection import BadSelection
 
-__all__ = ["GREY", "Colour", "check_colour_map", "parse_colour", "sample_colour_map"]
-
 Bytes: TypeAlias = NDArray[np.uint8]
 Colour: TypeAlias = tuple[int, int, int]
 """Red, green and blue, each from 0 to 255."""

@@ -15,11 +15,9 @@ from PIL import Image, ImageDraw, ImageFont
 
 from shotdap.server.encoders.ascii_text import convert_to_ascii
 from shotdap.server.pictures import ticks
+from shotdap.server.pictures.caption import Caption
 from shotdap.server.pictures.colour_maps import sample_colour_map
-from shotdap.server.pictures.metadata import Caption
 from shotdap.server.pictures.pixel_size import PixelSize, find_pixel_size
-
-__all__ = ["add_legend"]
 
 _BACKGROUND: Final = (255, 255, 255)
 _FOREGROUND: Final = (32, 32, 32)

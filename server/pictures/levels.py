@@ -33,8 +33,6 @@ from shotdap.server.pictures.colour_maps import GREY, check_colour_map, parse_co
 from shotdap.transforms.decoding import decode_variable
 from shotdap.transforms.selection import BadSelection
 
-__all__ = ["Display", "Picture", "Scale", "Scaling", "find_default_image", "find_image_variable", "render_picture"]
-
 Array: TypeAlias = NDArray[Any]
 Levels: TypeAlias = NDArray[np.uint8 | np.uint16]
 

@@ -10,8 +10,6 @@ import xarray as xr
 
 from shotdap.server.encoders.one_variable import Axes
 
-__all__ = ["PixelSize", "find_pixel_size"]
-
 _STEP_TOLERANCE: Final = 0.02  # how much of a pixel's mean size any one may differ from it
 _NO_UNITS: Final = frozenset({"", "1", "pixel", "pixels"})
 _MIN_VALUES: Final = 2

@@ -12,12 +12,10 @@ from PIL import Image
 
 from shotdap.server.encoders.one_variable import get_single_variable
 from shotdap.server.pictures import legend
+from shotdap.server.pictures.caption import Caption
 from shotdap.server.pictures.colour_maps import GREY, Colour, parse_colour, sample_colour_map
 from shotdap.server.pictures.levels import Display, render_picture
-from shotdap.server.pictures.metadata import Caption
 from shotdap.transforms import BadSelection
-
-__all__ = ["PaintedPicture", "paint_picture"]
 
 _WHITE: Final = (255, 255, 255)
 

@@ -10,8 +10,6 @@ import numpy as np
 
 from shotdap.server.pictures.levels import Scale
 
-__all__ = ["Tick", "compute_ticks", "format_number", "round_down"]
-
 Tick = tuple[float, float]
 """A value, and where it lies: 0 is the dark end and 1 the bright one."""
 

@@ -21,16 +21,6 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = [
-    "FILL_ATTRIBUTE",
-    "MISSING_ATTRIBUTE",
-    "UNFIT_FILL_ATTRIBUTE",
-    "add_missing_values",
-    "convert_exactly",
-    "extract_numbers",
-    "fit_fill_values",
-]
-
 Array: TypeAlias = NDArray[Any]
 
 FILL_ATTRIBUTE: Final = "_FillValue"

@@ -6,8 +6,6 @@ import math
 
 import numpy as np
 
-__all__ = ["format_float"]
-
 
 def format_float(number: float | np.floating) -> str:
     """Return the fewest digits that give a number back in its own type; ``NaN``, ``Infinity`` or ``-Infinity``.

@@ -12,8 +12,6 @@ from urllib.parse import unquote
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["parse_percent_encoded"]
-
 Parsed = TypeVar("Parsed")
 
 MAX_DECODINGS = 8  # netCDF-C reaches three; the bound keeps a hostile "%252525…" linear

@@ -18,8 +18,6 @@ from shotdap.transforms.virtual.transform import serialize_options
 if TYPE_CHECKING:
     from prov.model import ProvActivity, ProvAgent, ProvDocument, ProvEntity
 
-__all__ = ["MEDIA_TYPE", "render_prov"]
-
 ProvAttributes: TypeAlias = dict[Any, Any]  # attributes, as the library takes them
 
 MEDIA_TYPE: Final = "application/json"

@@ -24,17 +24,6 @@ from shotdap.server.pictures.levels import Display, Scaling
 from shotdap.server.slice_text import INTEGER_PATTERN, PART_PATTERN, Part, parse_part
 from shotdap.transforms import BadSelection
 
-__all__ = [
-    "DISPLAY_PARAMETERS",
-    "EXTRACTION_PARAMETERS",
-    "PARAMETERS",
-    "ImageParams",
-    "Parameter",
-    "describe_parameters",
-    "negotiate_format",
-    "parse_image_params",
-]
-
 Schema: TypeAlias = Mapping[str, Any]
 
 _DIMENSION_PREFIX: Final = "dim."

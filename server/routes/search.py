@@ -16,7 +16,7 @@ from shotdap.catalog import BadQuery, Catalog, SearchPage
 from shotdap.server.http.errors import to_problem
 from shotdap.server.http.response import PreparedResponse, compress_response, make_response
 from shotdap.server.pages import render_page
-from shotdap.server.protocols import thredds
+from shotdap.server.protocols import thredds_catalog as thredds
 from shotdap.server.routes.thredds import describe_image
 
 __all__ = ["create_search_routes"]

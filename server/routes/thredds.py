@@ -28,7 +28,7 @@ from shotdap.server.http.conditional import Validator
 from shotdap.server.http.errors import Problem, to_problem
 from shotdap.server.http.response import PreparedResponse, compress_response, make_response
 from shotdap.server.pages import render_page
-from shotdap.server.protocols import thredds
+from shotdap.server.protocols import thredds_catalog as thredds
 
 __all__ = ["create_thredds_routes", "describe_image"]
 

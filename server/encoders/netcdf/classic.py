@@ -44,8 +44,6 @@ from shotdap.server.encoders.netcdf.rules import (
 from shotdap.transforms import BadSelection, UniqueNames
 from shotdap.transforms.renaming import RENAMED_DIMENSIONS, list_renamed, shorten_name
 
-__all__ = ["encode"]
-
 _MAGIC: Final = b"CDF\x02"
 _DIMENSION_TAG: Final = 0x0A  # NC_DIMENSION, NC_VARIABLE and NC_ATTRIBUTE, the tags of the header's lists
 _VARIABLE_TAG: Final = 0x0B

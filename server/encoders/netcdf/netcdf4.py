@@ -43,8 +43,6 @@ from shotdap.server.encoders.netcdf.rules import (
 from shotdap.transforms import UniqueNames
 from shotdap.transforms.renaming import RENAMED_DIMENSIONS, list_renamed, shorten_name, shorten_path
 
-__all__ = ["encode"]
-
 
 def encode(dataset: xr.Dataset) -> EncodedFile:
     """The dataset as a netCDF-4 file; see `Encoder`."""

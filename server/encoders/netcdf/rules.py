@@ -24,19 +24,6 @@ from shotdap.server.protocols.fill_values import FILL_ATTRIBUTE, UNFIT_FILL_ATTR
 from shotdap.transforms import UniqueNames
 from shotdap.transforms.renaming import RENAMED_ATTRIBUTES, list_renamed, shorten_name
 
-__all__ = [
-    "OMITTED_ATTRIBUTE",
-    "Array",
-    "Attribute",
-    "Dtype",
-    "is_text",
-    "iter_supported_variables",
-    "list_omitted_variables",
-    "normalize_attributes",
-    "normalize_numbers",
-    "normalize_text",
-]
-
 Array: TypeAlias = NDArray[Any]
 Dtype: TypeAlias = np.dtype[Any]
 Attribute: TypeAlias = str | list[str] | Array

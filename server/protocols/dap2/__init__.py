@@ -23,8 +23,13 @@ from shotdap.server.protocols.dap2.data import Block, compute_body_size, encode_
 from shotdap.server.protocols.dap2.dds import render_dds
 from shotdap.server.protocols.dap2.expression import parse_constraint
 from shotdap.server.protocols.dap2.functions import FUNCTIONS, Function
-from shotdap.server.protocols.dap2.media_types import PROTOCOL_VERSION, RESPONSE_HEADERS, ResponseHeaders, render_error
 from shotdap.server.protocols.dap2.original_names import restore_dataset
+from shotdap.server.protocols.dap2.response_headers import (
+    PROTOCOL_VERSION,
+    RESPONSE_HEADERS,
+    ResponseHeaders,
+    render_error,
+)
 
 __all__ = [
     "FUNCTIONS",

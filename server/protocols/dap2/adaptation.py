@@ -42,8 +42,6 @@ from shotdap.transforms.renaming import RENAMED_DIMENSIONS, list_renamed, shorte
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["DIM_NAME", "MAX_PROBED_ELEMENTS", "STRLEN", "adapt_dataset"]
-
 MAX_PROBED_ELEMENTS: Final = 4096
 """Elements that may be read to decide a type: what netCDF-C prefetches anyway."""
 

@@ -14,8 +14,6 @@ from shotdap.server.protocols.dap2.text import encode_utf8, quote_text
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["render_ascii"]
-
 Array: TypeAlias = "np.ndarray[Any, np.dtype[Any]]"
 
 _SEPARATOR: Final = "-" * 45

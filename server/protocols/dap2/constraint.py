@@ -16,8 +16,6 @@ from shotdap.server.protocols.dap2.functions import Operand, get_function
 from shotdap.transforms import UniqueNames
 from shotdap.transforms.selection import BadSelection, DimensionIndex, Hyperslab, Selection
 
-__all__ = ["Constraint", "FunctionCall", "Projection"]
-
 
 @dataclass(frozen=True)
 class Projection:

@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 
     import xarray as xr
 
-__all__ = ["render_das"]
-
 _VERBATIM_NAMES: Final = (STRLEN, DIM_NAME)
 """Names with a dot, which netCDF-C looks for."""
 

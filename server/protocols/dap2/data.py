@@ -30,8 +30,6 @@ from shotdap.server.protocols.dap2.text import encode_text
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["BLOCK_SIZE", "Block", "compute_body_size", "encode_body"]
-
 Block: TypeAlias = bytes | memoryview
 """A piece of a body; its ``len`` is its number of bytes."""
 

@@ -14,8 +14,6 @@ from shotdap.server.protocols.dap2.text import make_dataset_name
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["render_dds"]
-
 
 def render_dds(dataset: xr.Dataset, name: str) -> str:
     """The DDS of an adapted dataset, narrowed or not, under the name of its file."""

@@ -31,8 +31,6 @@ from shotdap.server.protocols.dap2.text import quote_excerpt
 from shotdap.server.protocols.percent import parse_percent_encoded
 from shotdap.transforms.selection import BadSelection, Hyperslab, Selection
 
-__all__ = ["parse_constraint"]
-
 _MAX_CALLS: Final = 64
 _MAX_CALL_DEPTH: Final = 8
 _MAX_FILTERS: Final = 64

@@ -32,8 +32,6 @@ if TYPE_CHECKING:
 
     import xarray as xr
 
-__all__ = ["OPERATORS", "Filter", "apply_filters", "compute_mask_indices"]
-
 Mask: TypeAlias = "np.ndarray[Any, np.dtype[np.bool_]]"
 
 OPERATORS: Final[Mapping[str, Callable[[Any, Any], Any]]] = MappingProxyType(

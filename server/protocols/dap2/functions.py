@@ -21,8 +21,6 @@ from shotdap.server.protocols.dap2.text import quote_excerpt
 from shotdap.transforms.selection import BadSelection
 from shotdap.transforms.statistics import reductions
 
-__all__ = ["FUNCTIONS", "Function", "Operand", "get_function"]
-
 _DIGIT_LIMIT: Final = 10  # digits; no dimension has as many pixels
 
 

@@ -10,8 +10,6 @@ import xarray as xr
 
 from shotdap.server.protocols.dap2.text import make_safe_names
 
-__all__ = ["restore_dataset"]
-
 
 def restore_dataset(narrowed: xr.Dataset, dataset: xr.Dataset) -> xr.Dataset:
     """Undo `adapt_dataset` in what was narrowed; no value is read.

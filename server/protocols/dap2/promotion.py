@@ -20,20 +20,6 @@ from shotdap.transforms.decoding import decode_variable
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = [
-    "DAP2_TYPE_KEY",
-    "LOGICAL_DTYPE_KEY",
-    "MEMORY_DTYPES",
-    "WIRE_DTYPES",
-    "Dtype",
-    "decode_adapted",
-    "get_dap2_type",
-    "get_logical_values",
-    "promote_dtype",
-    "reinterpret_numbers",
-    "resolve_logical_dtype",
-]  # fmt: skip
-
 Dtype: TypeAlias = np.dtype[Any]
 
 DAP2_TYPE_KEY: Final = "dap2"

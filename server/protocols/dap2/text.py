@@ -23,8 +23,6 @@ from shotdap.transforms.renaming import shorten_name
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["encode_text", "encode_utf8", "make_dataset_name", "make_safe_names", "quote_excerpt", "quote_text"]
-
 RESERVED_NAMES: Final = frozenset(
     {
         *("byte", "int16", "uint16", "int32", "uint32", "float32", "float64", "string", "url"),  # libdap's grammar

@@ -18,8 +18,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-__all__ = ["MAX_CHUNK_SIZE", "Block", "compute_chunked_size", "encode_chunks", "encode_error_chunk"]
-
 Block = bytes | memoryview
 
 LAST, ERROR, LITTLE_ENDIAN = 1, 2, 4  # the specification's CHUNK_TYPE bits

@@ -31,8 +31,6 @@ from shotdap.transforms.selection import BadSelection, Selection
 if TYPE_CHECKING:
     from shotdap.transforms.selection import DimensionIndex
 
-__all__ = ["parse_constraint"]
-
 TERM = re.compile(
     r"""
     (?P<name>    (?: [^][{}|;=,%\\\s] | \\. )*+ )

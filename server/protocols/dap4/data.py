@@ -22,8 +22,8 @@ from isal.isal_zlib import crc32  # zlib's own takes eight times as long, or mor
 from shotdap.server.protocols.dap4.chunks import MAX_CHUNK_SIZE, Block, compute_chunked_size, encode_chunks
 from shotdap.server.protocols.dap4.dmr import render_tree
 from shotdap.server.protocols.dap4.error import render_error
-from shotdap.server.protocols.dap4.text import convert_to_text
 from shotdap.server.protocols.dap4.tree import Group, Variable, build_tree
+from shotdap.server.protocols.dap4.xml_text import convert_to_text
 from shotdap.transforms.selection import BadSelection
 
 if TYPE_CHECKING:
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from shotdap.transforms.selection import Selection
-
-__all__ = ["EncodedBody", "encode_body"]
 
 CRLF = b"\r\n"
 CRC_SIZE = 4

@@ -17,17 +17,15 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from shotdap.server.protocols.dap4.attributes import CHECKSUM_ATTRIBUTE, Attribute
-from shotdap.server.protocols.dap4.text import NAMESPACE, PROLOG, escape_xml
+from shotdap.server.protocols.dap4.dmr_attributes import CHECKSUM_ATTRIBUTE, Attribute
 from shotdap.server.protocols.dap4.tree import Dim, Group, Variable, build_tree
+from shotdap.server.protocols.dap4.xml_text import NAMESPACE, PROLOG, escape_xml
 from shotdap.transforms.selection import Selection
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     import xarray as xr
-
-__all__ = ["render_dmr", "render_tree"]
 
 INDENT = "    "
 SPECIAL_CHARACTERS = re.compile(r"""[&<>"'\\]""")

@@ -6,9 +6,7 @@ Rule 2: the document is what the user gets to read (netCDF-C prints it for 4xx a
 
 from __future__ import annotations
 
-from shotdap.server.protocols.dap4.text import NAMESPACE, PROLOG, escape_xml
-
-__all__ = ["render_error"]
+from shotdap.server.protocols.dap4.xml_text import NAMESPACE, PROLOG, escape_xml
 
 
 def render_error(code: int, message: str, context: str = "") -> bytes:

@@ -5,8 +5,6 @@ The XML answers name their encoding in the prolog and are ASCII besides, so no t
 
 from __future__ import annotations
 
-__all__ = ["ERROR_MEDIA_TYPE", "MEDIA_TYPES"]
-
 _PREFIX = "application/vnd.opendap.dap4."
 
 # suffix of the URL → media type; ``.dmr.xml`` is what netCDF-C asks for, ``.dmr`` pydap, ``.dap`` both

@@ -17,8 +17,6 @@ from urllib.parse import unquote
 
 from shotdap.transforms.selection import BadSelection
 
-__all__ = ["ParsedQuery", "parse_query"]
-
 SEPARATOR = re.compile(r"&|%26(?=dap4(?:\.|%2e))", re.IGNORECASE)
 EQUALS = re.compile(r"=|%(?:25)*3D", re.IGNORECASE)
 CHECKSUM_VALUES = {"true": True, "false": False}

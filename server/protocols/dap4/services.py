@@ -14,12 +14,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from shotdap.server.protocols.dap4.media_types import MEDIA_TYPES
-from shotdap.server.protocols.dap4.text import PROLOG, escape_xml
+from shotdap.server.protocols.dap4.xml_text import PROLOG, escape_xml
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
-
-__all__ = ["SERVICES", "Link", "Service", "render_services"]
 
 NAMESPACE = "http://xml.opendap.org/ns/DAP/4.0/dataset-services#"
 ROLE_PREFIX = "http://services.opendap.org"

@@ -22,7 +22,7 @@ from functools import cached_property
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from shotdap.server.protocols.dap4.attributes import Attribute, encode_attributes
+from shotdap.server.protocols.dap4.dmr_attributes import Attribute, encode_attributes
 from shotdap.server.protocols.dap4.types import AtomicType, get_atomic_type
 
 if TYPE_CHECKING:
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from shotdap.transforms.selection import Selection
-
-__all__ = ["Dim", "Group", "Variable", "build_tree"]
 
 # What the name of an attribute has to look like to be an attribute of a group; any other is one of the root's.
 GROUP_ATTRIBUTE = re.compile(r"(?P<group>[A-Za-z0-9_]+(?:/[A-Za-z0-9_]+)*)/(?P<name>[^/]+)", re.DOTALL)

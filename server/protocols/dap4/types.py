@@ -13,8 +13,6 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["STRING", "AtomicType", "get_atomic_type"]
-
 
 @dataclass(frozen=True)
 class AtomicType:

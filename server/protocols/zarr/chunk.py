@@ -14,9 +14,7 @@ from zarr.storage import MemoryStore, StorePath
 
 from shotdap.server.protocols.zarr.layout import estimate_read_cost
 from shotdap.server.protocols.zarr.metadata import ArrayMetadata
-from shotdap.server.protocols.zarr.types import TEXT_DTYPE, Array, Dtype, convert_values
-
-__all__ = ["Chunk"]
+from shotdap.server.protocols.zarr.stored_dtypes import TEXT_DTYPE, Array, Dtype, convert_values
 
 _ARRAY_CONFIG: Final[Any] = {"write_empty_chunks": True}
 """A chunk of fill values alone has bytes, too: one that is missing could as well be one that a client cannot get."""

@@ -11,8 +11,8 @@ from math import ceil
 import xarray as xr
 from zarr.core.group import GroupMetadata
 
-from shotdap.server.protocols.zarr.attributes import Json, encode_attributes, split_fill_value
 from shotdap.server.protocols.zarr.chunk import Chunk
+from shotdap.server.protocols.zarr.json_attributes import Json, encode_attributes, split_fill_value
 from shotdap.server.protocols.zarr.keys import (
     ARRAY_DOCUMENTS,
     DOCUMENT_VERSIONS,
@@ -30,9 +30,7 @@ from shotdap.server.protocols.zarr.metadata import (
 )
 from shotdap.server.protocols.zarr.node_paths import GroupTree
 from shotdap.server.protocols.zarr.options import V2, V3, ZarrOptions, ZarrVersion
-from shotdap.server.protocols.zarr.types import Dtype, resolve_stored_dtype
-
-__all__ = ["Hierarchy", "iter_store_entries"]
+from shotdap.server.protocols.zarr.stored_dtypes import Dtype, resolve_stored_dtype
 
 _OMITTED_ATTRIBUTE = "zarr_left_out"
 """The attribute that names the variables which Zarr cannot hold."""

@@ -13,17 +13,6 @@ from typing import Final
 
 from shotdap.server.protocols.zarr.options import V2, V3, ZarrVersion
 
-__all__ = [
-    "ARRAY_DOCUMENTS",
-    "DOCUMENT_VERSIONS",
-    "GROUP_DOCUMENTS",
-    "ChunkAddress",
-    "extract_node_path",
-    "format_chunk_key",
-    "is_chunk_key",
-    "parse_chunk_key",
-]
-
 ChunkAddress = tuple[ZarrVersion, str, tuple[int, ...]]
 """Of a chunk: the version of Zarr that asks for it, the path of its array, and where it lies in the grid."""
 

@@ -16,10 +16,8 @@ from typing import Final
 import xarray as xr
 
 from shotdap.server.protocols.zarr.options import ZarrOptions
-from shotdap.server.protocols.zarr.types import Dtype
+from shotdap.server.protocols.zarr.stored_dtypes import Dtype
 from shotdap.transforms.virtual.read_cost import bytes_read
-
-__all__ = ["compute_chunk_shape", "estimate_read_cost"]
 
 _SMALL_ARRAY_SIZE: Final = 64 << 10  # bytes; a request costs as much as sending so many
 _FRAME_DIMENSIONS: Final = 2  # dimensions

@@ -21,11 +21,9 @@ from zarr.core.group import ConsolidatedMetadata, GroupMetadata
 from zarr.core.metadata import ArrayV2Metadata, ArrayV3Metadata
 from zarr.storage import MemoryStore
 
-from shotdap.server.protocols.zarr.attributes import DIMENSIONS_ATTRIBUTE, Json, build_fill_attribute
+from shotdap.server.protocols.zarr.json_attributes import DIMENSIONS_ATTRIBUTE, Json, build_fill_attribute
 from shotdap.server.protocols.zarr.options import V2, Compression, ZarrVersion
-from shotdap.server.protocols.zarr.types import TEXT_DTYPE, Array, Dtype
-
-__all__ = ["ArrayDescription", "ArrayMetadata", "build_array_metadata", "build_group_metadata", "serialize_metadata"]
+from shotdap.server.protocols.zarr.stored_dtypes import TEXT_DTYPE, Array, Dtype
 
 ArrayMetadata: TypeAlias = ArrayV2Metadata | ArrayV3Metadata
 

@@ -23,8 +23,6 @@ import xarray as xr
 from shotdap.transforms import UniqueNames, add_underscores
 from shotdap.transforms.renaming import RENAMED_DIMENSIONS, list_renamed, shorten_name, shorten_path
 
-__all__ = ["GroupTree"]
-
 
 @dataclass(frozen=True)
 class GroupTree:

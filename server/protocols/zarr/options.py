@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
-__all__ = ["V2", "V3", "Compression", "ZarrOptions", "ZarrVersion"]
-
 Compression: TypeAlias = Literal["none", "lz4", "zstd"]
 """How chunks are packed. `lz4` and `zstd` are Blosc's, with the bytes of numbers shuffled."""
 

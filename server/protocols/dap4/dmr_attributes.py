@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from shotdap.server.protocols.dap4.text import convert_to_text
 from shotdap.server.protocols.dap4.types import STRING, AtomicType, get_atomic_type
+from shotdap.server.protocols.dap4.xml_text import convert_to_text
 from shotdap.server.protocols.fill_values import (
     FILL_ATTRIBUTE,
     UNFIT_FILL_ATTRIBUTE,
@@ -37,8 +37,6 @@ from shotdap.transforms.renaming import RENAMED_ATTRIBUTES, list_renamed, shorte
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-__all__ = ["CHECKSUM_ATTRIBUTE", "Attribute", "encode_attributes"]
 
 CHECKSUM_ATTRIBUTE = "_DAP4_Checksum_CRC32"
 

@@ -12,8 +12,6 @@ from shotdap import __version__
 from shotdap.server.encoders.json_values import Json, describe_dataset, dump_json
 from shotdap.server.pictures.levels import Display, Picture
 
-__all__ = ["SOFTWARE", "Caption"]
-
 SOFTWARE: Final = f"shotdap {__version__}"
 """What made the picture."""
 

@@ -6,8 +6,6 @@ from typing import Final, NamedTuple
 
 from shotdap.server.protocols.dap2.text import quote_text
 
-__all__ = ["PROTOCOL_VERSION", "RESPONSE_HEADERS", "ResponseHeaders", "render_error"]
-
 PROTOCOL_VERSION: Final = "2.0"
 """The value of the header ``XDAP``."""
 

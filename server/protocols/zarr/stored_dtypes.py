@@ -12,8 +12,6 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["TEXT_DTYPE", "Array", "Dtype", "convert_values", "resolve_stored_dtype"]
-
 Array: TypeAlias = NDArray[Any]
 Dtype: TypeAlias = np.dtype[Any]
 

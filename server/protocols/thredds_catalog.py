@@ -25,16 +25,6 @@ from types import MappingProxyType
 from typing import Final
 from urllib.parse import quote
 
-__all__ = [
-    "MEDIA_TYPE",
-    "NAMESPACE",
-    "CatalogFolder",
-    "CatalogImage",
-    "CatalogPage",
-    "build_catalog_url",
-    "render_catalog",
-]
-
 MEDIA_TYPE: Final = "application/xml; charset=utf-8"
 NAMESPACE: Final = "http://www.unidata.ucar.edu/namespaces/thredds/InvCatalog/v1.0"
 XLINK: Final = "http://www.w3.org/1999/xlink"

@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["NAMESPACE", "PROLOG", "convert_to_text", "escape_xml"]
-
 PROLOG = '<?xml version="1.0" encoding="UTF-8"?>\n'
 NAMESPACE = "http://xml.opendap.org/ns/DAP/4.0#"
 

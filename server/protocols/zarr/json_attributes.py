@@ -30,9 +30,7 @@ from shotdap.server.protocols.fill_values import (
     fit_fill_values,
 )
 from shotdap.server.protocols.zarr.options import V2, ZarrVersion
-from shotdap.server.protocols.zarr.types import TEXT_DTYPE, Array, Dtype
-
-__all__ = ["DIMENSIONS_ATTRIBUTE", "Json", "build_fill_attribute", "encode_attributes", "split_fill_value"]
+from shotdap.server.protocols.zarr.stored_dtypes import TEXT_DTYPE, Array, Dtype
 
 Json: TypeAlias = Any  # None, bool, int, float, str, and lists of these
 
