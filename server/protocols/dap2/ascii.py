@@ -1,4 +1,4 @@
-"""Values as text, for people: the DDS, a line, and each variable under its name, row by row."""
+"""The ASCII response, for people: the DDS, a line, and each variable under its name, row by row."""
 
 from __future__ import annotations
 
@@ -20,18 +20,16 @@ _SEPARATOR: Final = "-" * 45
 
 
 def render_ascii(dataset: xr.Dataset, name: str) -> str:
-    """An adapted, narrowed dataset, whose values are in memory, as text.
+    """Render an adapted, narrowed dataset, whose values are in memory, as text.
 
-    A row is the last dimension; the indices of the others stand before it, counted from 0 in what was asked for.
-    Numbers are written so that they can be read back exactly.
+    A row is the last dimension; the indices of the others precede it, counted from 0 in the selection. Numbers have all
+    digits that are needed to read them back exactly.
     """
-    variables = (_render_variable(str(key), variable) for key, variable in dataset.variables.items())
+    variables: list[str] = []
+    for key, variable in dataset.variables.items():
+        shape = "".join(f"[{size}]" for size in variable.shape)
+        variables.append(f"{key}{shape}\n" + "".join(f"{line}\n" for line in _render_rows(variable)))
     return f"{render_dds(dataset, name)}{_SEPARATOR}\n" + "\n".join(variables)
-
-
-def _render_variable(name: str, variable: xr.Variable) -> str:
-    shape = "".join(f"[{size}]" for size in variable.shape)
-    return f"{name}{shape}\n" + "".join(f"{line}\n" for line in _render_rows(variable))
 
 
 def _render_rows(variable: xr.Variable) -> Iterator[str]:
@@ -41,12 +39,12 @@ def _render_rows(variable: xr.Variable) -> Iterator[str]:
         if kind == "String"
         else get_logical_values(variable).astype(MEMORY_DTYPES[kind], copy=False)
     )
-    write = _ROW_FORMATTERS[kind]
+    format_row = _ROW_FORMATTERS[kind]
     if array.ndim < len(("y", "x")):
-        yield write(np.atleast_1d(array))
+        yield format_row(np.atleast_1d(array))
         return
     for index in np.ndindex(array.shape[:-1]):
-        yield "".join(f"[{each}]" for each in index) + f", {write(array[index])}"
+        yield "".join(f"[{each}]" for each in index) + f", {format_row(array[index])}"
 
 
 def _format_integers(row: Array) -> str:
@@ -58,11 +56,11 @@ def _format_doubles(row: Array) -> str:
 
 
 def _format_singles(row: Array) -> str:
-    return _normalize_non_finite(", ".join(row.astype("U").tolist()))  # Python's repr would show their noise
+    return _normalize_non_finite(", ".join(row.astype("U").tolist()))  # `repr` would show digits of float64
 
 
 def _normalize_non_finite(numbers: str) -> str:
-    """Return numbers as Python prints them, with the words of `format_float`."""
+    """Replace the names of NaN and infinity in Python by those of `format_float`."""
     return numbers.replace("nan", "NaN").replace("inf", "Infinity")
 
 

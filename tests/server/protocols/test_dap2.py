@@ -25,6 +25,7 @@ from shotdap.server.protocols.dap2.filters import Filter, compute_mask_indices
 from shotdap.server.protocols.dap2.promotion import WIRE_DTYPES
 from shotdap.server.protocols.dap2.text import make_safe_names
 from shotdap.transforms.selection import BadSelection, Selection
+from shotdap.transforms.variable_traits import get_traits, set_traits
 from shotdap.transforms.virtual.read_cost import bytes_read
 
 with warnings.catch_warnings():
@@ -97,7 +98,7 @@ def decode_by_pydap(body: bytes) -> dict[str, Any]:
 
 
 def variable(kind: str, values: object, *dims: str) -> xr.Variable:
-    return xr.Variable(dims, np.asarray(values), encoding={"dap2": kind})
+    return set_traits(xr.Variable(dims, np.asarray(values)), dap2_type=kind)
 
 
 WIRE_CASES: Final[list[tuple[str, xr.Variable, str, str]]] = [
@@ -932,4 +933,4 @@ def test_every_answer_has_its_headers() -> None:
 
 def test_every_wire_type_has_a_case() -> None:
     """The table of bytes covers every type."""
-    assert {row[1].encoding["dap2"] for row in WIRE_CASES} == {*WIRE_DTYPES, "String"}
+    assert {get_traits(row[1]).dap2_type for row in WIRE_CASES} == {*WIRE_DTYPES, "String"}
