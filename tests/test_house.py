@@ -54,7 +54,9 @@ SAME_BASENAME: Final = frozenset(
 
 def source_files() -> list[Path]:
     """The modules of the package; migrations are named by their versions."""
-    return [path for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*.py")) if "migrations" not in path.parts]
+    return [
+        path for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*.py")) if "migrations" not in path.parts
+    ]
 
 
 def functions() -> Iterator[tuple[Path, ast.FunctionDef | ast.AsyncFunctionDef]]:

@@ -100,7 +100,7 @@ def _are_safe(array: NDArray[Any]) -> bool:
         array.dtype.itemsize < 8
         or not array.size
         or (array.min() >= -_MAX_SAFE_INTEGER and array.max() <= _MAX_SAFE_INTEGER)
-    )
+    )  # noqa: PLR2004
 
 
 def _convert_numbers(value: Any) -> Json:  # noqa: ANN401 — numbers, in lists within lists
