@@ -26,7 +26,7 @@ class VariableTraits:
     dap2_type: str = ""
     """Its type in DAP2, in an adapted dataset."""
     logical_dtype: str = ""
-    """The NumPy type that its numbers mean, in an adapted dataset, if ``_Unsigned`` makes it differ from the array's."""
+    """The NumPy type that its numbers mean, in an adapted dataset, if ``_Unsigned`` makes it another than stored."""
 
 
 _DEFAULT_TRAITS: Final = VariableTraits()
