@@ -139,16 +139,12 @@ class _Canvas:
             self._draw_box(left + wide, at - self.line_width // 2, letter // 4, self.line_width)
             self._place_image(words, beginning + letter // 4, at - words.height // 2)
         ending = beginning + letter // 4 + max((words.width for _, words in labels), default=0)
-        title = self._render_title(long)
-        self._place_image(title, ending + letter // 2, top + (long - title.height) // 2)
-
-    def _render_title(self, room: int) -> Image.Image:
-        """Render the longest title that fits, written upwards."""
         caption = self.caption
         units = f" ({caption.units})" if caption.units else ""
         titles = (f"{caption.title}{units}", f"{caption.name.rpartition('/')[2]}{units}", caption.units or caption.name)
-        images = [_render_text(title, self.letter_height) for title in titles]
-        return next((image for image in images if image.width <= room), images[-1]).rotate(90, expand=True)
+        drawn = [_render_text(text, letter) for text in titles]
+        title = next((image for image in drawn if image.width <= long), drawn[-1]).rotate(90, expand=True)
+        self._place_image(title, ending + letter // 2, top + (long - title.height) // 2)
 
     def _place_image(self, ink: Image.Image, left: int, top: int) -> None:
         top = max(0, top)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from typing import Final
 
 import numpy as np
@@ -21,14 +20,23 @@ _MIN_SPACING: Final = 0.5  # of the ideal distance between two ticks
 
 def compute_ticks(scale: Scale, count: int) -> list[Tick]:
     """Return about `count` round values from dark to bright, each with its position on the bar."""
-    if scale.scaling != "linear":
-        return list(_compute_spread_ticks(scale, count))
-    width = scale.high - scale.low
-    least = width / max(1, count)
-    power = 10.0 ** math.floor(math.log10(least))
-    step = next(each * power for each in _ROUND_STEPS if each * power >= least * (1 - _TOLERANCE))
-    first, last = math.ceil(scale.low / step - _TOLERANCE), math.floor(scale.high / step + _TOLERANCE)
-    return [(number * step, (number * step - scale.low) / width) for number in range(first, last + 1)]
+    if scale.scaling == "linear":
+        width = scale.high - scale.low
+        least = width / max(1, count)
+        power = 10.0 ** math.floor(math.log10(least))
+        step = next(each * power for each in _ROUND_STEPS if each * power >= least * (1 - _TOLERANCE))
+        first, last = math.ceil(scale.low / step - _TOLERANCE), math.floor(scale.high / step + _TOLERANCE)
+        return [(number * step, (number * step - scale.low) / width) for number in range(first, last + 1)]
+    ticks: list[Tick] = []  # values as round as their distances allow, spread about evenly over the bar
+    ideal = scale.decode_levels(np.linspace(0, 1, count + 1) * (scale.level_count - 1))
+    for value, distance in zip(ideal, np.gradient(ideal), strict=True):
+        step = round_down(abs(distance))
+        rounded = round(value / step) * step
+        position = float(scale.compute_brightness(np.array([rounded]))[0])
+        before = ticks[-1][1] if ticks else -math.inf
+        if scale.low <= rounded <= scale.high and position - before >= _MIN_SPACING / count:
+            ticks.append((rounded, position))
+    return ticks
 
 
 def round_down(length: float) -> float:
@@ -41,16 +49,3 @@ def format_number(value: float) -> str:
     """Format a number as people write it: 1500, 0.25, 2e6."""
     mantissa, _, power = f"{value + 0.0:.{_LABEL_DIGITS}g}".partition("e")
     return f"{mantissa}e{int(power)}" if power else mantissa
-
-
-def _compute_spread_ticks(scale: Scale, count: int) -> Iterator[Tick]:
-    """Yield values that are as round as their distances allow, spread about evenly over the bar."""
-    ideal = scale.decode_levels(np.linspace(0, 1, count + 1) * (scale.level_count - 1))
-    before = -math.inf
-    for value, near in zip(ideal, np.gradient(ideal), strict=True):
-        step = round_down(abs(near))
-        rounded = round(value / step) * step
-        (place,) = scale.compute_brightness(np.array([rounded]))
-        if scale.low <= rounded <= scale.high and place - before >= _MIN_SPACING / count:
-            yield rounded, float(place)
-            before = place

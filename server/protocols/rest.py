@@ -85,18 +85,6 @@ def _parse_choice(choices: Sequence[str], text: str) -> str:
     return text
 
 
-def _parse_boolean(text: str) -> bool:
-    if text not in _BOOLEANS:
-        raise ValueError("it is true or false")
-    return _BOOLEANS[text]
-
-
-def _parse_integer(least: int, most: int, text: str) -> int:
-    if not re.fullmatch(INTEGER_PATTERN, text) or not least <= int(text) <= most:
-        raise ValueError(f"it is a whole number from {least} to {most}")
-    return int(text)
-
-
 def _parse_number(text: str) -> float:
     if not _NUMBER_PATTERN.fullmatch(text) or not isfinite(float(text)):
         raise ValueError("it is a number")
@@ -112,12 +100,6 @@ def _parse_percentiles(text: str) -> tuple[float, float]:
     raise ValueError("it is two percentages that go up, such as 0.5,99.5")
 
 
-def _check_pattern(pattern: str, example: str, text: str) -> str:
-    if not re.fullmatch(pattern, text):
-        raise ValueError(f"it is written like {example}")
-    return text
-
-
 def _parse_band(text: str) -> str:
     """Return the step of a variant for the mean over a band."""
     match = _BAND_PATTERN.fullmatch(text)
@@ -127,21 +109,31 @@ def _parse_band(text: str) -> str:
 
 
 def _make_text_parameter(name: str, pattern: str, sentence: str, example: str, *, many: bool = False) -> Parameter:
-    schema = {"type": "string", "pattern": f"^({pattern})$"}
-    return Parameter(name, partial(_check_pattern, pattern, example), schema, sentence, example, many)
+    def check_pattern(text: str) -> str:
+        if not re.fullmatch(pattern, text):
+            raise ValueError(f"it is written like {example}")
+        return text
+
+    return Parameter(name, check_pattern, {"type": "string", "pattern": f"^({pattern})$"}, sentence, example, many)
 
 
 def _make_boolean_parameter(name: str, sentence: str) -> Parameter:
-    return Parameter(name, _parse_boolean, {"type": "boolean"}, sentence, example=True)
+    def parse_boolean(text: str) -> bool:
+        if text not in _BOOLEANS:
+            raise ValueError("it is true or false")
+        return _BOOLEANS[text]
+
+    return Parameter(name, parse_boolean, {"type": "boolean"}, sentence, example=True)
 
 
 def _make_integer_parameter(name: str, least: int, most: int, sentence: str, example: int) -> Parameter:
+    def parse_integer(text: str) -> int:
+        if not re.fullmatch(INTEGER_PATTERN, text) or not least <= int(text) <= most:
+            raise ValueError(f"it is a whole number from {least} to {most}")
+        return int(text)
+
     schema = {"type": "integer", "minimum": least, "maximum": most}
-    return Parameter(name, partial(_parse_integer, least, most), schema, sentence, example)
-
-
-def _make_choice_parameter(name: str, choices: Sequence[str], sentence: str, example: str) -> Parameter:
-    return Parameter(name, partial(_parse_choice, choices), {"type": "string", "enum": [*choices]}, sentence, example)
+    return Parameter(name, parse_integer, schema, sentence, example)
 
 
 _PERCENTILES_SCHEMA: Final[Schema] = MappingProxyType(
@@ -175,7 +167,13 @@ _EXTRACTION_PARAMETERS: Final = (
 )
 _DISPLAY_PARAMETERS: Final = (
     _make_text_parameter("cmap", _COLOUR_MAP_PATTERN, "The colour map, by its name in the library `cmap`.", "viridis"),
-    _make_choice_parameter("scaling", get_args(Scaling), "How values become brightness between low and high.", "sqrt"),
+    Parameter(
+        "scaling",
+        partial(_parse_choice, get_args(Scaling)),
+        {"type": "string", "enum": [*get_args(Scaling)]},
+        "How values become brightness between low and high.",
+        "sqrt",
+    ),
     Parameter(
         "low", _parse_number, {"type": "number"}, "The value that is darkest; by default the lower percentile.", 0.0
     ),

@@ -99,7 +99,11 @@ class _Variable:
 
 def encode(dataset: xr.Dataset) -> EncodedFile:
     """Encode a dataset as a netCDF-3 file; see `Encoder`."""
-    names = make_unique_names(map(str, (*dataset.variables, *dataset.dims)), _make_flat_name)
+
+    def make_flat(name: str) -> str:
+        return shorten_name(re.sub("[^A-Za-z0-9_]", "_", name) or "_", name)
+
+    names = make_unique_names(map(str, (*dataset.variables, *dataset.dims)), make_flat)
     unique = UniqueNames(names.values())
     sources = {name: variable for name, variable in iter_supported_variables(dataset) if variable.size}
     variables = [
@@ -122,11 +126,6 @@ def encode(dataset: xr.Dataset) -> EncodedFile:
     offsets = list(accumulate((variable.padded_size for variable in variables), initial=length))
     header = _encode_header(variables, attrs, offsets[:-1])
     return EncodedFile(offsets[-1], chain([header], chain.from_iterable(map(_encode_values, variables))))
-
-
-def _make_flat_name(name: str) -> str:
-    """Return a legal name without groups."""
-    return shorten_name(re.sub("[^A-Za-z0-9_]", "_", name) or "_", name)
 
 
 def _build_number_variable(name: str, variable: xr.Variable, names: Mapping[str, str]) -> _Variable:

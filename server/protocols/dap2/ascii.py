@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
@@ -39,39 +39,16 @@ def _render_rows(variable: xr.Variable) -> Iterator[str]:
         if kind == "String"
         else get_logical_values(variable).astype(MEMORY_DTYPES[kind], copy=False)
     )
-    format_row = _ROW_FORMATTERS[kind]
     if array.ndim < len(("y", "x")):
-        yield format_row(np.atleast_1d(array))
+        yield _format_row(np.atleast_1d(array), kind)
         return
     for index in np.ndindex(array.shape[:-1]):
-        yield "".join(f"[{each}]" for each in index) + f", {format_row(array[index])}"
+        yield "".join(f"[{each}]" for each in index) + f", {_format_row(array[index], kind)}"
 
 
-def _format_integers(row: Array) -> str:
-    return ", ".join(map(str, row.tolist()))
-
-
-def _format_doubles(row: Array) -> str:
-    return _normalize_non_finite(", ".join(map(repr, row.tolist())))
-
-
-def _format_singles(row: Array) -> str:
-    return _normalize_non_finite(", ".join(row.astype("U").tolist()))  # `repr` would show digits of float64
-
-
-def _normalize_non_finite(numbers: str) -> str:
-    """Replace the names of NaN and infinity in Python by those of `format_float`."""
-    return numbers.replace("nan", "NaN").replace("inf", "Infinity")
-
-
-def _format_texts(row: Array) -> str:
-    return ", ".join(quote_text(encode_utf8(value).decode()) for value in row.flat)
-
-
-_ROW_FORMATTERS: Final[Mapping[str, Callable[[Array], str]]] = {
-    "Int16": _format_integers,
-    "Int32": _format_integers,
-    "Float32": _format_singles,
-    "Float64": _format_doubles,
-    "String": _format_texts,
-}
+def _format_row(row: Array, kind: str) -> str:
+    if kind == "String":
+        return ", ".join(quote_text(encode_utf8(value).decode()) for value in row.flat)
+    # `repr` would show digits of float64 for a float32.
+    words = row.astype("U").tolist() if kind == "Float32" else map(repr, row.tolist())
+    return ", ".join(words).replace("nan", "NaN").replace("inf", "Infinity")  # the words of `format_float`

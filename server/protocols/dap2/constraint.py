@@ -14,7 +14,7 @@ import xarray as xr
 from shotdap.server.protocols.dap2.filters import Filter, apply_filters
 from shotdap.server.protocols.dap2.functions import Operand, get_function
 from shotdap.transforms import UniqueNames
-from shotdap.transforms.selection import BadSelection, DimensionIndex, Hyperslab, Selection
+from shotdap.transforms.selection import BadSelection, Hyperslab, Selection
 
 
 @dataclass(frozen=True)
@@ -31,19 +31,18 @@ class Projection:
     @property
     def index_texts(self) -> list[str]:
         """The indices in the syntax of a client, without brackets."""
-        return [_format_index(index) for index in self.hyperslab]
-
-
-def _format_index(index: DimensionIndex) -> str:
-    """Format an index as ``first:stride:last``, or shorter."""
-    if isinstance(index, tuple):
-        return ",".join(map(str, index))
-    if index.stop is None:
-        return f"{index.start}:*" if index.start else ""
-    if index.stop == index.start + 1:
-        return str(index.start)
-    stride = f":{index.step}" if index.step > 1 else ""
-    return f"{index.start}{stride}:{index.stop - 1}"
+        texts: list[str] = []
+        for index in self.hyperslab:
+            if isinstance(index, tuple):
+                texts.append(",".join(map(str, index)))
+            elif index.stop is None:
+                texts.append(f"{index.start}:*" if index.start else "")
+            elif index.stop == index.start + 1:
+                texts.append(str(index.start))
+            else:
+                stride = f":{index.step}" if index.step > 1 else ""
+                texts.append(f"{index.start}{stride}:{index.stop - 1}")
+        return texts
 
 
 @dataclass(frozen=True)

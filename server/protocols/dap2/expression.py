@@ -106,7 +106,13 @@ def _parse_decoded(text: str) -> Constraint:
     scanner = _Scanner(f"&{text}" if _COMPARISON.match(text) else text)
     parts: dict[str, Hyperslab] = {}
     calls: dict[str, FunctionCall] = {}
-    for item in _parse_projections(scanner):
+    items: list[Projection | FunctionCall] = []
+    if not scanner.take(_CLAUSE_END):
+        items.append(_parse_projection(scanner, _MAX_CALL_DEPTH))
+        while scanner.take(_COMMA):
+            items.append(_parse_projection(scanner, _MAX_CALL_DEPTH))
+        scanner.expect(_CLAUSE_END, _PROJECTION_SYNTAX)
+    for item in items:
         if isinstance(item, FunctionCall):
             calls[str(item)] = item
         elif parts.setdefault(item.name, item.hyperslab) != item.hyperslab:
@@ -116,17 +122,6 @@ def _parse_decoded(text: str) -> Constraint:
     if len(calls) > _MAX_CALLS:
         raise BadSelection(f"The constraint calls {len(calls)} functions; {_MAX_CALLS} are called at most.")
     return Constraint(Selection(MappingProxyType(parts)), tuple(calls.values()), tuple(_parse_filters(scanner)))
-
-
-def _parse_projections(scanner: _Scanner) -> list[Projection | FunctionCall]:
-    """Parse variables and calls, up to the first ``&`` or the end."""
-    if scanner.take(_CLAUSE_END):
-        return []
-    items = [_parse_projection(scanner, _MAX_CALL_DEPTH)]
-    while scanner.take(_COMMA):
-        items.append(_parse_projection(scanner, _MAX_CALL_DEPTH))
-    scanner.expect(_CLAUSE_END, _PROJECTION_SYNTAX)
-    return items
 
 
 def _parse_projection(scanner: _Scanner, levels: int) -> Projection | FunctionCall:

@@ -98,29 +98,21 @@ def apply_filters(dataset: xr.Dataset, filters: Iterable[Filter]) -> xr.Dataset:
     """
     masks: dict[str, Mask] = {}
     for each in filters:
-        variable = _get_filter_variable(dataset, each)
+        variable = dataset.variables.get(each.variable)
+        if variable is None or variable.ndim != 1:
+            names = [str(name) for name, other in dataset.variables.items() if other.ndim == 1]
+            raise BadSelection(
+                f"{each.excerpt}: selections by value compare variables of one dimension, and"
+                f" {quote_excerpt(each.variable)} is none. Those are: {', '.join(names) or 'none here'}."
+            )
+        if variable.size > _MAX_COMPARED_VALUES:
+            raise BadSelection(f"{each.excerpt}: {each.variable} has {variable.size:,} values; too many to compare.")
         (dimension,) = map(str, variable.dims)
         masks[dimension] = each.evaluate(variable) & masks.get(dimension, np.True_)
         if not masks[dimension].any():
             raise BadSelection(f"{each.excerpt}: nothing is left along {dimension}.{_describe_range(each, variable)}")
     indices = {dimension: compute_mask_indices(mask) for dimension, mask in masks.items()}
     return dataset.isel(indices) if indices else dataset
-
-
-def _get_filter_variable(dataset: xr.Dataset, condition: Filter) -> xr.Variable:
-    """Return the variable of a selection, or refuse it by rule 1."""
-    variable = dataset.variables.get(condition.variable)
-    names = [str(name) for name, each in dataset.variables.items() if each.ndim == 1]
-    if variable is None or variable.ndim != 1:
-        raise BadSelection(
-            f"{condition.excerpt}: selections by value compare variables of one dimension, and"
-            f" {quote_excerpt(condition.variable)} is none. Those are: {', '.join(names) or 'none here'}."
-        )
-    if variable.size > _MAX_COMPARED_VALUES:
-        raise BadSelection(
-            f"{condition.excerpt}: {condition.variable} has {variable.size:,} values; too many to compare."
-        )
-    return variable
 
 
 def _describe_range(condition: Filter, variable: xr.Variable) -> str:

@@ -83,7 +83,10 @@ def encode_attributes(attributes: Mapping[Any, object], owner: AtomicType | None
     for key, value in (attributes if owner is None else _fit_fill_values(attributes, owner)).items():
         if key != CHECKSUM_ATTRIBUTE:
             is_fill = key == FILL_ATTRIBUTE and owner is not None
-            name = unique.claim(_make_legal_name(str(key)))
+            legal = _FORBIDDEN_CHARACTERS.sub(lambda match: f"%{ord(match[0]):02X}", str(key))  # rule 3
+            legal = legal if _VALID_FIRST_CHARACTER.match(legal) else f"_{legal}"
+            legal = shorten_name(legal.encode(errors="replace").decode(), str(key))
+            name = unique.claim(f"{legal}_" if legal in _RESERVED_NAMES else legal)
             encoded[name] = Attribute(name, *(_encode_array(np.asarray(value)) if is_fill else _encode_value(value)))
             own[name] = str(key)
     for name, renamed in list_renamed(attributes, RENAMED_ATTRIBUTES, own).items():
@@ -105,14 +108,6 @@ def _fit_fill_values(attributes: Mapping[Any, object], owner: AtomicType) -> Map
         return fitted
     renamed = {UNFIT_FILL_ATTRIBUTE if key == FILL_ATTRIBUTE else key: value for key, value in fitted.items()}
     return add_missing_values(renamed, fill.reshape(1))
-
-
-def _make_legal_name(name: str) -> str:
-    """Return a legal name by rule 3."""
-    legal = _FORBIDDEN_CHARACTERS.sub(lambda match: f"%{ord(match[0]):02X}", name)
-    legal = legal if _VALID_FIRST_CHARACTER.match(legal) else f"_{legal}"
-    legal = shorten_name(legal.encode(errors="replace").decode(), name)
-    return f"{legal}_" if legal in _RESERVED_NAMES else legal
 
 
 def _encode_value(value: object) -> _TypedValues:

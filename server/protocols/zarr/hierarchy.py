@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, partial
@@ -66,8 +67,17 @@ class Hierarchy:
         """Return the chunk with this key; `None` if there is no such array, or the key is outside its grid."""
         for version, path, numbers in parse_chunk_key(key):
             name = self._names_by_path.get(path)
-            if name is not None:
-                return self._build_chunk(name, version, numbers)
+            if name is None:
+                continue
+            variable, shape, counts = self._tree.variables[name], self._chunk_shapes[name], self._count_chunks(name)
+            # The chunk of an array without dimensions has a number in version 2.
+            position = () if version == V2 and not counts and numbers == (0,) else numbers
+            if len(position) != len(counts) or any(map(operator.ge, position, counts)):
+                return None
+            bounds = zip(position, shape, variable.shape, strict=True)
+            region = tuple(slice(number * length, min((number + 1) * length, size)) for number, length, size in bounds)
+            metadata, is_compressed = self._get_array_metadata(name, version), self.options.compression != "none"
+            return Chunk(variable, region, shape, self._dtypes[name], metadata, is_compressed)
         return None
 
     def iter_keys(self, version: ZarrVersion = V3) -> Iterator[str]:
@@ -83,19 +93,6 @@ class Hierarchy:
         if path in self._names_by_path:
             return ARRAY_DOCUMENTS[version]
         return GROUP_DOCUMENTS[version] if path in self._group_attributes else ()
-
-    def _build_chunk(self, name: str, version: ZarrVersion, numbers: tuple[int, ...]) -> Chunk | None:
-        variable, chunks, counts = self._tree.variables[name], self._chunk_shapes[name], self._count_chunks(name)
-        if version == V2 and not counts and numbers == (0,):  # the chunk of an array without dimensions in version 2
-            numbers = ()
-        if len(numbers) != len(counts) or not all(
-            0 <= each < count for each, count in zip(numbers, counts, strict=True)
-        ):
-            return None
-        bounds = zip(numbers, chunks, variable.shape, strict=True)
-        region = tuple(slice(number * length, min((number + 1) * length, size)) for number, length, size in bounds)
-        metadata, is_compressed = self._get_array_metadata(name, version), self.options.compression != "none"
-        return Chunk(variable, region, chunks, self._dtypes[name], metadata, is_compressed)
 
     def _count_chunks(self, name: str) -> tuple[int, ...]:
         """Return the number of chunks along each dimension."""
