@@ -24,15 +24,18 @@ install: .venv/.runtime  ## Install shotdap into .venv, editable (the other verb
 demo: .venv/.runtime  ## Serve a small demonstration archive: HOST=127.0.0.1 PORT=8000; Ctrl-C ends it
 	@exec .venv/bin/shotdap demo --host $(HOST) --port $(PORT) $(ARGS)
 
-test: .venv/.test  ## Run the tests: ARGS="-k dap2 -x"
-	.venv/bin/python -m pytest $(ARGS)
+# Most of the tests' time is that of processes that import shotdap: a user's wish to keep no bytecode would compile it
+# anew in each of them. Whole modules are dealt out, so that what the tests of a module share is made once.
+test: export PYTHONDONTWRITEBYTECODE =
+test: .venv/.test  ## Run the tests: ARGS="-k dap2 -x", or ARGS="-n 0" for one process, in which a debugger works
+	.venv/bin/python -m pytest -n auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: .venv/.lint  ## Check style, the order of the folders, and types
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
 	.venv/bin/lint-imports
-	.venv/bin/mypy
-	.venv/bin/pyright --pythonpath .venv/bin/python
+	@# Side by side: each of them keeps one core at work.
+	.venv/bin/mypy & mypy=$$!; .venv/bin/pyright --pythonpath .venv/bin/python; pyright=$$?; wait $$mypy && exit $$pyright
 
 format: .venv/.lint  ## Mend what a tool can mend
 	.venv/bin/ruff check --fix-only

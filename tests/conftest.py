@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -39,11 +40,31 @@ def require() -> Callable[[str], None]:
 
 @pytest.fixture(scope="session")
 def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of the synthetic archive, its catalog built by the command."""
-    folder = tmp_path_factory.mktemp("archive")
+    """The folder of the synthetic archive, its catalog built by the command: a copy for each process of the tests."""
+    made = made_once("archive", tmp_path_factory, build_archive)
+    return shutil.copytree(made, tmp_path_factory.mktemp("archive") / made.name)
+
+
+def build_archive(folder: Path) -> None:
+    """Make the synthetic archive and its catalog."""
     built = run_shotdap("catalog", "build", "--config", prepare_demo(folder))
     assert built.returncode == 0, built.stdout + built.stderr
-    return folder
+
+
+def made_once(name: str, tmp_path_factory: pytest.TempPathFactory, make: Callable[[Path], None]) -> Path:
+    """A folder that the first process of the tests makes, and that none changes afterwards."""
+    above = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        above = above.parent  # of the folders that each process has
+    made = above / "made" / name
+    made.parent.mkdir(exist_ok=True)
+    with made.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not made.exists():
+            unfinished = tmp_path_factory.mktemp("unfinished") / name
+            make(unfinished)
+            unfinished.rename(made)
+    return made
 
 
 @pytest.fixture(scope="session")

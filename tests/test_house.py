@@ -1,9 +1,13 @@
 """The house itself: what is installed under which name, and what no committed file may say."""
 
+import ast
 import re
 import subprocess
 import sys
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 import pytest
 
@@ -29,6 +33,38 @@ PRIVATE = re.compile(
     rb"\b(?:pypi\.org|(?:[\w-]+\.)?pythonhosted\.org|registry\.(?:npmjs\.org|yarnpkg\.com)|deb\.debian\.org)\b"
     rb"|(?<![\w./-])/(?:work/(?:main|shared)|opt/wheels|opt/pypi[\w-]*|farm/\w+|root/\.\w+)\b"
 )
+
+# The language of the code. A function that does something is named by a verb, one that is a value by a noun.
+PARTICIPLE: Final = re.compile(
+    r"_*(?:[a-z]+(?:[^e]ed|ied)|said|told|made|found|given|taken|shown|written|known|held|left|kept|done|begun|seen|meant|sent|"
+    r"lies|brought|spelled)"
+)
+CLAUSES: Final = frozenset({"Whether", "What", "Where", "How", "That", "Which", "Why", "Whose", "Who", "When"})
+NAMED_BY_PARTICIPLE: Final = frozenset(
+    {
+        "saturated",  # a transform; its name is typed in URLs
+    }
+)
+SAME_BASENAME: Final = frozenset(
+    {
+        # The same role in parallel packages: the protocols and their routes, readers and encoders of a format.
+    }
+)
+
+
+def source_files() -> list[Path]:
+    """The modules of the package; migrations are named by their versions."""
+    return [
+        path for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*.py")) if "migrations" not in path.parts
+    ]
+
+
+def functions() -> Iterator[tuple[Path, ast.FunctionDef | ast.AsyncFunctionDef]]:
+    """Yield each function of the package with its module."""
+    for path in source_files():
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                yield path, node
 
 
 def committed_files() -> list[Path]:
@@ -69,3 +105,24 @@ def test_nothing_private() -> None:
     found = {str(path.relative_to(ROOT)): PRIVATE.findall(path.read_bytes()) for path in committed_files()}
 
     assert {name: hits for name, hits in found.items() if hits} == {}
+
+
+def test_function_names() -> None:
+    """No function is named by a bare participle."""
+    names = {f"{path.relative_to(ROOT)}: {node.name}" for path, node in functions() if PARTICIPLE.fullmatch(node.name)}
+
+    assert {name for name in names if name.rpartition(" ")[2] not in NAMED_BY_PARTICIPLE} == set()
+
+
+def test_docstrings() -> None:
+    """No docstring of a function begins with a relative clause."""
+    docs = {f"{path.relative_to(ROOT)}: {node.name}": ast.get_docstring(node) or "-" for path, node in functions()}
+
+    assert {name: doc for name, doc in docs.items() if doc.split()[0].rstrip(",.:") in CLAUSES} == {}
+
+
+def test_basenames() -> None:
+    """No two modules share a basename, unless they have the same role in parallel packages."""
+    basenames = Counter(path.stem for path in source_files() if path.stem != "__init__")
+
+    assert {name for name, count in basenames.items() if count > 1} == SAME_BASENAME

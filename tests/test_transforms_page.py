@@ -31,9 +31,9 @@ URLS: Final = {name: each.address for name, each in EXAMPLES.items() if not call
 
 
 @pytest.fixture(scope="module")
-def catalog(tmp_path_factory: pytest.TempPathFactory) -> Catalog:
+def catalog(archive: Path) -> Catalog:
     """The catalog of the demonstration archive."""
-    return demo_catalog(tmp_path_factory.mktemp("demo"))
+    return demo_catalog(archive)
 
 
 def test_page(catalog: Catalog) -> None:

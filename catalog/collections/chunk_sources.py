@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 import xarray as xr
 
-_IMAGES_KEY: Final = "images"  # in a variable's ``encoding``, which selections keep
+from shotdap.transforms.variable_traits import get_traits, set_traits
 
 
 def set_image_paths(variable: xr.Variable, paths: tuple[str, ...]) -> xr.Variable:
     """Record in a variable the path of its image, or one path for each index of its first dimension; return it."""
-    variable.encoding = {**variable.encoding, _IMAGES_KEY: paths}
-    return variable
+    return set_traits(variable, image_paths=paths)
 
 
 def get_image_paths(variable: xr.Variable, where: tuple[slice, ...]) -> tuple[str, ...] | None:
     """Return the paths of the images that a part of a variable is read from; `None` if they were not recorded."""
-    paths: tuple[str, ...] | None = variable.encoding.get(_IMAGES_KEY)
+    paths = get_traits(variable).image_paths
     return paths if paths is None or len(paths) == 1 else paths[where[0]]

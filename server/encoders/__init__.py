@@ -1,35 +1,35 @@
-"""One module for each file format: a computed dataset → a file's bytes. No I/O, no web framework, no catalog."""
+"""File formats, one module each: dataset in memory → bytes of a file. No I/O, no web framework, no catalog."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import Protocol
 
 import xarray as xr
 
-__all__ = ["Block", "EncodedFile", "Encoder"]
+from shotdap.server.http.blocks import Block
 
-Block: TypeAlias = bytes | memoryview
+__all__ = ["Block", "EncodedFile", "Encoder"]
 
 
 @dataclass(frozen=True)
 class EncodedFile:
-    """A file, of which only the bytes are left to put in order: nothing in it can fail any more."""
+    """A fully encoded file. Iterating its blocks cannot fail."""
 
     size: int
-    """Its length in bytes, exactly."""
+    """Its exact length in bytes."""
     blocks: Iterable[Block]
-    """Its bytes in big pieces, to be taken once."""
+    """Its bytes in large pieces; iterate once."""
 
 
 class Encoder(Protocol):
-    """Makes files of one format."""
+    """Encoder of one format."""
 
     def __call__(self, dataset: xr.Dataset, /) -> EncodedFile:
-        """Put a dataset, whose values are in memory, into a file.
+        """Encode a dataset whose values are in memory.
 
         Raises:
-            BadSelection: the format cannot hold so much.
+            BadSelection: the format cannot hold the dataset.
         """
         ...

@@ -1,11 +1,9 @@
-"""Text in ASCII, where nothing else can be: descriptions in TIFF and EXIF, and letters drawn by Pillow's own font."""
+"""ASCII text, for descriptions in TIFF and EXIF, and for Pillow's own font, which have nothing else."""
 
 from __future__ import annotations
 
 import unicodedata
 from typing import Final
-
-__all__ = ["convert_to_ascii"]
 
 _ASCII_EQUIVALENTS: Final = str.maketrans({
     "\N{MICRO SIGN}": "u", "\N{GREEK SMALL LETTER MU}": "u", "\N{MINUS SIGN}": "-", "\N{EN DASH}": "-",
@@ -14,8 +12,6 @@ _ASCII_EQUIVALENTS: Final = str.maketrans({
 
 
 def convert_to_ascii(text: str) -> str:
-    """The text with what comes near in ASCII: ``um`` for ``µm``, ``cm-2`` for ``cm⁻²``; ``?`` where nothing does."""
-    apart = unicodedata.normalize("NFKD", text.translate(_ASCII_EQUIVALENTS)).translate(
-        _ASCII_EQUIVALENTS
-    )  # letters and their accents
-    return "".join(each for each in apart if not unicodedata.combining(each)).encode("ascii", "replace").decode()
+    """Replace characters by similar ones in ASCII: ``um`` for ``µm``, ``cm-2`` for ``cm⁻²``; ``?`` if none is."""
+    decomposed = unicodedata.normalize("NFKD", text.translate(_ASCII_EQUIVALENTS)).translate(_ASCII_EQUIVALENTS)
+    return "".join(each for each in decomposed if not unicodedata.combining(each)).encode("ascii", "replace").decode()

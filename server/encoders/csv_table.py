@@ -1,50 +1,53 @@
-"""CSV: lineouts, each a column beside its coordinates, under lines that say what they are.
+"""CSV: lineouts and their coordinates as columns, below comments that describe them.
 
 Lines that begin with ``#`` are comments: first the attributes of the dataset, then those of each column, as
-``# column.attribute: value``, every value in JSON. The first line without ``#`` has the columns' names. Numbers are
-written in the fewest digits that give them back as float64, NaN and infinities as ``NaN``, ``Infinity`` and
-``-Infinity``; text stands in quotes (RFC 4180), and true is 1. Lines end with a line feed.
+``# column.attribute: value``, every value in JSON. The first line without ``#`` contains the names of the columns.
+Numbers have the fewest digits that float64 needs; NaN and infinities are ``NaN``, ``Infinity`` and ``-Infinity``; text
+is in quotes (RFC 4180), and true is 1. Lines end with a line feed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable
 from typing import Final
 
 import numpy as np
 import xarray as xr
 
 from shotdap.server.encoders import EncodedFile
-from shotdap.server.encoders.blocks import wrap_bytes
+from shotdap.server.encoders.encoded_file import wrap_bytes
 from shotdap.server.encoders.json_values import convert_to_json, dump_json
 from shotdap.server.encoders.netcdf.rules import is_text, normalize_text
 from shotdap.server.protocols.float_text import format_float
 from shotdap.transforms import BadSelection
 
-__all__ = ["encode"]
-
-_MAX_ROWS: Final = 1 << 20  # rows: as many as a spreadsheet opens
+_MAX_ROWS: Final = 1 << 20  # the limit of a spreadsheet
 
 
 def encode(dataset: xr.Dataset) -> EncodedFile:
-    """The dataset's lineouts as a CSV file; see `Encoder`."""
+    """Encode lineouts as a CSV file; see `Encoder`."""
     columns = _select_columns(dataset)
+    comments = [f"# {name}: {_format_json(value)}\n" for name, value in dataset.attrs.items()]
+    for name, variable in dataset.variables.items():
+        if str(name) not in columns:
+            comments.append(f"# {name}: {_format_json(np.asarray(variable.values))}\n")
+        for attribute, value in variable.attrs.items():
+            comments.append(f"# {name}.{attribute}: {_format_json(value)}\n")
     rows = [map(_quote_cell, columns), *zip(*map(_format_cells, columns.items()), strict=True)]
-    table = "".join(f"{','.join(row)}\n" for row in rows)
-    return wrap_bytes("".join(f"# {line}\n" for line in _format_comments(dataset, columns)).encode(), table.encode())
+    return wrap_bytes("".join(comments).encode(), "".join(f"{','.join(row)}\n" for row in rows).encode())
 
 
 def _select_columns(dataset: xr.Dataset) -> dict[str, xr.Variable]:
-    """The variables along the one dimension, coordinates first; those without any are said above the table."""
-    wanted = {str(name): dataset.variables[name] for name in (*dataset.coords, *dataset.data_vars)}
-    columns = {name: variable for name, variable in wanted.items() if variable.ndim}
+    """Return the variables along the one dimension, coordinates first; scalars are comments above the table."""
+    variables = {str(name): dataset.variables[name] for name in (*dataset.coords, *dataset.data_vars)}
+    columns = {name: variable for name, variable in variables.items() if variable.ndim}
     dimensions = {variable.dims for variable in columns.values()}
     if len(dimensions) != 1 or any(variable.ndim != 1 for variable in columns.values()):
-        said = "; ".join(f"{name}: {', '.join(map(str, each.dims))}" for name, each in columns.items())
+        shapes = "; ".join(f"{name}: {', '.join(map(str, each.dims))}" for name, each in columns.items())
         raise BadSelection(
             "CSV holds variables along one and the same dimension, such as lineouts. Here"
-            f" {f'are {said}' if said else 'is none'}. Ask for one row or column of an image, or for its row_mean, or"
-            " for json or npz."
+            f" {f'are {shapes}' if shapes else 'is none'}. Ask for one row or column of an image, or for its row_mean,"
+            " or for json or npz."
         )
     if (rows := next(iter(columns.values())).size) > _MAX_ROWS:
         raise BadSelection(
@@ -70,16 +73,6 @@ def _format_cells(column: tuple[str, xr.Variable]) -> Iterable[str]:
 def _quote_cell(cell: str) -> str:
     doubled = cell.replace('"', '""')
     return f'"{doubled}"'
-
-
-def _format_comments(dataset: xr.Dataset, columns: Mapping[str, xr.Variable]) -> Iterator[str]:
-    for name, value in dataset.attrs.items():
-        yield f"{name}: {_format_json(value)}"
-    for name, variable in dataset.variables.items():
-        if str(name) not in columns:
-            yield f"{name}: {_format_json(np.asarray(variable.values))}"
-        for attribute, value in variable.attrs.items():
-            yield f"{name}.{attribute}: {_format_json(value)}"
 
 
 def _format_json(value: object) -> str:

@@ -1,4 +1,4 @@
-"""The table of formats: what an image can be had as, and by which encoder."""
+"""The table of file formats and their encoders."""
 
 from __future__ import annotations
 
@@ -26,46 +26,44 @@ from shotdap.server.encoders import (
 from shotdap.server.encoders.netcdf import classic, netcdf4
 from shotdap.server.pictures.levels import Display
 
-__all__ = ["FORMATS", "ContentKind", "Format"]
-
 ContentKind: TypeAlias = Literal["dataset", "image", "lineout", "picture"]
-"""What a file can hold: a whole dataset, one array, arrays of one dimension, or a picture of one array."""
+"""Content of a file: a whole dataset, one array, one-dimensional arrays, or a picture of one array."""
 
-_TEXT_EXPANSION: Final = 8  # a byte of values is up to so many characters of JSON or CSV
+_TEXT_EXPANSION: Final = 8  # most characters of JSON or CSV for one byte of values
 
 
 @dataclass(frozen=True)
 class Format:
-    """A format that images can be had in."""
+    """A file format of images."""
 
     name: str
-    """As a request names it: ``nc4``. The file's suffix is a dot and this, unless `custom_extension` says otherwise."""
+    """Its name in requests: ``nc4``. File names end with a dot and this, unless `custom_extension` is given."""
     media_type: str
     description: str
-    """What it is, for people."""
+    """A description for people."""
     content_kind: ContentKind
     encode: Callable[[xr.Dataset, Display], EncodedFile]
-    """Puts a computed dataset into a file. What is no picture is not changed by how it would be shown.
+    """Encodes a computed dataset. Only pictures depend on the parameters of the display.
 
     Raises:
-        BadSelection: the format cannot hold the dataset; the sentence says what it could.
+        BadSelection: the format cannot hold the dataset; the message names formats that can.
     """
     custom_extension: str = ""
 
     @property
     def extension(self) -> str:
-        """What the names of its files end in, the dot included."""
+        """The end of its file names, with the dot."""
         return self.custom_extension or f".{self.name}"
 
     @property
     def max_expansion(self) -> int:
-        """How many bytes of a file one byte of values becomes at most."""
+        """The largest number of bytes in a file for one byte of values."""
         is_text = self.media_type.startswith("text/") or self.media_type.endswith("json")
         return _TEXT_EXPANSION if is_text else 1
 
 
 def _ignore_display(encode: Encoder) -> Callable[[xr.Dataset, Display], EncodedFile]:
-    """An encoder that does not care how things are shown."""
+    """Adapt an encoder that does not depend on the parameters of the display."""
 
     def encode_without_display(dataset: xr.Dataset, _display: Display) -> EncodedFile:
         return encode(dataset)

@@ -1,17 +1,17 @@
-"""MAT: a dataset for MATLAB and Octave, version 5, by SciPy.
+"""MAT, version 5: a dataset for MATLAB and Octave, by SciPy.
 
-``load`` gives each variable by its name, and a struct ``attributes`` with a field for each of them and one,
+``load`` returns each variable under its name, and a struct ``attributes`` with a field for each of them and one,
 ``dataset``, for those of the dataset; ``attributes.image.dimensions`` names the dimensions, in the order of MATLAB's
 subscripts.
 
 Rules:
 
-1. A name is a letter and up to 62 more letters, digits and underscores, and no keyword; others are mended, and
-   ``original_name`` says what they were; the field ``renamed_attributes`` does for the others of a struct.
-2. A variable of one dimension is a column. Half floats become single ones, which are equal.
-3. Texts become a char row; many become a cell array. Attributes with nothing in them are ``[]``.
-4. A text beyond ASCII has a blank behind it for each byte that UTF-8 needs more: Octave takes the number of characters
-   for that of bytes, and would cut it short; ``strtrim`` takes the blanks away.
+1. A name is a letter and up to 62 more letters, digits and underscores, and no keyword; others are changed, and
+   ``original_name`` contains the original; in a struct, the field ``renamed_attributes`` lists them.
+2. A variable of one dimension is a column. Half floats become single floats, which have the same values.
+3. A text becomes a char row, several become a cell array. Empty attributes are ``[]``.
+4. A text beyond ASCII is followed by a blank for each additional byte of UTF-8: Octave takes the number of characters
+   for that of bytes, and would cut it short; ``strtrim`` removes the blanks.
 5. The format counts in 31 bits: a variable of 2 GiB or more is refused.
 """
 
@@ -29,21 +29,19 @@ from scipy.io import savemat
 
 from shotdap import __version__
 from shotdap.server.encoders import EncodedFile
-from shotdap.server.encoders.blocks import wrap_file
+from shotdap.server.encoders.encoded_file import wrap_file
 from shotdap.server.encoders.netcdf.rules import is_text, normalize_text
 from shotdap.transforms import BadSelection, UniqueNames
 from shotdap.transforms.renaming import RENAMED_ATTRIBUTES, list_renamed
 
-__all__ = ["encode"]
-
-_MAX_VARIABLE_SIZE: Final = 2**31 - 2**16  # bytes of one variable, with room for what is said of it
+_MAX_VARIABLE_SIZE: Final = 2**31 - 2**16  # bytes, with room for the name and the shape
 _MAX_NAME_LENGTH: Final = 63  # MATLAB's namelengthmax
-_SUFFIX_LENGTH: Final = 4  # characters for making names different
+_SUFFIX_LENGTH: Final = 4  # characters that make names unique
 _ATTRIBUTES_NAME: Final = "attributes"
 _DATASET_NAME: Final = "dataset"
-# Text of 116 bytes, by which MATLAB knows the format; SciPy's has the time in it, and a file would never be the same.
+# 116 bytes by which MATLAB recognizes the format; SciPy's contain the time, so the same dataset would give other files.
 _HEADER: Final = f"MATLAB 5.0 MAT-file, made by shotdap {__version__}".ljust(116).encode()
-# MATLAB's and Octave's, as iskeyword() lists them.
+# The keywords of MATLAB and Octave, as iskeyword() lists them.
 _KEYWORDS: Final = frozenset({
     "break", "case", "catch", "classdef", "continue", "do", "else", "elseif", "end", "end_try_catch",
     "end_unwind_protect", "endfor", "endfunction", "endif", "endparfor", "endswitch", "endwhile", "enumeration",
@@ -53,20 +51,20 @@ _KEYWORDS: Final = frozenset({
 
 
 def encode(dataset: xr.Dataset) -> EncodedFile:
-    """The dataset as a MAT file; see `Encoder`."""
+    """Encode a dataset as a MAT file; see `Encoder`."""
     names = _make_legal_names(map(str, dataset.variables), {_ATTRIBUTES_NAME, _DATASET_NAME})
     content: dict[str, Any] = {}
-    said: dict[str, Any] = {_DATASET_NAME: _encode_attributes(dataset.attrs)}
+    attributes: dict[str, Any] = {_DATASET_NAME: _encode_attributes(dataset.attrs)}
     for name, variable in dataset.variables.items():
         legal = names[str(name)]
         content[legal] = _encode_values(str(name), variable)
-        said[legal] = _encode_attributes(
+        attributes[legal] = _encode_attributes(
             ({"original_name": name} if legal != name else {})
             | {"dimensions": [str(dimension) for dimension in variable.dims]}
             | variable.attrs
         )
     file = BytesIO()
-    savemat(file, {**content, _ATTRIBUTES_NAME: said}, format="5", long_field_names=True, oned_as="column")
+    savemat(file, {**content, _ATTRIBUTES_NAME: attributes}, format="5", long_field_names=True, oned_as="column")
     file.getbuffer()[: len(_HEADER)] = _HEADER
     return wrap_file(file)
 
@@ -98,19 +96,20 @@ def _encode_cells(values: NDArray[Any]) -> NDArray[Any]:
 
 
 def _encode_text(value: object) -> str:
-    """Text, by rule 4."""
-    cleaned = normalize_text(value)
-    return cleaned + " " * (len(cleaned.encode()) - len(cleaned))
+    """Return a text by rule 4."""
+    text = normalize_text(value)
+    return text + " " * (len(text.encode()) - len(text))
 
 
 def _encode_attributes(attrs: Mapping[Any, object]) -> dict[str, Any]:
+    """Return the fields of a struct, by rules 1 and 3."""
     names = _make_legal_names(map(str, attrs))
     fields = {names[str(name)]: _encode_attribute(value) for name, value in attrs.items()}
     renamed = list_renamed(attrs, RENAMED_ATTRIBUTES, {legal: name for name, legal in names.items()})
     return fields | {name: _encode_text(lines) for name, lines in renamed.items()}
 
 
-def _encode_attribute(value: object) -> Any:  # noqa: ANN401 — whatever SciPy writes
+def _encode_attribute(value: object) -> Any:  # noqa: ANN401 — anything that SciPy writes
     if isinstance(value, list | tuple) and all(isinstance(item, str | bytes) for item in value):
         return _encode_cells(np.array(value, object))
     array = np.asarray(value) if not isinstance(value, list | tuple | dict) else np.empty(0)
@@ -122,7 +121,7 @@ def _encode_attribute(value: object) -> Any:  # noqa: ANN401 — whatever SciPy 
 
 
 def _make_legal_names(names: Iterable[str], taken: Iterable[str] = ()) -> dict[str, str]:
-    """A legal name for each of these, all different; one that is legal keeps itself."""
+    """Return a legal name for each of these, all different; a legal name stays as it is."""
     names = list(dict.fromkeys(names))
     legal: dict[str, str] = {}
     unique = UniqueNames(taken)

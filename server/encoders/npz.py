@@ -1,7 +1,7 @@
-"""NPZ: all variables as NumPy keeps them, in one ZIP archive, and what they say of themselves in ``attributes.json``.
+"""NPZ: all variables in NumPy's own format in a ZIP archive, with their attributes in ``attributes.json``.
 
-Nothing is compressed, for images are noise. A name with slashes is a path in the archive, and still the name that
-`numpy.load` knows. All members have one date, so that the same dataset is the same file whenever it is made.
+Nothing is compressed: images are noise. A name with slashes is a path in the archive, and the same name for
+`numpy.load`. All members have the same date, so that a dataset gives the same file at any time.
 """
 
 from __future__ import annotations
@@ -13,19 +13,17 @@ from zipfile import ZipFile, ZipInfo
 import xarray as xr
 
 from shotdap.server.encoders import EncodedFile, npy
-from shotdap.server.encoders.blocks import wrap_file
+from shotdap.server.encoders.encoded_file import wrap_file
 from shotdap.server.encoders.json_values import describe_dataset, dump_json
 
-__all__ = ["ATTRIBUTES_MEMBER", "encode"]
-
 ATTRIBUTES_MEMBER: Final = "attributes.json"
-"""The member that says what the variables are."""
+"""The member that describes the variables."""
 
-_MAX_PLAIN_SIZE: Final = 2**31 - 1  # bytes of a member from which its sizes take 64 bits
+_MAX_PLAIN_SIZE: Final = 2**31 - 1  # bytes; a longer member needs sizes of 64 bits
 
 
 def encode(dataset: xr.Dataset) -> EncodedFile:
-    """The dataset as a NPZ file; see `Encoder`."""
+    """Encode a dataset as a NPZ file; see `Encoder`."""
     file = BytesIO()
     with ZipFile(file, "w") as archive:
         archive.writestr(ZipInfo(ATTRIBUTES_MEMBER), dump_json(describe_dataset(dataset), indent=1))

@@ -1,12 +1,12 @@
-"""TIFF: the frames of one variable as pages, their numbers untouched, by tifffile.
+"""TIFF: the frames of one variable as pages, their numbers unchanged, by tifffile.
 
-Any integer or float that NumPy has, of 8 to 64 bits, each page one frame; a variable of one dimension is one row.
-Booleans become uint8, 0 and 1. ImageJ reads its own kind of description: the number of frames, and, where coordinates
-run evenly, the size of a pixel and its units (``unit``, ``yunit``; the resolution is in pixels per unit, as ImageJ has
-it). Everything the dataset says of itself is there as JSON under ``Info``, which ImageJ shows by *Show Info*, and
-tifffile as ``TiffFile(…).imagej_metadata["Info"]``.
+Any integer or float of 8 to 64 bits, each page one frame; a variable of one dimension is one row. Booleans become
+uint8, 0 and 1. The description is in ImageJ's own format: the number of frames, and, if the steps of coordinates are
+constant, the size of a pixel and its units (``unit``, ``yunit``; the resolution is in pixels per unit, as in ImageJ).
+All attributes of the dataset are in JSON under ``Info``, which ImageJ shows by *Show Info*, and tifffile as
+``TiffFile(…).imagej_metadata["Info"]``.
 
-Not OME-XML: it knows lengths of pixels only, and a streak's run along time.
+Not OME-XML: pixels there have lengths only, and those of a streak are in time.
 """
 
 from __future__ import annotations
@@ -24,31 +24,29 @@ from tifffile import TiffWriter, imagej_description, imagej_metadata_tag
 from shotdap import __version__
 from shotdap.server.encoders import EncodedFile
 from shotdap.server.encoders.ascii_text import convert_to_ascii
-from shotdap.server.encoders.blocks import wrap_file
+from shotdap.server.encoders.encoded_file import wrap_file
 from shotdap.server.encoders.json_values import describe_dataset, dump_json
 from shotdap.server.encoders.one_variable import get_single_variable
-from shotdap.server.pictures.pixel_size import PixelSize, find_pixel_size
+from shotdap.server.pictures.pixel_size import find_pixel_size
 from shotdap.transforms import BadSelection
-
-__all__ = ["encode", "encode_deflated"]
 
 Array: TypeAlias = NDArray[Any]
 
-_IMAGE_DIMENSIONS: Final = 2  # dimensions
+_IMAGE_DIMENSIONS: Final = 2
 _MAX_ITEMSIZE: Final = 8  # bytes of a number
-_NO_PREDICTOR, _INTEGER_PREDICTOR, _FLOAT_PREDICTOR = 1, 2, 3  # predictors
+_NO_PREDICTOR, _INTEGER_PREDICTOR, _FLOAT_PREDICTOR = 1, 2, 3
 _MAX_CLASSIC_SIZE: Final = 2**32 - 2**24  # bytes of a file whose offsets have 32 bits
 _STRIP_SIZE: Final = 256 * 1024  # bytes that are compressed together
 _COMPRESSION_LEVEL: Final = 1  # of ISA-L's deflate: 27 ms for 8 MiB, where zlib's 6 takes 656 for two hundredths less
 
 
 def encode(dataset: xr.Dataset) -> EncodedFile:
-    """The dataset's variable as a TIFF file, uncompressed; see `Encoder`."""
+    """Encode the only variable as an uncompressed TIFF file; see `Encoder`."""
     return _encode_tiff(dataset, is_deflated=False)
 
 
 def encode_deflated(dataset: xr.Dataset) -> EncodedFile:
-    """The dataset's variable as a TIFF file, its differences deflated; see `Encoder`."""
+    """Encode the only variable as a TIFF file with deflated differences; see `Encoder`."""
     return _encode_tiff(dataset, is_deflated=True)
 
 
@@ -56,6 +54,15 @@ def _encode_tiff(dataset: xr.Dataset, *, is_deflated: bool) -> EncodedFile:
     name, variable = get_single_variable(dataset, "A TIFF file holds")
     frames = _convert_frames(name, variable)
     down, across = (find_pixel_size(dataset, axis) for axis in (None, None, *variable.dims)[-_IMAGE_DIMENSIONS:])
+    units = {"unit": convert_to_ascii(across.units)}
+    if down.units != across.units:
+        units["yunit"] = convert_to_ascii(down.units)
+    info = dump_json({"variable": name, **describe_dataset(dataset)}, indent=1).decode()
+    compression = {
+        "compression": "adobe_deflate",
+        "predictor": _select_predictor(frames.dtype),
+        "rowsperstrip": _compute_strip_rows(frames),
+    }
     file = BytesIO()
     with TiffWriter(file, bigtiff=frames.nbytes > _MAX_CLASSIC_SIZE, byteorder="<") as tiff:
         tiff.write(
@@ -63,19 +70,19 @@ def _encode_tiff(dataset: xr.Dataset, *, is_deflated: bool) -> EncodedFile:
             shape=frames.shape,
             dtype=frames.dtype,
             photometric="minisblack",
-            description=_build_description(frames.shape, down, across),
-            extratags=imagej_metadata_tag({"Info": _info(name, dataset)}, "<"),
+            description=imagej_description(frames.shape, "ZYX", **units),
+            extratags=imagej_metadata_tag({"Info": info}, "<"),
             resolution=(1 / across.size, 1 / down.size),
             resolutionunit="NONE",
             software=f"shotdap {__version__}",
             metadata=None,
-            **(_build_compression_options(frames) if is_deflated else {}),
+            **(compression if is_deflated else {}),
         )
     return wrap_file(file)
 
 
 def _convert_frames(name: str, variable: xr.Variable) -> Array:
-    """``[frames, rows, columns]``, little-endian."""
+    """Return the values as ``[frames, rows, columns]``, little-endian, or refuse them."""
     values = np.asarray(variable.values)
     if values.dtype.kind not in "biuf" or values.dtype.itemsize > _MAX_ITEMSIZE:
         raise BadSelection(f"{name} is of the type {values.dtype}; TIFF holds real numbers. Ask for nc4, h5 or json.")
@@ -86,27 +93,8 @@ def _convert_frames(name: str, variable: xr.Variable) -> Array:
     return np.ascontiguousarray(values.reshape(-1, rows, columns), values.dtype.newbyteorder("<"))
 
 
-def _build_description(shape: tuple[int, ...], down: PixelSize, across: PixelSize) -> str:
-    units: dict[str, Any] = {"unit": convert_to_ascii(across.units)} | (
-        {"yunit": convert_to_ascii(down.units)} if down.units != across.units else {}
-    )
-    return imagej_description(shape, "ZYX", **units)
-
-
-def _info(name: str, dataset: xr.Dataset) -> str:
-    return dump_json({"variable": name, **describe_dataset(dataset)}, indent=1).decode()
-
-
-def _build_compression_options(frames: Array) -> dict[str, Any]:
-    return {
-        "compression": "adobe_deflate",
-        "predictor": _select_predictor(frames.dtype),
-        "rowsperstrip": _compute_strip_rows(frames),
-    }
-
-
 def _select_predictor(dtype: np.dtype[Any]) -> int:
-    """TIFF 6.0, section 14, and Adobe's Technical Note 3 for floats: differences compress better than values."""
+    """Return the predictor of TIFF 6.0, section 14, or of Adobe's Technical Note 3: differences compress better."""
     return _FLOAT_PREDICTOR if dtype.kind == "f" else _INTEGER_PREDICTOR if dtype.itemsize <= 4 else _NO_PREDICTOR  # noqa: PLR2004 — bytes
 
 
@@ -115,7 +103,7 @@ def _compute_strip_rows(frames: Array) -> int:
 
 
 def _compress_strips(frames: Array) -> Iterator[bytes]:
-    """What tifffile takes for compressed strips: by ISA-L, for zlib takes ten times as long."""
+    """Yield compressed strips for tifffile, by ISA-L: zlib takes ten times as long."""
     differences = _DIFFERENCE_FUNCTIONS[_select_predictor(frames.dtype)]
     step = _compute_strip_rows(frames)
     for frame in frames:
@@ -130,7 +118,7 @@ def _compute_integer_differences(rows: Array) -> Array:
 
 
 def _compute_float_differences(rows: Array) -> Array:
-    """The differences of bytes, those that weigh most first, then the next, along each row."""
+    """Return the differences of bytes along each row: the most significant bytes first, then the next."""
     count, columns = rows.shape
     bytes_ = rows.astype(rows.dtype.newbyteorder(">")).view(np.uint8).reshape(count, columns, rows.itemsize)
     return _compute_integer_differences(np.ascontiguousarray(bytes_.transpose(0, 2, 1)).reshape(count, -1))

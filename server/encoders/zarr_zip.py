@@ -1,13 +1,14 @@
-"""Zarr: a dataset as a Zarr 3 store in a ZIP file, which zarr-python and xarray open as it is.
+"""Zarr: a dataset as a Zarr 3 store in a ZIP file, which zarr-python and xarray open directly.
 
-The file is put together chunk after chunk while it goes out, so that it takes the memory of one chunk more than the
-values do. Nothing is packed, for images are noise, and so its length is known before it begins. The same dataset gives
-the same bytes: each member has the ZIP format's own beginning of time.
+Chunks are encoded one after the other while the file is sent, so that it takes the memory of one chunk beside the
+values. Nothing is compressed, because images are noise, and so the length is known beforehand. The same dataset gives
+the same bytes: the date of each member is the first that ZIP has.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from itertools import chain
 from typing import Final, TypeAlias
 from zipfile import ZIP64_LIMIT, ZipFile, ZipInfo
@@ -15,27 +16,32 @@ from zipfile import ZIP64_LIMIT, ZipFile, ZipInfo
 import xarray as xr
 
 from shotdap.server.encoders import Block, EncodedFile
-from shotdap.server.encoders.blocks import split_into_blocks
+from shotdap.server.http.blocks import split_into_blocks
 from shotdap.server.protocols.zarr import Hierarchy, ZarrOptions
 from shotdap.transforms import BadSelection
 
-__all__ = ["encode"]
-
 _OPTIONS: Final = ZarrOptions()
 _ZIP_EPOCH: Final = (1980, 1, 1, 0, 0, 0)
-_UNIX_PERMISSIONS: Final = 0o644 << 16  # where a ZIP file has those of Unix
+_UNIX_PERMISSIONS: Final = 0o644 << 16  # the position of Unix permissions in a ZIP file
 
 _ZipMember: TypeAlias = tuple[str, int, Callable[[], Block]]
-"""Its name, how long it is, and what gives its bytes."""
+"""Name, length, and a function that returns the bytes."""
 
 
 def encode(dataset: xr.Dataset) -> EncodedFile:
-    """The dataset as a ZIP file with a Zarr 3 store; see `Encoder`.
+    """Encode a dataset as a Zarr 3 store in a ZIP file; see `Encoder`.
 
     Raises:
-        BadSelection: it is more than a plain ZIP file holds, 2 GiB.
+        BadSelection: the file would exceed 2 GiB, the limit of a plain ZIP file.
     """
-    members = list(_list_members(Hierarchy(dataset, _OPTIONS)))
+    hierarchy, members = Hierarchy(dataset, _OPTIONS), list[_ZipMember]()
+    for key in hierarchy.iter_keys():
+        document, chunk = hierarchy.get_document(key), hierarchy.get_chunk(key)
+        if chunk is not None and chunk.size is not None:
+            members.append((key, chunk.size, chunk.encode))
+        else:
+            encoded = document if document is not None else chunk.encode() if chunk is not None else b""
+            members.append((key, len(encoded), partial(memoryview, encoded)))
     frame = sum(map(len, _stream_zip((name, 0, bytes) for name, _, _ in members)))  # all but the members' bytes
     size = frame + sum(length for _, length, _ in members)
     if size > ZIP64_LIMIT:
@@ -48,35 +54,21 @@ def encode(dataset: xr.Dataset) -> EncodedFile:
     )
 
 
-def _list_members(hierarchy: Hierarchy) -> Iterator[_ZipMember]:
-    for key in hierarchy.iter_keys():
-        document, chunk = hierarchy.get_document(key), hierarchy.get_chunk(key)
-        if chunk is not None and chunk.size is not None:
-            yield key, chunk.size, chunk.encode
-        else:
-            encoded = document if document is not None else chunk.encode() if chunk is not None else b""
-            yield key, len(encoded), _return_block(encoded)
-
-
-def _return_block(block: Block) -> Callable[[], Block]:
-    return lambda: block
-
-
 def _stream_zip(members: Iterable[_ZipMember]) -> Iterator[Block]:
-    """The bytes of the ZIP file, as they come about."""
+    """Yield the bytes of the ZIP file as they are written."""
     out = _PieceBuffer()
     with ZipFile(out, "w") as archive:
-        for name, _, encoded in members:
-            about = ZipInfo(name, _ZIP_EPOCH)
-            about.external_attr = _UNIX_PERMISSIONS
-            with archive.open(about, "w") as member:
-                member.write(encoded())
+        for name, _, encode_member in members:
+            info = ZipInfo(name, _ZIP_EPOCH)
+            info.external_attr = _UNIX_PERMISSIONS
+            with archive.open(info, "w") as member:
+                member.write(encode_member())
             yield from out.take_pieces()
     yield from out.take_pieces()
 
 
 class _PieceBuffer:
-    """A file that keeps what is written to it until it is taken, and no longer."""
+    """A file object that keeps the written pieces until they are taken."""
 
     def __init__(self) -> None:
         self._pieces: list[Block] = []
@@ -87,12 +79,12 @@ class _PieceBuffer:
         return len(piece)
 
     def flush(self) -> None:
-        """Do nothing; `take_pieces` gives what there is."""
+        """Do nothing; `take_pieces` returns the pieces."""
 
     def close(self) -> None:
-        """Do nothing likewise."""
+        """Do nothing."""
 
     def take_pieces(self) -> list[Block]:
-        """What has been written since the last time."""
+        """Return the pieces written since the last call."""
         pieces, self._pieces = self._pieces, []
         return pieces

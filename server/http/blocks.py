@@ -1,4 +1,4 @@
-"""Blocks: a body in pieces, as the server sends it."""
+"""Blocks: a body in pieces, as the server sends it; the only place that joins and cuts them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final, TypeAlias
 
 Block: TypeAlias = bytes | memoryview
+"""A part of a body; its ``len`` is its number of bytes."""
 
 BLOCK_SIZE: Final = 512 << 10
 """Bytes of a block: half a megabyte is sent as fast as more, and other requests get a turn after each block."""
@@ -24,3 +25,28 @@ def select_bytes(blocks: Iterable[Block], selection: range) -> Iterator[Block]:
         if view:
             yield view
         start += len(block)
+
+
+def join_small_blocks(blocks: Iterable[Block], copy_threshold: int, block_size: int) -> Iterator[Block]:
+    """Join small blocks, to save a write to the socket for each; larger ones pass without a copy.
+
+    Args:
+        blocks: any number of blocks. If one of them fails, those before it are yielded first.
+        copy_threshold: bytes; a smaller block is cheaper to copy than to send alone.
+        block_size: the largest number of bytes in a joined block.
+    """
+    small = bytearray()
+    try:
+        for block in blocks:
+            if small and (len(block) >= copy_threshold or len(small) + len(block) > block_size):
+                yield bytes(small)
+                small.clear()
+            if len(block) < copy_threshold:
+                small += block
+            else:
+                yield block
+    except Exception:
+        yield bytes(small)
+        raise
+    if small:
+        yield bytes(small)

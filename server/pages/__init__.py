@@ -11,7 +11,7 @@ from markupsafe import Markup, escape
 
 from shotdap import __version__
 from shotdap.server.http.response import HttpResponse
-from shotdap.server.protocols.thredds import build_catalog_url
+from shotdap.server.protocols.thredds_catalog import build_catalog_url
 
 __all__ = ["render_page"]
 

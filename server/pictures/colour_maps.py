@@ -1,4 +1,4 @@
-"""Colours of pictures: maps from levels to colours, and colours by their names."""
+"""Colours of pictures: maps from levels to colours, and named colours."""
 
 from __future__ import annotations
 
@@ -11,8 +11,6 @@ from PIL import ImageColor
 
 from shotdap.transforms.selection import BadSelection
 
-__all__ = ["GREY", "Colour", "check_colour_map", "parse_colour", "sample_colour_map"]
-
 Bytes: TypeAlias = NDArray[np.uint8]
 Colour: TypeAlias = tuple[int, int, int]
 """Red, green and blue, each from 0 to 255."""
@@ -20,45 +18,45 @@ Colour: TypeAlias = tuple[int, int, int]
 GREY: Final = "gray"
 """The map whose colours are the levels themselves."""
 
-_CACHE_SIZE: Final = 64  # maps that are remembered: more than anybody uses at a time
+_CACHE_SIZE: Final = 64  # colour maps kept in memory: more than anybody uses at a time
 
 
 @lru_cache(_CACHE_SIZE)
 def sample_colour_map(name: str, count: int = 256) -> Bytes:
-    """The colours of a map.
+    """Return the colours of a map.
 
     Args:
         name: as `cmap` knows it: ``viridis``, ``gray``, ``cmocean:thermal``, ``magma_r``.
-        count: of levels, from the darkest value to the brightest.
+        count: the number of levels, from the darkest value to the brightest.
 
     Returns:
         ``[count, 3]``: red, green and blue.
 
     Raises:
-        BadSelection: there is no such map.
+        BadSelection: no colour map has this name.
     """
     places = np.linspace(0, 1, count)
     colours = _find_colour_map(name)(places)[:, :3] if name != GREY else np.repeat(places[:, np.newaxis], 3, axis=1)
-    found: Bytes = np.rint(colours * 255).astype(np.uint8)
-    found.flags.writeable = False
-    return found
+    samples: Bytes = np.rint(colours * 255).astype(np.uint8)
+    samples.flags.writeable = False
+    return samples
 
 
 def check_colour_map(name: str) -> None:
-    """Refuse a colour map that there is not.
+    """Check that a colour map of this name exists.
 
     Raises:
-        BadSelection: there is no such map.
+        BadSelection: no colour map has this name.
     """
     if name != GREY:
         _find_colour_map(name)
 
 
 def parse_colour(name: str) -> Colour:
-    """A colour by its name in CSS, or ``#rrggbb``: red, green and blue.
+    """Parse a colour: a name of CSS, or ``#rrggbb``.
 
     Raises:
-        BadSelection: it is none.
+        BadSelection: the text is no colour.
     """
     try:
         red, green, blue = ImageColor.getrgb(name)[:3]

@@ -1,7 +1,7 @@
-"""What is drawn beside a picture: a bar of its colours with their values, and bars as long as so many units.
+"""Legend of a picture: a colour bar with values, and scale bars.
 
-The picture stays where it is, its first pixel in the upper left corner, with margins to its right and below it: a pixel
-of the file is still a pixel of the image. Letters are Pillow's own.
+The first pixel of the picture stays in the upper left corner, and the margins are on its right and below it: pixel
+indices in the file are pixel indices in the image. The font is the one in Pillow.
 """
 
 from __future__ import annotations
@@ -15,46 +15,44 @@ from PIL import Image, ImageDraw, ImageFont
 
 from shotdap.server.encoders.ascii_text import convert_to_ascii
 from shotdap.server.pictures import ticks
+from shotdap.server.pictures.caption import Caption
 from shotdap.server.pictures.colour_maps import sample_colour_map
-from shotdap.server.pictures.metadata import Caption
 from shotdap.server.pictures.pixel_size import PixelSize, find_pixel_size
-
-__all__ = ["add_legend"]
 
 _BACKGROUND: Final = (255, 255, 255)
 _FOREGROUND: Final = (32, 32, 32)
-_LETTER_HEIGHTS: Final = range(12, 49)  # pixels that letters may be high
-_LETTERS_PER_SIDE: Final = 44  # of the picture's longer side, one letter
-_MIN_BAR_LETTERS: Final = 9  # letters that a bar is high at least, whatever the picture
-_TICK_SPACING: Final = 3.5  # letters
-_MAX_SCALE_BAR_FRACTION: Final = 0.3  # of the picture's side, that a scale bar is
-_MAX_TEXT_LENGTH: Final = 120  # of one text, whatever a file calls its arrays
-_SUPERSAMPLING: Final = 4  # letters are drawn so much larger: at their own size, their distances would be whole pixels
-_SIZE_TOLERANCE: Final = 0.02  # by how much two sizes of a pixel differ
+_LETTER_HEIGHTS: Final = range(12, 49)  # pixels
+_LETTERS_PER_SIDE: Final = 44  # the longer side of the picture is so many times the height of a letter
+_MIN_BAR_LETTERS: Final = 9  # least height of the colour bar, in heights of a letter
+_TICK_SPACING: Final = 3.5  # heights of a letter
+_MAX_SCALE_BAR_FRACTION: Final = 0.3  # of the side of the picture
+_MAX_TEXT_LENGTH: Final = 120  # characters; a file can have names of any length
+_SUPERSAMPLING: Final = 4  # letters are drawn larger and reduced: otherwise their distances would be whole pixels
+_SIZE_TOLERANCE: Final = 0.02  # relative difference of two pixel sizes that count as equal
 
 
 def add_legend(image: Image.Image, caption: Caption) -> Image.Image:
-    """The picture, in RGB, with the bars that are asked for."""
-    sheet = _Canvas(image, caption)
+    """Add the requested bars to a picture in RGB."""
+    canvas = _Canvas(image, caption)
     if caption.display.scale_bar:
-        sheet.draw_scale_bars()
+        canvas.draw_scale_bars()
     if caption.display.colour_bar:
-        sheet.draw_colour_bar()
-    return sheet.render()
+        canvas.draw_colour_bar()
+    return canvas.render()
 
 
 @dataclass(frozen=True)
 class _DrawOperation:
-    """Something to draw when the size of the sheet is known."""
+    """Something to draw once the size of the canvas is known."""
 
     box: tuple[int, int, int, int]
-    """Left, top, right and bottom; the latter two are just outside."""
+    """Left, top, right and bottom; the last two are exclusive."""
     pixels: Image.Image | None
-    """Pixels; `None` for a filled box."""
+    """The pixels to paste; `None` for a filled box."""
 
 
 class _Canvas:
-    """Grows to the right and downwards while things are put on it."""
+    """The picture and what is drawn beside it; it grows to the right and downwards."""
 
     def __init__(self, image: Image.Image, caption: Caption) -> None:
         self.image = image
@@ -68,39 +66,35 @@ class _Canvas:
 
     @cached_property
     def bar_height(self) -> int:
-        """Of the colour bar with the room for half a letter at both ends."""
+        """Height of the colour bar, with half a letter of space at both ends."""
         return max(self.image.height, _MIN_BAR_LETTERS * self.letter_height)
 
     def render(self) -> Image.Image:
-        """The sheet, with a margin where anything is drawn."""
+        """Draw everything; a side on which something is drawn gets a margin."""
         edge = self.letter_height // 2
-        right = max([self.image.width, *(stroke.box[2] + edge for stroke in self.operations)])
-        bottom = max([self.image.height, *(stroke.box[3] + edge for stroke in self.operations)])
+        right = max([self.image.width, *(operation.box[2] + edge for operation in self.operations)])
+        bottom = max([self.image.height, *(operation.box[3] + edge for operation in self.operations)])
         sheet = Image.new("RGB", (right, bottom), _BACKGROUND)
         sheet.paste(self.image, (0, 0))
         draw = ImageDraw.Draw(sheet)
-        for stroke in self.operations:
-            if stroke.pixels is None:
-                draw.rectangle((stroke.box[0], stroke.box[1], stroke.box[2] - 1, stroke.box[3] - 1), fill=_FOREGROUND)
+        for operation in self.operations:
+            if operation.pixels is None:
+                draw.rectangle(
+                    (operation.box[0], operation.box[1], operation.box[2] - 1, operation.box[3] - 1), fill=_FOREGROUND
+                )
             else:
-                sheet.paste(stroke.pixels, stroke.box[:2])
+                sheet.paste(operation.pixels, operation.box[:2])
         return sheet
 
-    # What is put on it ----------------------------------------------------------------------------------------------
-
     def draw_scale_bars(self) -> None:
-        """A bar below the picture, and one at its right where its rows are of other units or sizes."""
+        """Draw a bar below the picture, and one on its right if rows have other units or another size."""
         rows, columns = self.caption.picture.shape
-        down, across = self._find_pixel_sizes()
-        self._draw_horizontal_scale_bar(across, columns)
-        if down.coordinate and (down.units != across.units or abs(down.size / across.size - 1) > _SIZE_TOLERANCE):
-            self._draw_vertical_scale_bar(down, rows)
-
-    def _find_pixel_sizes(self) -> tuple[PixelSize, PixelSize]:
         variable = self.caption.dataset.variables[self.caption.name]
         dimensions = variable.dims[:-1] if self.caption.picture.is_coloured else variable.dims
         down, across = (find_pixel_size(self.caption.dataset, dimension) for dimension in dimensions[-2:])
-        return down, across
+        self._draw_horizontal_scale_bar(across, columns)
+        if down.coordinate and (down.units != across.units or abs(down.size / across.size - 1) > _SIZE_TOLERANCE):
+            self._draw_vertical_scale_bar(down, rows)
 
     def _draw_horizontal_scale_bar(self, each: PixelSize, count: int) -> None:
         long, label = _compute_scale_bar(each, count, self.image.width)
@@ -125,12 +119,17 @@ class _Canvas:
         self.right_edge = middle + max(half, words.width // 2) + 1
 
     def draw_colour_bar(self) -> None:
-        """The colours with values at ticks, and beside them what is shown, in which units."""
+        """Draw the colour bar with ticks and numbers, and a title with the units."""
         scale, letter = self.caption.picture.scale, self.letter_height
         left, top, wide = self.right_edge + letter // 2, letter // 2 + 1, round(1.25 * letter)
         long = self.bar_height - 2 * top
-        self._place_image(self._render_colours(wide, long), left, top)
-        self._draw_outline(left, top, wide, long)
+        colours = sample_colour_map(self.caption.display.colours, scale.level_count)
+        levels = np.rint(np.linspace(scale.level_count - 1, 0, long)).astype(np.intp)
+        self._place_image(Image.fromarray(np.repeat(colours[levels][:, np.newaxis], wide, axis=1)), left, top)
+        for edge in (top, top + long - 1):
+            self._draw_box(left, edge, wide, 1)
+        for edge in (left, left + wide - 1):
+            self._draw_box(edge, top, 1, long)
         labels = [
             (round(top + (1 - place) * (long - 1)), _render_text(ticks.format_number(value), letter))
             for value, place in ticks.compute_ticks(scale, max(2, round(long / (_TICK_SPACING * letter))))
@@ -140,25 +139,12 @@ class _Canvas:
             self._draw_box(left + wide, at - self.line_width // 2, letter // 4, self.line_width)
             self._place_image(words, beginning + letter // 4, at - words.height // 2)
         ending = beginning + letter // 4 + max((words.width for _, words in labels), default=0)
-        title = self._render_title(long)
-        self._place_image(title, ending + letter // 2, top + (long - title.height) // 2)
-
-    def _render_colours(self, wide: int, long: int) -> Image.Image:
-        scale = self.caption.picture.scale
-        colours = sample_colour_map(self.caption.display.colours, scale.level_count)
-        levels = np.rint(np.linspace(scale.level_count - 1, 0, long)).astype(np.intp)
-        return Image.fromarray(np.repeat(colours[levels][:, np.newaxis], wide, axis=1))
-
-    def _render_title(self, room: int) -> Image.Image:
-        """The longest of what might be said that fits, upwards."""
         caption = self.caption
         units = f" ({caption.units})" if caption.units else ""
         titles = (f"{caption.title}{units}", f"{caption.name.rpartition('/')[2]}{units}", caption.units or caption.name)
-        drawn = [_render_text(title, self.letter_height) for title in titles]
-        fitting = next((words for words in drawn if words.width <= room), drawn[-1])
-        return fitting.rotate(90, expand=True)
-
-    # How --------------------------------------------------------------------------------------------------------------
+        drawn = [_render_text(text, letter) for text in titles]
+        title = next((image for image in drawn if image.width <= long), drawn[-1]).rotate(90, expand=True)
+        self._place_image(title, ending + letter // 2, top + (long - title.height) // 2)
 
     def _place_image(self, ink: Image.Image, left: int, top: int) -> None:
         top = max(0, top)
@@ -167,20 +153,14 @@ class _Canvas:
     def _draw_box(self, left: int, top: int, wide: int, high: int) -> None:
         self.operations.append(_DrawOperation((left, top, left + wide, top + high), None))
 
-    def _draw_outline(self, left: int, top: int, wide: int, high: int) -> None:
-        for edge in (top, top + high - 1):
-            self._draw_box(left, edge, wide, 1)
-        for edge in (left, left + wide - 1):
-            self._draw_box(edge, top, 1, high)
-
 
 def _compute_scale_bar(each: PixelSize, count: int, pixels: int) -> tuple[int, str]:
-    """How many of the picture's pixels a bar is long, and what that is.
+    """Return the length of a scale bar in pixels of the picture, and its label.
 
     Args:
-        each: what a step of one pixel of the image is.
-        count: the image's pixels.
-        pixels: the picture's.
+        each: the size of a pixel of the image.
+        count: the number of pixels in the image.
+        pixels: the number of pixels in the picture.
     """
     size = each.size * count / pixels
     length = ticks.round_down(max(size, _MAX_SCALE_BAR_FRACTION * pixels * size))
@@ -188,7 +168,7 @@ def _compute_scale_bar(each: PixelSize, count: int, pixels: int) -> tuple[int, s
 
 
 def _render_text(text: str, letter: int) -> Image.Image:
-    """Text on paper, as high as a line whatever its letters."""
+    """Render text on the background; the height is that of a line, whatever the letters are."""
     font = _load_font(letter * _SUPERSAMPLING)
     plain = convert_to_ascii(text[:_MAX_TEXT_LENGTH])
     left, _, right, _ = font.getbbox(plain)
@@ -199,5 +179,5 @@ def _render_text(text: str, letter: int) -> Image.Image:
 
 
 @lru_cache(8)
-def _load_font(letter: int) -> Any:  # noqa: ANN401
+def _load_font(letter: int) -> Any:  # noqa: ANN401 — Pillow has two types of fonts
     return ImageFont.load_default(letter)

@@ -1,20 +1,20 @@
-"""How an image is shown: which of its variables, in which colours, over which range of values.
+"""Levels of a picture: how values become brightness, and which variable of an image is shown.
 
-Strategy: values become *levels*, whole numbers from 0 (as dark as it gets) to the last; a level is a place in a colour
-map, or a grey. `Scale` says how, and what a level means in return, so that whoever has the picture can have the values.
+Strategy: values become *levels*, integers from 0 (darkest) to the last (brightest); a level is a position in a colour
+map, or a grey. `Scale` converts in both directions, so that the values can be recovered from the picture.
 
 Rules:
 
 1. A picture has the rows and columns of the array, the first row on top: a pixel of the picture is that pixel of the
    data. Nothing is turned, whatever the camera's ``ImageDisplay`` says (attributes ``display_rotation``,
-   ``display_flip``); who wants it turned asks for the transform ``rotate_flip``.
-2. A missing value, NaN, is no level but has one of its own behind the last. Infinities are beyond the ends of the
-   range, and look like them.
-3. Stored numbers are shown as what they mean: they are decoded first; see `wrap_decoder_errors`.
-4. Where `low` or `high` is not given it is a percentile: of every eighth row and column where both sides have 512
-   pixels or more, which takes 0.8 ms instead of 25 for 2048 x 2048 and is as good for the eye. Such a number is no
-   statistic of the image; what is in the picture's metadata is what was used.
-5. A smaller picture is made by averages over areas, of the values and not of the levels, missing ones left out.
+   ``display_flip``); the transform ``rotate_flip`` turns an image.
+2. A missing value, NaN, has a level of its own after the last. Infinities are outside the range, and are shown like its
+   ends.
+3. Stored numbers are decoded before they are shown; see `decode_variable`.
+4. If `low` or `high` is not given, it is a percentile: of every eighth row and column if both sides have 512 pixels or
+   more, which takes 0.8 ms instead of 25 for 2048 x 2048 and is as good for the eye. Such a number is no statistic of
+   the image; the metadata of the picture contain the range that was used.
+5. A smaller picture contains means over areas: of the values, not of the levels, and without the missing ones.
 """
 
 from __future__ import annotations
@@ -33,45 +33,40 @@ from shotdap.server.pictures.colour_maps import GREY, check_colour_map, parse_co
 from shotdap.transforms.decoding import decode_variable
 from shotdap.transforms.selection import BadSelection
 
-__all__ = ["Display", "Picture", "Scale", "Scaling", "find_default_image", "find_image_variable", "render_picture"]
-
 Array: TypeAlias = NDArray[Any]
 Levels: TypeAlias = NDArray[np.uint8 | np.uint16]
 
 Scaling: TypeAlias = Literal["linear", "sqrt", "log"]
-"""How values become brightness between the ends of the range."""
+"""Function from values to brightness between the ends of the range."""
 
 _PREFERRED_NAMES: Final = ("result", "background_subtracted", "image")
-"""What is shown of an image where nobody says what, the first that there is."""
+"""Variables that are shown by default; the first that exists."""
 
-_IMAGE_NDIM: Final = 2  # dimensions
-_COLOUR_NDIM: Final = 3  # dimensions of an image whose last one is its bands
-_BAND_DIMENSION: Final = "band"  # that dimension, as readers call it
+_IMAGE_NDIM: Final = 2
+_COLOUR_NDIM: Final = 3  # the last dimension is the bands
+_BAND_DIMENSION: Final = "band"  # name of that dimension in all readers
 _RGB_BAND_COUNT: Final = 3
-_BAND_COUNTS: Final = (3, 4)  # red, green, blue, and what of them is transparent
+_BAND_COUNTS: Final = (3, 4)  # red, green, blue, and perhaps transparency
 
 _SAMPLING_STEP: Final = 8
-_SAMPLING_MIN_SIDE: Final = 512  # pixels of the shorter side from which every eighth is enough
+_SAMPLING_MIN_SIDE: Final = 512  # pixels of the shorter side
 _LOG_STEEPNESS: Final = 1000.0  # of the logarithm, as in SAOImage DS9
-_LOOKUP_MAX_ITEMSIZE: Final = 2  # bytes of integers that there are so few of that each one's level is computed once
-_FLOAT32_EXACT_DTYPES: Final = frozenset(
-    map(np.dtype, ("f2", "f4", "u1", "u2", "i1", "i2", "?"))
-)  # float32 holds these
-_FLOAT32_MIN_RELATIVE_WIDTH: Final = (
-    1e-3  # a range that is a smaller part of its ends is beyond float32, and so is one that is not within:
-)
+_LOOKUP_MAX_ITEMSIZE: Final = 2  # bytes of integers whose levels come from a table
+_FLOAT32_EXACT_DTYPES: Final = frozenset(map(np.dtype, ("f2", "f4", "u1", "u2", "i1", "i2", "?")))
+"""Types whose values float32 represents exactly."""
+_FLOAT32_MIN_RELATIVE_WIDTH: Final = 1e-3  # width of a range relative to its ends, below which float32 is too coarse
 _FLOAT32_MIN_WIDTH: Final = 1e-30
 _FLOAT32_MAX_WIDTH: Final = 1e30
-_MAX_SIDE: Final = 65_535  # of a side, as JPEG and PNG's readers have it
+_MAX_SIDE: Final = 65_535  # pixels; the limit of JPEG and of programs that read PNG
 _QUALITY_RANGE: Final = range(1, 101)
 
 
 @dataclass(frozen=True)
 class Display:
-    """How values become a picture.
+    """Parameters of a picture.
 
     Raises:
-        BadSelection: a number is out of its range, or there is no such colour map or colour.
+        BadSelection: a number is out of its range, or a colour map or colour does not exist.
     """
 
     colours: str = GREY
@@ -83,15 +78,16 @@ class Display:
     """The value that is brightest; `None` for the upper percentile."""
     percentiles: tuple[float, float] = (0.5, 99.5)
     bits: Literal[8, 16] = 8
-    """Of each pixel of a PNG: 8, in colours, or 16, in greys."""
+    """Bits of a pixel in a PNG: 8, in colours, or 16, in greys."""
     size: int | None = None
-    """Pixels of the longer side, at most; `None` for as many as the image has."""
+    """Largest number of pixels of the longer side; `None` for that of the image."""
     quality: int = 90
-    """Of a JPEG, of 100."""
+    """Quality of a JPEG, 1 to 100."""
     colour_bar: bool = False
     scale_bar: bool = False
     missing: str | None = None
-    """The colour of what is missing, ``red`` or ``#ff0000``; `None` for transparent, and white where nothing can be."""
+    """The colour of missing values, ``red`` or ``#ff0000``; `None` for transparent, or white if the format has no
+    transparency."""
 
     def __post_init__(self) -> None:
         _require(self.scaling in get_args(Scaling), f"There is no scaling {self.scaling!r}; linear, sqrt and log are.")
@@ -110,41 +106,41 @@ class Display:
             parse_colour(self.missing)
 
 
-def _require(is_so: bool, sentence: str) -> None:  # noqa: FBT001 — what is insisted on
-    if not is_so:
+def _require(condition: bool, sentence: str) -> None:  # noqa: FBT001 — the condition of an assertion
+    if not condition:
         raise BadSelection(sentence)
 
 
 def find_default_image(dataset: xr.Dataset) -> str:
-    """The name of the variable that is shown of an image where nobody says which.
+    """Return the name of the variable that is shown by default.
 
     Raises:
-        BadSelection: it has no variable with two dimensions.
+        BadSelection: no variable has two dimensions.
     """
     return find_image_variable(dataset.variables)
 
 
 def find_image_variable(variables: Mapping[Any, xr.Variable]) -> str:
-    """Return the name of the variable that is shown of some; see `find_default_image`."""
-    images = [str(name) for name, variable in variables.items() if _is_image(variable)]
-    preferred = (name for wanted in _PREFERRED_NAMES for name in images if name.rpartition("/")[2] == wanted)
+    """Return the name of the variable, among these, that is shown by default; see `find_default_image`."""
+    images = [
+        str(name)
+        for name, variable in variables.items()
+        if variable.ndim >= _IMAGE_NDIM and variable.dtype.kind in "biuf" and min(variable.shape[-_IMAGE_NDIM:]) > 1
+    ]
+    preferred = (name for local in _PREFERRED_NAMES for name in images if name.rpartition("/")[2] == local)
     for name in (*preferred, *images):
         return name
     raise BadSelection("There is no image here: no variable has rows and columns of numbers.")
 
 
-def _is_image(variable: xr.Variable) -> bool:
-    return variable.ndim >= _IMAGE_NDIM and variable.dtype.kind in "biuf" and min(variable.shape[-_IMAGE_NDIM:]) > 1
-
-
 @dataclass(frozen=True)
 class _Stretch:
-    """How a place in the range, from 0 to 1, becomes brightness, from 0 to 1."""
+    """A function from a position in the range, 0 to 1, to brightness, 0 to 1."""
 
     forward: Callable[[Array], Array]
     inverse: Callable[[Array], Array]
     inverse_formula: str
-    """The way back, of ``t``, in the words of Python."""
+    """The inverse of ``t``, as a Python expression."""
 
 
 _STRETCHES: Final[Mapping[Scaling, _Stretch]] = {
@@ -160,29 +156,29 @@ _STRETCHES: Final[Mapping[Scaling, _Stretch]] = {
 
 @dataclass(frozen=True)
 class Scale:
-    """How values became levels, and what a level means."""
+    """Conversion between values and levels."""
 
     low: float
-    """The value of level 0; what is less has it too."""
+    """The value of level 0; smaller values have this level, too."""
     high: float
-    """The value of the last level; what is more has it too."""
+    """The value of the last level; larger values have this level, too."""
     scaling: Scaling
     level_count: int
-    """How many there are: 256, 65536, or one less, where the last is what is missing."""
+    """256, 65536, or one less where the last level is for missing values."""
 
     @property
     def dtype(self) -> np.dtype[np.uint8 | np.uint16]:
-        """Of levels."""
+        """The type of levels."""
         return np.dtype(np.uint8 if self.level_count <= 1 << 8 else np.uint16)
 
     @property
     def is_identity(self) -> bool:
-        """Whether the levels are the values."""
+        """True if the levels are the values."""
         return (self.low, self.high, self.scaling) == (0, self.level_count - 1, "linear")
 
     @property
     def formula(self) -> str:
-        """The value of a level, in the words of Python."""
+        """The value of a level, as a Python expression."""
         if self.is_identity:
             return "value = level"
         back = _STRETCHES[self.scaling].inverse_formula
@@ -191,30 +187,25 @@ class Scale:
         )
 
     def normalize_values(self, values: Array) -> Array:
-        """Where values lie in the range: 0 at its low end and 1 at its high end, beyond them outside; NaN stays."""
+        """Return positions in the range: 0 at its low end and 1 at its high end, also beyond them; NaN stays NaN."""
         width = self.high - self.low
         if not math.isfinite(width):  # as wide as float64 itself
             return np.asarray((values * 0.25 - self.low * 0.25) / (self.high * 0.25 - self.low * 0.25))
-        dtype = np.float32 if values.dtype in _FLOAT32_EXACT_DTYPES and self._is_float32_precise else np.float64
+        is_precise = _FLOAT32_MIN_WIDTH < width < _FLOAT32_MAX_WIDTH and width > _FLOAT32_MIN_RELATIVE_WIDTH * max(
+            abs(self.low), abs(self.high)
+        )
+        dtype = np.float32 if is_precise and values.dtype in _FLOAT32_EXACT_DTYPES else np.float64
         with np.errstate(over="ignore"):
             places = np.subtract(values, self.low, dtype=dtype)
             places /= dtype(width)
         return np.asarray(places)
 
-    @property
-    def _is_float32_precise(self) -> bool:
-        """Whether float32 tells the levels apart."""
-        width = self.high - self.low
-        return _FLOAT32_MIN_WIDTH < width < _FLOAT32_MAX_WIDTH and width > _FLOAT32_MIN_RELATIVE_WIDTH * max(
-            abs(self.low), abs(self.high)
-        )
-
     def compute_brightness(self, values: Array) -> Array:
-        """How bright values are, from 0 to 1."""
+        """Return the brightness of values, from 0 to 1."""
         return self._stretch_normalized(self.normalize_values(values))
 
     def compute_normalized_levels(self, places: Array) -> Levels:
-        """The levels at places; any level where there is NaN."""
+        """Return the levels at positions in the range; any level for NaN."""
         with np.errstate(invalid="ignore"):
             levels: Levels = np.rint(self._stretch_normalized(places) * (self.level_count - 1)).astype(self.dtype)
         return levels
@@ -223,21 +214,9 @@ class Scale:
         return np.asarray(_STRETCHES[self.scaling].forward(np.clip(places, 0, 1)))
 
     def compute_levels(self, values: Array) -> Levels:
-        """The levels of values, of any real type; any level where there is NaN."""
-        if values.dtype.kind in "biu" and values.dtype.itemsize <= _LOOKUP_MAX_ITEMSIZE:
-            return self._look_up_levels(values)
-        return self.compute_normalized_levels(self.normalize_values(values))
-
-    def decode_levels(self, levels: Array) -> NDArray[np.float64]:
-        """What levels mean: the values in the middle of what they stand for; float64."""
-        levels = np.asarray(levels, np.float64)
-        if self.is_identity:
-            return levels
-        place = _STRETCHES[self.scaling].inverse(levels / (self.level_count - 1))
-        return np.asarray(self.low * (1 - place) + self.high * place)
-
-    def _look_up_levels(self, values: Array) -> Levels:
-        """The levels by a table of all values that there can be."""
+        """Return the levels of real values; any level for NaN. Levels of short integers come from a table of all."""
+        if values.dtype.kind not in "biu" or values.dtype.itemsize > _LOOKUP_MAX_ITEMSIZE:
+            return self.compute_normalized_levels(self.normalize_values(values))
         native = values.astype(values.dtype.newbyteorder("="), copy=False)
         unsigned = np.dtype(f"u{native.dtype.itemsize}")
         every = np.arange(1 << 8 * unsigned.itemsize, dtype=unsigned)
@@ -246,80 +225,88 @@ class Scale:
         )
         return np.take(table, native.view(unsigned))
 
+    def decode_levels(self, levels: Array) -> NDArray[np.float64]:
+        """Return the values that levels mean, each in the middle of those that have the level; float64."""
+        levels = np.asarray(levels, np.float64)
+        if self.is_identity:
+            return levels
+        place = _STRETCHES[self.scaling].inverse(levels / (self.level_count - 1))
+        return np.asarray(self.low * (1 - place) + self.high * place)
 
-@dataclass(frozen=True, eq=False)  # arrays have no single truth
+
+@dataclass(frozen=True, eq=False)  # arrays have no single truth value
 class Picture:
-    """An image's levels, and how they came to be."""
+    """The levels of an image, and their scale."""
 
     levels: Levels
     """``[rows, columns]``, or ``[rows, columns, 3]`` in red, green and blue."""
     missing: NDArray[np.bool_] | None
-    """Which pixels are missing; their level is the one behind the last. `None` where none is."""
+    """True for missing pixels, whose level is the one after the last; `None` if none is missing."""
     scale: Scale
     shape: tuple[int, int]
-    """The image's rows and columns, before any average was taken."""
+    """The rows and columns of the image, before it was reduced."""
 
     @property
     def is_coloured(self) -> bool:
-        """Whether it has colours of its own."""
+        """True if the image itself has colours."""
         return self.levels.ndim == _COLOUR_NDIM
 
     @property
     def is_downsampled(self) -> bool:
-        """Whether it has fewer pixels than the image."""
+        """True if the picture has fewer pixels than the image."""
         return self.levels.shape[:2] != self.shape
 
 
 def render_picture(image: xr.Variable, display: Display) -> Picture:
-    """Make a picture of an image.
+    """Compute the levels of an image.
 
     Args:
-        image: numbers in memory, ``[rows, columns]`` or, with bands of colours behind, ``[rows, columns, 3 or 4]``,
-            whose fourth is left out; dimensions of length one before them count for nothing. Unsigned integers that
-            fit into 16 bits stay as they are where 16 are wanted and no range is given.
-        display: in which way.
+        image: numbers in memory, ``[rows, columns]``, or ``[rows, columns, 3 or 4]`` with bands of colours, of which
+            the fourth is ignored; leading dimensions of length one are ignored, too. Unsigned integers of at most 16
+            bits are not changed in a picture of 16 bits without a range.
+        display: the parameters of the picture.
 
     Raises:
-        BadSelection: it is no image of real numbers, has no pixel, or has more than one frame.
+        BadSelection: the variable is no image of real numbers, has no pixel, or has several frames.
     """
     values = _extract_pixels(decode_variable(image))
     shape = values.shape[0], values.shape[1]
-    smaller = _fit_shape(shape, display.size)
+    longer = max(shape)
+    size = min(display.size or longer, longer)
+    rows, columns = (max(1, round(side * size / longer)) for side in shape)
     last = (1 << display.bits) - 1
     if _can_show_unscaled(values, display):
         scale = Scale(0.0, float(last), "linear", last + 1)
-        if smaller == shape:
+        if size == longer:
             return Picture(values.astype(scale.dtype, copy=False), None, scale, shape)
     else:
         scale = Scale(*_resolve_range(values, display), display.scaling, last + 1)
-    places = _downsample_pixels(scale.normalize_values(values), smaller) if smaller != shape else None
-    missing = _find_missing(values if places is None else places)
-    if missing is not None:
+    places = _downsample_pixels(scale.normalize_values(values), (rows, columns)) if size < longer else None
+    pixels = values if places is None else places
+    missing = np.isnan(pixels) if pixels.dtype.kind == "f" else np.zeros((), bool)
+    has_missing = bool(missing.any())
+    if has_missing:
         scale = replace(scale, level_count=scale.level_count - 1)
     levels = scale.compute_levels(values) if places is None else scale.compute_normalized_levels(places)
-    if missing is None:
+    if not has_missing:
         return Picture(levels, None, scale, shape)
     levels[missing] = scale.level_count
     return Picture(levels, np.asarray(missing.any(-1)) if missing.ndim == _COLOUR_NDIM else missing, scale, shape)
 
 
-def _find_missing(values: Array) -> NDArray[np.bool_] | None:
-    missing = np.isnan(values) if values.dtype.kind == "f" else None
-    return missing if missing is not None and missing.any() else None
-
-
 def _extract_pixels(image: xr.Variable) -> Array:
+    """Return the pixels of one frame, ``[rows, columns]`` or ``[rows, columns, 3]``, or refuse the image."""
     values = np.asarray(image.values)
     if values.dtype.kind not in "biuf":
         raise BadSelection(f"A picture shows real numbers, not {values.dtype}.")
     is_coloured = (
         image.dims[-1:] == (_BAND_DIMENSION,) and image.shape[-1] in _BAND_COUNTS and image.ndim >= _COLOUR_NDIM
     )
-    kept = _COLOUR_NDIM if is_coloured else _IMAGE_NDIM
-    before = image.shape[: max(0, image.ndim - kept)]
-    if image.ndim < kept or any(size != 1 for size in before):
-        said = ", ".join(f"{name} ({size})" for name, size in image.sizes.items()) or "none"
-        raise BadSelection(f"A picture has two dimensions, rows and columns; these are {said}. Ask for one frame.")
+    ndim = _COLOUR_NDIM if is_coloured else _IMAGE_NDIM
+    before = image.shape[: max(0, image.ndim - ndim)]
+    if image.ndim < ndim or any(size != 1 for size in before):
+        sizes = ", ".join(f"{name} ({size})" for name, size in image.sizes.items()) or "none"
+        raise BadSelection(f"A picture has two dimensions, rows and columns; these are {sizes}. Ask for one frame.")
     values = values.reshape(image.shape[len(before) :])
     if not values.size:
         raise BadSelection("There is no picture of nothing: no pixel was asked for.")
@@ -327,35 +314,28 @@ def _extract_pixels(image: xr.Variable) -> Array:
 
 
 def _can_show_unscaled(values: Array, display: Display) -> bool:
-    """Whether the values can be shown as they are: those of a camera, in 16 bits, and colours, in 8."""
+    """Check whether the values themselves can be the levels: numbers of a camera in 16 bits, colours in 8."""
     is_natural = display.bits == 16 or (values.ndim == _COLOUR_NDIM and values.dtype.itemsize == 1)  # noqa: PLR2004
     is_short = values.dtype.kind in "bu" and values.dtype.itemsize <= _LOOKUP_MAX_ITEMSIZE
     return is_natural and is_short and display.scaling == "linear" and display.low is None and display.high is None
 
 
 def _resolve_range(values: Array, display: Display) -> tuple[float, float]:
+    """Return the ends of the range: as requested, or percentiles, or the extremes, or a range around a constant."""
     if display.low is not None and display.high is not None:
         return float(display.low), float(display.high)
-    ends = _estimate_percentiles(values, display.percentiles)
-    low, high = _apply_requested_limits(ends, display)
+    step = _SAMPLING_STEP if min(values.shape[:2]) >= _SAMPLING_MIN_SIDE else 1
+    sample = values[::step, ::step]
+    sample = sample[np.isfinite(sample)]
+    low, high = map(float, np.percentile(sample.astype(np.float64), display.percentiles) if sample.size else (0, 0))
+    low, high = _apply_requested_limits(low, high, display)
     if low < high:
         return low, high
     finite = values[np.isfinite(values)]
-    ends = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
-    low, high = _apply_requested_limits(ends, display)
-    return (low, high) if low < high else _widen_range(low, high, display)
-
-
-def _apply_requested_limits(ends: tuple[float, float], display: Display) -> tuple[float, float]:
-    """The ends of the range, those that were asked for in their places."""
-    low, high = (
-        end if asked is None else float(asked) for end, asked in zip(ends, (display.low, display.high), strict=True)
-    )
-    return low, high
-
-
-def _widen_range(low: float, high: float, display: Display) -> tuple[float, float]:
-    """A range where there is none: that of a constant, which is grey, or beyond an end that was given."""
+    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
+    low, high = _apply_requested_limits(low, high, display)
+    if low < high:
+        return low, high
     if display.low is not None:
         return low, low + _compute_min_width(low)
     if display.high is not None:
@@ -363,29 +343,17 @@ def _widen_range(low: float, high: float, display: Display) -> tuple[float, floa
     return low - _compute_min_width(low) / 2, low + _compute_min_width(low) / 2
 
 
+def _apply_requested_limits(low: float, high: float, display: Display) -> tuple[float, float]:
+    return low if display.low is None else float(display.low), high if display.high is None else float(display.high)
+
+
 def _compute_min_width(value: float) -> float:
-    """One, or as much as makes a difference to a large number."""
+    """Return 1, or a millionth of a large number: adding 1 could leave it as it is."""
     return max(1.0, abs(value) * 1e-6)
 
 
-def _estimate_percentiles(values: Array, levels: tuple[float, float]) -> tuple[float, float]:
-    step = _SAMPLING_STEP if min(values.shape[:2]) >= _SAMPLING_MIN_SIDE else 1
-    sample = values[::step, ::step]
-    sample = sample[np.isfinite(sample)]
-    low, high = np.percentile(sample.astype(np.float64), levels) if sample.size else (0.0, 0.0)
-    return float(low), float(high)
-
-
-def _fit_shape(shape: tuple[int, int], size: int | None) -> tuple[int, int]:
-    longer = max(shape)
-    if size is None or size >= longer:
-        return shape
-    rows, columns = (max(1, round(side * size / longer)) for side in shape)
-    return rows, columns
-
-
 def _downsample_pixels(places: Array, shape: tuple[int, int]) -> Array:
-    """Means over areas, by Pillow; what is not finite is left out, and where there is nothing else it is NaN."""
+    """Compute means over areas, by Pillow, of finite values; NaN if an area has none."""
     if places.ndim == _COLOUR_NDIM:
         return np.stack([_downsample_pixels(places[..., band], shape) for band in range(places.shape[-1])], axis=-1)
     finite = np.isfinite(places)

@@ -1,91 +1,72 @@
-"""From a picture's levels to pixels in colours, with what is drawn beside them; the same for PNG and JPEG."""
+"""Turn the levels of a picture into coloured pixels, with a legend beside them; the same for PNG and JPEG."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
 from PIL import Image
 
 from shotdap.server.encoders.one_variable import get_single_variable
-from shotdap.server.pictures import legend
-from shotdap.server.pictures.colour_maps import GREY, Colour, parse_colour, sample_colour_map
-from shotdap.server.pictures.levels import Display, render_picture
-from shotdap.server.pictures.metadata import Caption
+from shotdap.server.pictures.caption import Caption
+from shotdap.server.pictures.colour_maps import GREY, parse_colour, sample_colour_map
+from shotdap.server.pictures.legend import add_legend
+from shotdap.server.pictures.levels import Display, Picture, render_picture
 from shotdap.transforms import BadSelection
-
-__all__ = ["PaintedPicture", "paint_picture"]
 
 _WHITE: Final = (255, 255, 255)
 
 
 @dataclass(frozen=True, eq=False)
 class PaintedPicture:
-    """Pixels, and what is to be said of them."""
+    """Pixels and their caption."""
 
     image: Image.Image
-    """Of the mode ``L``, ``P``, ``RGB`` or ``I;16``."""
+    """An image of the mode ``L``, ``P``, ``RGB`` or ``I;16``."""
     caption: Caption
     transparent_level: int | None = None
-    """The level that is to be seen through."""
+    """The level of transparent pixels."""
 
 
 def paint_picture(dataset: xr.Dataset, display: Display, what: str) -> PaintedPicture:
-    """The picture of a dataset's one variable.
+    """Paint the only variable of a dataset.
 
     Args:
-        dataset: narrowed to it, and its coordinates.
-        display: how it is shown.
-        what: how the sentence begins that refuses many variables: ``A PNG shows``.
+        dataset: the variable and its coordinates.
+        display: the parameters of the picture.
+        what: the beginning of the sentence that refuses several variables: ``A PNG shows``.
 
     Raises:
-        BadSelection: there are many variables, or it is no image.
+        BadSelection: there are several variables, or the only one is no image.
     """
     name, variable = get_single_variable(dataset, what)
-    made = render_picture(variable, display)
-    caption = Caption(dataset, name, made, display)
-    if display.bits == 16:  # noqa: PLR2004 — as said there
-        return _paint_deep_picture(caption)
-    if made.is_coloured and display.colour_bar:
+    picture = render_picture(variable, display)
+    caption = Caption(dataset, name, picture, display)
+    missing_level = None if picture.missing is None else picture.scale.level_count
+    if display.bits == 16:  # noqa: PLR2004 — see `Display.bits`
+        if picture.is_coloured or display.colour_bar or display.scale_bar:
+            raise BadSelection("A picture of 16 bits is in greys, with nothing drawn beside it; ask for 8 bits.")
+        return PaintedPicture(Image.fromarray(picture.levels), caption, missing_level)
+    if picture.is_coloured and display.colour_bar:
         raise BadSelection("A picture in red, green and blue has no colour bar: its colours are the values.")
-    image = _apply_colours(caption)
+    image = _apply_colours(picture, display)
     if display.colour_bar or display.scale_bar:
-        image = legend.add_legend(image.convert("RGB"), caption)
-        return PaintedPicture(image, caption)
-    transparent = made.scale.level_count if made.missing is not None and display.missing is None else None
-    return PaintedPicture(image, caption, transparent if image.mode == "P" else None)
+        return PaintedPicture(add_legend(image.convert("RGB"), caption), caption)
+    is_transparent = image.mode == "P" and display.missing is None
+    return PaintedPicture(image, caption, missing_level if is_transparent else None)
 
 
-def _paint_deep_picture(caption: Caption) -> PaintedPicture:
-    display, made = caption.display, caption.picture
-    if made.is_coloured or display.colour_bar or display.scale_bar:
-        raise BadSelection("A picture of 16 bits is in greys, with nothing drawn beside it; ask for 8 bits.")
-    return PaintedPicture(
-        Image.fromarray(made.levels), caption, None if made.missing is None else made.scale.level_count
-    )
-
-
-def _apply_colours(caption: Caption) -> Image.Image:
-    display, made = caption.display, caption.picture
-    if made.is_coloured:
-        return Image.fromarray(_fill_missing(caption))
-    image = Image.fromarray(made.levels)
-    if made.missing is None and display.colours == GREY:
-        return image
-    colours = sample_colour_map(display.colours, made.scale.level_count).tobytes()
-    image.putpalette(colours if made.missing is None else colours + bytes(_get_missing_colour(display)))
+def _apply_colours(picture: Picture, display: Display) -> Image.Image:
+    """Turn levels into colours; missing pixels get their own colour, or white."""
+    missing_colour = parse_colour(display.missing) if display.missing else _WHITE
+    if picture.is_coloured:
+        if picture.missing is not None:
+            picture.levels[picture.missing] = missing_colour
+        return Image.fromarray(np.ascontiguousarray(picture.levels))
+    image = Image.fromarray(picture.levels)
+    if picture.missing is not None or display.colours != GREY:
+        colours = sample_colour_map(display.colours, picture.scale.level_count).tobytes()
+        image.putpalette(colours if picture.missing is None else colours + bytes(missing_colour))
     return image
-
-
-def _fill_missing(caption: Caption) -> NDArray[Any]:
-    made = caption.picture
-    if made.missing is not None:
-        made.levels[made.missing] = _get_missing_colour(caption.display)
-    return np.ascontiguousarray(made.levels)
-
-
-def _get_missing_colour(display: Display) -> Colour:
-    return parse_colour(display.missing) if display.missing else _WHITE

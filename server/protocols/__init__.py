@@ -1,1 +1,1 @@
-"""One module for each protocol: request text → ``Selection``, dataset → bytes. No I/O."""
+"""Protocols, one module or package each: request text → ``Selection``, dataset → bytes. No I/O."""

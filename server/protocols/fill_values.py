@@ -1,14 +1,14 @@
 """Fill values in the type of their variable, for every protocol and file format.
 
-xarray masks the elements that *equal* a number of ``_FillValue`` or ``missing_value``, each compared in the wider of
-the two types: 1e300 beside a float32, or -1 beside a uint16, equals nothing. Protocols and formats want a fill value of
-its variable's type. A conversion that changes the number would mask other elements than the file does: 1e300 becomes
-infinity, -1 becomes 65535.
+xarray masks the elements that *equal* a number of ``_FillValue`` or ``missing_value``, compared in the wider of the two
+types: 1e300 with a float32, or -1 with a uint16, equals nothing. Protocols and formats need a fill value in the type of
+its variable. A conversion that changes the number would mask other elements than the file does: 1e300 becomes infinity,
+-1 becomes 65535.
 
-Rule 1: ``_FillValue`` is sent if it is one number that the type holds exactly.
-Rule 2: any other is kept as ``FillValue``, which masks nothing. Numbers of it that the type holds (it may have several)
-are added to ``missing_value``, which may be a list.
-Rule 3: ``missing_value`` has the variable's type if that holds all of its numbers, and its own otherwise.
+Rule 1: ``_FillValue`` is sent if it is one number that the type represents exactly.
+Rule 2: any other becomes ``FillValue``, which masks nothing. Those of its numbers (there can be several) that the type
+represents are added to ``missing_value``, which can be a list.
+Rule 3: ``missing_value`` has the type of the variable if that represents all of its numbers, else its own type.
 """
 
 from __future__ import annotations
@@ -21,26 +21,16 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = [
-    "FILL_ATTRIBUTE",
-    "MISSING_ATTRIBUTE",
-    "UNFIT_FILL_ATTRIBUTE",
-    "add_missing_values",
-    "convert_exactly",
-    "extract_numbers",
-    "fit_fill_values",
-]
-
 Array: TypeAlias = NDArray[Any]
 
 FILL_ATTRIBUTE: Final = "_FillValue"
 MISSING_ATTRIBUTE: Final = "missing_value"
 UNFIT_FILL_ATTRIBUTE: Final = "FillValue"
-"""The name of a ``_FillValue`` that cannot be sent as one."""
+"""Name of a ``_FillValue`` that cannot be sent as such."""
 
 
 def extract_numbers(value: object) -> Array:
-    """Return an attribute's numbers in one dimension; none for text, and for anything else."""
+    """Return the numbers of an attribute as a one-dimensional array; empty for text and anything else."""
     try:
         array = np.ravel(np.asarray(value))
     except ValueError:  # lists of different lengths
@@ -49,31 +39,31 @@ def extract_numbers(value: object) -> Array:
 
 
 def convert_exactly(numbers: Array, dtype: np.dtype[Any]) -> Array | None:
-    """Convert numbers to another type; return `None` where one of them would change."""
+    """Convert numbers to another type; return `None` if one of them would change."""
     with np.errstate(all="ignore"):
         cast: Array = numbers.astype(dtype)
         back = cast if dtype.kind == "c" else cast.astype(numbers.dtype)
-    # Both comparisons: -1 comes back from uint16 as -1, and 2**53 + 1 equals its float64 where both are compared so.
+    # Both comparisons are needed: -1 survives the way to uint16 and back, and 2**53 + 1 equals its float64.
     is_same = all(np.array_equal(each, numbers, equal_nan=numbers.dtype.kind == "f") for each in (cast, back))
     return cast if is_same else None
 
 
 def fit_fill_values(
-    attrs: Mapping[Any, object], dtype: np.dtype[Any], sent: np.dtype[Any] | None = None
+    attrs: Mapping[Any, object], dtype: np.dtype[Any], target: np.dtype[Any] | None = None
 ) -> dict[Any, object]:
-    """Return the attributes of a variable of numbers, the fill values in its type by the rules of this module.
+    """Return the attributes of a numeric variable, fill values in its type by the rules of this module.
 
     Args:
-        attrs: of the variable.
-        dtype: of its values as they are meant.
-        sent: the type that they are converted to, where that is another. A fill value is converted as they are.
+        attrs: the attributes of the variable.
+        dtype: the logical type of its values.
+        target: the type in the response, if it is another. Fill values are converted like the values.
     """
 
     def fit_numbers(numbers: Array) -> Array | None:
         cast = convert_exactly(numbers, dtype)
-        if cast is None or sent is None:
+        if cast is None or target is None:
             return cast
-        return cast.astype(sent) if sent.kind == "f" else convert_exactly(cast, sent)
+        return cast.astype(target) if target.kind == "f" else convert_exactly(cast, target)
 
     fitted: dict[Any, object] = {}
     others: list[Array] = []
@@ -91,7 +81,7 @@ def fit_fill_values(
 
 
 def add_missing_values(attrs: Mapping[Any, object], numbers: Array) -> dict[Any, object]:
-    """Return the attributes with more numbers in ``missing_value``, none of them twice."""
+    """Add numbers to ``missing_value``, none of them twice."""
     known = extract_numbers(attrs.get(MISSING_ATTRIBUTE))
     return {
         **attrs,

@@ -1,4 +1,4 @@
-"""Floating numbers as text that programs in C, Python and Java read."""
+"""Floating-point numbers as text that programs in C, Python and Java read."""
 
 from __future__ import annotations
 
@@ -6,13 +6,11 @@ import math
 
 import numpy as np
 
-__all__ = ["format_float"]
-
 
 def format_float(number: float | np.floating) -> str:
-    """Return the fewest digits that give a number back in its own type; ``NaN``, ``Infinity`` or ``-Infinity``.
+    """Format a number with the fewest digits for its own type; ``NaN``, ``Infinity`` or ``-Infinity``.
 
-    Java's ``Double.parseDouble`` knows no other words; C's ``strtod``, Python and R read these too.
+    ``Double.parseDouble`` of Java knows no other words; ``strtod`` of C, Python and R read these, too.
     """
     if math.isfinite(number):
         return str(number)

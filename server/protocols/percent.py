@@ -1,4 +1,4 @@
-"""Percent-encoding that clients apply more often than once.
+"""Percent-encoding that clients apply more than once.
 
 "4.9.0 sends the brackets of a CE given in the URL as ``%25255b``, 4.10.1 turns ``%5B`` into ``%255B``: decode again
 until the CE parses." A ``+`` is a plus: query strings of OPeNDAP are no HTML forms.
@@ -12,27 +12,25 @@ from urllib.parse import unquote
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["parse_percent_encoded"]
-
 Parsed = TypeVar("Parsed")
 
-MAX_DECODINGS = 8  # netCDF-C reaches three; the bound keeps a hostile "%252525…" linear
+_MAX_DECODINGS = 8  # netCDF-C reaches three; the bound keeps a hostile "%252525…" linear
 
 
 def parse_percent_encoded(parse: Callable[[str], Parsed], expression: str) -> Parsed:
     """Parse an expression, percent-decoding it once more as long as it does not parse.
 
     Args:
-        parse: raises a `ValueError` for text that it cannot read; must refuse text that still is encoded.
+        parse: raises a `ValueError` for text that it cannot parse; it must refuse text that is still encoded.
         expression: percent-encoded any number of times, or not at all.
 
     Returns:
-        What `parse` made of the least decoded text that it could read.
+        The result of `parse` for the first text that it accepts.
 
     Raises:
-        ValueError: what `parse` raised for the most decoded text.
+        ValueError: the error of `parse` for the fully decoded text.
     """
-    for _ in range(MAX_DECODINGS):
+    for _ in range(_MAX_DECODINGS):
         try:
             return parse(expression)
         except ValueError:

@@ -1,11 +1,11 @@
-"""Query strings of the REST API: text → what is wanted of an image, as what, and how it is shown.
+"""Query strings of the REST API: text → the extraction from an image, the format, and the display.
 
-Strategy: `PARAMETERS` is the one table of what a query string may say. The parser reads by it, and the OpenAPI document
-is made of it, so that neither can say what the other does not.
+Strategy: `PARAMETERS` is the only table of parameters. The parser uses it, and the OpenAPI document is generated from
+it, so that they cannot differ.
 
-Rule 1: a name that is no parameter is a dimension of the image, and its value a part of it, as Python writes one:
-``y=100:400``, ``y=100:400:2``, ``frame=0``. A dimension that is called like a parameter is written ``dim.size=0:3``.
-Rule 2: what is there twice and means one thing is a mistake; nothing is overruled in silence.
+Rule 1: a name that is no parameter is a dimension of the image, and its value a slice in the syntax of Python:
+``y=100:400``, ``y=100:400:2``, ``frame=0``. A dimension with the name of a parameter is written ``dim.size=0:3``.
+Rule 2: two values for one parameter are an error; no value is ignored silently.
 """
 
 from __future__ import annotations
@@ -24,20 +24,10 @@ from shotdap.server.pictures.levels import Display, Scaling
 from shotdap.server.slice_text import INTEGER_PATTERN, PART_PATTERN, Part, parse_part
 from shotdap.transforms import BadSelection
 
-__all__ = [
-    "DISPLAY_PARAMETERS",
-    "EXTRACTION_PARAMETERS",
-    "PARAMETERS",
-    "ImageParams",
-    "Parameter",
-    "describe_parameters",
-    "negotiate_format",
-    "parse_image_params",
-]
-
 Schema: TypeAlias = Mapping[str, Any]
 
 _DIMENSION_PREFIX: Final = "dim."
+_EXCERPT_LENGTH: Final = 60  # characters
 _SLICE_PATTERN: Final = rf"^({PART_PATTERN})$"
 _BAND_PATTERN: Final = re.compile(rf"(rows|columns):({INTEGER_PATTERN}):({INTEGER_PATTERN})")
 _NUMBER_PATTERN: Final = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?")
@@ -46,11 +36,11 @@ _LABEL_PATTERN: Final = r"[^\x00-\x1f\x7f]{1,500}"
 _STEP_PATTERN: Final = r"[A-Za-z0-9_.-]{1,200}"
 _COLOUR_MAP_PATTERN: Final = r"[A-Za-z0-9_:.+-]{1,60}"
 _PREFILLED_PARAMETERS: Final = frozenset({"variable", "format", "cmap"})
-"""Parameters whose examples go together: forms that are made of the OpenAPI document begin with them."""
+"""Parameters whose examples are the initial values of forms that are generated from the OpenAPI document."""
 _COLOUR_PATTERN: Final = r"[A-Za-z]{1,30}|#[0-9a-fA-F]{6}"
 _BOOLEANS: Final[Mapping[str, bool]] = MappingProxyType({"true": True, "1": True, "false": False, "0": False})
 _LINEOUT_AXES: Final[Mapping[str, str]] = MappingProxyType({"rows": "columns", "columns": "rows"})
-"""A band of rows leaves a value for each column."""
+"""The mean over a band of rows has a value for each column."""
 
 
 @dataclass(frozen=True)
@@ -59,32 +49,32 @@ class Parameter:
 
     name: str
     parse: Callable[[str], Any]
-    """Its value of its text.
+    """Parses its text.
 
     Raises:
-        ValueError: the text is none; the message says what would be right.
+        ValueError: the text is invalid; the message describes valid ones.
     """
     schema: Schema
-    """Of its value, in JSON Schema."""
+    """JSON Schema of its value."""
     description: str
     example: Any
     is_repeatable: bool = False
-    """Whether it may be there more than once."""
+    """True if it can appear more than once."""
 
     @property
     def openapi(self) -> dict[str, Any]:
-        """As an OpenAPI document has it."""
+        """Its description in an OpenAPI document."""
         schema = {**self.schema, "examples": [self.example]}
-        described: dict[str, Any] = {
+        document: dict[str, Any] = {
             "name": self.name,
             "in": "query",
             "required": False,
             "description": self.description,
         }
         if self.name in _PREFILLED_PARAMETERS:
-            described["example"] = [self.example] if self.is_repeatable else self.example
+            document["example"] = [self.example] if self.is_repeatable else self.example
         return {
-            **described,
+            **document,
             "schema": {"type": "array", "items": schema, "maxItems": 100} if self.is_repeatable else schema,
         }
 
@@ -95,18 +85,6 @@ def _parse_choice(choices: Sequence[str], text: str) -> str:
     return text
 
 
-def _parse_boolean(text: str) -> bool:
-    if text not in _BOOLEANS:
-        raise ValueError("it is true or false")
-    return _BOOLEANS[text]
-
-
-def _parse_integer(least: int, most: int, text: str) -> int:
-    if not re.fullmatch(INTEGER_PATTERN, text) or not least <= int(text) <= most:
-        raise ValueError(f"it is a whole number from {least} to {most}")
-    return int(text)
-
-
 def _parse_number(text: str) -> float:
     if not _NUMBER_PATTERN.fullmatch(text) or not isfinite(float(text)):
         raise ValueError("it is a number")
@@ -115,43 +93,47 @@ def _parse_number(text: str) -> float:
 
 def _parse_percentiles(text: str) -> tuple[float, float]:
     pieces = text.split(",")
-    if len(pieces) == 2 and all(map(_NUMBER_PATTERN.fullmatch, pieces)):  # noqa: PLR2004 — as its name says
+    if len(pieces) == 2 and all(map(_NUMBER_PATTERN.fullmatch, pieces)):  # noqa: PLR2004 — a low and a high one
         low, high = map(float, pieces)
         if 0 <= low < high <= 100:  # noqa: PLR2004 — per cent
             return low, high
     raise ValueError("it is two percentages that go up, such as 0.5,99.5")
 
 
-def _check_pattern(pattern: str, example: str, text: str) -> str:
-    if not re.fullmatch(pattern, text):
-        raise ValueError(f"it is written like {example}")
-    return text
-
-
 def _parse_band(text: str) -> str:
-    """The step of a variant that takes the mean over a band."""
-    found = _BAND_PATTERN.fullmatch(text)
-    if not found or int(found[2]) >= int(found[3]):
+    """Return the step of a variant for the mean over a band."""
+    match = _BAND_PATTERN.fullmatch(text)
+    if not match or int(match[2]) >= int(match[3]):
         raise ValueError("it is rows or columns and a range that goes up, such as rows:100:200, the last left out")
-    return f"lineout-along-{_LINEOUT_AXES[found[1]]}-first-{int(found[2])}-last-{int(found[3]) - 1}"
+    return f"lineout-along-{_LINEOUT_AXES[match[1]]}-first-{int(match[2])}-last-{int(match[3]) - 1}"
 
 
 def _make_text_parameter(name: str, pattern: str, sentence: str, example: str, *, many: bool = False) -> Parameter:
-    schema = {"type": "string", "pattern": f"^({pattern})$"}
-    return Parameter(name, partial(_check_pattern, pattern, example), schema, sentence, example, many)
+    def check_pattern(text: str) -> str:
+        if not re.fullmatch(pattern, text):
+            raise ValueError(f"it is written like {example}")
+        return text
+
+    return Parameter(name, check_pattern, {"type": "string", "pattern": f"^({pattern})$"}, sentence, example, many)
 
 
 def _make_boolean_parameter(name: str, sentence: str) -> Parameter:
-    return Parameter(name, _parse_boolean, {"type": "boolean"}, sentence, example=True)
+    def parse_boolean(text: str) -> bool:
+        if text not in _BOOLEANS:
+            raise ValueError("it is true or false")
+        return _BOOLEANS[text]
+
+    return Parameter(name, parse_boolean, {"type": "boolean"}, sentence, example=True)
 
 
 def _make_integer_parameter(name: str, least: int, most: int, sentence: str, example: int) -> Parameter:
+    def parse_integer(text: str) -> int:
+        if not re.fullmatch(INTEGER_PATTERN, text) or not least <= int(text) <= most:
+            raise ValueError(f"it is a whole number from {least} to {most}")
+        return int(text)
+
     schema = {"type": "integer", "minimum": least, "maximum": most}
-    return Parameter(name, partial(_parse_integer, least, most), schema, sentence, example)
-
-
-def _make_choice_parameter(name: str, choices: Sequence[str], sentence: str, example: str) -> Parameter:
-    return Parameter(name, partial(_parse_choice, choices), {"type": "string", "enum": [*choices]}, sentence, example)
+    return Parameter(name, parse_integer, schema, sentence, example)
 
 
 _PERCENTILES_SCHEMA: Final[Schema] = MappingProxyType(
@@ -185,7 +167,13 @@ _EXTRACTION_PARAMETERS: Final = (
 )
 _DISPLAY_PARAMETERS: Final = (
     _make_text_parameter("cmap", _COLOUR_MAP_PATTERN, "The colour map, by its name in the library `cmap`.", "viridis"),
-    _make_choice_parameter("scaling", get_args(Scaling), "How values become brightness between low and high.", "sqrt"),
+    Parameter(
+        "scaling",
+        partial(_parse_choice, get_args(Scaling)),
+        {"type": "string", "enum": [*get_args(Scaling)]},
+        "How values become brightness between low and high.",
+        "sqrt",
+    ),
     Parameter(
         "low", _parse_number, {"type": "number"}, "The value that is darkest; by default the lower percentile.", 0.0
     ),
@@ -223,9 +211,9 @@ _DISPLAY_PARAMETERS: Final = (
 )
 
 EXTRACTION_PARAMETERS: Final = tuple(each.name for each in _EXTRACTION_PARAMETERS)
-"""The parameters that say what is wanted of an image; dimensions do so too."""
+"""The parameters of an extraction; dimensions also belong to it."""
 DISPLAY_PARAMETERS: Final = tuple(each.name for each in _DISPLAY_PARAMETERS)
-"""The parameters that say how a picture looks."""
+"""The parameters of a picture."""
 
 _OTHER_PARAMETERS: Final = (
     _make_text_parameter(
@@ -272,66 +260,57 @@ _DIMENSIONS_PARAMETER: Final[Schema] = MappingProxyType(
 
 
 def describe_parameters(names: Iterable[str], *, dimensions: bool = True) -> list[dict[str, Any]]:
-    """Some parameters as an OpenAPI document has them, and after them those that are called like dimensions."""
+    """Return the OpenAPI descriptions of some parameters, and then that of the dimensions."""
     return [*(PARAMETERS[name].openapi for name in names), *([dict(_DIMENSIONS_PARAMETER)] if dimensions else [])]
 
 
 @dataclass(frozen=True)
 class ImageParams:
-    """What a query string asks for."""
+    """The parsed parameters of a query string."""
 
     extraction: Extraction = field(default_factory=Extraction)
     display: Display = field(default_factory=Display)
     options: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
-    """What else was said, by the parameters' names: format, download, bins, …"""
+    """Other parameters by their names: format, download, bins, …"""
     display_parameters: tuple[str, ...] = ()
-    """The parameters that were given and matter to pictures only."""
+    """Names of the parameters in the query that matter for pictures only."""
 
 
 def parse_image_params(query: str, names: Collection[str]) -> ImageParams:
-    """Read a query string.
+    """Parse a query string.
 
     Args:
-        query: as it came, percent-encoded as forms are.
-        names: the parameters that count here; any other name is a dimension.
+        query: the raw query, percent-encoded like a form.
+        names: the supported parameters; any other name is a dimension.
 
     Raises:
-        BadSelection: a value cannot be read, or is there twice; the message says what would be right.
+        BadSelection: a value is invalid, or appears twice; the message describes valid ones.
     """
-    said = _collect_texts(query, names)
-    part = {name: _parse_dimension_slice(name, texts, names) for name, texts in said.items() if name not in names}
-    values = {name: _parse_value(PARAMETERS[name], texts) for name, texts in said.items() if name in names}
+    texts_by_name: dict[str, list[str]] = {}
+    for name, text in parse_qsl(query, keep_blank_values=True, errors="replace"):
+        texts_by_name.setdefault(name, []).append(text)
+    for name in texts_by_name:
+        dimension = name.removeprefix(_DIMENSION_PREFIX)
+        if dimension != name and dimension in texts_by_name and dimension not in names:
+            raise BadSelection(f"{dimension} and {name} are the same dimension; give one of them.")
+    part = {
+        name: _parse_dimension_slice(name, texts, names) for name, texts in texts_by_name.items() if name not in names
+    }
+    values = {name: _parse_value(PARAMETERS[name], texts) for name, texts in texts_by_name.items() if name in names}
     band = values.pop("band", None)
-    wanted = Extraction(
+    extraction = Extraction(
         tuple(values.pop("variable", ())),
         MappingProxyType({name.removeprefix(_DIMENSION_PREFIX): cut for name, cut in part.items()}),
         (*values.pop("transform", ()), *((band,) if band else ())),
         values.pop("raw", False),
     )
-    looks = {name: values.pop(name) for name in DISPLAY_PARAMETERS if name in values}
-    return ImageParams(
-        wanted, _display(looks), MappingProxyType(values), tuple(name for name in looks if looks[name] is not False)
-    )
+    display_values = {name: values.pop(name) for name in DISPLAY_PARAMETERS if name in values}
+    display = Display(**{"colours" if name == "cmap" else name: value for name, value in display_values.items()})
+    used = tuple(name for name, value in display_values.items() if value is not False)
+    return ImageParams(extraction, display, MappingProxyType(values), used)
 
 
-def _collect_texts(query: str, names: Collection[str]) -> dict[str, list[str]]:
-    """The texts of each name, in the order of the names."""
-    said: dict[str, list[str]] = {}
-    for name, text in parse_qsl(query, keep_blank_values=True, errors="replace"):
-        said.setdefault(name, []).append(text)
-    for name in said:
-        if (
-            name.removeprefix(_DIMENSION_PREFIX) != name
-            and name.removeprefix(_DIMENSION_PREFIX) in said
-            and name.removeprefix(_DIMENSION_PREFIX) not in names
-        ):
-            raise BadSelection(
-                f"{name.removeprefix(_DIMENSION_PREFIX)} and {name} are the same dimension; give one of them."
-            )
-    return said
-
-
-def _parse_value(parameter: Parameter, texts: Sequence[str]) -> Any:  # noqa: ANN401 — each parameter's own
+def _parse_value(parameter: Parameter, texts: Sequence[str]) -> Any:  # noqa: ANN401 — the type of the parameter
     if len(texts) > 1 and not parameter.is_repeatable:
         raise BadSelection(f"{parameter.name} is given {len(texts)} times; give it once.")
     try:
@@ -348,41 +327,42 @@ def _parse_dimension_slice(name: str, texts: Sequence[str], names: Collection[st
     part = parse_part(_quote_excerpt(name), text)
     if part is None:
         raise BadSelection(
-            f"{_quote_excerpt(name)}={_quote_excerpt(text)} is no parameter ({', '.join(names)}), and no part of a dimension:"
-            " that is written 100:400, 100:400:2, or 7."
+            f"{_quote_excerpt(name)}={_quote_excerpt(text)} is no parameter ({', '.join(names)}), and no part of a"
+            " dimension: that is written 100:400, 100:400:2, or 7."
         )
     return part
 
 
-def _display(looks: Mapping[str, Any]) -> Display:
-    return Display(**{"colours" if name == "cmap" else name: value for name, value in looks.items()})
-
-
 def _quote_excerpt(text: str) -> str:
-    """A client's own words, as far as they help."""
+    """Quote the beginning of a client's text, for a message; characters that cannot be printed are replaced."""
     shown = "".join(each if each.isprintable() else "\ufffd" for each in text[:_EXCERPT_LENGTH])
     return repr(f"{shown}…" if len(text) > _EXCERPT_LENGTH else shown)
 
-
-_EXCERPT_LENGTH: Final = 60  # characters
 
 _JSON_MEDIA_RANGES: Final = frozenset({"application/json", "application/*", "*/*"})
 
 
 def negotiate_format(header: str, media_types: Mapping[str, str]) -> str | None:
-    """Which format an ``Accept`` asks for where no parameter does; `None` for a description in JSON.
+    """Return the format that an ``Accept`` header requests; `None` for a description in JSON.
 
-    Whoever takes JSON gets the description, and so does who says nothing; only who does not take it is given the format
-    of the first media type of theirs that is one.
+    A client that accepts JSON, or sends no header, gets the description; any other gets the format of its most
+    preferred media type that has one.
 
     Args:
-        header: the request's ``Accept``; empty for none.
-        media_types: of the formats, by their names, the most usual first.
+        header: the ``Accept`` of the request; empty for none.
+        media_types: the media types of the formats by their names, the most usual first.
 
     Raises:
-        LookupError: there is neither a description nor a format that the client takes.
+        LookupError: the client accepts neither a description nor any format.
     """
-    ranges = _parse_media_ranges(header)
+    weighted: list[tuple[float, str]] = []
+    for each in filter(None, map(str.strip, header.lower().split(","))):
+        kind, *parameters = map(str.strip, each.split(";"))
+        weight = next((text[2:] for text in parameters if text.startswith("q=")), "1")
+        quality = float(weight) if _NUMBER_PATTERN.fullmatch(weight) else 0.0
+        if quality > 0:
+            weighted.append((quality, kind))
+    ranges = [kind for _, kind in sorted(weighted, key=lambda pair: -pair[0])]
     if not ranges or not _JSON_MEDIA_RANGES.isdisjoint(ranges):
         return None
     for each in ranges:
@@ -390,15 +370,3 @@ def negotiate_format(header: str, media_types: Mapping[str, str]) -> str | None:
             if each in {media_type, f"{media_type.partition('/')[0]}/*"}:
                 return name
     raise LookupError("Accept")
-
-
-def _parse_media_ranges(header: str) -> list[str]:
-    """The media ranges that are taken, the most wanted first."""
-    weighed: list[tuple[float, str]] = []
-    for each in filter(None, map(str.strip, header.lower().split(","))):
-        kind, *parameters = map(str.strip, each.split(";"))
-        weight = next((text[2:] for text in parameters if text.startswith("q=")), "1")
-        quality = float(weight) if _NUMBER_PATTERN.fullmatch(weight) else 0.0
-        if quality > 0:
-            weighed.append((quality, kind))
-    return [kind for _, kind in sorted(weighed, key=lambda pair: -pair[0])]

@@ -27,7 +27,7 @@ from shotdap.server.http.file_response import VerifiedFileResponse
 from shotdap.server.http.request import HttpRequest
 from shotdap.server.http.response import HttpResponse, compress_response, make_response
 from shotdap.server.pages import render_page
-from shotdap.server.protocols import thredds
+from shotdap.server.protocols import thredds_catalog as thredds
 from shotdap.server.routes.pages import render_problem_page
 
 _MAX_COPIED_SIZE: Final = 16 << 20  # bytes of a file that is copied before it is sent; a slow client may take minutes

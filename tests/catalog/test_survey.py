@@ -33,13 +33,18 @@ _ROWS = (
 
 @pytest.fixture
 def site(tmp_path: Path) -> Path:
-    (tmp_path / "files").mkdir()
-    (tmp_path / "files" / "there.hdf").write_text("content")
-    with closing(sqlite3.connect(tmp_path / "archive.db")) as connection:
+    return made(tmp_path)
+
+
+def made(folder: Path) -> Path:
+    """The settings of a small archive in a folder."""
+    (folder / "files").mkdir()
+    (folder / "files" / "there.hdf").write_text("content")
+    with closing(sqlite3.connect(folder / "archive.db")) as connection:
         connection.execute(_TABLE)
         connection.executemany("INSERT INTO ARCHIVE_FILES VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", _ROWS)
         connection.commit()
-    config = tmp_path / "shotdap.toml"
+    config = folder / "shotdap.toml"
     config.write_text(_SETTINGS)
     return config
 
@@ -48,6 +53,13 @@ def checked(site: Path, *options: str) -> str:
     done = run_shotdap("archive", "check", "--config", site, *options)
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+@pytest.fixture(scope="module")
+def survey(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """The folder of an archive, and what a survey tells of it."""
+    folder = tmp_path_factory.mktemp("site")
+    return folder, checked(made(folder))
 
 
 @pytest.mark.parametrize(
@@ -70,11 +82,12 @@ def checked(site: Path, *options: str) -> str:
         "Trouble: 1 times: The archive's row leads to a file outside the archive.",
     ],
 )
-def test_told(site: Path, line: str) -> None:
+def test_told(survey: tuple[Path, str], line: str) -> None:
     """What is there, and what does not fit, each in a line."""
-    pattern = line.format(folder=re.escape(str(site.parent)))
+    folder, text = survey
+    pattern = line.format(folder=re.escape(str(folder)))
 
-    assert any(re.fullmatch(pattern, told) for told in checked(site).splitlines()), checked(site)
+    assert any(re.fullmatch(pattern, told) for told in text.splitlines()), text
 
 
 def test_sample(site: Path) -> None:

@@ -23,7 +23,7 @@ from shotdap.catalog import Catalog, DirectoryArchive, Entry, Fact, SqlIndex
 from shotdap.catalog.index import Record
 from shotdap.config import load_settings
 from shotdap.server.app import create_app
-from shotdap.server.protocols import thredds
+from shotdap.server.protocols import thredds_catalog as thredds
 
 CATALOG: Final = f"{{{thredds.NAMESPACE}}}"
 XLINK: Final = "{http://www.w3.org/1999/xlink}"

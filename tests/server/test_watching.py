@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -18,15 +19,15 @@ from tests.serving import SHOTDAP, Server, environment, run_shotdap, serving
 
 from shotdap.config import Site, load_settings
 from shotdap.server.catalog_poller import poll_catalog
-from shotdap.server.demo.instructions import prepare_demo
 
 SECONDS = 60  # on a machine that does other things too; it takes one or two
 
 
 @pytest.fixture
-def site(tmp_path: Path) -> Path:
+def site(archive: Path, tmp_path: Path) -> Path:
     """The settings of a small archive whose rows all are away but a few; looked at twice a second."""
-    config = prepare_demo(tmp_path)
+    shutil.copytree(archive, tmp_path, ignore=shutil.ignore_patterns("catalog.db*", "server.log"), dirs_exist_ok=True)
+    config = tmp_path / "shotdap.toml"
     with closing(sqlite3.connect(tmp_path / "archive.db")) as connection, connection:
         connection.execute("CREATE TABLE AWAY AS SELECT * FROM ARCHIVE_FILES WHERE IMAGE_ID > 3")
         connection.execute("DELETE FROM ARCHIVE_FILES WHERE IMAGE_ID > 3")

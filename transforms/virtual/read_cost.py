@@ -6,19 +6,16 @@ little of it is asked for; such variables say so, and a server can refuse what i
 
 from __future__ import annotations
 
-from typing import Final
-
 import xarray as xr
 
-__all__ = ["bytes_read", "set_read_cost", "working_memory"]
+from shotdap.transforms.variable_traits import get_traits, set_traits
 
-_BYTES_READ_KEY: Final = "bytes_read"  # keys of a variable's ``encoding``, which narrowing keeps
-_WORKING_MEMORY_KEY: Final = "working_memory"
+__all__ = ["bytes_read", "set_read_cost", "working_memory"]
 
 
 def bytes_read(variable: xr.Variable) -> int:
     """How many bytes are read for any part of a variable; 0 where a part costs a part."""
-    return int(variable.encoding.get(_BYTES_READ_KEY, 0))
+    return get_traits(variable).bytes_read
 
 
 def working_memory(variable: xr.Variable) -> int:
@@ -26,10 +23,9 @@ def working_memory(variable: xr.Variable) -> int:
 
     0 for what needs only a part of its inputs: it is computed in blocks of at most `footprint.BLOCK` bytes.
     """
-    return int(variable.encoding.get(_WORKING_MEMORY_KEY, 0))
+    return get_traits(variable).working_memory
 
 
 def set_read_cost(variable: xr.Variable, read: int, working: int = 0) -> xr.Variable:
     """The variable, which says from now on what any part of it reads, and which working memory it takes."""
-    variable.encoding = {**variable.encoding, _BYTES_READ_KEY: read, _WORKING_MEMORY_KEY: working}
-    return variable
+    return set_traits(variable, bytes_read=read, working_memory=working)

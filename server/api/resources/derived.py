@@ -169,7 +169,7 @@ def _prepare_statistics(
         refuse_computation(computed, image_request.limits, WORKING_BYTES_PER_VALUE * variable.size)
         if image_request.request.only_headers:
             return HttpResponse("application/json", None, ())
-        summary = compute_summary(variable, params.values.get("bins", _DEFAULT_BINS))
+        summary = compute_summary(variable, params.options.get("bins", _DEFAULT_BINS))
         summaries[tag] = summary
     units = variable.attrs.get("units")
     return prepare_document(

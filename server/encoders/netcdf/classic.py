@@ -1,18 +1,18 @@
-"""netCDF-3, with 64-bit offsets: a dataset laid flat, in a file that every program of the last thirty years opens.
+"""netCDF-3, with 64-bit offsets: a flat dataset, in a file that every program of the last thirty years opens.
 
-Strategy: lay the file out, then let header and values follow one another. The format is a page long and needs no
-library; so its size is known before anything is converted, and it goes out in blocks without ever being whole.
+Strategy: compute the layout, then send header and values. The specification is a page long and needs no library; so
+the size is known before any value is converted, and the whole file is never in memory.
 
 Rules ("NetCDF Classic Format Specification", CDF-2):
 
 1. Everything is big-endian; names, values of attributes and values of variables are padded to four bytes each.
-2. There are six types: bytes (signed), characters, int16, int32, float32 and float64. Others become the narrowest that
-   holds them, as over DAP2; the attribute ``native_type`` says what they were. A 64-bit integer becomes int32 where
-   the values fit, else float64, which is exact to 2**53. An attribute beyond that is the text of its digits.
-3. There are no groups: ``DATA/SHOT/image`` becomes ``DATA_SHOT_image``, and ``original_name`` says what it was; the
-   file's ``renamed_dimensions`` lists dimensions without a coordinate that could.
-4. There is no text but characters along one more dimension, ``<name>_strlen``; ``_Encoding`` says that it is UTF-8.
-5. A dimension of length zero would mean "unlimited": its variables are left out, and ``left_out`` names them.
+2. There are six types: bytes (signed), characters, int16, int32, float32 and float64. Other types become the narrowest
+   that holds them, as in DAP2; the attribute ``native_type`` is the original type. A 64-bit integer becomes int32 if
+   the values fit, else float64, which is exact to 2**53. A larger attribute becomes the text of its digits.
+3. There are no groups: ``DATA/SHOT/image`` becomes ``DATA_SHOT_image``, and ``original_name`` is the original name;
+   ``renamed_dimensions`` of the file lists the dimensions that have no coordinate.
+4. Text is an array of characters with one more dimension, ``<name>_strlen``; ``_Encoding`` is UTF-8.
+5. A dimension of length zero would mean "unlimited": its variables are omitted, and ``left_out`` lists them.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from __future__ import annotations
 import math
 import re
 import struct
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import accumulate, chain
 from typing import Final
@@ -29,7 +29,6 @@ import numpy as np
 import xarray as xr
 
 from shotdap.server.encoders import Block, EncodedFile
-from shotdap.server.encoders.blocks import BLOCK_SIZE
 from shotdap.server.encoders.netcdf.rules import (
     Array,
     Attribute,
@@ -41,28 +40,28 @@ from shotdap.server.encoders.netcdf.rules import (
     normalize_numbers,
     normalize_text,
 )
+from shotdap.server.http.blocks import BLOCK_SIZE
+from shotdap.server.protocols.variable_names import make_unique_names
 from shotdap.transforms import BadSelection, UniqueNames
 from shotdap.transforms.renaming import RENAMED_DIMENSIONS, list_renamed, shorten_name
 
-__all__ = ["encode"]
-
 _MAGIC: Final = b"CDF\x02"
-_DIMENSION_TAG: Final = 0x0A  # NC_DIMENSION, NC_VARIABLE and NC_ATTRIBUTE, the tags of the header's lists
+_DIMENSION_TAG: Final = 0x0A  # NC_DIMENSION, NC_VARIABLE and NC_ATTRIBUTE: the tags of lists in the header
 _VARIABLE_TAG: Final = 0x0B
 _ATTRIBUTE_TAG: Final = 0x0C
-_MAX_VARIABLE_SIZE: Final = 2**32 - 4  # bytes of one variable, with its padding
+_MAX_VARIABLE_SIZE: Final = 2**32 - 4  # bytes, with padding
 _ALIGNMENT: Final = 4
-_MAX_EXACT_INTEGER: Final = 2**53  # the greatest integer up to which float64 has all
+_MAX_EXACT_INTEGER: Final = 2**53  # float64 has all integers up to this one
 
 
 @dataclass(frozen=True)
 class _Type:
-    """One of the format's types."""
+    """A type of the format."""
 
     code: int
     wire_dtype: Dtype
     padding: bytes
-    """What padding is made of."""
+    """The bytes of padding."""
 
 
 _TYPES: Final[Mapping[str, _Type]] = {
@@ -78,75 +77,55 @@ _PROMOTIONS: Final = {"u1": "i2", "u2": "i4", "u4": "f8", "i8": "f8", "u8": "f8"
 
 @dataclass(frozen=True)
 class _Variable:
-    """A variable as it stands in the file."""
+    """A variable in the file."""
 
     name: str
     type: _Type
     dimensions: Mapping[str, int]
     attributes: Mapping[str, Attribute]
     load_values: Callable[[], Array]
-    """Gives the values, of any number type that fits, when their turn has come."""
+    """Returns the values, of any numeric type that fits."""
 
     @property
     def size(self) -> int:
-        """Bytes of its values, without padding."""
+        """Bytes of the values, without padding."""
         return math.prod(self.dimensions.values()) * self.type.wire_dtype.itemsize
 
     @property
     def padded_size(self) -> int:
-        """Bytes of its values, with padding."""
+        """Bytes of the values, with padding."""
         return self.size + _compute_padding(self.size)
 
 
 def encode(dataset: xr.Dataset) -> EncodedFile:
-    """The dataset as a netCDF-3 file; see `Encoder`."""
-    variables = _build_variables(dataset)
+    """Encode a dataset as a netCDF-3 file; see `Encoder`."""
+
+    def make_flat(name: str) -> str:
+        return shorten_name(re.sub("[^A-Za-z0-9_]", "_", name) or "_", name)
+
+    names = make_unique_names(map(str, (*dataset.variables, *dataset.dims)), make_flat)
+    unique = UniqueNames(names.values())
+    sources = {name: variable for name, variable in iter_supported_variables(dataset) if variable.size}
+    variables = [
+        _build_text_variable(name, variable, names, unique)
+        if is_text(variable.dtype)
+        else _build_number_variable(name, variable, names)
+        for name, variable in sources.items()
+    ]
     for variable in variables:
         if variable.padded_size > _MAX_VARIABLE_SIZE:
             raise BadSelection(
                 f"{variable.name} has {variable.size / 2**30:.1f} GiB; a netCDF-3 file holds less than 4 GiB of one"
                 " variable. Ask for a part of it, or for netCDF-4."
             )
-    written = {str(name) for name, variable in iter_supported_variables(dataset) if variable.size}
-    header = _encode_header(
-        variables,
-        normalize_attributes(
-            {**dataset.attrs, **list_omitted_variables(dataset, written), **_list_renamed_dimensions(dataset)}
-        ),
-    )
-    size = len(header) + sum(variable.padded_size for variable in variables)
-    return EncodedFile(size, chain([header], chain.from_iterable(map(_encode_values, variables))))
-
-
-def _build_variables(dataset: xr.Dataset) -> list[_Variable]:
-    names = _make_flat_names(map(str, (*dataset.variables, *dataset.dims)))
-    unique = UniqueNames(names.values())
-    return [
-        _build_text_variable(name, variable, names, unique)
-        if is_text(variable.dtype)
-        else _build_number_variable(name, variable, names)
-        for name, variable in iter_supported_variables(dataset)
-        if variable.size
-    ]
-
-
-def _list_renamed_dimensions(dataset: xr.Dataset) -> dict[str, str]:
-    """The attribute that lists renamed dimensions, by rule 3."""
-    names = _make_flat_names(map(str, (*dataset.variables, *dataset.dims)))
     own = {names[name]: name for name in map(str, dataset.dims) if name not in dataset.variables}
-    return list_renamed(dataset.attrs, RENAMED_DIMENSIONS, own)
-
-
-def _make_flat_names(names: Iterable[str]) -> dict[str, str]:
-    """A name without groups for each of these, all different; a name that has none keeps itself."""
-    names = list(dict.fromkeys(names))
-    flat = {name: name for name in names if name == _make_flat_name(name)}
-    unique = UniqueNames(flat)
-    return flat | {name: unique.claim(_make_flat_name(name)) for name in names if name not in flat}
-
-
-def _make_flat_name(name: str) -> str:
-    return shorten_name(re.sub("[^A-Za-z0-9_]", "_", name) or "_", name)
+    notes = {**list_omitted_variables(dataset, sources), **list_renamed(dataset.attrs, RENAMED_DIMENSIONS, own)}
+    attrs = normalize_attributes({**dataset.attrs, **notes})
+    # The header contains the offsets of the values, which depend on its length, which does not depend on them.
+    length = len(_encode_header(variables, attrs, [0] * len(variables)))
+    offsets = list(accumulate((variable.padded_size for variable in variables), initial=length))
+    header = _encode_header(variables, attrs, offsets[:-1])
+    return EncodedFile(offsets[-1], chain([header], chain.from_iterable(map(_encode_values, variables))))
 
 
 def _build_number_variable(name: str, variable: xr.Variable, names: Mapping[str, str]) -> _Variable:
@@ -191,7 +170,7 @@ def _get_dtype_code(dtype: Dtype) -> str:
 
 
 def _infer_type(values: Array) -> str:
-    """The type that holds these numbers, by rule 2."""
+    """Return the type for numbers by rule 2."""
     code = _get_dtype_code(normalize_numbers(values[:0] if values.ndim else values).dtype)
     limits = np.iinfo(np.int32)
     if code in ("i8", "u8") and limits.min <= values.min() and values.max() <= limits.max:
@@ -203,63 +182,42 @@ def _compute_padding(size: int) -> int:
     return -size % _ALIGNMENT
 
 
-def _encode_header(variables: list[_Variable], attrs: Mapping[str, Attribute]) -> bytes:
-    """The header: where the values begin is said in it, and depends on its length but not the other way round."""
-    length = len(_encode_header_with_offsets(variables, attrs, [0] * len(variables)))
-    begins = accumulate((variable.padded_size for variable in variables), initial=length)
-    return _encode_header_with_offsets(variables, attrs, list(begins)[: len(variables)])
-
-
-def _encode_header_with_offsets(variables: list[_Variable], attrs: Mapping[str, Attribute], begins: list[int]) -> bytes:
+def _encode_header(variables: list[_Variable], attrs: Mapping[str, Attribute], offsets: list[int]) -> bytes:
     sizes = {name: size for variable in variables for name, size in variable.dimensions.items()}
-    numbered = {name: number for number, name in enumerate(sizes)}
-    return b"".join(
-        [
-            _MAGIC,
-            _pack_integers(0),  # there are no records
-            _encode_list(_DIMENSION_TAG, [_encode_name(name) + _pack_integers(size) for name, size in sizes.items()]),
-            _encode_attributes(attrs),
-            _encode_list(
-                _VARIABLE_TAG,
-                [
-                    _encode_variable(variable, numbered) + struct.pack(">Q", begin)
-                    for variable, begin in zip(variables, begins, strict=True)
-                ],
-            ),
-        ]
+    numbers = {name: number for number, name in enumerate(sizes)}
+    dimensions = [_encode_name(name) + _pack_integers(size) for name, size in sizes.items()]
+    declarations = [
+        _encode_name(variable.name)
+        + _pack_integers(len(variable.dimensions), *(numbers[name] for name in variable.dimensions))
+        + _encode_attributes(variable.attributes)
+        + _pack_integers(variable.type.code, variable.padded_size)
+        + struct.pack(">Q", offset)
+        for variable, offset in zip(variables, offsets, strict=True)
+    ]
+    no_records = _pack_integers(0)
+    lists = (
+        _encode_list(_DIMENSION_TAG, dimensions),
+        _encode_attributes(attrs),
+        _encode_list(_VARIABLE_TAG, declarations),
     )
-
-
-def _encode_variable(variable: _Variable, numbered: Mapping[str, int]) -> bytes:
-    dimensions = [numbered[name] for name in variable.dimensions]
-    return b"".join(
-        [
-            _encode_name(variable.name),
-            _pack_integers(len(dimensions), *dimensions),
-            _encode_attributes(variable.attributes),
-            _pack_integers(variable.type.code, variable.padded_size),
-        ]
-    )
+    return b"".join([_MAGIC, no_records, *lists])
 
 
 def _encode_attributes(attrs: Mapping[str, Attribute]) -> bytes:
-    return _encode_list(
-        _ATTRIBUTE_TAG, [_encode_name(name) + _encode_attribute(value) for name, value in attrs.items()]
-    )
-
-
-def _encode_attribute(value: Attribute) -> bytes:
-    if (
-        isinstance(value, np.ndarray)
-        and value.dtype.kind in "iu"
-        and max(map(abs, value.tolist())) > _MAX_EXACT_INTEGER
-    ):
-        value = list(map(str, value.tolist()))  # float64 would round them
-    if isinstance(value, np.ndarray):
-        kind = _TYPES[_infer_type(value)]
-        return _pack_integers(kind.code, value.size) + _pad_bytes(value.astype(kind.wire_dtype).tobytes())
-    characters = ("\n".join(value) if isinstance(value, list) else value).encode()
-    return _pack_integers(_TYPES["S1"].code, len(characters)) + _pad_bytes(characters)
+    items: list[bytes] = []
+    for name, original in attrs.items():
+        value = original
+        is_integer = isinstance(value, np.ndarray) and value.dtype.kind in "iu"
+        if is_integer and max(map(abs, value.tolist())) > _MAX_EXACT_INTEGER:
+            value = list(map(str, value.tolist()))  # float64 would round them
+        if isinstance(value, np.ndarray):
+            kind = _TYPES[_infer_type(value)]
+            content = _pack_integers(kind.code, value.size) + _pad_bytes(value.astype(kind.wire_dtype).tobytes())
+        else:
+            characters = ("\n".join(value) if isinstance(value, list) else value).encode()
+            content = _pack_integers(_TYPES["S1"].code, len(characters)) + _pad_bytes(characters)
+        items.append(_encode_name(name) + content)
+    return _encode_list(_ATTRIBUTE_TAG, items)
 
 
 def _encode_list(tag: int, items: list[bytes]) -> bytes:
@@ -280,7 +238,7 @@ def _pack_integers(*numbers: int) -> bytes:
 
 
 def _encode_values(variable: _Variable) -> Iterator[Block]:
-    """The values in blocks, each converted when its turn comes."""
+    """Yield the values in blocks, each converted when it is sent."""
     values = np.ascontiguousarray(variable.load_values()).reshape(-1)
     step = BLOCK_SIZE // variable.type.wire_dtype.itemsize
     for start in range(0, values.size, step):

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from zarr.core.buffer import default_buffer_prototype
+from zarr.buffer import default_buffer_prototype
 
 from shotdap.server.exports.containers.zarr_store import walk_files, write_parent_groups
 from shotdap.server.exports.manifest import ManifestRecord

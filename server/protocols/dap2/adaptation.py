@@ -1,21 +1,22 @@
-"""A dataset as DAP2 can carry it: ``adapt``.
+"""Adapt a dataset to what DAP2 can carry.
 
-Strategy: look at names, types and attributes, never at pixels. The outcome depends on the dataset alone, so `adapt_dataset`
-comes before narrowing; otherwise the types of an answer would change with its constraint.
+Strategy: use names, types and attributes, never pixels. The result depends on the dataset alone, so `adapt_dataset`
+comes before narrowing; otherwise the types in a response would change with its constraint.
 
 Rules:
 
-1. Flat names: DAP2 has no groups. A name that had to change is kept in the attribute ``original_name``; dimensions
-   without a coordinate are listed in the dataset's ``renamed_dimensions``.
-2. A variable of length zero is left out: in a DDS it breaks *other* variables for netCDF-C. So is one of a type that
-   DAP2 lacks. The dataset's attribute ``dap2_left_out`` lists both.
-3. Types follow `promotion`. Where the type changes, the attribute ``native_type`` names what it was.
-4. A 64-bit integer is looked at if that is cheap (at most `MAX_PROBED_ELEMENTS` elements, or a NumPy array already): Int32 if all
-   its values fit. Otherwise Float64, and the attribute ``dap2_warning`` says so.
-5. ``_FillValue`` and its kin have the type of their variable, or clients fail (xarray#5882, netcdf-c#1614); see
-   `fill_values`.
-6. A String variable says how long its strings are, or netCDF-C cuts them at 64 characters; an array also says that they
-   are UTF-8, or xarray shows bytes. ``dap2_warning`` says which clients misread a text, where one is seen.
+1. Flat names: DAP2 has no groups. The attribute ``original_name`` is the name before the change; the attribute
+   ``renamed_dimensions`` of the dataset lists the dimensions without a coordinate.
+2. A variable of length zero is omitted: in a DDS it breaks *other* variables for netCDF-C. So is one of a type that
+   DAP2 does not have. The attribute ``dap2_left_out`` of the dataset lists both.
+3. Types follow `promotion`. If the type changes, the attribute ``native_type`` is the original type.
+4. The values of a 64-bit integer are examined if that is cheap (at most `MAX_PROBED_ELEMENTS` elements, or already a
+   NumPy array): Int32 if all values fit. Otherwise Float64, and the attribute ``dap2_warning`` explains it.
+5. ``_FillValue`` and similar attributes have the type of their variable, or clients fail (xarray#5882, netcdf-c#1614);
+   see `fill_values`.
+6. A String variable has an attribute with the length of its strings, or netCDF-C cuts them at 64 characters; an array
+   also has its encoding, UTF-8, or xarray shows bytes. ``dap2_warning`` names clients that misread a text, if any text
+   is affected.
 """
 
 from __future__ import annotations
@@ -26,8 +27,6 @@ import numpy as np
 import xarray as xr
 
 from shotdap.server.protocols.dap2.promotion import (
-    DAP2_TYPE_KEY,
-    LOGICAL_DTYPE_KEY,
     MEMORY_DTYPES,
     Dtype,
     promote_dtype,
@@ -38,19 +37,18 @@ from shotdap.server.protocols.dap2.text import encode_utf8, make_safe_names
 from shotdap.server.protocols.fill_values import FILL_ATTRIBUTE, MISSING_ATTRIBUTE, extract_numbers, fit_fill_values
 from shotdap.transforms import UniqueNames
 from shotdap.transforms.renaming import RENAMED_DIMENSIONS, list_renamed, shorten_name
+from shotdap.transforms.variable_traits import set_traits
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["DIM_NAME", "MAX_PROBED_ELEMENTS", "STRLEN", "adapt_dataset"]
-
 MAX_PROBED_ELEMENTS: Final = 4096
-"""Elements that may be read to decide a type: what netCDF-C prefetches anyway."""
+"""Number of elements that may be read to decide a type; netCDF-C prefetches as many."""
 
 STRLEN: Final = "DODS.strlen"
 DIM_NAME: Final = "DODS.dimName"
 
-_DEFAULT_STRLEN: Final = 256  # bytes; strings of unknown length that are too many to look at
+_DEFAULT_STRLEN: Final = 256  # bytes; for strings of unknown length that are too many to read
 
 _INT64_WARNING: Final = "DAP2 has no 64-bit integers: these are Float64, exact to 2**53. DAP4 serves them exactly."
 
@@ -62,14 +60,14 @@ _TYPED_ATTRIBUTES: Final = ("valid_min", "valid_max", "valid_range", "flag_value
 _PACKING_ATTRIBUTES: Final = frozenset({"scale_factor", "add_offset"})
 
 _DROPPED_ATTRIBUTES: Final = ("_Unsigned", "_Encoding", STRLEN, DIM_NAME)
-"""Attributes of a file that would contradict what is sent."""
+"""Attributes of a file that would contradict the response."""
 
 
 def adapt_dataset(dataset: xr.Dataset) -> xr.Dataset:
-    """The dataset as DAP2 can carry it, lazily: flat safe names, promoted types, attributes that go with them.
+    """Adapt a dataset to DAP2, lazily: flat safe names, promoted types, and matching attributes.
 
-    Apply it before `Selection.apply`. Only small variables of strings and of 64-bit integers are read; if one of
-    those cannot be read, that is left for the request that asks for its values.
+    Apply it before `Selection.apply`. Only small variables of strings and of 64-bit integers are read; if one of them
+    cannot be read, the request for its values fails instead.
     """
     names = make_safe_names(str(name) for name in (*dataset.variables, *dataset.dims))
     unique = UniqueNames(names.values())
@@ -79,22 +77,14 @@ def adapt_dataset(dataset: xr.Dataset) -> xr.Dataset:
         if variable.size and (kind := promote_dtype(resolve_logical_dtype(variable)))
     }
     coords = {names[name]: variable for name, variable in adapted.items() if name in dataset.coords}
+    omitted = [str(name) for name in dataset.variables if name not in adapted]
+    own = {names[name]: name for name in map(str, dataset.dims) if name not in dataset.variables}
+    renamed = list_renamed(dataset.attrs, RENAMED_DIMENSIONS, own)  # coordinates have `original_name`, by rule 1
     return xr.Dataset(
         {names[name]: variable for name, variable in adapted.items() if name not in dataset.coords},
         coords=xr.Coordinates(coords, indexes={}),  # an index would read the coordinate
-        attrs={**dataset.attrs, **_left_out(dataset, adapted), **_list_renamed_dimensions(dataset, names)},
+        attrs={**dataset.attrs, **({"dap2_left_out": omitted} if omitted else {}), **renamed},
     )
-
-
-def _left_out(dataset: xr.Dataset, adapted: Mapping[str, xr.Variable]) -> dict[str, list[str]]:
-    missing = [str(name) for name in dataset.variables if name not in adapted]
-    return {"dap2_left_out": missing} if missing else {}
-
-
-def _list_renamed_dimensions(dataset: xr.Dataset, names: Mapping[str, str]) -> dict[str, str]:
-    """The attribute that lists renamed dimensions; a coordinate says its own name by rule 1."""
-    own = {names[name]: name for name in map(str, dataset.dims) if name not in dataset.variables}
-    return list_renamed(dataset.attrs, RENAMED_DIMENSIONS, own)
 
 
 def _adapt_variable(
@@ -104,40 +94,31 @@ def _adapt_variable(
     if kind == "String":
         attrs = _build_text_attributes(variable, unique.claim(shorten_name(f"{names[name]}_strlen")))
     else:
-        kind = _infer_number_type(variable, meant, kind)
+        values = _probe_values(variable) if _is_64_bit_integer(meant) else None
+        if values is not None:  # rule 4
+            values, limits = reinterpret_numbers(values, meant), np.iinfo(np.int32)
+            kind = "Int32" if limits.min <= values.min() and values.max() <= limits.max else kind
         attrs = _build_number_attributes(variable, meant, kind)
     if names[name] != name:
         attrs.setdefault("original_name", name)
     adapted = variable.to_base_variable()  # a new object around the same lazy array
     adapted.dims = [names[str(dimension)] for dimension in variable.dims]
     adapted.attrs = attrs
-    adapted.encoding = {**variable.encoding, DAP2_TYPE_KEY: kind}
-    if meant.kind != variable.dtype.kind:
-        adapted.encoding[LOGICAL_DTYPE_KEY] = meant.str
-    return adapted
+    return set_traits(adapted, dap2_type=kind, logical_dtype=meant.str if meant.kind != variable.dtype.kind else "")
 
 
 def _probe_values(variable: xr.Variable) -> np.ndarray[Any, Dtype] | None:
-    """A variable's values if they are cheap to have."""
+    """Return the values of a variable if that is cheap."""
     if variable.size > MAX_PROBED_ELEMENTS and not isinstance(variable._data, np.ndarray):  # noqa: SLF001 - `.data` would read it
         return None
     try:
         return np.asarray(variable.values)
-    except Exception:  # noqa: BLE001 - whatever a reader raises: one broken variable must not break the others
+    except Exception:  # noqa: BLE001 - any error of a reader: one broken variable must not break the others
         return None
 
 
 def _is_64_bit_integer(dtype: Dtype) -> bool:
     return dtype.kind in "iu" and dtype.itemsize == np.dtype("i8").itemsize
-
-
-def _infer_number_type(variable: xr.Variable, meant: Dtype, kind: str) -> str:
-    """The DAP2 type of numbers, by rule 4."""
-    seen = _probe_values(variable) if _is_64_bit_integer(meant) else None
-    if seen is None:
-        return kind
-    seen, limits = reinterpret_numbers(seen, meant), np.iinfo(np.int32)
-    return "Int32" if limits.min <= seen.min() and seen.max() <= limits.max else kind
 
 
 def _build_number_attributes(variable: xr.Variable, meant: Dtype, kind: str) -> dict[str, Any]:
@@ -146,9 +127,7 @@ def _build_number_attributes(variable: xr.Variable, meant: Dtype, kind: str) -> 
     attrs = {str(key): value for key, value in variable.attrs.items() if key not in _DROPPED_ATTRIBUTES}
     fill = extract_numbers(attrs.get(FILL_ATTRIBUTE))
     if meant != stored and fill.size and fill.dtype.kind in "iu":
-        attrs[FILL_ATTRIBUTE] = fill.astype(stored).view(
-            meant
-        )  # xarray does so with this attribute, and only with this one
+        attrs[FILL_ATTRIBUTE] = fill.astype(stored).view(meant)  # xarray reinterprets this attribute, and no other
     attrs = {str(key): value for key, value in fit_fill_values(attrs, meant, target).items()}
     for key in attrs.keys() & set(_TYPED_ATTRIBUTES):
         attrs[key] = _convert_numbers(attrs[key], stored, meant, target)
@@ -175,27 +154,21 @@ def _convert_numbers(value: object, stored: Dtype, meant: Dtype, target: Dtype) 
 
 
 def _build_text_attributes(variable: xr.Variable, dimension: str) -> dict[str, Any]:
-    """Return the attributes of a variable of strings, by rule 6; a fill value of text is none to netCDF-C."""
-    left_out = (*_DROPPED_ATTRIBUTES, *_TYPED_ATTRIBUTES, FILL_ATTRIBUTE, MISSING_ATTRIBUTE)
-    kept = {str(key): value for key, value in variable.attrs.items() if key not in left_out}
-    seen = _probe_values(variable)
-    texts = [] if seen is None else [encode_utf8(value) for value in seen.flat]
-    notes = [
-        note
-        for note, is_so in (
-            (_BACKSLASH_WARNING, any(b"\\" in text for text in texts)),
-            (_NON_ASCII_WARNING, not all(map(bytes.isascii, texts))),
-        )
-        if is_so
-    ]
-    if seen is not None:
+    """Return the attributes of a variable of strings, by rule 6; for netCDF-C, no text is a fill value."""
+    dropped = (*_DROPPED_ATTRIBUTES, *_TYPED_ATTRIBUTES, FILL_ATTRIBUTE, MISSING_ATTRIBUTE)
+    attrs = {str(key): value for key, value in variable.attrs.items() if key not in dropped}
+    values = _probe_values(variable)
+    texts = [] if values is None else [encode_utf8(value) for value in values.flat]
+    warnings = [_BACKSLASH_WARNING] if any(b"\\" in text for text in texts) else []
+    warnings += [] if all(map(bytes.isascii, texts)) else [_NON_ASCII_WARNING]
+    if values is not None:
         longest = max(map(len, texts))
     else:  # a bound; a type of fixed size has room for UTF-8
         longest = int(variable.dtype.itemsize) if variable.dtype.kind in "US" else _DEFAULT_STRLEN
     return {
-        **kept,
-        **({"dap2_warning": " ".join(notes)} if notes else {}),
-        **({"_Encoding": "utf-8"} if variable.ndim else {}),  # xarray fails to decode one string that pydap read
+        **attrs,
+        **({"dap2_warning": " ".join(warnings)} if warnings else {}),
+        **({"_Encoding": "utf-8"} if variable.ndim else {}),  # xarray fails to decode a single string from pydap
         STRLEN: np.int32(max(1, longest)),
         DIM_NAME: dimension,
     }

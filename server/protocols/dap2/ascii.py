@@ -1,8 +1,8 @@
-"""Values as text, for people: the DDS, a line, and each variable under its name, row by row."""
+"""The ASCII response, for people: the DDS, a line, and each variable under its name, row by row."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
@@ -14,26 +14,22 @@ from shotdap.server.protocols.dap2.text import encode_utf8, quote_text
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["render_ascii"]
-
 Array: TypeAlias = "np.ndarray[Any, np.dtype[Any]]"
 
 _SEPARATOR: Final = "-" * 45
 
 
 def render_ascii(dataset: xr.Dataset, name: str) -> str:
-    """An adapted, narrowed dataset, whose values are in memory, as text.
+    """Render an adapted, narrowed dataset, whose values are in memory, as text.
 
-    A row is the last dimension; the indices of the others stand before it, counted from 0 in what was asked for.
-    Numbers are written so that they can be read back exactly.
+    A row is the last dimension; the indices of the others precede it, counted from 0 in the selection. Numbers have all
+    digits that are needed to read them back exactly.
     """
-    variables = (_render_variable(str(key), variable) for key, variable in dataset.variables.items())
+    variables: list[str] = []
+    for key, variable in dataset.variables.items():
+        shape = "".join(f"[{size}]" for size in variable.shape)
+        variables.append(f"{key}{shape}\n" + "".join(f"{line}\n" for line in _render_rows(variable)))
     return f"{render_dds(dataset, name)}{_SEPARATOR}\n" + "\n".join(variables)
-
-
-def _render_variable(name: str, variable: xr.Variable) -> str:
-    shape = "".join(f"[{size}]" for size in variable.shape)
-    return f"{name}{shape}\n" + "".join(f"{line}\n" for line in _render_rows(variable))
 
 
 def _render_rows(variable: xr.Variable) -> Iterator[str]:
@@ -43,39 +39,16 @@ def _render_rows(variable: xr.Variable) -> Iterator[str]:
         if kind == "String"
         else get_logical_values(variable).astype(MEMORY_DTYPES[kind], copy=False)
     )
-    write = _ROW_FORMATTERS[kind]
     if array.ndim < len(("y", "x")):
-        yield write(np.atleast_1d(array))
+        yield _format_row(np.atleast_1d(array), kind)
         return
     for index in np.ndindex(array.shape[:-1]):
-        yield "".join(f"[{each}]" for each in index) + f", {write(array[index])}"
+        yield "".join(f"[{each}]" for each in index) + f", {_format_row(array[index], kind)}"
 
 
-def _format_integers(row: Array) -> str:
-    return ", ".join(map(str, row.tolist()))
-
-
-def _format_doubles(row: Array) -> str:
-    return _normalize_non_finite(", ".join(map(repr, row.tolist())))
-
-
-def _format_singles(row: Array) -> str:
-    return _normalize_non_finite(", ".join(row.astype("U").tolist()))  # Python's repr would show their noise
-
-
-def _normalize_non_finite(numbers: str) -> str:
-    """Return numbers as Python prints them, with the words of `format_float`."""
-    return numbers.replace("nan", "NaN").replace("inf", "Infinity")
-
-
-def _format_texts(row: Array) -> str:
-    return ", ".join(quote_text(encode_utf8(value).decode()) for value in row.flat)
-
-
-_ROW_FORMATTERS: Final[Mapping[str, Callable[[Array], str]]] = {
-    "Int16": _format_integers,
-    "Int32": _format_integers,
-    "Float32": _format_singles,
-    "Float64": _format_doubles,
-    "String": _format_texts,
-}
+def _format_row(row: Array, kind: str) -> str:
+    if kind == "String":
+        return ", ".join(quote_text(encode_utf8(value).decode()) for value in row.flat)
+    # `repr` would show digits of float64 for a float32.
+    words = row.astype("U").tolist() if kind == "Float32" else map(repr, row.tolist())
+    return ", ".join(words).replace("nan", "NaN").replace("inf", "Infinity")  # the words of `format_float`

@@ -1,7 +1,7 @@
-"""The DDS: which variables there are, of which types and shapes.
+"""The DDS: the types and shapes of variables.
 
-Every variable is a plain Array with named dimensions, or a scalar. A coordinate is an Array of its own that bears its
-dimension's name: a Grid would say no more and costs clients extra requests.
+Every variable is a plain Array with named dimensions, or a scalar. A coordinate is an Array with the name of its
+dimension: a Grid contains no more information and costs clients extra requests.
 """
 
 from __future__ import annotations
@@ -14,17 +14,11 @@ from shotdap.server.protocols.dap2.text import make_dataset_name
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["render_dds"]
-
 
 def render_dds(dataset: xr.Dataset, name: str) -> str:
-    """The DDS of an adapted dataset, narrowed or not, under the name of its file."""
-    declarations = "".join(
-        f"    {_render_declaration(str(key), dataset.variables[key])}\n" for key in dataset.variables
-    )
-    return f"Dataset {{\n{declarations}}} {make_dataset_name(name)};\n"
-
-
-def _render_declaration(name: str, variable: xr.Variable) -> str:
-    shape = "".join(f"[{dimension} = {size}]" for dimension, size in variable.sizes.items())
-    return f"{get_dap2_type(variable)} {name}{shape};"
+    """Render the DDS of an adapted dataset, narrowed or not, under the name of its file."""
+    declarations: list[str] = []
+    for key, variable in dataset.variables.items():
+        shape = "".join(f"[{dimension} = {size}]" for dimension, size in variable.sizes.items())
+        declarations.append(f"    {get_dap2_type(variable)} {key}{shape};\n")
+    return f"Dataset {{\n{''.join(declarations)}}} {make_dataset_name(name)};\n"

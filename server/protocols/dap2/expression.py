@@ -1,21 +1,20 @@
-"""DAP2's constraint expressions: ``image[0:1:9][5],mean(image,y)&y>=100`` → `Constraint`.
+"""Parse constraint expressions of DAP2: ``image[0:1:9][5],mean(image,y)&y>=100`` → `Constraint`.
 
-Strategy: a text is taken from left to right by regular expressions that each match at one place, every character
-looked at once. Possessive quantifiers (``*+``) keep them from ever going back.
+Strategy: read the text from left to right by regular expressions that each match at one position, so that every
+character is read once. Possessive quantifiers (``*+``) prevent backtracking.
 
 Rules:
 
-1. ``[i]``, ``[start:stop]`` and ``[start:stride:stop]``, the stop included. Clients' stops need not be on the
-   stride's grid (netCDF-C: ``[5:3:19]``): a stop becomes the last index that is taken, so that one off the grid never
-   reaches beyond the array. ``*`` is the last index there is, as for Hyrax, and ``[]`` the whole dimension.
-2. Clients percent-encode the brackets once, twice or three times (netCDF-C 4.9.0 sends ``%25255b`` for one given in
-   the URL): an expression that does not parse, or still has an encoded character, is decoded again until it does.
-   ``+`` stands for itself.
-3. After ``&`` come selections by value, and there may be empty ones. netCDF-C leaves out an ``&`` at the beginning.
-   ``=~``, which takes a regular expression, is
-   refused: one can be written that keeps the server busy for years.
-4. A word among a function's arguments may stand in quotes, as pydap writes it.
-5. What one request may ask for is bounded: calls, calls within calls, selections, and the values of a list.
+1. ``[i]``, ``[start:stop]`` and ``[start:stride:stop]``, the stop included. The stop of a client need not be on the
+   grid of the stride (netCDF-C: ``[5:3:19]``): it becomes the last selected index, so that it never reaches beyond the
+   array. ``*`` is the last index, as for Hyrax, and ``[]`` the whole dimension.
+2. Clients percent-encode the brackets once, twice or three times (netCDF-C 4.9.0 sends ``%25255b`` for a bracket in the
+   URL): an expression that does not parse, or still has an encoded character, is decoded again until it does. ``+``
+   is a plus.
+3. ``&`` precedes each selection by value; it may be empty. netCDF-C omits an ``&`` at the beginning. ``=~``, a regular
+   expression, is refused: some expressions keep the server busy for years.
+4. A word among the arguments of a function may be in quotes, as pydap writes it.
+5. A request has limits: for calls, nested calls, selections, and the values of a list.
 """
 
 from __future__ import annotations
@@ -31,12 +30,10 @@ from shotdap.server.protocols.dap2.text import quote_excerpt
 from shotdap.server.protocols.percent import parse_percent_encoded
 from shotdap.transforms.selection import BadSelection, Hyperslab, Selection
 
-__all__ = ["parse_constraint"]
-
 _MAX_CALLS: Final = 64
 _MAX_CALL_DEPTH: Final = 8
 _MAX_FILTERS: Final = 64
-_MAX_INDEX_NUMBERS: Final = 3  # in an index
+_MAX_INDEX_NUMBERS: Final = 3
 _MAX_LIST_VALUES: Final = 256  # values of one selection
 
 _NAME: Final = re.compile(r"\s*+ ([A-Za-z0-9_.-]++) \s*+", re.VERBOSE)
@@ -66,32 +63,32 @@ _PERCENT_ENCODED: Final = re.compile(r"%[0-9A-Fa-f]{2}")
 
 
 def parse_constraint(expression: str) -> Constraint:
-    """What a constraint expression asks for, as it came in the query: raw or percent-encoded.
+    """Parse a constraint expression from a query: raw or percent-encoded.
 
-    An empty expression asks for everything. A variable may be named twice if it is with the same indices.
+    An empty expression selects everything. A variable may appear twice with the same indices.
 
     Raises:
-        BadSelection: the text is no constraint; the message says where it stops being one.
+        BadSelection: the text is no constraint; the message contains the position of the error.
     """
     return parse_percent_encoded(_parse_decoded, expression)
 
 
 class _Scanner:
-    """A text, and how far it has been read."""
+    """A text and the position of the next character to read."""
 
     def __init__(self, text: str) -> None:
         self.text = text
         self.position = 0
 
     def take(self, pattern: re.Pattern[str]) -> re.Match[str] | None:
-        """Read on, if what follows is of this kind."""
+        """Consume a match of the pattern, if there is one at the current position."""
         match = pattern.match(self.text, self.position)
         if match is not None:
             self.position = match.end()
         return match
 
     def expect(self, pattern: re.Pattern[str], form: str) -> re.Match[str]:
-        """Read on; what follows must be of this kind."""
+        """Consume a match of the pattern, or refuse the text."""
         match = self.take(pattern)
         if match is None:
             rest = quote_excerpt(self.text[self.position :])
@@ -109,7 +106,13 @@ def _parse_decoded(text: str) -> Constraint:
     scanner = _Scanner(f"&{text}" if _COMPARISON.match(text) else text)
     parts: dict[str, Hyperslab] = {}
     calls: dict[str, FunctionCall] = {}
-    for item in _parse_projections(scanner):
+    items: list[Projection | FunctionCall] = []
+    if not scanner.take(_CLAUSE_END):
+        items.append(_parse_projection(scanner, _MAX_CALL_DEPTH))
+        while scanner.take(_COMMA):
+            items.append(_parse_projection(scanner, _MAX_CALL_DEPTH))
+        scanner.expect(_CLAUSE_END, _PROJECTION_SYNTAX)
+    for item in items:
         if isinstance(item, FunctionCall):
             calls[str(item)] = item
         elif parts.setdefault(item.name, item.hyperslab) != item.hyperslab:
@@ -121,25 +124,11 @@ def _parse_decoded(text: str) -> Constraint:
     return Constraint(Selection(MappingProxyType(parts)), tuple(calls.values()), tuple(_parse_filters(scanner)))
 
 
-def _parse_projections(scanner: _Scanner) -> list[Projection | FunctionCall]:
-    """What is asked for, up to the first ``&`` or the end."""
-    if scanner.take(_CLAUSE_END):
-        return []
-    items = [_parse_projection(scanner, _MAX_CALL_DEPTH)]
-    while scanner.take(_COMMA):
-        items.append(_parse_projection(scanner, _MAX_CALL_DEPTH))
-    scanner.expect(_CLAUSE_END, _PROJECTION_SYNTAX)
-    return items
-
-
 def _parse_projection(scanner: _Scanner, levels: int) -> Projection | FunctionCall:
     name = scanner.expect(_NAME, _PROJECTION_SYNTAX)[1]
-    if scanner.take(_CALL_OPEN):
-        return _parse_call(scanner, name, levels)
-    return Projection(name, _hyperslab(name, scanner.expect(_HYPERSLAB, _PROJECTION_SYNTAX)[0]))
-
-
-def _parse_call(scanner: _Scanner, name: str, levels: int) -> FunctionCall:
+    if not scanner.take(_CALL_OPEN):
+        indices = _INDEX.findall(scanner.expect(_HYPERSLAB, _PROJECTION_SYNTAX)[0])
+        return Projection(name, tuple(_parse_slice(name, text) for text in indices))
     get_function(name)
     if not levels:
         raise BadSelection(f"Functions are called within one another {_MAX_CALL_DEPTH} times at most.")
@@ -154,12 +143,8 @@ def _parse_call(scanner: _Scanner, name: str, levels: int) -> FunctionCall:
     return FunctionCall(name, argument, tuple(words))
 
 
-def _hyperslab(name: str, slab: str) -> Hyperslab:
-    return tuple(_parse_slice(name, text) for text in _INDEX.findall(slab))
-
-
 def _parse_slice(name: str, text: str) -> slice:
-    """A slice from one number (an index), two (start, stop) or three (start, stride, stop)."""
+    """Parse an index: one number, two (start, stop) or three (start, stride, stop)."""
     words = [word.strip() for word in text.split(":")]
     if words in ([""], ["*"]):
         return slice(0, None, 1)
@@ -178,7 +163,7 @@ def _parse_slice(name: str, text: str) -> slice:
 
 
 def _parse_filters(scanner: _Scanner) -> list[Filter]:
-    """The selections by value, between one ``&`` and the next."""
+    """Parse the selections by value, each between two ``&``."""
     filters: list[Filter] = []
     while scanner.position < len(scanner.text):
         if scanner.take(_CLAUSE_END):

@@ -1,15 +1,15 @@
-"""Selections by value, DAP2's clauses after ``&``: ``y>=100``, ``shot={1,2,3}``, ``name!="x"``.
+"""Selections by value, the clauses of DAP2 after ``&``: ``y>=100``, ``shot={1,2,3}``, ``name!="x"``.
 
 Rules:
 
-1. A selection names a variable of one dimension. It keeps those indices of the dimension for which it holds, in every
-   variable that has the dimension; several selections keep what all of them keep.
-2. Selections come before indices: ``[0:9]`` takes the first ten of what they left. Clients count so: pydap shows the
-   constrained structure, and sends indices into *that* along with the selection.
-3. A list holds if one of its values does; ``!=`` if all of them differ.
-4. Numbers are compared as what they mean: those of a raw file are decoded first. A missing value, NaN, differs from
-   every number, and has no other relation to it.
-5. A selection that leaves nothing is refused. DAP2 has no variables of length zero (see `adaptation`).
+1. A selection names a one-dimensional variable. It keeps the indices of the dimension for which it is true, in every
+   variable with the dimension; several selections keep their intersection.
+2. Selections precede indices: ``[0:9]`` are the first ten of the remaining elements. Clients expect it: pydap shows the
+   constrained structure, and sends indices into *that* together with the selection.
+3. A list is true if one of its values is; ``!=`` if all of them differ.
+4. Numbers are decoded before they are compared, also those of a raw file. A missing value, NaN, differs from every
+   number, and has no other relation to it.
+5. A selection with an empty result is refused. DAP2 has no variables of length zero (see `adaptation`).
 """
 
 from __future__ import annotations
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
 
     import xarray as xr
 
-__all__ = ["OPERATORS", "Filter", "apply_filters", "compute_mask_indices"]
-
 Mask: TypeAlias = "np.ndarray[Any, np.dtype[np.bool_]]"
 
 OPERATORS: Final[Mapping[str, Callable[[Any, Any], Any]]] = MappingProxyType(
@@ -46,9 +44,9 @@ OPERATORS: Final[Mapping[str, Callable[[Any, Any], Any]]] = MappingProxyType(
         "<": operator.lt,
     }
 )
-"""The comparisons, a longer one before one that it begins with."""
+"""Comparisons; a longer operator precedes its prefixes."""
 
-MAX_COMPARED_VALUES: Final = 1 << 24  # of a variable that is compared; a camera's row has some thousand
+_MAX_COMPARED_VALUES: Final = 1 << 24  # a row of a camera has some thousand
 
 
 @dataclass(frozen=True)
@@ -60,85 +58,78 @@ class Filter:
     operands: tuple[int | float | str, ...]
 
     def __str__(self) -> str:
-        """The selection as a client writes it."""
-        words = [_quoted(each) if isinstance(each, str) else str(each) for each in self.operands]
+        """Return the syntax of a client."""
+        words: list[str] = []
+        for each in self.operands:
+            text = str(each).replace("\\", "\\\\").replace('"', '\\"')
+            words.append(f'"{text}"' if isinstance(each, str) else text)
         return f"{self.variable}{self.operator}" + (words[0] if len(words) == 1 else f"{{{','.join(words)}}}")
 
     @property
     def excerpt(self) -> str:
-        """Its beginning, as a message quotes it."""
+        """The beginning of the selection, for messages."""
         return quote_excerpt(str(self))
 
     def evaluate(self, variable: xr.Variable) -> Mask:
-        """For each value of a variable, whether it is wanted.
+        """Compare each value of a variable; true for those to keep.
 
         Raises:
             BadSelection: numbers are compared with text.
         """
-        compare = OPERATORS[self.operator]
-        comparable, operands = self._prepare_operands(variable)
-        found = [np.asarray(compare(comparable, operand), dtype=bool) for operand in operands]
-        return reduce(np.logical_and if self.operator == "!=" else np.logical_or, found)
-
-    def _prepare_operands(self, variable: xr.Variable) -> tuple[Any, tuple[Any, ...]]:
+        values: Any
+        operands: tuple[Any, ...] = self.operands
+        words = [each for each in operands if isinstance(each, str)]
         if get_dap2_type(variable) == "String":
-            texts = np.array([encode_utf8(value).decode() for value in np.asarray(variable.values).flat], dtype=object)
-            return texts, tuple(map(str, self.operands))
-        words = [each for each in self.operands if isinstance(each, str)]
-        if words:
+            values = np.array([encode_utf8(value).decode() for value in np.asarray(variable.values).flat], dtype=object)
+            operands = tuple(map(str, operands))
+        elif words:
             raise BadSelection(f"{self.excerpt}: {self.variable} holds numbers, and {quote_excerpt(words[0])} is none.")
-        return np.asarray(decode_adapted(variable).values), self.operands
-
-
-def _quoted(text: str) -> str:
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+        else:
+            values = np.asarray(decode_adapted(variable).values)
+        masks = [np.asarray(OPERATORS[self.operator](values, operand), dtype=bool) for operand in operands]
+        return reduce(np.logical_and if self.operator == "!=" else np.logical_or, masks)
 
 
 def apply_filters(dataset: xr.Dataset, filters: Iterable[Filter]) -> xr.Dataset:
-    """What selections by value leave of an adapted dataset; lazy, but for the variables that they name.
+    """Apply selections by value to an adapted dataset; lazily, except for the compared variables.
 
     Raises:
-        BadSelection: a selection does not fit the dataset, or nothing is left.
+        BadSelection: a selection does not fit the dataset, or the result is empty.
     """
-    kept: dict[str, Mask] = {}
+    masks: dict[str, Mask] = {}
     for each in filters:
-        variable = _get_filter_variable(dataset, each)
+        variable = dataset.variables.get(each.variable)
+        if variable is None or variable.ndim != 1:
+            names = [str(name) for name, other in dataset.variables.items() if other.ndim == 1]
+            raise BadSelection(
+                f"{each.excerpt}: selections by value compare variables of one dimension, and"
+                f" {quote_excerpt(each.variable)} is none. Those are: {', '.join(names) or 'none here'}."
+            )
+        if variable.size > _MAX_COMPARED_VALUES:
+            raise BadSelection(f"{each.excerpt}: {each.variable} has {variable.size:,} values; too many to compare.")
         (dimension,) = map(str, variable.dims)
-        kept[dimension] = each.evaluate(variable) & kept.get(dimension, np.True_)
-        if not kept[dimension].any():
+        masks[dimension] = each.evaluate(variable) & masks.get(dimension, np.True_)
+        if not masks[dimension].any():
             raise BadSelection(f"{each.excerpt}: nothing is left along {dimension}.{_describe_range(each, variable)}")
-    return (
-        dataset.isel({dimension: compute_mask_indices(mask) for dimension, mask in kept.items()}) if kept else dataset
-    )
+    indices = {dimension: compute_mask_indices(mask) for dimension, mask in masks.items()}
+    return dataset.isel(indices) if indices else dataset
 
 
-def _get_filter_variable(dataset: xr.Dataset, wanted: Filter) -> xr.Variable:
-    variable = dataset.variables.get(wanted.variable)
-    lines = [str(name) for name, each in dataset.variables.items() if each.ndim == 1]
-    if variable is None or variable.ndim != 1:
-        raise BadSelection(
-            f"{wanted.excerpt}: selections by value compare variables of one dimension, and {quote_excerpt(wanted.variable)} is"
-            f" none. Those are: {', '.join(lines) or 'none here'}."
-        )
-    if variable.size > MAX_COMPARED_VALUES:
-        raise BadSelection(f"{wanted.excerpt}: {wanted.variable} has {variable.size:,} values; too many to compare.")
-    return variable
-
-
-def _describe_range(wanted: Filter, variable: xr.Variable) -> str:
+def _describe_range(condition: Filter, variable: xr.Variable) -> str:
+    """Return a sentence about the values of a variable, for a selection with an empty result."""
     if get_dap2_type(variable) == "String":
         return ""
     numbers = np.asarray(decode_adapted(variable).values)
     numbers = numbers[~np.isnan(numbers)]
     if not numbers.size:
-        return f" All values of {wanted.variable} are missing."
-    return f" The values of {wanted.variable} go from {numbers.min()} to {numbers.max()}."
+        return f" All values of {condition.variable} are missing."
+    return f" The values of {condition.variable} go from {numbers.min()} to {numbers.max()}."
 
 
 def compute_mask_indices(mask: Mask) -> slice | np.ndarray[Any, Any]:
-    """The indices that are kept; as a slice, if it can be one, since that reads no more than it keeps."""
-    found = np.flatnonzero(mask)
-    steps = np.diff(found)
+    """Return the indices where a mask is true; if possible as a slice, which reads no other elements."""
+    indices = np.flatnonzero(mask)
+    steps = np.diff(indices)
     if steps.size and (steps != steps[0]).any():
-        return found
-    return slice(int(found[0]), int(found[-1]) + 1, int(steps[0]) if steps.size else 1)
+        return indices
+    return slice(int(indices[0]), int(indices[-1]) + 1, int(steps[0]) if steps.size else 1)

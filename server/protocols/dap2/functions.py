@@ -1,7 +1,7 @@
-"""The functions that a DAP2 constraint may call: ``mean(image[0:99][],y)``.
+"""Functions that a DAP2 constraint can call: ``mean(image[0:99][],y)``.
 
-Each is one row of `FUNCTIONS`, and its docstring is what ``.help`` shows. Its first argument is a variable, with or
-without indices, or another call; what follows are words: names or numbers of dimensions, or numbers of pixels.
+Each is one row of `FUNCTIONS`, and ``.help`` shows its docstring. Its first argument is a variable, with or without
+indices, or another call; the others are words: names or numbers of dimensions, or numbers of pixels.
 """
 
 from __future__ import annotations
@@ -16,28 +16,27 @@ import numpy as np
 import xarray as xr
 
 from shotdap import __version__
-from shotdap.server.protocols.dap2.promotion import DAP2_TYPE_KEY, decode_adapted, get_dap2_type
+from shotdap.server.protocols.dap2.promotion import decode_adapted, get_dap2_type
 from shotdap.server.protocols.dap2.text import quote_excerpt
 from shotdap.transforms.selection import BadSelection
 from shotdap.transforms.statistics import reductions
+from shotdap.transforms.variable_traits import set_traits
 
-__all__ = ["FUNCTIONS", "Function", "Operand", "get_function"]
-
-_DIGIT_LIMIT: Final = 10  # digits; no dimension has as many pixels
+_DIGIT_LIMIT: Final = 10  # of a number of pixels in a dimension
 
 
 @dataclass(frozen=True)
 class Operand:
-    """What a function takes, and gives."""
+    """Argument and result of a function."""
 
     name: str
     variable: xr.Variable
     labels: tuple[str, ...]
-    """The dimensions as the request calls them; the variable's own may have a number behind."""
+    """The names of the dimensions in the request; those of the variable can have a number at the end."""
 
     @classmethod
     def from_variable(cls, name: str, variable: xr.Variable, labels: Sequence[object]) -> Operand:
-        """Return an operand that is a variable of an adapted dataset, decoded."""
+        """Make an operand of a variable of an adapted dataset, decoded."""
         return cls(name, decode_adapted(variable), tuple(map(str, labels)))
 
 
@@ -46,15 +45,15 @@ Implementation: TypeAlias = Callable[[Operand, tuple[str, ...]], Operand]
 
 @dataclass(frozen=True)
 class Function:
-    """A function that requests may call."""
+    """A function that requests can call."""
 
     usage: str
     implementation: Implementation | None
-    """Nothing for a function that takes nothing, such as ``version()``."""
+    """`None` for a function without arguments, such as ``version()``."""
     documentation: str
 
     def __call__(self, operand: Operand | None, words: tuple[str, ...]) -> Operand:
-        """Call it; lazily, so that nothing is read.
+        """Call the function, lazily: nothing is read.
 
         Raises:
             BadSelection: the arguments do not fit.
@@ -69,13 +68,13 @@ class Function:
 
 
 def get_server_version() -> Operand:
-    """The name and the version of the server, a String called ``version``."""
-    variable = xr.Variable((), np.array(f"shotdap {__version__}", dtype=object), encoding={DAP2_TYPE_KEY: "String"})
-    return Operand("version", variable, ())
+    """Return the name and the version of the server, a String called ``version``."""
+    variable = xr.Variable((), np.array(f"shotdap {__version__}", dtype=object))
+    return Operand("version", set_traits(variable, dap2_type="String"), ())
 
 
 def compute_mean(operand: Operand, words: tuple[str, ...]) -> Operand:
-    """The mean over some dimensions, by name or by number from 0; over all of them, if none is named.
+    """Return the mean over some dimensions, by name or by number from 0; over all of them, if none is named.
 
     Float64, and called ``mean_<variable>``. Sums are Float64 too. Missing values are left out; where nothing is left,
     the mean is NaN. Of a raw file's variable, ``_Unsigned``, ``_FillValue``, ``missing_value``, ``scale_factor`` and
@@ -85,7 +84,7 @@ def compute_mean(operand: Operand, words: tuple[str, ...]) -> Operand:
 
 
 def compute_minimum(operand: Operand, words: tuple[str, ...]) -> Operand:
-    """The least value over some dimensions, by name or by number from 0; over all of them, if none is named.
+    """Return the least value over some dimensions, by name or by number from 0; over all of them, if none is named.
 
     Called ``min_<variable>``. It has the variable's type where that is an integer that is not packed and has no fill
     value, and is Float64 otherwise. What is missing is left out, as with ``mean``.
@@ -94,7 +93,7 @@ def compute_minimum(operand: Operand, words: tuple[str, ...]) -> Operand:
 
 
 def compute_maximum(operand: Operand, words: tuple[str, ...]) -> Operand:
-    """The greatest value over some dimensions, by name or by number from 0; over all of them, if none is named.
+    """Return the greatest value over some dimensions, by name or by number from 0; over all of them, if none is named.
 
     Called ``max_<variable>``; its type and what is missing are as with ``min``.
     """
@@ -102,7 +101,7 @@ def compute_maximum(operand: Operand, words: tuple[str, ...]) -> Operand:
 
 
 def bin_pixels(operand: Operand, words: tuple[str, ...]) -> Operand:
-    """The means of blocks of pixels: n pixels along each dimension, or a number for each, 1 leaving it as it is.
+    """Return means of blocks of pixels: n pixels along each dimension, or a number for each; 1 leaves it as it is.
 
     Float64, and called ``bin_<variable>``; a dimension ``y`` in blocks of 4 is called ``y_bin4``, so ``bin(y,4)``
     gives its coordinate; functions around it still call it ``y``. The last block holds the pixels that are left over.
@@ -125,20 +124,18 @@ def _reduce_dimensions(
     name: str,
     statistic: Callable[[xr.Variable, Sequence[int]], xr.Variable],
 ) -> Operand:
-    axes = _resolve_axes(operand, words, name)
-    labels = tuple(label for axis, label in enumerate(operand.labels) if axis not in axes)
-    return _build_result(operand, name, statistic(operand.variable, axes), labels)
-
-
-def _resolve_axes(operand: Operand, words: tuple[str, ...], name: str) -> tuple[int, ...]:
+    """Reduce the dimensions that the words name, or all."""
     numbers = {str(axis): axis for axis in range(len(operand.labels))}
     known = numbers | {label: axis for axis, label in enumerate(operand.labels)}
     for word in words:
         if word not in known:
             raise BadSelection(
-                f"{name}({operand.name},...): {quote_excerpt(word)} is no dimension; {operand.name} has {_describe_dimensions(operand)}."
+                f"{name}({operand.name},...): {quote_excerpt(word)} is no dimension; {operand.name} has"
+                f" {_describe_dimensions(operand)}."
             )
-    return tuple(dict.fromkeys(known[word] for word in words)) if words else tuple(numbers.values())
+    axes = tuple(dict.fromkeys(known[word] for word in words)) if words else tuple(numbers.values())
+    labels = tuple(label for axis, label in enumerate(operand.labels) if axis not in axes)
+    return _build_result(operand, name, statistic(operand.variable, axes), labels)
 
 
 def _describe_dimensions(operand: Operand) -> str:
@@ -150,8 +147,7 @@ def _build_result(operand: Operand, name: str, variable: xr.Variable, labels: tu
     for dimension, label in zip(operand.variable.dims, operand.labels, strict=True):
         if "cell_methods" in variable.attrs:
             variable.attrs["cell_methods"] = variable.attrs["cell_methods"].replace(f"{dimension}: ", f"{label}: ")
-    variable.encoding = {**variable.encoding, DAP2_TYPE_KEY: kind}
-    return Operand(f"{name}_{operand.name}", variable, labels)
+    return Operand(f"{name}_{operand.name}", set_traits(variable, dap2_type=kind), labels)
 
 
 def _create_function(usage: str, body: Implementation) -> Function:
@@ -170,10 +166,10 @@ FUNCTIONS: Final[Mapping[str, Function]] = MappingProxyType(
 
 
 def get_function(name: str) -> Function:
-    """The function of this name.
+    """Return the function of this name.
 
     Raises:
-        BadSelection: there is none; the message lists those that there are.
+        BadSelection: there is none; the message lists all functions.
     """
     if name not in FUNCTIONS:
         known = ", ".join(each.usage for each in FUNCTIONS.values())

@@ -1,12 +1,12 @@
-"""The types that a dataset's values take on in DAP2.
+"""Types of values in DAP2.
 
-Strategy: one table from NumPy's types to the narrowest DAP2 type that *every* client reads right, which is seldom the
+Strategy: one table from NumPy types to the narrowest DAP2 type that *every* client reads correctly. It is often not the
 obvious one: netCDF-C, hence MATLAB, IDL and Octave, shows Byte, UInt16 and UInt32 as signed numbers and wraps the
-values. DAP2 has no 64-bit integers at all; they are Int32 where the values are seen to fit, else Float64, which is
-exact to 2**53.
+values. DAP2 has no 64-bit integers; they are Int32 if the values are known to fit, else Float64, which is exact to
+2**53.
 
-The decision for a variable is made once, by `adapt_dataset`, on the whole variable, and is kept in its ``encoding``, which
-narrowing and loading preserve: a constrained answer has the types of the whole one.
+`adapt_dataset` decides once for the whole variable, and keeps the type in its traits, which narrowing and loading
+preserve: a constrained response has the types of the whole one.
 """
 
 from __future__ import annotations
@@ -16,31 +16,12 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import numpy as np
 
 from shotdap.transforms.decoding import decode_variable
+from shotdap.transforms.variable_traits import get_traits, set_traits
 
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = [
-    "DAP2_TYPE_KEY",
-    "LOGICAL_DTYPE_KEY",
-    "MEMORY_DTYPES",
-    "WIRE_DTYPES",
-    "Dtype",
-    "decode_adapted",
-    "get_dap2_type",
-    "get_logical_values",
-    "promote_dtype",
-    "reinterpret_numbers",
-    "resolve_logical_dtype",
-]  # fmt: skip
-
 Dtype: TypeAlias = np.dtype[Any]
-
-DAP2_TYPE_KEY: Final = "dap2"
-"""The key of a variable's ``encoding`` that holds its DAP2 type."""
-
-LOGICAL_DTYPE_KEY: Final = "dap2_meant"
-"""The key that holds the type its numbers mean, where ``_Unsigned`` says another than the array's."""
 
 PROMOTED_TYPES: Final = {
     "b1": "Int16",
@@ -57,10 +38,10 @@ PROMOTED_TYPES: Final = {
     "f8": "Float64",
     "f16": "Float64",
 }
-"""From NumPy's kind and size to the DAP2 type of numbers."""
+"""From the kind and size of a NumPy type to the DAP2 type of numbers."""
 
-TEXT_KINDS: Final = "USOT"
-"""NumPy's kinds of strings."""
+_TEXT_KINDS: Final = "USOT"
+"""Kinds of NumPy types that are strings."""
 
 WIRE_DTYPES: Final[dict[str, Dtype]] = {
     "Byte": np.dtype(">u1"),
@@ -71,7 +52,7 @@ WIRE_DTYPES: Final[dict[str, Dtype]] = {
     "Float32": np.dtype(">f4"),
     "Float64": np.dtype(">f8"),
 }
-"""A number's type on the wire."""
+"""The type of numbers on the wire."""
 
 MEMORY_DTYPES: Final[dict[str, Dtype]] = {
     "Int16": np.dtype("i2"),
@@ -79,19 +60,19 @@ MEMORY_DTYPES: Final[dict[str, Dtype]] = {
     "Float32": np.dtype("f4"),
     "Float64": np.dtype("f8"),
 }
-"""The NumPy type of the numbers that a promoted type holds."""
+"""The NumPy type of a promoted type."""
 
 
 def promote_dtype(dtype: Dtype) -> str | None:
-    """The DAP2 type for a NumPy type; nothing for one that DAP2 cannot carry (complex, records, times)."""
-    return "String" if dtype.kind in TEXT_KINDS else PROMOTED_TYPES.get(f"{dtype.kind}{dtype.itemsize}")
+    """Return the DAP2 type for a NumPy type; `None` for types that DAP2 lacks (complex, records, times)."""
+    return "String" if dtype.kind in _TEXT_KINDS else PROMOTED_TYPES.get(f"{dtype.kind}{dtype.itemsize}")
 
 
 def resolve_logical_dtype(variable: xr.Variable) -> Dtype:
-    """The type that a variable's numbers mean, in this machine's byte order.
+    """Return the type that the numbers of a variable mean, in the byte order of this machine.
 
-    The attribute ``_Unsigned`` (netCDF-3's way to keep unsigned numbers in signed ones, or the reverse) is heeded
-    here and goes no further: a client that applied it to promoted values would wrap them.
+    The attribute ``_Unsigned`` (netCDF-3 stores unsigned numbers in signed types, or the reverse) is applied here and
+    not sent: a client that applied it to promoted values would wrap them.
     """
     dtype = variable.dtype.newbyteorder("=")
     kind = {"true": "u", "false": "i"}.get(str(variable.attrs.get("_Unsigned")).lower())
@@ -99,31 +80,30 @@ def resolve_logical_dtype(variable: xr.Variable) -> Dtype:
 
 
 def get_dap2_type(variable: xr.Variable) -> str:
-    """The DAP2 type of a variable of an adapted dataset."""
-    return str(variable.encoding[DAP2_TYPE_KEY])
+    """Return the DAP2 type of a variable of an adapted dataset."""
+    return get_traits(variable).dap2_type
 
 
 def reinterpret_numbers(stored: np.ndarray[Any, Dtype], meant: Dtype) -> np.ndarray[Any, Dtype]:
-    """Stored numbers read as another type of the same size, in the byte order they are stored in. No copy."""
+    """Reinterpret stored numbers as another type of the same size, in the same byte order. No copy."""
     return stored if stored.dtype.kind == meant.kind else stored.view(meant.newbyteorder(stored.dtype.byteorder))
 
 
 def get_logical_values(variable: xr.Variable) -> np.ndarray[Any, Dtype]:
-    """The numbers of a variable of an adapted dataset as they are meant. No copy, if they are in memory."""
+    """Return the numbers of a variable of an adapted dataset in their logical type. No copy, if they are in memory."""
     stored = np.asarray(variable.values)
-    return reinterpret_numbers(stored, np.dtype(variable.encoding.get(LOGICAL_DTYPE_KEY, stored.dtype)))
+    return reinterpret_numbers(stored, np.dtype(get_traits(variable).logical_dtype or stored.dtype))
 
 
 def decode_adapted(variable: xr.Variable) -> xr.Variable:
-    """Return what the numbers of a variable of an adapted dataset mean, lazily; see `shotdap.transforms.decoding`.
+    """Decode a variable of an adapted dataset, lazily; see `shotdap.transforms.decoding`.
 
-    Functions and selections compute with these, while the variable itself travels as it is stored.
+    Functions and selections compute with decoded values, while the variable itself is sent as stored.
     """
-    encoding = dict(variable.encoding)
-    meant = encoding.pop(LOGICAL_DTYPE_KEY, None)
+    meant = get_traits(variable).logical_dtype
     stored = variable.to_base_variable().copy(deep=False)
-    if meant is not None:
+    if meant:
         stored.attrs = {**variable.attrs, "_Unsigned": "true" if np.dtype(meant).kind == "u" else "false"}
     decoded = decode_variable(stored)
-    decoded.encoding = encoding
-    return decoded
+    decoded.encoding = dict(variable.encoding)
+    return set_traits(decoded, logical_dtype="")

@@ -1,15 +1,15 @@
-r"""Names and text as every DAP2 client can read them.
+r"""Names and text that every DAP2 client can read.
 
-Strategy: names keep to letters, digits and the underscore, because a name with anything else, even percent-encoded,
-makes one client or another refuse the whole dataset; so does a name longer than netCDF's, which is shortened.
+Strategy: names consist of letters, digits and underscores, because a name with anything else, even percent-encoded,
+makes some client refuse the whole dataset; so does a name longer than the limit of netCDF, which is shortened.
 
-Rule 1: text is UTF-8, in the DAS and in string data. Every client reads it so, but pydap in string data, where it
-knows ASCII only: it fails, where it would show octal escapes as if they were the text.
-Rule 2: a backslash becomes ``\\``, *in string data too*: netCDF-C, hence MATLAB, IDL, Octave, GDL and R, takes
-backslashes for escapes in both (``C:\new`` would lose its backslash and gain a line feed). pydap and getdap show both
+Rule 1: text is UTF-8, in the DAS and in string data. Every client reads it, except pydap in string data, where it knows
+ASCII only: it fails, but would show octal escapes as if they were the text.
+Rule 2: a backslash becomes ``\\``, *in string data, too*: netCDF-C, hence MATLAB, IDL, Octave, GDL and R, interprets
+backslashes as escapes in both (``C:\new`` would lose its backslash and gain a line feed). pydap and getdap show both
 backslashes; no form suits all.
-Rule 3: inside the quotes of a DAS or an error, ``\"`` as well. All other characters stand for themselves.
-Rule 4: NUL, which ends a string in C, is left out.
+Rule 3: inside the quotes of a DAS or an error, a quote becomes ``\"``. All other characters are unchanged.
+Rule 4: NUL, which ends a string in C, is removed.
 """
 
 from __future__ import annotations
@@ -17,25 +17,23 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from shotdap.transforms import UniqueNames
+from shotdap.server.protocols.variable_names import make_unique_names
 from shotdap.transforms.renaming import shorten_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["encode_text", "encode_utf8", "make_dataset_name", "make_safe_names", "quote_excerpt", "quote_text"]
-
-RESERVED_NAMES: Final = frozenset(
+_RESERVED_NAMES: Final = frozenset(
     {
         *("byte", "int16", "uint16", "int32", "uint32", "float32", "float64", "string", "url"),  # libdap's grammar
         *("structure", "sequence", "grid", "dataset", "attributes", "alias", "otherxml"),
         "nc_global",
     }
 )
-"""What is no name for a variable or an attribute, in any case: getdap or ncdump refuses the dataset."""
+"""Names, in upper or lower case, of a variable or attribute for which getdap or ncdump refuses the dataset."""
 
-RESERVED_PREFIX: Final = "dods"
-"""netCDF-C takes a DAS container whose name begins so for global attributes."""
+_RESERVED_PREFIX: Final = "dods"
+"""netCDF-C treats a DAS container whose name begins with this as global attributes."""
 
 _EXCERPT_LENGTH: Final = 40  # characters of a request's text in a message
 
@@ -44,48 +42,42 @@ _UNSAFE_DATASET_NAME_CHARACTERS: Final = re.compile(r"[^A-Za-z0-9_.-]")
 
 
 def make_safe_names(names: Iterable[str]) -> dict[str, str]:
-    """A safe name for each of these names, all different: ``DATA/SHOT/image`` → ``DATA_SHOT_image``.
+    """Return a safe name for each of these names, all different: ``DATA/SHOT/image`` → ``DATA_SHOT_image``."""
 
-    A name that is safe already keeps itself, whichever order they come in; others that would collide get a number.
-    """
-    names = list(dict.fromkeys(names))
-    safe = {name: name for name in names if _make_safe_name(name) == name}
-    unique = UniqueNames(safe)
-    return safe | {name: unique.claim(_make_safe_name(name)) for name in names if name not in safe}
+    def make_safe(name: str) -> str:
+        name = shorten_name(_UNSAFE_NAME_CHARACTERS.sub("_", name) or "_", name)
+        if name.lower() in _RESERVED_NAMES:
+            return f"{name}_"
+        return f"_{name}" if name.lower().startswith(_RESERVED_PREFIX) else name
 
-
-def _make_safe_name(name: str) -> str:
-    name = shorten_name(_UNSAFE_NAME_CHARACTERS.sub("_", name) or "_", name)
-    if name.lower() in RESERVED_NAMES:
-        return f"{name}_"
-    return f"_{name}" if name.lower().startswith(RESERVED_PREFIX) else name
+    return make_unique_names(names, make_safe)
 
 
 def make_dataset_name(name: str) -> str:
-    """What stands after the closing brace of a DDS: a file's name, with ``_`` for all but ``A-Za-z0-9_.-``."""
+    """Return the name after the closing brace of a DDS: that of the file, with ``_`` for all but ``A-Za-z0-9_.-``."""
     return _UNSAFE_DATASET_NAME_CHARACTERS.sub("_", name) or "dataset"
 
 
 def quote_excerpt(text: str) -> str:
-    """A client's text, as a message quotes it: its beginning."""
+    """Quote the beginning of a client's text, for a message."""
     return repr(text if len(text) <= _EXCERPT_LENGTH else f"{text[:_EXCERPT_LENGTH]}...")
 
 
 def quote_text(text: str) -> str:
-    r"""Return the text in quotes; a space follows a last backslash: pydap takes ``\\"`` for a quote that goes on."""
+    r"""Quote a text; a space follows a last backslash, because pydap does not end the text at ``\\"``."""
     inner = encode_utf8(text).decode().replace("\\", "\\\\").replace('"', '\\"')
     return f'"{inner} "' if text.endswith("\\") else f'"{inner}"'
 
 
 def encode_text(value: object) -> bytes:
-    """Return one value of a String variable as it is sent."""
+    """Encode a value of a String variable for the wire."""
     return encode_utf8(value).replace(b"\\", b"\\\\")
 
 
 def encode_utf8(value: object) -> bytes:
-    """One value of a String variable, as clients get to see it. What is not UTF-8 shows as an escape."""
+    """Encode a value of a String variable as clients show it. Bytes that are not UTF-8 become escapes."""
     if isinstance(value, bytes):
         value = value.decode("utf-8", "backslashreplace")
-    if value is None or value != value:  # noqa: PLR0124 - how NaN, xarray's missing string, tells itself
+    if value is None or value != value:  # noqa: PLR0124 - the test for NaN, xarray's missing string
         return b""
     return str(value).encode("utf-8", "backslashreplace").replace(b"\0", b"")

@@ -2,16 +2,17 @@
 
 A route needs five lines of it::
 
-    request = dap4.query(query_string)
-    selection = dap4.parse(request.expression)
+    query = dap4.parse_query(query_string)
+    selection = dap4.parse_constraint(query.expression)
     narrowed = selection.apply(dataset)
-    answer = dap4.body(narrowed.load(), name, selection, checksum=request.checksum)
-    # Content-Type: dap4.MEDIA_TYPES[".dap"]; Content-Length: answer.size; then the blocks of iter(answer)
+    body = dap4.encode_body(narrowed.load(), name, selection, checksum=query.checksum)
+    # Content-Type: dap4.MEDIA_TYPES[".dap"]; Content-Length: body.size; then the blocks of iter(body)
 """
 
 from __future__ import annotations
 
-from shotdap.server.protocols.dap4.chunks import Block, encode_error_chunk
+from shotdap.server.http.blocks import Block
+from shotdap.server.protocols.dap4.chunks import encode_error_chunk
 from shotdap.server.protocols.dap4.constraint import parse_constraint
 from shotdap.server.protocols.dap4.data import EncodedBody, encode_body
 from shotdap.server.protocols.dap4.dmr import render_dmr

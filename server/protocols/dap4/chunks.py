@@ -1,81 +1,80 @@
-"""DAP4's chunks: how a body is cut, so that an error can still be told in its middle.
+"""Chunks of DAP4: a body is split so that an error can be sent in the middle of it.
 
-Strategy: know the size of the data beforehand, cut them where a chunk is full, and hand out blocks which are views of
-the arrays themselves; only what is small is copied, to spare the server a write for every header.
+Strategy: the size of the data is known beforehand; a chunk ends when it is full, and its blocks are views of the arrays
+themselves. Only small blocks are copied, to save the server a write for every header.
 
-Rule 1: a chunk has a header of four bytes, big-endian whatever the data are: flags in the high byte, then a length of
-24 bits.
+Rule 1: a chunk has a header of four bytes, always big-endian: flags in the high byte, then a length of 24 bits.
 Rule 2: "Never put LAST on the DMR chunk. An empty last chunk is fine."
-Rule 3: a body that ends without a last or an error chunk crashes netCDF-C. So a chunk is begun when all of it is at
-hand; if that fails, an error chunk comes instead. What is sent then is less than was promised, which tells the clients
-that know no error chunks (libdap, pydap).
+Rule 3: a body that ends without a last or an error chunk crashes netCDF-C. So a chunk begins when all of its data are
+available; if that fails, an error chunk follows instead. The body is then shorter than its announced length, by which
+clients without support for error chunks (libdap, pydap) recognize the failure.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from shotdap.server.http.blocks import join_small_blocks
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-__all__ = ["MAX_CHUNK_SIZE", "Block", "compute_chunked_size", "encode_chunks", "encode_error_chunk"]
+    from shotdap.server.http.blocks import Block
 
-Block = bytes | memoryview
-
-LAST, ERROR, LITTLE_ENDIAN = 1, 2, 4  # the specification's CHUNK_TYPE bits
+_LAST, _ERROR, _LITTLE_ENDIAN = 1, 2, 4  # the specification's CHUNK_TYPE bits
 MAX_CHUNK_SIZE = 0xFFFFFF
-HEADER_SIZE = 4
-CHUNK_SIZE = 15 << 20  # whole blocks, and below the largest
+_HEADER_SIZE = 4
+CHUNK_SIZE = 15 << 20  # a multiple of the block size, below the largest chunk
 BLOCK_SIZE = 512 << 10  # "yield blocks of 256 kB-1 MB": smaller ones cost 15 %, larger ones 20 %
 COPY_THRESHOLD = 32 << 10  # a write costs more than a copy of this size
 
 
-def encode_chunk_header(flags: int, length: int) -> bytes:
-    """Give the four bytes before a chunk of this many bytes."""
+def _encode_chunk_header(flags: int, length: int) -> bytes:
     return bytes([flags]) + length.to_bytes(3, "big")
 
 
 def encode_error_chunk(document: bytes) -> bytes:
-    """Wrap an error document as the chunk that ends a body early; it may follow any complete chunk.
+    """Encode an error document as the chunk that ends a body early; it can follow any complete chunk.
 
-    It bears no LAST flag: pydap and libdap would take the document for data.
+    It has no LAST flag: pydap and libdap would read the document as data.
     """
     document = document[:MAX_CHUNK_SIZE]
-    return encode_chunk_header(ERROR | LITTLE_ENDIAN, len(document)) + document
+    return _encode_chunk_header(_ERROR | _LITTLE_ENDIAN, len(document)) + document
 
 
 def compute_chunked_size(description: Block, size: int) -> int:
-    """Say how long `encode_chunks` will be for data of this size, in bytes."""
+    """Return the number of bytes of `encode_chunks` for data of this size."""
     chunks = max(1, -(-size // CHUNK_SIZE))
-    return HEADER_SIZE + len(description) + chunks * HEADER_SIZE + size
+    return _HEADER_SIZE + len(description) + chunks * _HEADER_SIZE + size
 
 
 def encode_chunks(description: Block, pieces: Iterable[Block], size: int, failure: bytes = b"") -> Iterator[Block]:
-    """Cut a body into chunks, and these into blocks to be sent one after the other.
+    """Split a body into chunks, and these into blocks to send one after the other.
 
     Args:
         description: the DMR with its CRLF, at most `MAX_CHUNK_SIZE` bytes.
         pieces: the serialised data, flat.
         size: the number of bytes in all pieces.
-        failure: the error document that ends the body if a piece fails, where it is shorter than what is left.
+        failure: the error document that ends the body if a piece fails and the document is shorter than the rest.
 
     Returns:
         Blocks of at most 512 kB + 32 kB; the large ones are views of the pieces.
 
     Raises:
-        Exception: what a piece raised, once the client has been told.
+        Exception: the error of a piece, after the error chunk.
     """
-    return _join_small_blocks(_emit_chunks(description, pieces, size, failure))
+    return join_small_blocks(_emit_chunks(description, pieces, size, failure), COPY_THRESHOLD, BLOCK_SIZE)
 
 
 def _emit_chunks(description: Block, pieces: Iterable[Block], size: int, failure: bytes) -> Iterator[Block]:
-    yield encode_chunk_header(LITTLE_ENDIAN, len(description))
-    yield from _split_block(description, BLOCK_SIZE)
+    yield _encode_chunk_header(_LITTLE_ENDIAN, len(description))
+    view = memoryview(description)
+    yield from (view[start : start + BLOCK_SIZE] for start in range(0, len(view), BLOCK_SIZE))
     left = size
     try:
         for blocks in _split_into_chunks(pieces, size):
             length = sum(map(len, blocks))
-            yield encode_chunk_header(LITTLE_ENDIAN | (LAST if length == left else 0), length)
+            yield _encode_chunk_header(_LITTLE_ENDIAN | (_LAST if length == left else 0), length)
             yield from blocks
             left -= length
     except Exception:
@@ -84,7 +83,7 @@ def _emit_chunks(description: Block, pieces: Iterable[Block], size: int, failure
 
 
 def _split_into_chunks(pieces: Iterable[Block], size: int) -> Iterator[Sequence[Block]]:
-    """The blocks of each chunk."""
+    """Yield the blocks of each chunk."""
     blocks: list[Block] = []
     room = CHUNK_SIZE
     for piece in pieces:
@@ -98,26 +97,3 @@ def _split_into_chunks(pieces: Iterable[Block], size: int) -> Iterator[Sequence[
                 blocks, room = [], CHUNK_SIZE
     if blocks or not size:
         yield blocks
-
-
-def _split_block(piece: Block, size: int) -> Iterator[memoryview]:
-    view = memoryview(piece)
-    return (view[start : start + size] for start in range(0, len(view), size))
-
-
-def _join_small_blocks(blocks: Iterable[Block]) -> Iterator[Block]:
-    small = bytearray()
-    try:
-        for block in blocks:
-            if small and (len(block) >= COPY_THRESHOLD or len(small) > BLOCK_SIZE):
-                yield bytes(small)
-                small.clear()
-            if len(block) < COPY_THRESHOLD:
-                small += block
-            else:
-                yield block
-    except Exception:
-        yield bytes(small)  # the error chunk, above all
-        raise
-    if small:
-        yield bytes(small)

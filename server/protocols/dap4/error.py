@@ -1,23 +1,21 @@
 """The DAP4 error document.
 
-Rule 1: an answer that is an error has the status of one: netCDF-C segfaults on an error with status 200.
-Rule 2: the document is what the user gets to read (netCDF-C prints it for 4xx and 5xx), so it holds sentences.
+Rule 1: an error has an error status: netCDF-C segfaults on an error document with status 200.
+Rule 2: users read the document (netCDF-C prints it for 4xx and 5xx), so it contains sentences.
 """
 
 from __future__ import annotations
 
-from shotdap.server.protocols.dap4.text import NAMESPACE, PROLOG, escape_xml
-
-__all__ = ["render_error"]
+from shotdap.server.protocols.dap4.xml_text import NAMESPACE, PROLOG, escape_xml
 
 
 def render_error(code: int, message: str, context: str = "") -> bytes:
-    """Word an error as DAP4's XML.
+    """Render an error as DAP4's XML.
 
     Args:
-        code: the HTTP status that goes with it.
+        code: the HTTP status.
         message: a sentence for the user.
-        context: what was asked for, such as the URL.
+        context: the subject of the request, such as the URL.
 
     Returns:
         The whole body.

@@ -1,15 +1,13 @@
-"""What each DAP4 answer is called in ``Content-Type``.
+"""Media types of DAP4 responses.
 
-The XML answers name their encoding in the prolog and are ASCII besides, so no type has a charset.
+XML responses have their encoding in the prolog and are ASCII anyway, so no type has a charset.
 """
 
 from __future__ import annotations
 
-__all__ = ["ERROR_MEDIA_TYPE", "MEDIA_TYPES"]
-
 _PREFIX = "application/vnd.opendap.dap4."
 
-# suffix of the URL → media type; ``.dmr.xml`` is what netCDF-C asks for, ``.dmr`` pydap, ``.dap`` both
+# suffix of the URL → media type; netCDF-C requests ``.dmr.xml``, pydap ``.dmr``, both ``.dap``
 MEDIA_TYPES = {
     ".dmr": f"{_PREFIX}dataset-metadata+xml",
     ".dmr.xml": f"{_PREFIX}dataset-metadata+xml",

@@ -1,8 +1,8 @@
-"""The one table between NumPy's types and DAP4's.
+"""The table from NumPy types to DAP4 types.
 
-Rule 1: data are little-endian always; big-endian strings break pydap.
+Rule 1: data are always little-endian; big-endian strings break pydap.
 Rule 2: ``Int8`` and ``UInt8``, never ``Byte``.
-Rule 3: what DAP4 does not have becomes the narrowest type that holds it: a truth value is a ``UInt8``, a
+Rule 3: a type that DAP4 does not have becomes the narrowest type that holds it: a boolean is a ``UInt8``, a
 half-precision number a ``Float32``.
 """
 
@@ -13,12 +13,10 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["STRING", "AtomicType", "get_atomic_type"]
-
 
 @dataclass(frozen=True)
 class AtomicType:
-    """A DAP4 atomic type: its name in the DMR, and what its values are on the wire (`None` for text)."""
+    """A DAP4 atomic type: its name in the DMR, and the type of its values on the wire (`None` for text)."""
 
     name: str
     wire_dtype: np.dtype[Any] | None
@@ -26,7 +24,7 @@ class AtomicType:
 
 STRING = AtomicType("String", None)
 
-ATOMIC_TYPES = {
+_ATOMIC_TYPES = {
     "b1": AtomicType("UInt8", np.dtype("<u1")),
     "i1": AtomicType("Int8", np.dtype("<i1")),
     "i2": AtomicType("Int16", np.dtype("<i2")),
@@ -40,18 +38,18 @@ ATOMIC_TYPES = {
     "f4": AtomicType("Float32", np.dtype("<f4")),
     "f8": AtomicType("Float64", np.dtype("<f8")),
 }
-TEXT_KINDS = frozenset("SUOT")
+_TEXT_KINDS = frozenset("SUOT")
 
 
 def get_atomic_type(dtype: np.dtype[Any]) -> AtomicType:
-    """Look up the DAP4 type of a NumPy type, of either byte order.
+    """Return the DAP4 type of a NumPy type of either byte order.
 
     Raises:
         TypeError: DAP4 has no such type (complex numbers, dates, records).
     """
-    if dtype.kind in TEXT_KINDS:
+    if dtype.kind in _TEXT_KINDS:
         return STRING
     try:
-        return ATOMIC_TYPES[f"{dtype.kind}{dtype.itemsize}"]
+        return _ATOMIC_TYPES[f"{dtype.kind}{dtype.itemsize}"]
     except KeyError:
         raise TypeError(f"DAP4 has no type for NumPy's {dtype}") from None

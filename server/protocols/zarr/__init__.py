@@ -1,12 +1,12 @@
 """Zarr, versions 2 and 3: a dataset → metadata documents, and the bytes of one chunk at a time. No I/O.
 
-A *hierarchy* is a dataset as Zarr has it; a *key* names one of its documents, or one of its chunks. Which keys there
-are, and what each holds, depends on the dataset and on `ZarrOptions` alone: documents and chunks are separate requests,
-which may reach different processes.
+A *hierarchy* is a dataset in Zarr's terms; a *key* is the name of one of its documents, or of one of its chunks. The
+keys and their contents depend on the dataset and on `ZarrOptions` alone: documents and chunks are separate requests,
+which can reach different processes.
 
 Zarr 2: https://zarr-specs.readthedocs.io/en/latest/v2/v2.0.html.
 Zarr 3: https://zarr-specs.readthedocs.io/en/latest/v3/core/.
-Dimensions and fill values are written as xarray reads them: https://docs.xarray.dev/en/stable/internals/zarr-encoding-spec.html.
+Dimensions and fill values are those that xarray reads: https://docs.xarray.dev/en/stable/internals/zarr-encoding-spec.html.
 """
 
 from __future__ import annotations

@@ -1,18 +1,18 @@
-"""A dataset as a Zarr hierarchy, in both versions at once."""
+"""A dataset as a Zarr hierarchy, in both versions."""
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import product
 from math import ceil
 
 import xarray as xr
-from zarr.core.group import GroupMetadata
 
-from shotdap.server.protocols.zarr.attributes import Json, encode_attributes, split_fill_value
 from shotdap.server.protocols.zarr.chunk import Chunk
+from shotdap.server.protocols.zarr.json_attributes import Json, encode_attributes, split_fill_value
 from shotdap.server.protocols.zarr.keys import (
     ARRAY_DOCUMENTS,
     DOCUMENT_VERSIONS,
@@ -30,17 +30,15 @@ from shotdap.server.protocols.zarr.metadata import (
 )
 from shotdap.server.protocols.zarr.node_paths import GroupTree
 from shotdap.server.protocols.zarr.options import V2, V3, ZarrOptions, ZarrVersion
-from shotdap.server.protocols.zarr.types import Dtype, resolve_stored_dtype
-
-__all__ = ["Hierarchy", "iter_store_entries"]
+from shotdap.server.protocols.zarr.stored_dtypes import Dtype, resolve_stored_dtype
 
 _OMITTED_ATTRIBUTE = "zarr_left_out"
-"""The attribute that names the variables which Zarr cannot hold."""
+"""Attribute that lists the variables which Zarr cannot hold."""
 
 
-@dataclass(frozen=True, eq=False)  # two are the same only if they are one
+@dataclass(frozen=True, eq=False)  # compared by identity
 class Hierarchy:
-    """A dataset as Zarr has it. What is made of it once is kept; values are never."""
+    """A dataset in Zarr's terms. It caches documents and metadata, but no values."""
 
     dataset: xr.Dataset
     options: ZarrOptions
@@ -48,32 +46,42 @@ class Hierarchy:
     _document_cache: dict[str, bytes] = field(default_factory=dict, init=False, repr=False)
 
     def get_document(self, key: str) -> bytes | None:
-        """A metadata document; `None` if there is none with this key."""
+        """Return a metadata document; `None` if there is none with this key."""
         path, _, name = key.rpartition("/")
         version = DOCUMENT_VERSIONS.get(name)
         if version is None or name not in self._list_document_names(path, version):
             return None
         if key not in self._document_cache:
-            metadata = (
-                self._get_array_metadata(self._names_by_path[path], version)
-                if path in self._names_by_path
-                else self._build_group_metadata(path, version)
-            )
-            self._document_cache.update(
-                {f"{path}/{each}".lstrip("/"): text for each, text in serialize_metadata(metadata).items()}
-            )
+            if path in self._names_by_path:
+                metadata = self._get_array_metadata(self._names_by_path[path], version)
+            else:
+                variables, groups = self._tree.descendants[path]
+                arrays = {each: self._get_array_metadata(self._names_by_path[each], version) for each in variables}
+                attributes = {each: self._group_attributes[each] for each in (path, *groups)}
+                metadata = build_group_metadata(path, arrays, attributes, version)
+            for each, document in serialize_metadata(metadata).items():
+                self._document_cache[f"{path}/{each}".lstrip("/")] = document
         return self._document_cache[key]
 
     def get_chunk(self, key: str) -> Chunk | None:
-        """The chunk with this key; `None` if there is no such array, or the key lies outside its grid."""
+        """Return the chunk with this key; `None` if there is no such array, or the key is outside its grid."""
         for version, path, numbers in parse_chunk_key(key):
             name = self._names_by_path.get(path)
-            if name is not None:
-                return self._build_chunk(name, version, numbers)
+            if name is None:
+                continue
+            variable, shape, counts = self._tree.variables[name], self._chunk_shapes[name], self._count_chunks(name)
+            # The chunk of an array without dimensions has a number in version 2.
+            position = () if version == V2 and not counts and numbers == (0,) else numbers
+            if len(position) != len(counts) or any(map(operator.ge, position, counts)):
+                return None
+            bounds = zip(position, shape, variable.shape, strict=True)
+            region = tuple(slice(number * length, min((number + 1) * length, size)) for number, length, size in bounds)
+            metadata, is_compressed = self._get_array_metadata(name, version), self.options.compression != "none"
+            return Chunk(variable, region, shape, self._dtypes[name], metadata, is_compressed)
         return None
 
     def iter_keys(self, version: ZarrVersion = V3) -> Iterator[str]:
-        """Every key, those of documents first, the root's before all others."""
+        """Yield every key: first those of documents, and of these first the ones of the root."""
         for path in (*self._group_attributes, *self._names_by_path):
             yield from (f"{path}/{each}".lstrip("/") for each in self._list_document_names(path, version))
         for name, path in self._tree.variable_paths.items():
@@ -81,34 +89,21 @@ class Hierarchy:
                 yield format_chunk_key(version, path, numbers)
 
     def _list_document_names(self, path: str, version: ZarrVersion) -> tuple[str, ...]:
-        """The names of the documents at a path; none where there is nothing."""
+        """Return the names of the documents at a path; none if there is no node."""
         if path in self._names_by_path:
             return ARRAY_DOCUMENTS[version]
         return GROUP_DOCUMENTS[version] if path in self._group_attributes else ()
 
-    def _build_chunk(self, name: str, version: ZarrVersion, numbers: tuple[int, ...]) -> Chunk | None:
-        variable, chunks, counts = self._tree.variables[name], self._chunk_shapes[name], self._count_chunks(name)
-        if version == V2 and not counts and numbers == (0,):  # where version 2 has what has no dimensions
-            numbers = ()
-        if len(numbers) != len(counts) or not all(
-            0 <= each < count for each, count in zip(numbers, counts, strict=True)
-        ):
-            return None
-        bounds = zip(numbers, chunks, variable.shape, strict=True)
-        where = tuple(slice(number * length, min((number + 1) * length, size)) for number, length, size in bounds)
-        is_packed = self.options.compression != "none"
-        return Chunk(variable, where, chunks, self._dtypes[name], self._get_array_metadata(name, version), is_packed)
-
     def _count_chunks(self, name: str) -> tuple[int, ...]:
-        """How many chunks there are along each dimension."""
+        """Return the number of chunks along each dimension."""
         shape = self._tree.variables[name].shape
         return tuple(ceil(size / length) for size, length in zip(shape, self._chunk_shapes[name], strict=True))
 
     @cached_property
     def _dtypes(self) -> Mapping[str, Dtype]:
         """The types of the variables that Zarr can hold."""
-        types = ((str(name), resolve_stored_dtype(variable.dtype)) for name, variable in self.dataset.variables.items())
-        return {name: each for name, each in types if each is not None}
+        dtypes = ((str(name), resolve_stored_dtype(each.dtype)) for name, each in self.dataset.variables.items())
+        return {name: dtype for name, dtype in dtypes if dtype is not None}
 
     @cached_property
     def _tree(self) -> GroupTree:
@@ -116,72 +111,56 @@ class Hierarchy:
 
     @cached_property
     def _names_by_path(self) -> Mapping[str, str]:
-        """The name in the dataset of the array at each path."""
+        """The name of each array in the dataset, by its path."""
         return {path: name for name, path in self._tree.variable_paths.items()}
 
     @cached_property
     def _chunk_shapes(self) -> Mapping[str, tuple[int, ...]]:
-        """The shape of each variable's chunks."""
-        types = self._dtypes.items()
-        return {name: compute_chunk_shape(self.dataset.variables[name], each, self.options) for name, each in types}
+        """The shape of the chunks of each variable."""
+        variables = self.dataset.variables
+        return {name: compute_chunk_shape(variables[name], dtype, self.options) for name, dtype in self._dtypes.items()}
 
     def _get_array_metadata(self, name: str, version: ZarrVersion) -> ArrayMetadata:
-        made = self._metadata_cache.get((name, version))
-        if made is None:
-            made = self._metadata_cache[name, version] = build_array_metadata(self._describe_array(name), version)
-        return made
-
-    def _describe_array(self, name: str) -> ArrayDescription:
-        variable, dtype = self._tree.variables[name], self._dtypes[name]
-        fill, others = split_fill_value(variable.attrs, dtype)
-        renamed = {"original_name": name} if self._tree.variable_paths[name] != name else {}
-        return ArrayDescription(
-            shape=variable.shape,
-            chunks=self._chunk_shapes[name],
-            dtype=dtype,
-            dimensions=tuple(self._tree.dimension_names[str(dimension)] for dimension in variable.dims),
-            attributes=encode_attributes({**renamed, **others}),
-            fill_value=fill,
-            compression=self.options.compression,
-        )
-
-    def _build_group_metadata(self, path: str, version: ZarrVersion) -> GroupMetadata:
-        variables, groups = self._tree.descendants[path]
-        arrays = {each: self._get_array_metadata(self._names_by_path[each], version) for each in variables}
-        return build_group_metadata(
-            path, arrays, {each: self._group_attributes[each] for each in (path, *groups)}, version
-        )
+        if (name, version) not in self._metadata_cache:
+            variable, dtype = self._tree.variables[name], self._dtypes[name]
+            fill, others = split_fill_value(variable.attrs, dtype)
+            renamed = {"original_name": name} if self._tree.variable_paths[name] != name else {}
+            description = ArrayDescription(
+                shape=variable.shape,
+                chunks=self._chunk_shapes[name],
+                dtype=dtype,
+                dimensions=tuple(self._tree.dimension_names[str(dimension)] for dimension in variable.dims),
+                attributes=encode_attributes({**renamed, **others}),
+                fill_value=fill,
+                compression=self.options.compression,
+            )
+            self._metadata_cache[name, version] = build_array_metadata(description, version)
+        return self._metadata_cache[name, version]
 
     @cached_property
     def _group_attributes(self) -> Mapping[str, Mapping[str, Json]]:
         """The attributes of every group."""
-        missing = [str(name) for name in self.dataset.variables if str(name) not in self._dtypes]
-        attrs = {**self.dataset.attrs, **({_OMITTED_ATTRIBUTE: missing} if missing else {})}
+        omitted = [str(name) for name in self.dataset.variables if str(name) not in self._dtypes]
+        attrs = {**self.dataset.attrs, **({_OMITTED_ATTRIBUTE: omitted} if omitted else {})}
         return {path: encode_attributes(each) for path, each in self._tree.split_attributes_by_group(attrs).items()}
 
 
 def iter_store_entries(
     dataset: xr.Dataset, options: ZarrOptions
 ) -> Iterator[tuple[str, Callable[[], bytes | memoryview]]]:
-    """A whole dataset as a Zarr 3 store: each key, and what gives its bytes.
+    """Yield a whole dataset as a Zarr 3 store: each key, and a function that returns its bytes.
 
-    The documents come first. A chunk is read, or computed, when its bytes are asked for, and kept by nobody: a dataset
-    of any size goes through in the memory of one chunk.
+    Documents precede chunks. The function of a chunk reads or computes its values, which are not kept: a dataset of any
+    size needs the memory of one chunk.
 
     Args:
-        dataset: lazy or not; names with slashes are groups, so a whole shot goes as it is.
-        options: how it is cut and packed.
+        dataset: lazy or not; names with slashes are groups, so a whole shot is possible, too.
+        options: chunking and compression.
     """
     hierarchy = Hierarchy(dataset, options)
     for key in hierarchy.iter_keys():
-        yield key, _resolve_encoder(hierarchy, key)
-
-
-def _resolve_encoder(hierarchy: Hierarchy, key: str) -> Callable[[], bytes | memoryview]:
-    document = hierarchy.get_document(key)
-    if document is not None:
-        return lambda: document
-    chunk = hierarchy.get_chunk(key)
-    if chunk is None:
-        raise KeyError(key)
-    return chunk.encode
+        document, chunk = hierarchy.get_document(key), hierarchy.get_chunk(key)
+        if document is not None:
+            yield key, partial(bytes, document)
+        elif chunk is not None:
+            yield key, chunk.encode

@@ -1,11 +1,11 @@
-"""How an array is cut into chunks.
+"""The chunks of an array.
 
-Rule 1: a chunk holds one frame: the last two dimensions whole, one index of each before them. A variable that is small
-altogether is one chunk.
-Rule 2: what lies in pieces that are read one by one (the shots of a stack) is never together in a chunk; the
-variable's ``preferred_chunks`` say so, xarray's own word for it.
-Rule 3: a frame of more than `ZarrOptions.chunk_size` is cut into bands of rows, as equal as can be, because Zarr fills up the
-last one; but not one that costs the whole frame whatever part of it is asked for.
+Rule 1: a chunk contains one frame: the last two dimensions whole, one index of each dimension before them. A small
+variable is one chunk.
+Rule 2: parts that are read one by one (the shots of a stack) are never in the same chunk; the ``preferred_chunks`` of
+the variable, a key of xarray's, define them.
+Rule 3: a frame of more than `ZarrOptions.chunk_size` is split into bands of rows, as equal as possible, because Zarr
+pads the last one; but not if any part of the frame costs the whole frame.
 """
 
 from __future__ import annotations
@@ -16,34 +16,38 @@ from typing import Final
 import xarray as xr
 
 from shotdap.server.protocols.zarr.options import ZarrOptions
-from shotdap.server.protocols.zarr.types import Dtype
+from shotdap.server.protocols.zarr.stored_dtypes import Dtype
 from shotdap.transforms.virtual.read_cost import bytes_read
 
-__all__ = ["compute_chunk_shape", "estimate_read_cost"]
-
-_SMALL_ARRAY_SIZE: Final = 64 << 10  # bytes; a request costs as much as sending so many
-_FRAME_DIMENSIONS: Final = 2  # dimensions
+_SMALL_ARRAY_SIZE: Final = 64 << 10  # bytes; sending them costs as much as a request
+_FRAME_DIMENSIONS: Final = 2
 _PREFERRED_CHUNKS: Final = "preferred_chunks"
 
 
 def compute_chunk_shape(variable: xr.Variable, dtype: Dtype, options: ZarrOptions) -> tuple[int, ...]:
-    """The shape of a variable's chunks, each at least 1 long; those at the far edges stick out of it.
+    """Compute the shape of chunks, at least 1 in each dimension; those at the far edges extend beyond the variable.
 
     Args:
-        variable: of which nothing is read.
-        dtype: of its values in a chunk.
-        options: how great a chunk may be.
+        variable: its values are not read.
+        dtype: the type of the values in a chunk.
+        options: the limits of the size of a chunk.
     """
     pieces = _get_preferred_chunks(variable)
     if prod(pieces) * dtype.itemsize > min(_SMALL_ARRAY_SIZE, options.max_chunk_size):
         before = max(len(pieces) - _FRAME_DIMENSIONS, 0)
         pieces = [1] * before + pieces[before:]
     limit = options.max_chunk_size if bytes_read(variable) else min(options.chunk_size, options.max_chunk_size)
-    return tuple(_limit_chunk_shape(pieces, dtype.itemsize, limit))
+    shape = list(pieces)
+    for axis, size in enumerate(pieces):  # shorten the first dimensions before the last
+        row_size = prod(pieces[axis + 1 :]) * dtype.itemsize
+        shape[axis] = ceil(size / ceil(size / max(1, limit // row_size)))
+        if row_size <= limit:
+            break
+    return tuple(shape)
 
 
 def estimate_read_cost(variable: xr.Variable, chunk: tuple[int, ...]) -> int:
-    """How many bytes are read at least for any part of one chunk; 0 where a part costs a part."""
+    """Return the least number of bytes to read for any part of one chunk; 0 if a part costs a part."""
     whole = bytes_read(variable)
     for size, piece, length in zip(variable.shape, _get_preferred_chunks(variable), chunk, strict=True):
         if piece < size:
@@ -52,18 +56,6 @@ def estimate_read_cost(variable: xr.Variable, chunk: tuple[int, ...]) -> int:
 
 
 def _get_preferred_chunks(variable: xr.Variable) -> list[int]:
-    """What can be read of each dimension together."""
+    """Return the lengths that can be read together in each dimension."""
     preferred = variable.encoding.get(_PREFERRED_CHUNKS, {})
     return [max(1, min(size, preferred.get(name, size))) for name, size in variable.sizes.items()]
-
-
-def _limit_chunk_shape(pieces: list[int], itemsize: int, limit: int) -> list[int]:
-    """Shorter pieces, if need be, the first dimensions before the last."""
-    cut = list(pieces)
-    for axis, size in enumerate(pieces):
-        one = prod(pieces[axis + 1 :]) * itemsize
-        fitting = max(1, limit // one)
-        cut[axis] = ceil(size / ceil(size / fitting))
-        if one <= limit:
-            break
-    return cut

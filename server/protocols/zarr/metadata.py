@@ -1,33 +1,32 @@
 """Metadata documents, by zarr-python.
 
-An array's metadata is what zarr-python makes of an array that is created in memory, of which nothing is written. The
-metadata of all that is in a group stands in the group's own document too (*consolidated*): a client opens a dataset
-by one request.
+The metadata of arrays and groups are those of an array or a group that zarr-python creates in memory, without values.
+The document of a group also contains the metadata of everything below it (*consolidated*): a client opens a dataset by
+one request.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, Final, TypeAlias
 
 import numpy as np
 import zarr
+from zarr.buffer import default_buffer_prototype
 from zarr.codecs import BloscCodec
-from zarr.core.buffer import default_buffer_prototype
-from zarr.core.group import ConsolidatedMetadata, GroupMetadata
-from zarr.core.metadata import ArrayV2Metadata, ArrayV3Metadata
 from zarr.storage import MemoryStore
 
-from shotdap.server.protocols.zarr.attributes import DIMENSIONS_ATTRIBUTE, Json, build_fill_attribute
+from shotdap.server.protocols.zarr.json_attributes import DIMENSIONS_ATTRIBUTE, Json, build_fill_attribute
 from shotdap.server.protocols.zarr.options import V2, Compression, ZarrVersion
-from shotdap.server.protocols.zarr.types import TEXT_DTYPE, Array, Dtype
+from shotdap.server.protocols.zarr.stored_dtypes import TEXT_DTYPE, Array, Dtype
 
-__all__ = ["ArrayDescription", "ArrayMetadata", "build_array_metadata", "build_group_metadata", "serialize_metadata"]
-
-ArrayMetadata: TypeAlias = ArrayV2Metadata | ArrayV3Metadata
+ArrayMetadata: TypeAlias = Any
+"""Metadata of an array; zarr-python exports no name for their types."""
+GroupMetadata: TypeAlias = Any
+"""Metadata of a group."""
 
 _COMPRESSORS: Final[Mapping[tuple[Compression, ZarrVersion], Any]] = MappingProxyType(
     {
@@ -42,12 +41,12 @@ _COMPRESSORS: Final[Mapping[tuple[Compression, ZarrVersion], Any]] = MappingProx
 
 
 _CACHE_SIZE: Final = 4096
-"""Of arrays that are remembered, some 2 kB each."""
+"""Number of arrays, some 2 kB each."""
 
 
 @dataclass(frozen=True)
 class ArrayDescription:
-    """All that is said of one array."""
+    """Everything that the metadata of an array contain."""
 
     shape: tuple[int, ...]
     chunks: tuple[int, ...]
@@ -55,20 +54,20 @@ class ArrayDescription:
     dimensions: tuple[str, ...]
     attributes: Mapping[str, Json]
     fill_value: Array | None
-    """The value that marks an element which is missing."""
+    """The value of missing elements."""
     compression: Compression
 
 
 def build_array_metadata(array: ArrayDescription, version: ZarrVersion) -> ArrayMetadata:
-    """What Zarr says of an array."""
+    """Build the metadata of an array."""
     fill = None if array.fill_value is None else array.fill_value.tobytes()
     bare = _create_metadata(array.shape, array.chunks, array.dtype, array.dimensions, fill, array.compression, version)
-    written = {DIMENSIONS_ATTRIBUTE: list(array.dimensions)} if version == V2 else {}
-    return bare.update_attributes({**written, **array.attributes, **build_fill_attribute(array.fill_value, version)})
+    dimensions = {DIMENSIONS_ATTRIBUTE: list(array.dimensions)} if version == V2 else {}
+    return bare.update_attributes({**dimensions, **array.attributes, **build_fill_attribute(array.fill_value, version)})
 
 
 @lru_cache(_CACHE_SIZE)
-def _create_metadata(  # noqa: PLR0913, PLR0917 — what metadata are made of, all of which tells arrays apart
+def _create_metadata(  # noqa: PLR0913, PLR0917 — the key of the cache, which needs each of them
     shape: tuple[int, ...],
     chunks: tuple[int, ...],
     dtype: Dtype,
@@ -77,7 +76,10 @@ def _create_metadata(  # noqa: PLR0913, PLR0917 — what metadata are made of, a
     compression: Compression,
     version: ZarrVersion,
 ) -> ArrayMetadata:
-    """What zarr-python says of an array without attributes: 0.7 ms, which images of one camera share."""
+    """Create the metadata of an array without attributes: 0.7 ms, which images of one camera share."""
+    default_fill = None  # version 2, where xarray masks by the fill value, needs none
+    if version != V2:
+        default_fill = "" if dtype == TEXT_DTYPE else dtype.type(0)
     names: dict[str, Any] = {} if version == V2 else {"dimension_names": dimensions}
     created = zarr.create_array(
         MemoryStore(),
@@ -85,39 +87,44 @@ def _create_metadata(  # noqa: PLR0913, PLR0917 — what metadata are made of, a
         chunks=chunks,
         dtype=str if dtype == TEXT_DTYPE else dtype,
         compressors=_COMPRESSORS[compression, version],
-        fill_value=_get_default_fill_value(dtype, version) if fill is None else np.frombuffer(fill, dtype)[0],
+        fill_value=default_fill if fill is None else np.frombuffer(fill, dtype)[0],
         zarr_format=version,
         **names,
     )
     return created.metadata
 
 
-def _get_default_fill_value(dtype: Dtype, version: ZarrVersion) -> Any:  # noqa: ANN401 — a number, a text, or nothing
-    """An array's fill value where its variable has none: in version 2, where xarray masks by it, nothing."""
-    if version == V2:
-        return None
-    return "" if dtype == TEXT_DTYPE else dtype.type(0)
+@lru_cache
+def _create_group_metadata(version: ZarrVersion) -> GroupMetadata:
+    """Create the metadata of an empty group, consolidated."""
+    group = zarr.create_group(MemoryStore(), zarr_format=version).metadata
+    consolidated = {"kind": "inline", "must_understand": False, "metadata": {}}
+    return group.from_dict({**group.to_dict(), "consolidated_metadata": consolidated})
 
 
 def build_group_metadata(
     path: str, arrays: Mapping[str, ArrayMetadata], groups: Mapping[str, Mapping[str, Json]], version: ZarrVersion
 ) -> GroupMetadata:
-    """What Zarr says of a group, and of all that is below it.
+    """Build the metadata of a group, with those of everything below it.
 
     Args:
-        path: the group's; ``""`` is the root.
-        arrays: all below the group, by their paths in the hierarchy.
-        groups: the attributes of the group and of all below it, by their paths.
-        version: of Zarr.
+        path: the path of the group; ``""`` is the root.
+        arrays: all arrays below the group, by their paths in the hierarchy.
+        groups: the attributes of the group and of all groups below it, by their paths.
+        version: the version of Zarr.
     """
-    inside = {name: GroupMetadata(dict(each), version) for name, each in groups.items() if name != path}
-    everything: dict[str, Any] = {**arrays, **inside}
-    above = f"{path}/" if path else ""
-    below = {name.removeprefix(above): each for name, each in everything.items()}
-    return GroupMetadata(dict(groups[path]), version, ConsolidatedMetadata(below))
+    template = _create_group_metadata(version)
+    nodes: dict[str, Any] = dict(arrays)
+    for name, attributes in groups.items():
+        if name != path:
+            nodes[name] = replace(template, attributes=dict(attributes), consolidated_metadata=None)
+    prefix = f"{path}/" if path else ""
+    below = {name.removeprefix(prefix): node for name, node in nodes.items()}
+    consolidated = replace(template.consolidated_metadata, metadata=below)
+    return replace(template, attributes=dict(groups[path]), consolidated_metadata=consolidated)
 
 
 def serialize_metadata(metadata: ArrayMetadata | GroupMetadata) -> dict[str, bytes]:
-    """The documents of an array or a group, by their names."""
+    """Serialize the documents of an array or a group, by their names."""
     buffers = metadata.to_buffer_dict(default_buffer_prototype())
     return {name: buffer.to_bytes() for name, buffer in buffers.items()}

@@ -1,17 +1,15 @@
-"""What a deployment chooses of how a dataset becomes Zarr."""
+"""Options of a deployment for Zarr."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
-__all__ = ["V2", "V3", "Compression", "ZarrOptions", "ZarrVersion"]
-
 Compression: TypeAlias = Literal["none", "lz4", "zstd"]
-"""How chunks are packed. `lz4` and `zstd` are Blosc's, with the bytes of numbers shuffled."""
+"""Compression of chunks. `lz4` and `zstd` are those of Blosc, with shuffled bytes."""
 
 ZarrVersion: TypeAlias = Literal[2, 3]
-"""Of Zarr."""
+"""Version of the Zarr format."""
 
 V2: Final[ZarrVersion] = 2
 V3: Final[ZarrVersion] = 3
@@ -19,10 +17,10 @@ V3: Final[ZarrVersion] = 3
 
 @dataclass(frozen=True)
 class ZarrOptions:
-    """How a dataset is cut and packed; the same for all of its documents and chunks."""
+    """Chunking and compression, the same for all documents and chunks of a dataset."""
 
     chunk_size: int = 4 << 20
-    """Bytes of values in a chunk that a reader may slice: a greater frame is cut into bands of rows."""
+    """Bytes of values in a chunk: a larger frame is split into bands of rows, if they can be read by themselves."""
     max_chunk_size: int = 512 << 20
-    """Bytes of values in any chunk: a frame that has to be computed whole is one chunk, but for this."""
+    """Largest number of bytes of values in any chunk, also for a frame that has to be computed whole."""
     compression: Compression = "none"

@@ -1,4 +1,4 @@
-"""What each answer is called on the wire, and the one that says what went wrong."""
+"""Headers of DAP2 responses, and the body of an error."""
 
 from __future__ import annotations
 
@@ -6,14 +6,12 @@ from typing import Final, NamedTuple
 
 from shotdap.server.protocols.dap2.text import quote_text
 
-__all__ = ["PROTOCOL_VERSION", "RESPONSE_HEADERS", "ResponseHeaders", "render_error"]
-
 PROTOCOL_VERSION: Final = "2.0"
 """The value of the header ``XDAP``."""
 
 
 class ResponseHeaders(NamedTuple):
-    """The headers ``Content-Type`` and ``Content-Description`` of an answer."""
+    """The headers ``Content-Type`` and ``Content-Description`` of a response."""
 
     media_type: str
     description: str
@@ -27,9 +25,9 @@ RESPONSE_HEADERS: Final = {
     "ver": ResponseHeaders("text/plain; charset=utf-8", "dods_version"),
     "error": ResponseHeaders("text/plain; charset=utf-8", "dods_error"),
 }
-"""By the suffix of the URL; ``error`` for the body that `render_error` makes, whatever the suffix."""
+"""Headers by the suffix of the URL; ``error`` for the body of `render_error`, whatever the suffix is."""
 
 
 def render_error(code: int, message: str) -> bytes:
-    """The body of an answer that is none; netCDF-C prints the message with statuses 401, 403 and 500."""
+    """Render the body of an error; netCDF-C prints the message with statuses 401, 403 and 500."""
     return f"Error {{\n    code = {code};\n    message = {quote_text(message)};\n}};\n".encode()

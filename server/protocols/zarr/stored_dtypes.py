@@ -1,8 +1,8 @@
-"""What numbers and texts are in Zarr.
+"""Types of numbers and texts in Zarr.
 
-Rule 1: numbers are little-endian, whatever the file's are: a browser's typed arrays are.
-Rule 2: text is of varying length, UTF-8, in both versions; bytes are taken as text, as DAP takes them.
-Rule 3: numbers of more than 64 bits are the nearest that Zarr has; what is neither number nor text is left out.
+Rule 1: numbers are always little-endian, like the typed arrays of browsers.
+Rule 2: text has variable length and is UTF-8, in both versions; bytes are text, as in DAP.
+Rule 3: numbers of more than 64 bits get the nearest type of Zarr; other types than numbers and text are omitted.
 """
 
 from __future__ import annotations
@@ -11,8 +11,6 @@ from typing import Any, Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-
-__all__ = ["TEXT_DTYPE", "Array", "Dtype", "convert_values", "resolve_stored_dtype"]
 
 Array: TypeAlias = NDArray[Any]
 Dtype: TypeAlias = np.dtype[Any]
@@ -24,7 +22,7 @@ _WIDEST_DTYPES: Final = {"f": np.dtype("<f8"), "c": np.dtype("<c16")}
 
 
 def resolve_stored_dtype(dtype: Dtype) -> Dtype | None:
-    """The type of values in a chunk: `TEXT_DTYPE`, or numbers; `None` where Zarr has none for them."""
+    """Return the type of values in a chunk: `TEXT_DTYPE`, or numbers; `None` if Zarr has no such type."""
     if dtype.kind in "USOT":
         return TEXT_DTYPE
     if dtype.kind not in "biufc":
@@ -34,7 +32,7 @@ def resolve_stored_dtype(dtype: Dtype) -> Dtype | None:
 
 
 def convert_values(values: Array, dtype: Dtype) -> Array:
-    """Values as they are in a chunk."""
+    """Convert values to their type in a chunk."""
     if dtype != TEXT_DTYPE:
         return values.astype(dtype, copy=False)
     texts = np.empty(values.shape, TEXT_DTYPE)
@@ -43,8 +41,8 @@ def convert_values(values: Array, dtype: Dtype) -> Array:
 
 
 def _convert_text(value: object) -> str:
-    """One text that UTF-8 can hold; nothing, and NaN, is empty."""
-    if value is None or value != value:  # noqa: PLR0124 — how NaN, xarray's missing text, tells itself
+    """Convert a value to text that UTF-8 can represent; `None` and NaN are empty."""
+    if value is None or value != value:  # noqa: PLR0124 — the test for NaN, xarray's missing text
         return ""
     if not isinstance(value, bytes):
         return str(value).encode("utf-8", "backslashreplace").decode()

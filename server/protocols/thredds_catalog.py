@@ -1,39 +1,29 @@
-"""THREDDS: one level of the catalog → an XML document that THREDDS clients walk.
+"""THREDDS: one level of the catalog → an XML document for THREDDS clients.
 
-The format is the "Dataset Inventory Catalog Specification" 1.2 (``InvCatalog.1.2.xsd``); rules from it, and from what
-clients do:
+The format is the "Dataset Inventory Catalog Specification" 1.2 (``InvCatalog.1.2.xsd``); rules from it, and from the
+behaviour of clients:
 
-1. A catalog holds its services, then one dataset for the level; that holds metadata, then what stands below it.
-2. A ``catalogRef`` is a dataset too, so it has a ``name``; siphon tells references apart by ``xlink:title``.
-3. An ``ID`` is unique within the catalog. A folder and an image may have one path: a folder's ID ends with a slash.
-4. "URL = service.base + urlPath": bases end with a slash, and start with one, for siphon resolves them against the
-   server's root. A nested service has no access but the compound's.
-5. A dataset without ``urlPath`` has no access: so is an image listed that cannot be read, and its documentation says
-   why.
-6. A long level goes on in another catalog, to which the last reference leads.
+1. A catalog contains its services, then one dataset for the level; the dataset contains metadata, then its children.
+2. A ``catalogRef`` is a dataset, too, so it has a ``name``; siphon distinguishes references by ``xlink:title``.
+3. An ``ID`` is unique within the catalog. A folder and an image can have the same path: the ID of a folder ends with a
+   slash.
+4. "URL = service.base + urlPath": bases begin and end with a slash, because siphon resolves them against the root of
+   the server. A nested service has only the access of the compound service.
+5. A dataset without ``urlPath`` has no access: an unreadable image is listed like this, with the reason as
+   documentation.
+6. A long level continues in another catalog, and the last reference leads to it.
 """
 
 from __future__ import annotations
 
 import re
 import xml.etree.ElementTree as ET
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from itertools import chain
 from types import MappingProxyType
 from typing import Final
 from urllib.parse import quote
-
-__all__ = [
-    "MEDIA_TYPE",
-    "NAMESPACE",
-    "CatalogFolder",
-    "CatalogImage",
-    "CatalogPage",
-    "build_catalog_url",
-    "render_catalog",
-]
 
 MEDIA_TYPE: Final = "application/xml; charset=utf-8"
 NAMESPACE: Final = "http://www.unidata.ucar.edu/namespaces/thredds/InvCatalog/v1.0"
@@ -59,27 +49,27 @@ class CatalogImage:
     name: str
     path: str
     size: int | None = None
-    """Bytes of its file, where known."""
+    """Bytes of its file, if known."""
     date: str = ""
-    """When it was taken, as the archive says it."""
+    """Date of the image in the archive."""
     facts: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
-    """What else the archive says of it."""
+    """Other facts in the archive."""
     reason: str = ""
-    """Why it cannot be read, where it cannot."""
+    """The reason why it cannot be read; empty if it can."""
 
 
 @dataclass(frozen=True)
 class CatalogPage:
-    """What stands directly below a folder, or a page of it."""
+    """The children of a folder, or a page of them."""
 
     path: str
-    """The folder's path; empty for the top."""
+    """Path of the folder; empty for the top."""
     folders: tuple[CatalogFolder, ...] = ()
     images: tuple[CatalogImage, ...] = ()
     after: str | None = None
-    """The name that this page begins after; `None` on the first page."""
+    """The last name of the page before; `None` on the first page."""
     next_after: str | None = None
-    """The name that the next page begins after; `None` on the last page."""
+    """The last name of this page; `None` on the last page."""
 
     @property
     def name(self) -> str:
@@ -88,12 +78,12 @@ class CatalogPage:
 
 
 def build_catalog_url(path: str, *, root: str = "", after: str | None = None, form: str = "xml") -> str:
-    """The URL of a level, or of one of its pages, without the host.
+    """Build the URL of a level, or of one of its pages, without the host.
 
     Args:
-        path: the folder's path; empty for the top.
-        root: what the application is mounted below.
-        after: the name that the page begins after.
+        path: the path of the folder; empty for the top.
+        root: the path where the application is mounted.
+        after: the last name of the page before.
         form: ``xml`` or ``html``.
     """
     folder = f"catalog/{quote(path)}/" if path else ""
@@ -102,12 +92,12 @@ def build_catalog_url(path: str, *, root: str = "", after: str | None = None, fo
 
 
 def render_catalog(level: CatalogPage, *, title: str = "shotdap", root: str = "") -> bytes:
-    """The catalog of a level as XML.
+    """Render the catalog of a level as XML.
 
     Args:
-        level: what to list.
-        title: what the top is called.
-        root: what the application is mounted below.
+        level: the folders and images to list.
+        title: the name of the top.
+        root: the path where the application is mounted.
     """
     name = level.name or title
     document = ET.Element(
@@ -119,38 +109,22 @@ def render_catalog(level: CatalogPage, *, title: str = "shotdap", root: str = ""
             "version": "1.2",
         },
     )
-    document.append(_build_services(root))
+    compound = ET.SubElement(document, "service", {"name": _COMPOUND_SERVICE, "serviceType": "Compound", "base": ""})
+    for service, kind, base in _SERVICES:
+        ET.SubElement(compound, "service", {"name": service, "serviceType": kind, "base": f"{root}{base}"})
     collection = ET.SubElement(document, "dataset", {"name": _replace_illegal_characters(name), "ID": f"{level.path}/"})
     metadata = ET.SubElement(collection, "metadata", {"inherited": "true"})
     ET.SubElement(metadata, "serviceName").text = _COMPOUND_SERVICE
-    collection.extend(
-        chain(
-            (_folder(folder, root) for folder in level.folders),
-            map(_build_image_dataset, level.images),
-            _build_next_page_reference(level, root),
-        )
-    )
+    for folder in level.folders:
+        url = build_catalog_url(folder.path, root=root)
+        collection.append(_build_reference(folder.name, url, {"ID": f"{folder.path}/"}))
+    collection.extend(map(_build_image_dataset, level.images))
+    if level.next_after is not None:  # no folder has this title, because it contains a space
+        url = build_catalog_url(level.path, root=root, after=level.next_after)
+        collection.append(_build_reference(f"more, after {level.next_after} …", url, {}))
     ET.indent(document)
     text: bytes = ET.tostring(document, "utf-8", xml_declaration=True)
     return text + b"\n"
-
-
-def _build_services(root: str) -> ET.Element:
-    compound = ET.Element("service", {"name": _COMPOUND_SERVICE, "serviceType": "Compound", "base": ""})
-    for name, kind, base in _SERVICES:
-        ET.SubElement(compound, "service", {"name": name, "serviceType": kind, "base": f"{root}{base}"})
-    return compound
-
-
-def _folder(folder: CatalogFolder, root: str) -> ET.Element:
-    return _build_reference(folder.name, build_catalog_url(folder.path, root=root), {"ID": f"{folder.path}/"})
-
-
-def _build_next_page_reference(level: CatalogPage, root: str) -> Iterator[ET.Element]:
-    """The reference to the next page; no folder can have its title, which has a space in it."""
-    if level.next_after is not None:
-        url = build_catalog_url(level.path, root=root, after=level.next_after)
-        yield _build_reference(f"more, after {level.next_after} …", url, {})
 
 
 def _build_reference(title: str, url: str, attributes: Mapping[str, str]) -> ET.Element:
@@ -179,21 +153,16 @@ def _build_image_dataset(image: CatalogImage) -> ET.Element:
         )
     if image.size is not None:
         ET.SubElement(dataset, "dataSize", {"units": "bytes"}).text = str(image.size)
-    if taken := _normalize_date(image.date):
-        ET.SubElement(dataset, "date", {"type": "created"}).text = taken
+    for kind in (date, datetime):
+        try:
+            created = kind.fromisoformat(image.date).isoformat()
+        except ValueError:
+            continue
+        ET.SubElement(dataset, "date", {"type": "created"}).text = created
+        break
     return dataset
 
 
-def _normalize_date(text: str) -> str:
-    """A date as XML has it; nothing for a text that is none."""
-    for kind in (date, datetime):
-        try:
-            return kind.fromisoformat(text).isoformat()
-        except ValueError:
-            continue
-    return ""
-
-
 def _replace_illegal_characters(text: str) -> str:
-    """Text without the characters that XML has no place for."""
+    """Replace the characters that XML does not allow."""
     return _ILLEGAL_XML_CHARACTERS.sub("\ufffd", text)

@@ -1,14 +1,13 @@
-"""Attributes as JSON has them.
+"""Attributes in the JSON documents of Zarr.
 
-Rule 1: an array is a list, a number a number of the same value; JSON keeps no types.
-Rule 2: the documents are strict JSON, or no browser could read one of them: what is not finite is the text ``"NaN"``,
+Rule 1: an array becomes a list, a number stays a number; JSON has no other types.
+Rule 2: the documents are strict JSON, or browsers could not read them: NaN and infinities are the texts ``"NaN"``,
 ``"Infinity"`` or ``"-Infinity"``, as in Zarr's own fill values.
-Rule 3: a fill value has the type of its variable; see `fill_values`. In version 2 it is the array's own. In version 3,
-which has one for every array, xarray looks for ``_FillValue`` among the attributes, and wants the bytes of a floating
-number.
-Rule 4: a ``missing_value`` that is not finite would be a text, by rule 2, by which xarray masks nothing and which it
-cannot write again. NaN is left out, since it is missing anyway. Infinity changes places with the fill value; where both
-infinities are missing, one has no place, and is kept as ``MissingValue``.
+Rule 3: a fill value has the type of its variable; see `fill_values`. In version 2 it is the fill value of the array. In
+version 3, where every array has one, xarray reads the attribute ``_FillValue`` instead, as bytes for a floating number.
+Rule 4: a ``missing_value`` that is not finite would be a text by rule 2, which masks nothing in xarray and which it
+cannot write again. NaN is omitted, since it is missing anyway. Infinity is exchanged with the fill value; if both
+infinities are missing, the second becomes ``MissingValue``.
 Rule 5: version 2 has no names of dimensions; they are the attribute ``_ARRAY_DIMENSIONS``.
 """
 
@@ -30,9 +29,7 @@ from shotdap.server.protocols.fill_values import (
     fit_fill_values,
 )
 from shotdap.server.protocols.zarr.options import V2, ZarrVersion
-from shotdap.server.protocols.zarr.types import TEXT_DTYPE, Array, Dtype
-
-__all__ = ["DIMENSIONS_ATTRIBUTE", "Json", "build_fill_attribute", "encode_attributes", "split_fill_value"]
+from shotdap.server.protocols.zarr.stored_dtypes import TEXT_DTYPE, Array, Dtype
 
 Json: TypeAlias = Any  # None, bool, int, float, str, and lists of these
 
@@ -41,13 +38,13 @@ _UNFIT_MISSING_ATTRIBUTE: Final = "MissingValue"
 
 
 def encode_attributes(attrs: Mapping[Any, object]) -> dict[str, Json]:
-    """Return attributes, without those that a document has in another place."""
-    left_out = (FILL_ATTRIBUTE, DIMENSIONS_ATTRIBUTE)
-    return {str(name): convert_to_json(value) for name, value in attrs.items() if str(name) not in left_out}
+    """Encode attributes, except those that a document contains in another place."""
+    omitted = (FILL_ATTRIBUTE, DIMENSIONS_ATTRIBUTE)
+    return {str(name): _convert_to_json(value) for name, value in attrs.items() if str(name) not in omitted}
 
 
 def split_fill_value(attrs: Mapping[Any, object], dtype: Dtype) -> tuple[Array | None, Mapping[Any, object]]:
-    """Return a variable's fill value, if it has one, and its other attributes, by rules 3 and 4."""
+    """Return the fill value of a variable, if it has one, and its other attributes, by rules 3 and 4."""
     if dtype == TEXT_DTYPE:
         return None, {UNFIT_FILL_ATTRIBUTE if name == FILL_ATTRIBUTE else name: value for name, value in attrs.items()}
     others = fit_fill_values(attrs, dtype)
@@ -71,7 +68,7 @@ def split_fill_value(attrs: Mapping[Any, object], dtype: Dtype) -> tuple[Array |
 
 
 def build_fill_attribute(fill: Array | None, version: ZarrVersion) -> dict[str, Json]:
-    """The attribute that makes a fill value one to xarray."""
+    """Return the attribute from which xarray takes the fill value."""
     if fill is None or version == V2:
         return {}
     if fill.dtype.kind == "f":
@@ -79,18 +76,16 @@ def build_fill_attribute(fill: Array | None, version: ZarrVersion) -> dict[str, 
     return {FILL_ATTRIBUTE: fill.item()} if fill.dtype.kind in "biu" else {}
 
 
-def convert_to_json(value: object) -> Json:
-    """A value as strict JSON."""
+def _convert_to_json(value: object) -> Json:
+    """Convert a value to strict JSON."""
     if isinstance(value, np.ndarray | np.generic):
         value = value.tolist()
     if isinstance(value, list | tuple):
-        return [convert_to_json(each) for each in value]
+        return [_convert_to_json(each) for each in value]
     if isinstance(value, float) and not math.isfinite(value):
         return "NaN" if math.isnan(value) else f"{'-' * (value < 0)}Infinity"
     if isinstance(value, bytes):
         value = value.decode("utf-8", "backslashreplace")
-    return value if value is None or isinstance(value, bool | int | float) else _text(value)
-
-
-def _text(value: object) -> str:
+    if value is None or isinstance(value, bool | int | float):
+        return value
     return str(value).encode("utf-8", "backslashreplace").decode()

@@ -1,4 +1,4 @@
-"""What a picture says of itself: the scaling that was applied, the way back to values, and the image's attributes."""
+"""The texts in a picture's file: the scaling, the formula from levels to values, and the image's attributes."""
 
 from __future__ import annotations
 
@@ -12,12 +12,10 @@ from shotdap import __version__
 from shotdap.server.encoders.json_values import Json, describe_dataset, dump_json
 from shotdap.server.pictures.levels import Display, Picture
 
-__all__ = ["SOFTWARE", "Caption"]
-
 SOFTWARE: Final = f"shotdap {__version__}"
-"""What made the picture."""
+"""The program that made the picture."""
 
-_RAW_PATH_ATTRIBUTE: Final = "file_as_it_is"  # the dataset's attribute that tells the path of the image's file
+_RAW_PATH_ATTRIBUTE: Final = "file_as_it_is"  # attribute of the dataset: the path of the image's file
 _RAW_SUFFIX: Final = "/raw"
 
 
@@ -27,7 +25,7 @@ class Caption:
 
     dataset: xr.Dataset
     name: str
-    """Of the variable that is shown."""
+    """Name of the variable that is shown."""
     picture: Picture
     display: Display
 
@@ -37,42 +35,44 @@ class Caption:
 
     @property
     def units(self) -> str:
-        """Of the values; empty where there are none."""
+        """Units of the values; empty if they have none."""
         units = str(self._variable.attrs.get("units", ""))
         return "" if units == "1" else units
 
     @property
     def title(self) -> str:
-        """What is shown, in a few words."""
+        """A short title of the variable."""
         return str(self._variable.attrs.get("long_name", self.name.rpartition("/")[2]))
 
     @property
     def source(self) -> str:
-        """The public path of the image; empty where it does not say."""
+        """The public path of the image; empty if the dataset does not have it."""
         derived = str(self._variable.attrs.get("derived_at", "")).partition(".dap?")[0]
         return derived or str(self.dataset.attrs.get(_RAW_PATH_ATTRIBUTE, "")).removesuffix(_RAW_SUFFIX)
 
     @cached_property
     def description(self) -> str:
-        """What is shown and how, in sentences."""
+        """Sentences about the variable and its scaling."""
         scale = self.picture.scale
         units = f" {self.units}" if self.units else ""
-        said = [f"{self.name}: {self.title}."]
+        sentences = [f"{self.name}: {self.title}."]
         if scale.is_identity:
-            said.append(f"The levels are the values{f', in {self.units}' if units else ''}.")
+            sentences.append(f"The levels are the values{f', in {self.units}' if units else ''}.")
         else:
-            said.append(f"From {scale.low:g}{units} (dark) to {scale.high:g}{units} (bright), {scale.scaling}.")
-            said.append(f"Of a level from 0 to {scale.level_count - 1}, {scale.formula}.")
+            sentences.append(f"From {scale.low:g}{units} (dark) to {scale.high:g}{units} (bright), {scale.scaling}.")
+            sentences.append(f"Of a level from 0 to {scale.level_count - 1}, {scale.formula}.")
         if self.picture.missing is not None:
-            said.append(f"Level {scale.level_count} is a missing value.")
+            sentences.append(f"Level {scale.level_count} is a missing value.")
         if self.picture.is_downsampled:
             rows, columns = self.picture.shape
-            said.append(f"Each pixel is the mean of an area of the image, which has {rows} rows and {columns} columns.")
-        return " ".join(said)
+            sentences.append(
+                f"Each pixel is the mean of an area of the image, which has {rows} rows and {columns} columns."
+            )
+        return " ".join(sentences)
 
     @property
     def scaling(self) -> dict[str, Json]:
-        """The scaling, for programs."""
+        """The scaling, as JSON for programs."""
         scale = self.picture.scale
         return {
             "variable": self.name,
@@ -89,6 +89,6 @@ class Caption:
         }
 
     def render_json(self, *, with_attributes: bool = True) -> str:
-        """Everything, as JSON."""
-        said: dict[str, Json] = {"software": SOFTWARE, "source": self.source, "scaling": self.scaling}
-        return dump_json(said | (describe_dataset(self.dataset) if with_attributes else {})).decode()
+        """Render the scaling and, if wanted, all attributes as JSON."""
+        document: dict[str, Json] = {"software": SOFTWARE, "source": self.source, "scaling": self.scaling}
+        return dump_json(document | (describe_dataset(self.dataset) if with_attributes else {})).decode()
