@@ -16,7 +16,6 @@ from tests.clients.ways import WAYS, Place, native
 from tests.serving import Server
 
 from shotdap.catalog import Catalog, Entry
-from shotdap.catalog.paths import ImageCollection
 from shotdap.config import Site, load_settings
 
 Array: TypeAlias = NDArray[Any]
@@ -41,7 +40,7 @@ def truth(catalog: Catalog) -> Mapping[tuple[str, str], Array]:
 def readable(catalog: Catalog) -> Iterator[Entry]:
     """All images but the missing file and the login page."""
     for top in catalog.list_children("").children:
-        for entry in catalog.list_images(ImageCollection(top.path), most=1000):
+        for entry in catalog.list_entries(top.path, most=1000):
             if not entry.reason:
                 yield entry
 
@@ -56,12 +55,7 @@ def client() -> Iterator[httpx.Client]:
 def test_the_truth_is_of_all(truth: Mapping[tuple[str, str], Array], catalog: Catalog) -> None:
     """What is compared is every variable of every image that can be read, and more than a hundred are virtual."""
     paths = {path for path, _ in truth}
-    virtual = [
-        name
-        for path in paths
-        for name, origin in catalog.get_origins(catalog.resolve_path(path)).items()
-        if origin.recipe
-    ]
+    virtual = [name for path in paths for name, origin in catalog.image(path).list_origins().items() if origin.recipe]
 
     assert len(paths) == 15
     assert len(virtual) > 60

@@ -16,9 +16,7 @@ from shotdap.catalog import (
     Catalog,
     Changed,
     DirectoryArchive,
-    Entry,
     FileHandle,
-    ImageAddress,
     Unpacker,
     retry_if_changed,
 )
@@ -28,7 +26,7 @@ from shotdap.catalog.storage import VersionedFile
 from shotdap.config.descriptions import load_diagnostics
 
 SHAPE = (2, 30, 40)
-ADDRESS = ImageAddress(Entry("image.h5", "image.h5", {"name": "image.h5"}))
+PATH = "image.h5"
 
 
 def write(path: Path, number: int) -> None:
@@ -63,19 +61,20 @@ def catalog(path: Path) -> Catalog:
 
 def test_a_state_is_opened_after_the_file_was_replaced(catalog: Catalog, path: Path) -> None:
     """What was looked at can be read although another file has its path; the next look is at that."""
-    state = catalog.get_state(ADDRESS)
+    image = catalog.image(PATH)
+    fingerprint = image.fingerprint
     replace(path, 2)
-    dataset = catalog.open_address(ADDRESS, state=state)
+    dataset = image.open()
 
     assert (dataset.image.values == 1).all()
     assert (dataset.background.values == 1).all()
-    assert (catalog.open_address(ADDRESS).image.values == 2).all()
-    assert catalog.get_state(ADDRESS) != state
+    assert (catalog.open(PATH).image.values == 2).all()
+    assert catalog.image(PATH).fingerprint != fingerprint
 
 
 def test_between_two_reads(catalog: Catalog, path: Path) -> None:
     """Of an open dataset that nobody holds a file for, what is read later is not the new file's."""
-    dataset = catalog.open_address(ADDRESS)
+    dataset = catalog.open(PATH)
     assert (dataset.image.values == 1).all()
     replace(path, 2)
 
@@ -85,14 +84,14 @@ def test_between_two_reads(catalog: Catalog, path: Path) -> None:
 
 def test_rewritten_in_place(catalog: Catalog, path: Path) -> None:
     """Writing over a file is noticed though size and time are as before; asked again, there is the new content."""
-    state = catalog.get_state(ADDRESS)
-    dataset = catalog.open_address(ADDRESS, state=state)
+    image = catalog.image(PATH)
+    fingerprint, dataset = image.fingerprint, image.open()
     rewrite(path, 2)
 
     with pytest.raises(Changed):
         _ = dataset.image.values
-    assert catalog.get_state(ADDRESS) != state
-    assert (catalog.open_address(ADDRESS).image.values == 2).all()
+    assert catalog.image(PATH).fingerprint != fingerprint
+    assert (catalog.open(PATH).image.values == 2).all()
 
 
 def test_second_try(catalog: Catalog, path: Path) -> None:
@@ -101,9 +100,10 @@ def test_second_try(catalog: Catalog, path: Path) -> None:
 
     def answer() -> float:
         tries.append(len(tries) + 1)
-        state = catalog.get_state(ADDRESS)
+        image = catalog.image(PATH)
+        assert image.fingerprint  # looks at the file
         rewrite(path, 10 + len(tries))
-        return float(catalog.open_address(ADDRESS, state=state).image.values.max())
+        return float(image.open().image.values.max())
 
     assert retry_if_changed(answer) == 11
     assert tries == [1, 2]
@@ -186,8 +186,8 @@ def test_pickle(path: Path) -> None:
     """A version travels to other processes, which find out whether it is still there."""
     file = pickle.loads(pickle.dumps(VersionedFile.from_path(path)))  # noqa: S301 — our own
 
-    with file.reading():
+    with file.read_consistently():
         assert file.stat().st_size == path.stat().st_size
     replace(path, 2)
-    with pytest.raises(Changed), file.reading():
+    with pytest.raises(Changed), file.read_consistently():
         pass
