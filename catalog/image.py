@@ -129,7 +129,7 @@ class SingleImage:
     @property
     def modified(self) -> int:
         """The latest change of its files, in nanoseconds since 1970."""
-        return self.snapshot.modified
+        return max(each.version.modified for each in (self.snapshot.image, *self.snapshot.related.values()))
 
     @property
     def version(self) -> Version:

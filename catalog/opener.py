@@ -75,11 +75,6 @@ class ImageSnapshot:
         files = (self.image, *self.related.values())
         return repr((path, *self.related, *(each.fingerprint for each in files), *self.unavailable.items()))
 
-    @property
-    def modified(self) -> int:
-        """The latest change of the files, in nanoseconds since 1970."""
-        return max(each.version.modified for each in (self.image, *self.related.values()))
-
 
 @dataclass(frozen=True, eq=False)  # equal only to itself, so that it can be part of a cache key
 class _OpenFile:
