@@ -1,4 +1,4 @@
-"""The catalog: finds an image by its path, and opens it as a labelled lazy dataset."""
+"""The catalog: find an image by its path, and open it as a labelled lazy dataset."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class ContentState:
 
     @classmethod
     def of_image(cls, image: SingleImage | CombinedImage) -> ContentState:
-        """Return the state of an image, with the look at its files."""
+        """Return the state of an image, with the snapshot of its files."""
         return cls(image.fingerprint, image.modified, image)
 
     @classmethod
@@ -58,7 +58,7 @@ class ContentState:
         return self.image.version if self.image else None
 
     def drop_snapshot(self) -> ContentState:
-        """Return the same state without the look at its files."""
+        """Return the same state without the snapshot of its files."""
         return ContentState(self.fingerprint, self.modified)
 
 
@@ -135,8 +135,8 @@ class Catalog:
     def image(self, path: str) -> Image:
         """Find an image: one of the archive, its unmodified file, a variant, a shot or a stack.
 
-        Its file is looked at when something depends on it; headers are read here if the path asks for a variant, which
-        has to match them.
+        Its files are examined when its content is first needed. If the path contains a variant, headers are read here,
+        because the variant has to match them.
 
         Args:
             path: the public path; with ``/raw`` behind it, the unmodified file, with its own names and attributes; with
@@ -144,9 +144,9 @@ class Catalog:
 
         Raises:
             NotFound: there is no such image.
-            BadVariant: the path asks for a variant that cannot be made of it.
-            Missing: its file is not there, where headers are needed.
-            Unreadable: likewise, if it cannot be read.
+            BadVariant: the path contains a variant that does not fit the image.
+            Missing: headers are needed, and its file does not exist.
+            Unreadable: headers are needed, and cannot be read.
         """
         return self._find_image(path)
 
@@ -169,7 +169,7 @@ class Catalog:
         return image.select_variant(segment) if mark else image
 
     def image_of(self, entry: Entry, *, is_raw: bool = False) -> SingleImage:
-        """Return the image of an entry that was found before, or its unmodified file."""
+        """Return the image of a known entry, or its unmodified file."""
         return SingleImage(ImageAddress(entry, is_raw=is_raw), self._opener)
 
     def open(self, path: str, *, chunked: bool = True, view: ViewFunction | None = None) -> xr.Dataset:
@@ -189,7 +189,7 @@ class Catalog:
         """Explain, line by line, which description of a diagnostic an image matches; see `explain_labelling`.
 
         Raises:
-            Missing: its file is not there.
+            Missing: its file does not exist.
             Unreadable: its file cannot be read; the message says why.
         """
         raw = self.image_of(entry, is_raw=True).open()
@@ -199,8 +199,8 @@ class Catalog:
         """Return the present path of an entry's file. It must not be shown to a client.
 
         Raises:
-            Missing: the file is not there.
-            Unreadable: what is there is no file, or is outside the archive.
+            Missing: the file does not exist.
+            Unreadable: it is no file, or is outside the archive.
         """
         version = self.get_file_version(entry)
         self._files.fetch_file(entry, version)
@@ -210,22 +210,22 @@ class Catalog:
         """Open an entry's file as it is now, for copying its bytes.
 
         Raises:
-            Missing: the file is not there.
+            Missing: the file does not exist.
             Changed: it is being written to.
-            Unreadable: what is there is no file, or is outside the archive, or cannot be opened.
+            Unreadable: it is no file, or is outside the archive, or cannot be opened.
         """
-        file, held = self._files.take_snapshot(entry)
+        file, handle = self._files.take_snapshot(entry)
         self._files.fetch_file(entry, file.version)
-        held = held or file.acquire_handle()
-        held.version = file.version
-        return held
+        handle = handle or file.acquire_handle()
+        handle.version = file.version
+        return handle
 
     def get_file_version(self, entry: Entry) -> Version:
         """Return the present version of an entry's file, without opening it.
 
         Raises:
-            Missing: the file is not there.
-            Unreadable: what is there is no file, or is outside the archive.
+            Missing: the file does not exist.
+            Unreadable: it is no file, or is outside the archive.
         """
         return self._files.get_file_version(entry)
 
@@ -246,7 +246,7 @@ class Catalog:
         """Open an address; superseded by `Image.open`.
 
         Raises:
-            Changed: it is not in the state that was given any more.
+            Changed: its state is no longer the given one.
         """
         return self._get_image(address, state).open(chunked=chunked, view=view)
 

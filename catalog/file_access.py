@@ -20,8 +20,8 @@ from shotdap.catalog.inspection.sandbox import Sandbox, Undecided
 from shotdap.catalog.readers.gunzip import Unpacker, refuse_packed_file
 from shotdap.catalog.storage import FileHandle, Store, Version, VersionedFile
 
-_MAX_DESCRIPTOR = 512  # of a file that is held; a process usually has 1,024, and needs some for sockets
-_MAX_INSPECTIONS = 4096  # results remembered, of files that the catalog's inspection has not seen
+_MAX_DESCRIPTOR = 512  # the highest that a snapshot keeps; a process usually has 1,024, and needs some for sockets
+_MAX_INSPECTIONS = 4096  # remembered results for files that no inspection of the catalog has recorded
 
 
 class ArchiveFiles:
@@ -52,8 +52,8 @@ class ArchiveFiles:
         """Return the present version of an entry's file, without opening it.
 
         Raises:
-            Missing: the file is not there.
-            Unreadable: what is there is no file, or is outside the archive, or the store does not answer.
+            Missing: the file does not exist.
+            Unreadable: it is no file, or is outside the archive, or the store does not answer.
         """
         return self._store.get_version(entry.file)
 
@@ -62,12 +62,12 @@ class ArchiveFiles:
 
         Returns:
             The version, one object for all callers; and a handle that keeps it readable after another version has
-            replaced it. The handle is `None` if the bytes are a copy, or if too many files are held already.
+            replaced it. The handle is `None` if the bytes are a copy, or if too many files are open.
 
         Raises:
-            Missing: the file is not there.
+            Missing: the file does not exist.
             Changed: it is being written to.
-            Unreadable: what is there is no file, or is outside the archive, or cannot be opened, or the store does not
+            Unreadable: it is no file, or is outside the archive, or cannot be opened, or the store does not
                 answer.
         """
         version = self._store.get_version(entry.file)
@@ -82,7 +82,7 @@ class ArchiveFiles:
         return file, handle if handle.descriptor < _MAX_DESCRIPTOR else None
 
     def fetch_file(self, entry: Entry, version: Version) -> None:
-        """Fetch an entry's file to this machine, to its version's path, unless it is there already.
+        """Fetch an entry's file to this machine, to its version's path, unless it is already there.
 
         Raises:
             Missing: the file no longer exists.
@@ -92,7 +92,7 @@ class ArchiveFiles:
         self._store.fetch_file(entry.file, version)
 
     def find_content(self, file: VersionedFile) -> VersionedFile:
-        """Return the file that arrays are read from: the file itself, or what it was unpacked to.
+        """Return the file that arrays are read from: the file itself, or its unpacked copy.
 
         Raises:
             Changed: it is another version by now.

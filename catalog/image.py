@@ -1,4 +1,4 @@
-"""An image as one immutable snapshot: its fingerprint and its content belong to the same look at its files."""
+"""An image as one immutable snapshot: its fingerprint and its content belong to the same versions of its files."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from shotdap.transforms.virtual.provenance import Origin
 class Image(Protocol):
     """An image of the archive, its unmodified file, a variant, a shot or a stack, as found by its path.
 
-    Its files are looked at once, when the first answer depends on them; every later answer belongs to that look, as
-    files are held open for as long as the snapshot exists. A property that looks at files raises:
+    The versions of its files are determined once, when its content is first needed. They stay readable as long as the
+    image exists, because the files are held open. Methods and properties that need them raise:
 
-    - `Missing`: the file is not there.
-    - `Changed`: the file is being written to, or can no longer be read as it was.
-    - `Unreadable`: what is there is no file, or is outside the archive, or cannot be read.
-    - `TooMany`: a shot or a stack of more images than can be opened as one.
+    - `Missing`: a file does not exist.
+    - `Changed`: a file is being written to, or was overwritten.
+    - `Unreadable`: it is no file, or is outside the archive, or cannot be read.
+    - `TooMany`: a shot or a stack has more images than can be opened as one dataset.
     """
 
     @property
@@ -35,7 +35,7 @@ class Image(Protocol):
 
     @property
     def entry(self) -> Entry | None:
-        """The entry in the catalog; `None` for many images."""
+        """The entry in the catalog; `None` for a shot or a stack."""
         ...
 
     @property
@@ -45,12 +45,12 @@ class Image(Protocol):
 
     @property
     def fingerprint(self) -> str:
-        """A text on which the content depends; equal texts mean equal content, in every process and on every server."""
+        """A text that identifies the content, in every process and on every server."""
         ...
 
     @property
     def member_fingerprints(self) -> Mapping[str, str]:
-        """The fingerprint of each image that it is made of, by path."""
+        """The fingerprint of each image that it consists of, by path."""
         ...
 
     @property
@@ -60,7 +60,7 @@ class Image(Protocol):
 
     @property
     def version(self) -> Version | None:
-        """The version of its file; `None` for many images."""
+        """The version of its file; `None` for a shot or a stack."""
         ...
 
     @property
@@ -79,13 +79,13 @@ class Image(Protocol):
             The labelled dataset, the caller's own. The numbers in it are shared, and therefore read-only.
 
         Raises:
-            BadVariant: the variant cannot be made of this image.
+            BadVariant: the variant does not fit this image.
             BadStack: the images cannot be stacked.
         """
         ...
 
     def list_origins(self) -> Mapping[str, Origin]:
-        """Return the provenance of each variable; nothing for many images."""
+        """Return the provenance of each variable; nothing for a shot or a stack."""
         ...
 
 
@@ -111,14 +111,14 @@ class SingleImage:
 
     @property
     def snapshot(self) -> ImageSnapshot:
-        """The look at its files, taken once."""
+        """The versions of its files, determined once."""
         if self._snapshot is None:  # in Python 3.11, `cached_property` would let all images wait for one hung disk
             self._snapshot = self._opener.take_snapshot(self.address)
         return self._snapshot
 
     @property
     def fingerprint(self) -> str:
-        """A text on which the content depends."""
+        """A text that identifies the content."""
         return self.snapshot.format_fingerprint(self.path)
 
     @property
@@ -129,7 +129,7 @@ class SingleImage:
     @property
     def modified(self) -> int:
         """The latest change of its files, in nanoseconds since 1970."""
-        return self.snapshot.modified
+        return max(each.version.modified for each in (self.snapshot.image, *self.snapshot.related.values()))
 
     @property
     def version(self) -> Version:
@@ -142,17 +142,17 @@ class SingleImage:
         return {name: each.entry for name, each in self.snapshot.related.items()}
 
     def select_variant(self, segment: str) -> SingleImage:
-        """Return a variant of this image, of the same look at its files.
+        """Return a variant of this image, with the same versions of its files.
 
         Raises:
-            BadVariant: the variant cannot be made of this image.
+            BadVariant: the variant does not fit this image.
             Unreadable: the image's file cannot be read.
         """
         variant = self._opener.resolve_variant(self.snapshot, segment)
         return SingleImage(replace(self.address, variant=variant), self._opener, self.snapshot)
 
     def derive(self, *, chunked: bool = False, view: ViewFunction | None = None) -> DerivedImage:
-        """Return the opened image with the provenance of its variables; it is shared, so it must not be changed."""
+        """Return the opened image with the provenance of its variables; it is shared, so do not change it."""
         return self._opener.derive_image(self.snapshot, self.address, chunked=chunked, view=view)
 
     def open(self, *, chunked: bool = True, view: ViewFunction | None = None) -> xr.Dataset:

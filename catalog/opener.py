@@ -1,4 +1,4 @@
-"""Look at the files of images, open them as labelled lazy datasets, and remember what was opened."""
+"""Determine the versions of images' files, open them as labelled lazy datasets, and remember these."""
 
 from __future__ import annotations
 
@@ -71,14 +71,9 @@ class ImageSnapshot:
         return self.image.cache_key, tuple((name, each.cache_key) for name, each in self.related.items())
 
     def format_fingerprint(self, path: str) -> str:
-        """Return the fingerprint of what is served at a path, which may be a variant of the image."""
+        """Return the fingerprint of the content at a path of the image, which may be a variant."""
         files = (self.image, *self.related.values())
         return repr((path, *self.related, *(each.fingerprint for each in files), *self.unavailable.items()))
-
-    @property
-    def modified(self) -> int:
-        """The latest change of the files, in nanoseconds since 1970."""
-        return max(each.version.modified for each in (self.image, *self.related.values()))
 
 
 @dataclass(frozen=True, eq=False)  # equal only to itself, so that it can be part of a cache key
@@ -110,18 +105,18 @@ class ImageOpener:
         self._file_cache: cachebox.LRUCache[Hashable, _OpenFile] = cachebox.LRUCache(_MAX_OPEN_DATASETS)
         self._derived_cache: cachebox.LRUCache[Hashable, DerivedImage] = cachebox.LRUCache(_MAX_OPEN_DATASETS)
         self.collection_cache: cachebox.LRUCache[Hashable, xr.Dataset] = cachebox.LRUCache(_MAX_COLLECTIONS)
-        """Datasets of many images, by the images that they are made of."""
+        """Datasets of shots and stacks, by the opened images that they consist of."""
 
     def take_snapshot(self, address: ImageAddress) -> ImageSnapshot:
-        """Look at an image's file once, and at those of its related images.
+        """Determine the versions of an image's file and of those of its related images, each once.
 
-        No file is opened, except for headers, where these decide which other images are related. Related images have
-        no related images in their turn.
+        Headers are read only if they decide which other images are related. Related images of related images are
+        ignored.
 
         Raises:
-            Missing: the file is not there.
+            Missing: the file does not exist.
             Changed: the file, or a related one, is being written to.
-            Unreadable: what is there is no file, or is outside the archive.
+            Unreadable: it is no file, or is outside the archive.
         """
         image = self._take_file_snapshot(address.entry, is_raw=address.is_raw)
         related: dict[str, FileSnapshot] = {}
@@ -139,7 +134,7 @@ class ImageOpener:
                 snapshot = self._take_file_snapshot(nearest, is_raw=False)
                 self._open_file(snapshot)
             except Changed:
-                raise  # asking again helps
+                raise  # a new request may succeed
             except Unreadable as error:
                 unavailable[name] = f"the {name} of this image, {nearest.path}: {error}"
             else:
@@ -150,7 +145,7 @@ class ImageOpener:
         """Return the canonical form of the segment of a path that asks for a variant.
 
         Raises:
-            BadVariant: the variant cannot be made of this image.
+            BadVariant: the variant does not fit this image.
         """
         labelled = self._open_file(snapshot.image).labelled
         return resolve_variant(labelled, parse_variant(segment), self._derive_related(snapshot)).canonical_text
@@ -161,7 +156,7 @@ class ImageOpener:
         """Open an image with its virtual variables.
 
         Raises:
-            BadVariant: the variant that the address asks for cannot be made of this image.
+            BadVariant: the variant of the address does not fit this image.
             Unreadable: its file cannot be read.
         """
         opened = self._open_file(snapshot.image)

@@ -1,9 +1,9 @@
 """The grammar of public paths: of images, their variants, and collections of images.
 
-``/dap/omega/103741`` is a dataset with a group for each image of the shot. A segment ``~stack`` behind a folder asks
-for a stack: ``/dap/omega/~stack-diagnostic-P510_2-shot-103700_103800~background_subtracted-clip-true``. Its options are
+``/dap/omega/103741`` is a dataset with a group for each image of the shot. A segment ``~stack`` behind a folder is
+a stack: ``/dap/omega/~stack-diagnostic-P510_2-shot-103700_103800~background_subtracted-clip-true``. Its options are
 terms of the query language (two numbers of `shot`, or two dates, are a range), ``ragged`` and ``differing``; the steps
-behind it are a variant, made of every image.
+behind it are a variant, applied to every image.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class ImageAddress:
     entry: Entry
     is_raw: bool = False
     variant: str = ""
-    """The canonical segment that asks for a variant; empty for none."""
+    """The canonical segment of a variant; empty for none."""
 
     @property
     def path(self) -> str:
@@ -65,7 +65,7 @@ class ImageCollection:
 
     @property
     def variant(self) -> str:
-        """The segment that asks for the variant of each image; empty for none."""
+        """The segment of the variant of each image; empty for none."""
         return "".join(f"{MARK}{step}" for step in self.steps[1:])
 
     @property

@@ -24,7 +24,7 @@ class CombinedImage:
     """A shot or a stack; see `Image`. An image in it that cannot be read is left out, and named.
 
     Args:
-        collection: what the path asks for.
+        collection: the address.
         find_members: finds the entries of its images.
         opener: opens them.
     """
@@ -53,7 +53,7 @@ class CombinedImage:
 
     @property
     def fingerprint(self) -> str:
-        """A text on which the content depends."""
+        """A text that identifies the content."""
         return repr((self.path, *self.member_fingerprints.values()))
 
     @property
@@ -70,7 +70,7 @@ class CombinedImage:
         """Open all images as one dataset, remembered for as long as each of them is the same; see `Image`.
 
         Raises:
-            BadVariant: the variant that is asked for can be made of none of them.
+            BadVariant: the variant fits none of the images.
             BadStack: they cannot be stacked.
         """
         address = self.address
@@ -80,7 +80,7 @@ class CombinedImage:
             try:
                 opened[path] = member.derive(address.variant, chunked=chunked)
             except Changed:
-                raise  # asking again helps
+                raise  # a new request may succeed
             except (BadVariant, Unreadable) as error:
                 left_out[path] = str(error)
         if address.variant and not opened:
@@ -93,7 +93,7 @@ class CombinedImage:
         return view(dataset) if view else dataset
 
     def list_origins(self) -> Mapping[str, Origin]:
-        """Return nothing: the provenance of each variable is told for the images themselves."""
+        """Return nothing: only single images record the provenance of their variables."""
         return {}
 
     def _combine(self, opened: Mapping[str, DerivedImage], left_out: Mapping[str, str]) -> xr.Dataset:
@@ -116,7 +116,7 @@ class CombinedImage:
         )
 
     def look_at_members(self) -> Mapping[str, _Member]:
-        """Return the images by their paths, each looked at once.
+        """Return the images by their paths, the version of each file determined once.
 
         Raises:
             NotFound: there is no such folder.
@@ -140,11 +140,11 @@ class _Member:
 
     @classmethod
     def from_image(cls, image: SingleImage) -> _Member:
-        """Look at an image."""
+        """Determine the version of an image's file."""
         try:
             return cls(image, image.fingerprint, image.modified)
         except Changed:
-            raise  # asking again helps
+            raise  # a new request may succeed
         except Unreadable as error:
             return cls(image, f"{image.path}: {error}", 0, error)
 

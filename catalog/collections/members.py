@@ -26,7 +26,7 @@ def find_members(
     """Return the entries of a collection: in the order of their paths, or of their shots if it is a stack.
 
     Args:
-        collection: what the path asks for.
+        collection: the address.
         index: lists folders.
         search: returns the searchable index, if a stack needs it.
         most: how many entries are allowed; by default as many as can be opened as one dataset.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import xarray as xr
@@ -24,12 +24,16 @@ def combine_as_groups(images: Mapping[str, xr.Dataset], attributes: Mapping[str,
         The names of a group's attributes are paths, too. The first is ``path``, the image's own path below the shot; an
         attribute of the image with this name becomes ``file_path``.
     """
-    groups = _assign_groups(images)
+    names = make_variable_names(images)
+    parts = [name.split("/") for name in names.values()]
+    parents = {"/".join(each[:depth]) for each in parts for depth in range(len(each))}
+    free = UniqueNames({*names.values(), *parents})
     variables: dict[str, xr.Variable] = {}
     coordinates: dict[str, xr.Variable] = {}
     group_attributes: dict[str, Any] = {}
     for path, image in images.items():
-        group = groups[path]
+        # No group is inside the group of another image, because clients let it inherit the coordinates there.
+        group = free.claim(names[path]) if names[path] in parents else names[path]
         for name, variable in image.variables.items():
             copy = variable.to_base_variable().copy(deep=False)
             copy.dims = [f"{group}/{dimension}" for dimension in variable.dims]
@@ -42,13 +46,3 @@ def combine_as_groups(images: Mapping[str, xr.Dataset], attributes: Mapping[str,
     return xr.Dataset(
         variables, coords=xr.Coordinates(coordinates, indexes={}), attrs={**attributes, **group_attributes}
     )
-
-
-def _assign_groups(paths: Iterable[str]) -> dict[str, str]:
-    """Assign a group to each image, none inside another image's: clients let a group inherit coordinates."""
-    names = make_variable_names(paths)
-    parents = {
-        "/".join(parts[:depth]) for parts in (name.split("/") for name in names.values()) for depth in range(len(parts))
-    }
-    free = UniqueNames({*names.values(), *parents})
-    return {path: free.claim(name) if name in parents else name for path, name in names.items()}

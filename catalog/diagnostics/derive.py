@@ -36,7 +36,7 @@ class DerivedImage:
     origins: Mapping[str, Origin]
     """The provenance of each variable, those of the file included."""
     left_out: Mapping[str, str]
-    """The reason for each virtual variable that could not be made."""
+    """The virtual variables that could not be derived, with the reasons."""
 
 
 def resolve_variant(labelled: LabelledImage, steps: tuple[Step, ...], others: Mapping[str, DerivedImage]) -> Variant:

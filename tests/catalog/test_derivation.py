@@ -85,7 +85,7 @@ def difference(root: Path, number: int) -> NDArray[np.float32]:
 
 
 def frames(root: Path, number: int) -> NDArray[np.float32]:
-    """What is in a file, by another library than the catalog's."""
+    """Read a file with another library than the catalog's."""
     return np.asarray(
         xr.load_dataset(root / f"{number}.h5", engine="h5netcdf", phony_dims="sort")["Streak_array"], "f4"
     )
@@ -93,7 +93,7 @@ def frames(root: Path, number: int) -> NDArray[np.float32]:
 
 class TestRelated:
     def test_nearest_earlier(self, catalog: Catalog, root: Path) -> None:
-        """The flat field is the last one of this facility and diagnostic before the shot, and no other."""
+        """The flat field is the last one of the same facility and diagnostic before the shot."""
         flattened = catalog.open("omega/3/cam/image").flattened
         flat = difference(root, 1)
 
@@ -101,7 +101,7 @@ class TestRelated:
         assert flattened.attrs["input_files"] == "omega/3/cam/image; omega/2/cam/flat"
 
     def test_none(self, catalog: Catalog) -> None:
-        """Where there is none, the variable is left out and the dataset says why; the others are there."""
+        """Without a flat field the variable is left out, and the dataset gives the reason."""
         dataset = catalog.open("omega/1/cam/flat")
 
         assert "flattened" not in dataset
@@ -109,7 +109,7 @@ class TestRelated:
         assert "part" in dataset
 
     def test_too_long_ago(self, root: Path, index: SqlIndex) -> None:
-        """One that is farther off than the rule allows is none."""
+        """A flat field outside the maximum distance in time is ignored."""
         index.put_records(
             [Record("9", Entry("omega/9/cam/image", "2.h5", facts("omega/9/cam/image", "2011-08-01")))], None
         )
@@ -118,7 +118,7 @@ class TestRelated:
         assert "flattened" not in catalog.open("omega/9/cam/image")
 
     def test_unreadable(self, catalog: Catalog, root: Path, index: SqlIndex) -> None:
-        """One whose file is gone is named; once an inspection knows, the one before it takes its place."""
+        """A missing flat field is named; once an inspection has recorded it, the previous one replaces it."""
         (root / "1.h5").unlink()
 
         assert "omega/2/cam/flat: The file is missing" in catalog.open("omega/3/cam/image").attrs["left_out"]
@@ -128,13 +128,13 @@ class TestRelated:
         assert "omega/1/cam/flat" in catalog.open("omega/3/cam/image").flattened.attrs["input_files"]
 
     def test_another_size(self, catalog: Catalog, root: Path) -> None:
-        """One that does not fit the image is not used."""
+        """A flat field of another size is not used."""
         write(root / "1.h5", 1, (8, 7))
 
         assert "differ along x: 6 and 7" in catalog.open("omega/3/cam/image").attrs["left_out"]
 
     def test_state(self, catalog: Catalog, root: Path) -> None:
-        """When a related file changes, so do the values, and the fingerprint that caches compare."""
+        """A change of a related file changes the values, and the fingerprint that caches compare."""
         before = catalog.image("omega/3/cam/image")
         values = before.open().flattened.values
         write(root / "1.h5", 77)
@@ -146,7 +146,7 @@ class TestRelated:
         assert not np.array_equal(after.open().flattened.values, values)
 
     def test_new_flat(self, catalog: Catalog, root: Path, index: SqlIndex) -> None:
-        """A flat field that is put into the archive later, and is nearer, is taken from then on."""
+        """A nearer flat field that is added later is used from then on."""
         before = catalog.image("omega/3/cam/image").fingerprint
         write(root / "8.h5", 8)
         index.put_records(
@@ -160,7 +160,7 @@ class TestRelated:
 
 class TestVariants:
     def test_result(self, catalog: Catalog, root: Path) -> None:
-        """A chain of transforms makes the variable `result`, beside all others; what it is made of is told."""
+        """A chain of transforms becomes the variable `result`, beside all others, with its provenance."""
         dataset = catalog.open("omega/3/cam/image/~difference-scale-2~crop-columns-1_3")
         image, background = frames(root, 2)
 
@@ -169,7 +169,7 @@ class TestVariants:
         assert dataset.result.attrs["derived_at"].startswith("omega/3/cam/image/~difference-scale-2~crop-columns-1_3.")
 
     def test_what_is_made_of_it_follows(self, catalog: Catalog) -> None:
-        """A variable with other options changes all that is made of it."""
+        """Another option of a variable changes everything that is derived from it."""
         usual = catalog.open("omega/3/cam/image").part.values
         other = catalog.open("omega/3/cam/image/~difference-scale-0").part.values
 
@@ -177,14 +177,14 @@ class TestVariants:
         assert (other > 20_000).all()
 
     def test_other_images_inputs(self, catalog: Catalog, root: Path) -> None:
-        """A variable of a related image can be named."""
-        made = catalog.open("omega/3/cam/image/~image~subtract_background-background-flat.background").result
+        """A variable of a related image can be an input."""
+        result = catalog.open("omega/3/cam/image/~image~subtract_background-background-flat.background").result
         expected = frames(root, 2)[0] - frames(root, 1)[1]
 
-        assert np.array_equal(made.values, expected)
+        assert np.array_equal(result.values, expected)
 
     def test_of_the_file_as_it_is(self, catalog: Catalog) -> None:
-        """The file as it is has variants too."""
+        """The unmodified file has variants, too."""
         path = "omega/3/cam/image/raw/~Streak_array~crop-rows-0_1"
 
         assert catalog.image(path).path == path
@@ -201,19 +201,19 @@ class TestVariants:
         ],
     )
     def test_refused(self, catalog: Catalog, segment: str, words: str) -> None:
-        """What cannot be made of this image is refused, when it is opened at the latest."""
+        """A variant that does not fit the image is refused, at the latest when it is opened."""
         with pytest.raises(BadVariant, match=words):
             catalog.open(f"omega/3/cam/image/{segment}")
 
     def test_what_lacks_its_flat(self, catalog: Catalog) -> None:
-        """A variable that was asked for and cannot be made is refused with its reason."""
+        """A requested variable that cannot be derived is refused with the reason."""
         with pytest.raises(BadVariant, match="the archive has no flat for this image"):
             catalog.open("omega/1/cam/flat/~flattened~crop")
 
 
 class TestOrigins:
     def test_tree(self, catalog: Catalog) -> None:
-        """Each variable is traced to the arrays of files that it is made of."""
+        """Each variable can be traced to the arrays of files that it is derived from."""
         origin = catalog.image("omega/3/cam/image").list_origins()["flattened"]
         own, flat = origin.inputs
 
@@ -222,7 +222,7 @@ class TestOrigins:
         assert [source.path for source in origin.sources()] == ["omega/3/cam/image", "omega/2/cam/flat"]
 
     def test_hashes(self, catalog: Catalog, index: SqlIndex, root: Path) -> None:
-        """Files that were inspected are named with the hash of their bytes."""
+        """Inspected files are named with the hash of their bytes."""
         status = (root / "1.h5").stat()
         seen = FileInspection("5ca1ab1e", status.st_size, status.st_mtime_ns, {})
         index.record_inspections(
@@ -235,7 +235,7 @@ class TestOrigins:
 
 class TestRemembered:
     def test_whole_results(self, catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
-        """What needs whole images is computed once for many slices."""
+        """A result that needs whole images is computed once for many slices."""
         dataset = catalog.open("omega/3/cam/image", chunked=False)
         calls = []
         transform = next(recipe.transform for recipe in CAMERA.recipes if recipe.name == "flattened")
@@ -253,7 +253,7 @@ class TestRemembered:
         assert calls == [1]
 
     def test_no_two_wait_for_each_other(self) -> None:
-        """Results that are made of others, computed by many threads at once, all come to an end."""
+        """Results that depend on each other, computed by many threads at once, cause no deadlock."""
         cache = FrameCache(1 << 20).get_memo("file")
         gate = threading.Barrier(8)
 

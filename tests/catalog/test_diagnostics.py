@@ -1,4 +1,4 @@
-"""Each family of the archive's files, labelled by its description: names, axes and units that mean something."""
+"""Each family of the archive's files is labelled by its description: names, axes and units."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def opened(
     *,
     raw: bool = False,
 ) -> xr.Dataset:
-    """A file with these arrays and attributes, as the catalog opens it."""
+    """Open a file with these arrays and attributes through the catalog."""
     with h5py.File(folder / "image", "w") as file:
         for name, values in arrays.items():
             file[name] = values
@@ -72,7 +72,7 @@ def test_family(
     attributes: Mapping[str, Any],
     expected: Mapping[str, Any],
 ) -> None:
-    """A file of each family is known for what it is, by its row or by its content."""
+    """A file of each family is recognised by its row or by its content."""
     dataset = opened(tmp_path, arrays, facts, attributes)
 
     assert dataset.attrs["history"].endswith(f"labelled as {family}")
@@ -122,7 +122,7 @@ def test_axis(
     values: Any,  # noqa: ANN401 — an array
     units: str,
 ) -> None:
-    """An axis is computed from what the file says, and named among the image's coordinates."""
+    """An axis is computed from the file's attributes, and listed among the image's coordinates."""
     dataset = opened(tmp_path, arrays, facts, attributes)
 
     assert np.array_equal(dataset[axis].values, values)
@@ -132,17 +132,22 @@ def test_axis(
 
 @pytest.mark.parametrize("attributes", [{}, {"pixelSizeX": "wide"}, {"pixelSizeX": np.nan}, {"pixelSizeX": 0.0}])
 def test_axis_not_said(tmp_path: Path, attributes: Mapping[str, Any]) -> None:
-    """An axis that the file does not say is left out, never guessed."""
+    """An axis without attributes in the file is left out, never guessed."""
     dataset = opened(tmp_path, {"PSL_per_px": FRAME}, {}, attributes)
 
     assert "distance_x" not in dataset.variables
 
 
 def test_conventions(tmp_path: Path) -> None:
-    """The dataset says what CF and ACDD ask, and keeps the file's own attributes."""
+    """The dataset has the attributes that CF and ACDD require, and the file's own."""
     facts: dict[str, Fact] = {"facility": "OMEGA", "shot": 62328, "diagnostic": "ASBO1", "name": "asbo1_s62328.hdf"}
-    said = {"TimeStamp": "2011-May-19 16:35:01.9", "ImageDisplay": "Rotate180FlipX", "title": "mine", "SweepSpeed": 2}
-    attributes = opened(tmp_path, {"Streak_array": STACK}, facts, said).attrs
+    attributes_in_file = {
+        "TimeStamp": "2011-May-19 16:35:01.9",
+        "ImageDisplay": "Rotate180FlipX",
+        "title": "mine",
+        "SweepSpeed": 2,
+    }
+    attributes = opened(tmp_path, {"Streak_array": STACK}, facts, attributes_in_file).attrs
 
     assert attributes["Conventions"] == "CF-1.11, ACDD-1.3"
     assert attributes["title"] == "ASBO, velocity interferometer (VISAR), streaked, OMEGA shot 62328"
@@ -151,11 +156,11 @@ def test_conventions(tmp_path: Path) -> None:
     assert (attributes["display_rotation"], attributes["display_flip"]) == (180, "X")
     assert list(attributes["active_area_x"]) == [0, 1048]
     assert (attributes["file_title"], attributes["SweepSpeed"]) == ("mine", 2)
-    assert attributes["TimeStamp"] == said["TimeStamp"]
+    assert attributes["TimeStamp"] == attributes_in_file["TimeStamp"]
 
 
 def test_saturation(tmp_path: Path) -> None:
-    """The 12-bit camera's image says where its counts end."""
+    """The 12-bit camera's image states the end of its range."""
     image = opened(tmp_path, {"Streak_array": STACK}, {"diagnostic": "PTD"})["image"]
 
     assert image.attrs["saturation"] == 4095
@@ -180,7 +185,7 @@ def open_packed(folder: Path, attributes: Mapping[str, Any], *, raw: bool = Fals
 
 
 def test_frames_of_a_packed_array(tmp_path: Path) -> None:
-    """Each frame of a packed array holds the meant numbers in the array's units, and so do derived variables."""
+    """Each frame of a packed array has physical values in the array's units, and so do derived variables."""
     dataset = open_packed(tmp_path, PACKED)
     meant = np.where(STACK == 3, np.nan, STACK * 0.5 - 10)
 
@@ -193,7 +198,7 @@ def test_frames_of_a_packed_array(tmp_path: Path) -> None:
 
 
 def test_counts_of_a_packed_array(tmp_path: Path) -> None:
-    """What a description states in counts, such as the saturation, is converted with a packed array's numbers."""
+    """Counts of a description, such as the saturation, are converted like the numbers of a packed array."""
     image = open_packed(tmp_path, {"scale_factor": 0.5, "add_offset": -10.0})["image"]
 
     assert image.attrs["saturation"] == 4095 * 0.5 - 10
@@ -202,7 +207,7 @@ def test_counts_of_a_packed_array(tmp_path: Path) -> None:
 
 
 def test_unsigned_frames(tmp_path: Path) -> None:
-    """Frames that netCDF-3 keeps as signed numbers are the unsigned ones that the camera wrote, as integers."""
+    """Frames that netCDF-3 stores as signed numbers become the unsigned integers that the camera wrote."""
     with h5py.File(tmp_path / "image", "w") as file:
         file["Streak_array"] = np.full((2, 2, 2), 40000, "u2").view("i2")
         file["Streak_array"].attrs["_Unsigned"] = "true"
@@ -214,7 +219,7 @@ def test_unsigned_frames(tmp_path: Path) -> None:
 
 
 def test_raw_is_as_stored(tmp_path: Path) -> None:
-    """The file as it is has stored numbers with all that says what they mean."""
+    """The unmodified file has stored numbers, with all attributes that define their meaning."""
     raw = open_packed(tmp_path, PACKED, raw=True)["Streak_array"]
 
     assert np.array_equal(raw.values, STACK)
@@ -222,7 +227,7 @@ def test_raw_is_as_stored(tmp_path: Path) -> None:
 
 
 def test_summary_dimensions(tmp_path: Path) -> None:
-    """The summary's arrays share the dimensions that mean the same."""
+    """The summary's arrays share dimensions of the same meaning."""
     arrays = {
         "SUMMARY_DATA_UV": FRAME,
         "SUMMARY_DATA_TIME": np.arange(6.0),
@@ -254,7 +259,7 @@ def test_scales(tmp_path: Path) -> None:
 
 
 def test_raw(tmp_path: Path) -> None:
-    """The file as it is has its own names and shapes."""
+    """The unmodified file has its own names and shapes."""
     raw = opened(tmp_path, {"Streak_array": STACK}, {"diagnostic": "ASBO1"}, {"Unit": "ASBO1"}, raw=True)
 
     assert np.array_equal(raw["Streak_array"].values, STACK)
@@ -262,7 +267,7 @@ def test_raw(tmp_path: Path) -> None:
 
 
 def test_raw_path(tmp_path: Path) -> None:
-    """It stands behind the image's path, which the labelled dataset names."""
+    """The labelled dataset names the path of the unmodified file."""
     opened(tmp_path, {"Streak_array": STACK}, {})
     catalog = Catalog(DirectoryArchive(tmp_path), tmp_path, load_diagnostics())
     path = catalog.open("image").attrs["file_as_it_is"]
@@ -272,7 +277,7 @@ def test_raw_path(tmp_path: Path) -> None:
 
 
 def test_explanation(tmp_path: Path) -> None:
-    """What does not match is explained, description by description."""
+    """Each mismatch is explained, description by description."""
     opened(tmp_path, {"Streak_array": STACK}, {})
     catalog = Catalog(DirectoryArchive(tmp_path), tmp_path, load_diagnostics())
     lines = list(catalog.explain_labelling(Entry("image", "image", {"diagnostic": "XRFC3"})))
@@ -284,7 +289,7 @@ def test_explanation(tmp_path: Path) -> None:
 
 
 def test_units(tmp_path: Path) -> None:
-    """Every unit that a description gives is one that pint knows."""
+    """Every unit of a description is known to pint."""
     registry: pint.UnitRegistry[float] = pint.UnitRegistry()
     rules = [rule.attributes for each in load_diagnostics() for rule in each.variables.values()]
     axes = [axis.attributes for each in load_diagnostics() for axis in each.axes]
@@ -296,9 +301,9 @@ def test_units(tmp_path: Path) -> None:
 
 
 def test_cf_coordinates(tmp_path: Path) -> None:
-    """A reader of CF finds an image's axes by the image's own attributes."""
+    """A reader of CF finds an image's axes by the image's attributes."""
     attributes = {"CCD_PixelSize": [13.5, 13.5], "CCD_Binning": [2, 2]}
     dataset = opened(tmp_path, {"Streak_array": STACK}, {"diagnostic": "IAW"}, attributes)
-    found = xr.decode_cf(dataset.compute()).cf["image"]
+    image = xr.decode_cf(dataset.compute()).cf["image"]
 
-    assert {"distance_y", "distance_x"} <= set(found.coords)
+    assert {"distance_y", "distance_x"} <= set(image.coords)

@@ -1,4 +1,4 @@
-"""Many images as one dataset: a shot's, each in a group; and stacks along shots."""
+"""Many images as one dataset: shots, with a group for each image, and stacks along shots."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def difference(shot: int) -> NDArray[Any]:
 
 @pytest.fixture(scope="module")
 def catalog(tmp_path_factory: pytest.TempPathFactory) -> Catalog:
-    """Cameras of four shots, one of them with a file that is no image and one that is missing."""
+    """Return a catalog of four shots; one has a file that is no image, and a missing file."""
     root = tmp_path_factory.mktemp("archive")
     for shot in SIZES:
         with h5py.File(root / f"{shot}.h5", "w") as file:
@@ -58,7 +58,7 @@ def record(path: str, file: str, shot: int, diagnostic: str) -> Record:
 
 class TestShot:
     def test_groups(self, catalog: Catalog) -> None:
-        """Each image is a group of its own, with its dimensions, under a name that every client can carry."""
+        """Each image is a group with its own dimensions, and a name that every client accepts."""
         shot = catalog.open("omega/103", chunked=False)
 
         assert shot["xrfc1/xrfc1_103/image"].dims == ("xrfc1/xrfc1_103/y", "xrfc1/xrfc1_103/x")
@@ -66,7 +66,7 @@ class TestShot:
         assert shot.attrs["xrfc1/xrfc1_103/path"] == "xrfc1/xrfc1-103"
 
     def test_unreadable(self, catalog: Catalog) -> None:
-        """What cannot be read is left out, and named with its reason; the others are there."""
+        """An image that cannot be read is left out, and named with the reason."""
         shot = catalog.open("omega/101")
 
         assert "xrfc1/xrfc1_101/image" in shot
@@ -74,7 +74,7 @@ class TestShot:
         assert "omega/101/page/page: The file is an HTML page" in shot.attrs["left_out"]
 
     def test_no_group_in_another(self) -> None:
-        """No image's group lies in another's, whose coordinates a client would take for its own."""
+        """No group is inside the group of another image, whose coordinates a client would let it inherit."""
         images = {name: xr.Dataset({"image": ("x", [1, 2])}, attrs={"path": "own"}) for name in ("a.b", "a_b/c", "d")}
         shot = combine_as_groups(images, {})
 
@@ -90,7 +90,7 @@ class TestShot:
         assert shot.modified > 0
 
     def test_images_of(self, catalog: Catalog) -> None:
-        """Each variable says which image it is read from."""
+        """Each variable records the image that it is read from."""
         shot = catalog.open("omega/101", chunked=False)
 
         assert get_image_paths(shot["xrfc1/xrfc1_101/image"].variable, (slice(0, 1),) * 2) == (
@@ -108,7 +108,7 @@ class TestShot:
 
     @pytest.mark.parametrize("path", ["", "nonesuch", "omega/103/nonesuch", "omega/103/~image~crop"])
     def test_not_found(self, catalog: Catalog, path: str) -> None:
-        """What is no folder is not found; a folder has no variants but stacks."""
+        """A path that is no folder is not found; a folder has no variants except stacks."""
         with pytest.raises(NotFound):
             catalog.open(path)
 
@@ -117,7 +117,7 @@ class TestStack:
     PATH = "omega/~stack-diagnostic-XRFC1-shot-100_104"
 
     def test_values(self, catalog: Catalog) -> None:
-        """The images lie on one another by their shots, whatever order they were found in."""
+        """Images are stacked in the order of their shots, whatever the order of the search."""
         stack = catalog.open(self.PATH)
 
         assert stack["shot"].values.tolist() == list(SHOTS)
@@ -126,19 +126,19 @@ class TestStack:
         assert np.array_equal(stack["background_subtracted"].values, np.stack([difference(shot) for shot in SHOTS]))
 
     def test_images_of(self, catalog: Catalog) -> None:
-        """A part of a stack says which images it is read from: those of its shots, and none for what names them."""
+        """A part of a stack records the images that it is read from: those of its shots, none for their names."""
         stack = catalog.open(self.PATH, chunked=False)
         rest = (slice(0, 2), slice(0, 2))
-        found = get_image_paths(stack["background_subtracted"].variable, (slice(1, 3), *rest))
+        paths = get_image_paths(stack["background_subtracted"].variable, (slice(1, 3), *rest))
 
-        assert found == ("omega/103/xrfc1/xrfc1-103", "omega/104/xrfc1/xrfc1-104")
+        assert paths == ("omega/103/xrfc1/xrfc1-103", "omega/104/xrfc1/xrfc1-104")
         assert get_image_paths(stack["y"].variable, (slice(0, 8),)) == ("omega/101/xrfc1/xrfc1-101",)
         assert get_image_paths(stack["path"].variable, (slice(0, 3),)) == ()
 
     @QUICK
     @given(data=st.data())
     def test_any_part(self, catalog: Catalog, data: st.DataObject) -> None:
-        """Any part of a stack, padded or not, is that part of NumPy's."""
+        """Any part of a stack, padded or not, is the same part of a NumPy array."""
         padded = data.draw(st.booleans())
         shots = (*SHOTS, 105) if padded else SHOTS
         path = "omega/~stack-diagnostic-XRFC1-ragged-pad" if padded else self.PATH
@@ -152,7 +152,7 @@ class TestStack:
         np.testing.assert_array_equal(catalog.open(path)["background_subtracted"].variable[part].values, whole[part])
 
     def test_replaced(self, tmp_path: Path) -> None:
-        """A stack is that of its files as they are now, although it is remembered."""
+        """A remembered stack is replaced when one of its files is."""
 
         def write(name: str, step: int) -> None:
             with h5py.File(tmp_path / "new", "w") as file:
@@ -174,13 +174,13 @@ class TestStack:
         assert after["image"].values.tolist() == [[1, 1, 1], [2, 2, 2]]
 
     def test_variant(self, catalog: Catalog) -> None:
-        """Steps behind it are those of a variant, of every image."""
+        """Steps behind the stack are a variant of every image."""
         stack = catalog.open(f"{self.PATH}~background_subtracted-clip-true~crop-rows-1_2")
 
         assert np.array_equal(stack["result"].values[1], np.maximum(difference(103), 0)[1:3])
 
     def test_attributes(self, catalog: Catalog) -> None:
-        """A variable of a stack says what is true of all images."""
+        """A variable of a stack has the attributes that all images share."""
         stack = catalog.open(self.PATH)
         virtual = stack["background_subtracted"].attrs
 
@@ -203,12 +203,12 @@ class TestStack:
         ],
     )
     def test_refused(self, catalog: Catalog, segment: str, error: type[Exception], words: str) -> None:
-        """What makes no stack is refused with a sentence."""
+        """Images that cannot be stacked are refused with a message."""
         with pytest.raises(error, match=words):
             catalog.open(f"omega/{segment}")
 
     def test_one_way_to_write_it(self, catalog: Catalog) -> None:
-        """Options are written in the order of their names."""
-        asked = "omega/~stack-shot-100_104-diagnostic-XRFC1"
+        """Options of a canonical path are in the order of their names."""
+        path = "omega/~stack-shot-100_104-diagnostic-XRFC1"
 
-        assert catalog.image(asked).path == self.PATH
+        assert catalog.image(path).path == self.PATH

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-import sqlalchemy as sa
+from sqlalchemy import Engine, event
 from tests.catalog.test_derivation import catalog, frames, index, root, write
 
 from shotdap.catalog import Catalog, Image, Missing, NotFound, SqlIndex
@@ -48,11 +48,11 @@ class TestOneLook:
 
         monkeypatch.setattr(os, "stat", count_stat)
         monkeypatch.setattr(SqlIndex, "find_nearest", count_search)
-        sa.event.listen(sa.Engine, "before_cursor_execute", count_statement)
+        event.listen(Engine, "before_cursor_execute", count_statement)
         try:
             after = slice_of(catalog.image(PATH))
         finally:
-            sa.event.remove(sa.Engine, "before_cursor_execute", count_statement)
+            event.remove(Engine, "before_cursor_execute", count_statement)
 
         assert np.array_equal(before, after)
         assert counts == {"nearest": 1, "SQL": 3, "1.h5": 1, "2.h5": 1}

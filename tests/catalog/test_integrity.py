@@ -1,4 +1,4 @@
-"""A file that is not what was inspected is told from one that is."""
+"""Files that differ from their inspection are detected."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def index(tmp_path: Path, root: Path) -> SqlIndex:
 
 
 def flip(path: Path, *, quietly: bool) -> None:
-    """Turn over one bit of the values, perhaps without touching the file's times."""
+    """Flip one bit of the values, perhaps without changing the file's times."""
     status = path.stat()
     content = bytearray(path.read_bytes())
     place = content.index(np.arange(500, 510, dtype="u2").tobytes())
@@ -71,7 +71,7 @@ def look(index: SqlIndex, root: Path, sandbox: Sandbox, *, again: bool = False) 
 
 
 def test_source(index: SqlIndex, root: Path, sandbox: Sandbox) -> None:
-    """An inspected image says the hash of its file, and nothing is read for that."""
+    """An inspected image has the hash of its file, and the file is not read for it."""
     look(index, root, sandbox)
     dataset = Catalog(index, root).open("image")
 
@@ -80,7 +80,7 @@ def test_source(index: SqlIndex, root: Path, sandbox: Sandbox) -> None:
 
 
 def test_silent_flip(index: SqlIndex, root: Path, sandbox: Sandbox) -> None:
-    """A bit that turned over without a trace in the file's times is found by the next full inspection."""
+    """A flipped bit that left the file's times unchanged is detected by the next full inspection."""
     look(index, root, sandbox)
     flip(root / NAME, quietly=True)
     look(index, root, sandbox, again=True)
@@ -90,7 +90,7 @@ def test_silent_flip(index: SqlIndex, root: Path, sandbox: Sandbox) -> None:
 
 @pytest.mark.parametrize("quietly", [True, False])
 def test_changed_file(index: SqlIndex, root: Path, sandbox: Sandbox, *, quietly: bool) -> None:
-    """A file that changed since its inspection is served with a warning, or refused, as the settings say."""
+    """A file that changed since its inspection is served with a warning or refused, according to the settings."""
     look(index, root, sandbox)
     flip(root / NAME, quietly=quietly)
     if quietly:
@@ -103,7 +103,7 @@ def test_changed_file(index: SqlIndex, root: Path, sandbox: Sandbox, *, quietly:
 
 
 def test_found_while_serving(index: SqlIndex, root: Path, sandbox: Sandbox) -> None:
-    """A catalog that has the image open warns as soon as an inspection finds that it changed."""
+    """A catalog that has the image open warns as soon as an inspection detects the change."""
     look(index, root, sandbox)
     catalog = Catalog(index, root, sandbox=sandbox)
     before = catalog.open("image")
@@ -115,7 +115,7 @@ def test_found_while_serving(index: SqlIndex, root: Path, sandbox: Sandbox) -> N
 
 
 class Counting(Sandbox):
-    """Counts its calls."""
+    """A sandbox that counts its calls."""
 
     calls = 0
 
@@ -139,7 +139,7 @@ def test_bad_file_is_tried_once(root: Path) -> None:
 
 
 def test_touched_file(index: SqlIndex, root: Path, sandbox: Sandbox) -> None:
-    """A file whose times changed and whose bytes did not is what it was."""
+    """A file with the same bytes and other times is unchanged."""
     look(index, root, sandbox)
     os.utime(root / NAME, (1, 1))
     dataset = Catalog(index, root, sandbox=sandbox, refuse_changed=True).open("image")
@@ -148,7 +148,7 @@ def test_touched_file(index: SqlIndex, root: Path, sandbox: Sandbox) -> None:
 
 
 def test_restored_file(index: SqlIndex, root: Path, sandbox: Sandbox) -> None:
-    """A changed file that is put back as it was is good again after a full inspection."""
+    """A changed file that is restored is good again after a full inspection."""
     good = (root / NAME).read_bytes()
     look(index, root, sandbox)
     flip(root / NAME, quietly=False)
@@ -160,7 +160,7 @@ def test_restored_file(index: SqlIndex, root: Path, sandbox: Sandbox) -> None:
 
 
 class Lost(Sandbox):
-    """Loses its process at the first call."""
+    """A sandbox that loses its process at the first call."""
 
     def __init__(self, seconds: float) -> None:
         super().__init__()
@@ -175,7 +175,7 @@ class Lost(Sandbox):
 
 
 class Slow(Sandbox):
-    """Finds nothing out."""
+    """A sandbox that never gets a result."""
 
     def wait_for_result(self, call: SandboxCall[Result]) -> Result:
         super().wait_for_result(call)
@@ -184,7 +184,7 @@ class Slow(Sandbox):
 
 @pytest.mark.parametrize("seconds", [0, 0.2])
 def test_undecided_is_not_remembered(root: Path, seconds: float) -> None:
-    """A good file whose process was killed or too slow is served the next time, or after a moment."""
+    """A good file whose process was killed or too slow is served at the next request, or after a moment."""
     sandbox = Lost(seconds)
     catalog = Catalog(DirectoryArchive(root), root, sandbox=sandbox)
     with pytest.raises(Undecided):
@@ -200,7 +200,7 @@ def test_undecided_is_not_remembered(root: Path, seconds: float) -> None:
 
 
 def test_undecided_inspection(index: SqlIndex, root: Path) -> None:
-    """An inspection that finds nothing out of a file leaves what was known of it."""
+    """An inspection without a result leaves the recorded state of a file unchanged."""
     good = Sandbox()
     look(index, root, good)
     good.close()

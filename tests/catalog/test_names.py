@@ -23,22 +23,22 @@ class TestPathSegments:
     @example("_xFFFFFF_")
     @example("..")
     def test_reversible(self, name: str) -> None:
-        """The archive's name can be had back from any segment, so different names have different segments."""
+        """A segment can be decoded to the archive's name, so different names have different segments."""
         assert decode_path_segment(encode_path_segment(name)) == name
 
     @given(ANY_TEXT)
     def test_characters(self, name: str) -> None:
-        """A segment holds only what every client leaves as it is, and is never hidden nor leads upwards."""
+        """A segment has only characters that every client keeps, and is neither hidden nor a parent folder."""
         assert re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*", encode_path_segment(name))
 
     @given(ANY_TEXT)
     def test_any_segment(self, segment: str) -> None:
-        """Whatever a client asks for stands for some name."""
+        """Every segment that a client may send can be decoded."""
         assert isinstance(decode_path_segment(segment), str)
 
     @pytest.mark.parametrize("name", ["asbo1_s62328.hdf", "P510_2-s103741", "HDF.20220204.154317.1", "a_b", "_", "x5B"])
     def test_safe_names_stay(self, name: str) -> None:
-        """A name that is safe already is its own segment."""
+        """A safe name is its own segment."""
         assert encode_path_segment(name) == name
 
     def test_brackets(self) -> None:
@@ -49,16 +49,16 @@ class TestPathSegments:
 class TestVariableNames:
     @given(st.lists(ANY_TEXT, unique=True))
     def test_unique_and_safe(self, names: list[str]) -> None:
-        """Each name gets one of its own, of letters, digits and underscores between slashes."""
-        found = make_variable_names(names)
+        """Each name gets a unique one of letters, digits and underscores between slashes."""
+        safe_names = make_variable_names(names)
 
-        assert list(found) == names
-        assert len(set(found.values())) == len(names)
-        assert all(re.fullmatch(r"[A-Za-z0-9_]+(/[A-Za-z0-9_]+)*", name) for name in found.values())
+        assert list(safe_names) == names
+        assert len(set(safe_names.values())) == len(names)
+        assert all(re.fullmatch(r"[A-Za-z0-9_]+(/[A-Za-z0-9_]+)*", name) for name in safe_names.values())
 
     @given(st.lists(st.from_regex(r"[a-z_]{1,3}( [12])?(/[a-z])?", fullmatch=True), unique=True))
     def test_safe_names_stay(self, names: list[str]) -> None:
-        """A name that is safe already stays, whatever else is in the file."""
-        found = make_variable_names(names)
+        """A safe name stays, whatever other names are in the file."""
+        safe_names = make_variable_names(names)
 
-        assert all(found[name] == name for name in names if " " not in name)
+        assert all(safe_names[name] == name for name in names if " " not in name)

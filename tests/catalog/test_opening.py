@@ -1,4 +1,4 @@
-"""The catalog opens what its index finds: labelled, lazy, up to date, and never outside of the archive."""
+"""The catalog opens the images of its index: labelled, lazy, up to date, and never outside the archive."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from shotdap.config.descriptions import load_diagnostics
 
 
 class Rows:
-    """An index of entries that stand in a table."""
+    """An index of a few entries."""
 
     def __init__(self, *entries: Entry) -> None:
         self.entries = {entry.path: entry for entry in entries}
@@ -40,7 +40,7 @@ class Rows:
         when: TimeDirection = "earlier",
         within_days: float | None = None,
     ) -> Entry | None:
-        """None: each of these stands alone."""
+        """Return nothing: these entries have no neighbours."""
 
 
 def frames(seed: int = 0) -> NDArray[np.uint16]:
@@ -83,7 +83,7 @@ class TestLayout:
         assert "Streak_array" not in dataset.variables
 
     def test_pixels(self, catalog: Catalog) -> None:
-        """Pixels have numbers, from 0, and units; there is no index, which would stand in memory."""
+        """Pixels have numbers, from 0, and units; no index is created, which would need memory."""
         dataset = catalog.open("asbo1.hdf")
 
         assert dataset.y.values.tolist() == list(range(40))
@@ -97,7 +97,7 @@ class TestLayout:
         assert (attributes["Unit"], attributes["CCD_Gain"]) == ("ASBO1", 3)
 
     def test_facts(self, root: Path) -> None:
-        """What the archive's row says goes before what the file says, which is not lost."""
+        """Values of the archive's row have precedence over the file's attributes, which are not lost."""
         facts: dict[str, Fact] = {"facility": "OMEGA", "shot": 62328, "diagnostic": "ASBO1", "name": "asbo1_s62328.hdf"}
         catalog = Catalog(Rows(Entry("omega/asbo1", "asbo1.hdf", facts)), root, load_diagnostics())
         attributes = catalog.open("omega/asbo1").attrs
@@ -108,7 +108,7 @@ class TestLayout:
         assert "asbo1_s62328.hdf" in texts
 
     def test_opening_reads_no_pixel(self, catalog: Catalog) -> None:
-        """An opened dataset holds no pixel in memory."""
+        """An opened dataset has no pixels in memory."""
         dataset = catalog.open("asbo1.hdf", chunked=False)
         lazy = ("image", "background", "background_subtracted", "despeckled")
 
@@ -124,16 +124,16 @@ class TestLayout:
 
     @pytest.mark.parametrize("name", ["image", "background_subtracted", "y"])
     def test_names_that_are_taken(self, root: Path, catalog: Catalog, name: str) -> None:
-        """A file that uses one of our names itself is served, with nothing lost."""
+        """A file that uses one of the assigned names is served, with nothing lost."""
         write(root / "own.hdf", frames(), **{name: np.full(7, 77)})
         dataset = catalog.open("own.hdf").load()
         values = [variable.values for variable in dataset.variables.values()]
 
-        assert any(np.array_equal(found, np.full(7, 77)) for found in values)
-        assert any(np.array_equal(found, frames()[0]) or np.array_equal(found, frames()) for found in values)
+        assert any(np.array_equal(each, np.full(7, 77)) for each in values)
+        assert any(np.array_equal(each, frames()[0]) or np.array_equal(each, frames()) for each in values)
 
     def test_turned_dimensions(self, root: Path, catalog: Catalog) -> None:
-        """A file whose dimensions have our names the other way round is served, with right numbers."""
+        """A file whose dimensions have the assigned names in another order is served with correct numbers."""
         with h5py.File(root / "turned.hdf", "w") as file:
             stack = file.create_dataset("Streak_array", data=frames())
             for axis, (name, size) in enumerate({"frame": 2, "x": 40, "y": 50}.items()):
@@ -160,7 +160,7 @@ class TestBounds:
         ["../secret.hdf", "/etc/passwd", "sub/../../secret.hdf", "link.hdf", "", ".", "a\0b", "ring", "x" * 5000],
     )
     def test_outside(self, root: Path, file: str) -> None:
-        """A row that leads out of the archive, or to no file, is unreadable, in a sentence without a path."""
+        """A row with a path outside the archive, or of no file, is unreadable; the message contains no path."""
         (root / "link.hdf").symlink_to(root.parent / "secret.hdf")
         (root / "ring").symlink_to("ring")
         catalog = Catalog(Rows(Entry("image", file)), root)
@@ -171,12 +171,12 @@ class TestBounds:
         assert not isinstance(caught.value, Missing)
 
     def test_missing(self, root: Path) -> None:
-        """A row whose file is not there says so."""
+        """A row whose file does not exist is missing."""
         with pytest.raises(Missing, match="missing from the archive"):
             Catalog(Rows(Entry("image", "nonesuch.hdf")), root).open("image")
 
     def test_unknown(self, catalog: Catalog) -> None:
-        """A path that nothing has is not found."""
+        """An unknown path is not found."""
         with pytest.raises(NotFound, match=r"\.$"):
             catalog.open("nonesuch.hdf")
 
@@ -190,7 +190,7 @@ class TestBounds:
 
 class TestCaching:
     def test_replaced(self, root: Path, catalog: Catalog) -> None:
-        """A file that is replaced is opened anew, and none of its old frames is served."""
+        """A replaced file is opened again, and none of its old frames is served."""
         _ = catalog.open("asbo1.hdf").image.values
         write(root / "new", frames(seed=1))
         (root / "new").replace(root / "asbo1.hdf")
@@ -198,7 +198,7 @@ class TestCaching:
         assert np.array_equal(catalog.open("asbo1.hdf").image.values, frames(seed=1)[0])
 
     def test_written_over_in_place(self, root: Path, catalog: Catalog) -> None:
-        """So is one that is written over, even by as many bytes."""
+        """A file that is overwritten with the same number of bytes is opened again."""
         _ = catalog.open("asbo1.hdf").image.values
         write(root / "asbo1.hdf", frames(seed=1))
         os.utime(root / "asbo1.hdf", ns=(1, 1))
@@ -206,7 +206,7 @@ class TestCaching:
         assert np.array_equal(catalog.open("asbo1.hdf").image.values, frames(seed=1)[0])
 
     def test_removed(self, root: Path, catalog: Catalog) -> None:
-        """A file that is removed is not found, though it was opened before."""
+        """A removed file is not found, although it was opened before."""
         catalog.open("asbo1.hdf")
         (root / "asbo1.hdf").unlink()
 
@@ -214,7 +214,7 @@ class TestCaching:
             catalog.open("asbo1.hdf")
 
     def test_facts_change(self, root: Path) -> None:
-        """When the archive's row changes, so does the dataset, though the file is the same."""
+        """A change of the archive's row changes the dataset, although the file is the same."""
         index = Rows(Entry("image", "asbo1.hdf", {"shot": 1}))
         catalog = Catalog(index, root, load_diagnostics())
         before = catalog.open("image").attrs["shot"]
@@ -223,7 +223,7 @@ class TestCaching:
         assert (before, catalog.open("image").attrs["shot"]) == (1, 2)
 
     def test_the_callers_own(self, catalog: Catalog) -> None:
-        """A caller may load, rename, drop and describe what it opened: the next one sees nothing of it."""
+        """A caller may load, rename, drop and describe its dataset; the next caller gets an unchanged one."""
         mine = catalog.open("asbo1.hdf")
         mine.load()
         mine.attrs["Unit"] = "mine"
@@ -239,7 +239,7 @@ class TestCaching:
 
     @pytest.mark.parametrize("name", ["image", "background_subtracted", "y"])
     def test_written_into(self, catalog: Catalog, name: str) -> None:
-        """Writing into the numbers of an opened dataset changes no one else's."""
+        """Writing into the values of a dataset does not change those of another caller."""
         mine = catalog.open("asbo1.hdf")
         right = np.array(mine[name].values)
         try:
