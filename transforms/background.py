@@ -24,8 +24,6 @@ from shotdap.transforms.virtual.footprint import (
 from shotdap.transforms.virtual.positions import select_bounds
 from shotdap.transforms.virtual.transform import Options, Transform
 
-__all__ = ["TRANSFORMS", "subtract_background", "subtract_region"]
-
 Array: TypeAlias = NDArray[Any]
 
 

@@ -33,15 +33,6 @@ from numpy.typing import NDArray
 from xarray.backends import BackendArray
 from xarray.core import indexing
 
-__all__ = [
-    "HDF4_OFFSET",
-    "PACKING_ATTRIBUTES",
-    "STORED_TYPE_ATTRIBUTES",
-    "Packing",
-    "decode_dataset",
-    "decode_variable",
-]
-
 Array: TypeAlias = NDArray[Any]
 DType: TypeAlias = np.dtype[Any]
 

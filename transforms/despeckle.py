@@ -31,16 +31,6 @@ from shotdap.transforms.neighbours import (
 from shotdap.transforms.virtual.footprint import WorkingMemory, halo
 from shotdap.transforms.virtual.transform import Transform
 
-__all__ = [
-    "TRANSFORMS",
-    "Noise",
-    "Sigmas",
-    "compute_rounding_noise",
-    "median_filter",
-    "morphological_filter",
-    "sigma_clip",
-]
-
 Array: TypeAlias = NDArray[Any]
 
 Sigmas: TypeAlias = Annotated[float, Field(ge=1, le=1000)]

@@ -26,8 +26,6 @@ from shotdap.transforms.neighbours import compute_nan_median as median_of
 from shotdap.transforms.virtual.footprint import WorkingMemory, whole
 from shotdap.transforms.virtual.transform import Transform
 
-__all__ = ["TRANSFORMS", "flat_field", "pseudo_flat_field"]
-
 Array: TypeAlias = NDArray[Any]
 
 Floor: TypeAlias = Annotated[float, Field(gt=0, lt=1)]

@@ -11,8 +11,6 @@ from numpy.typing import DTypeLike, NDArray
 
 from shotdap.transforms.geometry import find_rows_and_columns
 
-__all__ = ["apply_to_frames"]
-
 Array: TypeAlias = NDArray[Any]
 
 

@@ -24,22 +24,6 @@ from shotdap.transforms.virtual.footprint import (
 from shotdap.transforms.virtual.positions import select_bounds
 from shotdap.transforms.virtual.transform import Options, Transform
 
-__all__ = [
-    "TRANSFORMS",
-    "Bounds",
-    "Coefficients",
-    "Flip",
-    "Rotation",
-    "SplineOrder",
-    "bin_pixels",
-    "crop",
-    "dewarp",
-    "dewarp_by_map",
-    "find_rows_and_columns",
-    "iter_bands",
-    "rotate_flip",
-]
-
 
 def _check_ascending(bounds: tuple[int, int]) -> tuple[int, int]:
     if bounds[0] > bounds[1]:

@@ -12,8 +12,6 @@ from pydantic import Field
 from shotdap.transforms.virtual.footprint import WorkingMemory
 from shotdap.transforms.virtual.transform import Transform
 
-__all__ = ["FADING", "TRANSFORMS", "fading_corrected", "photostimulated_luminescence"]
-
 FADING: Final = ((0.436, 1134.0), (0.403, 98_500.0), (0.161, math.inf))
 """Parts of the luminescence, and the time (s) in which each falls to 1/e; the laboratory's analysis has these."""
 

@@ -10,7 +10,16 @@ import xarray as xr
 
 from shotdap.catalog.diagnostics.conventions import add_coordinate_references
 from shotdap.catalog.diagnostics.diagnostic import Diagnostic
-from shotdap.transforms import BadVariant, Memo, Recipe, Step, Variant, build_variant, try_add_variables
+from shotdap.transforms import (
+    BadVariant,
+    Memo,
+    Recipe,
+    Step,
+    Variant,
+    build_variant,
+    known_transforms,
+    try_add_variables,
+)
 from shotdap.transforms.virtual.provenance import Origin, Source, add_provenance, build_origin_trees
 
 __all__ = ["DerivedImage", "LabelledImage", "derive_variables", "resolve_variant"]
@@ -51,7 +60,8 @@ def resolve_variant(labelled: LabelledImage, steps: tuple[Step, ...], others: Ma
         BadVariant: they name nothing that there is, or give options that cannot be.
     """
     elsewhere = (f"{name}.{each}" for name, other in others.items() for each in other.dataset.variables)
-    return build_variant(steps, labelled.recipes, frozenset((*map(str, labelled.dataset.variables), *elsewhere)))
+    others = frozenset((*map(str, labelled.dataset.variables), *elsewhere))
+    return build_variant(steps, labelled.recipes, others, known_transforms())
 
 
 def derive_variables(  # noqa: PLR0913 — each is one thing that the result is made of, by keyword

@@ -22,20 +22,6 @@ from typing import Any, Final, TypeAlias
 
 from pydantic import BaseModel
 
-__all__ = [
-    "BLOCK_BYTES",
-    "Along",
-    "Footprint",
-    "FootprintFunction",
-    "Sizes",
-    "WorkingMemory",
-    "blocks",
-    "find_image_dimensions",
-    "halo",
-    "pointwise",
-    "whole",
-]
-
 Sizes: TypeAlias = Mapping[str, int]
 """The names and lengths of a variable's dimensions, in their order."""
 

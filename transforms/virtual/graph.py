@@ -14,16 +14,6 @@ import xarray as xr
 from shotdap.transforms.virtual.footprint import Along, Footprint, Sizes
 from shotdap.transforms.virtual.recipe import BadRecipe, MissingInput, Recipe
 
-__all__ = [
-    "check_recipes",
-    "dependencies",
-    "footprint_of",
-    "require_compatible_inputs",
-    "require_inputs",
-    "result_dimensions",
-    "topological_order",
-]
-
 
 def topological_order(recipes: Iterable[Recipe]) -> tuple[Recipe, ...]:
     """Recipes in an order in which each comes after those whose results it needs.

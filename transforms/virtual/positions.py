@@ -9,8 +9,6 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-__all__ = ["add_index_coordinates", "get_indices", "select_bounds"]
-
 
 def add_index_coordinates(variable: xr.Variable, read: Mapping[str, range]) -> xr.DataArray:
     """An array that knows which indices of the whole it holds, as coordinates of its dimensions."""

@@ -10,8 +10,6 @@ import xarray as xr
 from shotdap import __version__
 from shotdap.transforms.virtual.recipe import Recipe
 
-__all__ = ["Origin", "Source", "add_provenance", "build_origin_trees", "describe_origin"]
-
 
 @dataclass(frozen=True)
 class Source:

@@ -10,8 +10,6 @@ from typing import Final
 
 import xarray as xr
 
-__all__ = ["bytes_read", "set_read_cost", "working_memory"]
-
 _BYTES_READ_KEY: Final = "bytes_read"  # keys of a variable's ``encoding``, which narrowing keeps
 _WORKING_MEMORY_KEY: Final = "working_memory"
 

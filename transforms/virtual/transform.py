@@ -21,8 +21,6 @@ from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from shotdap.transforms.virtual.footprint import Footprint, FootprintFunction, Sizes, WorkingMemory, pointwise
 
-__all__ = ["BadOptions", "Options", "Transform", "Units", "keep_units", "require_numbers", "serialize_options"]
-
 Options: TypeAlias = Any
 """A transform's checked options: a frozen pydantic model whose fields are the function's keyword arguments."""
 
