@@ -15,9 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from shotdap.catalog import Axis, Diagnostic, Match, Quantity, Related, Rule, TimeDirection, TimeStamp
 from shotdap.config.recipe_checks import check_graph
-from shotdap.transforms import BadRecipe, FromAttribute, Recipe
-
-__all__ = ["BadDiagnostic", "load_diagnostics"]
+from shotdap.transforms import BadRecipe, FromAttribute, Recipe, create_recipe
 
 
 class BadDiagnostic(ValueError):
@@ -98,7 +96,7 @@ class _Recipe(_StrictModel):
             name: value.build_reference() if isinstance(value, _FromAttribute) else value
             for name, value in self.options.items()
         }
-        return Recipe.create(self.name, self.transform, self.inputs, options, coordinate=self.coordinate)
+        return create_recipe(self.name, self.transform, self.inputs, options, coordinate=self.coordinate)
 
 
 class _Related(_StrictModel):

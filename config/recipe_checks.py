@@ -12,8 +12,6 @@ from collections.abc import Iterator
 from shotdap.catalog import Diagnostic
 from shotdap.transforms import BadRecipe, check_recipes, known_transforms
 
-__all__ = ["check_graph"]
-
 _UNKNOWN_LENGTH = 1 << 20  # pixels: stands for a length that only a file can tell, more than any camera has
 
 

@@ -14,8 +14,6 @@ from shotdap.catalog import Catalog, DirectoryArchive, Entry, Unpacker, get_cach
 from shotdap.config.descriptions import load_diagnostics
 from shotdap.transforms.decoding import decode_dataset
 
-__all__ = ["ShotdapBackend"]
-
 _UNPACK_BYTES = 4 << 30
 
 

@@ -1,7 +1,8 @@
-"""Datasets in, datasets out, lazily: narrowing by a selection, and virtual variables."""
+"""Lazy operations on datasets: selections, and virtual variables computed by transforms."""
 
 from __future__ import annotations
 
+from shotdap.transforms.registry import TRANSFORMS, BadTransform, create_recipe, find_transform, known_transforms
 from shotdap.transforms.renaming import UniqueNames, add_underscores
 from shotdap.transforms.selection import BadSelection, Hyperslab, Selection
 from shotdap.transforms.virtual.array import Memo, no_memo
@@ -11,7 +12,6 @@ from shotdap.transforms.virtual.graph import check_recipes, dependencies, topolo
 from shotdap.transforms.virtual.provenance import Origin, Source, describe_origin
 from shotdap.transforms.virtual.read_cost import bytes_read, working_memory
 from shotdap.transforms.virtual.recipe import BadRecipe, FromAttribute, Recipe
-from shotdap.transforms.virtual.registry import TRANSFORMS, BadTransform, find_transform, known_transforms
 from shotdap.transforms.virtual.transform import BadOptions, Transform
 from shotdap.transforms.virtual.variant import MARK, BadVariant, Step, Variant, build_variant, parse_variant
 
@@ -43,6 +43,7 @@ __all__ = [
     "build_variant",
     "bytes_read",
     "check_recipes",
+    "create_recipe",
     "dependencies",
     "describe_origin",
     "find_transform",

@@ -1,8 +1,8 @@
 """Decoding of stored numbers: CF's packing, missing values and signedness, and the calibration of HDF4.
 
 Strategy: the attributes of a variable are parsed once into a `Packing`, which knows the type of the result and decodes
-any part of the stored numbers. A decoded variable is as lazy as the stored one; a variable whose attributes say nothing
-of the kind is returned as it is, at no cost.
+any part of the stored numbers. A decoded variable is as lazy as the stored one; a variable without such attributes is
+returned as it is, at no cost.
 
 Rules:
 
@@ -33,17 +33,8 @@ from numpy.typing import NDArray
 from xarray.backends import BackendArray
 from xarray.core import indexing
 
-__all__ = [
-    "HDF4_OFFSET",
-    "PACKING_ATTRIBUTES",
-    "STORED_TYPE_ATTRIBUTES",
-    "Packing",
-    "decode_dataset",
-    "decode_variable",
-]
-
 Array: TypeAlias = NDArray[Any]
-DType: TypeAlias = np.dtype[Any]
+_DType: TypeAlias = np.dtype[Any]
 
 HDF4_OFFSET: Final = "hdf4_add_offset"
 """The attribute that holds the offset of HDF4's formula, which is subtracted before the scale is applied."""
@@ -70,9 +61,9 @@ _INT32_ITEMSIZE: Final = 4  # bytes of an integer type that xarray scales in flo
 class Packing:
     """The meaning of a variable's stored numbers, as its attributes state it."""
 
-    stored_dtype: DType
+    stored_dtype: _DType
     """The stored type in native byte order."""
-    signed_dtype: DType
+    signed_dtype: _DType
     """The same, signed or unsigned as ``_Unsigned`` states."""
     fill_values: tuple[Any, ...] = ()
     """The stored numbers that stand for missing ones; no NaN among them."""
@@ -98,9 +89,8 @@ class Packing:
             numbers = _parse_numbers(variable.attrs, name, unusable)
             if name == "_FillValue" and signed_as != stored:
                 numbers = [np.asarray(number).astype(stored).view(signed_as)[()] for number in numbers]
-                numbers = (
-                    [int(number) for number in numbers] if kind == "u" else numbers
-                )  # compared in float32, as there
+                if kind == "u":
+                    numbers = [int(number) for number in numbers]  # which xarray compares in float32 too
             fills += numbers
         scale, offset, hdf4_offset = (_parse_number(variable.attrs, name, unusable) for name in _SCALING_ATTRIBUTES)
         return cls(
@@ -120,7 +110,7 @@ class Packing:
         return (self.scale is not None and self.scale != 1) or (self.offset is not None and self.offset != 0)
 
     @cached_property
-    def dtype(self) -> DType:
+    def dtype(self) -> _DType:
         """The type of the decoded numbers."""
         types = [each.dtype for each in (self.scale, self.offset) if each is not None]
         if self.is_calibration:
@@ -137,7 +127,7 @@ class Packing:
         return types[0] if types in ([_FLOAT32] * 2, [_FLOAT64] * 2) and not is_word else _FLOAT64
 
     @property
-    def _masked_dtype(self) -> DType:
+    def _masked_dtype(self) -> _DType:
         if not self.fill_values or self.signed_dtype.kind == "f":
             return self.signed_dtype
         return _FLOAT32 if self.signed_dtype.itemsize <= _FLOAT32_EXACT_ITEMSIZE else _FLOAT64
@@ -189,20 +179,18 @@ class Packing:
 
 
 def decode_variable(variable: xr.Variable) -> xr.Variable:
-    """Return what a variable's stored numbers mean, lazily.
+    """Decode a variable's stored numbers, lazily.
 
     Args:
         variable: numbers with CF's attributes or HDF4's; variables of other types are returned as they are.
 
     Returns:
-        The same variable where its attributes say nothing; otherwise a variable of the same dimensions and encoding
-        whose attributes are those that are true of the decoded numbers.
+        The same variable if there is nothing to decode; otherwise a variable of the same dimensions and encoding, with
+        the attributes that are true of the decoded numbers.
     """
-    if (
-        not any(name in variable.attrs for name in PACKING_ATTRIBUTES)
-        or variable.dtype.kind not in "iuf"
-        or _is_encoded_time(variable)
-    ):
+    is_encoded_time = variable.dtype.kind in "iu" and " since " in str(variable.attrs.get("units", ""))
+    has_packing = variable.dtype.kind in "iuf" and any(name in variable.attrs for name in PACKING_ATTRIBUTES)
+    if is_encoded_time or not has_packing:
         return variable
     packing = Packing.from_variable(variable)
     decoded = variable.to_base_variable().copy(deep=False)
@@ -214,7 +202,7 @@ def decode_variable(variable: xr.Variable) -> xr.Variable:
 
 
 def decode_dataset(dataset: xr.Dataset) -> xr.Dataset:
-    """Return a dataset whose variables and coordinates are all decoded, lazily and without indexes; see `decode_variable`."""
+    """Decode all variables and coordinates of a dataset, lazily and without indexes; see `decode_variable`."""
     decoded = {name: decode_variable(variable) for name, variable in dataset.variables.items()}
     return xr.Dataset(
         {name: variable for name, variable in decoded.items() if name not in dataset.coords},
@@ -224,7 +212,7 @@ def decode_dataset(dataset: xr.Dataset) -> xr.Dataset:
 
 
 class _DecodedArray(BackendArray):
-    """The decoded numbers of a stored variable, decoded for what is indexed."""
+    """The decoded numbers of a stored variable; only the indexed part is decoded."""
 
     def __init__(self, stored: xr.Variable, packing: Packing) -> None:
         self.stored = stored
@@ -233,20 +221,14 @@ class _DecodedArray(BackendArray):
         self.dtype = packing.dtype
 
     def __getitem__(self, key: indexing.ExplicitIndexer) -> Any:  # noqa: ANN401 — as xarray's own annotation
-        return indexing.explicit_indexing_adapter(
-            key, self.shape, indexing.IndexingSupport.BASIC, self._decode_hyperslab
-        )
+        def decode(key: tuple[int | slice, ...]) -> Array:
+            return self.packing.decode(np.asarray(self.stored[key].values))
 
-    def _decode_hyperslab(self, key: tuple[int | slice, ...]) -> Array:
-        return self.packing.decode(np.asarray(self.stored[key].values))
-
-
-def _is_encoded_time(variable: xr.Variable) -> bool:
-    return variable.dtype.kind in "iu" and " since " in str(variable.attrs.get("units", ""))
+        return indexing.explicit_indexing_adapter(key, self.shape, indexing.IndexingSupport.BASIC, decode)
 
 
 def _parse_numbers(attributes: Mapping[Any, Any], name: str, unusable: dict[str, str]) -> list[Any]:
-    """Return the numbers of an attribute; none where it is absent, or no number, which is noted as unusable."""
+    """Return the numbers of an attribute; none if it is absent, or is no number, which is noted as unusable."""
     if name not in attributes:
         return []
     numbers = np.ravel(np.asarray(attributes[name]))

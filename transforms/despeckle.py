@@ -12,7 +12,6 @@ Rules:
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
 import numpy as np
@@ -31,26 +30,16 @@ from shotdap.transforms.neighbours import (
 from shotdap.transforms.virtual.footprint import WorkingMemory, halo
 from shotdap.transforms.virtual.transform import Transform
 
-__all__ = [
-    "TRANSFORMS",
-    "Noise",
-    "Sigmas",
-    "compute_rounding_noise",
-    "median_filter",
-    "morphological_filter",
-    "sigma_clip",
-]
-
 Array: TypeAlias = NDArray[Any]
 
 Sigmas: TypeAlias = Annotated[float, Field(ge=1, le=1000)]
-"""How many standard deviations of the noise make an outlier."""
+"""The distance of an outlier, in standard deviations of the noise."""
 
 Noise: TypeAlias = Annotated[float, Field(ge=0, le=1e6)]
-"""The least standard deviation that noise is taken to have, in the image's units."""
+"""The least standard deviation that is assumed for the noise, in the image's units."""
 
-_STEPS: Final = {"opening": ("erosion", "dilation"), "closing": ("dilation", "erosion")}
-_ALL_STEPS: Final = _STEPS["opening"] + _STEPS["closing"]
+_STEPS: Final = {"opening": (1, -1), "closing": (-1, 1), "both": (1, -1, -1, 1)}
+"""The steps of an operation, by sign: 1 is an erosion, -1 a dilation, which is the erosion of the negative image."""
 
 
 def median_filter(image: xr.DataArray, *, size: WindowSize = 3) -> xr.DataArray:
@@ -87,8 +76,8 @@ def morphological_filter(
         The filtered image, float32, in the image's units. NaN where there is nothing else to take.
     """
     values = image.astype(np.float32)
-    for step in _expand_operation(operation):
-        values = values.copy(data=_STEP_FUNCTIONS[step](values.values, size))
+    for sign in _STEPS[operation]:
+        values = values.copy(data=sign * _erode_image(sign * values.values, size))
     return values
 
 
@@ -112,45 +101,32 @@ def sigma_clip(image: xr.DataArray, *, sigma: Sigmas = 5, size: SmallWindowSize 
         The image, float32, in its units, with outliers replaced. NaN stays NaN.
     """
     least = max(noise, compute_rounding_noise(image))
-    clip = partial(_clip_outliers, sigma=sigma, least=least)
-    return apply_to_frames(lambda frame: apply_to_windows(clip, frame, size), image)
+
+    def clip_outliers(neighbours: Array) -> Array:
+        pixels = neighbours[..., neighbours.shape[-1] // 2]
+        median = compute_nan_median(neighbours)
+        with np.errstate(invalid="ignore"):  # inf - inf
+            deviations = np.abs(neighbours - median[..., np.newaxis])
+            limit = sigma * np.maximum(MAD_TO_SIGMA * compute_nan_median(deviations), least)
+            return np.where(np.abs(pixels - median) > limit, median, pixels)
+
+    return apply_to_frames(lambda frame: apply_to_windows(clip_outliers, frame, size), image)
 
 
 def compute_rounding_noise(image: xr.DataArray) -> float:
-    """The standard deviation that rounding alone gives whole counts, 1/sqrt(12); 0 for floating numbers."""
+    """Return the standard deviation of whole counts by rounding alone, 1/sqrt(12); 0 for floating numbers."""
     return 12**-0.5 if image.dtype.kind in "iu" else 0.0
 
 
-def _clip_outliers(neighbours: Array, sigma: float, least: float) -> Array:
-    pixels = neighbours[..., neighbours.shape[-1] // 2]
-    middle = compute_nan_median(neighbours)
-    with np.errstate(invalid="ignore"):  # inf - inf
-        deviations = np.abs(neighbours - middle[..., np.newaxis])
-        limit = sigma * np.maximum(MAD_TO_SIGMA * compute_nan_median(deviations), least)
-        return np.where(np.abs(pixels - middle) > limit, middle, pixels)
-
-
-def _expand_operation(operation: str) -> tuple[str, ...]:
-    return _STEPS.get(operation, _ALL_STEPS)
-
-
 def _erode_image(values: Array, size: int) -> Array:
-    """The least value of each pixel's neighbours, NaN passed over (rule 1)."""
+    """Take the least value of each pixel's neighbours, NaN passed over (rule 1)."""
     from scipy.ndimage import minimum_filter  # noqa: PLC0415 — 0.3 s, which opening a dataset must not pay
 
     absent = np.isnan(values)
     if not absent.any():
         return np.asarray(minimum_filter(values, size, axes=(-2, -1)))
-    found = minimum_filter(np.where(absent, np.float32(np.inf), values), size, axes=(-2, -1))
-    return np.where(minimum_filter(absent, size, axes=(-2, -1)), np.float32(np.nan), found)
-
-
-def _dilate_image(values: Array, size: int) -> Array:
-    """The greatest value, likewise."""
-    return -_erode_image(-values, size)
-
-
-_STEP_FUNCTIONS: Final = {"erosion": _erode_image, "dilation": _dilate_image}
+    least = minimum_filter(np.where(absent, np.float32(np.inf), values), size, axes=(-2, -1))
+    return np.where(minimum_filter(absent, size, axes=(-2, -1)), np.float32(np.nan), least)
 
 
 TRANSFORMS = (
@@ -162,7 +138,7 @@ TRANSFORMS = (
     ),
     Transform(
         morphological_filter,
-        halo(lambda options: len(_expand_operation(options.operation)) * (options.size // 2)),
+        halo(lambda options: len(_STEPS[options.operation]) * (options.size // 2)),
         long_name="image without small spots",
         memory=WorkingMemory(18),
     ),

@@ -21,22 +21,19 @@ from pydantic import AfterValidator, Field
 
 from shotdap.transforms.frames import apply_to_frames
 from shotdap.transforms.geometry import find_rows_and_columns, iter_bands
-from shotdap.transforms.neighbours import check_odd, count_block_pixels, make_window_view
-from shotdap.transforms.neighbours import compute_nan_median as median_of
+from shotdap.transforms.neighbours import check_odd, compute_nan_median, count_block_pixels, make_window_view
 from shotdap.transforms.virtual.footprint import WorkingMemory, whole
 from shotdap.transforms.virtual.transform import Transform
 
-__all__ = ["TRANSFORMS", "flat_field", "pseudo_flat_field"]
-
 Array: TypeAlias = NDArray[Any]
 
-Floor: TypeAlias = Annotated[float, Field(gt=0, lt=1)]
-"""The least part of its mean that a flat is divided by."""
+_Floor: TypeAlias = Annotated[float, Field(gt=0, lt=1)]
+"""The least fraction of its mean that a flat is divided by."""
 
-_MEDIANS_PER_SIDE: Final = 12  # medians that are computed along the side of a square
+_MEDIANS_PER_SIDE: Final = 12  # computed medians along the side of a square
 
 
-def flat_field(image: xr.DataArray, flat: xr.DataArray, *, floor: Floor = 0.05) -> xr.DataArray:
+def flat_field(image: xr.DataArray, flat: xr.DataArray, *, floor: _Floor = 0.05) -> xr.DataArray:
     """Divide an image by a flat field, whose mean is taken to be 1.
 
     The formula is ``image * mean(flat) / flat`` (Howell, Handbook of CCD Astronomy, 2nd edition, section 4.5).
@@ -59,7 +56,7 @@ def pseudo_flat_field(
     *,
     median: Annotated[int, Field(ge=3, le=301), AfterValidator(check_odd)] = 101,
     sigma: Annotated[float, Field(ge=0, le=200)] = 100,
-    floor: Floor = 0.05,
+    floor: _Floor = 0.05,
 ) -> xr.DataArray:
     """Divide an image by itself, smoothed until nothing but uneven light and gain is left.
 
@@ -82,37 +79,34 @@ def pseudo_flat_field(
         The image, float32, in its units; NaN where it is NaN, and where the flat is nearly nothing. What is NaN is no
         part of the flat.
     """
-    return flat_field(
-        image, apply_to_frames(lambda frame: _compute_pseudo_flat(frame, median, sigma), image), floor=floor
-    )
 
+    def compute_flat(frame: Array) -> Array:
+        step = median // _MEDIANS_PER_SIDE | 1  # an odd number of pixels has one in its middle
+        counts = [-(-length // step) for length in frame.shape]
+        sigmas = [sigma * count / length for count, length in zip(counts, frame.shape, strict=True)]
+        return _interpolate_to_shape(_apply_gaussian(_sample_medians(frame, median, counts), sigmas), frame.shape)
 
-def _compute_pseudo_flat(frame: Array, size: int, sigma: float) -> Array:
-    step = size // _MEDIANS_PER_SIDE | 1  # an odd number of pixels has one in its middle
-    counts = [-(-length // step) for length in frame.shape]
-    medians = _sample_medians(frame, size, counts)
-    sigmas = [sigma * count / length for count, length in zip(counts, frame.shape, strict=True)]
-    return _interpolate_to_shape(_apply_gaussian(medians, sigmas), frame.shape)
+    return flat_field(image, apply_to_frames(compute_flat, image), floor=floor)
 
 
 def _sample_medians(frame: Array, size: int, counts: Sequence[int]) -> Array:
-    """The medians of squares around so many rows and columns, evenly spread, each in the middle of its share."""
+    """Take the medians of squares around evenly spread rows and columns, each in the middle of its share."""
     rows, columns = (
         np.rint((np.arange(count) + 0.5) * length / count - 0.5).astype(int)
         for count, length in zip(counts, frame.shape, strict=True)
     )
-    around = make_window_view(frame, size)
-    many = count_block_pixels(frame, size)
+    windows = make_window_view(frame, size)
+    block = count_block_pixels(frame, size)
     medians = np.empty(counts, frame.dtype)
-    for where, row in enumerate(rows):
-        for start in range(0, len(columns), many):
-            some = columns[start : start + many]
-            medians[where, start : start + many] = median_of(around[row][some].reshape(len(some), size * size))
+    for index, row in enumerate(rows):
+        for start in range(0, len(columns), block):
+            neighbours = windows[row][columns[start : start + block]].reshape(-1, size * size)
+            medians[index, start : start + block] = compute_nan_median(neighbours)
     return medians
 
 
 def _apply_gaussian(values: Array, sigma: Sequence[float]) -> Array:
-    """The Gaussian mean of what is there: NaN counts for nothing."""
+    """Smooth values by a Gaussian, NaN left out."""
     from scipy.ndimage import gaussian_filter  # noqa: PLC0415 — 0.3 s, which opening a dataset must not pay
 
     absent = np.isnan(values)
@@ -124,7 +118,7 @@ def _apply_gaussian(values: Array, sigma: Sequence[float]) -> Array:
 
 
 def _interpolate_to_shape(values: Array, shape: tuple[int, ...]) -> Array:
-    """Values of evenly spread rows and columns, interpolated at all; mirrored beyond the edges, as all else is."""
+    """Interpolate values of evenly spread rows and columns at all of them; mirrored beyond the edges, like the frame."""
     from scipy.ndimage import map_coordinates  # noqa: PLC0415 — 0.3 s, likewise
 
     if values.shape == shape:
@@ -132,11 +126,11 @@ def _interpolate_to_shape(values: Array, shape: tuple[int, ...]) -> Array:
     rows, columns = (
         (np.arange(size) + 0.5) * count / size - 0.5 for size, count in zip(shape, values.shape, strict=True)
     )
-    made = np.empty(shape, values.dtype)
+    result = np.empty(shape, values.dtype)
     for band in iter_bands(len(rows)):
-        where = np.meshgrid(rows[band], columns, indexing="ij")
-        map_coordinates(values, where, made[band], order=1, mode="reflect")
-    return made
+        positions = np.meshgrid(rows[band], columns, indexing="ij")
+        map_coordinates(values, positions, result[band], order=1, mode="reflect")
+    return result
 
 
 TRANSFORMS = (

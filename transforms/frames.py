@@ -1,4 +1,4 @@
-"""Frames: a transform that knows one image, applied to each image of a stack for itself."""
+"""Frames: apply a function of one image to each image of a stack."""
 
 from __future__ import annotations
 
@@ -11,19 +11,17 @@ from numpy.typing import DTypeLike, NDArray
 
 from shotdap.transforms.geometry import find_rows_and_columns
 
-__all__ = ["apply_to_frames"]
-
 Array: TypeAlias = NDArray[Any]
 
 
 def apply_to_frames(
     function: Callable[[Array], Array], image: xr.DataArray, dtype: DTypeLike = np.float32
 ) -> xr.DataArray:
-    """Apply a function to each frame, in float32; one frame's working memory is taken at a time.
+    """Apply a function to each frame, in float32; working memory is needed for one frame at a time.
 
     Args:
-        function: makes of a frame (rows, columns), float32, one of the same shape.
-        image: of any type; what stands before its last two dimensions are frames.
+        function: of a frame (rows, columns), float32; returns an array of the same shape.
+        image: of any type; the dimensions before its last two are frames.
         dtype: the type of the results.
 
     Returns:
@@ -31,7 +29,7 @@ def apply_to_frames(
     """
     find_rows_and_columns(image)
     values = np.asarray(image.values)
-    made = np.empty(values.shape, dtype)
+    result = np.empty(values.shape, dtype)
     for frame in np.ndindex(values.shape[:-2]):
-        made[frame] = function(values[frame].astype(np.float32))
-    return xr.DataArray(made, image.coords, image.dims)
+        result[frame] = function(values[frame].astype(np.float32))
+    return xr.DataArray(result, image.coords, image.dims)

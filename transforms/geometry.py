@@ -24,31 +24,11 @@ from shotdap.transforms.virtual.footprint import (
 from shotdap.transforms.virtual.positions import select_bounds
 from shotdap.transforms.virtual.transform import Options, Transform
 
-__all__ = [
-    "TRANSFORMS",
-    "Bounds",
-    "Coefficients",
-    "Flip",
-    "Rotation",
-    "SplineOrder",
-    "bin_pixels",
-    "crop",
-    "dewarp",
-    "dewarp_by_map",
-    "find_rows_and_columns",
-    "iter_bands",
-    "rotate_flip",
-]
-
 
 def _check_ascending(bounds: tuple[int, int]) -> tuple[int, int]:
     if bounds[0] > bounds[1]:
         raise ValueError("the first must not be greater than the last")
     return bounds
-
-
-def _normalize_case(value: object) -> object:
-    return value.lower() if isinstance(value, str) else value
 
 
 def _parse_digits(value: object) -> object:
@@ -58,27 +38,29 @@ def _parse_digits(value: object) -> object:
 Bounds: TypeAlias = Annotated[
     tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=0)]], AfterValidator(_check_ascending)
 ]
-"""The first and the last of some rows or columns, both taken."""
+"""The first and the last of some rows or columns, both included."""
 
 Rotation: TypeAlias = Annotated[Literal[0, 90, 180, 270], BeforeValidator(_parse_digits)]
 """Degrees, clockwise; a number, or, as in a URL, its digits."""
 
-Flip: TypeAlias = Annotated[Literal["none", "x", "y", "xy"], BeforeValidator(_normalize_case)]
-"""Which axes run backwards; ``X`` means ``x``, as the attribute ``display_flip`` has it."""
+Flip: TypeAlias = Annotated[
+    Literal["none", "x", "y", "xy"], BeforeValidator(lambda value: value.lower() if isinstance(value, str) else value)
+]
+"""The axes that run backwards; ``X`` means ``x``, as in the attribute ``display_flip``."""
 
-BinFactor: TypeAlias = Annotated[int, Field(ge=1, le=256)]
-"""How many pixels of a row or a column make one."""
+_BinFactor: TypeAlias = Annotated[int, Field(ge=1, le=256)]
+"""The number of pixels of a row or a column that make one."""
 
 Coefficients: TypeAlias = Annotated[tuple[FiniteFloat, ...], Field(min_length=10, max_length=10)]
-"""Those of 1, x, y, x², xy, y², x³, x²y, xy² and y³; x is the column and y the row, both counted from 0."""
+"""Coefficients of 1, x, y, x², xy, y², x³, x²y, xy² and y³; x is the column and y the row, both counted from 0."""
 
 SplineOrder: TypeAlias = Annotated[Literal[0, 1, 3], BeforeValidator(_parse_digits)]
-"""Of the spline between pixels, a number or its digits: 0 takes the nearest pixel, 1 is linear, 3 cubic."""
+"""The order of the spline between pixels, a number or its digits: 0 is the nearest pixel, 1 linear, 3 cubic."""
 
-_BAND_ROWS: Final = 64  # rows that are worked on at a time: of 2048 columns, 1 MiB of float64
+_BAND_ROWS: Final = 64  # rows that are processed at a time: 1 MiB of float64 for 2048 columns
 
 _POLYNOMIAL_POWERS: Final = tuple((total - power, power) for total in range(4) for power in range(total + 1))
-"""The powers of x and of y that `Coefficients` belong to."""
+"""The powers of x and of y of the `Coefficients`."""
 _IDENTITY_COLUMN: Final = (0.0, 1.0, *[0.0] * 8)
 _IDENTITY_ROW: Final = (0.0, 0.0, 1.0, *[0.0] * 7)
 
@@ -88,20 +70,20 @@ _ROTATIONS: Final = {
     180: (False, True, True),
     270: (True, True, False),
 }
-"""Of a rotation: whether rows and columns change places; then which of the result's rows and columns run backwards."""
+"""For a rotation: whether rows and columns are swapped; whether the result's rows, and its columns, run backwards."""
 
 
 def find_rows_and_columns(image: xr.DataArray) -> tuple[str, str]:
-    """The dimensions of an image's rows and columns: its last two, whatever they are called.
+    """Find the dimensions of an image's rows and columns: its last two, under any name.
 
     Raises:
-        ValueError: it has fewer.
+        ValueError: the image has fewer.
     """
     return find_image_dimensions({str(name): size for name, size in image.sizes.items()})
 
 
 def iter_bands(rows: int) -> Iterator[slice]:
-    """Yield the rows of an image in bands, so that what is needed for each pixel is needed for one band at a time."""
+    """Yield the rows of an image in bands, so that working memory per pixel is needed for one band at a time."""
     return (slice(start, min(start + _BAND_ROWS, rows)) for start in range(0, rows, _BAND_ROWS))
 
 
@@ -116,16 +98,26 @@ def crop(image: xr.DataArray, *, rows: Bounds | None = None, columns: Bounds | N
     Returns:
         The part, of the same type.
     """
-    wanted = zip(find_rows_and_columns(image), (rows, columns), strict=True)
-    return select_bounds(image, {name: bounds for name, bounds in wanted if bounds is not None})
+    bounds = zip(find_rows_and_columns(image), (rows, columns), strict=True)
+    return select_bounds(image, {name: part for name, part in bounds if part is not None})
 
 
-def _crop_footprint(inputs: Sequence[Sizes], options: Options) -> Footprint:
-    (sizes,) = inputs
+def check_bounds(sizes: Sizes, options: Options) -> dict[str, tuple[int, int] | None]:
+    """Check that the options ``rows`` and ``columns`` lie inside an image, and return them by dimension.
+
+    Raises:
+        ValueError: the image has no rows and columns, or fewer.
+    """
     bounds = dict(zip(find_image_dimensions(sizes), (options.rows, options.columns), strict=True))
     for name, part in bounds.items():
         if part is not None and part[1] >= sizes[name]:
             raise ValueError(f"{name} ends with {sizes[name] - 1}, and {part[1]} is beyond it")
+    return bounds
+
+
+def _crop_footprint(inputs: Sequence[Sizes], options: Options) -> Footprint:
+    (sizes,) = inputs
+    bounds = check_bounds(sizes, options)
     return Footprint(
         {
             name: Along(name, part[1] - part[0] + 1, start=part[0]) if (part := bounds.get(name)) else Along(name, size)
@@ -158,7 +150,7 @@ def rotate_flip(image: xr.DataArray, *, rotation: Rotation = 0, flip: Flip = "no
 
 
 def _rotate_dimensions(dimensions: tuple[str, str], rotation: Rotation, flip: Flip) -> dict[str, bool]:
-    """The dimensions that the result's rows and columns lie along, in this order, and whether they run backwards."""
+    """Return the dimensions of the result's rows and columns, in this order, and whether they run backwards."""
     swapped, rows, columns = _ROTATIONS[rotation]
     first, second = reversed(dimensions) if swapped else dimensions
     return {first: rows != ("y" in flip), second: columns != ("x" in flip)}
@@ -166,17 +158,16 @@ def _rotate_dimensions(dimensions: tuple[str, str], rotation: Rotation, flip: Fl
 
 def _rotate_flip_footprint(inputs: Sequence[Sizes], options: Options) -> Footprint:
     (sizes,) = inputs
-    frames = {name: Along(name, size) for name, size in list(sizes.items())[:-2]}
     turned = _rotate_dimensions(find_image_dimensions(sizes), options.rotation, options.flip)
-    return Footprint(frames | {name: _direction(name, sizes[name], turned[name]) for name in turned})
-
-
-def _direction(name: str, size: int, is_backwards: bool) -> Along:  # noqa: FBT001 — it is what the table says
-    return Along(name, size, start=size - 1, step=-1) if is_backwards else Along(name, size)
+    along = {name: Along(name, size) for name, size in list(sizes.items())[:-2]}
+    for name, is_backwards in turned.items():
+        size = sizes[name]
+        along[name] = Along(name, size, start=size - 1, step=-1) if is_backwards else Along(name, size)
+    return Footprint(along)
 
 
 def bin_pixels(
-    image: xr.DataArray, *, rows: BinFactor = 2, columns: BinFactor = 2, statistic: Literal["mean", "sum"] = "mean"
+    image: xr.DataArray, *, rows: _BinFactor = 2, columns: _BinFactor = 2, statistic: Literal["mean", "sum"] = "mean"
 ) -> xr.DataArray:
     """Make one pixel of each block of pixels.
 
@@ -229,21 +220,16 @@ def dewarp(
         The image set straight, of the same shape, float32, in its units.
     """
     column, row = (np.arange(image.sizes[name]) for name in reversed(find_rows_and_columns(image)))
-    matrices = [_build_coefficient_matrix(each) for each in (row_coefficients, column_coefficients)]
+    matrices = np.zeros((2, 4, 4))  # as NumPy needs them: by the power of y, then by the power of x
+    for matrix, coefficients in zip(matrices, (row_coefficients, column_coefficients), strict=True):
+        for (x, y), coefficient in zip(_POLYNOMIAL_POWERS, coefficients, strict=True):
+            matrix[y, x] = coefficient
 
     def compute_positions(band: slice) -> NDArray[Any]:
-        with np.errstate(over="ignore", invalid="ignore"):  # far outside is outside
+        with np.errstate(over="ignore", invalid="ignore"):  # an infinite position is outside too
             return np.stack([polygrid2d(row[band], column, each) for each in matrices])
 
     return _interpolate_frames(image, compute_positions, order)
-
-
-def _build_coefficient_matrix(coefficients: Coefficients) -> NDArray[np.float64]:
-    """Coefficients as NumPy has them: for the power of y down, for that of x across."""
-    matrix = np.zeros((4, 4))
-    for (x, y), coefficient in zip(_POLYNOMIAL_POWERS, coefficients, strict=True):
-        matrix[y, x] = coefficient
-    return matrix
 
 
 def dewarp_by_map(
@@ -275,48 +261,40 @@ def dewarp_by_map(
 
 def _dewarp_by_map_footprint(inputs: Sequence[Sizes], options: Options) -> Footprint:
     image, *displacements = inputs
-    for each in displacements:
-        if set(each) != set(find_image_dimensions(image)):
-            raise ValueError(
-                f"a displacement has the image's rows and columns, ({', '.join(find_image_dimensions(image))})"
-            )
+    dimensions = find_image_dimensions(image)
+    if any(set(each) != set(dimensions) for each in displacements):
+        raise ValueError(f"a displacement has the image's rows and columns, ({', '.join(dimensions)})")
     return whole(inputs, options)
 
 
 def _interpolate_frames(
-    image: xr.DataArray, where: Callable[[slice], NDArray[Any]], order: SplineOrder
+    image: xr.DataArray, compute_positions: Callable[[slice], NDArray[Any]], order: SplineOrder
 ) -> xr.DataArray:
-    """Interpolate each frame at the rows and columns ``[2, rows, columns]`` that `where` gives for a band of rows."""
-    values = np.asarray(image.values)
-    made = np.empty(values.shape, np.float32)
-    for frame in np.ndindex(values.shape[:-2]):
-        _interpolate_frame(values[frame].astype(np.float64), where, order, made[frame])
-    return image.copy(data=made)
+    """Interpolate each frame at the rows and columns ``[2, rows, columns]`` that are computed for a band of rows."""
+    from scipy.ndimage import map_coordinates, spline_filter  # noqa: PLC0415 — 0.3 s, only for dewarping
 
-
-def _interpolate_frame(
-    frame: NDArray[np.float64], where: Callable[[slice], NDArray[Any]], order: SplineOrder, made: NDArray[np.float32]
-) -> None:
-    from scipy.ndimage import map_coordinates, spline_filter  # noqa: PLC0415 — 0.3 s, for those who dewarp
-
-    missing = np.isnan(frame)
-    is_cubic = order == 3  # noqa: PLR2004
-    holes = missing.astype(np.float64) if missing.any() and not is_cubic else None  # cubic: NaN is in every coefficient
-    if is_cubic:
-        frame = spline_filter(frame, order, np.float64, mode="constant")
-    elif holes is not None:
-        frame[missing] = 0
-    for band in iter_bands(len(made)):
-        at = where(band)
-        at[~np.isfinite(at)] = -1  # outside; SciPy would look for NaN in memory that is not the image's
-        map_coordinates(frame, at, made[band], order, mode="constant", cval=np.nan, prefilter=False)
-        if holes is not None:
-            share = map_coordinates(holes, at, np.float64, order, mode="constant", prefilter=False)
-            made[band][share > 0] = np.nan
+    is_cubic = order == 3  # noqa: PLR2004 — in which a NaN is part of every coefficient
+    result = np.empty(image.shape, np.float32)
+    for index in np.ndindex(image.shape[:-2]):
+        frame = image.values[index].astype(np.float64)
+        missing = np.isnan(frame)
+        holes = missing.astype(np.float64) if missing.any() and not is_cubic else None
+        if is_cubic:
+            frame = spline_filter(frame, order, np.float64, mode="constant")
+        elif holes is not None:
+            frame[missing] = 0
+        for band in iter_bands(len(frame)):
+            positions, values = compute_positions(band), result[index][band]
+            positions[~np.isfinite(positions)] = -1  # outside; SciPy reads memory outside of the image for a NaN
+            map_coordinates(frame, positions, values, order, mode="constant", cval=np.nan, prefilter=False)
+            if holes is not None:
+                share = map_coordinates(holes, positions, np.float64, order, mode="constant", prefilter=False)
+                values[share > 0] = np.nan
+    return image.copy(data=result)
 
 
 _COPY_MEMORY: Final = WorkingMemory(8)
-"""Of a view, which is copied only where its bytes have to be swapped."""
+"""For a view, which is copied only to swap its bytes."""
 _BAND_MEMORY: Final = WorkingMemory(22, fixed=8 << 20)
 
 TRANSFORMS = (

@@ -12,10 +12,8 @@ from pydantic import Field
 from shotdap.transforms.virtual.footprint import WorkingMemory
 from shotdap.transforms.virtual.transform import Transform
 
-__all__ = ["FADING", "TRANSFORMS", "fading_corrected", "photostimulated_luminescence"]
-
-FADING: Final = ((0.436, 1134.0), (0.403, 98_500.0), (0.161, math.inf))
-"""Parts of the luminescence, and the time (s) in which each falls to 1/e; the laboratory's analysis has these."""
+_FADING: Final = ((0.436, 1134.0), (0.403, 98_500.0), (0.161, math.inf))
+"""Parts of the luminescence, and the time (s) in which each falls to 1/e, from the laboratory's analysis."""
 
 
 def photostimulated_luminescence(
@@ -65,7 +63,7 @@ def fading_corrected(image: xr.DataArray, *, delay: Annotated[float, Field(ge=0,
     Returns:
         The corrected image, float32, in the image's units.
     """
-    left: float = sum(part * math.exp(-delay / time) for part, time in FADING)
+    left: float = sum(part * math.exp(-delay / time) for part, time in _FADING)
     return image.astype(np.float64) / left
 
 

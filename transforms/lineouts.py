@@ -25,8 +25,6 @@ from shotdap.transforms.virtual.footprint import (
 from shotdap.transforms.virtual.positions import select_bounds
 from shotdap.transforms.virtual.transform import Options, Transform
 
-__all__ = ["TRANSFORMS", "ProfileAxis", "column_mean", "lineout", "row_mean"]
-
 ProfileAxis: TypeAlias = Literal["columns", "rows"]
 """What a profile has one value for each of."""
 

@@ -19,16 +19,6 @@ from shotdap.transforms.neighbours import MAD_TO_SIGMA, SmallWindowSize, apply_t
 from shotdap.transforms.virtual.footprint import Footprint, Sizes, WorkingMemory, whole
 from shotdap.transforms.virtual.transform import BadOptions, Options, Transform, require_numbers
 
-__all__ = [
-    "TRANSFORMS",
-    "bad_pixels",
-    "count_missing",
-    "count_negative",
-    "count_saturated",
-    "mask",
-    "saturated",
-]
-
 Array: TypeAlias = NDArray[Any]
 
 SaturationLevel: TypeAlias = Annotated[float, Field(ge=-1e12, le=1e12)]

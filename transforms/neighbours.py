@@ -21,17 +21,6 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from pydantic import AfterValidator, Field
 
-__all__ = [
-    "MAD_TO_SIGMA",
-    "SmallWindowSize",
-    "WindowSize",
-    "apply_to_windows",
-    "check_odd",
-    "compute_nan_median",
-    "count_block_pixels",
-    "make_window_view",
-]
-
 Array: TypeAlias = NDArray[Any]
 
 MAD_TO_SIGMA: Final = 1.4826

@@ -14,17 +14,6 @@ import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
-__all__ = [
-    "MAX_NAME_BYTES",
-    "RENAMED_ATTRIBUTES",
-    "RENAMED_DIMENSIONS",
-    "UniqueNames",
-    "add_underscores",
-    "list_renamed",
-    "shorten_name",
-    "shorten_path",
-]
-
 MAX_NAME_BYTES: Final = 255
 """Bytes of UTF-8."""
 

@@ -14,8 +14,6 @@ from shotdap.transforms.geometry import find_rows_and_columns
 from shotdap.transforms.virtual.footprint import WorkingMemory, whole
 from shotdap.transforms.virtual.transform import Transform
 
-__all__ = ["TRANSFORMS", "log10", "normalise", "square_root"]
-
 _DIVISORS: Final[Mapping[str, Callable[[xr.DataArray, tuple[str, str]], xr.DataArray]]] = MappingProxyType(
     {
         "maximum": lambda image, over: image.max(over),

@@ -17,8 +17,6 @@ from typing import Any, TypeAlias
 import numpy as np
 import xarray as xr
 
-__all__ = ["BadSelection", "DimensionIndex", "Hyperslab", "Selection"]
-
 DimensionIndex: TypeAlias = slice | tuple[int, ...]
 """A part of one dimension: a range of it, or single indices in any order."""
 

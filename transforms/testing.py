@@ -30,8 +30,6 @@ from shotdap.transforms.virtual.footprint import Footprint
 from shotdap.transforms.virtual.recipe import Recipe
 from shotdap.transforms.virtual.transform import Transform
 
-__all__ = ["TransformContract", "measure_peak_memory", "slices"]
-
 _MEMORY_TEST_SIDE = 512  # pixels of an image whose memory is measured
 _SUPPRESSED_CHECKS = (HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.differing_executors)
 _SETTINGS = settings(deadline=None, max_examples=25, suppress_health_check=_SUPPRESSED_CHECKS)

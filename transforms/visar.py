@@ -26,8 +26,6 @@ from shotdap.transforms.geometry import iter_bands
 from shotdap.transforms.virtual.footprint import Footprint, Sizes, WorkingMemory, find_image_dimensions, whole
 from shotdap.transforms.virtual.transform import Options, Transform
 
-__all__ = ["TRANSFORMS", "fringe_contrast", "visar_phase", "visar_phase_shift"]
-
 Values: TypeAlias = NDArray[np.float64]
 
 TimeAxis: TypeAlias = Literal["columns", "rows"]

@@ -9,7 +9,16 @@ import xarray as xr
 
 from shotdap.catalog.diagnostics.conventions import add_coordinate_references
 from shotdap.catalog.diagnostics.diagnostic import Diagnostic
-from shotdap.transforms import BadVariant, Memo, Recipe, Step, Variant, build_variant, try_add_variables
+from shotdap.transforms import (
+    BadVariant,
+    Memo,
+    Recipe,
+    Step,
+    Variant,
+    build_variant,
+    known_transforms,
+    try_add_variables,
+)
 from shotdap.transforms.virtual.provenance import Origin, Source, add_provenance, build_origin_trees
 
 
@@ -46,7 +55,8 @@ def resolve_variant(labelled: LabelledImage, steps: tuple[Step, ...], others: Ma
         BadVariant: a step names nothing that exists, or has an impossible option.
     """
     elsewhere = (f"{name}.{each}" for name, other in others.items() for each in other.dataset.variables)
-    return build_variant(steps, labelled.recipes, frozenset((*map(str, labelled.dataset.variables), *elsewhere)))
+    others = frozenset((*map(str, labelled.dataset.variables), *elsewhere))
+    return build_variant(steps, labelled.recipes, others, known_transforms())
 
 
 def derive_variables(  # noqa: PLR0913 — each is one input of the result, by keyword

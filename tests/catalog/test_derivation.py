@@ -17,7 +17,7 @@ from shotdap.catalog import Catalog, Diagnostic, Entry, Match, Related, Rule, Sq
 from shotdap.catalog.entry import FileInspection, Health
 from shotdap.catalog.index.records import InspectionResult, Record
 from shotdap.catalog.readers.lazy import FrameCache
-from shotdap.transforms import BadVariant, FromAttribute, Recipe
+from shotdap.transforms import BadVariant, FromAttribute, create_recipe
 
 RULES = {"image": Rule("Streak_array", frame=0), "background": Rule("Streak_array", frame=1)}
 CAMERA = Diagnostic(
@@ -27,9 +27,9 @@ CAMERA = Diagnostic(
     variables=RULES,
     dimensions={"image": ("y", "x"), "background": ("y", "x")},
     recipes=(
-        Recipe.create("difference", "subtract_background"),
-        Recipe.create("flattened", "flat_field", ["difference", "flat.difference"]),
-        Recipe.create("part", "crop", ["difference"], {"rows": FromAttribute("area")}),
+        create_recipe("difference", "subtract_background"),
+        create_recipe("flattened", "flat_field", ["difference", "flat.difference"]),
+        create_recipe("part", "crop", ["difference"], {"rows": FromAttribute("area")}),
     ),
     related={"flat": Related({"diagnostic": "{diagnostic}", "name": "*flat*"}, within_days=30)},
 )

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from shotdap.transforms import TRANSFORMS, BadOptions, Recipe, add_variables
+from shotdap.transforms import TRANSFORMS, BadOptions, add_variables, create_recipe
 from shotdap.transforms.testing import TransformContract
 
 SUBTRACT = TRANSFORMS["subtract_background"]
@@ -153,7 +153,7 @@ class TestSubtractRegion(TransformContract):
         image = xr.Dataset({"image": (("y", "x"), np.ones((4, 5)))})
 
         with pytest.raises(ValueError, match="x ends with 4, and 5 is beyond"):
-            add_variables(image, [Recipe.create("made", "subtract_region", ["image"], {"columns": (3, 5)})])
+            add_variables(image, [create_recipe("made", "subtract_region", ["image"], {"columns": (3, 5)})])
 
     def test_region_must_be_said(self) -> None:
         """Without rows or columns there is no region, and the message says so."""

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from tests.strategies import QUICK
 
-from shotdap.transforms import TRANSFORMS, BadOptions, BadRecipe, Recipe, add_variables
+from shotdap.transforms import TRANSFORMS, BadOptions, BadRecipe, add_variables, create_recipe
 from shotdap.transforms.testing import TransformContract
 
 arrays = hnp.arrays(
@@ -132,7 +132,7 @@ class TestPercentiles(_OfFrames):
     def test_levels_are_a_coordinate(self) -> None:
         """The new dimension says which percentiles there are."""
         dataset = xr.Dataset({"image": (("y", "x"), np.arange(12).reshape(3, 4))})
-        made = add_variables(dataset, [Recipe.create("spread", "percentiles", ["image"], {"levels": (5, 95)})])
+        made = add_variables(dataset, [create_recipe("spread", "percentiles", ["image"], {"levels": (5, 95)})])
 
         assert made.spread.dims == ("percentile_spread",)
         assert made.percentile_spread.values.tolist() == [5, 95]
@@ -179,14 +179,14 @@ class TestHistogram(_OfFrames):
         """The new dimension says where the bins are, by their middles."""
         dataset = xr.Dataset({"image": (("y", "x"), np.arange(12).reshape(3, 4))})
         options = {"low": -1, "high": 3, "bins": 4}
-        made = add_variables(dataset, [Recipe.create("counts", "histogram", ["image"], options)])
+        made = add_variables(dataset, [create_recipe("counts", "histogram", ["image"], options)])
 
         assert made.bin_counts.values.tolist() == [-0.5, 0.5, 1.5, 2.5]
         assert made.counts.values.tolist() == [0, 1, 1, 2]
 
     def test_upside_down(self) -> None:
         """A range that goes down is refused, as are too many bins."""
-        recipe = Recipe.create("made", "histogram", ["image"], {"low": 5, "high": 5})
+        recipe = create_recipe("made", "histogram", ["image"], {"low": 5, "high": 5})
         with pytest.raises(BadRecipe, match="a histogram goes up, and high, 5, is not greater than low, 5"):
             add_variables(xr.Dataset({"image": (("y", "x"), np.zeros((3, 4)))}), [recipe])
         with pytest.raises(BadOptions, match="bins: Input should be less than or equal to 4096"):

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from shotdap.server.demo import COUNTS_PER_OD, FOG, WEDGE, compute_film_density, compute_film_log_exposure
 from shotdap.server.demo.physics import film_scan
-from shotdap.transforms import TRANSFORMS, BadOptions, BadRecipe, Recipe, add_variables
+from shotdap.transforms import TRANSFORMS, BadOptions, BadRecipe, add_variables, create_recipe
 from shotdap.transforms.testing import TransformContract
 
 SCANNED = {"density_per_count": 1 / COUNTS_PER_OD}
@@ -120,7 +120,7 @@ class TestWedgeDensities(TransformContract):
         with pytest.raises(BadRecipe, match=sentence):
             add_variables(
                 xr.Dataset({"wedge": image_of(np.zeros((30, 60)))}),
-                [Recipe.create("made", "wedge_densities", ["wedge"], options)],
+                [create_recipe("made", "wedge_densities", ["wedge"], options)],
             )
 
     def test_bad_options(self) -> None:
@@ -149,8 +149,8 @@ class TestFilmExposure(TransformContract):
             }
         )
         recipes = [
-            Recipe.create("densities", "wedge_densities", ["wedge"], SCANNED),
-            Recipe.create("exposure", "film_exposure", ["film", "densities"], SCANNED),
+            create_recipe("densities", "wedge_densities", ["wedge"], SCANNED),
+            create_recipe("exposure", "film_exposure", ["film", "densities"], SCANNED),
         ]
         found = add_variables(dataset, recipes).exposure.values
         bright = exposure > 0.01
@@ -229,6 +229,6 @@ class TestFilmExposure(TransformContract):
         pictures = {"film": image_of(np.zeros((3, 4))), "profile": ("x", np.zeros(4))}
 
         with pytest.raises(BadRecipe, match="the densities of the steps have one dimension, and these have 2"):
-            add_variables(xr.Dataset(pictures), [Recipe.create("made", "film_exposure", ["film", "film"])])
+            add_variables(xr.Dataset(pictures), [create_recipe("made", "film_exposure", ["film", "film"])])
         with pytest.raises(BadRecipe, match="the steps of the wedge lie along x, as the image does"):
-            add_variables(xr.Dataset(pictures), [Recipe.create("made", "film_exposure", ["film", "profile"])])
+            add_variables(xr.Dataset(pictures), [create_recipe("made", "film_exposure", ["film", "profile"])])

@@ -16,7 +16,7 @@ from skimage.transform import PolynomialTransform, downscale_local_mean
 from tests.strategies import QUICK
 
 from shotdap.server.demo import DISTORTION, GRID
-from shotdap.transforms import TRANSFORMS, BadOptions, BadRecipe, FromAttribute, Recipe, add_variables
+from shotdap.transforms import TRANSFORMS, BadOptions, BadRecipe, FromAttribute, add_variables, create_recipe
 from shotdap.transforms.testing import TransformContract
 from shotdap.transforms.virtual.variant import build_variant, parse_variant
 
@@ -116,7 +116,7 @@ class TestRotateFlip(TransformContract):
         """Turned by 90 degrees, rows and columns change places; what runs backwards has coordinates of its own."""
         coordinates = xr.Coordinates({"y": ("y", np.arange(5) * 10), "x": ("x", np.arange(8))}, indexes={})
         dataset = xr.Dataset({"image": counts(np.random.default_rng(3), 2, 5, 8)}, coords=coordinates)
-        upright = add_variables(dataset, [Recipe.create("upright", "rotate_flip", ["image"], {"rotation": 90})]).upright
+        upright = add_variables(dataset, [create_recipe("upright", "rotate_flip", ["image"], {"rotation": 90})]).upright
 
         assert upright.dims == ("frame", "x", "y_upright")
         assert upright.shape == (2, 8, 5)
@@ -126,7 +126,7 @@ class TestRotateFlip(TransformContract):
     def test_as_the_camera_says(self) -> None:
         """The attributes that are made of the camera's ImageDisplay are the options, capital letters included."""
         said = {"rotation": FromAttribute("display_rotation"), "flip": FromAttribute("display_flip")}
-        recipe = Recipe.create("upright", "rotate_flip", ["image"], said)
+        recipe = create_recipe("upright", "rotate_flip", ["image"], said)
         dataset = xr.Dataset({"image": image_of([[1, 2, 3], [4, 5, 6]])})
         settled = recipe.bind({"display_rotation": np.int32(90), "display_flip": "X"})
 
@@ -134,7 +134,7 @@ class TestRotateFlip(TransformContract):
 
     def test_from_a_url(self) -> None:
         """A path's segment gives the options as text."""
-        variant = build_variant(parse_variant("~image~rotate_flip-flip-x-rotation-90"), [], ["image"])
+        variant = build_variant(parse_variant("~image~rotate_flip-flip-x-rotation-90"), [], ["image"], TRANSFORMS)
         dataset = xr.Dataset({"image": image_of([[1, 2, 3], [4, 5, 6]])})
 
         assert add_variables(dataset, variant.recipes).result.values.tolist() == [[1, 4], [2, 5], [3, 6]]
@@ -281,7 +281,7 @@ class TestDewarp(TransformContract):
     def test_from_a_url(self) -> None:
         """A path's segment gives the coefficients and the order as text."""
         segment = "~image~dewarp-order-3-row_coefficients-2_0_1_0_0_0_0_0_0_-0.000001"
-        options = dict(build_variant(parse_variant(segment), [], ["image"]).recipes[-1].validated_options)
+        options = dict(build_variant(parse_variant(segment), [], ["image"], TRANSFORMS).recipes[-1].validated_options)
 
         assert options["order"] == 3
         assert options["row_coefficients"] == (2, 0, 1, 0, 0, 0, 0, 0, 0, -1e-6)
@@ -324,7 +324,7 @@ class TestDewarpByMap(TransformContract):
     def test_maps_have_no_frames(self) -> None:
         """A map with a dimension of its own is refused when the dataset is opened."""
         image, stack = counts(np.random.default_rng(8), 5, 6), counts(np.random.default_rng(8), 2, 5, 6)
-        recipe = Recipe.create("straight", "dewarp_by_map", ["image", "down", "right"])
+        recipe = create_recipe("straight", "dewarp_by_map", ["image", "down", "right"])
 
         with pytest.raises(BadRecipe, match=r"a displacement has the image's rows and columns, \(y, x\)"):
             add_variables(xr.Dataset({"image": image, "down": stack, "right": image}), [recipe])

@@ -11,14 +11,15 @@ from shotdap.transforms import (
     FromAttribute,
     Recipe,
     check_recipes,
+    create_recipe,
     dependencies,
     topological_order,
     try_add_variables,
 )
 
-DIFFERENCE = Recipe.create("difference", "subtract_background")
-PART = Recipe.create("part", "crop", ["difference"], {"rows": FromAttribute("area")})
-LINE = Recipe.create("line", "row_mean", ["part"])
+DIFFERENCE = create_recipe("difference", "subtract_background")
+PART = create_recipe("part", "crop", ["difference"], {"rows": FromAttribute("area")})
+LINE = create_recipe("line", "row_mean", ["part"])
 IMAGE = xr.Variable(("y", "x"), np.ones((9, 5), "u2"))
 
 
@@ -33,7 +34,7 @@ def test_order() -> None:
 
 def test_needed() -> None:
     """What a variable needs is found through what that needs."""
-    other = Recipe.create("other", "crop", ["image"])
+    other = create_recipe("other", "crop", ["image"])
 
     assert names(dependencies("part", [LINE, PART, other, DIFFERENCE])) == ["difference", "part"]
     assert dependencies("image", [LINE, PART]) == ()
@@ -42,14 +43,14 @@ def test_needed() -> None:
 def test_cycle() -> None:
     """Recipes that need one another are named, in a ring."""
     with pytest.raises(BadRecipe, match=r"a → b → a: a = crop\(b\); b = crop\(a\)\.$"):
-        topological_order([Recipe.create("a", "crop", ["b"]), Recipe.create("b", "crop", ["a"])])
+        topological_order([create_recipe("a", "crop", ["b"]), create_recipe("b", "crop", ["a"])])
 
 
 class TestExtended:
     def test_options_of_the_file(self) -> None:
         """An option is taken from an attribute of an input, or of the dataset, and checked like any other."""
         of_input = xr.Variable(("y", "x"), IMAGE.values, {"area": [1, 2]})
-        recipe = Recipe.create("part", "crop", ["image"], {"rows": FromAttribute("area")})
+        recipe = create_recipe("part", "crop", ["image"], {"rows": FromAttribute("area")})
         attributes = {"area": np.array([2, 5])}
         (own,) = try_add_variables(xr.Dataset({"image": IMAGE}, attrs=attributes), [recipe]).recipes
         (inputs,) = try_add_variables(xr.Dataset({"image": of_input}, attrs=attributes), [recipe]).recipes

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from shotdap.server.demo import SCANNER, SHOTS, compute_fading, draw_plate_exposure, make_image
-from shotdap.transforms import TRANSFORMS, BadOptions, FromAttribute, Recipe, add_variables
+from shotdap.transforms import TRANSFORMS, BadOptions, FromAttribute, add_variables, create_recipe
 from shotdap.transforms.testing import TransformContract
 
 
@@ -72,7 +72,7 @@ class TestPhotostimulatedLuminescence(TransformContract):
         plate = make_image("PCIS", SHOTS[0])
         raw, said = plate["raw_scan"], {**plate["raw_scan"].attributes, **plate.attributes}
         options = {name: FromAttribute(name) for name in ("resolution", "sensitivity", "latitude", "bits")}
-        recipe = Recipe.create("luminescence", "photostimulated_luminescence", ["raw"], options).bind(said)
+        recipe = create_recipe("luminescence", "photostimulated_luminescence", ["raw"], options).bind(said)
         found = add_variables(xr.Dataset({"raw": (("y", "x"), raw.values)}), [recipe]).luminescence
 
         np.testing.assert_allclose(found.values, plate["PSL_per_px"].values, rtol=1e-6)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from tests.strategies import QUICK, CountingSource, numbered
 
 from shotdap.catalog.readers.lazy import create_lazy_variable
-from shotdap.transforms import TRANSFORMS, BadOptions, BadRecipe, Recipe, add_variables
+from shotdap.transforms import TRANSFORMS, BadOptions, BadRecipe, add_variables, create_recipe
 from shotdap.transforms.testing import TransformContract
 
 NUMPYS: Mapping[str, Callable[..., Any]] = {"mean": np.nanmean, "median": np.nanmedian, "sum": np.sum}
@@ -87,7 +87,7 @@ class TestLineout(TransformContract):
         source = CountingSource(numbered(50, 60))
         dataset = xr.Dataset({"image": create_lazy_variable(("y", "x"), source, {})})
         made = add_variables(
-            dataset, [Recipe.create("made", "lineout", ["image"], {"first": 10, "last": 12})], chunked=False
+            dataset, [create_recipe("made", "lineout", ["image"], {"first": 10, "last": 12})], chunked=False
         )
         found = made.made[5:9].values
 
@@ -108,7 +108,7 @@ class TestLineout(TransformContract):
         dataset = xr.Dataset({"image": (("y", "x"), np.zeros((4, 6)))})
 
         with pytest.raises(BadRecipe, match=sentence):
-            add_variables(dataset, [Recipe.create("made", "lineout", ["image"], options)])
+            add_variables(dataset, [create_recipe("made", "lineout", ["image"], options)])
 
     def test_bad_options(self) -> None:
         """A negative index and an unknown statistic are refused with what would be right."""

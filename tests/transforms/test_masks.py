@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy import ndimage, stats
 from tests.strategies import QUICK
 
-from shotdap.transforms import TRANSFORMS, BadOptions, Recipe, add_variables
+from shotdap.transforms import TRANSFORMS, BadOptions, add_variables, create_recipe
 from shotdap.transforms.testing import TransformContract
 
 SATURATED = TRANSFORMS["saturated"]
@@ -68,7 +68,7 @@ class TestSaturated(TransformContract):
     def test_attribute_of_a_variable(self, *, chunked: bool) -> None:
         """The attribute of a dataset's variable arrives, in a slice too."""
         dataset = xr.Dataset({"image": (("y", "x"), np.array([[4094, 4095]], "u2"), {"saturation": 4095})})
-        made = add_variables(dataset, [Recipe.create("flags", "saturated", ["image"])], chunked=chunked)
+        made = add_variables(dataset, [create_recipe("flags", "saturated", ["image"])], chunked=chunked)
 
         assert made.flags.values.tolist() == [[0, 1]]
         assert made.flags[0, 1:].values.tolist() == [1]

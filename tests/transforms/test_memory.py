@@ -15,7 +15,15 @@ import pytest
 import xarray as xr
 from tests.transforms import large
 
-from shotdap.transforms import TRANSFORMS, Recipe, WorkingMemory, add_variables, bytes_read, working_memory
+from shotdap.transforms import (
+    TRANSFORMS,
+    Recipe,
+    WorkingMemory,
+    add_variables,
+    bytes_read,
+    create_recipe,
+    working_memory,
+)
 from shotdap.transforms.testing import measure_peak_memory
 from shotdap.transforms.virtual import array
 from shotdap.transforms.virtual.footprint import BLOCK_BYTES
@@ -93,9 +101,9 @@ def test_chain() -> None:
     """A chain takes what the greediest of its transforms takes, for each is done before the next begins."""
     dataset = image(30, 40)
     chain = [
-        Recipe.create("phase", "visar_phase", ["image"]),
-        Recipe.create("smooth", "median_filter", ["phase"]),
-        Recipe.create("scaled", "normalise", ["smooth"]),
+        create_recipe("phase", "visar_phase", ["image"]),
+        create_recipe("smooth", "median_filter", ["phase"]),
+        create_recipe("scaled", "normalise", ["smooth"]),
     ]
     made = add_variables(dataset, chain, chunked=False)
     costs = {name: working_memory(made[name].variable[:, :2]) for name in ("phase", "smooth", "scaled")}
@@ -106,7 +114,7 @@ def test_chain() -> None:
 
 def test_a_small_result_keeps_no_large_array() -> None:
     """A small result that is a view of something large is copied: else the large array is kept as long as it is."""
-    recipe = Recipe.create("row", "crop", ["image"], {"rows": (3, 3)})
+    recipe = create_recipe("row", "crop", ["image"], {"rows": (3, 3)})
     row = add_variables(image(100, 80), [recipe], chunked=False).row.variable[:].values
 
     assert row.base is None or row.base.nbytes <= 2 * row.nbytes

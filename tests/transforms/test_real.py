@@ -13,7 +13,7 @@ import xarray as xr
 from numpy.typing import NDArray
 from pyhdf.SD import SD
 
-from shotdap.transforms import Recipe, add_variables
+from shotdap.transforms import add_variables, create_recipe
 
 Frames = NDArray[np.uint16]
 
@@ -48,9 +48,9 @@ def opened(path: Path) -> xr.Dataset:
 def fitted(path: Path, band: tuple[int, int], **options: Any) -> xr.Dataset:  # noqa: ANN401 — those of comb_fit
     """A real file with the time axis of the comb between two rows."""
     recipes = [
-        Recipe.create("peaks", "comb_peaks", ["background_subtracted"], {"band": band}),
-        Recipe.create("fit", "comb_fit", ["peaks"], options),
-        Recipe.create("time", "comb_time", ["x", "fit"], coordinate=True),
+        create_recipe("peaks", "comb_peaks", ["background_subtracted"], {"band": band}),
+        create_recipe("fit", "comb_fit", ["peaks"], options),
+        create_recipe("time", "comb_time", ["x", "fit"], coordinate=True),
     ]
     return add_variables(opened(path).drop_vars("time", errors="ignore"), recipes)
 
@@ -146,10 +146,10 @@ def test_fringes_stand_still_before_the_shock(real_folder: Path) -> None:
     """Before the shock fringes stand still, to a twentieth of a turn; then they move by more than half a turn."""
     active = {"rows": (0, 1023), "columns": (0, 1048)}
     recipes = [
-        replace(Recipe.create("shot", "crop", ["background_subtracted"], active), suffix="active"),
-        Recipe.create("level", "subtract_background", ["reference", "background"]),
-        replace(Recipe.create("before", "crop", ["level"], active), suffix="active"),
-        Recipe.create("shift", "visar_phase_shift", ["shot", "before"], {"origin": 100}),
+        replace(create_recipe("shot", "crop", ["background_subtracted"], active), suffix="active"),
+        create_recipe("level", "subtract_background", ["reference", "background"]),
+        replace(create_recipe("before", "crop", ["level"], active), suffix="active"),
+        create_recipe("shift", "visar_phase_shift", ["shot", "before"], {"origin": 100}),
     ]
     shift = add_variables(opened(real_folder / "asbo1_s62328.hdf"), recipes)["shift"].values[400:550]
 

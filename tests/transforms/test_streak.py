@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from numpy.typing import ArrayLike, NDArray
 
 from shotdap.server.demo import FIDUCIAL_PERIOD, Sweep
-from shotdap.transforms import TRANSFORMS, BadOptions, BadRecipe, Recipe, add_variables
+from shotdap.transforms import TRANSFORMS, BadOptions, BadRecipe, add_variables, create_recipe
 from shotdap.transforms.streak.time_axis import comb_fit, comb_peaks, comb_residuals, comb_time, nominal_time
 from shotdap.transforms.testing import TransformContract
 
@@ -253,7 +253,7 @@ class TestCombTime(TransformContract):
         image = streak(np.random.default_rng(1))
         dataset = xr.Dataset({"image": image, "x": ("x", np.arange(400))})
         with pytest.raises(BadRecipe, match="the terms that comb_fit gives"):
-            add_variables(dataset, [Recipe.create("time", "comb_time", ["x", "image"])])
+            add_variables(dataset, [create_recipe("time", "comb_time", ["x", "image"])])
 
 
 class TestNominalTime(TransformContract):
@@ -283,9 +283,9 @@ def test_the_axis_is_the_sweep(sweep: Sweep) -> None:
     image = streak(np.random.default_rng(7), sweep)
     dataset = xr.Dataset({"image": image, "x": ("x", np.arange(sweep.column_count))})
     recipes = [
-        Recipe.create("peaks", "comb_peaks", ["image"]),
-        Recipe.create("fit", "comb_fit", ["peaks"]),
-        Recipe.create("time", "comb_time", ["x", "fit"], coordinate=True),
+        create_recipe("peaks", "comb_peaks", ["image"]),
+        create_recipe("fit", "comb_fit", ["peaks"]),
+        create_recipe("time", "comb_time", ["x", "fit"], coordinate=True),
     ]
     made = add_variables(dataset, recipes)
     truth = 1000 * sweep.get_time(np.arange(sweep.column_count, dtype=float)) - PERIOD

@@ -12,17 +12,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.strategies import QUICK
 
-from shotdap.transforms import BadVariant, FromAttribute, Recipe, Variant, build_variant, parse_variant
+from shotdap.transforms import (
+    TRANSFORMS,
+    BadVariant,
+    FromAttribute,
+    Variant,
+    build_variant,
+    create_recipe,
+    parse_variant,
+)
 
 RECIPES = (
-    Recipe.create("background_subtracted", "subtract_background"),
-    Recipe.create("active", "crop", ["background_subtracted"], {"rows": (0, 9)}),
+    create_recipe("background_subtracted", "subtract_background"),
+    create_recipe("active", "crop", ["background_subtracted"], {"rows": (0, 9)}),
 )
 THERE = frozenset({"image", "background", "reference", "y", "x", "dark.image"})
 
 
 def varied(segment: str) -> Variant:
-    return build_variant(parse_variant(segment), RECIPES, THERE)
+    return build_variant(parse_variant(segment), RECIPES, THERE, TRANSFORMS)
 
 
 def options(variant: Variant, name: str) -> dict[str, Any]:
@@ -63,8 +71,8 @@ class TestMeaning:
 
     def test_borrowed_options(self) -> None:
         """An option that the file's attributes say can be said by the segment instead."""
-        recipe = Recipe.create("active", "crop", ["image"], {"rows": FromAttribute("active_area_y")})
-        variant = build_variant(parse_variant("~active-rows-3_5"), [recipe], THERE)
+        recipe = create_recipe("active", "crop", ["image"], {"rows": FromAttribute("active_area_y")})
+        variant = build_variant(parse_variant("~active-rows-3_5"), [recipe], THERE, TRANSFORMS)
 
         assert options(variant, "active") == {"rows": (3, 5)}
         assert variant.canonical_text == "~active-rows-3_5"

@@ -16,10 +16,19 @@ from scipy import ndimage
 from tests.strategies import QUICK, CountingSource, indexers, numbered, outer
 
 from shotdap.catalog.readers.lazy import FrameCache, create_lazy_variable
-from shotdap.transforms import BadRecipe, Recipe, Selection, Transform, add_variables, bytes_read, known_transforms
+from shotdap.transforms import (
+    BadRecipe,
+    Recipe,
+    Selection,
+    Transform,
+    add_variables,
+    bytes_read,
+    create_recipe,
+    known_transforms,
+)
 from shotdap.transforms.virtual.footprint import halo, whole
 
-SUBTRACTED = Recipe.create("background_subtracted", "subtract_background", ["image", "background"])
+SUBTRACTED = create_recipe("background_subtracted", "subtract_background", ["image", "background"])
 CHUNKED = pytest.mark.parametrize("chunked", [True, False])
 
 
@@ -175,7 +184,7 @@ class TestLaziness:
         """An input may lack dimensions, or have them in another order."""
         image, row = numbered(3, 4), numbered(4)
         dataset = xr.Dataset({"image": (("y", "x"), image), "row": ("x", row), "turned": (("x", "y"), image.T)})
-        recipes = [Recipe.create(name, "subtract_background", ["image", name[2:]]) for name in ("a_row", "a_turned")]
+        recipes = [create_recipe(name, "subtract_background", ["image", name[2:]]) for name in ("a_row", "a_turned")]
         made = add_variables(dataset, recipes, chunked=chunked)
 
         assert made.a_row[1:, 2].values.tolist() == (image - row.astype("f4"))[1:, 2].tolist()
@@ -199,7 +208,7 @@ class TestNewDimensions:
         """A crop's dimensions are its own, and say where its pixels were."""
         dataset = frames(noise(20, 30, seed=0), noise(20, 30, seed=1))
         dataset = dataset.assign_coords(xr.Coordinates({"x": ("x", np.arange(30) * 10)}, indexes={}))
-        made = add_variables(dataset, [Recipe.create("part", "crop", ["image"], {"columns": [4, 8]})]).part
+        made = add_variables(dataset, [create_recipe("part", "crop", ["image"], {"columns": [4, 8]})]).part
 
         assert dict(made.sizes) == {"y": 20, "x_part": 5}
         assert made.x_part.values.tolist() == [40, 50, 60, 70, 80]
@@ -208,9 +217,9 @@ class TestNewDimensions:
         """Along a chain, the last result still says where its pixels were in the first input."""
         dataset = frames(noise(20, 30, seed=0), noise(20, 30, seed=1))
         dataset = dataset.assign_coords(xr.Coordinates({"x": ("x", np.arange(30) * 10)}, indexes={}))
-        crop = replace(Recipe.create("part", "crop", ["image"], {"columns": [4, 9]}), hidden=True, suffix="result")
-        binned = replace(Recipe.create("bins", "bin_pixels", ["part"], {"rows": 1}), hidden=True, suffix="result")
-        made = add_variables(dataset, [crop, binned, Recipe.create("result", "median_filter", ["bins"])]).result
+        crop = replace(create_recipe("part", "crop", ["image"], {"columns": [4, 9]}), hidden=True, suffix="result")
+        binned = replace(create_recipe("bins", "bin_pixels", ["part"], {"rows": 1}), hidden=True, suffix="result")
+        made = add_variables(dataset, [crop, binned, create_recipe("result", "median_filter", ["bins"])]).result
 
         assert dict(made.sizes) == {"y": 20, "x_result": 3}
         assert made.x_result.values.tolist() == [45, 65, 85]
@@ -219,7 +228,7 @@ class TestNewDimensions:
         """What is a single number is remembered as any other result."""
         kept = FrameCache(1 << 20).get_memo("file")
         dataset = frames(noise(4, 5, seed=0), noise(4, 5, seed=1))
-        made = add_variables(dataset, [Recipe.create("most", "maximum", ["image"])], remember=kept, chunked=False).most
+        made = add_variables(dataset, [create_recipe("most", "maximum", ["image"])], remember=kept, chunked=False).most
 
         assert made.values == made.values == dataset.image.values.max()
 
@@ -254,7 +263,7 @@ class TestRecipes:
     def test_other_datasets(self) -> None:
         """An input may be a variable of another dataset."""
         own, flat = frames(noise(2, 3, seed=0), noise(2, 3, seed=1)), frames(noise(2, 3, seed=2), noise(2, 3, seed=3))
-        recipe = Recipe.create("made", "subtract_background", ["image", "dark.image"])
+        recipe = create_recipe("made", "subtract_background", ["image", "dark.image"])
         made = add_variables(own, [recipe], others={"dark": flat}).made
 
         assert made.values.tolist() == (own.image.values.astype("f4") - flat.image.values).tolist()
@@ -296,7 +305,7 @@ class TestRecipes:
     def test_unknown_transform(self) -> None:
         """A transform that is not there is answered by those that are."""
         with pytest.raises(BadRecipe, match=f"no transform 'subtract'.*{', '.join(sorted(known_transforms()))}"):
-            Recipe.create("made", "subtract", ["image"])
+            create_recipe("made", "subtract", ["image"])
 
     @pytest.mark.parametrize(
         ("inputs", "options", "words"),
@@ -311,4 +320,4 @@ class TestRecipes:
     def test_inputs_and_options_fit(self, inputs: list[str], options: dict[str, Any], words: str) -> None:
         """Inputs and options that the transform does not take are refused before any dataset is seen."""
         with pytest.raises(BadRecipe, match=words):
-            Recipe.create("made", "subtract_background", inputs, options)
+            create_recipe("made", "subtract_background", inputs, options)

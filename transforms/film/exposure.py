@@ -29,8 +29,6 @@ from shotdap.transforms.virtual.transform import Options, Transform
 if TYPE_CHECKING:
     from scipy.interpolate import PchipInterpolator
 
-__all__ = ["TRANSFORMS", "DensityPerCount", "film_exposure", "wedge_densities"]
-
 Array: TypeAlias = NDArray[Any]
 
 DensityPerCount: TypeAlias = Annotated[float, Field(gt=0, le=1000)]

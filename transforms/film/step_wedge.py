@@ -18,8 +18,6 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["find_wedge_extent"]
-
 Array: TypeAlias = NDArray[Any]
 
 _MAX_SAMPLES: Final = 2048  # that are looked at, at most: the time grows with their square, and is half a second

@@ -18,18 +18,6 @@ from shotdap.transforms.geometry import find_rows_and_columns
 from shotdap.transforms.virtual.footprint import Along, Footprint, Sizes, WorkingMemory, find_image_dimensions
 from shotdap.transforms.virtual.transform import Options, Transform
 
-__all__ = [
-    "TRANSFORMS",
-    "Percentage",
-    "histogram",
-    "maximum",
-    "mean_value",
-    "median_value",
-    "minimum",
-    "percentiles",
-    "standard_deviation",
-]
-
 Percentage: TypeAlias = Annotated[float, Field(ge=0, le=100)]
 """A percentage."""
 

@@ -30,15 +30,6 @@ from xarray.core import indexing
 from shotdap.transforms.decoding import decode_variable
 from shotdap.transforms.virtual.read_cost import bytes_read, set_read_cost, working_memory
 
-__all__ = [
-    "BLOCK_BYTES",
-    "compute_block_means",
-    "compute_maximum",
-    "compute_mean",
-    "compute_minimum",
-    "split_into_blocks",
-]
-
 Array: TypeAlias = NDArray[Any]
 Block: TypeAlias = tuple[slice, ...]
 

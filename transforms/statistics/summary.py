@@ -16,8 +16,6 @@ from shotdap.transforms.selection import BadSelection
 from shotdap.transforms.statistics import distribution
 from shotdap.transforms.virtual.transform import BadOptions
 
-__all__ = ["PERCENTILE_LEVELS", "WORKING_BYTES_PER_VALUE", "Summary", "compute_summary"]
-
 Array = NDArray[Any]
 
 PERCENTILE_LEVELS: Final = (0.5, 1.0, 5.0, 25.0, 50.0, 75.0, 95.0, 99.0, 99.5)

@@ -15,8 +15,6 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-__all__ = ["average_over", "sum_over"]
-
 
 def sum_over(image: xr.DataArray, over: Iterable[str]) -> xr.DataArray:
     """Sum over some dimensions: float64. A sum to which a NaN belongs is NaN."""

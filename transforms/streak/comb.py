@@ -21,8 +21,6 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d, median_filter, percentile_filter, white_tophat
 from scipy.signal import correlate, find_peaks
 
-__all__ = ["Comb", "Profile", "count_periods", "find_comb", "find_comb_in_profile", "is_evenly_spaced"]
-
 Profile: TypeAlias = NDArray[np.float64]
 
 _MIN_AUTOCORRELATION_PROMINENCE: Final = (

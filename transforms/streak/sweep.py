@@ -17,8 +17,6 @@ from scipy.optimize import least_squares
 
 from shotdap.transforms.streak.comb import Profile, count_periods, is_evenly_spaced
 
-__all__ = ["Sweep", "fit_sweep"]
-
 _MAD_TO_SIGMA: Final = 1.4826  # the standard deviation over the median deviation, of a normal law
 _OUTLIER_SIGMAS: Final = 5.0  # standard deviations
 _MIN_OUTLIER_ERROR: Final = 0.02  # of a period: what is off by less is no outlier, however well the others fit

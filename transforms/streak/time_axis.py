@@ -28,17 +28,6 @@ from shotdap.transforms.virtual.footprint import (
 )
 from shotdap.transforms.virtual.transform import Options, Transform
 
-__all__ = [
-    "FIDUCIAL_PERIOD",
-    "SOP_WINDOWS",
-    "TRANSFORMS",
-    "comb_fit",
-    "comb_peaks",
-    "comb_residuals",
-    "comb_time",
-    "nominal_time",
-]
-
 FIDUCIAL_PERIOD: Final = 548.24
 """Picoseconds between two peaks of OMEGA's fiducial laser."""
 

@@ -1,7 +1,7 @@
-"""The graph of virtual variables: which is made of which, and whether that can be.
+"""The graph of virtual variables: the order of recipes, and their checks against dimensions and types.
 
-Nothing here looks at a value. A graph is held against names, lengths and types, so what is wrong with a configuration
-is found when it is loaded, and what a file lacks when it is opened.
+No value is read here. A graph is checked against names, lengths and types, so an error in the configuration is found
+when it is loaded, and a missing input when the file is opened.
 """
 
 from __future__ import annotations
@@ -14,19 +14,9 @@ import xarray as xr
 from shotdap.transforms.virtual.footprint import Along, Footprint, Sizes
 from shotdap.transforms.virtual.recipe import BadRecipe, MissingInput, Recipe
 
-__all__ = [
-    "check_recipes",
-    "dependencies",
-    "footprint_of",
-    "require_compatible_inputs",
-    "require_inputs",
-    "result_dimensions",
-    "topological_order",
-]
-
 
 def topological_order(recipes: Iterable[Recipe]) -> tuple[Recipe, ...]:
-    """Recipes in an order in which each comes after those whose results it needs.
+    """Sort recipes so that each comes after those whose results it needs.
 
     Raises:
         BadRecipe: two make a variable of the same name, or some need one another.
@@ -48,25 +38,25 @@ def topological_order(recipes: Iterable[Recipe]) -> tuple[Recipe, ...]:
 
 
 def dependencies(name: str, recipes: Iterable[Recipe]) -> tuple[Recipe, ...]:
-    """The recipes that a variable needs, its own included, in the order of `topological_order`."""
+    """Return the recipes that a variable needs, its own included, in the order of `topological_order`."""
     recipes = topological_order(recipes)
-    wanted = {name}
+    names = {name}
     for recipe in reversed(recipes):
-        if recipe.name in wanted:
-            wanted.update(recipe.inputs)
-    return tuple(recipe for recipe in recipes if recipe.name in wanted)
+        if recipe.name in names:
+            names.update(recipe.inputs)
+    return tuple(recipe for recipe in recipes if recipe.name in names)
 
 
 def check_recipes(recipes: Iterable[Recipe], sizes: Mapping[str, Sizes], unknown: Collection[str] = ()) -> None:
-    """Hold recipes against the dimensions of the variables there are.
+    """Check recipes against the dimensions of the variables that they use.
 
     Args:
-        recipes: in any order; those whose options a file's attributes say are taken to fit.
+        recipes: in any order; those whose options come from a file's attributes are assumed to fit.
         sizes: of each variable whose dimensions are known; the lengths may be guesses that are long enough.
-        unknown: other variables that there can be. What is made of one is taken to fit.
+        unknown: other variables that may exist. A recipe that uses one is assumed to fit.
 
     Raises:
-        BadRecipe: recipes need one another; an input is not there; or inputs do not fit the transform.
+        BadRecipe: recipes need one another; an input does not exist; or inputs do not fit the transform.
     """
     known = dict(sizes)
     unknown = set(unknown)
@@ -75,30 +65,25 @@ def check_recipes(recipes: Iterable[Recipe], sizes: Mapping[str, Sizes], unknown
         if recipe.attribute_options or any(name in unknown for name in recipe.inputs):
             unknown.add(recipe.name)
         else:
-            known[recipe.name] = _compute_result_sizes(recipe, known)
+            inputs = [known[name] for name in recipe.inputs]
+            footprint = footprint_of(recipe, inputs)
+            names = result_dimensions(recipe, footprint, inputs)
+            known[recipe.name] = {names[name]: size for name, size in footprint.sizes.items()}
 
 
-def _compute_result_sizes(recipe: Recipe, known: Mapping[str, Sizes]) -> dict[str, int]:
-    """The dimensions of what a recipe makes."""
-    inputs = [known[name] for name in recipe.inputs]
-    footprint = footprint_of(recipe, inputs)
-    names = result_dimensions(recipe, footprint, inputs)
-    return {names[name]: size for name, size in footprint.sizes.items()}
-
-
-def require_inputs(recipe: Recipe, there: Collection[str]) -> None:
-    """Refuse a recipe whose inputs are not all there.
+def require_inputs(recipe: Recipe, names: Collection[str]) -> None:
+    """Check that all inputs of a recipe are among these names.
 
     Raises:
-        Missing: one is not.
+        MissingInput: one is not.
     """
-    absent = [name for name in recipe.inputs if name not in there]
+    absent = [name for name in recipe.inputs if name not in names]
     if absent:
         raise MissingInput(f"{recipe.name} = {recipe} needs {', '.join(absent)}, which is not there.")
 
 
 def require_compatible_inputs(recipe: Recipe, inputs: Sequence[xr.Variable]) -> None:
-    """Refuse a recipe whose inputs are of types, or lack attributes, that its transform cannot work with.
+    """Check that a recipe's inputs have the types and attributes that its transform needs.
 
     Raises:
         BadRecipe: they do not fit.
@@ -110,7 +95,7 @@ def require_compatible_inputs(recipe: Recipe, inputs: Sequence[xr.Variable]) -> 
 
 
 def footprint_of(recipe: Recipe, inputs: Sequence[Sizes]) -> Footprint:
-    """How a recipe's result lies in inputs of these sizes.
+    """Compute the footprint of a recipe's result in inputs of these sizes.
 
     Raises:
         BadRecipe: they do not fit the transform.
@@ -122,10 +107,10 @@ def footprint_of(recipe: Recipe, inputs: Sequence[Sizes]) -> Footprint:
 
 
 def result_dimensions(recipe: Recipe, footprint: Footprint, inputs: Sequence[Sizes]) -> dict[str, str]:
-    """What each dimension of a result is called in the dataset.
+    """Name each dimension of a result in the dataset.
 
-    One whose indices are an input's own keeps its name. Any other is a dimension of its own, or a dataset could not
-    hold both: the ``y`` of a crop called ``active`` is ``y_active``.
+    A dimension whose indices are an input's own keeps its name. Any other gets a name of its own, because a dataset
+    cannot have two dimensions of one name: the ``y`` of a crop with the name ``active`` is ``y_active``.
     """
     sizes = {name: size for each in inputs for name, size in each.items()}
     ending = f"_{recipe.suffix or recipe.name}"

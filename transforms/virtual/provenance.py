@@ -1,4 +1,4 @@
-"""How a variable came to be: from which files, by which transforms, with which options."""
+"""Provenance of a variable: its files, the transforms applied, and their options."""
 
 from __future__ import annotations
 
@@ -10,17 +10,15 @@ import xarray as xr
 from shotdap import __version__
 from shotdap.transforms.virtual.recipe import Recipe
 
-__all__ = ["Origin", "Source", "add_provenance", "build_origin_trees", "describe_origin"]
-
 
 @dataclass(frozen=True)
 class Source:
-    """A file that variables come from."""
+    """A file that variables are read from."""
 
     path: str
     """The public path of its image."""
     sha256: str = ""
-    """Of the file's bytes, in hexadecimal; empty where nobody has looked."""
+    """Of the file's bytes, in hexadecimal; empty if it was not computed."""
 
     def __str__(self) -> str:
         return f"{self.path} sha256:{self.sha256}" if self.sha256 else self.path
@@ -28,18 +26,18 @@ class Source:
 
 @dataclass(frozen=True)
 class Origin:
-    """How one variable came to be: a node of a tree whose leaves are arrays in files."""
+    """Provenance of one variable: a node of a tree whose leaves are arrays in files."""
 
     variable: str
     source: Source
-    """The file that it is in, or the one of the image that it is a virtual variable of."""
+    """Its file, or for a virtual variable the file of its image."""
     array: str = ""
-    """Which array of the file it is; empty for a virtual variable."""
+    """The name of the array in the file; empty for a virtual variable."""
     recipe: Recipe | None = None
     inputs: tuple[Origin, ...] = ()
 
     def sources(self) -> tuple[Source, ...]:
-        """All files that it comes from, each once."""
+        """Return all files that it is computed from, each once."""
         inputs = (source for each in self.inputs for source in each.sources())
         return tuple(dict.fromkeys(inputs if self.recipe else [self.source]))
 
@@ -47,13 +45,13 @@ class Origin:
 def build_origin_trees(
     dataset: xr.Dataset, recipes: Iterable[Recipe], own: Source, others: Mapping[str, Origin]
 ) -> dict[str, Origin]:
-    """The tree of each variable of a dataset.
+    """Build the provenance tree of each variable of a dataset.
 
     Args:
-        dataset: extended by recipes.
-        recipes: those, in any order.
+        dataset: with its virtual variables.
+        recipes: of the virtual variables, in any order.
         own: the dataset's file.
-        others: the trees of variables of other datasets: of ``flat.image``, for one.
+        others: the trees of variables of other datasets, such as ``flat.image``.
     """
     named = {recipe.name: recipe for recipe in recipes}
 
@@ -69,29 +67,25 @@ def build_origin_trees(
 
 
 def add_provenance(dataset: xr.Dataset, origins: Mapping[str, Origin], path: str) -> xr.Dataset:
-    """The dataset with attributes of each virtual variable that say what it was made of, and where to have it again.
+    """Add the provenance of each virtual variable to its attributes: its files, the software, and its URLs.
 
     Args:
-        dataset: extended by recipes.
+        dataset: with its virtual variables; it is changed in place, and returned.
         origins: of the virtual variables in it.
-        path: the public path that the dataset was opened at, its variant included.
+        path: the public path of the dataset, its variant included.
     """
     for name, each in origins.items():
-        dataset.variables[name].attrs.update(_make_provenance_attributes(each, path))
+        dataset.variables[name].attrs |= {
+            "input_files": "; ".join(map(str, each.sources())),
+            "software": f"shotdap {__version__}",
+            "derived_at": f"{path}.dap?dap4.ce=/{each.variable}",
+            "provenance": f"{path}.prov?{each.variable}",
+        }
     return dataset
 
 
-def _make_provenance_attributes(each: Origin, path: str) -> dict[str, str]:
-    return {
-        "input_files": "; ".join(map(str, each.sources())),
-        "software": f"shotdap {__version__}",
-        "derived_at": f"{path}.dap?dap4.ce=/{each.variable}",
-        "provenance": f"{path}.prov?{each.variable}",
-    }
-
-
 def describe_origin(each: Origin) -> Iterator[str]:
-    """A node of the tree, in lines: what it is, and of what file or with which options."""
+    """Describe a node of the tree in lines: its file, or its transform and options."""
     if each.recipe is None:
         yield f"{each.variable}: {each.array} of {each.source}"
         return

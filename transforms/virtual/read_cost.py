@@ -10,8 +10,6 @@ import xarray as xr
 
 from shotdap.transforms.variable_traits import get_traits, set_traits
 
-__all__ = ["bytes_read", "set_read_cost", "working_memory"]
-
 
 def bytes_read(variable: xr.Variable) -> int:
     """How many bytes are read for any part of a variable; 0 where a part costs a part."""

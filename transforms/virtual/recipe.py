@@ -1,4 +1,4 @@
-"""A recipe says how one virtual variable is made: by which transform, of which variables, with which options."""
+"""Recipes: how one virtual variable is made, by which transform, from which variables, with which options."""
 
 from __future__ import annotations
 
@@ -11,10 +11,7 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel
 
-from shotdap.transforms.virtual.registry import BadTransform, find_transform
 from shotdap.transforms.virtual.transform import BadOptions, Transform
-
-__all__ = ["BadRecipe", "FromAttribute", "MissingInput", "Recipe"]
 
 
 class BadRecipe(ValueError):
@@ -22,28 +19,29 @@ class BadRecipe(ValueError):
 
 
 class MissingInput(BadRecipe):
-    """The recipe needs something that this dataset does not have; the message says what."""
+    """The recipe needs something that this dataset does not have; the message names it."""
 
 
 @dataclass(frozen=True)
 class FromAttribute:
-    """An option's value that each dataset says for itself, in an attribute of its own or of the recipe's inputs."""
+    """An option whose value is in an attribute, of the dataset or of the recipe's inputs."""
 
     name: str
     index: int | None = None
-    """Which of its numbers, where it has several and one is wanted."""
+    """The index of one number of it; `None` takes the whole attribute."""
 
     def resolve(self, attributes: Mapping[Any, Any]) -> Any:  # noqa: ANN401 — whatever the attribute holds
-        """The value.
+        """Return the value.
 
         Raises:
-            Missing: the attribute is not there.
+            MissingInput: the attribute does not exist.
         """
         if self.name not in attributes:
             raise MissingInput(f"There is no attribute {self.name}.")
         value = attributes[self.name]
-        listed = np.asarray(value).tolist() if not isinstance(value, str) else value
-        return listed if self.index is None else np.atleast_1d(value)[self.index]
+        if self.index is not None:
+            return np.atleast_1d(value)[self.index]
+        return value if isinstance(value, str) else np.asarray(value).tolist()
 
     def __str__(self) -> str:
         return self.name if self.index is None else f"{self.name}[{self.index}]"
@@ -58,51 +56,47 @@ class Recipe:
     transform: Transform
     inputs: tuple[str, ...]
     """Variables of the dataset, virtual ones included, in the order of the function's arguments; ``flat.image`` is
-    the variable ``image`` of another dataset, which is called ``flat`` here."""
+    the variable ``image`` of another dataset, named ``flat`` here."""
     options: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
-    """Those that are not the transform's defaults; a value may be a `FromAttribute`."""
+    """The options that differ from the transform's defaults; a value may be a `FromAttribute`."""
     coordinate: bool = False
     """Whether it is a coordinate of the variables that have its dimensions."""
     hidden: bool = False
     """Whether it only serves other recipes, and is no variable of the dataset."""
     suffix: str = ""
-    """What the names of its new dimensions end with; its own name by default."""
+    """The end of the names of its new dimensions; its own name by default."""
 
     @classmethod
     def create(
         cls,
         name: str,
-        transform: str,
+        transform: Transform,
         inputs: Iterable[str] = (),
         options: Mapping[str, Any] | None = None,
         *,
         coordinate: bool = False,
     ) -> Recipe:
-        """Make a recipe from a transform's name.
+        """Create a recipe with checked options.
 
         Args:
-            name: what the variable is to be called.
-            transform: the transform's name.
-            inputs: variables; where there are none, those that are called as the transform calls its inputs.
-            options: those that are not to have their defaults.
+            name: the name of the variable.
+            transform: makes the variable.
+            inputs: variables; by default those with the names of the transform's inputs.
+            options: those that differ from their defaults.
             coordinate: whether the variable is a coordinate.
 
         Raises:
-            BadRecipe: there is no such transform, or it takes other inputs or options.
+            BadOptions: the transform takes other options.
+            BadRecipe: the transform takes another number of inputs.
         """
-        try:
-            found = find_transform(transform)
-            said = dict(options or {})
-            checked = found.validate_partial_options(
-                {name: value for name, value in said.items() if not isinstance(value, FromAttribute)}
-            )
-            recipe = cls(name, found, tuple(inputs) or found.inputs, MappingProxyType({**said, **checked}), coordinate)
-            if not recipe.attribute_options:
-                found.validate_options(recipe.options)
-        except (BadTransform, BadOptions) as error:
-            raise BadRecipe(f"{name}: {error}") from error
-        if len(recipe.inputs) != len(found.inputs):
-            raise BadRecipe(f"{name} = {recipe}: {transform} takes the inputs {', '.join(found.inputs)}.")
+        options = options or {}
+        values = {name: value for name, value in options.items() if not isinstance(value, FromAttribute)}
+        checked = MappingProxyType({**options, **transform.validate_partial_options(values)})
+        recipe = cls(name, transform, tuple(inputs) or transform.inputs, checked, coordinate)
+        if not recipe.attribute_options:
+            transform.validate_options(recipe.options)
+        if len(recipe.inputs) != len(transform.inputs):
+            raise BadRecipe(f"{name} = {recipe}: {transform.name} takes the inputs {', '.join(transform.inputs)}.")
         return recipe
 
     @property
@@ -111,11 +105,11 @@ class Recipe:
         return tuple(value for value in self.options.values() if isinstance(value, FromAttribute))
 
     def bind(self, attributes: Mapping[Any, Any]) -> Recipe:
-        """The recipe with every option known, for a dataset with these attributes.
+        """Return the recipe with every option known, for a dataset with these attributes.
 
         Raises:
-            Missing: an attribute that an option is taken from is not there.
-            BadRecipe: what it says is no value of that option.
+            MissingInput: an attribute that an option is taken from does not exist.
+            BadRecipe: the attribute has no valid value for the option.
         """
         if not self.attribute_options:
             return self
@@ -123,12 +117,11 @@ class Recipe:
             name: value.resolve(attributes) if isinstance(value, FromAttribute) else value
             for name, value in self.options.items()
         }
-        settled = replace(self, options=MappingProxyType(options))
         try:
-            settled.transform.validate_options(options)
+            self.transform.validate_options(options)
         except BadOptions as error:
             raise BadRecipe(f"{self.name}, whose options the file's attributes say: {error}") from error
-        return settled
+        return replace(self, options=MappingProxyType(options))
 
     @cached_property
     def validated_options(self) -> BaseModel:
@@ -136,10 +129,9 @@ class Recipe:
         return self.transform.validate_options(self.options)
 
     def __str__(self) -> str:
-        """The recipe as a call: ``subtract_background(image, background)``; defaults are left out."""
-        options = (f"{name}={_written(value)}" for name, value in sorted(self.options.items()))
+        """Format the recipe as a call: ``subtract_background(image, background)``; defaults are left out."""
+        options = (
+            f"{name}={value}" if isinstance(value, FromAttribute) else f"{name}={value!r}"
+            for name, value in sorted(self.options.items())
+        )
         return f"{self.transform.name}({', '.join((*self.inputs, *options))})"
-
-
-def _written(value: object) -> str:
-    return str(value) if isinstance(value, FromAttribute) else repr(value)

@@ -1,8 +1,8 @@
-"""A transform: a pure function on arrays, and what is known of its result before it is called.
+"""Transforms: pure functions on arrays, with the properties of their results that are known before a call.
 
-The function's signature says it all once: what stands before the ``*`` are its inputs, what stands behind it are its
-options, each with a type, a range and a default. Of these the model is made that checks options, whether they come
-from a TOML file, from a URL, or from Python.
+The function's signature is the only definition: the parameters before the ``*`` are its inputs, those after it are its
+options, each with a type, a range and a default. The model that checks options, from a TOML file, from a URL, or from
+Python, is made from them.
 """
 
 from __future__ import annotations
@@ -21,43 +21,40 @@ from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from shotdap.transforms.virtual.footprint import Footprint, FootprintFunction, Sizes, WorkingMemory, pointwise
 
-__all__ = ["BadOptions", "Options", "Transform", "Units", "keep_units", "require_numbers", "serialize_options"]
-
 Options: TypeAlias = Any
 """A transform's checked options: a frozen pydantic model whose fields are the function's keyword arguments."""
 
 Units: TypeAlias = Callable[[Sequence[str], Any], str]
-"""Of the inputs' units (empty where there are none) and the options, the result's."""
-
+"""Returns the result's units for the inputs' units (empty if there are none) and the options."""
 
 _DEFAULT_MEMORY: Final = WorkingMemory(32)  # four arrays of float64, or eight of float32
 
 
 class BadOptions(ValueError):
-    """The options are not the transform's; the message says which they are, and their ranges."""
+    """The options are not valid for the transform; the message names its options, and the fault."""
 
 
 def require_numbers(inputs: Sequence[xr.Variable], _options: Options) -> None:
-    """Take numbers of any kind.
+    """Check that all inputs are numbers.
 
     Raises:
-        ValueError: one of the inputs is text.
+        ValueError: one of them is text.
     """
     if any(each.dtype.kind not in "biuf" for each in inputs):
         raise ValueError("it needs numbers, and there is text among its inputs")
 
 
 def keep_units(inputs: Sequence[str], _options: Options) -> str:
-    """The units of the first input."""
+    """Return the units of the first input."""
     return inputs[0]
 
 
 @dataclass(frozen=True)
 class Transform:
-    """A pure function with its footprint, and what is true of its result.
+    """A pure function with its footprint, and the properties of its result.
 
-    The function gives the numbers; dimensions, type, units and name of its result stand here, because they must be
-    known while nothing has been read. Its values are cast to `dtype`; a result of another shape is refused.
+    The function computes the values; dimensions, type, units and name of its result are declared here, because they
+    must be known before anything is read. The values are cast to `dtype`; a result of another shape is an error.
     """
 
     function: Callable[..., xr.DataArray]
@@ -68,26 +65,25 @@ class Transform:
     units: Units | str = keep_units
     long_name: str = ""
     attributes: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
-    """What else is true of the result: flag_meanings, cell_methods, …"""
+    """Other attributes of the result: flag_meanings, cell_methods, …"""
     coordinates: Mapping[str, Callable[[Any], Sequence[float]]] = field(default_factory=lambda: MappingProxyType({}))
-    """For each new dimension of the result the values along it, of the options."""
+    """For each new dimension of the result a function from the options to the values along it."""
     fits: Callable[[Sequence[xr.Variable], Any], None] = require_numbers
-    """Raises a `ValueError` where inputs of these types and with these attributes cannot be worked with."""
+    """Raises a `ValueError` if the inputs' types or attributes do not fit the function."""
     memory: WorkingMemory = _DEFAULT_MEMORY
-    """What the function takes beside its inputs, which `TransformContract.test_memory` measures; 32 bytes a pixel by
-    default."""
+    """Peak memory of the function beside its inputs, which `TransformContract.test_memory` measures."""
     knows_indices: bool = False
-    """Whether the function needs to know which part of the inputs it was given: then each dimension of an input has
-    a coordinate, the index of each of its values in the whole. See `indices` in `positions`."""
+    """Whether the function needs the position of its part of the inputs: then each dimension of an input has a
+    coordinate, the index of each of its values in the whole. See `positions.select_bounds`."""
 
     @property
     def name(self) -> str:
-        """The function's own."""
+        """The name of the function."""
         return self.function.__name__
 
     @cached_property
     def summary(self) -> str:
-        """What it does, in a line: the first of the function's docstring."""
+        """The first line of the function's docstring."""
         return (getdoc(self.function) or "").partition("\n")[0]
 
     @cached_property
@@ -102,7 +98,7 @@ class Transform:
 
     @cached_property
     def _partial_model(self) -> type[BaseModel]:
-        """The same model with no option that has to be there."""
+        """The same model without required options."""
         return self._make_model(dict.fromkeys(self._keyword_parameters, None))
 
     def _make_model(self, defaults: Mapping[str, Any]) -> type[BaseModel]:
@@ -129,7 +125,7 @@ class Transform:
         return list(signature(self.function).parameters.values())
 
     def validate_options(self, options: Mapping[str, Any]) -> BaseModel:
-        """Options as the function takes them.
+        """Convert and check options.
 
         Raises:
             BadOptions: one is unknown, missing, or outside its range.
@@ -140,7 +136,7 @@ class Transform:
             raise self._make_bad_options(error) from error
 
     def validate_partial_options(self, options: Mapping[str, Any]) -> dict[str, Any]:
-        """Some options as the function takes them, where the others are not known yet.
+        """Convert and check some options, while the others are not known yet.
 
         Raises:
             BadOptions: one is unknown, or outside its range.
@@ -155,32 +151,32 @@ class Transform:
             f"{'.'.join(map(str, each['loc']))}: {each['msg'].removeprefix('Value error, ')}" for each in error.errors()
         )
         names = ", ".join(self.options_model.model_fields)
-        taken = f"Its options are: {names}." if names else "It has no options."
-        return BadOptions(f"{self.name} does not take this: {problems}. {taken}")
+        hint = f"Its options are: {names}." if names else "It has no options."
+        return BadOptions(f"{self.name} does not take this: {problems}. {hint}")
 
     def apply(self, *arrays: xr.DataArray, **options: Any) -> xr.DataArray:  # noqa: ANN401 — each transform's own
-        """Apply it to arrays in memory, and say in attributes what the result is; for notebooks.
+        """Apply it to arrays in memory, and describe the result in its attributes; for notebooks.
 
         Raises:
             BadOptions: the options are not the transform's.
             ValueError: the inputs do not fit.
         """
-        arrays = tuple(array.copy(data=np.asarray(array.values)) for array in arrays)  # in memory, whatever they were
+        arrays = tuple(array.copy(data=np.asarray(array.values)) for array in arrays)  # computed, if they were lazy
+        variables = [array.variable for array in arrays]
         checked = self.validate_options(options)
-        self.footprint([_get_sizes(array) for array in arrays], checked)
-        self.fits([array.variable for array in arrays], checked)
+        self.footprint([{str(name): size for name, size in each.sizes.items()} for each in variables], checked)
+        self.fits(variables, checked)
         result = self.function(*arrays, **dict(checked)).drop_attrs()
-        described = self.describe_result([array.variable for array in arrays], checked)
-        return result.astype(self.infer_dtype([array.variable for array in arrays])).assign_attrs(described)
+        return result.astype(self.infer_dtype(variables)).assign_attrs(self.describe_result(variables, checked))
 
     def infer_dtype(self, inputs: Sequence[xr.Variable]) -> np.dtype[Any]:
-        """The type of the result."""
+        """Return the type of the result."""
         return np.dtype(self.dtype) if self.dtype else inputs[0].dtype.newbyteorder("=")
 
     def describe_result(self, inputs: Sequence[xr.Variable], options: BaseModel) -> dict[str, Any]:
-        """The attributes of the result: what it is, in which units."""
-        given = [str(each.attrs.get("units", "")) for each in inputs]
-        units = self.units if isinstance(self.units, str) else self.units(given, options)
+        """Return the attributes of the result: its units, its name, and others."""
+        input_units = [str(each.attrs.get("units", "")) for each in inputs]
+        units = self.units if isinstance(self.units, str) else self.units(input_units, options)
         return {
             **({"units": units} if units else {}),
             **({"long_name": self.long_name} if self.long_name else {}),
@@ -188,7 +184,7 @@ class Transform:
         }
 
     def footprint_of(self, inputs: Sequence[Sizes], options: BaseModel) -> Footprint:
-        """How the result of inputs of these sizes lies in them.
+        """Compute the footprint of the result in inputs of these sizes.
 
         Raises:
             ValueError: they do not fit one another, or the options.
@@ -199,14 +195,10 @@ class Transform:
 
 
 def _list_json_types(schema: Mapping[str, Any]) -> set[str]:
-    """The types of JSON that a schema allows."""
+    """List the types of JSON that a schema allows."""
     return {str(schema.get("type", "")), *(kind for each in schema.get("anyOf", ()) for kind in _list_json_types(each))}
 
 
-def _get_sizes(array: xr.DataArray) -> Sizes:
-    return {str(name): size for name, size in array.sizes.items()}
-
-
 def serialize_options(options: BaseModel) -> str:
-    """Options as JSON, all of them, in the order of their names: as attributes and caches have them."""
+    """Serialize all options as JSON, sorted by name, for attributes and cache keys."""
     return json.dumps(options.model_dump(mode="json"), sort_keys=True)
