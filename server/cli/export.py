@@ -14,9 +14,8 @@ from rich.progress import Progress as Bar
 from shotdap.config import Settings
 from shotdap.server.exports.cluster import open_cluster
 from shotdap.server.exports.containers.icechunk import import_icechunk
-from shotdap.server.exports.items import PlanItem
-from shotdap.server.exports.order import Order
-from shotdap.server.exports.plan import plan_export
+from shotdap.server.exports.order import JobOrder
+from shotdap.server.exports.plan import PlanItem, plan_export
 from shotdap.server.exports.progress import Progress
 from shotdap.server.exports.run import run_export
 from shotdap.server.exports.workspace import Workspace
@@ -50,7 +49,7 @@ class _ProgressDisplay:
             yield update_bar
 
 
-def export_now(order: Order, target: Path, settings: Settings, console: Console, site: str | None) -> bool:
+def export_now(order: JobOrder, target: Path, settings: Settings, console: Console, site: str | None) -> bool:
     """Export images, or go on with that where an earlier run of the same order was stopped.
 
     Returns:
@@ -68,20 +67,27 @@ def export_now(order: Order, target: Path, settings: Settings, console: Console,
         )
         return True
     with open_cluster(settings.exports) as client, _ProgressDisplay(console).show_progress(len(items)) as tell:
-        memory = settings.exports.max_image_bytes
-        progress = run_export(order, place, items, client, memory=memory, site=site, tell=tell)
+        progress = run_export(
+            order,
+            place,
+            items,
+            client,
+            memory_limit=settings.exports.max_image_bytes,
+            settings_file=site,
+            on_progress=tell,
+        )
     console.print(_format_summary(progress, place), markup=False)
     return progress.done > 0
 
 
-def _prepare_items(order: Order, place: Workspace, settings: Settings) -> tuple[PlanItem, ...]:
+def _prepare_items(order: JobOrder, place: Workspace, settings: Settings) -> tuple[PlanItem, ...]:
     """The images: of the earlier run, or of the catalog now."""
     order.validate()
     if order.container == "icechunk":
         import_icechunk()
     items = place.resume_export(order)
     if items is None:
-        items = plan_export(settings.open_catalog(), order, memory=settings.exports.max_image_bytes).items
+        items = plan_export(settings.open_catalog(), order, memory_limit=settings.exports.max_image_bytes).items
         place.begin_export(order, items)
     return items
 

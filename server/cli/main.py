@@ -54,7 +54,6 @@ from shotdap.server.cli.search_output import (
 from shotdap.server.demo.instructions import format_instructions, prepare_demo
 from shotdap.server.encoders.formats import FORMATS
 from shotdap.server.exports import order as exports
-from shotdap.server.exports.package import package_order as packages
 from shotdap.server.extraction import Extraction
 from shotdap.server.http.limits import create_limits
 from shotdap.server.run import CONFIG_VARIABLE, run_server
@@ -190,7 +189,9 @@ def package(  # noqa: PLR0913, PLR0917 — typer makes an option of each
     _set_environment(config, {"ARCHIVE__FOLDER": folder and folder.resolve()}, None, None)
     settings = load_settings(config)
     wanted = Extraction(tuple(variable or ()), transforms=tuple(transform or ()), raw=raw)
-    order = packages.Order(path.strip("/"), diagnostics=tuple(diagnostic or ()), extraction=wanted, format_name=member)
+    order = exports.Order(
+        exports.FolderSource(path.strip("/"), diagnostics=tuple(diagnostic or ())), wanted, format_name=member
+    )
     columns = ("{task.description}", DownloadColumn(), TransferSpeedColumn())
     with Progress(*columns, console=_console, transient=True) as progress:
         task = progress.add_task("Packing", total=None)
@@ -214,7 +215,7 @@ def export(  # noqa: PLR0913, PLR0917 — typer makes an option of each
     part: Annotated[list[str], typer.Option(help="Of a dimension: y=100:400, or x=5.")] = [],  # noqa: B006
     transform: Annotated[list[str], typer.Option(help="With options: median_filter-size-5; in this order.")] = [],  # noqa: B006
     format: Annotated[str, typer.Option(help=f"Of each file: {', '.join(FORMATS)}.")] = "",  # noqa: A002 — the option's name
-    to: Annotated[exports.Container, typer.Option(help="What to make.")] = "folder",
+    to: Annotated[exports.JobContainer, typer.Option(help="What to make.")] = "folder",
     raw: Annotated[bool, typer.Option("--raw", help="The files' own variables, as they are.")] = False,
     scheduler: Annotated[str | None, typer.Option(help="A Dask cluster's: tcp://host:8786.")] = None,
     config: ConfigOption = None,
@@ -227,7 +228,7 @@ def export(  # noqa: PLR0913, PLR0917 — typer makes an option of each
     command = importlib.import_module("shotdap.server.cli.export")  # brings Dask along, which takes its time
     try:
         any_done = command.export_now(
-            exports.Order(query, wanted, format, to),
+            exports.Order(exports.QuerySource(query), wanted, format, to),
             out,
             load_settings(config),
             _console,

@@ -9,10 +9,10 @@ from pathlib import Path
 from zipfile import ZipFile
 
 from shotdap.catalog import Catalog
-from shotdap.server.exports.package.contents import MANIFEST_NAME, PackageLimits, plan_package, select_entries
-from shotdap.server.exports.package.members import pack_members
-from shotdap.server.exports.package.package_order import Order
-from shotdap.server.exports.package.zip_stream import stream_zip
+from shotdap.server.exports.containers.zip_file import stream_zip
+from shotdap.server.exports.members import pack_members
+from shotdap.server.exports.order import PackageOrder
+from shotdap.server.exports.package_plan import MANIFEST_NAME, PackageLimits, plan_package, select_entries
 from shotdap.server.http.limits import Limits
 
 __all__ = ["save_package"]
@@ -21,7 +21,7 @@ _UNLIMITED = 1 << 62  # on one's own machine nothing but the disk bounds a packa
 
 
 def save_package(
-    catalog: Catalog, order: Order, limits: Limits, out: Path, progress: Callable[[int], None]
+    catalog: Catalog, order: PackageOrder, limits: Limits, out: Path, progress: Callable[[int], None]
 ) -> dict[str, str]:
     """Make a package, and put it where it belongs once it is whole.
 

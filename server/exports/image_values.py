@@ -1,4 +1,4 @@
-"""One image as an order wants it: lazily, then as a file."""
+"""Open an image as an order selects it, and encode it."""
 
 from __future__ import annotations
 
@@ -8,42 +8,46 @@ import xarray as xr
 
 from shotdap.catalog import Catalog
 from shotdap.server.encoders import EncodedFile
-from shotdap.server.exports.order import Order
+from shotdap.server.exports.order import Order, Source
+from shotdap.server.extraction import Extraction
 from shotdap.server.http.errors import TooLarge
 from shotdap.server.http.limits import estimate_cost
-
-__all__ = ["encode_image", "open_extraction"]
 
 _MIB: Final = 2**20
 
 
-def open_extraction(catalog: Catalog, order: Order, path: str, memory: int) -> xr.Dataset:
-    """What is wanted of an image; no pixel has been read.
+def open_variant(catalog: Catalog, extraction: Extraction, path: str) -> xr.Dataset:
+    """Open an image, or the variant of it that the transforms make; lazily, and without Dask."""
+    return catalog.open(extraction.build_path(path), chunked=False)
 
-    Args:
-        catalog: where it is.
-        order: what is wanted.
-        path: the image's public path.
-        memory: bytes that its values, what is read for them, and the working memory of transforms may take.
+
+def open_extraction(catalog: Catalog, extraction: Extraction, path: str) -> xr.Dataset:
+    """Open the selected variables and ranges of an image; no pixel is read.
 
     Raises:
-        NotFound: there is no such image.
-        BadSelection, BadVariant: it has not what is wanted.
-        TooLarge: it takes more memory.
+        NotFound: the image does not exist.
+        BadSelection, BadVariant: the image does not have what is selected.
         Unreadable: its file cannot be read.
     """
-    dataset = order.extraction.apply(catalog.open(order.extraction.build_path(path), chunked=False))
-    needed = dataset.nbytes + sum(estimate_cost(dataset))
-    if needed > memory:
+    return extraction.apply(open_variant(catalog, extraction, path))
+
+
+def check_memory(dataset: xr.Dataset, memory_limit: int) -> None:
+    """Refuse a dataset whose values, reads and transforms take more memory than a worker has.
+
+    Raises:
+        TooLarge: it does.
+    """
+    size = dataset.nbytes + sum(estimate_cost(dataset))
+    if size > memory_limit:
         raise TooLarge(
-            f"This takes {needed / _MIB:,.0f} MiB, and one image may take {memory / _MIB:,.0f} MiB of a worker's memory"
-            " (exports.memory_mib). Ask for fewer variables, or for a part."
+            f"This takes {size / _MIB:,.0f} MiB, and one image may take {memory_limit / _MIB:,.0f} MiB of a worker's"
+            " memory (exports.memory_mib). Ask for fewer variables, or for a part."
         )
-    return dataset
 
 
-def encode_image(order: Order, dataset: xr.Dataset) -> EncodedFile:
-    """Computed values as a file of the order's format.
+def encode_image(order: Order[Source], dataset: xr.Dataset) -> EncodedFile:
+    """Encode computed values in the order's format.
 
     Raises:
         BadSelection: the format cannot hold them.

@@ -1,9 +1,9 @@
-"""An export, from its list of images to what was ordered.
+"""Run a job on a Dask cluster, from its list of images to its result.
 
-Strategy: the list is cut into tasks of a few images, of which as many are with the cluster as it takes to keep it busy.
-What comes back goes into the manifest at once, so that whoever is killed, the next run knows what is done. A task whose
-worker dies goes to another; one that has brought several workers down is cut into single images, and an image that
-still does so is a line of the manifest.
+The list is split into tasks of a few images. The cluster gets as many tasks as keep it busy. Outcomes go into the
+manifest at once, so that if the run is killed, the next one knows what is done. If a worker dies, Dask gives its task
+to another. A task that has killed several workers is split into single images, and an image that still kills a worker
+is reported in the manifest.
 """
 
 from __future__ import annotations
@@ -12,185 +12,153 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Final, cast
+from typing import Final, TypeAlias, cast
 
 from distributed import Client, Future, KilledWorker, wait
 
 from shotdap.server.exports.containers import WRITERS
-from shotdap.server.exports.items import PlanItem
 from shotdap.server.exports.manifest import ManifestRecord, add_records, read_records, write_records
-from shotdap.server.exports.order import Order
+from shotdap.server.exports.order import JobOrder
+from shotdap.server.exports.plan import PlanItem
 from shotdap.server.exports.progress import Progress
 from shotdap.server.exports.worker import ExportTask, run_task
 from shotdap.server.exports.workspace import Workspace
 
-__all__ = ["ExportStopped", "LostCluster", "run_export"]
-
-_MAX_TASK_IMAGES: Final = 16  # images; a killed worker costs no more than these
-_QUEUED_TASKS_PER_THREAD: Final = 2  # with the cluster at a time: one at work, one to go on with
-_MIN_TASKS_PER_THREAD: Final = (
-    8  # of a thread in all, where there are so many images: or one would wait for the last task
-)
-_POLL_SECONDS: Final = 0.5  # between two looks whether to stop
+_MAX_TASK_IMAGES: Final = 16  # a killed worker costs no more than these
+_QUEUED_TASKS_PER_THREAD: Final = 2  # one that runs, and one that follows it
+_MIN_TASKS_PER_THREAD: Final = 8  # in the whole run, so that threads do not wait long for the last task
+_POLL_SECONDS: Final = 0.5  # between two checks whether to stop
 _KILLED_MESSAGE: Final = "The worker died each time that it was tried; it may take more memory than exports.memory_mib."
+
+_Items: TypeAlias = tuple[PlanItem, ...]
+_TaskFuture: TypeAlias = Future[list[ManifestRecord]]
 
 
 class ExportStopped(Exception):
-    """The export was stopped; another run goes on where it was."""
+    """The run was stopped; another run can resume the job."""
 
 
 class LostCluster(ConnectionError):
-    """The cluster is gone; another run goes on where the export was."""
-
-
-ProgressCallback = Callable[[Progress], None]
-StopCallback = Callable[[], bool]
+    """The cluster is gone; another run can resume the job."""
 
 
 @dataclass
 class _ExportRun:
-    """One run of an export."""
+    """One run of a job."""
 
-    order: Order
+    order: JobOrder
     workspace: Workspace
-    items: tuple[PlanItem, ...]
+    items: _Items
     client: Client
     memory_limit: int
     settings_file: str | None
     records: dict[int, ManifestRecord]
-    """What became of those images that are over."""
+    """The outcomes known so far."""
     started_at: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
         self.done_before = self.done = len(self.records)
-        self.bytes = sum(line.bytes for line in self.records.values())
+        self.bytes = sum(record.size for record in self.records.values())
 
     def current_progress(self) -> Progress:
-        """How far it has come."""
+        """Return the progress of the job."""
         failed, seconds = len(self.records) - self.done, time.monotonic() - self.started_at
         return Progress(len(self.items), self.done, failed, self.bytes, self.done_before, seconds)
 
-    def submit_task(self, items: tuple[PlanItem, ...]) -> Future[list[ManifestRecord]]:
-        """Give a task to the cluster."""
-        task = ExportTask(
-            self.order.to_json(), str(self.workspace.target.resolve()), items, self.memory_limit, self.settings_file
-        )
+    def run_tasks(self) -> Iterator[None]:
+        """Run all tasks; yield after each wait for results."""
+        threads = sum(cast("dict[str, int]", self.client.nthreads()).values())
+        items = [item for item in self.items if item.number not in self.records]
+        size = max(1, min(_MAX_TASK_IMAGES, len(items) // (max(threads, 1) * _MIN_TASKS_PER_THREAD)))
+        waiting = deque(tuple(items[start : start + size]) for start in range(0, len(items), size))
+        running: dict[_TaskFuture, _Items] = {}
+        try:
+            while waiting or running:
+                while waiting and len(running) < max(2, _QUEUED_TASKS_PER_THREAD * threads):
+                    task_items = waiting.popleft()
+                    running[self._submit_task(task_items)] = task_items
+                self._wait_for_any(list(running))
+                for future in [future for future in running if future.done()]:
+                    waiting.extendleft(self._collect_result(future, running.pop(future)))
+                yield
+        finally:
+            self.client.cancel(list(running))
+
+    def _submit_task(self, items: _Items) -> _TaskFuture:
+        target = str(self.workspace.target.resolve())
+        task = ExportTask(self.order.to_json(), target, items, self.memory_limit, self.settings_file)
         return self.client.submit(run_task, task, pure=False, retries=1)
 
-    def save_records(self, lines: Iterable[ManifestRecord]) -> None:
-        """Write down what became of some images."""
-        lines = list(lines)
-        add_records(self.workspace.manifest_path, lines)
-        self.records |= {line.number: line for line in lines}
-        self.done += sum(line.status == "done" for line in lines)
-        self.bytes += sum(line.bytes for line in lines)
+    def _wait_for_any(self, futures: list[_TaskFuture]) -> None:
+        try:
+            with self.client.as_current():
+                wait(futures, timeout=_POLL_SECONDS, return_when="FIRST_COMPLETED")
+        except TimeoutError:
+            if self.client.status != "running":
+                raise LostCluster("The cluster that exports run on does not answer any more.") from None
+
+    def _collect_result(self, future: _TaskFuture, items: _Items) -> list[_Items]:
+        """Store the outcomes of a task; return the tasks that replace it if it killed its workers."""
+        if future.status == "cancelled":
+            raise LostCluster("The cluster that exports run on has lost what it was to do.")
+        error = cast("BaseException | None", future.exception())  # a client without an event loop returns no coroutine
+        if error is None:
+            self._save_records(future.result())
+            return []
+        if not isinstance(error, KilledWorker):
+            raise error
+        if len(items) > 1:
+            return [(item,) for item in items]
+        self._save_records([ManifestRecord(items[0].number, items[0].path, problems=(_KILLED_MESSAGE,))])
+        return []
+
+    def _save_records(self, records: Iterable[ManifestRecord]) -> None:
+        records = list(records)
+        add_records(self.workspace.manifest_path, records)
+        self.records |= {record.number: record for record in records}
+        self.done += sum(record.is_done for record in records)
+        self.bytes += sum(record.size for record in records)
 
 
 def run_export(  # noqa: PLR0913 — each by keyword
-    order: Order,
-    place: Workspace,
+    order: JobOrder,
+    workspace: Workspace,
     items: tuple[PlanItem, ...],
     client: Client,
     *,
-    memory: int,
-    site: str | None = None,
-    tell: ProgressCallback = lambda _progress: None,
-    stop: StopCallback = lambda: False,
+    memory_limit: int,
+    settings_file: str | None = None,
+    on_progress: Callable[[Progress], None] = lambda _progress: None,
+    should_stop: Callable[[], bool] = lambda: False,
 ) -> Progress:
-    """Export images; those that earlier runs have done are not done again, those that failed are tried again.
+    """Export images; skip those that earlier runs have done, and try again those that failed.
 
     Args:
-        order: what is wanted; the place has been claimed for it.
-        place: where to.
+        order: what to export; the workspace has been prepared for it.
+        workspace: the files of the job.
         items: the images.
-        client: of the cluster.
-        memory: bytes that one image may take.
-        site: the settings' file, for workers that have no ``SHOTDAP_CONFIG``.
-        tell: told now and then how far it has come.
-        stop: asked now and then whether to stop.
+        client: a client of the cluster.
+        memory_limit: bytes that one image may take.
+        settings_file: the settings' file, for workers without ``SHOTDAP_CONFIG``.
+        on_progress: called now and then with the progress.
+        should_stop: called now and then; true stops the run.
 
     Raises:
-        Stopped: `stop` said so.
+        ExportStopped: `should_stop` returned true.
         LostCluster: the cluster is gone.
-        CannotWrite: the place cannot be written to.
+        CannotWrite: the export cannot be written.
         BadSettings: a worker has no settings that lead to a catalog.
     """
-    done = {number: line for number, line in read_records(place.manifest_path).items() if line.status == "done"}
-    place.drafts_folder.mkdir(parents=True, exist_ok=True)
-    write_records(place.manifest_path, done)  # without a line that a killed run left short
-    run = _ExportRun(order, place, items, client, memory, site, done)
-    tell(run.current_progress())
-    for _ in _run_tasks(run, split_tasks(_left(run), _count_threads(client))):
-        tell(run.current_progress())
-        if stop():
+    done = {number: record for number, record in read_records(workspace.manifest_path).items() if record.is_done}
+    workspace.drafts_folder.mkdir(parents=True, exist_ok=True)
+    write_records(workspace.manifest_path, done)  # drop failures, and a line that a killed run left incomplete
+    run = _ExportRun(order, workspace, items, client, memory_limit, settings_file, done)
+    on_progress(run.current_progress())
+    for _ in run.run_tasks():
+        on_progress(run.current_progress())
+        if should_stop():
             raise ExportStopped
-    _finish(run)
+    write_records(workspace.manifest_path, run.records)
+    WRITERS[order.container].finish(workspace, order, run.records)
+    workspace.finish_export()
     return run.current_progress()
-
-
-def _count_threads(client: Client) -> int:
-    """How many tasks the cluster can be at."""
-    return sum(cast("dict[str, int]", client.nthreads()).values())
-
-
-def _left(run: _ExportRun) -> list[PlanItem]:
-    return [item for item in run.items if item.number not in run.records]
-
-
-def split_tasks(items: list[PlanItem], threads: int) -> deque[tuple[PlanItem, ...]]:
-    """The tasks that some images are cut into."""
-    size = max(1, min(_MAX_TASK_IMAGES, len(items) // (max(threads, 1) * _MIN_TASKS_PER_THREAD)))
-    return deque(tuple(items[start : start + size]) for start in range(0, len(items), size))
-
-
-def _run_tasks(run: _ExportRun, waiting: deque[tuple[PlanItem, ...]]) -> Iterator[None]:
-    """Do all tasks; gives a turn now and then."""
-    most = max(2, _QUEUED_TASKS_PER_THREAD * _count_threads(run.client))
-    at_work: dict[Future[list[ManifestRecord]], tuple[PlanItem, ...]] = {}
-    try:
-        while waiting or at_work:
-            while waiting and len(at_work) < most:
-                items = waiting.popleft()
-                at_work[run.submit_task(items)] = items
-            for future in _poll_futures(run, at_work):
-                waiting.extendleft(_collect_result(run, future, at_work.pop(future)))
-            yield
-    finally:
-        run.client.cancel(list(at_work))
-
-
-def _poll_futures(
-    run: _ExportRun, at_work: dict[Future[list[ManifestRecord]], tuple[PlanItem, ...]]
-) -> list[Future[list[ManifestRecord]]]:
-    """The futures that have ended, after a short wait."""
-    try:
-        with run.client.as_current():
-            wait(list(at_work), timeout=_POLL_SECONDS, return_when="FIRST_COMPLETED")
-    except TimeoutError:
-        if run.client.status != "running":
-            raise LostCluster("The cluster that exports run on does not answer any more.") from None
-    return [future for future in at_work if future.done()]
-
-
-def _collect_result(
-    run: _ExportRun, future: Future[list[ManifestRecord]], items: tuple[PlanItem, ...]
-) -> list[tuple[PlanItem, ...]]:
-    """Keep what a task has brought; the tasks that it leaves to do."""
-    if future.status == "cancelled":
-        raise LostCluster("The cluster that exports run on has lost what it was to do.")
-    error = cast("BaseException | None", future.exception())  # without a loop of its own, the exception itself
-    if error is None:
-        run.save_records(future.result())
-        return []
-    if not isinstance(error, KilledWorker):
-        raise error
-    if len(items) != 1:
-        return [(item,) for item in items]
-    run.save_records([ManifestRecord(items[0].number, items[0].path, "failed", _KILLED_MESSAGE)])
-    return []
-
-
-def _finish(run: _ExportRun) -> None:
-    write_records(run.workspace.manifest_path, run.records)
-    WRITERS[run.order.container].finish(run.workspace, run.order, run.records)
-    run.workspace.finish_export()

@@ -26,9 +26,10 @@ from shotdap.config import Settings
 from shotdap.server.api.middleware import is_head_request
 from shotdap.server.api.problem_details import describe_failure, respond_with_problem
 from shotdap.server.encoders.formats import FORMATS
+from shotdap.server.exports.containers import WRITERS
 from shotdap.server.exports.jobs.site import build_quotas, open_job_store
 from shotdap.server.exports.jobs.store import Job, JobState, JobStore, NoRoom, OverQuota, Quotas
-from shotdap.server.exports.order import Order, parse_part_value
+from shotdap.server.exports.order import JobOrder, Order, QuerySource, parse_part_value
 from shotdap.server.exports.plan import plan_export
 from shotdap.server.extraction import Extraction
 from shotdap.server.http.errors import Problem
@@ -43,7 +44,7 @@ _SECONDS_PER_HOUR: Final = 3600.0
 _ALL_METHODS: Final = frozenset({"DELETE", "GET", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"})
 _OPEN_TIMEOUT: Final = 1.0  # seconds that an order waits for its first image to be opened
 _POLL_SECONDS: Final = 0.5  # seconds between two looks at a job whose events somebody follows
-_MEDIA_TYPES: Final = {"zip": "application/zip", "zarr-zip": "application/zip", "nc4": "application/x-netcdf"}
+_MEDIA_TYPES: Final = tuple(writer.media_type for writer in WRITERS.values() if writer.file_name)
 
 _DisplayModel = checked(Display, config=ConfigDict(extra="forbid", strict=True, allow_inf_nan=False), frozen=True)
 _DISPLAY_ADAPTER: Final = TypeAdapter(_DisplayModel)
@@ -93,7 +94,7 @@ class ExportRequest(BaseModel):
         Field(description="How pictures are shown."),
     ] = _DisplayModel()
 
-    def create_order(self) -> Order:
+    def create_order(self) -> JobOrder:
         """The order.
 
         Raises:
@@ -101,7 +102,7 @@ class ExportRequest(BaseModel):
         """
         parts = {name: parse_part_value(name, str(text)) for name, text in self.part.items()}
         wanted = Extraction(tuple(self.variables), parts, tuple(self.transforms), self.raw)
-        return Order(self.query, wanted, self.format, self.container, Display(**vars(self.display)))
+        return Order(QuerySource(self.query), wanted, self.format, self.container, Display(**vars(self.display)))
 
 
 class ExportLinks(BaseModel):
@@ -310,7 +311,7 @@ def create_exports_router(catalog: Catalog, settings: Settings) -> APIRouter:  #
         "/{id}/result",
         response_class=FileResponse,
         responses={
-            200: {"content": {kind: {} for kind in _MEDIA_TYPES.values()}, "description": "The file."},
+            200: {"content": {media_type: {} for media_type in _MEDIA_TYPES}, "description": "The file."},
             206: {"description": "A part of the file, as the header Range asks for."},
             304: {"description": "The client has it."},
             **_describe_failures(_404=_NOT_FOUND_MESSAGE, _409="It is not done.", _416="There is no such range."),
@@ -331,7 +332,7 @@ def _refuse_method(allowed: tuple[str, ...]) -> Response:
     raise HTTPException(405, headers={"Allow": ", ".join(allowed)})
 
 
-def _create_job(desk: _ExportService, order: Order, owner: str, key: str | None) -> Job | Response:
+def _create_job(desk: _ExportService, order: JobOrder, owner: str, key: str | None) -> Job | Response:
     """The job of an order, old or new; or the answer why there is none."""
     earlier = desk.jobs.find_by_key(owner, key) if key else None
     if earlier is not None:
@@ -342,7 +343,11 @@ def _create_job(desk: _ExportService, order: Order, owner: str, key: str | None)
         desk.jobs.check_quotas(owner, 0, desk.bounds)
         exports = desk.settings.exports
         plan = plan_export(
-            desk.catalog, order, most=exports.images_per_job, memory=exports.max_image_bytes, patience=_OPEN_TIMEOUT
+            desk.catalog,
+            order,
+            max_images=exports.images_per_job,
+            memory_limit=exports.max_image_bytes,
+            timeout=_OPEN_TIMEOUT,
         )
         desk.jobs.check_quotas(owner, plan.estimate, desk.bounds)
     except OverQuota as error:
@@ -360,7 +365,7 @@ def _respond_result(desk: _ExportService, job: Job, request: Request) -> Respons
     if tag in {each.strip().removeprefix("W/") for each in request.headers.get("if-none-match", "").split(",")}:
         return Response(status_code=304, headers={"ETag": tag})
     path = desk.jobs.get_workspace(job).target
-    media_type, headers = _MEDIA_TYPES[order.container], {"ETag": tag}
+    media_type, headers = WRITERS[order.container].media_type, {"ETag": tag}
     try:
         file = path.open("rb")
     except OSError as error:

@@ -25,19 +25,19 @@ from shotdap.server.api.middleware import is_head_request
 from shotdap.server.api.problem_details import describe_failure, describe_other_responses
 from shotdap.server.api.responses import format_disposition, get_api_url, get_base_url, quote_path
 from shotdap.server.encoders.formats import FORMATS
-from shotdap.server.exports.package import (
-    CONTAINERS,
+from shotdap.server.exports.containers.zarr_store import iter_store_members
+from shotdap.server.exports.containers.zip_file import stream_zip
+from shotdap.server.exports.members import pack_members
+from shotdap.server.exports.order import (
+    PACKAGE_CONTAINERS,
     Container,
+    FolderSource,
     Order,
-    PackageLimits,
-    PlanItem,
-    combine_images,
-    iter_store_members,
-    pack_members,
-    plan_package,
-    select_entries,
-    stream_zip,
+    PackageOrder,
+    RequestContext,
 )
+from shotdap.server.exports.package_plan import PackageItem, PackageLimits, plan_package, select_entries
+from shotdap.server.exports.package_tree import combine_images
 from shotdap.server.http.conditional import Validator, create_validator
 from shotdap.server.http.errors import TooLarge
 from shotdap.server.http.limits import Limits, refuse_size
@@ -52,7 +52,7 @@ _PARAMETER_NAMES: Final = ("format", "image", "diagnostic", "member", *EXTRACTIO
 """The parameters of a package."""
 
 _BINARY_SCHEMA: Final = {"schema": {"type": "string", "format": "binary"}}
-_TREE_CONTENT: Final = {FORMATS[name].media_type: _BINARY_SCHEMA for name in CONTAINERS if name in FORMATS}
+_TREE_CONTENT: Final = {FORMATS[name].media_type: _BINARY_SCHEMA for name in PACKAGE_CONTAINERS if name in FORMATS}
 _RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
     200: {
         "description": "The package.",
@@ -74,7 +74,7 @@ def _build_openapi_extra() -> dict[str, Any]:
     for each in extra["parameters"]:
         if each["name"] == "format":
             each["description"] = "A ZIP file, with a file for each image; or one tree of all images."
-            each["schema"] = {"type": "string", "enum": [*CONTAINERS], "default": "zip"}
+            each["schema"] = {"type": "string", "enum": [*PACKAGE_CONTAINERS], "default": "zip"}
             each["example"] = "zip"
     return extra
 
@@ -85,14 +85,14 @@ class _PackageRequest:
 
     catalog: Catalog
     limits: Limits
-    order: Order
-    items: tuple[PlanItem, ...]
+    order: PackageOrder
+    items: tuple[PackageItem, ...]
     headers: Mapping[str, str]
     only_headers: bool
 
     def build_headers(self, ending: str) -> dict[str, str]:
         """The headers, with the name of the file that the client is to keep."""
-        name = f"{self.order.file_stem}{ending}"
+        name = f"{self.order.source.file_stem}{ending}"
         return {**self.headers, "Content-Disposition": format_disposition("attachment", name)}
 
 
@@ -159,24 +159,23 @@ def create_packages_router(catalog: Catalog, limits: Limits, settings: PackagesS
     return routes
 
 
-def _parse_order(request: Request, path: str) -> Order:
+def _parse_order(request: Request, path: str) -> PackageOrder:
     """What a request asks for.
 
     Raises:
         BadSelection: a parameter cannot be read.
     """
     sought = parse_image_params(get_query_string(request), _PARAMETER_NAMES)
+    source = FolderSource(
+        path.strip("/"), tuple(sought.options.get("image", ())), tuple(sought.options.get("diagnostic", ()))
+    )
     return Order(
-        path.strip("/"),
-        tuple(sought.options.get("image", ())),
-        tuple(sought.options.get("diagnostic", ())),
+        source,
         sought.extraction,
-        sought.options.get("format", "zip"),
         sought.options.get("member", ""),
+        sought.options.get("format", "zip"),
         sought.display,
-        sought.display_parameters,
-        str(request.url),
-        get_base_url(request),
+        RequestContext(str(request.url), get_base_url(request), sought.display_parameters),
     )
 
 
@@ -190,12 +189,13 @@ def _check_folder(catalog: Catalog, path: str) -> None:
         ) from error
 
 
-def _create_package_validator(catalog: Catalog, order: Order, entries: tuple[Entry, ...]) -> Validator:
+def _create_package_validator(catalog: Catalog, order: PackageOrder, entries: tuple[Entry, ...]) -> Validator:
     """The validator of a package: a look at each file. It is weak, as the package says when it was made."""
     together = ContentState.combine(
-        order.path, (_read_state(catalog, ImageAddress(entry, is_raw=order.has_archived_files)) for entry in entries)
+        order.source.path,
+        (_read_state(catalog, ImageAddress(entry, is_raw=order.has_archived_files)) for entry in entries),
     )
-    return replace(create_validator(catalog, together, order.request_url), is_weak=True)
+    return replace(create_validator(catalog, together, order.context.request_url), is_weak=True)
 
 
 def _read_state(catalog: Catalog, address: ImageAddress) -> ContentState:

@@ -1,10 +1,10 @@
-"""A Zarr store with a group for each image.
+"""A Zarr store with a group for each image: a folder or a ZIP file of a job, or a package that is streamed.
 
-Each worker writes the group of an image as a store of its own, and renames it to its place: no two of them write the
-same file, and so there is nothing to lock. The groups around them, and the metadata of all in one, come at the end.
+Each worker writes the group of an image as a store of its own, and renames it to its place. No two workers write the
+same file, so nothing needs a lock. The parent groups and the consolidated metadata come at the end.
 
-Rule 1: a name with slashes is a path of groups: ``DATA/image`` is ``image`` in the group ``DATA`` of the image's own.
-Rule 2: attributes are JSON that every reader takes: a number that is not finite is a text, as Zarr has fill values.
+Rule 1: a name with slashes is a path of groups: ``DATA/image`` is ``image`` in the group ``DATA`` of the image's group.
+Rule 2: attributes are JSON that every reader takes: a number that is not finite is text, like Zarr's fill values.
 """
 
 from __future__ import annotations
@@ -24,136 +24,112 @@ from zarr.errors import ZarrUserWarning
 from shotdap import __version__
 from shotdap.server.exports.atomic import write_atomically
 from shotdap.server.exports.checksum import Checksum, compute_checksum
-from shotdap.server.exports.containers.files import write_zip
-from shotdap.server.exports.items import PlanItem
+from shotdap.server.exports.containers.zip_file import ZipMember, write_zip
 from shotdap.server.exports.manifest import ManifestRecord
-from shotdap.server.exports.order import Order
+from shotdap.server.exports.order import JobOrder
+from shotdap.server.exports.plan import PlanItem
 from shotdap.server.exports.workspace import Workspace
-from shotdap.server.protocols.zarr import GroupTree
+from shotdap.server.protocols.zarr import GroupTree, ZarrOptions, iter_store_entries
 
-__all__ = [
-    "finish_store",
-    "finish_zip",
-    "stage_image",
-    "walk_files",
-    "write_image",
-    "write_parent_groups",
-    "write_store_metadata",
-]
-
-_ZARR_FORMAT: Final = 3  # of Zarr's
-_MAX_CHUNK_BYTES: Final = (
-    32 << 20
-)  # bytes of an array that is one chunk: a frame; thousands of images make files enough
+_ZARR_FORMAT: Final = 3
+_MAX_CHUNK_BYTES: Final = 32 << 20  # an array up to this size, such as a frame, is one chunk: images are files enough
 
 
-def write_image(place: Workspace, _order: Order, item: PlanItem, dataset: xr.Dataset) -> Checksum:
-    """Write an image's group where it is to stay; see `WriteImage`."""
-    return _write_store(place.target / item.name, dataset, place.drafts_folder)
+def write_image(workspace: Workspace, _order: JobOrder, item: PlanItem, dataset: xr.Dataset) -> Checksum:
+    """Write an image's group to its final place; see `WriteImage`."""
+    return _write_group(workspace.target / item.name, dataset, workspace.drafts_folder)
 
 
-def stage_image(place: Workspace, _order: Order, item: PlanItem, dataset: xr.Dataset) -> Checksum:
-    """Write an image's group where it waits for the others; see `WriteImage`."""
-    return _write_store(place.staging_folder / item.name, dataset, place.drafts_folder)
+def stage_image(workspace: Workspace, _order: JobOrder, item: PlanItem, dataset: xr.Dataset) -> Checksum:
+    """Write an image's group to the staging folder; see `WriteImage`."""
+    return _write_group(workspace.staging_folder / item.name, dataset, workspace.drafts_folder)
 
 
-def finish_store(place: Workspace, order: Order, lines: Mapping[int, ManifestRecord]) -> None:
-    """Make the store one that opens at once."""
-    write_store_metadata(place.target, order, lines)
+def finish_store(workspace: Workspace, order: JobOrder, records: Mapping[int, ManifestRecord]) -> None:
+    """Write the metadata that lets clients open the store at once."""
+    _write_store_metadata(workspace.target, order, records)
 
 
-def finish_zip(place: Workspace, order: Order, lines: Mapping[int, ManifestRecord]) -> None:
-    """Put the store into one ZIP file, which Zarr's readers open as it is."""
-    write_store_metadata(place.staging_folder, order, lines)
-    write_zip(
-        place, ((path, path.relative_to(place.staging_folder).as_posix()) for path in walk_files(place.staging_folder))
-    )
+def finish_zip(workspace: Workspace, order: JobOrder, records: Mapping[int, ManifestRecord]) -> None:
+    """Put the store into one ZIP file, which Zarr's readers open directly."""
+    store = workspace.staging_folder
+    _write_store_metadata(store, order, records)
+    write_zip(workspace, ((path, path.relative_to(store).as_posix()) for path in walk_files(store)))
 
 
-def write_store_metadata(store: Path, order: Order, lines: Mapping[int, ManifestRecord]) -> None:
-    """Write the groups around those of the images, and the metadata of all in one."""
-    write_parent_groups(store, order, lines)
+def _write_store_metadata(store: Path, order: JobOrder, records: Mapping[int, ManifestRecord]) -> None:
+    write_parent_groups(store, order, records)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ZarrUserWarning)  # that version 3 has no word on consolidated metadata yet
+        warnings.simplefilter("ignore", ZarrUserWarning)  # Zarr 3 does not specify consolidated metadata yet
         zarr.consolidate_metadata(store, zarr_format=_ZARR_FORMAT)
 
 
-def write_parent_groups(store: Path, order: Order, lines: Mapping[int, ManifestRecord]) -> None:
-    """Write the groups around those of the images."""
+def write_parent_groups(store: Path, order: JobOrder, records: Mapping[int, ManifestRecord]) -> None:
+    """Write the root group and the groups between it and those of the images."""
     store.mkdir(parents=True, exist_ok=True)
-    said = {"title": f"Images of {order.query}", "query": order.query, "software": f"shotdap {__version__}"}
-    zarr.open_group(store, mode="a", zarr_format=_ZARR_FORMAT).attrs.update(said)
-    names = {line.name for line in lines.values() if line.status == "done"}
-    for group in sorted({above for name in names for above in _iter_parents(name)} - names):
+    query, software = order.source.query, f"shotdap {__version__}"
+    root = zarr.open_group(store, mode="a", zarr_format=_ZARR_FORMAT)
+    root.attrs.update({"title": f"Images of {order.source.title}", "query": query, "software": software})
+    names = {member.name for record in records.values() for member in record.members}
+    parts = [name.split("/") for name in names]
+    parents = {"/".join(part[:depth]) for part in parts for depth in range(1, len(part))}
+    for group in sorted(parents - names):
         zarr.open_group(store / group, mode="a", zarr_format=_ZARR_FORMAT)
 
 
 def walk_files(folder: Path) -> Iterator[Path]:
-    """All files below a folder, in an order that is always the same."""
-    for above, folders, names in os.walk(folder):
+    """Yield all files below a folder, always in the same order."""
+    for parent, folders, names in os.walk(folder):
         folders.sort()
-        yield from (Path(above, name) for name in sorted(names))
+        yield from (Path(parent, name) for name in sorted(names))
 
 
-def _iter_parents(name: str) -> Iterator[str]:
-    """The groups around one."""
-    parts = name.split("/")
-    return ("/".join(parts[:depth]) for depth in range(1, len(parts)))
+def iter_store_members(dataset: xr.Dataset) -> Iterator[ZipMember]:
+    """Yield the files of a package's Zarr 3 store, one chunk at a time; zarr-python opens their ZIP file directly.
+
+    Raises:
+        Unreadable: a chunk cannot be read.
+    """
+    for key, encode in iter_store_entries(dataset, ZarrOptions()):
+        content = encode()
+        yield ZipMember(key, len(content), (content,))
+        del content
 
 
-def _write_store(path: Path, dataset: xr.Dataset, drafts: Path) -> Checksum:
-    with write_atomically(path, drafts) as draft:
-        _write_dataset(draft, dataset)
+def _write_group(path: Path, dataset: xr.Dataset, drafts_folder: Path) -> Checksum:
+    with write_atomically(path, drafts_folder) as draft:
+        for group, members in _split_groups(dataset).items():
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # Zarr 3 does not specify text yet; readers follow zarr-python
+                members.to_zarr(draft, group=group or None, mode="a", consolidated=False, zarr_format=_ZARR_FORMAT)
         return compute_checksum(walk_files(draft))
 
 
-def _write_dataset(store: Path, dataset: xr.Dataset) -> None:
-    for group, members in _split_groups(dataset).items():
-        with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore"
-            )  # that texts have no type in version 3 yet; other readers know zarr-python's
-            members.to_zarr(
-                store,
-                group=group or None,
-                mode="a",
-                consolidated=False,
-                zarr_format=_ZARR_FORMAT,
-            )
-
-
 def _split_groups(dataset: xr.Dataset) -> dict[str, xr.Dataset]:
-    """The variables by the groups that their names put them into; the root's come first."""
+    """Return the variables by the groups that their names contain; the root group is the first."""
     tree = GroupTree({str(name): variable for name, variable in dataset.variables.items()})
     names: dict[str, list[str]] = {"": []}
     for name in tree.variables:
         names.setdefault(name.rpartition("/")[0], []).append(name)
-    return {group: _build_group(dataset, tree, group, members) for group, members in names.items()}
-
-
-def _build_group(dataset: xr.Dataset, tree: GroupTree, group: str, names: list[str]) -> xr.Dataset:
-    variables = {_local_name(name): _build_variable(tree.variables[name], tree) for name in names}
-    hidden = tree.hidden_arrays.get(group, ())
-    coordinates = {
-        _local_name(name): variables[_local_name(name)]
-        for name in names
-        if name in dataset.coords or _local_name(name) in hidden
-    }
-    data = {name: variable for name, variable in variables.items() if name not in coordinates}
-    attributes = dataset.attrs if not group else {}
-    return xr.Dataset(data, xr.Coordinates(coordinates, indexes={}), _encode_attributes(attributes))
+    groups: dict[str, xr.Dataset] = {}
+    for group, members in names.items():
+        data: dict[str, xr.Variable] = {}
+        coordinates: dict[str, xr.Variable] = {}
+        for name in members:
+            local_name = name.rpartition("/")[2]
+            is_coordinate = name in dataset.coords or local_name in tree.hidden_arrays.get(group, ())
+            (coordinates if is_coordinate else data)[local_name] = _build_variable(tree.variables[name], tree)
+        attributes = {} if group else _encode_attributes(dataset.attrs)
+        groups[group] = xr.Dataset(data, xr.Coordinates(coordinates, indexes={}), attributes)
+    return groups
 
 
 def _build_variable(variable: xr.Variable, tree: GroupTree) -> xr.Variable:
     dimensions = tuple(tree.dimension_names[str(name)] for name in variable.dims)
-    plain = xr.Variable(dimensions, variable.values, _encode_attributes(variable.attrs))
+    result = xr.Variable(dimensions, variable.values, _encode_attributes(variable.attrs))
     if 0 < variable.nbytes <= _MAX_CHUNK_BYTES:
-        plain.encoding["chunks"] = variable.shape
-    return plain
-
-
-def _local_name(name: str) -> str:
-    return name.rpartition("/")[2]
+        result.encoding["chunks"] = variable.shape
+    return result
 
 
 def _encode_attributes(attributes: Mapping[Any, Any]) -> dict[str, Any]:

@@ -1,6 +1,6 @@
-"""The coordinator as a server starts it: once anybody has ordered anything, and not before.
+"""Start the coordinator process when the first job is ordered.
 
-Until then a server has neither Dask nor a process for it, only a thread that looks for a file now and then.
+Until then a server needs neither Dask nor a process for it, only a thread that polls for a file.
 """
 
 from __future__ import annotations
@@ -14,43 +14,40 @@ from typing import Final
 from shotdap.config import Settings
 from shotdap.server.child_process import ignore_interrupt, run_child_process
 from shotdap.server.exports.jobs.site import open_job_store
-from shotdap.server.exports.jobs.store import JobStore
 
-__all__ = ["supervise_coordinator"]
-
-_POLL_SECONDS: Final = 0.5  # seconds between two looks
+_POLL_SECONDS: Final = 0.5
 
 
 @contextmanager
-def supervise_coordinator(settings: Settings, site: str | None) -> Iterator[None]:
-    """A process that runs exports for as long as the block lasts, where the settings have a folder for them.
+def supervise_coordinator(settings: Settings, settings_file: str | None) -> Iterator[None]:
+    """Run jobs in a child process while the block lasts, if the settings have a folder for exports.
 
     Args:
-        settings: of the site.
-        site: the settings' file, which the process loads anew.
+        settings: the site's settings.
+        settings_file: their file, which the child process loads again.
     """
-    jobs = open_job_store(settings)
-    if jobs is None:
+    store = open_job_store(settings)
+    if store is None:
         yield
         return
-    over = threading.Event()
-    waiting = threading.Thread(target=_run_after_first_order, args=(jobs, site, over), name="shotdap exports")
-    waiting.start()
+    stop_event = threading.Event()
+
+    def run_after_first_order() -> None:
+        while not store.has_database:
+            if stop_event.wait(_POLL_SECONDS):
+                return
+        with run_child_process(_run_coordinator_process, settings_file, "shotdap exports"):
+            stop_event.wait()
+
+    thread = threading.Thread(target=run_after_first_order, name="shotdap exports")
+    thread.start()
     try:
         yield
     finally:
-        over.set()
-        waiting.join()
+        stop_event.set()
+        thread.join()
 
 
-def _run_after_first_order(jobs: JobStore, site: str | None, over: threading.Event) -> None:
-    while not jobs.has_database:
-        if over.wait(_POLL_SECONDS):
-            return
-    with run_child_process(_run_coordinator_process, site, "shotdap exports"):
-        over.wait()
-
-
-def _run_coordinator_process(site: str | None) -> None:
+def _run_coordinator_process(settings_file: str | None) -> None:
     ignore_interrupt()
-    importlib.import_module("shotdap.server.exports.jobs.coordinator").run_until_parent_ends(site)
+    importlib.import_module("shotdap.server.exports.jobs.coordinator").run_until_parent_ends(settings_file)

@@ -24,8 +24,8 @@ from tests.serving import SHOTDAP, environment
 from zarr.storage import ZipStore
 
 from shotdap.config import load_settings
-from shotdap.server.exports.manifest import ManifestRecord, read_records
-from shotdap.server.exports.order import Container, Order
+from shotdap.server.exports.manifest import read_records
+from shotdap.server.exports.order import JobContainer, JobOrder, Order, QuerySource
 from shotdap.server.exports.plan import plan_export
 from shotdap.server.exports.progress import Progress
 from shotdap.server.exports.run import ExportStopped, run_export
@@ -65,12 +65,12 @@ def exported(campaign: Campaign, client: Client) -> Callable[..., Progress]:
     """Exports to a place."""
     catalog = load_settings(campaign.config).open_catalog()
 
-    def exported(order: Order, place: Workspace, **more: Any) -> Progress:  # noqa: ANN401 — as `run_export` has them
+    def exported(order: JobOrder, place: Workspace, **more: Any) -> Progress:  # noqa: ANN401 — as `run_export` has them
         items = place.resume_export(order)
         if items is None:
-            items = plan_export(catalog, order, memory=MEMORY).items
+            items = plan_export(catalog, order, memory_limit=MEMORY).items
             place.begin_export(order, items)
-        return run_export(order, place, items, client, memory=MEMORY, **more)
+        return run_export(order, place, items, client, memory_limit=MEMORY, **more)
 
     return exported
 
@@ -109,7 +109,7 @@ def from_icechunk(target: Path, name: str) -> xr.Dataset:
     return found
 
 
-READ: Final[Mapping[Container, Callable[[Path, str], xr.Dataset]]] = MappingProxyType(
+READ: Final[Mapping[JobContainer, Callable[[Path, str], xr.Dataset]]] = MappingProxyType(
     {
         "folder": from_folder,
         "zip": from_zip,
@@ -123,10 +123,10 @@ READ: Final[Mapping[Container, Callable[[Path, str], xr.Dataset]]] = MappingProx
 
 @pytest.mark.parametrize("container", READ)
 def test_containers(
-    container: Container, campaign: Campaign, exported: Callable[..., Progress], tmp_path: Path
+    container: JobContainer, campaign: Campaign, exported: Callable[..., Progress], tmp_path: Path
 ) -> None:
     """Every container holds the same numbers, axes and attributes; an image that cannot be read is a line."""
-    order, place = Order(QUERY, SUBTRACTED, container=container), Workspace(tmp_path / "out")
+    order, place = Order(QuerySource(QUERY), SUBTRACTED, container=container), Workspace(tmp_path / "out")
     progress = exported(order, place)
     lines = {line.path: line for line in read_records(place.manifest_path).values()}
 
@@ -134,9 +134,10 @@ def test_containers(
     for number in range(12):
         line = lines[campaign.path(number)]
         if number % 4 == 3:
-            assert (line.status, line.name, line.sha256) == ("failed", "", "")
-            assert "HDF5" in line.reason
-            assert str(campaign.folder) not in line.reason
+            (problem,) = line.problems
+            assert (line.is_done, line.members) == (False, ())
+            assert "HDF5" in problem
+            assert str(campaign.folder) not in problem
             continue
         with READ[container](place.target, campaign.path(number)) as found:
             np.testing.assert_array_equal(found["background_subtracted"].values, campaign.subtracted(number))
@@ -145,14 +146,14 @@ def test_containers(
             assert found["background_subtracted"].attrs["units"] == "count"
             assert found.attrs["shot"] == 50_000 + number
         assert line.provenance == f"/dap/{campaign.path(number)}.prov"
-        assert line.bytes > 0
+        assert line.size > 0
     assert not place.staging_folder.exists()
     assert not place.drafts_folder.exists()
 
 
 def test_sums(exported: Callable[..., Progress], tmp_path: Path) -> None:
     """The manifest's sums are those of the files, and two exports of one order are the same to the byte."""
-    order = Order(QUERY, SUBTRACTED, container="zip")
+    order = Order(QuerySource(QUERY), SUBTRACTED, container="zip")
     for name in ("one.zip", "two.zip"):
         exported(order, Workspace(tmp_path / name))
     one, two = (ZipFile(tmp_path / name) for name in ("one.zip", "two.zip"))
@@ -170,7 +171,7 @@ def test_sums(exported: Callable[..., Progress], tmp_path: Path) -> None:
 def test_transforms_and_parts(campaign: Campaign, exported: Callable[..., Progress], tmp_path: Path) -> None:
     """Parts and transforms are those of a single image; their provenance is the variant's."""
     wanted = Extraction(("background_subtracted",), {"y": slice(2, 9, 3), "x": 5}, ("median_filter-size-3",))
-    order, place = Order(f"{QUERY} shot:50001", wanted, container="zarr"), Workspace(tmp_path / "out")
+    order, place = Order(QuerySource(f"{QUERY} shot:50001"), wanted, container="zarr"), Workspace(tmp_path / "out")
     exported(order, place)
     (line,) = read_records(place.manifest_path).values()
     catalog = load_settings(campaign.config).open_catalog()
@@ -184,7 +185,7 @@ def test_transforms_and_parts(campaign: Campaign, exported: Callable[..., Progre
 def test_a_netcdf_tree_is_whole(campaign: Campaign, exported: Callable[..., Progress], tmp_path: Path) -> None:
     """A tree's arrays find their dimensions by netCDF-C, and its groups are those of the paths."""
     place = Workspace(tmp_path / "out.nc4")
-    exported(Order(QUERY, container="nc4"), place)
+    exported(Order(QuerySource(QUERY), container="nc4"), place)
     with netCDF4.Dataset(place.target) as file:
         group = file[campaign.path(0)]
 
@@ -197,8 +198,8 @@ def test_versions(campaign: Campaign, exported: Callable[..., Progress], tmp_pat
     """Each export to an Icechunk repository is one commit that names the query; earlier ones can be read for ever."""
     icechunk = pytest.importorskip("icechunk")
     place = Workspace(tmp_path / "repository")
-    exported(Order(f"{QUERY} shot:50000", SUBTRACTED, container="icechunk"), place)
-    exported(Order(f"{QUERY} shot:50000..50001", Extraction(("image",)), container="icechunk"), place)
+    exported(Order(QuerySource(f"{QUERY} shot:50000"), SUBTRACTED, container="icechunk"), place)
+    exported(Order(QuerySource(f"{QUERY} shot:50000..50001"), Extraction(("image",)), container="icechunk"), place)
     repository = icechunk.Repository.open(icechunk.local_filesystem_storage(str(place.target)))
     second, first, _ = repository.ancestry(branch="main")
 
@@ -213,11 +214,11 @@ def test_versions(campaign: Campaign, exported: Callable[..., Progress], tmp_pat
 
 def test_going_on(exported: Callable[..., Progress], tmp_path: Path) -> None:
     """A stopped export goes on where it was: what is done is not done again, what failed is tried again."""
-    order, place = Order(QUERY, SUBTRACTED, "nc", "folder"), Workspace(tmp_path / "out")
+    order, place = Order(QuerySource(QUERY), SUBTRACTED, "nc", "folder"), Workspace(tmp_path / "out")
     turns = iter([False, True])
     with pytest.raises(ExportStopped):
-        exported(order, place, stop=lambda: next(turns))
-    before = {line.name: (place.target / line.name).stat().st_mtime_ns for line in done(place)}
+        exported(order, place, should_stop=lambda: next(turns))
+    before = {name: (place.target / name).stat().st_mtime_ns for name in done(place)}
     with place.manifest_path.open("a") as file:
         file.write('{"number": 11, "path": "om')  # as a process leaves it that is killed
     progress = exported(order, place)
@@ -228,8 +229,9 @@ def test_going_on(exported: Callable[..., Progress], tmp_path: Path) -> None:
     assert len(place.manifest_path.read_text().splitlines()) == 12
 
 
-def done(place: Workspace) -> list[ManifestRecord]:
-    return [line for line in read_records(place.manifest_path).values() if line.status == "done"]
+def done(place: Workspace) -> list[str]:
+    """Return the names of the images that are done."""
+    return [member.name for line in read_records(place.manifest_path).values() for member in line.members]
 
 
 def test_a_place_that_cannot_be_written_to(
@@ -238,8 +240,10 @@ def test_a_place_that_cannot_be_written_to(
     """Where nothing can be written, the export ends with a sentence; it is no fault of the images."""
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "omega").write_text("in the way")
-    order, place = Order(QUERY, SUBTRACTED, container="folder"), Workspace(tmp_path / "out")
-    place.begin_export(order, plan_export(load_settings(campaign.config).open_catalog(), order, memory=MEMORY).items)
+    order, place = Order(QuerySource(QUERY), SUBTRACTED, container="folder"), Workspace(tmp_path / "out")
+    place.begin_export(
+        order, plan_export(load_settings(campaign.config).open_catalog(), order, memory_limit=MEMORY).items
+    )
 
     with pytest.raises(OSError, match="The export cannot be written"):
         exported(order, place)

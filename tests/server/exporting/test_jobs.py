@@ -13,14 +13,14 @@ from unittest.mock import patch
 import pytest
 
 from shotdap.server.exports.checksum import Checksum
-from shotdap.server.exports.items import PlanItem
 from shotdap.server.exports.jobs import store as module
 from shotdap.server.exports.jobs.store import Job, JobStore, NoRoom, OverQuota, Quotas
-from shotdap.server.exports.order import Order
+from shotdap.server.exports.order import Order, QuerySource
+from shotdap.server.exports.plan import PlanItem, PlannedMember
 from shotdap.server.exports.progress import Progress
 
-ORDER = Order("facility:omega")
-ITEMS = (PlanItem(0, "a/b", "a/b.nc4"), PlanItem(1, "a/c", "a/c.nc4"))
+ORDER = Order(QuerySource("facility:omega"))
+ITEMS = (PlanItem(0, "a/b", (PlannedMember("a/b.nc4"),)), PlanItem(1, "a/c", (PlannedMember("a/c.nc4"),)))
 BOUNDS = Quotas(jobs_per_user=2, user_bytes=1000, folder_bytes=1500)
 
 

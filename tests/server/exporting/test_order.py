@@ -19,7 +19,15 @@ from shotdap.catalog import BadQuery
 from shotdap.catalog.readers.lazy import create_lazy_variable
 from shotdap.config import load_settings
 from shotdap.server.encoders.formats import FORMATS
-from shotdap.server.exports.order import CONTAINERS, BadOrder, Order, parse_part_options, parse_part_value
+from shotdap.server.exports.order import (
+    JOB_CONTAINERS,
+    BadOrder,
+    JobOrder,
+    Order,
+    QuerySource,
+    parse_part_options,
+    parse_part_value,
+)
 from shotdap.server.exports.plan import Plan, plan_export
 from shotdap.server.exports.workspace import Workspace
 from shotdap.server.extraction import Extraction
@@ -51,10 +59,15 @@ _DISPLAYS = st.builds(
 
 @given(
     st.builds(
-        Order, st.text(), _WANTED, st.sampled_from(["", *FORMATS]), st.sampled_from(CONTAINERS), display=_DISPLAYS
+        Order,
+        st.builds(QuerySource, st.text()),
+        _WANTED,
+        st.sampled_from(["", *FORMATS]),
+        st.sampled_from(JOB_CONTAINERS),
+        display=_DISPLAYS,
     )
 )
-def test_round_trip(order: Order) -> None:
+def test_round_trip(order: JobOrder) -> None:
     """An order is the same after it was text."""
     again = Order.from_json(order.to_json())
 
@@ -88,20 +101,24 @@ def test_no_order() -> None:
             Order.from_json(text)
 
 
-REFUSED: Final[dict[str, tuple[Order, type[Exception], str]]] = {
-    "empty": (Order(" "), BadOrder, "say which images"),
-    "bad query": (Order("date:2022-13"), BadQuery, "is no date"),
-    "nothing matches": (Order("facility:nif"), BadOrder, "No image matches 'facility:nif'"),
-    "no such format": (Order(QUERY, format_name="gif"), BadOrder, "The formats are: "),
-    "a format without files": (Order(QUERY, format_name="nc", container="zarr"), BadOrder, "Leave it out"),
-    "no such container": (Order(QUERY, container="tar"), BadOrder, "zip"),  # type: ignore[arg-type]
-    "no such variable": (Order(QUERY, Extraction(("ilumination",))), BadOrder, "no variable 'ilumination'"),
-    "no such dimension": (Order(QUERY, Extraction(part={"z": 3})), BadOrder, "no dimension 'z'"),
-    "beyond the end": (Order(QUERY, Extraction(part={"y": slice(0, 999)})), BadOrder, "outside 0 to 11"),
-    "no such transform": (Order(QUERY, Extraction(("image",), transforms=("blur",))), BadOrder, "blur"),
-    "no transform": (Order(QUERY, Extraction(transforms=("a b",))), BadVariant, "is no step"),
+REFUSED: Final[dict[str, tuple[JobOrder, type[Exception], str]]] = {
+    "empty": (Order(QuerySource(" ")), BadOrder, "say which images"),
+    "bad query": (Order(QuerySource("date:2022-13")), BadQuery, "is no date"),
+    "nothing matches": (Order(QuerySource("facility:nif")), BadOrder, "No image matches 'facility:nif'"),
+    "no such format": (Order(QuerySource(QUERY), format_name="gif"), BadOrder, "The formats are: "),
+    "a format without files": (Order(QuerySource(QUERY), format_name="nc", container="zarr"), BadOrder, "Leave it out"),
+    "no such container": (Order(QuerySource(QUERY), container="tar"), BadOrder, "zip"),  # type: ignore[arg-type]
+    "no such variable": (
+        Order(QuerySource(QUERY), Extraction(("ilumination",))),
+        BadOrder,
+        "no variable 'ilumination'",
+    ),
+    "no such dimension": (Order(QuerySource(QUERY), Extraction(part={"z": 3})), BadOrder, "no dimension 'z'"),
+    "beyond the end": (Order(QuerySource(QUERY), Extraction(part={"y": slice(0, 999)})), BadOrder, "outside 0 to 11"),
+    "no such transform": (Order(QuerySource(QUERY), Extraction(("image",), transforms=("blur",))), BadOrder, "blur"),
+    "no transform": (Order(QuerySource(QUERY), Extraction(transforms=("a b",))), BadVariant, "is no step"),
     "transforms of two": (
-        Order(QUERY, Extraction(("image", "background"), transforms=("log10",))),
+        Order(QuerySource(QUERY), Extraction(("image", "background"), transforms=("log10",))),
         BadSelection,
         "one",
     ),
@@ -121,8 +138,8 @@ def plan(campaign: Campaign) -> Callable[..., Plan]:
     """Plans orders."""
     catalog = load_settings(campaign.config).open_catalog()
 
-    def plan(order: Order, **bounds: Any) -> Plan:  # noqa: ANN401 — as `plan_export` has them
-        return plan_export(catalog, order, **{"memory": MEMORY, **bounds})
+    def plan(order: JobOrder, **bounds: Any) -> Plan:  # noqa: ANN401 — as `plan_export` has them
+        return plan_export(catalog, order, **{"memory_limit": MEMORY, **bounds})
 
     return plan
 
@@ -137,7 +154,7 @@ def test_refused(what: str, plan: Callable[..., Plan]) -> None:
 
 def test_planned(plan: Callable[..., Plan], campaign: Campaign) -> None:
     """A plan has all images that match, those that cannot be read too, each with a name of its own."""
-    found = plan(Order(QUERY, Extraction(("image",)), "nc"))
+    found = plan(Order(QuerySource(QUERY), Extraction(("image",)), "nc"))
 
     assert sorted((item.path, item.name) for item in found.items) == [
         (campaign.path(number), f"{campaign.path(number)}.nc") for number in range(7)
@@ -157,7 +174,10 @@ def test_no_pixel_is_read(campaign: Campaign, monkeypatch: pytest.MonkeyPatch) -
         return xr.Dataset({"image": create_lazy_variable(("y", "x"), source, {"of": path, "chunked": str(chunked)})})
 
     monkeypatch.setattr(catalog, "open", opened)
-    plans = [plan_export(catalog, Order(QUERY, format_name=name), memory=MEMORY) for name in ("nc", "png", "tiff", "")]
+    plans = [
+        plan_export(catalog, Order(QuerySource(QUERY), format_name=name), memory_limit=MEMORY)
+        for name in ("nc", "png", "tiff", "")
+    ]
 
     assert [plan.estimate for plan in plans] == [7 * 12 * 16 * 4] * 4
     assert [source.count for source in sources] == [0] * 4
@@ -167,7 +187,7 @@ def test_no_pixel_is_read(campaign: Campaign, monkeypatch: pytest.MonkeyPatch) -
 def test_a_format_that_cannot(name: str, plan: Callable[..., Plan]) -> None:
     """A format that cannot hold what is wanted is refused before work starts."""
     with pytest.raises(BadOrder, match="can be had so"):
-        plan(Order(QUERY, Extraction(("image", "background")), name))
+        plan(Order(QuerySource(QUERY), Extraction(("image", "background")), name))
 
 
 def test_an_image_that_takes_long(campaign: Campaign, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -180,36 +200,36 @@ def test_an_image_that_takes_long(campaign: Campaign, monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(catalog, "open", opened)
     try:
-        found = plan_export(catalog, Order(QUERY), memory=MEMORY, patience=0.01)
+        found = plan_export(catalog, Order(QuerySource(QUERY)), memory_limit=MEMORY, timeout=0.01)
     finally:
         over.set()
 
     assert (len(found.items), found.estimate) == (7, 0)
     with pytest.raises(BadOrder):
-        plan_export(catalog, Order(QUERY), memory=MEMORY, patience=60)
+        plan_export(catalog, Order(QuerySource(QUERY)), memory_limit=MEMORY, timeout=60)
 
 
 def test_too_many(plan: Callable[..., Plan]) -> None:
     """More images than one export may have are refused, with the way round it; as many as that are not."""
-    assert len(plan(Order(QUERY), most=7).items) == 7
+    assert len(plan(Order(QuerySource(QUERY)), max_images=7).items) == 7
     with pytest.raises(TooLarge, match=r"More than 6 images match.*shotdap export"):
-        plan(Order(QUERY), most=6)
+        plan(Order(QuerySource(QUERY)), max_images=6)
 
 
 def test_too_much_memory(plan: Callable[..., Plan]) -> None:
     """Images that take more memory than a worker has for one are refused, with what they take."""
     with pytest.raises(BadOrder, match=r"exports\.memory_mib"):
-        plan(Order(QUERY), memory=100)
+        plan(Order(QuerySource(QUERY)), memory_limit=100)
 
 
 def test_another_export_lies_there(plan: Callable[..., Plan], tmp_path: Path) -> None:
     """A place that holds another export is left alone; so is one that holds what is no export."""
-    place, order = Workspace(tmp_path / "out"), Order(QUERY, container="folder")
+    place, order = Workspace(tmp_path / "out"), Order(QuerySource(QUERY), container="folder")
     place.begin_export(order, plan(order).items)
     (tmp_path / "mine").write_text("my own")
 
     assert place.resume_export(order) == plan(order).items
     with pytest.raises(BadOrder, match="another export"):
-        place.resume_export(Order(QUERY, Extraction(("image",)), container="folder"))
+        place.resume_export(Order(QuerySource(QUERY), Extraction(("image",)), container="folder"))
     with pytest.raises(BadOrder, match="is there already"):
         Workspace(tmp_path / "mine").resume_export(order)

@@ -19,7 +19,10 @@ from tests import samples
 from shotdap.catalog import Catalog, DirectoryArchive
 from shotdap.config import load_diagnostics
 from shotdap.server.encoders import Block
-from shotdap.server.exports.package import Order, PackageLimits, pack_members, plan_package, select_entries, stream_zip
+from shotdap.server.exports.containers.zip_file import stream_zip
+from shotdap.server.exports.members import pack_members
+from shotdap.server.exports.order import PackageOrder
+from shotdap.server.exports.package_plan import PackageLimits, plan_package, select_entries
 from shotdap.server.http.limits import Limits
 
 FRAMES: Final = np.random.default_rng(7).integers(0, 2**16, (2, 30, 40), "u2")
@@ -35,7 +38,7 @@ class Shot:
     folder: Path
     catalog: Catalog
 
-    def blocks(self, order: Order) -> Iterator[Block]:
+    def blocks(self, order: PackageOrder) -> Iterator[Block]:
         """A package as it is made."""
         order.validate()
         items = plan_package(
@@ -43,7 +46,7 @@ class Shot:
         )
         return stream_zip(pack_members(self.catalog, order, items, LIMITS, MADE))
 
-    def package(self, order: Order) -> Package:
+    def package(self, order: PackageOrder) -> Package:
         """A package, whole."""
         return Package(zipfile.ZipFile(io.BytesIO(b"".join(self.blocks(order)))))
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shotdap.server.encoders import Block
-from shotdap.server.exports.package import ZipMember, stream_zip
+from shotdap.server.exports.containers.zip_file import ZipMember, stream_zip
 
 NAMES: Final = st.text(st.characters(codec="utf-8", exclude_characters="/\\\0"), min_size=1, max_size=40)
 PIECES: Final = st.lists(st.binary(max_size=300) | st.just(bytes(300_000)), max_size=4)
