@@ -528,9 +528,9 @@ class Catalog:
                 labelled,
                 steps=parse_variant(variant) if variant else (),
                 others=others,
-                absent=related.absent,
+                absent=related.unavailable,
                 path=look.address.path,
-                remember=self._frame_cache.of((look.key, related.key)),
+                remember=self._frame_cache.get_memo((look.cache_key, related.cache_key)),
                 chunked=chunked,
             )
             derived = replace(derived, dataset=view(derived.dataset))
