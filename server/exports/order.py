@@ -10,23 +10,15 @@ import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from types import MappingProxyType
-from typing import Final, Generic, Literal, TypeAlias, TypeVar, get_args
+from typing import Final, Generic, TypeAlias, TypeVar, get_args
 
 from shotdap.catalog import parse_query
 from shotdap.server.encoders.formats import FORMATS, Format
+from shotdap.server.exports import Container, JobContainer, PackageContainer
 from shotdap.server.extraction import Extraction
 from shotdap.server.pictures.levels import Display
 from shotdap.server.slice_text import Part, format_part, parse_part
 from shotdap.transforms import MARK, BadSelection, parse_variant
-
-JobContainer: TypeAlias = Literal["folder", "zip", "zarr", "zarr-zip", "nc4", "icechunk"]
-"""A folder of files, or a ZIP file of them; a Zarr store with a group for each image, as a folder or as one file; a
-netCDF-4 file with such groups; or an Icechunk repository, which gets a new version."""
-
-PackageContainer: TypeAlias = Literal["zip", "nc4", "h5", "zarr"]
-"""One file for each image, in a ZIP file; or a group for each, in a netCDF-4 or HDF5 file or in a zipped Zarr store."""
-
-Container: TypeAlias = JobContainer | PackageContainer
 
 JOB_CONTAINERS: Final[tuple[JobContainer, ...]] = get_args(JobContainer)
 PACKAGE_CONTAINERS: Final[tuple[PackageContainer, ...]] = get_args(PackageContainer)
