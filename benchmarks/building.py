@@ -16,7 +16,7 @@ import sqlalchemy as sa
 
 from measuring import Case, Contender, Mismatch, Plan, repeated
 from shotdap.catalog import ArchiveDatabase, BuildReport, PathTemplate, SqlArchive, SqlIndex, build_catalog
-from shotdap.config import load_defaults
+from shotdap.config.settings import load_defaults
 from shotdap.server.demo import ARCHIVE_FILES
 
 __all__ = ["FIRST_SHOT", "all_shots", "cases", "made"]

@@ -21,7 +21,7 @@ from scipy.io import netcdf_file
 
 from images import ImageFile
 from measuring import Case, Contender, Mismatch, Plan, repeated
-from shotdap.config import Settings, load_settings
+from shotdap.config import SettingsSource, Site
 from shotdap.server.exports.cluster import open_cluster
 from shotdap.server.exports.order import Order, QuerySource
 from shotdap.server.exports.plan import PlanItem, plan_export
@@ -43,18 +43,17 @@ def cases(folder: Path, plan: Plan) -> Iterator[Sequence[Case]]:
     """One case: some hundred images into a folder."""
     images = max(4, _IMAGES // plan.shrink)
     config = _archive(folder, _FILE.shrunk(plan.shrink), images)
-    items = plan_export(load_settings(config).open_catalog(), _ORDER, memory_limit=1 << 30).items
+    source = SettingsSource(config)
+    items = plan_export(Site(source.load()).open_catalog(), _ORDER, memory_limit=1 << 30).items
     ways: dict[str, Callable[[Path], object]] = {
         "shotdap, 1 process without Dask": partial(_alone, config, items),
         "Python loop": partial(_loop, folder / "images"),
     }
     with ExitStack() as stack:
         for workers in _WORKERS:
-            settings = _with(load_settings(config), workers)
-            client = stack.enter_context(open_cluster(settings.exports))
-            ways[f"shotdap, Dask, {workers} worker{'s' if workers > 1 else ''}"] = partial(
-                _dask, client, items, str(config)
-            )
+            exports = source.load().override({"exports.workers": workers}).exports
+            client = stack.enter_context(open_cluster(exports, source))
+            ways[f"shotdap, Dask, {workers} worker{'s' if workers > 1 else ''}"] = partial(_dask, client, items, config)
         numbers = count()
         _check(folder / "out", ways, numbers)
         contenders = tuple(
@@ -74,10 +73,6 @@ def _archive(folder: Path, file: ImageFile, images: int) -> Path:
     config = folder / "shotdap.toml"
     config.write_text('[archive]\nfolder = "images"\n[catalog]\nisolate = false\n')
     return config
-
-
-def _with(settings: Settings, workers: int) -> Settings:
-    return settings.model_copy(update={"exports": settings.exports.model_copy(update={"workers": workers})})
 
 
 def _fresh(out: Path, way: Callable[[Path], object], numbers: Iterator[int]) -> Callable[[], object]:
@@ -102,13 +97,13 @@ def _write(path: Path, values: NDArray[Any]) -> None:
 
 
 def _alone(config: Path, items: tuple[PlanItem, ...], target: Path) -> None:
-    run_task(ExportTask(_ORDER.to_json(), str(target), items, 1 << 30, str(config)))
+    run_task(ExportTask(_ORDER.to_json(), str(target), items, 1 << 30, config))
 
 
-def _dask(client: Client, items: tuple[PlanItem, ...], site: str, target: Path) -> None:
+def _dask(client: Client, items: tuple[PlanItem, ...], settings_file: Path, target: Path) -> None:
     place = Workspace(target)
     place.begin_export(_ORDER, items)
-    run_export(_ORDER, place, items, client, memory_limit=1 << 30, settings_file=site)
+    run_export(_ORDER, place, items, client, memory_limit=1 << 30, settings_file=settings_file)
 
 
 def _check(out: Path, ways: dict[str, Callable[[Path], object]], numbers: Iterator[int]) -> None:

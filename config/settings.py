@@ -1,57 +1,27 @@
-"""The settings of one deployment: the shipped defaults, then the site's file, then the environment.
+"""The settings of one deployment: the shipped defaults, then the site's file, then the environment, then the command.
 
-Each setting's default and sentence stand once, in ``defaults.toml``; here are their types and limits, and what is made
-of them.
+``defaults.toml`` has each setting's default and description; this module has the types and limits, and loads them.
+`Site` opens what the settings describe.
 """
 
 from __future__ import annotations
 
-import os
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
-from functools import cached_property
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal, Self
 
 import sqlalchemy as sa
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 from sqlalchemy.exc import ArgumentError
 
-from shotdap.catalog import (
-    Archive,
-    ArchiveDatabase,
-    BadArchive,
-    Between,
-    BlobStore,
-    BuildReport,
-    Catalog,
-    ColumnFilter,
-    DirectoryArchive,
-    FileCache,
-    FilterValue,
-    Index,
-    InspectionReport,
-    Inspector,
-    LocalStore,
-    PathTemplate,
-    ProgressCallback,
-    S3ObjectStore,
-    Sandbox,
-    SchemeStore,
-    SqlArchive,
-    SqlIndex,
-    Store,
-    Unpacker,
-    build_catalog,
-    describe_archive,
-    get_cache_folder,
-    inspect_catalog,
-)
-from shotdap.config.descriptions import load_diagnostics
+from shotdap.catalog import FilterValue
 
-__all__ = ["BadSettings", "Settings", "load_defaults", "load_settings"]
+CONFIG_VARIABLE: Final = "SHOTDAP_CONFIG"
+"""The environment variable that names the settings file for a worker process."""
 
 _PATH_SETTINGS = (
     ("archive", "root"),
@@ -66,8 +36,7 @@ _PATH_SETTINGS = (
     ("catalog", "unpack"),
     ("exports", "folder"),
 )
-_NON_OWNER_RIGHTS = 0o077  # rights of the group and of everybody
-_NON_FACT_COLUMNS = {"key", "file", "version"}  # columns that say nothing of the image
+_PREFIX: Final = "SHOTDAP_"
 
 OptionalPath = Annotated[Path | None, BeforeValidator(lambda value: value or None)]
 
@@ -191,7 +160,11 @@ class Settings(BaseSettings):
     """All settings, checked; `load_settings` makes it. The server, the command line and a notebook all start here."""
 
     model_config = SettingsConfigDict(
-        env_prefix="SHOTDAP_", env_nested_delimiter="__", frozen=True, extra="forbid", hide_input_in_errors=True
+        env_prefix=_PREFIX,
+        env_nested_delimiter="__",
+        frozen=True,
+        extra="forbid",
+        hide_input_in_errors=True,
     )
 
     archive: ArchiveSettings
@@ -210,245 +183,56 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """The environment goes before the files."""
+        """Return the sources in their order: the environment overrides the files."""
         return env_settings, init_settings
 
-    def open_catalog(self) -> Catalog:
-        """The catalog to serve.
-
-        Raises:
-            BadSettings: there is no such folder, or no catalog has been built.
-            BadDiagnostic: a description of a diagnostic does not hold together.
-        """
-        index, store = self._open_index_and_store()
-        diagnostics = load_diagnostics(self.catalog.diagnostics)
-        return Catalog(
-            index,
-            store,
-            diagnostics,
-            cache_bytes=self.catalog.cache_mib << 20,
-            unpacker=self._make_unpacker(),
-            isolation=self._make_sandbox() if self.catalog.isolate else None,
-            refuse_changed=self.catalog.changed == "refuse",
-        )
-
-    def _make_unpacker(self) -> Unpacker:
-        return Unpacker(self.catalog.unpack or get_cache_folder(), self.catalog.unpack_mib << 20)
-
-    def _make_sandbox(self, workers: int = 1) -> Sandbox:
-        return Sandbox(self.catalog.isolate_seconds, self.catalog.isolate_mib << 20, workers)
-
-    def _open_index_and_store(self) -> tuple[Index, Store | Path]:
-        folder = self.archive.folder
-        if folder is not None:
-            if not folder.is_dir():
-                raise BadSettings(f"archive.folder: there is no folder {folder}.")
-            if not os.access(folder, os.R_OK | os.X_OK):
-                raise BadSettings(f"archive.folder: there is no right to list and to read {folder}.")
-            return DirectoryArchive(folder), folder
-        return self._open_built_index(), self.open_store()
-
-    def _open_built_index(self) -> SqlIndex:
-        is_there = not self._sql_index.is_empty() if self.catalog.url else self.catalog.index.is_file()
-        if not is_there:
-            name = (
-                "url: there is no catalog in that database"
-                if self.catalog.url
-                else f"index: there is no catalog at {self.catalog.index}"
-            )
-            raise BadSettings(
-                f"catalog.{name}; `shotdap catalog build` makes it,"
-                " or `--folder DIR` serves a directory tree without one."
-            )
-        index = self._sql_index
-        index.check_version()
-        return index
-
-    @cached_property
-    def _sql_index(self) -> SqlIndex:
-        return SqlIndex(self.catalog.url) if self.catalog.url else SqlIndex.open_sqlite(self.catalog.index)
-
-    def migrate_catalog(self) -> str | None:
-        """Bring the catalog's database to this version of shotdap; what it holds is kept.
-
-        Returns:
-            The version that it had, or `None` if there was none and it was made.
-
-        Raises:
-            BadCatalog: it was made by a newer shotdap, or is no database.
-        """
-        return self._sql_index.migrate()
-
-    def open_archive(self) -> Archive:
-        """The archive to build a catalog of.
-
-        Raises:
-            BadSettings: no archive is configured.
-        """
-        if self.archive.folder is not None:
-            return DirectoryArchive(self.archive.folder)
-        return self._open_sql_archive()
-
-    def _open_sql_archive(self) -> SqlArchive:
-        where = {name: _filter(wanted) for name, wanted in self.archive.where.items()}
-        return SqlArchive(
-            self._archive_database,
-            self.archive.table,
-            self.archive.columns,
-            self.archive.schema_ or None,
-            self.archive.values,
-            where,
-        )
-
-    @cached_property
-    def _archive_database(self) -> ArchiveDatabase:
-        """One for all, so that polling does not open a pool of connections each time."""
-        archive = self.archive
-        if not archive.url:
-            raise BadSettings('archive.url is empty; set it to the database, such as "sqlite:///archive.db".')
-        return ArchiveDatabase(
-            archive.url,
-            _read_secret("password_file", archive.password_file),
-            archive.pool_size,
-            archive.connect_seconds,
-            archive.statement_seconds,
-            archive.attempts,
-            archive.oracle_client,
-            archive.oracle_wallet,
-            _read_secret("oracle_wallet_password_file", archive.oracle_wallet_password_file),
-        )
-
-    def open_store(self) -> Store:
-        """Where the images' bytes are.
-
-        Raises:
-            BadSettings: they stand in a database, and none is configured.
-        """
-        archive = self.archive
-        cache = FileCache(archive.cache or get_cache_folder("fetched"), archive.cache_mib << 20)
-        objects = S3ObjectStore(
-            archive.s3_prefixes,
-            cache,
-            archive.s3_endpoint or None,
-            archive.s3_region or None,
-            archive.s3_anonymous,
-            archive.connect_seconds,
-        )
-        usual: Store = LocalStore(archive.root, archive.prefixes)
-        if archive.bytes_ == "database":
-            usual = self._make_blob_store(cache)
-        return SchemeStore(usual, {"s3": objects})
-
-    def _make_blob_store(self, cache: FileCache) -> BlobStore:
-        archive = self.archive
-        return BlobStore(
-            self._archive_database,
-            archive.blob_table or archive.table,
-            archive.blob_column,
-            archive.blob_key or archive.columns.get("file", ""),
-            cache,
-            archive.blob_changed or archive.columns.get("version"),
-            archive.schema_ or None,
-        )
-
-    def check_archive(self, sample: int) -> Iterator[str]:
-        """Say, line by line, what the archive's database and its files look like from here; see `describe_archive`.
-
-        Raises:
-            BadArchive: the archive is not as configured, or cannot be reached.
-            BadSettings: no archive's database is configured.
-        """
-        return describe_archive(
-            self._open_sql_archive(), self.open_store(), PathTemplate(self.catalog.path_template), sample
-        )
-
-    def build_catalog(
-        self, *, full: bool = False, patient: bool = False, progress: ProgressCallback | None = None
-    ) -> BuildReport:
-        """Bring the catalog up to date with the archive. No file is opened.
+    def override(self, choices: Mapping[str, object]) -> Self:
+        """Return a copy in which some settings have other values.
 
         Args:
-            full: read all rows, and remove the entries whose rows are gone.
-            patient: leave another build alone that is at work.
-            progress: told after each batch.
+            choices: the values by the settings' dotted names: ``{"server.port": 9000}``.
 
         Raises:
-            BadArchive: the archive is not as configured, or cannot be reached.
-            BadCatalog: the catalog's database is of another version, or cannot be reached.
-            BadSettings: no archive is configured, or the path template does not fit it.
-            Busy: another build is at work.
-            Superseded: another build has begun in the meantime.
+            BadSettings: a setting is unknown, or cannot have that value.
         """
-        archive = self.open_archive()
-        template = PathTemplate(self.catalog.path_template)
-        try:
-            template.check_columns(self.archive.columns.keys() - _NON_FACT_COLUMNS)
-        except BadArchive as error:
-            raise BadSettings(f"catalog.path_template: {error}") from error
-        return build_catalog(archive, self._sql_index, template, full=full, patient=patient, progress=progress)
+        values: dict[str, dict[str, object]] = {}
+        for name, value in choices.items():
+            section, _, key = name.partition(".")
+            values.setdefault(section, {})[key] = value
+        sections = {}
+        for section, changes in values.items():
+            before: _Section = getattr(self, section)
+            try:
+                sections[section] = before.model_validate({**before.model_dump(by_alias=True), **changes})
+            except ValidationError as error:
+                raise BadSettings(_format_validation_error(error, section)) from error
+        return self.model_copy(update=sections)
 
-    def count_rows_to_build(self, *, full: bool = False) -> int:
-        """How many rows `build_catalog` will read.
+
+@dataclass(frozen=True)
+class SettingsSource:
+    """Where a command's settings come from; another process loads the same settings from it."""
+
+    file: Path | None = None
+    """The site's TOML file; without it, the defaults and the environment."""
+    overrides: Mapping[str, object] = field(default_factory=dict)
+    """The command line's choices, by the settings' dotted names."""
+
+    def load(self) -> Settings:
+        """Load the settings; the command line's choices override those of the file and the environment.
 
         Raises:
-            BadArchive: the archive is not as configured, or cannot be reached.
-            BadCatalog: the catalog's database is of another version, or cannot be reached.
-            BadSettings: no archive is configured.
+            BadSettings: see `load_settings`.
         """
-        return self.open_archive().count_rows(None if full else self._sql_index.read_watermark())
+        return load_settings(self.file).override(self.overrides)
 
-    def count_files_to_inspect(self, *, again: bool = False) -> int:
-        """How many files `inspect_catalog` will look into.
-
-        Raises:
-            BadSettings: no catalog has been built.
-        """
-        return self._open_built_index().count_to_inspect(again=again)
-
-    def inspect_catalog(
-        self, *, again: bool = False, doubtful: bool = True, progress: Callable[[int], None] | None = None
-    ) -> InspectionReport:
-        """Look into the files of the catalog that were not looked into yet.
-
-        Args:
-            again: look into all of them, to find those that have changed.
-            doubtful: try those again that could not be read.
-            progress: told after each file how many that makes.
-
-        Raises:
-            BadSettings: no catalog has been built.
-        """
-        index = self._open_built_index()
-        isolation = self._make_sandbox(workers=os.cpu_count() or 1)
-        inspector = Inspector(
-            self.open_catalog().locate_file, isolation, self._make_unpacker(), self.catalog.indexed_attributes
-        )
-        try:
-            return inspect_catalog(index, inspector, again=again, doubtful=doubtful, progress=progress)
-        finally:
-            isolation.close()
-
-
-def _filter(wanted: FilterValue | tuple[FilterValue, ...] | Range) -> ColumnFilter:
-    return Between(wanted.least, wanted.most) if isinstance(wanted, Range) else wanted
-
-
-def _read_secret(name: str, path: Path | None) -> str | None:
-    """What a file holds that no one else may read, without the end of its line.
-
-    Raises:
-        BadSettings: it cannot be read, or others may read it.
-    """
-    if path is None:
-        return None
-    try:
-        if path.stat().st_mode & _NON_OWNER_RIGHTS:
-            raise BadSettings(f"archive.{name}: others may read {path}; `chmod 600` it.")
-        return path.read_text("utf-8").rstrip("\r\n")
-    except OSError as error:
-        raise BadSettings(f"archive.{name}: {path} cannot be read: {error.strerror}.") from error
-    except UnicodeDecodeError as error:
-        raise BadSettings(f"archive.{name}: {path} is no text.") from error
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables with which a worker process loads the same settings, where nothing else can be passed to it."""
+        variables = {
+            f"{_PREFIX}{name.replace('.', '__').upper()}": str(value) for name, value in self.overrides.items()
+        }
+        return variables | ({CONFIG_VARIABLE: str(self.file)} if self.file else {})
 
 
 def load_defaults() -> dict[str, Any]:
@@ -516,6 +300,6 @@ def _resolve_sqlite_url(setting: str, url: str, folder: Path) -> str:
     return parsed.set(database=str(folder / parsed.database)).render_as_string(hide_password=False)
 
 
-def _format_validation_error(error: ValidationError) -> str:
-    lines = (f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in error.errors())
+def _format_validation_error(error: ValidationError, *section: str) -> str:
+    lines = (f"{'.'.join(map(str, (*section, *problem['loc'])))}: {problem['msg']}" for problem in error.errors())
     return "The settings do not hold together:\n  " + "\n  ".join(lines)

@@ -15,7 +15,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from shotdap.catalog import Catalog
-from shotdap.config import Settings, load_settings
+from shotdap.config import Settings, Site, load_settings
+from shotdap.config.settings import CONFIG_VARIABLE
 from shotdap.server import api
 from shotdap.server.http.errors import Problem
 from shotdap.server.http.limits import create_limits
@@ -23,7 +24,6 @@ from shotdap.server.http.response import make_response
 from shotdap.server.protocols.zarr import ZarrOptions
 from shotdap.server.routes import dap, root, search, thredds, zarr
 from shotdap.server.routes.listing import prepare_json
-from shotdap.server.run import CONFIG_VARIABLE
 
 __all__ = ["application", "create_app"]
 
@@ -70,10 +70,10 @@ _CORS_RESPONSE_HEADERS = (
 
 
 def application() -> Starlette:
-    """The application of one worker process, by the settings that the environment leads to."""
-    site = os.environ.get(CONFIG_VARIABLE)
-    settings = load_settings(Path(site) if site else None)
-    return create_app(settings.open_catalog(), settings)
+    """Create the application of one worker process, by the settings that the environment leads to."""
+    file = os.environ.get(CONFIG_VARIABLE)
+    settings = load_settings(Path(file) if file else None)
+    return create_app(Site(settings).open_catalog(), settings)
 
 
 async def _handle_http_error(request: Request, error: Exception) -> Response:

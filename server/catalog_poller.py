@@ -10,13 +10,12 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Final
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from shotdap.catalog import BadArchive, BadCatalog, BuildReport, Busy, InspectionReport, Superseded, Unreadable
-from shotdap.config import BadSettings, Settings, load_settings
+from shotdap.config import BadSettings, Settings, SettingsSource, Site
 from shotdap.server.child_process import ignore_interrupt, is_parent_alive_after, run_child_process
 
 __all__ = ["describe_build", "describe_inspection", "poll_catalog", "run_poller"]
@@ -24,13 +23,11 @@ __all__ = ["describe_build", "describe_inspection", "poll_catalog", "run_poller"
 _RETRY_FAILED_SECONDS: Final = 600.0  # between two looks at files that could not be read
 
 
-def poll_catalog(
-    settings: Settings, say: Callable[[str], None], wait: Callable[[], bool], *, inspect: bool = True
-) -> None:
+def poll_catalog(site: Site, say: Callable[[str], None], wait: Callable[[], bool], *, inspect: bool = True) -> None:
     """Bring the catalog up to date, again and again.
 
     Args:
-        settings: of the site.
+        site: the catalog and its archive.
         say: told in a sentence what has changed, or why nothing could be done.
         wait: waits for the next turn; true if there is to be one.
         inspect: look into new files; those that could not be read are tried again now and then.
@@ -39,19 +36,19 @@ def poll_catalog(
     while True:
         doubtful = time.monotonic() - tried >= _RETRY_FAILED_SECONDS
         tried = time.monotonic() if doubtful else tried
-        for line in _poll_once(settings, inspect=inspect, doubtful=doubtful):
+        for line in _poll_once(site, inspect=inspect, doubtful=doubtful):
             say(line)
         if not wait():
             return
 
 
-def _poll_once(settings: Settings, *, inspect: bool, doubtful: bool) -> Iterator[str]:
+def _poll_once(site: Site, *, inspect: bool, doubtful: bool) -> Iterator[str]:
     try:
-        built = settings.build_catalog(patient=True)
+        built = site.build_catalog(patient=True)
         if built.added or built.changed or built.removed:
             yield describe_build(built)
         if inspect:
-            inspected = settings.inspect_catalog(doubtful=doubtful)
+            inspected = site.inspect_catalog(doubtful=doubtful)
             if inspected.ok or inspected.changed:
                 yield describe_inspection(inspected)
     except Busy:
@@ -63,25 +60,25 @@ def _poll_once(settings: Settings, *, inspect: bool, doubtful: bool) -> Iterator
 
 
 @contextmanager
-def run_poller(settings: Settings, site: str | None) -> Iterator[None]:
-    """A process that polls for as long as the block lasts, where the settings ask for it.
+def run_poller(settings: Settings, source: SettingsSource) -> Iterator[None]:
+    """Run a process that polls for as long as the block lasts, where the settings ask for it.
 
     Args:
         settings: of the site.
-        site: the settings' file, which the process loads anew.
+        source: where the process loads the settings from.
     """
     if not settings.catalog.watch_seconds or settings.archive.folder is not None:
         yield
         return
-    with run_child_process(_poll_until_parent_exits, site, "shotdap watch"):
+    with run_child_process(_poll_until_parent_exits, source, "shotdap watch"):
         yield
 
 
-def _poll_until_parent_exits(site: str | None) -> None:
+def _poll_until_parent_exits(source: SettingsSource) -> None:
     """Poll until the parent ends, in whatever way."""
     ignore_interrupt()
-    settings = load_settings(Path(site) if site else None)
-    poll_catalog(settings, _log_line, lambda: is_parent_alive_after(settings.catalog.watch_seconds))
+    settings = source.load()
+    poll_catalog(Site(settings), _log_line, lambda: is_parent_alive_after(settings.catalog.watch_seconds))
 
 
 def _log_line(line: str) -> None:

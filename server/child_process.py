@@ -9,21 +9,26 @@ from contextlib import contextmanager
 from multiprocessing.process import BaseProcess
 from typing import Final
 
+from shotdap.config import SettingsSource
+
 __all__ = ["ignore_interrupt", "is_parent_alive_after", "run_child_process"]
 
 _STOP_TIMEOUT: Final = 8  # before it is killed; what it writes is whole or not there
 
 
 @contextmanager
-def run_child_process(target: Callable[[str | None], None], site: str | None, name: str) -> Iterator[BaseProcess]:
+def run_child_process(
+    target: Callable[[SettingsSource], None], source: SettingsSource, name: str
+) -> Iterator[BaseProcess]:
     """A process that runs a function for as long as the block lasts.
 
     Args:
-        target: what it runs, with the settings' file; it ends by itself when its parent does, see `is_parent_alive_after`.
-        site: the settings' file, which the process loads anew.
+        target: what it runs, with the settings' source; it ends by itself when its parent does, see
+            `is_parent_alive_after`.
+        source: where the process loads its settings from.
         name: what the process is called.
     """
-    process = multiprocessing.get_context("spawn").Process(target=target, args=(site,), name=name)
+    process = multiprocessing.get_context("spawn").Process(target=target, args=(source,), name=name)
     process.start()
     try:
         yield process

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Callable
 from contextlib import suppress
@@ -9,14 +10,11 @@ from functools import partial
 
 import uvicorn
 
-from shotdap.config import Settings
+from shotdap.config import SettingsSource, Site
 from shotdap.server.catalog_poller import run_poller
 from shotdap.server.exports.jobs.supervisor import supervise_coordinator
 
-__all__ = ["CONFIG_VARIABLE", "run_server"]
-
-CONFIG_VARIABLE = "SHOTDAP_CONFIG"
-"""The environment variable that leads each worker process to the site's settings."""
+__all__ = ["run_server"]
 
 _APPLICATION_PATH = "shotdap.server.app:application"
 _PROTOCOL_PATH = (
@@ -39,21 +37,22 @@ class _AnnouncingServer(uvicorn.Server):
             self._announce()
 
 
-def run_server(settings: Settings, announce: Callable[[str], None] | None = None, site: str | None = None) -> None:
+def run_server(source: SettingsSource, announce: Callable[[str], None] | None = None) -> None:
     """Serve until interrupted; Ctrl-C ends it cleanly.
 
     Args:
-        settings: where to listen, and with how many processes. Every process loads its settings anew.
+        source: the settings, which every process loads anew.
         announce: called with the server's URL once it answers, in place of uvicorn's own lines; one process then.
-        site: the settings' file, for the processes that keep the catalog up to date and run exports.
 
     Raises:
         BadSettings: there is nothing to serve.
     """
-    settings.open_catalog()  # to fail here, in one sentence, rather than in every worker
+    settings = source.load()
+    Site(settings).open_catalog()  # to fail here, in one sentence, rather than in every worker
+    os.environ.update(source.environment)  # uvicorn imports the application by name and passes it nothing else
     host, port = settings.server.host, settings.server.port
     if announce is None:
-        with run_poller(settings, site), supervise_coordinator(settings, site):
+        with run_poller(settings, source), supervise_coordinator(settings, source):
             uvicorn.run(
                 _APPLICATION_PATH,
                 factory=True,
@@ -75,8 +74,5 @@ def run_server(settings: Settings, announce: Callable[[str], None] | None = None
         log_level="warning",
         server_header=False,
     )
-    with (
-        supervise_coordinator(settings, site),
-        suppress(KeyboardInterrupt),
-    ):  # which uvicorn raises again after it has ended cleanly
+    with supervise_coordinator(settings, source), suppress(KeyboardInterrupt):  # uvicorn raises it after a clean end
         _AnnouncingServer(config, partial(announce, f"http://{host}:{port}")).run()

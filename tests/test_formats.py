@@ -17,7 +17,7 @@ from tests.conftest import REAL, absent
 
 from shotdap.catalog import Catalog, DirectoryArchive, Entry, ImageAddress, Unreadable, find_diagnostic
 from shotdap.catalog.readers import READERS, detect_format
-from shotdap.config import load_diagnostics
+from shotdap.config.descriptions import load_diagnostics
 
 DATA: Final = REAL.parent
 DOCS: Final = Path(__file__).resolve().parents[1] / "docs/formats.md"

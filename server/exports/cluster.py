@@ -13,7 +13,7 @@ from typing import Final
 import dask.config
 from distributed import Client, LocalCluster
 
-from shotdap.config import BadSettings
+from shotdap.config import BadSettings, SettingsSource
 from shotdap.config.settings import ExportsSettings
 
 _CONNECT_TIMEOUT: Final = 20
@@ -28,8 +28,12 @@ _DASK_SETTINGS: Final = MappingProxyType(
 
 
 @contextmanager
-def open_cluster(settings: ExportsSettings) -> Iterator[Client]:
+def open_cluster(settings: ExportsSettings, source: SettingsSource) -> Iterator[Client]:
     """Yield a client of the configured cluster, or of a local cluster that ends with the block.
+
+    Args:
+        settings: the scheduler, or the size of a local cluster.
+        source: the settings that the workers of a local cluster load.
 
     Raises:
         BadSettings: the scheduler that the settings name does not answer, or has no worker.
@@ -54,6 +58,7 @@ def open_cluster(settings: ExportsSettings) -> Iterator[Client]:
                 dashboard_address=f"{_LOCALHOST}:0",
                 scheduler_kwargs={"dashboard": False},
                 silence_logs=logging.CRITICAL,
+                env=source.environment,
             )
             stack.enter_context(cluster)
             client = stack.enter_context(Client(cluster, timeout=_CONNECT_TIMEOUT, set_as_default=False))

@@ -12,6 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final, TypeAlias, cast
 
 from distributed import Client, Future, KilledWorker, wait
@@ -51,7 +52,7 @@ class _ExportRun:
     items: _Items
     client: Client
     memory_limit: int
-    settings_file: str | None
+    settings_file: Path | None
     records: dict[int, ManifestRecord]
     """The outcomes known so far."""
     started_at: float = field(default_factory=time.monotonic)
@@ -127,7 +128,7 @@ def run_export(  # noqa: PLR0913 — each by keyword
     client: Client,
     *,
     memory_limit: int,
-    settings_file: str | None = None,
+    settings_file: Path | None = None,
     on_progress: Callable[[Progress], None] = lambda _progress: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Progress:

@@ -12,13 +12,13 @@ import os
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Final
 from urllib.parse import quote
 
 import xarray as xr
 
 from shotdap.catalog import Catalog, retry_if_changed
-from shotdap.config import load_settings
+from shotdap.config import Site, load_settings
+from shotdap.config.settings import CONFIG_VARIABLE
 from shotdap.server.exports.containers import WRITERS
 from shotdap.server.exports.image_values import check_memory, open_extraction
 from shotdap.server.exports.manifest import ManifestRecord, MemberRecord, report_failure
@@ -27,7 +27,6 @@ from shotdap.server.exports.plan import PlanItem
 from shotdap.server.exports.workspace import Workspace
 
 _LOG = logging.getLogger("shotdap.exports")
-_CONFIG_VARIABLE: Final = "SHOTDAP_CONFIG"
 
 
 class CannotWrite(OSError):
@@ -44,7 +43,7 @@ class ExportTask:
     items: tuple[PlanItem, ...]
     memory_limit: int
     """Bytes that one image may take."""
-    settings_file: str | None = None
+    settings_file: Path | None = None
     """The settings' file, for a worker without ``SHOTDAP_CONFIG``."""
 
 
@@ -55,16 +54,17 @@ def run_task(task: ExportTask) -> list[ManifestRecord]:
         BadSettings: this worker has no settings that lead to a catalog.
         CannotWrite: the export cannot be written.
     """
-    catalog = _open_catalog(os.environ.get(_CONFIG_VARIABLE) or task.settings_file)
+    own_file = os.environ.get(CONFIG_VARIABLE)
+    catalog = _open_catalog(Path(own_file) if own_file else task.settings_file)
     order, workspace = Order.from_json(task.order_json), Workspace(Path(task.target))
     return [_export_image(catalog, order, workspace, item, task.memory_limit) for item in task.items]
 
 
 @cache
-def _open_catalog(settings_file: str | None) -> Catalog:
+def _open_catalog(settings_file: Path | None) -> Catalog:
     # Dask marks its workers as daemons, which may not start processes; a file not yet inspected is read in one.
     multiprocessing.current_process().daemon = False
-    return load_settings(Path(settings_file) if settings_file else None).open_catalog()
+    return Site(load_settings(settings_file)).open_catalog()
 
 
 def _export_image(

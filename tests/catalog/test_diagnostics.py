@@ -15,7 +15,7 @@ import xarray as xr
 from pyhdf.SD import SD, SDC
 
 from shotdap.catalog import Catalog, DirectoryArchive, Entry, Fact, ImageAddress
-from shotdap.config import load_diagnostics
+from shotdap.config.descriptions import load_diagnostics
 
 STACK = np.arange(2 * 6 * 8, dtype="u2").reshape(2, 6, 8)[:, ::-1]
 FRAME = STACK[0]

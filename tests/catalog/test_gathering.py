@@ -19,7 +19,7 @@ from shotdap.catalog.collections.members import MAX_IMAGES
 from shotdap.catalog.collections.shot_tree import combine_as_groups
 from shotdap.catalog.index.records import Record
 from shotdap.catalog.query import BadQuery
-from shotdap.config import load_diagnostics
+from shotdap.config.descriptions import load_diagnostics
 from shotdap.transforms import BadVariant
 
 SHOTS = (101, 103, 104)

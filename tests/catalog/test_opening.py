@@ -15,7 +15,7 @@ from tests.strategies import numbered
 
 from shotdap.catalog import Catalog, DirectoryArchive, Entry, Fact, FolderPage, Missing, NotFound, Unreadable
 from shotdap.catalog.entry import TimeDirection
-from shotdap.config import load_diagnostics
+from shotdap.config.descriptions import load_diagnostics
 
 
 class Rows:

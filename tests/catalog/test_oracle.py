@@ -35,7 +35,7 @@ from shotdap.catalog import (
     SqlArchive,
 )
 from shotdap.catalog.storage import blobs
-from shotdap.config import load_defaults
+from shotdap.config.settings import load_defaults
 
 _COLUMNS = {"key": "IMAGE_ID", "file": "ARCHIVE_FILE", "version": "MODIFIED"}
 _NOON = datetime(2022, 3, 24, 12, 0, 0)  # noqa: DTZ001 — the laboratory's time, without a zone

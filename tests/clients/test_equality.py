@@ -17,7 +17,7 @@ from tests.serving import Server
 
 from shotdap.catalog import Catalog, Entry
 from shotdap.catalog.paths import ImageCollection
-from shotdap.config import load_settings
+from shotdap.config import Site, load_settings
 
 Array: TypeAlias = NDArray[Any]
 
@@ -25,7 +25,7 @@ Array: TypeAlias = NDArray[Any]
 @pytest.fixture(scope="module")
 def catalog(archive: Path) -> Catalog:
     """The catalog of the synthetic archive, in this process."""
-    return load_settings(archive / "shotdap.toml").open_catalog()
+    return Site(load_settings(archive / "shotdap.toml")).open_catalog()
 
 
 @pytest.fixture(scope="module")

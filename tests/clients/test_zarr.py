@@ -28,7 +28,7 @@ from zarr.errors import ZarrUserWarning
 from zarr.storage import FsspecStore, ObjectStore, StorePath
 
 from shotdap.catalog import Catalog, DirectoryArchive
-from shotdap.config import load_settings
+from shotdap.config import Site, load_settings
 
 Array: TypeAlias = NDArray[Any]
 Version: TypeAlias = Literal[2, 3]
@@ -62,7 +62,7 @@ def store_of(layer: str, url: str) -> Iterator[Store]:
 @pytest.fixture(scope="module")
 def catalog(archive: Path) -> Catalog:
     """The Python API's view of what the demonstration's server serves."""
-    return load_settings(archive / "shotdap.toml").open_catalog()
+    return Site(load_settings(archive / "shotdap.toml")).open_catalog()
 
 
 def decoded(variable: xr.Variable) -> Array:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from shotdap.catalog import BadArchive, Between, SqlArchive
-from shotdap.config import BadSettings, load_settings
+from shotdap.config import BadSettings, Site, load_settings
 
 _URL = '[archive]\nurl = "postgresql+psycopg://reader@127.0.0.1:9/laser"\nattempts = 1\nconnect_seconds = 1\n'
 
@@ -21,7 +21,7 @@ def site(tmp_path: Path) -> Path:
 
 def archive(site: Path, text: str) -> SqlArchive:
     site.write_text(text)
-    opened = load_settings(site).open_archive()
+    opened = Site(load_settings(site)).open_archive()
     assert isinstance(opened, SqlArchive)
     return opened
 
@@ -94,7 +94,7 @@ class TestPlaces:
         (site.parent / "mounted").mkdir()
         (site.parent / "mounted" / "1.hdf").write_text("content")
         site.write_text("[archive.prefixes]\n'\\\\server\\share' = \"mounted\"\n")
-        version = load_settings(site).open_store().get_version(r"\\server\share\1.hdf")
+        version = Site(load_settings(site)).open_store().get_version(r"\\server\share\1.hdf")
 
         assert version.path == (site.parent / "mounted" / "1.hdf").resolve()
 

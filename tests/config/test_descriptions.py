@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from shotdap.catalog import Catalog, DirectoryArchive
-from shotdap.config import BadDiagnostic, load_diagnostics
+from shotdap.config import BadDiagnostic
+from shotdap.config.descriptions import load_diagnostics
 
 SHIPPED = files("shotdap.config").joinpath("diagnostics")
 EXAMPLE = SHIPPED.joinpath("two_frames.toml").read_text("utf-8")

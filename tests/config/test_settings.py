@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import tomllib
 from collections.abc import Iterator
@@ -13,7 +14,8 @@ import pytest
 from pydantic import BaseModel
 
 from shotdap.catalog import BuildReport, DirectoryArchive, SqlArchive
-from shotdap.config import BadSettings, Settings, load_defaults, load_settings
+from shotdap.config import BadSettings, Settings, SettingsSource, Site, load_settings
+from shotdap.config.settings import CONFIG_VARIABLE, load_defaults
 from shotdap.server import demo
 
 TEXT = files("shotdap.config").joinpath("defaults.toml").read_text("utf-8")
@@ -132,6 +134,33 @@ class TestSources:
         assert load_settings(site).archive.url == "oracle+oracledb://reader:p%40ss@host/service"
 
 
+class TestOverrides:
+    def test_command_before_environment(self, site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """What the command line says goes before a variable and a site's file, in memory only."""
+        site.write_text("[server]\nport = 9000\nworkers = 2\n")
+        monkeypatch.setenv("SHOTDAP_SERVER__PORT", "9001")
+        before = dict(os.environ)
+
+        loaded = SettingsSource(site, {"server.port": 9002, "archive.folder": site.parent}).load()
+
+        assert (loaded.server.port, loaded.server.workers, loaded.archive.folder) == (9002, 2, site.parent)
+        assert dict(os.environ) == before
+
+    def test_worker(self, site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A process that has nothing but the environment loads the same settings."""
+        site.write_text("[server]\nport = 9000\n[archive.where]\nSHOT = { from = 1, to = 9 }\n")
+        source = SettingsSource(site, {"exports.scheduler": "tcp://host:1", "archive.folder": site.parent})
+        for name, value in source.environment.items():
+            monkeypatch.setenv(name, value)
+
+        assert load_settings(Path(os.environ[CONFIG_VARIABLE])) == source.load()
+
+    def test_refusal(self) -> None:
+        """A choice that cannot be right is refused by the setting's name."""
+        with pytest.raises(BadSettings, match=r"exports\.scheduler: "):
+            SettingsSource(None, {"exports.scheduler": "host"}).load()
+
+
 class TestRefusals:
     @pytest.mark.parametrize(
         ("text", "part"),
@@ -192,8 +221,8 @@ class TestOpening:
         site.write_text('[archive]\nfolder = "images"\n')
         loaded = load_settings(site)
 
-        assert loaded.open_catalog().list_children("").children == ()
-        assert isinstance(loaded.open_archive(), DirectoryArchive)
+        assert Site(loaded).open_catalog().list_children("").children == ()
+        assert isinstance(Site(loaded).open_archive(), DirectoryArchive)
 
     @pytest.mark.parametrize(
         ("text", "part"),
@@ -207,12 +236,12 @@ class TestOpening:
         site.write_text(text)
 
         with pytest.raises(BadSettings, match=re.escape(part)):
-            load_settings(site).open_catalog()
+            Site(load_settings(site)).open_catalog()
 
     def test_no_archive(self) -> None:
         """Without an archive there is nothing to build of."""
         with pytest.raises(BadSettings, match=r"archive\.url is empty"):
-            load_settings().open_archive()
+            Site(load_settings()).open_archive()
 
     def test_built_catalog(self, site: Path) -> None:
         """An archive with missing and unreadable files becomes a catalog that serves the others."""
@@ -222,12 +251,12 @@ class TestOpening:
             '[archive.values.facility]\n"OMEGA" = "o"\n[catalog]\nindex = "made/catalog.db"\n'
         )
         loaded = load_settings(site)
-        report = loaded.build_catalog()
-        catalog = loaded.open_catalog()
+        report = Site(loaded).build_catalog()
+        catalog = Site(loaded).open_catalog()
 
-        assert isinstance(loaded.open_archive(), SqlArchive)
+        assert isinstance(Site(loaded).open_archive(), SqlArchive)
         assert report == BuildReport(added=3)
-        assert loaded.build_catalog().added == 0
+        assert Site(loaded).build_catalog().added == 0
         assert catalog.open("o/112059/epw_ccd/EPW_CCD-s112059").image.shape == (1024, 1024)
 
     @pytest.mark.parametrize("template", ["{shott}/{name}", "{key}/{name}", "{version}", "{name", "a b/{name}"])
@@ -239,5 +268,5 @@ class TestOpening:
         )
 
         with pytest.raises(BadSettings, match=r"catalog\.path_template"):
-            load_settings(site).build_catalog()
+            Site(load_settings(site)).build_catalog()
         assert not (site.parent / "catalog.db").exists()

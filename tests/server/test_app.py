@@ -15,7 +15,7 @@ from tests import samples
 from tests.server.wire import dap2_error, dap2_values, dap4_error
 
 from shotdap import __version__
-from shotdap.config import load_settings
+from shotdap.config import Site, load_settings
 from shotdap.server.app import create_app
 from shotdap.server.protocols import dap2
 
@@ -51,7 +51,7 @@ def client(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Client:
     monkeypatch.setenv("SHOTDAP_SERVER__MAX_ANSWER_MIB", "1")
     monkeypatch.setenv("SHOTDAP_SERVER__MAX_QUERY_KIB", "1")
     settings = load_settings()
-    return Client(create_app(settings.open_catalog(), settings))
+    return Client(create_app(Site(settings).open_catalog(), settings))
 
 
 def names(document: dict[str, Any]) -> list[str]:
@@ -159,7 +159,7 @@ def _fail(*_arguments: object, **_options: object) -> None:
 def test_an_archive(archive: Path) -> None:
     """The listing of a catalog goes from facilities to images, and says which cannot be read, and why."""
     settings = load_settings(archive / "shotdap.toml")
-    client = Client(create_app(settings.open_catalog(), settings))
+    client = Client(create_app(Site(settings).open_catalog(), settings))
 
     assert names(client.get("/dap/").json()) == ["omega", "omega-ep"]
     (child,) = client.get("/dap/omega/112059/iaw_ccd").json()["children"]

@@ -20,7 +20,8 @@ from tests.server.wire import dap2_error, dap2_values, dap4_error
 
 from shotdap.catalog import Catalog, DirectoryArchive, Unreadable, readers
 from shotdap.catalog.readers.lazy import BasicIndex, create_lazy_variable
-from shotdap.config import load_diagnostics, load_settings
+from shotdap.config import load_settings
+from shotdap.config.descriptions import load_diagnostics
 from shotdap.server.app import create_app
 from shotdap.transforms.statistics import reductions
 

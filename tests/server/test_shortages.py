@@ -28,7 +28,7 @@ from tests.surroundings import small_disk, without_rights
 from shotdap.catalog import BadCatalog, Catalog, DirectoryArchive, Entry, LostCatalog, SqlIndex, Unpacker
 from shotdap.catalog.index import Record
 from shotdap.catalog.storage import LocalStore
-from shotdap.config import BadSettings, Settings, load_settings
+from shotdap.config import BadSettings, Settings, Site, load_settings
 from shotdap.server.app import create_app
 from shotdap.server.cli.main import main
 
@@ -147,12 +147,12 @@ def test_serving_a_folder_without_rights(folder: Path, monkeypatch: pytest.Monke
     """A folder that may not be read is refused by its name when the server is started."""
     (folder / "site.toml").write_text(f'[archive]\nfolder = "{folder}/day"\n')
     settings = load_settings(folder / "site.toml")
-    settings.open_catalog()
+    Site(settings).open_catalog()
     if os.geteuid() == 0:
         monkeypatch.setattr(os, "access", lambda *_: False)  # which asks for the real user, who is root
     (folder / "day").chmod(0)
     with pytest.raises(BadSettings, match=r"archive\.folder: there is no right to list and to read .*/day"):
-        settings.open_catalog()
+        Site(settings).open_catalog()
 
 
 def test_a_command_without_rights(

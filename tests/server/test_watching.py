@@ -16,7 +16,7 @@ from urllib.request import urlopen
 import pytest
 from tests.serving import SHOTDAP, Server, environment, run_shotdap, serving
 
-from shotdap.config import load_settings
+from shotdap.config import Site, load_settings
 from shotdap.server.catalog_poller import poll_catalog
 from shotdap.server.demo.instructions import prepare_demo
 
@@ -121,7 +121,7 @@ def test_command(site: Path, tmp_path: Path) -> None:
 
 def test_lost_archive(site: Path, tmp_path: Path) -> None:
     """An archive that goes away costs a line in the log; when it comes back, so do its new rows."""
-    settings, said = load_settings(site), list[str]()
+    said = list[str]()
     away = tmp_path / "archive.db.away"
     turns = iter((lambda: (tmp_path / "archive.db").rename(away), lambda: away.rename(tmp_path / "archive.db"), None))
 
@@ -134,7 +134,7 @@ def test_lost_archive(site: Path, tmp_path: Path) -> None:
             come(tmp_path)
         return True
 
-    poll_catalog(settings, said.append, wait, inspect=False)
+    poll_catalog(Site(load_settings(site)), said.append, wait, inspect=False)
 
     assert "archive" in said[0]
     assert said[1].startswith("Catalog: ")

@@ -25,12 +25,12 @@ from shotdap.server.api.middleware import is_head_request
 from shotdap.server.api.problem_details import describe_failure, describe_other_responses
 from shotdap.server.api.responses import format_disposition, get_api_url, get_base_url, quote_path
 from shotdap.server.encoders.formats import FORMATS
+from shotdap.server.exports import Container
 from shotdap.server.exports.containers.zarr_store import iter_store_members
 from shotdap.server.exports.containers.zip_file import stream_zip
 from shotdap.server.exports.members import pack_members
 from shotdap.server.exports.order import (
     PACKAGE_CONTAINERS,
-    Container,
     FolderSource,
     Order,
     PackageOrder,

@@ -12,10 +12,11 @@ from typing import Final, TypeAlias
 
 import xarray as xr
 
+from shotdap.server.exports import Container
 from shotdap.server.exports.checksum import Checksum
 from shotdap.server.exports.containers import files, icechunk, netcdf_tree, zarr_store
 from shotdap.server.exports.manifest import ManifestRecord
-from shotdap.server.exports.order import Container, JobOrder
+from shotdap.server.exports.order import JobOrder
 from shotdap.server.exports.plan import PlanItem
 from shotdap.server.exports.workspace import Workspace
 

@@ -18,13 +18,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Final
 
 from distributed import Client
 from sqlalchemy.exc import SQLAlchemyError
 
-from shotdap.config import BadSettings, Settings, load_settings
+from shotdap.config import BadSettings, Settings, SettingsSource
 from shotdap.server.child_process import is_parent_alive_after
 from shotdap.server.exports.atomic import remove_path
 from shotdap.server.exports.checksum import compute_checksum
@@ -55,6 +54,7 @@ class _OnDemandCluster:
     """A cluster that is opened when it is needed."""
 
     settings: Settings
+    source: SettingsSource
     _stack: ExitStack = field(default_factory=ExitStack)
     _client: Client | None = None
     _last_used: float = 0.0
@@ -64,7 +64,7 @@ class _OnDemandCluster:
         if self._client is not None and self._client.status != "running":
             self.close()
         if self._client is None:
-            self._client = self._stack.enter_context(open_cluster(self.settings.exports))
+            self._client = self._stack.enter_context(open_cluster(self.settings.exports, self.source))
         self._last_used = time.monotonic()
         return self._client
 
@@ -116,20 +116,20 @@ class _JobLease:
 
 
 def run_coordinator(
-    settings: Settings, settings_file: str | None, wait: Callable[[float], bool], is_ending: Callable[[], bool]
+    settings: Settings, source: SettingsSource, wait: Callable[[float], bool], is_ending: Callable[[], bool]
 ) -> None:
     """Run jobs as they are ordered.
 
     Args:
         settings: the site's settings.
-        settings_file: their file, for workers without ``SHOTDAP_CONFIG``.
+        source: where workers load them from.
         wait: waits for some seconds; returns false to end.
         is_ending: returns whether to stop the running job.
     """
     store = open_job_store(settings)
     if store is None:
         return
-    coordinator = _Coordinator(settings, settings_file, store, is_ending)
+    coordinator = _Coordinator(settings, source, store, is_ending)
     try:
         while wait(_POLL_SECONDS):
             coordinator.run_next_job()
@@ -141,14 +141,14 @@ def run_coordinator(
 @dataclass
 class _Coordinator:
     settings: Settings
-    settings_file: str | None
+    source: SettingsSource
     store: JobStore
     is_ending: Callable[[], bool]
     holder: str = field(default_factory=lambda: f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}")
     last_sweep: float = -_SWEEP_SECONDS
 
     def __post_init__(self) -> None:
-        self.cluster = _OnDemandCluster(self.settings)
+        self.cluster = _OnDemandCluster(self.settings, self.source)
 
     def run_next_job(self) -> None:
         """Remove expired jobs, and run the next job, if there is one."""
@@ -204,7 +204,7 @@ class _Coordinator:
             read_items(workspace.items_path),
             self.cluster.get_client(),
             memory_limit=self.settings.exports.max_image_bytes,
-            settings_file=self.settings_file,
+            settings_file=self.source.file,
             on_progress=report_progress,
             should_stop=lambda: lease.lost_event.is_set() or self.is_ending(),
         )
@@ -242,7 +242,7 @@ class _Coordinator:
             self.store.release_job(job, self.holder, message, _RETRY_SECONDS * current.attempts)
 
 
-def run_until_parent_ends(settings_file: str | None) -> None:
+def run_until_parent_ends(source: SettingsSource) -> None:
     """Run jobs until the parent process ends in any way, or this process gets SIGTERM."""
     end_event = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: end_event.set())
@@ -251,5 +251,4 @@ def run_until_parent_ends(settings_file: str | None) -> None:
     def is_parent_alive(seconds: float) -> bool:
         return is_parent_alive_after(seconds) and not end_event.is_set()
 
-    settings = load_settings(Path(settings_file) if settings_file else None)
-    run_coordinator(settings, settings_file, is_parent_alive, lambda: not is_parent_alive(0))
+    run_coordinator(source.load(), source, is_parent_alive, lambda: not is_parent_alive(0))

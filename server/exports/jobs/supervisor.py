@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from shotdap.config import Settings
+from shotdap.config import Settings, SettingsSource
 from shotdap.server.child_process import ignore_interrupt, run_child_process
 from shotdap.server.exports.jobs.site import open_job_store
 
@@ -19,12 +19,12 @@ _POLL_SECONDS: Final = 0.5
 
 
 @contextmanager
-def supervise_coordinator(settings: Settings, settings_file: str | None) -> Iterator[None]:
+def supervise_coordinator(settings: Settings, source: SettingsSource) -> Iterator[None]:
     """Run jobs in a child process while the block lasts, if the settings have a folder for exports.
 
     Args:
         settings: the site's settings.
-        settings_file: their file, which the child process loads again.
+        source: where the child process loads them from.
     """
     store = open_job_store(settings)
     if store is None:
@@ -36,7 +36,7 @@ def supervise_coordinator(settings: Settings, settings_file: str | None) -> Iter
         while not store.has_database:
             if stop_event.wait(_POLL_SECONDS):
                 return
-        with run_child_process(_run_coordinator_process, settings_file, "shotdap exports"):
+        with run_child_process(_run_coordinator_process, source, "shotdap exports"):
             stop_event.wait()
 
     thread = threading.Thread(target=run_after_first_order, name="shotdap exports")
@@ -48,6 +48,6 @@ def supervise_coordinator(settings: Settings, settings_file: str | None) -> Iter
         thread.join()
 
 
-def _run_coordinator_process(settings_file: str | None) -> None:
+def _run_coordinator_process(source: SettingsSource) -> None:
     ignore_interrupt()
-    importlib.import_module("shotdap.server.exports.jobs.coordinator").run_until_parent_ends(settings_file)
+    importlib.import_module("shotdap.server.exports.jobs.coordinator").run_until_parent_ends(source)

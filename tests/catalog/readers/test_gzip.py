@@ -102,7 +102,7 @@ class TestReading:
         """The folder is a setting."""
         site = tmp_path / "shotdap.toml"
         site.write_text('[archive]\nfolder = "archive"\n[catalog]\nunpack = "cache/unpacked"\nunpack_mib = 16\n')
-        catalog = config.load_settings(site).open_catalog()
+        catalog = config.Site(config.load_settings(site)).open_catalog()
 
         assert np.array_equal(catalog.open(packed.name)["image"].values, IMAGE[0])
         assert len(list(folder.iterdir())) == 1

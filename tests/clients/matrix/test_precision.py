@@ -29,7 +29,7 @@ from tests.samples import HDF4_TYPES, extremes
 from tests.serving import Server, serving
 
 from shotdap.catalog import Catalog, DirectoryArchive
-from shotdap.config import load_diagnostics
+from shotdap.config.descriptions import load_diagnostics
 
 Array: TypeAlias = NDArray[Any]
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from tests import samples
 from tests.serving import environment, free_port
 
-from shotdap.config import load_settings
+from shotdap.config import Site, load_settings
 
 __all__ = ["QUERY", "SHAPE", "Campaign", "Cluster", "clustered", "made", "within"]
 
@@ -95,7 +95,7 @@ def made(folder: Path, images: int, files: int | None = None) -> Campaign:
     _write_rows(folder / "archive.db", images, files)
     campaign = Campaign(folder, frames, images)
     campaign.config.write_text(_SETTINGS)
-    load_settings(campaign.config).build_catalog()
+    Site(load_settings(campaign.config)).build_catalog()
     return campaign
 
 

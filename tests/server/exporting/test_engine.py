@@ -23,9 +23,10 @@ from tests.server.exporting.campaign import QUERY, Campaign, Cluster, clustered,
 from tests.serving import SHOTDAP, environment
 from zarr.storage import ZipStore
 
-from shotdap.config import load_settings
+from shotdap.config import Site, load_settings
+from shotdap.server.exports import JobContainer
 from shotdap.server.exports.manifest import read_records
-from shotdap.server.exports.order import JobContainer, JobOrder, Order, QuerySource
+from shotdap.server.exports.order import JobOrder, Order, QuerySource
 from shotdap.server.exports.plan import plan_export
 from shotdap.server.exports.progress import Progress
 from shotdap.server.exports.run import ExportStopped, run_export
@@ -63,7 +64,7 @@ def client(cluster: Cluster) -> Iterator[Client]:
 @pytest.fixture
 def exported(campaign: Campaign, client: Client) -> Callable[..., Progress]:
     """Exports to a place."""
-    catalog = load_settings(campaign.config).open_catalog()
+    catalog = Site(load_settings(campaign.config)).open_catalog()
 
     def exported(order: JobOrder, place: Workspace, **more: Any) -> Progress:  # noqa: ANN401 — as `run_export` has them
         items = place.resume_export(order)
@@ -174,7 +175,7 @@ def test_transforms_and_parts(campaign: Campaign, exported: Callable[..., Progre
     order, place = Order(QuerySource(f"{QUERY} shot:50001"), wanted, container="zarr"), Workspace(tmp_path / "out")
     exported(order, place)
     (line,) = read_records(place.manifest_path).values()
-    catalog = load_settings(campaign.config).open_catalog()
+    catalog = Site(load_settings(campaign.config)).open_catalog()
     path = wanted.build_path(campaign.path(1))
 
     with from_zarr(place.target, campaign.path(1)) as found:
@@ -242,7 +243,7 @@ def test_a_place_that_cannot_be_written_to(
     (tmp_path / "out" / "omega").write_text("in the way")
     order, place = Order(QuerySource(QUERY), SUBTRACTED, container="folder"), Workspace(tmp_path / "out")
     place.begin_export(
-        order, plan_export(load_settings(campaign.config).open_catalog(), order, memory_limit=MEMORY).items
+        order, plan_export(Site(load_settings(campaign.config)).open_catalog(), order, memory_limit=MEMORY).items
     )
 
     with pytest.raises(OSError, match="The export cannot be written"):

@@ -17,7 +17,7 @@ from tests.strategies import CountingSource
 
 from shotdap.catalog import BadQuery
 from shotdap.catalog.readers.lazy import create_lazy_variable
-from shotdap.config import load_settings
+from shotdap.config import Site, load_settings
 from shotdap.server.encoders.formats import FORMATS
 from shotdap.server.exports.order import (
     JOB_CONTAINERS,
@@ -136,7 +136,7 @@ def campaign(tmp_path_factory: pytest.TempPathFactory) -> Campaign:
 @pytest.fixture(scope="module")
 def plan(campaign: Campaign) -> Callable[..., Plan]:
     """Plans orders."""
-    catalog = load_settings(campaign.config).open_catalog()
+    catalog = Site(load_settings(campaign.config)).open_catalog()
 
     def plan(order: JobOrder, **bounds: Any) -> Plan:  # noqa: ANN401 — as `plan_export` has them
         return plan_export(catalog, order, **{"memory_limit": MEMORY, **bounds})
@@ -165,7 +165,7 @@ def test_planned(plan: Callable[..., Plan], campaign: Campaign) -> None:
 
 def test_no_pixel_is_read(campaign: Campaign, monkeypatch: pytest.MonkeyPatch) -> None:
     """An order is planned by headers alone, whatever its first image would cost."""
-    catalog = load_settings(campaign.config).open_catalog()
+    catalog = Site(load_settings(campaign.config)).open_catalog()
     sources: list[CountingSource] = []
 
     def opened(path: str, *, chunked: bool) -> xr.Dataset:
@@ -192,7 +192,7 @@ def test_a_format_that_cannot(name: str, plan: Callable[..., Plan]) -> None:
 
 def test_an_image_that_takes_long(campaign: Campaign, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who does not wait for the first image to be opened gets a plan at once; the export finds what is wrong."""
-    catalog, over = load_settings(campaign.config).open_catalog(), Event()
+    catalog, over = Site(load_settings(campaign.config)).open_catalog(), Event()
 
     def opened(path: str, *, chunked: bool) -> xr.Dataset:  # noqa: ARG001 — as the catalog's
         over.wait()

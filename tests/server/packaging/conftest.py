@@ -17,7 +17,7 @@ import pytest
 from tests import samples
 
 from shotdap.catalog import Catalog, DirectoryArchive
-from shotdap.config import load_diagnostics
+from shotdap.config.descriptions import load_diagnostics
 from shotdap.server.encoders import Block
 from shotdap.server.exports.containers.zip_file import stream_zip
 from shotdap.server.exports.members import pack_members

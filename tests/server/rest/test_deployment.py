@@ -15,7 +15,8 @@ from tests import samples
 from tests.server.conftest import Site
 
 from shotdap.catalog import Catalog, DirectoryArchive
-from shotdap.config import load_diagnostics, load_settings
+from shotdap.config import load_settings
+from shotdap.config.descriptions import load_diagnostics
 from shotdap.server.app import create_app
 
 FRAMES: Final = np.zeros((2, 600, 600), "u2")  # background_subtracted has 1.4 MB
