@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -19,7 +20,7 @@ from typing import Any, Final, Literal, TypeAlias
 import xarray as xr
 
 from shotdap import __version__
-from shotdap.catalog import Entry, Version
+from shotdap.catalog import Entry, Fact, Version
 from shotdap.server.exports.atomic import write_atomically
 from shotdap.server.exports.order import PackageOrder
 from shotdap.server.http.errors import to_problem
@@ -184,46 +185,50 @@ def describe_variables(dataset: xr.Dataset) -> dict[str, VariableDescription]:
 
 def encode_manifest(order: PackageOrder, records: Iterable[PackageRecord], created_at: datetime) -> bytes:
     """Return the manifest of a package as JSON."""
-    document = {
-        "schema": _SCHEMA_VERSION,
-        "software": f"shotdap {__version__}",
-        "path": order.source.path,
-        "made": created_at.isoformat(timespec="seconds"),
-        "request": order.context.request_url,
-        "images": [_serialize_record(record, order.context.server_url) for record in records],
-    }
-    return (json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode("utf-8", "replace")
-
-
-def _serialize_record(record: PackageRecord, server_url: str) -> dict[str, Any]:
-    entry, source = record.entry, record.source
-    source_document: dict[str, Any] = {"sha256": record.source_sha256 or None}
-    if source is not None:
-        modified = datetime.fromtimestamp(source.modified // _NANOSECONDS_PER_SECOND, UTC)
-        source_document |= {"size": source.size, "modified": modified.isoformat()}
-    return {
-        "path": entry.path,
-        "url": f"{server_url}/dap/{entry.path}" if server_url else None,
-        "facts": {  # JSON has no number that is not finite
-            name: None if isinstance(fact, float) and fact - fact != 0 else fact for name, fact in entry.facts.items()
-        },
-        "health": entry.health.value,
-        "source": source_document,
-        "members": [
+    context, images = order.context, []
+    for record in records:
+        entry, source = record.entry, record.source
+        source_document: dict[str, Any] = {"sha256": record.source_sha256 or None}
+        if source is not None:
+            modified = datetime.fromtimestamp(source.modified // _NANOSECONDS_PER_SECOND, UTC)
+            source_document |= {"size": source.size, "modified": modified.isoformat()}
+        members = [
             {
                 "name": member.name,
                 "size": member.size,
                 "sha256": member.sha256,
                 "variables": {
-                    name: {"type": each.dtype, "dimensions": dict(each.dimensions), "units": each.units}
-                    for name, each in member.variables.items()
+                    name: {"type": variable.dtype, "dimensions": dict(variable.dimensions), "units": variable.units}
+                    for name, variable in member.variables.items()
                 },
             }
             for member in record.members
-        ],
-        "provenance": {name: _serialize_origin(origin) for name, origin in record.origins.items()},
-        "problems": list(record.problems),
+        ]
+        image = {
+            "path": entry.path,
+            "url": f"{context.server_url}/dap/{entry.path}" if context.server_url else None,
+            "facts": {name: _serialize_fact(fact) for name, fact in entry.facts.items()},
+            "health": entry.health.value,
+            "source": source_document,
+            "members": members,
+            "provenance": {name: _serialize_origin(origin) for name, origin in record.origins.items()},
+            "problems": list(record.problems),
+        }
+        images.append(image)
+    document = {
+        "schema": _SCHEMA_VERSION,
+        "software": f"shotdap {__version__}",
+        "path": order.source.path,
+        "made": created_at.isoformat(timespec="seconds"),
+        "request": context.request_url,
+        "images": images,
     }
+    return (json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode("utf-8", "replace")
+
+
+def _serialize_fact(fact: Fact) -> str | int | float | None:
+    """Return a fact for JSON, which has no number that is not finite."""
+    return None if isinstance(fact, float) and not math.isfinite(fact) else fact
 
 
 def _serialize_origin(origin: Origin) -> dict[str, Any]:

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain, count
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import Final
 
-import xarray as xr
-
 from shotdap.catalog import Catalog, Entry, ImageAddress, ImageCollection, NotFound, TooMany, retry_if_changed
 from shotdap.server.exports.image_values import open_variant
 from shotdap.server.exports.manifest import report_failure
 from shotdap.server.exports.order import PackageOrder
 from shotdap.server.exports.plan import PlanItem, PlannedMember
-from shotdap.server.extraction import Extraction
 from shotdap.server.http.errors import TooLarge
 from shotdap.server.http.limits import Limits, refuse_size
 from shotdap.server.pictures.levels import find_default_image
@@ -181,22 +178,18 @@ def _plan_computed(
     if order.container != "zip" or order.file_format.content_kind in _MULTI_VARIABLE_KINDS:
         refuse_size(selected, limits, order.expansion_factor)
         return (PlannedMember(f"{path}{suffix}", order.extraction),), selected.nbytes
+    if order.extraction.transforms:
+        extractions = {_RESULT: order.extraction}
+    else:
+        names = order.extraction.variables or (find_default_image(selected),)
+        extractions = {name: replace(order.extraction, variables=(name,)) for name in names}
     members, size = [], 0
-    for name, extraction in _split_variables(order.extraction, selected):
+    for name, extraction in extractions.items():
         part = extraction.apply(dataset)
         refuse_size(part, limits, order.expansion_factor)
         members.append(PlannedMember(f"{path}.{name}{suffix}", extraction))
         size += part.nbytes
     return tuple(members), size
-
-
-def _split_variables(extraction: Extraction, selected: xr.Dataset) -> Iterator[tuple[str, Extraction]]:
-    """Yield one extraction for each variable."""
-    if extraction.transforms:
-        yield _RESULT, extraction
-        return
-    for name in extraction.variables or (find_default_image(selected),):
-        yield name, replace(extraction, variables=(name,))
 
 
 def relative_path(order: PackageOrder, path: str) -> str:

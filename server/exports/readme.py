@@ -119,17 +119,13 @@ def _format_size(size: float) -> str:
     return f"{size:.{1 if unit else 0}f} {_SIZE_UNITS[unit]}"
 
 
-def _create_environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("shotdap.server.exports"),
-        autoescape=False,  # noqa: S701 — plain text, which no browser renders
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    environment.filters["format_size"] = _format_size
-    return environment
-
-
-_TEMPLATE: Final = _create_environment().get_template("README.txt.jinja")
+_ENVIRONMENT: Final = jinja2.Environment(
+    loader=jinja2.PackageLoader("shotdap.server.exports"),
+    autoescape=False,  # noqa: S701 — plain text, which no browser renders
+    trim_blocks=True,
+    lstrip_blocks=True,
+    keep_trailing_newline=True,
+    undefined=jinja2.StrictUndefined,
+)
+_ENVIRONMENT.filters["format_size"] = _format_size
+_TEMPLATE: Final = _ENVIRONMENT.get_template("README.txt.jinja")

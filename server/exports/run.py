@@ -68,6 +68,7 @@ class _ExportRun:
 
     def run_tasks(self) -> Iterator[None]:
         """Run all tasks; yield after each wait for results."""
+        order_json, target = self.order.to_json(), str(self.workspace.target.resolve())
         threads = sum(cast("dict[str, int]", self.client.nthreads()).values())
         items = [item for item in self.items if item.number not in self.records]
         size = max(1, min(_MAX_TASK_IMAGES, len(items) // (max(threads, 1) * _MIN_TASKS_PER_THREAD)))
@@ -77,18 +78,14 @@ class _ExportRun:
             while waiting or running:
                 while waiting and len(running) < max(2, _QUEUED_TASKS_PER_THREAD * threads):
                     task_items = waiting.popleft()
-                    running[self._submit_task(task_items)] = task_items
+                    task = ExportTask(order_json, target, task_items, self.memory_limit, self.settings_file)
+                    running[self.client.submit(run_task, task, pure=False, retries=1)] = task_items
                 self._wait_for_any(list(running))
                 for future in [future for future in running if future.done()]:
                     waiting.extendleft(self._collect_result(future, running.pop(future)))
                 yield
         finally:
             self.client.cancel(list(running))
-
-    def _submit_task(self, items: _Items) -> _TaskFuture:
-        target = str(self.workspace.target.resolve())
-        task = ExportTask(self.order.to_json(), target, items, self.memory_limit, self.settings_file)
-        return self.client.submit(run_task, task, pure=False, retries=1)
 
     def _wait_for_any(self, futures: list[_TaskFuture]) -> None:
         try:

@@ -20,7 +20,7 @@ from shotdap.server.exports.order import JobOrder
 from shotdap.server.exports.plan import PlanItem
 from shotdap.server.exports.workspace import Workspace
 
-__all__ = ["WRITERS", "ContainerWriter"]
+__all__ = ["WRITERS"]
 
 WriteImage: TypeAlias = Callable[[Workspace, JobOrder, PlanItem, xr.Dataset], Checksum]
 """Write the computed values of an image atomically; many workers do so at the same time, each for other images.
@@ -30,32 +30,32 @@ Raises:
     OSError: the folder cannot be written to.
 """
 
-FinishContainer: TypeAlias = Callable[[Workspace, JobOrder, Mapping[int, ManifestRecord]], None]
+_FinishContainer: TypeAlias = Callable[[Workspace, JobOrder, Mapping[int, ManifestRecord]], None]
 """Make the ordered container of all images atomically, in one process and in bounded memory."""
 
 
 @dataclass(frozen=True)
-class ContainerWriter:
+class _ContainerWriter:
     """How a container is made."""
 
     write_image: WriteImage
-    finish: FinishContainer
+    finish: _FinishContainer
     file_name: str = ""
     """The name of a server's result; empty for containers that only the command line makes."""
     media_type: str = ""
     """The media type of that result."""
 
 
-WRITERS: Final[Mapping[Container, ContainerWriter]] = MappingProxyType(
+WRITERS: Final[Mapping[Container, _ContainerWriter]] = MappingProxyType(
     {
-        "folder": ContainerWriter(files.write_image, files.ensure_folder),
-        "zip": ContainerWriter(files.stage_image, files.finish_zip, "export.zip", "application/zip"),
-        "zarr": ContainerWriter(zarr_store.write_image, zarr_store.finish_store),
-        "zarr-zip": ContainerWriter(
+        "folder": _ContainerWriter(files.write_image, files.ensure_folder),
+        "zip": _ContainerWriter(files.stage_image, files.finish_zip, "export.zip", "application/zip"),
+        "zarr": _ContainerWriter(zarr_store.write_image, zarr_store.finish_store),
+        "zarr-zip": _ContainerWriter(
             zarr_store.stage_image, zarr_store.finish_zip, "export.zarr.zip", "application/zip"
         ),
-        "nc4": ContainerWriter(netcdf_tree.stage_image, netcdf_tree.join_images, "export.nc", "application/x-netcdf"),
-        "icechunk": ContainerWriter(zarr_store.stage_image, icechunk.commit_images),
+        "nc4": _ContainerWriter(netcdf_tree.stage_image, netcdf_tree.join_images, "export.nc", "application/x-netcdf"),
+        "icechunk": _ContainerWriter(zarr_store.stage_image, icechunk.commit_images),
     }
 )
 """The containers of jobs by their names."""

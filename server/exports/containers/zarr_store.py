@@ -118,18 +118,15 @@ def _split_groups(dataset: xr.Dataset) -> dict[str, xr.Dataset]:
         for name in members:
             local_name = name.rpartition("/")[2]
             is_coordinate = name in dataset.coords or local_name in tree.hidden_arrays.get(group, ())
-            (coordinates if is_coordinate else data)[local_name] = _build_variable(tree.variables[name], tree)
+            variable = tree.variables[name]
+            dimensions = tuple(tree.dimension_names[str(dimension)] for dimension in variable.dims)
+            plain = xr.Variable(dimensions, variable.values, _encode_attributes(variable.attrs))
+            if 0 < variable.nbytes <= _MAX_CHUNK_BYTES:
+                plain.encoding["chunks"] = variable.shape
+            (coordinates if is_coordinate else data)[local_name] = plain
         attributes = {} if group else _encode_attributes(dataset.attrs)
         groups[group] = xr.Dataset(data, xr.Coordinates(coordinates, indexes={}), attributes)
     return groups
-
-
-def _build_variable(variable: xr.Variable, tree: GroupTree) -> xr.Variable:
-    dimensions = tuple(tree.dimension_names[str(name)] for name in variable.dims)
-    result = xr.Variable(dimensions, variable.values, _encode_attributes(variable.attrs))
-    if 0 < variable.nbytes <= _MAX_CHUNK_BYTES:
-        result.encoding["chunks"] = variable.shape
-    return result
 
 
 def _encode_attributes(attributes: Mapping[Any, Any]) -> dict[str, Any]:

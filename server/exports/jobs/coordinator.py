@@ -91,51 +91,30 @@ class _JobLease:
     holder: str
     progress: Progress
     lost_event: threading.Event = field(default_factory=threading.Event)
-    _stop_event: threading.Event = field(default_factory=threading.Event)
+    """Set when the job was cancelled, or has another holder."""
 
     @contextmanager
     def keep_renewed(self) -> Iterator[None]:
         """Renew the lease while the block lasts."""
-        thread = threading.Thread(target=self._renew_periodically, daemon=True)
+        end_event = threading.Event()
+
+        def renew_periodically() -> None:
+            while not end_event.is_set():
+                try:
+                    if not self.store.renew_lease(self.job, self.holder, self.progress):
+                        self.lost_event.set()
+                        return
+                except SQLAlchemyError:
+                    _LOG.warning("the lease on %s could not be renewed", self.job.id, exc_info=True)
+                end_event.wait(_RENEW_SECONDS)
+
+        thread = threading.Thread(target=renew_periodically, daemon=True)
         thread.start()
         try:
             yield
         finally:
-            self._stop_event.set()
+            end_event.set()
             thread.join()
-
-    def _renew_periodically(self) -> None:
-        while not self._stop_event.is_set():
-            try:
-                if not self.store.renew_lease(self.job, self.holder, self.progress):
-                    self.lost_event.set()
-                    return
-            except SQLAlchemyError:
-                _LOG.warning("the lease on %s could not be renewed", self.job.id, exc_info=True)
-            self._stop_event.wait(_RENEW_SECONDS)
-
-
-def run_coordinator(
-    settings: Settings, source: SettingsSource, wait: Callable[[float], bool], is_ending: Callable[[], bool]
-) -> None:
-    """Run jobs as they are ordered.
-
-    Args:
-        settings: the site's settings.
-        source: where workers load them from.
-        wait: waits for some seconds; returns false to end.
-        is_ending: returns whether to stop the running job.
-    """
-    store = open_job_store(settings)
-    if store is None:
-        return
-    coordinator = _Coordinator(settings, source, store, is_ending)
-    try:
-        while wait(_POLL_SECONDS):
-            coordinator.run_next_job()
-    finally:
-        coordinator.cluster.close()
-        store.close()
 
 
 @dataclass
@@ -143,7 +122,7 @@ class _Coordinator:
     settings: Settings
     source: SettingsSource
     store: JobStore
-    is_ending: Callable[[], bool]
+    should_stop: Callable[[], bool]
     holder: str = field(default_factory=lambda: f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}")
     last_sweep: float = -_SWEEP_SECONDS
 
@@ -206,7 +185,7 @@ class _Coordinator:
             memory_limit=self.settings.exports.max_image_bytes,
             settings_file=self.source.file,
             on_progress=report_progress,
-            should_stop=lambda: lease.lost_event.is_set() or self.is_ending(),
+            should_stop=lambda: lease.lost_event.is_set() or self.should_stop(),
         )
 
     def _end_job(self, job: Job, progress: Progress) -> None:
@@ -251,4 +230,14 @@ def run_until_parent_ends(source: SettingsSource) -> None:
     def is_parent_alive(seconds: float) -> bool:
         return is_parent_alive_after(seconds) and not end_event.is_set()
 
-    run_coordinator(source.load(), source, is_parent_alive, lambda: not is_parent_alive(0))
+    settings = source.load()
+    store = open_job_store(settings)
+    if store is None:
+        return
+    coordinator = _Coordinator(settings, source, store, should_stop=lambda: not is_parent_alive(0))
+    try:
+        while is_parent_alive(_POLL_SECONDS):
+            coordinator.run_next_job()
+    finally:
+        coordinator.cluster.close()
+        store.close()
