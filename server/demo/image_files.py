@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from shotdap.server.demo.image_content import Attribute, SyntheticImage, Variable
     from shotdap.server.demo.shot_list import Container
 
-_DEFLATE_LEVEL: Final = 4  # real files have 7, which compresses no better and takes four times as long
+DEFLATE_LEVEL: Final = 4  # real files have 7, which compresses no better and takes four times as long
 
 
 def write_image(path: Path, image: SyntheticImage, container: Container) -> None:
@@ -63,7 +63,7 @@ def _write_hdf4_variable(file: SD, variable: Variable) -> None:
     dataset = file.create(variable.name, _HDF4_TYPES[variable.values.dtype], variable.values.shape)
     try:
         if variable.chunks:
-            library.set_chunks(dataset._id or 0, variable.chunks, _DEFLATE_LEVEL)  # noqa: SLF001 - pyhdf sets none
+            library.set_chunks(dataset._id or 0, variable.chunks, DEFLATE_LEVEL)  # noqa: SLF001 - pyhdf sets none
         dataset[:] = variable.values
         _write_hdf4_attributes(dataset, variable.attributes)
         for axis, scale in enumerate(variable.scales):
@@ -108,7 +108,7 @@ def write_hdf5(path: Path, image: SyntheticImage) -> None:
 
 
 def _write_hdf5_variable(file: h5py.File, variable: Variable) -> h5py.Dataset:
-    compression = {"compression": "gzip", "compression_opts": _DEFLATE_LEVEL} if variable.chunks else {}
+    compression = {"compression": "gzip", "compression_opts": DEFLATE_LEVEL} if variable.chunks else {}
     dtype = variable.values.dtype.newbyteorder(">")
     dataset = file.create_dataset(
         variable.name, data=variable.values, dtype=dtype, chunks=variable.chunks, **compression

@@ -104,7 +104,11 @@ def _build_archive(folder: Path, seed: int, shots: Sequence[Shot]) -> None:
             write_image(path, make_image(file.diagnostic, shot, subject=file.subject, seed=seed), file.container)
         elif file.fault is Fault.LOGIN_PAGE:
             path.write_text(_LOGIN_PAGE)
-    engine = create_engine(URL.create("sqlite", database=str(folder / DATABASE_FILE)))
+    _write_database(folder / DATABASE_FILE, rows)
+
+
+def _write_database(path: Path, rows: list[dict[str, Any]]) -> None:
+    engine = create_engine(URL.create("sqlite", database=str(path)))
     try:
         with engine.begin() as connection:
             ARCHIVE_FILES.create(connection)
