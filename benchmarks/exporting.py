@@ -23,9 +23,9 @@ from images import ImageFile
 from measuring import Case, Contender, Mismatch, Plan, repeated
 from shotdap.config import SettingsSource, Site
 from shotdap.server.exports.cluster import open_cluster
+from shotdap.server.exports.export_plan import PlanItem, plan_export
+from shotdap.server.exports.job_run import run_export
 from shotdap.server.exports.order import Order, QuerySource
-from shotdap.server.exports.plan import PlanItem, plan_export
-from shotdap.server.exports.run import run_export
 from shotdap.server.exports.worker import ExportTask, run_task
 from shotdap.server.exports.workspace import Workspace
 from shotdap.server.extraction import Extraction

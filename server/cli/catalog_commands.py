@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from shotdap.server.cli.options import ConfigOption, JsonOption, open_site
+from shotdap.server.cli.common_options import ConfigOption, JsonOption, open_site
 
 if TYPE_CHECKING:  # the package takes long to import
     from shotdap.config import Site

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from shotdap.server.cli.options import ConfigOption, open_site
+from shotdap.server.cli.common_options import ConfigOption, open_site
 
 app = typer.Typer(no_args_is_help=True, help="Try descriptions of diagnostics.")
 

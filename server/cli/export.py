@@ -8,10 +8,10 @@ from shotdap.config import SettingsSource, Site
 from shotdap.server.cli import output
 from shotdap.server.exports.cluster import open_cluster
 from shotdap.server.exports.containers.icechunk import import_icechunk
+from shotdap.server.exports.export_plan import plan_export
+from shotdap.server.exports.job_run import run_export
 from shotdap.server.exports.order import JobOrder
-from shotdap.server.exports.plan import plan_export
 from shotdap.server.exports.progress import Progress
-from shotdap.server.exports.run import run_export
 from shotdap.server.exports.workspace import Workspace
 
 _MIB = 2**20

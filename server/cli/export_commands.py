@@ -8,7 +8,7 @@ from typing import Annotated, Final
 
 import typer
 
-from shotdap.server.cli.options import FORMAT_NAMES, ConfigOption, FolderOption, make_source, open_site
+from shotdap.server.cli.common_options import FORMAT_NAMES, ConfigOption, FolderOption, make_source, open_site
 from shotdap.server.exports import JobContainer
 
 _INTERRUPTED_STATUS: Final = 130  # the status of shells

@@ -11,8 +11,8 @@ from zipfile import ZipFile
 from shotdap.config import Site
 from shotdap.server.cli import output
 from shotdap.server.exports.containers.zip_file import stream_zip
-from shotdap.server.exports.members import pack_members
 from shotdap.server.exports.order import PackageOrder
+from shotdap.server.exports.package_members import pack_members
 from shotdap.server.exports.package_plan import MANIFEST_NAME, PackageLimits, plan_package, select_entries
 from shotdap.server.http.limits import create_limits
 

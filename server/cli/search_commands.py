@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from shotdap.server.cli.options import ConfigOption, FolderOption, JsonOption, open_site
+from shotdap.server.cli.common_options import ConfigOption, FolderOption, JsonOption, open_site
 
 
 def search(  # noqa: PLR0913, PLR0917 — typer makes an option of each

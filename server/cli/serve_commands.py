@@ -7,7 +7,14 @@ from typing import Annotated
 
 import typer
 
-from shotdap.server.cli.options import ConfigOption, FolderOption, HostOption, PortOption, WorkersOption, make_source
+from shotdap.server.cli.common_options import (
+    ConfigOption,
+    FolderOption,
+    HostOption,
+    PortOption,
+    WorkersOption,
+    make_source,
+)
 
 
 def serve(

@@ -11,10 +11,10 @@ from pathlib import PurePosixPath, PureWindowsPath
 from typing import Final
 
 from shotdap.catalog import Catalog, Entry, ImageAddress, ImageCollection, NotFound, TooMany, retry_if_changed
-from shotdap.server.exports.image_values import open_variant
+from shotdap.server.exports.export_plan import PlanItem, PlannedMember
+from shotdap.server.exports.image_data import open_variant
 from shotdap.server.exports.manifest import report_failure
 from shotdap.server.exports.order import PackageOrder
-from shotdap.server.exports.plan import PlanItem, PlannedMember
 from shotdap.server.http.errors import TooLarge
 from shotdap.server.http.limits import Limits, refuse_size
 from shotdap.server.pictures.levels import find_default_image

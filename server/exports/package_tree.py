@@ -10,7 +10,7 @@ import xarray as xr
 from shotdap import __version__
 from shotdap.catalog import Catalog
 from shotdap.catalog.collections.shot_tree import combine_as_groups
-from shotdap.server.exports.image_values import open_extraction
+from shotdap.server.exports.image_data import open_extraction
 from shotdap.server.exports.order import PackageOrder
 from shotdap.server.exports.package_plan import PackageItem, relative_path
 from shotdap.server.http.errors import to_problem

@@ -20,10 +20,10 @@ from shotdap.catalog import Catalog, retry_if_changed
 from shotdap.config import Site, load_settings
 from shotdap.config.settings import CONFIG_VARIABLE
 from shotdap.server.exports.containers import WRITERS
-from shotdap.server.exports.image_values import check_memory, open_extraction
+from shotdap.server.exports.export_plan import PlanItem
+from shotdap.server.exports.image_data import check_memory, open_extraction
 from shotdap.server.exports.manifest import ManifestRecord, MemberRecord, report_failure
 from shotdap.server.exports.order import JobOrder, Order
-from shotdap.server.exports.plan import PlanItem
 from shotdap.server.exports.workspace import Workspace
 
 _LOG = logging.getLogger("shotdap.exports")

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Final
 
 from shotdap.server.exports.atomic import remove_path, write_atomically
+from shotdap.server.exports.export_plan import PlanItem, read_items, write_items
 from shotdap.server.exports.order import BadOrder, JobOrder
-from shotdap.server.exports.plan import PlanItem, read_items, write_items
 
 _VERSIONED_CONTAINERS: Final = frozenset({"icechunk"})
 """Containers that may exist already: they get a new version."""

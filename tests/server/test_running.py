@@ -25,8 +25,8 @@ from tests.server.wire import dap2_values
 from tests.serving import SECONDS_TO_START, SHOTDAP, Server, environment, serving, started
 
 from shotdap import __version__
+from shotdap.server.cli.common_options import FORMAT_NAMES
 from shotdap.server.cli.main import main
-from shotdap.server.cli.options import FORMAT_NAMES
 from shotdap.server.demo.instructions import format_instructions
 from shotdap.server.encoders.formats import FORMATS
 

@@ -27,10 +27,18 @@ from shotdap.server.api.middleware import is_head_request
 from shotdap.server.api.problem_details import describe_failure, respond_with_problem
 from shotdap.server.encoders.formats import FORMATS
 from shotdap.server.exports.containers import WRITERS
-from shotdap.server.exports.jobs.site import build_quotas, open_job_store
-from shotdap.server.exports.jobs.store import Job, JobState, JobStore, NoRoom, OverQuota, Quotas
+from shotdap.server.exports.export_plan import plan_export
+from shotdap.server.exports.jobs.job_store import (
+    Job,
+    JobState,
+    JobStore,
+    NoRoom,
+    OverQuota,
+    Quotas,
+    build_quotas,
+    open_job_store,
+)
 from shotdap.server.exports.order import JobOrder, Order, QuerySource, parse_part_value
-from shotdap.server.exports.plan import plan_export
 from shotdap.server.extraction import Extraction
 from shotdap.server.http.errors import Problem
 from shotdap.server.http.file_response import OpenFileResponse

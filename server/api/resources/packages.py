@@ -26,9 +26,8 @@ from shotdap.server.api.problem_details import describe_failure, describe_other_
 from shotdap.server.api.responses import format_disposition, get_api_url, get_base_url, quote_path
 from shotdap.server.encoders.formats import FORMATS
 from shotdap.server.exports import Container
-from shotdap.server.exports.containers.zarr_store import iter_store_members
+from shotdap.server.exports.containers.zarr_groups import iter_store_members
 from shotdap.server.exports.containers.zip_file import stream_zip
-from shotdap.server.exports.members import pack_members
 from shotdap.server.exports.order import (
     PACKAGE_CONTAINERS,
     FolderSource,
@@ -36,6 +35,7 @@ from shotdap.server.exports.order import (
     PackageOrder,
     RequestContext,
 )
+from shotdap.server.exports.package_members import pack_members
 from shotdap.server.exports.package_plan import PackageItem, PackageLimits, plan_package, select_entries
 from shotdap.server.exports.package_tree import combine_images
 from shotdap.server.http.conditional import Validator, create_validator

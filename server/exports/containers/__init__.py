@@ -1,6 +1,6 @@
 """Containers of jobs: how a worker writes an image, and how one process finishes the container.
 
-`WRITERS` has all of them. Each module is a kind of container; `zip_file` and `zarr_store` also stream packages.
+`WRITERS` has all of them. Each module is a kind of container; `zip_file` and `zarr_groups` also stream packages.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ import xarray as xr
 
 from shotdap.server.exports import Container
 from shotdap.server.exports.checksum import Checksum
-from shotdap.server.exports.containers import files, icechunk, netcdf_tree, zarr_store
+from shotdap.server.exports.containers import files, icechunk, netcdf_tree, zarr_groups
+from shotdap.server.exports.export_plan import PlanItem
 from shotdap.server.exports.manifest import ManifestRecord
 from shotdap.server.exports.order import JobOrder
-from shotdap.server.exports.plan import PlanItem
 from shotdap.server.exports.workspace import Workspace
 
 __all__ = ["WRITERS"]
@@ -36,7 +36,7 @@ _FinishContainer: TypeAlias = Callable[[Workspace, JobOrder, Mapping[int, Manife
 
 @dataclass(frozen=True)
 class _ContainerWriter:
-    """How a container is made."""
+    """The functions that make a container."""
 
     write_image: WriteImage
     finish: _FinishContainer
@@ -50,12 +50,12 @@ WRITERS: Final[Mapping[Container, _ContainerWriter]] = MappingProxyType(
     {
         "folder": _ContainerWriter(files.write_image, files.ensure_folder),
         "zip": _ContainerWriter(files.stage_image, files.finish_zip, "export.zip", "application/zip"),
-        "zarr": _ContainerWriter(zarr_store.write_image, zarr_store.finish_store),
+        "zarr": _ContainerWriter(zarr_groups.write_image, zarr_groups.finish_store),
         "zarr-zip": _ContainerWriter(
-            zarr_store.stage_image, zarr_store.finish_zip, "export.zarr.zip", "application/zip"
+            zarr_groups.stage_image, zarr_groups.finish_zip, "export.zarr.zip", "application/zip"
         ),
         "nc4": _ContainerWriter(netcdf_tree.stage_image, netcdf_tree.join_images, "export.nc", "application/x-netcdf"),
-        "icechunk": _ContainerWriter(zarr_store.stage_image, icechunk.commit_images),
+        "icechunk": _ContainerWriter(zarr_groups.stage_image, icechunk.commit_images),
     }
 )
 """The containers of jobs by their names."""

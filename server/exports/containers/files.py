@@ -8,10 +8,10 @@ import xarray as xr
 
 from shotdap.server.exports.checksum import Checksum, write_encoded
 from shotdap.server.exports.containers.zip_file import write_zip
-from shotdap.server.exports.image_values import encode_image
+from shotdap.server.exports.export_plan import PlanItem
+from shotdap.server.exports.image_data import encode_image
 from shotdap.server.exports.manifest import ManifestRecord
 from shotdap.server.exports.order import JobOrder
-from shotdap.server.exports.plan import PlanItem
 from shotdap.server.exports.workspace import Workspace
 
 

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from zarr.buffer import default_buffer_prototype
 
-from shotdap.server.exports.containers.zarr_store import walk_files, write_parent_groups
+from shotdap.server.exports.containers.zarr_groups import walk_files, write_parent_groups
 from shotdap.server.exports.manifest import ManifestRecord
 from shotdap.server.exports.order import BadOrder, JobOrder
 from shotdap.server.exports.workspace import Workspace

@@ -17,9 +17,9 @@ from shotdap import __version__
 from shotdap.server.encoders.netcdf import netcdf4
 from shotdap.server.exports.atomic import write_atomically
 from shotdap.server.exports.checksum import Checksum, write_encoded
+from shotdap.server.exports.export_plan import PlanItem
 from shotdap.server.exports.manifest import ManifestRecord
 from shotdap.server.exports.order import JobOrder
-from shotdap.server.exports.plan import PlanItem
 from shotdap.server.exports.workspace import Workspace
 
 _FILE_SPECIFIC_ATTRIBUTES: Final = frozenset({

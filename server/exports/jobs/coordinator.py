@@ -28,13 +28,12 @@ from shotdap.server.child_process import is_parent_alive_after
 from shotdap.server.exports.atomic import remove_path
 from shotdap.server.exports.checksum import compute_checksum
 from shotdap.server.exports.cluster import open_cluster
-from shotdap.server.exports.jobs.site import open_job_store
-from shotdap.server.exports.jobs.store import LEASE_SECONDS, Job, JobStore, NoRoom
+from shotdap.server.exports.export_plan import read_items
+from shotdap.server.exports.job_run import ExportStopped, LostCluster, run_export
+from shotdap.server.exports.jobs.job_store import LEASE_SECONDS, Job, JobStore, NoRoom, open_job_store
 from shotdap.server.exports.manifest import read_records
 from shotdap.server.exports.order import Order
-from shotdap.server.exports.plan import read_items
 from shotdap.server.exports.progress import Progress
-from shotdap.server.exports.run import ExportStopped, LostCluster, run_export
 from shotdap.server.exports.worker import CannotWrite
 from shotdap.server.http.errors import to_problem
 

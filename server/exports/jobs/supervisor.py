@@ -13,7 +13,7 @@ from typing import Final
 
 from shotdap.config import Settings, SettingsSource
 from shotdap.server.child_process import ignore_interrupt, run_child_process
-from shotdap.server.exports.jobs.site import open_job_store
+from shotdap.server.exports.jobs.job_store import open_job_store
 
 _POLL_SECONDS: Final = 0.5
 

@@ -25,11 +25,11 @@ from zarr.storage import ZipStore
 
 from shotdap.config import Site, load_settings
 from shotdap.server.exports import JobContainer
+from shotdap.server.exports.export_plan import plan_export
+from shotdap.server.exports.job_run import ExportStopped, run_export
 from shotdap.server.exports.manifest import read_records
 from shotdap.server.exports.order import JobOrder, Order, QuerySource
-from shotdap.server.exports.plan import plan_export
 from shotdap.server.exports.progress import Progress
-from shotdap.server.exports.run import ExportStopped, run_export
 from shotdap.server.exports.workspace import Workspace
 from shotdap.server.extraction import Extraction
 

@@ -13,10 +13,10 @@ from unittest.mock import patch
 import pytest
 
 from shotdap.server.exports.checksum import Checksum
-from shotdap.server.exports.jobs import store as module
-from shotdap.server.exports.jobs.store import Job, JobStore, NoRoom, OverQuota, Quotas
+from shotdap.server.exports.export_plan import PlanItem, PlannedMember
+from shotdap.server.exports.jobs import job_store as module
+from shotdap.server.exports.jobs.job_store import Job, JobStore, NoRoom, OverQuota, Quotas
 from shotdap.server.exports.order import Order, QuerySource
-from shotdap.server.exports.plan import PlanItem, PlannedMember
 from shotdap.server.exports.progress import Progress
 
 ORDER = Order(QuerySource("facility:omega"))

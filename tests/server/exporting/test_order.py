@@ -19,6 +19,7 @@ from shotdap.catalog import BadQuery
 from shotdap.catalog.readers.lazy import create_lazy_variable
 from shotdap.config import Site, load_settings
 from shotdap.server.encoders.formats import FORMATS
+from shotdap.server.exports.export_plan import Plan, plan_export
 from shotdap.server.exports.order import (
     JOB_CONTAINERS,
     BadOrder,
@@ -28,7 +29,6 @@ from shotdap.server.exports.order import (
     parse_part_options,
     parse_part_value,
 )
-from shotdap.server.exports.plan import Plan, plan_export
 from shotdap.server.exports.workspace import Workspace
 from shotdap.server.extraction import Extraction
 from shotdap.server.http.errors import TooLarge

@@ -20,8 +20,8 @@ from shotdap.catalog import Catalog, DirectoryArchive
 from shotdap.config.descriptions import load_diagnostics
 from shotdap.server.encoders import Block
 from shotdap.server.exports.containers.zip_file import stream_zip
-from shotdap.server.exports.members import pack_members
 from shotdap.server.exports.order import PackageOrder
+from shotdap.server.exports.package_members import pack_members
 from shotdap.server.exports.package_plan import PackageLimits, plan_package, select_entries
 from shotdap.server.http.limits import Limits
 

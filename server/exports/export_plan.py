@@ -14,7 +14,7 @@ import xarray as xr
 
 from shotdap.catalog import Catalog, Unreadable, parse_query
 from shotdap.server.exports.atomic import write_atomically
-from shotdap.server.exports.image_values import check_memory, encode_image, open_extraction
+from shotdap.server.exports.image_data import check_memory, encode_image, open_extraction
 from shotdap.server.exports.order import BadOrder, JobOrder
 from shotdap.server.extraction import Extraction
 from shotdap.server.http.errors import TooLarge

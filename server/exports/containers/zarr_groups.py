@@ -25,9 +25,9 @@ from shotdap import __version__
 from shotdap.server.exports.atomic import write_atomically
 from shotdap.server.exports.checksum import Checksum, compute_checksum
 from shotdap.server.exports.containers.zip_file import ZipMember, write_zip
+from shotdap.server.exports.export_plan import PlanItem
 from shotdap.server.exports.manifest import ManifestRecord
 from shotdap.server.exports.order import JobOrder
-from shotdap.server.exports.plan import PlanItem
 from shotdap.server.exports.workspace import Workspace
 from shotdap.server.protocols.zarr import GroupTree, ZarrOptions, iter_store_entries
 

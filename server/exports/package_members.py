@@ -24,6 +24,7 @@ from typing import BinaryIO, Final
 from shotdap.catalog import Catalog, Changed, FileHandle, retry_if_changed
 from shotdap.server.encoders import Block
 from shotdap.server.exports.containers.zip_file import ZipMember
+from shotdap.server.exports.export_plan import PlannedMember
 from shotdap.server.exports.manifest import (
     MemberRecord,
     PackageRecord,
@@ -35,7 +36,6 @@ from shotdap.server.exports.manifest import (
 )
 from shotdap.server.exports.order import PackageOrder
 from shotdap.server.exports.package_plan import CHECKSUMS_NAME, MANIFEST_NAME, README_NAME, PackageItem
-from shotdap.server.exports.plan import PlannedMember
 from shotdap.server.exports.readme import render_readme
 from shotdap.server.http.errors import to_problem
 from shotdap.server.http.limits import Limits, refuse_size

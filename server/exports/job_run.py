@@ -18,9 +18,9 @@ from typing import Final, TypeAlias, cast
 from distributed import Client, Future, KilledWorker, wait
 
 from shotdap.server.exports.containers import WRITERS
+from shotdap.server.exports.export_plan import PlanItem
 from shotdap.server.exports.manifest import ManifestRecord, add_records, read_records, write_records
 from shotdap.server.exports.order import JobOrder
-from shotdap.server.exports.plan import PlanItem
 from shotdap.server.exports.progress import Progress
 from shotdap.server.exports.worker import ExportTask, run_task
 from shotdap.server.exports.workspace import Workspace

@@ -13,6 +13,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
 
@@ -20,11 +21,12 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.schema import CreateIndex, CreateTable
 
+from shotdap.config import Settings
 from shotdap.server.exports.atomic import remove_path
 from shotdap.server.exports.checksum import NO_CHECKSUM, Checksum
 from shotdap.server.exports.containers import WRITERS
+from shotdap.server.exports.export_plan import PlanItem
 from shotdap.server.exports.order import JobOrder, Order
-from shotdap.server.exports.plan import PlanItem
 from shotdap.server.exports.progress import Progress
 from shotdap.server.exports.workspace import Workspace
 
@@ -320,3 +322,19 @@ class JobStore:
 
 def _format_mib(size: int) -> str:
     return f"{size / _MIB:,.0f} MiB"
+
+
+def open_job_store(settings: Settings) -> JobStore | None:
+    """Open the jobs of a site; `None` if its settings have no folder for exports."""
+    folder = settings.exports.folder
+    if folder is None:
+        return None
+    catalog = (settings.archive.folder, settings.catalog.url or settings.catalog.index)
+    site_id = blake2b(repr(tuple(map(str, catalog))).encode(), digest_size=16).hexdigest()
+    return JobStore(folder.resolve(), site_id)
+
+
+def build_quotas(settings: Settings) -> Quotas:
+    """Return the quotas of a site's users."""
+    exports = settings.exports
+    return Quotas(exports.jobs_per_user, exports.user_mib << 20, exports.folder_mib << 20)
