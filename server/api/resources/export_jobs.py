@@ -198,7 +198,7 @@ class _ExportService:
             raise HTTPException(404, f"There is no export {id_!r}. What exports make is kept for {hours} hours.")
         return job
 
-    def create_job(self, order: Order, owner: str, key: str | None) -> Job | Response:
+    def create_job(self, order: JobOrder, owner: str, key: str | None) -> Job | Response:
         """Return the job of an order, old or new; or the response that explains why there is none."""
         earlier = self.jobs.find_by_key(owner, key) if key else None
         if earlier is not None:
@@ -232,7 +232,7 @@ class _ExportService:
             file = path.open("rb")
         except OSError as error:
             return send_problem(500, f"The result of this export cannot be read: {error.strerror}. Order it anew.")
-        response = OpenFileResponse(file, _MEDIA_TYPES[order.container], path.name, headers)
+        response = OpenFileResponse(file, WRITERS[order.container].media_type, path.name, headers)
         if request.only_headers:
             file.close()
             return Response(headers=dict(response.headers))

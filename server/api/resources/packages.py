@@ -23,7 +23,6 @@ from shotdap.server.api.dependencies import ApiRequest, build_openapi_parameters
 from shotdap.server.api.problem_details import describe_failure, describe_other_responses
 from shotdap.server.api.responses import format_disposition, get_api_url, quote_path
 from shotdap.server.encoders.formats import FORMATS
-from shotdap.server.exports import Container
 from shotdap.server.exports.containers.zarr_groups import iter_store_members
 from shotdap.server.exports.containers.zip_file import stream_zip
 from shotdap.server.exports.order import (
@@ -192,7 +191,12 @@ def _create_package_validator(catalog: Catalog, order: PackageOrder, entries: tu
         except Unreadable as error:  # what cannot be read is recorded in the package, too
             fingerprints.append(f"{image.path}: {error}")
     return Validator.from_dependencies(
-        modified, catalog.diagnostics_fingerprint, order.source.path, *fingerprints, order.context.request_url, is_weak=True
+        modified,
+        catalog.diagnostics_fingerprint,
+        order.source.path,
+        *fingerprints,
+        order.context.request_url,
+        is_weak=True,
     )
 
 
