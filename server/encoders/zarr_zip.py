@@ -8,7 +8,6 @@ the same bytes: the date of each member is the first that ZIP has.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from functools import partial
 from itertools import chain
 from typing import Final, TypeAlias
 from zipfile import ZIP64_LIMIT, ZipFile, ZipInfo
@@ -41,7 +40,7 @@ def encode(dataset: xr.Dataset) -> EncodedFile:
             members.append((key, chunk.size, chunk.encode))
         else:
             encoded = document if document is not None else chunk.encode() if chunk is not None else b""
-            members.append((key, len(encoded), partial(memoryview, encoded)))
+            members.append((key, len(encoded), lambda block=encoded: block))
     frame = sum(map(len, _stream_zip((name, 0, bytes) for name, _, _ in members)))  # all but the members' bytes
     size = frame + sum(length for _, length, _ in members)
     if size > ZIP64_LIMIT:
