@@ -1,4 +1,4 @@
-"""What is done of each of many names, pages and groups costs the same, however many there are."""
+"""The work for each of many names, pages and groups does not depend on their number."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def _encode(name: str, dataset: xr.Dataset) -> object:
     return FORMATS[name].encode(dataset, Display())
 
 
-ANSWERS: Final[dict[str, Callable[[xr.Dataset], object]]] = {
+RESPONSES: Final[dict[str, Callable[[xr.Dataset], object]]] = {
     "dap2": _das,
     "dap4": lambda dataset: dap4.render_dmr(dataset, "image", Selection()),
     "zarr": _documents,
@@ -114,7 +114,7 @@ ANSWERS: Final[dict[str, Callable[[xr.Dataset], object]]] = {
 
 
 def _work(action: Callable[[], object]) -> int:
-    """How many functions are called: what does not depend on what else the machine does."""
+    """Count the calls of functions: a measure that does not depend on the load of the machine."""
     calls = 0
 
     def count(_frame: object, event: str, _argument: object) -> None:
@@ -131,14 +131,14 @@ def _work(action: Callable[[], object]) -> int:
 
 
 def _excess(work: Callable[[int], int]) -> int:
-    """How many calls more than twice as many it takes for twice as many."""
-    work(2 * FEW)  # imports, and what is remembered for good
+    """Return the number of calls beyond twice as many, for twice as many names."""
+    work(2 * FEW)  # imports, and caches that are never emptied
     return work(2 * FEW) - 2 * work(FEW)
 
 
 @pytest.mark.parametrize("make", FILES)
 def test_reading(make: Make, tmp_path: Path) -> None:
-    """Twice as many names, pages or groups take twice the work to read, and no square of it."""
+    """Twice as many names, pages or groups take twice the work to read, not four times."""
 
     def work(count: int) -> int:
         path = tmp_path / f"file{count}"
@@ -149,14 +149,14 @@ def test_reading(make: Make, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("make", [_colliding, _grouped, _scaled, _slashed, _various_pages])
-@pytest.mark.parametrize("answer", ANSWERS)
-def test_answering(make: Make, answer: str, tmp_path: Path) -> None:
-    """Twice as many take twice the work to describe in each protocol, and to write in each format."""
+@pytest.mark.parametrize("response", RESPONSES)
+def test_responding(make: Make, response: str, tmp_path: Path) -> None:
+    """Twice as many take twice the work to describe in each protocol, and to encode in each format."""
 
     def work(count: int) -> int:
         path = tmp_path / f"file{count}"
         make(path, count)
         dataset: Any = read(path).compute()
-        return _work(lambda: ANSWERS[answer](dataset))
+        return _work(lambda: RESPONSES[response](dataset))
 
     assert _excess(work) < FEW * FEW // 8

@@ -1,6 +1,6 @@
 """Every file of the shared data, as the catalog opens it: the table in docs/formats.md.
 
-``SHOTDAP_RENEW=1 make test ARGS="tests/test_formats.py"`` writes the table anew.
+``SHOTDAP_RENEW=1 make test ARGS="tests/test_formats.py"`` renews the table.
 """
 
 from __future__ import annotations
@@ -31,22 +31,22 @@ FEW: Final = 4  # arrays of one type and shape that are named one by one
 @pytest.fixture(scope="module")
 def files() -> list[Path]:
     """Every file of the shared data."""
-    found = [path for folder in ("real", "odd") for path in sorted((DATA / folder).glob("*")) if path.is_file()]
-    if not found:
+    paths = [path for folder in ("real", "odd") for path in sorted((DATA / folder).glob("*")) if path.is_file()]
+    if not paths:
         absent("real and odd files are not beside the checkout")
-    return found
+    return paths
 
 
 def test_table(files: list[Path]) -> None:
-    """The table in the documentation is what the code makes of the files."""
+    """The table in the documentation describes the files as the code reads them."""
     before, rest = DOCS.read_text().split(BEGIN)
-    written, after = rest.split(END)
-    made = HEAD + "".join(rows(files))
+    documented, after = rest.split(END)
+    table = HEAD + "".join(rows(files))
     if os.environ.get("SHOTDAP_RENEW") == "1":
-        DOCS.write_text(before + BEGIN + made + END + after)
+        DOCS.write_text(before + BEGIN + table + END + after)
         return
 
-    assert written == made, 'SHOTDAP_RENEW=1 make test ARGS="tests/test_formats.py" renews it'
+    assert documented == table, 'SHOTDAP_RENEW=1 make test ARGS="tests/test_formats.py" renews it'
 
 
 def test_formats_are_named() -> None:
@@ -69,7 +69,10 @@ def rows(files: list[Path]) -> Iterator[str]:
             continue
         description = find_diagnostic(raw, entry.facts, diagnostics)
         yield row(
-            name, detect_format(path), f"{description.name}: {made(raw, labelled)}" if description else "", content(raw)
+            name,
+            detect_format(path),
+            f"{description.name}: {list_derived(raw, labelled)}" if description else "",
+            content(raw),
         )
 
 
@@ -85,23 +88,23 @@ def known_format(path: Path) -> str:
 
 
 def content(raw: xr.Dataset) -> str:
-    """The arrays of a file, those of one type and shape together, and what is left out of it."""
+    """Describe the arrays of a file, those of one type and shape together, and what is omitted."""
     arrays = groupby(((str(name), shape(variable)) for name, variable in raw.variables.items()), lambda item: item[1])
-    told = [f"{names([name for name, _ in group])} {said}" for said, group in arrays]
+    groups = [f"{names([name for name, _ in group])} {form}" for form, group in arrays]
     omitted = [f"left out: {raw.attrs['omitted']}"] if "omitted" in raw.attrs else []
-    return "; ".join(told + omitted)
+    return "; ".join(groups + omitted)
 
 
-def made(raw: xr.Dataset, labelled: xr.Dataset) -> str:
-    """What the labels made of the file: every variable that the file has not under that name."""
+def list_derived(raw: xr.Dataset, labelled: xr.Dataset) -> str:
+    """List the variables of the labelled image that the file does not have."""
     return names([str(name) for name in labelled.variables if name not in raw.variables], few=100) or "as it is"
 
 
-def names(found: list[str], few: int = FEW) -> str:
-    quoted = [f"`{name}`" for name in found]
-    if len(found) <= few:
+def names(listed: list[str], few: int = FEW) -> str:
+    quoted = [f"`{name}`" for name in listed]
+    if len(listed) <= few:
         return ", ".join(quoted)
-    return f"{quoted[0]} … {quoted[-1]} ({len(found)})"
+    return f"{quoted[0]} … {quoted[-1]} ({len(listed)})"
 
 
 def shape(variable: xr.Variable) -> str:

@@ -54,11 +54,11 @@ def _encode_tiff(dataset: xr.Dataset, *, is_deflated: bool) -> EncodedFile:
     name, variable = get_single_variable(dataset, "A TIFF file holds")
     frames = _convert_frames(name, variable)
     down, across = (find_pixel_size(dataset, axis) for axis in (None, None, *variable.dims)[-_IMAGE_DIMENSIONS:])
-    units = {"unit": convert_to_ascii(across.units)}
+    units: dict[str, Any] = {"unit": convert_to_ascii(across.units)}
     if down.units != across.units:
         units["yunit"] = convert_to_ascii(down.units)
     info = dump_json({"variable": name, **describe_dataset(dataset)}, indent=1).decode()
-    compression = {
+    compression: dict[str, Any] = {
         "compression": "adobe_deflate",
         "predictor": _select_predictor(frames.dtype),
         "rowsperstrip": _compute_strip_rows(frames),

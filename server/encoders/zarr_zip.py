@@ -8,7 +8,6 @@ the same bytes: the date of each member is the first that ZIP has.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from functools import partial
 from itertools import chain
 from typing import Final, TypeAlias
 from zipfile import ZIP64_LIMIT, ZipFile, ZipInfo
@@ -24,8 +23,8 @@ _OPTIONS: Final = ZarrOptions()
 _ZIP_EPOCH: Final = (1980, 1, 1, 0, 0, 0)
 _UNIX_PERMISSIONS: Final = 0o644 << 16  # the position of Unix permissions in a ZIP file
 
-_ZipMember: TypeAlias = tuple[str, int, Callable[[], Block]]
-"""Name, length, and a function that returns the bytes."""
+_ZipMember: TypeAlias = tuple[str, int, Block | Callable[[], Block]]
+"""Name, length, and the bytes or a function that returns them."""
 
 
 def encode(dataset: xr.Dataset) -> EncodedFile:
@@ -41,8 +40,8 @@ def encode(dataset: xr.Dataset) -> EncodedFile:
             members.append((key, chunk.size, chunk.encode))
         else:
             encoded = document if document is not None else chunk.encode() if chunk is not None else b""
-            members.append((key, len(encoded), partial(memoryview, encoded)))
-    frame = sum(map(len, _stream_zip((name, 0, bytes) for name, _, _ in members)))  # all but the members' bytes
+            members.append((key, len(encoded), encoded))
+    frame = sum(map(len, _stream_zip((name, 0, b"") for name, _, _ in members)))  # all but the members' bytes
     size = frame + sum(length for _, length, _ in members)
     if size > ZIP64_LIMIT:
         raise BadSelection(
@@ -58,11 +57,11 @@ def _stream_zip(members: Iterable[_ZipMember]) -> Iterator[Block]:
     """Yield the bytes of the ZIP file as they are written."""
     out = _PieceBuffer()
     with ZipFile(out, "w") as archive:
-        for name, _, encode_member in members:
+        for name, _, content in members:
             info = ZipInfo(name, _ZIP_EPOCH)
             info.external_attr = _UNIX_PERMISSIONS
             with archive.open(info, "w") as member:
-                member.write(encode_member())
+                member.write(content() if callable(content) else content)
             yield from out.take_pieces()
     yield from out.take_pieces()
 

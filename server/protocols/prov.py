@@ -61,21 +61,19 @@ class _DocumentBuilder:
 
     def add_variable(self, each: Origin) -> ProvEntity:
         """Add the entity of a variable and of everything it is derived from."""
-        key = each.source.path, each.variable
-        if key not in self.entities:
-            self.entities[key] = self._add_virtual_variable(each, each.recipe) if each.recipe else self._add_array(each)
-        return self.entities[key]
-
-    def _add_array(self, each: Origin) -> ProvEntity:
-        """Add an array of a file, and the file."""
-        entity = self.document.entity(
-            f"image:{each.source.path}#{each.variable}", {"prov:label": each.variable, "shotdap:array": each.array}
-        )
-        key = each.source.path, ""
-        if key not in self.entities:
-            attributes: _ProvAttributes = {"shotdap:sha256": each.source.sha256} if each.source.sha256 else {}
-            self.entities[key] = self.document.entity(f"image:{each.source.path}", attributes)
-        self.document.wasDerivedFrom(entity, self.entities[key])
+        source, key = each.source, (each.source.path, each.variable)
+        if key in self.entities:
+            return self.entities[key]
+        if each.recipe:
+            self.entities[key] = self._add_virtual_variable(each, each.recipe)
+            return self.entities[key]
+        labels: _ProvAttributes = {"prov:label": each.variable, "shotdap:array": each.array}
+        entity = self.entities[key] = self.document.entity(f"image:{source.path}#{each.variable}", labels)
+        file_key = source.path, ""
+        if file_key not in self.entities:
+            attributes: _ProvAttributes = {"shotdap:sha256": source.sha256} if source.sha256 else {}
+            self.entities[file_key] = self.document.entity(f"image:{source.path}", attributes)
+        self.document.wasDerivedFrom(entity, self.entities[file_key])
         return entity
 
     def _add_virtual_variable(self, each: Origin, recipe: Recipe) -> ProvEntity:

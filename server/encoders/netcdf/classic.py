@@ -207,9 +207,9 @@ def _encode_attributes(attrs: Mapping[str, Attribute]) -> bytes:
     items: list[bytes] = []
     for name, original in attrs.items():
         value = original
-        is_integer = isinstance(value, np.ndarray) and value.dtype.kind in "iu"
-        if is_integer and max(map(abs, value.tolist())) > _MAX_EXACT_INTEGER:
-            value = list(map(str, value.tolist()))  # float64 would round them
+        integers = value.tolist() if isinstance(value, np.ndarray) and value.dtype.kind in "iu" else []
+        if max(map(abs, integers), default=0) > _MAX_EXACT_INTEGER:
+            value = list(map(str, integers))  # float64 would round them
         if isinstance(value, np.ndarray):
             kind = _TYPES[_infer_type(value)]
             content = _pack_integers(kind.code, value.size) + _pad_bytes(value.astype(kind.wire_dtype).tobytes())

@@ -90,21 +90,21 @@ def adapt_dataset(dataset: xr.Dataset) -> xr.Dataset:
 def _adapt_variable(
     name: str, variable: xr.Variable, kind: str, names: Mapping[str, str], unique: UniqueNames
 ) -> xr.Variable:
-    meant = resolve_logical_dtype(variable)
+    logical = resolve_logical_dtype(variable)
     if kind == "String":
         attrs = _build_text_attributes(variable, unique.claim(shorten_name(f"{names[name]}_strlen")))
     else:
-        values = _probe_values(variable) if _is_64_bit_integer(meant) else None
+        values = _probe_values(variable) if _is_64_bit_integer(logical) else None
         if values is not None:  # rule 4
-            values, limits = reinterpret_numbers(values, meant), np.iinfo(np.int32)
+            values, limits = reinterpret_numbers(values, logical), np.iinfo(np.int32)
             kind = "Int32" if limits.min <= values.min() and values.max() <= limits.max else kind
-        attrs = _build_number_attributes(variable, meant, kind)
+        attrs = _build_number_attributes(variable, logical, kind)
     if names[name] != name:
         attrs.setdefault("original_name", name)
     adapted = variable.to_base_variable()  # a new object around the same lazy array
     adapted.dims = [names[str(dimension)] for dimension in variable.dims]
     adapted.attrs = attrs
-    return set_traits(adapted, dap2_type=kind, logical_dtype=meant.str if meant.kind != variable.dtype.kind else "")
+    return set_traits(adapted, dap2_type=kind, logical_dtype=logical.str if logical.kind != variable.dtype.kind else "")
 
 
 def _probe_values(variable: xr.Variable) -> np.ndarray[Any, Dtype] | None:
@@ -121,35 +121,35 @@ def _is_64_bit_integer(dtype: Dtype) -> bool:
     return dtype.kind in "iu" and dtype.itemsize == np.dtype("i8").itemsize
 
 
-def _build_number_attributes(variable: xr.Variable, meant: Dtype, kind: str) -> dict[str, Any]:
+def _build_number_attributes(variable: xr.Variable, logical: Dtype, kind: str) -> dict[str, Any]:
     """Return the attributes of a variable of numbers, by rules 3, 4 and 5."""
     stored, target = variable.dtype.newbyteorder("="), MEMORY_DTYPES[kind]
     attrs = {str(key): value for key, value in variable.attrs.items() if key not in _DROPPED_ATTRIBUTES}
     fill = extract_numbers(attrs.get(FILL_ATTRIBUTE))
-    if meant != stored and fill.size and fill.dtype.kind in "iu":
-        attrs[FILL_ATTRIBUTE] = fill.astype(stored).view(meant)  # xarray reinterprets this attribute, and no other
-    attrs = {str(key): value for key, value in fit_fill_values(attrs, meant, target).items()}
+    if logical != stored and fill.size and fill.dtype.kind in "iu":
+        attrs[FILL_ATTRIBUTE] = fill.astype(stored).view(logical)  # xarray reinterprets this attribute, and no other
+    attrs = {str(key): value for key, value in fit_fill_values(attrs, logical, target).items()}
     for key in attrs.keys() & set(_TYPED_ATTRIBUTES):
-        attrs[key] = _convert_numbers(attrs[key], stored, meant, target)
-    if meant.kind in "iu" and target.kind == "f":  # clients unpack in the type of these, and Float32 is too coarse
+        attrs[key] = _convert_numbers(attrs[key], stored, logical, target)
+    if logical.kind in "iu" and target.kind == "f":  # clients unpack in the type of these, and Float32 is too coarse
         packing = {key: extract_numbers(attrs[key]) for key in _PACKING_ATTRIBUTES & attrs.keys()}
         attrs |= {key: numbers.astype(target) for key, numbers in packing.items() if numbers.size}
-    if meant != target:
-        attrs["native_type"] = meant.name
-    if _is_64_bit_integer(meant) and kind != "Int32":
+    if logical != target:
+        attrs["native_type"] = logical.name
+    if _is_64_bit_integer(logical) and kind != "Int32":
         attrs["dap2_warning"] = _INT64_WARNING
     return attrs
 
 
-def _convert_numbers(value: object, stored: Dtype, meant: Dtype, target: Dtype) -> object:
+def _convert_numbers(value: object, stored: Dtype, logical: Dtype, target: Dtype) -> object:
     """Convert an attribute's numbers as the variable's own are; return it as it is if that changes an integer."""
     array = extract_numbers(value)
     if not array.size:
         return value
-    if meant != stored and array.dtype == stored:
-        array = array.view(meant)  # -1 means 65535
+    if logical != stored and array.dtype == stored:
+        array = array.view(logical)  # -1 means 65535
     with np.errstate(all="ignore"):
-        cast = (array.astype(meant) if meant.kind == "f" else array).astype(target)
+        cast = (array.astype(logical) if logical.kind == "f" else array).astype(target)
     return cast if target.kind == "f" or np.array_equal(cast, array) else value
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
@@ -27,23 +26,20 @@ def render_ascii(dataset: xr.Dataset, name: str) -> str:
     """
     variables: list[str] = []
     for key, variable in dataset.variables.items():
-        shape = "".join(f"[{size}]" for size in variable.shape)
-        variables.append(f"{key}{shape}\n" + "".join(f"{line}\n" for line in _render_rows(variable)))
+        kind = get_dap2_type(variable)
+        array = np.asarray(variable.values)
+        if kind != "String":
+            array = get_logical_values(variable).astype(MEMORY_DTYPES[kind], copy=False)
+        lines = [str(key) + "".join(f"[{size}]" for size in variable.shape)]
+        if array.ndim < len(("y", "x")):
+            lines.append(_format_row(np.atleast_1d(array), kind))
+        else:
+            lines += [
+                "".join(f"[{each}]" for each in index) + f", {_format_row(array[index], kind)}"
+                for index in np.ndindex(array.shape[:-1])
+            ]
+        variables.append("".join(f"{line}\n" for line in lines))
     return f"{render_dds(dataset, name)}{_SEPARATOR}\n" + "\n".join(variables)
-
-
-def _render_rows(variable: xr.Variable) -> Iterator[str]:
-    kind = get_dap2_type(variable)
-    array = (
-        np.asarray(variable.values)
-        if kind == "String"
-        else get_logical_values(variable).astype(MEMORY_DTYPES[kind], copy=False)
-    )
-    if array.ndim < len(("y", "x")):
-        yield _format_row(np.atleast_1d(array), kind)
-        return
-    for index in np.ndindex(array.shape[:-1]):
-        yield "".join(f"[{each}]" for each in index) + f", {_format_row(array[index], kind)}"
 
 
 def _format_row(row: Array, kind: str) -> str:

@@ -168,26 +168,24 @@ def _parse_filters(scanner: _Scanner) -> list[Filter]:
     while scanner.position < len(scanner.text):
         if scanner.take(_CLAUSE_END):
             continue
-        filters.append(_parse_filter(scanner))
+        name, comparison = scanner.expect(_COMPARISON, _SELECTION_SYNTAX).groups()
+        if comparison == "=~":
+            raise BadSelection(
+                "Selections by a regular expression (=~) are not served; list the values: name={...,...}."
+            )
+        is_list = scanner.take(_LIST_OPEN)
+        values = [_parse_value(scanner)]
+        while is_list and scanner.take(_COMMA):
+            values.append(_parse_value(scanner))
+            if len(values) > _MAX_LIST_VALUES:
+                raise BadSelection(f"{quote_excerpt(name)} is compared with more than {_MAX_LIST_VALUES} values.")
+        if is_list:
+            scanner.expect(_LIST_CLOSE, _SELECTION_SYNTAX)
+        filters.append(Filter(name, comparison, tuple(values)))
         if len(filters) > _MAX_FILTERS:
             raise BadSelection(f"The constraint has more than {_MAX_FILTERS} selections by value.")
         scanner.expect(_CLAUSE_END, _SELECTION_SYNTAX)
     return filters
-
-
-def _parse_filter(scanner: _Scanner) -> Filter:
-    name, comparison = scanner.expect(_COMPARISON, _SELECTION_SYNTAX).groups()
-    if comparison == "=~":
-        raise BadSelection("Selections by a regular expression (=~) are not served; list the values: name={...,...}.")
-    if not scanner.take(_LIST_OPEN):
-        return Filter(name, comparison, (_parse_value(scanner),))
-    values = [_parse_value(scanner)]
-    while scanner.take(_COMMA):
-        values.append(_parse_value(scanner))
-        if len(values) > _MAX_LIST_VALUES:
-            raise BadSelection(f"{quote_excerpt(name)} is compared with more than {_MAX_LIST_VALUES} values.")
-    scanner.expect(_LIST_CLOSE, _SELECTION_SYNTAX)
-    return Filter(name, comparison, tuple(values))
 
 
 def _parse_value(scanner: _Scanner) -> int | float | str:

@@ -84,9 +84,9 @@ def get_dap2_type(variable: xr.Variable) -> str:
     return get_traits(variable).dap2_type
 
 
-def reinterpret_numbers(stored: np.ndarray[Any, Dtype], meant: Dtype) -> np.ndarray[Any, Dtype]:
+def reinterpret_numbers(stored: np.ndarray[Any, Dtype], logical: Dtype) -> np.ndarray[Any, Dtype]:
     """Reinterpret stored numbers as another type of the same size, in the same byte order. No copy."""
-    return stored if stored.dtype.kind == meant.kind else stored.view(meant.newbyteorder(stored.dtype.byteorder))
+    return stored if stored.dtype.kind == logical.kind else stored.view(logical.newbyteorder(stored.dtype.byteorder))
 
 
 def get_logical_values(variable: xr.Variable) -> np.ndarray[Any, Dtype]:
@@ -100,10 +100,10 @@ def decode_adapted(variable: xr.Variable) -> xr.Variable:
 
     Functions and selections compute with decoded values, while the variable itself is sent as stored.
     """
-    meant = get_traits(variable).logical_dtype
+    logical = get_traits(variable).logical_dtype
     stored = variable.to_base_variable().copy(deep=False)
-    if meant:
-        stored.attrs = {**variable.attrs, "_Unsigned": "true" if np.dtype(meant).kind == "u" else "false"}
+    if logical:
+        stored.attrs = {**variable.attrs, "_Unsigned": "true" if np.dtype(logical).kind == "u" else "false"}
     decoded = decode_variable(stored)
     decoded.encoding = dict(variable.encoding)
     return set_traits(decoded, logical_dtype="")

@@ -70,15 +70,15 @@ def _emit_chunks(description: Block, pieces: Iterable[Block], size: int, failure
     yield _encode_chunk_header(_LITTLE_ENDIAN, len(description))
     view = memoryview(description)
     yield from (view[start : start + BLOCK_SIZE] for start in range(0, len(view), BLOCK_SIZE))
-    left = size
+    remaining = size
     try:
         for blocks in _split_into_chunks(pieces, size):
             length = sum(map(len, blocks))
-            yield _encode_chunk_header(_LITTLE_ENDIAN | (_LAST if length == left else 0), length)
+            yield _encode_chunk_header(_LITTLE_ENDIAN | (_LAST if length == remaining else 0), length)
             yield from blocks
-            left -= length
+            remaining -= length
     except Exception:
-        yield encode_error_chunk(failure if len(failure) < left else b"")
+        yield encode_error_chunk(failure if len(failure) < remaining else b"")
         raise
 
 

@@ -15,10 +15,11 @@ Rule 3: netCDF-C rejects unknown elements, and ignores containers of attributes:
 from __future__ import annotations
 
 import re
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from shotdap.server.protocols.dap4.dmr_attributes import CHECKSUM_ATTRIBUTE, Attribute
-from shotdap.server.protocols.dap4.tree import Group, Variable, build_tree
+from shotdap.server.protocols.dap4.tree import Group, build_tree
 from shotdap.server.protocols.dap4.xml_text import NAMESPACE, PROLOG, escape_xml
 from shotdap.transforms.selection import Selection
 
@@ -63,23 +64,20 @@ def _render_members(group: Group, checksums: Iterator[int]) -> Iterator[str]:
     for name, size in group.dimensions.items():
         yield f'<Dimension name="{escape_xml(name)}" size="{size}"/>'
     for variable in group.variables:
-        content = _render_variable_content(variable, next(checksums, None))
+        attributes = list(variable.attributes)
+        if (checksum := next(checksums, None)) is not None:
+            attributes.append(Attribute(CHECKSUM_ATTRIBUTE, "UInt32", (str(checksum),)))
+        content = [
+            f'<Dim size="{dim.size}"/>' if dim.name is None else f'<Dim name="{escape_xml(dim.name)}"/>'
+            for dim in variable.dims
+        ]
+        content += chain.from_iterable(map(_render_attribute, attributes))
+        content += [f'<Map name="{escape_xml(name)}"/>' for name in variable.maps]
         yield from _render_element(variable.type.name, variable.name, content)
     for attribute in group.attributes:
         yield from _render_attribute(attribute)
     for child in group.groups.values():
         yield from _render_element("Group", child.name, _render_members(child, checksums))
-
-
-def _render_variable_content(variable: Variable, checksum: int | None) -> Iterator[str]:
-    for dim in variable.dims:
-        yield f'<Dim size="{dim.size}"/>' if dim.name is None else f'<Dim name="{escape_xml(dim.name)}"/>'
-    for attribute in variable.attributes:
-        yield from _render_attribute(attribute)
-    if checksum is not None:
-        yield from _render_attribute(Attribute(CHECKSUM_ATTRIBUTE, "UInt32", (str(checksum),)))
-    for name in variable.maps:
-        yield f'<Map name="{escape_xml(name)}"/>'
 
 
 def _render_attribute(attribute: Attribute) -> Iterator[str]:

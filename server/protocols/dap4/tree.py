@@ -153,6 +153,11 @@ class _DatasetView:
         except TypeError as error:
             raise TypeError(f"{key}: {error}") from None
         is_named = key in self.whole_variables
+        maps: list[str] = []
+        if is_named and key not in self.coordinates:
+            dims = set(self.whole_variables[key])
+            candidates = sorted(chain.from_iterable(self.map_candidates.get(dim, ()) for dim in dims))
+            maps = [f"/{name}" for _, name, its_dims in candidates if its_dims <= dims and _is_in_scope(key, [name])]
         return Variable(
             name=get_local_name(key),
             type=kind,
@@ -160,17 +165,9 @@ class _DatasetView:
                 Dim(f"/{dim}" if is_named else None, size) for dim, size in zip(array.dims, array.shape, strict=True)
             ),
             attributes=tuple(encode_attributes(array.attrs, kind)),
-            maps=tuple(self._find_maps(key)),
+            maps=tuple(maps),
             array=array,
         )
-
-    def _find_maps(self, key: str) -> Iterator[str]:
-        if key in self.coordinates or key not in self.whole_variables:
-            return
-        dims = set(self.whole_variables[key])
-        for _, coordinate, its_dims in sorted(chain.from_iterable(self.map_candidates.get(dim, ()) for dim in dims)):
-            if its_dims <= dims and _is_in_scope(key, [coordinate]):
-                yield f"/{coordinate}"
 
 
 def _is_in_scope(key: str, others: Iterable[str]) -> bool:

@@ -21,7 +21,7 @@ SCALINGS = get_args(Scaling)
 FINITE = st.floats(-1e300, 1e300)
 
 
-def made(values: Array, attrs: dict[str, Any] | None = None, **how: Any) -> Picture:  # noqa: ANN401
+def render(values: Array, attrs: dict[str, Any] | None = None, **how: Any) -> Picture:  # noqa: ANN401
     return render_picture(xr.Variable(("y", "x", "band")[: values.ndim], values, attrs), Display(**how))
 
 
@@ -32,9 +32,9 @@ def test_levels_come_back(low: float, high: float, scaling: Scaling, count: int)
         return
     scale = Scale(low, high, scaling, count)
     levels = np.arange(0, count, max(1, count // 200)).astype(scale.dtype)
-    found = scale.compute_levels(scale.decode_levels(levels))
+    again = scale.compute_levels(scale.decode_levels(levels))
 
-    assert np.abs(found.astype(int) - levels).max() <= (0 if count == 256 else 1)
+    assert np.abs(again.astype(int) - levels).max() <= (0 if count == 256 else 1)
 
 
 @pytest.mark.parametrize("scaling", SCALINGS)
@@ -48,10 +48,10 @@ def test_ends_and_order(scaling: Scaling) -> None:
 
 def test_levels_are_clipped() -> None:
     """A range that happens to be that of the levels is a range: what is beyond its ends looks like them."""
-    found = made(np.array([[0, 255], [256, 65535]], "u2"), low=0, high=255)
+    picture = render(np.array([[0, 255], [256, 65535]], "u2"), low=0, high=255)
 
-    assert found.levels.tolist() == [[0, 255], [255, 255]]
-    assert found.levels.dtype == np.uint8
+    assert picture.levels.tolist() == [[0, 255], [255, 255]]
+    assert picture.levels.dtype == np.uint8
 
 
 def test_formulas() -> None:
@@ -74,7 +74,7 @@ def test_tables_are_the_formula(data: st.DataObject) -> None:
     kind = data.draw(st.sampled_from(["u1", "i1", "u2", "i2", ">u2", "?"]))
     values = data.draw(hnp.arrays(np.dtype(kind), (3, 4)))
     how = {"low": -7.25, "high": 300.5, "scaling": data.draw(st.sampled_from(SCALINGS))}
-    one, other = made(values, **how).levels.astype(int), made(values.astype("f8"), **how).levels
+    one, other = render(values, **how).levels.astype(int), render(values.astype("f8"), **how).levels
 
     assert np.abs(one - other).max() <= 0 if kind == "?" else np.abs(one - other).max() <= 1
 
@@ -86,45 +86,45 @@ def test_any_picture(data: st.DataObject) -> None:
     kind = data.draw(st.sampled_from(["u1", "i2", "u2", "i8", "u8", "f2", "f4", "f8", ">f4", "?"]))
     values = data.draw(hnp.arrays(np.dtype(kind), hnp.array_shapes(min_dims=2, max_dims=2, max_side=12)))
     size = data.draw(st.sampled_from([None, 1, 5]))
-    found = made(
+    picture = render(
         values, scaling=data.draw(st.sampled_from(SCALINGS)), bits=data.draw(st.sampled_from([8, 16])), size=size
     )
     absent = np.isnan(values) if values.dtype.kind == "f" else np.zeros(values.shape, bool)
 
-    assert max(found.levels.shape) == min(size or 12, max(values.shape))
-    assert np.isfinite(found.scale.decode_levels(found.levels)).all()
+    assert max(picture.levels.shape) == min(size or 12, max(values.shape))
+    assert np.isfinite(picture.scale.decode_levels(picture.levels)).all()
     if size is None:
-        assert np.array_equal(np.zeros(values.shape, bool) if found.missing is None else found.missing, absent)
-        assert (found.levels[absent] == found.scale.level_count).all()
+        assert np.array_equal(np.zeros(values.shape, bool) if picture.missing is None else picture.missing, absent)
+        assert (picture.levels[absent] == picture.scale.level_count).all()
 
 
 def test_untouched() -> None:
     """Of 16 bits, unsigned integers stay as they are, not copied, where no range is given and none can be missing."""
     values = np.array([[0, 65535], [7, 8]], "u2")
-    found = made(values, bits=16)
+    picture = render(values, bits=16)
 
-    assert np.shares_memory(found.levels, values)
-    assert (found.scale.formula, found.missing) == ("value = level", None)
-    assert made(values, bits=16, low=0, high=10).levels.tolist() == [[0, 65535], [45874, 52428]]
+    assert np.shares_memory(picture.levels, values)
+    assert (picture.scale.formula, picture.missing) == ("value = level", None)
+    assert render(values, bits=16, low=0, high=10).levels.tolist() == [[0, 65535], [45874, 52428]]
 
 
 def test_fill_value_is_no_level() -> None:
     """A stored number that stands for a missing one is not shown as a number, of 16 bits either."""
-    found = made(np.array([[0, 65535], [7, 8]], "u2"), {"_FillValue": np.uint16(7)}, bits=16)
+    picture = render(np.array([[0, 65535], [7, 8]], "u2"), {"_FillValue": np.uint16(7)}, bits=16)
 
-    assert found.missing is not None
-    assert found.missing.tolist() == [[False, False], [True, False]]
-    assert found.levels[1, 0] == found.scale.level_count
+    assert picture.missing is not None
+    assert picture.missing.tolist() == [[False, False], [True, False]]
+    assert picture.levels[1, 0] == picture.scale.level_count
 
 
 def test_percentiles() -> None:
     """Where no range is given it is that of the percentiles; a given end is exact."""
     values = np.arange(10_000, dtype="f4").reshape(100, 100)
-    scale = made(values, percentiles=(1, 99)).scale
+    scale = render(values, percentiles=(1, 99)).scale
 
     assert (scale.low, scale.high) == pytest.approx(tuple(np.percentile(values, (1, 99))))
-    assert made(values, low=1234.5).scale.low == 1234.5
-    assert made(values, percentiles=(0, 100)).scale.high == 9999
+    assert render(values, low=1234.5).scale.low == 1234.5
+    assert render(values, percentiles=(0, 100)).scale.high == 9999
 
 
 def test_lattice() -> None:
@@ -134,17 +134,17 @@ def test_lattice() -> None:
     small = np.full((100, 100), 2000.0)
     small[::8, ::8] = 0
 
-    assert made(large).scale.high <= 1
-    assert made(small).scale.high == 2000
+    assert render(large).scale.high <= 1
+    assert render(small).scale.high == 2000
 
 
 @pytest.mark.parametrize("value", [0, 1000, -3.5, 1e300])
 def test_constant(value: float) -> None:
     """A constant image is grey, and its level means its value."""
-    found = made(np.full((3, 4), float(value)))
+    picture = render(np.full((3, 4), float(value)))
 
-    assert np.unique(found.levels).tolist() in ([127], [128])
-    assert found.scale.decode_levels(found.levels)[0, 0] == pytest.approx(value, rel=1e-6, abs=0.01)
+    assert np.unique(picture.levels).tolist() in ([127], [128])
+    assert picture.scale.decode_levels(picture.levels)[0, 0] == pytest.approx(value, rel=1e-6, abs=0.01)
 
 
 def test_few_bright_pixels() -> None:
@@ -152,30 +152,30 @@ def test_few_bright_pixels() -> None:
     values = np.zeros((100, 100), "u1")
     values[5, 5] = 1
 
-    assert np.argwhere(made(values).levels == 255).tolist() == [[5, 5]]
+    assert np.argwhere(render(values).levels == 255).tolist() == [[5, 5]]
 
 
 def test_nothing_there() -> None:
     """An image of NaN alone is all missing, and one of infinities has both ends."""
-    found = made(np.full((3, 4), np.nan))
+    picture = render(np.full((3, 4), np.nan))
 
-    assert found.missing is not None
-    assert found.missing.all()
-    assert made(np.array([[np.inf, -np.inf], [1, 2]])).levels[0].tolist() == [255, 0]
+    assert picture.missing is not None
+    assert picture.missing.all()
+    assert render(np.array([[np.inf, -np.inf], [1, 2]])).levels[0].tolist() == [255, 0]
 
 
 def test_packed() -> None:
     """Packed numbers are shown as what they mean, and fill values are missing."""
-    found = made(
+    picture = render(
         np.array([[0, 100], [50, -1]], "i2"),
         {"scale_factor": 0.5, "add_offset": 10.0, "_FillValue": np.int16(-1)},
         low=10,
         high=60,
     )
 
-    assert found.scale.decode_levels(found.levels)[0].tolist() == [10, 60]
-    assert found.missing is not None
-    assert found.missing.tolist() == [[False, False], [False, True]]
+    assert picture.scale.decode_levels(picture.levels)[0].tolist() == [10, 60]
+    assert picture.missing is not None
+    assert picture.missing.tolist() == [[False, False], [False, True]]
 
 
 def test_smaller() -> None:
@@ -183,27 +183,27 @@ def test_smaller() -> None:
     values = np.kron(np.arange(6.0).reshape(2, 3), np.ones((4, 4)))
     values[0, 0] = np.nan
     values[4:, :4] = np.nan
-    found = made(values, size=3, low=0, high=255)
+    picture = render(values, size=3, low=0, high=255)
 
-    assert found.levels.tolist() == [[0, 1, 2], [255, 4, 5]]
-    assert (found.is_downsampled, found.shape) == (True, (8, 12))
-    assert made(values, size=12).levels.shape == (8, 12)
+    assert picture.levels.tolist() == [[0, 1, 2], [255, 4, 5]]
+    assert (picture.is_downsampled, picture.shape) == (True, (8, 12))
+    assert render(values, size=12).levels.shape == (8, 12)
 
 
 def test_float32_where_it_is_too_coarse() -> None:
     """A small range far from zero has its levels all the same."""
     values = (2.0**23 + np.arange(256, dtype="f4")).reshape(16, 16)
 
-    assert made(values, low=2.0**23, high=2.0**23 + 255).levels.reshape(-1).tolist() == list(range(256))
+    assert render(values, low=2.0**23, high=2.0**23 + 255).levels.reshape(-1).tolist() == list(range(256))
 
 
 def test_colours() -> None:
     """Bands behind rows and columns are colours; a fourth is left out, and those of 16 bits are scaled."""
     colours = np.random.default_rng(0).integers(0, 256, (6, 8, 4), "u1")
 
-    assert np.array_equal(made(colours).levels, colours[..., :3])
-    assert made(colours.astype("u2") * 257, low=0, high=65535).levels.tolist() == colours[..., :3].tolist()
-    assert made(colours, size=4).levels.shape == (3, 4, 3)
+    assert np.array_equal(render(colours).levels, colours[..., :3])
+    assert render(colours.astype("u2") * 257, low=0, high=65535).levels.tolist() == colours[..., :3].tolist()
+    assert render(colours, size=4).levels.shape == (3, 4, 3)
 
 
 def test_one_frame() -> None:
