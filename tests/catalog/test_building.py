@@ -23,20 +23,15 @@ from tests.rows import DEFAULT, Rows, paths, row
 import shotdap.catalog
 from shotdap.catalog import (
     BadCatalog,
-    BadQuery,
     Busy,
-    Fact,
-    Health,
     Row,
     SqlIndex,
     Superseded,
     Watermark,
     build_catalog,
 )
-from shotdap.catalog.entry import FileInspection
-from shotdap.catalog.index import InspectionResult
 from shotdap.catalog.index.fulltext import join_entry_words
-from shotdap.catalog.index.tables import ATTRIBUTES, ENTRIES, FACET_COUNTS, FOLDERS, METADATA, SCHEMA_VERSION
+from shotdap.catalog.index.tables import ENTRIES, FACET_COUNTS, FOLDERS, METADATA, SCHEMA_VERSION
 
 KILLS: Final = 50
 
@@ -213,58 +208,39 @@ class TestVersions:
 
         assert ScriptDirectory(str(folder)).get_current_head() == SCHEMA_VERSION
 
-    def test_first_version(self, tmp_path: Path) -> None:
-        """A catalog of the first version, which had no number, is refused with the command, and then migrated whole."""
-        path = tmp_path / "catalog.db"
-        write_first_version(path)
-        index = SqlIndex.open_sqlite(path)
-        with pytest.raises(BadCatalog, match=r"of version 1, .* `shotdap catalog migrate`"):
-            index.find_entry("omega/1/a/x")
-        before = index.migrate()
-        good, bad = index.find_entry("omega/1/a/x"), index.find_entry("top")
-
-        assert before == "1"
-        assert (good.file, good.facts, good.health) == ("x.hdf", FACTS, Health.OK)
-        assert good.first_inspection is not None
-        assert good.first_inspection.sha256 == "0" * 64
-        assert (bad.health, bad.reason) == (Health.MISSING, "It is gone.")
-        assert paths(index) == ["omega/1/a/x", "omega/1/a/y", "top"]
-        assert index.read_watermark() == 7
-        assert index.count_by_facet("facility") == {"": 1, "OMEGA": 2}
-        assert index.migrate() == SCHEMA_VERSION
-
-    def test_building_on(self, tmp_path: Path) -> None:
-        """The next build goes on where the first version was: what it inspected stays inspected."""
-        write_first_version(tmp_path / "catalog.db")
-        index = SqlIndex.open_sqlite(tmp_path / "catalog.db")
-        index.migrate()
-        same = [Row("1", "x.hdf", 1, FACTS), Row("2", "y.hdf", 1, FACTS), Row("3", "gone.hdf", 1, {})]
-        report = build_catalog(Rows([*same, row(4)]), index, DEFAULT, full=True)
-
-        assert (report.added, report.changed, report.unchanged, report.removed) == (1, 0, 3, 0)
-        assert index.find_entry("omega/1/a/x").health is Health.OK
-
-    def test_second_version(self, url: str) -> None:
-        """A catalog of the second version, without dates beside attributes and names, gets them."""
-        index = SqlIndex(url)
-        build_catalog(Rows([row(1, date="2022-03-24", pulse="square"), row(2, note="a\0b")]), index, DEFAULT)
-        index.record_inspections((index.find_entry(path), SEEN) for path in paths(index))
-        dates = described_dates(index)
-        index.close()
-        engine = sa.create_engine(url, poolclass=sa.NullPool)
-        with engine.begin() as connection:
-            for statement in SECOND_VERSION:
-                connection.exec_driver_sql(statement)
-        index = SqlIndex(url)
-        with pytest.raises(BadCatalog, match="of version 2"):
+    def test_older(self, tmp_path: Path) -> None:
+        """A catalog from before the first release is refused, also by a migration, with what to do."""
+        for version, statement in (
+            ("1", "DROP TABLE alembic_version"),
+            ("2", "UPDATE alembic_version SET version_num = '2'"),
+        ):
+            path = tmp_path / f"version{version}.db"
+            index = SqlIndex.open_sqlite(path)
             index.check_version()
-        index.migrate()
+            index.close()
+            with closing(sqlite3.connect(path)) as connection, connection:
+                connection.execute(statement)
+            for ask in (SqlIndex.check_version, SqlIndex.migrate):
+                with pytest.raises(BadCatalog, match=f"of version {version}, .* needs 3.* `shotdap catalog build`"):
+                    ask(SqlIndex.open_sqlite(path))
 
-        assert described_dates(index) == dates == ["2022-03-24T00:00:00", None]
-        assert len(index.search("SweepSpeed:2").entries) == 2
-        with pytest.raises(BadQuery, match="did you mean pulse"):
-            index.search("pulze:square")
+    def test_current(self, url: str) -> None:
+        """A migration creates the tables of an empty database, and keeps a catalog of this version as it is."""
+        index = SqlIndex(url)
+        first = index.migrate()
+        build_catalog(Rows([row(1)]), index, DEFAULT)
+        again = index.migrate()
+        known = paths(index)
         index.close()
+
+        assert (first, again) == (None, SCHEMA_VERSION)
+        assert known == ["omega/62328/asbo1/asbo1"]
+
+    def test_migrations_import_no_code(self) -> None:
+        """A migration creates the same tables for ever: it imports nothing that may change."""
+        folder = Path(str(shotdap.catalog.__file__)).parent / "migrations"
+
+        assert not [path.name for path in folder.rglob("*.py") if "shotdap." in path.read_text()]
 
     def test_newer(self, tmp_path: Path) -> None:
         """A catalog that a newer shotdap made is refused, also by a migration."""
@@ -307,55 +283,9 @@ class TestVersions:
             SqlIndex("oracle+oracledb://u@127.0.0.1:1/none").check_version()
 
 
-SEEN: Final = InspectionResult(Health.OK, "", FileInspection("0" * 64, 1, 1, {}, {"SweepSpeed": ["2"]}))
-SECOND_VERSION: Final = (
-    "DROP INDEX attributes_by_text", "DROP INDEX attributes_by_number", "ALTER TABLE attributes DROP COLUMN date",
-    "CREATE INDEX attributes_by_text ON attributes (name, text, entry)",
-    "CREATE INDEX attributes_by_number ON attributes (name, number, entry)",
-    "DROP INDEX entries_of_facility", "DROP TABLE names", "UPDATE alembic_version SET version_num = '2'",
-)  # fmt: skip
-
-
-def described_dates(index: SqlIndex) -> list[str | None]:
-    with index._database.begin_read() as connection:  # noqa: SLF001
-        return list(connection.execute(sa.select(ATTRIBUTES.c.date).order_by(ATTRIBUTES.c.entry)).scalars())
-
-
 def is_ours(_object: object, name: str, kind: str, _reflected: object, _other: object) -> bool:
     """Whether something is described in the tables' module; full text makes its own."""
     return kind != "table" or not name.startswith(("words", "alembic"))
-
-
-FACTS: Final[dict[str, Fact]] = {"facility": "OMEGA", "shot": 1, "diagnostic": "A", "date": "2022-05-19T10:41:07"}
-
-
-def write_first_version(path: Path) -> None:
-    """A catalog as the first version of shotdap wrote it."""
-    facts = '{"facility": "OMEGA", "shot": 1, "diagnostic": "A", "date": "2022-05-19T10:41:07"}'
-    seen = f'{{"sha256": "{"0" * 64}", "size": 1, "modified": 2, "structure": {{"image": "uint16[2]"}}}}'
-    entries = [
-        ("omega/1/a/x", "1", "omega/1/a", "x", "x.hdf", facts, "ok", "", seen),
-        ("omega/1/a/y", "2", "omega/1/a", "y", "y.hdf", facts, "unseen", "", None),
-        ("top", "3", "", "top", "gone.hdf", "{}", "missing", "It is gone.", None),
-    ]
-    folders = [("omega", "", "omega"), ("omega/1", "omega", "1"), ("omega/1/a", "omega/1", "a")]
-    with closing(sqlite3.connect(path)) as connection, connection:
-        connection.executescript(FIRST_VERSION)
-        connection.executemany("INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", entries)
-        connection.executemany("INSERT INTO folders VALUES (?, ?, ?)", folders)
-        connection.execute("INSERT INTO state VALUES ('watermark', '{\"value\": 7, \"is_time\": false}')")
-
-
-FIRST_VERSION: Final = """
-CREATE TABLE entries (path TEXT NOT NULL, "key" TEXT NOT NULL, parent TEXT NOT NULL, name TEXT NOT NULL,
-    file TEXT NOT NULL, facts JSON NOT NULL, health TEXT NOT NULL, reason TEXT NOT NULL, seen JSON,
-    PRIMARY KEY (path), UNIQUE ("key"));
-CREATE INDEX entries_by_folder ON entries (parent, name);
-CREATE INDEX entries_by_health ON entries (health, path);
-CREATE TABLE folders (path TEXT NOT NULL, parent TEXT NOT NULL, name TEXT NOT NULL, PRIMARY KEY (path));
-CREATE INDEX folders_by_folder ON folders (parent, name);
-CREATE TABLE state (name TEXT NOT NULL, value JSON NOT NULL, PRIMARY KEY (name));
-"""
 
 
 def test_words() -> None:
