@@ -57,9 +57,10 @@ _CORRUPT_MESSAGE: Final = (
     "The catalog's database is damaged. Restore a copy of it, or move it away and make it anew by"
     " `shotdap catalog build`."
 )
+_NO_DATABASE_MESSAGE: Final = "The catalog's file is not a database."
 _CANNOT_OPEN_MESSAGE: Final = (
-    "The catalog's database cannot be opened: there is no such file, or no right to it or to the folder around it (the"
-    " setting catalog.index)."
+    "The catalog's database cannot be opened: its file does not exist, or permission is missing for it or for its"
+    " folder (the setting catalog.index)."
 )
 _ERRORS_BY_CODE: Final[Mapping[str, tuple[type[BadCatalog], str]]] = MappingProxyType(
     {
@@ -71,7 +72,7 @@ _ERRORS_BY_CODE: Final[Mapping[str, tuple[type[BadCatalog], str]]] = MappingProx
         "SQLITE_READONLY": (BadCatalog, _READ_ONLY_MESSAGE),
         "SQLITE_PERM": (BadCatalog, _READ_ONLY_MESSAGE),
         "SQLITE_CORRUPT": (BadCatalog, _CORRUPT_MESSAGE),
-        "SQLITE_NOTADB": (BadCatalog, "What stands where the catalog should be is not a database."),
+        "SQLITE_NOTADB": (BadCatalog, _NO_DATABASE_MESSAGE),
         "53100": (LostCatalog, _DISK_FULL_MESSAGE),
         "53200": (LostCatalog, "The machine of the catalog's database has not enough memory now; try again later."),
         "53300": (LostCatalog, "The catalog's database has as many connections as it may have; try again later."),
@@ -186,7 +187,7 @@ class Database:
                     return connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar()
                 return "1" if "entries" in tables else None  # version 1 did not store its number
         except DatabaseError as error:
-            raise BadCatalog("What stands where the catalog should be is not a database.") from error
+            raise BadCatalog(_NO_DATABASE_MESSAGE) from error
 
     def close(self) -> None:
         """Close the connections; the next transaction opens new ones."""

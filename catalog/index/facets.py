@@ -42,26 +42,23 @@ def count_facets(connection: sa.Connection, partitions: PartitionCache, query: Q
     Raises:
         BadQuery: no entry has a fact or an attribute of some name in the query.
     """
-    counts: Counter[FacetKey] = Counter()
+    counts, after = Counter[FacetKey](), None
     if all(_is_facet_term(term) for term in query.terms):
-        columns = (FACET_COUNTS.c.facility, FACET_COUNTS.c.diagnostic, FACET_COUNTS.c.year, FACET_COUNTS.c.health)
-        statement = sa.select(*columns, FACET_COUNTS.c.count).where(FACET_COUNTS.c.count > 0)
-        for facility, diagnostic, year, health, count in connection.execute(statement):
-            values = {"facility": facility, "diagnostic": diagnostic, "date": year, "health": health}
-            if all(_match_term(term, values[term.name or ""]) is not term.is_negated for term in query.terms):
-                counts[facility, diagnostic, year, health] += count
-        return _sum_counts(counts, is_complete=True)
-    after: str | None = None
-    for _ in range(_MAX_PAGES):
-        page = search_entries(connection, partitions, query, after, MAX_PAGE_SIZE)
-        counts.update(
-            make_facet_key({**extract_column_facts(entry.facts), "health": entry.health.value})
-            for entry in page.entries
-        )
-        after = page.after
-        if after is None:
-            break
-    return _sum_counts(counts, is_complete=after is None)
+        counts = _read_counts(connection, query)
+    else:
+        for _ in range(_MAX_PAGES):
+            page = search_entries(connection, partitions, query, after, MAX_PAGE_SIZE)
+            for entry in page.entries:
+                counts[make_facet_key({**extract_column_facts(entry.facts), "health": entry.health.value})] += 1
+            after = page.after
+            if after is None:
+                break
+    by_facet: dict[Facet, Counter[str]] = {name: Counter() for name in _FACETS}
+    for key, count in counts.items():
+        for name, value in zip(_FACETS, key, strict=True):
+            by_facet[name][value] += count
+    sorted_counts = {name: dict(sorted(counter.items())) for name, counter in by_facet.items()}
+    return FacetCounts(counts.total(), sorted_counts, is_complete=after is None)
 
 
 def _is_facet_term(term: Term) -> bool:
@@ -72,17 +69,20 @@ def _is_facet_term(term: Term) -> bool:
     return all(bound is None or len(bound) == _YEAR_LENGTH for bound in bounds)
 
 
-def _match_term(term: Term, value: str) -> bool:
-    if term.name == "date":
-        return bool(value) and any(value in dates for dates in parse_ranges(term, parse_dates))
-    return match_any_pattern(term.values, value)
-
-
-def _sum_counts(counts: Counter[FacetKey], *, is_complete: bool) -> FacetCounts:
-    by_facet: dict[Facet, Counter[str]] = {name: Counter() for name in _FACETS}
-    for key, count in counts.items():
-        for name, value in zip(_FACETS, key, strict=True):
-            by_facet[name][value] += count
-    return FacetCounts(
-        counts.total(), {name: dict(sorted(each.items())) for name, each in by_facet.items()}, is_complete
-    )
+def _read_counts(connection: sa.Connection, query: Query) -> Counter[FacetKey]:
+    """Return the stored counts that match a query of facet terms."""
+    counts = Counter[FacetKey]()
+    columns = (FACET_COUNTS.c.facility, FACET_COUNTS.c.diagnostic, FACET_COUNTS.c.year, FACET_COUNTS.c.health)
+    statement = sa.select(*columns, FACET_COUNTS.c.count).where(FACET_COUNTS.c.count > 0)
+    for facility, diagnostic, year, health, count in connection.execute(statement):
+        names = {"facility": facility, "diagnostic": diagnostic, "health": health}
+        for term in query.terms:
+            if term.name == "date":
+                is_match = any((year or None) in dates for dates in parse_ranges(term, parse_dates))
+            else:
+                is_match = match_any_pattern(term.values, names[term.name or ""])
+            if is_match is term.is_negated:
+                break
+        else:
+            counts[facility, diagnostic, year, health] += count
+    return counts

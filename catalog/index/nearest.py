@@ -2,17 +2,17 @@
 
 Strategy: scan the index over facility, diagnostic and date away from the moment, on each side and for each matching
 diagnostic, and stop at the first entry whose other facts match. All entries of one date are read: the index has them in
-the order of their ids, but the first path is wanted.
+the order of their ids, but the result is the first path.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from itertools import chain, repeat
+from math import inf
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -54,12 +54,13 @@ def find_nearest(
     facility, moment = str(own_facts["facility"]), datetime.fromisoformat(str(own_facts["date"]))
     pattern = match.get("diagnostic", "*").lower()  # the empty text is the diagnostic of entries that have none
     diagnostics = count_by_facet(connection, "diagnostic", {"facility": facility})
+    distance = inf if within_days is None else within_days
     candidates: list[tuple[timedelta, str, sa.RowMapping]] = []
     for diagnostic in [each for each in diagnostics if fnmatchcase(each.lower(), pattern)]:
+        partition = {"facility": facility, "diagnostic": diagnostic}
         for is_later in _DIRECTIONS[when]:
-            limit, nearest_date = _compute_date_limit(moment, within_days, is_later=is_later), None
-            bounds = {"facility": facility, "diagnostic": diagnostic, "date": moment.isoformat(), "limit": limit}
-            for row in _scan_dates(connection, bounds, is_later=is_later):
+            nearest_date: str | None = None
+            for row in _scan_dates(connection, partition, moment, distance, is_later=is_later):
                 if nearest_date is not None and row["date"] != nearest_date:
                     break
                 is_other = row["path"] != entry.path and row["health"] not in _FAILED_HEALTHS
@@ -70,20 +71,18 @@ def find_nearest(
     return decode_entry_row(nearest[2]) if nearest else None
 
 
-def _compute_date_limit(moment: datetime, within_days: float | None, *, is_later: bool) -> str:
-    """Return the last date to scan; without a limit a text that sorts after, or before, all dates."""
-    if within_days is not None:
-        with suppress(OverflowError):  # beyond the calendar there is nothing to exclude
-            return (moment + timedelta(days=within_days if is_later else -within_days)).isoformat()
-    return "A" if is_later else ""
-
-
-def _scan_dates(connection: sa.Connection, bounds: Mapping[str, str], *, is_later: bool) -> Iterator[sa.RowMapping]:
-    """Yield the entries of one diagnostic from a date on in one direction, the nearest first."""
-    statement = _build_scan_statement(has_diagnostic=bool(bounds["diagnostic"]), is_later=is_later)
-    date, number = bounds["date"], -1 if is_later else _MAX_ID
+def _scan_dates(
+    connection: sa.Connection, partition: Mapping[str, str], moment: datetime, within_days: float, *, is_later: bool
+) -> Iterator[sa.RowMapping]:
+    """Yield the entries of one facility and diagnostic from a moment on in one direction, the nearest first."""
+    try:
+        limit = (moment + timedelta(days=within_days if is_later else -within_days)).isoformat()
+    except OverflowError:  # beyond the calendar: a text that sorts after, or before, all dates
+        limit = "A" if is_later else ""
+    statement = _build_scan_statement(has_diagnostic=bool(partition["diagnostic"]), is_later=is_later)
+    date, number = moment.isoformat(), -1 if is_later else _MAX_ID
     for size in chain(_PAGE_SIZES[:1], repeat(_PAGE_SIZES[1])):
-        parameters = {**bounds, "date": date, "id": number, "page_size": size}
+        parameters = {**partition, "limit": limit, "date": date, "id": number, "page_size": size}
         rows = connection.execute(statement, parameters).mappings().all()
         yield from rows
         if len(rows) < size:

@@ -58,7 +58,7 @@ _UPDATE_ENTRIES: Final = (
 
 @dataclass(frozen=True)
 class ExistingEntry:
-    """What a build needs of an entry in the catalog."""
+    """An entry in the catalog, as far as a build needs it."""
 
     id: int
     path: str
@@ -78,7 +78,7 @@ class WriteTransaction:
 
     @cached_property
     def has_removed_entries(self) -> bool:
-        """Whether any entry was removed before this transaction."""
+        """True if any entry was removed before this transaction."""
         return self.connection.execute(sa.select(REMOVED_ENTRIES.c.change).limit(1)).first() is not None
 
     @cached_property

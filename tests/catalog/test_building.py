@@ -1,4 +1,4 @@
-"""Builds that are killed, that meet others, and that read what earlier versions wrote."""
+"""Builds that are killed or run at the same time, and versions of the catalog."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.building import OVERTAKEN, started
+from tests.building import OVERTAKEN, start_build
 from tests.rows import DEFAULT, Rows, paths, row
 
 import shotdap.catalog
@@ -36,24 +36,24 @@ from shotdap.catalog.index.tables import ENTRIES, FACET_COUNTS, FOLDERS, METADAT
 KILLS: Final = 50
 
 
-def finished(url: str) -> float:
-    """Build to the end; how long that took."""
-    begun, process = time.monotonic(), started(url)
+def finish_build(url: str) -> float:
+    """Build to the end; return how long that took."""
+    begun, process = time.monotonic(), start_build(url)
     process.join(120)
     assert process.exitcode == 0
     return time.monotonic() - begun
 
 
-def killed(url: str, seconds: float) -> Watermark | None:
-    """Begin to build, and kill that; how far it came."""
-    process = started(url)
+def kill_build(url: str, seconds: float) -> Watermark | None:
+    """Begin to build, and kill the build; return its watermark."""
+    process = start_build(url)
     process.join(seconds)
     process.kill()
     process.join()
-    return reached(url)
+    return read_watermark(url)
 
 
-def reached(url: str) -> Watermark | None:
+def read_watermark(url: str) -> Watermark | None:
     index = SqlIndex(url)
     watermark = index.read_watermark()
     index.close()
@@ -62,17 +62,17 @@ def reached(url: str) -> Watermark | None:
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Any, ...]]:
-    """What a catalog holds that was built without any trouble."""
+    """The content of a catalog whose build was not disturbed."""
     url = f"sqlite:///{tmp_path_factory.mktemp('whole') / 'catalog.db'}"
-    finished(url)
-    return content(url)
+    finish_build(url)
+    return read_content(url)
 
 
 IN_FOLDER: Final = sa.and_(ENTRIES.c.folder == FOLDERS.c.id, ENTRIES.c.path == FOLDERS.c.path + "/" + ENTRIES.c.name)
 
 
-def content(url: str) -> list[tuple[Any, ...]]:
-    """All that a catalog says of the archive, once seen that its tables agree."""
+def read_content(url: str) -> list[tuple[Any, ...]]:
+    """Return what a catalog knows of the archive, after checking that its tables are consistent."""
     engine = sa.create_engine(url, poolclass=sa.NullPool)
     with engine.connect() as connection:
         entries = connection.execute(sa.select(ENTRIES).order_by(ENTRIES.c.path)).mappings().all()
@@ -100,27 +100,27 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 class TestKilled:
     def test_at_any_moment(self, tmp_path: Path, whole: list[tuple[Any, ...]]) -> None:
-        """However often a build is killed, and when, the next one goes on; at last the catalog is the right one."""
+        """If builds are killed at any moment, the next one continues; at the end the catalog is correct."""
         url, moments = f"sqlite:///{tmp_path / 'catalog.db'}", random.Random(6)  # noqa: S311 — no secret
-        lasts = finished(f"sqlite:///{tmp_path / 'timed.db'}")
-        stages = [killed(url, moments.uniform(0, lasts / 5)) for _ in range(KILLS)]
-        finished(url)
+        lasts = finish_build(f"sqlite:///{tmp_path / 'timed.db'}")
+        stages = [kill_build(url, moments.uniform(0, lasts / 5)) for _ in range(KILLS)]
+        finish_build(url)
 
         assert len(set(stages)) > 2
-        assert content(url) == whole
+        assert read_content(url) == whole
 
     def test_in_any_database(self, url: str, whole: list[tuple[Any, ...]]) -> None:
-        """So it is in either kind of database, while its tables are made too."""
+        """The same holds in each kind of database, also while its tables are created."""
         for moment in (0.02, 0.05, 0.1, 0.2, 0.4):
-            killed(url, moment)
-        finished(url)
+            kill_build(url, moment)
+        finish_build(url)
 
-        assert content(url) == whole
+        assert read_content(url) == whole
 
 
 @pytest.mark.parametrize("count", [1023, 1024, 1025, 3071])
 def test_however_many(url: str, count: int) -> None:
-    """Rows are written many in a statement, and none is lost between two of those."""
+    """Rows are written many in a statement, and none is lost between two statements."""
     index = SqlIndex(url)
     build_catalog(Rows([row(number, name=f"n{number}.hdf") for number in range(count)]), index, DEFAULT)
 
@@ -132,18 +132,18 @@ def test_however_many(url: str, count: int) -> None:
 
 class TestTwoAtOnce:
     def test_three_processes(self, url: str, whole: list[tuple[Any, ...]]) -> None:
-        """Of builds at once the last goes on from where the others were, which end; the catalog is the right one."""
-        processes = [started(url) for _ in range(3)]
+        """Of several builds at once, the last one continues and the others end; the catalog is correct."""
+        processes = [start_build(url) for _ in range(3)]
         for process in processes:
             process.join(120)
         codes = [process.exitcode for process in processes]
 
         assert 0 in codes
         assert set(codes) <= {0, OVERTAKEN}
-        assert content(url) == whole
+        assert read_content(url) == whole
 
     def test_the_later_goes_on(self, url: str) -> None:
-        """A build that another one has overtaken writes nothing any more."""
+        """A build that a later one has overtaken writes nothing any more."""
         index = SqlIndex(url)
         rows = [row(number, version=number, name=f"n{number}") for number in range(3)]
 
@@ -159,7 +159,7 @@ class TestTwoAtOnce:
         assert (file, watermark) == ("file.hdf", 2)
 
     def test_patience(self, url: str) -> None:
-        """A patient build leaves one alone that is at work, and is not kept by one that has ended, well or not."""
+        """A patient build does not overtake a running one, and does not wait for one that has ended in any way."""
         index = SqlIndex(url)
 
         def meanwhile() -> Iterator[Row]:
@@ -178,7 +178,7 @@ SUPERSEDED: Final = "Another build of this catalog has begun since, and goes on 
 
 
 class Given:
-    """An archive that gives these rows."""
+    """An archive with these rows."""
 
     def __init__(self, rows: Iterator[Row]) -> None:
         self._rows = rows
@@ -192,7 +192,7 @@ class Given:
 
 class TestVersions:
     def test_tables(self, url: str) -> None:
-        """Migrations make the very tables that the code knows."""
+        """The migrations create exactly the tables that the code knows."""
         index = SqlIndex(url)
         index.check_version()
         index.close()
@@ -203,7 +203,7 @@ class TestVersions:
             assert compare_metadata(context, METADATA) == []
 
     def test_last(self) -> None:
-        """The version that the code knows is that of the last migration."""
+        """The version in the code is that of the last migration."""
         folder = Path(str(shotdap.catalog.__file__)).parent / "migrations"
 
         assert ScriptDirectory(str(folder)).get_current_head() == SCHEMA_VERSION
@@ -254,7 +254,7 @@ class TestVersions:
                 ask(SqlIndex.open_sqlite(tmp_path / "catalog.db"))
 
     def test_no_database(self, tmp_path: Path) -> None:
-        """What is no database is refused, without its place."""
+        """A file that is no database is refused, with a message that does not contain its path."""
         (tmp_path / "catalog.db").write_text("nothing of the kind" * 100)
         with pytest.raises(BadCatalog, match="is not a database") as caught:
             SqlIndex.open_sqlite(tmp_path / "catalog.db").check_version()
@@ -271,25 +271,25 @@ class TestVersions:
         ],
     )
     def test_not_reached(self, url: str) -> None:
-        """A database that cannot be reached is told in a sentence, without its password."""
+        """The error for an unreachable database is a sentence without the password."""
         with pytest.raises(BadCatalog, match=r"\.$") as caught:
             SqlIndex(url).check_version()
 
         assert "secret" not in str(caught.value)
 
     def test_another_kind(self) -> None:
-        """A database of a kind that keeps no catalog is told what kinds do; an archive may be in it."""
+        """The error for a database of another kind names the kinds that can hold a catalog."""
         with pytest.raises(BadCatalog, match=r"kept in SQLite or PostgreSQL .* not oracle"):
             SqlIndex("oracle+oracledb://u@127.0.0.1:1/none").check_version()
 
 
 def is_ours(_object: object, name: str, kind: str, _reflected: object, _other: object) -> bool:
-    """Whether something is described in the tables' module; full text makes its own."""
+    """Check whether a table is one of the module `tables`; full text has its own."""
     return kind != "table" or not name.startswith(("words", "alembic"))
 
 
 def test_words() -> None:
-    """Words are runs of letters and digits, small, each once, and none too long."""
+    """Words are runs of letters and digits, in small letters, each once, with a limited length."""
     assert join_entry_words("omega/1/p510_2", {"name": "P510_2-s1.hdf", "shot": 1, "note": "x" * 100}).split() == [
         "omega", "1", "p510", "2", "s1", "hdf", "x" * 64,
     ]  # fmt: skip
@@ -297,5 +297,5 @@ def test_words() -> None:
 
 @given(st.text(st.characters(max_codepoint=127), max_size=200))
 def test_words_in_ascii(text: str) -> None:
-    """A text has the same words whether or not another one, which is not in ASCII, stands behind it."""
+    """A text has the same words with or without a following word that is not ASCII."""
     assert join_entry_words(f"{text} ß", {}).split() == [*join_entry_words(text, {}).split(), "ß"]
