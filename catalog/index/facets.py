@@ -57,7 +57,9 @@ def count_facets(connection: sa.Connection, partitions: PartitionCache, query: Q
     for key, count in counts.items():
         for name, value in zip(_FACETS, key, strict=True):
             by_facet[name][value] += count
-    sorted_counts = {name: dict(sorted(counter.items())) for name, counter in by_facet.items()}
+    sorted_counts: dict[Facet, dict[str, int]] = {
+        name: dict(sorted(counter.items())) for name, counter in by_facet.items()
+    }
     return FacetCounts(counts.total(), sorted_counts, is_complete=after is None)
 
 

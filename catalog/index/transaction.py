@@ -151,7 +151,17 @@ class WriteTransaction:
             for number, row in zip(self._reserve_numbers(len(rows)), rows, strict=True)
         ]
         execute_many(self.connection, _INSERT_REMOVED, removals)
-        self._delete_empty_folders({row["folder"] for row in rows})
+        folders = {row["folder"] for row in rows}
+        while folders := folders - {ROOT_FOLDER}:  # delete those that are empty now, then their parents, and so on
+            used = {
+                row[0]
+                for column in (ENTRIES.c.folder, FOLDERS.c.parent)
+                for row in select_by_values(self.connection, sa.select(column).distinct(), column, sorted(folders))
+            }
+            empty = sorted(folders - used)
+            parents = select_by_values(self.connection, sa.select(FOLDERS.c.parent), FOLDERS.c.id, empty)
+            folders = {row[0] for row in parents}
+            _delete_rows(self.connection, FOLDERS, FOLDERS.c.id, empty)
 
     def update_row_hashes(self, hashes: Mapping[int, int]) -> None:
         """Write row hashes, by the ids of entries that have not changed otherwise."""
@@ -232,19 +242,6 @@ class WriteTransaction:
         )
         insert_rows(self.connection, FOLDERS, new_rows)
         return ids
-
-    def _delete_empty_folders(self, folders: set[int]) -> None:
-        """Delete the folders that are empty now, then their parents if these are empty, and so on."""
-        while folders := folders - {ROOT_FOLDER}:
-            used = {
-                row[0]
-                for column in (ENTRIES.c.folder, FOLDERS.c.parent)
-                for row in select_by_values(self.connection, sa.select(column).distinct(), column, sorted(folders))
-            }
-            empty = sorted(folders - used)
-            parents = select_by_values(self.connection, sa.select(FOLDERS.c.parent), FOLDERS.c.id, empty)
-            folders = {row[0] for row in parents}
-            _delete_rows(self.connection, FOLDERS, FOLDERS.c.id, empty)
 
 
 def _make_words_row(row: sa.RowMapping | dict[str, Any]) -> tuple[int, str]:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import islice, product
 from types import MappingProxyType
 from typing import Any, Final, TypeAlias
@@ -106,7 +105,7 @@ class _PartitionFilter:
 
     def find_prefixes(self, column: sa.Column[Any]) -> tuple[Sequence[EqualityPrefix], frozenset[str]]:
         """Return the prefixes that select them in an index sorted by a column, and the columns that these fix."""
-        if self._is_unrestricted:
+        if self.plan.has_all_partitions:
             return [()], _PARTITION_COLUMNS
         for list_prefixes, fixed_columns in _PREFIX_STRATEGIES[column.name]:
             prefixes = list(islice(list_prefixes(self), _MAX_RANGES + 1))
@@ -116,7 +115,7 @@ class _PartitionFilter:
 
     def build_conditions(self) -> Iterator[sa.ColumnElement[bool]]:
         """Yield the conditions that an entry has one of them; the planner cannot use an index with another order."""
-        if not self._is_unrestricted:
+        if not self.plan.has_all_partitions:
             values = zip(*self.plan.selected_partitions, strict=True)
             for name, selection in zip(("facility", "diagnostic"), values, strict=True):
                 column = sa.func.coalesce(ENTRIES.c[name], "", type_=ENTRIES.c[name].type)
@@ -129,13 +128,13 @@ class _PartitionFilter:
 
     def list_facility_prefixes(self) -> Iterator[EqualityPrefix]:
         """Yield the facilities, for the index over them and dates; nothing if all facilities are selected."""
-        if self._facilities != {facility for facility, _ in self.plan.partitions}:
-            for facility in sorted(self._facilities):
+        if self.plan.selected_facilities != {facility for facility, _ in self.plan.partitions}:
+            for facility in sorted(self.plan.selected_facilities):
                 yield from product(_match_name(ENTRIES.c.facility, facility))
 
     def list_whole_facility_prefixes(self) -> Iterator[EqualityPrefix]:
         """Yield the same if all diagnostics of the selected facilities are selected, else nothing."""
-        count = sum(facility in self._facilities for facility, _ in self.plan.partitions)
+        count = sum(facility in self.plan.selected_facilities for facility, _ in self.plan.partitions)
         if len(self.plan.selected_partitions) == count:
             yield from self.list_facility_prefixes()
 
@@ -143,14 +142,6 @@ class _PartitionFilter:
         """Yield the diagnostics, for the index over them and shots."""
         for diagnostic in sorted({diagnostic for _, diagnostic in self.plan.selected_partitions}):
             yield from product(_match_name(ENTRIES.c.diagnostic, diagnostic))
-
-    @cached_property
-    def _facilities(self) -> set[str]:
-        return {facility for facility, _ in self.plan.selected_partitions}
-
-    @property
-    def _is_unrestricted(self) -> bool:
-        return len(self.plan.selected_partitions) == len(self.plan.partitions)
 
 
 def _match_name(column: sa.Column[Any], name: str) -> list[sa.ColumnElement[bool]]:

@@ -15,7 +15,7 @@ from shotdap.catalog.query.values import Range
 
 Position: TypeAlias = tuple[int | str | None, int]
 """An entry's position in the order: its shot or date, and its id."""
-PositionQuery: TypeAlias = sa.Select[*tuple[Any, ...]] | sa.CompoundSelect[*tuple[Any, ...]]
+_PositionQuery: TypeAlias = sa.Select[*tuple[Any, ...]] | sa.CompoundSelect[*tuple[Any, ...]]
 Conditions: TypeAlias = Sequence[sa.ColumnElement[bool]]
 
 _UNBOUNDED: Final[Range[Any]] = Range()
@@ -64,7 +64,7 @@ class IndexRange:
 
 def merge_scans(
     ranges: Sequence[IndexRange], conditions: Conditions, after: Position | None, stop: Position | None
-) -> PositionQuery:
+) -> _PositionQuery:
     """Select the positions in some ranges, the greatest first; one in two ranges comes twice, one after the other."""
     scans = [each.select_positions(conditions, after, stop).order_by(*_ORDER) for each in ranges]
     if len(scans) == 1:
@@ -84,7 +84,7 @@ def select_id_span(ranges: Sequence[IndexRange], count: int, after: Position | N
     return sa.select(sa.func.min(positions.c.id), sa.func.max(positions.c.id))
 
 
-def select_nth_position(ranges: Sequence[IndexRange], count: int, after: Position | None) -> PositionQuery:
+def select_nth_position(ranges: Sequence[IndexRange], count: int, after: Position | None) -> _PositionQuery:
     """Select a position with at most `count` positions before it; no row if that many do not exist.
 
     It is the greatest of the positions that end the same share of each range, so all ranges together have at most that

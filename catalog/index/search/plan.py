@@ -57,6 +57,16 @@ class QueryPlan:
             and any(health in healths for health in self.healths)
         ]
 
+    @cached_property
+    def selected_facilities(self) -> set[str]:
+        """The facilities of these pairs."""
+        return {facility for facility, _ in self.selected_partitions}
+
+    @property
+    def has_all_partitions(self) -> bool:
+        """True if the query selects all pairs."""
+        return len(self.selected_partitions) == len(self.partitions)
+
     @property
     def is_empty(self) -> bool:
         """True if no entry can match."""
@@ -138,7 +148,7 @@ class QueryPlan:
         """Words that all matches have; ``word*`` is the prefix of such a word."""
         words: list[str] = []
         for term in self.positive_terms:
-            if len(term.values) > 1 or term.name == "path" or self.is_attribute_term(term):
+            if len(term.values) != 1 or term.name == "path" or self.is_attribute_term(term):
                 continue
             value = term.values[0]
             if term.name is None and isinstance(value, Pattern):
