@@ -1,4 +1,4 @@
-"""A build in a process of its own, to be killed or to meet others."""
+"""A build in its own process, which can be killed, or run beside others."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from unittest.mock import patch
 from shotdap.catalog import Fact, PathTemplate, Row, SqlIndex, Superseded, Watermark, build_catalog
 from shotdap.catalog.build import builder
 
-__all__ = ["OVERTAKEN", "ROWS", "started"]
+__all__ = ["OVERTAKEN", "ROWS", "start_build"]
 
 ROWS: Final = 3000
 OVERTAKEN: Final = 3
-"""The exit code of a build that another one has overtaken."""
+"""The exit code of a build that a later one has overtaken."""
 
 _BATCH: Final = 50  # rows between two writings: many moments to be killed at
 _CONTEXT: Final = multiprocessing.get_context("forkserver")
@@ -25,7 +25,7 @@ _CONTEXT.set_forkserver_preload(["tests.building", "alembic.command"])  # a proc
 
 @dataclass(frozen=True)
 class _Made:
-    """An archive of made-up rows; three share each version, and many ask for one path."""
+    """An archive of invented rows; three share each version, and many want the same path."""
 
     def read_rows(self, since: Watermark | None = None, /) -> Iterator[Row]:
         for number in range(ROWS):
@@ -44,8 +44,8 @@ class _Made:
         return sum(1 for _ in self.read_rows(since))
 
 
-def started(url: str) -> ForkServerProcess:
-    """A process that builds a catalog of the made-up rows."""
+def start_build(url: str) -> ForkServerProcess:
+    """Start a process that builds a catalog of the invented rows."""
     process = _CONTEXT.Process(target=_build, args=(url,))
     process.start()
     return process

@@ -1,4 +1,4 @@
-"""Archives in memory, and what is built of them."""
+"""Archives in memory, and the paths of catalogs that are built from them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from tests.contracts.index import walked
+from tests.contracts.index import walk_index
 
 from shotdap.catalog import BadArchive, PathTemplate, Row, SqlIndex, Watermark
 
@@ -36,11 +36,11 @@ class Rows:
 
 
 def row(key: object, version: Watermark | None = 1, file: str = "file.hdf", **facts: str | float) -> Row:
-    """A row that says something, unless told otherwise."""
+    """Return a row with default facts, which the arguments override."""
     described: dict[str, Any] = {"facility": "OMEGA", "shot": 62328, "diagnostic": "ASBO1", "name": "asbo1.hdf"}
     return Row(str(key), file, version, described | facts)
 
 
 def paths(index: SqlIndex) -> list[str]:
-    """The paths of all entries."""
-    return [child.path for child in walked(index) if not child.is_folder]
+    """Return the paths of all entries."""
+    return [child.path for child in walk_index(index) if not child.is_folder]

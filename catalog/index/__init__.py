@@ -1,7 +1,7 @@
-"""The catalog's own database: entries by their public paths, what can be asked of them, and what has changed.
+"""The catalog's own database: entries by their public paths, searches, facet counts and changes.
 
-SQLite, embedded, or PostgreSQL where several servers share a catalog; the same code for both. What differs is in
-`database` (how a transaction begins) and in `fulltext` (full text), and nowhere else.
+The database is SQLite, embedded, or PostgreSQL where several servers share a catalog. The code is the same for both,
+except connections and transactions (`database`), full text (`fulltext`) and a few statements.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from shotdap.catalog.index.build_lock import BuildLock, Busy, Superseded
 from shotdap.catalog.index.changes import Change, ChangePage
 from shotdap.catalog.index.database import BadCatalog, LostCatalog
 from shotdap.catalog.index.facets import FacetCounts
-from shotdap.catalog.index.records import InspectionResult, NewRecord, Record, compute_row_hash, make_new_record
+from shotdap.catalog.index.records import InspectionResult, NewRecord, Record, make_new_record
 from shotdap.catalog.index.search import BadToken, SearchPage
 from shotdap.catalog.index.sql_index import SqlIndex
 from shotdap.catalog.index.transaction import ExistingEntry, WriteTransaction
@@ -32,6 +32,5 @@ __all__ = [
     "SqlIndex",
     "Superseded",
     "WriteTransaction",
-    "compute_row_hash",
     "make_new_record",
 ]

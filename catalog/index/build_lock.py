@@ -1,8 +1,8 @@
-"""Whose turn it is to build, and how far the archive has been read.
+"""Which build may write, and how far the archive has been read.
 
-Of two builds at once the later goes on and the earlier ends: each has a number, and a transaction of a build whose
-number is no longer the last one writes nothing. So a build that is killed leaves nothing to be given back, and no clock
-decides what is written.
+Of two builds at once, the later one continues and the earlier one ends: each build has a number, and a transaction of a
+build writes only if its number is still the last one. A killed build therefore leaves no lock to release, and the
+decision does not depend on a clock.
 """
 
 from __future__ import annotations
@@ -22,47 +22,38 @@ from shotdap.catalog.index.fulltext import FULLTEXT_INDEXES
 from shotdap.catalog.index.tables import STATE
 from shotdap.catalog.index.transaction import WriteTransaction
 
-__all__ = [
-    "BuildLock",
-    "Busy",
-    "Superseded",
-    "acquire_build_lock",
-    "begin_transaction",
-    "read_watermark",
-    "release_build_lock",
-]
-
-_LIVENESS_TIMEOUT: Final = 60.0  # seconds after its last writing for which a build is taken to be alive
+_LIVENESS_TIMEOUT: Final = 60.0  # seconds after its last write for which a build is taken to be alive
+_SELECT_STATE: Final = sa.select(STATE).with_for_update()
 
 
 class Superseded(RuntimeError):
-    """Another build of this catalog has begun since, and goes on from where this one was."""
+    """A later build of this catalog has begun, and continues where this one was."""
 
 
 class Busy(RuntimeError):
-    """Another build of this catalog is at work."""
+    """Another build of this catalog is running."""
 
 
 @dataclass(frozen=True)
 class BuildLock:
-    """A build's turn to write."""
+    """A build's right to write, until a later build begins."""
 
     build_number: int
     watermark: Watermark | None
     """How far the archive had been read; `None` before the first build."""
     counter: int
-    """What had been numbered when it began: entries with greater ids came later."""
+    """The last number before this build: entries with greater ids were added later."""
 
 
 def acquire_build_lock(database: Database, *, patient: bool = False) -> BuildLock:
-    """Take the turn to build.
+    """Begin a build.
 
     Args:
         database: the catalog's.
-        patient: leave a build alone that seems to be alive.
+        patient: do not overtake a build that seems to be alive.
 
     Raises:
-        Busy: there is one.
+        Busy: a build seems to be alive, and this one is patient.
     """
     with database.begin_write() as connection:
         state = connection.execute(_SELECT_STATE).one()
@@ -72,52 +63,45 @@ def acquire_build_lock(database: Database, *, patient: bool = False) -> BuildLoc
         return BuildLock(state.build + 1, _decode_watermark(state.watermark), state.counter)
 
 
-def release_build_lock(database: Database, turn: BuildLock) -> None:
-    """Give the turn back, unless another build has it."""
+def release_build_lock(database: Database, lock: BuildLock) -> None:
+    """End a build, unless a later one has begun."""
     with database.begin_write() as connection:
-        connection.execute(STATE.update().where(STATE.c.build == turn.build_number), {"active": None})
+        connection.execute(STATE.update().where(STATE.c.build == lock.build_number), {"active": None})
 
 
 @contextmanager
 def begin_transaction(
-    database: Database, turn: BuildLock | None = None, watermark: Watermark | None = None
+    database: Database, lock: BuildLock | None = None, watermark: Watermark | None = None
 ) -> Iterator[WriteTransaction]:
-    """A transaction that writes to the catalog.
+    """Begin a transaction that writes to the catalog.
 
     Args:
         database: the catalog's.
-        turn: that of a build, where it is one that writes.
-        watermark: how far the archive will have been read with what is written.
+        lock: the lock of the build that writes, if a build writes.
+        watermark: how far the archive has been read once this transaction is written.
 
     Raises:
         Superseded: a later build has begun; nothing is written.
     """
     with database.begin_write() as connection:
         state = connection.execute(_SELECT_STATE).one()
-        if turn is not None and turn.build_number != state.build:
+        if lock is not None and lock.build_number != state.build:
             raise Superseded("Another build of this catalog has begun since, and goes on from where this one was.")
         transaction = WriteTransaction(connection, state.counter, FULLTEXT_INDEXES[connection.dialect.name])
         yield transaction
         transaction.write_counters()
-        if turn is not None:
+        if lock is not None:
             connection.execute(STATE.update(), {"active": time.time()})
         if watermark is not None:
-            connection.execute(STATE.update(), {"watermark": _encode_watermark(watermark)})
+            is_time = isinstance(watermark, datetime)
+            value = watermark.isoformat() if isinstance(watermark, datetime) else watermark
+            connection.execute(STATE.update(), {"watermark": {"value": value, "is_time": is_time}})
 
 
 def read_watermark(database: Database) -> Watermark | None:
-    """How far the archive has been read; `None` before the first build."""
+    """Return how far the archive has been read; `None` before the first build."""
     with database.begin_read() as connection:
         return _decode_watermark(connection.execute(sa.select(STATE.c.watermark)).scalar())
-
-
-_SELECT_STATE: Final = sa.select(STATE).with_for_update()
-
-
-def _encode_watermark(watermark: Watermark) -> dict[str, Any]:
-    if isinstance(watermark, datetime):
-        return {"value": watermark.isoformat(), "is_time": True}
-    return {"value": watermark, "is_time": False}
 
 
 def _decode_watermark(stored: dict[str, Any] | None) -> Watermark | None:

@@ -1,13 +1,13 @@
-"""The connection to the catalog's database, and the version of what is in it.
+"""The connection to the catalog's database, and the version of its schema.
 
-A reader never waits for a writer: SQLite keeps a write-ahead log, PostgreSQL has versions of rows. One writer waits for
-another at the beginning of its transaction, so that none finds at its end that it came in vain.
+A reader never waits for a writer: SQLite keeps a write-ahead log, PostgreSQL keeps versions of rows. A writer waits for
+another writer when its transaction begins, so that no transaction fails at its end because of another one.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -30,23 +30,21 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from shotdap.catalog.index.tables import SCHEMA_VERSION
 
-__all__ = ["BadCatalog", "Database", "LostCatalog"]
-
-_WRITE_OPTION: Final = "shotdap_writes"  # an execution option: what begins here will write
+_WRITE_OPTION: Final = "shotdap_writes"  # the execution option of a transaction that will write
 _BUSY_TIMEOUT: Final = 60  # seconds to wait for another writer
-_POOL_TIMEOUT: Final = 10  # seconds to wait for a connection while all are in use; then the client had better ask again
-_CACHE_SIZE: Final = 64 << 10  # KiB of an SQLite catalog that a connection keeps in memory
-_WAL_CHECKPOINT_PAGES: Final = 16_384  # pages of the write-ahead log, 64 MiB, before it is worked into the catalog
-_JSON_DECODER: Final = json.JSONDecoder()
-_MIGRATION_LOCK: Final = 0x5E07DA9  # names the lock that migrations hold in PostgreSQL
+_POOL_TIMEOUT: Final = 10  # seconds to wait for a connection while all are in use; the client then retries later
+_CACHE_SIZE: Final = 64 << 10  # KiB of an SQLite catalog that each connection keeps in memory
+_WAL_CHECKPOINT_PAGES: Final = 16_384  # pages of the write-ahead log, 64 MiB, before it is written into the catalog
+_JSON_DECODER: Final = json.JSONDecoder()  # `json.loads` takes twice as long: it looks for spaces around the text
+_MIGRATION_LOCK: Final = 0x5E07DA9  # the advisory lock that a migration holds in PostgreSQL
 
 
 class BadCatalog(ValueError):
-    """The catalog's own database cannot be used as it is; the message says why, and what would help."""
+    """The catalog's own database cannot be used as it is; the message says why, and what to do."""
 
 
 class LostCatalog(BadCatalog):
-    """The catalog's own database does not answer now, or there is no room for it; later it may."""
+    """The catalog's own database does not answer now, or its disk is full; a later request may succeed."""
 
 
 _BUSY_MESSAGE: Final = "The catalog's database is in use by another process; try again later."
@@ -59,9 +57,10 @@ _CORRUPT_MESSAGE: Final = (
     "The catalog's database is damaged. Restore a copy of it, or move it away and make it anew by"
     " `shotdap catalog build`."
 )
+_NO_DATABASE_MESSAGE: Final = "The catalog's file is not a database."
 _CANNOT_OPEN_MESSAGE: Final = (
-    "The catalog's database cannot be opened: there is no such file, or no right to it or to the folder around it (the"
-    " setting catalog.index)."
+    "The catalog's database cannot be opened: its file does not exist, or permission is missing for it or for its"
+    " folder (the setting catalog.index)."
 )
 _ERRORS_BY_CODE: Final[Mapping[str, tuple[type[BadCatalog], str]]] = MappingProxyType(
     {
@@ -73,7 +72,7 @@ _ERRORS_BY_CODE: Final[Mapping[str, tuple[type[BadCatalog], str]]] = MappingProx
         "SQLITE_READONLY": (BadCatalog, _READ_ONLY_MESSAGE),
         "SQLITE_PERM": (BadCatalog, _READ_ONLY_MESSAGE),
         "SQLITE_CORRUPT": (BadCatalog, _CORRUPT_MESSAGE),
-        "SQLITE_NOTADB": (BadCatalog, "What stands where the catalog should be is not a database."),
+        "SQLITE_NOTADB": (BadCatalog, _NO_DATABASE_MESSAGE),
         "53100": (LostCatalog, _DISK_FULL_MESSAGE),
         "53200": (LostCatalog, "The machine of the catalog's database has not enough memory now; try again later."),
         "53300": (LostCatalog, "The catalog's database has as many connections as it may have; try again later."),
@@ -83,19 +82,19 @@ _ERRORS_BY_CODE: Final[Mapping[str, tuple[type[BadCatalog], str]]] = MappingProx
         "XX002": (BadCatalog, _CORRUPT_MESSAGE),
     }
 )
-"""By SQLite's result codes, without what stands behind their second underscore, and by PostgreSQL's SQLSTATE."""
+"""By SQLite's primary result code and by PostgreSQL's SQLSTATE."""
 
 
-def _convert_error(error: SQLAlchemyError) -> BadCatalog | None:
-    """Return what an exception means for the catalog; `None` for one that is a fault of our own."""
+def _to_catalog_error(error: SQLAlchemyError) -> BadCatalog | None:
+    """Return the exception that names the cause for the operator; `None` for an error of our own code."""
     if isinstance(error, PoolTimeoutError):
         return LostCatalog("All connections to the catalog's database are in use; try again later.")
     if not isinstance(error, DBAPIError):
         return None
-    name = "_".join(str(getattr(error.orig, "sqlite_errorname", "")).split("_")[:2])
-    kind, sentence = _ERRORS_BY_CODE.get(name or str(getattr(error.orig, "sqlstate", "")), (None, ""))
-    if kind is not None:
-        return kind(sentence)
+    primary_code = "_".join(str(getattr(error.orig, "sqlite_errorname", "")).split("_")[:2])
+    exception, sentence = _ERRORS_BY_CODE.get(primary_code or str(getattr(error.orig, "sqlstate", "")), (None, ""))
+    if exception is not None:
+        return exception(sentence)
     if error.connection_invalidated or isinstance(error, OperationalError | InterfaceError):
         if "too many clients" in str(error.orig) or "too many connections" in str(error.orig):  # psycopg has no code
             return LostCatalog(_ERRORS_BY_CODE["53300"][1])
@@ -104,19 +103,19 @@ def _convert_error(error: SQLAlchemyError) -> BadCatalog | None:
 
 
 @contextmanager
-def _convert_errors() -> Iterator[None]:
-    """Raise what a database's exceptions mean for the catalog in their place."""
+def _wrap_database_errors() -> Iterator[None]:
+    """Raise `BadCatalog` or `LostCatalog` instead of the database's exceptions."""
     try:
         yield
     except SQLAlchemyError as error:
-        if explained := _convert_error(error):
-            raise explained from error
+        if problem := _to_catalog_error(error):
+            raise problem from error
         raise
 
 
 @dataclass(frozen=True)
 class Database:
-    """The catalog's database, its tables made where it is empty."""
+    """The catalog's database; an empty one gets its tables when it is first used."""
 
     url: str
 
@@ -125,63 +124,78 @@ class Database:
         """Connections to a database of this version.
 
         Raises:
-            BadCatalog: it is of another version, or no database.
+            BadCatalog: the database has another version, or is no database.
         """
-        found = self.read_version()
-        if found is None:
+        version = self.read_version()
+        if version is None:
             self.migrate()
-        elif found != SCHEMA_VERSION:
-            raise BadCatalog(_describe_version_mismatch(found))
+        elif version != SCHEMA_VERSION:
+            raise BadCatalog(_describe_version_mismatch(version))
         return self._create_engine()
 
     @contextmanager
     def begin_read(self) -> Iterator[sa.Connection]:
-        """A transaction that only reads; raises `BadCatalog` or `LostCatalog` where the database fails."""
-        with _convert_errors(), self.engine.connect() as connection:
+        """Begin a transaction that only reads; raise `BadCatalog` or `LostCatalog` if the database fails."""
+        with _wrap_database_errors(), self.engine.connect() as connection:
             yield connection
 
     @contextmanager
     def begin_write(self) -> Iterator[sa.Connection]:
-        """A transaction that may write, all of it or nothing; raises as `begin_read` does."""
-        with _convert_errors(), _connect_for_write(self.engine) as connection:
+        """Begin a transaction that may write, all or nothing; raise the same errors as `begin_read`."""
+        with _wrap_database_errors(), _connect_for_write(self.engine) as connection:
             yield connection
 
     def migrate(self) -> str | None:
-        """Bring the database to this version; what it holds is kept.
+        """Bring the database to this version in one transaction; its content is kept.
 
         Returns:
-            The version that it had, or `None` if it was empty.
+            The version before, or `None` if the database was empty.
 
         Raises:
-            BadCatalog: it is of a version that this shotdap does not know, or no database.
+            BadCatalog: this shotdap cannot migrate its version, or it is no database.
         """
-        found = self.read_version()
-        if found is not None and (not found.isdigit() or int(found) > int(SCHEMA_VERSION)):
-            raise BadCatalog(_describe_version_mismatch(found))
-        with _convert_errors(), self._open_temporary_engine() as engine:
-            _upgrade_schema(engine)
-        return found
+        from alembic import command  # noqa: PLC0415 — takes 0.1 s, and is seldom needed
+        from alembic.config import Config  # noqa: PLC0415
+
+        version = self.read_version()
+        if version is not None and version != SCHEMA_VERSION:
+            raise BadCatalog(_describe_version_mismatch(version))
+        with _wrap_database_errors(), self._open_temporary_engine() as engine:
+            if engine.dialect.name == "sqlite":  # this mode is stored in the file, and cannot be set in a transaction
+                with closing(engine.raw_connection()) as raw_connection:
+                    raw_connection.cursor().execute("PRAGMA journal_mode = WAL")
+            scripts = as_file(files("shotdap.catalog").joinpath("migrations"))
+            with scripts as folder, _connect_for_write(engine) as connection:
+                if engine.dialect.name == "postgresql":  # of several processes one migrates
+                    connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_MIGRATION_LOCK)))
+                config = Config()
+                config.set_main_option("script_location", str(folder).replace("%", "%%"))
+                config.attributes["connection"] = connection
+                command.upgrade(config, "head")
+        return version
 
     def read_version(self) -> str | None:
-        """The version of what is in the database; `None` if it is empty.
+        """Return the version of the database's schema; `None` if the database is empty.
 
         Raises:
             BadCatalog: it does not answer, or is no database.
         """
         try:
-            with _convert_errors(), self._open_temporary_engine() as engine, engine.connect() as connection:
-                return _read_version(connection)
+            with _wrap_database_errors(), self._open_temporary_engine() as engine, engine.connect() as connection:
+                tables = sa.inspect(connection).get_table_names()
+                if "alembic_version" in tables:
+                    return connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar()
+                return "1" if "entries" in tables else None  # version 1 did not store its number
         except DatabaseError as error:
-            raise BadCatalog("What stands where the catalog should be is not a database.") from error
+            raise BadCatalog(_NO_DATABASE_MESSAGE) from error
 
     def close(self) -> None:
-        """End the connections; the next transaction makes new ones."""
+        """Close the connections; the next transaction opens new ones."""
         if "engine" in self.__dict__:
             self.engine.dispose()
 
     @contextmanager
     def _open_temporary_engine(self) -> Iterator[sa.Engine]:
-        """Connections for a short while."""
         engine = self._create_engine()
         try:
             yield engine
@@ -191,55 +205,40 @@ class Database:
     def _create_engine(self) -> sa.Engine:
         try:
             backend = sa.make_url(self.url).get_backend_name()
-            if backend not in _ENGINE_FACTORIES:
+            if backend == "postgresql":
+                engine = sa.create_engine(self.url, pool_pre_ping=True, pool_timeout=_POOL_TIMEOUT)
+                event.listen(engine, "connect", _prepare_postgresql)
+            elif backend == "sqlite":
+                engine = sa.create_engine(
+                    self.url,
+                    connect_args={"timeout": _BUSY_TIMEOUT},
+                    json_deserializer=lambda text: _JSON_DECODER.raw_decode(text)[0],
+                    pool_timeout=_POOL_TIMEOUT,
+                )
+                event.listen(engine, "connect", _prepare_sqlite)
+                event.listen(engine, "begin", _begin_transaction)
+            else:
                 raise BadCatalog(
                     f"The catalog is kept in SQLite or PostgreSQL (sqlite://, postgresql://), not {backend}."
                 )
-            return _ENGINE_FACTORIES[backend](self.url)
         except (ModuleNotFoundError, NoSuchModuleError) as error:
             raise BadCatalog(f"The catalog's database needs a Python package that is not there: {error}.") from error
         except ArgumentError as error:
             raise BadCatalog("The catalog's database has no URL that SQLAlchemy knows.") from error
-
-
-def _create_sqlite_engine(url: str) -> sa.Engine:
-    patience = {"timeout": _BUSY_TIMEOUT}
-    engine = sa.create_engine(url, connect_args=patience, json_deserializer=_parse_json, pool_timeout=_POOL_TIMEOUT)
-    event.listen(engine, "connect", _prepare_sqlite)
-    event.listen(engine, "begin", _begin_transaction)
-    return engine
-
-
-def _create_postgresql_engine(url: str) -> sa.Engine:
-    engine = sa.create_engine(url, pool_pre_ping=True, pool_timeout=_POOL_TIMEOUT)
-    event.listen(engine, "connect", _prepare_postgresql)
-    return engine
-
-
-_ENGINE_FACTORIES: Final[Mapping[str, Callable[[str], sa.Engine]]] = MappingProxyType(
-    {"sqlite": _create_sqlite_engine, "postgresql": _create_postgresql_engine}
-)
-
-
-def _parse_json(text: str) -> Any:  # noqa: ANN401 — whatever JSON says
-    """What a text in JSON says, without spaces around it as all here are; `json.loads` takes twice as long."""
-    return _JSON_DECODER.raw_decode(text)[0]
+        return engine
 
 
 def _prepare_postgresql(connection: Any, _record: object) -> None:  # noqa: ANN401 — the driver's own
     with connection.cursor() as cursor:
-        cursor.execute("SET jit = off")  # it compiles for 100 ms where it fears more work than these pages are
+        cursor.execute("SET jit = off")  # compiling takes 100 ms, longer than these queries
     connection.commit()
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:  # noqa: ANN401 — the driver's own
-    connection.isolation_level = None  # or the driver begins transactions where it likes
-    for setting in (
-        "synchronous = NORMAL",
-        f"cache_size = -{_CACHE_SIZE}",
-        f"wal_autocheckpoint = {_WAL_CHECKPOINT_PAGES}",
-    ):
-        connection.execute(f"PRAGMA {setting}")
+    connection.isolation_level = None  # else the driver begins transactions by itself
+    connection.execute("PRAGMA synchronous = NORMAL")
+    connection.execute(f"PRAGMA cache_size = -{_CACHE_SIZE}")
+    connection.execute(f"PRAGMA wal_autocheckpoint = {_WAL_CHECKPOINT_PAGES}")
 
 
 def _begin_transaction(connection: sa.Connection) -> None:
@@ -253,43 +252,12 @@ def _connect_for_write(engine: sa.Engine) -> Iterator[sa.Connection]:
         yield connection
 
 
-def _read_version(connection: sa.Connection) -> str | None:
-    tables = sa.inspect(connection).get_table_names()
-    if "alembic_version" in tables:
-        return connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar()
-    return "1" if "entries" in tables else None  # the first version knew of no other
-
-
-def _describe_version_mismatch(found: str) -> str:
-    if found.isdigit() and int(found) < int(SCHEMA_VERSION):
+def _describe_version_mismatch(version: str) -> str:
+    if version.isdigit() and int(version) < int(SCHEMA_VERSION):
         return (
-            f"The catalog is of version {found}, and this shotdap needs {SCHEMA_VERSION}:"
-            " `shotdap catalog migrate` brings it there; nothing in it is lost."
+            f"The catalog is of version {version}, from before the first release, and this shotdap needs"
+            f" {SCHEMA_VERSION}. Move it away, and make it anew by `shotdap catalog build`."
         )
     return (
-        f"The catalog is of version {found}, made by a newer shotdap: this one knows versions up to {SCHEMA_VERSION}."
+        f"The catalog is of version {version}, made by a newer shotdap: this one knows versions up to {SCHEMA_VERSION}."
     )
-
-
-def _upgrade_schema(engine: sa.Engine) -> None:
-    """Bring a database to this version, in one transaction; of several processes one does it."""
-    from alembic import command  # noqa: PLC0415 — takes 0.1 s, and is seldom needed
-    from alembic.config import Config  # noqa: PLC0415
-
-    _set_wal_mode(engine)
-    with as_file(files("shotdap.catalog").joinpath("migrations")) as scripts, _connect_for_write(engine) as connection:
-        if engine.dialect.name == "postgresql":
-            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_MIGRATION_LOCK)))
-        config = Config()
-        config.set_main_option("script_location", str(scripts).replace("%", "%%"))
-        config.attributes["connection"] = connection
-        if _read_version(connection) == "1":
-            command.stamp(config, "1")
-        command.upgrade(config, "head")
-
-
-def _set_wal_mode(engine: sa.Engine) -> None:
-    """An SQLite database keeps a write-ahead log from now on; that cannot be chosen within a transaction."""
-    if engine.dialect.name == "sqlite":
-        with closing(engine.raw_connection()) as connection:
-            connection.cursor().execute("PRAGMA journal_mode = WAL")

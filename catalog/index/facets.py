@@ -1,19 +1,18 @@
-"""How many entries match a query, by facility, diagnostic, year and health.
+"""Facet counts of a query: how many entries match, by facility, diagnostic, year and health.
 
-Where a query asks for nothing else than these, the tallies know it at any size. Of a query that is more particular the
-newest matches are counted, up to a bound.
+If the query has only conditions on these, `FACET_COUNTS` answers at any size of the catalog. For any other query the
+newest matches are counted one by one, up to a limit.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
 import sqlalchemy as sa
 
-from shotdap.catalog.entry import Entry
 from shotdap.catalog.index.facet_counts import Facet
 from shotdap.catalog.index.records import FacetKey, extract_column_facts, make_facet_key
 from shotdap.catalog.index.search import MAX_PAGE_SIZE, PartitionCache, search_entries
@@ -21,81 +20,71 @@ from shotdap.catalog.index.tables import FACET_COUNTS
 from shotdap.catalog.query import Query, Term
 from shotdap.catalog.query.values import match_any_pattern, parse_dates, parse_ranges
 
-__all__ = ["FACETS", "FacetCounts", "count_facets"]
-
-FACETS: Final[tuple[Facet, ...]] = ("facility", "diagnostic", "year", "health")
-
+_FACETS: Final[tuple[Facet, ...]] = ("facility", "diagnostic", "year", "health")
 _YEAR_LENGTH: Final = 4  # characters
 _MAX_PAGES: Final = 5  # of `MAX_PAGE_SIZE` entries each, that are counted one by one
 
 
 @dataclass(frozen=True)
 class FacetCounts:
-    """The numbers of entries that match."""
+    """Numbers of entries that match a query."""
 
     total: int
     counts: Mapping[Facet, Mapping[str, int]]
-    """For each facet the values that there are, each with its number; what is unknown is an empty text."""
+    """For each facet the number of entries by value; the empty text is the unknown value."""
     is_complete: bool
-    """Whether all that match are counted, or only the newest of them."""
+    """Whether all matches are counted, or only the newest of them."""
 
 
-def count_facets(connection: sa.Connection, kinds: PartitionCache, query: Query) -> FacetCounts:
-    """Count what matches.
+def count_facets(connection: sa.Connection, partitions: PartitionCache, query: Query) -> FacetCounts:
+    """Count the entries that match a query.
 
     Raises:
-        BadQuery: no image says anything under a name.
+        BadQuery: no entry has a fact or an attribute of some name in the query.
     """
+    counts, after = Counter[FacetKey](), None
     if all(_is_facet_term(term) for term in query.terms):
-        return _sum_counts(_select_counts(connection, query), complete=True)
-    found: list[tuple[FacetKey, int]] = []
-    after: str | None = None
-    for _ in range(_MAX_PAGES):
-        page = search_entries(connection, kinds, query, after, MAX_PAGE_SIZE)
-        found += [(_kind(entry), 1) for entry in page.entries]
-        after = page.after
-        if after is None:
-            return _sum_counts(found, complete=True)
-    return _sum_counts(found, complete=False)
-
-
-def _sum_counts(counted: Iterable[tuple[FacetKey, int]], *, complete: bool) -> FacetCounts:
-    counts: dict[Facet, Counter[str]] = {name: Counter() for name in FACETS}
-    total = 0
-    for kind, number in counted:
-        total += number
-        for name, value in zip(FACETS, kind, strict=True):
-            counts[name][value] += number
-    return FacetCounts(total, {name: dict(sorted(counter.items())) for name, counter in counts.items()}, complete)
-
-
-def _kind(entry: Entry) -> FacetKey:
-    return make_facet_key({**extract_column_facts(entry.facts), "health": entry.health.value})
-
-
-def _select_counts(connection: sa.Connection, query: Query) -> Iterator[tuple[FacetKey, int]]:
-    """The tallies of the kinds that match."""
-    columns = (FACET_COUNTS.c.facility, FACET_COUNTS.c.diagnostic, FACET_COUNTS.c.year, FACET_COUNTS.c.health)
-    for *kind, number in connection.execute(sa.select(*columns, FACET_COUNTS.c.count).where(FACET_COUNTS.c.count > 0)):
-        facility, diagnostic, year, health = kind
-        said = {"facility": facility, "diagnostic": diagnostic, "date": year, "health": health}
-        if all(_match_term(term, said) is not term.is_negated for term in query.terms):
-            yield (facility, diagnostic, year, health), number
+        counts = _read_counts(connection, query)
+    else:
+        for _ in range(_MAX_PAGES):
+            page = search_entries(connection, partitions, query, after, MAX_PAGE_SIZE)
+            for entry in page.entries:
+                counts[make_facet_key({**extract_column_facts(entry.facts), "health": entry.health.value})] += 1
+            after = page.after
+            if after is None:
+                break
+    by_facet: dict[Facet, Counter[str]] = {name: Counter() for name in _FACETS}
+    for key, count in counts.items():
+        for name, value in zip(_FACETS, key, strict=True):
+            by_facet[name][value] += count
+    sorted_counts: dict[Facet, dict[str, int]] = {
+        name: dict(sorted(counter.items())) for name, counter in by_facet.items()
+    }
+    return FacetCounts(counts.total(), sorted_counts, is_complete=after is None)
 
 
 def _is_facet_term(term: Term) -> bool:
-    """Whether the tallies know of a term: names, and whole years."""
+    """Check whether the facet counts answer a term: a condition on names, or on whole years."""
     if term.name != "date":
         return term.name in ("facility", "diagnostic", "health")
-    return all(_is_year(each.start) and _is_year(each.stop) for each in parse_ranges(term, parse_dates))
+    bounds = [bound for dates in parse_ranges(term, parse_dates) for bound in (dates.start, dates.stop)]
+    return all(bound is None or len(bound) == _YEAR_LENGTH for bound in bounds)
 
 
-def _is_year(bound: str | None) -> bool:
-    return bound is None or len(bound) == _YEAR_LENGTH
-
-
-def _match_term(term: Term, said: Mapping[str, str]) -> bool:
-    text = said[term.name or ""]
-    if term.name == "date":
-        return bool(text) and any(text in each for each in parse_ranges(term, parse_dates))
-    return match_any_pattern(term.values, text)
+def _read_counts(connection: sa.Connection, query: Query) -> Counter[FacetKey]:
+    """Return the stored counts that match a query of facet terms."""
+    counts = Counter[FacetKey]()
+    columns = (FACET_COUNTS.c.facility, FACET_COUNTS.c.diagnostic, FACET_COUNTS.c.year, FACET_COUNTS.c.health)
+    statement = sa.select(*columns, FACET_COUNTS.c.count).where(FACET_COUNTS.c.count > 0)
+    for facility, diagnostic, year, health, count in connection.execute(statement):
+        names = {"facility": facility, "diagnostic": diagnostic, "health": health}
+        for term in query.terms:
+            if term.name == "date":
+                is_match = any((year or None) in dates for dates in parse_ranges(term, parse_dates))
+            else:
+                is_match = match_any_pattern(term.values, names[term.name or ""])
+            if is_match is term.is_negated:
+                break
+        else:
+            counts[facility, diagnostic, year, health] += count
+    return counts

@@ -1,17 +1,18 @@
 """The image nearest in time to another, among those whose rows match: its flat field, the shot before it.
 
-Strategy: the index over facility, diagnostic and date is walked away from the moment, on each side and for each
-diagnostic that matches, and left at the first entry that matches in the rest. Of the entries of one date all are looked
-at, because they stand there by their ids, and the first path counts.
+Strategy: scan the index over facility, diagnostic and date away from the moment, on each side and for each matching
+diagnostic, and stop at the first entry whose other facts match. All entries of one date are read: the index has them in
+the order of their ids, but the result is the first path.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 from functools import lru_cache
+from itertools import chain, repeat
+from math import inf
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -22,115 +23,85 @@ from shotdap.catalog.index.facet_counts import count_by_facet
 from shotdap.catalog.index.records import decode_entry_row, extract_column_facts
 from shotdap.catalog.index.tables import ENTRIES
 
-_MAX_ID: Final = 2**63 - 1  # id
-_PAGE_SIZES: Final = (4, 100)  # entries that are read at first, and at a time from then on
+_MAX_ID: Final = 2**63 - 1
+_PAGE_SIZES: Final = (4, 100)  # entries of the first page, and of the pages after it
 _FAILED_HEALTHS: Final = (Health.MISSING.value, Health.UNREADABLE.value)
-_DIRECTIONS: Final = MappingProxyType({"earlier": (False,), "later": (True,), "nearest": (False, True)})  # later or not
-
-
-@dataclass(frozen=True)
-class _DateScan:
-    """From a moment in one direction through the entries of one diagnostic."""
-
-    connection: sa.Connection
-    facility: str
-    diagnostic: str
-    moment: datetime
-    limit: datetime | None
-    is_later: bool
-
-    def __iter__(self) -> Iterator[sa.RowMapping]:
-        """The entries, the nearest first."""
-        statement, some = _build_statement(has_diagnostic=bool(self.diagnostic), later=self.is_later), _PAGE_SIZES[0]
-        bound: dict[str, object] = {"facility": self.facility, "diagnostic": self.diagnostic, "limit": self._limit()}
-        bound |= {"date": self.moment.isoformat(), "id": -1 if self.is_later else _MAX_ID}
-        while True:
-            rows = self.connection.execute(statement, {**bound, "some": some}).mappings().all()
-            yield from rows
-            if len(rows) < some:
-                return
-            bound, some = bound | {"date": rows[-1]["date"], "id": rows[-1]["id"]}, _PAGE_SIZES[1]
-
-    def _limit(self) -> str:
-        """The last date to look at, as text; one beyond the calendar where there is none."""
-        return self.limit.isoformat() if self.limit else ("A" if self.is_later else "")
-
-
-@lru_cache(4)
-def _build_statement(*, has_diagnostic: bool, later: bool) -> sa.Select[Any]:
-    """Some entries of one facility and diagnostic on one side of a place, which is a date and an id."""
-    place, date = sa.tuple_(ENTRIES.c.date, ENTRIES.c.id), ENTRIES.c.date
-    here = sa.tuple_(sa.bindparam("date", type_=date.type), sa.bindparam("id", type_=sa.BigInteger))
-    limit = sa.bindparam("limit", type_=date.type)
-    within = (place > here, date <= limit) if later else (place < here, date >= limit)
-    diagnostic = (
-        ENTRIES.c.diagnostic == sa.bindparam("diagnostic") if has_diagnostic else ENTRIES.c.diagnostic.is_(None)
-    )
-    order = (date, ENTRIES.c.id) if later else (date.desc(), ENTRIES.c.id.desc())
-    wanted = (ENTRIES.c.facility == sa.bindparam("facility"), diagnostic, *within)
-    return sa.select(ENTRIES).where(*wanted).order_by(*order).limit(sa.bindparam("some", type_=sa.Integer))
+_DIRECTIONS: Final = MappingProxyType({"earlier": (False,), "later": (True,), "nearest": (False, True)})  # is later
 
 
 def find_nearest(
     connection: sa.Connection, entry: Entry, match: Mapping[str, str], *, when: TimeDirection, within_days: float | None
 ) -> Entry | None:
-    """The image of the same facility nearest in time to another whose row matches.
+    """Find the image of the same facility that is nearest in time to another, and whose row matches.
 
-    What an inspection found missing or unreadable is passed over.
+    Files that an inspection found missing or unreadable are ignored.
 
     Args:
         connection: to the catalog's database.
         entry: the other image; it is never its own neighbour.
-        match: patterns as a shell has them, for what the row says, case ignored: ``{"diagnostic": "P510*"}``.
-        when: on which side of it; what is of the same time is on both.
-        within_days: how far off it may be; `None` for any time.
+        match: shell patterns for facts of the row, case ignored: ``{"diagnostic": "P510*"}``.
+        when: on which side of it; images of the same time are on both sides.
+        within_days: the greatest distance; `None` for any.
 
     Returns:
-        The nearest, and of several at one distance the first in the order of their paths. `None` if none matches, or
-        if the image itself has no facility or no date.
+        The nearest; of several at one distance the first in the order of their paths. `None` if none matches, or if the
+        image itself has no facility or no date.
     """
-    own = extract_column_facts(entry.facts)
-    if own["facility"] is None or own["date"] is None:
+    own_facts = extract_column_facts(entry.facts)
+    if own_facts["facility"] is None or own_facts["date"] is None:
         return None
-    moment = datetime.fromisoformat(str(own["date"]))
-    found = [
-        (abs(datetime.fromisoformat(row["date"]) - moment), row["path"], row)
-        for diagnostic in _diagnostics(connection, str(own["facility"]), match.get("diagnostic", "*"))
-        for later in _DIRECTIONS[when]
-        for limit in [_compute_date_limit(moment, within_days, later=later)]
-        for row in _read_nearest_matches(
-            _DateScan(connection, str(own["facility"]), diagnostic, moment, limit, later), entry, match
-        )
-    ]
-    near = min(found, key=lambda each: each[:2], default=None)
-    return decode_entry_row(near[2]) if near else None
+    facility, moment = str(own_facts["facility"]), datetime.fromisoformat(str(own_facts["date"]))
+    pattern = match.get("diagnostic", "*").lower()  # the empty text is the diagnostic of entries that have none
+    diagnostics = count_by_facet(connection, "diagnostic", {"facility": facility})
+    distance = inf if within_days is None else within_days
+    candidates: list[tuple[timedelta, str, sa.RowMapping]] = []
+    for diagnostic in [each for each in diagnostics if fnmatchcase(each.lower(), pattern)]:
+        partition = {"facility": facility, "diagnostic": diagnostic}
+        for is_later in _DIRECTIONS[when]:
+            nearest_date: str | None = None
+            for row in _scan_dates(connection, partition, moment, distance, is_later=is_later):
+                if nearest_date is not None and row["date"] != nearest_date:
+                    break
+                is_other = row["path"] != entry.path and row["health"] not in _FAILED_HEALTHS
+                if is_other and match_facts(row["facts"], match):
+                    nearest_date = row["date"]
+                    candidates.append((abs(datetime.fromisoformat(row["date"]) - moment), row["path"], row))
+    nearest = min(candidates, key=lambda candidate: candidate[:2], default=None)
+    return decode_entry_row(nearest[2]) if nearest else None
 
 
-def _diagnostics(connection: sa.Connection, facility: str, pattern: str) -> list[str]:
-    """The facility's diagnostics that match; an empty text stands for that of the entries that have none."""
-    counted = count_by_facet(connection, "diagnostic", {"facility": facility})
-    return [each for each in counted if fnmatchcase(each.lower(), pattern.lower())]
-
-
-def _read_nearest_matches(walk: Iterable[sa.RowMapping], entry: Entry, match: Mapping[str, str]) -> list[sa.RowMapping]:
-    """Those of the first date at which any matches."""
-    found: list[sa.RowMapping] = []
-    for row in walk:
-        if found and row["date"] != found[0]["date"]:
-            break
-        if row["path"] != entry.path and row["health"] not in _FAILED_HEALTHS and match_facts(row["facts"], match):
-            found.append(row)
-    return found
-
-
-def _compute_date_limit(moment: datetime, days: float | None, *, later: bool) -> datetime | None:
-    """The last moment to look at; none where that is beyond the calendar."""
-    if days is None:
-        return None
+def _scan_dates(
+    connection: sa.Connection, partition: Mapping[str, str], moment: datetime, within_days: float, *, is_later: bool
+) -> Iterator[sa.RowMapping]:
+    """Yield the entries of one facility and diagnostic from a moment on in one direction, the nearest first."""
     try:
-        return moment + timedelta(days=days if later else -days)
-    except OverflowError:
-        return None
+        limit = (moment + timedelta(days=within_days if is_later else -within_days)).isoformat()
+    except OverflowError:  # beyond the calendar: a text that sorts after, or before, all dates
+        limit = "A" if is_later else ""
+    statement = _build_scan_statement(has_diagnostic=bool(partition["diagnostic"]), is_later=is_later)
+    date, number = moment.isoformat(), -1 if is_later else _MAX_ID
+    for size in chain(_PAGE_SIZES[:1], repeat(_PAGE_SIZES[1])):
+        parameters = {**partition, "limit": limit, "date": date, "id": number, "page_size": size}
+        rows = connection.execute(statement, parameters).mappings().all()
+        yield from rows
+        if len(rows) < size:
+            return
+        date, number = rows[-1]["date"], rows[-1]["id"]
+
+
+@lru_cache(4)
+def _build_scan_statement(*, has_diagnostic: bool, is_later: bool) -> sa.Select[Any]:
+    date = ENTRIES.c.date
+    position = sa.tuple_(date, ENTRIES.c.id)
+    start = sa.tuple_(sa.bindparam("date", type_=date.type), sa.bindparam("id", type_=sa.BigInteger))
+    limit = sa.bindparam("limit", type_=date.type)
+    bounds = (position > start, date <= limit) if is_later else (position < start, date >= limit)
+    diagnostic = (
+        ENTRIES.c.diagnostic == sa.bindparam("diagnostic") if has_diagnostic else ENTRIES.c.diagnostic.is_(None)
+    )
+    order = (date, ENTRIES.c.id) if is_later else (date.desc(), ENTRIES.c.id.desc())
+    conditions = (ENTRIES.c.facility == sa.bindparam("facility"), diagnostic, *bounds)
+    return sa.select(ENTRIES).where(*conditions).order_by(*order).limit(sa.bindparam("page_size", type_=sa.Integer))
 
 
 def match_facts(facts: Mapping[str, Fact], match: Mapping[str, str]) -> bool:

@@ -1,10 +1,8 @@
-"""Alembic's environment: it runs migrations on the connection that it is given, within that one's transaction."""
+"""Alembic's environment: run the migrations on the caller's connection, in its transaction."""
 
 from __future__ import annotations
 
 from alembic import context
 
-from shotdap.catalog.index.tables import METADATA
-
-context.configure(connection=context.config.attributes["connection"], target_metadata=METADATA)
+context.configure(connection=context.config.attributes["connection"])
 context.run_migrations()

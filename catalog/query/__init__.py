@@ -1,7 +1,7 @@
-"""What is looked for, as text and as terms: one language for the command line, pages and Python.
+"""The query language of the command line, the pages and Python: text and terms.
 
-Pure: it knows no database. `parse_query` reads a query, ``str(query)`` writes it, `meanings` says what a value means where
-its name is the catalog's own.
+It knows no database. `parse_query` parses a text, ``str(query)`` formats a query, and `values` gives the values of the
+catalog's built-in fields their meaning.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""Text → `Query`.
+"""Parse the text of a query.
 
-The language, in words: terms stand side by side, and all of them hold. A term is a free word, a "quoted phrase", or a
-name, a colon (or ``=``, ``!=``, ``<``, ``<=``, ``>``, ``>=``) and values with commas between them, one of which holds.
-A value is a text, with ``*`` and ``?`` as wildcards unless it is quoted, a comparison ``>2``, or a range ``2..5`` whose
-ends belong to it and may be open. ``-`` before a term negates it. In quotation marks a backslash takes the next
-character as it is.
+The language: terms are separated by spaces, and all must hold. A term is a free word, a "quoted phrase", or a name, a
+colon (or ``=``, ``!=``, ``<``, ``<=``, ``>``, ``>=``) and values separated by commas, one of which must hold. A value
+is a text, in which ``*`` and ``?`` are wildcards unless it is quoted, a comparison ``>2``, or a range ``2..5`` that
+includes its ends and may be open. ``-`` before a term negates it. In quotation marks a backslash escapes the next
+character.
 """
 
 from __future__ import annotations
@@ -17,8 +17,6 @@ from shotdap.catalog.query.errors import BadQuery
 from shotdap.catalog.query.terms import BARE_NAME, BARE_VALUE, Pattern, Query, Term, TextRange, Value
 from shotdap.catalog.query.values import check_value
 
-__all__ = ["parse_query"]
-
 _MAX_LENGTH: Final = 2000  # characters of a query
 _MAX_TERMS: Final = 32
 _MAX_VALUES: Final = 100  # of one term
@@ -26,7 +24,7 @@ _MAX_VALUES: Final = 100  # of one term
 _QUOTED: Final = r'"(?P<quoted>(?:[^"\\]|\\.)*)"'
 _SPACE: Final = re.compile(r"\s+")
 _MINUS: Final = re.compile("-")
-_HEAD: Final = re.compile(rf"(?:(?P<name>{BARE_NAME})|{_QUOTED})\s*(?P<operator>:=?|!?=|(?=[<>]))\s*", re.DOTALL)
+_HEAD: Final = re.compile(rf"(?:(?P<bare>{BARE_NAME})|{_QUOTED})\s*(?P<operator>:=?|!?=|(?=[<>]))\s*", re.DOTALL)
 _WORD: Final = re.compile(rf'{_QUOTED}|(?P<bare>[^\s"]+)', re.DOTALL)
 _TEXT: Final = re.compile(rf"{_QUOTED}|(?P<bare>{BARE_VALUE})", re.DOTALL)
 _COMPARISON: Final = re.compile(r"(?P<sign>[<>])(?P<same>=?)\s*")
@@ -37,122 +35,96 @@ _ESCAPED: Final = re.compile(r"\\(.)", re.DOTALL)
 
 @dataclass
 class _Scanner:
-    """A text, and how far it has been read."""
+    """A text, and the position of the next character to read."""
 
     text: str
     position: int = 0
 
     def take_match(self, pattern: re.Pattern[str]) -> re.Match[str] | None:
-        """What stands here, if it is this; it is read then."""
+        """Return the match at the position and move behind it; `None` if the pattern does not match here."""
         match = pattern.match(self.text, self.position)
         self.position = match.end() if match else self.position
         return match
 
     def make_error(self, sentence: str, start: int | None = None) -> BadQuery:
-        """A mistake here; or from some place to here."""
+        """Return an error at the position, or from a start up to the position."""
         if start is None:
             return BadQuery(sentence, self.text, self.position, self.position + 1)
         return BadQuery(sentence, self.text, start, self.position)
 
+    def make_missing_error(self, sentence: str) -> BadQuery:
+        """Return an error for a text that is missing at the position, or for a quotation that does not end."""
+        if self.text.startswith('"', self.position):
+            sentence = 'This quotation does not end; a quotation mark within one is written \\".'
+            return BadQuery(sentence, self.text, self.position, len(self.text))
+        return self.make_error(sentence)
+
 
 def parse_query(text: str) -> Query:
-    """Read a query.
+    """Parse a query.
 
     Raises:
-        BadQuery: it cannot be understood; the message points at the wrong word, and says what would be right.
+        BadQuery: it has an error; the message marks the wrong word, and says what would be right.
     """
     if len(text) > _MAX_LENGTH:
         raise BadQuery(f"The query is longer than {_MAX_LENGTH} characters.", text, _MAX_LENGTH, _MAX_LENGTH + 1)
     scanner, terms = _Scanner(text), list[Term]()
     scanner.take_match(_SPACE)
     while scanner.position < len(text):
-        terms.append(_parse_term(scanner))
+        term = _parse_term(scanner)
+        terms.append(term)
+        for value in term.values:
+            try:
+                check_value(term.name, value)
+            except ValueError as error:
+                raise BadQuery(str(error), text, value.start, value.end) from error
+        if scanner.take_match(_SPACE) is None and scanner.position < len(text):
+            raise scanner.make_error("A term ends here: a space must follow, or the value must be in quotation marks.")
         if len(terms) > _MAX_TERMS:
-            raise scanner.make_error(f"The query has more than {_MAX_TERMS} terms.", terms[-1].start)
+            raise scanner.make_error(f"The query has more than {_MAX_TERMS} terms.", term.start)
     return Query(tuple(terms), text)
 
 
 def _parse_term(scanner: _Scanner) -> Term:
     start = scanner.position
-    negated = scanner.take_match(_MINUS) is not None
+    is_negated = scanner.take_match(_MINUS) is not None
     head = scanner.take_match(_HEAD)
     if head is None:
-        term = Term(None, (_parse_word(scanner),), negated, start, scanner.position)
-    else:
-        name = _unquote_text(head["name"], head["quoted"])
-        term = Term(name, _parse_values(scanner, name), negated != (head["operator"] == "!="), start, scanner.position)
-    _check_term(scanner, term)
-    if scanner.take_match(_SPACE) is None and scanner.position < len(scanner.text):
-        raise scanner.make_error("Here a term ends: a space must follow, or the whole value stand in quotation marks.")
-    return term
-
-
-def _check_term(scanner: _Scanner, term: Term) -> None:
-    for value in term.values:
-        try:
-            check_value(term.name, value)
-        except ValueError as error:
-            raise BadQuery(str(error), scanner.text, value.start, value.end) from error
-
-
-def _parse_word(scanner: _Scanner) -> Pattern:
-    start = scanner.position
-    found = scanner.take_match(_WORD)
-    if found is None:
-        raise _make_missing_error(scanner, "A minus sign negates the term behind it, and here is none.")
-    return _make_pattern(found, start)
-
-
-def _parse_values(scanner: _Scanner, name: str) -> tuple[Value, ...]:
+        word_start, word = scanner.position, scanner.take_match(_WORD)
+        if word is None:
+            raise scanner.make_missing_error("A minus sign negates the term after it, and no term follows.")
+        pattern = Pattern(_unquote_text(word), word["quoted"] is not None, word_start, word.end())
+        return Term(None, (pattern,), is_negated, start, scanner.position)
+    name = _unquote_text(head)
     values = [_parse_value(scanner, name)]
     while scanner.take_match(_COMMA):
         values.append(_parse_value(scanner, name))
         if len(values) > _MAX_VALUES:
             raise scanner.make_error(f"There are more than {_MAX_VALUES} values in this list.", values[-1].start)
-    return tuple(values)
+    return Term(name, tuple(values), is_negated != (head["operator"] == "!="), start, scanner.position)
 
 
 def _parse_value(scanner: _Scanner, name: str) -> Value:
     start = scanner.position
-    compared = scanner.take_match(_COMPARISON)
+    comparison = scanner.take_match(_COMPARISON)
     first = scanner.take_match(_TEXT)
-    if compared is not None:
-        return _make_comparison(compared, _require_value(scanner, first, name), start, scanner.position)
-    if scanner.take_match(_DOTS):
+    if comparison is None and scanner.take_match(_DOTS):
         last = scanner.take_match(_TEXT)
         if first is None and last is None:
-            raise scanner.make_error(f"A range has an end: {name}:2..5, {name}:2.. or {name}:..5.", start)
-        return TextRange(_get_text(first), _get_text(last), start=start, end=scanner.position)
-    return _make_pattern(_require_value(scanner, first, name), start)
+            raise scanner.make_error(f"A range needs an end: {name}:2..5, {name}:2.. or {name}:..5.", start)
+        lower, upper = (None if bound is None else _unquote_text(bound) for bound in (first, last))
+        return TextRange(lower, upper, start=start, end=scanner.position)
+    if first is None:
+        raise scanner.make_missing_error(f"A value is missing here: {name}:value, or {name}:one,another.")
+    if comparison is None:
+        return Pattern(_unquote_text(first), first["quoted"] is not None, start, first.end())
+    bound, is_exclusive, end = _unquote_text(first), not comparison["same"], scanner.position
+    if comparison["sign"] == ">":
+        return TextRange(bound, None, is_lower_exclusive=is_exclusive, start=start, end=end)
+    return TextRange(None, bound, is_upper_exclusive=is_exclusive, start=start, end=end)
 
 
-def _make_comparison(compared: re.Match[str], text: re.Match[str], start: int, end: int) -> TextRange:
-    strictly = not compared["same"]
-    if compared["sign"] == ">":
-        return TextRange(_get_text(text), None, is_lower_exclusive=strictly, start=start, end=end)
-    return TextRange(None, _get_text(text), is_upper_exclusive=strictly, start=start, end=end)
-
-
-def _require_value(scanner: _Scanner, found: re.Match[str] | None, name: str) -> re.Match[str]:
-    if found is None:
-        raise _make_missing_error(scanner, f"Here a value is missing: {name}:value, or {name}:one,another.")
-    return found
-
-
-def _make_missing_error(scanner: _Scanner, sentence: str) -> BadQuery:
-    if scanner.text.startswith('"', scanner.position):
-        sentence = 'This quotation does not end; a quotation mark within one is written \\".'
-        return BadQuery(sentence, scanner.text, scanner.position, len(scanner.text))
-    return scanner.make_error(sentence)
-
-
-def _make_pattern(found: re.Match[str], start: int) -> Pattern:
-    return Pattern(_unquote_text(found["bare"], found["quoted"]), found["quoted"] is not None, start, found.end())
-
-
-def _get_text(found: re.Match[str] | None) -> str | None:
-    return None if found is None else _unquote_text(found["bare"], found["quoted"])
-
-
-def _unquote_text(bare: str | None, quoted: str | None) -> str:
-    return bare if bare is not None else _ESCAPED.sub(r"\1", quoted or "")
+def _unquote_text(match: re.Match[str]) -> str:
+    """Return the text of a match: its group without quotation marks as it is, or its quoted group unescaped."""
+    quoted: str | None = match["quoted"]
+    return match["bare"] if quoted is None else _ESCAPED.sub(r"\1", quoted)

@@ -1,4 +1,4 @@
-"""A query as terms, and the canonical text of it."""
+"""A query as terms, and its canonical text."""
 
 from __future__ import annotations
 
@@ -8,19 +8,17 @@ from typing import Final, TypeAlias
 
 from shotdap.catalog.query.errors import BadQuery
 
-__all__ = ["BARE_NAME", "BARE_VALUE", "Pattern", "Query", "Term", "TextRange", "Value"]
-
 BARE_VALUE: Final = r"(?![<>=!])(?:(?!\.\.)[^\s\",])+"
-"""A value that needs no quotation marks."""
+"""The expression of a value without quotation marks."""
 BARE_NAME: Final = r"[^\W\d][\w./-]*"
-"""A name that needs none."""
+"""The expression of a name without quotation marks."""
 
-_PLAIN_BOUND: Final = re.compile(r"(?![.<>=!])[^\s\",]*[^\s\",.]")  # a bare text that stays whole beside two dots
+_PLAIN_BOUND: Final = re.compile(r"(?![.<>=!])[^\s\",]*[^\s\",.]")  # a bound that needs no quotation marks
 
 
 @dataclass(frozen=True)
 class Pattern:
-    """A text to match, with ``*`` for any characters and ``?`` for one; literally where it is quoted."""
+    """A text to match: ``*`` stands for any characters and ``?`` for one, unless it is quoted."""
 
     text: str
     is_quoted: bool = False
@@ -33,14 +31,14 @@ class Pattern:
 
 @dataclass(frozen=True)
 class TextRange:
-    """A range; an end that is `None` is open."""
+    """A range of texts; an end that is `None` is open."""
 
     lower: str | None
     upper: str | None
     is_lower_exclusive: bool = False
-    """Whether the lower end itself is left out."""
+    """Whether the range excludes its lower end."""
     is_upper_exclusive: bool = False
-    """Whether the upper end itself is left out."""
+    """Whether the range excludes its upper end."""
     start: int = field(default=0, compare=False, repr=False)
     end: int = field(default=0, compare=False, repr=False)
 
@@ -57,7 +55,7 @@ Value: TypeAlias = Pattern | TextRange
 
 @dataclass(frozen=True)
 class Term:
-    """One condition: that something has one of these values; without a name, that it has these words."""
+    """One condition: a field has one of these values; without a name, an entry has these words."""
 
     name: str | None
     values: tuple[Value, ...]
@@ -76,18 +74,18 @@ class Term:
 
 @dataclass(frozen=True)
 class Query:
-    """Conditions that all hold; without any, everything is found."""
+    """Conditions that must all hold; without any, every entry matches."""
 
     terms: tuple[Term, ...] = ()
     text: str = field(default="", compare=False, repr=False)
-    """As it was written, for mistakes to point at."""
+    """The original text, for error messages."""
 
     def __str__(self) -> str:
-        """The canonical text; parsed, it gives the same query."""
+        """Return the canonical text; parsing it gives an equal query."""
         return " ".join(map(str, self.terms))
 
     def make_error(self, part: Term | Value, sentence: str) -> BadQuery:
-        """What is wrong with a part of it."""
+        """Return the exception for an error in a term or a value."""
         return BadQuery(sentence, self.text, part.start, part.end)
 
 

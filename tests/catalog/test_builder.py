@@ -9,7 +9,7 @@ from pathlib import Path
 
 import h5py
 import pytest
-from tests.contracts.index import IndexContract, walked
+from tests.contracts.index import IndexContract, walk_index
 from tests.rows import DEFAULT, Rows, paths, row
 
 from shotdap.catalog import (
@@ -214,7 +214,7 @@ class TestInspection:
         (disk.root / "broken").write_text("nothing of the kind")
         build_catalog(Rows([row(n, file=f) for n, f in enumerate(("fine", "gone", "broken", "good"))]), index, DEFAULT)
         report = inspect_catalog(index, disk.inspector)
-        children = [child for child in walked(index) if not child.is_folder]
+        children = [child for child in walk_index(index) if not child.is_folder]
 
         assert report == InspectionReport(ok=2, missing=1, unreadable=1)
         assert [child.health for child in children] == [Health.OK, Health.MISSING, Health.UNREADABLE, Health.OK]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from tests.contracts.archive import ArchiveContract
-from tests.contracts.index import IndexContract, listed, walked
+from tests.contracts.index import IndexContract, list_all_children, walk_index
 
 from shotdap.catalog import DirectoryArchive, NotFound
 
@@ -50,7 +50,9 @@ class TestAsIndex(IndexContract):
 class TestNames:
     def test_every_name(self, folder: DirectoryArchive) -> None:
         """Files of any name are listed, and found as themselves."""
-        files = [folder.find_entry(child.path).file for child in listed(folder, "", 100) if not child.is_folder]
+        files = [
+            folder.find_entry(child.path).file for child in list_all_children(folder, "", 100) if not child.is_folder
+        ]
 
         assert sorted(files) == sorted(NAMES)
 
@@ -74,7 +76,7 @@ class TestNames:
 class TestBounds:
     def test_hidden(self, folder: DirectoryArchive) -> None:
         """Hidden files and folders are neither listed nor found nor archived."""
-        assert all("hidden" not in child.path and "git" not in child.path for child in walked(folder))
+        assert all("hidden" not in child.path and "git" not in child.path for child in walk_index(folder))
         assert all("hidden" not in row.file and "git" not in row.file for row in folder.read_rows())
 
     @pytest.mark.parametrize("path", [".hidden", "_x2E_hidden", ".git/config", "_x2E_git/config"])
@@ -91,7 +93,7 @@ class TestBounds:
 
         with pytest.raises(NotFound):
             folder.find_entry(path)
-        assert not {"link.hdf", "linked"} & {child.name for child in listed(folder, "", 100)}
+        assert not {"link.hdf", "linked"} & {child.name for child in list_all_children(folder, "", 100)}
         assert all("link" not in row.file for row in folder.read_rows())
 
     def test_link_inside(self, root: Path, folder: DirectoryArchive) -> None:
@@ -99,7 +101,7 @@ class TestBounds:
         (root / "alias.hdf").symlink_to("asbo1_s62328.hdf")
 
         assert folder.find_entry("alias.hdf").file == "alias.hdf"
-        assert "alias.hdf" in {child.name for child in listed(folder, "", 100)}
+        assert "alias.hdf" in {child.name for child in list_all_children(folder, "", 100)}
 
     def test_links_to_nowhere(self, root: Path, folder: DirectoryArchive) -> None:
         """Broken links, rings of links and pipes are left out, and disturb nothing."""
@@ -108,7 +110,7 @@ class TestBounds:
         (root / "gnir").symlink_to("ring")
         os.mkfifo(root / "pipe")
 
-        assert not {"broken", "ring", "gnir", "pipe"} & {child.name for child in listed(folder, "", 100)}
+        assert not {"broken", "ring", "gnir", "pipe"} & {child.name for child in list_all_children(folder, "", 100)}
         assert len(list(folder.read_rows())) == len(NAMES) + 2
         for name in ("broken", "ring", "pipe"):
             with pytest.raises(NotFound):

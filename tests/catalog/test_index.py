@@ -1,4 +1,4 @@
-"""The catalog's own database, in SQLite and in PostgreSQL: what is asked of it, and what it remembers."""
+"""The catalog's own database, in SQLite and in PostgreSQL: lookups, counts, words, attributes and changes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.contracts.index import IndexContract, walked
+from tests.contracts.index import IndexContract, walk_index
 from tests.postgres import Postgres
 from tests.rows import DEFAULT, Rows, paths, row
 
@@ -31,7 +31,7 @@ HOSTILE: Final = (
 
 @pytest.fixture(scope="module")
 def made(postgres: Postgres) -> str:
-    """The name of an empty catalog in PostgreSQL, to be copied.
+    """The name of an empty catalog in PostgreSQL, a template for others.
 
     The database's own order of text is a language's, in which "a" comes before "B".
     """
@@ -61,27 +61,27 @@ def index(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SqlIndex]:
     index.close()
 
 
-def found(index: SqlIndex, text: str) -> list[str]:
-    """The paths of entries that full text finds."""
+def find_by_words(index: SqlIndex, text: str) -> list[str]:
+    """Return the paths of entries that match in full text."""
     with index._database.begin_read() as connection:  # noqa: SLF001 — the search over it is another module's
         matching = FULLTEXT_INDEXES[connection.dialect.name].select_matching_ids(text)
         return sorted(connection.execute(sa.select(ENTRIES.c.path).where(ENTRIES.c.id.in_(matching))).scalars())
 
 
-def described(index: SqlIndex) -> list[tuple[str, str, float | None]]:
+def read_attributes(index: SqlIndex) -> list[tuple[str, str, float | None]]:
     with index._database.begin_read() as connection:  # noqa: SLF001
         columns = (ATTRIBUTES.c.name, ATTRIBUTES.c.text, ATTRIBUTES.c.number)
         return [tuple(line) for line in connection.execute(sa.select(*columns).order_by(*columns[:2]))]
 
 
-def examined(sha256: str = "0" * 64, **attributes: list[str]) -> FileInspection:
+def make_inspection(sha256: str = "0" * 64, **attributes: list[str]) -> FileInspection:
     return FileInspection(sha256, 1000, 1, {"image": "uint16[2,2]"}, attributes)
 
 
 class TestContract(IndexContract):
     @pytest.fixture
     def index(self, index: SqlIndex) -> SqlIndex:
-        """Folders of several levels; one name is a folder's and an image's; capitals among small letters."""
+        """Folders of several levels; a folder and an image of one name; names with capital and small letters."""
         rows = [
             row(number, shot=number % 3, name=f"{'nN'[number % 2]}{number}.hdf", diagnostic=f"d{number % 2}")
             for number in range(12)
@@ -95,13 +95,13 @@ class TestContract(IndexContract):
 class TestHostile:
     @pytest.mark.parametrize("date", ["0001-01-01T00:00:00+05:00", "9999-12-31T23:00:00-05:00"])
     def test_beyond_the_calendar(self, index: SqlIndex, date: str) -> None:
-        """A moment that in Greenwich is beyond the calendar is none, and stops no build."""
+        """A moment that is outside the calendar in UTC counts as unknown, and stops no build."""
         build_catalog(Rows([row(1, date=date, name="x")]), index, DEFAULT)
 
         assert [entry.facts["date"] for entry in index.search("name:x").entries] == [date]
 
     def test_rows(self, index: SqlIndex) -> None:
-        """Whatever stands in a row becomes an entry that is found, with the text that it had."""
+        """A row with any text becomes an entry that is found, with the same text."""
         rows = [row(f"k{value}", name=value, facility=value, file=value, diagnostic=value) for value in HOSTILE]
         build_catalog(Rows(rows), index, DEFAULT)
         entries = [index.find_entry(path) for path in paths(index)]
@@ -119,14 +119,14 @@ class TestHostile:
         ],
     )
     def test_impossible_files(self, index: SqlIndex, file: str, reason: str) -> None:
-        """A file that cannot be is told from the row, before anybody looks."""
+        """The name of a file that cannot exist is an error without any inspection."""
         build_catalog(Rows([row(1, file=file)]), index, DEFAULT)
         (path,) = paths(index)
 
         assert (index.find_entry(path).health, index.find_entry(path).reason) == (Health.UNREADABLE, reason)
 
     def test_keys(self, index: SqlIndex) -> None:
-        """Keys that are hostile, very long, or not there keep rows apart, and are the same in the next build."""
+        """Rows with hostile, very long, or empty keys stay separate, and are the same in the next build."""
         rows = [row(key, file=f"{number}") for number, key in enumerate((*HOSTILE, "x" * 9_999, "y" * 10_000))]
         rows += [row("", file="one"), row("", file="another")]
         first = build_catalog(Rows(rows), index, DEFAULT)
@@ -136,14 +136,14 @@ class TestHostile:
         assert (again.added, again.changed, again.unchanged) == (0, 0, len(rows))
 
     def test_no_key(self, index: SqlIndex) -> None:
-        """A row without a key says so."""
+        """A row without a key has a reason that says so."""
         build_catalog(Rows([row("")]), index, DEFAULT)
         (path,) = paths(index)
 
         assert index.find_entry(path).reason == "The archive's row has no key, so nobody can tell which row this is."
 
     def test_wrong_types(self, index: SqlIndex) -> None:
-        """Numbers that are none, numbers beyond all bounds and values of strange types stop nothing."""
+        """Invalid numbers, huge numbers and values of strange types do not stop a build."""
         odd = [float("inf"), float("nan"), 10**30, -1, 7.5, True, b"bytes", "7", " 8 ", "not a number", None, ()]
         rows = [Row(f"{n}", "f", 1, {"shot": value, "date": value, "name": f"n{n}"}) for n, value in enumerate(odd)]  # type: ignore[dict-item]  # on purpose
         report = build_catalog(Rows(rows), index, DEFAULT)
@@ -155,7 +155,7 @@ class TestHostile:
     @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(st.lists(st.tuples(st.text(max_size=8), st.text(), st.text()), max_size=8, unique_by=lambda each: each[0]))
     def test_any_text(self, index: SqlIndex, texts: list[tuple[str, str, str]]) -> None:
-        """Any texts make entries; paths are unique, and made of few characters."""
+        """Any texts make entries; paths are unique, and consist of safe characters."""
         rows = [row(key, file=file, name=name, diagnostic=file) for key, file, name in texts]
         build_catalog(Rows(rows), index, DEFAULT)
         known = paths(index)
@@ -167,7 +167,7 @@ class TestHostile:
 
 class TestFacets:
     def test_counts(self, index: SqlIndex) -> None:
-        """Entries are counted by facility, diagnostic, year and health, also among those of a chosen kind."""
+        """Entries are counted by facility, diagnostic, year and health, also among those with a selected value."""
         rows = [row(n, name=f"n{n}", diagnostic="AB"[n % 2], date=f"202{n % 3}-05-19T10:41:07") for n in range(10)]
         build_catalog(Rows([*rows, row("x", facility="OMEGA EP")]), index, DEFAULT)
 
@@ -179,7 +179,7 @@ class TestFacets:
         assert index.count_to_inspect(again=True) == 11
 
     def test_follow(self, index: SqlIndex) -> None:
-        """The counts follow rows that change, go and come, and what inspections find."""
+        """The counts follow rows that change, are removed or added, and the results of inspections."""
         build_catalog(Rows([row(1, name="a"), row(2, name="b"), row(3, name="c")]), index, DEFAULT)
         build_catalog(Rows([row(1, name="a", diagnostic="P510"), row(2, name="b")]), index, DEFAULT, full=True)
         index.record_inspections(
@@ -209,47 +209,47 @@ class TestWords:
         ],
     )
     def test_found(self, index: SqlIndex, text: str, names: set[str]) -> None:
-        """An entry is found by words of its path and facts, by all of them, in any case, or by how they begin."""
+        """An entry is found by words of its path and facts, all of them, in any case, or by prefixes."""
         build_catalog(Rows([row(1, name="a_1"), row(2, name="b-2", shot=63, date="2022-05-19")]), index, DEFAULT)
         other = [row(3, name="grösse", diagnostic="Größe"), row(4, name="long", diagnostic="x" * 300)]
         build_catalog(Rows(other), index, DEFAULT)
 
-        assert {str(index.find_entry(path).facts["name"]) for path in found(index, text)} == names
+        assert {str(index.find_entry(path).facts["name"]) for path in find_by_words(index, text)} == names
 
     def test_follow(self, index: SqlIndex) -> None:
-        """What is changed is found by its new words only, what is removed by none."""
+        """A changed entry is found by its new words only, a removed one by none."""
         build_catalog(Rows([row(1, name="a", camera="old"), row(2, name="b", camera="old")]), index, DEFAULT)
         build_catalog(Rows([row(1, name="a", camera="new")]), index, DEFAULT, full=True)
 
-        assert found(index, "old") == []
-        assert found(index, "new") == ["omega/62328/asbo1/a"]
+        assert find_by_words(index, "old") == []
+        assert find_by_words(index, "new") == ["omega/62328/asbo1/a"]
 
 
 class TestAttributes:
     def test_follow(self, index: SqlIndex) -> None:
-        """Attributes come with an inspection, are replaced by the next, and go with the file."""
+        """An inspection adds attributes, the next one replaces them, and a new file removes them."""
         build_catalog(Rows([row(1)]), index, DEFAULT)
         (path,) = paths(index)
-        seen = examined(SweepSpeed=["2", "2.0"], Unit=["ASBO1", "x" * 5000])
+        seen = make_inspection(SweepSpeed=["2", "2.0"], Unit=["ASBO1", "x" * 5000])
         index.record_inspections([(index.find_entry(path), InspectionResult(Health.OK, "", seen))])
-        first = described(index)
+        first = read_attributes(index)
         index.record_inspections(
-            [(index.find_entry(path), InspectionResult(Health.OK, "", examined(SweepSpeed=["nan"])))]
+            [(index.find_entry(path), InspectionResult(Health.OK, "", make_inspection(SweepSpeed=["nan"])))]
         )
-        second = described(index)
+        second = read_attributes(index)
         build_catalog(Rows([row(1, file="other")]), index, DEFAULT)
 
         assert first == [
             ("SweepSpeed", "2", 2), ("SweepSpeed", "2.0", 2), ("Unit", "ASBO1", None), ("Unit", "x" * 200, None),
         ]  # fmt: skip
         assert second == [("SweepSpeed", "nan", None)]
-        assert described(index) == []
+        assert read_attributes(index) == []
 
     def test_seen(self, index: SqlIndex) -> None:
-        """What an inspection saw is found again, attributes included."""
+        """The result of an inspection is stored, attributes included."""
         build_catalog(Rows([row(1)]), index, DEFAULT)
         (path,) = paths(index)
-        seen = examined(Unit=["ASBO1"])
+        seen = make_inspection(Unit=["ASBO1"])
         index.record_inspections([(index.find_entry(path), InspectionResult(Health.OK, "", seen))])
         index.record_inspections([(index.find_entry(path), InspectionResult(Health.MISSING, "It is gone."))])
 
@@ -258,26 +258,26 @@ class TestAttributes:
         )
 
     def test_too_late(self, index: SqlIndex) -> None:
-        """A verdict on a file that is no longer the entry's is not its."""
+        """The result for a file that is no longer the entry's is ignored."""
         build_catalog(Rows([row(1)]), index, DEFAULT)
         (path,) = paths(index)
         before = index.find_entry(path)
         build_catalog(Rows([row(1, file="other")]), index, DEFAULT)
-        index.record_inspections([(before, InspectionResult(Health.OK, "", examined()))])
+        index.record_inspections([(before, InspectionResult(Health.OK, "", make_inspection()))])
 
         assert index.find_entry(path).health is Health.UNSEEN
 
 
 class TestChanges:
     def test_feed(self, index: SqlIndex) -> None:
-        """Since a token come the last change of each path, the oldest first, removals too, in pages of any length."""
+        """The changes since a token are the last of each path, removals included, the oldest first."""
         build_catalog(Rows([row(n, name=f"n{n}") for n in range(5)]), index, DEFAULT)
         token = index.list_changes().token
         build_catalog(
             Rows([row(0, name="n0"), row(1, name="n1", file="moved"), row(5, name="n5")]), index, DEFAULT, full=True
         )
         index.record_inspections(
-            [(index.find_entry("omega/62328/asbo1/n0"), InspectionResult(Health.OK, "", examined()))]
+            [(index.find_entry("omega/62328/asbo1/n0"), InspectionResult(Health.OK, "", make_inspection()))]
         )
         news = index.list_changes(token).changes
 
@@ -289,7 +289,7 @@ class TestChanges:
 
     @pytest.mark.parametrize("limit", [1, 2, 3, 100])
     def test_pages(self, index: SqlIndex, limit: int) -> None:
-        """Pages of any length give every change once."""
+        """Pages of any length contain every change once."""
         build_catalog(Rows([row(n, name=f"n{n}") for n in range(7)]), index, DEFAULT)
         build_catalog(Rows([row(n, name=f"n{n}") for n in range(3)]), index, DEFAULT, full=True)
         page = index.list_changes(limit=limit)
@@ -336,19 +336,19 @@ class TestNearest:
     def test_found(
         self, shots: SqlIndex, match: dict[str, str], when: str, within: float | None, name: str | None
     ) -> None:
-        """The nearest entry of the same facility that matches is found, on the side and within the days asked for."""
+        """The nearest matching entry of the same facility is found, on the requested side and within the limit."""
         entry = shots.find_entry("omega/62328/asbo1/s10")
         near = shots.find_nearest(entry, match, when=when, within_days=within)  # type: ignore[arg-type]  # from a table
 
         assert (near.facts["name"] if near else None) == name
 
     def test_undated(self, shots: SqlIndex) -> None:
-        """Nothing is near what has no date."""
+        """An entry without a date has no nearest entry."""
         assert shots.find_nearest(shots.find_entry("omega/62328/asbo1/bg_undated"), {}) is None
         assert shots.find_nearest(Entry("a", "b"), {}) is None
 
     def test_doubtful(self, shots: SqlIndex) -> None:
-        """What an inspection found missing or unreadable is passed over."""
+        """Files that an inspection found missing or unreadable are ignored."""
         entry = shots.find_entry("omega/62328/asbo1/s10")
         for name, health in (("bg9", Health.MISSING), ("bg3", Health.UNREADABLE)):
             shots.record_inspections(
@@ -359,7 +359,7 @@ class TestNearest:
             assert (near.facts["name"] if near else None) == {"bg9": "bg3", "bg3": None}[name]
 
     def test_ties(self, index: SqlIndex) -> None:
-        """Of several at one distance, on either side, the first path counts, in whatever order they came."""
+        """Of several entries at one distance, on either side, the first path wins, in any order of building."""
         days = {"m": 10, "z": 9, "c": 9, "b": 11}
         build_catalog(Rows([row(n, name=n, date=f"2022-05-{day:02}") for n, day in days.items()]), index, DEFAULT)
         entry = index.find_entry("omega/62328/asbo1/m")
@@ -368,7 +368,7 @@ class TestNearest:
         assert [found and found.facts["name"] for found in near] == ["c", "b", "b"]
 
     def test_far(self, index: SqlIndex) -> None:
-        """However many do not match, the first that does is found."""
+        """The first match is found after any number of entries that do not match."""
         rows = [row(n, name=f"n{n}", date=f"2022-05-19T{n // 60:02}:{n % 60:02}:00") for n in range(350)]
         build_catalog(Rows(rows), index, DEFAULT)
         near = index.find_nearest(index.find_entry("omega/62328/asbo1/n349"), {"name": "n0"}, when="earlier")
@@ -379,26 +379,26 @@ class TestNearest:
 
 class TestRemoval:
     def test_gone(self, index: SqlIndex) -> None:
-        """A full build removes entries whose rows are gone, and folders that nothing is in any more."""
+        """A full build removes entries whose rows were removed, and folders that are empty then."""
         build_catalog(Rows([row(1), row(2, shot=7), row(3, shot=7, diagnostic="P510")]), index, DEFAULT)
         report = build_catalog(Rows([row(1), row(3, shot=7, diagnostic="P510")]), index, DEFAULT, full=True)
 
         assert (report.removed, report.unchanged) == (1, 2)
-        assert [child.path for child in walked(index) if child.is_folder] == [
+        assert [child.path for child in walk_index(index) if child.is_folder] == [
             "omega", "omega/62328", "omega/62328/asbo1", "omega/7", "omega/7/p510",
         ]  # fmt: skip
         with pytest.raises(NotFound):
             index.find_entry("omega/7/asbo1/asbo1")
 
     def test_all_gone(self, index: SqlIndex) -> None:
-        """An archive may become empty; then there is no folder left."""
+        """An archive may become empty; then the catalog has no folder."""
         build_catalog(Rows([row(n, shot=n) for n in range(9)]), index, DEFAULT)
 
         assert build_catalog(Rows([]), index, DEFAULT, full=True).removed == 9
         assert index.list_children("").children == ()
 
     def test_path_stays_taken(self, index: SqlIndex) -> None:
-        """A removed entry's path is given to no other row, and to its own when that comes back."""
+        """No other row gets a removed entry's path, but its own row gets it again when it comes back."""
         build_catalog(Rows([row(1)]), index, DEFAULT)
         build_catalog(Rows([]), index, DEFAULT, full=True)
         build_catalog(Rows([row(2, version=2)]), index, DEFAULT)
@@ -409,14 +409,14 @@ class TestRemoval:
         assert index.find_entry("omega/62328/asbo1/asbo1").file == "again"
 
     def test_incremental_build_removes_nothing(self, index: SqlIndex) -> None:
-        """A build that reads only what is new takes nothing for gone."""
+        """An incremental build removes nothing."""
         build_catalog(Rows([row(1), row(2, version=2)]), index, DEFAULT)
 
         assert build_catalog(Rows([row(2, version=2)]), index, DEFAULT).removed == 0
         assert len(paths(index)) == 2
 
     def test_moved_without_version(self, index: SqlIndex) -> None:
-        """A full build finds a row that changed without saying so; its entry keeps its path."""
+        """A full build finds a row that changed without a new version; its entry keeps its path."""
         build_catalog(Rows([row(1), row(2, version=2, name="b")]), index, DEFAULT)
         changed = Rows([row(1, file="moved"), row(2, version=2, name="b")])
 

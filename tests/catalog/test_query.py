@@ -1,4 +1,4 @@
-"""The query language: what is read, what is written, what means what, and what is refused."""
+"""The query language: parsing, formatting, the meaning of values, and errors."""
 
 from __future__ import annotations
 
@@ -61,17 +61,17 @@ REFUSED = [
     ("shot:9999999999999999999", 6, "is no shot"),
     ("shot:1,2,x", 10, '"x" is no shot'),
     ("health:fine", 8, "one of unseen, ok, missing, unreadable, changed"),
-    ("facility:a..b", 10, "is a range, and here only names can be"),
-    ("shot:", 6, "Here a value is missing: shot:value"),
-    ("diagnostic:P510,", 17, "Here a value is missing"),
-    ("shot:..", 6, "A range has an end"),
-    ("SweepSpeed:>", 13, "Here a value is missing"),
+    ("facility:a..b", 10, "is a range, but this field takes names only"),
+    ("shot:", 6, "A value is missing here: shot:value"),
+    ("diagnostic:P510,", 17, "A value is missing here"),
+    ("shot:..", 6, "A range needs an end"),
+    ("SweepSpeed:>", 13, "A value is missing here"),
     ('name:"asbo', 6, "This quotation does not end"),
     ('"asbo', 1, "This quotation does not end"),
-    ("a -", 4, "A minus sign negates the term behind it"),
+    ("a -", 4, "A minus sign negates the term after it"),
     ("***", 1, "no letter and no digit"),
     ('""', 1, "no letter and no digit"),
-    ("*bo", 1, "the star stands at the end"),
+    ("*bo", 1, "the star must be at the end"),
     ('name:a"b"', 7, "a space must follow"),
     ("a " * 40, 65, "more than 32 terms"),
     ("shot:" + ",".join("1" * 101), 206, "more than 100 values"),
@@ -88,7 +88,7 @@ QUERIES = st.lists(PIECES, max_size=20).map("".join) | st.text(max_size=30)
 class TestReading:
     @pytest.mark.parametrize(("text", "terms"), READ)
     def test_table(self, text: str, terms: tuple[Term, ...]) -> None:
-        """Each text is read as these terms, and its canonical text as the same."""
+        """Each text is parsed to these terms, and so is its canonical text."""
         assert parse_query(text) == Query(terms)
         assert parse_query(str(parse_query(text))) == Query(terms)
 
@@ -98,7 +98,7 @@ class TestReading:
     @example("5a =2")
     @example('a:>"=2"')
     def test_any_text(self, text: str) -> None:
-        """Any text is read or refused; what was read is the same when its canonical text is read."""
+        """Any text is parsed or refused; the canonical text of a query is parsed to the same query."""
         try:
             query = parse_query(text)
         except BadQuery:
@@ -109,7 +109,7 @@ class TestReading:
 
     @given(st.text(max_size=20), st.text(max_size=20))
     def test_quoting(self, name: str, value: str) -> None:
-        """Any name and any value can be said in quotation marks."""
+        """Any name and any value can be written in quotation marks."""
         term = Term(f"x{name}", (Pattern(value, is_quoted=True),))
 
         assert parse_query(str(term)).terms == (term,)
@@ -118,7 +118,7 @@ class TestReading:
 class TestRefusing:
     @pytest.mark.parametrize(("text", "column", "said"), REFUSED)
     def test_table(self, text: str, column: int, said: str) -> None:
-        """What is wrong is said in a sentence, with the column of the wrong word."""
+        """An error has a sentence, and the column of the wrong word."""
         with pytest.raises(BadQuery) as caught:
             parse_query(text)
 
@@ -138,7 +138,7 @@ class TestRefusing:
 
     @given(QUERIES)
     def test_marks_are_short(self, text: str) -> None:
-        """However long or strange a query, its mistake is shown in two lines that a terminal can show."""
+        """The error of a query of any length and content has two lines that a terminal can show."""
         try:
             parse_query(text * 80)
         except BadQuery as error:
@@ -171,12 +171,12 @@ class TestMeanings:
         ],
     )
     def test_dates(self, text: str, least: str | None, before: str | None) -> None:
-        """A date is all of its day, month or year; both ends of a range belong to it."""
+        """A date is its whole day, month or year; a range includes both ends."""
         assert parse_dates(parse_query(f"date:{text}").terms[0].values[0]) == Range(least, before)
 
     @given(st.datetimes(), st.datetimes(), st.integers(4, 19))
     def test_a_date_holds_its_moments(self, moment: object, other: object, length: int) -> None:
-        """A moment is in a date exactly if it begins with the date's text."""
+        """A moment is in a date if and only if it begins with the date's text."""
         length = max(each for each in (4, 7, 10, 16, 19) if each <= length)
         text = str(moment)[:length].replace(" ", "T")
         said = str(other).replace(" ", "T")
@@ -196,7 +196,7 @@ class TestMeanings:
         ],
     )
     def test_shots(self, text: str, least: int | None, before: int | None) -> None:
-        """Both ends of a range of shots belong to it."""
+        """A range of shots includes both ends."""
         assert parse_shots(parse_query(f"shot:{text}").terms[0].values[0]) == Range(least, before)
 
     @pytest.mark.parametrize(
@@ -214,12 +214,12 @@ class TestMeanings:
         ],
     )
     def test_patterns(self, pattern: Pattern, text: str, is_it: bool) -> None:  # noqa: FBT001 — a column of the table
-        """Stars and question marks are wildcards unless quoted, nothing else is; what is unknown is no text."""
+        """Stars and question marks are wildcards unless quoted, nothing else is; no wildcard matches the empty text."""
         assert match_pattern(pattern, text) is is_it
 
     @given(st.text("aB1_.*?\u0130 \u00df", max_size=12), st.booleans(), st.text("ab1_. \u00df", max_size=3))
     def test_whole_words(self, text: str, quoted: bool, filling: str) -> None:  # noqa: FBT001 — drawn
-        """Whatever a pattern fits has its whole words."""
+        """Every text that matches a pattern has the pattern's whole words."""
         pattern = Pattern(text, is_quoted=quoted)
         said = text if quoted else text.replace("*", filling).replace("?", "b")
 
@@ -232,9 +232,9 @@ class TestMeanings:
         [("d07_s1.hdf", "d07 s1 hdf"), ("*_s1.hdf", "s1 hdf"), ("d0*_s1?hdf", ""), ("*a*", ""), ("12", ""), ("*", "")],
     )
     def test_words_beside_wildcards(self, text: str, words: str) -> None:
-        """A word that a wildcard may make longer is none that all have; nor is a number's spelling."""
+        """A word beside a wildcard is not required, because it may be longer; nor is a number of many spellings."""
         assert extract_whole_words(Pattern(text)) == words
 
     def test_a_hostile_pattern(self) -> None:
-        """Many stars cost no more than few."""
+        """Many stars cost no more time than few."""
         assert not match_pattern(Pattern("a*" * 500 + "b"), "a" * 5000)

@@ -1,4 +1,4 @@
-"""Search, in SQLite and in PostgreSQL: what is found, in which order, page by page, by which indexes, and counted."""
+"""Search in SQLite and in PostgreSQL: matches, order, pages, the indexes in use, and facet counts."""
 
 from __future__ import annotations
 
@@ -52,8 +52,8 @@ HOSTILE: Final = (
 
 
 @contextmanager
-def opened(request: pytest.FixtureRequest, folder: Path) -> Iterator[SqlIndex]:
-    """An empty catalog in one kind of database."""
+def open_index(request: pytest.FixtureRequest, folder: Path) -> Iterator[SqlIndex]:
+    """Open an empty catalog in one kind of database."""
     if request.param == "sqlite":
         index = SqlIndex.open_sqlite(folder / "catalog.db")
     else:
@@ -70,24 +70,24 @@ def opened(request: pytest.FixtureRequest, folder: Path) -> Iterator[SqlIndex]:
 
 @pytest.fixture(params=KINDS)
 def index(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SqlIndex]:
-    with opened(request, tmp_path) as index:
+    with open_index(request, tmp_path) as index:
         yield index
 
 
 @pytest.fixture(scope="module", params=KINDS)
 def shots(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SqlIndex]:
-    """Six hundred images of all kinds, and some that say strange things; a third of them inspected."""
-    with opened(request, tmp_path_factory.mktemp("shots")) as index:
-        build_catalog(Rows([*map(_image, range(600)), *_strange()]), index, DEFAULT)
+    """Six hundred images of all kinds, and some with strange facts; a third of them is inspected."""
+    with open_index(request, tmp_path_factory.mktemp("shots")) as index:
+        build_catalog(Rows([*map(_make_row, range(600)), *_make_strange_rows()]), index, DEFAULT)
         index.record_inspections(
-            (entry, _verdict(number)) for number, entry in enumerate(everything(index)) if number % 3 == 0
+            (entry, _make_result(number)) for number, entry in enumerate(list_all_entries(index)) if number % 3 == 0
         )
         yield index
 
 
-def _image(number: int) -> Row:
+def _make_row(number: int) -> Row:
     rng = random.Random(number)  # noqa: S311 — the same at each run
-    said: dict[str, Any] = {
+    facts: dict[str, Any] = {
         "facility": rng.choice(["OMEGA", "OMEGA", "OMEGA EP", ""]),
         "shot": 62_000 + number // 8,
         "diagnostic": rng.choice(["P510", "P510_2", "SOP", "ASBO1", ""]),
@@ -95,12 +95,12 @@ def _image(number: int) -> Row:
         "date": f"2022-{1 + number // 50:02}-{1 + number % 28:02}T10:{number % 60:02}:00",
         "camera": rng.choice(["Big Kid", "small", "7", 7, 7.5]),
     }
-    for name in rng.sample(sorted(said), rng.choice([0, 0, 1, 2])):
-        del said[name]
-    return Row(str(number), "file", 1, said)
+    for name in rng.sample(sorted(facts), rng.choice([0, 0, 1, 2])):
+        del facts[name]
+    return Row(str(number), "file", 1, facts)
 
 
-def _strange() -> Iterator[Row]:
+def _make_strange_rows() -> Iterator[Row]:
     for number, text in enumerate(HOSTILE):
         yield Row(f"strange{number}", "file", 1, {"facility": text, "diagnostic": text, "name": text, "camera": text})
     many = " ".join(f"w{number}" for number in range(300))  # more than are kept, so the last is not among them
@@ -110,7 +110,7 @@ def _strange() -> Iterator[Row]:
     yield Row("new", "file", 1, {"name": "new", "note": "a\U0001e900b \u0c5a"})  # letters of a later Unicode
 
 
-def _verdict(number: int) -> InspectionResult:
+def _make_result(number: int) -> InspectionResult:
     if number % 9 == 0:
         return InspectionResult(Health.MISSING, "It is gone.")
     speeds = [str(number % 4), *(["2.50"] if number % 5 == 0 else [])]
@@ -120,31 +120,31 @@ def _verdict(number: int) -> InspectionResult:
     return InspectionResult(Health.OK, "", seen)
 
 
-def everything(index: SqlIndex) -> list[Entry]:
-    found: list[Entry] = []
-    while some := index.list_entries(1000, found[-1].path if found else ""):
-        found += some
-    return found
+def list_all_entries(index: SqlIndex) -> list[Entry]:
+    results: list[Entry] = []
+    while some := index.list_entries(1000, results[-1].path if results else ""):
+        results += some
+    return results
 
 
-def matching(index: SqlIndex, query: Query) -> list[str]:
-    """What matches, looked at one by one."""
-    return sorted(entry.path for entry in everything(index) if Matcher(query, ATTRIBUTES)(entry))
+def match_each(index: SqlIndex, query: Query) -> list[str]:
+    """Return the paths of all matches, testing each entry."""
+    return sorted(entry.path for entry in list_all_entries(index) if Matcher(query, ATTRIBUTES)(entry))
 
 
-def searched(index: SqlIndex | DirectoryArchive, query: Query | str, limit: int = 1000) -> list[Entry]:
-    """All that is found, from as many pages as it takes."""
+def search_all(index: SqlIndex | DirectoryArchive, query: Query | str, limit: int = 1000) -> list[Entry]:
+    """Return all results, page by page."""
     page = index.search(query, limit=limit)
-    found = list(page.entries)
+    results = list(page.entries)
     while page.after is not None:
         page = index.search(query, after=page.after, limit=limit)
         assert len(page.entries) <= limit
-        found += page.entries
-    return found
+        results += page.entries
+    return results
 
 
-def names(index: SqlIndex | DirectoryArchive, query: str) -> list[str]:
-    return [str(entry.facts["name"]) for entry in searched(index, query)]
+def find_names(index: SqlIndex | DirectoryArchive, query: str) -> list[str]:
+    return [str(entry.facts["name"]) for entry in search_all(index, query)]
 
 
 QUERIES: Final = [
@@ -179,19 +179,19 @@ TERMS: Final = st.tuples(st.sampled_from(["", "", "-"]), st.sampled_from(SINGLE)
 class TestFound:
     @pytest.mark.parametrize("text", QUERIES)
     def test_each(self, shots: SqlIndex, text: str) -> None:
-        """What matches is found, all of it and nothing else, once."""
-        assert sorted(entry.path for entry in searched(shots, text)) == matching(shots, parse_query(text))
+        """A search returns all matches once, and nothing else."""
+        assert sorted(entry.path for entry in search_all(shots, text)) == match_each(shots, parse_query(text))
 
     @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(st.lists(TERMS, max_size=4).map(" ".join), st.sampled_from([1, 7, 30, 100, 1000]))
     def test_any(self, shots: SqlIndex, text: str, limit: int) -> None:
-        """However terms are put together and pages are cut, the same is true."""
+        """The same holds for any combination of terms and any size of pages."""
         text = text.replace("--", "")
 
-        assert sorted(entry.path for entry in searched(shots, text, limit)) == matching(shots, parse_query(text))
+        assert sorted(entry.path for entry in search_all(shots, text, limit)) == match_each(shots, parse_query(text))
 
     @pytest.mark.parametrize(
-        ("text", "found"),
+        ("text", "results"),
         [
             ("", ["d", "c", "b", "a", "e"]),
             ("facility:omega", ["d", "a", "e"]),
@@ -208,8 +208,8 @@ class TestFound:
             ("name:[abc]", []),
         ],
     )
-    def test_by_hand(self, index: SqlIndex, text: str, found: list[str]) -> None:
-        """What stands in the documentation is found: the newest first, or the greatest shot; what has no date last."""
+    def test_by_hand(self, index: SqlIndex, text: str, results: list[str]) -> None:
+        """The examples of the documentation: the newest is first, or the greatest shot; without a date is last."""
         rows = [
             row(1, name="a", shot=9, diagnostic="P510", date="2022-03-24T09:00:00"),
             row(2, name="b", shot=5, diagnostic="P510", date="2022-03-24T23:59:59", facility="OMEGA EP"),
@@ -219,64 +219,64 @@ class TestFound:
         ]
         build_catalog(Rows(rows), index, DEFAULT)
         for name, speeds in (("a", ["2.0", "2"]), ("b", ["3"])):
-            (entry,) = searched(index, f"name:{name}")
+            (entry,) = search_all(index, f"name:{name}")
             index.record_inspections(
                 [(entry, InspectionResult(Health.OK, "", FileInspection("", 1, 1, {}, {"SweepSpeed": speeds})))]
             )
 
-        assert names(index, text) == found
+        assert find_names(index, text) == results
 
     def test_misspelled(self, shots: SqlIndex) -> None:
-        """A name that no image says anything under is pointed at, with what is like it or what there is."""
+        """A name that no image has is an error at its position, with a similar name or the known ones."""
         with pytest.raises(BadQuery, match="did you mean SweepSpeed") as caught:
             shots.search("laser SweepSped:2")
 
         assert caught.value.column == 7
-        there = "the archive says Camera, camera, .*, files SweepSpeed, Unit"
-        with pytest.raises(BadQuery, match=f'No image says anything under "entirely_different"; {there}'):
+        known = "the archive has Camera, camera, .*; files have SweepSpeed, Unit"
+        with pytest.raises(BadQuery, match=f'No image has a fact or an attribute "entirely_different": {known}'):
             shots.search("-entirely_different:2")
 
     def test_names_of_old_rows(self, index: SqlIndex) -> None:
-        """A name that only the first of many rows has said is known for ever, also where it is nearly spelled."""
+        """A name that only the first of many rows has stays known, also as the suggestion for a similar one."""
         build_catalog(
             Rows([row("first", name="first", polarisation="p"), *(row(n, name=f"n{n}") for n in range(300))]),
             index,
             DEFAULT,
         )
 
-        assert names(index, "polarisation:p") == ["first"]
+        assert find_names(index, "polarisation:p") == ["first"]
         with pytest.raises(BadQuery, match="did you mean polarisation"):
             index.search("polarization:p")
 
     def test_nothing_indexed(self, index: SqlIndex) -> None:
-        """Where no attribute of files is known, the setting that would make it so is named."""
+        """If no attribute of files is indexed, the error contains the setting that indexes them."""
         build_catalog(Rows([row(1)]), index, DEFAULT)
         with pytest.raises(BadQuery, match=r"catalog\.indexed_attributes"):
             index.search("SweepSpeed:2")
 
     def test_another_database(self, tmp_path: Path) -> None:
-        """A catalog that is made anew in the place of another is searched as it is."""
+        """A catalog that replaces another one is searched as it is now."""
         index = SqlIndex.open_sqlite(tmp_path / "catalog.db")
         build_catalog(Rows([row(1, name="a", facility="old")]), index, DEFAULT)
-        assert names(index, "facility:old") == ["a"]
+        assert find_names(index, "facility:old") == ["a"]
         index.close()
         (tmp_path / "catalog.db").unlink()
         other = SqlIndex.open_sqlite(tmp_path / "catalog.db")
         build_catalog(Rows([row(1, name="b", facility="new")]), other, DEFAULT)
         other.close()
 
-        assert names(index, "facility:new") == ["b"]
+        assert find_names(index, "facility:new") == ["b"]
         index.close()
 
     def test_many_names(self, index: SqlIndex) -> None:
-        """More names than a statement may have parameters are chosen from, and a name of a fact may be a long one."""
+        """There may be more diagnostics than a statement may have parameters, and long names of facts."""
         rows = [row(n, diagnostic=f"d{n}", facility="a" if n else "b") for n in range(66_000)]
         build_catalog(Rows([*rows, row("long", **{"x" * 6000: "y"})]), index, DEFAULT)
 
         assert len(index.search("-facility:b d*", limit=1000).entries) == 1000
 
     def test_empty_catalog(self, index: SqlIndex) -> None:
-        """In an empty catalog nothing is found, and nothing is wrong."""
+        """In an empty catalog any query is valid and has no results."""
         index.check_version()
 
         assert index.search("laser shot:1.. SweepSpeed:2") == pages.SearchPage((), None)
@@ -288,8 +288,8 @@ class TestOrder:
         "text", ["", "laser", "facility:omega", "health:missing", "diagnostic:sop,p510", "-date:2022-03"]
     )
     def test_dates(self, shots: SqlIndex, text: str) -> None:
-        """The newest come first, those without a date last."""
-        dates = [extract_column_facts(entry.facts)["date"] for entry in searched(shots, text, 50)]
+        """The newest entries are first, those without a date last."""
+        dates = [extract_column_facts(entry.facts)["date"] for entry in search_all(shots, text, 50)]
         known = [str(date) for date in dates if date is not None]
 
         assert known == sorted(known, reverse=True)
@@ -297,8 +297,8 @@ class TestOrder:
 
     @pytest.mark.parametrize("text", ["shot:62010..62050", "shot:>62010 diagnostic:sop,p510", "shot:62001,62070 laser"])
     def test_shots(self, shots: SqlIndex, text: str) -> None:
-        """Of a query for shots the greatest come first."""
-        numbers = [int(entry.facts["shot"]) for entry in searched(shots, text, 10)]
+        """The results of a query for shots begin with the greatest."""
+        numbers = [int(entry.facts["shot"]) for entry in search_all(shots, text, 10)]
 
         assert numbers == sorted(numbers, reverse=True)
         assert len(set(numbers)) > 1
@@ -310,28 +310,26 @@ class TestPages:
     )
     @pytest.mark.parametrize("limit", [1, 2, 13])
     def test_any_length(self, shots: SqlIndex, text: str, limit: int) -> None:
-        """Pages of any length are pieces of the whole, in its order."""
-        whole = searched(shots, text)
+        """Pages of any length are parts of the whole, in its order."""
+        whole = search_all(shots, text)
 
-        assert searched(shots, text, limit) == whole
+        assert search_all(shots, text, limit) == whole
         assert len(whole) > 30
 
     @pytest.mark.parametrize("apart", [0, 4])
     @pytest.mark.parametrize("text", QUERIES)
     def test_rare(self, shots: SqlIndex, text: str, apart: int, monkeypatch: pytest.MonkeyPatch) -> None:
-        """However far apart what matches lies, pages that end before they are full lose nothing, and keep the order."""
-        whole = searched(shots, text)
+        """If matches are rare and pages end before they are full, no match is lost and the order stays."""
+        whole = search_all(shots, text)
         monkeypatch.setattr(pages, "_MAX_CANDIDATES", 3)
         monkeypatch.setattr(pages, "_MAX_SCANNED", 40)
         monkeypatch.setattr(pages, "_MAX_GROUPS", 2)
-        monkeypatch.setattr(
-            pages, "_MAX_ID_SPREAD", apart
-        )  # whether the index of words is asked about those walked past
+        monkeypatch.setattr(pages, "_MAX_ID_SPREAD", apart)  # whether the word index is used
 
-        assert searched(shots, text, 20) == whole
+        assert search_all(shots, text, 20) == whole
 
     def test_a_bounded_look(self, shots: SqlIndex, monkeypatch: pytest.MonkeyPatch) -> None:
-        """A page of what matches nowhere ends empty before all has been looked at, and says where to go on."""
+        """A page of a query without matches ends after a number of entries, empty, and has a next page."""
         monkeypatch.setattr(pages, "_MAX_SCANNED", 40)
         page = shots.search("camera:>1000")
 
@@ -339,30 +337,30 @@ class TestPages:
         assert page.after is not None
 
     def test_many_ranges(self, shots: SqlIndex, monkeypatch: pytest.MonkeyPatch) -> None:
-        """What lies between the ranges that are asked for is not walked past, however many they are."""
+        """Entries between the ranges of a query are not scanned, for any number of ranges."""
         monkeypatch.setattr(pages, "_MAX_SCANNED", 40)
         for text in (
             f"shot:{','.join(str(62_000 + 2 * number) for number in range(36))}",
             f"date:{','.join(f'2022-{1 + number // 14:02}-{1 + 2 * (number % 14):02}' for number in range(90))}",
         ):
-            page, found = shots.search(text, limit=50), list[str]()
+            page, results = shots.search(text, limit=50), list[str]()
             while page.after is not None:
                 assert len(page.entries) == 50
-                found += [entry.path for entry in page.entries]
+                results += [entry.path for entry in page.entries]
                 page = shots.search(text, after=page.after, limit=50)
 
-            assert sorted([*found, *(entry.path for entry in page.entries)]) == matching(shots, parse_query(text))
-            assert len(found) >= 50
+            assert sorted([*results, *(entry.path for entry in page.entries)]) == match_each(shots, parse_query(text))
+            assert len(results) >= 50
 
     @pytest.mark.parametrize("text", ["", "laser", "shot:1..", "diagnostic:new*,p510"])
     def test_meanwhile(self, index: SqlIndex, text: str) -> None:
-        """What comes while somebody turns pages disturbs nothing: all that was there is found, once."""
+        """Entries that are added between two pages disturb nothing: all entries from before are found once."""
         rows = [row(n, name=f"laser{n}", shot=n, diagnostic="P510", date=f"2022-01-{1 + n % 28:02}") for n in range(60)]
         build_catalog(Rows(rows), index, DEFAULT)
-        before = {entry.path for entry in searched(index, text)}
-        page, found = index.search(text, limit=7), list[str]()
+        before = {entry.path for entry in search_all(index, text)}
+        page, results = index.search(text, limit=7), list[str]()
         for number in count(100):
-            found += [entry.path for entry in page.entries]
+            results += [entry.path for entry in page.entries]
             if page.after is None:
                 break
             rows += [
@@ -377,19 +375,19 @@ class TestPages:
             build_catalog(Rows(rows), index, DEFAULT, full=True)
             page = index.search(text, after=page.after, limit=7)
 
-        assert before <= set(found)
-        assert len(found) == len(set(found))
+        assert before <= set(results)
+        assert len(results) == len(set(results))
 
     @pytest.mark.parametrize(
         "after", ["", "x", "AAAA", "WzEsMl0", "null", "\0", "ß", "=" * 10_000, "W10", "eyJhIjoxfQ"]
     )
     def test_bad_tokens(self, shots: SqlIndex, after: str) -> None:
-        """What is no token is refused in a sentence."""
+        """An invalid token is refused with a sentence."""
         with pytest.raises(BadToken, match=r"\.$"):
             shots.search("laser", after=after)
 
     def test_another_querys_token(self, shots: SqlIndex) -> None:
-        """A token is good for its own query, however that is written."""
+        """A token is valid for its own query in any spelling, and for no other."""
         after = shots.search("laser  diagnostic = p510", limit=1).after
 
         assert shots.search("laser diagnostic:p510", after=after).entries
@@ -399,7 +397,7 @@ class TestPages:
 
     @pytest.mark.parametrize("limit", [-5, 0, 10**9])
     def test_strange_limits(self, shots: SqlIndex, limit: int) -> None:
-        """A page has one entry at least, if there is any, and not more than a thousand."""
+        """A page has at least one entry, if any exists, and at most a thousand."""
         assert 1 <= len(shots.search("", limit=limit).entries) <= pages.MAX_PAGE_SIZE
 
 
@@ -410,44 +408,44 @@ class TestFacets:
          "date:2021..2022 health:missing", "laser", "shot:62003..62010", "date:2022-03", "SweepSpeed:2 facility:omega"],
     )  # fmt: skip
     def test_counts(self, shots: SqlIndex, text: str) -> None:
-        """The counts are those of what is found."""
-        found, facets = searched(shots, text), shots.count_facets(text)
-        own = [extract_column_facts(entry.facts) for entry in found]
+        """The counts are those of the results."""
+        results, facets = search_all(shots, text), shots.count_facets(text)
+        own = [extract_column_facts(entry.facts) for entry in results]
 
-        assert (facets.total, facets.is_complete) == (len(found), True)
+        assert (facets.total, facets.is_complete) == (len(results), True)
         assert facets.counts["facility"] == Counter(each["facility"] or "" for each in own)
         assert facets.counts["diagnostic"] == Counter(each["diagnostic"] or "" for each in own)
         assert facets.counts["year"] == Counter(str(each["date"] or "")[:4] for each in own)
-        assert facets.counts["health"] == Counter(entry.health.value for entry in found)
+        assert facets.counts["health"] == Counter(entry.health.value for entry in results)
 
     def test_bounded(self, shots: SqlIndex, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Of what is too much to be counted one by one the newest are counted, and that is said."""
-        monkeypatch.setattr("shotdap.catalog.index.facets.MOST", 10)
+        """If too many entries match to count each, the newest are counted, and the counts are marked as incomplete."""
+        monkeypatch.setattr("shotdap.catalog.index.facets.MAX_PAGE_SIZE", 10)
         facets = shots.count_facets("laser")
 
         assert (facets.total, facets.is_complete) == (50, False)
 
 
 @contextmanager
-def statements(index: SqlIndex) -> Iterator[list[tuple[str, Any]]]:
-    """The statements that are executed meanwhile."""
-    engine, told = index._database.engine, list[tuple[str, Any]]()  # noqa: SLF001
+def record_statements(index: SqlIndex) -> Iterator[list[tuple[str, Any]]]:
+    """Record the statements that are executed in the block."""
+    engine, statements = index._database.engine, list[tuple[str, Any]]()  # noqa: SLF001
 
     def note(_connection: object, _cursor: object, statement: str, parameters: object, *_: object) -> None:
-        told.append((statement, parameters))
+        statements.append((statement, parameters))
 
     sqlalchemy.event.listen(engine, "before_cursor_execute", note)
-    yield told
+    yield statements
     sqlalchemy.event.remove(engine, "before_cursor_execute", note)
 
 
-def plans(index: SqlIndex, text: str) -> list[str]:
-    """How the database goes about each walk of a search."""
+def explain_scans(index: SqlIndex, text: str) -> list[str]:
+    """Return the database's plan for each scan of a search."""
     after = index.search(text, limit=5).after
-    with statements(index) as told:
+    with record_statements(index) as statements:
         index.search(text, after=after, limit=5)
     is_sqlite = index.url.startswith("sqlite")
-    found = []
+    results = []
     with index._database.begin_read() as connection:  # noqa: SLF001
         if not is_sqlite:
             connection.exec_driver_sql(
@@ -456,21 +454,21 @@ def plans(index: SqlIndex, text: str) -> list[str]:
             connection.exec_driver_sql("SET enable_sort = off")
             connection.exec_driver_sql("ANALYZE")
             connection.exec_driver_sql("SET enable_bitmapscan = off")
-        for statement, parameters in told:
-            if "AS place" in statement and "AS end0" not in statement:  # of many stretches the ends are sorted
+        for statement, parameters in statements:
+            if "AS sort_value" in statement and "AS end0" not in statement:  # the ends of many ranges are sorted
                 explain = "EXPLAIN QUERY PLAN " if is_sqlite else "EXPLAIN "
-                found.append(
+                results.append(
                     "\n".join(str(line[-1]) for line in connection.exec_driver_sql(explain + statement, parameters))
                 )
-    return found
+    return results
 
 
 def test_a_page_of_one(shots: SqlIndex) -> None:
-    """A page of one image that looks at many asks the database for more of them each time, not for two."""
-    with statements(shots) as told:
+    """A page of one image that scans many fetches more of them each time, not two."""
+    with record_statements(shots) as statements:
         shots.search("camera:>1000", limit=1)
 
-    assert len(told) < 50
+    assert len(statements) < 50
 
 
 class TestPlans:
@@ -496,12 +494,12 @@ class TestPlans:
         ],
     )
     def test_walks(self, shots: SqlIndex, text: str, by: str, monkeypatch: pytest.MonkeyPatch) -> None:
-        """A page is read from its index in the order of that, nothing is sorted and no table read whole."""
+        """A page is read from its index in the index's order; nothing is sorted, and no table is read completely."""
         monkeypatch.setattr(pages, "_MAX_CANDIDATES", 0)
-        told = [plan for plan in plans(shots, text) if by in plan]
+        plans = [plan for plan in explain_scans(shots, text) if by in plan]
 
-        assert told
-        for plan in told:
+        assert plans
+        for plan in plans:
             assert "TEMP B-TREE FOR ORDER BY" not in plan
             assert "Sort  (" not in plan  # a merge has a "Sort Key" as well
             assert "SCAN entries\n" not in f"{plan}\n"
@@ -509,20 +507,20 @@ class TestPlans:
 
     @pytest.mark.parametrize("text", ["laser omega", "SweepSpeed != 2", "diagnostic:sop SweepSpeed != 2"])
     def test_conditions(self, shots: SqlIndex, text: str) -> None:
-        """What other tables tell of entries that are walked past is asked of each; no join looks through all of it."""
-        told = plans(shots, text)
+        """Conditions on other tables are tested for each scanned entry; no join reads such a table completely."""
+        plans = explain_scans(shots, text)
 
-        assert any("SubPlan" in plan or "SUBQUERY" in plan for plan in told)
-        assert not any("Join" in plan or "Nested Loop" in plan for plan in told)
+        assert any("SubPlan" in plan or "SUBQUERY" in plan for plan in plans)
+        assert not any("Join" in plan or "Nested Loop" in plan for plan in plans)
 
     def test_no_compiler(self, request: pytest.FixtureRequest) -> None:
-        """PostgreSQL compiles no statement of a catalog: that takes 90 ms, and a page some milliseconds."""
+        """PostgreSQL compiles no statement of a catalog: compiling takes 90 ms, a page some milliseconds."""
         index = SqlIndex(request.getfixturevalue("postgres").create())
         with index._database.begin_read() as connection:  # noqa: SLF001
-            said = connection.exec_driver_sql("SHOW jit").scalar()
+            setting = connection.exec_driver_sql("SHOW jit").scalar()
         index.close()
 
-        assert said == "off"
+        assert setting == "off"
 
 
 class TestFolder:
@@ -536,7 +534,7 @@ class TestFolder:
         return DirectoryArchive(tmp_path / "tree")
 
     @pytest.mark.parametrize(
-        ("text", "found"),
+        ("text", "results"),
         [
             ("", ["a/PCIS-_x5B_phosphor_x5D__x20_1.h5", "a.h5", "b/asbo1.h5", "b/asbo2.h5", "b/c/asbo1.h5"]),
             ("name:asbo*", ["b/asbo1.h5", "b/asbo2.h5", "b/c/asbo1.h5"]),
@@ -546,20 +544,20 @@ class TestFolder:
         ],
     )
     @pytest.mark.parametrize("limit", [1, 2, 100])
-    def test_found(self, folder: DirectoryArchive, text: str, found: list[str], limit: int) -> None:
-        """Files are found by names and paths, page by page, hidden ones aside and nothing outside or twice."""
-        assert sorted(entry.path for entry in searched(folder, text, limit)) == sorted(found)
-        assert all(folder.find_entry(entry.path) == entry for entry in searched(folder, text, limit))
+    def test_found(self, folder: DirectoryArchive, text: str, results: list[str], limit: int) -> None:
+        """Files are found by names and paths, page by page: no hidden file, none outside the tree, none twice."""
+        assert sorted(entry.path for entry in search_all(folder, text, limit)) == sorted(results)
+        assert all(folder.find_entry(entry.path) == entry for entry in search_all(folder, text, limit))
 
     def test_a_bounded_look(self, folder: DirectoryArchive, monkeypatch: pytest.MonkeyPatch) -> None:
-        """A page looks at so many files, and says where to go on."""
+        """A page scans a limited number of files, and has a next page."""
         monkeypatch.setattr("shotdap.catalog.archive.directory_search._MAX_SCANNED", 2)
 
         assert folder.search("name:asbo2.h5").entries == ()
-        assert [entry.path for entry in searched(folder, "name:asbo2.h5")] == ["b/asbo2.h5"]
+        assert [entry.path for entry in search_all(folder, "name:asbo2.h5")] == ["b/asbo2.h5"]
 
     def test_what_a_folder_does_not_know(self, folder: DirectoryArchive) -> None:
-        """What needs a catalog says so."""
+        """An operation that needs a catalog raises an error that says so."""
         catalog = Catalog(folder, folder.root)
         for ask in (catalog.count_facets, catalog.list_changes):
             with pytest.raises(Unsearchable, match="`shotdap catalog build`"):

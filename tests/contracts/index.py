@@ -1,4 +1,4 @@
-"""What every index does: find entries by their paths, and list folders page by page."""
+"""The contract of every index: find entries by their paths, and list folders page by page."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import pytest
 
 from shotdap.catalog import Child, Index, NotFound
 
-__all__ = ["IndexContract", "listed", "walked"]
+__all__ = ["IndexContract", "list_all_children", "walk_index"]
 
 
-def listed(index: Index, path: str, limit: int) -> list[Child]:
-    """A folder's children, from as many pages as it takes."""
+def list_all_children(index: Index, path: str, limit: int) -> list[Child]:
+    """Return all children of a folder, page by page."""
     page = index.list_children(path, limit=limit)
     children = list(page.children)
     while page.after is not None:
@@ -21,20 +21,20 @@ def listed(index: Index, path: str, limit: int) -> list[Child]:
     return children
 
 
-def walked(index: Index, path: str = "") -> Iterator[Child]:
-    """Every child below a folder, those of its folders included."""
-    for child in listed(index, path, 100):
+def walk_index(index: Index, path: str = "") -> Iterator[Child]:
+    """Yield every child below a folder, at any depth."""
+    for child in list_all_children(index, path, 100):
         yield child
         if child.is_folder:
-            yield from walked(index, child.path)
+            yield from walk_index(index, child.path)
 
 
 class IndexContract:
-    """To be subclassed: a fixture `index` gives one of three entries or more, at least one of them in a folder."""
+    """To be subclassed: the fixture `index` is an index of three entries or more, at least one of them in a folder."""
 
     def test_what_is_listed_is_found(self, index: Index) -> None:
-        """Every path that a listing gives is found, and stays the entry's path."""
-        children = list(walked(index))
+        """Every path in a listing is found, and is the entry's path."""
+        children = list(walk_index(index))
         paths = [child.path for child in children if not child.is_folder]
 
         assert len(paths) >= 3
@@ -43,22 +43,22 @@ class IndexContract:
 
     def test_paths_are_made_of_names(self, index: Index) -> None:
         """A child's path is its folder's path and its own name."""
-        for folder in ["", *(child.path for child in walked(index) if child.is_folder)]:
+        for folder in ["", *(child.path for child in walk_index(index) if child.is_folder)]:
             for child in index.list_children(folder).children:
                 assert child.path == (f"{folder}/{child.name}" if folder else child.name)
 
     @pytest.mark.parametrize("limit", [1, 2, 3])
     def test_pages(self, index: Index, limit: int) -> None:
         """Pages of any length are complete and in the order of the names."""
-        for folder in ["", *(child.path for child in walked(index) if child.is_folder)]:
-            whole = listed(index, folder, 10_000)
+        for folder in ["", *(child.path for child in walk_index(index) if child.is_folder)]:
+            whole = list_all_children(index, folder, 10_000)
 
-            assert listed(index, folder, limit) == whole
+            assert list_all_children(index, folder, limit) == whole
             assert [child.name for child in whole] == sorted(child.name for child in whole)
 
     def test_last_page(self, index: Index) -> None:
-        """A page that holds the last child says so, also when it is exactly full."""
-        count = len(listed(index, "", 10_000))
+        """A page with the last child has no next page, also when it is exactly full."""
+        count = len(list_all_children(index, "", 10_000))
 
         assert index.list_children("", limit=count).after is None
 
@@ -68,7 +68,7 @@ class IndexContract:
          "_x2E__x2E_/_x2E__x2E_", "_x2F_etc_x2F_passwd", "_x00_", "_xD800_", "_xFFFFFF_", "x" * 10_000],
     )  # fmt: skip
     def test_not_found(self, index: Index, path: str) -> None:
-        """Whatever else is asked for is not found, with a sentence that names no folder of the server."""
+        """Any other path is not found, with a sentence that contains no folder of the server."""
         for ask in (index.find_entry, index.list_children) if path else (index.find_entry,):
             with pytest.raises(NotFound, match=r"\.$") as caught:
                 ask(path)
@@ -77,7 +77,7 @@ class IndexContract:
 
     def test_one_path_for_each(self, index: Index) -> None:
         """An entry has one path: no other spelling leads to it."""
-        path = next(child.path for child in walked(index) if not child.is_folder)
+        path = next(child.path for child in walk_index(index) if not child.is_folder)
         *above, name = path.split("/")
         spellings = [f"/{path}", f"{path}/", f"./{path}", "/".join((*above, f"_x{ord(name[0]):02X}_{name[1:]}"))]
         for spelling in spellings:

@@ -1,8 +1,9 @@
 """Search: pages of entries that match a query, at any size of the catalog.
 
-`pages` makes one. It asks `naming` whose the query's names are, `plan` what the tables can tell of its terms (in
-`bounds`, `format_number` and `described`), `courses` in which order and by which `streams` of indexes entries are walked; and
-`find_diagnostic` decides of each. `select_positions` are how far a page has come, as tokens.
+`pages` reads a page. `fields` decides which names of the query are attributes of files. `plan` translates the terms
+into conditions on the tables (`range_predicates`, `fact_predicates`, `attribute_predicates`). `access_path` chooses the
+order and the ranges of indexes to scan (`index_scan`). `matching` decides about each entry. `cursor` encodes the
+position after a page as a token.
 """
 
 from __future__ import annotations

@@ -1,17 +1,17 @@
-"""The order of what is found, and the stretches of indexes in which it stands so.
+"""The choice of an access path: the order of the results, and the ranges of indexes that have this order.
 
-Strategy: what is found comes the newest first. That is by date, entries without one at the end; where the query asks
-for shots, by shot. A stretch of an index in which all that comes before the order's column is held fast has its entries
-in that order: those of a facility, and of one of its diagnostics, by date, one diagnostic's by shot, those with one
-value of an attribute by date. Of a query with few such stretches these are walked; of any other the index of the
-order's column. Several ranges of shots or dates are walked one after the other, so that nothing between them is.
+Strategy: results are sorted with the newest first: by shot if the query has a condition on shots, else by date, with
+entries without a date at the end. In an index whose first columns are fixed by equality conditions, the entries are in
+the order of the next column: those of a facility, or of one of its diagnostics, by date; those of a diagnostic by shot;
+those with one value of an attribute by date. If a query needs few such ranges, they are scanned side by side; for any
+other query the index of the order's column is scanned. Several ranges of shots or dates are scanned one after the
+other, so that nothing between them is read.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import islice, product
 from types import MappingProxyType
 from typing import Any, Final, TypeAlias
@@ -26,132 +26,126 @@ from shotdap.catalog.index.search.range_predicates import EqualityPrefix, make_r
 from shotdap.catalog.index.tables import ATTRIBUTES, ENTRIES
 from shotdap.catalog.query.values import Range
 
-__all__ = ["AccessPath", "get_order_column", "select_access_path"]
-
-_MAX_RANGES: Final = 16  # stretches that are walked side by side
+_MAX_RANGES: Final = 16  # ranges of an index that are scanned side by side
 _PARTITION_COLUMNS: Final = frozenset({"facility", "diagnostic"})
 
 
 @dataclass(frozen=True)
 class AccessPath:
-    """How the entries that a query asks for are walked."""
+    """The way in which the entries of a query are scanned."""
 
     range_groups: Sequence[Sequence[IndexRange]]
-    """Stretches that are walked side by side; those of the first group come before those of the next."""
+    """Ranges that are scanned side by side; the groups are scanned one after the other."""
     conditions: Sequence[sa.ColumnElement[bool]]
-    """What holds, of what is walked past, for all that matches."""
+    """Necessary conditions that the scanned entries are tested with."""
     is_exact: bool
-    """Whether all that is walked past matches."""
+    """Whether all entries in the ranges match."""
 
 
-def get_order_column(narrowing: QueryPlan) -> sa.Column[Any]:
-    """The column that what is found is in the order of, the greatest first."""
-    return ENTRIES.c.date if narrowing.shot_ranges is None else ENTRIES.c.shot
+def get_order_column(plan: QueryPlan) -> sa.Column[Any]:
+    """Return the column that the results are sorted by, in descending order."""
+    return ENTRIES.c.date if plan.shot_ranges is None else ENTRIES.c.shot
 
 
-def select_access_path(connection: sa.Connection, narrowing: QueryPlan) -> AccessPath:
-    """How to walk what a query asks for."""
-    names = _PartitionFilter(connection, narrowing)
-    if narrowing.shot_ranges is not None:
-        return _plan_entry_scan(names, ENTRIES.c.shot, narrowing.shot_ranges)
-    for term in filter(narrowing.is_attribute_term, narrowing.positive_terms):
-        pins = attribute_predicates.find_attribute_prefixes(connection, term, _MAX_RANGES)
-        if pins is not None:
-            conditions = (*names.build_conditions(), *narrowing.build_conditions(held=term))
-            return AccessPath(_group_ranges(ATTRIBUTES.c.date, pins, narrowing.date_ranges), conditions, is_exact=False)
-    return _plan_entry_scan(names, ENTRIES.c.date, narrowing.date_ranges)
+def select_access_path(connection: sa.Connection, plan: QueryPlan) -> AccessPath:
+    """Choose how to scan the entries of a query."""
+    partition_filter = _PartitionFilter(connection, plan)
+    if plan.shot_ranges is not None:
+        return _plan_entry_scan(partition_filter, ENTRIES.c.shot, plan.shot_ranges)
+    for term in filter(plan.is_attribute_term, plan.positive_terms):
+        prefixes = attribute_predicates.find_attribute_prefixes(connection, term, _MAX_RANGES)
+        if prefixes is not None:
+            conditions = (*partition_filter.build_conditions(), *plan.build_conditions(excluded=term))
+            range_groups = _group_ranges(ATTRIBUTES.c.date, prefixes, plan.date_ranges)
+            return AccessPath(range_groups, conditions, is_exact=False)
+    return _plan_entry_scan(partition_filter, ENTRIES.c.date, plan.date_ranges)
 
 
-def _plan_entry_scan(names: _PartitionFilter, by: sa.Column[Any], asked: Sequence[Range[Any]] | None) -> AccessPath:
-    """Along entries, those of the chosen facilities and diagnostics where these are few."""
-    narrowing, (pins, pinned) = names.plan, names.find_prefixes(by)
-    conditions = [*narrowing.build_conditions()]
-    if not pinned.issuperset(_PARTITION_COLUMNS):
-        conditions += names.build_conditions()
-    if by is ENTRIES.c.shot and narrowing.date_ranges is not None:
-        date = sa.func.coalesce(ENTRIES.c.date, "")  # in words that lure no database to the index over dates
+def _plan_entry_scan(
+    partition_filter: _PartitionFilter, column: sa.Column[Any], ranges: Sequence[Range[Any]] | None
+) -> AccessPath:
+    """Plan a scan of entries: only of the selected facilities and diagnostics if these are few."""
+    plan, (prefixes, fixed_columns) = partition_filter.plan, partition_filter.find_prefixes(column)
+    conditions = [*plan.build_conditions()]
+    if not fixed_columns.issuperset(_PARTITION_COLUMNS):
+        conditions += partition_filter.build_conditions()
+    if column is ENTRIES.c.shot and plan.date_ranges is not None:
+        date = sa.func.coalesce(ENTRIES.c.date, "")  # wrapped, so that the planner cannot use the index on dates
         conditions.append(
-            sa.or_(*(sa.and_(date > "", *make_range_conditions(date, each)) for each in narrowing.date_ranges))
+            sa.or_(*(sa.and_(date > "", *make_range_conditions(date, each)) for each in plan.date_ranges))
         )
     is_exact = all(
-        term.name in {by.name, *pinned} and not (term.is_negated and term.name == by.name)
-        for term in narrowing.query.terms
+        term.name in {column.name, *fixed_columns} and not (term.is_negated and term.name == column.name)
+        for term in plan.query.terms
     )
-    return AccessPath(_group_ranges(by, pins, asked), conditions, is_exact)
+    return AccessPath(_group_ranges(column, prefixes, ranges), conditions, is_exact)
 
 
 def _group_ranges(
-    by: sa.Column[Any], pins: Sequence[EqualityPrefix], asked: Sequence[Range[Any]] | None
+    column: sa.Column[Any], prefixes: Sequence[EqualityPrefix], ranges: Sequence[Range[Any]] | None
 ) -> list[list[IndexRange]]:
-    """The stretches of an index with these pins and between the bounds that are asked for, where any are."""
-    if asked is None:
-        return [[IndexRange(by, pin) for pin in pins], [IndexRange(by, pin, None) for pin in pins]]
-    share = max(1, _MAX_RANGES // max(1, len(pins)))
-    greatest = asked[::-1]  # they do not overlap, so that those of one group come before those of the next
-    parts = (greatest[start : start + share] for start in range(0, len(greatest), share))
-    return [[IndexRange(by, pin, each) for pin in pins for each in part] for part in parts]
+    """Return the ranges of an index with these prefixes and bounds, in groups that are scanned side by side."""
+    if ranges is None:
+        return [
+            [IndexRange(column, prefix) for prefix in prefixes],
+            [IndexRange(column, each, None) for each in prefixes],
+        ]
+    group_size = max(1, _MAX_RANGES // max(1, len(prefixes)))
+    descending = ranges[::-1]  # they do not overlap, so that all of one group comes before the next group
+    groups = (descending[start : start + group_size] for start in range(0, len(descending), group_size))
+    return [[IndexRange(column, prefix, bounds) for prefix in prefixes for bounds in group] for group in groups]
 
 
 @dataclass(frozen=True)
 class _PartitionFilter:
-    """The facilities and diagnostics that a query leaves."""
+    """The facilities and diagnostics that a query selects."""
 
     connection: sa.Connection
     plan: QueryPlan
 
-    def find_prefixes(self, by: sa.Column[Any]) -> tuple[Sequence[EqualityPrefix], frozenset[str]]:
-        """What holds them fast in an index that has a column's order, and the names of what is held then."""
-        if self._is_unrestricted:
+    def find_prefixes(self, column: sa.Column[Any]) -> tuple[Sequence[EqualityPrefix], frozenset[str]]:
+        """Return the prefixes that select them in an index sorted by a column, and the columns that these fix."""
+        if self.plan.has_all_partitions:
             return [()], _PARTITION_COLUMNS
-        for pins_of, held in _PREFIX_STRATEGIES[by.name]:
-            pins = list(islice(pins_of(self), _MAX_RANGES + 1))
-            if 0 < len(pins) <= _MAX_RANGES:
-                return pins, held
+        for list_prefixes, fixed_columns in _PREFIX_STRATEGIES[column.name]:
+            prefixes = list(islice(list_prefixes(self), _MAX_RANGES + 1))
+            if 0 < len(prefixes) <= _MAX_RANGES:
+                return prefixes, fixed_columns
         return [()], frozenset()
 
     def build_conditions(self) -> Iterator[sa.ColumnElement[bool]]:
-        """That an entry has one of them, in words that lure no database to an index with another order."""
-        if not self._is_unrestricted:
-            for name, chosen in zip(
-                ("facility", "diagnostic"), zip(*self.plan.selected_partitions, strict=True), strict=True
-            ):
+        """Yield the conditions that an entry has one of them; the planner cannot use an index with another order."""
+        if not self.plan.has_all_partitions:
+            values = zip(*self.plan.selected_partitions, strict=True)
+            for name, selection in zip(("facility", "diagnostic"), values, strict=True):
                 column = sa.func.coalesce(ENTRIES.c[name], "", type_=ENTRIES.c[name].type)
-                yield make_in_condition(self.connection, column, sorted(set(chosen)))
+                yield make_in_condition(self.connection, column, sorted(set(selection)))
 
     def list_partition_prefixes(self) -> Iterator[EqualityPrefix]:
-        """Facilities and diagnostics, in the index over both and dates."""
+        """Yield the pairs of facility and diagnostic, for the index over both and dates."""
         for facility, diagnostic in self.plan.selected_partitions:
             yield from product(_match_name(ENTRIES.c.facility, facility), _match_name(ENTRIES.c.diagnostic, diagnostic))
 
     def list_facility_prefixes(self) -> Iterator[EqualityPrefix]:
-        """Facilities, in the index over them and dates; none, where those are all."""
-        if self._facilities != {facility for facility, _ in self.plan.partitions}:
-            for facility in sorted(self._facilities):
-                yield from ((held,) for held in _match_name(ENTRIES.c.facility, facility))
+        """Yield the facilities, for the index over them and dates; nothing if all facilities are selected."""
+        if self.plan.selected_facilities != {facility for facility, _ in self.plan.partitions}:
+            for facility in sorted(self.plan.selected_facilities):
+                yield from product(_match_name(ENTRIES.c.facility, facility))
 
     def list_whole_facility_prefixes(self) -> Iterator[EqualityPrefix]:
-        """The same, where all diagnostics of the chosen facilities are chosen; else none."""
-        if len(self.plan.selected_partitions) == sum(
-            facility in self._facilities for facility, _ in self.plan.partitions
-        ):
+        """Yield the same if all diagnostics of the selected facilities are selected, else nothing."""
+        count = sum(facility in self.plan.selected_facilities for facility, _ in self.plan.partitions)
+        if len(self.plan.selected_partitions) == count:
             yield from self.list_facility_prefixes()
 
     def list_diagnostic_prefixes(self) -> Iterator[EqualityPrefix]:
-        """Diagnostics, in the index over them and shots."""
+        """Yield the diagnostics, for the index over them and shots."""
         for diagnostic in sorted({diagnostic for _, diagnostic in self.plan.selected_partitions}):
-            yield from ((held,) for held in _match_name(ENTRIES.c.diagnostic, diagnostic))
-
-    @cached_property
-    def _facilities(self) -> set[str]:
-        return {facility for facility, _ in self.plan.selected_partitions}
-
-    @property
-    def _is_unrestricted(self) -> bool:
-        return len(self.plan.selected_partitions) == len(self.plan.partitions)
+            yield from product(_match_name(ENTRIES.c.diagnostic, diagnostic))
 
 
 def _match_name(column: sa.Column[Any], name: str) -> list[sa.ColumnElement[bool]]:
-    """That a column has a name; what is tallied under the empty text is that, or nothing."""
+    """Return the alternatives for a column to have a name; the empty name also stands for no value."""
     return [column == name] if name else [column.is_(None), column == ""]
 
 
@@ -166,4 +160,4 @@ _PREFIX_STRATEGIES: Final[Mapping[str, Sequence[_PrefixStrategy]]] = MappingProx
         "shot": ((_PartitionFilter.list_diagnostic_prefixes, frozenset({"diagnostic"})),),
     }
 )
-"""By the column whose order an index has, what holds the columns before it fast, the best first; what is held then."""
+"""By the column that an index is sorted by, the prefixes to try, the best first, and the columns that they fix."""

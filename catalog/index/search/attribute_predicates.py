@@ -1,134 +1,125 @@
-"""Attributes of files: who has one, and which values of it there are."""
+"""Conditions on the attributes of files, and the values of an attribute."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
 import sqlalchemy as sa
 
 from shotdap.catalog.index.search.range_predicates import Column, EqualityPrefix, make_prefix_conditions
 from shotdap.catalog.index.tables import ATTRIBUTES, ENTRIES
-from shotdap.catalog.query import Pattern, Term, TextRange, Value
+from shotdap.catalog.query import Pattern, Term, Value
 from shotdap.catalog.query.values import extract_literal_prefix, match_pattern, parse_number
 
-__all__ = ["find_attribute_prefixes", "has_attribute", "may_have_attribute", "select_entry_ids"]
-
 _UNINDEXED_COLUMNS: Final = (ATTRIBUTES.c.name.concat(""), ATTRIBUTES.c.text.concat(""), ATTRIBUTES.c.number + 0)
-"""The same in words that lure no database to the indexes over values, of which that over entries is better here."""
+"""The same columns, wrapped so that the planner cannot use the value indexes; the index on entries is cheaper here."""
 
 
 def select_entry_ids(term: Term) -> sa.Select[Any]:
-    """The ids of all entries that have what a term means, and of others, by the indexes over values; some twice."""
+    """Select the ids of all entries that match a term, and of others, by the value indexes; some ids come twice."""
     values = [_make_value_condition(value, ATTRIBUTES.c.text, ATTRIBUTES.c.number) for value in term.values]
     return sa.select(ATTRIBUTES.c.entry).where(ATTRIBUTES.c.name == term.name, sa.or_(*values))
 
 
 def may_have_attribute(term: Term) -> sa.ColumnElement[bool]:
-    """That an entry may have what a term means."""
-    return _make_entry_condition(
-        term.name, [_make_value_condition(value, *_UNINDEXED_COLUMNS[1:]) for value in term.values]
-    )
+    """Return a necessary condition for an entry to match a term."""
+    values = [_make_value_condition(value, *_UNINDEXED_COLUMNS[1:]) for value in term.values]
+    return _make_entry_condition(term.name, values)
 
 
 def has_attribute(term: Term) -> sa.ColumnElement[bool] | None:
-    """That an entry has one of a term's values for sure; nothing, where the table cannot show it of any."""
-    shown = [condition for value in term.values for condition in _make_exact_conditions(value)]
-    return _make_entry_condition(term.name, shown) if shown else None
+    """Return a sufficient condition for an entry to match a term; `None` if the table cannot show it of any value."""
+    conditions: list[Column] = []
+    for value in term.values:
+        number = _parse_unquoted_number(value)
+        if number is not None:
+            conditions.append(_UNINDEXED_COLUMNS[2] == number)
+        elif isinstance(value, Pattern) and extract_literal_prefix(value)[1]:
+            conditions.append(_UNINDEXED_COLUMNS[1] == value.text)
+    return _make_entry_condition(term.name, conditions) if conditions else None
 
 
-def find_attribute_prefixes(connection: sa.Connection, term: Term, most: int) -> list[EqualityPrefix] | None:
-    """What holds fast an attribute's name and value, for each value that a term means; `None` where they are many.
+def find_attribute_prefixes(connection: sa.Connection, term: Term, limit: int) -> list[EqualityPrefix] | None:
+    """Return an index prefix of name and value for each stored value that matches a term; `None` if there are more.
 
     Args:
         connection: to the catalog's database.
-        term: one that asks for an attribute.
-        most: how many are not many.
+        term: a term about an attribute.
+        limit: the greatest number of prefixes.
     """
-    found: list[EqualityPrefix] = []
+    prefixes: list[EqualityPrefix] = []
     for value in term.values:
-        column, meant = _find_values(connection, term.name, value, most)
-        found += [(ATTRIBUTES.c.name == term.name, column == each) for each in meant]
-        if len(found) > most or len(meant) > most:
+        number = _parse_unquoted_number(value)
+        values: list[Any]
+        if number is not None:
+            column, values = ATTRIBUTES.c.number, [number]
+        elif isinstance(value, Pattern) and extract_literal_prefix(value)[1]:
+            column, values = ATTRIBUTES.c.text, [value.text]
+        else:
+            value_range = _make_value_range(value, ATTRIBUTES.c.text, ATTRIBUTES.c.number)
+            column, values = value_range.column, _select_distinct_values(connection, term.name, value_range, limit + 1)
+            if isinstance(value, Pattern) and len(values) <= limit:
+                values = [text for text in values if match_pattern(value, text, folded=False)]
+        prefixes += [(ATTRIBUTES.c.name == term.name, column == each) for each in values]
+        if len(prefixes) > limit:
             return None
-    return found
-
-
-def _find_values(
-    connection: sa.Connection, name: str | None, value: Value, most: int
-) -> tuple[sa.Column[Any], list[Any]]:
-    """The values that a value means, and of which column; of texts some that it does not mean, if they are many."""
-    wanted = _parse_unquoted_number(value)
-    if wanted is not None:
-        return ATTRIBUTES.c.number, [wanted]
-    if isinstance(value, Pattern) and extract_literal_prefix(value)[1]:
-        return ATTRIBUTES.c.text, [value.text]
-    stretch = _make_value_range(value, ATTRIBUTES.c.text, ATTRIBUTES.c.number)
-    found = _select_distinct_values(connection, name, stretch, most + 1)
-    if isinstance(value, TextRange) or len(found) > most:
-        return stretch.column, found
-    return stretch.column, [text for text in found if match_pattern(value, text, folded=False)]
-
-
-def _select_distinct_values(connection: sa.Connection, name: str | None, stretch: _ValueRange, most: int) -> list[Any]:
-    """Some values of an attribute, the least first, each found by one step in an index."""
-    least = sa.select(sa.func.min(stretch.column).label("value")).where(ATTRIBUTES.c.name == name, *stretch.upper)
-    values = least.where(*stretch.lower).cte("found", recursive=True)
-    following = least.where(stretch.column > values.c.value).scalar_subquery()
-    values = values.union_all(sa.select(following).where(values.c.value.is_not(None)))
-    statement = sa.select(values.c.value).where(values.c.value.is_not(None)).limit(most)
-    return list(connection.execute(statement).scalars())
-
-
-def _make_entry_condition(name: str | None, values: Iterable[Column]) -> sa.ColumnElement[bool]:
-    """That an entry has one of these values of an attribute."""
-    rows = sa.select(ATTRIBUTES.c.entry).where(_UNINDEXED_COLUMNS[0] == name, sa.or_(*values))
-    of_entry = rows.where(ATTRIBUTES.c.entry == ENTRIES.c.id)
-    # an OFFSET keeps PostgreSQL from a join with all of them; what is walked along may be attributes, too
-    return of_entry.offset(0).correlate(ENTRIES).exists()
-
-
-def _make_value_condition(value: Value, text: Column, real: Column) -> Column:
-    """A value of an attribute, as far as an index can tell."""
-    wanted = _parse_unquoted_number(value)
-    if wanted is not None:
-        return real == wanted
-    if isinstance(value, Pattern) and extract_literal_prefix(value)[1]:
-        return text == value.text
-    stretch = _make_value_range(value, text, real)
-    return sa.and_(sa.true(), *stretch.lower, *stretch.upper)
-
-
-def _make_exact_conditions(value: Value) -> Iterator[Column]:
-    """A value, where the table shows it: a number, or a text without wildcards."""
-    wanted = _parse_unquoted_number(value)
-    if wanted is not None:
-        yield _UNINDEXED_COLUMNS[2] == wanted
-    elif isinstance(value, Pattern) and extract_literal_prefix(value)[1]:
-        yield _UNINDEXED_COLUMNS[1] == value.text
-
-
-def _parse_unquoted_number(value: Value) -> float | None:
-    """The number that a value means, if it means one."""
-    return parse_number(value.text) if isinstance(value, Pattern) and not value.is_quoted else None
+    return prefixes
 
 
 class _ValueRange(NamedTuple):
-    """The values from one to another, with both; that are texts, or numbers."""
+    """The texts, or the numbers, between two bounds, both included."""
 
     column: Any
     lower: Sequence[sa.ColumnElement[bool]]
     upper: Sequence[sa.ColumnElement[bool]]
 
 
-def _make_value_range(value: Value, text: Column, real: Column) -> _ValueRange:
-    """Where the values are that a range means, or a text with wildcards."""
+def _select_distinct_values(
+    connection: sa.Connection, name: str | None, value_range: _ValueRange, limit: int
+) -> list[Any]:
+    """Return some values of an attribute, the least first; each is found by one step in an index."""
+    least = sa.select(sa.func.min(value_range.column).label("value")).where(
+        ATTRIBUTES.c.name == name, *value_range.upper
+    )
+    values = least.where(*value_range.lower).cte("distinct_values", recursive=True)
+    following = least.where(value_range.column > values.c.value).scalar_subquery()
+    values = values.union_all(sa.select(following).where(values.c.value.is_not(None)))
+    statement = sa.select(values.c.value).where(values.c.value.is_not(None)).limit(limit)
+    return list(connection.execute(statement).scalars())
+
+
+def _make_entry_condition(name: str | None, values: Iterable[Column]) -> sa.ColumnElement[bool]:
+    """Return the condition that an entry's attribute has one of the values."""
+    rows = sa.select(ATTRIBUTES.c.entry).where(_UNINDEXED_COLUMNS[0] == name, sa.or_(*values))
+    of_entry = rows.where(ATTRIBUTES.c.entry == ENTRIES.c.id)
+    # OFFSET prevents that PostgreSQL joins all attributes; the scan itself may be one of attributes, too
+    return of_entry.offset(0).correlate(ENTRIES).exists()
+
+
+def _make_value_condition(value: Value, text: Column, number: Column) -> Column:
+    """Return a necessary condition for an attribute to have a value; an index can answer it."""
+    wanted_number = _parse_unquoted_number(value)
+    if wanted_number is not None:
+        return number == wanted_number
+    if isinstance(value, Pattern) and extract_literal_prefix(value)[1]:
+        return text == value.text
+    value_range = _make_value_range(value, text, number)
+    return sa.and_(sa.true(), *value_range.lower, *value_range.upper)
+
+
+def _parse_unquoted_number(value: Value) -> float | None:
+    return parse_number(value.text) if isinstance(value, Pattern) and not value.is_quoted else None
+
+
+def _make_value_range(value: Value, text: Column, number: Column) -> _ValueRange:
+    """Return the range of a `TextRange`, or of all texts with the literal prefix of a pattern."""
     if isinstance(value, Pattern):
         lower, *upper = make_prefix_conditions(text, extract_literal_prefix(value)[0])
         return _ValueRange(text, [lower], upper)
-    ends = [end for end in (value.lower, value.upper) if end is not None]
-    numbers = [parse_number(end) for end in ends]
-    column, values = (text, ends) if None in numbers else (real, numbers)
+    bounds = [bound for bound in (value.lower, value.upper) if bound is not None]
+    numbers = [parse_number(bound) for bound in bounds]
+    column, values = (text, bounds) if None in numbers else (number, numbers)
     return _ValueRange(
         column,
         [] if value.lower is None else [column >= values[0]],

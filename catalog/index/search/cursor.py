@@ -1,4 +1,4 @@
-"""Places in the order of what is found, as opaque tokens for clients to go on with."""
+"""Keyset cursors: positions in the order of a search, as opaque tokens for clients."""
 
 from __future__ import annotations
 
@@ -10,48 +10,39 @@ from typing import Final
 from shotdap.catalog.index.search.index_scan import Position
 from shotdap.catalog.query import Query
 
-__all__ = ["BadToken", "decode_cursor", "encode_cursor"]
-
-_MAX_CURSOR_LENGTH: Final = 200  # characters
+_MAX_TOKEN_LENGTH: Final = 200  # characters
 _MAX_INTEGER: Final = 2**63
 
 
 class BadToken(ValueError):
-    """What should say where a search goes on does not."""
+    """A token that is not the cursor of a page of this query."""
 
 
-def encode_cursor(place: Position, query: Query) -> str:
-    """A place in what a query finds, as text that fits into a URL."""
-    said = json.dumps([*place, _hash_query(query)], separators=(",", ":"))
-    return urlsafe_b64encode(said.encode()).decode().rstrip("=")
+def encode_cursor(position: Position, query: Query) -> str:
+    """Return the token of a position in a query's order; it can be part of a URL."""
+    content = json.dumps([*position, _hash_query(query)], separators=(",", ":"))
+    return urlsafe_b64encode(content.encode()).decode().rstrip("=")
 
 
 def decode_cursor(token: str, query: Query) -> Position:
-    """The place that a token says.
+    """Return the position that a token encodes.
 
     Raises:
-        BadToken: it says none, or one in what another query finds.
+        BadToken: it encodes none, or the position belongs to another query.
     """
     try:
-        value, number, digest = json.loads(_decode_base64(token))
+        padding = b"=" * (-len(token) % 4)
+        content = urlsafe_b64decode(token.encode("ascii") + padding) if len(token) <= _MAX_TOKEN_LENGTH else b""
+        value, number, query_hash = json.loads(content)
     except (ValueError, TypeError, RecursionError) as error:
-        raise BadToken("This is no token of a page; a search gives one with each page that another follows.") from error
-    if type(number) is not int or type(value) not in _kinds(query) or abs(number) >= _MAX_INTEGER:
-        raise BadToken("This is no token of a page of this query.")
-    if digest != _hash_query(query) or (type(value) is int and abs(value) >= _MAX_INTEGER):
-        raise BadToken("This token is that of another query; begin this one without a token.")
+        raise BadToken("This is not a page token; a search returns one with each page except the last.") from error
+    is_by_shot = any(term.name == "shot" and not term.is_negated for term in query.terms)
+    value_types = (int,) if is_by_shot else (str, type(None))
+    if type(number) is not int or type(value) not in value_types or abs(number) >= _MAX_INTEGER:
+        raise BadToken("This is not a page token of this query.")
+    if query_hash != _hash_query(query) or (type(value) is int and abs(value) >= _MAX_INTEGER):
+        raise BadToken("This token belongs to another query; start this one without a token.")
     return value, number
-
-
-def _decode_base64(token: str) -> bytes:
-    if len(token) > _MAX_CURSOR_LENGTH:
-        raise ValueError
-    return urlsafe_b64decode(token.encode("ascii") + b"=" * (-len(token) % 4))
-
-
-def _kinds(query: Query) -> tuple[type, ...]:
-    by_shot = any(term.name == "shot" and not term.is_negated for term in query.terms)
-    return (int,) if by_shot else (str, type(None))
 
 
 def _hash_query(query: Query) -> str:

@@ -1,8 +1,9 @@
-"""Stretches of indexes that have entries in one order, walked side by side from their greatest ends."""
+"""Scan ranges of indexes in one order, from their greatest ends, and merge the scans."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import operator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
@@ -12,121 +13,88 @@ from shotdap.catalog.index.search.range_predicates import EqualityPrefix, make_r
 from shotdap.catalog.index.tables import ATTRIBUTES, ENTRIES
 from shotdap.catalog.query.values import Range
 
-__all__ = [
-    "Conditions",
-    "IndexRange",
-    "Position",
-    "PositionQuery",
-    "compute_end_position",
-    "merge_scans",
-    "select_id_span",
-    "select_nth_position",
-]
-
 Position: TypeAlias = tuple[int | str | None, int]
-"""Where an entry stands in the order: its shot or date, and its id."""
-PositionQuery: TypeAlias = sa.Select[*tuple[Any, ...]] | sa.CompoundSelect[*tuple[Any, ...]]
+"""An entry's position in the order: its shot or date, and its id."""
+_PositionQuery: TypeAlias = sa.Select[*tuple[Any, ...]] | sa.CompoundSelect[*tuple[Any, ...]]
 Conditions: TypeAlias = Sequence[sa.ColumnElement[bool]]
 
 _UNBOUNDED: Final[Range[Any]] = Range()
-_ORDER: Final[Sequence[sa.UnaryExpression[Any]]] = (sa.desc("place"), sa.desc("id"))
+_ORDER: Final[Sequence[sa.UnaryExpression[Any]]] = (sa.desc("sort_value"), sa.desc("id"))
 _ID_COLUMNS: Final = {ENTRIES: ENTRIES.c.id, ATTRIBUTES: ATTRIBUTES.c.entry}
 _ATTRIBUTES_WITH_ENTRIES: Final = ATTRIBUTES.join(ENTRIES, ENTRIES.c.id == ATTRIBUTES.c.entry)
 
 
 @dataclass(frozen=True)
 class IndexRange:
-    """A stretch of an index over entries, or over attributes."""
+    """A range of an index over entries, or over attributes."""
 
     order_column: sa.Column[Any]
-    """The column whose order it has; among equals, entries stand by their ids."""
+    """The column that it is sorted by; entries with equal values are sorted by their ids."""
     prefix: EqualityPrefix = ()
     bounds: Range[Any] | None = _UNBOUNDED
-    """Between which values; `None` for the entries that have none."""
+    """The range of values; `None` for the entries without a value."""
 
     def select_positions(
         self, conditions: Conditions, after: Position | None, stop: Position | None
     ) -> sa.Select[*tuple[Any, ...]]:
-        """The places in it from behind one up to another; conditions are of `ENTRIES`."""
-        table = self.order_column.table
-        where = [
-            *self.prefix,
-            *self._make_bound_conditions(),
-            *self._make_after_conditions(after),
-            *self._make_stop_conditions(stop),
-            *conditions,
-        ]
-        source = _ATTRIBUTES_WITH_ENTRIES if table is ATTRIBUTES and conditions else table
-        return (
-            sa.select(self.order_column.label("place"), self._id_column.label("id")).select_from(source).where(*where)
-        )
-
-    def is_before(self, place: Position | None) -> bool:
-        """Whether all of it comes before a place, as far as its bounds tell."""
-        if place is None or self.bounds is None:
-            return False
-        return place[0] is None or (self.bounds.start is not None and place[0] < self.bounds.start)
-
-    @property
-    def _id_column(self) -> sa.Column[int]:
-        return _ID_COLUMNS[self.order_column.table]
-
-    def _make_bound_conditions(self) -> Iterator[sa.ColumnElement[bool]]:
+        """Select the positions in it after one position and up to another; the conditions are on `ENTRIES`."""
+        column, table = self.order_column, self.order_column.table
+        id_column = _ID_COLUMNS[table]
+        where = [*self.prefix]
         if self.bounds is None:
-            yield self.order_column.is_(None)
-        elif self.bounds == _UNBOUNDED:
-            yield self.order_column.is_not(None)
+            where.append(column.is_(None))
+            where += [id_column < after[1]] if after is not None and after[0] is None else []
+            where += [id_column >= stop[1]] if stop is not None else []
         else:
-            yield from make_range_conditions(self.order_column, self.bounds)
+            where += [column.is_not(None)] if self.bounds == _UNBOUNDED else make_range_conditions(column, self.bounds)
+            for compare, position in ((operator.lt, after), (operator.ge, stop)):
+                if position is not None:
+                    values = map(sa.literal, position, (column.type, id_column.type))
+                    where.append(compare(sa.tuple_(column, id_column), sa.tuple_(*values)))
+        source = _ATTRIBUTES_WITH_ENTRIES if table is ATTRIBUTES and conditions else table
+        columns = (column.label("sort_value"), id_column.label("id"))
+        return sa.select(*columns).select_from(source).where(*where, *conditions)
 
-    def _make_after_conditions(self, place: Position | None) -> Iterator[sa.ColumnElement[bool]]:
-        if place is not None and self.bounds is None and place[0] is None:
-            yield self._id_column < place[1]
-        elif place is not None and self.bounds is not None:
-            yield sa.tuple_(self.order_column, self._id_column) < self._make_tuple(place)
-
-    def _make_stop_conditions(self, place: Position | None) -> Iterator[sa.ColumnElement[bool]]:
-        if place is not None and self.bounds is None:
-            yield self._id_column >= place[1]
-        elif place is not None:
-            yield sa.tuple_(self.order_column, self._id_column) >= self._make_tuple(place)
-
-    def _make_tuple(self, place: Position) -> sa.Tuple:
-        return sa.tuple_(sa.literal(place[0], self.order_column.type), sa.literal(place[1], self._id_column.type))
+    def is_before(self, position: Position | None) -> bool:
+        """Check whether all of it comes before a position, as far as its bounds show."""
+        if position is None or self.bounds is None:
+            return False
+        return position[0] is None or (self.bounds.start is not None and position[0] < self.bounds.start)
 
 
 def merge_scans(
-    streams: Sequence[IndexRange], conditions: Conditions, after: Position | None, stop: Position | None
-) -> PositionQuery:
-    """The places in some stretches, the greatest first. One that is in two of them comes twice, one after the other."""
-    parts = [stream.select_positions(conditions, after, stop).order_by(*_ORDER) for stream in streams]
-    if len(parts) == 1:
-        return parts[0]
-    return sa.union_all(*(sa.select(part.subquery()) for part in parts)).order_by(*_ORDER)
+    ranges: Sequence[IndexRange], conditions: Conditions, after: Position | None, stop: Position | None
+) -> _PositionQuery:
+    """Select the positions in some ranges, the greatest first; one in two ranges comes twice, one after the other."""
+    scans = [each.select_positions(conditions, after, stop).order_by(*_ORDER) for each in ranges]
+    if len(scans) == 1:
+        return scans[0]
+    return sa.union_all(*(sa.select(scan.subquery()) for scan in scans)).order_by(*_ORDER)
 
 
-def compute_end_position(streams: Sequence[IndexRange]) -> Position | None:
-    """A place behind all that is in some stretches; none, where one of them has no end."""
-    ends: list[Any] = [stream.bounds.start if stream.bounds else None for stream in streams]
+def compute_end_position(ranges: Sequence[IndexRange]) -> Position | None:
+    """Return a position after all of some ranges; `None` if one of them has no end."""
+    ends: list[Any] = [each.bounds.start if each.bounds else None for each in ranges]
     return None if None in ends else (min(ends), 0)
 
 
-def select_id_span(streams: Sequence[IndexRange], number: int, after: Position | None) -> sa.Select[*tuple[Any, ...]]:
-    """The least and the greatest id of so many places, the greatest places first."""
-    places = merge_scans(streams, (), after, None).limit(number).subquery()
-    return sa.select(sa.func.min(places.c.id), sa.func.max(places.c.id))
+def select_id_span(ranges: Sequence[IndexRange], count: int, after: Position | None) -> sa.Select[*tuple[Any, ...]]:
+    """Select the least and the greatest id of the first `count` positions."""
+    positions = merge_scans(ranges, (), after, None).limit(count).subquery()
+    return sa.select(sa.func.min(positions.c.id), sa.func.max(positions.c.id))
 
 
-def select_nth_position(streams: Sequence[IndexRange], number: int, after: Position | None) -> PositionQuery:
-    """A place before which there are so many at most; none, where all are so few.
+def select_nth_position(ranges: Sequence[IndexRange], count: int, after: Position | None) -> _PositionQuery:
+    """Select a position with at most `count` positions before it; no row if that many do not exist.
 
-    It is the greatest of the places at which the same share of each stretch is passed: so there are that many at least.
+    It is the greatest of the positions that end the same share of each range, so all ranges together have at most that
+    many before it.
     """
-    if len(streams) == 1:
-        return merge_scans(streams, (), after, None).offset(number).limit(1)
-    share = number // len(streams)
+    if len(ranges) == 1:
+        return merge_scans(ranges, (), after, None).offset(count).limit(1)
+    share = count // len(ranges)
     ends = [
-        sa.select(merge_scans([stream], (), after, None).offset(share).limit(1).subquery(f"end{count}"))
-        for count, stream in enumerate(streams)
+        sa.select(merge_scans([each], (), after, None).offset(share).limit(1).subquery(f"end{number}"))
+        for number, each in enumerate(ranges)
     ]
     return sa.select(sa.union_all(*ends).subquery()).order_by(*_ORDER).limit(1)

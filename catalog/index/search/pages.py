@@ -1,21 +1,20 @@
 """Pages of entries that match a query, the newest first.
 
-Strategy: a page costs about the same wherever it lies and whatever is asked for.
+Strategy: a page costs about the same at any position and for any query.
 
-1. The first entries in the query's order are looked at (see `courses`): of what is frequent they make a page.
-2. What an index says is rare (an attribute's value, a word, a missing file) is fetched whole, and put into order here.
-3. All else is walked in its order, narrowed by the tables (see `plan`), and decided entry by entry (see
-   `find_diagnostic`). Where what matches is rare among what is walked, the walk ends after `_MAX_SCANNED` entries: the page has
-   what was found until then, maybe nothing, and says where to go on.
+1. The first entries in the query's order are scanned (see `access_path`): if matches are frequent, they fill the page.
+2. If an index shows that matches are rare (a value of an attribute, a word, a missing file), all candidates are fetched
+   and sorted here.
+3. Otherwise the order is scanned with the conditions of the tables (see `plan`), and `Matcher` decides about each
+   entry. The scan ends after `_MAX_SCANNED` entries: the page then has the matches so far, maybe none, and a next page.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import islice
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import sqlalchemy as sa
 
@@ -30,7 +29,6 @@ from shotdap.catalog.index.search.index_scan import (
     Conditions,
     IndexRange,
     Position,
-    PositionQuery,
     compute_end_position,
     merge_scans,
     select_id_span,
@@ -42,21 +40,19 @@ from shotdap.catalog.index.search.plan import QueryPlan
 from shotdap.catalog.index.tables import ENTRIES
 from shotdap.catalog.query import Query
 
-__all__ = ["MAX_PAGE_SIZE", "SearchPage", "search_entries"]
-
 MAX_PAGE_SIZE: Final = 1000
 """Entries of a page."""
 
-_MAX_CANDIDATES: Final = 1000  # ids that are fetched whole, and put into order here
-_MAX_SCANNED: Final = 20_000  # entries that a page walks past at most in search of those that match,
-_SCANNED_PER_RESULT: Final = 50  # and for each that it may hold,
-_FIRST_SCAN_FACTOR: Final = 4  # and at first,
-_FIRST_FULLTEXT_SCAN_FACTOR: Final = 20  # which costs less where an index tells who has a word
-_MIN_SCANNED: Final = 2000  # entries that any page may walk past
-_MAX_GROUPS: Final = 16  # of stretches that a page walks through
-_MAX_FETCH_SIZE: Final = 500  # entries at a time
+_MAX_CANDIDATES: Final = 1000  # ids that are fetched and sorted here
+_MAX_SCANNED: Final = 20_000  # entries that a page scans at most,
+_SCANNED_PER_RESULT: Final = 50  # for each entry of its limit,
+_FIRST_SCAN_FACTOR: Final = 4  # and for each in the first scan,
+_FIRST_FULLTEXT_SCAN_FACTOR: Final = 20  # which costs less if the word index is used
+_MIN_SCANNED: Final = 2000  # entries that any page may scan
+_MAX_GROUPS: Final = 16  # groups of ranges that a page scans
+_MAX_FETCH_SIZE: Final = 500  # entries of a batch
 _SELECT_ENTRIES: Final = sa.select(ENTRIES.c.id, *ENTRY_COLUMNS)
-_MAX_ID_SPREAD: Final = 4  # how many ids there may be to one that is walked past, for the index of words to be asked
+_MAX_ID_SPREAD: Final = 4  # ids in the span of the scanned entries for each of them, at most, to use the word index
 
 
 @dataclass(frozen=True)
@@ -65,167 +61,138 @@ class SearchPage:
 
     entries: tuple[Entry, ...]
     after: str | None
-    """What to ask with for those that follow; `None` where there are no more. Where what matches is rare, a page may
-    hold fewer than were asked for, even none, and yet have more after it."""
+    """The token of the next page; `None` on the last one. If matches are rare, a page may have fewer entries than its
+    limit, even none, and a next page."""
 
 
 def search_entries(
-    connection: sa.Connection, kinds: PartitionCache, query: Query, after: str | None, limit: int
+    connection: sa.Connection, partitions: PartitionCache, query: Query, after: str | None, limit: int
 ) -> SearchPage:
-    """A page of entries that match.
+    """Return a page of entries that match a query.
 
     Args:
         connection: to the catalog's database.
-        kinds: what there is in it.
-        query: what is looked for.
+        partitions: the catalog's.
+        query: the conditions.
         after: the token of the page before.
-        limit: how many, from 1 to `MAX_PAGE_SIZE`.
+        limit: the number of entries, from 1 to `MAX_PAGE_SIZE`.
 
     Raises:
-        BadQuery: no image says anything under a name.
-        BadToken: the token is none, or that of another query.
+        BadQuery: no entry has a fact or an attribute of some name in the query.
+        BadToken: `after` is not the token of a page of this query.
     """
-    begin = None if after is None else decode_cursor(after, query)
-    narrowing = QueryPlan(
-        query,
-        find_attribute_names(connection, query),
-        FULLTEXT_INDEXES[connection.dialect.name],
-        kinds.get_partitions(connection),
-    )
-    if narrowing.is_empty:
+    start = None if after is None else decode_cursor(after, query)
+    attribute_names = find_attribute_names(connection, query)
+    fulltext = FULLTEXT_INDEXES[connection.dialect.name]
+    plan = QueryPlan(query, attribute_names, fulltext, partitions.get_partitions(connection))
+    if plan.is_empty:
         return SearchPage((), None)
-    found, stop = _PageScan(connection, narrowing, begin, max(1, min(limit, MAX_PAGE_SIZE))).read_page()
-    return SearchPage(tuple(entry for _, entry in found), None if stop is None else encode_cursor(stop, query))
+    access_path, matcher = select_access_path(connection, plan), Matcher(query, attribute_names)
+    page_size = max(1, min(limit, MAX_PAGE_SIZE))
+    matches, stop = _PageScan(connection, plan, access_path, matcher, start, page_size).read_page()
+    return SearchPage(tuple(entry for _, entry in matches), None if stop is None else encode_cursor(stop, query))
 
 
-_Match = tuple[Position, Entry]
+_Match: TypeAlias = tuple[Position, Entry]
 
 
 @dataclass(frozen=True)
 class _PageScan:
-    """One page in the making."""
+    """The scan that reads one page."""
 
     connection: sa.Connection
     plan: QueryPlan
+    access_path: AccessPath
+    matcher: Matcher
     start: Position | None
     limit: int
 
     def read_page(self) -> tuple[list[_Match], Position | None]:
-        """What is found, and behind which place to go on."""
-        looked, sets = (
-            min(_MAX_SCANNED, max(_MIN_SCANNED, _SCANNED_PER_RESULT * self.limit)),
-            list(self.plan.build_candidate_queries()),
-        )
-        found, stop = self._scan_ranges(min(looked, self._first_scan_factor * self.limit) if sets else looked)
-        if stop is None or len(found) == self.limit or not sets:
-            return found, stop
-        few = self._find_candidates(sets)
-        return self._scan_ranges(looked) if few is None else self._cut_page(self._read_matches(few))
-
-    @property
-    def _first_scan_factor(self) -> int:
-        return _FIRST_FULLTEXT_SCAN_FACTOR if self.plan.whole_words else _FIRST_SCAN_FACTOR
-
-    @cached_property
-    def _access_path(self) -> AccessPath:
-        return select_access_path(self.connection, self.plan)
-
-    @cached_property
-    def _matcher(self) -> Matcher:
-        return Matcher(self.plan.query, self.plan.attribute_names)
-
-    def _cut_page(self, found: Iterable[_Match]) -> tuple[list[_Match], Position | None]:
-        """The page of what is found, and where to go on if that was not all."""
-        some = list(islice(found, self.limit + 1))
-        page = some[: self.limit]
-        return page, page[-1][0] if len(some) > self.limit else None
-
-    def _find_candidates(self, sets: Iterable[sa.Select[Any]]) -> Iterator[Position] | None:
-        """Some places with all that match among them, where an index says that they are few."""
-        for statement in sets:
+        """Return the matches of the page, and the position after which the next page begins."""
+        scan_limit = min(_MAX_SCANNED, max(_MIN_SCANNED, _SCANNED_PER_RESULT * self.limit))
+        candidate_queries = list(self.plan.build_candidate_queries())
+        if not candidate_queries:
+            return self._scan_ranges(scan_limit)
+        factor = _FIRST_FULLTEXT_SCAN_FACTOR if self.plan.whole_words else _FIRST_SCAN_FACTOR
+        matches, stop = self._scan_ranges(min(scan_limit, factor * self.limit))
+        if stop is None or len(matches) == self.limit:
+            return matches, stop
+        for statement in candidate_queries:
             ids = self.connection.execute(statement.limit(_MAX_CANDIDATES + 1)).scalars().all()
-            if len(ids) <= _MAX_CANDIDATES:
-                return self._sort_candidates(sorted(set(ids)))
-        return None
+            if len(ids) > _MAX_CANDIDATES:
+                continue
+            columns = sa.select(get_order_column(self.plan), ENTRIES.c.id)
+            rows = select_by_values(self.connection, columns, ENTRIES.c.id, sorted(set(ids)))
+            positions = sorted(((row[0], row[1]) for row in rows), key=_make_sort_key, reverse=True)
+            if self.start is not None:
+                start_key = _make_sort_key(self.start)
+                positions = [position for position in positions if _make_sort_key(position) < start_key]
+            matches = list(islice(self._read_matches(iter(positions)), self.limit + 1))
+            has_more, matches = len(matches) > self.limit, matches[: self.limit]
+            return matches, matches[-1][0] if has_more else None
+        return self._scan_ranges(scan_limit)
 
-    def _sort_candidates(self, ids: Sequence[int]) -> Iterator[Position]:
-        """The places of some entries, from the beginning of the page on."""
-        columns = sa.select(get_order_column(self.plan), ENTRIES.c.id)
-        places = [(row[0], row[1]) for row in select_by_values(self.connection, columns, ENTRIES.c.id, ids)]
-        behind = (each for each in places if self.start is None or _make_sort_key(each) < _make_sort_key(self.start))
-        yield from sorted(behind, key=_make_sort_key, reverse=True)
-
-    def _scan_ranges(self, looked: int) -> tuple[list[_Match], Position | None]:
-        """What is found by a walk past so many entries, and where to go on."""
-        found: list[_Match] = []
+    def _scan_ranges(self, scan_limit: int) -> tuple[list[_Match], Position | None]:
+        """Scan at most `scan_limit` entries; return the matches and the position at which the scan ended."""
+        matches: list[_Match] = []
         groups = [
-            group for group in self._access_path.range_groups if not all(each.is_before(self.start) for each in group)
+            group for group in self.access_path.range_groups if not all(each.is_before(self.start) for each in group)
         ]
         for count, group in enumerate(groups, 1):
-            stop = (
-                None
-                if self._access_path.is_exact
-                else self._read_position(select_nth_position(group, looked, self.start))
-            )
-            places = self._scan_positions(
-                group, [*self._access_path.conditions, *self._make_fulltext_conditions(group, looked)], stop
-            )
-            found += islice(self._read_matches(places), self.limit + 1 - len(found))
-            if len(found) > self.limit:
-                return found[: self.limit], found[self.limit - 1][0]
+            row = None
+            if not self.access_path.is_exact:
+                row = self.connection.execute(select_nth_position(group, scan_limit, self.start)).first()
+            stop = (row[0], row[1]) if row else None
+            conditions = [*self.access_path.conditions]
+            if self.plan.whole_words:  # the word index helps if the ids of the scanned entries are close to one another
+                first, last = self.connection.execute(select_id_span(group, scan_limit + len(group), self.start)).one()
+                if first is not None and last - first < _MAX_ID_SPREAD * scan_limit:
+                    conditions.append(self.plan.has_whole_words(first, last))
+            positions = self._scan_positions(group, conditions, stop)
+            matches += islice(self._read_matches(positions), self.limit + 1 - len(matches))
+            if len(matches) > self.limit:
+                return matches[: self.limit], matches[self.limit - 1][0]
             if stop is None and count == _MAX_GROUPS < len(groups):
                 stop = compute_end_position(group)
             if stop is not None:
-                return found, stop
-        return found, None
-
-    def _read_position(self, statement: PositionQuery) -> Position | None:
-        row = self.connection.execute(statement).first()
-        return (row[0], row[1]) if row else None
-
-    def _make_fulltext_conditions(self, group: Sequence[IndexRange], looked: int) -> Iterator[sa.ColumnElement[bool]]:
-        """What the index of words tells of those that are walked past, where their ids are close to one another."""
-        if self.plan.whole_words:
-            first, last = self.connection.execute(select_id_span(group, looked + len(group), self.start)).one()
-            if first is not None and last - first < _MAX_ID_SPREAD * looked:
-                yield self.plan.has_whole_words(first, last)
+                return matches, stop
+        return matches, None
 
     def _scan_positions(
         self, group: Sequence[IndexRange], conditions: Conditions, stop: Position | None
     ) -> Iterator[Position]:
-        """The places in a group of stretches, fetched some at a time."""
+        """Yield the positions in a group of ranges, fetched in batches."""
         after = self.start
         for size in self._iter_fetch_sizes():
-            statement = merge_scans(group, conditions, after, stop).limit(size)
-            rows = self.connection.execute(statement).all()
+            rows = self.connection.execute(merge_scans(group, conditions, after, stop).limit(size)).all()
             yield from dict.fromkeys((row[0], row[1]) for row in rows)
             if len(rows) < size:
                 return
             after = (rows[-1][0], rows[-1][1])
 
-    def _read_matches(self, places: Iterator[Position]) -> Iterator[_Match]:
-        """The entries at some places, those that match."""
+    def _read_matches(self, positions: Iterator[Position]) -> Iterator[_Match]:
+        """Yield the entries at some positions, only those that match."""
         for size in self._iter_fetch_sizes():
-            some = {number: (value, number) for value, number in islice(places, size)}
-            if not some:
+            batch = {number: (value, number) for value, number in islice(positions, size)}
+            if not batch:
                 return
-            rows = select_by_values(self.connection, _SELECT_ENTRIES, ENTRIES.c.id, list(some))
+            rows = select_by_values(self.connection, _SELECT_ENTRIES, ENTRIES.c.id, list(batch))
             entries = {row[0]: decode_entry_values(row[1:]) for row in rows}
             yield from (
-                (some[number], entries[number])
-                for number in some
-                if number in entries and self._matcher(entries[number])
+                (position, entries[number])
+                for number, position in batch.items()
+                if number in entries and self.matcher(entries[number])
             )
 
     def _iter_fetch_sizes(self) -> Iterator[int]:
-        """How many to fetch at a time: more and more, where those before were not enough."""
+        """Yield the sizes of batches; they grow as long as the batches before were not enough."""
         size = self.limit + 1
         while True:
             yield size
             size = max(size, min(2 * size, _MAX_FETCH_SIZE))
 
 
-def _make_sort_key(place: Position) -> tuple[bool, Any, int]:
-    """What sorts places; those without a value come first, so last where the greatest is first."""
-    value, number = place
+def _make_sort_key(position: Position) -> tuple[bool, Any, int]:
+    """Return the sort key of a position; those without a value are the least, so last in descending order."""
+    value, number = position
     return value is not None, value or 0, number

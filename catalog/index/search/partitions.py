@@ -1,4 +1,4 @@
-"""The kinds of entries that there are, kept in memory for as long as nothing is written."""
+"""The combinations of facility, diagnostic and health that entries have, cached until the catalog changes."""
 
 from __future__ import annotations
 
@@ -10,10 +10,8 @@ import sqlalchemy as sa
 
 from shotdap.catalog.index.tables import FACET_COUNTS, STATE
 
-__all__ = ["Partition", "PartitionCache"]
-
 Partition: TypeAlias = tuple[str, str]
-"""A facility and a diagnostic; what is unknown is an empty text."""
+"""A facility and a diagnostic; an unknown one is the empty text."""
 
 _SELECT_COUNTER: Final = sa.select(STATE.c.counter)
 _SELECT_PARTITIONS: Final = (
@@ -24,31 +22,27 @@ _SELECT_PARTITIONS: Final = (
 
 
 class PartitionCache:
-    """The pairs of a facility and a diagnostic that one catalog's entries have, each with the healths of those.
+    """The partitions of one catalog, each with the healths of its entries.
 
-    A catalog of many years has tens of thousands of tallies. They change with the counter, so they are read again when
-    that is another one. Safe to be used by several threads.
+    A catalog of many years has tens of thousands of facet counts. They change only with the counter, so they are read
+    again when it has changed. Several threads may use one cache.
     """
 
     def __init__(self) -> None:
         self._cached: tuple[int, Mapping[Partition, Collection[str]]] = (-1, {})
 
     def get_partitions(self, connection: sa.Connection) -> Mapping[Partition, Collection[str]]:
-        """What there is now, by a connection to the catalog's database."""
+        """Return the partitions at the time of a transaction."""
         counter: int = connection.execute(_SELECT_COUNTER).scalar_one()
-        kept, kinds = self._cached
-        if kept != counter:
-            kinds = _read_partitions(connection)
-            self._cached = (counter, kinds)
-        return kinds
+        cached_counter, partitions = self._cached
+        if cached_counter != counter:
+            healths = defaultdict[Partition, set[str]](set)
+            for facility, diagnostic, health in connection.execute(_SELECT_PARTITIONS):
+                healths[facility, diagnostic].add(health)
+            partitions = dict(healths)
+            self._cached = (counter, partitions)
+        return partitions
 
     def reset(self) -> None:
-        """Read anew the next time, from what may be another database."""
+        """Forget the partitions: the next connection may be to another database."""
         self._cached = (-1, {})
-
-
-def _read_partitions(connection: sa.Connection) -> Mapping[Partition, Collection[str]]:
-    kinds = defaultdict[Partition, set[str]](set)
-    for facility, diagnostic, health in connection.execute(_SELECT_PARTITIONS):
-        kinds[facility, diagnostic].add(health)
-    return dict(kinds)

@@ -1,8 +1,8 @@
-"""Whether a text has another one in it, in the words of each kind of database."""
+"""SQL functions that test whether a text contains another one, in the dialect of each database."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -10,29 +10,27 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
-__all__ = ["contains", "ilike"]
 
+class ilike(FunctionElement[bool]):  # noqa: N801 — named like a function of SQL
+    """The test whether a text matches a pattern of LIKE, case ignored; ``/`` escapes a wildcard.
 
-class ilike(FunctionElement[bool]):  # noqa: N801 — written like a function of SQL
-    """That a text has a pattern of LIKE, in any case, with ``/`` before what is no wildcard.
-
-    SQLite's LIKE takes capitals for small letters by itself, and in a third of the time that it takes to lower them.
+    SQLite's LIKE ignores the case of ASCII by itself, in a third of the time that lowering the text takes.
     """
 
-    name = "alike"
+    name = "ilike"
     inherit_cache = True
     type = sa.Boolean()
 
 
 class contains(FunctionElement[bool]):  # noqa: N801 — likewise
-    """That a text has another one in it, with its very capitals and small letters."""
+    """The test whether a text contains another one, with the same case."""
 
-    name = "has"
+    name = "contains"
     inherit_cache = True
     type = sa.Boolean()
 
 
-_SQL_TEMPLATES: Final = (
+_TEMPLATES: Final = (
     (ilike, "sqlite", "({} LIKE {} ESCAPE '/')"),
     (ilike, "postgresql", "({} ILIKE {} ESCAPE '/')"),
     (contains, "sqlite", "(instr({}, {}) > 0)"),
@@ -40,12 +38,9 @@ _SQL_TEMPLATES: Final = (
 )
 
 
-def _make_compiler(text: str) -> Callable[..., str]:
-    def render_element(element: FunctionElement[bool], compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401 — as SQLAlchemy's
-        return text.format(*(compiler.process(each, **options) for each in element.clauses))
-
-    return render_element
+def _render_call(template: str, element: FunctionElement[bool], compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401 — as SQLAlchemy's
+    return template.format(*(compiler.process(argument, **options) for argument in element.clauses))
 
 
-for _kind, _dialect, _text in _SQL_TEMPLATES:
-    compiles(_kind, _dialect)(_make_compiler(_text))
+for _function, _dialect, _template in _TEMPLATES:
+    compiles(_function, _dialect)(partial(_render_call, _template))
