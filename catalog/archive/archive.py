@@ -9,8 +9,6 @@ from typing import NamedTuple, Protocol, TypeAlias
 
 from shotdap.catalog.entry import Fact
 
-__all__ = ["Archive", "BadArchive", "LostArchive", "Row", "Watermark"]
-
 Watermark: TypeAlias = int | float | str | datetime
 """How far an archive has been read: the greatest value of its version column."""
 

@@ -32,8 +32,6 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from shotdap.catalog.archive.archive import BadArchive, LostArchive
 from shotdap.catalog.archive.oracle_probe import probe_listener
 
-__all__ = ["ArchiveDatabase", "wrap_database_errors"]
-
 Result = TypeVar("Result")
 
 _RECYCLE_SECONDS = (

@@ -17,8 +17,6 @@ from shotdap.catalog.nearness import match_facts, select_nearest
 from shotdap.catalog.query import Query, parse_query
 from shotdap.catalog.searchable import Unsearchable
 
-__all__ = ["DirectoryArchive"]
-
 _SECONDS_PER_DAY = 86_400.0  # seconds
 
 

@@ -13,8 +13,6 @@ from shotdap.catalog.index.search import MAX_PAGE_SIZE, Matcher
 from shotdap.catalog.names import decode_path_segment
 from shotdap.catalog.query import Query
 
-__all__ = ["search_folder"]
-
 _MAX_SCANNED: Final = 10_000  # files that a page looks at
 
 ListChildren = Callable[[str], Sequence[Child]]

@@ -13,8 +13,6 @@ from contextlib import suppress
 from selectors import BaseSelector, DefaultSelector
 from typing import Any, Final
 
-__all__ = ["probe_listener"]
-
 _CLOSE_SECONDS: Final = (
     1.0  # seconds at most for the end of TLS, which takes an answer, and which the driver does not await
 )

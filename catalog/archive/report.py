@@ -16,8 +16,6 @@ from shotdap.catalog.build.path_template import PathTemplate
 from shotdap.catalog.entry import Missing, Unreadable
 from shotdap.catalog.storage import Store
 
-__all__ = ["describe_archive"]
-
 _MAX_SHOWN = 3  # rows, files and the like that are shown whole
 _NO_ROWS = "Trouble: there is no row; the table is empty, or archive.where lets none through."
 _MAX_LISTED = 10  # values of a column that are listed

@@ -21,8 +21,6 @@ from shotdap.catalog.archive.archive import BadArchive, Row, Watermark
 from shotdap.catalog.archive.connection import ArchiveDatabase
 from shotdap.catalog.entry import Fact
 
-__all__ = ["Between", "ColumnFilter", "FilterValue", "SqlArchive", "find_columns", "order_by_version", "reflect_table"]
-
 _REQUIRED_COLUMNS = ("key", "file")
 _ROWS_PER_FETCH = 1000  # rows a round trip
 

@@ -34,8 +34,6 @@ from shotdap.catalog.index import (
     make_new_record,
 )
 
-__all__ = ["BuildReport", "ProgressCallback", "build_catalog"]
-
 _BATCH_SIZE: Final = 10_240  # rows between two writings
 _SWEEP_SIZE: Final = 50_000  # entries looked through at a time for those whose rows are gone
 

@@ -15,8 +15,6 @@ from typing import Final
 from shotdap.catalog.archive.archive import BadArchive, Row
 from shotdap.catalog.names import encode_path_segment
 
-__all__ = ["DEFAULT_TEMPLATE", "PathTemplate", "make_path_segment"]
-
 DEFAULT_TEMPLATE: Final = "{facility}/{shot}/{diagnostic}/{name}"
 """A shot number is no key: OMEGA and OMEGA EP count separately, so the facility comes first."""
 

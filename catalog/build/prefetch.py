@@ -9,8 +9,6 @@ from collections.abc import Generator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
-__all__ = ["prefetch_items"]
-
 Item = TypeVar("Item")
 
 

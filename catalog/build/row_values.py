@@ -10,8 +10,6 @@ from typing import Final
 from shotdap.catalog.archive.archive import Row
 from shotdap.catalog.entry import Fact, Health
 
-__all__ = ["check_row", "get_row_key", "normalize_facts"]
-
 _MAX_KEY_LENGTH: Final = 400  # characters; an index of PostgreSQL holds 2,700 bytes
 _MAX_FILE_LENGTH: Final = 4096  # bytes of a path, Linux's PATH_MAX
 _INVALID_CHARACTERS: Final = re.compile(

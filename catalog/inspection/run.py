@@ -19,8 +19,6 @@ from shotdap.catalog.inspection.check_file import inspect_file
 from shotdap.catalog.inspection.sandbox import Sandbox, Undecided
 from shotdap.catalog.readers.gunzip import UnpackFunction
 
-__all__ = ["InspectionReport", "Inspector", "inspect_catalog"]
-
 _BATCH_SIZE = 64  # files between two writes
 
 

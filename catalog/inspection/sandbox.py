@@ -32,8 +32,6 @@ from pebble import ProcessExpired, ProcessFuture, ProcessPool
 
 from shotdap.catalog.entry import Changed, Missing, Unreadable
 
-__all__ = ["Sandbox", "SandboxCall", "Undecided"]
-
 Result = TypeVar("Result")
 
 _WALL_TIME_FACTOR = 5  # times the seconds of work that a call may have by the clock

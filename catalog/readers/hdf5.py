@@ -61,8 +61,6 @@ from shotdap.catalog.readers.shared_sources import (
 )
 from shotdap.catalog.storage import FilePath
 
-__all__ = ["read"]
-
 _Dataset: TypeAlias = Any  # h5py.Dataset; it ships no types, and what a checker guesses from its code is wrong
 _FAKE_DIMENSION_PATTERN = re.compile(r"fakeDim\d+")  # by the HDF4 library, kept by the converter to HDF5
 _MIN_BLOCK_SIZE = 256 << 10  # bytes; to decode as much takes as long as to open a file
@@ -86,13 +84,13 @@ _ATTRIBUTE_DTYPES: Mapping[str, str] = MappingProxyType({"f2": "f4", "f16": "f8"
 _UNSUPPORTED_VALUE = np.empty(0)  # the value of an attribute that cannot be carried: it is named among the omitted
 
 
-def read(path: FilePath, remember: Memo) -> xr.Dataset:
+def read(path: FilePath, memo: Memo) -> xr.Dataset:
     """Read a file's headers; see `Reader`."""
     with _open_hdf5(path) as file:
         omitted: dict[str, str] = {}
         found = dict(_walk_groups(file, omitted))
         parts = {part.name: part for name, item in found.items() for part in _list_arrays(name, item, found, omitted)}
-        sources = {name: _make_source(path, part, remember) for name, part in parts.items()}
+        sources = {name: _make_source(path, part, memo) for name, part in parts.items()}
         scales = _DimensionScales.collect(found)
         own = {name: scales.get_dimension_names(part)[: len(sources[name].shape)] for name, part in parts.items()}
         names = make_variable_names((*parts, *found, *filter(None, chain.from_iterable(own.values()))))
@@ -344,7 +342,7 @@ def _resolve_reference(owner: h5py.HLObject, reference: h5py.Reference) -> str:
     return decode_text(name) if name else ""
 
 
-def _make_source(path: FilePath, part: _ArraySpec, remember: Memo) -> ArraySource:
+def _make_source(path: FilePath, part: _ArraySpec, memo: Memo) -> ArraySource:
     dataset = part.dataset
     dtype, _ = _get_conversion(part)
     source: ArraySource = _DatasetSource(path, dataset.name, part.field, dataset.shape, dtype)
@@ -352,7 +350,7 @@ def _make_source(path: FilePath, part: _ArraySpec, remember: Memo) -> ArraySourc
         encoding = _read_attribute(dataset, ENCODING_ATTRIBUTE) if ENCODING_ATTRIBUTE in dataset.attrs else ""
         return decode_characters(source, decode_text(encoding) if isinstance(encoding, str | bytes) else "")
     rows = _compute_block_rows(dataset)
-    return BlockSource(source, part.name, rows, remember) if rows else source
+    return BlockSource(source, part.name, rows, memo) if rows else source
 
 
 def _is_character_array(part: _ArraySpec) -> bool:

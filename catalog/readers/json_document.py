@@ -36,8 +36,6 @@ from shotdap.catalog.readers.dimensions import build_dataset, resolve_dimension_
 from shotdap.catalog.readers.lazy import Array, BasicIndex, BlockSource, Memo, create_lazy_variable
 from shotdap.catalog.storage import FilePath
 
-__all__ = ["read"]
-
 _MAX_SIZE = 128 << 20  # bytes; parsed, a document of numbers takes up to twenty times its size
 _MAX_EXACT_INTEGER = 2**53  # the greatest integer up to which float64 has all
 _MAX_ATTRIBUTE_LENGTH = 32  # a list of more numbers is an array, a shorter one an attribute
@@ -48,7 +46,7 @@ _ROUNDING_NOTE = "integers were rounded to float64"
 _INTEGER_PATTERN = re.compile(r"\s*[+-]?[0-9]{1,20}\s*", re.ASCII)
 
 
-def read(path: FilePath, remember: Memo) -> xr.Dataset:
+def read(path: FilePath, memo: Memo) -> xr.Dataset:
     """Read a document; see `Reader`."""
     content = _Document.parse(path)
     own = {image.name: _get_dimension_names(image) for image in content.arrays}
@@ -62,9 +60,9 @@ def read(path: FilePath, remember: Memo) -> xr.Dataset:
     )
     variables: dict[str, xr.Variable] = {}
     for name, image in images.items():
-        remember((image.name, 0), partial(_return_values, image.values))
+        memo((image.name, 0), partial(_return_values, image.values))
         stored = _ArraySource(path, image.name, image.values.shape, image.values.dtype)
-        source = BlockSource(stored, image.name, max(image.values.shape[0], 1), remember)
+        source = BlockSource(stored, image.name, max(image.values.shape[0], 1), memo)
         renamed = {} if name == image.name else {"original_name": image.name}
         unfit = [f"dims: {', '.join(image.dimensions)}"] if image.dimensions and not any(own[image.name]) else []
         attributes = {**add_omissions(normalize_attributes(image.attributes, paths=True), unfit), **renamed}

@@ -40,8 +40,6 @@ from shotdap.catalog.readers.shared_sources import (
 )
 from shotdap.catalog.storage import FilePath
 
-__all__ = ["read"]
-
 _ABSENT, _NC_DIMENSION, _NC_VARIABLE, _NC_ATTRIBUTE = 0x00, 0x0A, 0x0B, 0x0C
 _STREAMING_RECORDS = -1  # numrecs, all bits set: the writer never came back to say how many records there are
 _ALIGNMENT = 4

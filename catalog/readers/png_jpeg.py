@@ -29,8 +29,6 @@ from shotdap.catalog.readers.dimensions import build_dataset
 from shotdap.catalog.readers.lazy import Array, BasicIndex, BlockSource, Memo, create_lazy_variable
 from shotdap.catalog.storage import FilePath
 
-__all__ = ["read_jpeg", "read_png"]
-
 _MAX_PIXELS = 80_000_000  # more than any camera's picture, and less than makes Pillow warn of bombs
 _TOO_LARGE_MESSAGE = f"The picture has more than {_MAX_PIXELS:,} pixels."
 _MAX_TEXT_LENGTH = 64 << 10  # characters
@@ -46,14 +44,14 @@ _DEPTH_AND_COLOUR = struct.Struct(">24xBB")
 _GRAY_TYPE, _PALETTE_TYPE = 0, 3
 
 
-def _read_picture(path: FilePath, remember: Memo, *, format_: str) -> xr.Dataset:
+def _read_picture(path: FilePath, memo: Memo, *, format_: str) -> xr.Dataset:
     """Read a file's headers; see `Reader`."""
     with _open_picture(path, format_) as picture:
         header = _PictureHeader(picture.mode, picture.width, picture.height, _is_deep_colour(path, format_))
         header.check_supported()
         attributes = _read_picture_attributes(picture)
     dimensions = ("y", "x", "band")[: len(header.shape)]
-    source = BlockSource(_PictureSource(path, format_, header), "image", header.height, remember)
+    source = BlockSource(_PictureSource(path, format_, header), "image", header.height, memo)
     converted = {"original_mode": header.mode} if header.mode != header.decoded_mode else {}
     coordinates = {
         name: xr.Variable((name,), np.arange(size, dtype=np.int32), {"units": "pixel"})

@@ -18,16 +18,6 @@ from shotdap.catalog.readers.attributes import decode_text
 from shotdap.catalog.readers.lazy import Array, ArraySource, BasicIndex
 from shotdap.catalog.storage import FilePath
 
-__all__ = [
-    "CHARACTER_CODES_NOTE",
-    "ENCODING_ATTRIBUTE",
-    "StackedSource",
-    "StridedSource",
-    "decode_characters",
-    "is_text_source",
-    "make_contiguous_source",
-]
-
 ENCODING_ATTRIBUTE = "_Encoding"
 """The attribute that names the encoding of characters: netCDF's own."""
 CHARACTER_CODES_NOTE = "characters that are no text, as their codes"

@@ -40,8 +40,6 @@ from shotdap.catalog.readers.lazy import Array, ArraySource, BasicIndex, BlockSo
 from shotdap.catalog.readers.shared_sources import StackedSource, StridedSource
 from shotdap.catalog.storage import FilePath
 
-__all__ = ["read"]
-
 _MAX_PAGES = 10_000
 _MAX_PAGE_SIZE = 1 << 30  # bytes that one page may decode to
 _MAX_TAG_LENGTH = 4096  # values; longer tags are tables for the decoder
@@ -79,10 +77,10 @@ _UM_PER_IMAGEJ_UNIT: Mapping[str, float] = MappingProxyType({
 })  # fmt: skip
 
 
-def read(path: FilePath, remember: Memo) -> xr.Dataset:
+def read(path: FilePath, memo: Memo) -> xr.Dataset:
     """Read a file's headers; see `Reader`."""
     with _open_tiff(path) as file:
-        pages = [_read_page(path, file, index, remember) for index in range(_count_pages(file))]
+        pages = [_read_page(path, file, index, memo) for index in range(_count_pages(file))]
         return _combine_pages(pages, _parse_description(file))
 
 
@@ -171,7 +169,7 @@ class _Page:
         )
 
 
-def _read_page(path: FilePath, file: TiffFile, index: int, remember: Memo) -> _Page:
+def _read_page(path: FilePath, file: TiffFile, index: int, memo: Memo) -> _Page:
     page = file.pages[index]
     if isinstance(page, TiffFrame):  # never so: frames are only made on demand
         page = page.aspage()
@@ -183,7 +181,7 @@ def _read_page(path: FilePath, file: TiffFile, index: int, remember: Memo) -> _P
     repeats = _count_frames(page, file)
     return _Page(
         index,
-        _make_source(path, page, index, repeats, remember),
+        _make_source(path, page, index, repeats, memo),
         tags,
         _compute_pixel_size(page, file.imagej_metadata or {}),
         _palette(page),
@@ -238,14 +236,14 @@ def _count_frames(page: TiffPage, file: TiffFile) -> int:
     return max(images, 1)
 
 
-def _make_source(path: FilePath, page: TiffPage, index: int, repeats: int, remember: Memo) -> ArraySource:
+def _make_source(path: FilePath, page: TiffPage, index: int, repeats: int, memo: Memo) -> ArraySource:
     planes, _, height, width, samples = page.shaped
     bands = planes * samples
     shape = (height, width, bands) if bands > 1 else (height, width)
     dtype = np.dtype(page.dtype)
     if not page.is_final or _get_output_dtype(dtype) != dtype:
         return BlockSource(
-            _PageSource(path, index, page.offset, shape, _get_output_dtype(dtype)), f"page {index}", height, remember
+            _PageSource(path, index, page.offset, shape, _get_output_dtype(dtype)), f"page {index}", height, memo
         )
     size = dtype.itemsize
     strides = (width * samples * size, samples * size, height * width * size if planes > 1 else size)[: len(shape)]

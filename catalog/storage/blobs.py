@@ -26,8 +26,6 @@ from shotdap.catalog.entry import Changed, Missing, Unreadable
 from shotdap.catalog.storage.content_cache import FileCache
 from shotdap.catalog.storage.store import Version
 
-__all__ = ["BlobStore"]
-
 _PIECE_SIZE = 1 << 20  # bytes read at a time
 
 

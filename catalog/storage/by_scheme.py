@@ -7,8 +7,6 @@ from dataclasses import dataclass
 
 from shotdap.catalog.storage.store import Store, Version
 
-__all__ = ["SchemeStore"]
-
 
 @dataclass(frozen=True)
 class SchemeStore:

@@ -23,8 +23,6 @@ from shotdap.catalog.entry import Unreadable
 from shotdap.catalog.storage.disk_cache import DiskCache
 from shotdap.catalog.storage.store import Version
 
-__all__ = ["FileCache"]
-
 _FOLDER_PURPOSE = "The file lies elsewhere, and the folder for local copies (the setting archive.cache)"
 
 

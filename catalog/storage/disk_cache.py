@@ -21,8 +21,6 @@ from typing import IO
 
 from shotdap.catalog.entry import Unreadable
 
-__all__ = ["DiskCache"]
-
 _FILE_SIZE_DIVISOR = 4  # one file may take this part of the folder at most
 _STALE_SECONDS = 3600  # seconds after which a half-written file is nobody's
 _PARTIAL_SUFFIX = ".part"

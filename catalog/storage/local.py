@@ -16,8 +16,6 @@ from shotdap.catalog.entry import Missing, Unreadable
 from shotdap.catalog.storage.store import Version
 from shotdap.catalog.storage.versioned_file import make_stat_version
 
-__all__ = ["LocalStore"]
-
 
 @dataclass(frozen=True)
 class LocalStore:

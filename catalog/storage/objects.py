@@ -13,8 +13,6 @@ from shotdap.catalog.entry import Changed, Missing, Unreadable
 from shotdap.catalog.storage.content_cache import FileCache
 from shotdap.catalog.storage.store import Version
 
-__all__ = ["S3ObjectStore"]
-
 _PIECE_SIZE = 4 << 20  # bytes fetched at a time
 _TOTAL_TIMEOUT_FACTOR = 20  # times what connecting may take: a piece of an answer after the other
 _NANOSECONDS_PER_SECOND = 10**9  # nanoseconds

@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-__all__ = ["Store", "Version"]
-
 
 class Version(NamedTuple):
     """A file at one moment: what is remembered of it is only true of this."""

@@ -38,16 +38,6 @@ from weakref import ReferenceType, finalize, ref
 from shotdap.catalog.entry import Changed, Missing, Unreadable
 from shotdap.catalog.storage.store import Version
 
-__all__ = [
-    "FileHandle",
-    "FilePath",
-    "VersionedFile",
-    "begin_attempt",
-    "get_current_file",
-    "make_stat_version",
-    "retry_if_changed",
-]
-
 Result = TypeVar("Result")
 
 _LOG = logging.getLogger("shotdap.files")

@@ -25,7 +25,7 @@ from shotdap.catalog import (
     build_catalog,
     inspect_catalog,
 )
-from shotdap.catalog.inspection.check_file import hash_file
+from shotdap.catalog.storage.raw_bytes import hash_file
 from shotdap.catalog.inspection.sandbox import SandboxCall
 from shotdap.catalog.readers.gunzip import refuse_packed_file
 

@@ -21,12 +21,12 @@ from shotdap.catalog.storage import FilePath
 __all__ = ["read"]
 
 
-def read(path: FilePath, remember: Memo) -> xr.Dataset:
+def read(path: FilePath, memo: Memo) -> xr.Dataset:
     """Read a file's headers; see `Reader`."""
     file = Hdf4File(path)
     listed = read_directory(path)
-    arrays, omitted, attributes = find_scientific_arrays(file, listed, remember)
-    images, unread_images, image_attributes = find_raster_arrays(file, listed, remember)
+    arrays, omitted, attributes = find_scientific_arrays(file, listed, memo)
+    images, unread_images, image_attributes = find_raster_arrays(file, listed, memo)
     omitted += unread_images
     if not (arrays or images or omitted):
         raise Unreadable("The HDF4 file holds neither a scientific data set nor a raster image.")

@@ -13,8 +13,6 @@ from shotdap.catalog.readers.attributes import Attribute
 from shotdap.catalog.readers.lazy import ArraySource, create_lazy_variable
 from shotdap.transforms import UniqueNames
 
-__all__ = ["Hdf4Array", "OmittedArray", "combine_arrays"]
-
 
 @dataclass(frozen=True)
 class Hdf4Array:

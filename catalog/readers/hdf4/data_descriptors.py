@@ -24,8 +24,6 @@ from shotdap.catalog.readers.attributes import decode_text
 from shotdap.catalog.readers.hdf4.header_checks import HEADER_CHECKS, INTERNAL_CLASSES, is_valid_chunking
 from shotdap.catalog.storage import FilePath
 
-__all__ = ["Directory", "read_directory"]
-
 _DESCRIPTOR_DTYPE = np.dtype([("tag", ">u2"), ("reference", ">u2"), ("offset", ">i4"), ("length", ">i4")])
 _UNWRITTEN = -1  # INVALID_OFFSET, INVALID_LENGTH: hfile.h
 _NULL_TAG = 1  # DFTAG_NULL: an unused descriptor; all tags: htags.h

@@ -17,8 +17,6 @@ from typing import TypeAlias
 
 from shotdap.catalog.readers.hdf4.library import get_memory_dtype
 
-__all__ = ["HEADER_CHECKS", "INTERNAL_CLASSES", "is_valid_chunking"]
-
 ElementKeys: TypeAlias = AbstractSet[tuple[int, int]]
 """The elements of a file, by tag and reference number."""
 

@@ -33,43 +33,6 @@ from numpy.typing import NDArray
 
 from shotdap.catalog.storage import FilePath
 
-__all__ = [
-    "DEFLATE",
-    "IMCOMP",
-    "JPEG",
-    "LOCK",
-    "NO_COMPRESSION",
-    "RLE",
-    "SZIP",
-    "LibraryError",
-    "RasterHeader",
-    "SdsHeader",
-    "can_decode_szip",
-    "count_rasters",
-    "count_scientific_data",
-    "get_byte_ranges",
-    "get_chunk_shape",
-    "get_compression",
-    "get_dimension",
-    "get_memory_dtype",
-    "get_raster_byte_ranges",
-    "get_raster_reference",
-    "get_reference",
-    "get_stored_dtype",
-    "is_coordinate",
-    "open_rasters",
-    "open_scientific_data",
-    "read_attributes",
-    "read_hyperslab",
-    "read_palette",
-    "read_raster",
-    "read_raster_header",
-    "read_sds_header",
-    "select_raster",
-    "select_sds",
-    "set_chunks",
-]
-
 LOCK = threading.RLock()
 
 _FAIL = -1

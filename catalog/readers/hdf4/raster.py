@@ -18,14 +18,12 @@ from shotdap.catalog.readers.hdf4.scientific import decode_attribute_names, merg
 from shotdap.catalog.readers.hdf4.value_sources import IMCOMP_BLOCK_SIZE, Hdf4File, RasterSource
 from shotdap.catalog.readers.lazy import Array, BasicIndex, ChunkSource, Memo
 
-__all__ = ["find_raster_arrays", "rename_conflicting_dimensions"]
-
 _DIMENSION_NAMES: Final = ("y", "x", "band")
 _MAX_IMAGE_SIZE = 1 << 30
 
 
 def find_raster_arrays(
-    file: Hdf4File, listed: Directory, remember: Memo
+    file: Hdf4File, listed: Directory, memo: Memo
 ) -> tuple[list[Hdf4Array], list[OmittedArray], dict[str, Any]]:
     """A file's images and palettes, those that cannot be read, and the attributes of all of them, not cleaned.
 
@@ -37,7 +35,7 @@ def find_raster_arrays(
     with file.open_rasters() as images:
         count, attribute_count = library.count_rasters(images)
         attributes = decode_attribute_names(library.read_attributes(images, attribute_count, "GR"))
-        found = [_build_array(file, images, index, listed, remember) for index in range(count)]
+        found = [_build_array(file, images, index, listed, memo) for index in range(count)]
     return (
         [array for array in found if isinstance(array, Hdf4Array)],
         [array for array in found if isinstance(array, OmittedArray)],
@@ -46,7 +44,7 @@ def find_raster_arrays(
 
 
 def _build_array(
-    file: Hdf4File, images: int, index: int, listed: Directory, remember: Memo
+    file: Hdf4File, images: int, index: int, listed: Directory, memo: Memo
 ) -> Hdf4Array | OmittedArray:
     with library.select_raster(images, index) as image:
         header = library.read_raster_header(image)
@@ -60,7 +58,7 @@ def _build_array(
         attributes["never_written"] = left_out
     numbers = np.dtype(np.uint8) if dtype.kind == "S" else dtype  # an image of characters is one of bytes
     raster = RasterSource(file, index, header, numbers)
-    source = ChunkSource(raster, f"raster {index}", raster.shape, remember)
+    source = ChunkSource(raster, f"raster {index}", raster.shape, memo)
     palette = None if colours is None else _PaletteSource(colours)
     return Hdf4Array(name, _DIMENSION_NAMES[: len(raster.shape)], source, attributes, palette=palette)
 

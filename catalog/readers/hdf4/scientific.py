@@ -27,8 +27,6 @@ from shotdap.catalog.readers.shared_sources import (
 )
 from shotdap.transforms.decoding import HDF4_OFFSET
 
-__all__ = ["decode_attribute_names", "find_scientific_arrays", "merge_annotations"]
-
 _FAKE_DIMENSION_PATTERN = re.compile(r"fakeDim\d+")
 _CALIBRATION_ATTRIBUTES = frozenset(
     {"scale_factor", "scale_factor_err", "add_offset", "add_offset_err", "calibrated_nt"}
@@ -94,7 +92,7 @@ class _SdsDescription:
 
 
 def find_scientific_arrays(
-    file: Hdf4File, listed: Directory, remember: Memo
+    file: Hdf4File, listed: Directory, memo: Memo
 ) -> tuple[list[Hdf4Array], list[OmittedArray], dict[str, Any]]:
     """A file's SDS, those that cannot be read, and the file's attributes, not cleaned.
 
@@ -109,7 +107,7 @@ def find_scientific_arrays(
     notes = {header.name: header.attributes for header in headers if header.is_unscaled_dimension}
     names = _name_dimensions(wanted)
     return (
-        [_build_array(file, header, names, notes, remember) for header in wanted if not header.unsupported_reason],
+        [_build_array(file, header, names, notes, memo) for header in wanted if not header.unsupported_reason],
         [OmittedArray(header.name, header.unsupported_reason) for header in wanted if header.unsupported_reason],
         attributes,
     )
@@ -201,9 +199,9 @@ def _build_array(
     header: _SdsDescription,
     names: Mapping[str, str],
     notes: Mapping[str, Mapping[str, Attribute]],
-    remember: Memo,
+    memo: Memo,
 ) -> Hdf4Array:
-    source = _make_source(file, header, remember)
+    source = _make_source(file, header, memo)
     attributes = dict(header.attributes)
     if header.is_empty:
         attributes["never_written"] = np.int8(1)
@@ -223,7 +221,7 @@ def _build_array(
     )
 
 
-def _make_source(file: Hdf4File, header: _SdsDescription, remember: Memo) -> ArraySource:
+def _make_source(file: Hdf4File, header: _SdsDescription, memo: Memo) -> ArraySource:
     stored = library.get_stored_dtype(header.number_type)
     plain = SdsSource(file, header.index, header.shape, stored.newbyteorder("="))
     if header.coder == library.NO_COMPRESSION and not header.chunk_shape:
@@ -232,7 +230,7 @@ def _make_source(file: Hdf4File, header: _SdsDescription, remember: Memo) -> Arr
     places = header.chunk_ranges if header.chunk_shape else [header.byte_ranges]
     is_packed = header.coder in DECODERS and bool(places) and bool(chunk)
     source = EncodedSdsSource(plain, stored, header.coder, chunk, places) if is_packed else plain
-    return ChunkSource(source, name, _compute_block_shape(header.shape, chunk, stored.itemsize), remember)
+    return ChunkSource(source, name, _compute_block_shape(header.shape, chunk, stored.itemsize), memo)
 
 
 def _compute_block_shape(shape: Sequence[int], chunk: Sequence[int], size: int) -> tuple[int, ...]:

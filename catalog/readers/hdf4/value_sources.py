@@ -29,8 +29,6 @@ from shotdap.catalog.readers.hdf4 import library
 from shotdap.catalog.readers.lazy import Array, BasicIndex
 from shotdap.catalog.storage import FilePath
 
-__all__ = ["DECODERS", "IMCOMP_BLOCK_SIZE", "ByteRanges", "EncodedSdsSource", "Hdf4File", "RasterSource", "SdsSource"]
-
 
 @dataclass(frozen=True)
 class Hdf4File:

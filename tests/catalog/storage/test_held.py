@@ -186,8 +186,8 @@ def test_pickle(path: Path) -> None:
     """A version travels to other processes, which find out whether it is still there."""
     file = pickle.loads(pickle.dumps(VersionedFile.from_path(path)))  # noqa: S301 — our own
 
-    with file.reading():
+    with file.read_consistently():
         assert file.stat().st_size == path.stat().st_size
     replace(path, 2)
-    with pytest.raises(Changed), file.reading():
+    with pytest.raises(Changed), file.read_consistently():
         pass
