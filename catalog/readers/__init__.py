@@ -80,9 +80,7 @@ _HEAD_SIZE = 512  # bytes inspected; an HDF5 file may begin with a user block of
 _HDF5_USER_BLOCK_SIZES = (512, 1024, 2048, 4096)  # HDF5 file format specification, III.A, superblock
 
 
-def read(
-    path: Path | VersionedFile, memo: Memo = no_memo, unpack: UnpackFunction = refuse_packed_file
-) -> xr.Dataset:
+def read(path: Path | VersionedFile, memo: Memo = no_memo, unpack: UnpackFunction = refuse_packed_file) -> xr.Dataset:
     """Read the headers of a file in any format; its arrays are lazy.
 
     Headers and arrays belong to one version of the file, or reading them raises `Changed`.

@@ -2,8 +2,8 @@
 
 Rule 1: a name belongs to one size: that of its coordinate, else of the first array that uses it.
 Rule 2: no array has a name twice: a matrix of one scale by itself has two dimensions.
-Rule 3: an array's name is no dimension, unless the array is that dimension's coordinate: xarray, for one, would take
-the array for the coordinate. The dimension ``x`` beside an array ``x`` of others is ``x_dim``, in every array that has it.
+Rule 3: an array's name is no dimension, unless the array is that dimension's coordinate: xarray would take the array
+for the coordinate. The dimension ``x`` beside an array ``x`` of others is ``x_dim``, in every array that has it.
 
 Where the file's own name breaks rule 1 or 2, or is missing, the dimension is named after its array: ``image_0``.
 The dataset's attribute `RENAMED_DIMENSIONS` lists each dimension whose name is not the file's, unless its coordinate

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from tests.strategies import QUICK, CountingSource, indexers, numbered, outer
 
 from shotdap.catalog import Missing, Unreadable
-from shotdap.catalog.readers.lazy import ArraySource, BasicIndex, BlockSource, FrameCache, create_lazy_variable, no_memo
+from shotdap.catalog.readers.lazy import ArraySource, BasicIndex, BlockSource, FrameCache, create_lazy_variable
+from shotdap.transforms import no_memo
 
 THREADS = 32
 

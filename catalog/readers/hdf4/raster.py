@@ -43,9 +43,7 @@ def find_raster_arrays(
     )
 
 
-def _build_array(
-    file: Hdf4File, images: int, index: int, listed: Directory, memo: Memo
-) -> Hdf4Array | OmittedArray:
+def _build_array(file: Hdf4File, images: int, index: int, listed: Directory, memo: Memo) -> Hdf4Array | OmittedArray:
     with library.select_raster(images, index) as image:
         header = library.read_raster_header(image)
         name, dtype = decode_text(header.name), library.get_memory_dtype(header.number_type)
