@@ -73,19 +73,17 @@ class ArchiveDatabase:
         engine = sa.create_engine(
             url, pool_pre_ping=True, pool_recycle=_RECYCLE_SECONDS, hide_parameters=True, **build_options(self)
         )
+
+        def set_call_timeout(connection: Any, _record: object) -> None:  # noqa: ANN401 — the driver's own
+            connection.call_timeout = ceil(self.statement_seconds * 1000)
+
         if engine.dialect.name == "sqlite":
-            event.listen(engine, "connect", self._set_query_only)
+            event.listen(engine, "connect", lambda raw, _record: raw.execute("PRAGMA query_only = ON").close())
         if engine.dialect.name == "oracle":
-            event.listen(engine, "connect", self._set_call_timeout)
+            event.listen(engine, "connect", set_call_timeout)
             if self.oracle_client is None:
                 event.listen(engine, "do_connect", self._probe_oracle)
         return engine
-
-    def _set_query_only(self, connection: Any, _record: object) -> None:  # noqa: ANN401 — the driver's own
-        connection.execute("PRAGMA query_only = ON").close()
-
-    def _set_call_timeout(self, connection: Any, _record: object) -> None:  # noqa: ANN401 — the driver's own
-        connection.call_timeout = ceil(self.statement_seconds * 1000)
 
     def _probe_oracle(self, dialect: Any, _record: object, arguments: Any, keywords: Any) -> None:  # noqa: ANN401 — the driver's
         """Check that Oracle answers, before its driver connects."""

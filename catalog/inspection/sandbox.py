@@ -6,7 +6,7 @@ that reads it, block it forever, or fill its memory; none of these is an excepti
 Rule 1: every exception in a worker comes back as `Unreadable` with a sentence. Pickle may not carry a decoder's own
         exception, and the file caused it.
 Rule 2: limits count the work: the time limit is in seconds of the processor, which waiting on a busy machine does not
-        use up. By the clock, a call may take several times as long, and then ends, such as on a disk that never answers.
+        use up. By the clock, a call may take several times as long; then it ends, as on a disk that never answers.
 Rule 3: a call whose worker died is repeated once, in a new worker.
 Rule 4: a failure counts against the file only if the file caused it. A worker that was killed from outside, or ran out
         of time, decides nothing: `Undecided`.

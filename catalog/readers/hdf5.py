@@ -447,11 +447,6 @@ def _convert_numbers(_file: h5py.File, stored: Any, dtype: np.dtype[Any]) -> Any
     return numbers.view(dtype) if numbers.dtype == dtype else numbers.astype(dtype)
 
 
-def _convert_texts(_file: h5py.File, stored: Any, _dtype: np.dtype[Any]) -> Any:  # noqa: ANN401 — an array or a scalar
-    """Decode texts."""
-    return np.asarray(np.frompyfunc(decode_text, 1, 1)(stored), object)
-
-
 def _convert_references(file: h5py.File, stored: Any, _dtype: np.dtype[Any]) -> Any:  # noqa: ANN401 — an array or a scalar
     """Resolve references to paths."""
     paths = np.empty(np.shape(stored), object)
@@ -460,7 +455,9 @@ def _convert_references(file: h5py.File, stored: Any, _dtype: np.dtype[Any]) -> 
     return paths
 
 
-_TEXT_CONVERSION: tuple[np.dtype[Any], _Converter] = (np.dtype(object), _convert_texts)
+_TEXT_CONVERSION: tuple[np.dtype[Any], _Converter] = (
+    np.dtype(object), lambda _file, stored, _dtype: np.asarray(np.frompyfunc(decode_text, 1, 1)(stored), object)
+)  # fmt: skip
 _NUMBER_CONVERSIONS: Mapping[str, tuple[np.dtype[Any], _Converter]] = MappingProxyType({
     "b1": (np.dtype("i1"), _convert_numbers), "f2": (np.dtype("f4"), _convert_numbers)
 })  # fmt: skip

@@ -36,6 +36,21 @@ Array: TypeAlias = NDArray[Any]
 BasicIndex: TypeAlias = tuple[int | slice, ...]
 
 
+def convert_to_slices(key: BasicIndex) -> list[slice]:
+    """Return a slice for each dimension; an index becomes a slice of length 1."""
+    return [part if isinstance(part, slice) else slice(part, part + 1, 1) for part in key]
+
+
+def count_indices(part: slice) -> int:
+    """Return the number of indices in a slice with explicit bounds and step."""
+    return len(range(part.start, part.stop, part.step))
+
+
+def drop_indexed_dimensions(values: Array, key: BasicIndex) -> Array:
+    """Drop the dimensions that are selected by an index; their size is 1."""
+    return np.asarray(values[tuple(slice(None) if isinstance(part, slice) else 0 for part in key)])
+
+
 class ArraySource(Protocol):
     """An array in a file."""
 
@@ -125,7 +140,7 @@ class _FileArray(BackendArray):
             slice(*part.indices(size)) if isinstance(part, slice) else range(size)[part]
             for part, size in zip(key, self.shape, strict=True)
         )
-        counts = tuple(len(range(part.start, part.stop, part.step)) for part in bounded if isinstance(part, slice))
+        counts = tuple(count_indices(part) for part in bounded if isinstance(part, slice))
         if 0 in counts:
             return np.empty(counts, self.dtype)
         with wrap_decoder_errors():
@@ -217,10 +232,7 @@ class ChunkSource:
 
     def read(self, key: BasicIndex) -> Array:
         """Read a hyperslab; see `ArraySource`."""
-        ranges = [
-            range(part.start, part.stop, part.step) if isinstance(part, slice) else range(part, part + 1)
-            for part in key
-        ]
+        ranges = [range(part.start, part.stop, part.step) for part in convert_to_slices(key)]
         overlaps = [list(_find_overlaps(indices, size)) for indices, size in zip(ranges, self.chunk_shape, strict=True)]
         pieces = list(product(*overlaps))
         if len(pieces) == 1:
@@ -229,7 +241,7 @@ class ChunkSource:
             values = np.empty([len(indices) for indices in ranges], self.dtype)
             for piece in pieces:
                 values[tuple(overlap.result_slice for overlap in piece)] = self._read_chunk_part(piece)
-        return values[tuple(slice(None) if isinstance(part, slice) else 0 for part in key)]
+        return drop_indexed_dimensions(values, key)
 
     def _read_chunk_part(self, piece: Sequence[_ChunkOverlap]) -> Array:
         numbers = tuple(overlap.chunk_number for overlap in piece)

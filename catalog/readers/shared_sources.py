@@ -15,7 +15,14 @@ import numpy as np
 
 from shotdap.catalog.entry import Unreadable
 from shotdap.catalog.readers.attributes import decode_text
-from shotdap.catalog.readers.lazy import Array, ArraySource, BasicIndex
+from shotdap.catalog.readers.lazy import (
+    Array,
+    ArraySource,
+    BasicIndex,
+    convert_to_slices,
+    count_indices,
+    drop_indexed_dimensions,
+)
 from shotdap.catalog.storage import FilePath
 from shotdap.catalog.storage.raw_bytes import open_bytes
 
@@ -59,14 +66,13 @@ class StridedSource:
 
     def read(self, key: BasicIndex) -> Array:
         """Read a hyperslab; see `ArraySource`."""
-        parts = [part if isinstance(part, slice) else slice(part, part + 1, 1) for part in key]
-        counts = [len(range(part.start, part.stop, part.step)) for part in parts]
+        parts = convert_to_slices(key)
         start = self.offset + sum(part.start * stride for part, stride in zip(parts, self.strides, strict=True))
         steps = [part.step * stride for part, stride in zip(parts, self.strides, strict=True)]
-        values = np.empty(counts, self.dtype)
+        values = np.empty([count_indices(part) for part in parts], self.dtype)
         with open_bytes(self.path) as file:
             self._fill_array(file, start, steps, values)
-        return np.asarray(values[tuple(slice(None) if isinstance(part, slice) else 0 for part in key)])
+        return drop_indexed_dimensions(values, key)
 
     def _fill_array(self, file: IO[bytes], start: int, steps: Sequence[int], values: Array) -> None:
         """Fill an array: by one read if most bytes in between are needed, else index by index."""
@@ -115,7 +121,7 @@ class StackedSource:
         if not isinstance(first, slice):
             return self.frames[first].read(tuple(rest))
         numbers = range(first.start, first.stop, first.step)
-        counts = (len(range(part.start, part.stop, part.step)) for part in rest if isinstance(part, slice))
+        counts = (count_indices(part) for part in rest if isinstance(part, slice))
         values = np.empty((len(numbers), *counts), self.dtype)
         for position, number in enumerate(numbers):
             values[position] = self.frames[number].read(tuple(rest))
@@ -177,8 +183,7 @@ class _TextSource:
         """Read a hyperslab; see `ArraySource`."""
         length = self.letters.shape[-1:]
         if 0 in length:
-            counts = [len(range(part.start, part.stop, part.step)) for part in key if isinstance(part, slice)]
-            return np.full(counts, "", self.dtype)
+            return np.full([count_indices(part) for part in key if isinstance(part, slice)], "", self.dtype)
         letters = np.ascontiguousarray(self.letters.read((*key, *(slice(0, size, 1) for size in length))))
         texts = letters.view(f"S{length[0]}")[..., 0] if length else letters
 

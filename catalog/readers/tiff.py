@@ -89,7 +89,12 @@ def read(path: FilePath, memo: Memo) -> xr.Dataset:
     usable = [page for page in pages if not page.unsupported_reason]
     if not usable:
         raise Unreadable(f"This TIFF {pages[0].unsupported_reason}.")
-    images = dict(_group_pages(usable))
+    full = [page for page in usable if not page.is_reduced] or usable
+    reduced = [page for page in usable if page.is_reduced] if full is not usable else []
+    images = {f"image_{n}": _ImageArray([page], f"image_{n}_") for n, page in enumerate(full, 1)}
+    if len({page.stack_key for page in full}) == 1:
+        images = {"frames" if len(full) > 1 or full[0].frame_count > 1 else "image": _ImageArray(full, "")}
+    images |= {f"reduced_{n}": _ImageArray([page], f"reduced_{n}_") for n, page in enumerate(reduced, 1)}
     variables = {
         name: variable for name, image in images.items() for name, variable in image.build_variables(name).items()
     }
@@ -265,26 +270,30 @@ class _PageSource:
         with _open_tiff(self.path) as file:
             file.filehandle.seek(self.offset)
             page = TiffPage(file, self.index)
-            _check_decompression_bomb(page)
+            # A strip that inflates to far more than its page is refused; with tifffile alone it could fill the memory.
+            limit = page.nbytes + _MAX_PADDING
+            is_deflated = int(page.compression) in _DEFLATE_CODES
+            if is_deflated and max(page.databytecounts) * _MAX_DEFLATE_RATIO > _MAX_PAGE_SIZE:
+                for offset, count in zip(page.dataoffsets, page.databytecounts, strict=True):
+                    file.filehandle.seek(offset)
+                    if _measure_inflated_size(file.filehandle.read(count), limit) > limit:
+                        raise Unreadable(
+                            "The TIFF file inflates to more than its pixels; it is damaged, or made to do harm."
+                        )
             decoded_page = page.asarray(squeeze=False, maxworkers=1)  # (planes, 1, height, width, samples)
             bands_last = np.moveaxis(decoded_page, 0, -1)[0].reshape(*self.shape[:2], -1)
             return np.asarray(bands_last.reshape(self.shape)[key].astype(self.dtype, copy=False))
 
 
-def _check_decompression_bomb(page: TiffPage) -> None:
-    """Refuse a strip that inflates to far more than its page; with tifffile alone it could fill the memory."""
-    if int(page.compression) not in _DEFLATE_CODES or max(page.databytecounts) * _MAX_DEFLATE_RATIO <= _MAX_PAGE_SIZE:
-        return
-    for offset, count in zip(page.dataoffsets, page.databytecounts, strict=True):
-        page.parent.filehandle.seek(offset)
-        packed, size, inflater = page.parent.filehandle.read(count), 0, zlib.decompressobj()
-        while size <= page.nbytes + _MAX_PADDING and not inflater.eof:
-            piece = inflater.decompress(packed, _MAX_PADDING)
-            size, packed = size + len(piece), inflater.unconsumed_tail
-            if not piece and not packed:
-                break
-        if size > page.nbytes + _MAX_PADDING:
-            raise Unreadable("The TIFF file inflates to more than its pixels; it is damaged, or made to do harm.")
+def _measure_inflated_size(packed: bytes, limit: int) -> int:
+    """Return the inflated size of deflated bytes; stop soon after a limit."""
+    inflater, size = zlib.decompressobj(), 0
+    while size <= limit and not inflater.eof:
+        piece = inflater.decompress(packed, _MAX_PADDING)
+        size, packed = size + len(piece), inflater.unconsumed_tail
+        if not piece and not packed:
+            break
+    return size
 
 
 def _compute_pixel_size(page: TiffPage, imagej: Mapping[str, Any]) -> tuple[float, float] | None:
@@ -350,19 +359,6 @@ class _ImageArray:
             variables[palette] = xr.Variable((f"{palette}_index", f"{palette}_band"), page.palette)
             variables[name].attrs["palette"] = palette
         return variables
-
-
-def _group_pages(pages: Sequence[_Page]) -> Iterator[tuple[str, _ImageArray]]:
-    """Yield the arrays that the pages make, by their names."""
-    full = [page for page in pages if not page.is_reduced]
-    reduced = [page for page in pages if page.is_reduced] if full else []
-    full = full or list(pages)
-    if len({page.stack_key for page in full}) == 1:
-        is_stack = len(full) > 1 or full[0].frame_count > 1
-        yield ("frames" if is_stack else "image"), _ImageArray(full, "")
-    else:
-        yield from ((f"image_{n}", _ImageArray([page], f"image_{n}_")) for n, page in enumerate(full, 1))
-    yield from ((f"reduced_{n}", _ImageArray([page], f"reduced_{n}_")) for n, page in enumerate(reduced, 1))
 
 
 def _convert_tag(tag: TiffTag) -> Any:  # noqa: ANN401 — whatever a tag may hold

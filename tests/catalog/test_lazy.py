@@ -196,7 +196,7 @@ class Broken:
     ],
 )  # fmt: skip
 def test_decoders_fail(error: Exception, expected: type[Exception]) -> None:
-    """Whatever a decoder raises says that the file cannot be read, but for too little memory."""
+    """Any exception of a decoder makes the file unreadable, except a lack of memory."""
     variable = create_lazy_variable(("y", "x"), Broken(error), {})
     with pytest.raises(expected):
         _ = variable[1].values

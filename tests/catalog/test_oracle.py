@@ -65,7 +65,7 @@ def database(mirror: Mirror) -> Iterator[ArchiveDatabase]:
 
 
 class TestContract(DatabaseContract):
-    """What every database does."""
+    """The contract of archives on Oracle."""
 
 
 @pytest.mark.skipif(_DSN is None, reason="ORACLE_TEST_DSN names no Oracle database")

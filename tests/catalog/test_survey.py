@@ -71,7 +71,7 @@ def checked(site: Path, *options: str) -> str:
     ],
 )
 def test_told(site: Path, line: str) -> None:
-    """What is there, and what does not fit, each in a line."""
+    """The report lists the contents and the faults line by line."""
     pattern = line.format(folder=re.escape(str(site.parent)))
 
     assert any(re.fullmatch(pattern, told) for told in checked(site).splitlines()), checked(site)

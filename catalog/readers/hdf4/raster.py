@@ -53,8 +53,15 @@ def _build_array(file: Hdf4File, images: int, index: int, directory: Directory, 
         raw_attributes = library.read_attributes(image, header.attribute_count, "GR")
         attributes = merge_annotations(raw_attributes, library.get_raster_reference(image), directory)
         colours = library.read_palette(image)
-    if header.coder == library.IMCOMP and (note := _describe_missing_pixels(header)):
-        attributes["never_written"] = note
+    missing = [
+        f"the last {count} {axis}s" if count > 1 else f"the last {axis}"
+        for axis, size in zip(("row", "column"), header.shape, strict=False)
+        if (count := size % IMCOMP_BLOCK_SIZE)
+    ]
+    if header.coder == library.IMCOMP and missing:
+        block = f"{IMCOMP_BLOCK_SIZE} by {IMCOMP_BLOCK_SIZE}"
+        reason = f"IMCOMP stores whole blocks of {block} pixels only; their values are not known, and 0 here"
+        attributes["never_written"] = f"{' and '.join(missing)}: {reason}"
     numbers = np.dtype(np.uint8) if dtype.kind == "S" else dtype  # an image of characters is one of bytes
     raster = RasterSource(file, index, header, numbers)
     source = ChunkSource(raster, f"raster {index}", raster.shape, memo)
@@ -92,18 +99,6 @@ def _find_unsupported_reason(header: library.RasterHeader, dtype: np.dtype[Any] 
     if math.prod(header.shape) * dtype.itemsize > _MAX_IMAGE_SIZE:
         return f"it would decode to more than {_MAX_IMAGE_SIZE >> 20} MiB"
     return ""
-
-
-def _describe_missing_pixels(header: library.RasterHeader) -> str:
-    """Describe the rows and columns that IMCOMP omitted; return an empty text if it omitted none."""
-    missing = [
-        f"the last {count} {axis}s" if count > 1 else f"the last {axis}"
-        for axis, size in zip(("row", "column"), header.shape, strict=False)
-        if (count := size % IMCOMP_BLOCK_SIZE)
-    ]
-    block = f"{IMCOMP_BLOCK_SIZE} by {IMCOMP_BLOCK_SIZE}"
-    reason = f"IMCOMP stores whole blocks of {block} pixels only; their values are not known, and 0 here"
-    return f"{' and '.join(missing)}: {reason}" if missing else ""
 
 
 @dataclass(frozen=True)

@@ -67,12 +67,12 @@ class _SdsDescription:
 
     @property
     def is_unscaled_dimension(self) -> bool:
-        """Whether it represents a dimension without a scale."""
+        """True for a dimension without a scale."""
         return self.is_coordinate and not self.has_scale
 
     @property
     def is_empty(self) -> bool:
-        """Whether no value was ever written: the library returns fill values."""
+        """True if no value was ever written: the library returns fill values."""
         return not self.chunk_shape and not self.byte_ranges and math.prod(self.shape) > 0
 
     @property
@@ -103,7 +103,14 @@ def find_scientific_arrays(
         headers = [_read_description(library_file, index, directory) for index in range(count)]
     of_dimensions = {header.name: header.attributes for header in headers if header.is_unscaled_dimension}
     headers = [header for header in headers if not header.is_unscaled_dimension]
-    names = _name_dimensions(headers)
+    # Invented names of dimensions become the array's and the axis' if the dimension has a scale, else empty.
+    is_invented = _FAKE_DIMENSION_PATTERN.fullmatch
+    scaled = {header.name for header in headers if header.is_coordinate and is_invented(header.name)}
+    names: dict[str, str] = {}
+    for header in headers:
+        for axis, name in enumerate(header.dimensions):
+            if is_invented(name) and header.name != name:
+                names.setdefault(name, f"{header.name}_{axis}" if name in scaled else "")
     return (
         [_build_array(file, header, names, of_dimensions, memo) for header in headers if not header.unsupported_reason],
         [OmittedArray(header.name, header.unsupported_reason) for header in headers if header.unsupported_reason],
@@ -171,19 +178,6 @@ def _read_description(library_file: int, index: int, directory: Directory) -> _S
 def _compute_chunk_grid(shape: Sequence[int], chunk: Sequence[int]) -> list[int]:
     """Return the number of chunks along each dimension."""
     return [-(-size // max(1, length)) for size, length in zip(shape, chunk, strict=True)]
-
-
-def _name_dimensions(headers: Sequence[_SdsDescription]) -> dict[str, str]:
-    """Return new names for invented dimensions: the array's and the axis' if the dimension has a scale, else empty."""
-    scaled = {
-        header.name for header in headers if header.is_coordinate and _FAKE_DIMENSION_PATTERN.fullmatch(header.name)
-    }
-    names: dict[str, str] = {}
-    for header in headers:
-        for axis, name in enumerate(header.dimensions):
-            if _FAKE_DIMENSION_PATTERN.fullmatch(name) and header.name != name:
-                names.setdefault(name, f"{header.name}_{axis}" if name in scaled else "")
-    return names
 
 
 def _build_array(

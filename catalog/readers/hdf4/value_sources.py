@@ -26,7 +26,13 @@ from numpy.typing import NDArray
 
 from shotdap.catalog.entry import Unreadable
 from shotdap.catalog.readers.hdf4 import library
-from shotdap.catalog.readers.lazy import Array, BasicIndex
+from shotdap.catalog.readers.lazy import (
+    Array,
+    BasicIndex,
+    convert_to_slices,
+    count_indices,
+    drop_indexed_dimensions,
+)
 from shotdap.catalog.storage import FilePath
 from shotdap.catalog.storage.raw_bytes import open_bytes
 
@@ -60,19 +66,6 @@ class Hdf4File:
 IMCOMP_BLOCK_SIZE = 4  # rows and columns of pixels in one block of IMCOMP
 
 
-def _convert_to_slices(key: BasicIndex) -> list[slice]:
-    return [part if isinstance(part, slice) else slice(part, part + 1, 1) for part in key]
-
-
-def _count_indices(part: slice) -> int:
-    return len(range(part.start, part.stop, part.step))
-
-
-def _drop_index_dimensions(values: Array, key: BasicIndex) -> Array:
-    """Drop the dimensions that are selected by an index; their size is 1."""
-    return values[tuple(slice(None) if isinstance(part, slice) else 0 for part in key)]
-
-
 @dataclass(frozen=True)
 class SdsSource:
     """An SDS, read by the library."""
@@ -84,12 +77,12 @@ class SdsSource:
 
     def read(self, key: BasicIndex) -> Array:
         """Read a hyperslab; see `ArraySource`. Steps are applied here: the library would seek to each value."""
-        parts = _convert_to_slices(key)
-        lasts = [part.start + (_count_indices(part) - 1) * part.step for part in parts]
+        parts = convert_to_slices(key)
+        lasts = [part.start + (count_indices(part) - 1) * part.step for part in parts]
         values = np.zeros([last + 1 - part.start for part, last in zip(parts, lasts, strict=True)], self.dtype)
         with self.file.open_scientific_data() as opened, library.select_sds(opened, self.index) as sds:
             library.read_hyperslab(sds, [part.start for part in parts], values)
-        return _drop_index_dimensions(values[tuple(slice(None, None, part.step) for part in parts)], key)
+        return drop_indexed_dimensions(values[tuple(slice(None, None, part.step) for part in parts)], key)
 
 
 ByteRanges: TypeAlias = Sequence[tuple[int, int]]
@@ -121,8 +114,8 @@ class EncodedSdsSource:
 
     def read(self, key: BasicIndex) -> Array:
         """Read one chunk or a box of several; see `ArraySource`."""
-        parts = _convert_to_slices(key)
-        values = np.empty([_count_indices(part) for part in parts], self.dtype)
+        parts = convert_to_slices(key)
+        values = np.empty([count_indices(part) for part in parts], self.dtype)
         grid = [-(-size // chunk) for size, chunk in zip(self.shape, self.chunk_shape, strict=True)]
         chunk_size = math.prod(self.chunk_shape) * self.stored_dtype.itemsize
         starts = product(*(range(part.start, part.stop, n) for part, n in zip(parts, self.chunk_shape, strict=True)))
@@ -141,7 +134,7 @@ class EncodedSdsSource:
                 )
                 inside = tuple(slice(0, part.stop - part.start) for part in target)  # a last chunk exceeds the array
                 values[target] = np.frombuffer(content, self.stored_dtype).reshape(self.chunk_shape)[inside]
-        return _drop_index_dimensions(values, key)
+        return drop_indexed_dimensions(values, key)
 
 
 def _read_ranges(file: IO[bytes], ranges: ByteRanges) -> bytes:
