@@ -224,7 +224,7 @@ def _build_condition(column: sa.ColumnClause[Any], condition: ColumnFilter) -> s
     return sa.and_(sa.true(), *limits, *([column <= condition.most] if condition.most is not None else []))
 
 
-def _convert_watermark(version: Any) -> Watermark | None:  # noqa: ANN401 — whatever a driver gives
+def _convert_watermark(version: Any) -> Watermark | None:  # noqa: ANN401 — any value of a driver
     """Convert a version to a type that the index can store and the database compare."""
     if isinstance(version, Decimal):
         return int(version) if version == int(version) else float(version)

@@ -27,7 +27,7 @@ class Reader(Protocol):
         """Read a file's headers; its arrays are lazy.
 
         `read` and `create_lazy_variable` ensure that the file stays the same version now and when the arrays are read.
-        A library that opens files by name gets ``os.fspath(path)`` anew for each read.
+        A library that opens files by name gets ``os.fspath(path)`` again for each read.
 
         Names are safe for every client (see `names`), ``/`` separates groups, coordinates have no index, and attributes
         are normalized (see `normalize_attributes`). The attribute ``omitted`` names each array that cannot be carried.

@@ -88,7 +88,7 @@ def decode_unique_names(names: Iterable[str | bytes]) -> list[str]:
     return [unique.claim(decode_text(name)) for name in names]
 
 
-def _compute_stored_size(value: Any) -> int:  # noqa: ANN401 — whatever a file may hold
+def _compute_stored_size(value: Any) -> int:  # noqa: ANN401 — any value of a file
     """Return the size of a value in its file, in bytes, its texts included."""
     if isinstance(value, str | bytes):
         return len(value)
@@ -138,7 +138,7 @@ def add_omissions(attributes: Mapping[str, Attribute], omissions: Iterable[str])
     return join_attributes(attributes, _make_list_attribute(_OMITTED_ATTRIBUTES, omissions))
 
 
-def normalize_scalar(value: Any) -> Any:  # noqa: ANN401 — whatever a file may hold
+def normalize_scalar(value: Any) -> Any:  # noqa: ANN401 — any value of a file
     """Return an integer in the first of int32, int64 and uint64 that holds it, else as text.
 
     A boolean becomes the word that `normalize_attributes` turns into a flag.

@@ -7,7 +7,7 @@ for the coordinate. The dimension ``x`` beside an array ``x`` of others is ``x_d
 
 Where the file's own name breaks rule 1 or 2, or is missing, the dimension is named after its array: ``image_0``.
 The dataset's attribute `RENAMED_DIMENSIONS` lists each dimension whose name is not the file's, unless its coordinate
-says so.
+states it.
 """
 
 from __future__ import annotations

@@ -24,6 +24,7 @@ import re
 from collections.abc import Callable, Container, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from types import MappingProxyType
 from typing import Any, TypeAlias
@@ -267,7 +268,7 @@ def _make_unique_name(name: str, taken: Container[str]) -> str:
     return name
 
 
-def _read_attribute(owner: h5py.HLObject, name: str | bytes) -> Any:  # noqa: ANN401 — whatever a file may hold
+def _read_attribute(owner: h5py.HLObject, name: str | bytes) -> Any:  # noqa: ANN401 — any value of a file
     identity = owner.attrs.get_id(name)
     size = math.prod(identity.shape or ()) * identity.get_type().get_size()
     if size > MAX_ATTRIBUTE_SIZE:
@@ -279,7 +280,7 @@ def _read_attribute(owner: h5py.HLObject, name: str | bytes) -> Any:  # noqa: AN
     return _UNSUPPORTED_VALUE if isinstance(value, h5py.Empty) else value
 
 
-def _convert_attribute(name: str, value: Any, owner: h5py.HLObject) -> dict[str, Any]:  # noqa: ANN401 — whatever h5py gives
+def _convert_attribute(name: str, value: Any, owner: h5py.HLObject) -> dict[str, Any]:  # noqa: ANN401 — any value of h5py
     """Return an attribute, or one for each of its fields, with references resolved to paths."""
     if isinstance(value, h5py.RegionReference):
         return {name: _UNSUPPORTED_VALUE}
@@ -447,17 +448,15 @@ def _convert_numbers(_file: h5py.File, stored: Any, dtype: np.dtype[Any]) -> Any
     return numbers.view(dtype) if numbers.dtype == dtype else numbers.astype(dtype)
 
 
-def _convert_references(file: h5py.File, stored: Any, _dtype: np.dtype[Any]) -> Any:  # noqa: ANN401 — an array or a scalar
-    """Resolve references to paths."""
-    paths = np.empty(np.shape(stored), object)
-    for index, reference in np.ndenumerate(np.asarray(stored, object)):
-        paths[index] = _resolve_reference(file, reference)
-    return paths
-
-
 _TEXT_CONVERSION: tuple[np.dtype[Any], _Converter] = (
     np.dtype(object), lambda _file, stored, _dtype: np.asarray(np.frompyfunc(decode_text, 1, 1)(stored), object)
 )  # fmt: skip
+_REFERENCE_CONVERSION: tuple[np.dtype[Any], _Converter] = (
+    np.dtype(object),
+    lambda file, stored, _dtype: np.asarray(
+        np.frompyfunc(partial(_resolve_reference, file), 1, 1)(np.asarray(stored, object)), object
+    ),
+)
 _NUMBER_CONVERSIONS: Mapping[str, tuple[np.dtype[Any], _Converter]] = MappingProxyType({
     "b1": (np.dtype("i1"), _convert_numbers), "f2": (np.dtype("f4"), _convert_numbers)
 })  # fmt: skip
@@ -467,7 +466,7 @@ def _get_conversion(spec: _ArraySpec) -> tuple[np.dtype[Any], _Converter]:
     """Return the output type of an array's values, and the function that converts them."""
     dtype = spec.dtype
     if dtype.kind == "O" and h5py.check_ref_dtype(dtype):
-        return np.dtype(object), _convert_references
+        return _REFERENCE_CONVERSION
     if dtype.kind in "SO" and not _is_character_array(spec):
         return _TEXT_CONVERSION
     # A type made of its string has no metadata of h5py.

@@ -127,7 +127,7 @@ class _Document:
             raise Unreadable("The JSON document is nested too deeply.") from error
         return document
 
-    def _collect_value(self, value: Any, path: str) -> None:  # noqa: ANN401 — whatever JSON has
+    def _collect_value(self, value: Any, path: str) -> None:  # noqa: ANN401 — any JSON value
         """Collect the arrays and attributes of a value and everything below it."""
         items: Any = None  # of an object or list that is no array
         if isinstance(value, dict):
@@ -166,7 +166,7 @@ class _Document:
         self.arrays.append(_DocumentArray(path or "image", values, names, rest | ({"note": note} if note else {})))
 
 
-def _parse_json(path: FilePath) -> Any:  # noqa: ANN401 — whatever JSON has
+def _parse_json(path: FilePath) -> Any:  # noqa: ANN401 — any JSON value
     """Parse a JSON file.
 
     Bytes that are not UTF-8 become surrogates, which `decode_text` decodes as Latin-1. RFC 4627 allowed UTF-16 and
@@ -228,7 +228,7 @@ def _parse_data(value: Mapping[str, Any], name: str) -> tuple[Array, str]:
     return (values if dtype is None else _cast_values(values, dtype, name)), note
 
 
-def _reshape_values(values: Array, shape: Any, name: str) -> Array:  # noqa: ANN401 — whatever JSON has
+def _reshape_values(values: Array, shape: Any, name: str) -> Array:  # noqa: ANN401 — any JSON value
     is_shape = isinstance(shape, list) and bool(shape) and all(type(size) is int and size >= 0 for size in shape)
     if not is_shape or math.prod(shape) != values.size:
         raise Unreadable(f"The JSON document's array {name} has {values.size} values, which its shape does not fit.")
@@ -307,7 +307,7 @@ def _join_path(path: str, key: str | int) -> str:
     return f"{path}/{own}" if path else own
 
 
-def _flatten_attributes(value: Any, path: str) -> Iterator[tuple[str, Any]]:  # noqa: ANN401 — whatever JSON has
+def _flatten_attributes(value: Any, path: str) -> Iterator[tuple[str, Any]]:  # noqa: ANN401 — any JSON value
     """Yield the attributes in a value, by their paths."""
     if isinstance(value, dict):
         for key, item in value.items():
@@ -331,7 +331,7 @@ def _convert_list(value: list[Any]) -> Any:  # noqa: ANN401 — what `normalize_
     return ["" if item is None else decode_text(str(item)) for item in value]
 
 
-def _convert_scalar(value: Any) -> Any:  # noqa: ANN401 — whatever JSON has
+def _convert_scalar(value: Any) -> Any:  # noqa: ANN401 — any JSON value
     if isinstance(value, str):
         return decode_text(value)
     return np.empty(0) if value is None else normalize_scalar(value)

@@ -109,7 +109,7 @@ def _has_deep_colour(path: FilePath) -> bool:
     return is_deep
 
 
-def _normalize_value(value: Any) -> Any:  # noqa: ANN401 — whatever Pillow gives
+def _normalize_value(value: Any) -> Any:  # noqa: ANN401 — any value of Pillow
     """Return a value for `normalize_attributes`; an unsupported one is empty, and so listed among the omissions."""
     if isinstance(value, str | bytes):
         return value if len(value) <= _MAX_TEXT_LENGTH else np.empty(0)

@@ -361,7 +361,7 @@ class _ImageArray:
         return variables
 
 
-def _convert_tag(tag: TiffTag) -> Any:  # noqa: ANN401 — whatever a tag may hold
+def _convert_tag(tag: TiffTag) -> Any:  # noqa: ANN401 — any value of a tag
     value = tag.value
     if tag.dtype in _RATIONAL_TYPES:
         pairs = np.asarray(value, float).reshape(-1, 2)
@@ -373,7 +373,7 @@ def _convert_tag(tag: TiffTag) -> Any:  # noqa: ANN401 — whatever a tag may ho
     )
 
 
-def _normalize_value(value: Any) -> Any:  # noqa: ANN401 — whatever a tag may hold
+def _normalize_value(value: Any) -> Any:  # noqa: ANN401 — any value of a tag
     """Return a value for `normalize_attributes`; an unsupported one is empty, and so listed among the omissions."""
     if isinstance(value, Enum):
         return value.name

@@ -227,7 +227,7 @@ def retry_if_changed(answer: Callable[[], Result]) -> Result:
 class VersionedFile:
     """One version of a file, as a path that readers open; see `FilePath`.
 
-    It holds no descriptor, so it can be kept for any time. While somebody holds a handle, reads go through that handle;
+    It holds no descriptor, so it can be kept for any time. While a handle is open, reads go through that handle;
     otherwise `read_consistently` opens the path, and checks that the same version is still there.
     """
 

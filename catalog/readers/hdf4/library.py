@@ -2,7 +2,7 @@
 
 pyhdf does not read raster images, little-endian numbers, chunk shapes or offsets, and holds Python's global lock while
 it decodes. The library below it can do all of this, and its functions are accessible through pyhdf's extension module:
-a symbol search in a shared object continues in the libraries that it is linked with, whoever built them.
+a symbol search in a shared object continues in the libraries that it is linked with, in any build.
 
 Rule 1: the library is not thread-safe. `LOCK` is held around every call, pyhdf's included; `open_scientific_data` and
         `open_rasters` hold it as long as a file is open, and all other functions are called within them.
