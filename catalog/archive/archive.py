@@ -1,4 +1,4 @@
-"""What an archive says of its images: one row for each."""
+"""The contract of archives: one row for each image."""
 
 from __future__ import annotations
 
@@ -9,49 +9,47 @@ from typing import NamedTuple, Protocol, TypeAlias
 
 from shotdap.catalog.entry import Fact
 
-__all__ = ["Archive", "BadArchive", "LostArchive", "Row", "Watermark"]
-
 Watermark: TypeAlias = int | float | str | datetime
-"""How far an archive has been read: the greatest value of its version column."""
+"""The position up to which an archive has been read: the greatest value of its version column."""
 
 
 class BadArchive(ValueError):
-    """The archive cannot be read as configured; the message says what was found and what would fit."""
+    """The archive cannot be read as configured; the message names the fault and what would fit."""
 
 
 class LostArchive(BadArchive):
-    """The archive does not answer now, and may later: whoever polls it says so and goes on."""
+    """The archive does not answer now, but may later: a poller reports it and continues."""
 
 
 class Row(NamedTuple):
-    """One row of ``ARCHIVE_FILES``, its columns under the names that the configuration gives them."""
+    """One row of ``ARCHIVE_FILES``, its columns under their names in the configuration."""
 
     key: str
-    """Identifies the row for ever; empty where the archive has none."""
+    """The row's permanent key; empty if the archive has none."""
     file: str
-    """Where the file is, as the archive says it; empty where it does not."""
+    """The location of the file, as the archive spells it; empty if it is unknown."""
     version: Watermark | None = None
-    """Grows whenever the row changes; `None` where the archive keeps no such column."""
+    """Grows whenever the row changes; `None` if the archive has no such column."""
     facts: Mapping[str, Fact] = MappingProxyType({})
     """The other columns: facility, shot, diagnostic, name, …"""
 
 
 class Archive(Protocol):
-    """Where rows come from."""
+    """A source of rows."""
 
     def read_rows(self, since: Watermark | None = None, /) -> Iterator[Row]:
-        """Rows in the order of their versions, from a watermark on.
+        """Read rows in the order of their versions, from a watermark on.
 
-        Rows *at* the watermark come again: two rows may share a time stamp, and only one been there the last time.
+        Rows *at* the watermark are repeated: two rows may share a time stamp, and the second may be new.
 
         Raises:
-            LostArchive: the archive does not answer now; the rows that came before are good.
+            LostArchive: the archive does not answer now; the rows read before are valid.
             BadArchive: the archive is not as configured.
         """
         ...
 
     def count_rows(self, since: Watermark | None = None, /) -> int:
-        """How many rows `read_rows` gives, for those who tell a person how long it takes.
+        """Return the number of rows that `read_rows` yields, to estimate its duration.
 
         Raises:
             LostArchive: the archive does not answer now.

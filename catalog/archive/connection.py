@@ -1,7 +1,7 @@
-"""How the archive's database is reached: read only, within time limits, and again where that can help.
+"""Connections to the archive's database: read only, with time limits, and with retries of transient errors.
 
-Whoever asks it gets a sentence for every failure. `LostArchive` is one that may pass by itself, `BadArchive` one that a
-person has to mend. Neither tells a password, a host or any SQL.
+Every failure is a sentence: `LostArchive` for transient errors, `BadArchive` for errors that a person has to fix.
+Neither contains a password, a host or SQL.
 """
 
 from __future__ import annotations
@@ -32,37 +32,33 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from shotdap.catalog.archive.archive import BadArchive, LostArchive
 from shotdap.catalog.archive.oracle_probe import probe_listener
 
-__all__ = ["ArchiveDatabase", "wrap_database_errors"]
-
 Result = TypeVar("Result")
 
-_RECYCLE_SECONDS = (
-    1800  # seconds after which an idle connection is made anew: firewalls drop those that are silent for long
-)
-_KEEPALIVE_MINUTES = 1  # after which Oracle's driver asks whether the other side is still there
+_RECYCLE_SECONDS = 1800  # after which a connection is replaced: firewalls drop connections that are idle for long
+_KEEPALIVE_MINUTES = 1  # after which Oracle's driver checks the connection
 _ERROR_CODE = re.compile(r"\b(?:ORA|DPY|DPI)-\d+")
 
 
 @dataclass(frozen=True)
 class ArchiveDatabase:
-    """A database that SQLAlchemy speaks to, and that is only ever read.
+    """A database that SQLAlchemy supports, opened for reading only.
 
-    Its connections are pooled, and tried before they are used.
+    Its connections are pooled, and tested before use.
     """
 
     url: str = field(repr=False)
     """SQLAlchemy's URL, driver included: ``sqlite:///archive.db``, ``oracle+oracledb://reader@host/?service_name=…``."""
     password: str | None = field(default=None, repr=False)
-    """Goes before one in the URL."""
+    """Overrides a password in the URL."""
     pool_size: int = 2
     connect_seconds: float = 10.0
-    """What opening a connection may take, or waiting for a free one."""
+    """Time limit for opening a connection, or waiting for a free one."""
     statement_seconds: float = 300.0
-    """What the database may take for one answer; SQLite, which is a file, knows no such limit."""
+    """Time limit of one statement; SQLite, which is a file, has no such limit."""
     attempts: int = 4
-    """How often a question is put where the database is busy or away; the pauses between grow."""
+    """Number of attempts while the database is busy or away, with growing pauses."""
     oracle_client: Path | None = None
-    """The folder of Oracle's client libraries, for databases before 12.1; without it their protocol is spoken here."""
+    """The folder of Oracle's client libraries, for databases before 12.1; otherwise the driver needs none."""
     oracle_wallet: Path | None = None
     """A folder with ``tnsnames.ora`` and the wallet's ``ewallet.pem``, for TLS."""
     oracle_wallet_password: str | None = field(default=None, repr=False)
@@ -73,49 +69,56 @@ class ArchiveDatabase:
         url = sa.make_url(self.url)
         if self.password is not None:
             url = url.set(password=self.password)
-        kind = _OPTIONS_BUILDERS.get(url.get_backend_name(), _build_default_options)
+        build_options = _OPTIONS_BUILDERS.get(url.get_backend_name(), lambda _database: {})
         engine = sa.create_engine(
-            url, pool_pre_ping=True, pool_recycle=_RECYCLE_SECONDS, hide_parameters=True, **kind(self)
+            url, pool_pre_ping=True, pool_recycle=_RECYCLE_SECONDS, hide_parameters=True, **build_options(self)
         )
-        event.listen(engine, "connect", _LISTENER_FACTORIES.get(engine.dialect.name, _make_noop_listener)(self))
-        if engine.dialect.name == "oracle" and self.oracle_client is None:
-            event.listen(engine, "do_connect", self._probe_oracle)
+
+        def set_call_timeout(connection: Any, _record: object) -> None:  # noqa: ANN401 — the driver's own
+            connection.call_timeout = ceil(self.statement_seconds * 1000)
+
+        if engine.dialect.name == "sqlite":
+            event.listen(engine, "connect", lambda raw, _record: raw.execute("PRAGMA query_only = ON").close())
+        if engine.dialect.name == "oracle":
+            event.listen(engine, "connect", set_call_timeout)
+            if self.oracle_client is None:
+                event.listen(engine, "do_connect", self._probe_oracle)
         return engine
 
-    def _probe_oracle(self, dialect: Any, _record: object, given: Any, named: Any) -> None:  # noqa: ANN401 — the driver's
-        """See that Oracle answers, before its driver connects."""
+    def _probe_oracle(self, dialect: Any, _record: object, arguments: Any, keywords: Any) -> None:  # noqa: ANN401 — the driver's
+        """Check that Oracle answers, before its driver connects."""
         try:
-            probe_listener(dialect.loaded_dbapi, given, named, self.connect_seconds)
+            probe_listener(dialect.loaded_dbapi, arguments, keywords, self.connect_seconds)
         except TimeoutError as error:
             raise dialect.loaded_dbapi.OperationalError("It accepts connections, and says nothing.") from error
 
-    def run_with_retry(self, question: Callable[[sa.Connection], Result]) -> Result:
-        """Put a question, more than once where that can help.
+    def run_with_retry(self, query: Callable[[sa.Connection], Result]) -> Result:
+        """Run a query; repeat it after transient errors.
 
         Args:
-            question: is called with a connection, perhaps several times.
+            query: is called with a connection, perhaps several times.
 
         Raises:
             LostArchive: the database does not answer now.
-            BadArchive: it cannot be asked as configured.
+            BadArchive: the configuration does not fit the database.
         """
 
         def run_once() -> Result:
             with self._connect() as connection:
-                return question(connection)
+                return query(connection)
 
-        with wrap_database_errors():
+        with _wrap_database_errors():
             return self._retry_call(run_once)
 
     @contextmanager
     def open_connection(self) -> Iterator[sa.Connection]:
-        """A connection for several questions that belong together; nothing is put twice.
+        """Open a connection for several queries that belong together; none is repeated.
 
         Raises:
-            LostArchive: the database does not answer now, or went away meanwhile.
-            BadArchive: it cannot be asked as configured.
+            LostArchive: the database does not answer now, or became unavailable meanwhile.
+            BadArchive: the configuration does not fit the database.
         """
-        with wrap_database_errors(), self._retry_call(self._connect) as connection:
+        with _wrap_database_errors(), self._retry_call(self._connect) as connection:
             yield connection
 
     def _retry_call(self, call: Callable[[], Result]) -> Result:
@@ -132,12 +135,12 @@ class ArchiveDatabase:
 
 
 @contextmanager
-def wrap_database_errors() -> Iterator[None]:
-    """Say in a sentence what went wrong with the archive's database.
+def _wrap_database_errors() -> Iterator[None]:
+    """Turn errors of the archive's database into sentences.
 
     Raises:
-        LostArchive: what went wrong may pass by itself.
-        BadArchive: it does not.
+        LostArchive: the error is transient.
+        BadArchive: it is not.
     """
     try:
         yield
@@ -146,34 +149,22 @@ def wrap_database_errors() -> Iterator[None]:
     except (ArgumentError, NoSuchModuleError) as error:
         raise BadArchive("The archive's URL names no database that SQLAlchemy knows.") from error
     except SQLAlchemyError as error:
+        # The error's name, and its code if the database states one: enough to look it up, and free of secrets.
+        original = error.orig if isinstance(error, DBAPIError) else None
+        code = getattr(original, "sqlstate", None) or next(iter(_ERROR_CODE.findall(str(original))), None)
+        reason = f"{type(error).__name__} {code}" if code else type(error).__name__
         kind = LostArchive if _is_transient(error) else BadArchive
-        raise kind(f"The archive's database does not answer: {_describe_error(error)}.") from error
+        raise kind(f"The archive's database does not answer: {reason}.") from error
 
 
 def _is_transient(error: Exception) -> bool:
-    """Whether an error may pass by itself: the database is away, busy, or being started."""
+    """Check whether an error is transient: the database is away, busy, or being started."""
     if isinstance(error, DBAPIError) and error.connection_invalidated:
         return True
     return isinstance(error, OperationalError | InterfaceError | PoolTimeoutError)
 
 
-def _describe_error(error: SQLAlchemyError) -> str:
-    """An error's name, and its number where the database gives one: enough to look it up, and no one's secret."""
-    original = error.orig if isinstance(error, DBAPIError) else None
-    code = getattr(original, "sqlstate", None) or next(iter(_ERROR_CODE.findall(str(original))), None)
-    return f"{type(error).__name__} {code}" if code else type(error).__name__
-
-
 _OptionsBuilder: TypeAlias = Callable[[ArchiveDatabase], dict[str, Any]]
-_ConnectListener: TypeAlias = Callable[[Any, Any], None]
-
-
-def _build_default_options(_database: ArchiveDatabase) -> dict[str, Any]:
-    return {}
-
-
-def _build_sqlite_options(database: ArchiveDatabase) -> dict[str, Any]:
-    return {"connect_args": {"timeout": database.connect_seconds}}
 
 
 def _build_pool_options(database: ArchiveDatabase) -> dict[str, Any]:
@@ -201,36 +192,15 @@ def _build_oracle_options(database: ArchiveDatabase) -> dict[str, Any]:
         arguments["wallet_password"] = database.oracle_wallet_password
     options = _build_pool_options(database) | {
         "connect_args": arguments | {"tcp_connect_timeout": database.connect_seconds},
-        "auto_convert_lobs": False,  # a large object is read piece by piece
+        "auto_convert_lobs": False,  # large objects are read in pieces
     }
     if database.oracle_client is not None:
         options["thick_mode"] = {"lib_dir": str(database.oracle_client)}
     return options
 
 
-_OPTIONS_BUILDERS: Mapping[str, _OptionsBuilder] = MappingProxyType(
-    {"sqlite": _build_sqlite_options, "postgresql": _build_postgresql_options, "oracle": _build_oracle_options}
-)  # fmt: skip
-
-
-def _make_sqlite_listener(_database: ArchiveDatabase) -> _ConnectListener:
-    def set_query_only(connection: Any, _record: Any) -> None:  # noqa: ANN401 — the driver's own
-        connection.execute("PRAGMA query_only = ON").close()
-
-    return set_query_only
-
-
-def _make_oracle_listener(database: ArchiveDatabase) -> _ConnectListener:
-    def set_call_timeout(connection: Any, _record: Any) -> None:  # noqa: ANN401 — the driver's own
-        connection.call_timeout = ceil(database.statement_seconds * 1000)
-
-    return set_call_timeout
-
-
-def _make_noop_listener(_database: ArchiveDatabase) -> _ConnectListener:
-    return lambda _connection, _record: None
-
-
-_LISTENER_FACTORIES: Mapping[str, Callable[[ArchiveDatabase], _ConnectListener]] = MappingProxyType(
-    {"sqlite": _make_sqlite_listener, "oracle": _make_oracle_listener}
-)
+_OPTIONS_BUILDERS: Mapping[str, _OptionsBuilder] = MappingProxyType({
+    "sqlite": lambda database: {"connect_args": {"timeout": database.connect_seconds}},
+    "postgresql": _build_postgresql_options,
+    "oracle": _build_oracle_options,
+})  # fmt: skip

@@ -1,4 +1,4 @@
-"""Search in a directory tree: a walk over it, in the order of the paths, of which every page is a bounded piece."""
+"""Search in a directory tree: scan it in the order of the paths; each page scans a bounded number of files."""
 
 from __future__ import annotations
 
@@ -13,52 +13,46 @@ from shotdap.catalog.index.search import MAX_PAGE_SIZE, Matcher
 from shotdap.catalog.names import decode_path_segment
 from shotdap.catalog.query import Query
 
-__all__ = ["search_folder"]
+_MAX_SCANNED: Final = 10_000  # files per page
 
-_MAX_SCANNED: Final = 10_000  # files that a page looks at
-
-ListChildren = Callable[[str], Sequence[Child]]
+_ListChildren = Callable[[str], Sequence[Child]]
 
 
-def search_folder(listed: ListChildren, root: Path, query: Query, after: str | None, limit: int) -> SearchPage:
-    """A page of files that match: by their names and paths, for nothing else is known of them.
+def search_folder(list_children: _ListChildren, root: Path, query: Query, after: str | None, limit: int) -> SearchPage:
+    """Return a page of files whose names and paths match; nothing else is known of files.
 
     Args:
-        listed: gives all children of a folder, in the order of their names.
-        root: the tree's top.
-        query: what is looked for.
-        after: the path to go on after; any will do.
-        limit: how many, from 1 to `MAX_PAGE_SIZE`.
+        list_children: returns all children of a folder, in the order of their names.
+        root: the top of the tree.
+        query: the query.
+        after: the path to continue after; it need not exist.
+        limit: the maximum number of files, from 1 to `MAX_PAGE_SIZE`.
     """
     matches, limit = Matcher(query), max(1, min(limit, MAX_PAGE_SIZE))
-    found: list[Entry] = []
-    for looked, path in enumerate(_walk_files(listed, root, "", after.split("/") if after else []), 1):
-        entry = _entry(path)
+    entries: list[Entry] = []
+    for number, path in enumerate(_walk_files(list_children, root, "", after.split("/") if after else []), 1):
+        file = _resolve_file(Path(), path)
+        entry = Entry(path, str(file), {"name": file.name})
         if matches(entry):
-            if len(found) == limit:
-                return SearchPage(tuple(found), found[-1].path)
-            found.append(entry)
-        if looked == _MAX_SCANNED:
-            return SearchPage(tuple(found), path)
-    return SearchPage(tuple(found), None)
+            if len(entries) == limit:
+                return SearchPage(tuple(entries), entries[-1].path)
+            entries.append(entry)
+        if number == _MAX_SCANNED:
+            return SearchPage(tuple(entries), path)
+    return SearchPage(tuple(entries), None)
 
 
-def _walk_files(listed: ListChildren, root: Path, path: str, behind: Sequence[str]) -> Iterator[str]:
-    """The paths of files below a folder that come behind a place; nothing below linked folders, which may be rings."""
-    for child in listed(path):
-        if behind and child.name < behind[0]:
+def _walk_files(list_children: _ListChildren, root: Path, path: str, after: Sequence[str]) -> Iterator[str]:
+    """Yield the paths of files below a folder after a path; skip linked folders, which may form cycles."""
+    for child in list_children(path):
+        if after and child.name < after[0]:
             continue
-        rest = behind[1:] if behind and child.name == behind[0] else []
-        if not child.is_folder and not (behind and child.name == behind[0]):
+        rest = after[1:] if after and child.name == after[0] else []
+        if not child.is_folder and not (after and child.name == after[0]):
             yield child.path
         elif child.is_folder and not _resolve_file(root, child.path).is_symlink():
-            with suppress(Unreadable):  # of a folder without rights nothing is found, and all else is
-                yield from _walk_files(listed, root, child.path, rest)
-
-
-def _entry(path: str) -> Entry:
-    file = _resolve_file(Path(), path)
-    return Entry(path, str(file), {"name": file.name})
+            with suppress(Unreadable):  # skip a folder that may not be read, and continue
+                yield from _walk_files(list_children, root, child.path, rest)
 
 
 def _resolve_file(root: Path, path: str) -> Path:

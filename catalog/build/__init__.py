@@ -1,1 +1,1 @@
-"""The builder: rows of an archive → entries of the catalog."""
+"""The build: rows of an archive become entries of the catalog."""

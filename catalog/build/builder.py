@@ -1,19 +1,19 @@
-"""Rows into entries.
+"""Build the catalog's entries from the rows of an archive.
 
-A build opens no file, and reads only the rows that came since the last one; a look into the files is another step (see
-`inspection`), because it costs so differently. Each batch is written whole, with the watermark, so a build that is
-killed goes on where it was. Of two builds at once the later goes on and the earlier ends (see `index.turns`).
+A build opens no file, and reads only the rows since the last build; the inspection of files is a separate step (see
+`inspection`), since its cost is so different. Each batch is written in one transaction, with the watermark, so a killed
+build is resumed by the next. Of two builds at once, the later continues and the earlier ends (see `index.build_lock`).
 
-Rows that are gone, or changed without a greater version, only a full build finds: it reads all rows, writes those that
-differ, and removes the entries of which it saw no row. A removed entry's path stays its row's, should that come back.
+Only a full build finds rows that are gone, or that changed without a greater version: it reads all rows, writes those
+that differ, and removes the entries without a row. The path of a removed entry is reserved for its row.
 
-Whatever stands in a row, it becomes an entry; where no file can be read because of it, one with the reason.
+Every row becomes an entry; if its values rule out that a file can be read, the entry contains the reason.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
 from itertools import chain, count, islice
@@ -23,7 +23,6 @@ from shotdap.catalog.archive.archive import Archive, Row, Watermark
 from shotdap.catalog.build.path_template import PathTemplate, make_path_segment
 from shotdap.catalog.build.prefetch import prefetch_items
 from shotdap.catalog.build.row_values import check_row, get_row_key, normalize_facts
-from shotdap.catalog.entry import Entry
 from shotdap.catalog.index import (
     BuildLock,
     ExistingEntry,
@@ -34,30 +33,28 @@ from shotdap.catalog.index import (
     make_new_record,
 )
 
-__all__ = ["BuildReport", "ProgressCallback", "build_catalog"]
-
-_BATCH_SIZE: Final = 10_240  # rows between two writings
-_SWEEP_SIZE: Final = 50_000  # entries looked through at a time for those whose rows are gone
+_BATCH_SIZE: Final = 10_240  # rows per transaction
+_SWEEP_SIZE: Final = 50_000  # entries per query for those whose rows are gone
 
 
 @dataclass(frozen=True)
 class BuildReport:
-    """What a build did, in rows."""
+    """The result of a build, in rows."""
 
     added: int = 0
     changed: int = 0
-    """Entries whose row says something else, such as where the file is now."""
+    """Entries whose row changed, such as the file's location."""
     unchanged: int = 0
     removed: int = 0
     """Entries whose row is gone; only a full build finds them."""
 
     @property
     def row_count(self) -> int:
-        """How many rows were read."""
+        """The number of rows read."""
         return self.added + self.changed + self.unchanged
 
     def __add__(self, other: BuildReport) -> BuildReport:
-        """The sum of two batches."""
+        """Add the results of two batches."""
         return BuildReport(
             self.added + other.added,
             self.changed + other.changed,
@@ -67,7 +64,7 @@ class BuildReport:
 
 
 ProgressCallback: TypeAlias = Callable[[BuildReport], None]
-"""Told after each batch what has been done until then."""
+"""Called after each batch with the results so far."""
 
 
 def build_catalog(  # noqa: PLR0913 — each is one choice, by keyword
@@ -82,75 +79,59 @@ def build_catalog(  # noqa: PLR0913 — each is one choice, by keyword
     """Bring the catalog up to date with its archive. No file is opened.
 
     Args:
-        archive: read from the last build's watermark on, or whole.
-        index: gets an entry for each row; an entry that is there already keeps its path for ever.
+        archive: read from the last build's watermark on, or completely.
+        index: gets an entry for each row; an existing entry keeps its path permanently.
         template: makes the paths of new entries.
         full: read all rows, and remove the entries whose rows are gone.
-        patient: leave another build alone that is at work, rather than take its place.
-        progress: told after each batch.
+        patient: raise `Busy` if another build is running, instead of superseding it.
+        progress: called after each batch.
 
     Raises:
-        BadArchive: the archive is not as configured, or cannot be reached; what was read until then is written.
-        BadCatalog: the catalog's database is of another version, or cannot be reached.
-        Busy: another build is at work.
-        Superseded: another build has begun in the meantime.
+        BadArchive: the archive is not as configured, or cannot be reached; the rows read before are written.
+        BadCatalog: the catalog's database has another version, or cannot be reached.
+        Busy: another build is running.
+        Superseded: another build has begun meanwhile.
     """
-    turn = index.acquire_build_lock(patient=patient)
+    lock = index.acquire_build_lock(patient=patient)
     try:
-        return _Build(index, turn, template, progress or _ignore_progress).run(archive, full=full)
-    finally:
-        index.release_build_lock(turn)
-
-
-def _ignore_progress(_report: BuildReport) -> None:
-    """Tell nobody."""
-
-
-@dataclass(frozen=True)
-class _Build:
-    """One build."""
-
-    index: SqlIndex
-    turn: BuildLock
-    template: PathTemplate
-    progress: ProgressCallback
-
-    def run(self, archive: Archive, *, full: bool) -> BuildReport:
-        """Read rows, and write what is new of them."""
-        is_again = full and self.turn.watermark is not None
-        report, seen, watermark = BuildReport(), _NumberSet(self.turn.counter), None
-        rows = archive.read_rows(None if full else self.turn.watermark)
-        with closing(prefetch_items(_read_batches(rows, self.template))) as batches:
+        is_rebuild = full and lock.watermark is not None
+        report, seen, watermark = BuildReport(), _NumberSet(lock.counter), None
+        rows = archive.read_rows(None if full else lock.watermark)
+        with closing(prefetch_items(_read_batches(rows, template))) as batches:
             for batch in batches:
                 watermark = watermark if batch.watermark is None else batch.watermark
-                with self.index.begin_transaction(self.turn, None if is_again else watermark) as writing:
-                    known, done = _write_batch(batch.drafts, writing)
-                seen.update(entry.id for entry in known)
-                report += done
-                self.progress(report)
+                with index.begin_transaction(lock, None if is_rebuild else watermark) as transaction:
+                    existing, batch_report = _write_batch(batch.records, transaction)
+                seen.update(entry.id for entry in existing)
+                report += batch_report
+                if progress is not None:
+                    progress(report)
         if full:
-            report += self._remove_unseen(seen)
-            with self.index.begin_transaction(self.turn, watermark):  # earlier, a killed build would have set it back
+            report += _remove_unseen(index, lock, seen)
+            with index.begin_transaction(lock, watermark):  # only now: before, a killed build would have set it back
                 pass
         return report
+    finally:
+        index.release_build_lock(lock)
 
-    def _remove_unseen(self, seen: _NumberSet) -> BuildReport:
-        """Remove the entries that were there before and whose rows were not seen."""
-        removed, after = 0, 0
-        while numbers := self.index.list_ids(after, self.turn.counter, _SWEEP_SIZE):
-            gone = [number for number in numbers if number not in seen]
-            if gone:
-                with self.index.begin_transaction(self.turn) as writing:
-                    writing.remove_entries(gone)
-            removed, after = removed + len(gone), numbers[-1]
-        return BuildReport(removed=removed)
+
+def _remove_unseen(index: SqlIndex, lock: BuildLock, seen: _NumberSet) -> BuildReport:
+    """Remove the entries that existed before the build and whose rows were not seen."""
+    removed, after = 0, 0
+    while ids := index.list_ids(after, lock.counter, _SWEEP_SIZE):
+        unseen = [each for each in ids if each not in seen]
+        if unseen:
+            with index.begin_transaction(lock) as transaction:
+                transaction.remove_entries(unseen)
+        removed, after = removed + len(unseen), ids[-1]
+    return BuildReport(removed=removed)
 
 
 class _NumberSet:
-    """A set of numbers up to a greatest one, in a bit for each: 1.2 MB for ten million entries."""
+    """A set of numbers up to a maximum, with one bit for each: 1.2 MB for ten million entries."""
 
-    def __init__(self, greatest: int) -> None:
-        self._bits = bytearray(greatest // 8 + 1)
+    def __init__(self, maximum: int) -> None:
+        self._bits = bytearray(maximum // 8 + 1)
 
     def update(self, numbers: Iterable[int]) -> None:
         for number in numbers:
@@ -163,90 +144,74 @@ class _NumberSet:
 
 @dataclass(frozen=True)
 class _Batch:
-    """Some rows, as far as they can be dealt with before the catalog is asked."""
+    """Some rows, prepared as far as possible without the catalog."""
 
-    drafts: Mapping[str, NewRecord]
-    """By their rows' keys, with the paths that they ask for; of two rows with one key the later counts."""
+    records: Mapping[str, NewRecord]
+    """By the keys of their rows, with the paths of the template; of two rows with one key, the later one."""
     watermark: Watermark | None
 
 
 def _read_batches(rows: Iterator[Row], template: PathTemplate) -> Generator[_Batch, None, None]:
+    """Prepare rows in batches."""
     for row in rows:
-        drafts, watermark = dict[str, NewRecord](), None
+        records, watermark = dict[str, NewRecord](), None
         for each in chain([row], islice(rows, _BATCH_SIZE - 1)):
             key = get_row_key(each)
-            drafts[key] = make_new_record(
+            records[key] = make_new_record(
                 key, template.format_path(each), each.file, normalize_facts(each), check_row(each)
             )
             watermark = watermark if each.version is None else each.version
-        yield _Batch(drafts, watermark)
+        yield _Batch(records, watermark)
 
 
 def _write_batch(
-    drafts: Mapping[str, NewRecord], writing: WriteTransaction
+    records: Mapping[str, NewRecord], transaction: WriteTransaction
 ) -> tuple[Iterable[ExistingEntry], BuildReport]:
-    """Write what is new of a batch; the entries that were there, and what was done."""
-    known = writing.find_existing(list(drafts))
-    new = [draft for key, draft in drafts.items() if key not in known]
-    writing.add_records(_assign_paths(new, writing))
-    changed = _collect_changed(
-        [drafts[key] for key, there in known.items() if drafts[key].row_hash != there.row_hash], writing, known
-    )
-    writing.replace_records(changed)
-    return known.values(), BuildReport(len(new), len(changed), len(known) - len(changed))
+    """Write the new and changed records of a batch; return the entries that existed before, and the result."""
+    existing = transaction.find_existing(list(records))
+    new = [record for key, record in records.items() if key not in existing]
+    paths = _resolve_paths({each.key: each.path for each in new}, transaction)
+    transaction.add_records([each if paths[each.key] == each.path else each.with_path(paths[each.key]) for each in new])
+    # Of the records with another hash, some have the same content: these get their new hashes only.
+    rehashed = [records[key] for key, entry in existing.items() if records[key].row_hash != entry.row_hash]
+    before = transaction.read_records([record.key for record in rehashed])
+    hashes: dict[int, int] = {}
+    changed: list[Record] = []
+    for record in rehashed:
+        entry, known = before[record.key].entry, existing[record.key]
+        if (record.file, dict(record.facts)) == (entry.file, dict(entry.facts)):
+            hashes[known.id] = record.row_hash
+        else:
+            changed.append(Record(record.key, replace(record.entry, path=known.path)))
+    transaction.update_row_hashes(hashes)
+    transaction.replace_records(changed)
+    return existing.values(), BuildReport(len(new), len(changed), len(existing) - len(changed))
 
 
-def _collect_changed(
-    drafts: Sequence[NewRecord], writing: WriteTransaction, known: Mapping[str, ExistingEntry]
-) -> list[Record]:
-    """Records of those drafts whose stamp is another one because they differ; the others get their stamps."""
-    before = writing.read_records([draft.key for draft in drafts])
-    differ = [draft for draft in drafts if not _same(draft, before[draft.key].entry)]
-    changed = {draft.key for draft in differ}
-    writing.update_row_hashes({known[draft.key].id: draft.row_hash for draft in drafts if draft.key not in changed})
-    return [Record(draft.key, replace(draft.entry, path=known[draft.key].path)) for draft in differ]
+def _resolve_paths(template_paths: Mapping[str, str], transaction: WriteTransaction) -> dict[str, str]:
+    """Return for each new row a path that no other row has or had; a row that reappears gets its own path again.
 
-
-def _assign_paths(drafts: Sequence[NewRecord], writing: WriteTransaction) -> list[NewRecord]:
-    """New drafts, each with a path of its own."""
-    paths = _resolve_paths({each.key: each.path for each in drafts}, writing)
-    return [each if paths[each.key] == each.path else each.with_path(paths[each.key]) for each in drafts]
-
-
-def _resolve_paths(wanted: Mapping[str, str], writing: WriteTransaction) -> dict[str, str]:
-    """For each new row a path that no other has or had; one that comes back gets its own again.
-
-    Where two rows ask for one path, the later gets its key appended. The outcome depends on the order of the rows, and
-    not on how they come in batches.
+    If two rows have one path, the later row's key is appended. The result depends on the order of the rows, but not on
+    the batches.
     """
-    paths = writing.find_removed_paths(list(wanted))
-    first = {key: path for key, path in wanted.items() if key not in paths}
-    asked = Counter(first.values())
-    taken = writing.find_taken_paths(list(asked))
-    second = {key: _append_key(path, key) for key, path in first.items() if asked[path] > 1 or path in taken}
-    taken |= writing.find_taken_paths(list(second.values()))
-    looked_up = {*asked, *second.values()}
+    paths = transaction.find_removed_paths(list(template_paths))
+    first = {key: path for key, path in template_paths.items() if key not in paths}
+    counts = Counter(first.values())
+    taken = transaction.find_taken_paths(list(counts))
+    second = {key: _append_key(path, key) for key, path in first.items() if counts[path] > 1 or path in taken}
+    taken |= transaction.find_taken_paths(list(second.values()))
+    looked_up = {*counts, *second.values()}
 
     def is_free(path: str) -> bool:
-        return path not in taken and (path in looked_up or not writing.find_taken_paths([path]))
+        return path not in taken and (path in looked_up or not transaction.find_taken_paths([path]))
 
     for key, path in first.items():
-        paths[key] = path if path not in taken else next(filter(is_free, _list_candidates(path, key)))
+        with_key = _append_key(path, key)
+        candidates = chain([path, with_key], (f"{with_key}.{number}" for number in count(2)))
+        paths[key] = path if path not in taken else next(filter(is_free, candidates))
         taken.add(paths[key])
     return paths
 
 
-def _list_candidates(path: str, key: str) -> Iterator[str]:
-    """What an entry may be called, the best first."""
-    yield path
-    yield _append_key(path, key)
-    for number in count(2):
-        yield f"{_append_key(path, key)}.{number}"
-
-
 def _append_key(path: str, key: str) -> str:
     return f"{path}.{make_path_segment(key)}"
-
-
-def _same(fresh: NewRecord, known: Entry) -> bool:
-    return (fresh.file, dict(fresh.facts)) == (known.file, dict(known.facts))

@@ -1,4 +1,4 @@
-"""How a row's columns make a public path."""
+"""The template of public paths: how a row's columns make a path."""
 
 from __future__ import annotations
 
@@ -15,40 +15,36 @@ from typing import Final
 from shotdap.catalog.archive.archive import BadArchive, Row
 from shotdap.catalog.names import encode_path_segment
 
-__all__ = ["DEFAULT_TEMPLATE", "PathTemplate", "make_path_segment"]
-
 DEFAULT_TEMPLATE: Final = "{facility}/{shot}/{diagnostic}/{name}"
-"""A shot number is no key: OMEGA and OMEGA EP count separately, so the facility comes first."""
+"""A shot number is not unique: OMEGA and OMEGA EP count separately, so the facility comes first."""
 
-_UNKNOWN_VALUE: Final = "unknown"  # stands in a path for a column that is empty
-_MAX_SEGMENT_LENGTH: Final = (
-    120  # characters of a segment; an index of PostgreSQL holds paths of 2,700 bytes, a URL 8,000
-)
+_UNKNOWN_VALUE: Final = "unknown"  # in a path, for an empty column
+_MAX_SEGMENT_LENGTH: Final = 120  # characters; an index of PostgreSQL holds paths of 2,700 bytes, a URL 8,000
 
 
 @dataclass(frozen=True)
 class PathTemplate:
-    """How a row's columns make a public path: ``{facility}/{shot}/{diagnostic}/{name}``."""
+    """A template of public paths: ``{facility}/{shot}/{diagnostic}/{name}``."""
 
     text: str = DEFAULT_TEMPLATE
 
     @cached_property
-    def _parsed_parts(self) -> tuple[tuple[str, str, Callable[[str, str], str]], ...]:
-        """Words, each with the column that comes after them, if any does, and with what spells its values."""
+    def _parts(self) -> tuple[tuple[str, str, Callable[[str, str], str]], ...]:
+        """Literal texts, each with the name of the next column, if any, and the function that makes its segment."""
         parsed = string.Formatter().parse(self.text)
         return tuple(
             (words, name or "", _SEGMENT_MAKERS.get(name or "", _make_column_segment)) for words, name, _, _ in parsed
         )
 
     def list_columns(self) -> tuple[str, ...]:
-        """The columns that it needs."""
+        """List the columns of the template."""
         return tuple(name for _, name, _, _ in string.Formatter().parse(self.text) if name)
 
     def check_columns(self, available: Iterable[str]) -> None:
-        """Hold it against the columns that an archive has.
+        """Check the template against the columns of an archive.
 
         Raises:
-            BadArchive: it names a column that is not there, or none, or cannot make a path.
+            BadArchive: it names a missing column, or no column, or cannot make a path.
         """
         available = set(available)
         try:
@@ -68,9 +64,9 @@ class PathTemplate:
             )
 
     def format_path(self, row: Row) -> str:
-        """The public path of a row, every segment safe; a column without a value is called ``unknown``."""
+        """Return the public path of a row, with safe segments; the segment of an empty column is ``unknown``."""
         facts = row.facts
-        return "".join([words + spelled(name, str(facts.get(name, ""))) for words, name, spelled in self._parsed_parts])
+        return "".join([text + make(name, str(facts.get(name, ""))) for text, name, make in self._parts])
 
 
 def _make_slug(text: str) -> str:
@@ -84,7 +80,7 @@ _FOLDER_PATTERN = re.compile(r"[/\\:]|^\.$")
 
 
 def _extract_stem(text: str) -> str:
-    """A file's name without the folders above it and the ending that names its format."""
+    """Return a file's name without its folders and the extension of its format."""
     name = PurePosixPath(PureWindowsPath(text).as_posix()).name if _FOLDER_PATTERN.search(text) else text
     return _FORMAT_SUFFIX.sub("", name)
 
@@ -95,12 +91,12 @@ _VALUE_FORMATTERS: Mapping[str, Callable[[str], str]] = MappingProxyType(
 
 
 def make_path_segment(text: str) -> str:
-    """Any text as one segment of a path; of one that is too long the beginning, and a hash of the whole."""
-    whole = encode_path_segment(text)
-    if len(whole) <= _MAX_SEGMENT_LENGTH:
-        return whole
-    digest = hashlib.sha256(whole.encode()).hexdigest()[:16]
-    return f"{whole[: _MAX_SEGMENT_LENGTH - 17]}.{digest}"
+    """Make a path segment of any text; shorten a long one to its beginning and a hash."""
+    segment = encode_path_segment(text)
+    if len(segment) <= _MAX_SEGMENT_LENGTH:
+        return segment
+    digest = hashlib.sha256(segment.encode()).hexdigest()[:16]
+    return f"{segment[: _MAX_SEGMENT_LENGTH - 17]}.{digest}"
 
 
 @lru_cache(1 << 14)
@@ -111,6 +107,6 @@ def _make_column_segment(column: str, value: str) -> str:
 _SEGMENT_MAKERS: Mapping[str, Callable[[str, str], str]] = MappingProxyType(
     {
         "": lambda _column, _value: "",
-        "name": _make_column_segment.__wrapped__,  # each image has another one: none is worth keeping
+        "name": _make_column_segment.__wrapped__,  # not cached: each image has another name
     }
 )

@@ -1,6 +1,6 @@
-"""Two kinds of work at once: what is read next is prepared while what was read before is written.
+"""Prefetching: the next item is prepared in a thread while the last one is used.
 
-A thread is enough. SQLite and the drivers of databases let other threads run for as long as they work or wait.
+A thread is enough: SQLite and the drivers of databases let other threads run while they work or wait.
 """
 
 from __future__ import annotations
@@ -9,22 +9,20 @@ from collections.abc import Generator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
-__all__ = ["prefetch_items"]
-
-Item = TypeVar("Item")
+_Item = TypeVar("_Item")
 
 
-def prefetch_items(items: Generator[Item, None, None]) -> Generator[Item, None, None]:
-    """The same items, each of which is made in another thread while the one before it is used.
+def prefetch_items(items: Generator[_Item, None, None]) -> Generator[_Item, None, None]:
+    """Yield the items; make each in another thread while the previous one is used.
 
-    Whatever is raised by making one is raised when it is asked for, after all that came before it. Closing this
-    waits for the item that is being made, and then closes the items.
+    An exception of an item is raised at its turn, after all items before it. Closing this generator waits for the item
+    in preparation, and then closes the items.
     """
     with ThreadPoolExecutor(1) as thread:
-        following: Future[Item | None] = thread.submit(next, items, None)
+        next_item: Future[_Item | None] = thread.submit(next, items, None)
         try:
-            while (item := following.result()) is not None:
-                following = thread.submit(next, items, None)
+            while (item := next_item.result()) is not None:
+                next_item = thread.submit(next, items, None)
                 yield item
         finally:
             thread.submit(items.close).result()

@@ -1,1 +1,1 @@
-"""Inspection: each new file is read once, whole, in a sandboxed process."""
+"""Inspection: each new file is read completely, once, in a sandboxed process."""

@@ -1,7 +1,7 @@
-"""A look into the archive's files: which are there, whole and unchanged.
+"""Inspect the archive's files: which exist, are complete and unchanged.
 
-Each file is examined in a process of its own (see `sandbox`), several at a time, and what was found is written down
-in batches: an inspection that is killed goes on where it was.
+Files are inspected in separate processes (see `sandbox`), several at a time, and the results are recorded in batches: a
+killed inspection is resumed by the next.
 """
 
 from __future__ import annotations
@@ -16,17 +16,15 @@ from shotdap.catalog import readers
 from shotdap.catalog.entry import Changed, Entry, FileInspection, Health, Missing, Unreadable
 from shotdap.catalog.index import InspectionResult, SqlIndex
 from shotdap.catalog.inspection.check_file import inspect_file
-from shotdap.catalog.inspection.sandbox import Sandbox, Undecided
+from shotdap.catalog.inspection.sandbox import Sandbox, SandboxCall, Undecided
 from shotdap.catalog.readers.gunzip import UnpackFunction
 
-__all__ = ["InspectionReport", "Inspector", "inspect_catalog"]
-
-_BATCH_SIZE = 64  # files between two writes
+_BATCH_SIZE = 64  # files per write
 
 
 @dataclass(frozen=True)
 class InspectionReport:
-    """What an inspection found, in files."""
+    """The result of an inspection, in files."""
 
     ok: int = 0
     missing: int = 0
@@ -36,30 +34,45 @@ class InspectionReport:
 
 @dataclass(frozen=True)
 class Inspector:
-    """Examines entries in isolated processes."""
+    """Inspects entries in isolated processes."""
 
     locate_file: Callable[[Entry], Path]
-    """Finds an entry's file; raises `Missing` or `Unreadable` where it cannot."""
+    """Returns the path of an entry's file, or raises `Missing` or `Unreadable`."""
     sandbox: Sandbox
     unpack: UnpackFunction
     attributes: tuple[str, ...] = ()
     """The names of the attributes to search by."""
 
     def inspect_entries(self, entries: list[Entry]) -> Iterator[tuple[Entry, InspectionResult]]:
-        """What is found of each entry, in their order; they are examined side by side."""
-        begun = [(entry, self._start_inspection(entry)) for entry in entries]
-        for entry, outcome in begun:
-            yield entry, _make_verdict(entry, outcome)
+        """Yield the result of each entry, in their order; the entries are inspected in parallel."""
+        calls: list[SandboxCall[FileInspection] | Unreadable] = []
+        for entry in entries:
+            try:
+                path = self.locate_file(entry)
+                content = readers.find_content_path(path, self.unpack)
+                calls.append(self.sandbox.start_call(inspect_file, path, content, self.attributes))
+            except Unreadable as error:
+                calls.append(error)
+        for entry, call in zip(entries, calls, strict=True):
+            yield entry, self._judge_entry(entry, call)
 
-    def _start_inspection(self, entry: Entry) -> Callable[[], FileInspection]:
+    def _judge_entry(self, entry: Entry, call: SandboxCall[FileInspection] | Unreadable) -> InspectionResult:
+        """Return the result of an entry from its call, or from the exception that prevented the call."""
         try:
-            path = self.locate_file(entry)
-            call = self.sandbox.start_call(
-                inspect_file, path, readers.find_content_path(path, self.unpack), self.attributes
-            )
+            if isinstance(call, Unreadable):
+                raise call
+            inspection = self.sandbox.wait_for_result(call)
+        except Missing as error:
+            return InspectionResult(Health.MISSING, str(error))
+        except (Changed, Undecided) as error:
+            if entry.health is not Health.UNSEEN:
+                return InspectionResult(entry.health, entry.reason)  # nothing new is known
+            return InspectionResult(Health.UNREADABLE, f"{error} The next inspection tries again.")
         except Unreadable as error:
-            return _make_raiser(error)
-        return lambda: self.sandbox.wait_for_result(call)
+            return InspectionResult(Health.UNREADABLE, str(error))
+        if entry.first_inspection and entry.first_inspection.sha256 != inspection.sha256:
+            return InspectionResult(Health.CHANGED, "The file's bytes are not those of its first inspection.")
+        return InspectionResult(Health.OK, "", inspection)
 
 
 def inspect_catalog(
@@ -70,57 +83,37 @@ def inspect_catalog(
     doubtful: bool = True,
     progress: Callable[[int], None] | None = None,
 ) -> InspectionReport:
-    """Look into every file that was not looked into yet, and again into those that could not be read.
+    """Inspect every file that was not inspected yet, and again those that could not be read.
 
     Args:
-        index: gets what was found.
-        inspector: looks.
-        again: look into all files: a file whose bytes are others than at its last inspection is marked as changed.
-        doubtful: try those again that could not be read.
-        progress: told after each file how many that makes.
+        index: records the results.
+        inspector: inspects the files.
+        again: inspect all files: a file whose bytes differ from its first inspection is marked as changed.
+        doubtful: repeat the inspection of files that could not be read.
+        progress: called after each file with the number of files so far.
     """
-    found = Counter[Health]()
-    for entries in _read_pages(index.list_entries) if again else _read_pending(index, doubtful=doubtful):
-        verdicts: list[tuple[Entry, InspectionResult]] = []
-        for entry, verdict in inspector.inspect_entries(entries):
-            verdicts.append((entry, verdict))
-            found[verdict.health] += 1
+    counts = Counter[Health]()
+    pages = iter(lambda: index.list_uninspected(_BATCH_SIZE), [])
+    if again:
+        pages = _read_pages(index.list_entries)
+    elif doubtful:
+        pages = chain(_read_pages(index.list_failed), pages)
+    for entries in pages:
+        results: list[tuple[Entry, InspectionResult]] = []
+        for entry, result in inspector.inspect_entries(entries):
+            results.append((entry, result))
+            counts[result.health] += 1
             if progress is not None:
-                progress(found.total())
-        index.record_inspections(verdicts)
-    return InspectionReport(found[Health.OK], found[Health.MISSING], found[Health.UNREADABLE], found[Health.CHANGED])
+                progress(counts.total())
+        index.record_inspections(results)
+    return InspectionReport(
+        counts[Health.OK], counts[Health.MISSING], counts[Health.UNREADABLE], counts[Health.CHANGED]
+    )
 
 
-def _read_pending(index: SqlIndex, *, doubtful: bool) -> Iterator[list[Entry]]:
-    unseen = iter(lambda: index.list_uninspected(_BATCH_SIZE), [])
-    return chain(_read_pages(index.list_failed), unseen) if doubtful else unseen
-
-
-def _read_pages(page: Callable[[int, str], list[Entry]]) -> Iterator[list[Entry]]:
+def _read_pages(list_page: Callable[[int, str], list[Entry]]) -> Iterator[list[Entry]]:
+    """Yield all pages of a list of entries."""
     after = ""
-    while entries := page(_BATCH_SIZE, after):
+    while entries := list_page(_BATCH_SIZE, after):
         yield entries
         after = entries[-1].path
-
-
-def _make_verdict(entry: Entry, outcome: Callable[[], FileInspection]) -> InspectionResult:
-    try:
-        examination = outcome()
-    except Missing as error:
-        return InspectionResult(Health.MISSING, str(error))
-    except (Changed, Undecided) as error:
-        if entry.health is not Health.UNSEEN:
-            return InspectionResult(entry.health, entry.reason)  # nothing was found out
-        return InspectionResult(Health.UNREADABLE, f"{error} The next inspection tries again.")
-    except Unreadable as error:
-        return InspectionResult(Health.UNREADABLE, str(error))
-    if entry.first_inspection and entry.first_inspection.sha256 != examination.sha256:
-        return InspectionResult(Health.CHANGED, "The file's bytes are not those of its first inspection.")
-    return InspectionResult(Health.OK, "", examination)
-
-
-def _make_raiser(error: Exception) -> Callable[[], FileInspection]:
-    def raise_error() -> FileInspection:
-        raise error
-
-    return raise_error

@@ -1,15 +1,15 @@
-"""Calls in a process of their own: what crashes, hangs or takes too much memory there costs that process, no more.
+"""Calls in separate processes: a crash, a hang or a lack of memory there ends that process only.
 
-The C libraries below the readers were written for files that mean well. One that does not may crash the process that
-reads it, keep it busy for ever, or fill its memory; none of these is an exception that could be caught.
+The C libraries below the readers were written for well-formed files. A malicious or damaged file may crash the process
+that reads it, block it forever, or fill its memory; none of these is an exception that could be caught.
 
-Rule 1: whatever is raised in a worker comes back as `Unreadable` with a sentence. A decoder's own exception may be one
-        that pickle cannot carry, and it is the file that made it.
-Rule 2: limits count the work. The limit on seconds is one on the processor's, which a busy machine does not use up; by
-        the clock a call has several times as long, for what waits for a disk that never answers.
-Rule 3: a call whose worker died is tried a second time, in a new one.
-Rule 4: only what is the file's doing is a verdict on the file. A worker that was killed from outside, or ran out of
-        time, decides nothing: `Undecided`.
+Rule 1: every exception in a worker comes back as `Unreadable` with a sentence. Pickle may not carry a decoder's own
+        exception, and the file caused it.
+Rule 2: limits count the work: the time limit is in seconds of the processor, which waiting on a busy machine does not
+        use up. By the clock, a call may take several times as long; then it ends, as on a disk that never answers.
+Rule 3: a call whose worker died is repeated once, in a new worker.
+Rule 4: a failure counts against the file only if the file caused it. A worker that was killed from outside, or ran out
+        of time, decides nothing: `Undecided`.
 """
 
 from __future__ import annotations
@@ -32,22 +32,20 @@ from pebble import ProcessExpired, ProcessFuture, ProcessPool
 
 from shotdap.catalog.entry import Changed, Missing, Unreadable
 
-__all__ = ["Sandbox", "SandboxCall", "Undecided"]
-
 Result = TypeVar("Result")
 
-_WALL_TIME_FACTOR = 5  # times the seconds of work that a call may have by the clock
-# What a library does to its own process. Any other signal came from outside: from the system short of memory, from an
-# administrator, from a server that is shut down.
+_WALL_TIME_FACTOR = 5  # by the clock, a call may take this factor longer than its limit
+# Signals that a library's fault causes. Any other signal came from outside: from a system without memory, from an
+# administrator, or from a server that shuts down.
 _CRASH_SIGNALS = frozenset({signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGSYS})
 
 
 class Undecided(Unreadable):
-    """Whether a file can be read was not found out: the next attempt may succeed.
+    """It is not known whether the file can be read: the next attempt may succeed.
 
     Args:
         message: what happened.
-        seconds: how long it is not worth trying again.
+        seconds: the time before another attempt is worthwhile.
     """
 
     def __init__(self, message: str, seconds: float = 0) -> None:
@@ -63,17 +61,17 @@ class _Limits:
 
 @dataclass(frozen=True)
 class _WorkerResult:
-    """What a worker sends back; pickle carries it in any case."""
+    """The message of a worker; it can always be pickled."""
 
     pickled_result: bytes
-    """The result, pickled."""
+    """The pickled result."""
     error: type[Exception] | None = None
     message: str = ""
 
 
 @dataclass(frozen=True)
 class SandboxCall(Generic[Result]):
-    """A call that was begun."""
+    """A started call."""
 
     future: ProcessFuture[_WorkerResult]
     function: Callable[..., Result]
@@ -84,9 +82,9 @@ class Sandbox:
     """Worker processes with limits, started when they are first needed and replaced when they die.
 
     Args:
-        seconds: the processor's time that one call may take; by the clock it may take five times as long.
+        seconds: the processor time that one call may take; by the clock, it may take five times as long.
         memory: bytes of address space that one process may have.
-        workers: how many processes.
+        workers: the number of processes.
     """
 
     def __init__(self, seconds: float = 60, memory: int = 4 << 30, workers: int = 1) -> None:
@@ -96,7 +94,7 @@ class Sandbox:
         self._pool: ProcessPool | None = None
 
     def start_call(self, function: Callable[..., Result], *arguments: object) -> SandboxCall[Result]:
-        """Begin a call; `wait_for_result` waits for it. The function and its arguments must be such that pickle carries."""
+        """Start a call, for `wait_for_result`. Pickle has to carry the function and its arguments."""
         with self._lock:
             if self._pool is None or not self._pool.active:
                 self._pool = ProcessPool(
@@ -113,39 +111,36 @@ class Sandbox:
         return SandboxCall(future, function, arguments)
 
     def wait_for_result(self, call: SandboxCall[Result]) -> Result:
-        """Wait for a call that was begun, and for another attempt where its process dies.
+        """Wait for a started call, and for a second attempt if its process dies.
 
         Raises:
             Missing: the function raised it.
-            Undecided: it took too long, or its process was killed, twice.
-            Unreadable: it crashed, twice, or wanted too much memory, or raised anything.
+            Undecided: the call took too long, or its process was killed twice.
+            Unreadable: the call crashed twice, or needed too much memory, or raised an exception.
         """
         try:
-            answer = self._wait_for_worker(call)
+            response = self._wait_for_worker(call)
         except (_WorkerLost, ProcessExpired):
-            answer = self._retry_call(call)
-        if answer.error is MemoryError:
+            try:
+                response = self._wait_for_worker(self.start_call(call.function, *call.arguments))
+            except _WorkerLost as error:
+                raise Undecided("The isolated process that read the file was killed; ask again.") from error
+            except ProcessExpired as error:
+                raise Unreadable("Reading the file crashed the isolated process that tried it.") from error
+        if response.error is MemoryError:
             raise Unreadable(f"Reading the file takes more than {self._limits.memory_bytes >> 20:,} MiB of memory.")
-        if answer.error is not None:
-            raise answer.error(answer.message)
-        result: Result = pickle.loads(answer.pickled_result)  # noqa: S301 — made by this program's own worker
+        if response.error is not None:
+            raise response.error(response.message)
+        result: Result = pickle.loads(response.pickled_result)  # noqa: S301 — made by this program's own worker
         return result
 
-    def _retry_call(self, call: SandboxCall[Result]) -> _WorkerResult:
-        try:
-            return self._wait_for_worker(self.start_call(call.function, *call.arguments))
-        except _WorkerLost as error:
-            raise Undecided("The isolated process that read the file was killed; ask again.") from error
-        except ProcessExpired as error:
-            raise Unreadable("Reading the file crashed the isolated process that tried it.") from error
-
     def _wait_for_worker(self, call: SandboxCall[Result]) -> _WorkerResult:
-        """Wait for an answer.
+        """Wait for the message of a worker.
 
         Raises:
-            Undecided: it takes too long.
+            Undecided: the call takes too long.
             ProcessExpired: the process crashed.
-            _Lost: the process, or all of them, ended for another reason.
+            _WorkerLost: the process, or all processes, ended for another reason.
         """
         seconds = self._limits.cpu_seconds
         try:
@@ -158,17 +153,18 @@ class Sandbox:
                 raise _WorkerLost from error
             raise
         except TooLong as error:
-            message = f"Reading the file takes longer than {seconds:g} s, and did not end in {_WALL_TIME_FACTOR * seconds:g} s."
+            limit = f"{_WALL_TIME_FACTOR * seconds:g} s"
+            message = f"Reading the file takes longer than {seconds:g} s, and did not end in {limit}."
             raise Undecided(message, seconds) from error
-        except (CancelledError, BrokenProcessPool, OSError, RuntimeError) as error:  # all workers were ended
+        except (CancelledError, BrokenProcessPool, OSError, RuntimeError) as error:  # all workers were stopped
             raise _WorkerLost from error
 
     def __call__(self, function: Callable[..., Result], *arguments: object) -> Result:
-        """Call a function in a worker, and wait; see `start_call` and `wait_for_result`."""
+        """Call a function in a worker, and wait for its result; see `start_call` and `wait_for_result`."""
         return self.wait_for_result(self.start_call(function, *arguments))
 
     def close(self) -> None:
-        """End the workers."""
+        """Stop the workers."""
         with self._lock:
             if self._pool is not None:
                 self._pool.stop()  # type: ignore[no-untyped-call]  # pebble types its calls, not their results
@@ -177,21 +173,22 @@ class Sandbox:
 
 
 class _WorkerLost(Exception):
-    """The process ended, and not by the file's doing."""
+    """The process ended, but not because of the file."""
 
 
 def _limit_worker(memory: int) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's business
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # so that the exit code says that it was killed
+    """Set a worker's signals and its limit of memory."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # so that the exit code shows the signal
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def _run_call(seconds: float, function: Callable[..., Any], arguments: tuple[object, ...]) -> _WorkerResult:
-    """Call a function in the worker, which may use so many more seconds of the processor's time."""
+    """Call a function in the worker, with a limit of processor time from now on."""
     used = resource.getrusage(resource.RUSAGE_SELF)
     _, hard = resource.getrlimit(resource.RLIMIT_CPU)
-    with suppress(ValueError):  # more than the system allows: then that is the limit
+    with suppress(ValueError):  # more than the system's limit, which then applies
         resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(used.ru_utime + used.ru_stime + seconds), hard))
     try:
         return _WorkerResult(pickle.dumps(function(*arguments)))

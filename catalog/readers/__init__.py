@@ -1,4 +1,4 @@
-"""Readers: one module for each format; the content decides which, never the extension."""
+"""Readers: one module for each format; the content of a file selects the reader, never its extension."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ import xarray as xr
 from shotdap.catalog.entry import Missing, Unreadable
 from shotdap.catalog.readers import hdf4, hdf5, json_document, netcdf3, png_jpeg, tiff
 from shotdap.catalog.readers.gunzip import UnpackFunction, refuse_packed_file
-from shotdap.catalog.readers.lazy import Memo, bind_memo_to_version, no_memo, wrap_decoder_errors
+from shotdap.catalog.readers.lazy import bind_memo_to_version, wrap_decoder_errors
 from shotdap.catalog.storage import FilePath, VersionedFile
+from shotdap.transforms import Memo, no_memo
 
 __all__ = ["READERS", "Reader", "detect_format", "find_content", "find_content_path", "read"]
 
@@ -22,17 +23,17 @@ __all__ = ["READERS", "Reader", "detect_format", "find_content", "find_content_p
 class Reader(Protocol):
     """Opens files of one format."""
 
-    def __call__(self, path: FilePath, remember: Memo, /) -> xr.Dataset:
+    def __call__(self, path: FilePath, memo: Memo, /) -> xr.Dataset:
         """Read a file's headers; its arrays are lazy.
 
-        That the file stays the same meanwhile, and when the arrays are read, `read` and `create_lazy_variable` see to. A
-        library that opens files by names gets ``os.fspath(path)`` anew for each read.
+        `read` and `create_lazy_variable` ensure that the file stays the same version now and when the arrays are read.
+        A library that opens files by name gets ``os.fspath(path)`` again for each read.
 
-        Names are safe for every client (see `names`), ``/`` stands between groups, coordinates have no index, and
-        attributes are clean (see `read_attributes`). An array that cannot be carried is named in the attribute ``omitted``.
+        Names are safe for every client (see `names`), ``/`` separates groups, coordinates have no index, and attributes
+        are normalized (see `normalize_attributes`). The attribute ``omitted`` names each array that cannot be carried.
 
         Raises:
-            Unreadable: the file is damaged, or not what its first bytes promise.
+            Unreadable: the file is damaged, or its format is not the one that its first bytes name.
         """
         ...
 
@@ -74,44 +75,42 @@ _SIGNATURES = (
 _HTML_PREFIXES = (b"<!doctype html", b"<html")
 _JSON_PREFIXES = (b"{", b"[")
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-_MAX_GZIP_LAYERS = 2  # of packing: a file that was packed twice happens, one packed more often is made to do harm
-_HEAD_SIZE = 512  # bytes looked at; an HDF5 file may have a user block of 512, 1024, … in front
+_MAX_GZIP_LAYERS = 2  # files compressed twice occur; one compressed more often was made to do harm
+_HEAD_SIZE = 512  # bytes inspected; an HDF5 file may begin with a user block of 512, 1024, … bytes
 _HDF5_USER_BLOCK_SIZES = (512, 1024, 2048, 4096)  # HDF5 file format specification, III.A, superblock
 
 
-def read(
-    path: Path | VersionedFile, remember: Memo = no_memo, unpack: UnpackFunction = refuse_packed_file
-) -> xr.Dataset:
+def read(path: Path | VersionedFile, memo: Memo = no_memo, unpack: UnpackFunction = refuse_packed_file) -> xr.Dataset:
     """Read the headers of a file in any format; its arrays are lazy.
 
-    Headers and arrays are of one version of the file, or reading them raises `ImageChange`.
+    Headers and arrays belong to one version of the file, or reading them raises `Changed`.
 
     Args:
         path: the file, or a version of it.
-        remember: keeps decoded frames; see `lazy`.
-        unpack: unpacks what is packed by gzip; see `unpacking`.
+        memo: keeps decoded frames; see `lazy`.
+        unpack: decompresses a gzip file; see `gunzip`.
 
     Raises:
         Missing: there is no such file.
-        Unreadable: the file is damaged, or of a format that no reader knows.
+        Unreadable: the file is damaged, or no reader knows its format.
     """
     content = find_content(path if isinstance(path, VersionedFile) else VersionedFile.from_path(path), unpack)
     with content.read_consistently(), wrap_decoder_errors():
-        return READERS[detect_format(content)](content, bind_memo_to_version(remember, content))
+        return READERS[detect_format(content)](content, bind_memo_to_version(memo, content))
 
 
 def find_content_path(path: Path, unpack: UnpackFunction) -> Path:
-    """The file that is to be read: the content of one that is packed, else the file itself; see `find_content`."""
+    """Return the path of the file to read: the decompressed content of a gzip file, else the file itself."""
     return find_content(VersionedFile.from_path(path), unpack).version.path
 
 
 def find_content(file: VersionedFile, unpack: UnpackFunction) -> VersionedFile:
-    """Return the file that is to be read: the content of one that is packed, else the file itself.
+    """Return the file to read: the decompressed content of a gzip file, else the file itself.
 
     Raises:
         Missing: there is no such file.
-        Changed: it is another version by now.
-        Unreadable: the file cannot be unpacked, or what it holds is packed over and over.
+        Changed: the file is another version by now.
+        Unreadable: the file cannot be decompressed, or was compressed too often.
     """
     for _ in range(_MAX_GZIP_LAYERS):
         with file.read_consistently():
@@ -126,11 +125,11 @@ def find_content(file: VersionedFile, unpack: UnpackFunction) -> VersionedFile:
 
 
 def detect_format(path: FilePath) -> str:
-    """The name of a file's format, by its first bytes.
+    """Return the name of a file's format, which its first bytes tell.
 
     Raises:
         Missing: there is no such file.
-        Unreadable: the file is empty, or of no known format.
+        Unreadable: the file is empty, or its format is unknown.
     """
     try:
         with path.open("rb") as file:
@@ -148,12 +147,10 @@ def detect_format(path: FilePath) -> str:
         raise Unreadable(f"The file cannot be opened: {error.strerror}.") from error
     if head.removeprefix(_BYTE_ORDER_MARK).lstrip().startswith(_JSON_PREFIXES):
         return "JSON"
-    raise Unreadable(_describe_unknown_format(head))
-
-
-def _describe_unknown_format(head: bytes) -> str:
     if not head:
-        return "The file is empty."
+        raise Unreadable("The file is empty.")
     if head.lstrip().lower().startswith(_HTML_PREFIXES):
-        return "The file is an HTML page, not an image; it may be a login page that was saved in the image's place."
-    return f"The file is of no known format: it begins with the bytes {head[:8].hex(' ')}."
+        raise Unreadable(
+            "The file is an HTML page, not an image; it may be a login page that was saved in the image's place."
+        )
+    raise Unreadable(f"The file is of no known format: it begins with the bytes {head[:8].hex(' ')}.")

@@ -1,11 +1,12 @@
-"""A file's attributes, cleaned to what every protocol and JSON can carry.
+"""Attributes of a file, normalized to values that every protocol and JSON can carry.
 
-What comes out is text, a NumPy number, a one-dimensional array of numbers or a list of texts. The cameras' software
-writes booleans as the words "True" and "False": they become the flags 1 and 0, and the attribute `FLAG_ATTRIBUTES` names them.
-What no protocol can carry, such as a reference to another object of the file, is left out, and `OMITTED_ATTRIBUTES` says so. So is
-an attribute of more than a MiB: no client takes it, and as text it would be fifteen times as much in every answer.
-A slash stands between a group and its attribute; one in an attribute's own name, as in "km/s", becomes an underscore,
-a name too long for clients is cut (see `renaming`), and `RENAMED_ATTRIBUTES` lists both.
+A normalized attribute is text, a NumPy number, a one-dimensional array of numbers or a list of texts. The cameras'
+software writes booleans as the words "True" and "False": they become the flags 1 and 0, and the attribute
+`_FLAG_ATTRIBUTES` lists them. Values that no protocol can carry, such as a reference to another object of the file, are
+omitted, and `_OMITTED_ATTRIBUTES` lists them. So is an attribute of more than a MiB: no client accepts it, and as text
+it would be fifteen times as large in every response. A slash separates a group from its attribute; a slash in an
+attribute's own name, as in "km/s", becomes an underscore. A name too long for clients is shortened (see `renaming`).
+`RENAMED_ATTRIBUTES` lists both kinds.
 """
 
 from __future__ import annotations
@@ -18,93 +19,77 @@ import numpy as np
 from shotdap.transforms import UniqueNames
 from shotdap.transforms.renaming import RENAMED_ATTRIBUTES, list_renamed, shorten_name, shorten_path
 
-__all__ = [
-    "FLAG_ATTRIBUTES",
-    "MAX_ATTRIBUTE_SIZE",
-    "OMITTED_ATTRIBUTES",
-    "Attribute",
-    "add_omissions",
-    "decode_text",
-    "decode_unique_names",
-    "join_attributes",
-    "make_list_attribute",
-    "normalize_attributes",
-    "normalize_scalar",
-]
-
 Attribute: TypeAlias = str | np.generic | np.ndarray[Any, Any] | list[str]
 
-FLAG_ATTRIBUTES = "flag_attributes"
-OMITTED_ATTRIBUTES = "omitted"
+_FLAG_ATTRIBUTES = "flag_attributes"
+_OMITTED_ATTRIBUTES = "omitted"
 
 MAX_ATTRIBUTE_SIZE = 1 << 20
-"""Bytes that an attribute may have: names and remarks have some, and what has more is an array."""
+"""Maximum size of an attribute in bytes: names and remarks are small, and anything larger is an array."""
 
 _FLAG_WORDS = {"True": np.int8(1), "False": np.int8(0)}
 
 
 def normalize_attributes(raw: Mapping[str, Any], *, paths: bool = False) -> dict[str, Attribute]:
-    """Clean the attributes of one object of a file.
+    """Normalize the attributes of one object of a file.
 
     Args:
-        raw: values as a reader gives them: Python's or NumPy's numbers, text, bytes, arrays of these.
-        paths: whether a name is a path already, its slashes those between groups.
+        raw: values as a reader returns them: Python's or NumPy's numbers, text, bytes, arrays of these.
+        paths: whether each name is already a path, whose slashes separate groups.
 
     Returns:
-        Those that can be carried, in their order, then `FLAG_ATTRIBUTES`, `RENAMED_ATTRIBUTES` and `OMITTED_ATTRIBUTES` where there is
-        anything to say.
+        The attributes that can be carried, in their order, then `_FLAG_ATTRIBUTES`, `RENAMED_ATTRIBUTES` and
+        `_OMITTED_ATTRIBUTES`, each only if its list is not empty.
     """
-    cleaned: dict[str, Attribute] = {}
-    flags, omitted = [], []
-    names = _normalize_names(raw, paths=paths)
+    attributes: dict[str, Attribute] = {}
+    flags, omissions = [], []
+    short_names = {own: shorten_path(own) if paths else shorten_name(own.replace("/", "_"), own) for own in raw}
+    unique = UniqueNames(own for own, name in short_names.items() if own == name)
+    names = {own: name if own == name else unique.claim(name) for own, name in short_names.items()}
     for own, value in raw.items():
-        name = names[own]
-        size = _compute_stored_size(value)
-        carried = None if size > MAX_ATTRIBUTE_SIZE else _convert_value(value)
+        name, size = names[own], _compute_stored_size(value)
         if size > MAX_ATTRIBUTE_SIZE:
-            omitted.append(
+            omissions.append(
                 f"{name}: {size / 2**20:,.1f} MiB, and an attribute has {MAX_ATTRIBUTE_SIZE >> 20} MiB at most"
             )
-        elif carried is None:
-            omitted.append(f"{name}: {_describe_unsupported_value(value)}")
-        elif isinstance(carried, str) and carried in _FLAG_WORDS:
+            continue
+        array = np.asarray(value)
+        kind = array.dtype.kind
+        attribute = _CONVERTERS[kind](array) if kind in _CONVERTERS and array.size else None
+        if attribute is None:
+            reason = "references" if kind == "O" else f"values of type {array.dtype}"
+            omissions.append(f"{name}: {reason if array.size else 'empty'}")
+        elif isinstance(attribute, str) and attribute in _FLAG_WORDS:
             flags.append(name)
-            cleaned[name] = _FLAG_WORDS[carried]
+            attributes[name] = _FLAG_WORDS[attribute]
         else:
-            cleaned[name] = carried
-    renamed = {name: own for own, name in names.items() if name in cleaned}
+            attributes[name] = attribute
+    renamed = {name: own for own, name in names.items() if name in attributes}
     return (
-        cleaned
-        | make_list_attribute(FLAG_ATTRIBUTES, flags)
+        attributes
+        | _make_list_attribute(_FLAG_ATTRIBUTES, flags)
         | list_renamed({}, RENAMED_ATTRIBUTES, renamed)
-        | make_list_attribute(OMITTED_ATTRIBUTES, omitted)
+        | _make_list_attribute(_OMITTED_ATTRIBUTES, omissions)
     )
 
 
-def _normalize_names(raw: Mapping[str, Any], *, paths: bool) -> dict[str, str]:
-    """For each name one that is short enough, and without slashes where these lead to no group; no two the same."""
-    fit = {own: shorten_path(own) if paths else shorten_name(own.replace("/", "_"), own) for own in raw}
-    free = UniqueNames(own for own, name in fit.items() if own == name)
-    return {own: name if own == name else free.claim(name) for own, name in fit.items()}
-
-
-def make_list_attribute(name: str, lines: Iterable[str]) -> dict[str, Attribute]:
-    """An attribute that lists something; nothing where the list is empty."""
+def _make_list_attribute(name: str, lines: Iterable[str]) -> dict[str, Attribute]:
+    """Return an attribute that lists something; nothing where the list is empty."""
     joined = ", ".join(lines)
     return {name: joined} if joined else {}
 
 
 def decode_unique_names(names: Iterable[str | bytes]) -> list[str]:
-    """Return the names as text, those that were there before with a number.
+    """Return the names as text; a repeated name gets a number.
 
     HDF4 allows many arrays of one name, and names in different encodings may be the same text.
     """
-    free = UniqueNames()
-    return [free.claim(decode_text(name)) for name in names]
+    unique = UniqueNames()
+    return [unique.claim(decode_text(name)) for name in names]
 
 
-def _compute_stored_size(value: Any) -> int:  # noqa: ANN401 — whatever a file may hold
-    """Return the bytes of a value as it is in a file, with those of its texts."""
+def _compute_stored_size(value: Any) -> int:  # noqa: ANN401 — any value of a file
+    """Return the size of a value in its file, in bytes, its texts included."""
     if isinstance(value, str | bytes):
         return len(value)
     array = np.asarray(value)
@@ -113,19 +98,9 @@ def _compute_stored_size(value: Any) -> int:  # noqa: ANN401 — whatever a file
     return sum(len(each) if isinstance(each, str | bytes) else array.itemsize for each in array.reshape(-1))
 
 
-def _convert_value(value: Any) -> Attribute | None:  # noqa: ANN401 — whatever a file may hold
-    array = np.asarray(value)
-    convert = _CONVERTERS.get(array.dtype.kind)
-    return convert(array) if convert is not None and array.size else None
-
-
 def _convert_numbers(array: np.ndarray[Any, Any]) -> Attribute:
     native = array.astype(array.dtype.newbyteorder("="))
     return native.reshape(-1) if native.size > 1 else native.reshape(-1)[0]
-
-
-def _convert_booleans(array: np.ndarray[Any, Any]) -> Attribute:
-    return _convert_numbers(array.astype(np.int8))
 
 
 def _convert_texts(array: np.ndarray[Any, Any]) -> Attribute | None:
@@ -137,40 +112,36 @@ def _convert_texts(array: np.ndarray[Any, Any]) -> Attribute | None:
 
 
 def decode_text(value: str | bytes) -> str:
-    """Text from a file: UTF-8, or Latin-1 where it is not that, without the padding at its end."""
-    encoded = value if isinstance(value, bytes) else _encode_text(value)
+    """Decode text of a file: as UTF-8, or as Latin-1 if it is not valid UTF-8; strip the padding at its end."""
+    try:
+        encoded = value if isinstance(value, bytes) else value.encode("utf-8", "surrogateescape")  # h5py's surrogates
+    except UnicodeEncodeError:  # other surrogates, which JSON can escape and nothing can encode
+        encoded = str(value).encode("utf-8", "replace")
     try:
         return encoded.decode().rstrip("\0")
     except UnicodeDecodeError:
         return encoded.decode("latin-1").rstrip("\0")
 
 
-def _encode_text(value: str) -> bytes:
-    try:
-        return value.encode("utf-8", "surrogateescape")  # h5py keeps bytes that are no UTF-8 as halves of characters
-    except UnicodeEncodeError:  # other halves, which JSON can spell and nothing can encode
-        return value.encode("utf-8", "replace")
-
-
 def join_attributes(attributes: Mapping[str, Attribute], others: Mapping[str, Attribute]) -> dict[str, Attribute]:
-    """Return all attributes; what both say of flags, new names and omissions follows one another."""
+    """Return the attributes of both; their lists of flags, new names and omissions are concatenated."""
     lists = {
         name: f"{attributes[name]}, {others[name]}"
-        for name in (FLAG_ATTRIBUTES, RENAMED_ATTRIBUTES, OMITTED_ATTRIBUTES)
+        for name in (_FLAG_ATTRIBUTES, RENAMED_ATTRIBUTES, _OMITTED_ATTRIBUTES)
         if name in attributes and name in others
     }
     return {**attributes, **others, **lists}
 
 
-def add_omissions(attributes: Mapping[str, Attribute], omitted: Iterable[str]) -> dict[str, Attribute]:
-    """The same attributes, and what else was left out."""
-    return join_attributes(attributes, make_list_attribute(OMITTED_ATTRIBUTES, omitted))
+def add_omissions(attributes: Mapping[str, Attribute], omissions: Iterable[str]) -> dict[str, Attribute]:
+    """Return the attributes with more entries in the list of omissions."""
+    return join_attributes(attributes, _make_list_attribute(_OMITTED_ATTRIBUTES, omissions))
 
 
-def normalize_scalar(value: Any) -> Any:  # noqa: ANN401 — whatever a file may hold
-    """Return a number that a text stated in the first of int32, int64 and uint64 that holds it, else as its text.
+def normalize_scalar(value: Any) -> Any:  # noqa: ANN401 — any value of a file
+    """Return an integer in the first of int32, int64 and uint64 that holds it, else as text.
 
-    A truth becomes the word that becomes a flag.
+    A boolean becomes the word that `normalize_attributes` turns into a flag.
     """
     if isinstance(value, bool):
         return str(value)
@@ -180,15 +151,8 @@ def normalize_scalar(value: Any) -> Any:  # noqa: ANN401 — whatever a file may
     return value
 
 
-def _describe_unsupported_value(value: Any) -> str:  # noqa: ANN401 — whatever a file may hold
-    array = np.asarray(value)
-    if not array.size:
-        return "empty"
-    return "references" if array.dtype.kind == "O" else f"values of type {array.dtype}"
-
-
 _CONVERTERS: Mapping[str, Callable[[np.ndarray[Any, Any]], Attribute | None]] = {
-    "b": _convert_booleans,
+    "b": lambda array: _convert_numbers(array.astype(np.int8)),
     "i": _convert_numbers,
     "u": _convert_numbers,
     "f": _convert_numbers,

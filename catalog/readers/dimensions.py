@@ -1,13 +1,13 @@
-"""Names of dimensions that hold together: what a file says of one array need not fit what it says of another.
+"""Names of dimensions that agree with each other, although a file may name those of each array independently.
 
-Rule 1: a name stands for one size, that of its coordinate, else of the first array that uses it.
+Rule 1: a name belongs to one size: that of its coordinate, else of the first array that uses it.
 Rule 2: no array has a name twice: a matrix of one scale by itself has two dimensions.
-Rule 3: an array's name is no dimension, unless the array is the coordinate of it: xarray, for one, would take the array
-for that. The dimension ``x`` beside an array ``x`` of others is ``x_dim``, in every array that has it.
+Rule 3: an array's name is no dimension, unless the array is that dimension's coordinate: xarray would take the array
+for the coordinate. The dimension ``x`` beside an array ``x`` of others is ``x_dim``, in every array that has it.
 
-Where the file's own name breaks rule 1 or 2, or there is none, the dimension is called after its array: ``image_0``.
+Where the file's own name breaks rule 1 or 2, or is missing, the dimension is named after its array: ``image_0``.
 The dataset's attribute `RENAMED_DIMENSIONS` lists each dimension whose name is not the file's, unless its coordinate
-says so.
+states it.
 """
 
 from __future__ import annotations
@@ -21,52 +21,50 @@ from shotdap.catalog.readers.attributes import Attribute
 from shotdap.transforms import UniqueNames
 from shotdap.transforms.renaming import RENAMED_DIMENSIONS, list_renamed, shorten_path
 
-__all__ = ["build_dataset", "resolve_dimension_names"]
-
 
 def resolve_dimension_names(
-    wanted: Mapping[str, tuple[str, ...]], shapes: Mapping[str, tuple[int, ...]]
+    own_names: Mapping[str, tuple[str, ...]], shapes: Mapping[str, tuple[int, ...]]
 ) -> dict[str, tuple[str, ...]]:
-    """The names of each array's dimensions.
+    """Return the names of each array's dimensions.
 
     Args:
-        wanted: for each array the names that the file gives, empty where it gives none.
-        shapes: of the same arrays.
+        own_names: for each array the names in the file, empty for a dimension without one.
+        shapes: the shapes of the same arrays.
     """
-    sizes = {name: shapes[name][0] for name, dimensions in wanted.items() if dimensions == (name,)}
-    barred = shapes.keys() - sizes.keys()
-    free = UniqueNames((*shapes, *chain.from_iterable(wanted.values())))
-    aside: dict[str, str] = {}  # what a barred name is replaced by
+    sizes = {name: shapes[name][0] for name, dimensions in own_names.items() if dimensions == (name,)}
+    reserved = shapes.keys() - sizes.keys()
+    unique = UniqueNames((*shapes, *chain.from_iterable(own_names.values())))
+    replacements: dict[str, str] = {}  # for reserved names
     names: dict[str, tuple[str, ...]] = {}
-    for array, dimensions in wanted.items():
-        chosen: list[str] = []
+    for array, dimensions in own_names.items():
+        array_names: list[str] = []
         for axis, (own, size) in enumerate(zip(dimensions, shapes[array], strict=True)):
-            if own in barred and own not in aside:
-                aside[own] = free.claim(shorten_path(f"{own}_dim"))
-            name = aside.get(own, own)
-            fits = name and name not in chosen and sizes.setdefault(name, size) == size
-            chosen.append(name if fits else free.claim(shorten_path(f"{array}_{axis}")))
-        names[array] = tuple(chosen)
+            if own in reserved and own not in replacements:
+                replacements[own] = unique.claim(shorten_path(f"{own}_dim"))
+            name = replacements.get(own, own)
+            fits = name and name not in array_names and sizes.setdefault(name, size) == size
+            array_names.append(name if fits else unique.claim(shorten_path(f"{array}_{axis}")))
+        names[array] = tuple(array_names)
     return names
 
 
 def build_dataset(
     variables: Mapping[str, xr.Variable],
     attributes: Mapping[str, Attribute],
-    own: Mapping[str, tuple[str, ...]] | None = None,
+    own_names: Mapping[str, tuple[str, ...]] | None = None,
 ) -> xr.Dataset:
-    """A dataset in which a variable that lies along the dimension of its own name is a coordinate, without an index.
+    """Build a dataset; a variable along the dimension of its own name becomes a coordinate, without an index.
 
     Args:
         variables: by their names.
         attributes: the dataset's.
-        own: for each of the variables the names that its dimensions have in the file, empty for those without one;
-            nothing where no dimension has any.
+        own_names: for each variable the names of its dimensions in the file, empty for a dimension without one;
+            `None` if no dimension has a name.
     """
     coordinates = {name: variable for name, variable in variables.items() if variable.dims == (name,)}
     renamed = {
         str(dimension): name
-        for array, names in (own or {}).items()
+        for array, names in (own_names or {}).items()
         for dimension, name in zip(variables[array].dims, names, strict=True)
         if name and dimension not in variables
     }

@@ -1,8 +1,8 @@
-"""Arrays that read what is asked of them, and remember what was dear to decode.
+"""Lazy arrays: they read only the requested hyperslab, and cache what is expensive to decode.
 
 A compressed array can only be decoded a chunk at a time, and the cameras' files keep one frame in one chunk: any slice
-of a frame costs the whole frame. So frames are decoded once and remembered, in one cache for all files bounded by
-bytes. What is not compressed is read from the file, just the slice.
+of a frame costs the whole frame. So frames are decoded once and cached, for all files in one cache of bounded size. Of
+an uncompressed array only the slice is read from the file.
 """
 
 from __future__ import annotations
@@ -27,26 +27,28 @@ from xarray.core import indexing
 from shotdap.catalog.entry import Unreadable
 from shotdap.catalog.storage import VersionedFile
 from shotdap.catalog.storage.versioned_file import get_current_file
-from shotdap.transforms import Memo, no_memo
-
-__all__ = [
-    "ArraySource",
-    "BlockSource",
-    "ChunkSource",
-    "FrameCache",
-    "KeyedLocks",
-    "Memo",
-    "bind_memo_to_version",
-    "create_lazy_variable",
-    "no_memo",
-    "wrap_decoder_errors",
-]
+from shotdap.transforms import Memo
 
 _LOG = logging.getLogger("shotdap.files")
 _SHORTAGE_ERRNOS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOSPC, errno.ENOMEM})
 
 Array: TypeAlias = NDArray[Any]
 BasicIndex: TypeAlias = tuple[int | slice, ...]
+
+
+def convert_to_slices(key: BasicIndex) -> list[slice]:
+    """Return a slice for each dimension; an index becomes a slice of length 1."""
+    return [part if isinstance(part, slice) else slice(part, part + 1, 1) for part in key]
+
+
+def count_indices(part: slice) -> int:
+    """Return the number of indices in a slice with explicit bounds and step."""
+    return len(range(part.start, part.stop, part.step))
+
+
+def drop_indexed_dimensions(values: Array, key: BasicIndex) -> Array:
+    """Drop the dimensions that are selected by an index; their size is 1."""
+    return np.asarray(values[tuple(slice(None) if isinstance(part, slice) else 0 for part in key)])
 
 
 class ArraySource(Protocol):
@@ -63,10 +65,13 @@ class ArraySource(Protocol):
         ...
 
     def read(self, key: BasicIndex) -> Array:
-        """Read a hyperslab: for each dimension an index, which drops it, or a slice, whose bounds are all known.
+        """Read a hyperslab.
+
+        Args:
+            key: for each dimension an index, which drops the dimension, or a slice with explicit bounds and step.
 
         Raises:
-            Unreadable: the file cannot be read, or not there.
+            Unreadable: the file is missing or cannot be read.
         """
         ...
 
@@ -74,27 +79,26 @@ class ArraySource(Protocol):
 def create_lazy_variable(
     dimensions: tuple[str, ...], source: ArraySource, attributes: Mapping[str, Any]
 ) -> xr.Variable:
-    """Return a variable whose values stay in the file until they are asked for.
+    """Return a variable whose values stay in the file until they are needed.
 
-    In a reader, which `readers.read` calls while it reads one version of a file, the values are of that version, or
-    reading them raises `ImageChange`.
+    `readers.read` calls each reader while it reads one version of a file: the values are that version's, or reading
+    them raises `Changed`.
     """
     file = get_current_file()
-    if file is not None and not isinstance(
-        source, BlockSource | ChunkSource
-    ):  # these read through what `bind_memo_to_version` has made
+    # Block and chunk sources read through the memo that `bind_memo_to_version` returned, which checks the version.
+    if file is not None and not isinstance(source, BlockSource | ChunkSource):
         source = _VersionedSource(source, file)
     return xr.Variable(dimensions, indexing.LazilyIndexedArray(_FileArray(source)), attributes)
 
 
-def bind_memo_to_version(remember: Memo, file: VersionedFile) -> Memo:
-    """Return a `Memo` that remembers nothing but what was decoded of one version of a file."""
+def bind_memo_to_version(memo: Memo, file: VersionedFile) -> Memo:
+    """Return a memo that keeps only what was decoded from this version of the file."""
 
     def decode_one_version(decode: Callable[[], Array]) -> Array:
         with file.read_consistently():
             return decode()
 
-    return lambda name, decode: remember(name, partial(decode_one_version, decode))
+    return lambda name, decode: memo(name, partial(decode_one_version, decode))
 
 
 @dataclass(frozen=True)
@@ -121,7 +125,7 @@ class _VersionedSource:
 
 
 class _FileArray(BackendArray):
-    """A source as xarray wants it."""
+    """A source behind xarray's interface for lazy arrays."""
 
     def __init__(self, source: ArraySource) -> None:
         self.source = source
@@ -132,8 +136,11 @@ class _FileArray(BackendArray):
         return indexing.explicit_indexing_adapter(key, self.shape, indexing.IndexingSupport.BASIC, self._read_hyperslab)
 
     def _read_hyperslab(self, key: BasicIndex) -> Array:
-        bounded = tuple(map(_normalize_index, key, self.shape))
-        counts = tuple(len(range(part.start, part.stop, part.step)) for part in bounded if isinstance(part, slice))
+        bounded = tuple(  # counted from the start; xarray has already reversed negative steps
+            slice(*part.indices(size)) if isinstance(part, slice) else range(size)[part]
+            for part, size in zip(key, self.shape, strict=True)
+        )
+        counts = tuple(count_indices(part) for part in bounded if isinstance(part, slice))
         if 0 in counts:
             return np.empty(counts, self.dtype)
         with wrap_decoder_errors():
@@ -142,12 +149,12 @@ class _FileArray(BackendArray):
 
 @contextmanager
 def wrap_decoder_errors() -> Iterator[None]:
-    """Turn whatever a decoder raises of a damaged file into a refusal to read it; the log says what it was.
+    """Turn any exception of a decoder in the block into `Unreadable`; log the exception.
 
     Raises:
-        Unreadable: the file cannot be read; what it was already, or in place of any other exception.
-        MemoryError: there is too little memory, which is not the file's fault.
-        OSError: the machine is short of something else, which is not the file's fault either.
+        Unreadable: the file cannot be read; it passes unchanged, and replaces any other exception.
+        MemoryError: the machine lacks memory, which is not the file's fault.
+        OSError: the machine lacks another resource, which is not the file's fault either.
     """
     try:
         yield
@@ -164,19 +171,14 @@ def wrap_decoder_errors() -> Iterator[None]:
         raise Unreadable(message) from error
 
 
-def _normalize_index(part: int | slice, size: int) -> int | slice:
-    """The same index, counted from the start, its bounds known; xarray has turned negative steps already."""
-    return slice(*part.indices(size)) if isinstance(part, slice) else range(size)[part]
-
-
 @dataclass(frozen=True)
 class BlockSource:
-    """A compressed source, decoded in blocks along its first dimension, each remembered."""
+    """A compressed source, decoded in blocks along its first dimension; each block is cached."""
 
     source: ArraySource
     name: str
     block_length: int
-    """How many indices of the first dimension one block holds: 1 for frames that are a chunk each."""
+    """Number of indices of the first dimension in one block: 1 for frames that are a chunk each."""
     memo: Memo
 
     @property
@@ -230,41 +232,39 @@ class ChunkSource:
 
     def read(self, key: BasicIndex) -> Array:
         """Read a hyperslab; see `ArraySource`."""
-        ranges = [
-            range(part.start, part.stop, part.step) if isinstance(part, slice) else range(part, part + 1)
-            for part in key
-        ]
-        touched = [list(_find_overlaps(indices, size)) for indices, size in zip(ranges, self.chunk_shape, strict=True)]
-        pieces = list(product(*touched))
+        ranges = [range(part.start, part.stop, part.step) for part in convert_to_slices(key)]
+        overlaps = [list(_find_overlaps(indices, size)) for indices, size in zip(ranges, self.chunk_shape, strict=True)]
+        pieces = list(product(*overlaps))
         if len(pieces) == 1:
             values = self._read_chunk_part(pieces[0])
         else:
             values = np.empty([len(indices) for indices in ranges], self.dtype)
             for piece in pieces:
-                values[tuple(touch.result_slice for touch in piece)] = self._read_chunk_part(piece)
-        return values[tuple(slice(None) if isinstance(part, slice) else 0 for part in key)]
+                values[tuple(overlap.result_slice for overlap in piece)] = self._read_chunk_part(piece)
+        return drop_indexed_dimensions(values, key)
 
     def _read_chunk_part(self, piece: Sequence[_ChunkOverlap]) -> Array:
-        numbers = tuple(touch.chunk_number for touch in piece)
+        numbers = tuple(overlap.chunk_number for overlap in piece)
         bounds = zip(numbers, self.chunk_shape, self.shape, strict=True)
         whole = tuple(slice(number * size, min((number + 1) * size, end), 1) for number, size, end in bounds)
         chunk = self.memo((self.name, *numbers), partial(self.source.read, whole))
-        return chunk[tuple(touch.chunk_slice for touch in piece)]
+        return chunk[tuple(overlap.chunk_slice for overlap in piece)]
 
 
 @dataclass(frozen=True)
 class _ChunkOverlap:
-    """What indices along one dimension have to do with one chunk."""
+    """The overlap of one chunk with the requested indices, along one dimension."""
 
     chunk_number: int
-    """Which chunk, along this dimension."""
+    """The chunk's number along this dimension."""
     chunk_slice: slice
-    """Where they are in the chunk."""
+    """The indices within the chunk."""
     result_slice: slice
-    """Where they are in what was asked for."""
+    """Their places in the result."""
 
 
 def _find_overlaps(indices: range, size: int) -> Iterator[_ChunkOverlap]:
+    """Yield the overlap with each chunk that contains one of the indices."""
     done = 0
     for number in range(indices[0] // size, indices[-1] // size + 1):
         inside = _clip_to_block(indices, number * size, size)
@@ -275,7 +275,7 @@ def _find_overlaps(indices: range, size: int) -> Iterator[_ChunkOverlap]:
 
 
 def _clip_to_block(indices: range, offset: int, size: int) -> slice | None:
-    """The part of some indices that falls into one block, counted from the block's start; `None` if there is none."""
+    """Return the indices that are in one block, counted from the block's start; `None` if no index is."""
     skipped = max(0, -((indices.start - offset) // indices.step))  # steps before the block, rounded up
     start = indices.start + skipped * indices.step
     stop = min(indices.stop, offset + size)
@@ -283,11 +283,11 @@ def _clip_to_block(indices: range, offset: int, size: int) -> slice | None:
 
 
 class KeyedLocks:
-    """One thread at a time for each key.
+    """A reentrant lock for each key.
 
-    A lock of its own for each: computing a result takes turns at the frames that it is made of, while it has its own.
-    Locks that keys share would make two such threads wait for each other. A thread may have its turn within its turn:
-    a reader looks at values while it has the headers open.
+    Each key has its own lock: a thread that computes a result holds the result's lock while it takes those of the
+    frames. If keys shared locks, two such threads could deadlock. The locks are reentrant, since a reader reads values
+    while it has the headers open.
     """
 
     def __init__(self) -> None:
@@ -296,7 +296,7 @@ class KeyedLocks:
 
     @contextmanager
     def lock_key(self, key: Hashable) -> Iterator[None]:
-        """Wait for one's turn at a key, and have it."""
+        """Hold the lock of a key in a block."""
         with self._registry_lock:
             lock, waiting = self._locks.get(key, (threading.RLock(), 0))
             self._locks[key] = (lock, waiting + 1)
@@ -311,7 +311,7 @@ class KeyedLocks:
 
 
 class FrameCache:
-    """Decoded frames of all files, and results that need them entire, the least recently used dropped first."""
+    """An LRU cache of decoded frames of all files, and of results that need whole frames."""
 
     def __init__(self, limit: int) -> None:
         self._frames: cachebox.LRUCache[Hashable, Array] = cachebox.LRUCache(
@@ -320,16 +320,17 @@ class FrameCache:
         self._key_locks = KeyedLocks()
 
     def get_memo(self, file: Hashable) -> Memo:
-        """What is remembered of one file, named so that a changed file has another name."""
-        return partial(self._get_or_decode, file)
+        """Return the memo of one file; `file` has to differ between versions of a file."""
 
-    def _get_or_decode(self, file: Hashable, name: Hashable, decode: Callable[[], Array]) -> Array:
-        key = (file, name)
-        with self._key_locks.lock_key(key):  # two requests for one frame decode it once
-            frame = self._frames.get(key)
-            if frame is None:
-                frame = decode()
-                frame.flags.writeable = False  # it is shared by every request to come
-                with suppress(OverflowError):  # greater than the whole cache
-                    self._frames[key] = frame
-            return frame
+        def get_or_decode(name: Hashable, decode: Callable[[], Array]) -> Array:
+            key = (file, name)
+            with self._key_locks.lock_key(key):  # two requests for one frame decode it once
+                frame = self._frames.get(key)
+                if frame is None:
+                    frame = decode()
+                    frame.flags.writeable = False  # all requests share it
+                    with suppress(OverflowError):  # larger than the whole cache
+                        self._frames[key] = frame
+                return frame
+
+        return get_or_decode

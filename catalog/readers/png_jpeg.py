@@ -1,11 +1,11 @@
 """PNG and JPEG pictures, such as old quick-looks, read by Pillow.
 
 The picture is the array ``image``: (y, x), or (y, x, band) for red, green, blue and perhaps alpha. A picture with a
-palette is given in the palette's colours: in these formats the numbers of colours mean nothing by themselves. Nothing
-is turned or scaled; what the file says of orientation and resolution stays among the attributes.
+palette is returned in the palette's colours, since its indices mean nothing by themselves in these formats. Pictures
+are not rotated or scaled; orientation and resolution stay attributes.
 
-Rule: Pillow reads 16-bit colour as 8-bit without a word, and skips the checksums of a PNG's pixels. Here the first is
-left to imagecodecs, and the second is made up for.
+Rule: Pillow reads 16-bit colour as 8-bit without a warning, and skips the checksums of a PNG's pixels. So imagecodecs
+decodes the former, and the latter are verified here.
 """
 
 from __future__ import annotations
@@ -24,12 +24,11 @@ import xarray as xr
 from PIL import ExifTags, Image
 
 from shotdap.catalog.entry import Missing, Unreadable
-from shotdap.catalog.readers.attributes import Attribute, join_attributes, normalize_attributes, normalize_scalar
+from shotdap.catalog.readers.attributes import join_attributes, normalize_attributes, normalize_scalar
 from shotdap.catalog.readers.dimensions import build_dataset
-from shotdap.catalog.readers.lazy import Array, BasicIndex, BlockSource, Memo, create_lazy_variable
+from shotdap.catalog.readers.lazy import Array, BasicIndex, BlockSource, create_lazy_variable
 from shotdap.catalog.storage import FilePath
-
-__all__ = ["read_jpeg", "read_png"]
+from shotdap.transforms import Memo
 
 _MAX_PIXELS = 80_000_000  # more than any camera's picture, and less than makes Pillow warn of bombs
 _TOO_LARGE_MESSAGE = f"The picture has more than {_MAX_PIXELS:,} pixels."
@@ -39,21 +38,36 @@ _MODE_DTYPES: Mapping[str, np.dtype[Any]] = MappingProxyType({"I;16": np.dtype("
 _DECODED_MODES: Mapping[str, str] = MappingProxyType(
     {"1": "L", "P": "RGB", "PA": "RGBA", "YCbCr": "RGB", "I;16B": "I;16"}
 )
-# What Pillow says about how it reads, which describes no picture.
+# Keys of Pillow about its decoding, which describe no picture.
 _INTERNAL_KEYS = frozenset({"exif", "icc_profile", "transparency", "default_image", "progressive", "progression"})
-# PNG specification, 11.2.1: where the first chunk has its depth and its kind of colour.
+# PNG specification, 11.2.1: the bit depth and the colour type in the first chunk.
 _DEPTH_AND_COLOUR = struct.Struct(">24xBB")
 _GRAY_TYPE, _PALETTE_TYPE = 0, 3
 
 
-def _read_picture(path: FilePath, remember: Memo, *, format_: str) -> xr.Dataset:
+def _read_picture(path: FilePath, memo: Memo, *, format_: str) -> xr.Dataset:
     """Read a file's headers; see `Reader`."""
     with _open_picture(path, format_) as picture:
-        header = _PictureHeader(picture.mode, picture.width, picture.height, _is_deep_colour(path, format_))
-        header.check_supported()
-        attributes = _read_picture_attributes(picture)
+        header = _PictureHeader(
+            picture.mode, picture.width, picture.height, format_ == "PNG" and _has_deep_colour(path)
+        )
+        if header.width * header.height > _MAX_PIXELS:
+            raise Unreadable(_TOO_LARGE_MESSAGE)
+        if header.decoded_mode not in _BAND_COUNTS:
+            raise Unreadable(f"The picture is of Pillow's mode {header.mode}, which is not known here.")
+        own = {
+            name: _normalize_value(value)
+            for name, value in picture.info.items()
+            if isinstance(name, str) and name not in _INTERNAL_KEYS
+        }
+        # On a PNG without Exif, getexif would decode the pixels to look behind them.
+        exif = {
+            f"Exif/{ExifTags.TAGS.get(number, number)}": _normalize_value(value)
+            for number, value in (picture.getexif().items() if "exif" in picture.info else ())
+        }
+    attributes = join_attributes(normalize_attributes(own), normalize_attributes(exif, paths=True))
     dimensions = ("y", "x", "band")[: len(header.shape)]
-    source = BlockSource(_PictureSource(path, format_, header), "image", header.height, remember)
+    source = BlockSource(_PictureSource(path, format_, header), "image", header.height, memo)
     converted = {"original_mode": header.mode} if header.mode != header.decoded_mode else {}
     coordinates = {
         name: xr.Variable((name,), np.arange(size, dtype=np.int32), {"units": "pixel"})
@@ -81,14 +95,12 @@ def _open_picture(path: FilePath, format_: str) -> Iterator[Image.Image]:
         raise Unreadable(f"The {format_} file cannot be read; it may be damaged or cut short.") from error
 
 
-def _is_deep_colour(path: FilePath, format_: str) -> bool:
-    """Whether a picture has 16 bits for each colour.
+def _has_deep_colour(path: FilePath) -> bool:
+    """Check whether a PNG has 16 bits for each colour.
 
     Raises:
-        Unreadable: it has, and imagecodecs is not there.
+        Unreadable: it has, and imagecodecs is not installed.
     """
-    if format_ != "PNG":
-        return False
     with path.open("rb") as file:
         depth, colour = _DEPTH_AND_COLOUR.unpack(file.read(_DEPTH_AND_COLOUR.size))
     is_deep = depth == 16 and colour not in {_GRAY_TYPE, _PALETTE_TYPE}  # noqa: PLR2004 — bits
@@ -97,22 +109,8 @@ def _is_deep_colour(path: FilePath, format_: str) -> bool:
     return is_deep
 
 
-def _read_picture_attributes(picture: Image.Image) -> dict[str, Attribute]:
-    own = {
-        name: _normalize_value(value)
-        for name, value in picture.info.items()
-        if isinstance(name, str) and name not in _INTERNAL_KEYS
-    }
-    # Of a PNG without Exif, getexif would decode the pixels to look behind them.
-    exif = {
-        f"Exif/{ExifTags.TAGS.get(number, number)}": _normalize_value(value)
-        for number, value in (picture.getexif().items() if "exif" in picture.info else ())
-    }
-    return join_attributes(normalize_attributes(own), normalize_attributes(exif, paths=True))
-
-
-def _normalize_value(value: Any) -> Any:  # noqa: ANN401 — whatever Pillow gives
-    """A value that can be cleaned; one that cannot be carried is empty, and so will be named among the omitted."""
+def _normalize_value(value: Any) -> Any:  # noqa: ANN401 — any value of Pillow
+    """Return a value for `normalize_attributes`; an unsupported one is empty, and so listed among the omissions."""
     if isinstance(value, str | bytes):
         return value if len(value) <= _MAX_TEXT_LENGTH else np.empty(0)
     if isinstance(value, int):
@@ -125,28 +123,17 @@ def _normalize_value(value: Any) -> Any:  # noqa: ANN401 — whatever Pillow giv
 
 @dataclass(frozen=True)
 class _PictureHeader:
-    """What a picture says of itself."""
+    """The header of a picture."""
 
     mode: str
     width: int
     height: int
     is_deep: bool
-    """Whether it has 16 bits for each colour."""
-
-    def check_supported(self) -> None:
-        """See that the picture can be read.
-
-        Raises:
-            Unreadable: it is too large, or of a kind that is not known.
-        """
-        if self.width * self.height > _MAX_PIXELS:
-            raise Unreadable(_TOO_LARGE_MESSAGE)
-        if self.decoded_mode not in _BAND_COUNTS:
-            raise Unreadable(f"The picture is of Pillow's mode {self.mode}, which is not known here.")
+    """Whether the picture has 16 bits for each colour."""
 
     @property
     def decoded_mode(self) -> str:
-        """The mode that its values are given in."""
+        """Pillow's mode of the decoded values."""
         return _DECODED_MODES.get(self.mode, self.mode)
 
     @property
@@ -182,18 +169,14 @@ class _PictureSource:
     def read(self, key: BasicIndex) -> Array:
         """Read a hyperslab; see `ArraySource`."""
         with _open_picture(self.path, self.format) as picture:
-            picture.verify()  # the checksums of a PNG; afterwards the picture has to be opened anew
+            picture.verify()  # the checksums of a PNG; afterwards the picture has to be opened again
         with _open_picture(self.path, self.format) as picture:
-            values = _decode_deep_png(self.path) if self.header.is_deep else _shallow(picture, self.header.decoded_mode)
+            if self.header.is_deep:
+                from imagecodecs import png_decode  # noqa: PLC0415 — an extra; opening checked that it is installed
+
+                with self.path.open("rb") as file:
+                    values = np.asarray(png_decode(file.read()))
+            else:
+                mode = self.header.decoded_mode
+                values = np.asarray(picture if picture.mode == mode else picture.convert(mode))
             return values.astype(self.dtype, copy=False).reshape(self.shape)[key]
-
-
-def _shallow(picture: Image.Image, mode: str) -> Array:
-    return np.asarray(picture if picture.mode == mode else picture.convert(mode))
-
-
-def _decode_deep_png(path: FilePath) -> Array:
-    from imagecodecs import png_decode  # noqa: PLC0415 — an extra; whether it is there was asked while opening
-
-    with path.open("rb") as file:
-        return np.asarray(png_decode(file.read()))

@@ -1,7 +1,7 @@
-"""Where the bytes of images are: one module for each kind of place, all behind `Store`.
+"""Stores of the bytes of images: one module for each kind of store, all behind the contract `Store`.
 
-What an archive's row says of its file decides the kind: ``s3://bucket/key`` names an object, anything else is what
-`SchemeStore.default` takes it for: a path, or the key of a row that holds the bytes.
+The file in an archive's row selects the store: ``s3://bucket/key`` names an object; anything else goes to
+`SchemeStore.default`, which takes it for a path, or for the key of a row with the bytes.
 """
 
 from __future__ import annotations

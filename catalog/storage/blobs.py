@@ -1,7 +1,7 @@
 """Bytes in the archive's own database: a BLOB or ``bytea`` column, or an Oracle BFILE.
 
-The row is found by what the archive says is its file: the value of a column that no two rows share. The bytes are read
-a piece at a time, so that neither this server nor the database holds an image in memory whole.
+The archive's column ``file`` contains the row's key, a value of a unique column. The bytes are read a piece at a time,
+so that neither this server nor the database needs memory for a whole image.
 """
 
 from __future__ import annotations
@@ -26,8 +26,6 @@ from shotdap.catalog.entry import Changed, Missing, Unreadable
 from shotdap.catalog.storage.content_cache import FileCache
 from shotdap.catalog.storage.store import Version
 
-__all__ = ["BlobStore"]
-
 _PIECE_SIZE = 1 << 20  # bytes read at a time
 
 
@@ -39,68 +37,67 @@ class _Columns(NamedTuple):
 
 @dataclass(frozen=True)
 class BlobStore:
-    """Images that stand in a column of a table, copied to a local cache before they are read."""
+    """Images in a column of a table, copied to a local cache before they are read."""
 
     database: ArchiveDatabase
     table: str
     content_column: str
     """The column with the bytes: BLOB, BFILE, ``bytea``."""
     key_column: str
-    """The column that the archive's ``file`` is a value of; no two rows have the same."""
+    """The unique column whose values are in the archive's column ``file``."""
     cache: FileCache
     changed_column: str | None = None
-    """A column that changes whenever the bytes do; without it, new bytes of the old number are not noticed."""
+    """A column that changes whenever the bytes do; without it, new bytes of the same number are not noticed."""
     schema: str | None = None
 
     def get_version(self, file: str, /) -> Version:
-        """A look at the row, or what was last seen of it while the database is away; see `Store`."""
-        place = self._get_location(file)
+        """Return the version of a row's bytes, or the last known one while the database is unavailable; see `Store`."""
+        location = self._get_location(file)
         with _wrap_archive_errors():
             try:
                 size, changed = self.database.run_with_retry(lambda connection: self._query_status(connection, file))
             except LostArchive:
-                last = self.cache.find_last_version(*place)
+                last = self.cache.find_last_version(*location)
                 if last is None:
                     raise
                 return last
-        version = self.cache.make_version(*place, str(changed), size=size, modified=_convert_to_nanoseconds(changed))
-        self.cache.save_last_version(version, *place)
+        version = self.cache.make_version(*location, str(changed), size=size, modified=_convert_to_nanoseconds(changed))
+        self.cache.save_last_version(version, *location)
         return version
 
     def fetch_file(self, file: str, version: Version, /) -> None:
         """Copy the bytes; see `Store`."""
-        self.cache.ensure_content(version, lambda: self._stream_pieces(file, version))
-        self.cache.save_last_version(
-            version, *self._get_location(file)
-        )  # again: a link that leads nowhere yet may be swept away
+
+        def stream_pieces() -> Iterator[bytes]:
+            with _wrap_archive_errors(), self.database.open_connection() as connection:
+                yield from self._lob_access.read_pieces(connection, self._columns.content, self._match_row(file))
+            if self.get_version(file) != version:
+                raise Changed
+
+        self.cache.ensure_content(version, stream_pieces)
+        self.cache.save_last_version(version, *self._get_location(file))  # again: a dangling link may have been removed
 
     def describe_location(self, file: str, /) -> str:
-        """The row; see `Store`."""
+        """Describe the row; see `Store`."""
         return f"{self.table}.{self.content_column} where {self.key_column} = {file!r}"
 
     def _get_location(self, file: str) -> tuple[str, ...]:
         return str(self.database.engine.url), self.table, self.content_column, file
 
     def _query_status(self, connection: sa.Connection, file: str) -> tuple[int, Any]:
-        """How many bytes a row has, and when they changed.
+        """Return the size of a row's bytes, and when they changed.
 
         Raises:
             Missing: there is no such row, or it has no bytes.
         """
-        way, columns = self._lob_access, self._columns
-        asked = sa.select(way.make_size_query(columns.content), columns.version).where(self._match_row(file)).limit(2)
-        rows = connection.execute(asked).all()
+        access, columns = self._lob_access, self._columns
+        query = sa.select(access.make_size_query(columns.content), columns.version)
+        rows = connection.execute(query.where(self._match_row(file)).limit(2)).all()
         if len(rows) > 1:
             raise Unreadable("The archive has several rows with the key of this image.")
         if not rows or rows[0][0] is None:
             raise Missing("The file is missing from the archive: its row is gone, or holds no bytes.")
-        return way.read_size(connection, rows[0][0]), rows[0][1]
-
-    def _stream_pieces(self, file: str, version: Version) -> Iterator[bytes]:
-        with _wrap_archive_errors(), self.database.open_connection() as connection:
-            yield from self._lob_access.read_pieces(connection, self._columns.content, self._match_row(file))
-        if self.get_version(file) != version:
-            raise Changed
+        return access.read_size(connection, rows[0][0]), rows[0][1]
 
     def _match_row(self, file: str) -> sa.ColumnElement[bool]:
         key = self._columns.key
@@ -126,19 +123,19 @@ _INTEGER_PATTERN = re.compile(r"-?[0-9]{1,38}")  # an Oracle NUMBER has 38 digit
 
 
 class _LobAccess(NamedTuple):
-    """How a database is asked for a large object."""
+    """The functions to read large objects of one database."""
 
     make_size_query: Callable[[sa.ColumnClause[Any]], sa.ColumnElement[Any]]
-    """What to select to learn its size."""
+    """Make the expression to select for the size."""
     read_size: Callable[[sa.Connection, Any], int]
-    """The size, from what was selected."""
+    """Return the size from the selected value."""
     read_pieces: Callable[[sa.Connection, sa.ColumnClause[Any], sa.ColumnElement[bool]], Iterator[bytes]]
 
 
 def _read_substrings(
     connection: sa.Connection, content: sa.ColumnClause[Any], is_row: sa.ColumnElement[bool]
 ) -> Iterator[bytes]:
-    """The bytes of a value, cut out by the database."""
+    """Read the bytes of a value by substring queries."""
     for start in count(1, _PIECE_SIZE):
         part = sa.func.substr(_cast_to_binary(content), start, _PIECE_SIZE, type_=sa.LargeBinary)
         piece = connection.execute(sa.select(part).where(is_row)).scalar()
@@ -150,7 +147,7 @@ def _read_substrings(
 def _read_lob(
     connection: sa.Connection, content: sa.ColumnClause[Any], is_row: sa.ColumnElement[bool]
 ) -> Iterator[bytes]:
-    """The bytes of an Oracle LOB, read through its locator."""
+    """Read the bytes of an Oracle LOB through its locator."""
     with _wrap_driver_errors(connection):
         lob = connection.execute(sa.select(_remove_type(content)).where(is_row)).scalar_one()
         for start in range(1, lob.size() + 1, _PIECE_SIZE):
@@ -164,7 +161,7 @@ def _get_lob_size(connection: sa.Connection, lob: Any) -> int:  # noqa: ANN401 â
 
 @contextmanager
 def _wrap_driver_errors(connection: sa.Connection) -> Iterator[None]:
-    """Say what went wrong with a locator, which is asked past SQLAlchemy."""
+    """Turn errors of the driver, which locators raise without SQLAlchemy, into the catalog's."""
     try:
         yield
     except connection.dialect.loaded_dbapi.Error as error:
@@ -174,13 +171,8 @@ def _wrap_driver_errors(connection: sa.Connection) -> Iterator[None]:
         raise Unreadable(f"The archive's database does not give the file: {code}.") from error
 
 
-_MISSING_FILE_CODES = frozenset(
-    {"ORA-22285", "ORA-22286", "ORA-22288"}
-)  # of a BFILE: its directory, the right to it, the file
-
-
-def _convert_size(_connection: sa.Connection, size: Any) -> int:  # noqa: ANN401 â€” a number
-    return int(size)
+# A BFILE's directory, the right to it, or the file is missing.
+_MISSING_FILE_CODES = frozenset({"ORA-22285", "ORA-22286", "ORA-22288"})
 
 
 def _remove_type(content: sa.ColumnClause[Any]) -> sa.ColumnElement[Any]:
@@ -191,17 +183,15 @@ def _cast_to_binary(content: sa.ColumnClause[Any]) -> sa.ColumnElement[Any]:
     return sa.cast(content, sa.LargeBinary)  # SQLite counts the characters of text
 
 
-def _measure_length(content: sa.ColumnClause[Any]) -> sa.ColumnElement[Any]:
-    return sa.func.length(_cast_to_binary(content))
-
-
-_SUBSTRING_ACCESS = _LobAccess(_measure_length, _convert_size, _read_substrings)
+_SUBSTRING_ACCESS = _LobAccess(
+    lambda content: sa.func.length(_cast_to_binary(content)), lambda _connection, size: int(size), _read_substrings
+)
 ORACLE_LOB_ACCESS = _LobAccess(_remove_type, _get_lob_size, _read_lob)
 _LOB_ACCESS_BY_DIALECT: Mapping[str, _LobAccess] = MappingProxyType({"oracle": ORACLE_LOB_ACCESS})
 
 
 def _convert_to_nanoseconds(changed: object) -> int:
-    """A version as a time; 0 where it is none. Its being another is what counts, not when that was."""
+    """Convert a version to a time; return 0 if it is none. Only differences between versions matter, not the times."""
     if isinstance(changed, str):
         with suppress(ValueError):
             changed = datetime.fromisoformat(changed)
@@ -214,6 +204,7 @@ def _convert_to_nanoseconds(changed: object) -> int:
 
 @contextmanager
 def _wrap_archive_errors() -> Iterator[None]:
+    """Turn errors of the archive into `Unreadable`."""
     try:
         yield
     except BadArchive as error:

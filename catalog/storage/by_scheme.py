@@ -1,4 +1,4 @@
-"""The one table from what a row says of its file to the store that has it."""
+"""Selection of a store by the URL scheme of the file in a row."""
 
 from __future__ import annotations
 
@@ -7,28 +7,26 @@ from dataclasses import dataclass
 
 from shotdap.catalog.storage.store import Store, Version
 
-__all__ = ["SchemeStore"]
-
 
 @dataclass(frozen=True)
 class SchemeStore:
     """Several stores as one."""
 
     default: Store
-    """For what names no scheme."""
+    """The store for files without a scheme."""
     by_scheme: Mapping[str, Store]
-    """For ``scheme://…``; an unknown scheme is a path like any other."""
+    """The stores for ``scheme://…``; a file with an unknown scheme goes to the default."""
 
     def get_version(self, file: str, /) -> Version:
-        """A look at the file; see `Store`."""
+        """Return the file's version; see `Store`."""
         return self._select_store(file).get_version(file)
 
     def fetch_file(self, file: str, version: Version, /) -> None:
-        """Have the file; see `Store`."""
+        """Fetch the file; see `Store`."""
         self._select_store(file).fetch_file(file, version)
 
     def describe_location(self, file: str, /) -> str:
-        """Where the file is looked for; see `Store`."""
+        """Describe the file's location; see `Store`."""
         return self._select_store(file).describe_location(file)
 
     def _select_store(self, file: str) -> Store:

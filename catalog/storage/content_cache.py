@@ -1,11 +1,11 @@
-"""Local copies of bytes that lie elsewhere, each under the SHA-256 of its content, in a folder of bounded size.
+"""Local copies of remote files, named by the SHA-256 of their content, in a folder of bounded size.
 
-Beside each content stand links: one for each version of each place that these bytes were fetched from, named by a hash
-of both. So a version is fetched once by all workers, survives a restart, and what two places share is kept once. A link
-whose content made room for others leads nowhere, and the version is fetched anew.
+Links lead to each content: one for each version of each location that it was fetched from, named by a hash of both. So
+all workers fetch a version once, it survives a restart, and content that two locations share is stored once. If the
+content of a link was removed to make room, the version is fetched again.
 
-Another link, named by a hash of the place, leads to the version that was last seen there: that is what there is to read
-while the place does not answer.
+Another link, named by a hash of the location, leads to the version last seen there: it is read while the location does
+not answer.
 """
 
 from __future__ import annotations
@@ -23,8 +23,6 @@ from shotdap.catalog.entry import Unreadable
 from shotdap.catalog.storage.disk_cache import DiskCache
 from shotdap.catalog.storage.store import Version
 
-__all__ = ["FileCache"]
-
 _FOLDER_PURPOSE = "The file lies elsewhere, and the folder for local copies (the setting archive.cache)"
 
 
@@ -41,29 +39,29 @@ class FileCache:
         self._locks = tuple(threading.Lock() for _ in range(16))
 
     def make_version(self, *identity: str, size: int, modified: int) -> Version:
-        """A version by what identifies it; its path is where it is once `ensure_content` was asked for it.
+        """Make a version from its identity; its path becomes valid after `ensure_content`.
 
         Args:
-            identity: the place, and what tells this version of it from others.
+            identity: the location, and what distinguishes this version from the others there.
             size: in bytes.
-            modified: nanoseconds since 1970, or 0 where the place does not say.
+            modified: nanoseconds since 1970, or 0 if the location does not tell.
         """
         return Version(self._folder.path / f"of-{_hash_identity((identity, size, modified))}", size, modified)
 
-    def save_last_version(self, version: Version, *place: str) -> None:
-        """Remember a version as the last one that was seen at a place, if that can be."""
-        link = self._get_last_link(place)
+    def save_last_version(self, version: Version, *location: str) -> None:
+        """Save a version as the last one seen at a location, if the folder permits."""
+        link = self._get_last_link(location)
         with suppress(OSError):
             if link.readlink() == Path(version.path.name):
                 return
-        with suppress(OSError):  # Unreadable, where there is no safe folder, is one: whoever fetches is told
+        with suppress(OSError):  # Unreadable, without a safe folder, is one too: fetching will raise it
             self._folder.ensure_private_folder()
             _replace_link(link, version.path.name)
 
-    def find_last_version(self, *place: str) -> Version | None:
-        """The version that was last seen at a place, if its bytes are here."""
+    def find_last_version(self, *location: str) -> Version | None:
+        """Return the version last seen at a location, if its bytes are in the folder."""
         try:
-            path = self._folder.path / self._get_last_link(place).readlink().name
+            path = self._folder.path / self._get_last_link(location).readlink().name
             content = path.parent / path.readlink().name
             status = content.lstat()
         except OSError:
@@ -71,23 +69,35 @@ class FileCache:
         version = Version(path, status.st_size, status.st_mtime_ns)
         return version if self._is_cached(version) else None
 
-    def _get_last_link(self, place: tuple[str, ...]) -> Path:
-        return self._folder.path / f"last-{_hash_identity(place)}"
+    def _get_last_link(self, location: tuple[str, ...]) -> Path:
+        return self._folder.path / f"last-{_hash_identity(location)}"
 
     def ensure_content(self, version: Version, pieces: Callable[[], Iterable[bytes]]) -> None:
-        """Have a version at its path, from its place if need be.
+        """Make a version readable at its path; fetch it if it is not in the folder.
 
         Args:
             version: made by `make_version`.
-            pieces: gives its bytes; called only if they are not here.
+            pieces: returns its bytes; called only if they are not in the folder.
 
         Raises:
-            Unreadable: it is too great, or has not as many bytes as it should, or there is no room for it.
+            Unreadable: it is too large, or has not its stated size, or there is no room for it.
         """
         with self._locks[hash(version.path) % len(self._locks)]:  # 32 requests for one file fetch it once
-            if not self._is_cached(version):
-                self._check(version)
-                self._save_content(version, pieces())
+            if self._is_cached(version):
+                return
+            limit = self._folder.max_file_bytes
+            if version.size > limit:
+                raise Unreadable(f"The file has more than {limit >> 20} MiB, which is the limit here.")
+            try:
+                with self._folder.create_partial_file(version.path.name) as file:
+                    name = _write_pieces(pieces(), file, version.size)
+                    content = self._folder.commit_file(file, name)
+                os.utime(content, ns=(time.time_ns(), version.modified))
+                _replace_link(version.path, name)
+            except Unreadable:
+                raise
+            except OSError as error:
+                raise Unreadable(f"The file's local copy cannot be written: {error.strerror}.") from error
 
     def _is_cached(self, version: Version) -> bool:
         try:
@@ -96,48 +106,30 @@ class FileCache:
             return False
         return content.parent == Path() and self._folder.touch_file(version.path.parent / content)
 
-    def _check(self, version: Version) -> None:
-        if version.size > self._folder.max_file_bytes:
-            raise Unreadable(
-                f"The file has more than {self._folder.max_file_bytes >> 20} MiB, which is the limit here."
-            )
 
-    def _save_content(self, version: Version, pieces: Iterable[bytes]) -> None:
-        try:
-            with self._folder.create_partial_file(version.path.name) as file:
-                name = _write_pieces(pieces, file, version.size)
-                content = self._folder.commit_file(file, name)
-            os.utime(content, ns=(time.time_ns(), version.modified))
-            _replace_link(version.path, name)
-        except OSError as error:
-            if isinstance(error, Unreadable):
-                raise
-            raise Unreadable(f"The file's local copy cannot be written: {error.strerror}.") from error
-
-
-def _hash_identity(what: object) -> str:
-    return hashlib.sha256(repr(what).encode("utf-8", "replace")).hexdigest()
+def _hash_identity(identity: object) -> str:
+    return hashlib.sha256(repr(identity).encode("utf-8", "replace")).hexdigest()
 
 
 def _write_pieces(pieces: Iterable[bytes], file: IO[bytes], size: int) -> str:
-    """Write pieces to a file; the name that their content gives it."""
-    sha256, written = hashlib.sha256(), 0
+    """Write pieces to a file; return its name, the SHA-256 of its content."""
+    sha256, total = hashlib.sha256(), 0
     for piece in pieces:
         sha256.update(piece)
-        written += len(piece)
-        if written > size:
+        total += len(piece)
+        if total > size:
             break
         file.write(piece)
-    if written != size:
+    if total != size:
         raise Unreadable("The file did not arrive whole: its place says that it has more bytes, or fewer.")
     file.flush()
     return sha256.hexdigest()
 
 
 def _replace_link(path: Path, name: str) -> None:
-    """Make a link in one step, in place of any that is there."""
-    half = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
+    """Make a link atomically; replace an existing one."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
     with suppress(FileNotFoundError):
-        half.unlink()
-    half.symlink_to(name)
-    half.replace(path)
+        temporary.unlink()
+    temporary.symlink_to(name)
+    temporary.replace(path)

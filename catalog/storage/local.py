@@ -1,7 +1,7 @@
-r"""Files in folders: the archive's paths, as they are or as they were mounted elsewhere, become local ones.
+r"""Files in folders: paths of the archive, absolute, relative or of another machine, become local paths.
 
-A row may say ``22/02/04/HDF.1``, ``/archive/22/02/04/HDF.1`` or ``\\server\share\22\HDF.1``. Whatever it says, the
-file that is opened lies, all links followed, in the folder that stands for the beginning of its path.
+A row may contain ``22/02/04/HDF.1``, ``/archive/22/02/04/HDF.1`` or ``\\server\share\22\HDF.1``. In any case the opened
+file is, with all links resolved, in the folder that replaces the prefix of its path.
 """
 
 from __future__ import annotations
@@ -17,23 +17,21 @@ from shotdap.catalog.entry import Missing, Unreadable
 from shotdap.catalog.storage.store import Version
 from shotdap.catalog.storage.versioned_file import make_stat_version
 
-__all__ = ["LocalStore"]
-
 
 @dataclass(frozen=True)
 class LocalStore:
     """Files below one folder or several."""
 
     root: Path
-    """Where paths lead that begin with none of the prefixes."""
+    """The folder for paths without any of the prefixes."""
     prefixes: Mapping[str, Path] = field(default_factory=dict)
-    """For the beginning of a path, the local folder that stands for it; the longest that fits is taken.
+    """Local folders by the prefixes of paths that they replace; the longest matching prefix applies.
 
-    One with a backslash or a drive is Windows': either slash will do in the paths, and any case in their beginning.
+    A prefix with a backslash or a drive is a Windows path: it matches paths with either slash, in any case.
     """
 
     def get_version(self, file: str, /) -> Version:
-        """A look at the file; see `Store`."""
+        """Return the file's version; see `Store`."""
         try:
             folder, rest = self._find_folder(file)
             path = Path(os.path.realpath(folder / rest))  # `Path.resolve` would ask for the file's status, too
@@ -53,15 +51,15 @@ class LocalStore:
         return make_stat_version(path, status)
 
     def fetch_file(self, file: str, version: Version, /) -> None:
-        """Do nothing: the file is where it is read."""
+        """Do nothing: the file is local."""
 
     def describe_location(self, file: str, /) -> str:
-        """The local path; see `Store`."""
+        """Return the local path; see `Store`."""
         folder, rest = self._find_folder(file)
         return str(folder / rest)
 
     def _find_folder(self, file: str) -> tuple[Path, str]:
-        """The folder that a path leads into, and the way from there."""
+        """Return the folder that a path leads into, and the path relative to it."""
         for prefix, folder in self._sorted_prefixes:
             path = type(prefix)(file)
             if path.is_relative_to(prefix):
@@ -70,10 +68,8 @@ class LocalStore:
 
     @cached_property
     def _sorted_prefixes(self) -> list[tuple[PurePath, Path]]:
-        read = [(_parse_prefix(prefix), folder) for prefix, folder in self.prefixes.items()]
-        return sorted(read, key=lambda pair: len(pair[0].parts), reverse=True)
-
-
-def _parse_prefix(prefix: str) -> PurePath:
-    windows = PureWindowsPath(prefix)
-    return windows if "\\" in prefix or windows.drive else PurePosixPath(prefix)
+        parsed: list[tuple[PurePath, Path]] = []
+        for prefix, folder in self.prefixes.items():
+            windows = PureWindowsPath(prefix)
+            parsed.append((windows if "\\" in prefix or windows.drive else PurePosixPath(prefix), folder))
+        return sorted(parsed, key=lambda pair: len(pair[0].parts), reverse=True)

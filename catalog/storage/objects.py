@@ -1,11 +1,11 @@
-"""Objects of an object store: ``s3://bucket/key``, in any store that speaks Amazon's protocol."""
+"""Objects in an object store: ``s3://bucket/key``, in any store with Amazon's protocol."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import lru_cache
 from typing import Any, cast
 
@@ -13,109 +13,105 @@ from shotdap.catalog.entry import Changed, Missing, Unreadable
 from shotdap.catalog.storage.content_cache import FileCache
 from shotdap.catalog.storage.store import Version
 
-__all__ = ["S3ObjectStore"]
-
 _PIECE_SIZE = 4 << 20  # bytes fetched at a time
-_TOTAL_TIMEOUT_FACTOR = 20  # times what connecting may take: a piece of an answer after the other
-_NANOSECONDS_PER_SECOND = 10**9  # nanoseconds
-_MAX_RETRIES = 3  # after the first, for what may pass: the store's own errors, lost connections, time-outs
-_FORBIDDEN_PARTS = frozenset(
-    {"", ".", ".."}
-)  # parts of a key that no archive needs, and that servers may read as folders
+_TOTAL_TIMEOUT_FACTOR = 20  # a response may take this factor longer than connecting
+_NANOSECONDS_PER_SECOND = 10**9
+_MAX_RETRIES = 3  # after transient failures: the store's own errors, lost connections, time-outs
+_FORBIDDEN_PARTS = frozenset({"", ".", ".."})  # of a key: no archive needs them, and servers may read them as folders
 
 
 class _StoreUnavailable(Unreadable):
-    """The store does not answer now, and may later."""
+    """The store does not answer now, but may later."""
 
 
 @dataclass(frozen=True)
 class S3ObjectStore:
     """Objects below some prefixes, copied to a local cache before they are read.
 
-    Credentials come from where Amazon's own tools look for them: ``AWS_ACCESS_KEY_ID`` and the like in the environment,
-    or the machine's role.
+    Credentials come from the same places as for Amazon's own tools: ``AWS_ACCESS_KEY_ID`` and similar variables of the
+    environment, or the machine's role.
     """
 
     prefixes: tuple[str, ...]
-    """What may be read: ``s3://shots/`` is a bucket, ``s3://shots/omega/`` a part of one."""
+    """The allowed URLs: ``s3://shots/`` is a bucket, ``s3://shots/omega/`` a part of one."""
     cache: FileCache
     endpoint: str | None = None
-    """The store's URL, where it is not Amazon's."""
+    """The store's URL, if it is not Amazon's."""
     region: str | None = None
     anonymous: bool = False
-    """Ask without credentials."""
+    """Whether to send requests without credentials."""
     timeout: float = 30.0
-    """What connecting may take, and waiting for the next bytes; a whole answer, twenty times that."""
+    """Seconds for connecting, and for waiting for the next bytes; a whole response may take twenty times as long."""
 
     def get_version(self, file: str, /) -> Version:
-        """A look at the object, or what was last seen of it while the store is away; see `Store`."""
+        """Return the object's version, or the last known version while the store is unavailable; see `Store`."""
         bucket, key = self.parse_url(file)
-        place = self._get_location(bucket, key)
+        location = self._get_location(bucket, key)
         try:
             with _wrap_store_errors():
-                found = _import_obstore().head(self._get_bucket_store(bucket), key)
+                metadata = _import_obstore().head(self._get_bucket_store(bucket), key)
         except _StoreUnavailable:
-            last = self.cache.find_last_version(*place)
+            last = self.cache.find_last_version(*location)
             if last is None:
                 raise
             return last
-        version = self._make_version(place, found)
-        self.cache.save_last_version(version, *place)
+        version = self._make_version(location, metadata)
+        self.cache.save_last_version(version, *location)
         return version
 
-    def _make_version(self, place: tuple[str, str, str], found: Any) -> Version:  # noqa: ANN401 — of an extra
-        identity = (*place, found["e_tag"] or "", found["version"] or "")
-        return self.cache.make_version(*identity, size=found["size"], modified=_nanoseconds(found["last_modified"]))
+    def _make_version(self, location: tuple[str, str, str], metadata: Any) -> Version:  # noqa: ANN401 — of an extra
+        identity = (*location, metadata["e_tag"] or "", metadata["version"] or "")
+        # In whole seconds: the response to a GET has no fraction, that to a HEAD may have one.
+        modified = round(metadata["last_modified"].timestamp()) * _NANOSECONDS_PER_SECOND
+        return self.cache.make_version(*identity, size=metadata["size"], modified=modified)
 
     def fetch_file(self, file: str, version: Version, /) -> None:
         """Copy the object; see `Store`."""
         bucket, key = self.parse_url(file)
-        self.cache.ensure_content(version, lambda: self._stream_pieces(bucket, key, version))
-        self.cache.save_last_version(
-            version, *self._get_location(bucket, key)
-        )  # again: a link that leads nowhere yet may be swept away
+        location = self._get_location(bucket, key)
+
+        def stream_pieces() -> Iterator[bytes]:
+            with _wrap_store_errors():
+                response = _import_obstore().get(self._get_bucket_store(bucket), key)
+                if self._make_version(location, response.meta) != version:
+                    raise Changed
+                for piece in response.stream(_PIECE_SIZE):
+                    yield bytes(piece)
+
+        self.cache.ensure_content(version, stream_pieces)
+        self.cache.save_last_version(version, *location)  # again: a dangling link may have been removed
 
     def describe_location(self, file: str, /) -> str:
-        """The object's URL, and whom it is asked of; see `Store`."""
+        """Return the object's URL and the store's; see `Store`."""
         return f"{file} at {self.endpoint or 'Amazon'}"
 
     def _get_location(self, bucket: str, key: str) -> tuple[str, str, str]:
         return self.endpoint or "", bucket, key
 
-    def _stream_pieces(self, bucket: str, key: str, version: Version) -> Iterator[bytes]:
-        with _wrap_store_errors():
-            answer = _import_obstore().get(self._get_bucket_store(bucket), key)
-            if self._make_version(self._get_location(bucket, key), answer.meta) != version:
-                raise Changed
-            yield from _bytes(answer.stream(_PIECE_SIZE))
-
     def parse_url(self, file: str) -> tuple[str, str]:
-        """The bucket and the key that a URL names.
+        """Return the bucket and the key of a URL.
 
         Raises:
-            Unreadable: it lies below none of the prefixes, or is no key.
+            Unreadable: the key is invalid, or has none of the prefixes.
         """
-        _, _, place = file.partition("://")
-        bucket, _, key = place.partition("/")
+        _, _, path = file.partition("://")
+        bucket, _, key = path.partition("/")
         if any(part in _FORBIDDEN_PARTS for part in key.split("/")) or not key.isprintable():
             raise Unreadable("The archive's row names no object that could exist.")
-        if not any(_has_prefix(bucket, key, prefix) for prefix in self.prefixes):
-            raise Unreadable("The archive's row leads to an object outside the archive.")
-        return bucket, key
+        for prefix in self.prefixes:
+            allowed_bucket, _, key_prefix = prefix.removeprefix("s3://").partition("/")
+            key_prefix = key_prefix if not key_prefix or key_prefix.endswith("/") else f"{key_prefix}/"
+            if bucket == allowed_bucket and key.startswith(key_prefix):
+                return bucket, key
+        raise Unreadable("The archive's row leads to an object outside the archive.")
 
     def _get_bucket_store(self, bucket: str) -> Any:  # noqa: ANN401 — obstore is an extra
-        given = {"endpoint": self.endpoint, "region": self.region, "skip_signature": self.anonymous}
-        return _connect_bucket(bucket, self.timeout, *((name, value) for name, value in given.items() if value))
-
-
-def _has_prefix(bucket: str, key: str, prefix: str) -> bool:
-    allowed, _, beginning = prefix.removeprefix("s3://").partition("/")
-    beginning = beginning if not beginning or beginning.endswith("/") else f"{beginning}/"
-    return bucket == allowed and key.startswith(beginning)
+        options = {"endpoint": self.endpoint, "region": self.region, "skip_signature": self.anonymous}
+        return _connect_bucket(bucket, self.timeout, *((name, value) for name, value in options.items() if value))
 
 
 def _import_obstore() -> Any:  # noqa: ANN401 — an extra
-    """The library that speaks to object stores.
+    """Import the library for object stores.
 
     Raises:
         Unreadable: it is not installed.
@@ -128,10 +124,10 @@ def _import_obstore() -> Any:  # noqa: ANN401 — an extra
 
 
 @lru_cache(maxsize=64)  # a store keeps its connections
-def _connect_bucket(bucket: str, seconds: float, *given: tuple[str, str | bool]) -> Any:  # noqa: ANN401 — of an extra
+def _connect_bucket(bucket: str, seconds: float, *options: tuple[str, str | bool]) -> Any:  # noqa: ANN401 — of an extra
     from obstore.store import S3Store  # noqa: PLC0415 — an extra
 
-    limit, config = timedelta(seconds=seconds), dict(given)
+    limit, config = timedelta(seconds=seconds), dict(options)
     return S3Store(
         bucket,
         config=cast("Any", config),  # a TypedDict of an extra
@@ -145,17 +141,9 @@ def _connect_bucket(bucket: str, seconds: float, *given: tuple[str, str | bool])
     )
 
 
-def _bytes(stream: Iterable[Any]) -> Iterator[bytes]:
-    return (bytes(piece) for piece in stream)
-
-
-def _nanoseconds(moment: datetime) -> int:
-    return round(moment.timestamp()) * _NANOSECONDS_PER_SECOND  # a GET says whole seconds, and a listing more
-
-
 @contextmanager
 def _wrap_store_errors() -> Iterator[None]:
-    """Say in a sentence what went wrong with an object store, without its name or anyone's key."""
+    """Turn errors of an object store into the catalog's, without the store's name or a key."""
     try:
         yield
     except FileNotFoundError as error:
@@ -163,18 +151,16 @@ def _wrap_store_errors() -> Iterator[None]:
     except Unreadable:
         raise
     except Exception as error:
-        if type(error).__module__.startswith("obstore"):
-            raise _make_unreadable(type(error).__name__) from error
-        raise
+        kind = type(error).__name__
+        if not type(error).__module__.startswith("obstore"):
+            raise
+        if kind in _REFUSAL_MESSAGES:
+            raise Unreadable(_REFUSAL_MESSAGES[kind]) from error
+        wrapper = _StoreUnavailable if kind == _GENERIC_ERROR else Unreadable
+        raise wrapper(f"The object store does not answer: {kind}.") from error
 
 
-def _make_unreadable(kind: str) -> Unreadable:
-    if kind in _REFUSAL_MESSAGES:
-        return Unreadable(_REFUSAL_MESSAGES[kind])
-    return (_StoreUnavailable if kind == _GENERIC_ERROR else Unreadable)(f"The object store does not answer: {kind}.")
-
-
-_GENERIC_ERROR = "GenericError"  # of the network, and the store's own, after all attempts
+_GENERIC_ERROR = "GenericError"  # of the network, or of the store after all attempts
 _REFUSAL_MESSAGES = {
     "PermissionDeniedError": "The object store does not let this server read the file.",
     "UnauthenticatedError": "The object store does not know this server's credentials.",

@@ -1,60 +1,58 @@
-"""What every place that holds bytes can do: say which version they are, and have them as a local file."""
+"""The contract of all stores: return the version of a file, and fetch its bytes to a local file."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-__all__ = ["Store", "Version"]
-
 
 class Version(NamedTuple):
-    """A file at one moment: what is remembered of it is only true of this."""
+    """A file at one moment; anything cached about the file is valid for this version only."""
 
     path: Path
-    """Where it can be read, once it was fetched."""
+    """The local path, valid once the file was fetched."""
     size: int
     modified: int
-    """Nanoseconds since 1970, as the place says."""
+    """Nanoseconds since 1970, from the store."""
     identity: tuple[int, ...] = ()
-    """Inode number and time of the inode's last change (ctime, nanoseconds), of a path that others may write to.
+    """Inode number and time of the inode's last change (ctime, nanoseconds) of a path that others may write to.
 
-    Empty where no other content ever appears at the path: a local copy, named after what it is a copy of.
+    Empty if the path never gets other content: a local copy, whose name is a hash of its origin.
     """
 
     @property
     def fingerprint(self) -> tuple[int | str, ...]:
-        """What tells it from the file's other versions, the same in every process.
+        """A key that distinguishes this version from the file's others, the same in every process.
 
-        Size and time alone do not: programs that restore or synchronise files set the old time again.
+        Size and time alone do not: programs that restore or synchronise files reset the time.
         """
         return self.size, self.modified, *(self.identity or (self.path.name,))
 
 
 class Store(Protocol):
-    """A place that holds the bytes of images."""
+    """A store of the bytes of images."""
 
     def get_version(self, file: str, /) -> Version:
-        """What is there at this moment; a look that moves no bytes.
+        """Return the file's current version, without reading its bytes.
 
         Args:
-            file: as the archive's row says it.
+            file: the file in the archive's row.
 
         Raises:
-            Missing: nothing is there.
-            Unreadable: the row leads to no file, or out of the archive, or the place does not answer.
+            Missing: there is no such file.
+            Unreadable: the row names no file, or one outside the archive, or the store does not answer.
         """
         ...
 
     def fetch_file(self, file: str, version: Version, /) -> None:
-        """See to it that this version can be read at its path.
+        """Make this version readable at its path.
 
         Raises:
-            Missing: nothing is there any more.
-            Unreadable: it is another version by now, or cannot be had; the message says why.
+            Missing: the file is gone.
+            Unreadable: it is another version by now, or cannot be fetched; the message says why.
         """
         ...
 
     def describe_location(self, file: str, /) -> str:
-        """Where the bytes of a file are looked for: for the administrator, and no one else."""
+        """Describe the location of a file's bytes, for the administrator only."""
         ...

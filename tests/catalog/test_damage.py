@@ -118,7 +118,7 @@ WRITERS: Final[Mapping[str, Callable[[Path], None]]] = {
 
 @dataclass(frozen=True)
 class Damage:
-    """What is done to a good file."""
+    """Damage to a good file."""
 
     name: str
     good: Path
@@ -136,7 +136,7 @@ class Damage:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a damaged file."""
+    """The outcome of reading a damaged file."""
 
     kind: str
     """``read``, ``unreadable``, ``lost`` with its process, or ``raised``: what must not be."""
@@ -148,7 +148,7 @@ class Outcome:
 
 
 def tried(damages: Sequence[Damage], folder: Path) -> list[Outcome]:
-    """What becomes of each damaged file; called in isolation."""
+    """Read each damaged file; called in isolation."""
     return [_tried(damage, folder) for damage in damages]
 
 
@@ -203,7 +203,7 @@ def good(folder: Path) -> dict[str, Path]:
 
 @pytest.fixture(scope="module")
 def right(good: dict[str, Path], folder: Path, isolation: Sandbox) -> dict[str, Outcome]:
-    """What the good files are."""
+    """Return the outcomes of the good files."""
     whole = [Damage(name, path, cut=True, place=path.stat().st_size) for name, path in good.items()]
     return dict(zip(good, isolation(tried, whole, folder), strict=True))
 
@@ -242,7 +242,7 @@ def change(rng: random.Random) -> int:
 
 @pytest.fixture(scope="module")
 def outcomes(damages: list[Damage], folder: Path, isolation: Sandbox) -> list[tuple[Damage, Outcome]]:
-    """What became of each damaged file; the second time alone, where many together did not come back."""
+    """Return the outcome of each damaged file; read it alone if reading many together failed."""
     parts = [damages[start : start + BATCH] for start in range(0, len(damages), BATCH)]
     before = memory()
     calls = [isolation.start_call(tried, part, folder) for part in parts]
@@ -297,7 +297,7 @@ def test_cut_short(outcomes: list[tuple[Damage, Outcome]], right: dict[str, Outc
 def test_wrong_values_are_told(
     outcomes: list[tuple[Damage, Outcome]], right: dict[str, Outcome], tmp_path: Path, isolation: Sandbox
 ) -> None:
-    """Where a damaged file gives other values without an error, its hash is not the catalog's, which so warns of it."""
+    """If a damaged file returns other values without an error, the catalog warns of its changed hash."""
     wrong = [(d, o.found) for d, o in outcomes if o.found is not None and o.values != right[d.name].values]
     names = {damage.name for damage, _ in wrong}
     served = {
@@ -316,7 +316,7 @@ def sha256(outcome: Outcome) -> str:
 
 
 def warning(damages: Sequence[Damage], right: Outcome, root: Path, isolation: Sandbox) -> str:
-    """What the catalog says of a damaged file whose good state it has seen.
+    """Return the catalog's warning about a damaged file whose good version it has inspected.
 
     What a damaged file does to its reader may depend on what is in memory: the first counts that is read again.
     """

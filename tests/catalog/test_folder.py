@@ -87,7 +87,7 @@ class TestBounds:
 
     @pytest.mark.parametrize("path", ["link.hdf", "linked/secret.hdf"])
     def test_links_out(self, root: Path, folder: DirectoryArchive, path: str) -> None:
-        """What a link leads to outside of the tree is neither found nor listed nor archived."""
+        """A link out of the tree is neither found nor listed nor archived."""
         (root / "link.hdf").symlink_to(root.parent / "secret" / "secret.hdf")
         (root / "linked").symlink_to(root.parent / "secret")
 

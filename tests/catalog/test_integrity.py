@@ -25,9 +25,9 @@ from shotdap.catalog import (
     build_catalog,
     inspect_catalog,
 )
-from shotdap.catalog.inspection.check_file import hash_file
 from shotdap.catalog.inspection.sandbox import SandboxCall
 from shotdap.catalog.readers.gunzip import refuse_packed_file
+from shotdap.catalog.storage.raw_bytes import hash_file
 
 NAME = "image.h5"
 Result = TypeVar("Result")

@@ -113,7 +113,7 @@ def test_what_goes_wrong(isolation: Sandbox, function: Callable[[], object], wor
 
 @pytest.mark.parametrize("function", [hang, work])
 def test_what_takes_too_long(function: Callable[[], object]) -> None:
-    """What waits or works for ever is ended, which decides nothing about the file; the next call is answered."""
+    """An endless call is ended, which decides nothing about the file; the next call succeeds."""
     isolation = Sandbox(seconds=2)
     try:
         with pytest.raises(Undecided, match="longer than 2 s"):
@@ -156,7 +156,7 @@ def test_killed_twice(isolation: Sandbox, signal_number: int) -> None:
 
 
 def test_damaged_by_codec(isolation: Sandbox, tmp_path: Path) -> None:
-    """Whatever a codec of imagecodecs raises of a damaged TIFF, the file is unreadable, or was read."""
+    """Any exception of imagecodecs on a damaged TIFF makes the file unreadable."""
     pytest.importorskip("imagecodecs")
     image = np.random.default_rng(3).integers(0, 40, (64, 64)).astype("u2")
     for codec in ("zstd", "lzw", "jpeg", "packbits", "deflate"):

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from tests.strategies import QUICK, CountingSource, indexers, numbered, outer
 
 from shotdap.catalog import Missing, Unreadable
-from shotdap.catalog.readers.lazy import ArraySource, BasicIndex, BlockSource, FrameCache, create_lazy_variable, no_memo
+from shotdap.catalog.readers.lazy import ArraySource, BasicIndex, BlockSource, FrameCache, create_lazy_variable
+from shotdap.transforms import no_memo
 
 THREADS = 32
 
@@ -195,7 +196,7 @@ class Broken:
     ],
 )  # fmt: skip
 def test_decoders_fail(error: Exception, expected: type[Exception]) -> None:
-    """Whatever a decoder raises says that the file cannot be read, but for too little memory."""
+    """Any exception of a decoder makes the file unreadable, except a lack of memory."""
     variable = create_lazy_variable(("y", "x"), Broken(error), {})
     with pytest.raises(expected):
         _ = variable[1].values

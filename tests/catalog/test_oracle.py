@@ -65,7 +65,7 @@ def database(mirror: Mirror) -> Iterator[ArchiveDatabase]:
 
 
 class TestContract(DatabaseContract):
-    """What every database does."""
+    """The contract of archives on Oracle."""
 
 
 @pytest.mark.skipif(_DSN is None, reason="ORACLE_TEST_DSN names no Oracle database")
@@ -268,5 +268,5 @@ def _archive(where: dict[str, ColumnFilter]) -> SqlArchive:
     """An archive that knows its table already, so that no database is asked."""
     archive = SqlArchive(ArchiveDatabase("oracle+oracledb://reader@host/?service_name=x"), "T", _COLUMNS, where=where)
     columns: list[sa.ColumnClause[object]] = [sa.column(name) for name in ("IMAGE_ID", "ARCHIVE_FILE", "SHOT")]
-    archive.__dict__["selected"] = sa.table("T", *columns, sa.column("MODIFIED", oracle.DATE()))
+    archive.__dict__["reflected_table"] = sa.table("T", *columns, sa.column("MODIFIED", oracle.DATE()))
     return archive

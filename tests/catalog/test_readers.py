@@ -217,7 +217,7 @@ class TestHdf5(ReaderContract):
         ],
     )
     def test_omitted(self, made: Callable[..., Path], name: str, fill: Callable[[h5py.File], object]) -> None:
-        """What no protocol carries is left out with a note, and takes nothing else with it."""
+        """Unsupported objects are omitted with a note, and everything else is read."""
 
         def both(file: File) -> None:
             fill(file)

@@ -54,7 +54,7 @@ def refusal(archive: SqlArchive) -> str:
 
 
 class TestContract(DatabaseContract):
-    """What every database does."""
+    """The contract of archives on every database."""
 
     @pytest.fixture
     def writer(self, tmp_path: Path) -> sa.Engine:

@@ -83,7 +83,7 @@ def survey(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     ],
 )
 def test_told(survey: tuple[Path, str], line: str) -> None:
-    """What is there, and what does not fit, each in a line."""
+    """The report lists the contents and the faults line by line."""
     folder, text = survey
     pattern = line.format(folder=re.escape(str(folder)))
 

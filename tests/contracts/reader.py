@@ -1,4 +1,4 @@
-"""What every reader does: the numbers of its format's own library, lazily, in names and attributes that travel."""
+"""The contract of readers: the values of the format's own library, lazily, with safe names and attributes."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ SENTENCE: Final = re.compile(r"[A-Z].*\.", re.DOTALL)
 
 
 def is_carriable(value: object) -> bool:
-    """Whether an attribute is one of the few kinds that every protocol carries."""
+    """Check whether every protocol carries an attribute."""
     if isinstance(value, np.ndarray):
         return value.ndim == 1 and value.size > 0 and value.dtype.kind in "iuf" and value.dtype.isnative
     if isinstance(value, list):
@@ -79,7 +79,7 @@ class ReaderContract:
 
     @pytest.mark.parametrize("compressed", [False, True])
     def test_any_indexing(self, reader: Reader, write: Write, *, compressed: bool) -> None:
-        """However an array is indexed, it gives what NumPy gives."""
+        """Every kind of indexing returns the same as NumPy."""
         whole = numbered(4, 5, 6)
         found = reader(write({"pixels": whole}, compressed=compressed), FrameCache(1 << 20).get_memo("file")).variables[
             "pixels"

@@ -1,16 +1,17 @@
-"""The HDF4 library, bound by ctypes: the very copy that pyhdf brings and uses.
+"""Bindings to the HDF4 library by ctypes: to the copy that pyhdf contains and uses.
 
-pyhdf reads no raster images, no little-endian numbers and no chunk shapes, tells no offsets, and holds Python's global
-lock while it decodes. The library behind it does all of this, and its functions can be had from pyhdf's extension
-module: a search in a shared object goes on through those that it is linked with, whoever built them.
+pyhdf does not read raster images, little-endian numbers, chunk shapes or offsets, and holds Python's global lock while
+it decodes. The library below it can do all of this, and its functions are accessible through pyhdf's extension module:
+a symbol search in a shared object continues in the libraries that it is linked with, in any build.
 
-Rule 1: the library is not thread-safe. `LOCK` is held around every call, pyhdf's included; `open_scientific_data` and `open_rasters`
-        take it for as long as a file is open, all else is called inside of them.
-Rule 2: what waits for a disk or decodes gives up Python's global lock meanwhile. What reads headers keeps it: to get it
-        back from a busy thread may take 5 ms (`sys.getswitchinterval`), and a file's headers are hundreds of calls.
-Rule 3: whatever fails is a `LibraryError`. A size that a file claims is checked before memory is asked for.
-Rule 4: the library writes a name without asking how much room there is. No name in an HDF4 file is longer than `_NAME_BUFFER`.
-        (In a classic netCDF file one may be: such files are refused here, though the library knows some.)
+Rule 1: the library is not thread-safe. `LOCK` is held around every call, pyhdf's included; `open_scientific_data` and
+        `open_rasters` hold it as long as a file is open, and all other functions are called within them.
+Rule 2: functions that wait for a disk or decode release Python's global lock. Functions that read headers keep it: to
+        get it back from a busy thread may take 5 ms (`sys.getswitchinterval`), and a file's headers are hundreds of
+        calls.
+Rule 3: every failure is a `LibraryError`. A size in a file is checked before memory is allocated.
+Rule 4: the library writes names without a limit. No name in an HDF4 file is longer than `_NAME_BUFFER`. (In a classic
+        netCDF file one may be: such files are refused here, although the library reads some.)
 """
 
 from __future__ import annotations
@@ -33,43 +34,6 @@ from numpy.typing import NDArray
 
 from shotdap.catalog.storage import FilePath
 
-__all__ = [
-    "DEFLATE",
-    "IMCOMP",
-    "JPEG",
-    "LOCK",
-    "NO_COMPRESSION",
-    "RLE",
-    "SZIP",
-    "LibraryError",
-    "RasterHeader",
-    "SdsHeader",
-    "can_decode_szip",
-    "count_rasters",
-    "count_scientific_data",
-    "get_byte_ranges",
-    "get_chunk_shape",
-    "get_compression",
-    "get_dimension",
-    "get_memory_dtype",
-    "get_raster_byte_ranges",
-    "get_raster_reference",
-    "get_reference",
-    "get_stored_dtype",
-    "is_coordinate",
-    "open_rasters",
-    "open_scientific_data",
-    "read_attributes",
-    "read_hyperslab",
-    "read_palette",
-    "read_raster",
-    "read_raster_header",
-    "read_sds_header",
-    "select_raster",
-    "select_sds",
-    "set_chunks",
-]
-
 LOCK = threading.RLock()
 
 _FAIL = -1
@@ -90,11 +54,11 @@ _NATIVE, _LITTLE_ENDIAN = 0x1000, 0x4000
 
 
 class LibraryError(Exception):
-    """The library could not do what it was asked for; the message is its own, a few words that name no file."""
+    """A call of the library failed; the message is the library's, a few words that name no file."""
 
 
 class _CompressionInfo(ctypes.Structure):
-    """``comp_info``, hcomp.h: room for the largest member of a union of integers."""
+    """``comp_info``, hcomp.h: the largest member of a union of integers."""
 
     _fields_ = (("parameters", c_int32 * 5),)
 
@@ -114,7 +78,7 @@ class _ChunkDefinition(ctypes.Structure):
 
 
 _INT32_POINTER = POINTER(c_int32)
-# What each function returns and takes: mfhdf.h, hproto.h.
+# The result and the arguments of each function: mfhdf.h, hproto.h.
 _FAST_SIGNATURES: Mapping[str, tuple[Any, ...]] = MappingProxyType(
     {
         "HCget_config_info": (c_int, c_int, POINTER(c_uint32)),
@@ -174,12 +138,12 @@ _BLOCKING_SIGNATURES: Mapping[str, tuple[Any, ...]] = MappingProxyType(
 def _bind_functions(
     library: ctypes.CDLL, signatures: Mapping[str, tuple[Any, ...]]
 ) -> Iterator[tuple[str, Callable[..., int]]]:
-    for name, (returns, *takes) in signatures.items():
+    for name, (result, *arguments) in signatures.items():
         try:
             function = getattr(library, name)
         except AttributeError as error:
             raise ImportError(f"The HDF4 library that pyhdf is linked with does not offer {name}.") from error
-        function.restype, function.argtypes = returns, takes
+        function.restype, function.argtypes = result, arguments
         yield name, function
 
 
@@ -194,8 +158,8 @@ _NAME_BUFFER = ctypes.create_string_buffer((1 << 16) + 1)  # the length of a nam
 def _call_function(name: str, *arguments: Any) -> int:  # noqa: ANN401 — ctypes' pointers have no common type
     result: int = _FUNCTIONS[name](*arguments)
     if result == _FAIL:
-        said: bytes = _FUNCTIONS["HEstring"](_FUNCTIONS["HEvalue"](1))
-        raise LibraryError(said.decode("ascii", "replace"))
+        message: bytes = _FUNCTIONS["HEstring"](_FUNCTIONS["HEvalue"](1))
+        raise LibraryError(message.decode("ascii", "replace"))
     return result
 
 
@@ -205,41 +169,41 @@ def _make_int32s(count: int) -> tuple[c_int32, ...]:
 
 @cache
 def get_memory_dtype(number_type: int) -> np.dtype[Any] | None:
-    """The NumPy type of numbers as the library gives them; nothing for a type that it cannot convert."""
+    """Return the NumPy type of numbers as the library returns them; `None` for a type that it cannot convert."""
     kind = _DTYPES.get(number_type & ~(_NATIVE | _LITTLE_ENDIAN))
     return np.dtype(kind) if kind else None
 
 
 def get_stored_dtype(number_type: int) -> np.dtype[Any]:
-    """The NumPy type of numbers as they lie in the file: big-endian, if nothing else is said.
+    """Return the NumPy type of numbers in the file, by default big-endian.
 
     Raises:
         KeyError: the library cannot convert it.
     """
-    found = np.dtype(_DTYPES[number_type & ~(_NATIVE | _LITTLE_ENDIAN)])
+    dtype = np.dtype(_DTYPES[number_type & ~(_NATIVE | _LITTLE_ENDIAN)])
     if number_type & _NATIVE:
-        return found
-    return found.newbyteorder("<" if number_type & _LITTLE_ENDIAN else ">")
+        return dtype
+    return dtype.newbyteorder("<" if number_type & _LITTLE_ENDIAN else ">")
 
 
 @cache
 def can_decode_szip() -> bool:
-    """Whether this copy of the library was built with szip; pyhdf's wheels are not."""
-    told = c_uint32()
+    """Check whether this copy of the library was built with szip; pyhdf's wheels are not."""
+    flags = c_uint32()
     with LOCK:
-        _call_function("HCget_config_info", SZIP, byref(told))
-    return bool(told.value & _DECODER_ENABLED)
+        _call_function("HCget_config_info", SZIP, byref(flags))
+    return bool(flags.value & _DECODER_ENABLED)
 
 
 def _make_unique_path(path: FilePath) -> bytes:
-    """Return a name of a file that was never used before: a number is spelled in ``/`` and ``/.``.
+    """Return a name of a file that was never used before: the bits of a counter become ``/`` and ``/.``.
 
-    The library knows files by their names. One that it could not open, as it is damaged, stays open in it; and the next
-    file of that name, another version or what a descriptor of the same number leads to, would be read from there.
+    The library identifies files by name. A damaged file that it failed to open stays open in it; and the next file of
+    that name, another version or another file behind a descriptor of the same number, would be read from there.
     """
     folder, slash, name = os.fsencode(path).rpartition(b"/")
-    spelled = b"".join(b"/." if bit == "1" else b"/" for bit in f"{next(_OPEN_COUNTER):b}")
-    return b"".join((folder, spelled, slash, name)) if slash else name
+    infix = b"".join(b"/." if bit == "1" else b"/" for bit in f"{next(_OPEN_COUNTER):b}")
+    return b"".join((folder, infix, slash, name)) if slash else name
 
 
 _OPEN_COUNTER = count()
@@ -250,7 +214,7 @@ _OPEN_COUNTER = count()
 
 @dataclass(frozen=True)
 class SdsHeader:
-    """What a file says of one SDS, or a raster image with its components as last dimension."""
+    """The header of one SDS, or of a raster image with its components as last dimension."""
 
     name: bytes
     shape: tuple[int, ...]
@@ -284,14 +248,14 @@ def select_sds(file: int, index: int) -> Iterator[int]:
 
 
 def count_scientific_data(file: int) -> tuple[int, int]:
-    """How many SDS and how many attributes a file has."""
+    """Return the number of SDS and of attributes in a file."""
     arrays, attributes = _make_int32s(2)
     _call_function("SDfileinfo", file, byref(arrays), byref(attributes))
     return arrays.value, attributes.value
 
 
 def read_sds_header(sds: int) -> SdsHeader:
-    """What the file says of an SDS."""
+    """Read the header of an SDS."""
     sizes = (c_int32 * _MAX_RANK)()
     rank, number_type, attributes = _make_int32s(3)
     _call_function("SDgetinfo", sds, _NAME_BUFFER, byref(rank), sizes, byref(number_type), byref(attributes))
@@ -305,7 +269,7 @@ def _check_shape(sizes: Sequence[int]) -> tuple[int, ...]:
 
 
 def get_dimension(sds: int, axis: int) -> tuple[bytes, bool]:
-    """The name of a dimension, and whether it has a scale."""
+    """Return the name of a dimension, and whether it has a scale."""
     size, scale_type, attributes = _make_int32s(3)
     identifier = _call_function("SDgetdimid", sds, axis)
     _call_function("SDdiminfo", identifier, _NAME_BUFFER, byref(size), byref(scale_type), byref(attributes))
@@ -313,43 +277,43 @@ def get_dimension(sds: int, axis: int) -> tuple[bytes, bool]:
 
 
 def is_coordinate(sds: int) -> bool:
-    """Whether an SDS stands for a dimension."""
+    """Check whether an SDS represents a dimension."""
     return _call_function("SDiscoordvar", sds) == 1
 
 
 def get_reference(sds: int) -> int:
-    """The number by which annotations refer to an SDS."""
+    """Return the number by which annotations refer to an SDS."""
     return _call_function("SDidtoref", sds)
 
 
 def read_attributes(owner: int, count: int, family: str = "SD") -> dict[bytes, NDArray[Any]]:
-    """The attributes of a file, an SDS, or (family ``GR``) of an image, with their types; text is bytes."""
+    """Read the attributes of a file, an SDS, or (family ``GR``) of an image, with their types; text is bytes."""
     reader = {"SD": "SDreadattr", "GR": "GRgetattr"}[family]
-    found = {}
+    attributes = {}
     number_type, length = _make_int32s(2)
     for index in range(count):
         _call_function(f"{family}attrinfo", owner, index, _NAME_BUFFER, byref(number_type), byref(length))
         name, dtype = _NAME_BUFFER.value, get_memory_dtype(number_type.value)
         if dtype is None:
-            found[name] = np.zeros(1, "V8")  # a type that nobody knows
+            attributes[name] = np.zeros(1, "V8")  # an unknown type
             continue
         if not 0 <= length.value * dtype.itemsize <= _MAX_ATTRIBUTE_SIZE:
             raise LibraryError("an attribute of an impossible length")
         values = np.zeros(length.value, dtype)
         _call_function(reader, owner, index, values.ctypes.data)
-        found[name] = np.asarray(values.tobytes()) if dtype.kind == "S" else values
-    return found
+        attributes[name] = np.asarray(values.tobytes()) if dtype.kind == "S" else values
+    return attributes
 
 
 def get_compression(sds: int) -> int:
-    """How an SDS, or the chunks of it, are compressed: `NO_COMPRESSION`, `DEFLATE`, …."""
+    """Return the compression of an SDS or its chunks: `NO_COMPRESSION`, `DEFLATE`, …."""
     coder = c_int()
     _call_function("SDgetcomptype", sds, byref(coder))
     return coder.value
 
 
 def get_chunk_shape(sds: int, rank: int) -> tuple[int, ...] | None:
-    """The shape of a chunk; nothing where an SDS is not chunked."""
+    """Return the shape of a chunk; `None` if the SDS is not chunked."""
     chunks, flags = _ChunkDefinition(), c_int32()
     _call_function("SDgetchunkinfo", sds, byref(chunks), byref(flags))
     if not flags.value & _CHUNKED_FLAG:
@@ -361,7 +325,7 @@ def get_chunk_shape(sds: int, rank: int) -> tuple[int, ...] | None:
 
 
 def set_chunks(sds: int, shape: Sequence[int], level: int) -> None:
-    """Let a new SDS be stored in chunks of some shape, deflated."""
+    """Make the library store a new SDS in deflated chunks."""
     chunks = _ChunkDefinition(coder=DEFLATE)
     chunks.lengths[: len(shape)] = shape
     chunks.compression.parameters[0] = level
@@ -370,23 +334,23 @@ def set_chunks(sds: int, shape: Sequence[int], level: int) -> None:
 
 
 def get_byte_ranges(sds: int, chunk: Sequence[int] | None = None) -> list[tuple[int, int]]:
-    """Where in the file the bytes of an SDS are, or of one chunk of it: offsets and lengths; none before it is written.
+    """Return offsets and lengths of the bytes of an SDS, or of one chunk; none before it is written.
 
     Args:
         sds: the SDS.
-        chunk: which chunk, counted in chunks along each dimension.
+        chunk: the chunk's position, counted in chunks along each dimension.
     """
-    place = (c_int32 * len(chunk))(*chunk) if chunk is not None else None
-    return _get_byte_ranges("SDgetdatainfo", sds, place)
+    position = (c_int32 * len(chunk))(*chunk) if chunk is not None else None
+    return _get_byte_ranges("SDgetdatainfo", sds, position)
 
 
 def get_raster_byte_ranges(image: int) -> list[tuple[int, int]]:
-    """Return where in the file the bytes of an image are: offsets and lengths; none before it is written."""
+    """Return offsets and lengths of the bytes of an image; none before it is written."""
     return _get_byte_ranges("GRgetdatainfo", image)
 
 
 def _get_byte_ranges(function: str, *owner: Any) -> list[tuple[int, int]]:  # noqa: ANN401 — ctypes' pointers have no common type
-    """Count first: where pieces are linked, the library writes them all, however little room it is told of."""
+    """Return byte ranges. Count them first: of linked blocks, the library writes all, whatever limit it gets."""
     count = _call_function(function, *owner, 0, 0, None, None)
     if not 0 < count <= _MAX_BYTE_RANGES:
         return []
@@ -396,8 +360,8 @@ def _get_byte_ranges(function: str, *owner: Any) -> list[tuple[int, int]]:  # no
 
 
 def read_hyperslab(sds: int, start: Sequence[int], values: NDArray[Any]) -> None:
-    """Fill an array, of the type that `get_memory_dtype` says, with the values from some point on."""
-    rank = max(1, values.ndim)  # the library wants a place even in an array without dimensions
+    """Fill an array, of the type that `get_memory_dtype` returns, with the values from a start index on."""
+    rank = max(1, values.ndim)  # the library needs an index even for an array without dimensions
     _call_function(
         "SDreaddata",
         sds,
@@ -413,10 +377,10 @@ def read_hyperslab(sds: int, start: Sequence[int], values: NDArray[Any]) -> None
 
 @dataclass(frozen=True)
 class RasterHeader(SdsHeader):
-    """What a file says of one raster image: shape (y, x, component)."""
+    """The header of one raster image: shape (y, x, component)."""
 
     interlace: int
-    """The order that the values are stored in: 0 (y, x, component), 1 (y, component, x), 2 (component, y, x)."""
+    """The order of the values in the file: 0 (y, x, component), 1 (y, component, x), 2 (component, y, x)."""
     coder: int
 
 
@@ -440,7 +404,7 @@ def open_rasters(path: FilePath) -> Iterator[int]:
 
 
 def count_rasters(images: int) -> tuple[int, int]:
-    """How many images and how many attributes of all of them a file has."""
+    """Return the number of images in a file, and of attributes of all images."""
     count, attributes = _make_int32s(2)
     _call_function("GRfileinfo", images, byref(count), byref(attributes))
     return count.value, attributes.value
@@ -457,7 +421,7 @@ def select_raster(images: int, index: int) -> Iterator[int]:
 
 
 def read_raster_header(image: int) -> RasterHeader:
-    """What the file says of an image."""
+    """Read the header of an image."""
     sizes = (c_int32 * 2)()
     components, number_type, interlace, attributes = _make_int32s(4)
     _call_function(
@@ -484,19 +448,19 @@ def read_raster_header(image: int) -> RasterHeader:
 
 
 def get_raster_reference(image: int) -> int:
-    """The number by which annotations refer to an image."""
+    """Return the number by which annotations refer to an image."""
     return _call_function("GRidtoref", image)
 
 
 def read_raster(image: int, header: RasterHeader, values: NDArray[Any]) -> None:
-    """Fill an array with an image, in the order in which the values are stored."""
+    """Fill an array with an image, in the order of the values in the file."""
     height, width, _ = header.shape
     start, count = (c_int32 * 2)(), (c_int32 * 2)(width, height)
     _call_function("GRreadimage", image, start, None, count, values.ctypes.data)
 
 
 def read_palette(image: int) -> NDArray[np.uint8] | None:
-    """The colours that go with an image, (256, 3); nothing where there are none."""
+    """Read the palette of an image, (256, 3); return `None` if it has none."""
     components, number_type, interlace, entries = _make_int32s(4)
     table = _call_function("GRgetlutid", image, 0)
     _call_function("GRgetlutinfo", table, byref(components), byref(number_type), byref(interlace), byref(entries))

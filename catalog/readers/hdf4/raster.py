@@ -1,4 +1,4 @@
-"""Raster images (GR, and the older 24 and 8 bit ones): each an array (y, x) or (y, x, band), its palette beside it."""
+"""Raster images (GR, and the older 24 and 8 bit ones): each an array (y, x) or (y, x, band), and its palette."""
 
 from __future__ import annotations
 
@@ -16,73 +16,77 @@ from shotdap.catalog.readers.hdf4.contents import Hdf4Array, OmittedArray
 from shotdap.catalog.readers.hdf4.data_descriptors import Directory
 from shotdap.catalog.readers.hdf4.scientific import decode_attribute_names, merge_annotations
 from shotdap.catalog.readers.hdf4.value_sources import IMCOMP_BLOCK_SIZE, Hdf4File, RasterSource
-from shotdap.catalog.readers.lazy import Array, BasicIndex, ChunkSource, Memo
-
-__all__ = ["find_raster_arrays", "rename_conflicting_dimensions"]
+from shotdap.catalog.readers.lazy import Array, BasicIndex, ChunkSource
+from shotdap.transforms import Memo
 
 _DIMENSION_NAMES: Final = ("y", "x", "band")
 _MAX_IMAGE_SIZE = 1 << 30
 
 
 def find_raster_arrays(
-    file: Hdf4File, listed: Directory, remember: Memo
+    file: Hdf4File, directory: Directory, memo: Memo
 ) -> tuple[list[Hdf4Array], list[OmittedArray], dict[str, Any]]:
-    """A file's images and palettes, those that cannot be read, and the attributes of all of them, not cleaned.
+    """Return a file's images and palettes, the unsupported images, and the raw attributes of all images.
 
     Raises:
         Unreadable: the file is damaged.
     """
-    if not listed.has_rasters:
+    if not directory.has_rasters:
         return [], [], {}
     with file.open_rasters() as images:
         count, attribute_count = library.count_rasters(images)
         attributes = decode_attribute_names(library.read_attributes(images, attribute_count, "GR"))
-        found = [_build_array(file, images, index, listed, remember) for index in range(count)]
+        arrays = [_build_array(file, images, index, directory, memo) for index in range(count)]
     return (
-        [array for array in found if isinstance(array, Hdf4Array)],
-        [array for array in found if isinstance(array, OmittedArray)],
+        [array for array in arrays if isinstance(array, Hdf4Array)],
+        [array for array in arrays if isinstance(array, OmittedArray)],
         attributes,
     )
 
 
-def _build_array(
-    file: Hdf4File, images: int, index: int, listed: Directory, remember: Memo
-) -> Hdf4Array | OmittedArray:
+def _build_array(file: Hdf4File, images: int, index: int, directory: Directory, memo: Memo) -> Hdf4Array | OmittedArray:
     with library.select_raster(images, index) as image:
         header = library.read_raster_header(image)
         name, dtype = decode_text(header.name), library.get_memory_dtype(header.number_type)
-        if (obstacle := _find_unsupported_reason(header, dtype)) or dtype is None:
-            return OmittedArray(name, obstacle)
-        said = library.read_attributes(image, header.attribute_count, "GR")
-        attributes = merge_annotations(said, library.get_raster_reference(image), listed)
+        if (reason := _find_unsupported_reason(header, dtype)) or dtype is None:
+            return OmittedArray(name, reason)
+        raw_attributes = library.read_attributes(image, header.attribute_count, "GR")
+        attributes = merge_annotations(raw_attributes, library.get_raster_reference(image), directory)
         colours = library.read_palette(image)
-    if header.coder == library.IMCOMP and (left_out := _describe_missing_pixels(header)):
-        attributes["never_written"] = left_out
+    missing = [
+        f"the last {count} {axis}s" if count > 1 else f"the last {axis}"
+        for axis, size in zip(("row", "column"), header.shape, strict=False)
+        if (count := size % IMCOMP_BLOCK_SIZE)
+    ]
+    if header.coder == library.IMCOMP and missing:
+        block = f"{IMCOMP_BLOCK_SIZE} by {IMCOMP_BLOCK_SIZE}"
+        reason = f"IMCOMP stores whole blocks of {block} pixels only; their values are not known, and 0 here"
+        attributes["never_written"] = f"{' and '.join(missing)}: {reason}"
     numbers = np.dtype(np.uint8) if dtype.kind == "S" else dtype  # an image of characters is one of bytes
     raster = RasterSource(file, index, header, numbers)
-    source = ChunkSource(raster, f"raster {index}", raster.shape, remember)
+    source = ChunkSource(raster, f"raster {index}", raster.shape, memo)
     palette = None if colours is None else _PaletteSource(colours)
     return Hdf4Array(name, _DIMENSION_NAMES[: len(raster.shape)], source, attributes, palette=palette)
 
 
 def rename_conflicting_dimensions(images: Sequence[Hdf4Array], arrays: Sequence[Hdf4Array]) -> Iterator[Hdf4Array]:
-    """The images, those with dimensions of their own that do not lie on the same pixels as the first.
+    """Yield the images; rename the dimensions of an image whose size differs from the first image's.
 
-    A raster image's dimensions have no names in the file: they must never be taken for those of another array's scale.
+    The dimensions of a raster image have no names in the file, so they must not get the names of another array's scale.
     """
     taken = {name for array in arrays for name in (array.name, *array.dimensions)}
     sizes: dict[str, int] = {}
     for image in images:
-        wanted = dict(zip(image.dimensions, image.source.shape, strict=True))
-        if taken.isdisjoint(wanted) and all(sizes.get(name, size) == size for name, size in wanted.items()):
-            sizes |= wanted
+        image_sizes = dict(zip(image.dimensions, image.source.shape, strict=True))
+        if taken.isdisjoint(image_sizes) and all(sizes.get(name, size) == size for name, size in image_sizes.items()):
+            sizes |= image_sizes
             yield image
         else:
-            yield replace(image, dimensions=tuple(f"{image.name}_{name}" for name in wanted))
+            yield replace(image, dimensions=tuple(f"{image.name}_{name}" for name in image_sizes))
 
 
 def _find_unsupported_reason(header: library.RasterHeader, dtype: np.dtype[Any] | None) -> str:
-    """Why an image cannot be read; empty where it can."""
+    """Return the reason why an image cannot be read; empty if it can."""
     if dtype is None:
         return f"its HDF4 number type {header.number_type} is not known"
     if header.coder == library.JPEG:  # libjpeg's default error handler calls exit(), and HDF4 4.2 installs no other
@@ -97,20 +101,9 @@ def _find_unsupported_reason(header: library.RasterHeader, dtype: np.dtype[Any] 
     return ""
 
 
-def _describe_missing_pixels(header: library.RasterHeader) -> str:
-    """Name the rows and columns that IMCOMP left out; empty where it left out none."""
-    lacking = [
-        f"the last {count} {axis}s" if count > 1 else f"the last {axis}"
-        for axis, size in zip(("row", "column"), header.shape, strict=False)
-        if (count := size % IMCOMP_BLOCK_SIZE)
-    ]
-    reason = f"IMCOMP stores whole blocks of {IMCOMP_BLOCK_SIZE} by {IMCOMP_BLOCK_SIZE} pixels only; their values are not known, and 0 here"
-    return f"{' and '.join(lacking)}: {reason}" if lacking else ""
-
-
 @dataclass(frozen=True)
 class _PaletteSource:
-    """The colours of an image: so few that they are read with the headers."""
+    """The colours of an image; they are few, so they are read with the headers."""
 
     colours: NDArray[np.uint8]
 

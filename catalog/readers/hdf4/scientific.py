@@ -1,4 +1,4 @@
-"""Scientific data sets (SDS): what the file says of them, and which way their values are best read."""
+"""Scientific data sets (SDS): their headers, and the fastest source for the values of each."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from shotdap.catalog.readers.hdf4 import library
 from shotdap.catalog.readers.hdf4.contents import Hdf4Array, OmittedArray
 from shotdap.catalog.readers.hdf4.data_descriptors import Directory
 from shotdap.catalog.readers.hdf4.value_sources import DECODERS, ByteRanges, EncodedSdsSource, Hdf4File, SdsSource
-from shotdap.catalog.readers.lazy import ArraySource, ChunkSource, Memo
+from shotdap.catalog.readers.lazy import ArraySource, ChunkSource
 from shotdap.catalog.readers.shared_sources import (
     CHARACTER_CODES_NOTE,
     ENCODING_ATTRIBUTE,
@@ -25,9 +25,8 @@ from shotdap.catalog.readers.shared_sources import (
     is_text_source,
     make_contiguous_source,
 )
+from shotdap.transforms import Memo
 from shotdap.transforms.decoding import HDF4_OFFSET
-
-__all__ = ["decode_attribute_names", "find_scientific_arrays", "merge_annotations"]
 
 _FAKE_DIMENSION_PATTERN = re.compile(r"fakeDim\d+")
 _CALIBRATION_ATTRIBUTES = frozenset(
@@ -35,20 +34,21 @@ _CALIBRATION_ATTRIBUTES = frozenset(
 )
 _MAX_ARRAY_SIZE = 1 << 40
 _MAX_CHUNK_SIZE = 1 << 30
-"""Bytes that one compressed piece may decode to, or that may be made up of fill values: what claims more is a
-decompression bomb, or damaged."""
+"""Bytes that one compressed chunk may decode to, or that may be fill values: a file that claims more is a decompression
+bomb, or damaged."""
 _MAX_CHUNKS = (1 << 16) - 1
-"""No file has more: a chunk's reference number is two bytes, and not 0. What claims more is mostly fill values."""
+"""No file has more chunks: the reference number of a chunk is two bytes, and not 0. An array that claims more is mostly
+fill values."""
 _MAX_UNMERGED_CHUNKS = 256
 _OPEN_COST = 512
-"""For each of its chunks, opening a file takes the library as long as decoding so many bytes."""
+"""When the library opens a file, each chunk costs as much time as decoding this number of bytes."""
 _MAX_BLOCK_SIZE = 4 << 20
-"""Bytes; more than that no chunks are put together for."""
+"""Maximum size in bytes of a block of merged chunks."""
 
 
 @dataclass(frozen=True)
 class _SdsDescription:
-    """What a file says of one SDS."""
+    """The header of one SDS."""
 
     index: int
     name: str
@@ -60,77 +60,80 @@ class _SdsDescription:
     coder: int
     chunk_shape: tuple[int, ...] | None
     byte_ranges: ByteRanges
-    """Where the values are, if they are not chunked."""
+    """Byte ranges of the values, if they are not chunked."""
     chunk_ranges: Sequence[ByteRanges]
-    """Where the chunks are, those of the last dimension side by side; empty where nobody has looked."""
+    """Byte ranges of the chunks, in C order; empty if the library reads them."""
     attributes: Mapping[str, Attribute]
 
     @property
     def is_unscaled_dimension(self) -> bool:
-        """Whether it stands for a dimension that nobody scaled."""
+        """True for a dimension without a scale."""
         return self.is_coordinate and not self.has_scale
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing was ever written into it: the library makes numbers up."""
+        """True if no value was ever written: the library returns fill values."""
         return not self.chunk_shape and not self.byte_ranges and math.prod(self.shape) > 0
 
     @property
     def unsupported_reason(self) -> str:
-        """Why it cannot be read; empty where it can."""
+        """The reason why it cannot be read; empty if it can."""
         dtype = library.get_memory_dtype(self.number_type)
         if dtype is None:
             return f"its HDF4 number type {self.number_type} is not known"
         if self.coder == library.SZIP and not library.can_decode_szip():
             return "it is compressed by szip, which the HDF4 library at hand lacks"
-        if math.prod(self.chunk_shape or self.shape) * dtype.itemsize - self._plain_bytes > _MAX_CHUNK_SIZE:
+        plain = sum(length for _, length in self.byte_ranges) if self.coder == library.NO_COMPRESSION else 0
+        if math.prod(self.chunk_shape or self.shape) * dtype.itemsize - plain > _MAX_CHUNK_SIZE:
             return f"a piece of it would decode to more than {_MAX_CHUNK_SIZE >> 20} MiB"
         return ""
 
-    @property
-    def _plain_bytes(self) -> int:
-        """How many bytes are in the file as they are."""
-        return sum(length for _, length in self.byte_ranges) if self.coder == library.NO_COMPRESSION else 0
-
 
 def find_scientific_arrays(
-    file: Hdf4File, listed: Directory, remember: Memo
+    file: Hdf4File, directory: Directory, memo: Memo
 ) -> tuple[list[Hdf4Array], list[OmittedArray], dict[str, Any]]:
-    """A file's SDS, those that cannot be read, and the file's attributes, not cleaned.
+    """Return a file's SDS, the unsupported SDS, and the file's raw attributes.
 
     Raises:
         Unreadable: the file is damaged.
     """
-    with file.open_scientific_data() as opened:
-        count, attribute_count = library.count_scientific_data(opened)
-        attributes = decode_attribute_names(library.read_attributes(opened, attribute_count))
-        headers = [_read_description(opened, index, listed) for index in range(count)]
-    wanted = [header for header in headers if not header.is_unscaled_dimension]
-    notes = {header.name: header.attributes for header in headers if header.is_unscaled_dimension}
-    names = _name_dimensions(wanted)
+    with file.open_scientific_data() as library_file:
+        count, attribute_count = library.count_scientific_data(library_file)
+        attributes = decode_attribute_names(library.read_attributes(library_file, attribute_count))
+        headers = [_read_description(library_file, index, directory) for index in range(count)]
+    of_dimensions = {header.name: header.attributes for header in headers if header.is_unscaled_dimension}
+    headers = [header for header in headers if not header.is_unscaled_dimension]
+    # Invented names of dimensions become the array's and the axis' if the dimension has a scale, else empty.
+    is_invented = _FAKE_DIMENSION_PATTERN.fullmatch
+    scaled = {header.name for header in headers if header.is_coordinate and is_invented(header.name)}
+    names: dict[str, str] = {}
+    for header in headers:
+        for axis, name in enumerate(header.dimensions):
+            if is_invented(name) and header.name != name:
+                names.setdefault(name, f"{header.name}_{axis}" if name in scaled else "")
     return (
-        [_build_array(file, header, names, notes, remember) for header in wanted if not header.unsupported_reason],
-        [OmittedArray(header.name, header.unsupported_reason) for header in wanted if header.unsupported_reason],
+        [_build_array(file, header, names, of_dimensions, memo) for header in headers if not header.unsupported_reason],
+        [OmittedArray(header.name, header.unsupported_reason) for header in headers if header.unsupported_reason],
         attributes,
     )
 
 
 def decode_attribute_names(raw: Mapping[bytes, Any]) -> dict[str, Any]:
-    """Attributes by their names as text."""
+    """Return attributes by their names as text."""
     return dict(zip(decode_unique_names(raw), raw.values(), strict=True))
 
 
-def merge_annotations(raw: Mapping[bytes, Any], reference: int, listed: Directory) -> dict[str, Attribute]:
-    """The attributes of an object, and its annotations where it has no attribute of that name."""
-    return normalize_attributes({**listed.object_annotations.get(reference, {}), **decode_attribute_names(raw)})
+def merge_annotations(raw: Mapping[bytes, Any], reference: int, directory: Directory) -> dict[str, Attribute]:
+    """Return the normalized attributes of an object, and each annotation that has no attribute of its name."""
+    return normalize_attributes({**directory.object_annotations.get(reference, {}), **decode_attribute_names(raw)})
 
 
-def convert_calibration(attributes: dict[str, Attribute]) -> dict[str, Attribute]:
-    """Return an array's attributes with HDF4's calibration, if it has one, stated as CF states a packing.
+def _convert_calibration(attributes: dict[str, Attribute]) -> dict[str, Attribute]:
+    """Convert HDF4's calibration of an array, if it has one, to a packing in CF's terms.
 
-    ``SDsetcal`` writes five attributes, two of which have CF's names and another formula: value = scale_factor *
-    (stored - add_offset). Every client reads them as CF's, so ``add_offset`` becomes -scale_factor * add_offset; the
-    original is kept as `HDF4_OFFSET`. Without all five, the attributes are the writer's own, and CF's.
+    ``SDsetcal`` writes five attributes; two have CF's names and another formula: value = scale_factor * (stored -
+    add_offset). Every client reads them as CF's, so ``add_offset`` becomes -scale_factor * add_offset; `HDF4_OFFSET`
+    keeps the original. Unless all five exist, the writer chose the attributes, and they are CF's.
     """
     scale, offset = attributes.get("scale_factor"), attributes.get("add_offset")
     if not (
@@ -142,75 +145,56 @@ def convert_calibration(attributes: dict[str, Attribute]) -> dict[str, Attribute
     return {**attributes, "add_offset": np.float64(0.0 - scale * offset), HDF4_OFFSET: offset}
 
 
-def _read_description(opened: int, index: int, listed: Directory) -> _SdsDescription:
-    with library.select_sds(opened, index) as sds:
-        said = library.read_sds_header(sds)
-        dtype = library.get_memory_dtype(said.number_type)
-        if math.prod(said.shape) * (dtype.itemsize if dtype else 1) > _MAX_ARRAY_SIZE:
+def _read_description(library_file: int, index: int, directory: Directory) -> _SdsDescription:
+    with library.select_sds(library_file, index) as sds:
+        header = library.read_sds_header(sds)
+        dtype = library.get_memory_dtype(header.number_type)
+        if math.prod(header.shape) * (dtype.itemsize if dtype else 1) > _MAX_ARRAY_SIZE:
             raise Unreadable("The HDF4 file is damaged: it claims an array that no disk could hold.")
-        dimensions = [library.get_dimension(sds, axis) for axis in range(len(said.shape))]
-        chunk, coder = library.get_chunk_shape(sds, len(said.shape)), library.get_compression(sds)
+        dimensions = [library.get_dimension(sds, axis) for axis in range(len(header.shape))]
+        chunk, coder = library.get_chunk_shape(sds, len(header.shape)), library.get_compression(sds)
+        chunk_ranges: Sequence[ByteRanges] = ()
+        if chunk and coder in DECODERS:  # located now, while the file is open
+            grid = _compute_chunk_grid(header.shape, chunk)
+            if math.prod(grid) <= _MAX_CHUNKS:
+                chunk_ranges = [library.get_byte_ranges(sds, position) for position in product(*map(range, grid))]
+        raw_attributes = library.read_attributes(sds, header.attribute_count)
         return _SdsDescription(
             index=index,
-            name=decode_text(said.name),
-            shape=said.shape,
-            number_type=said.number_type,
+            name=decode_text(header.name),
+            shape=header.shape,
+            number_type=header.number_type,
             dimensions=tuple(decode_text(name) for name, _ in dimensions),
             is_coordinate=library.is_coordinate(sds),
             has_scale=any(has_scale for _, has_scale in dimensions),
             coder=coder,
             chunk_shape=chunk,
             byte_ranges=() if chunk else library.get_byte_ranges(sds),
-            chunk_ranges=_locate_chunks(sds, said.shape, chunk, coder) if chunk else (),
-            attributes=convert_calibration(
-                merge_annotations(
-                    library.read_attributes(sds, said.attribute_count), library.get_reference(sds), listed
-                )
-            ),
+            chunk_ranges=chunk_ranges,
+            attributes=_convert_calibration(merge_annotations(raw_attributes, library.get_reference(sds), directory)),
         )
 
 
-def _locate_chunks(sds: int, shape: Sequence[int], chunk: Sequence[int], coder: int) -> Sequence[ByteRanges]:
-    """Where the chunks of an SDS are, if they are decoded here: asked once, while the file is open."""
-    grid = _compute_chunk_grid(shape, chunk)
-    if coder not in DECODERS or math.prod(grid) > _MAX_CHUNKS:
-        return ()
-    return [library.get_byte_ranges(sds, place) for place in product(*map(range, grid))]
-
-
 def _compute_chunk_grid(shape: Sequence[int], chunk: Sequence[int]) -> list[int]:
-    """How many chunks there are along each dimension."""
+    """Return the number of chunks along each dimension."""
     return [-(-size // max(1, length)) for size, length in zip(shape, chunk, strict=True)]
-
-
-def _name_dimensions(headers: Sequence[_SdsDescription]) -> dict[str, str]:
-    """For each name that the library made up, ours: that of the array and the axis, if there is a scale to carry it."""
-    scaled = {
-        header.name for header in headers if header.is_coordinate and _FAKE_DIMENSION_PATTERN.fullmatch(header.name)
-    }
-    names: dict[str, str] = {}
-    for header in headers:
-        for axis, name in enumerate(header.dimensions):
-            if _FAKE_DIMENSION_PATTERN.fullmatch(name) and header.name != name:
-                names.setdefault(name, f"{header.name}_{axis}" if name in scaled else "")
-    return names
 
 
 def _build_array(
     file: Hdf4File,
     header: _SdsDescription,
     names: Mapping[str, str],
-    notes: Mapping[str, Mapping[str, Attribute]],
-    remember: Memo,
+    dimension_attributes: Mapping[str, Mapping[str, Attribute]],
+    memo: Memo,
 ) -> Hdf4Array:
-    source = _make_source(file, header, remember)
+    source = _make_source(file, header, memo)
     attributes = dict(header.attributes)
     if header.is_empty:
         attributes["never_written"] = np.int8(1)
     if source.dtype.kind == "S":
         source = decode_characters(source, str(attributes.get(ENCODING_ATTRIBUTE, "")))
         if is_text_source(source):
-            attributes.pop(ENCODING_ATTRIBUTE, None)  # it was of the bytes
+            attributes.pop(ENCODING_ATTRIBUTE, None)  # of the bytes in the file, now decoded
         else:
             attributes.setdefault("note", CHARACTER_CODES_NOTE)
     rank = len(source.shape)
@@ -219,38 +203,31 @@ def _build_array(
         tuple(names.get(name, name) for name in header.dimensions[:rank]),
         source,
         attributes,
-        tuple(notes.get(name, {}) for name in header.dimensions[:rank]),
+        tuple(dimension_attributes.get(name, {}) for name in header.dimensions[:rank]),
     )
 
 
-def _make_source(file: Hdf4File, header: _SdsDescription, remember: Memo) -> ArraySource:
+def _make_source(file: Hdf4File, header: _SdsDescription, memo: Memo) -> ArraySource:
+    """Return the fastest source of an array's values; see `value_sources`."""
     stored = library.get_stored_dtype(header.number_type)
-    plain = SdsSource(file, header.index, header.shape, stored.newbyteorder("="))
+    library_source = SdsSource(file, header.index, header.shape, stored.newbyteorder("="))
     if header.coder == library.NO_COMPRESSION and not header.chunk_shape:
-        return _make_uncompressed_source(plain, header, stored)
-    name, chunk = f"sds {header.index}", header.chunk_shape or header.shape
-    places = header.chunk_ranges if header.chunk_shape else [header.byte_ranges]
-    is_packed = header.coder in DECODERS and bool(places) and bool(chunk)
-    source = EncodedSdsSource(plain, stored, header.coder, chunk, places) if is_packed else plain
-    return ChunkSource(source, name, _compute_block_shape(header.shape, chunk, stored.itemsize), remember)
-
-
-def _compute_block_shape(shape: Sequence[int], chunk: Sequence[int], size: int) -> tuple[int, ...]:
-    """Put small chunks together, along the last dimensions first, where there are many.
-
-    The file is opened for each block, which takes the library the longer, the more chunks there are. Few are decoded
-    one by one: what is damaged in one of them then spoils no other.
-    """
-    grid, block = _compute_chunk_grid(shape, chunk), list(chunk)
+        match header.byte_ranges:
+            case [(offset, length)] if length == math.prod(header.shape) * stored.itemsize:
+                return make_contiguous_source(file.path, offset, header.shape, stored)
+        return library_source
+    chunk = header.chunk_shape or header.shape
+    ranges = header.chunk_ranges if header.chunk_shape else [header.byte_ranges]
+    is_decoded_here = header.coder in DECODERS and bool(ranges) and bool(chunk)
+    source = (
+        EncodedSdsSource(library_source, stored, header.coder, chunk, ranges) if is_decoded_here else library_source
+    )
+    # Many small chunks are merged to blocks, along the last dimensions first: the file is opened for each block, which
+    # takes the library longer the more chunks there are. Few chunks are decoded one by one: then damage in one of them
+    # does not affect the others.
+    grid, block = _compute_chunk_grid(header.shape, chunk), list(chunk)
     number = math.prod(grid)
-    values = min(_OPEN_COST * number, _MAX_BLOCK_SIZE) // size if number > _MAX_UNMERGED_CHUNKS else 0
+    block_length = min(_OPEN_COST * number, _MAX_BLOCK_SIZE) // stored.itemsize if number > _MAX_UNMERGED_CHUNKS else 0
     for axis, count in reversed(list(enumerate(grid))):
-        block[axis] *= max(1, min(count, values // max(1, math.prod(block))))
-    return tuple(block)
-
-
-def _make_uncompressed_source(plain: SdsSource, header: _SdsDescription, stored: np.dtype[Any]) -> ArraySource:
-    match header.byte_ranges:
-        case [(offset, length)] if length == math.prod(header.shape) * stored.itemsize:
-            return make_contiguous_source(plain.file.path, offset, header.shape, stored)
-    return plain
+        block[axis] *= max(1, min(count, block_length // max(1, math.prod(block))))
+    return ChunkSource(source, f"sds {header.index}", tuple(block), memo)

@@ -68,7 +68,7 @@ class TestDimensions:
         assert [dataset["a"].dims for dataset in found] == [("t_t", "t_t_2")] * 2
 
     def test_attributes_without_scale(self, tmp_path: Path) -> None:
-        """What an HDF4 file says of a dimension without a scale, or a name, is the array's, under the dimension's."""
+        """The attributes of an HDF4 dimension without a scale become the array's, with the dimension's name."""
         path = hdf4(tmp_path / "a.hdf", {"image": (("", "t [ns]"), {"": {"units": "m"}, "t [ns]": {"units": "ns"}})})
         image = read(path)["image"]
 
@@ -113,7 +113,7 @@ class TestNotACoordinate:
         assert file.attrs["renamed_dimensions"] == "x_dim: x"
 
     def test_taken(self, tmp_path: Path) -> None:
-        """Where an array has the name already, the mark stays."""
+        """netCDF-4's prefix stays if another array has the plain name."""
         with h5py.File(tmp_path / "a.h5", "w") as file:
             file["x"], file["_nc4_non_coord_x"] = [1], [2]
 

@@ -54,14 +54,14 @@ def packed(tmp_path: Path) -> Path:
 class TestReading:
     @pytest.mark.parametrize("times", [1, 2])
     def test_as_if_not_packed(self, tmp_path: Path, folder: Path, times: int) -> None:
-        """What was packed once or twice is read like the file itself."""
+        """A file compressed once or twice is read like the file itself."""
         path = pack(tmp_path / "a.hdf", times=times)
 
         assert detect_format(path) == "gzip"
         assert np.array_equal(read(path, unpack=Unpacker(folder, 16 * MIB))["Streak_array"].values, IMAGE)
 
     def test_too_often(self, tmp_path: Path, folder: Path) -> None:
-        """What was packed more often is refused."""
+        """A file compressed more often is refused."""
         path = pack(tmp_path / "a.hdf", times=3)
 
         with pytest.raises(Unreadable, match="more than 2 times over"):
@@ -236,7 +236,7 @@ class TestTogether:
         assert held(folder) <= 5 * MIB
 
     def test_abandoned(self, packed: Path, folder: Path) -> None:
-        """What another process left half written is removed in time."""
+        """A partial file that another process abandoned is removed in time."""
         unpack = Unpacker(folder, 16 * MIB)
         unpack(packed).unlink()
         (folder / ".old.part").write_bytes(b"x")

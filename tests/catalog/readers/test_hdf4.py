@@ -80,7 +80,7 @@ class TestStorage:
 
     @pytest.mark.parametrize("layout", LAYOUTS)
     def test_any_indexing(self, tmp_path: Path, layout: str) -> None:
-        """However an array is indexed, it gives what NumPy gives."""
+        """Every kind of indexing returns the same as NumPy."""
         whole = numbered(*SHAPE)
         with sds_file(tmp_path / "image") as file:
             file.put("image", whole, LAYOUTS[layout])
@@ -102,7 +102,7 @@ class TestStorage:
 
     @pytest.mark.parametrize("layout", ["plain", "deflated", "frames", "chunked", "RLE"])
     def test_fill_values(self, tmp_path: Path, layout: str) -> None:
-        """What was never written comes as the fill value."""
+        """Values that were never written are the fill value."""
         whole = numbered(*SHAPE, dtype="i2")
         with sds_file(tmp_path / "image") as file:
             file.put("image", whole, LAYOUTS[layout], written=2)
@@ -133,7 +133,7 @@ class TestStorage:
         """One frame of two costs one reading of the library, or nothing of the library's where it is deflated."""
         readings: list[str] = []
         for name in ("read_hyperslab", "get_byte_ranges"):
-            monkeypatch.setattr(library, name, counted(getattr(library, name), name, readings))
+            monkeypatch.setattr(library, name, record_calls(getattr(library, name), name, readings))
         with sds_file(tmp_path / "image") as file:
             file.put("image", numbered(2, 5, 6), LAYOUTS[layout])
         image = read(tmp_path / "image").image
@@ -147,7 +147,7 @@ class TestStorage:
         """An array of a thousand small chunks costs a few readings of the library, not one for each chunk."""
         openings: list[str] = []
         monkeypatch.setattr(
-            library, "open_scientific_data", counted(library.open_scientific_data, "scientific", openings)
+            library, "open_scientific_data", record_calls(library.open_scientific_data, "scientific", openings)
         )
         with sds_file(tmp_path / "image") as file:
             file.put("image", noise(50, 20, 30), Layout(coder, 2, chunk=(1, 1, 30)))
@@ -159,7 +159,7 @@ class TestStorage:
 
     @pytest.mark.parametrize("layout", ["plain", "unlimited"])
     def test_what_is_stored_plainly_is_not_remembered(self, tmp_path: Path, recorder: Recorder, layout: str) -> None:
-        """What is not compressed is read as it is asked for, just the slice."""
+        """Of an uncompressed array only the slice is read."""
         with sds_file(tmp_path / "image") as file:
             file.put("image", numbered(*SHAPE), LAYOUTS[layout])
         image = read(tmp_path / "image", recorder).image
@@ -219,7 +219,7 @@ class TestNames:
         assert (dataset.short.dims[0], dataset.long.dims[0]) == ("shot", "long_0")
 
     def test_units_without_a_scale(self, tmp_path: Path) -> None:
-        """What is said of a dimension without a scale is said by the arrays that lie along it."""
+        """The attributes of a dimension without a scale become those of its arrays."""
         file = SD(str(tmp_path / "image"), SDC.WRITE | SDC.CREATE)
         sds = file.create("image", SDC.UINT16, (2, 3))
         sds[:] = numbered(2, 3)
@@ -414,7 +414,7 @@ class TestDamage:
 
     @pytest.mark.parametrize("layout", ["deflated", "frames", "RLE"])
     def test_bomb(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, layout: str) -> None:
-        """What would decode to more than there is room for is left out, and not decoded."""
+        """An array that would decode to more than the limit is omitted, and not decoded."""
         monkeypatch.setattr(scientific, "_MAX_CHUNK_SIZE", 59)
         with sds_file(tmp_path / "image") as file:
             file.put("bomb", np.zeros(SHAPE, "u2"), LAYOUTS[layout])
@@ -566,7 +566,7 @@ def extremes(kind: str) -> Array:
     return np.array([info.min, info.max, 0, 1, info.max // 2, 77, 13], dtype)
 
 
-def counted(function: Callable[..., Any], name: str, readings: list[str]) -> Callable[..., Any]:
+def record_calls(function: Callable[..., Any], name: str, readings: list[str]) -> Callable[..., Any]:
     def count(*arguments: Any) -> Any:  # noqa: ANN401 — whatever the function takes
         readings.append(name)
         return function(*arguments)

@@ -114,7 +114,7 @@ class TestTypes:
         assert (found.values.tolist(), found.attrs["b"]) == ([0.5, 1.5], 0.25)
 
     def test_left_out(self, path: Path) -> None:
-        """What cannot be carried is named, with the reason, and the rest is served."""
+        """Unsupported objects are listed with the reason, and the rest is served."""
         with h5py.File(path, "w") as file:
             file["image"] = np.zeros((2, 3))
             file["complex"] = np.zeros(3, "c8")

@@ -24,15 +24,15 @@ FRAMES = np.arange(24, dtype=np.uint16).reshape(2, 3, 4) * 2500
 def write(tmp_path: Path) -> Callable[[object], Path]:
     """Write a document, given as Python's objects or as text."""
 
-    def written(document: object) -> Path:
+    def write_document(document: object) -> Path:
         path = tmp_path / "image.hdf"
         path.write_text(document if isinstance(document, str) else json.dumps(document), "utf-8")
         return path
 
-    return written
+    return write_document
 
 
-def packed(dtype: str) -> dict[str, Any]:
+def encode_base64(dtype: str) -> dict[str, Any]:
     content = base64.b64encode(FRAMES.astype(dtype).tobytes()).decode()
     return {"data": content, "dtype": dtype, "shape": [2, 3, 4]}
 
@@ -49,7 +49,7 @@ class TestImages:
     @pytest.mark.parametrize("dtype", ["uint16", "<u2", ">u2", "int32", "float64"])
     def test_base64(self, write: Callable[[object], Path], dtype: str) -> None:
         """Packed bytes are numbers of the type and shape that stand beside."""
-        found = read(write({"image": {**packed(dtype), "units": "counts"}}))["image"]
+        found = read(write({"image": {**encode_base64(dtype), "units": "counts"}}))["image"]
 
         assert np.array_equal(found.values, FRAMES)
         assert found.dtype == np.dtype(dtype).newbyteorder("=")
@@ -136,7 +136,7 @@ class TestImages:
     def test_nothing_is_parsed_twice(
         self, write: Callable[[object], Path], recorder: Recorder, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """What was parsed while opening is remembered."""
+        """Arrays parsed on opening are cached."""
         found = read(write({"image": FRAMES.tolist()}), recorder)
         monkeypatch.setattr(json_document, "_parse_json", pytest.fail)
 
@@ -155,7 +155,7 @@ class TestImages:
 
 class TestShots:
     def test_attributes(self, write: Callable[[object], Path]) -> None:
-        """What is no array is an attribute, called by its place; text stays text."""
+        """Everything but arrays becomes an attribute, named by its path; text stays text."""
         document = {
             "shot": 103741,
             "target": {"gas": {"pressure": "3.5", "on": True}, "binning": [2, 2], "notes": ["a", "b"]},
@@ -206,7 +206,7 @@ class TestFaults:
         ids=str,
     )
     def test_reasons(self, write: Callable[[object], Path], text: str, reason: str) -> None:
-        """What cannot be right is an error that says why."""
+        """Contradictions are errors with a reason."""
         with pytest.raises(Unreadable, match=reason):
             read(write(text))
 
@@ -219,4 +219,4 @@ class TestFaults:
 
     def test_damage(self, write: Callable[[object], Path], survives: Callable[[Path], None]) -> None:
         """Damage is an error, or no harm."""
-        survives(write({"image": packed("uint16"), "more": FRAMES.tolist(), "shot": {"number": 7, "name": "x"}}))
+        survives(write({"image": encode_base64("uint16"), "more": FRAMES.tolist(), "shot": {"number": 7, "name": "x"}}))

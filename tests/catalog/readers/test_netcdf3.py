@@ -89,7 +89,7 @@ class TestContent:
 
     @pytest.mark.parametrize("kind", ["i1", "i2"])
     def test_a_single_array_of_records_is_not_padded(self, tmp_path: Path, kind: str) -> None:
-        """Where only one array grows, its records lie side by side."""
+        """The records of a single growing array are contiguous."""
         with netCDF4.Dataset(tmp_path / "a", "w", format="NETCDF3_CLASSIC") as file:
             file.createDimension("time", None)
             file.createDimension("x", 3)

@@ -203,7 +203,7 @@ class TestMeaning:
 
     @pytest.mark.parametrize("dpi", [72, 96])
     def test_default_resolution(self, path: Path, dpi: int) -> None:
-        """What programs write where they know no resolution is none."""
+        """The resolution that programs write by default is ignored."""
         tifffile.imwrite(path, ramp(5, 6), resolution=(dpi, dpi), resolutionunit="inch")
         found = read(path)
 

@@ -35,7 +35,7 @@ def test_content_addressed(folder: Path) -> None:
 
 
 def test_last(folder: Path) -> None:
-    """What was last seen at a place can be had, unless its bytes never came or made room for others."""
+    """The last version of a location is available, unless its bytes were never fetched or were removed."""
     cache = FileCache(folder, 1 << 20)
     old, new = held(cache, "old", b"content"), cache.make_version("new", size=9, modified=1)
     cache.save_last_version(old, "place")
@@ -59,7 +59,7 @@ def test_bounded(folder: Path) -> None:
 
 
 def test_comes_again(folder: Path) -> None:
-    """What made room for others is fetched anew, and is the same."""
+    """Content that was removed is fetched again, and is the same."""
     cache = FileCache(folder, 1000)
     for number in (1, 2, 3, 4, 5, 6, 1):
         version = held(cache, str(number), bytes([number]) * 200)

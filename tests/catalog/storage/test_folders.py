@@ -95,7 +95,7 @@ def test_missing(folders: LocalStore) -> None:
     slash=st.sampled_from(["/", "\\"]),
 )
 def test_any_path(folders: LocalStore, beginning: str, parts: list[str], slash: str) -> None:
-    """Whatever a row says, the file that is read lies in one of the folders, links followed, or it is refused."""
+    """A row's file is within one of the folders, with links resolved, or it is refused."""
     try:
         version = folders.get_version(beginning + slash.join(parts))
     except Unreadable:

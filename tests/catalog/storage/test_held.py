@@ -60,7 +60,7 @@ def catalog(path: Path) -> Catalog:
 
 
 def test_a_state_is_opened_after_the_file_was_replaced(catalog: Catalog, path: Path) -> None:
-    """What was looked at can be read although another file has its path; the next look is at that."""
+    """A version can be read after another file got its path; the next snapshot is of that file."""
     image = catalog.image(PATH)
     fingerprint = image.fingerprint
     replace(path, 2)

@@ -56,7 +56,7 @@ class TestObjects:
         assert (status.st_size, status.st_mtime_ns) == (version.size, version.modified)
 
     def test_fetched_once(self, objects: S3ObjectStore, server: ObjectStore) -> None:
-        """What was fetched is not fetched again, not even by another worker."""
+        """An object is fetched once, even by several workers."""
         version = objects.get_version("s3://shots/omega/1.hdf")
         objects.fetch_file("s3://shots/omega/1.hdf", version)
         content = version.path.resolve()
