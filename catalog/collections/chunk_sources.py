@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import xarray as xr
 
-from shotdap.transforms.variable_traits import get_traits, set_traits
+from shotdap.transforms.virtual.variable_traits import get_traits, set_traits
 
 
 def set_image_paths(variable: xr.Variable, paths: tuple[str, ...]) -> xr.Variable:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import xarray as xr
 
-from shotdap.transforms.variable_traits import get_traits, set_traits
+from shotdap.transforms.virtual.variable_traits import get_traits, set_traits
 
 
 def bytes_read(variable: xr.Variable) -> int:

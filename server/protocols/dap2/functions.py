@@ -20,7 +20,7 @@ from shotdap.server.protocols.dap2.promotion import decode_adapted, get_dap2_typ
 from shotdap.server.protocols.dap2.text import quote_excerpt
 from shotdap.transforms.selection import BadSelection
 from shotdap.transforms.statistics import reductions
-from shotdap.transforms.variable_traits import set_traits
+from shotdap.transforms.virtual.variable_traits import set_traits
 
 _DIGIT_LIMIT: Final = 10  # of a number of pixels in a dimension
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import numpy as np
 
 from shotdap.transforms.decoding import decode_variable
-from shotdap.transforms.variable_traits import get_traits, set_traits
+from shotdap.transforms.virtual.variable_traits import get_traits, set_traits
 
 if TYPE_CHECKING:
     import xarray as xr

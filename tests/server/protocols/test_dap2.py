@@ -20,7 +20,7 @@ from shotdap.server.protocols import dap2
 from shotdap.server.protocols.dap2.data import BLOCK_SIZE
 from shotdap.server.protocols.dap2.promotion import WIRE_DTYPES
 from shotdap.server.protocols.dap2.text import make_safe_names
-from shotdap.transforms.variable_traits import get_traits, set_traits
+from shotdap.transforms.virtual.variable_traits import get_traits, set_traits
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)  # webob, which pydap imports, imports cgi
