@@ -87,7 +87,7 @@ class Unpacker:
             return _hash_file(path)
         name = self._hashes.get(path.version)
         if name is None:
-            with path.reading():
+            with path.read_consistently():
                 name = _hash_file(path)
             self._hashes[path.version] = name
         return name
