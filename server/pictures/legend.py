@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -167,6 +167,9 @@ def _compute_scale_bar(each: PixelSize, count: int, pixels: int) -> tuple[int, s
     return max(1, round(length / size)), f"{ticks.format_number(length)} {each.units}"
 
 
+_load_font: Final = lru_cache(8)(ImageFont.load_default)
+
+
 def _render_text(text: str, letter: int) -> Image.Image:
     """Render text on the background; the height is that of a line, whatever the letters are."""
     font = _load_font(letter * _SUPERSAMPLING)
@@ -176,8 +179,3 @@ def _render_text(text: str, letter: int) -> Image.Image:
     words = Image.new("RGB", (max(_SUPERSAMPLING, round(right - left)), ascent + descent), _BACKGROUND)
     ImageDraw.Draw(words).text((-left, 0), plain, font=font, fill=_FOREGROUND)
     return words.resize((-(-words.width // _SUPERSAMPLING), -(-words.height // _SUPERSAMPLING)), Image.Resampling.BOX)
-
-
-@lru_cache(8)
-def _load_font(letter: int) -> Any:  # noqa: ANN401 — Pillow has two types of fonts
-    return ImageFont.load_default(letter)
