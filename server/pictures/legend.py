@@ -6,9 +6,10 @@ indices in the file are pixel indices in the image. The font is the one in Pillo
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -167,7 +168,7 @@ def _compute_scale_bar(each: PixelSize, count: int, pixels: int) -> tuple[int, s
     return max(1, round(length / size)), f"{ticks.format_number(length)} {each.units}"
 
 
-_load_font: Final = lru_cache(8)(ImageFont.load_default)
+_load_font: Final[Callable[[int], Any]] = lru_cache(8)(ImageFont.load_default)  # Pillow has two types of fonts
 
 
 def _render_text(text: str, letter: int) -> Image.Image:
