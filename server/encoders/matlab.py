@@ -104,20 +104,18 @@ def _encode_text(value: object) -> str:
 def _encode_attributes(attrs: Mapping[Any, object]) -> dict[str, Any]:
     """Return the fields of a struct, by rules 1 and 3."""
     names = _make_legal_names(map(str, attrs))
-    fields = {names[str(name)]: _encode_attribute(value) for name, value in attrs.items()}
+    fields: dict[str, Any] = {}
+    for name, value in attrs.items():
+        array = np.asarray(None if isinstance(value, str | bytes | list | tuple | dict) else value)
+        if isinstance(value, list | tuple) and all(isinstance(item, str | bytes) for item in value):
+            field: Any = _encode_cells(np.array(value, object))
+        elif array.dtype.kind in "biufc":
+            field = array.astype(np.float32) if array.dtype == np.float16 else array
+        else:
+            field = _encode_cells(value) if isinstance(value, np.ndarray) else _encode_text(value)
+        fields[names[str(name)]] = field
     renamed = list_renamed(attrs, RENAMED_ATTRIBUTES, {legal: name for name, legal in names.items()})
     return fields | {name: _encode_text(lines) for name, lines in renamed.items()}
-
-
-def _encode_attribute(value: object) -> Any:  # noqa: ANN401 — anything that SciPy writes
-    if isinstance(value, list | tuple) and all(isinstance(item, str | bytes) for item in value):
-        return _encode_cells(np.array(value, object))
-    array = np.asarray(value) if not isinstance(value, list | tuple | dict) else np.empty(0)
-    if array.dtype.kind in "biufc" and not isinstance(value, str | bytes | list | tuple | dict):
-        return array.astype(np.float32) if array.dtype == np.float16 else array
-    if isinstance(value, np.ndarray):
-        return _encode_cells(value)
-    return _encode_text(value)
 
 
 def _make_legal_names(names: Iterable[str], taken: Iterable[str] = ()) -> dict[str, str]:

@@ -11,7 +11,7 @@ Not OME-XML: pixels there have lengths only, and those of a streak are in time.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from io import BytesIO
 from typing import Any, Final, TypeAlias
 
@@ -52,7 +52,14 @@ def encode_deflated(dataset: xr.Dataset) -> EncodedFile:
 
 def _encode_tiff(dataset: xr.Dataset, *, is_deflated: bool) -> EncodedFile:
     name, variable = get_single_variable(dataset, "A TIFF file holds")
-    frames = _convert_frames(name, variable)
+    values = np.asarray(variable.values)
+    if values.dtype.kind not in "biuf" or values.dtype.itemsize > _MAX_ITEMSIZE:
+        raise BadSelection(f"{name} is of the type {values.dtype}; TIFF holds real numbers. Ask for nc4, h5 or json.")
+    if not values.size:
+        raise BadSelection(f"{name} has no value here, and a TIFF file has one pixel at least. Ask for nc4, h5 or npy.")
+    values = values.astype(np.uint8) if values.dtype.kind == "b" else values
+    rows, columns = (1, 1, *values.shape)[-_IMAGE_DIMENSIONS:]
+    frames: Array = np.ascontiguousarray(values.reshape(-1, rows, columns), values.dtype.newbyteorder("<"))
     down, across = (find_pixel_size(dataset, axis) for axis in (None, None, *variable.dims)[-_IMAGE_DIMENSIONS:])
     units: dict[str, Any] = {"unit": convert_to_ascii(across.units)}
     if down.units != across.units:
@@ -81,18 +88,6 @@ def _encode_tiff(dataset: xr.Dataset, *, is_deflated: bool) -> EncodedFile:
     return wrap_file(file)
 
 
-def _convert_frames(name: str, variable: xr.Variable) -> Array:
-    """Return the values as ``[frames, rows, columns]``, little-endian, or refuse them."""
-    values = np.asarray(variable.values)
-    if values.dtype.kind not in "biuf" or values.dtype.itemsize > _MAX_ITEMSIZE:
-        raise BadSelection(f"{name} is of the type {values.dtype}; TIFF holds real numbers. Ask for nc4, h5 or json.")
-    if not values.size:
-        raise BadSelection(f"{name} has no value here, and a TIFF file has one pixel at least. Ask for nc4, h5 or npy.")
-    values = values.astype(np.uint8) if values.dtype.kind == "b" else values
-    rows, columns = (1, 1, *values.shape)[-_IMAGE_DIMENSIONS:]
-    return np.ascontiguousarray(values.reshape(-1, rows, columns), values.dtype.newbyteorder("<"))
-
-
 def _select_predictor(dtype: np.dtype[Any]) -> int:
     """Return the predictor of TIFF 6.0, section 14, or of Adobe's Technical Note 3: differences compress better."""
     return _FLOAT_PREDICTOR if dtype.kind == "f" else _INTEGER_PREDICTOR if dtype.itemsize <= 4 else _NO_PREDICTOR  # noqa: PLR2004 — bytes
@@ -104,28 +99,16 @@ def _compute_strip_rows(frames: Array) -> int:
 
 def _compress_strips(frames: Array) -> Iterator[bytes]:
     """Yield compressed strips for tifffile, by ISA-L: zlib takes ten times as long."""
-    differences = _DIFFERENCE_FUNCTIONS[_select_predictor(frames.dtype)]
-    step = _compute_strip_rows(frames)
+    predictor, step = _select_predictor(frames.dtype), _compute_strip_rows(frames)
     for frame in frames:
         for start in range(0, len(frame), step):
-            yield isal_zlib.compress(differences(frame[start : start + step]).data.cast("B"), _COMPRESSION_LEVEL)
-
-
-def _compute_integer_differences(rows: Array) -> Array:
-    differences = rows.copy()
-    np.subtract(rows[:, 1:], rows[:, :-1], out=differences[:, 1:])
-    return differences
-
-
-def _compute_float_differences(rows: Array) -> Array:
-    """Return the differences of bytes along each row: the most significant bytes first, then the next."""
-    count, columns = rows.shape
-    bytes_ = rows.astype(rows.dtype.newbyteorder(">")).view(np.uint8).reshape(count, columns, rows.itemsize)
-    return _compute_integer_differences(np.ascontiguousarray(bytes_.transpose(0, 2, 1)).reshape(count, -1))
-
-
-_DIFFERENCE_FUNCTIONS: Final[Mapping[int, Callable[[Array], Array]]] = {
-    _NO_PREDICTOR: lambda rows: rows,
-    _INTEGER_PREDICTOR: _compute_integer_differences,
-    _FLOAT_PREDICTOR: _compute_float_differences,
-}
+            rows = frame[start : start + step]
+            if predictor == _FLOAT_PREDICTOR:  # the most significant bytes of a row first, then the next
+                big_endian = rows.astype(rows.dtype.newbyteorder(">")).view(np.uint8)
+                planes = big_endian.reshape(*rows.shape, rows.itemsize).transpose(0, 2, 1)
+                rows = np.ascontiguousarray(planes).reshape(len(rows), -1)
+            if predictor != _NO_PREDICTOR:
+                differences = rows.copy()
+                np.subtract(rows[:, 1:], rows[:, :-1], out=differences[:, 1:])
+                rows = differences
+            yield isal_zlib.compress(rows.data.cast("B"), _COMPRESSION_LEVEL)

@@ -6,6 +6,7 @@ indices in the file are pixel indices in the image. The font is the one in Pillo
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any, Final
@@ -167,6 +168,9 @@ def _compute_scale_bar(each: PixelSize, count: int, pixels: int) -> tuple[int, s
     return max(1, round(length / size)), f"{ticks.format_number(length)} {each.units}"
 
 
+_load_font: Final[Callable[[int], Any]] = lru_cache(8)(ImageFont.load_default)  # Pillow has two types of fonts
+
+
 def _render_text(text: str, letter: int) -> Image.Image:
     """Render text on the background; the height is that of a line, whatever the letters are."""
     font = _load_font(letter * _SUPERSAMPLING)
@@ -176,8 +180,3 @@ def _render_text(text: str, letter: int) -> Image.Image:
     words = Image.new("RGB", (max(_SUPERSAMPLING, round(right - left)), ascent + descent), _BACKGROUND)
     ImageDraw.Draw(words).text((-left, 0), plain, font=font, fill=_FOREGROUND)
     return words.resize((-(-words.width // _SUPERSAMPLING), -(-words.height // _SUPERSAMPLING)), Image.Resampling.BOX)
-
-
-@lru_cache(8)
-def _load_font(letter: int) -> Any:  # noqa: ANN401 — Pillow has two types of fonts
-    return ImageFont.load_default(letter)

@@ -275,7 +275,10 @@ def render_picture(image: xr.Variable, display: Display) -> Picture:
     size = min(display.size or longer, longer)
     rows, columns = (max(1, round(side * size / longer)) for side in shape)
     last = (1 << display.bits) - 1
-    if _can_show_unscaled(values, display):
+    has_range = display.scaling != "linear" or display.low is not None or display.high is not None
+    is_natural = display.bits == 16 or (values.ndim == _COLOUR_NDIM and values.dtype.itemsize == 1)  # noqa: PLR2004
+    is_short = values.dtype.kind in "bu" and values.dtype.itemsize <= _LOOKUP_MAX_ITEMSIZE
+    if is_natural and is_short and not has_range:  # the values themselves are the levels
         scale = Scale(0.0, float(last), "linear", last + 1)
         if size == longer:
             return Picture(values.astype(scale.dtype, copy=False), None, scale, shape)
@@ -311,13 +314,6 @@ def _extract_pixels(image: xr.Variable) -> Array:
     if not values.size:
         raise BadSelection("There is no picture of nothing: no pixel was asked for.")
     return values[..., :_RGB_BAND_COUNT] if is_coloured else values
-
-
-def _can_show_unscaled(values: Array, display: Display) -> bool:
-    """Check whether the values themselves can be the levels: numbers of a camera in 16 bits, colours in 8."""
-    is_natural = display.bits == 16 or (values.ndim == _COLOUR_NDIM and values.dtype.itemsize == 1)  # noqa: PLR2004
-    is_short = values.dtype.kind in "bu" and values.dtype.itemsize <= _LOOKUP_MAX_ITEMSIZE
-    return is_natural and is_short and display.scaling == "linear" and display.low is None and display.high is None
 
 
 def _resolve_range(values: Array, display: Display) -> tuple[float, float]:

@@ -110,20 +110,18 @@ def apply_filters(dataset: xr.Dataset, filters: Iterable[Filter]) -> xr.Dataset:
         (dimension,) = map(str, variable.dims)
         masks[dimension] = each.evaluate(variable) & masks.get(dimension, np.True_)
         if not masks[dimension].any():
-            raise BadSelection(f"{each.excerpt}: nothing is left along {dimension}.{_describe_range(each, variable)}")
+            message = f"{each.excerpt}: nothing is left along {dimension}."
+            if get_dap2_type(variable) != "String":
+                numbers = np.asarray(decode_adapted(variable).values)
+                numbers = numbers[~np.isnan(numbers)]
+                message += (
+                    f" The values of {each.variable} go from {numbers.min()} to {numbers.max()}."
+                    if numbers.size
+                    else f" All values of {each.variable} are missing."
+                )
+            raise BadSelection(message)
     indices = {dimension: compute_mask_indices(mask) for dimension, mask in masks.items()}
     return dataset.isel(indices) if indices else dataset
-
-
-def _describe_range(condition: Filter, variable: xr.Variable) -> str:
-    """Return a sentence about the values of a variable, for a selection with an empty result."""
-    if get_dap2_type(variable) == "String":
-        return ""
-    numbers = np.asarray(decode_adapted(variable).values)
-    numbers = numbers[~np.isnan(numbers)]
-    if not numbers.size:
-        return f" All values of {condition.variable} are missing."
-    return f" The values of {condition.variable} go from {numbers.min()} to {numbers.max()}."
 
 
 def compute_mask_indices(mask: Mask) -> slice | np.ndarray[Any, Any]:

@@ -32,21 +32,20 @@ def resolve_stored_dtype(dtype: Dtype) -> Dtype | None:
 
 
 def convert_values(values: Array, dtype: Dtype) -> Array:
-    """Convert values to their type in a chunk."""
+    """Convert values to their type in a chunk; a missing text, `None` or NaN, is empty."""
     if dtype != TEXT_DTYPE:
         return values.astype(dtype, copy=False)
-    texts = np.empty(values.shape, TEXT_DTYPE)
-    texts.reshape(-1)[:] = [_convert_text(value) for value in values.reshape(-1).tolist()]
-    return texts
-
-
-def _convert_text(value: object) -> str:
-    """Convert a value to text that UTF-8 can represent; `None` and NaN are empty."""
-    if value is None or value != value:  # noqa: PLR0124 — the test for NaN, xarray's missing text
-        return ""
-    if not isinstance(value, bytes):
-        return str(value).encode("utf-8", "backslashreplace").decode()
-    try:
-        return value.decode()
-    except UnicodeDecodeError:
-        return value.decode("latin-1")
+    texts: list[str] = []
+    for value in values.reshape(-1).tolist():
+        if value is None or value != value:  # noqa: PLR0124 — the test for NaN, xarray's missing text
+            texts.append("")
+        elif not isinstance(value, bytes):
+            texts.append(str(value).encode("utf-8", "backslashreplace").decode())
+        else:
+            try:
+                texts.append(value.decode())
+            except UnicodeDecodeError:
+                texts.append(value.decode("latin-1"))
+    converted = np.empty(values.shape, TEXT_DTYPE)
+    converted.reshape(-1)[:] = texts
+    return converted

@@ -63,7 +63,8 @@ UNDERSTOOD: Final = [
     ("mean(a)", dap2.Constraint(calls=(dap2.FunctionCall("mean", A),))),
     ("mean(image[0:99][],y)", dap2.Constraint(calls=(dap2.FunctionCall("mean", IMAGE, ("y",)),))),
     ("a, bin( mean(a, 0), 4 ) ,version()", dap2.Constraint(
-        Selection({"a": ()}), (dap2.FunctionCall("bin", dap2.FunctionCall("mean", A, ("0",)), ("4",)), dap2.FunctionCall("version"))
+        Selection({"a": ()}),
+        (dap2.FunctionCall("bin", dap2.FunctionCall("mean", A, ("0",)), ("4",)), dap2.FunctionCall("version")),
     )),
     ('mean(a,"y")', dap2.Constraint(calls=(dap2.FunctionCall("mean", A, ("y",)),))),
     ("y%3e=1&y%3c200", dap2.Constraint(filters=(Filter("y", ">=", (1,)), Filter("y", "<", (200,))))),
