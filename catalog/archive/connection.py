@@ -32,7 +32,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from shotdap.catalog.archive.archive import BadArchive, LostArchive
 from shotdap.catalog.archive.oracle_probe import probe_listener
 
-Result = TypeVar("Result")
+_Result = TypeVar("_Result")
 
 _RECYCLE_SECONDS = 1800  # after which a connection is replaced: firewalls drop connections that are idle for long
 _KEEPALIVE_MINUTES = 1  # after which Oracle's driver checks the connection
@@ -69,9 +69,10 @@ class ArchiveDatabase:
         url = sa.make_url(self.url)
         if self.password is not None:
             url = url.set(password=self.password)
-        build_options = _OPTIONS_BUILDERS.get(url.get_backend_name(), lambda _database: {})
+        build_options = _OPTIONS_BUILDERS.get(url.get_backend_name())
+        options = build_options(self) if build_options else {}
         engine = sa.create_engine(
-            url, pool_pre_ping=True, pool_recycle=_RECYCLE_SECONDS, hide_parameters=True, **build_options(self)
+            url, pool_pre_ping=True, pool_recycle=_RECYCLE_SECONDS, hide_parameters=True, **options
         )
 
         def set_call_timeout(connection: Any, _record: object) -> None:  # noqa: ANN401 — the driver's own
@@ -92,7 +93,7 @@ class ArchiveDatabase:
         except TimeoutError as error:
             raise dialect.loaded_dbapi.OperationalError("It accepts connections, and says nothing.") from error
 
-    def run_with_retry(self, query: Callable[[sa.Connection], Result]) -> Result:
+    def run_with_retry(self, query: Callable[[sa.Connection], _Result]) -> _Result:
         """Run a query; repeat it after transient errors.
 
         Args:
@@ -103,7 +104,7 @@ class ArchiveDatabase:
             BadArchive: the configuration does not fit the database.
         """
 
-        def run_once() -> Result:
+        def run_once() -> _Result:
             with self._connect() as connection:
                 return query(connection)
 
@@ -121,7 +122,7 @@ class ArchiveDatabase:
         with _wrap_database_errors(), self._retry_call(self._connect) as connection:
             yield connection
 
-    def _retry_call(self, call: Callable[[], Result]) -> Result:
+    def _retry_call(self, call: Callable[[], _Result]) -> _Result:
         retrying = stamina.RetryingCaller(
             attempts=self.attempts, timeout=None, wait_initial=0.2, wait_max=5.0, wait_jitter=0.2
         )

@@ -32,7 +32,7 @@ from pebble import ProcessExpired, ProcessFuture, ProcessPool
 
 from shotdap.catalog.entry import Changed, Missing, Unreadable
 
-Result = TypeVar("Result")
+_Result = TypeVar("_Result")
 
 _WALL_TIME_FACTOR = 5  # by the clock, a call may take this factor longer than its limit
 # Signals that a library's fault causes. Any other signal came from outside: from a system without memory, from an
@@ -70,11 +70,11 @@ class _WorkerResult:
 
 
 @dataclass(frozen=True)
-class SandboxCall(Generic[Result]):
+class SandboxCall(Generic[_Result]):
     """A started call."""
 
     future: ProcessFuture[_WorkerResult]
-    function: Callable[..., Result]
+    function: Callable[..., _Result]
     arguments: tuple[object, ...]
 
 
@@ -93,7 +93,7 @@ class Sandbox:
         self._lock = threading.Lock()
         self._pool: ProcessPool | None = None
 
-    def start_call(self, function: Callable[..., Result], *arguments: object) -> SandboxCall[Result]:
+    def start_call(self, function: Callable[..., _Result], *arguments: object) -> SandboxCall[_Result]:
         """Start a call, for `wait_for_result`. Pickle has to carry the function and its arguments."""
         with self._lock:
             if self._pool is None or not self._pool.active:
@@ -110,7 +110,7 @@ class Sandbox:
             )
         return SandboxCall(future, function, arguments)
 
-    def wait_for_result(self, call: SandboxCall[Result]) -> Result:
+    def wait_for_result(self, call: SandboxCall[_Result]) -> _Result:
         """Wait for a started call, and for a second attempt if its process dies.
 
         Raises:
@@ -131,10 +131,10 @@ class Sandbox:
             raise Unreadable(f"Reading the file takes more than {self._limits.memory_bytes >> 20:,} MiB of memory.")
         if response.error is not None:
             raise response.error(response.message)
-        result: Result = pickle.loads(response.pickled_result)  # noqa: S301 — made by this program's own worker
+        result: _Result = pickle.loads(response.pickled_result)  # noqa: S301 — made by this program's own worker
         return result
 
-    def _wait_for_worker(self, call: SandboxCall[Result]) -> _WorkerResult:
+    def _wait_for_worker(self, call: SandboxCall[_Result]) -> _WorkerResult:
         """Wait for the message of a worker.
 
         Raises:
@@ -159,7 +159,7 @@ class Sandbox:
         except (CancelledError, BrokenProcessPool, OSError, RuntimeError) as error:  # all workers were stopped
             raise _WorkerLost from error
 
-    def __call__(self, function: Callable[..., Result], *arguments: object) -> Result:
+    def __call__(self, function: Callable[..., _Result], *arguments: object) -> _Result:
         """Call a function in a worker, and wait for its result; see `start_call` and `wait_for_result`."""
         return self.wait_for_result(self.start_call(function, *arguments))
 

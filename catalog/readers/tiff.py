@@ -110,7 +110,7 @@ def read(path: FilePath, memo: Memo) -> xr.Dataset:
 @contextmanager
 def _open_tiff(path: FilePath) -> Iterator[TiffFile]:
     try:
-        with path.open("rb") as content, TiffFile(content) as file:  # of a path, tifffile would follow links itself
+        with path.open("rb") as content, TiffFile(content) as file:  # given a path, tifffile would resolve links itself
             yield file
     except FileNotFoundError as error:
         raise Missing("The file is missing from the archive.") from error
@@ -298,7 +298,8 @@ def _measure_inflated_size(packed: bytes, limit: int) -> int:
 
 def _compute_pixel_size(page: TiffPage, imagej: Mapping[str, Any]) -> tuple[float, float] | None:
     """Return the height and width of a pixel in um, if resolution and unit state them."""
-    rationals = [page.tags.valueof(code) or () for code in (283, 282)]  # YResolution, XResolution
+    codes = (283, 282)  # YResolution, XResolution
+    rationals: list[tuple[int, ...]] = [page.tags.valueof(code) or () for code in codes]
     resolutions = [pair[0] / pair[1] if len(pair) == 2 and pair[1] else 0.0 for pair in rationals]  # noqa: PLR2004
     unit = int(page.tags.valueof(296, default=_INCH))  # ResolutionUnit, by default the inch
     factor = _UM_PER_UNIT.get(unit, 0.0) or _UM_PER_IMAGEJ_UNIT.get(str(imagej.get("unit", "")), 0.0)

@@ -38,7 +38,7 @@ from weakref import ReferenceType, finalize, ref
 from shotdap.catalog.entry import Changed, Missing, Unreadable
 from shotdap.catalog.storage.store import Version
 
-Result = TypeVar("Result")
+_Result = TypeVar("_Result")
 
 _LOG = logging.getLogger("shotdap.files")
 _MILLISECOND: Final = 1_000_000  # nanoseconds
@@ -209,7 +209,7 @@ def begin_attempt(number: Literal[1, 2]) -> Iterator[None]:
         _attempt_number.reset(token)
 
 
-def retry_if_changed(answer: Callable[[], Result]) -> Result:
+def retry_if_changed(answer: Callable[[], _Result]) -> _Result:
     """Return a function's result; call it once more if a file changed while it was read.
 
     Raises:

@@ -16,7 +16,7 @@ from typing import TypeAlias
 
 from shotdap.catalog.readers.hdf4.library import get_memory_dtype
 
-ElementKeys: TypeAlias = AbstractSet[tuple[int, int]]
+_ElementKeys: TypeAlias = AbstractSet[tuple[int, int]]
 """The elements of a file, by tag and reference number."""
 
 # Classes of the library's internal tables (Vdata): HDF_INTERNAL_VDS, vgp.c.
@@ -31,18 +31,18 @@ _CHUNKING_HEADER = struct.Struct(">2x4xB4xIII8xI")  # version, length, chunk's s
 _CHUNKED_DIMENSION = struct.Struct(">III")  # flag, size, size of a chunk
 
 
-def _is_valid_raster(header: bytes, _keys: ElementKeys) -> bool:
+def _is_valid_raster(header: bytes, _keys: _ElementKeys) -> bool:
     return len(header) <= _MAX_RASTER_HEADER_SIZE
 
 
-def _is_valid_group(header: bytes, keys: ElementKeys) -> bool:
+def _is_valid_group(header: bytes, keys: _ElementKeys) -> bool:
     """Check a numeric data group, tags and references: the elements of the sizes and the type must exist."""
     members = list(struct.iter_unpack(">HH", header[: len(header) // 4 * 4]))
     required = [member for member in members if member[0] in (_TYPE_TAG, _SHAPE_TAG)]
     return any(tag == _SHAPE_TAG for tag, _ in required) and keys >= set(required)
 
 
-def _is_valid_shape(header: bytes, keys: ElementKeys) -> bool:
+def _is_valid_shape(header: bytes, keys: _ElementKeys) -> bool:
     """Check the sizes of an array: the rank, a size for each dimension, the type of the values and of each scale."""
     rank: int = struct.unpack_from(">H", header)[0]
     if rank > _MAX_RANK or len(header) < 2 + 4 * rank + 4 * (rank + 1):
@@ -50,7 +50,7 @@ def _is_valid_shape(header: bytes, keys: ElementKeys) -> bool:
     return struct.unpack_from(">HH", header, 2 + 4 * rank) in keys
 
 
-def _is_valid_table(header: bytes, _keys: ElementKeys) -> bool:
+def _is_valid_table(header: bytes, _keys: _ElementKeys) -> bool:
     """Check an internal table: each field has the size of its numbers, and a record the sum of its fields' sizes."""
     if not any(name in header for name in INTERNAL_CLASSES):
         return True
@@ -67,7 +67,7 @@ def _is_valid_table(header: bytes, _keys: ElementKeys) -> bool:
     return sum(sizes) == record and are_sizes_valid
 
 
-def _is_valid_vgroup(header: bytes, _keys: ElementKeys) -> bool:
+def _is_valid_vgroup(header: bytes, _keys: _ElementKeys) -> bool:
     """Check a group: the number of members, their tags and references, and two texts, each after its length."""
     members: int = struct.unpack_from(">H", header)[0]
     end: int = 2 + 4 * members
@@ -76,7 +76,7 @@ def _is_valid_vgroup(header: bytes, _keys: ElementKeys) -> bool:
     return end <= len(header)
 
 
-HEADER_CHECKS: Mapping[int, Callable[[bytes, ElementKeys], bool]] = MappingProxyType({
+HEADER_CHECKS: Mapping[int, Callable[[bytes, _ElementKeys], bool]] = MappingProxyType({
     106: lambda header, _keys: len(header) == _TYPE_HEADER_SIZE,  # NT
     300: _is_valid_raster,  # ID
     307: _is_valid_raster,  # LD
