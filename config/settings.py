@@ -211,7 +211,7 @@ class Settings(BaseSettings):
 
 @dataclass(frozen=True)
 class SettingsSource:
-    """Where a command's settings come from; another process loads the same settings from it."""
+    """The source of a command's settings; another process can load the same settings from it."""
 
     file: Path | None = None
     """The site's TOML file; without it, the defaults and the environment."""

@@ -139,8 +139,8 @@ class _Accumulator:
 def _compute_group_means(groups: _Groups) -> Array:
     total, absent = _Accumulator(groups, np.add, 0, _FLOAT64), _Accumulator(groups, np.add, 0, np.dtype(np.int64))
     for block, values in groups.iter_blocks():
-        missing = find_missing(values)
-        if missing is not None:
+        missing = np.isnan(values) if values.dtype.kind == "f" else None
+        if missing is not None and missing.any():
             absent.add_block(block, missing)
             values = np.where(missing, 0, values)  # noqa: PLW2901 — they add nothing to the sum
         total.add_block(block, values)
@@ -158,12 +158,6 @@ def _compute_group_extremes(ufunc: np.ufunc, groups: _Groups) -> Array:
     for block, values in groups.iter_blocks():
         extremes.add_block(block, values)
     return extremes.result
-
-
-def find_missing(values: Array) -> NDArray[np.bool_] | None:
-    """Return a mask of the values that are NaN, or `None` if none is."""
-    missing = np.isnan(values) if values.dtype.kind == "f" else None
-    return missing if missing is not None and missing.any() else None
 
 
 _FLOAT64: Final = np.dtype(np.float64)
