@@ -250,7 +250,7 @@ def load_settings(path: Path | None = None) -> Settings:
         BadSettings: the file is missing or not TOML, or a setting is unknown or not valid.
     """
     defaults, site = load_defaults(), _read_site_file(path) if path else {}
-    merged = {name: {**defaults.get(name, {}), **site.get(name, {})} for name in {**defaults, **site}}
+    merged: dict[str, Any] = {name: {**defaults.get(name, {}), **site.get(name, {})} for name in {**defaults, **site}}
     _resolve_paths(merged, path.parent.resolve() if path else Path())
     try:
         return Settings(**merged)
@@ -273,7 +273,7 @@ def _read_site_file(path: Path) -> dict[str, Any]:
     return site
 
 
-def _resolve_paths(sections: dict[str, dict[str, Any]], folder: Path) -> None:
+def _resolve_paths(sections: dict[str, Any], folder: Path) -> None:
     """Resolve relative paths, those of the defaults too, against the folder of the site's file, in place."""
     for section, name in _PATH_SETTINGS:
         value = sections[section].get(name)

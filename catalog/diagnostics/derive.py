@@ -60,8 +60,8 @@ def resolve_variant(labelled: LabelledImage, steps: tuple[Step, ...], others: Ma
         BadVariant: they name nothing that there is, or give options that cannot be.
     """
     elsewhere = (f"{name}.{each}" for name, other in others.items() for each in other.dataset.variables)
-    others = frozenset((*map(str, labelled.dataset.variables), *elsewhere))
-    return build_variant(steps, labelled.recipes, others, known_transforms())
+    names = frozenset((*map(str, labelled.dataset.variables), *elsewhere))
+    return build_variant(steps, labelled.recipes, names, known_transforms())
 
 
 def derive_variables(  # noqa: PLR0913 — each is one thing that the result is made of, by keyword
