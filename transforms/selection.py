@@ -159,10 +159,10 @@ def _name_dimensions(
             by_dimension[dimension][index] = None
     used = {*map(str, dataset.sizes), *map(str, dataset.variables)}
     names: dict[tuple[str, _ResolvedIndex], str] = {}
-    for dimension, size in dataset.sizes.items():
-        name = str(dimension)
+    for hashable, size in dataset.sizes.items():
+        name = str(hashable)
         default = _resolve_index(f"dimension {name}", defaults.get(name, _FULL_SLICE), size)
-        numbered = (each for number in count(1) if (each := f"{dimension}_{number}") not in used)
+        numbered = (each for number in count(1) if (each := f"{name}_{number}") not in used)
         for index in by_dimension[name]:
             names[name, index] = name if len(by_dimension[name]) == 1 or index == default else next(numbered)
     return names

@@ -133,7 +133,9 @@ def fringe_contrast(
     def compute_contrast(counts: Values) -> Values:
         across = counts.shape[-1]
         mean = np.asarray(irfft(np.asarray(rfft(counts)) * (rfftfreq(across) < low), n=across))
-        return np.divide(abs(_filter_fringes(counts, low, high)), mean, out=np.full_like(mean, np.nan), where=mean > 0)
+        return np.asarray(
+            np.divide(abs(_filter_fringes(counts, low, high)), mean, out=np.full_like(mean, np.nan), where=mean > 0)
+        )
 
     return _apply_to_instants(compute_contrast, along, np.float32, image).transpose(*image.dims)
 
