@@ -1,12 +1,11 @@
-"""Descriptions of diagnostics: one TOML file each, those of the site before those that come with shotdap."""
+"""Descriptions of diagnostics: one TOML file each, the site's before those that come with shotdap."""
 
 from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from importlib.resources import files
-from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,7 +18,7 @@ from shotdap.transforms import BadRecipe, FromAttribute, Recipe, create_recipe
 
 
 class BadDiagnostic(ValueError):
-    """A description does not hold together; the message names the file, and what would be right."""
+    """A description is not valid; the message names the file, and what would be right."""
 
 
 class _StrictModel(BaseModel):
@@ -38,6 +37,13 @@ class _Rule(_StrictModel):
     coordinate: bool = False
     attributes: Mapping[str, Any] = Field(default_factory=dict)
 
+    def build_rule(self) -> Rule:
+        # Protocols carry a list of numbers as an array.
+        attributes = {
+            name: np.asarray(value) if isinstance(value, list) else value for name, value in self.attributes.items()
+        }
+        return Rule(self.array, self.frame, self.optional, self.coordinate, attributes)
+
 
 class _Quantity(_StrictModel):
     value: float = 1.0
@@ -48,16 +54,11 @@ class _Quantity(_StrictModel):
 
 
 def _parse_attribute(text: str) -> tuple[str, int]:
-    """``CCD_Binning[1]`` as a name and an index; without an index, the first."""
-    found = re.fullmatch(r"([^\[\]]+)(?:\[(\d+)\])?", text)
-    if not found:
+    """Parse ``CCD_Binning[1]`` into a name and an index; the default is the first."""
+    match = re.fullmatch(r"([^\[\]]+)(?:\[(\d+)\])?", text)
+    if not match:
         raise ValueError(f"{text!r} is no attribute; write NAME or NAME[1]")
-    return found[1], int(found[2] or 0)
-
-
-def _convert_lists_to_arrays(attributes: Mapping[str, Any]) -> dict[str, Any]:
-    """Attributes as protocols carry them: a list of numbers is an array."""
-    return {name: np.asarray(value) if isinstance(value, list) else value for name, value in attributes.items()}
+    return match[1], int(match[2] or 0)
 
 
 class _Axis(_StrictModel):
@@ -125,12 +126,7 @@ class _Description(_StrictModel):
             title=self.title,
             instrument=self.instrument,
             match=Match(self.match.arrays, self.match.clues),
-            variables={
-                name: Rule(
-                    rule.array, rule.frame, rule.optional, rule.coordinate, _convert_lists_to_arrays(rule.attributes)
-                )
-                for name, rule in self.variables.items()
-            },
+            variables={name: rule.build_rule() for name, rule in self.variables.items()},
             dimensions=self.dimensions,
             axes=tuple(axis.build_axis() for axis in self.axes),
             time=TimeStamp(self.time.attribute, self.time.format) if self.time else None,
@@ -141,10 +137,10 @@ class _Description(_StrictModel):
 
 
 def load_diagnostics(site: Path | None = None) -> tuple[Diagnostic, ...]:
-    """Read the descriptions, in the order in which they are tried: by ``order``, the site's before the shipped ones.
+    """Load the descriptions, in the order in which they are tried: by ``order``, the site's before the shipped ones.
 
-    A description that says ``extends`` has all that the named one says, but for what it says itself. One of the site's
-    with the name of a shipped one takes its place.
+    A description with ``extends`` inherits the named one's content, and overrides parts of it. A description of the
+    site replaces a shipped one of the same name.
 
     Args:
         site: a folder with this site's own descriptions.
@@ -155,66 +151,56 @@ def load_diagnostics(site: Path | None = None) -> tuple[Diagnostic, ...]:
     if site is not None and not site.is_dir():
         raise BadDiagnostic(f"catalog.diagnostics: there is no folder {site}.")
     shipped = files("shotdap.config").joinpath("diagnostics")
-    written: dict[str, tuple[Traversable, dict[str, Any]]] = {}
+    tables: dict[str, tuple[str, dict[str, Any]]] = {}
     for folder in (site, shipped):
-        for file in _list_toml_files(folder) if folder is not None else ():
-            said = _read_toml(file)
-            written.setdefault(str(said.get("name", file.name)), (file, said))
-    described = (_validate_description(file, said, written) for file, said in written.values())
-    return tuple(description.build_diagnostic() for description in sorted(described, key=lambda each: each.order))
-
-
-def _list_toml_files(folder: Traversable) -> Iterator[Traversable]:
-    return (file for file in sorted(folder.iterdir(), key=lambda file: file.name) if file.name.endswith(".toml"))
-
-
-def _read_toml(file: Traversable) -> dict[str, Any]:
-    try:
-        return tomllib.loads(file.read_text("utf-8"))
-    except ValueError as error:  # not TOML, or not UTF-8
-        raise BadDiagnostic(f"{file.name} is not TOML: {error}.") from error
+        for file in sorted(folder.iterdir(), key=lambda file: file.name) if folder is not None else ():
+            if file.name.endswith(".toml"):
+                try:
+                    table = tomllib.loads(file.read_text("utf-8"))
+                except ValueError as error:  # not TOML, or not UTF-8
+                    raise BadDiagnostic(f"{file.name} is not TOML: {error}.") from error
+                tables.setdefault(str(table.get("name", file.name)), (file.name, table))
+    by_name = {name: table for name, (_, table) in tables.items()}
+    descriptions = [_validate_description(file_name, table, by_name) for file_name, table in tables.values()]
+    return tuple(description.build_diagnostic() for description in sorted(descriptions, key=lambda each: each.order))
 
 
 def _validate_description(
-    file: Traversable, said: Mapping[str, Any], written: Mapping[str, tuple[Traversable, dict[str, Any]]]
+    file_name: str, table: Mapping[str, Any], by_name: Mapping[str, Mapping[str, Any]]
 ) -> _Description:
     try:
-        description = _Description.model_validate(_resolve_extends(said, written, frozenset()))
+        description = _Description.model_validate(_resolve_extends(table, by_name, frozenset()))
         check_graph(description.build_diagnostic())
     except ValidationError as error:
         problems = "; ".join(f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in error.errors())
-        raise BadDiagnostic(f"{file.name}: {problems}.") from error
+        raise BadDiagnostic(f"{file_name}: {problems}.") from error
     except (BadRecipe, ValueError) as error:
-        raise BadDiagnostic(f"{file.name}: {error}") from error
+        raise BadDiagnostic(f"{file_name}: {error}") from error
     return description
 
 
 def _resolve_extends(
-    said: Mapping[str, Any], written: Mapping[str, tuple[Traversable, dict[str, Any]]], above: frozenset[str]
+    table: Mapping[str, Any], by_name: Mapping[str, Mapping[str, Any]], ancestors: frozenset[str]
 ) -> dict[str, Any]:
-    """What a description says, over what the one that it extends says."""
-    own = {key: value for key, value in said.items() if key != "extends"}
-    name = said.get("extends")
+    """Merge a description into the one that it extends."""
+    own = {key: value for key, value in table.items() if key != "extends"}
+    name = table.get("extends")
     if name is None:
         return own
-    if name in above or name not in written:
-        raise ValueError(f"extends {name!r}, which is {'itself an extension of it' if name in above else 'not there'}")
-    return _merge_tables({**_resolve_extends(written[name][1], written, above | {name}), "order": 0}, own)
+    if name in ancestors or name not in by_name:
+        problem = "itself an extension of it" if name in ancestors else "not there"
+        raise ValueError(f"extends {name!r}, which is {problem}")
+    return _merge_tables({**_resolve_extends(by_name[name], by_name, ancestors | {name}), "order": 0}, own)
 
 
 def _merge_tables(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """Tables are merged, recipes by their names; all else is replaced."""
-    return {**base, **over} | {key: _merge_values(key, base[key], over[key]) for key in base.keys() & over.keys()}
-
-
-def _merge_values(key: str, base: Any, over: Any) -> Any:  # noqa: ANN401 — whatever TOML holds
-    if isinstance(base, dict) and isinstance(over, dict):
-        return _merge_tables(base, over)
-    if key == "recipes" and isinstance(base, list) and isinstance(over, list):
-        return _merge_recipes(base, over)
-    return over
-
-
-def _merge_recipes(base: Sequence[Mapping[str, Any]], over: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Recipes, and others that take the places of those of the same names, or come after them."""
-    return list({each.get("name", number): each for number, each in enumerate([*base, *over])}.values())
+    """Merge tables, and recipes by their names; replace all other values."""
+    merged = {**base, **over}
+    for key in base.keys() & over.keys():
+        match base[key], over[key]:
+            case dict() as inner, dict() as own:
+                merged[key] = _merge_tables(inner, own)
+            case list() as inner, list() as own if key == "recipes":
+                # A recipe of the same name keeps its position; others are added at the end.
+                merged[key] = list({each.get("name", n): each for n, each in enumerate([*inner, *own])}.values())
+    return merged

@@ -38,11 +38,11 @@ _PATH_SETTINGS = (
 )
 _PREFIX: Final = "SHOTDAP_"
 
-OptionalPath = Annotated[Path | None, BeforeValidator(lambda value: value or None)]
+_OptionalPath = Annotated[Path | None, BeforeValidator(lambda value: value or None)]
 
 
 class BadSettings(ValueError):
-    """The settings do not hold together; the message names the setting, and what would be right."""
+    """The settings are not valid; the message names the setting, and what would be right."""
 
 
 class _Section(BaseModel):
@@ -50,21 +50,21 @@ class _Section(BaseModel):
 
 
 class Range(_Section):
-    """Values from one to another, both included."""
+    """A range of values, both ends included."""
 
     least: FilterValue | None = Field(default=None, alias="from")
     most: FilterValue | None = Field(default=None, alias="to")
 
 
-class ArchiveSettings(_Section):
-    """Where the rows and the files are."""
+class _ArchiveSettings(_Section):
+    """The archive: its rows and its files."""
 
-    url: str = Field(repr=False)  # a password may stand in it
-    password_file: OptionalPath
+    url: str = Field(repr=False)  # it may have a password
+    password_file: _OptionalPath
     table: str
     schema_: str = Field(alias="schema")  # a pydantic model has a method called schema
     root: Path
-    folder: OptionalPath
+    folder: _OptionalPath
     bytes_: Literal["files", "database"] = Field(alias="bytes")  # bytes is Python's
     blob_table: str
     blob_column: str
@@ -74,10 +74,10 @@ class ArchiveSettings(_Section):
     connect_seconds: float = Field(gt=0)
     statement_seconds: float = Field(gt=0)
     attempts: int = Field(ge=1, le=20)
-    oracle_client: OptionalPath
-    oracle_wallet: OptionalPath
-    oracle_wallet_password_file: OptionalPath
-    cache: OptionalPath
+    oracle_client: _OptionalPath
+    oracle_wallet: _OptionalPath
+    oracle_wallet_password_file: _OptionalPath
+    cache: _OptionalPath
     cache_mib: int = Field(ge=4)
     s3_prefixes: tuple[Annotated[str, Field(pattern=r"^s3://[^/]+/")], ...]
     s3_endpoint: str
@@ -89,26 +89,26 @@ class ArchiveSettings(_Section):
     prefixes: Mapping[str, Path]
 
 
-class CatalogSettings(_Section):
-    """How rows become entries."""
+class _CatalogSettings(_Section):
+    """The catalog, and how it is built."""
 
     index: Path
     url: str = Field(repr=False)
     watch_seconds: float = Field(ge=0)
     indexed_attributes: tuple[str, ...]
     path_template: str
-    diagnostics: OptionalPath
+    diagnostics: _OptionalPath
     cache_mib: int = Field(ge=0)
     isolate: bool
     isolate_seconds: float = Field(gt=0)
     isolate_mib: int = Field(ge=512)
     changed: Literal["warn", "refuse"]
-    unpack: OptionalPath
+    unpack: _OptionalPath
     unpack_mib: int = Field(ge=1)
 
 
-class ServerSettings(_Section):
-    """How the catalog is served."""
+class _ServerSettings(_Section):
+    """The server."""
 
     host: str
     port: int = Field(ge=1, le=65535)
@@ -122,23 +122,23 @@ class ServerSettings(_Section):
 
 
 class PackagesSettings(_Section):
-    """How much a data package may hold."""
+    """Limits of data packages."""
 
     max_images: int = Field(ge=1)
     max_mib: int = Field(ge=1)
 
 
-class ZarrSettings(_Section):
-    """How datasets are cut and packed for readers of Zarr."""
+class _ZarrSettings(_Section):
+    """Chunks and compression of Zarr."""
 
     chunk_mib: int = Field(ge=1)
     compression: Literal["none", "lz4", "zstd"]
 
 
 class ExportsSettings(_Section):
-    """How many images are exported at once, and by whom."""
+    """Exports: their workers, and their limits."""
 
-    folder: OptionalPath
+    folder: _OptionalPath
     scheduler: Annotated[str, Field(pattern=r"^$|^(tcp|tls|ws|wss|ucx)://")]
     workers: int = Field(ge=1, le=1024)
     threads: int = Field(ge=1, le=256)
@@ -152,12 +152,12 @@ class ExportsSettings(_Section):
 
     @property
     def max_image_bytes(self) -> int:
-        """What one image may take of a worker's memory: half of a thread's share; the file takes the other half."""
+        """Bytes of a worker's memory for one image: half of a thread's share; the file needs the other half."""
         return (self.memory_mib << 20) // (2 * self.threads)
 
 
 class Settings(BaseSettings):
-    """All settings, checked; `load_settings` makes it. The server, the command line and a notebook all start here."""
+    """All settings, checked; `load_settings` makes them."""
 
     model_config = SettingsConfigDict(
         env_prefix=_PREFIX,
@@ -167,11 +167,11 @@ class Settings(BaseSettings):
         hide_input_in_errors=True,
     )
 
-    archive: ArchiveSettings
-    catalog: CatalogSettings
-    server: ServerSettings
+    archive: _ArchiveSettings
+    catalog: _CatalogSettings
+    server: _ServerSettings
     packages: PackagesSettings
-    zarr: ZarrSettings
+    zarr: _ZarrSettings
     exports: ExportsSettings
 
     @classmethod
@@ -211,7 +211,7 @@ class Settings(BaseSettings):
 
 @dataclass(frozen=True)
 class SettingsSource:
-    """Where a command's settings come from; another process loads the same settings from it."""
+    """The source of a command's settings; another process can load the same settings from it."""
 
     file: Path | None = None
     """The site's TOML file; without it, the defaults and the environment."""
@@ -236,24 +236,24 @@ class SettingsSource:
 
 
 def load_defaults() -> dict[str, Any]:
-    """The shipped defaults, as TOML has them."""
+    """Load the shipped defaults, as in TOML."""
     return tomllib.loads(files("shotdap.config").joinpath("defaults.toml").read_text("utf-8"))
 
 
 def load_settings(path: Path | None = None) -> Settings:
-    """Read the settings.
+    """Load the settings.
 
     Args:
         path: the site's TOML file; without it, the defaults and the environment.
 
     Raises:
-        BadSettings: the file is missing or not TOML, or a setting is unknown or has a value that it can't have.
+        BadSettings: the file is missing or not TOML, or a setting is unknown or not valid.
     """
-    site = _read_site_file(path) if path else {}
-    merged = {name: {**load_defaults().get(name, {}), **site.get(name, {})} for name in {**load_defaults(), **site}}
-    folder = path.parent.resolve() if path else Path()
+    defaults, site = load_defaults(), _read_site_file(path) if path else {}
+    merged: dict[str, Any] = {name: {**defaults.get(name, {}), **site.get(name, {})} for name in {**defaults, **site}}
+    _resolve_paths(merged, path.parent.resolve() if path else Path())
     try:
-        return Settings(**_resolve_paths(merged, folder))
+        return Settings(**merged)
     except ValidationError as error:
         raise BadSettings(_format_validation_error(error)) from error
     except SettingsError as error:  # a whole section in one variable has to be JSON
@@ -267,37 +267,35 @@ def _read_site_file(path: Path) -> dict[str, Any]:
         raise BadSettings(f"The settings cannot be read from {path}: {error.strerror}.") from error
     except ValueError as error:  # not TOML, or not UTF-8
         raise BadSettings(f"{path} is not TOML: {error}.") from error
-    wrong = [name for name, section in site.items() if not isinstance(section, dict)]
-    if wrong:
-        raise BadSettings(f"{path}: {', '.join(wrong)} must stand in a section, such as [server].")
+    misplaced = [name for name, section in site.items() if not isinstance(section, dict)]
+    if misplaced:
+        raise BadSettings(f"{path}: {', '.join(misplaced)} must stand in a section, such as [server].")
     return site
 
 
-def _resolve_paths(site: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """The same settings with their relative paths, those of the defaults too, taken from the site's folder."""
+def _resolve_paths(sections: dict[str, Any], folder: Path) -> None:
+    """Resolve relative paths, those of the defaults too, against the folder of the site's file, in place."""
     for section, name in _PATH_SETTINGS:
-        value = site.get(section, {}).get(name)
+        value = sections[section].get(name)
         if isinstance(value, str) and value:
-            site[section][name] = folder / value
-    prefixes = site.get("archive", {}).get("prefixes")
+            sections[section][name] = folder / value
+    prefixes = sections["archive"].get("prefixes")
     if isinstance(prefixes, dict):
-        placed = {name: folder / value if isinstance(value, str) else value for name, value in prefixes.items()}
-        site["archive"]["prefixes"] = placed
+        sections["archive"]["prefixes"] = {
+            name: folder / value if isinstance(value, str) else value for name, value in prefixes.items()
+        }
     for section in ("archive", "catalog"):
-        url = site.get(section, {}).get("url")
-        if isinstance(url, str) and url:
-            site[section]["url"] = _resolve_sqlite_url(f"{section}.url", url, folder)
-    return site
-
-
-def _resolve_sqlite_url(setting: str, url: str, folder: Path) -> str:
-    try:
-        parsed = sa.make_url(url)
-    except ArgumentError as error:
-        raise BadSettings(f"{setting} is not a database's URL; it should be like sqlite:///archive.db.") from error
-    if parsed.get_backend_name() != "sqlite" or not parsed.database:
-        return url
-    return parsed.set(database=str(folder / parsed.database)).render_as_string(hide_password=False)
+        text = sections[section].get("url")
+        if isinstance(text, str) and text:
+            try:
+                url = sa.make_url(text)
+            except ArgumentError as error:
+                raise BadSettings(
+                    f"{section}.url is not a database's URL; it should be like sqlite:///archive.db."
+                ) from error
+            if url.get_backend_name() == "sqlite" and url.database:
+                url = url.set(database=str(folder / url.database))
+                sections[section]["url"] = url.render_as_string(hide_password=False)
 
 
 def _format_validation_error(error: ValidationError, *section: str) -> str:

@@ -1,4 +1,4 @@
-"""``xr.open_dataset(path, engine="shotdap")``: a file as the server would serve it, without a server."""
+"""The engine of ``xr.open_dataset(path, engine="shotdap")``: opens a file as the server does, without a server."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ class ShotdapBackend(BackendEntrypoint):
             mask_and_scale: whether to decode the stored numbers of a raw file; see `transforms.decoding`. A labelled
                 one is always decoded.
             decode_times: whether to decode times that are numbers.
-            decode_coords: whether to make the variables that attributes call coordinates such.
+            decode_coords: whether to make coordinates of the variables that attributes name as coordinates.
             diagnostics: a folder with descriptions of this site's diagnostics.
-            raw: open the file as it is, with its own names and attributes.
+            raw: open the file unchanged, with its own names and attributes.
 
         Raises:
-            Missing: there is no such file.
-            Unreadable: it cannot be read; the message says why.
-            BadDiagnostic: a description does not hold together.
+            Missing: the file does not exist.
+            Unreadable: the file cannot be read; the message has the reason.
+            BadDiagnostic: a description is not valid.
         """
         path = Path(filename_or_obj)
         descriptions = load_diagnostics(Path(diagnostics) if diagnostics else None)
@@ -60,12 +60,12 @@ class ShotdapBackend(BackendEntrypoint):
         dataset = catalog.image_of(Entry(path.name, path.name, {"name": path.name}), is_raw=raw).open()
         return xr.decode_cf(
             decode_dataset(dataset) if mask_and_scale else dataset,
-            mask_and_scale=mask_and_scale,  # of what is left: integer times with missing values
+            mask_and_scale=mask_and_scale,  # for the rest: integer times with missing values
             decode_times=decode_times,
             decode_coords=decode_coords,
             drop_variables=drop_variables,
         )
 
     def guess_can_open(self, filename_or_obj: Any) -> bool:  # noqa: ANN401, ARG002 — as xarray's own annotation
-        """Never: whoever wants shotdap's labels says so by ``engine="shotdap"``."""
+        """Return false: shotdap's labels are used only with ``engine="shotdap"``."""
         return False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Final, Literal, TypeAlias
 
 import numpy as np
 import xarray as xr
@@ -102,11 +102,6 @@ def subtract_region(
     return (image - level).astype(np.float32)
 
 
-def _subtract_background_footprint(inputs: Sequence[Sizes], options: Options) -> Footprint:
-    footprint = halo(lambda options: int(4 * options.smooth + 0.5)) if options.smooth else pointwise
-    return footprint(inputs, options)
-
-
 def _subtract_region_footprint(inputs: Sequence[Sizes], options: Options) -> Footprint:
     if options.rows is None and options.columns is None:
         raise ValueError("it needs the rows or the columns, or both, of a region without light; neither is said")
@@ -114,10 +109,12 @@ def _subtract_region_footprint(inputs: Sequence[Sizes], options: Options) -> Foo
     return whole(inputs, options)
 
 
+_SMOOTHED: Final = halo(lambda options: int(4 * options.smooth + 0.5))  # the reach of SciPy's Gaussian
+
 TRANSFORMS = (
     Transform(
         subtract_background,
-        _subtract_background_footprint,
+        lambda inputs, options: (_SMOOTHED if options.smooth else pointwise)(inputs, options),
         long_name="image with its background subtracted",
         memory=WorkingMemory(16),
     ),

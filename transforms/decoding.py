@@ -106,7 +106,7 @@ class Packing:
 
     @property
     def is_scaled(self) -> bool:
-        """Whether a stored number stands for another number."""
+        """Check whether a stored number stands for another number."""
         return (self.scale is not None and self.scale != 1) or (self.offset is not None and self.offset != 0)
 
     @cached_property
@@ -134,7 +134,7 @@ class Packing:
 
     @property
     def is_identity(self) -> bool:
-        """Whether the decoded numbers are the stored ones, of the same type."""
+        """Check whether the decoded numbers are the stored ones, of the same type."""
         return not (self.fill_values or self.is_scaled) and self.dtype == self.stored_dtype
 
     def decode(self, stored: Array) -> Array:

@@ -118,7 +118,7 @@ def _apply_gaussian(values: Array, sigma: Sequence[float]) -> Array:
 
 
 def _interpolate_to_shape(values: Array, shape: tuple[int, ...]) -> Array:
-    """Interpolate values of evenly spread rows and columns at all of them; mirrored beyond the edges, like the frame."""
+    """Interpolate values of evenly spread rows and columns at all of them; mirrored beyond the edges."""
     from scipy.ndimage import map_coordinates  # noqa: PLC0415 — 0.3 s, likewise
 
     if values.shape == shape:

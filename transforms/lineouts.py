@@ -26,17 +26,17 @@ from shotdap.transforms.virtual.positions import select_bounds
 from shotdap.transforms.virtual.transform import Options, Transform
 
 ProfileAxis: TypeAlias = Literal["columns", "rows"]
-"""What a profile has one value for each of."""
+"""The pixels with one value each in a profile; the steps of a wedge, or time, run along them."""
 
-PixelIndex: TypeAlias = Annotated[int, Field(ge=0)]
+_PixelIndex: TypeAlias = Annotated[int, Field(ge=0)]
 
 
 def lineout(
     image: xr.DataArray,
     *,
     along: ProfileAxis = "columns",
-    first: PixelIndex = 0,
-    last: PixelIndex | None = None,
+    first: _PixelIndex = 0,
+    last: _PixelIndex | None = None,
     statistic: Literal["mean", "median", "sum"] = "mean",
 ) -> xr.DataArray:
     """Take a profile of a band of an image.
@@ -58,14 +58,9 @@ def lineout(
     """
     across = _find_reduced_dimension(find_rows_and_columns(image), along)
     band = select_bounds(image, {across: (first, np.iinfo(np.int64).max if last is None else last)})
-    return _STATISTICS[statistic](band, (across,))
-
-
-def _compute_median(image: xr.DataArray, over: Sequence[str]) -> xr.DataArray:
-    return image.astype(np.float64).median(over, skipna=True)
-
-
-_STATISTICS = {"mean": sums.average_over, "median": _compute_median, "sum": sums.sum_over}
+    if statistic == "median":
+        return band.astype(np.float64).median((across,), skipna=True)
+    return (sums.average_over if statistic == "mean" else sums.sum_over)(band, (across,))
 
 
 def row_mean(image: xr.DataArray) -> xr.DataArray:
@@ -97,7 +92,7 @@ def column_mean(image: xr.DataArray) -> xr.DataArray:
 
 
 def _find_reduced_dimension(dimensions: tuple[str, str], along: ProfileAxis) -> str:
-    """The dimension that a profile does not have."""
+    """Return the dimension that a profile does not have."""
     return dimensions[0] if along == "columns" else dimensions[1]
 
 
@@ -128,7 +123,7 @@ def _make_full_footprint(along: ProfileAxis) -> FootprintFunction:
 
 
 _MEAN_MEMORY: Final = WorkingMemory(10)
-_MEDIAN_MEMORY: Final = WorkingMemory(36)  # NumPy masks what is NaN, where the median is of fewer than 600 values
+_MEDIAN_MEMORY: Final = WorkingMemory(36)  # NumPy makes masked arrays for the median of fewer than 600 values
 
 TRANSFORMS = (
     Transform(

@@ -16,18 +16,18 @@ from pydantic import Field
 from shotdap.transforms.despeckle import Noise, Sigmas, compute_rounding_noise
 from shotdap.transforms.frames import apply_to_frames
 from shotdap.transforms.neighbours import MAD_TO_SIGMA, SmallWindowSize, apply_to_windows, compute_nan_median
-from shotdap.transforms.virtual.footprint import Footprint, Sizes, WorkingMemory, whole
+from shotdap.transforms.virtual.footprint import Footprint, WorkingMemory, whole
 from shotdap.transforms.virtual.transform import BadOptions, Options, Transform, require_numbers
 
 Array: TypeAlias = NDArray[Any]
 
-SaturationLevel: TypeAlias = Annotated[float, Field(ge=-1e12, le=1e12)]
+_SaturationLevel: TypeAlias = Annotated[float, Field(ge=-1e12, le=1e12)]
 """The count from which a camera is saturated."""
 
 _GOOD, _HOT, _DEAD = map(np.uint8, range(3))
 
 
-def saturated(image: xr.DataArray, *, level: SaturationLevel | None = None) -> xr.DataArray:
+def saturated(image: xr.DataArray, *, level: _SaturationLevel | None = None) -> xr.DataArray:
     """Flag the pixels at which the camera could count no further.
 
     Args:
@@ -42,9 +42,8 @@ def saturated(image: xr.DataArray, *, level: SaturationLevel | None = None) -> x
     Raises:
         ValueError: the level is not known: floating numbers without option and attribute.
     """
-    return (
-        (image >= _resolve_saturation_level(image, level)).astype(np.uint8).drop_attrs()
-    )  # units are counts', not flags'
+    flags = image >= _resolve_saturation_level(image, level)
+    return flags.astype(np.uint8).drop_attrs()  # the units are those of counts
 
 
 def bad_pixels(
@@ -69,7 +68,15 @@ def bad_pixels(
         uint8: 0 good, 1 hot, 2 dead. NaN is not flagged; it is passed over as a neighbour.
     """
     least = max(noise, compute_rounding_noise(background))
-    return apply_to_frames(lambda frame: _classify_pixels(frame, sigma, size, least), background, np.uint8)
+
+    def classify_pixels(frame: Array) -> Array:
+        with np.errstate(invalid="ignore"):  # inf - inf
+            deviations = frame - apply_to_windows(compute_nan_median, frame, size)
+        finite = np.abs(deviations[~np.isnan(deviations)])
+        limit = sigma * max(MAD_TO_SIGMA * float(np.median(finite)) if finite.size else 0, least)
+        return np.select([deviations > limit, deviations < -limit], [_HOT, _DEAD], _GOOD)
+
+    return apply_to_frames(classify_pixels, background, np.uint8)
 
 
 def mask(image: xr.DataArray, flags: xr.DataArray) -> xr.DataArray:
@@ -85,7 +92,7 @@ def mask(image: xr.DataArray, flags: xr.DataArray) -> xr.DataArray:
     return image.astype(np.float32).where(flags == 0)
 
 
-def count_saturated(image: xr.DataArray, *, level: SaturationLevel | None = None) -> xr.DataArray:
+def count_saturated(image: xr.DataArray, *, level: _SaturationLevel | None = None) -> xr.DataArray:
     """Count the pixels that are saturated.
 
     Args:
@@ -126,7 +133,7 @@ def count_missing(image: xr.DataArray) -> xr.DataArray:
 
 
 def _require_saturation_level(inputs: Sequence[xr.Variable], options: Options) -> None:
-    """Refuse, before anything is read, an image of which it is not known where it is saturated."""
+    """Check, before anything is read, that the saturation of an image is known."""
     require_numbers(inputs, options)
     _resolve_saturation_level(inputs[0], options.level)
 
@@ -135,32 +142,19 @@ def _resolve_saturation_level(image: xr.DataArray | xr.Variable, level: float | 
     if level is not None:
         return level
     if "saturation" in image.attrs:
-        return _parse_saturation(image.attrs["saturation"])
+        attribute = image.attrs["saturation"]
+        values = np.ravel(np.asarray(attribute))
+        if values.size != 1 or values.dtype.kind not in "iuf" or not np.isfinite(values[0]):
+            raise BadOptions(
+                f"The image's attribute saturation is {attribute!r}, which is no number. Use the option level."
+            )
+        return float(values[0])
     if image.dtype.kind in "iu":
         return int(np.iinfo(image.dtype).max)
     raise BadOptions(
         f"Where the image is saturated is not known: numbers of type {image.dtype} have no greatest count, and it has "
         "no attribute saturation. Say it by the option level."
     )
-
-
-def _parse_saturation(stated: object) -> float:
-    values = np.ravel(np.asarray(stated))
-    if values.size != 1 or values.dtype.kind not in "iuf" or not np.isfinite(values[0]):
-        raise BadOptions(f"The image's attribute saturation is {stated!r}, which is no number. Use the option level.")
-    return float(values[0])
-
-
-def _classify_pixels(frame: Array, sigma: float, size: int, least: float) -> Array:
-    with np.errstate(invalid="ignore"):  # inf - inf
-        deviations = frame - apply_to_windows(compute_nan_median, frame, size)
-    there = np.abs(deviations[~np.isnan(deviations)])
-    limit = sigma * max(MAD_TO_SIGMA * float(np.median(there)) if there.size else 0, least)
-    return np.select([deviations > limit, deviations < -limit], [_HOT, _DEAD], _GOOD)
-
-
-def _scalar_footprint(_inputs: Sequence[Sizes], _options: Options) -> Footprint:
-    return Footprint({}, is_whole=True)
 
 
 def _make_flag_attributes(*meanings: str) -> Mapping[str, Any]:
@@ -191,7 +185,13 @@ TRANSFORMS = (
     Transform(mask, long_name="image without flagged pixels", memory=WorkingMemory(10)),
     *(
         Transform(
-            function, _scalar_footprint, dtype="int32", units="1", long_name=name, fits=fits, memory=WorkingMemory(1)
+            function,
+            lambda _inputs, _options: Footprint({}, is_whole=True),
+            dtype="int32",
+            units="1",
+            long_name=name,
+            fits=fits,
+            memory=WorkingMemory(1),
         )
         for function, name, fits in (
             (count_saturated, "number of saturated pixels", _require_saturation_level),

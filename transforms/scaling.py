@@ -22,7 +22,7 @@ _DIVISORS: Final[Mapping[str, Callable[[xr.DataArray, tuple[str, str]], xr.DataA
         "range": lambda image, over: image.max(over) - image.min(over),
     }
 )
-"""What each frame is divided by."""
+"""The size that each frame is divided by."""
 
 
 def normalise(image: xr.DataArray, *, by: Literal["maximum", "mean", "sum", "range"] = "maximum") -> xr.DataArray:

@@ -1,4 +1,4 @@
-"""What every transform must do, as tests: for ours, and for a site's own.
+"""The contract of every transform, as tests: for those of shotdap, and for a site's own.
 
 Subclass `TransformContract` in a test module, name the transform, and give it inputs as they come from a camera:
 
@@ -36,7 +36,7 @@ _SETTINGS = settings(deadline=None, max_examples=25, suppress_health_check=_SUPP
 
 
 def slices(size: int) -> st.SearchStrategy[slice]:
-    """Slices of a dimension of this length, not empty, with steps."""
+    """Generate slices of a dimension of this length, not empty, with steps."""
     starts = st.integers(0, size - 1)
     return starts.flatmap(
         lambda start: st.builds(slice, st.just(start), st.integers(start + 1, size), st.integers(1, max(1, size // 3)))
@@ -44,9 +44,9 @@ def slices(size: int) -> st.SearchStrategy[slice]:
 
 
 def measure_peak_memory(compute: Callable[[], object]) -> int:
-    """Return the bytes that Python and NumPy hold at most while something is computed, beside what they held before.
+    """Return the peak of the bytes that Python and NumPy allocate during a computation.
 
-    What C libraries allocate for themselves is not among them.
+    Memory that C libraries allocate for themselves is not included.
     """
     tracemalloc.start()
     try:
@@ -57,18 +57,18 @@ def measure_peak_memory(compute: Callable[[], object]) -> int:
 
 
 class TransformContract:
-    """To be subclassed, with a transform and inputs for it."""
+    """Tests of a transform; a subclass names the transform, and makes inputs for it."""
 
     transform: ClassVar[Transform]
     variants: ClassVar[Sequence[Mapping[str, Any]]] = ({},)
     """Options to try, besides others that the transform's own tests try."""
 
     def inputs(self, rng: np.random.Generator) -> Sequence[xr.DataArray]:
-        """Inputs in memory, in the order of the function's arguments: realistic, and small."""
+        """Make inputs in memory, in the order of the function's arguments: realistic, and small."""
         raise NotImplementedError
 
     def _make_dataset(self, options: Mapping[str, Any], *, chunked: bool) -> tuple[xr.Dataset, xr.DataArray]:
-        """The inputs with the virtual variable ``made``, and what the function makes of the whole inputs."""
+        """Make a dataset with the virtual variable ``made``, and the result of the function for the whole inputs."""
         inputs = dict(zip(self.transform.inputs, self.inputs(np.random.default_rng(0)), strict=True))
         dataset = xr.Dataset({name: each.variable for name, each in inputs.items()})
         recipe = Recipe("made", self.transform, self.transform.inputs, options)
@@ -115,7 +115,10 @@ class TransformContract:
         for options in self.variants:
             recipe = Recipe("made", self.transform, self.transform.inputs, options)
             inputs = zip(self.transform.inputs, self.inputs(np.random.default_rng(0)), strict=True)
-            lazy = {name: _make_unreadable(each.variable) for name, each in inputs}
+            lazy = {
+                name: xr.Variable(each.dims, indexing.LazilyIndexedArray(_UnreadableArray(each.variable)), each.attrs)
+                for name, each in inputs
+            }
             extended = add_variables(xr.Dataset(lazy), [recipe], chunked=False)
 
             assert extended["made"].attrs["transform"] == self.transform.name
@@ -135,7 +138,9 @@ class TransformContract:
             checked = self.transform.validate_options(options)
             small = self.inputs(np.random.default_rng(0))
             self.transform.function(*small, **dict(checked))  # what it imports when it is first called does not count
-            for inputs in (large := _tile_inputs(small)), [_convert_to_float64(each) for each in large]:
+            large = _tile_inputs(small)
+            largest_type = [each.astype(np.float64) if each.dtype.kind in "iuf" else each for each in large]
+            for inputs in large, largest_type:
                 stated = self._find_footprint(options, inputs).memory.estimate_bytes(max(each.size for each in inputs))
                 peak = measure_peak_memory(partial(_compute_values, self.transform, inputs, dict(checked)))
 
@@ -162,13 +167,13 @@ class TransformContract:
 def _compute_values(
     transform: Transform, inputs: Sequence[xr.DataArray], options: Mapping[str, Any]
 ) -> np.ndarray[Any, Any]:
-    """Compute what a virtual variable holds."""
-    made = np.asarray(transform.function(*inputs, **options).values)
-    return made.astype(transform.infer_dtype([each.variable for each in inputs]), copy=False)
+    """Compute the values of a virtual variable."""
+    values = np.asarray(transform.function(*inputs, **options).values)
+    return values.astype(transform.infer_dtype([each.variable for each in inputs]), copy=False)
 
 
 def _tile_inputs(inputs: Sequence[xr.DataArray]) -> list[xr.DataArray]:
-    """Inputs, repeated along the rows and columns of the largest, so that memory for each pixel weighs most."""
+    """Repeat inputs along the rows and columns of the largest, so that memory for each pixel dominates."""
     largest = max(inputs, key=lambda each: each.size)
     times = (
         {name: -(-_MEMORY_TEST_SIDE // largest.sizes[name]) for name in largest.dims[-2:]} if largest.ndim > 1 else {}
@@ -179,17 +184,9 @@ def _tile_inputs(inputs: Sequence[xr.DataArray]) -> list[xr.DataArray]:
     ]
 
 
-def _convert_to_float64(array: xr.DataArray) -> xr.DataArray:
-    """Numbers in the type that takes most memory; what is no number stays."""
-    return array.astype(np.float64) if array.dtype.kind in "iuf" else array
-
-
-def _make_unreadable(variable: xr.Variable) -> xr.Variable:
-    """A variable of the same type and shape that must not be read."""
-    return xr.Variable(variable.dims, indexing.LazilyIndexedArray(_UnreadableArray(variable)), variable.attrs)
-
-
 class _UnreadableArray(BackendArray):
+    """An array of the same type and shape as a variable that must not be read."""
+
     def __init__(self, variable: xr.Variable) -> None:
         self.shape = variable.shape
         self.dtype = variable.dtype

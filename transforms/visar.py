@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Annotated, Final, Literal, TypeAlias
+from typing import Annotated, Final, TypeAlias
 
 import numpy as np
 import xarray as xr
@@ -23,23 +23,23 @@ from numpy.typing import DTypeLike, NDArray
 from pydantic import Field
 
 from shotdap.transforms.geometry import iter_bands
+from shotdap.transforms.lineouts import ProfileAxis
 from shotdap.transforms.virtual.footprint import Footprint, Sizes, WorkingMemory, find_image_dimensions, whole
 from shotdap.transforms.virtual.transform import Options, Transform
 
 Values: TypeAlias = NDArray[np.float64]
 
-TimeAxis: TypeAlias = Literal["columns", "rows"]
-SpatialFrequency: TypeAlias = Annotated[float, Field(gt=0, lt=0.5)]
-Instant: TypeAlias = Annotated[int, Field(ge=0)]
+_SpatialFrequency: TypeAlias = Annotated[float, Field(gt=0, lt=0.5)]
+_Instant: TypeAlias = Annotated[int, Field(ge=0)]
 
 
 def visar_phase(
     image: xr.DataArray,
     *,
-    low: SpatialFrequency = 0.015,
-    high: SpatialFrequency = 0.06,
-    along: TimeAxis = "columns",
-    origin: Instant = 0,
+    low: _SpatialFrequency = 0.015,
+    high: _SpatialFrequency = 0.06,
+    along: ProfileAxis = "columns",
+    origin: _Instant = 0,
 ) -> xr.DataArray:
     """Measure the phase of fringes, by Fourier filtering, followed in time.
 
@@ -64,19 +64,18 @@ def visar_phase(
         The phase in radians, float32.
     """
     wave = partial(_filter_fringes, low=low, high=high)
-    return _unwrap_frames(
-        _apply_to_instants(lambda counts: np.angle(wave(counts)), along, np.float64, image), origin, image
-    )
+    phase = _apply_to_instants(lambda counts: np.angle(wave(counts)), along, np.float64, image)
+    return _unwrap_frames(phase, origin, image)
 
 
 def visar_phase_shift(  # noqa: PLR0913 — each option is one thing to say of fringes
     image: xr.DataArray,
     reference: xr.DataArray,
     *,
-    low: SpatialFrequency = 0.015,
-    high: SpatialFrequency = 0.06,
-    along: TimeAxis = "columns",
-    origin: Instant = 0,
+    low: _SpatialFrequency = 0.015,
+    high: _SpatialFrequency = 0.06,
+    along: ProfileAxis = "columns",
+    origin: _Instant = 0,
     rotated: bool = False,
 ) -> xr.DataArray:
     """Measure how far fringes have moved since the reference was taken: what is proportional to the velocity.
@@ -108,7 +107,11 @@ def visar_phase_shift(  # noqa: PLR0913 — each option is one thing to say of f
 
 
 def fringe_contrast(
-    image: xr.DataArray, *, low: SpatialFrequency = 0.015, high: SpatialFrequency = 0.06, along: TimeAxis = "columns"
+    image: xr.DataArray,
+    *,
+    low: _SpatialFrequency = 0.015,
+    high: _SpatialFrequency = 0.06,
+    along: ProfileAxis = "columns",
 ) -> xr.DataArray:
     """Measure the contrast of fringes: how far their phase can be trusted.
 
@@ -125,44 +128,49 @@ def fringe_contrast(
     Returns:
         The contrast, float32; NaN where the mean is not above zero, and in instants that hold a NaN.
     """
+    from scipy.fft import irfft, rfft, rfftfreq  # noqa: PLC0415 — scipy.fft takes 0.2 s to import
 
     def compute_contrast(counts: Values) -> Values:
-        mean = _filter_low_frequencies(counts, low)
-        return np.divide(abs(_filter_fringes(counts, low, high)), mean, out=np.full_like(mean, np.nan), where=mean > 0)
+        across = counts.shape[-1]
+        mean = np.asarray(irfft(np.asarray(rfft(counts)) * (rfftfreq(across) < low), n=across))
+        return np.asarray(
+            np.divide(abs(_filter_fringes(counts, low, high)), mean, out=np.full_like(mean, np.nan), where=mean > 0)
+        )
 
     return _apply_to_instants(compute_contrast, along, np.float32, image).transpose(*image.dims)
 
 
 def _apply_to_instants(
-    function: Callable[..., Values], along: TimeAxis, dtype: DTypeLike, image: xr.DataArray, *others: xr.DataArray
+    function: Callable[..., Values], along: ProfileAxis, dtype: DTypeLike, image: xr.DataArray, *others: xr.DataArray
 ) -> xr.DataArray:
-    """Apply a function to the instants of images, some at a time: spectra of all would take 16 bytes a pixel, each.
+    """Apply a function to the instants of images, in bands: a spectrum of all takes 16 bytes a pixel.
 
     Args:
-        function: makes of instants (instants, pixels across the fringes), float64, of each image as many values.
-        along: what time runs along.
+        function: of the instants of each image (instants, pixels across the fringes), float64; returns as many values.
+        along: the direction of time.
         dtype: the type of the results.
-        image: decides the dimensions of the result.
+        image: has the dimensions of the result.
         others: of the image's dimensions, or without those of the frames.
 
     Returns:
-        The values, with the dimensions of the image turned so that time is the last but one.
+        The values, with the dimensions of the image transposed so that time is the last but one.
     """
-    turned = _move_time_axis(image, along)
-    inputs = [turned.values]
+    *frames, rows, columns = image.dims
+    transposed = image.transpose(*frames, *((columns, rows) if along == "columns" else (rows, columns)))
+    inputs = [transposed.values]
     for each in others:
-        lying = each.transpose(*(name for name in turned.dims if name in each.dims))
-        new = tuple(axis for axis, name in enumerate(turned.dims) if name not in each.dims)
-        inputs.append(np.broadcast_to(np.expand_dims(lying.values, new), turned.shape))
-    made = np.empty(turned.shape, dtype)
-    for frame in np.ndindex(turned.shape[:-2]):
-        for band in iter_bands(turned.shape[-2]):
-            made[frame][band] = function(*(each[frame][band].astype(np.float64) for each in inputs))
-    return xr.DataArray(made, turned.coords, turned.dims)
+        other = each.transpose(*(name for name in transposed.dims if name in each.dims))
+        new = tuple(axis for axis, name in enumerate(transposed.dims) if name not in each.dims)
+        inputs.append(np.broadcast_to(np.expand_dims(other.values, new), transposed.shape))
+    result = np.empty(transposed.shape, dtype)
+    for frame in np.ndindex(transposed.shape[:-2]):
+        for band in iter_bands(transposed.shape[-2]):
+            result[frame][band] = function(*(each[frame][band].astype(np.float64) for each in inputs))
+    return xr.DataArray(result, transposed.coords, transposed.dims)
 
 
 def _filter_fringes(instants: Values, low: float, high: float) -> NDArray[np.complex128]:
-    """The wave ``A exp(i (2π f y + φ))`` of the fringes, instant by instant: fringes lie across the last dimension."""
+    """Compute the wave ``A exp(i (2π f y + φ))`` of the fringes, which cross the last dimension, for each instant."""
     from scipy.fft import ifft, rfft, rfftfreq  # noqa: PLC0415 — scipy.fft takes 0.2 s to import
 
     across = instants.shape[-1]
@@ -171,39 +179,22 @@ def _filter_fringes(instants: Values, low: float, high: float) -> NDArray[np.com
     return np.asarray(ifft(rfft(instants) * band, n=across))
 
 
-def _filter_low_frequencies(instants: Values, low: float) -> Values:
-    """What varies more slowly than the fringes, instant by instant."""
-    from scipy.fft import irfft, rfft, rfftfreq  # noqa: PLC0415 — scipy.fft takes 0.2 s to import
-
-    across = instants.shape[-1]
-    return np.asarray(irfft(np.asarray(rfft(instants)) * (rfftfreq(across) < low), n=across))
-
-
-def _move_time_axis(image: xr.DataArray, along: TimeAxis) -> xr.DataArray:
-    """An image with its instants one after the other: time is the last dimension but one."""
-    *frames, rows, columns = image.dims
-    return image.transpose(*frames, columns, rows) if along == "columns" else image.transpose(*frames, rows, columns)
-
-
 def _unwrap_frames(phase: xr.DataArray, origin: int, image: xr.DataArray) -> xr.DataArray:
-    """Phases, unwrapped along time, away from one instant, with the dimensions of the image in their order."""
-    made = np.empty(phase.shape, np.float32)
-    for frame in np.ndindex(phase.shape[:-2]):
-        _unwrap_frame(phase.values[frame], origin, made[frame])
-    return phase.copy(data=made).transpose(*image.dims)
+    """Unwrap phases along time, starting at one instant, and restore the order of the image's dimensions.
 
-
-def _unwrap_frame(phase: Values, origin: int, made: NDArray[np.float32]) -> None:
-    """Unwrap the phases of a frame along time, some pixels at a time; instants that are NaN are passed over."""
-    known = np.flatnonzero(~np.isnan(phase).any(axis=1))
-    made[...] = np.nan
-    if not len(known):
-        return
-    at = np.argmin(np.abs(known - origin))
-    for band in iter_bands(phase.shape[1]):
-        wrapped = phase[known, band]
-        followed = np.unwrap(wrapped, axis=0)
-        made[known, band] = followed + (wrapped[at] - followed[at])
+    Instants with a NaN are passed over. Memory is needed for one band of pixels at a time.
+    """
+    result = np.full(phase.shape, np.nan, np.float32)
+    for index in np.ndindex(phase.shape[:-2]):
+        frame = phase.values[index]
+        known = np.flatnonzero(~np.isnan(frame).any(axis=1))
+        if len(known):
+            start = np.argmin(np.abs(known - origin))
+            for band in iter_bands(frame.shape[1]):
+                wrapped = frame[known, band]
+                unwrapped = np.unwrap(wrapped, axis=0)
+                result[index][known, band] = unwrapped + (wrapped[start] - unwrapped[start])
+    return phase.copy(data=result).transpose(*image.dims)
 
 
 def _visar_phase_footprint(inputs: Sequence[Sizes], options: Options) -> Footprint:

@@ -55,8 +55,8 @@ def resolve_variant(labelled: LabelledImage, steps: tuple[Step, ...], others: Ma
         BadVariant: a step names nothing that exists, or has an impossible option.
     """
     elsewhere = (f"{name}.{each}" for name, other in others.items() for each in other.dataset.variables)
-    others = frozenset((*map(str, labelled.dataset.variables), *elsewhere))
-    return build_variant(steps, labelled.recipes, others, known_transforms())
+    names = frozenset((*map(str, labelled.dataset.variables), *elsewhere))
+    return build_variant(steps, labelled.recipes, names, known_transforms())
 
 
 def derive_variables(  # noqa: PLR0913 — each is one input of the result, by keyword

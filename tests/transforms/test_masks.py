@@ -90,7 +90,7 @@ class TestSaturated(TransformContract):
     def test_level_unknown(self, transform: Any) -> None:  # noqa: ANN401 — a transform
         """Floating numbers have no greatest count: no flag is guessed, and the message says what to say."""
         with pytest.raises(BadOptions, match="option level"):
-            transform.of(image_of([[1.0, 2.0]]))
+            transform.apply(image_of([[1.0, 2.0]]))
 
     @pytest.mark.parametrize("stated", ["4095 counts", [1, 2], np.nan])
     def test_attribute_is_no_number(self, stated: object) -> None:

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
 Array: TypeAlias = NDArray[Any]
 
-DensityPerCount: TypeAlias = Annotated[float, Field(gt=0, le=1000)]
-"""The optical density that one count of the scanner means: 1 where the image is in density already."""
+_DensityPerCount: TypeAlias = Annotated[float, Field(gt=0, le=1000)]
+"""The optical density of one count of the scanner: 1 if the image is in density already."""
 
 
 def wedge_densities(  # noqa: PLR0913 — each is an option of its own
@@ -42,7 +42,7 @@ def wedge_densities(  # noqa: PLR0913 — each is an option of its own
     along: ProfileAxis = "columns",
     extent: Bounds | None = None,
     inner: Annotated[float, Field(gt=0, le=1)] = 0.5,
-    density_per_count: DensityPerCount = 1,
+    density_per_count: _DensityPerCount = 1,
 ) -> xr.DataArray:
     """Measure the film's density under each step of a step wedge.
 
@@ -65,31 +65,24 @@ def wedge_densities(  # noqa: PLR0913 — each is an option of its own
     """
     rows, columns = find_rows_and_columns(wedge)
     ordered = wedge.transpose(..., *((rows, columns) if along == "columns" else (columns, rows)))
-    frames = ordered.values.astype(np.float64).reshape(-1, *ordered.shape[-2:])
-    densities = [_measure_densities(_inner_rows(frame, inner), steps, extent, inner) for frame in frames]
+    inner_rows = ordered[..., _make_central_slice(0, ordered.shape[-2], inner), :].values.astype(np.float64)
+    densities = []
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "All-NaN slice", RuntimeWarning)  # the median of nothing is NaN
+        for frame in inner_rows.reshape(-1, *inner_rows.shape[-2:]):
+            found = (extent[0], extent[1] + 1) if extent else find_wedge_extent(np.nanmedian(frame, axis=0), steps)
+            edges = np.linspace(*found, steps + 1) if found else ()
+            medians = [np.nanmedian(frame[:, _make_central_slice(*each, inner)]) for each in pairwise(edges)]
+            densities.append(medians or [np.nan] * steps)
     shape = (*ordered.shape[:-2], steps)
     return xr.DataArray(np.reshape(densities, shape) * density_per_count, dims=(*ordered.dims[:-2], "step"))
 
 
-def _inner_rows(frame: Array, inner: float) -> Array:
-    return frame[_make_central_slice(0, len(frame), inner)]
-
-
 def _make_central_slice(start: float, stop: float, inner: float) -> slice:
-    """The indices in the middle of an interval, one at least."""
+    """Make the slice of the indices in the middle of an interval, at least one."""
     centre, half = (start + stop) / 2, (stop - start) / 2 * inner
     first = min(int(np.ceil(centre - half)), int(centre))
     return slice(first, max(int(np.floor(centre + half)), first + 1))
-
-
-def _measure_densities(frame: Array, steps: int, extent: Bounds | None, inner: float) -> Array:
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "All-NaN slice", RuntimeWarning)  # the median of nothing is NaN
-        found = (extent[0], extent[1] + 1) if extent else find_wedge_extent(np.nanmedian(frame, axis=0), steps)
-        if found is None:
-            return np.full(steps, np.nan)
-        edges = np.linspace(*found, steps + 1)
-        return np.array([np.nanmedian(frame[:, _make_central_slice(*each, inner)]) for each in pairwise(edges)])
 
 
 def film_exposure(
@@ -97,7 +90,7 @@ def film_exposure(
     densities: xr.DataArray,
     *,
     step: Annotated[float, Field(gt=0, le=3)] = 0.15,
-    density_per_count: DensityPerCount = 1,
+    density_per_count: _DensityPerCount = 1,
     gamma: Annotated[float, Field(gt=0, le=10)] = 0.1,
 ) -> xr.DataArray:
     """Turn the density of a film into the exposure that blackened it, by the densities of a step wedge on it.
@@ -127,30 +120,24 @@ def film_exposure(
 
 
 def _fit_characteristic_curve(densities: Array, step: float, gamma: float) -> PchipInterpolator | None:
-    """The log10 of the exposure over the density, NaN outside; nothing where no steps rise."""
-    from scipy.interpolate import PchipInterpolator  # noqa: PLC0415 — 0.5 s, for those who have film
+    """Fit the log10 of the exposure as a function of the density, NaN outside; `None` if no steps rise."""
+    from scipy.interpolate import PchipInterpolator  # noqa: PLC0415 — 0.5 s, only for film
     from scipy.optimize import isotonic_regression  # noqa: PLC0415 — likewise
 
-    log_exposures, measured = _collect_curve_points(densities, step)
+    (steps,) = np.nonzero(np.isfinite(densities))
+    half = len(steps) // 2
+    log_exposures, measured = -step * (len(densities) - 1 - steps), densities[steps]
+    if not half or measured[:half].mean() >= measured[half:].mean():  # the first step is the blackest
+        log_exposures, measured = (-step * steps)[::-1], measured[::-1]
     rising = isotonic_regression(measured).x if measured.size else measured
     steep = np.flatnonzero(np.diff(rising) >= gamma * np.diff(log_exposures))
     if not steep.size:
         return None
     used = slice(steep[0], steep[-1] + 2)
     levels, where = np.unique(rising[used], return_inverse=True)
-    # Steps that isotonic regression made level share the middle of their exposures; none is at an end, which is steep.
+    # Steps that the regression has made equal share the mean of their exposures; none is at an end, which is steep.
     middles = np.bincount(where, log_exposures[used]) / np.bincount(where)
     return PchipInterpolator(levels, middles, extrapolate=False)
-
-
-def _collect_curve_points(densities: Array, step: float) -> tuple[Array, Array]:
-    """The log10 of the exposure of each step that was measured, ascending, and its density."""
-    (steps,) = np.nonzero(np.isfinite(densities))
-    half = len(steps) // 2
-    if half and densities[steps[:half]].mean() < densities[steps[half:]].mean():
-        log_exposures = -step * (len(densities) - 1 - steps)
-        return log_exposures, densities[steps]
-    return (-step * steps)[::-1], densities[steps][::-1]
 
 
 def _wedge_densities_footprint(inputs: Sequence[Sizes], options: Options) -> Footprint:

@@ -18,10 +18,8 @@ from shotdap.transforms.geometry import find_rows_and_columns
 from shotdap.transforms.virtual.footprint import Along, Footprint, Sizes, WorkingMemory, find_image_dimensions
 from shotdap.transforms.virtual.transform import Options, Transform
 
-Percentage: TypeAlias = Annotated[float, Field(ge=0, le=100)]
-"""A percentage."""
-
-Edge: TypeAlias = Annotated[float, Field(ge=-1e12, le=1e12)]
+_Percentage: TypeAlias = Annotated[float, Field(ge=0, le=100)]
+_Edge: TypeAlias = Annotated[float, Field(ge=-1e12, le=1e12)]
 
 
 def minimum(image: xr.DataArray) -> xr.DataArray:
@@ -89,7 +87,7 @@ def standard_deviation(image: xr.DataArray) -> xr.DataArray:
 def percentiles(
     image: xr.DataArray,
     *,
-    levels: Annotated[tuple[Percentage, ...], Field(min_length=1, max_length=32)] = (1, 5, 50, 95, 99),
+    levels: Annotated[tuple[_Percentage, ...], Field(min_length=1, max_length=32)] = (1, 5, 50, 95, 99),
 ) -> xr.DataArray:
     """Find the values below which given percentages of an image's pixels lie, NaN left out.
 
@@ -104,12 +102,12 @@ def percentiles(
     """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "All-NaN slice", RuntimeWarning)  # of nothing, the percentiles are NaN
-        found = np.nanpercentile(image.astype(np.float64), levels, image.get_axis_num(find_rows_and_columns(image)))
-    return xr.DataArray(np.moveaxis(found, 0, -1), dims=(*image.dims[:-2], "percentile"))
+        values = np.nanpercentile(image.astype(np.float64), levels, image.get_axis_num(find_rows_and_columns(image)))
+    return xr.DataArray(np.moveaxis(values, 0, -1), dims=(*image.dims[:-2], "percentile"))
 
 
 def histogram(
-    image: xr.DataArray, *, low: Edge = 0, high: Edge = 65_536, bins: Annotated[int, Field(ge=1, le=4096)] = 256
+    image: xr.DataArray, *, low: _Edge = 0, high: _Edge = 65_536, bins: Annotated[int, Field(ge=1, le=4096)] = 256
 ) -> xr.DataArray:
     """Count an image's pixels by their values, in bins of equal width.
 
@@ -138,17 +136,9 @@ def _compute_bin_centres(options: Options) -> Sequence[float]:
 
 
 def _select_frame_dimensions(sizes: Sizes) -> dict[str, Along | int]:
-    """A number for each frame: the dimensions before the image's rows and columns."""
+    """Select the dimensions before the image's rows and columns, along which a result has a value for each frame."""
     pixels = find_image_dimensions(sizes)
     return {name: Along(name, size) for name, size in sizes.items() if name not in pixels}
-
-
-def _statistic_footprint(inputs: Sequence[Sizes], _options: Options) -> Footprint:
-    return Footprint(_select_frame_dimensions(inputs[0]), is_whole=True)
-
-
-def _percentiles_footprint(inputs: Sequence[Sizes], options: Options) -> Footprint:
-    return Footprint(_select_frame_dimensions(inputs[0]) | {"percentile": len(options.levels)}, is_whole=True)
 
 
 def _histogram_footprint(inputs: Sequence[Sizes], options: Options) -> Footprint:
@@ -161,7 +151,7 @@ TRANSFORMS = (
     *(
         Transform(
             function,
-            _statistic_footprint,
+            lambda inputs, _options: Footprint(_select_frame_dimensions(inputs[0]), is_whole=True),
             dtype="float64",
             long_name=f"{name} of the image",
             memory=WorkingMemory(per_pixel),
@@ -176,7 +166,9 @@ TRANSFORMS = (
     ),
     Transform(
         percentiles,
-        _percentiles_footprint,
+        lambda inputs, options: Footprint(
+            _select_frame_dimensions(inputs[0]) | {"percentile": len(options.levels)}, is_whole=True
+        ),
         dtype="float64",
         long_name="percentiles of the image",
         coordinates={"percentile": lambda options: options.levels},

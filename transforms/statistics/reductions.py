@@ -1,16 +1,16 @@
 """Statistics of a variable over its dimensions, lazily: means, extremes, and means of blocks of pixels.
 
-Strategy: along each dimension the elements are gathered in groups: all in one (a dimension that is taken away), n at a
-time (one that is binned), or each for itself. The statistics differ in what is gathered, and in nothing else. The
-values are walked over once, in blocks of at most `BLOCK_BYTES` bytes, so a stack of frames is never in memory whole.
+Strategy: along each dimension the elements are grouped: all in one group (a reduced dimension), n at a time (a binned
+one), or each alone. The statistics differ only in the function of a group. The values are read once, in blocks of at
+most `BLOCK_BYTES` bytes, so a stack of frames is never in memory whole.
 
 Rules:
 
-1. Stored numbers count as what they mean: they are decoded first; see `wrap_decoder_errors`.
-2. Missing values, which are NaN, are left out. A group of which nothing is left is NaN.
-3. Sums and means are float64. The least and the greatest have the type of the decoded variable where that is an
-   integer; otherwise float64.
-4. The last group of a binned dimension holds what is left over: its mean is that of fewer pixels.
+1. Stored numbers are decoded first; see `decoding`.
+2. Missing values, which are NaN, are left out. A group without other values is NaN.
+3. Sums and means are float64. Minimum and maximum have the type of the decoded variable if that is an integer;
+   otherwise float64.
+4. The last group of a binned dimension may have fewer pixels.
 """
 
 from __future__ import annotations
@@ -36,37 +36,33 @@ Block: TypeAlias = tuple[slice, ...]
 BLOCK_BYTES: Final = 64 << 20
 """Bytes of a variable that are in memory at a time."""
 
-_KEPT_ATTRIBUTES: Final = (
-    "units",
-    "long_name",
-    "standard_name",
-)  # attributes that are true of a variable's statistics too
+_KEPT_ATTRIBUTES: Final = ("units", "long_name", "standard_name")  # true of a variable's statistics too
 
 
 def compute_mean(variable: xr.Variable, axes: Sequence[int]) -> xr.Variable:
-    """The mean over some dimensions, float64; lazy."""
+    """Compute the mean over some dimensions, float64; lazy."""
     return _reduce_dimensions(variable, axes, "mean", _compute_group_means)
 
 
 def compute_minimum(variable: xr.Variable, axes: Sequence[int]) -> xr.Variable:
-    """The least value over some dimensions; lazy."""
+    """Compute the least value over some dimensions; lazy."""
     return _reduce_dimensions(variable, axes, "minimum", partial(_compute_group_extremes, np.fmin))
 
 
 def compute_maximum(variable: xr.Variable, axes: Sequence[int]) -> xr.Variable:
-    """The greatest value over some dimensions; lazy."""
+    """Compute the greatest value over some dimensions; lazy."""
     return _reduce_dimensions(variable, axes, "maximum", partial(_compute_group_extremes, np.fmax))
 
 
 def compute_block_means(variable: xr.Variable, sizes: Sequence[int]) -> xr.Variable:
-    """The means of blocks of pixels, float64; lazy.
+    """Compute the means of blocks of pixels, float64; lazy.
 
     Args:
-        variable: what to take the means of.
-        sizes: for each dimension, how many pixels a block has along it; 1 leaves it as it is.
+        variable: any numbers.
+        sizes: the length of a block along each dimension; 1 leaves the dimension unchanged.
 
     Returns:
-        As many dimensions as before; ``y`` binned by 4 is called ``y_bin4``.
+        As many dimensions as before; ``y`` binned by 4 has the name ``y_bin4``.
     """
     variable = decode_variable(variable)
     along = list(zip(variable.dims, sizes, strict=True))
@@ -77,18 +73,18 @@ def compute_block_means(variable: xr.Variable, sizes: Sequence[int]) -> xr.Varia
 
 @dataclass(frozen=True)
 class _Groups:
-    """A variable, and how many elements make a group along each of its dimensions."""
+    """A variable, and the length of a group along each of its dimensions."""
 
     variable: xr.Variable
     sizes: tuple[int, ...]
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """How many groups there are along each dimension."""
+        """The number of groups along each dimension."""
         return tuple(-(-size // n) for size, n in zip(self.variable.shape, self.sizes, strict=True))
 
     def count_elements(self) -> Array:
-        """How many elements each group has."""
+        """Count the elements of each group."""
         lengths = (
             np.minimum(n, size - n * np.arange(-(-size // n)))
             for size, n in zip(self.variable.shape, self.sizes, strict=True)
@@ -96,14 +92,14 @@ class _Groups:
         return reduce(np.multiply.outer, lengths, np.asarray(1))
 
     def iter_blocks(self) -> Iterator[tuple[Block, Array]]:
-        """The values, all once, and where they are."""
+        """Yield all values in blocks, with the position of each block."""
         for block in split_into_blocks(self.variable.shape, max(1, BLOCK_BYTES // self.variable.dtype.itemsize)):
             yield block, np.asarray(self.variable[block].values)
 
 
 @dataclass
 class _Accumulator:
-    """One number for each group, gathered block by block."""
+    """One number for each group, accumulated block by block."""
 
     groups: _Groups
     ufunc: np.ufunc
@@ -115,7 +111,7 @@ class _Accumulator:
         self.result = np.full(self.groups.shape, self.initial, self.dtype)
 
     def add_block(self, block: Block, values: Array) -> None:
-        """Take in the values of a block, which may begin and end within groups."""
+        """Add the values of a block, which may begin and end within groups."""
         for axis, (part, n) in enumerate(zip(block, self.groups.sizes, strict=True)):
             if n > 1:
                 values = self._reduce_axis(values, axis, n, min(-part.start % n, part.stop - part.start))
@@ -125,9 +121,9 @@ class _Accumulator:
         self.result[where] = self.ufunc(self.result[where], values)
 
     def _reduce_axis(self, values: Array, axis: int, n: int, rest: int) -> Array:
-        """Each n values along an axis as one; the rest of a group comes before them, and may come after them.
+        """Reduce each n values along an axis to one; a part of a group comes before them, and may come after them.
 
-        A sum over one axis more is ten times as fast as ``reduceat``.
+        A sum over an additional axis is ten times as fast as ``reduceat``.
         """
         before, values, after = np.split(values, [rest, rest + (values.shape[axis] - rest) // n * n], axis=axis)
         groups = values.reshape(*values.shape[:axis], values.shape[axis] // n, n, *values.shape[axis + 1 :])
@@ -143,43 +139,37 @@ class _Accumulator:
 def _compute_group_means(groups: _Groups) -> Array:
     total, absent = _Accumulator(groups, np.add, 0, _FLOAT64), _Accumulator(groups, np.add, 0, np.dtype(np.int64))
     for block, values in groups.iter_blocks():
-        missing = _find_missing(values)
-        if missing is not None:
+        missing = np.isnan(values) if values.dtype.kind == "f" else None
+        if missing is not None and missing.any():
             absent.add_block(block, missing)
-            values = np.where(missing, 0, values)  # noqa: PLW2901 — what is missing counts for nothing
+            values = np.where(missing, 0, values)  # noqa: PLW2901 — they add nothing to the sum
         total.add_block(block, values)
     return np.asarray(total.result / (groups.count_elements() - absent.result))
 
 
 def _compute_group_extremes(ufunc: np.ufunc, groups: _Groups) -> Array:
-    """The least or the greatest, by ``fmin`` or ``fmax``, which pass NaN over."""
+    """Compute minimum or maximum, by ``fmin`` or ``fmax``, which ignore NaN."""
     dtype = groups.variable.dtype.newbyteorder("=")
     if dtype.kind in "iu":
         limits = np.iinfo(dtype)
-        found = _Accumulator(groups, ufunc, limits.max if ufunc is np.fmin else limits.min, dtype)
+        extremes = _Accumulator(groups, ufunc, limits.max if ufunc is np.fmin else limits.min, dtype)
     else:
-        found = _Accumulator(groups, ufunc, math.nan, _FLOAT64)
+        extremes = _Accumulator(groups, ufunc, math.nan, _FLOAT64)
     for block, values in groups.iter_blocks():
-        found.add_block(block, values)
-    return found.result
-
-
-def _find_missing(values: Array) -> Array | None:
-    """Return which values are NaN; `None` where none is."""
-    missing = np.isnan(values) if values.dtype.kind == "f" else None
-    return missing if missing is not None and missing.any() else None
+        extremes.add_block(block, values)
+    return extremes.result
 
 
 _FLOAT64: Final = np.dtype(np.float64)
 
 
-Compute: TypeAlias = Callable[[_Groups], Array]
+_Compute: TypeAlias = Callable[[_Groups], Array]
 
 
 class _StatisticArray(BackendArray):
-    """A statistic's values, computed when they are asked for."""
+    """A statistic's values, computed when they are indexed."""
 
-    def __init__(self, groups: _Groups, compute: Compute, shape: tuple[int, ...]) -> None:
+    def __init__(self, groups: _Groups, compute: _Compute, shape: tuple[int, ...]) -> None:
         self.groups = groups
         self.compute = compute
         self.shape = shape
@@ -187,14 +177,14 @@ class _StatisticArray(BackendArray):
         self.dtype = groups.variable.dtype.newbyteorder("=") if is_integer else _FLOAT64
 
     def __getitem__(self, key: indexing.ExplicitIndexer) -> Any:  # noqa: ANN401 — as xarray's own annotation
-        return indexing.explicit_indexing_adapter(key, self.shape, indexing.IndexingSupport.BASIC, self._compute_values)
+        def compute_part(key: tuple[int | slice, ...]) -> Array:
+            with np.errstate(all="ignore"):  # 0/0 is NaN, by rule 2
+                return np.asarray(self.compute(self.groups).reshape(self.shape)[key])
 
-    def _compute_values(self, key: tuple[int | slice, ...]) -> Array:
-        with np.errstate(all="ignore"):  # 0/0 is NaN, as rule 1 has it
-            return np.asarray(self.compute(self.groups).reshape(self.shape)[key])
+        return indexing.explicit_indexing_adapter(key, self.shape, indexing.IndexingSupport.BASIC, compute_part)
 
 
-def _reduce_dimensions(variable: xr.Variable, axes: Sequence[int], method: str, compute: Compute) -> xr.Variable:
+def _reduce_dimensions(variable: xr.Variable, axes: Sequence[int], method: str, compute: _Compute) -> xr.Variable:
     variable = decode_variable(variable)
     sizes = tuple(max(size, 1) if axis in axes else 1 for axis, size in enumerate(variable.shape))
     dims = [None if axis in axes else str(dim) for axis, dim in enumerate(variable.dims)]
@@ -202,8 +192,8 @@ def _reduce_dimensions(variable: xr.Variable, axes: Sequence[int], method: str, 
     return _make_lazy_variable(_Groups(variable, sizes), compute, dims, over and over + method)
 
 
-def _make_lazy_variable(groups: _Groups, compute: Compute, dims: Sequence[str | None], methods: str) -> xr.Variable:
-    """The statistic of these groups, without the dimensions that are called nothing."""
+def _make_lazy_variable(groups: _Groups, compute: _Compute, dims: Sequence[str | None], methods: str) -> xr.Variable:
+    """Make the lazy variable of a statistic; a dimension whose name is `None` is dropped."""
     variable = groups.variable
     sizes = {dim: size for dim, size in zip(dims, groups.shape, strict=True) if dim is not None}
     attrs = {name: variable.attrs[name] for name in _KEPT_ATTRIBUTES if name in variable.attrs}
@@ -215,7 +205,7 @@ def _make_lazy_variable(groups: _Groups, compute: Compute, dims: Sequence[str | 
 
 
 def split_into_blocks(shape: tuple[int, ...], most: int) -> Iterator[Block]:
-    """An array's elements in blocks of at most `most`, in C order."""
+    """Split an array into blocks of at most `most` elements, in C order."""
     if not shape:
         yield ()
         return

@@ -1,4 +1,4 @@
-"""Statistics of all values of a variable together: what one wants to know of an image before one opens it."""
+"""Statistics of all values of a variable together: a summary of an image before it is opened."""
 
 from __future__ import annotations
 
@@ -19,45 +19,45 @@ from shotdap.transforms.virtual.transform import BadOptions
 Array = NDArray[Any]
 
 PERCENTILE_LEVELS: Final = (0.5, 1.0, 5.0, 25.0, 50.0, 75.0, 95.0, 99.0, 99.5)
-"""The percentages of which a summary has the percentiles."""
+"""The levels of a summary's percentiles, in per cent."""
 
 WORKING_BYTES_PER_VALUE: Final = 48
-"""Working memory of `compute_summary` for each value, in bytes: five arrays of float64 and a mask, and what is decoded."""
+"""Working memory of `compute_summary` for each value, in bytes: decoded numbers, five arrays of float64 and a mask."""
 
 
 @dataclass(frozen=True)
 class Summary:
-    """What the values of a variable are like. The numbers are of those that are finite; NaN, where none is."""
+    """Statistics of the values of a variable. Only finite values count for the moments; NaN if none is finite."""
 
     count: int
-    """Of all values."""
+    """The number of all values."""
     missing: int
-    """NaN once decoded."""
+    """The number of values that are NaN after decoding."""
     infinite: int
     negative: int
     saturated: int | None
-    """At how many the camera could count no further; `None` where it is not known where that begins."""
+    """The number of saturated values; `None` if the saturation level is not known."""
     minimum: float
     maximum: float
     mean: float
     standard_deviation: float
     percentiles: Mapping[float, float]
-    """By their levels, in per cent."""
+    """The percentiles by level, in per cent."""
     edges: tuple[float, float]
-    """Where the histogram begins and ends."""
+    """The beginning and the end of the histogram."""
     histogram: Sequence[int]
-    """Of bins of equal width; empty where no value is finite, one bin where the values lie too close for more."""
+    """The counts of bins of equal width; empty if no value is finite, one bin if the values are too close for more."""
 
 
 def compute_summary(variable: xr.Variable, bins: int) -> Summary:
-    """Compute statistics of a variable's values, each counting once, whatever frame it is in.
+    """Compute statistics of a variable's values, of all frames together.
 
     Args:
-        variable: numbers, of any shape; stored ones count as what they mean; see `wrap_decoder_errors`.
-        bins: of the histogram, from the least value to the greatest.
+        variable: numbers, of any shape; stored ones are decoded first.
+        bins: the number of bins of the histogram, from the least value to the greatest.
 
     Raises:
-        BadSelection: it holds no numbers.
+        BadSelection: the variable has no numbers.
     """
     if variable.dtype.kind not in "biuf":
         raise BadSelection(f"Statistics are of numbers, and this is of type {variable.dtype.name}.")
@@ -65,31 +65,30 @@ def compute_summary(variable: xr.Variable, bins: int) -> Summary:
     values = decoded.values.astype(np.float64).ravel()
     finite = values[np.isfinite(values)]
     infinite = int(np.count_nonzero(np.isinf(values)))
-    with np.errstate(all="ignore"):  # of the greatest numbers the mean is infinite, and says so
-        numbers = _compute_moments(finite)
-    least, most = numbers["minimum"], numbers["maximum"]
+    image = xr.DataArray(finite.reshape(1, -1), dims=("y", "x"))
+    moments, percentiles = dict.fromkeys(_MOMENTS, np.nan), dict.fromkeys(PERCENTILE_LEVELS, np.nan)
+    if finite.size:
+        with np.errstate(all="ignore"):  # the mean of the greatest numbers is infinite
+            moments = {name: float(moment(image)) for name, moment in _MOMENTS.items()}
+            numbers = distribution.percentiles(image, levels=PERCENTILE_LEVELS).values
+        percentiles = dict(zip(PERCENTILE_LEVELS, map(float, numbers), strict=True))
+    low, high = moments["minimum"], moments["maximum"]
+    low, high = (low - 0.5, high + 0.5) if low == high else (low, high)
+    try:
+        saturated = int(masks.count_saturated(xr.DataArray(decoded)))
+    except BadOptions:
+        saturated = None
     return Summary(
         count=int(values.size),
         missing=int(values.size - finite.size - infinite),
         infinite=infinite,
         negative=int(np.count_nonzero(values < 0)),
-        saturated=_count_saturated(decoded),
-        percentiles=_compute_percentiles(finite),
-        edges=_compute_histogram_range(least, most),
-        histogram=_compute_histogram(finite, *_compute_histogram_range(least, most), bins),
-        **numbers,
+        saturated=saturated,
+        percentiles=percentiles,
+        edges=(low, high),
+        histogram=_compute_histogram(image, low, high, bins),
+        **moments,
     )
-
-
-def _make_image(values: Array) -> xr.DataArray:
-    return xr.DataArray(values.reshape(1, -1), dims=("y", "x"))
-
-
-def _compute_moments(finite: Array) -> dict[str, float]:
-    if not finite.size:
-        return dict.fromkeys(_MOMENTS, np.nan)
-    image = _make_image(finite)
-    return {name: float(moment(image)) for name, moment in _MOMENTS.items()}
 
 
 _MOMENTS: Final = {
@@ -100,32 +99,12 @@ _MOMENTS: Final = {
 }
 
 
-def _compute_percentiles(finite: Array) -> dict[float, float]:
-    if not finite.size:
-        return dict.fromkeys(PERCENTILE_LEVELS, np.nan)
-    with np.errstate(all="ignore"):
-        found = distribution.percentiles(_make_image(finite), levels=PERCENTILE_LEVELS)
-    return dict(zip(PERCENTILE_LEVELS, map(float, found.values), strict=True))
-
-
-def _compute_histogram_range(least: float, most: float) -> tuple[float, float]:
-    """Where a histogram begins and ends; around a value that all are."""
-    return (least - 0.5, most + 0.5) if least == most else (least, most)
-
-
-def _compute_histogram(finite: Array, low: float, high: float, bins: int) -> list[int]:
+def _compute_histogram(finite: xr.DataArray, low: float, high: float, bins: int) -> list[int]:
     if not finite.size:
         return []
     with np.errstate(all="ignore"):
         widths = np.diff(np.linspace(low, high, bins + 1))
-    if not np.all(widths > 0):  # closer than numbers can lie, or farther apart
+    if not np.all(widths > 0):  # the edges of bins are equal numbers, or their distance is infinite
         return [int(finite.size)]
-    counts = distribution.histogram(_make_image(finite), low=low, high=high, bins=bins)
+    counts = distribution.histogram(finite, low=low, high=high, bins=bins)
     return [int(count) for count in counts.values]
-
-
-def _count_saturated(decoded: xr.Variable) -> int | None:
-    try:
-        return int(masks.count_saturated(xr.DataArray(decoded)))
-    except BadOptions:
-        return None

@@ -31,17 +31,17 @@ from shotdap.transforms.virtual.transform import Options, Transform
 FIDUCIAL_PERIOD: Final = 548.24
 """Picoseconds between two peaks of OMEGA's fiducial laser."""
 
-SOP_WINDOWS: Final = (96.0, 46.0, 17.0, 6.0)
+_SOP_WINDOWS: Final = (96.0, 46.0, 17.0, 6.0)
 """Nanoseconds that the sweeps 1 to 4 of OMEGA's streaked optical pyrometer (SOP) take, nominally."""
 
-Profile: TypeAlias = NDArray[np.float64]
+_Profile: TypeAlias = NDArray[np.float64]
 
-Period: TypeAlias = Annotated[float, Field(gt=0, le=1e6)]
-Frequency: TypeAlias = Annotated[float, Field(gt=0, le=1e4)]
-PolynomialOrder: TypeAlias = Annotated[int, Field(ge=1, le=9)]
+_Period: TypeAlias = Annotated[float, Field(gt=0, le=1e6)]
+_Frequency: TypeAlias = Annotated[float, Field(gt=0, le=1e4)]
+_PolynomialOrder: TypeAlias = Annotated[int, Field(ge=1, le=9)]
 
-_QUALITY_TERMS: Final = 4  # terms of a fit behind its coefficients: residual, number of peaks, first and last of them
-_PIXELS_PER_PEAK: Final = 4  # pixels for each peak; `combs` tells none apart that are closer
+_QUALITY_TERMS: Final = 4  # terms of a fit after its coefficients: residual, number of peaks, first and last peak
+_PIXELS_PER_PEAK: Final = 4  # pixels for each peak; `comb` does not separate closer ones
 
 
 def comb_peaks(
@@ -79,9 +79,10 @@ def comb_peaks(
     picture = image if band is None else image.isel({rows: slice(band[0], band[1] + 1)})
     room = image.sizes[columns] // _PIXELS_PER_PEAK
 
-    def find_centres(counts: NDArray[Any]) -> Profile:
+    def find_centres(counts: NDArray[Any]) -> _Profile:
         comb = find_comb(np.where(np.isfinite(counts), counts, np.nan).astype(np.float64, copy=False), height)
-        return _padded(comb.centres if comb else np.empty(0), room)
+        centres = comb.centres[:room] if comb else np.empty(0)
+        return np.pad(centres, (0, room - len(centres)), constant_values=np.nan)
 
     return _apply_along_dimensions(find_centres, picture, [rows, columns], "peak")
 
@@ -89,9 +90,9 @@ def comb_peaks(
 def comb_fit(  # noqa: PLR0913 — each option is one thing to say of a comb
     peaks: xr.DataArray,
     *,
-    period: Period = FIDUCIAL_PERIOD,
-    frequency: Frequency | None = None,
-    order: PolynomialOrder = 2,
+    period: _Period = FIDUCIAL_PERIOD,
+    frequency: _Frequency | None = None,
+    order: _PolynomialOrder = 2,
     origin: Annotated[float, Field(ge=-1e5, le=1e5)] | None = None,
     start: Annotated[float, Field(ge=-1e9, le=1e9)] = 0,
 ) -> xr.DataArray:
@@ -122,7 +123,7 @@ def comb_fit(  # noqa: PLR0913 — each option is one thing to say of a comb
     """
     from shotdap.transforms.streak.sweep import fit_sweep  # noqa: PLC0415 — scipy.optimize takes 0.5 s to import
 
-    def fit_terms(pixels: Profile) -> Profile:
+    def fit_terms(pixels: _Profile) -> _Profile:
         sweep = fit_sweep(pixels[~np.isnan(pixels)], 1000 / frequency if frequency else period, order)
         if sweep is None:
             return np.array([*[np.nan] * (order + 2), 0, np.nan, np.nan])
@@ -135,9 +136,9 @@ def comb_fit(  # noqa: PLR0913 — each option is one thing to say of a comb
 def comb_residuals(
     peaks: xr.DataArray,
     *,
-    period: Period = FIDUCIAL_PERIOD,
-    frequency: Frequency | None = None,
-    order: PolynomialOrder = 2,
+    period: _Period = FIDUCIAL_PERIOD,
+    frequency: _Frequency | None = None,
+    order: _PolynomialOrder = 2,
 ) -> xr.DataArray:
     """Say how far each peak of a comb is from the fit: to judge a time axis by.
 
@@ -153,12 +154,12 @@ def comb_residuals(
     """
     from shotdap.transforms.streak.sweep import fit_sweep  # noqa: PLC0415 — scipy.optimize takes 0.5 s to import
 
-    def compute_residuals(pixels: Profile) -> Profile:
-        there = np.flatnonzero(~np.isnan(pixels))
-        sweep = fit_sweep(pixels[there], 1000 / frequency if frequency else period, order)
+    def compute_residuals(pixels: _Profile) -> _Profile:
+        peaks = np.flatnonzero(~np.isnan(pixels))
+        sweep = fit_sweep(pixels[peaks], 1000 / frequency if frequency else period, order)
         residuals = np.full(len(pixels), np.nan)
         if sweep is not None:
-            residuals[there[sweep.inliers]] = sweep.residuals
+            residuals[peaks[sweep.inliers]] = sweep.residuals
         return residuals
 
     return _apply_along_dimensions(compute_residuals, peaks, [peaks.dims[-1]], peaks.dims[-1])
@@ -194,7 +195,7 @@ def nominal_time(
     columns: xr.DataArray,
     *,
     speed: Annotated[int, Field(ge=1)],
-    windows_ns: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1, max_length=16)] = SOP_WINDOWS,
+    windows_ns: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1, max_length=16)] = _SOP_WINDOWS,
     pixels: Annotated[int, Field(ge=1, le=65_536)] = 1049,
     origin: Annotated[float, Field(ge=-1e5, le=1e5)] = 0,
 ) -> xr.DataArray:
@@ -217,26 +218,22 @@ def nominal_time(
 
 
 def _apply_along_dimensions(
-    function: Callable[[NDArray[Any]], Profile], array: xr.DataArray, dimensions: Sequence[Hashable], new: Hashable
+    function: Callable[[NDArray[Any]], _Profile], array: xr.DataArray, dimensions: Sequence[Hashable], new: Hashable
 ) -> xr.DataArray:
-    """Apply a function to each frame of an array; it takes some dimensions and gives one."""
-    made: xr.DataArray = xr.apply_ufunc(
+    """Apply a function to each frame of an array; it reduces some dimensions to a new one."""
+    result: xr.DataArray = xr.apply_ufunc(
         function,
-        array.compute(),  # in a notebook it may be dask's
+        array.compute(),  # a notebook may have a dask array
         input_core_dims=[dimensions],
         output_core_dims=[[new]],
         vectorize=True,
         keep_attrs=False,
     )
-    return made
-
-
-def _padded(values: Profile, size: int) -> Profile:
-    return np.pad(values[:size], (0, max(0, size - len(values))), constant_values=np.nan)
+    return result
 
 
 def _order_dimensions(dimensions: Sequence[Hashable], along: str) -> tuple[Hashable, Hashable]:
-    """The dimension that the comb is high along, and the one that time runs along."""
+    """Return the dimension across the comb, and the dimension of time."""
     rows, columns = dimensions[-2:]
     return (rows, columns) if along == "columns" else (columns, rows)
 

@@ -96,7 +96,7 @@ class Footprint:
     """The relation of a result's dimensions to those of its inputs."""
 
     dimensions: Mapping[str, Along | int]
-    """Each dimension of the result, in their order: the inputs' dimension that it follows, or the length of a new one."""
+    """For each dimension of the result, in order, the dimension that it follows, or the length of a new one."""
     is_whole: bool = False
     """Whether any value needs the inputs entire."""
     reduced_ranges: Mapping[str, range] = field(default_factory=lambda: MappingProxyType({}))

@@ -49,7 +49,7 @@ class FromAttribute:
 
 @dataclass(frozen=True)
 class Recipe:
-    """How one virtual variable is made."""
+    """One virtual variable: its transform, its inputs and its options."""
 
     name: str
     """The name of the variable it makes."""
