@@ -71,7 +71,7 @@ class ManifestRecord:
 
     @property
     def is_done(self) -> bool:
-        """Whether anything of the image was exported."""
+        """Return whether anything of the image was exported."""
         return bool(self.members)
 
     @property

@@ -157,17 +157,17 @@ class Order(Generic[_SourceT_co]):
 
     @property
     def has_files(self) -> bool:
-        """Whether each image is a file of its own in the container."""
+        """Return whether each image is a file of its own in the container."""
         return self.container in {"folder", "zip"}
 
     @property
     def has_archived_files(self) -> bool:
-        """Whether the members of the package are the unmodified files of the archive."""
+        """Return whether the members of the package are the unmodified files of the archive."""
         return isinstance(self.source, FolderSource) and self.container == "zip" and self.extraction.raw
 
     @property
     def is_folder(self) -> bool:
-        """Whether the result is a folder, to which later runs can add images."""
+        """Return whether the result is a folder, to which later runs can add images."""
         return self.container in {"folder", "zarr"}
 
     @property

@@ -1,6 +1,6 @@
 """The physics of the pictures: light on a photocathode, x rays on film and phosphor, and their detectors.
 
-Two modules have the cameras (`ccd`, `sensitivity`), one the time axis (`sweep`), and each kind of picture has its own.
+Two modules have the cameras (`ccd`, `sensitivity`), one the time axis (`time_axis`); the others have the pictures.
 
 A *light* is a float32 array ``[rows, columns]`` of counts above the camera's bias, over the camera's active
 area, made from one-dimensional profiles by broadcasting. Time runs along the columns of every streak, as in the real

@@ -49,7 +49,7 @@ class ZipMember:
     blocks: Iterable[Block]
     """Its bytes, which can be iterated once."""
     is_text: bool = False
-    """Whether to compress it."""
+    """True to compress it."""
 
 
 def stream_zip(members: Iterable[ZipMember]) -> Generator[Block, None, None]:

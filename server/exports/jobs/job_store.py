@@ -125,7 +125,7 @@ class Job:
 
     @property
     def is_finished(self) -> bool:
-        """Whether it is done, failed or cancelled."""
+        """Return whether it is done, failed or cancelled."""
         return self.state not in _ACTIVE_STATES
 
     @property
@@ -155,7 +155,7 @@ class JobStore:
 
     @property
     def has_database(self) -> bool:
-        """Whether a job was ever ordered here."""
+        """Return whether a job was ever ordered here."""
         return (self.folder / "jobs.db").exists()
 
     def close(self) -> None:
