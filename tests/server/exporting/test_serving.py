@@ -223,7 +223,7 @@ def test_quota(tmp_path: Path) -> None:
         too_many = site.post()
         url = site.create_export(query=f"{QUERY} shot:50000..50002")
         over_quota = site.post(query=f"{QUERY} shot:50000")
-        waits = wait_until(lambda: "does not response" in site.get_state(url)["message"])
+        waits = wait_until(lambda: "does not answer" in site.get_state(url)["message"])
         site.client.delete(url)
 
         assert (too_many.status_code, "More than 4 images match" in too_many.json()["detail"]) == (413, True)
