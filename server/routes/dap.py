@@ -105,7 +105,7 @@ _SITE_HANDLERS: Mapping[str, Callable[[HttpRequest], HttpResponse]] = MappingPro
 )
 """By the suffix of the URL; for any path, as no image is needed."""
 
-_IMAGE_HANDLERS: Final = {
+_IMAGE_HANDLERS: Final[dict[str, Callable[[ImageRequest], HttpResponse]]] = {
     ".dds": dap2.respond_dds,
     ".das": dap2.respond_das,
     ".dods": dap2.respond_dods,

@@ -209,7 +209,11 @@ class _ExportService:
             self.jobs.check_quotas(owner, 0, self.quotas)
             exports = self.settings.exports
             plan = plan_export(
-                self.catalog, order, most=exports.images_per_job, memory=exports.max_image_bytes, patience=_OPEN_TIMEOUT
+                self.catalog,
+                order,
+                max_images=exports.images_per_job,
+                memory_limit=exports.max_image_bytes,
+                timeout=_OPEN_TIMEOUT,
             )
             self.jobs.check_quotas(owner, plan.estimate, self.quotas)
         except OverQuota as error:
