@@ -43,7 +43,7 @@ from shotdap.catalog.index import (
     SqlIndex,
     Superseded,
 )
-from shotdap.catalog.inspection.run import InspectionReport, Inspector, inspect_catalog
+from shotdap.catalog.inspection.inspect_archive import InspectionReport, Inspector, inspect_catalog
 from shotdap.catalog.inspection.sandbox import Sandbox, Undecided
 from shotdap.catalog.paths import ImageAddress, ImageCollection
 from shotdap.catalog.query import BadQuery, parse_query

@@ -43,13 +43,12 @@ CLAUSES: Final = frozenset({"Whether", "What", "Where", "How", "That", "Which", 
 NAMED_BY_PARTICIPLE: Final = frozenset(
     {
         "saturated",  # a transform; its name is typed in URLs
+        "modified",  # the time of the last change, as in HTTP's Last-Modified
+        "related",  # images of an image, as in the section [related] of a description
     }
 )
-SAME_BASENAME: Final = frozenset(
-    {
-        # The same role in parallel packages: the protocols and their routes, readers and encoders of a format.
-    }
-)
+SAME_BASENAME: Final = frozenset({"constraint", "data", "tiff"})
+"""The same role in parallel packages: DAP2 and DAP4, the reader and the encoder of a format."""
 
 
 def source_files() -> list[Path]:

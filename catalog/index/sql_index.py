@@ -17,9 +17,9 @@ from shotdap.catalog.index import build_lock
 from shotdap.catalog.index.build_lock import BuildLock
 from shotdap.catalog.index.changes import ChangePage, list_changes
 from shotdap.catalog.index.database import BadCatalog, Database
+from shotdap.catalog.index.entry_lookup import find_entry, list_children
 from shotdap.catalog.index.facet_counts import Facet, count_by_facet, count_entries
 from shotdap.catalog.index.facets import FacetCounts, count_facets
-from shotdap.catalog.index.listing import find_entry, list_children
 from shotdap.catalog.index.nearest import find_nearest
 from shotdap.catalog.index.records import InspectionResult, Record, convert_to_new_record, decode_entry_row
 from shotdap.catalog.index.search import PartitionCache, SearchPage, search_entries

@@ -6,7 +6,7 @@ catalog's built-in fields their meaning.
 
 from __future__ import annotations
 
-from shotdap.catalog.query.errors import BadQuery
+from shotdap.catalog.query.bad_query import BadQuery
 from shotdap.catalog.query.parsing import parse_query
 from shotdap.catalog.query.terms import Pattern, Query, Term, TextRange, Value
 

@@ -13,7 +13,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from shotdap.catalog.query.errors import BadQuery
+from shotdap.catalog.query.bad_query import BadQuery
 from shotdap.catalog.query.terms import BARE_NAME, BARE_VALUE, Pattern, Query, Term, TextRange, Value
 from shotdap.catalog.query.values import check_value
 

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
-from shotdap.catalog.query.errors import BadQuery
+from shotdap.catalog.query.bad_query import BadQuery
 
 BARE_VALUE: Final = r"(?![<>=!])(?:(?!\.\.)[^\s\",])+"
 """The expression of a value without quotation marks."""

@@ -75,7 +75,10 @@ def _numbers(values: tuple[float, ...]) -> str:
     return "_".join(np.format_float_positional(each, trim="-") for each in values)
 
 
-_DEWARP: Final = f"~image~dewarp-column_coefficients-{_numbers(DISTORTION.column_coefficients)}-row_coefficients-{_numbers(DISTORTION.row_coefficients)}"
+_DEWARP: Final = (
+    f"~image~dewarp-column_coefficients-{_numbers(DISTORTION.column_coefficients)}"
+    f"-row_coefficients-{_numbers(DISTORTION.row_coefficients)}"
+)
 _PER_COUNT: Final = f"density_per_count-{_numbers((1 / COUNTS_PER_OD,))}"
 
 _LINES: Final = tuple(

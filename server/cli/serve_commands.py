@@ -25,7 +25,7 @@ def serve(
     workers: WorkersOption = None,
 ) -> None:
     """Serve a catalog, or a directory tree, over OPeNDAP."""
-    from shotdap.server.run import run_server
+    from shotdap.server.serve import run_server
 
     run_server(make_source(config, folder, {"server.host": host, "server.port": port, "server.workers": workers}))
 
@@ -39,7 +39,7 @@ def demo(
     from shotdap.config import BadSettings, Site
     from shotdap.server.cli import output
     from shotdap.server.demo.instructions import format_instructions, prepare_demo
-    from shotdap.server.run import run_server
+    from shotdap.server.serve import run_server
 
     try:
         with output.console.status("Making an archive of laser-shot images …"):

@@ -21,7 +21,7 @@ from shotdap.server.demo.physics.film_scan import (
 from shotdap.server.demo.physics.grid import DISTORTION, GRID
 from shotdap.server.demo.physics.plate import SCANNER, compute_fading, draw_plate_exposure
 from shotdap.server.demo.physics.sensitivity import LAMP_COUNTS, compute_sensitivity
-from shotdap.server.demo.physics.time_axis import COMB_PERIOD, FIDUCIAL_PERIOD, SWEEPS, Sweep
+from shotdap.server.demo.physics.sweep_timing import COMB_PERIOD, FIDUCIAL_PERIOD, SWEEPS, Sweep
 from shotdap.server.demo.shot_list import SHOTS, Fault, Shot, StoredFile, Subject
 from shotdap.server.demo.synthetic_archive import ARCHIVE_FILES, DATABASE_FILE, FILES_FOLDER, make_archive
 

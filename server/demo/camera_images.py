@@ -11,7 +11,7 @@ from shotdap.server.demo import camera_attributes
 from shotdap.server.demo.image_content import Scale, SyntheticImage, Variable
 from shotdap.server.demo.physics import ccd, film_scan, grid, plate, pulses, streaks, thomson_scattering
 from shotdap.server.demo.physics.sensitivity import compute_sensitivity, draw_lamp
-from shotdap.server.demo.physics.time_axis import FIDUCIAL_PERIOD, SWEEPS
+from shotdap.server.demo.physics.sweep_timing import FIDUCIAL_PERIOD, SWEEPS
 from shotdap.server.demo.shot_list import Subject
 
 if TYPE_CHECKING:

@@ -28,8 +28,8 @@ from shotdap.server.http.response import HttpResponse, compress_response, make_r
 from shotdap.server.protocols import dap4 as dap4_protocol
 from shotdap.server.routes import dap2, dap4, downloads, pages
 from shotdap.server.routes.image_request import ImageRequest
-from shotdap.server.routes.listing import describe_path
-from shotdap.server.routes.provenance import respond_provenance
+from shotdap.server.routes.json_listing import describe_path
+from shotdap.server.routes.prov_document import respond_provenance
 
 METHODS: Final = ("GET", "HEAD", "OPTIONS")
 _OPTIONS_HEADERS: Final = MappingProxyType(

@@ -10,7 +10,7 @@ from shotdap.server.http.limits import refuse_attributes
 from shotdap.server.http.request import HttpRequest
 from shotdap.server.http.response import HttpResponse
 from shotdap.server.pages import render_page
-from shotdap.server.pages.dataset import build_dataset_view, is_form_query, parse_form_query
+from shotdap.server.pages.image_page import build_dataset_view, is_form_query, parse_form_query
 from shotdap.server.protocols import dap2, dap4
 from shotdap.server.routes.dap2 import apply_constraint
 from shotdap.server.routes.image_request import ImageRequest

@@ -33,7 +33,7 @@ from shotdap.catalog import (
 from shotdap.catalog.entry import FileInspection
 from shotdap.catalog.index import InspectionResult
 from shotdap.catalog.index.records import extract_column_facts
-from shotdap.catalog.index.search import Matcher, pages
+from shotdap.catalog.index.search import Matcher, result_pages
 from shotdap.catalog.query import Query
 
 NUMBERS: Final = count()
@@ -279,7 +279,7 @@ class TestFound:
         """In an empty catalog any query is valid and has no results."""
         index.check_version()
 
-        assert index.search("laser shot:1.. SweepSpeed:2") == pages.SearchPage((), None)
+        assert index.search("laser shot:1.. SweepSpeed:2") == result_pages.SearchPage((), None)
         assert index.count_facets().total == 0
 
 
@@ -321,16 +321,16 @@ class TestPages:
     def test_rare(self, shots: SqlIndex, text: str, apart: int, monkeypatch: pytest.MonkeyPatch) -> None:
         """If matches are rare and pages end before they are full, no match is lost and the order stays."""
         whole = search_all(shots, text)
-        monkeypatch.setattr(pages, "_MAX_CANDIDATES", 3)
-        monkeypatch.setattr(pages, "_MAX_SCANNED", 40)
-        monkeypatch.setattr(pages, "_MAX_GROUPS", 2)
-        monkeypatch.setattr(pages, "_MAX_ID_SPREAD", apart)  # whether the word index is used
+        monkeypatch.setattr(result_pages, "_MAX_CANDIDATES", 3)
+        monkeypatch.setattr(result_pages, "_MAX_SCANNED", 40)
+        monkeypatch.setattr(result_pages, "_MAX_GROUPS", 2)
+        monkeypatch.setattr(result_pages, "_MAX_ID_SPREAD", apart)  # whether the word index is used
 
         assert search_all(shots, text, 20) == whole
 
     def test_a_bounded_look(self, shots: SqlIndex, monkeypatch: pytest.MonkeyPatch) -> None:
         """A page of a query without matches ends after a number of entries, empty, and has a next page."""
-        monkeypatch.setattr(pages, "_MAX_SCANNED", 40)
+        monkeypatch.setattr(result_pages, "_MAX_SCANNED", 40)
         page = shots.search("camera:>1000")
 
         assert page.entries == ()
@@ -338,7 +338,7 @@ class TestPages:
 
     def test_many_ranges(self, shots: SqlIndex, monkeypatch: pytest.MonkeyPatch) -> None:
         """Entries between the ranges of a query are not scanned, for any number of ranges."""
-        monkeypatch.setattr(pages, "_MAX_SCANNED", 40)
+        monkeypatch.setattr(result_pages, "_MAX_SCANNED", 40)
         for text in (
             f"shot:{','.join(str(62_000 + 2 * number) for number in range(36))}",
             f"date:{','.join(f'2022-{1 + number // 14:02}-{1 + 2 * (number % 14):02}' for number in range(90))}",
@@ -398,7 +398,7 @@ class TestPages:
     @pytest.mark.parametrize("limit", [-5, 0, 10**9])
     def test_strange_limits(self, shots: SqlIndex, limit: int) -> None:
         """A page has at least one entry, if any exists, and at most a thousand."""
-        assert 1 <= len(shots.search("", limit=limit).entries) <= pages.MAX_PAGE_SIZE
+        assert 1 <= len(shots.search("", limit=limit).entries) <= result_pages.MAX_PAGE_SIZE
 
 
 class TestFacets:
@@ -495,7 +495,7 @@ class TestPlans:
     )
     def test_walks(self, shots: SqlIndex, text: str, by: str, monkeypatch: pytest.MonkeyPatch) -> None:
         """A page is read from its index in the index's order; nothing is sorted, and no table is read completely."""
-        monkeypatch.setattr(pages, "_MAX_CANDIDATES", 0)
+        monkeypatch.setattr(result_pages, "_MAX_CANDIDATES", 0)
         plans = [plan for plan in explain_scans(shots, text) if by in plan]
 
         assert plans

@@ -12,7 +12,7 @@ from shotdap.transforms.virtual.variable_traits import get_traits, set_traits
 
 
 def bytes_read(variable: xr.Variable) -> int:
-    """How many bytes are read for any part of a variable; 0 where a part costs a part."""
+    """Return the bytes that are read for any part of a variable; 0 if a part costs only its share."""
     return get_traits(variable).bytes_read
 
 
@@ -25,5 +25,5 @@ def working_memory(variable: xr.Variable) -> int:
 
 
 def set_read_cost(variable: xr.Variable, read: int, working: int = 0) -> xr.Variable:
-    """The variable, which says from now on what any part of it reads, and which working memory it takes."""
+    """Return the variable with the bytes that any part of it reads, and the working memory that it takes."""
     return set_traits(variable, bytes_read=read, working_memory=working)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from shotdap.catalog.index.search.cursor import BadToken
 from shotdap.catalog.index.search.matching import Matcher
-from shotdap.catalog.index.search.pages import MAX_PAGE_SIZE, SearchPage, search_entries
 from shotdap.catalog.index.search.partitions import PartitionCache
+from shotdap.catalog.index.search.result_pages import MAX_PAGE_SIZE, SearchPage, search_entries
 
 __all__ = ["MAX_PAGE_SIZE", "BadToken", "Matcher", "PartitionCache", "SearchPage", "search_entries"]

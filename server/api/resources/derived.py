@@ -28,7 +28,7 @@ from shotdap.server.pictures.levels import find_default_image
 from shotdap.server.protocols.prov import MEDIA_TYPE as PROV
 from shotdap.server.protocols.rest import DISPLAY_PARAMETERS, EXTRACTION_PARAMETERS, ImageParams, parse_image_params
 from shotdap.server.routes.image_request import ImageRequest
-from shotdap.server.routes.provenance import respond_provenance
+from shotdap.server.routes.prov_document import respond_provenance
 from shotdap.transforms import BadSelection
 from shotdap.transforms.statistics.summary import WORKING_BYTES_PER_VALUE, Summary, compute_summary
 

@@ -14,7 +14,7 @@ from shotdap.server.demo.physics.profiles import (
     number_rows,
     smooth_step,
 )
-from shotdap.server.demo.physics.time_axis import P510_SWEEP, draw_edge_peaks
+from shotdap.server.demo.physics.sweep_timing import P510_SWEEP, draw_edge_peaks
 
 
 def draw_beam_pulses(rng: np.random.Generator) -> Light:

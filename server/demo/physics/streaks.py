@@ -15,7 +15,7 @@ from shotdap.server.demo.physics.profiles import (
     smooth_step,
     sum_gaussians,
 )
-from shotdap.server.demo.physics.time_axis import Sweep, draw_edge_peaks
+from shotdap.server.demo.physics.sweep_timing import Sweep, draw_edge_peaks
 
 
 def draw_visar(rng: np.random.Generator, sweep: Sweep) -> tuple[Light, Light]:

@@ -18,7 +18,7 @@ from shotdap.server.protocols.dap4.data import EncodedBody, encode_body
 from shotdap.server.protocols.dap4.dmr import render_dmr
 from shotdap.server.protocols.dap4.error import render_error
 from shotdap.server.protocols.dap4.media_types import ERROR_MEDIA_TYPE, MEDIA_TYPES
-from shotdap.server.protocols.dap4.request import ParsedQuery, parse_query
+from shotdap.server.protocols.dap4.query_string import ParsedQuery, parse_query
 from shotdap.server.protocols.dap4.services import render_services
 from shotdap.server.protocols.dap4.tree import build_tree
 
