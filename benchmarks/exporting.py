@@ -23,10 +23,9 @@ from images import ImageFile
 from measuring import Case, Contender, Mismatch, Plan, repeated
 from shotdap.config import SettingsSource, Site
 from shotdap.server.exports.cluster import open_cluster
-from shotdap.server.exports.items import PlanItem
-from shotdap.server.exports.order import Order
-from shotdap.server.exports.plan import plan_export
-from shotdap.server.exports.run import run_export
+from shotdap.server.exports.export_plan import PlanItem, plan_export
+from shotdap.server.exports.job_run import run_export
+from shotdap.server.exports.order import Order, QuerySource
 from shotdap.server.exports.worker import ExportTask, run_task
 from shotdap.server.exports.workspace import Workspace
 from shotdap.server.extraction import Extraction
@@ -35,7 +34,7 @@ __all__ = ["cases"]
 
 _IMAGES: Final = 200
 _FILE: Final = ImageFile("streak.h5", "HDF5", (1100, 1100), deflated=False)
-_ORDER: Final = Order("path:*", Extraction(("background_subtracted",)), "nc", "folder")
+_ORDER: Final = Order(QuerySource("path:*"), Extraction(("background_subtracted",)), "nc", "folder")
 _WORKERS: Final = (1, 2)
 
 
@@ -45,7 +44,7 @@ def cases(folder: Path, plan: Plan) -> Iterator[Sequence[Case]]:
     images = max(4, _IMAGES // plan.shrink)
     config = _archive(folder, _FILE.shrunk(plan.shrink), images)
     source = SettingsSource(config)
-    items = plan_export(Site(source.load()).open_catalog(), _ORDER, memory=1 << 30).items
+    items = plan_export(Site(source.load()).open_catalog(), _ORDER, memory_limit=1 << 30).items
     ways: dict[str, Callable[[Path], object]] = {
         "shotdap, 1 process without Dask": partial(_alone, config, items),
         "Python loop": partial(_loop, folder / "images"),
@@ -101,10 +100,10 @@ def _alone(config: Path, items: tuple[PlanItem, ...], target: Path) -> None:
     run_task(ExportTask(_ORDER.to_json(), str(target), items, 1 << 30, config))
 
 
-def _dask(client: Client, items: tuple[PlanItem, ...], site: Path, target: Path) -> None:
+def _dask(client: Client, items: tuple[PlanItem, ...], settings_file: Path, target: Path) -> None:
     place = Workspace(target)
     place.begin_export(_ORDER, items)
-    run_export(_ORDER, place, items, client, memory=1 << 30, site=site)
+    run_export(_ORDER, place, items, client, memory_limit=1 << 30, settings_file=settings_file)
 
 
 def _check(out: Path, ways: dict[str, Callable[[Path], object]], numbers: Iterator[int]) -> None:

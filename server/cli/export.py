@@ -1,94 +1,61 @@
-"""``shotdap export``: an export that runs now, with a bar that shows how far it is."""
+"""``shotdap export``: run a job on this machine, with a progress bar."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
-from rich.progress import Progress as Bar
-
-from shotdap.config import Settings, SettingsSource, Site
+from shotdap.config import SettingsSource, Site
+from shotdap.server.cli import output
 from shotdap.server.exports.cluster import open_cluster
 from shotdap.server.exports.containers.icechunk import import_icechunk
-from shotdap.server.exports.items import PlanItem
-from shotdap.server.exports.order import Order
-from shotdap.server.exports.plan import plan_export
+from shotdap.server.exports.export_plan import plan_export
+from shotdap.server.exports.job_run import run_export
+from shotdap.server.exports.order import JobOrder
 from shotdap.server.exports.progress import Progress
-from shotdap.server.exports.run import run_export
 from shotdap.server.exports.workspace import Workspace
 
-__all__ = ["export_now"]
+_MIB = 2**20
 
 
-@dataclass(frozen=True)
-class _ProgressDisplay:
-    console: Console
-
-    @contextmanager
-    def show_progress(self, total: int) -> Iterator[Callable[[Progress], None]]:
-        """What shows how far an export is, for as long as the block lasts."""
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TaskProgressColumn(show_speed=True),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[more]}"),
-        )
-        with Bar(*columns, console=self.console, transient=True) as shown:
-            task = shown.add_task("Exporting", total=total, more="")
-
-            def update_bar(progress: Progress) -> None:
-                failed = f", {progress.failed:,} failed" if progress.failed else ""
-                more = f"{progress.bytes / 2**20:,.0f} MiB{failed}"
-                shown.update(task, completed=progress.done + progress.failed, more=more)
-
-            yield update_bar
-
-
-def export_now(order: Order, target: Path, source: SettingsSource, console: Console) -> bool:
-    """Export images, or go on with that where an earlier run of the same order was stopped.
+def export_now(order: JobOrder, target: Path, source: SettingsSource) -> bool:
+    """Export images, or resume an earlier run of the same order.
 
     Returns:
         Whether any image was exported.
 
     Raises:
-        BadOrder: the order does not hold together, no image fits it, or something else lies at the target.
+        BadOrder: the order contradicts itself, no image fits it, or the target exists and is another export.
         BadSettings: there is no catalog, or the scheduler does not answer.
     """
-    settings = source.load()
-    place = Workspace(target)
-    items = _prepare_items(order, place, settings)
-    if place.finished_marker.exists() and not order.is_folder:
-        console.print(
-            f"{target} is complete already. Remove it and {place.state_folder} to export it anew.", markup=False
-        )
-        return True
-    with open_cluster(settings.exports, source) as client, _ProgressDisplay(console).show_progress(len(items)) as tell:
-        memory = settings.exports.max_image_bytes
-        progress = run_export(order, place, items, client, memory=memory, site=source.file, tell=tell)
-    console.print(_format_summary(progress, place), markup=False)
-    return progress.done > 0
-
-
-def _prepare_items(order: Order, place: Workspace, settings: Settings) -> tuple[PlanItem, ...]:
-    """The images: of the earlier run, or of the catalog now."""
+    settings, workspace = source.load(), Workspace(target)
+    memory_limit = settings.exports.max_image_bytes
     order.validate()
     if order.container == "icechunk":
         import_icechunk()
-    items = place.resume_export(order)
+    items = workspace.resume_export(order)
     if items is None:
-        items = plan_export(Site(settings).open_catalog(), order, memory=settings.exports.max_image_bytes).items
-        place.begin_export(order, items)
-    return items
+        items = plan_export(Site(settings).open_catalog(), order, memory_limit=memory_limit).items
+        workspace.begin_export(order, items)
+    if workspace.finished_marker.exists() and not order.is_folder:
+        output.print_line(f"{target} is complete already. Remove it and {workspace.state_folder} to export it anew.")
+        return True
+    with open_cluster(settings.exports, source) as client, output.show_count("Exporting", len(items)) as update:
 
+        def show_progress(progress: Progress) -> None:
+            failed = f", {progress.failed:,} failed" if progress.failed else ""
+            update(progress.done + progress.failed, f"{progress.bytes / _MIB:,.0f} MiB{failed}")
 
-def _format_summary(progress: Progress, place: Workspace) -> str:
-    failed = f" {progress.failed:,} failed; the manifest says why." if progress.failed else ""
-    size = f"{progress.bytes / 2**20:,.1f} MiB"
+        progress = run_export(
+            order,
+            workspace,
+            items,
+            client,
+            memory_limit=memory_limit,
+            settings_file=source.file,
+            on_progress=show_progress,
+        )
     images = "image" if progress.done == 1 else "images"
-    return f"{progress.done:,} {images} exported to {place.target}, {size}.{failed}\nManifest: {place.manifest_path}"
+    failed = f" {progress.failed:,} failed; the manifest says why." if progress.failed else ""
+    output.print_line(f"{progress.done:,} {images} exported to {target}, {progress.bytes / _MIB:,.1f} MiB.{failed}")
+    output.print_line(f"Manifest: {workspace.manifest_path}")
+    return progress.done > 0

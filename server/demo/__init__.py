@@ -1,9 +1,9 @@
-"""A small archive that never was: real layouts, plausible pictures, and the faults that archives have.
+"""A small synthetic archive: real layouts, plausible pictures, and the faults that archives have.
 
-For the demo and for the tests: `make_archive` makes the whole of it, `make_image` one image, `write_image` one file.
-Nothing in it is copied from a real file. What its pictures were made with is here too, for tests to compare with: the
-sweeps, the cameras' `compute_sensitivity`, the film's `compute_film_density`, the plate's `SCANNER` and `compute_fading`, the grid's
-`DISTORTION`.
+The demonstration and the tests use it: `make_archive` makes all of it, `make_image` one image, `write_image` one file.
+Nothing in it is copied from a real file. The parameters of the pictures are here, too, so that tests can compare: the
+sweeps, the cameras' `compute_sensitivity`, the film's `compute_film_density`, the plate's `SCANNER` and
+`compute_fading`, the grid's `DISTORTION`.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""What the cameras say about themselves: the names and types of the real attributes, with values of our own.
+"""The attributes of the cameras: names and types like the real ones, with invented values.
 
 Names and types follow the programs that write the files: the older ones store the camera's registers as uint32, the
-newer ones as int32; truth is the text "True" or "False"; calibrations are Windows paths. The values are made up, but
-for the sizes of frames and chips and a few nominal settings; those that drift in a laboratory (temperatures, voltages,
-the vacuum) are drawn anew for each file.
+newer ones as int32; flags are the text "True" or "False"; calibrations are Windows paths. The values are invented,
+except for the sizes of frames and chips and a few nominal settings; those that drift in a laboratory (temperatures,
+voltages, the vacuum) are drawn anew for each file.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def _make_flags(*, true: str, false: str) -> Attributes:
 
 
 def _draw_readings(rng: np.random.Generator, spread: float, **values: float | Sequence[float]) -> Attributes:
-    """Draw float32 readings about their nominal values, to a tenth as the meters show them."""
+    """Draw float32 readings around their nominal values, rounded to a tenth like those of the meters."""
     drawn = {name: rng.normal(value, spread) for name, value in values.items()}
     return {name: np.round(np.asarray(value), 1).astype(np.float32)[()] for name, value in drawn.items()}
 
@@ -88,7 +88,7 @@ _NEW_CCD: Final[Attributes] = {
     "CCD_CoolerStatus": "On",
 }
 
-# What both generations call the same.
+# The registers that both generations name alike.
 _CCD: Final[Attributes] = {
     **_make_numbers(np.int32, CCD_PostScan=(0, 0), CCD_CCDSize=(2098, 2048), CCD_Origin=(0, 0)),
     **_make_flags(true="CCD_CoolerOn CCD_Triggered", false="CCD_AutoPostScan"),
@@ -107,7 +107,7 @@ _TUBE: Final[Attributes] = {
     "Mode": "Operate",
 }
 
-# What the ROSS adds: ramps, and the scale and zero of every converter.
+# The additions of the ROSS: ramps, and the scale and zero of every converter.
 _ROSS: Final[Attributes] = {
     **_make_numbers(
         np.float32,
@@ -186,31 +186,10 @@ _OLD_TUBE: Final[Attributes] = {
 }
 
 
-def _draw_ross_readings(rng: np.random.Generator) -> Attributes:
-    """Read the meters of a ROSS: float32, and different for each file."""
-    return {
-        **_draw_readings(rng, 0.3, CCD_BackPlateTemperature=27, Temperatures=(-99,) * 5 + (31,)),
-        **_draw_readings(rng, 0.1, CCD_CCDTemperature=-30, CCD_Pressure=1.5),
-        **_draw_readings(rng, 9, BiasVoltages=(700, -715), SweepVoltages=(2805, -2840), CathodeVoltage=-13000),
-    }
-
-
-def _draw_serial_numbers(rng: np.random.Generator) -> Attributes:
+def _describe_ross(rng: np.random.Generator, when: datetime, speed: int) -> Attributes:
     camera, generator, tube = (int(serial) for serial in rng.integers(100, 900, 3))
     return {
-        "CCD_SerialNum": str(camera),
-        **_make_numbers(np.uint32, GEP_SerialNum=generator, StreakTube_SerialNum=tube),
-    }
-
-
-def _format_timestamp(when: datetime) -> str:
-    """Write a time as the ROSS does: ``2011-May-19 10:41:07.3``."""
-    return f"{when:%Y-%b-%d %H:%M:%S}.{when.microsecond // 100_000}"
-
-
-def _describe_ross(rng: np.random.Generator, when: datetime, speed: int) -> Attributes:
-    return {
-        "TimeStamp": _format_timestamp(when),
+        "TimeStamp": f"{when:%Y-%b-%d %H:%M:%S}.{when.microsecond // 100_000}",  # 2011-May-19 10:41:07.3
         **_CCD,
         **_make_numbers(np.int32, CCD_Binning=(2, 2), CCD_ImageSize=(1100, 1100), SweepSpeed=speed),
         **_make_numbers(np.int16, CCD_SpeedIndex=1),
@@ -218,8 +197,11 @@ def _describe_ross(rng: np.random.Generator, when: datetime, speed: int) -> Attr
         **_TUBE,
         **_ROSS,
         **_OCM,
-        **_draw_serial_numbers(rng),
-        **_draw_ross_readings(rng),
+        "CCD_SerialNum": str(camera),
+        **_make_numbers(np.uint32, GEP_SerialNum=generator, StreakTube_SerialNum=tube),
+        **_draw_readings(rng, 0.3, CCD_BackPlateTemperature=27, Temperatures=(-99,) * 5 + (31,)),
+        **_draw_readings(rng, 0.1, CCD_CCDTemperature=-30, CCD_Pressure=1.5),
+        **_draw_readings(rng, 9, BiasVoltages=(700, -715), SweepVoltages=(2805, -2840), CathodeVoltage=-13000),
     }
 
 
@@ -374,10 +356,10 @@ def describe_film() -> Attributes:
     return _make_numbers(np.float64, OD_per_count=1 / COUNTS_PER_OD)
 
 
-def describe_wedge(shown: Wedge) -> Attributes:
+def describe_wedge(wedge: Wedge) -> Attributes:
     """Describe the scan of a step wedge: how many steps it has, and by how much each is denser than the one before."""
-    steps = _make_numbers(np.int32, wedge_steps=shown.step_count)
-    return {**describe_film(), **steps, **_make_numbers(np.float64, wedge_step_OD=shown.step_density)}
+    steps = _make_numbers(np.int32, wedge_steps=wedge.step_count)
+    return {**describe_film(), **steps, **_make_numbers(np.float64, wedge_step_OD=wedge.step_density)}
 
 
 def describe_film_file() -> Attributes:
@@ -385,11 +367,9 @@ def describe_film_file() -> Attributes:
     return {"scanner": "PDS microdensitometer", "counts": "optical density, 800 counts to 1"}
 
 
-def describe_grid(shown: Grid) -> Attributes:
-    """Describe the picture of a grid: where its dots are, in pixels of a picture that nothing warps."""
-    return _make_numbers(
-        np.float32, first_dot_px=(shown.first_dot, shown.first_dot), pitch_px=(shown.pitch, shown.pitch)
-    )
+def describe_grid(grid: Grid) -> Attributes:
+    """Describe the picture of a grid: where its dots are, in pixels of an undistorted picture."""
+    return _make_numbers(np.float32, first_dot_px=(grid.first_dot, grid.first_dot), pitch_px=(grid.pitch, grid.pitch))
 
 
 def describe_plate(scanner: Scanner) -> Attributes:

@@ -1,4 +1,4 @@
-"""One function for each diagnostic: its picture and its attributes, put together as its files have them."""
+"""Make the image of each diagnostic: its pictures and attributes, arranged like in its files."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ _SOP_SPEEDS: Final[Mapping[Facility, int]] = {"OMEGA": 2, "OMEGA EP": 4}
 
 
 def make_image(diagnostic: str, shot: Shot, *, subject: Subject = Subject.SHOT, seed: int = 0) -> SyntheticImage:
-    """Make the image that a diagnostic took of a shot, or of what it was calibrated with.
+    """Make the image that a diagnostic recorded of a shot, or of an object for its calibration.
 
-    It is the same one whenever the seed, the shot, the diagnostic and the subject are the same.
+    The same seed, shot, diagnostic and subject give the same image.
 
     Raises:
         LookupError: the diagnostic is neither in `DIAGNOSTICS` nor, with this subject, among the calibrations.
@@ -48,9 +48,9 @@ def make_image(diagnostic: str, shot: Shot, *, subject: Subject = Subject.SHOT, 
     return make(np.random.default_rng([seed, zlib.crc32(name.encode())]), shot)
 
 
-def _make_streak_variable(frames: NDArray[Any], described: Attributes) -> Variable:
-    """Name the two frames as nearly every diagnostic does, one chunk a frame."""
-    return Variable("Streak_array", frames, described, chunks=(1, *frames.shape[1:]))
+def _make_streak_variable(frames: NDArray[Any], attributes: Attributes) -> Variable:
+    """Return the variable of two frames, with the name that nearly every diagnostic uses; a frame is a chunk."""
+    return Variable("Streak_array", frames, attributes, chunks=(1, *frames.shape[1:]))
 
 
 def _describe_asbo_file(channel: int, shot: Shot) -> Attributes:
@@ -60,9 +60,9 @@ def _describe_asbo_file(channel: int, shot: Shot) -> Attributes:
 def _build_asbo_maker(channel: int) -> ImageMaker:
     def make_asbo(rng: np.random.Generator, shot: Shot) -> SyntheticImage:
         light, before = streaks.draw_visar(rng, SWEEPS[_ASBO_SPEED])
-        seen = compute_sensitivity(shot.facility, f"ASBO{channel}")
-        streak = ccd.take_frames(rng, ccd.ASBO_CAMERA, light * seen)
-        reference = ccd.take_frame(rng, ccd.ASBO_CAMERA, before * seen)
+        sensitivity = compute_sensitivity(shot.facility, f"ASBO{channel}")
+        streak = ccd.take_frames(rng, ccd.ASBO_CAMERA, light * sensitivity)
+        reference = ccd.take_frame(rng, ccd.ASBO_CAMERA, before * sensitivity)
         return SyntheticImage(
             (
                 _make_streak_variable(streak, camera_attributes.describe_asbo(rng, shot.when, _ASBO_SPEED)),
@@ -76,9 +76,9 @@ def _build_asbo_maker(channel: int) -> ImageMaker:
 
 def _build_asbo_flat_maker(channel: int) -> ImageMaker:
     def make_asbo_flat(rng: np.random.Generator, shot: Shot) -> SyntheticImage:
-        """Take the lamp: no reference is taken before it."""
-        seen = compute_sensitivity(shot.facility, f"ASBO{channel}")
-        streak = ccd.take_frames(rng, ccd.ASBO_CAMERA, draw_lamp(ccd.ASBO_CAMERA) * seen)
+        """Make the image of the lamp, which has no reference."""
+        sensitivity = compute_sensitivity(shot.facility, f"ASBO{channel}")
+        streak = ccd.take_frames(rng, ccd.ASBO_CAMERA, draw_lamp(ccd.ASBO_CAMERA) * sensitivity)
         return SyntheticImage(
             (_make_streak_variable(streak, camera_attributes.describe_asbo(rng, shot.when, _ASBO_SPEED)),),
             _describe_asbo_file(channel, shot),
@@ -89,8 +89,8 @@ def _build_asbo_flat_maker(channel: int) -> ImageMaker:
 
 def _build_asbo_grid_maker(channel: int) -> ImageMaker:
     def make_asbo_grid(rng: np.random.Generator, shot: Shot) -> SyntheticImage:
-        seen = compute_sensitivity(shot.facility, f"ASBO{channel}")
-        frame = ccd.take_frame(rng, ccd.ASBO_CAMERA, grid.draw_dots(ccd.ASBO_CAMERA) * seen)
+        sensitivity = compute_sensitivity(shot.facility, f"ASBO{channel}")
+        frame = ccd.take_frame(rng, ccd.ASBO_CAMERA, grid.draw_dots(ccd.ASBO_CAMERA) * sensitivity)
         return SyntheticImage(
             (Variable("Grid", frame, camera_attributes.describe_grid(grid.GRID), chunks=frame.shape),),
             _describe_asbo_file(channel, shot),
@@ -150,11 +150,11 @@ def _make_xrfc_wedge(rng: np.random.Generator, _shot: Shot) -> SyntheticImage:
     )
 
 
-def _make_film_image(counts: NDArray[np.int16], described: Attributes) -> SyntheticImage:
-    """Lay a scan out as the microdensitometer does, both dimensions scaled by the distance on the film (um)."""
+def _make_film_image(counts: NDArray[np.int16], attributes: Attributes) -> SyntheticImage:
+    """Arrange a scan like the microdensitometer: the scales of both dimensions are distances on the film (um)."""
     scales = tuple(Scale(film_scan.PIXEL_SIZE * np.arange(size, dtype=np.float32), "um") for size in counts.shape)
     return SyntheticImage(
-        (Variable("pds_image", counts, described, counts.shape, scales),), camera_attributes.describe_film_file()
+        (Variable("pds_image", counts, attributes, counts.shape, scales),), camera_attributes.describe_film_file()
     )
 
 
@@ -162,7 +162,7 @@ _SCAN_DELAY: Final = 2_700.0  # s, from the shot to the scanner
 
 
 def _make_pcis(rng: np.random.Generator, shot: Shot) -> SyntheticImage:
-    """Scan the plate, and give both what the scanner says and the PSL that its own program makes of it."""
+    """Make the scan of the plate: the raw values, and the PSL that the scanner's program computes from them."""
     raw = plate.scan_plate(rng, _SCAN_DELAY)
     psl = plate.SCANNER.compute_psl(raw).astype(np.float32)
     return SyntheticImage(
@@ -175,9 +175,7 @@ def _make_pcis(rng: np.random.Generator, shot: Shot) -> SyntheticImage:
 
 
 _CLUSTERS: Final[Mapping[int, range]] = {cluster: range(10 * cluster, 10 * cluster + 10) for cluster in range(1, 7)}
-_BEAM_NUMBERS: Final = [
-    beam for beams in _CLUSTERS.values() for beam in beams
-]  # numbered 10 … 69, as in the real files
+_BEAM_NUMBERS: Final = [beam for beams in _CLUSTERS.values() for beam in beams]  # 10 … 69, as in the real files
 _SAMPLE_COUNT: Final = 512
 
 
@@ -188,18 +186,18 @@ def _make_p510_summary(rng: np.random.Generator, shot: Shot) -> SyntheticImage:
     clusters = [
         _make_cluster_variables(rng, number, time, power[:, 10 * number - 10 : 10 * number]) for number in _CLUSTERS
     ]
-    every = camera_attributes.describe_summary_beams(rng, _BEAM_NUMBERS)
+    attributes = camera_attributes.describe_summary_beams(rng, _BEAM_NUMBERS)
     average, spread = power.mean(axis=1, keepdims=True), power.std(axis=1)
     variables = (
-        Variable("CLUSTER_DATA_ALL_UV", power, every),
-        Variable("CLUSTER_DATA_TIME", np.repeat(time[:, None], len(_BEAM_NUMBERS), axis=1), every),
+        Variable("CLUSTER_DATA_ALL_UV", power, attributes),
+        Variable("CLUSTER_DATA_TIME", np.repeat(time[:, None], len(_BEAM_NUMBERS), axis=1), attributes),
         *(variable for cluster in clusters for variable in cluster),
         Variable("SUMMARY_DATA_AVERAGE", average, {"SIDS": "SYN01 ", "T0": np.float32(0)}),
         Variable("SUMMARY_DATA_FIDU", _compute_fiducials(time, 0), {"BEST_CLUSTER": np.int16(4)}),
         Variable("SUMMARY_DATA_PB_0", 100 * spread / np.maximum(average[:, 0], 0.01), {"NUMBER_BEAMS": np.int32(60)}),
-        Variable("SUMMARY_DATA_STDEV", np.abs(power - average), every),
+        Variable("SUMMARY_DATA_STDEV", np.abs(power - average), attributes),
         Variable("SUMMARY_DATA_TIME", time),
-        Variable("SUMMARY_DATA_UV", power, every),
+        Variable("SUMMARY_DATA_UV", power, attributes),
     )
     return SyntheticImage(variables, camera_attributes.describe_summary_file(shot.number, shot.when))
 
@@ -211,12 +209,12 @@ def _make_cluster_variables(
     delays = rng.uniform(-150, 150, 2)
     fiducials = np.stack([1000 * _compute_fiducials(time, delay) for delay in delays], axis=1)
     peaks = (_FIDUCIAL_PEAKS[:, None] + delays).astype(np.float32)
-    peaks[-1, number % 2] = -1  # missing: the analysis did not find it
-    described: Attributes = {"CLUSTER_NUM": np.int16(number), "ID": f"fidu_{number}0fidu_{number}1"}
+    peaks[-1, number % 2] = -1  # the analysis did not find this peak
+    attributes: Attributes = {"CLUSTER_NUM": np.int16(number), "ID": f"fidu_{number}0fidu_{number}1"}
     return (
         Variable(f"DATA_CL{number}", power, camera_attributes.describe_summary_cluster(rng, number, _CLUSTERS[number])),
-        Variable(f"DATA_CL{number}_FIDU", fiducials, described),
-        Variable(f"DATA_CL{number}_FIDU_PEAKS", peaks, described),
+        Variable(f"DATA_CL{number}_FIDU", fiducials, attributes),
+        Variable(f"DATA_CL{number}_FIDU_PEAKS", peaks, attributes),
     )
 
 

@@ -1,4 +1,4 @@
-"""What an image file holds, whatever its container: arrays and attributes, each with the type it is stored in."""
+"""The content of an image file of any container: arrays and attributes, each with the type that is stored."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    # A number carries the type it is stored in: np.uint32(0) becomes a uint32 attribute.
+    # A number has the type that is stored: np.uint32(0) becomes a uint32 attribute.
     Attribute: TypeAlias = str | np.generic | NDArray[Any]
     Attributes: TypeAlias = Mapping[str, Attribute]
 
 
 @dataclass(frozen=True, eq=False)
 class Scale:
-    """Where the samples along one dimension are, and in which units."""
+    """The positions of the samples along one dimension."""
 
     values: NDArray[Any]
     units: str
@@ -30,8 +30,8 @@ class Scale:
 class Variable:
     """One array of a file, with its attributes.
 
-    `chunks` is the shape of a compressed chunk; `None` stores the array whole and uncompressed. `scales` has one scale
-    for each dimension, or none at all.
+    `chunks` is the shape of a compressed chunk; `None` stores the array uncompressed and in one piece. `scales` has
+    one scale for each dimension, or is empty.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""The demonstration: a small archive made on the spot, served as a laboratory's would be."""
+"""The demonstration: a small archive, served like the archive of a laboratory."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ import sys
 from pathlib import Path
 
 from shotdap.server.demo import make_archive
-
-__all__ = ["format_instructions", "prepare_demo"]
 
 _SETTINGS = """\
 # The settings of the demonstration: what a laboratory's own would look like.
@@ -22,8 +20,8 @@ index = "catalog.db"
 
 _EXAMPLE_IMAGE = "dap/omega/62328/asbo1/asbo1_s62328"
 
-# No line is indented, since Python takes no such line at its prompt. The command that starts Python is a block of its
-# own, since a shell takes all that is pasted at once for commands.
+# No line is indented, because Python's prompt refuses indented lines. The command that starts Python is a separate
+# block, because a shell takes everything that is pasted at once for commands.
 _INSTRUCTIONS = """
 shotdap serves a demonstration archive at {url} (Ctrl-C ends it).
 From another terminal:
@@ -55,7 +53,7 @@ Every image: {url}/dap/
 
 
 def prepare_demo(folder: Path) -> Path:
-    """Make the archive and its settings, where they are not there yet.
+    """Make the archive and its settings, unless they exist.
 
     Returns:
         The settings' file.
@@ -69,9 +67,9 @@ def prepare_demo(folder: Path) -> Path:
 
 
 def format_instructions(url: str) -> str:
-    """Return lines to paste, for each of the clients that a laboratory has.
+    """Return lines to paste, for each client that laboratories use.
 
-    The command that starts Python names the interpreter that shotdap is installed for by its absolute path: it has the
-    packages that the lines need, and the other terminal may be in any folder.
+    The command that starts Python has the absolute path of the interpreter that shotdap is installed for: this one has
+    the packages that the lines need, and the other terminal may be in any folder.
     """
     return _INSTRUCTIONS.format(url=url, image=_EXAMPLE_IMAGE, python=shlex.quote(sys.executable))

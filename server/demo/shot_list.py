@@ -1,4 +1,4 @@
-"""Which shots the archive holds, and which files each left behind, faults included."""
+"""The shots of the archive and the files of each, faults included."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ Container: TypeAlias = Literal["HDF4", "HDF5"]
 
 
 class Fault(Enum):
-    """What can be wrong with a file that the database speaks of."""
+    """A fault of a file that has a row in the database."""
 
     MISSING = "the file is not there"
     LOGIN_PAGE = "the file is an HTML login page, saved under an image's name"
 
 
 class Subject(Enum):
-    """What a diagnostic was pointed at: a shot, or something known, to calibrate it."""
+    """The subject of an image: the shot, or a known object for calibration."""
 
     SHOT = "the shot"
     FLAT = "a uniform lamp"
@@ -29,7 +29,7 @@ class Subject(Enum):
 
 @dataclass(frozen=True)
 class StoredFile:
-    """One row of the archive: which diagnostic, what its user calls it, and in which container it is."""
+    """One row of the archive: the diagnostic, the user's name of the file, and its container."""
 
     diagnostic: str
     source_file: str
@@ -40,24 +40,24 @@ class StoredFile:
 
 @dataclass(frozen=True)
 class Shot:
-    """One shot. Its number is a key only together with the facility."""
+    """One shot. Its number is unique only within the facility."""
 
     facility: Facility
     number: int
-    when: datetime  # the laboratory's local time, as its archive writes it
+    when: datetime  # local time of the laboratory, like in its archive
     files: tuple[StoredFile, ...]
 
 
 SHOTS: Final = (
     Shot(
         "OMEGA",
-        25386,  # and OMEGA EP has a 25386 of its own
+        25386,  # OMEGA EP has another shot 25386
         datetime.fromisoformat("2001-10-30T14:22:37.400"),
         (StoredFile("SOP", "sop_s25386.hdf"),),
     ),
     Shot(
         "OMEGA",
-        62326,  # two shots before the first VISAR: its camera's calibration
+        62326,  # two shots before the first VISAR: calibration of its camera
         datetime.fromisoformat("2011-05-19T08:36:52.900"),
         (
             StoredFile("ASBO1", "asbo1_flat_s62326.hdf", subject=Subject.FLAT),

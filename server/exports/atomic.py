@@ -1,4 +1,4 @@
-"""Files and folders that are there whole or not at all, whoever is killed meanwhile."""
+"""Write files and folders so that they are complete or absent, even if the process is killed."""
 
 from __future__ import annotations
 
@@ -8,19 +8,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
-__all__ = ["remove_path", "write_atomically"]
-
 
 @contextmanager
-def write_atomically(path: Path, temporary: Path | None = None) -> Iterator[Path]:
-    """A path to write to, whose file or folder takes its place when the block ends well.
+def write_atomically(path: Path, drafts_folder: Path | None = None) -> Iterator[Path]:
+    """Yield a temporary path, whose file or folder is moved to `path` when the block ends without an error.
 
     Args:
-        path: where it is to be; what was there is replaced.
-        temporary: a folder of the same file system, for what is not whole yet; without it, the file's own.
+        path: the final path; what exists there is replaced.
+        drafts_folder: a folder of the same file system for incomplete files; `None` for the folder of `path`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    folder = temporary or path.parent
+    folder = drafts_folder or path.parent
     folder.mkdir(parents=True, exist_ok=True)
     draft = folder / f".{uuid4().hex}.part"
     try:
@@ -33,7 +31,7 @@ def write_atomically(path: Path, temporary: Path | None = None) -> Iterator[Path
 
 
 def remove_path(path: Path) -> None:
-    """Remove a file or a folder, if it is there."""
+    """Remove a file or a folder, if it exists."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
     else:

@@ -1,4 +1,4 @@
-"""What is known of an image once it is written."""
+"""Sizes and SHA-256 sums of exported files."""
 
 from __future__ import annotations
 
@@ -11,27 +11,25 @@ from typing import Final
 from shotdap.server.encoders import EncodedFile
 from shotdap.server.exports.atomic import write_atomically
 
-__all__ = ["NO_CHECKSUM", "Checksum", "compute_checksum", "write_encoded"]
-
 _BLOCK_SIZE: Final = 1 << 20
 
 
 @dataclass(frozen=True)
 class Checksum:
-    """What an image takes, and what its bytes are known by."""
+    """The size and the hash of a file, or of several files together."""
 
     size: int
     sha256: str
 
 
 NO_CHECKSUM: Final = Checksum(0, "")
-"""Of what is not written."""
+"""The checksum of an export that has no result."""
 
 
-def write_encoded(path: Path, encoded: EncodedFile, drafts: Path) -> Checksum:
-    """Write a file, all or nothing."""
+def write_encoded(path: Path, encoded: EncodedFile, drafts_folder: Path) -> Checksum:
+    """Write a file atomically."""
     digest = sha256()
-    with write_atomically(path, drafts) as draft, draft.open("wb") as file:
+    with write_atomically(path, drafts_folder) as draft, draft.open("wb") as file:
         for block in encoded.blocks:
             digest.update(block)
             file.write(block)
@@ -39,7 +37,7 @@ def write_encoded(path: Path, encoded: EncodedFile, drafts: Path) -> Checksum:
 
 
 def compute_checksum(paths: Iterable[Path]) -> Checksum:
-    """All bytes of some files, one after the other."""
+    """Return the checksum of the bytes of all files, concatenated."""
     digest, size = sha256(), 0
     for path in paths:
         with path.open("rb") as file:

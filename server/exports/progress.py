@@ -1,34 +1,32 @@
-"""How far an export has come."""
+"""Progress of an export."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["Progress"]
-
 
 @dataclass(frozen=True)
 class Progress:
-    """How far an export has come."""
+    """Counts of the images of an export."""
 
     total: int
     done: int
     failed: int
     bytes: int
-    """What is written."""
+    """Bytes written."""
     done_before: int = 0
-    """How many were done when this run began."""
+    """Images that earlier runs have done."""
     seconds: float = 0.0
-    """How long this run has taken until now."""
+    """Duration of this run so far."""
 
     @property
     def rate(self) -> float | None:
-        """Images a second in this run; `None` while nobody can know."""
-        did = self.done + self.failed - self.done_before
-        return did / self.seconds if did > 0 and self.seconds > 0 else None
+        """Images per second in this run; `None` while unknown."""
+        count = self.done + self.failed - self.done_before
+        return count / self.seconds if count > 0 and self.seconds > 0 else None
 
     @property
     def seconds_left(self) -> float | None:
-        """How long the others will take at this rate; `None` while nobody can know."""
+        """Time for the remaining images at this rate; `None` while unknown."""
         rate = self.rate
         return None if rate is None else (self.total - self.done - self.failed) / rate

@@ -1,6 +1,7 @@
-"""Where an export lies: what it makes, and beside it a folder with what it takes to go on.
+"""The files of a job: its result, and a folder beside it with the state that another run needs to resume it.
 
-``out.zarr`` has ``out.zarr.export/`` beside it: the order, the list of images, the manifest and, while it lasts, parts.
+``out.zarr`` has ``out.zarr.export/`` beside it: the order, the list of images, the manifest and, while the job runs,
+staged files.
 """
 
 from __future__ import annotations
@@ -10,30 +11,28 @@ from pathlib import Path
 from typing import Final
 
 from shotdap.server.exports.atomic import remove_path, write_atomically
-from shotdap.server.exports.items import PlanItem, read_items, write_items
-from shotdap.server.exports.order import BadOrder, Order
+from shotdap.server.exports.export_plan import PlanItem, read_items, write_items
+from shotdap.server.exports.order import BadOrder, JobOrder
 
-__all__ = ["Workspace"]
-
-_VERSIONED_CONTAINERS: Final = ("icechunk",)
-"""What takes a new version, rather than being there already."""
+_VERSIONED_CONTAINERS: Final = frozenset({"icechunk"})
+"""Containers that may exist already: they get a new version."""
 
 
 @dataclass(frozen=True)
 class Workspace:
-    """Where an export lies."""
+    """The files of a job."""
 
     target: Path
     """The file or folder that it makes."""
 
     @property
     def state_folder(self) -> Path:
-        """The folder beside it."""
+        """The folder of the job's state, beside the target."""
         return self.target.with_name(f"{self.target.name}.export")
 
     @property
     def order_path(self) -> Path:
-        """What was ordered; where it is there, the list of images is, too."""
+        """The order; if this file exists, the list of images does, too."""
         return self.state_folder / "order.json"
 
     @property
@@ -43,7 +42,7 @@ class Workspace:
 
     @property
     def manifest_path(self) -> Path:
-        """What became of each."""
+        """The outcome of each image."""
         return self.state_folder / "manifest.jsonl"
 
     @property
@@ -53,31 +52,34 @@ class Workspace:
 
     @property
     def drafts_folder(self) -> Path:
-        """What is not whole yet."""
+        """Incomplete files."""
         return self.state_folder / "drafts"
 
     @property
     def finished_marker(self) -> Path:
-        """A file that is there once everything is in its container."""
+        """A file that exists once everything is in its container."""
         return self.state_folder / "finished"
 
-    def begin_export(self, order: Order, items: tuple[PlanItem, ...]) -> None:
-        """Claim the place for an order, whose images are known."""
+    def begin_export(self, order: JobOrder, items: tuple[PlanItem, ...]) -> None:
+        """Store an order and its images, so that this run and later ones can work on them."""
         self.drafts_folder.mkdir(parents=True, exist_ok=True)
         write_items(self.items_path, items)
-        with write_atomically(self.order_path) as temporary:
-            temporary.write_text(order.to_json(), "utf-8")
+        with write_atomically(self.order_path) as draft:
+            draft.write_text(order.to_json(), "utf-8")
 
-    def resume_export(self, order: Order) -> tuple[PlanItem, ...] | None:
-        """The list of images, where this very order has begun here before; `None` where it has not.
+    def resume_export(self, order: JobOrder) -> tuple[PlanItem, ...] | None:
+        """Return the list of images if an earlier run of the same order began here, `None` if nothing is here.
 
         Raises:
-            BadOrder: something else lies here.
+            BadOrder: something else is here.
         """
-        if self.finished_marker.exists() and order.container in _VERSIONED_CONTAINERS:
+        is_versioned = order.container in _VERSIONED_CONTAINERS
+        if is_versioned and self.finished_marker.exists():
             remove_path(self.state_folder)
         if not self.order_path.exists():
-            self._check_target(order)
+            is_occupied = any(self.target.iterdir()) if self.target.is_dir() else self.target.exists()
+            if is_occupied and not is_versioned:
+                raise BadOrder(f"{self.target} is there already, and is no export that could be gone on with.")
             return None
         if self.order_path.read_text("utf-8") != order.to_json():
             raise BadOrder(
@@ -86,15 +88,8 @@ class Workspace:
             )
         return read_items(self.items_path)
 
-    def _check_target(self, order: Order) -> None:
-        if order.container in _VERSIONED_CONTAINERS:
-            return
-        is_there = any(self.target.iterdir()) if self.target.is_dir() else self.target.exists()
-        if is_there:
-            raise BadOrder(f"{self.target} is there already, and is no export that could be gone on with.")
-
     def finish_export(self) -> None:
-        """Remove what is only needed while an export lasts."""
+        """Mark the job as finished, and remove the files that only a running job needs."""
         self.finished_marker.touch()
         remove_path(self.staging_folder)
         remove_path(self.drafts_folder)

@@ -24,8 +24,11 @@ from tests.server.conftest import Site
 from tests.server.wire import dap2_values
 from tests.serving import SECONDS_TO_START, SHOTDAP, Server, environment, serving, started
 
+from shotdap import __version__
+from shotdap.server.cli.common_options import FORMAT_NAMES
 from shotdap.server.cli.main import main
 from shotdap.server.demo.instructions import format_instructions
+from shotdap.server.encoders.formats import FORMATS
 
 IMAGE: Final = ("OMEGA", "asbo1_s62328.hdf")
 SHOWN: Final = (slice(100, 200, 3), slice(7, 900))
@@ -276,3 +279,45 @@ def test_a_port_in_use(demo: Server, tmp_path: Path) -> None:
     assert done.returncode != 0
     assert "address already in use" in done.stdout + done.stderr
     assert "Traceback" not in done.stdout + done.stderr
+
+
+IMPORTS_OF_HELP: Final = """\
+import sys
+from shotdap.server.cli.main import main
+try:
+    main()
+except SystemExit:
+    print(*sorted({"dask", "h5py", "sqlalchemy", "xarray"} & sys.modules.keys()), file=sys.stderr)
+"""
+
+
+@pytest.mark.parametrize("words", [(), ("export",), ("package",), ("catalog", "build")], ids=" ".join)
+def test_help_is_fast(words: tuple[str, ...]) -> None:
+    """Help imports no package that takes long, and a command imports only what it needs."""
+    done = subprocess.run(
+        [sys.executable, "-c", IMPORTS_OF_HELP, *words, "--help"],
+        check=True,
+        capture_output=True,
+        text=True,
+        env=environment(),
+    )
+
+    assert "--help" in done.stdout
+    assert done.stderr.strip() == ""
+
+
+def test_formats_in_help() -> None:
+    """The help of commands names the formats that there are."""
+    assert tuple(FORMATS) == FORMAT_NAMES
+
+
+def test_version(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """The version is shown by --version, and by the old command `version`."""
+    for word in ("--version", "version"):
+        monkeypatch.setattr(sys, "argv", ["shotdap", word])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        assert ended.value.code == 0
+    first, second = capsys.readouterr().out.splitlines()
+
+    assert first == second == __version__

@@ -26,10 +26,19 @@ from shotdap.config import Settings
 from shotdap.server.api.dependencies import ApiRequest
 from shotdap.server.api.problem_details import describe_failure, send_problem
 from shotdap.server.encoders.formats import FORMATS
-from shotdap.server.exports.jobs.site import build_quotas, open_job_store
-from shotdap.server.exports.jobs.store import Job, JobState, JobStore, NoRoom, OverQuota, Quotas
-from shotdap.server.exports.order import Order, parse_part_value
-from shotdap.server.exports.plan import plan_export
+from shotdap.server.exports.containers import WRITERS
+from shotdap.server.exports.export_plan import plan_export
+from shotdap.server.exports.jobs.job_store import (
+    Job,
+    JobState,
+    JobStore,
+    NoRoom,
+    OverQuota,
+    Quotas,
+    build_quotas,
+    open_job_store,
+)
+from shotdap.server.exports.order import JobOrder, Order, QuerySource, parse_part_value
 from shotdap.server.extraction import Extraction
 from shotdap.server.http.conditional import Validator
 from shotdap.server.http.file_response import OpenFileResponse
@@ -41,7 +50,7 @@ _NDJSON_MEDIA_TYPE: Final = "application/x-ndjson"
 _ALL_METHODS: Final = frozenset({"DELETE", "GET", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"})
 _OPEN_TIMEOUT: Final = 1.0  # seconds for which an order waits for its first image
 _POLL_SECONDS: Final = 0.5  # between two looks at a job whose events a client follows
-_MEDIA_TYPES: Final = {"zip": "application/zip", "zarr-zip": "application/zip", "nc4": "application/x-netcdf"}
+_MEDIA_TYPES: Final = tuple(writer.media_type for writer in WRITERS.values() if writer.file_name)
 
 _DisplayModel = checked(Display, config=ConfigDict(extra="forbid", strict=True, allow_inf_nan=False), frozen=True)
 _DISPLAY_ADAPTER: Final = TypeAdapter(_DisplayModel)
@@ -91,7 +100,7 @@ class ExportRequest(BaseModel):
         Field(description="How pictures are shown."),
     ] = _DisplayModel()
 
-    def create_order(self) -> Order:
+    def create_order(self) -> JobOrder:
         """Create the order.
 
         Raises:
@@ -99,7 +108,7 @@ class ExportRequest(BaseModel):
         """
         parts = {name: parse_part_value(name, str(text)) for name, text in self.part.items()}
         extraction = Extraction(tuple(self.variables), parts, tuple(self.transforms), self.raw)
-        return Order(self.query, extraction, self.format, self.container, Display(**vars(self.display)))
+        return Order(QuerySource(self.query), extraction, self.format, self.container, Display(**vars(self.display)))
 
 
 class ExportLinks(BaseModel):
@@ -189,7 +198,7 @@ class _ExportService:
             raise HTTPException(404, f"There is no export {id_!r}. What exports make is kept for {hours} hours.")
         return job
 
-    def create_job(self, order: Order, owner: str, key: str | None) -> Job | Response:
+    def create_job(self, order: JobOrder, owner: str, key: str | None) -> Job | Response:
         """Return the job of an order, old or new; or the response that explains why there is none."""
         earlier = self.jobs.find_by_key(owner, key) if key else None
         if earlier is not None:
@@ -223,7 +232,7 @@ class _ExportService:
             file = path.open("rb")
         except OSError as error:
             return send_problem(500, f"The result of this export cannot be read: {error.strerror}. Order it anew.")
-        response = OpenFileResponse(file, _MEDIA_TYPES[order.container], path.name, headers)
+        response = OpenFileResponse(file, WRITERS[order.container].media_type, path.name, headers)
         if request.only_headers:
             file.close()
             return Response(headers=dict(response.headers))
@@ -347,7 +356,7 @@ def create_exports_router(catalog: Catalog, settings: Settings) -> APIRouter:  #
         "/{id}/result",
         response_class=FileResponse,
         responses={
-            200: {"content": {kind: {} for kind in _MEDIA_TYPES.values()}, "description": "The file."},
+            200: {"content": {media_type: {} for media_type in _MEDIA_TYPES}, "description": "The file."},
             206: {"description": "A part of the file, as the header Range asks for."},
             304: {"description": "The client has it."},
             **_describe_failures(_404=_NOT_FOUND_MESSAGE, _409="It is not done.", _416="There is no such range."),

@@ -23,18 +23,18 @@ from shotdap.server.api.dependencies import ApiRequest, build_openapi_parameters
 from shotdap.server.api.problem_details import describe_failure, describe_other_responses
 from shotdap.server.api.responses import format_disposition, get_api_url, quote_path
 from shotdap.server.encoders.formats import FORMATS
-from shotdap.server.exports.package import (
-    CONTAINERS,
+from shotdap.server.exports.containers.zarr_groups import iter_store_members
+from shotdap.server.exports.containers.zip_file import stream_zip
+from shotdap.server.exports.order import (
+    PACKAGE_CONTAINERS,
+    FolderSource,
     Order,
-    PackageLimits,
-    PlanItem,
-    combine_images,
-    iter_store_members,
-    pack_members,
-    plan_package,
-    select_entries,
-    stream_zip,
+    PackageOrder,
+    RequestContext,
 )
+from shotdap.server.exports.package_members import pack_members
+from shotdap.server.exports.package_plan import PackageItem, PackageLimits, plan_package, select_entries
+from shotdap.server.exports.package_tree import combine_images
 from shotdap.server.http.conditional import Validator
 from shotdap.server.http.errors import TooLarge
 from shotdap.server.http.limits import Limits, refuse_size
@@ -48,7 +48,7 @@ _PARAMETER_NAMES: Final = ("format", "image", "diagnostic", "member", *EXTRACTIO
 """The names of the parameters of a package."""
 
 _BINARY_SCHEMA: Final = {"schema": {"type": "string", "format": "binary"}}
-_TREE_CONTENT: Final = {FORMATS[name].media_type: _BINARY_SCHEMA for name in CONTAINERS if name in FORMATS}
+_TREE_CONTENT: Final = {FORMATS[name].media_type: _BINARY_SCHEMA for name in PACKAGE_CONTAINERS if name in FORMATS}
 _RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
     200: {
         "description": "The package.",
@@ -70,7 +70,7 @@ def _build_openapi_extra() -> dict[str, Any]:
     for each in extra["parameters"]:
         if each["name"] == "format":
             each["description"] = "A ZIP file, with a file for each image; or one tree of all images."
-            each["schema"] = {"type": "string", "enum": [*CONTAINERS], "default": "zip"}
+            each["schema"] = {"type": "string", "enum": [*PACKAGE_CONTAINERS], "default": "zip"}
             each["example"] = "zip"
     return extra
 
@@ -81,15 +81,15 @@ class _PackageRequest:
 
     catalog: Catalog
     limits: Limits
-    order: Order
-    items: tuple[PlanItem, ...]
+    order: PackageOrder
+    items: tuple[PackageItem, ...]
     headers: Mapping[str, str]
     """The validators of the response."""
     only_headers: bool
 
     def build_headers(self, extension: str) -> dict[str, str]:
         """Build the headers of the response, with the name under which the client stores the file."""
-        name = f"{self.order.file_stem}{extension}"
+        name = f"{self.order.source.file_stem}{extension}"
         return {**self.headers, "Content-Disposition": format_disposition("attachment", name)}
 
 
@@ -160,28 +160,27 @@ def create_packages_router(catalog: Catalog, limits: Limits, settings: PackagesS
     return routes
 
 
-def _parse_order(request: HttpRequest, path: str) -> Order:
+def _parse_order(request: HttpRequest, path: str) -> PackageOrder:
     """Parse a request into the order of a package.
 
     Raises:
         BadSelection: a parameter cannot be parsed.
     """
     params = parse_image_params(request.query, _PARAMETER_NAMES)
+    source = FolderSource(
+        path.strip("/"), tuple(params.options.get("image", ())), tuple(params.options.get("diagnostic", ()))
+    )
     return Order(
-        path.strip("/"),
-        tuple(params.options.get("image", ())),
-        tuple(params.options.get("diagnostic", ())),
+        source,
         params.extraction,
-        params.options.get("format", "zip"),
         params.options.get("member", ""),
+        params.options.get("format", "zip"),
         params.display,
-        params.display_parameters,
-        request.url,
-        request.base_url,
+        RequestContext(request.url, request.base_url, params.display_parameters),
     )
 
 
-def _create_package_validator(catalog: Catalog, order: Order, entries: tuple[Entry, ...]) -> Validator:
+def _create_package_validator(catalog: Catalog, order: PackageOrder, entries: tuple[Entry, ...]) -> Validator:
     """Create the validator of a package from the version of each file: a weak one, as a package contains its date."""
     fingerprints, modified = [], 0
     for entry in entries:
@@ -191,9 +190,8 @@ def _create_package_validator(catalog: Catalog, order: Order, entries: tuple[Ent
             modified = max(modified, image.modified)
         except Unreadable as error:  # what cannot be read is recorded in the package, too
             fingerprints.append(f"{image.path}: {error}")
-    return Validator.from_dependencies(
-        modified, catalog.diagnostics_fingerprint, order.path, *fingerprints, order.request_url, is_weak=True
-    )
+    dependencies = (catalog.diagnostics_fingerprint, order.source.path, *fingerprints, order.context.request_url)
+    return Validator.from_dependencies(modified, *dependencies, is_weak=True)
 
 
 def _respond_with_package(package: _PackageRequest) -> Response:

@@ -1,7 +1,7 @@
 """The CCD cameras: bias, noise, hot pixels, saturation.
 
-`take_frames` exposes a camera twice, to the light and to none: the signal and its background, with noise and hot pixels of
-their own, so that a uint16 subtraction wraps wherever the light is faint.
+`take_frames` exposes a camera twice, with the light and without: the signal and its background. Each has its own noise
+and hot pixels, so that a uint16 subtraction wraps wherever the light is faint.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from shotdap.server.demo.physics.profiles import Light, as_light
 
-Frame: TypeAlias = NDArray[np.uint16]
+_Frame: TypeAlias = NDArray[np.uint16]
 
 _MAX_HOT_COUNTS: Final = 14_000  # counts; real pairs of frames differ by up to 13,832
 _HOT_TAIL: Final = 1.3  # exponent of the hot pixels' Pareto distribution
@@ -47,36 +47,28 @@ PTD_CAMERA: Final = Camera(
 )
 
 
-def take_frames(rng: np.random.Generator, camera: Camera, light: Light) -> Frame:
+def take_frames(rng: np.random.Generator, camera: Camera, light: Light) -> _Frame:
     """Take a shot and its background: uint16 ``[2, rows, columns]``."""
     pattern = np.float32(camera.pattern_noise) * rng.standard_normal(camera.shape[1], np.float32)
     unlit = np.zeros_like(light)
     return np.stack([_expose_frame(rng, camera, exposure, pattern) for exposure in (light, unlit)])
 
 
-def take_frame(rng: np.random.Generator, camera: Camera, light: Light) -> Frame:
+def take_frame(rng: np.random.Generator, camera: Camera, light: Light) -> _Frame:
     """Take one frame: uint16 ``[rows, columns]``."""
     return _expose_frame(rng, camera, light, np.zeros(camera.shape[1], np.float32))
 
 
-def _expose_frame(rng: np.random.Generator, camera: Camera, light: Light, pattern: Light) -> Frame:
+def _expose_frame(rng: np.random.Generator, camera: Camera, light: Light, pattern: Light) -> _Frame:
     counts = np.float32(camera.read_noise) * rng.standard_normal(camera.shape, np.float32)
     counts += np.float32(camera.bias) + pattern
-    counts[: camera.active_shape[0], : camera.active_shape[1]] += _add_shot_noise(
-        rng, camera, light + np.float32(camera.dark_counts)
-    )
-    _add_hot_pixels(rng, camera, counts)
-    return np.asarray(np.clip(np.rint(counts), 0, camera.saturation), np.uint16)
-
-
-def _add_shot_noise(rng: np.random.Generator, camera: Camera, light: Light) -> Light:
-    """Add shot noise, with the normal law for Poisson's: the variance in counts is the gain times the mean."""
-    return as_light(light + np.sqrt(np.float32(camera.gain) * light) * rng.standard_normal(light.shape, np.float32))
-
-
-def _add_hot_pixels(rng: np.random.Generator, camera: Camera, counts: Light) -> None:
-    """Add hot pixels, most of them faint and a few very bright, in place."""
+    active = light + np.float32(camera.dark_counts)
+    # Shot noise, Poisson's law approximated by the normal one: the variance in counts is the gain times the mean.
+    noise = np.sqrt(np.float32(camera.gain) * active) * rng.standard_normal(light.shape, np.float32)
+    counts[: camera.active_shape[0], : camera.active_shape[1]] += as_light(active + noise)
+    # Hot pixels, most of them faint and a few very bright.
     hits = int(camera.hot_fraction * counts.size)
     where = rng.integers(0, counts.size, hits)
     heat = camera.hot_counts * (1 + rng.pareto(_HOT_TAIL, hits))
     counts.reshape(-1)[where] += np.minimum(heat, _MAX_HOT_COUNTS).astype(np.float32)
+    return np.asarray(np.clip(np.rint(counts), 0, camera.saturation), np.uint16)

@@ -1,6 +1,6 @@
 """X rays on film, scanned by a microdensitometer: pinhole images of an implosion, and the step wedge of the same film.
 
-An exposure here is relative: 1 is what the film gets through the clear end of the wedge.
+Exposures are relative: 1 is the exposure through the clear end of the wedge.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ Scan: TypeAlias = NDArray[np.int16]
 COUNTS_PER_OD: Final = 800  # of the scanner; 4095, its highest count, is an optical density of 5.1
 PIXEL_SIZE: Final = 40.0  # um, from one sample of the scanner to the next
 
-FOG: Final = 0.22  # OD of the film that nothing exposed
-_DENSITY_RANGE: Final = 3.1  # OD, from the fog to a film that is wholly black
-_MIDDLE_LOG_EXPOSURE: Final = -1.2  # log10 of the exposure that blackens it half way
+FOG: Final = 0.22  # OD of unexposed film
+_DENSITY_RANGE: Final = 3.1  # OD, from the fog to the blackest film
+_MIDDLE_LOG_EXPOSURE: Final = -1.2  # log10 of the exposure at half of the range
 _STEEPNESS: Final = 1.1  # per decade: the slope in the middle (gamma) is ln(10)/4 × steepness × range = 1.96
 
 _GRAIN: Final = 0.012  # OD (RMS) at a density of 1; it grows as the root of the density (Selwyn)
@@ -37,7 +37,7 @@ _SCANNER_NOISE: Final = 1.5  # counts (RMS)
 
 
 def compute_film_density(log_exposure: Profile) -> Profile:
-    """Give the optical density of the film for the log10 of a relative exposure: its Hurter-Driffield curve.
+    """Return the optical density of the film for the log10 of a relative exposure: its Hurter-Driffield curve.
 
     The curve is a logistic function over the fog: toe below -2.2, straight in the middle, shoulder above -0.2.
     """
@@ -47,7 +47,7 @@ def compute_film_density(log_exposure: Profile) -> Profile:
 
 
 def compute_film_log_exposure(density: Profile) -> Profile:
-    """Give the log10 of the relative exposure for an optical density: the inverse of `compute_film_density`.
+    """Return the log10 of the relative exposure for an optical density: the inverse of `compute_film_density`.
 
     It is NaN where no exposure gives the density: at the fog and below, and at the blackest and above.
     """
@@ -81,18 +81,22 @@ class Wedge:
         return self.height, 2 * self.margin + self.step_count * (self.step_width + self.line_width) - self.line_width
 
     def compute_log_exposure(self) -> Profile:
-        """Give log10 of the relative exposure under each step, the first one exposed most: -0.15 k, k = 0 … 20."""
+        """Return log10 of the relative exposure under each step, the first one exposed most: -0.15 k, k = 0 … 20."""
         return -self.step_density * np.arange(self.step_count)
 
     def get_step_columns(self, k: int) -> slice:
-        """Give the columns of a step, without the lines on either side."""
+        """Return the columns of a step, without the lines on either side."""
         start = self.margin + k * (self.step_width + self.line_width)
         return slice(start, start + self.step_width)
 
     def compute_exposure(self) -> Light:
-        """Light the film through the wedge; the edges of a step are soft, as wide as the scanner's aperture."""
+        """Return the exposure through the wedge; the edges of a step are as wide as the scanner's aperture."""
         x = number_columns(self.shape)
-        steps = [10**log * _draw_step(x, self.get_step_columns(k)) for k, log in enumerate(self.compute_log_exposure())]
+        steps = []
+        for k, log_exposure in enumerate(self.compute_log_exposure()):
+            columns = self.get_step_columns(k)
+            rise = smooth_step(x - (columns.start - 0.5), _EDGE_WIDTH)
+            steps.append(10**log_exposure * as_light(rise * smooth_step(columns.stop - 0.5 - x, _EDGE_WIDTH)))
         return as_light(np.repeat(_STRAY_EXPOSURE + sum(steps), self.height, axis=0))
 
 
@@ -100,14 +104,7 @@ WEDGE: Final = Wedge()
 _STRAY_EXPOSURE: Final = 1e-5  # the exposure of film that is covered
 _EDGE_WIDTH: Final = 0.8  # columns
 
-
-def _draw_step(x: Light, inside: slice) -> Light:
-    return as_light(
-        smooth_step(x - (inside.start - 0.5), _EDGE_WIDTH) * smooth_step(inside.stop - 0.5 - x, _EDGE_WIDTH)
-    )
-
-
-FILM_SHAPE: Final = (700, 900)  # rows and columns of the scan of a shot
+_FILM_SHAPE: Final = (700, 900)  # rows and columns of the scan of a shot
 _STRIP_COUNT: Final = 4  # of the framing camera, one above the other, each later than the one before
 _PINHOLE_COUNT: Final = 4  # images along a strip, later from left to right
 
@@ -117,15 +114,15 @@ def draw_implosion(rng: np.random.Generator) -> Light:
 
     The shell shrinks from one image to the next, thickens and brightens, until it stagnates.
     """
-    pitch = FILM_SHAPE[0] / _STRIP_COUNT, FILM_SHAPE[1] / _PINHOLE_COUNT
+    pitch = _FILM_SHAPE[0] / _STRIP_COUNT, _FILM_SHAPE[1] / _PINHOLE_COUNT
     strips = sum(
-        draw_super_gaussian(number_rows(FILM_SHAPE), (strip + 0.5) * pitch[0], 80, 40) for strip in range(_STRIP_COUNT)
+        draw_super_gaussian(number_rows(_FILM_SHAPE), (strip + 0.5) * pitch[0], 80, 40) for strip in range(_STRIP_COUNT)
     )
-    film = as_light(3e-4 + 5e-3 * strips * np.ones((1, FILM_SHAPE[1])))
+    film = as_light(3e-4 + 5e-3 * strips * np.ones((1, _FILM_SHAPE[1])))
     for image, time in enumerate(np.linspace(0, 1, _STRIP_COUNT * _PINHOLE_COUNT)):
         strip, pinhole = divmod(image, _PINHOLE_COUNT)
         row, column = rng.normal(((strip + 0.5) * pitch[0], (pinhole + 0.5) * pitch[1]), 2)
-        window, distance = cut_window(FILM_SHAPE, row, column, reach=76)
+        window, distance = cut_window(_FILM_SHAPE, row, column, reach=76)
         film[window] += (
             rng.normal(1, 0.08) * 0.06 * 12**time * _project_shell(distance, 68 - 50 * time, 0.85 - 0.6 * time)
         )
@@ -133,9 +130,9 @@ def draw_implosion(rng: np.random.Generator) -> Light:
 
 
 def _project_shell(distance: Light, outer: float, hollow: float) -> Light:
-    """Look through a shell that shines: the chord of each line of sight inside it, 1 at the limb.
+    """Return the brightness of a shell that shines: the chord of each line of sight inside it, 1 at the limb.
 
-    `outer` is the shell's outer radius (pixels), `hollow` the inner one as a part of it.
+    `outer` is the shell's outer radius (pixels), `hollow` the inner radius as a fraction of it.
     """
     chord = _compute_chord(distance, outer) - _compute_chord(distance, hollow * outer)
     return as_light(chord / (outer * np.sqrt(1 - hollow**2)))

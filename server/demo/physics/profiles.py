@@ -1,4 +1,4 @@
-"""What pictures are made of: profiles along one axis, and windows about one point."""
+"""The elements of pictures: profiles along one axis, and windows around one point."""
 
 from __future__ import annotations
 
@@ -12,44 +12,44 @@ Profile: TypeAlias = NDArray[np.floating[Any]]
 
 
 def as_light(counts: Any) -> Light:  # noqa: ANN401 - NumPy's arithmetic is Any to a type checker
-    """Give float32, which every picture is made in."""
+    """Convert to float32, the type of every light."""
     return np.asarray(counts, np.float32)
 
 
 def number_rows(shape: tuple[int, int]) -> Light:
-    """Number the rows: ``[rows, 1]``."""
+    """Return the numbers of the rows: ``[rows, 1]``."""
     return np.arange(shape[0], dtype=np.float32)[:, None]
 
 
 def number_columns(shape: tuple[int, int]) -> Light:
-    """Number the columns: ``[1, columns]``."""
+    """Return the numbers of the columns: ``[1, columns]``."""
     return np.arange(shape[1], dtype=np.float32)[None, :]
 
 
 def draw_gaussian(x: Light, centre: float | Light, width: float) -> Light:
-    """Give a Gaussian of height 1; `width` is its standard deviation."""
+    """Return a Gaussian of height 1; `width` is its standard deviation."""
     return as_light(np.exp(-0.5 * np.square((x - centre) / width)))
 
 
 def draw_super_gaussian(x: Light, centre: float | Light, half_width: float, order: int = 8) -> Light:
-    """Give a super-Gaussian: 1 inside, 0 outside, the steeper the higher the (even) order."""
+    """Return a super-Gaussian: 1 inside, 0 outside, the steeper the higher the (even) order."""
     return as_light(np.exp(-(((x - centre) / half_width) ** order)))
 
 
 def sum_gaussians(x: Light, centres: Profile, width: float) -> Light:
-    """Sum Gaussians along the columns: ``[1, columns]``."""
+    """Return the sum of Gaussians along the columns: ``[1, columns]``."""
     return as_light(draw_gaussian(x, as_light(centres)[:, None], width).sum(axis=0, keepdims=True))
 
 
 def smooth_step(x: Light, rise: float) -> Light:
-    """Rise from 0 to 1 about 0, most of it within ±`rise`."""
+    """Return a smooth step from 0 to 1 at 0, most of it within ±`rise`."""
     return as_light(0.5 * (1 + np.tanh(x / rise)))
 
 
 def cut_window(shape: tuple[int, int], row: float, column: float, reach: float) -> tuple[tuple[slice, slice], Light]:
-    """Give the window of a picture about a point, and how far (pixels) each of its pixels is from the point.
+    """Return the window of a picture around a point, and the distance (pixels) of each of its pixels from the point.
 
-    What is small is drawn in such a window: a whole picture of exponentials for each speck would take seconds.
+    Small objects are drawn in such a window: a complete picture of exponentials for each speck would take seconds.
     """
     window = tuple(
         slice(max(0, int(centre - reach)), min(size, int(centre + reach) + 2))

@@ -1,4 +1,4 @@
-"""The laser's pulses: what a P510 sees of ten beams, and the powers of all."""
+"""The laser's pulses: the picture of a P510, with ten beams, and the powers of all beams."""
 
 from __future__ import annotations
 
@@ -22,10 +22,11 @@ def draw_beam_pulses(rng: np.random.Generator) -> Light:
     y, x = number_rows(P510_CAMERA.active_shape), number_columns(P510_CAMERA.active_shape)
     starts = 180 + rng.normal(0, 4, 10)
     powers = rng.uniform(10_000, 14_000, 10)
-    beams = [
-        power * draw_super_gaussian(y, 76 + 41.5 * beam, 19, 20) * _draw_pulse(x - start)
-        for beam, (start, power) in enumerate(zip(starts, powers, strict=True))
-    ]
+    beams = []
+    for beam, (start, power) in enumerate(zip(starts, powers, strict=True)):
+        since = x - start  # the pulse is 60 columns long, rises slowly and falls fast
+        pulse = smooth_step(since, 3) * smooth_step(60 - since, 2) * (0.85 + 0.15 * np.clip(since / 60, 0, 1))
+        beams.append(power * draw_super_gaussian(y, 76 + 41.5 * beam, 19, 20) * as_light(pulse))
     edges = [
         draw_edge_peaks(P510_CAMERA, P510_SWEEP.get_fiducial_columns(), row, height=3000, width=4) for row in (22, 498)
     ]
@@ -33,11 +34,6 @@ def draw_beam_pulses(rng: np.random.Generator) -> Light:
         -np.maximum(x - 165, 0) / 110
     )
     return as_light(veil + sum(beams) + sum(edges))
-
-
-def _draw_pulse(x: Light) -> Light:
-    """Shape a pulse 60 columns long that rises slowly and falls fast."""
-    return as_light(smooth_step(x, 3) * smooth_step(60 - x, 2) * (0.85 + 0.15 * np.clip(x / 60, 0, 1)))
 
 
 def make_pulse_powers(rng: np.random.Generator, time: Profile, beams: int) -> Light:

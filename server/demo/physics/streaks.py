@@ -19,9 +19,9 @@ from shotdap.server.demo.physics.sweep import Sweep, draw_edge_peaks
 
 
 def draw_visar(rng: np.random.Generator, sweep: Sweep) -> tuple[Light, Light]:
-    """Make a VISAR's lights: the shot, and the reference that was taken before it.
+    """Return a VISAR's light of the shot, and of the reference that was taken before it.
 
-    Both hold the same horizontal fringes under a Gaussian envelope, and the same marks of time along the edges. In
+    Both have the same horizontal fringes under a Gaussian envelope, and the same time marks along the edges. In
     the shot, the shock breaks out first where it was driven hardest; there the fringes jump (the velocity) and drift
     back as the shock slows, while the surface reflects less and less.
     """
@@ -42,9 +42,9 @@ def draw_visar(rng: np.random.Generator, sweep: Sweep) -> tuple[Light, Light]:
 
 
 def draw_emission(rng: np.random.Generator, sweep: Sweep) -> Light:
-    """Make a streaked optical pyrometer's light: a stepped target glows as the shock leaves it, and cools.
+    """Return a streaked optical pyrometer's light: a stepped target glows as the shock leaves it, and cools.
 
-    The shock leaves the thin half first and the thick half later; marks of time run along the edges.
+    The shock leaves the thin half first and the thick half later; time marks run along the edges.
     """
     y, x = number_rows(SOP_CAMERA.active_shape), number_columns(SOP_CAMERA.active_shape)
     centre, span = rng.uniform(460, 500), sweep.window
@@ -53,22 +53,20 @@ def draw_emission(rng: np.random.Generator, sweep: Sweep) -> Light:
     since = as_light((sweep.get_time(x) - breakout) / span)
     cooling = np.exp(-np.maximum(since, 0) / np.float32(rng.uniform(0.3, 0.6)))
     glow = rng.uniform(150, 250) * draw_gaussian(y, centre, 150) * smooth_step(since, 0.01) * cooling
-    slit, veil = (
-        draw_super_gaussian(y, 430, 390, 20),
-        1.2 * draw_super_gaussian(y, 480, 470),
-    )  # the veil is light scattered in the optics
+    slit = draw_super_gaussian(y, 430, 390, 20)
+    veil = 1.2 * draw_super_gaussian(y, 480, 470)  # light scattered in the optics
     return as_light(veil + slit * glow + _draw_time_marks(SOP_CAMERA, sweep, (105, 892), height=600))
 
 
 def _draw_time_marks(camera: Camera, sweep: Sweep, edges: tuple[float, float], *, height: float) -> Light:
-    """Light the marks of time: the laser's fiducials along the upper edge, the camera's own comb along the lower."""
+    """Return the light of time marks: the laser's fiducials at the upper edge, the camera's comb at the lower one."""
     upper, lower = edges
     fiducials = draw_edge_peaks(camera, sweep.get_fiducial_columns(), upper, height=height)
     return as_light(fiducials + draw_edge_peaks(camera, sweep.get_comb_columns(), lower, height=height))
 
 
 def draw_neutron_burst(rng: np.random.Generator) -> Light:
-    """Make a PTD's light: the burn as a scintillator shows it (quick rise, slow fall), under bright fiducials."""
+    """Return a PTD's light: the burn in a scintillator (quick rise, slow fall), below bright fiducials."""
     y, x = number_rows(PTD_CAMERA.active_shape), number_columns(PTD_CAMERA.active_shape)
     since = x - np.float32(rng.uniform(140, 160))
     burst = 2500 * draw_gaussian(y, 152, 9) * smooth_step(since, 4) * np.exp(-np.maximum(since, 0) / 120)

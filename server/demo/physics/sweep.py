@@ -1,4 +1,4 @@
-"""How streak cameras lay time along their columns, and the fiducials that measure it."""
+"""The time axis of streak cameras, along their columns, and the fiducials that measure it."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ _FIDUCIAL_COUNT: Final = 8  # peaks in one train of the fiducial laser
 
 @dataclass(frozen=True)
 class Sweep:
-    """How a streak camera lays time along its columns: t = a x² + b x, nearly but not quite linear.
+    """The time axis of a streak camera along its columns: t = a x² + b x, nearly but not quite linear.
 
-    `window` is the time (ns) across `number_columns`; `curvature` the quadratic part, as a fraction of the window.
+    `window` is the time (ns) across `column_count` columns; `curvature` is the quadratic part as a fraction of it.
     """
 
     window: float
@@ -36,26 +36,26 @@ class Sweep:
     curvature: float = 0.06
 
     def get_time(self, column: Profile) -> Profile:
-        """Give the time (ns) at a column."""
+        """Return the time (ns) at a column."""
         u = np.asarray(column) / self.column_count
         return np.asarray(self.window * (u + self.curvature * u * (u - 1)))
 
     def get_column(self, time: Profile) -> Profile:
-        """Give the column at a time (ns): the inverse of `get_time`."""
+        """Return the column at a time (ns): the inverse of `get_time`."""
         linear = 1 - self.curvature
         root = np.sqrt(linear**2 + 4 * self.curvature * time / self.window)
         return np.asarray(self.column_count * (root - linear) / (2 * self.curvature))
 
     def get_fiducial_columns(self) -> Profile:
-        """Give the columns of a train of fiducials, the first one a period after the window's start."""
+        """Return the columns of a train of fiducials, the first one a period after the window's start."""
         return self.get_peak_columns(FIDUCIAL_PERIOD)[:_FIDUCIAL_COUNT]
 
     def get_comb_columns(self) -> Profile:
-        """Give the columns of every peak of the camera's own comb, the first one a period after the window's start."""
+        """Return the columns of every peak of the camera's comb, the first one a period after the window's start."""
         return self.get_peak_columns(COMB_PERIOD)
 
     def get_peak_columns(self, period: float) -> Profile:
-        """Give the columns of peaks of any period (ns), all over the window."""
+        """Return the columns of peaks of any period (ns), all over the window."""
         return self.get_column(np.arange(period, self.window, period))
 
 
@@ -67,6 +67,6 @@ P510_SWEEP: Final = Sweep(7.4, P510_CAMERA.active_shape[1])  # 14 ps a column
 
 
 def draw_edge_peaks(camera: Camera, centres: Profile, row: float, *, height: float, width: float = 2.5) -> Light:
-    """Light peaks along one edge of the picture."""
+    """Return the light of peaks along one edge of the picture."""
     y, x = number_rows(camera.active_shape), number_columns(camera.active_shape)
     return as_light(height * draw_gaussian(y, row, 4) * sum_gaussians(x, centres, width))

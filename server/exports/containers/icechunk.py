@@ -1,8 +1,7 @@
-"""A new version of an Icechunk repository: one commit, whose message is the query.
+"""An Icechunk repository: each export is one commit, whose message is the query.
 
-The images are in a Zarr store of the export's own first, whose files then go into the repository as they are, chunk by
-chunk. So a commit has all of them, and an export that is killed has changed nothing. What earlier versions hold of
-other images stays.
+The images are staged as a Zarr store, whose files are then copied into the repository unchanged. So a commit has all of
+them, and an export that is killed changes nothing. Other images of earlier versions stay.
 """
 
 from __future__ import annotations
@@ -15,36 +14,34 @@ from typing import Any, Final
 
 from zarr.buffer import default_buffer_prototype
 
-from shotdap.server.exports.containers.zarr_store import walk_files, write_parent_groups
+from shotdap.server.exports.containers.zarr_groups import walk_files, write_parent_groups
 from shotdap.server.exports.manifest import ManifestRecord
-from shotdap.server.exports.order import BadOrder, Order
+from shotdap.server.exports.order import BadOrder, JobOrder
 from shotdap.server.exports.workspace import Workspace
-
-__all__ = ["commit_images"]
 
 _BRANCH: Final = "main"
 _METADATA_FILE: Final = "zarr.json"
-_MAX_CONCURRENT_COPIES: Final = 32  # chunks on their way into the repository
+_MAX_CONCURRENT_COPIES: Final = 32  # chunks
 
 
-def commit_images(place: Workspace, order: Order, lines: Mapping[int, ManifestRecord]) -> None:
-    """Commit all images to the repository, which is made if there is none.
+def commit_images(workspace: Workspace, order: JobOrder, records: Mapping[int, ManifestRecord]) -> None:
+    """Commit all images to the repository; create it if it does not exist.
 
     Raises:
         BadOrder: Icechunk is not installed.
     """
     icechunk = import_icechunk()
-    write_parent_groups(place.staging_folder, order, lines)
-    repository = icechunk.Repository.open_or_create(icechunk.local_filesystem_storage(str(place.target)))
+    write_parent_groups(workspace.staging_folder, order, records)
+    repository = icechunk.Repository.open_or_create(icechunk.local_filesystem_storage(str(workspace.target)))
     session = repository.writable_session(_BRANCH)
-    done = [line.name for line in lines.values() if line.status == "done"]
-    asyncio.run(_copy_store(place.staging_folder, session.store, done))
-    told = {"images": len(done), "failed": len(lines) - len(done), "order": order.to_json()}
-    session.commit(f"shotdap export {order.query}", metadata=told)
+    names = [member.name for record in records.values() for member in record.members]
+    asyncio.run(_copy_store(workspace.staging_folder, session.store, names))
+    metadata = {"images": len(names), "failed": len(records) - len(names), "order": order.to_json()}
+    session.commit(f"shotdap export {order.source.query}", metadata=metadata)
 
 
 def import_icechunk() -> Any:  # noqa: ANN401 — a module that may be absent
-    """Icechunk, which an extra brings.
+    """Import Icechunk, which an extra installs.
 
     Raises:
         BadOrder: it is not installed.
@@ -56,20 +53,18 @@ def import_icechunk() -> Any:  # noqa: ANN401 — a module that may be absent
 
 
 async def _copy_store(folder: Path, store: Any, names: list[str]) -> None:  # noqa: ANN401 — icechunk's store
-    """Put a store's files into another store, in place of what that holds of the same images."""
+    """Copy a store's files into another store, and replace the groups of the same images."""
+
+    async def copy_file(path: Path) -> None:
+        content = default_buffer_prototype().buffer.from_bytes(await asyncio.to_thread(path.read_bytes))
+        await store.set(path.relative_to(folder).as_posix(), content)
+
     for name in names:
         await store.delete_dir(name)
     paths = list(walk_files(folder))
     nodes = sorted((path for path in paths if path.name == _METADATA_FILE), key=lambda path: len(path.parts))
     chunks = [path for path in paths if path.name != _METADATA_FILE]
-    for path in nodes:  # one after the other, a group before what is in it: an array before its chunks
-        await _copy_file(folder, path, store)
+    for path in nodes:  # in sequence: a group before its members, an array before its chunks
+        await copy_file(path)
     for start in range(0, len(chunks), _MAX_CONCURRENT_COPIES):
-        await asyncio.gather(
-            *(_copy_file(folder, path, store) for path in chunks[start : start + _MAX_CONCURRENT_COPIES])
-        )
-
-
-async def _copy_file(folder: Path, path: Path, store: Any) -> None:  # noqa: ANN401
-    content = default_buffer_prototype().buffer.from_bytes(await asyncio.to_thread(path.read_bytes))
-    await store.set(path.relative_to(folder).as_posix(), content)
+        await asyncio.gather(*map(copy_file, chunks[start : start + _MAX_CONCURRENT_COPIES]))

@@ -1,1 +1,1 @@
-"""Export jobs: the store of jobs, their coordinator, and its supervisor."""
+"""Export jobs of a server: the store of jobs, the coordinator that runs them, and its supervisor."""

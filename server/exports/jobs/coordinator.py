@@ -1,8 +1,8 @@
-"""Runs the jobs of a server, one after the other: one coordinator for each server, in a process of its own.
+"""Run the jobs of a server one after the other: each server has one coordinator, in a process of its own.
 
-It has a cluster, or is connected to one, only while there is work. A job that cannot go on now, for want of a cluster
-or of space, is tried again after a while; one that comes no further in several attempts has failed, with what was in
-the way as its reason. Where the server ends, the job waits for the next.
+The coordinator has a cluster only while there is work. A job that cannot continue, because the cluster or disk space is
+missing, is tried again after a pause. A job that makes no progress in several attempts fails, with the last obstacle as
+its reason. When the server ends, the job waits for the next server.
 """
 
 from __future__ import annotations
@@ -28,32 +28,29 @@ from shotdap.server.child_process import is_parent_alive_after
 from shotdap.server.exports.atomic import remove_path
 from shotdap.server.exports.checksum import compute_checksum
 from shotdap.server.exports.cluster import open_cluster
-from shotdap.server.exports.items import read_items
-from shotdap.server.exports.jobs.site import open_job_store
-from shotdap.server.exports.jobs.store import LEASE_SECONDS, Job, JobStore, NoRoom
+from shotdap.server.exports.export_plan import read_items
+from shotdap.server.exports.job_run import ExportStopped, LostCluster, run_export
+from shotdap.server.exports.jobs.job_store import LEASE_SECONDS, Job, JobStore, NoRoom, open_job_store
 from shotdap.server.exports.manifest import read_records
 from shotdap.server.exports.order import Order
 from shotdap.server.exports.progress import Progress
-from shotdap.server.exports.run import ExportStopped, LostCluster, run_export
 from shotdap.server.exports.worker import CannotWrite
 from shotdap.server.http.errors import to_problem
 
-__all__ = ["run_coordinator", "run_until_parent_ends"]
-
 _LOG = logging.getLogger("shotdap.exports")
-_POLL_SECONDS: Final = 0.5  # seconds between two looks for jobs
-_SWEEP_SECONDS: Final = 30.0  # seconds between two looks for results that have been kept long enough
+_POLL_SECONDS: Final = 0.5  # between two polls for jobs
+_SWEEP_SECONDS: Final = 30.0  # between two searches for expired results
 _SECONDS_PER_HOUR: Final = 3600.0
 _RENEW_SECONDS: Final = LEASE_SECONDS / 5
 _MAX_ATTEMPTS: Final = 5
-_RETRY_SECONDS: Final = 4.0  # seconds before the second attempt; before each further one as many more
+_RETRY_SECONDS: Final = 4.0  # before the second attempt; each further one waits so much longer
 _TRANSIENT_ERRORS: Final = (BadSettings, CannotWrite, LostCluster)
-"""What says in its own words what is in the way."""
+"""Errors whose own message describes the obstacle."""
 
 
 @dataclass
 class _OnDemandCluster:
-    """A cluster that is there when it is needed."""
+    """A cluster that is opened when it is needed."""
 
     settings: Settings
     source: SettingsSource
@@ -62,7 +59,7 @@ class _OnDemandCluster:
     _last_used: float = 0.0
 
     def get_client(self) -> Client:
-        """A client of the cluster; see `open_cluster` for what is raised."""
+        """Return a client of the cluster; see `open_cluster` for errors."""
         if self._client is not None and self._client.status != "running":
             self.close()
         if self._client is None:
@@ -71,7 +68,7 @@ class _OnDemandCluster:
         return self._client
 
     def close_if_idle(self) -> None:
-        """There is nothing to do: close a cluster that has had nothing to do for some time."""
+        """Close the cluster if it was not used for some time."""
         if self._client is not None and time.monotonic() - self._last_used > self.settings.exports.idle_seconds:
             self.close()
 
@@ -86,66 +83,45 @@ class _OnDemandCluster:
 
 @dataclass
 class _JobLease:
-    """A lease on a job, renewed while the block lasts by a thread of its own: putting files together takes its time."""
+    """A lease on a job, renewed by a thread of its own, because joining files into a container takes long."""
 
-    jobs: JobStore
+    store: JobStore
     job: Job
     holder: str
     progress: Progress
     lost_event: threading.Event = field(default_factory=threading.Event)
-    _stop_event: threading.Event = field(default_factory=threading.Event)
+    """Set when the job was cancelled, or has another holder."""
 
     @contextmanager
     def keep_renewed(self) -> Iterator[None]:
         """Renew the lease while the block lasts."""
-        thread = threading.Thread(target=self._renew_periodically, daemon=True)
+        end_event = threading.Event()
+
+        def renew_periodically() -> None:
+            while not end_event.is_set():
+                try:
+                    if not self.store.renew_lease(self.job, self.holder, self.progress):
+                        self.lost_event.set()
+                        return
+                except SQLAlchemyError:
+                    _LOG.warning("the lease on %s could not be renewed", self.job.id, exc_info=True)
+                end_event.wait(_RENEW_SECONDS)
+
+        thread = threading.Thread(target=renew_periodically, daemon=True)
         thread.start()
         try:
             yield
         finally:
-            self._stop_event.set()
+            end_event.set()
             thread.join()
-
-    def _renew_periodically(self) -> None:
-        while not self._stop_event.is_set():
-            try:
-                if not self.jobs.renew_lease(self.job, self.holder, self.progress):
-                    self.lost_event.set()
-                    return
-            except SQLAlchemyError:
-                _LOG.warning("the lease on %s could not be renewed", self.job.id, exc_info=True)
-            self._stop_event.wait(_RENEW_SECONDS)
-
-
-def run_coordinator(
-    settings: Settings, source: SettingsSource, wait: Callable[[float], bool], is_ending: Callable[[], bool]
-) -> None:
-    """Run jobs, as they come.
-
-    Args:
-        settings: of the site.
-        source: where workers load the settings from that have none of their own.
-        wait: waits for some seconds; true if there is to be another turn.
-        is_ending: whether to stop at once.
-    """
-    jobs = open_job_store(settings)
-    if jobs is None:
-        return
-    coordinator = _Coordinator(settings, source, jobs, is_ending)
-    try:
-        while wait(_POLL_SECONDS):
-            coordinator.run_next_job()
-    finally:
-        coordinator.cluster.close()
-        jobs.close()
 
 
 @dataclass
 class _Coordinator:
     settings: Settings
     source: SettingsSource
-    jobs: JobStore
-    is_ending: Callable[[], bool]
+    store: JobStore
+    should_stop: Callable[[], bool]
     holder: str = field(default_factory=lambda: f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}")
     last_sweep: float = -_SWEEP_SECONDS
 
@@ -153,12 +129,15 @@ class _Coordinator:
         self.cluster = _OnDemandCluster(self.settings, self.source)
 
     def run_next_job(self) -> None:
-        """Run the next job, if there is one."""
-        if not self.jobs.has_database:
+        """Remove expired jobs, and run the next job, if there is one."""
+        if not self.store.has_database:
             return
+        keep_seconds = self.settings.exports.keep_hours * _SECONDS_PER_HOUR
         try:
-            self._remove_expired_jobs()
-            job = self.jobs.claim_next_job(self.holder)
+            if time.monotonic() - self.last_sweep >= min(_SWEEP_SECONDS, keep_seconds):
+                self.last_sweep = time.monotonic()
+                self.store.remove_expired_jobs(keep_seconds)
+            job = self.store.claim_next_job(self.holder)
             if job is None:
                 self.cluster.close_if_idle()
             else:
@@ -166,98 +145,98 @@ class _Coordinator:
         except SQLAlchemyError:
             _LOG.warning("the database of exports does not answer", exc_info=True)
 
-    def _remove_expired_jobs(self) -> None:
-        if time.monotonic() - self.last_sweep >= min(
-            _SWEEP_SECONDS, self.settings.exports.keep_hours * _SECONDS_PER_HOUR
-        ):
-            self.last_sweep = time.monotonic()
-            self.jobs.remove_expired_jobs(self.settings.exports.keep_hours * _SECONDS_PER_HOUR)
-
     def _run_job(self, job: Job) -> None:
-        lease = _JobLease(self.jobs, job, self.holder, job.progress)
+        lease = _JobLease(self.store, job, self.holder, job.progress)
         with lease.keep_renewed():
             try:
-                done = self._export_job(job, lease)
+                progress = self._export_job(job, lease)
             except ExportStopped:
-                self._release_stopped(job, lease)
+                if lease.lost_event.is_set():
+                    self._remove_cancelled(job)
+                else:
+                    self.store.release_job(job, self.holder)
             except NoRoom as error:
                 self._fail_job(job, str(error))
-            except Exception as error:  # noqa: BLE001 — whatever it is, it is tried again, and other jobs are run
+            except Exception as error:  # noqa: BLE001 — retry after any failure, and run the other jobs
                 self._retry_later(job, error)
             else:
-                self._end_job(job, done)
+                self._end_job(job, progress)
 
     def _export_job(self, job: Job, lease: _JobLease) -> Progress:
-        order, place = Order.from_json(job.order), self.jobs.get_workspace(job)
-        limit = min(self.settings.exports.user_mib, self.settings.exports.folder_mib) << 20
+        order, workspace = Order.from_json(job.order), self.store.get_workspace(job)
+        max_bytes = min(self.settings.exports.user_mib, self.settings.exports.folder_mib) << 20
 
         def report_progress(progress: Progress) -> None:
             lease.progress = progress
-            if 2 * progress.bytes > limit:
+            if 2 * progress.bytes > max_bytes:
                 raise NoRoom(
                     f"The export has grown to {progress.bytes >> 20:,} MiB, which is more than was expected and than"
                     " is allowed (exports.user_mib, exports.folder_mib). Order fewer images, or less of each."
                 )
 
-        if place.finished_marker.exists():
+        if workspace.finished_marker.exists():
             return job.progress
         return run_export(
             order,
-            place,
-            read_items(place.items_path),
+            workspace,
+            read_items(workspace.items_path),
             self.cluster.get_client(),
-            memory=self.settings.exports.max_image_bytes,
-            site=self.source.file,
-            tell=report_progress,
-            stop=lambda: lease.lost_event.is_set() or self.is_ending(),
+            memory_limit=self.settings.exports.max_image_bytes,
+            settings_file=self.source.file,
+            on_progress=report_progress,
+            should_stop=lambda: lease.lost_event.is_set() or self.should_stop(),
         )
 
     def _end_job(self, job: Job, progress: Progress) -> None:
-        self.jobs.renew_lease(job, self.holder, progress)
+        self.store.renew_lease(job, self.holder, progress)
+        workspace = self.store.get_workspace(job)
         if not progress.done:
-            reasons = (line.reason for line in read_records(self.jobs.get_workspace(job).manifest_path).values())
+            reasons = (record.problems[0] for record in read_records(workspace.manifest_path).values())
             message = f"No image could be exported; the manifest says why of each. The first: {next(reasons, '')}"
-            self.jobs.end_job(job, self.holder, "failed", message)
-            return
-        result = compute_checksum([self.jobs.get_workspace(job).target])
-        if not self.jobs.end_job(job, self.holder, "done", "", result):
+            self.store.end_job(job, self.holder, "failed", message)
+        elif not self.store.end_job(job, self.holder, "done", "", compute_checksum([workspace.target])):
             self._remove_cancelled(job)
-
-    def _release_stopped(self, job: Job, lease: _JobLease) -> None:
-        if lease.lost_event.is_set():
-            self._remove_cancelled(job)
-        else:
-            self.jobs.release_job(job, self.holder)
 
     def _remove_cancelled(self, job: Job) -> None:
-        """Remove what a cancelled job has left; a job that is another's by now is none of ours."""
-        found = self.jobs.find_job(job.id)
-        if found is None or found.state == "cancelled":
-            remove_path(self.jobs.folder / job.id)
+        """Remove the files of a job if it was cancelled; another process may hold it by now."""
+        current = self.store.find_job(job.id)
+        if current is None or current.state == "cancelled":
+            remove_path(self.store.folder / job.id)
 
     def _fail_job(self, job: Job, message: str) -> None:
-        self.jobs.end_job(job, self.holder, "failed", message)
-        place = self.jobs.get_workspace(job)
-        for path in (place.staging_folder, place.drafts_folder, place.target):
+        self.store.end_job(job, self.holder, "failed", message)
+        workspace = self.store.get_workspace(job)
+        for path in (workspace.staging_folder, workspace.drafts_folder, workspace.target):
             remove_path(path)
 
     def _retry_later(self, job: Job, error: Exception) -> None:
-        message = str(error) if isinstance(error, _TRANSIENT_ERRORS) else to_problem(error).message
-        _LOG.warning("export %s cannot go on: %s", job.id, message, exc_info=not isinstance(error, _TRANSIENT_ERRORS))
-        found = self.jobs.find_job(job.id)
-        if found is not None and found.attempts >= _MAX_ATTEMPTS:
+        is_transient = isinstance(error, _TRANSIENT_ERRORS)
+        message = str(error) if is_transient else to_problem(error).message
+        _LOG.warning("export %s cannot go on: %s", job.id, message, exc_info=not is_transient)
+        current = self.store.find_job(job.id)
+        if current is not None and current.attempts >= _MAX_ATTEMPTS:
             self._fail_job(job, message)
-        elif found is not None:
-            self.jobs.release_job(job, self.holder, message, _RETRY_SECONDS * found.attempts)
+        elif current is not None:
+            self.store.release_job(job, self.holder, message, _RETRY_SECONDS * current.attempts)
 
 
 def run_until_parent_ends(source: SettingsSource) -> None:
-    """Run jobs until the parent ends, in whatever way, or this process is told to."""
-    ending = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: ending.set())
+    """Run jobs until the parent process ends in any way, or this process gets SIGTERM."""
+    end_event = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: end_event.set())
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s: %(name)s: %(message)s")
 
     def is_parent_alive(seconds: float) -> bool:
-        return is_parent_alive_after(seconds) and not ending.is_set()
+        return is_parent_alive_after(seconds) and not end_event.is_set()
 
-    run_coordinator(source.load(), source, is_parent_alive, lambda: not is_parent_alive(0))
+    settings = source.load()
+    store = open_job_store(settings)
+    if store is None:
+        return
+    coordinator = _Coordinator(settings, source, store, should_stop=lambda: not is_parent_alive(0))
+    try:
+        while is_parent_alive(_POLL_SECONDS):
+            coordinator.run_next_job()
+    finally:
+        coordinator.cluster.close()
+        store.close()

@@ -1,6 +1,6 @@
-"""The coordinator as a server starts it: once anybody has ordered anything, and not before.
+"""Start the coordinator process when the first job is ordered.
 
-Until then a server has neither Dask nor a process for it, only a thread that looks for a file now and then.
+Until then a server needs neither Dask nor a process for it, only a thread that polls for a file.
 """
 
 from __future__ import annotations
@@ -13,42 +13,39 @@ from typing import Final
 
 from shotdap.config import Settings, SettingsSource
 from shotdap.server.child_process import ignore_interrupt, run_child_process
-from shotdap.server.exports.jobs.site import open_job_store
-from shotdap.server.exports.jobs.store import JobStore
+from shotdap.server.exports.jobs.job_store import open_job_store
 
-__all__ = ["supervise_coordinator"]
-
-_POLL_SECONDS: Final = 0.5  # seconds between two looks
+_POLL_SECONDS: Final = 0.5
 
 
 @contextmanager
 def supervise_coordinator(settings: Settings, source: SettingsSource) -> Iterator[None]:
-    """A process that runs exports for as long as the block lasts, where the settings have a folder for them.
+    """Run jobs in a child process while the block lasts, if the settings have a folder for exports.
 
     Args:
-        settings: of the site.
-        source: where the process loads its settings from.
+        settings: the site's settings.
+        source: where the child process loads them from.
     """
-    jobs = open_job_store(settings)
-    if jobs is None:
+    store = open_job_store(settings)
+    if store is None:
         yield
         return
-    over = threading.Event()
-    waiting = threading.Thread(target=_run_after_first_order, args=(jobs, source, over), name="shotdap exports")
-    waiting.start()
+    stop_event = threading.Event()
+
+    def run_after_first_order() -> None:
+        while not store.has_database:
+            if stop_event.wait(_POLL_SECONDS):
+                return
+        with run_child_process(_run_coordinator_process, source, "shotdap exports"):
+            stop_event.wait()
+
+    thread = threading.Thread(target=run_after_first_order, name="shotdap exports")
+    thread.start()
     try:
         yield
     finally:
-        over.set()
-        waiting.join()
-
-
-def _run_after_first_order(jobs: JobStore, source: SettingsSource, over: threading.Event) -> None:
-    while not jobs.has_database:
-        if over.wait(_POLL_SECONDS):
-            return
-    with run_child_process(_run_coordinator_process, source, "shotdap exports"):
-        over.wait()
+        stop_event.set()
+        thread.join()
 
 
 def _run_coordinator_process(source: SettingsSource) -> None:

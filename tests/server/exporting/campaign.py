@@ -1,4 +1,4 @@
-"""A campaign: many rows of an archive that lead to some small files, and its catalog; and clusters to export it on."""
+"""A campaign: an archive of many rows and a few small files, with its catalog; and clusters that export it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.serving import environment, free_port
 
 from shotdap.config import Site, load_settings
 
-__all__ = ["QUERY", "SHAPE", "Campaign", "Cluster", "clustered", "made", "within"]
+__all__ = ["QUERY", "SHAPE", "Campaign", "Cluster", "make_campaign", "start_cluster", "wait_until"]
 
 SHAPE: Final = (2, 12, 16)
 QUERY: Final = "facility:omega"
@@ -52,40 +52,40 @@ class Campaign:
 
     folder: Path
     frames: list[NDArray[np.uint16]]
-    """What each file holds; the images take them by turns."""
+    """The content of each file; the images use the files in rotation."""
     images: int
 
     @property
     def config(self) -> Path:
-        """The settings."""
+        """The settings' file."""
         return self.folder / "shotdap.toml"
 
     @property
     def exports(self) -> Path:
-        """Where servers keep their jobs."""
+        """The folder of the servers' jobs."""
         return self.folder / "exports"
 
-    def path(self, number: int) -> str:
-        """The public path of an image."""
+    def get_path(self, number: int) -> str:
+        """Return the public path of an image."""
         return f"omega/{FIRST_SHOT + number}/cam/cam_s{FIRST_SHOT + number}"
 
-    def subtracted(self, number: int) -> NDArray[np.float32]:
-        """What the server should make of an image."""
+    def compute_subtracted(self, number: int) -> NDArray[np.float32]:
+        """Return the image without its background, as the server should compute it."""
         light, dark = self.frames[number % len(self.frames)].astype("f4")
         difference: NDArray[np.float32] = light - dark
         return difference
 
-    def add(self, settings: str) -> None:
-        """Put lines behind those of [exports]."""
+    def add_settings(self, settings: str) -> None:
+        """Append lines to the section [exports]."""
         self.config.write_text(self.config.read_text() + settings)
 
     def spoil(self, number: int) -> None:
-        """Make a file of the archive one that cannot be read."""
+        """Make a file of the archive unreadable."""
         (self.folder / "files" / f"{number}.h5").write_bytes(b"\x89HDF\r\n\x1a\n, and no more")
 
 
-def made(folder: Path, images: int, files: int | None = None) -> Campaign:
-    """Make a campaign of some images, which lie in as many files or in fewer."""
+def make_campaign(folder: Path, images: int, files: int | None = None) -> Campaign:
+    """Make a campaign of some images, in as many files or fewer."""
     files = files or images
     (folder / "files").mkdir(parents=True)
     rng = np.random.default_rng(0)
@@ -100,65 +100,69 @@ def made(folder: Path, images: int, files: int | None = None) -> Campaign:
 
 
 def _write_rows(path: Path, images: int, files: int) -> None:
-    rows = [_row(number, number % files) for number in range(images)]
+    rows = [_build_row(number, number % files) for number in range(images)]
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute(_TABLE)
         connection.executemany(f"INSERT INTO ARCHIVE_FILES VALUES ({', '.join('?' * 9)})", rows)  # noqa: S608 — marks
 
 
-def _row(number: int, file: int) -> tuple[Any, ...]:
+def _build_row(number: int, file: int) -> tuple[Any, ...]:
     shot = FIRST_SHOT + number
     return number + 1, "OMEGA", shot, "2022-03-24", "CAM", f"cam_s{shot}.h5", f"{file}.h5", "HDF5", number + 1
 
 
-def within(is_so: Any, seconds: float = 60) -> bool:  # noqa: ANN401 — anything that can be asked
-    """Whether something becomes so in time."""
+def wait_until(condition: Any, seconds: float = 60) -> bool:  # noqa: ANN401 — anything that can be asked
+    """Wait until a condition holds; return whether it does in time."""
     deadline = time.monotonic() + seconds
-    while not is_so() and time.monotonic() < deadline:
+    while not condition() and time.monotonic() < deadline:
         time.sleep(0.05)
-    return bool(is_so())
+    return bool(condition())
 
 
 @dataclass(frozen=True)
 class Cluster:
-    """A Dask cluster of processes that know nothing of an export but the site's settings."""
+    """A Dask cluster of processes that know only the site's settings."""
 
     address: str
     nannies: subprocess.Popen[bytes]
 
-    def workers(self) -> list[int]:
-        """The processes that do the work; each is a child of one that would replace it."""
+    def find_workers(self) -> list[int]:
+        """Return the worker processes; each is a child of a nanny, which would replace it."""
         children = Path(f"/proc/{self.nannies.pid}/task")
-        found = [int(pid) for task in children.iterdir() for pid in (task / "children").read_text().split()]
-        return [pid for pid in found if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+        pids = [int(pid) for task in children.iterdir() for pid in (task / "children").read_text().split()]
+        return [pid for pid in pids if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
 
 
 @contextmanager
-def clustered(config: Path, log: Path, workers: int = 2) -> Iterator[Cluster]:
-    """A scheduler, and workers that have been told of the site's settings only, for as long as the block lasts."""
+def start_cluster(config: Path, log: Path, workers: int = 2) -> Iterator[Cluster]:
+    """Run a scheduler, and workers that know only the site's settings, while the block lasts."""
     port = free_port()
     address = f"tcp://127.0.0.1:{port}"
-    surroundings = environment() | {"SHOTDAP_CONFIG": str(config)}
+    worker_environment = environment() | {"SHOTDAP_CONFIG": str(config)}
     scheduler = ("scheduler", "--host", "127.0.0.1", "--port", str(port), "--no-dashboard")
     nannies = ("worker", address, "--nworkers", str(workers), "--nthreads", "1", "--host", "127.0.0.1",
                "--no-dashboard", "--memory-limit", "1GiB", "--local-directory", str(log.parent))  # fmt: skip
     with (
         log.open("wb") as output,
-        _running(scheduler, environment(), output),
-        _running(nannies, surroundings, output) as process,
+        _run_dask(scheduler, environment(), output),
+        _run_dask(nannies, worker_environment, output) as process,
     ):
         cluster = Cluster(address, process)
-        if not within(lambda: log.read_text().count("Starting established connection") >= workers, _SECONDS_TO_START):
+        if not wait_until(
+            lambda: log.read_text().count("Starting established connection") >= workers, _SECONDS_TO_START
+        ):
             pytest.fail(f"There is no cluster:\n{log.read_text()}")
         yield cluster
 
 
 @contextmanager
-def _running(
-    arguments: tuple[str, ...], surroundings: dict[str, str], output: BinaryIO
+def _run_dask(
+    arguments: tuple[str, ...], worker_environment: dict[str, str], output: BinaryIO
 ) -> Iterator[subprocess.Popen[bytes]]:
     command = [sys.executable, "-m", "dask", *arguments]
-    with subprocess.Popen(command, stdout=output, stderr=output, env=surroundings, start_new_session=True) as process:
+    with subprocess.Popen(
+        command, stdout=output, stderr=output, env=worker_environment, start_new_session=True
+    ) as process:
         try:
             yield process
         finally:

@@ -1,4 +1,4 @@
-"""The jobs of a server, as its processes share them."""
+"""The store of jobs, which the processes of a server share."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from unittest.mock import patch
 import pytest
 
 from shotdap.server.exports.checksum import Checksum
-from shotdap.server.exports.items import PlanItem
-from shotdap.server.exports.jobs import store as module
-from shotdap.server.exports.jobs.store import Job, JobStore, NoRoom, OverQuota, Quotas
-from shotdap.server.exports.order import Order
+from shotdap.server.exports.export_plan import PlanItem, PlannedMember
+from shotdap.server.exports.jobs import job_store as module
+from shotdap.server.exports.jobs.job_store import Job, JobStore, NoRoom, OverQuota, Quotas
+from shotdap.server.exports.order import Order, QuerySource
 from shotdap.server.exports.progress import Progress
 
-ORDER = Order("facility:omega")
-ITEMS = (PlanItem(0, "a/b", "a/b.nc4"), PlanItem(1, "a/c", "a/c.nc4"))
-BOUNDS = Quotas(jobs_per_user=2, user_bytes=1000, folder_bytes=1500)
+ORDER = Order(QuerySource("facility:omega"))
+ITEMS = (PlanItem(0, "a/b", (PlannedMember("a/b.nc4"),)), PlanItem(1, "a/c", (PlannedMember("a/c.nc4"),)))
+QUOTAS = Quotas(jobs_per_user=2, user_bytes=1000, folder_bytes=1500)
 
 
 @pytest.fixture
@@ -33,15 +33,15 @@ def jobs(tmp_path: Path) -> Iterator[JobStore]:
 
 
 @pytest.fixture
-def others(jobs: JobStore) -> Iterator[JobStore]:
-    """The same jobs, as another process has them."""
-    others = replace(jobs)
-    yield others
-    others.close()
+def other_store(jobs: JobStore) -> Iterator[JobStore]:
+    """The same jobs, opened like in another process."""
+    other_store = replace(jobs)
+    yield other_store
+    other_store.close()
 
 
 def test_nothing_ordered(jobs: JobStore) -> None:
-    """Until somebody orders anything there is no database, and nothing to do."""
+    """Before the first order there is no database, and nothing to do."""
     assert (jobs.list_jobs(), jobs.find_job("x"), jobs.claim_next_job("me"), jobs.has_database) == (
         [],
         None,
@@ -52,7 +52,7 @@ def test_nothing_ordered(jobs: JobStore) -> None:
 
 
 def test_a_name_that_nobody_guesses(jobs: JobStore) -> None:
-    """A job has a name of 128 random bits, and what was ordered."""
+    """A job has a name of 128 random bits, and its order."""
     one, two = (jobs.add_job(ORDER, ITEMS, 10, "ann") for _ in range(2))
 
     assert one.id != two.id
@@ -63,24 +63,26 @@ def test_a_name_that_nobody_guesses(jobs: JobStore) -> None:
 
 
 def test_another_site(jobs: JobStore) -> None:
-    """A site sees and takes its own jobs only, whoever shares the folder."""
-    job, others = jobs.add_job(ORDER, ITEMS, 10, "ann"), JobStore(jobs.folder, "elsewhere")
+    """A site sees and takes only its own jobs, also in a shared folder."""
+    job, other_store = jobs.add_job(ORDER, ITEMS, 10, "ann"), JobStore(jobs.folder, "elsewhere")
 
-    assert (others.find_job(job.id), others.list_jobs(), others.claim_next_job("me")) == (None, [], None)
-    others.close()
+    assert (other_store.find_job(job.id), other_store.list_jobs(), other_store.claim_next_job("me")) == (None, [], None)
+    other_store.close()
 
 
-def test_one_holder(jobs: JobStore, others: JobStore) -> None:
-    """Of many who would run a job at once, one does."""
+def test_one_holder(jobs: JobStore, other_store: JobStore) -> None:
+    """If many claim a job at the same time, one gets it."""
     job = jobs.add_job(ORDER, ITEMS, 10, "ann")
     with ThreadPoolExecutor(16) as pool:
-        taken = list(pool.map(lambda number: (jobs, others)[number % 2].claim_next_job(f"holder {number}"), range(16)))
+        taken = list(
+            pool.map(lambda number: (jobs, other_store)[number % 2].claim_next_job(f"holder {number}"), range(16))
+        )
 
     assert [each.id for each in taken if each is not None] == [job.id]
 
 
 def test_in_their_order(jobs: JobStore) -> None:
-    """Jobs are taken in the order in which they came."""
+    """The oldest job is taken first."""
     first, second = (jobs.add_job(ORDER, ITEMS, 10, "ann") for _ in range(2))
 
     assert [taken.id for taken in (jobs.claim_next_job("a"), jobs.claim_next_job("b")) if taken] == [
@@ -90,7 +92,7 @@ def test_in_their_order(jobs: JobStore) -> None:
 
 
 def test_a_lease_that_runs_out(jobs: JobStore) -> None:
-    """A job whose holder says nothing any more is another's; the first learns so, and changes nothing."""
+    """Another process takes a job whose lease has expired; the first holder learns it, and changes nothing."""
     with patch.object(module, "LEASE_SECONDS", 0.05):
         job = jobs.add_job(ORDER, ITEMS, 10, "ann")
         jobs.claim_next_job("dead")
@@ -110,7 +112,7 @@ def test_a_lease_that_runs_out(jobs: JobStore) -> None:
 
 
 def test_put_off(jobs: JobStore) -> None:
-    """A job that is put off is taken after its pause, and says meanwhile what it waits for."""
+    """A released job is taken after its pause, and has the reason as its message until then."""
     job = jobs.add_job(ORDER, ITEMS, 10, "ann")
     jobs.claim_next_job("me")
     jobs.release_job(job, "me", "The cluster is away.", pause=0.2)
@@ -126,7 +128,7 @@ def test_put_off(jobs: JobStore) -> None:
 
 
 def test_attempts(jobs: JobStore) -> None:
-    """Attempts are counted as long as nothing comes of them."""
+    """Attempts are counted until the job makes progress."""
     job = jobs.add_job(ORDER, ITEMS, 10, "ann")
     jobs.claim_next_job("me")
     jobs.renew_lease(job, "me", Progress(2, 1, 0, 5, done_before=0))
@@ -137,7 +139,7 @@ def test_attempts(jobs: JobStore) -> None:
 
 
 def test_the_same_key(jobs: JobStore) -> None:
-    """The same key of the same user gives the same job, even where two ask at once; another's gives another."""
+    """The same key of one user gives the same job, also at the same time; of another user, another job."""
     with ThreadPoolExecutor(8) as pool:
         add = partial(jobs.add_job, ORDER, ITEMS, 10)
         made = list(pool.map(lambda _: add("ann", "key"), range(8)))
@@ -148,7 +150,7 @@ def test_the_same_key(jobs: JobStore) -> None:
 
 
 def test_cancel(jobs: JobStore) -> None:
-    """A cancelled job is not taken; one that runs is its holder's no more, and its folder goes in time."""
+    """A cancelled job is not taken; if it runs, its holder loses it, and its folder is removed later."""
     waiting, running = (jobs.add_job(ORDER, ITEMS, 10, "ann") for _ in range(2))
     jobs.cancel_job(waiting)
     with patch.object(module, "LEASE_SECONDS", 0.0):
@@ -166,7 +168,7 @@ def test_cancel(jobs: JobStore) -> None:
 
 
 def test_sweep(jobs: JobStore) -> None:
-    """What has been kept long enough is forgotten, and its files are removed; what runs stays."""
+    """Expired jobs are removed with their files; a running job stays."""
     old, running = (jobs.add_job(ORDER, ITEMS, 10, "ann") for _ in range(2))
     jobs.claim_next_job("me")
     jobs.end_job(old, "me", "done")
@@ -177,8 +179,8 @@ def test_sweep(jobs: JobStore) -> None:
     assert not (jobs.folder / old.id).exists()
 
 
-def finished(jobs: JobStore, owner: str, size: int) -> Job:
-    """A job that is done, whose result has a size."""
+def add_finished_job(jobs: JobStore, owner: str, size: int) -> Job:
+    """Add a job that is done, with a result of some size."""
     job = jobs.add_job(ORDER, ITEMS, 0, owner)
     jobs.claim_next_job("me")
     jobs.end_job(job, "me", "done", "", Checksum(size, ""))
@@ -186,24 +188,24 @@ def finished(jobs: JobStore, owner: str, size: int) -> Job:
 
 
 def test_quotas(jobs: JobStore) -> None:
-    """A user has only so many jobs at a time, and only so many bytes; the sentence says how many, and what to do."""
-    jobs.check_quotas("ann", 500, BOUNDS)
+    """Jobs and bytes of a user are limited; the sentence gives the limit, and says what to do."""
+    jobs.check_quotas("ann", 500, QUOTAS)
     with pytest.raises(OverQuota, match=r"exports\.user_mib"):
-        jobs.check_quotas("ann", 501, BOUNDS)
+        jobs.check_quotas("ann", 501, QUOTAS)
     jobs.add_job(ORDER, ITEMS, 10, "ann")
     jobs.add_job(ORDER, ITEMS, 10, "ann")
 
     with pytest.raises(OverQuota, match="2 exports that wait or run; 2 are allowed"):
-        jobs.check_quotas("ann", 1, BOUNDS)
-    jobs.check_quotas("bob", 1, BOUNDS)
+        jobs.check_quotas("ann", 1, QUOTAS)
+    jobs.check_quotas("bob", 1, QUOTAS)
 
 
 def test_results_count(jobs: JobStore) -> None:
-    """Results that are kept count, of a user and of all together."""
-    finished(jobs, "ann", 900)
+    """The results of finished jobs count, those of the user and those of all."""
+    add_finished_job(jobs, "ann", 900)
 
     with pytest.raises(OverQuota, match="Delete results"):
-        jobs.check_quotas("ann", 100, BOUNDS)
-    jobs.check_quotas("bob", 300, BOUNDS)
+        jobs.check_quotas("ann", 100, QUOTAS)
+    jobs.check_quotas("bob", 300, QUOTAS)
     with pytest.raises(NoRoom, match="no room"):
-        jobs.check_quotas("bob", 301, BOUNDS)
+        jobs.check_quotas("bob", 301, QUOTAS)

@@ -1,4 +1,4 @@
-"""A small shot of good and bad images, and what makes packages of it, in this process."""
+"""A small shot of good and bad images, and functions that make packages of it in this process."""
 
 from __future__ import annotations
 
@@ -19,13 +19,16 @@ from tests import samples
 from shotdap.catalog import Catalog, DirectoryArchive
 from shotdap.config.descriptions import load_diagnostics
 from shotdap.server.encoders import Block
-from shotdap.server.exports.package import Order, PackageLimits, pack_members, plan_package, select_entries, stream_zip
+from shotdap.server.exports.containers.zip_file import stream_zip
+from shotdap.server.exports.order import PackageOrder
+from shotdap.server.exports.package_members import pack_members
+from shotdap.server.exports.package_plan import PackageLimits, plan_package, select_entries
 from shotdap.server.http.limits import Limits
 
 FRAMES: Final = np.random.default_rng(7).integers(0, 2**16, (2, 30, 40), "u2")
 LIMITS: Final = Limits(answer=1 << 20, query=1 << 16, read=1 << 30)
-BOUNDS: Final = PackageLimits(max_images=10, max_bytes=1 << 24)
-MADE: Final = datetime(2026, 11, 29, 12, tzinfo=UTC)
+PACKAGE_LIMITS: Final = PackageLimits(max_images=10, max_bytes=1 << 24)
+CREATED_AT: Final = datetime(2026, 11, 29, 12, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -35,49 +38,49 @@ class Shot:
     folder: Path
     catalog: Catalog
 
-    def blocks(self, order: Order) -> Iterator[Block]:
-        """A package as it is made."""
+    def stream_package(self, order: PackageOrder) -> Iterator[Block]:
+        """Yield the blocks of a package."""
         order.validate()
         items = plan_package(
-            self.catalog, order, select_entries(self.catalog, order, BOUNDS.max_images), LIMITS, BOUNDS
+            self.catalog, order, select_entries(self.catalog, order, PACKAGE_LIMITS.max_images), LIMITS, PACKAGE_LIMITS
         )
-        return stream_zip(pack_members(self.catalog, order, items, LIMITS, MADE))
+        return stream_zip(pack_members(self.catalog, order, items, LIMITS, CREATED_AT))
 
-    def package(self, order: Order) -> Package:
-        """A package, whole."""
-        return Package(zipfile.ZipFile(io.BytesIO(b"".join(self.blocks(order)))))
+    def make_package(self, order: PackageOrder) -> Package:
+        """Return a complete package."""
+        return Package(zipfile.ZipFile(io.BytesIO(b"".join(self.stream_package(order)))))
 
 
 @dataclass(frozen=True)
 class Package:
-    """A package that has arrived."""
+    """A complete package."""
 
     file: zipfile.ZipFile
 
     @property
     def names(self) -> list[str]:
-        """What is in it besides what explains it."""
+        """The names of the images' members."""
         return [name for name in self.file.namelist() if name not in {"README.txt", "manifest.json", "SHA256SUMS"}]
 
     @property
     def manifest(self) -> Any:  # noqa: ANN401 — JSON
-        """What it says of itself."""
+        """The manifest, as JSON."""
         return json.loads(self.file.read("manifest.json"))
 
     @property
-    def lines(self) -> dict[str, Any]:
-        """What it says of each image, by its name."""
+    def records(self) -> dict[str, Any]:
+        """The manifest's record of each image, by the image's name."""
         return {line["path"].rpartition("/")[2]: line for line in self.manifest["images"]}
 
     @property
     def readme(self) -> str:
-        """What it says of itself to people."""
+        """The text of the README."""
         return self.file.read("README.txt").decode()
 
 
 @pytest.fixture
 def shot(tmp_path: Path) -> Shot:
-    """A shot with two good images, one whose values are damaged, and one that is no image."""
+    """A shot with two good images, one with damaged values, and one file that is no image."""
     folder = tmp_path / "shot"
     (folder / "deeper").mkdir(parents=True)
     samples.write_image(folder / "first.h5", FRAMES)
@@ -88,11 +91,11 @@ def shot(tmp_path: Path) -> Shot:
 
 
 def write_damaged(path: Path) -> None:
-    """Write an image whose headers are sound, and whose compressed values are not."""
+    """Write an image with correct headers and damaged compressed values."""
     with h5py.File(path, "w") as file:
         array = file.create_dataset("Streak_array", data=FRAMES, chunks=FRAMES.shape, compression="gzip")
-        place = array.id.get_chunk_info(0)
+        chunk = array.id.get_chunk_info(0)
     damaged = bytearray(path.read_bytes())
-    middle = place.byte_offset + place.size // 2
+    middle = chunk.byte_offset + chunk.size // 2
     damaged[middle : middle + 64] = bytes(64)
     path.write_bytes(damaged)

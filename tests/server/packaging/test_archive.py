@@ -1,4 +1,4 @@
-"""ZIP files that are made while they are sent: any names and sizes, more than 4 GiB too, one member at a time."""
+"""ZIP files that are made while they are sent: any names and sizes, also above 4 GiB, one member at a time."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shotdap.server.encoders import Block
-from shotdap.server.exports.package import ZipMember, stream_zip
+from shotdap.server.exports.containers.zip_file import ZipMember, stream_zip
 
 NAMES: Final = st.text(st.characters(codec="utf-8", exclude_characters="/\\\0"), min_size=1, max_size=40)
 PIECES: Final = st.lists(st.binary(max_size=300) | st.just(bytes(300_000)), max_size=4)
 
 
 @given(st.dictionaries(NAMES, st.tuples(PIECES, st.booleans()), max_size=5))
-def test_what_goes_in_comes_out(contents: dict[str, tuple[list[bytes], bool]]) -> None:
-    """Members keep their names and bytes, however they are cut, stored or deflated."""
+def test_members_keep_names_and_bytes(contents: dict[str, tuple[list[bytes], bool]]) -> None:
+    """Members keep their names and bytes, in any blocks, stored or deflated."""
     members = [ZipMember(name, sum(map(len, pieces)), pieces, text) for name, (pieces, text) in contents.items()]
     file = zipfile.ZipFile(io.BytesIO(b"".join(stream_zip(members))))
 
@@ -31,44 +31,44 @@ def test_what_goes_in_comes_out(contents: dict[str, tuple[list[bytes], bool]]) -
     }
 
 
-def test_a_member_is_made_when_those_before_are_gone() -> None:
-    """No member is asked for before the bytes of the last one have been taken, and a block is not held back."""
-    taken: list[str] = []
+def test_one_member_at_a_time() -> None:
+    """A member is requested after all bytes of the one before are taken, and no large block is held back."""
+    events: list[str] = []
 
     def members() -> Iterator[ZipMember]:
         for name in "abc":
-            taken.append(f"made {name}")
+            events.append(f"made {name}")
             yield ZipMember(name, 1 << 20, blocks(name))
 
     def blocks(name: str) -> Iterator[Block]:
         for number in range(2):
-            taken.append(f"{name}{number}")
+            events.append(f"{name}{number}")
             yield bytes(1 << 19)
 
     stream = stream_zip(members())
     for block in stream:
-        taken.append(f"sent {len(block) >> 19}")  # noqa: PERF401 — the members append to it, too
+        events.append(f"sent {len(block) >> 19}")  # noqa: PERF401 — the members append to it, too
 
-    assert [each for each in taken if each != "sent 0"] == [
+    assert [each for each in events if each != "sent 0"] == [
         line for name in "abc" for line in (f"made {name}", f"{name}0", "sent 1", f"{name}1", "sent 1")
     ]
 
 
 @pytest.mark.parametrize("size", [2, 4])
-def test_a_member_of_another_size_is_no_package(size: int) -> None:
-    """A member that has not the bytes that it promised breaks the package off, before it could be taken for whole."""
+def test_a_member_of_another_size(size: int) -> None:
+    """A member of another size than announced interrupts the package before it is complete."""
     stream = stream_zip([ZipMember("a", size, [b"abc"])])
     with pytest.raises(ValueError, match="a has 3 bytes"):
         list(stream)
 
 
 class Discarding(io.RawIOBase):
-    """A file of which only the end is kept, and no more of the rest than how much it was."""
+    """A file that keeps only its end and its size."""
 
     def __init__(self, blocks: Iterator[Block], kept: int = 1 << 20) -> None:
         self.size = 0
         self.end = b""
-        self.place = 0
+        self.position = 0
         for block in blocks:
             self.size += len(block)
             self.end = (self.end + bytes(block[-kept:]))[-kept:]
@@ -80,22 +80,22 @@ class Discarding(io.RawIOBase):
         return True
 
     def seek(self, offset: int, whence: int = 0) -> int:
-        self.place = offset + (0, self.place, self.size)[whence]
-        return self.place
+        self.position = offset + (0, self.position, self.size)[whence]
+        return self.position
 
     def tell(self) -> int:
-        return self.place
+        return self.position
 
     def read(self, count: int | None = -1) -> bytes:
-        start = self.place - (self.size - len(self.end))
-        assert start >= 0, "what was asked for is gone"
+        start = self.position - (self.size - len(self.end))
+        assert start >= 0, "these bytes were discarded"
         found = self.end[start:] if count is None or count < 0 else self.end[start : start + count]
-        self.place += len(found)
+        self.position += len(found)
         return found
 
 
 def test_more_than_4_gib() -> None:
-    """A member of more than 4 GiB, and one that begins behind it, are what they were by the directory of ZIP64."""
+    """The directory of ZIP64 has a member of more than 4 GiB, and one that begins after it."""
     block = memoryview(bytes(8 << 20))
     many = (4 << 30) // len(block) + 1
     large = ZipMember("large", many * len(block), repeat(block, many))

@@ -1,4 +1,4 @@
-"""What is in a package: images as they were asked for, what explains them, and a line for what cannot be had."""
+"""The content of a package: the ordered images, their descriptions, and records of what is missing."""
 
 from __future__ import annotations
 
@@ -16,12 +16,14 @@ import numpy as np
 import pytest
 import xarray as xr
 from tests import samples
-from tests.server.packaging.conftest import BOUNDS, FRAMES, LIMITS, MADE, Shot
+from tests.server.packaging.conftest import CREATED_AT, FRAMES, LIMITS, PACKAGE_LIMITS, Shot
 from tests.serving import run_shotdap
 
 from shotdap.catalog import NotFound, Unreadable
 from shotdap.server.encoders.formats import FORMATS
-from shotdap.server.exports.package import Order, PackageLimits, combine_images, plan_package, select_entries
+from shotdap.server.exports.order import FolderSource, Order, PackageOrder, RequestContext
+from shotdap.server.exports.package_plan import PackageLimits, plan_package, select_entries
+from shotdap.server.exports.package_tree import combine_images
 from shotdap.server.extraction import Extraction
 from shotdap.server.http.errors import TooLarge
 from shotdap.transforms import BadSelection
@@ -29,8 +31,8 @@ from shotdap.transforms import BadSelection
 SUBTRACTED = FRAMES[0].astype("f4") - FRAMES[1].astype("f4")
 
 
-def read(content: bytes) -> xr.Dataset:
-    """A netCDF-4 file's content."""
+def read_netcdf(content: bytes) -> xr.Dataset:
+    """Read a netCDF-4 file."""
     return xr.load_dataset(io.BytesIO(content), engine="h5netcdf")
 
 
@@ -38,17 +40,17 @@ def read(content: bytes) -> xr.Dataset:
 
 
 def test_each_image_is_a_file(shot: Shot) -> None:
-    """All that can be had of a folder's images is in it, virtual variables too, by the paths that they have there."""
-    package = shot.package(Order("shot"))
+    """A package has all variables of a folder's images, also virtual ones, under the images' paths in the folder."""
+    package = shot.make_package(Order(FolderSource("shot")))
 
     assert package.names == ["deeper/last.h5.nc4", "first.h5.nc4"]
-    np.testing.assert_array_equal(read(package.file.read("first.h5.nc4"))["background_subtracted"], SUBTRACTED)
+    np.testing.assert_array_equal(read_netcdf(package.file.read("first.h5.nc4"))["background_subtracted"], SUBTRACTED)
 
 
 def test_parts_of_variables(shot: Shot) -> None:
-    """Of each image as much goes in as is wanted: variables, and parts of their dimensions."""
+    """An order selects variables, and ranges of their dimensions."""
     wanted = Extraction(("background_subtracted",), {"y": slice(3, 9, 2), "x": 5})
-    package = shot.package(Order("shot", ("first.h5",), extraction=wanted, format_name="nc"))
+    package = shot.make_package(Order(FolderSource("shot", ("first.h5",)), extraction=wanted, format_name="nc"))
     found = xr.load_dataset(io.BytesIO(package.file.read("first.h5.nc")), engine="scipy")
 
     assert package.names == ["first.h5.nc"]
@@ -56,17 +58,17 @@ def test_parts_of_variables(shot: Shot) -> None:
 
 
 def test_transforms(shot: Shot) -> None:
-    """Images go in with transforms applied, which the manifest names."""
+    """Transforms are applied to the images, and named in the manifest."""
     wanted = Extraction(("background_subtracted",), transforms=("crop-rows-0_9",))
-    package = shot.package(Order("shot", ("first.h5",), extraction=wanted))
+    package = shot.make_package(Order(FolderSource("shot", ("first.h5",)), extraction=wanted))
 
-    np.testing.assert_array_equal(read(package.file.read("first.h5.nc4"))["result"], SUBTRACTED[:10])
-    assert "crop" in package.lines["first.h5"]["provenance"]["result"]["made_by"]
+    np.testing.assert_array_equal(read_netcdf(package.file.read("first.h5.nc4"))["result"], SUBTRACTED[:10])
+    assert "crop" in package.records["first.h5"]["provenance"]["result"]["made_by"]
 
 
 def test_files_as_archived(shot: Shot) -> None:
-    """Files of the archive go in to the byte, those that cannot be read too."""
-    package = shot.package(Order("shot", extraction=Extraction(raw=True)))
+    """Archived files are packed unmodified, also unreadable ones."""
+    package = shot.make_package(Order(FolderSource("shot"), extraction=Extraction(raw=True)))
 
     assert package.names == ["deeper/last.h5", "first.h5", "hurt.h5", "login.hdf"]
     for name in package.names:
@@ -75,32 +77,34 @@ def test_files_as_archived(shot: Shot) -> None:
 
 def test_one_image(shot: Shot) -> None:
     """A package may be of a single image."""
-    assert shot.package(Order("shot/first.h5")).names == ["first.h5.nc4"]
+    assert shot.make_package(Order(FolderSource("shot/first.h5"))).names == ["first.h5.nc4"]
 
 
-def test_names_differ_where_no_case_is_told(shot: Shot) -> None:
-    """Two files whose names differ by case only, which are one on Windows, get different names."""
+def test_names_differ_without_case(shot: Shot) -> None:
+    """Two files whose names differ only by case, which are the same on Windows, get different names."""
     samples.write_image(shot.folder / "FIRST.h5", FRAMES)
-    names = shot.package(Order("shot", extraction=Extraction(raw=True))).names
+    names = shot.make_package(Order(FolderSource("shot"), extraction=Extraction(raw=True))).names
 
     assert len({name.casefold() for name in names}) == len(names) == 5
 
 
-# What explains them -------------------------------------------------------------------------------------------------
+# Manifest and README ------------------------------------------------------------------------------------------------
 
 
 def test_manifest(shot: Shot) -> None:
-    """The manifest tells of each image its member, what that is made of, and whether anything is wrong with it."""
-    package = shot.package(
+    """The manifest has the member of each image, its provenance, and its problems."""
+    package = shot.make_package(
         Order(
-            "shot", extraction=Extraction(("background_subtracted",)), request_url="http://s/x", server_url="http://s"
+            FolderSource("shot"),
+            extraction=Extraction(("background_subtracted",)),
+            context=RequestContext("http://s/x", "http://s"),
         )
     )
-    manifest, line = package.manifest, package.lines["first.h5"]
+    manifest, line = package.manifest, package.records["first.h5"]
     (member,) = line["members"]
     source = (shot.folder / "first.h5").read_bytes()
 
-    assert (manifest["request"], manifest["made"]) == ("http://s/x", MADE.isoformat())
+    assert (manifest["request"], manifest["made"]) == ("http://s/x", CREATED_AT.isoformat())
     assert line["url"] == "http://s/dap/shot/first.h5"
     assert line["health"] == "unseen"
     assert line["source"]["size"] == len(source)
@@ -112,29 +116,33 @@ def test_manifest(shot: Shot) -> None:
 
 
 def test_hash_of_the_source(shot: Shot) -> None:
-    """A file as archived has its own hash; so has the source of what is computed, where an inspection has seen it."""
-    line = shot.package(Order("shot", ("first.h5",), extraction=Extraction(raw=True))).lines["first.h5"]
+    """The source of an archived file has the hash of the file."""
+    line = shot.make_package(Order(FolderSource("shot", ("first.h5",)), extraction=Extraction(raw=True))).records[
+        "first.h5"
+    ]
     expected = sha256((shot.folder / "first.h5").read_bytes()).hexdigest()
 
     assert line["source"]["sha256"] == line["members"][0]["sha256"] == expected
 
 
 def test_readme(shot: Shot) -> None:
-    """The README names the shot, each image with its variables and units, what is not there, and how to open it."""
-    readme = shot.package(Order("shot", request_url="http://s/x")).readme
+    """The README names the shot, each image with its variables and units, missing images, and code to open them."""
+    readme = shot.make_package(Order(FolderSource("shot"), context=RequestContext("http://s/x"))).readme
 
-    for said in ("Images of shot", "http://s/x", "shot/first.h5", "background_subtracted", "float32", "HTML page"):
-        assert said in readme
-    for opened in ("xr.open_dataset", "ncread(", "NCDF_OPEN("):
-        assert f"{opened}" in readme
+    for words in ("Images of shot", "http://s/x", "shot/first.h5", "background_subtracted", "float32", "HTML page"):
+        assert words in readme
+    for code in ("xr.open_dataset", "ncread(", "NCDF_OPEN("):
+        assert code in readme
     assert max(map(len, readme.splitlines())) < 160
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_what_the_readme_says_works(name: str, shot: Shot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Members can be of any format, and the lines of Python in the README open them."""
+def test_code_of_the_readme(name: str, shot: Shot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Members can have any format, and the Python code of the README opens them."""
     variable = "y" if FORMATS[name].content_kind == "lineout" else "image"
-    package = shot.package(Order("shot", ("first.h5",), extraction=Extraction((variable,)), format_name=name))
+    package = shot.make_package(
+        Order(FolderSource("shot", ("first.h5",)), extraction=Extraction((variable,)), format_name=name)
+    )
     package.file.extractall(tmp_path / "out")
     lines = package.readme.partition("Python\n")[2].partition("MATLAB\n")[0]
     code = "\n".join(line for line in lines.splitlines() if ".plot()" not in line)
@@ -144,7 +152,7 @@ def test_what_the_readme_says_works(name: str, shot: Shot, tmp_path: Path, monke
 
     assert len(package.names) == 1
     assert package.names[0].endswith(FORMATS[name].extension)
-    assert package.lines["first.h5"]["problems"] == []
+    assert package.records["first.h5"]["problems"] == []
     assert code.count("\n") > 0
     for each in found.values():
         if hasattr(each, "close") and not isinstance(each, type):
@@ -152,26 +160,28 @@ def test_what_the_readme_says_works(name: str, shot: Shot, tmp_path: Path, monke
 
 
 def test_formats_of_one_array_make_a_file_for_each(shot: Shot) -> None:
-    """Of several variables, each is a file of its own where the format holds one; where none is named, the image is."""
+    """If the format holds one variable, each is a file; if none is named, the image is taken."""
     several = Extraction(("image", "background"))
-    assert shot.package(Order("shot/first.h5", extraction=several, format_name="npy")).names == [
+    assert shot.make_package(Order(FolderSource("shot/first.h5"), extraction=several, format_name="npy")).names == [
         "first.h5.image.npy",
         "first.h5.background.npy",
     ]
-    assert shot.package(Order("shot/first.h5", format_name="png")).names == ["first.h5.background_subtracted.png"]
+    assert shot.make_package(Order(FolderSource("shot/first.h5"), format_name="png")).names == [
+        "first.h5.background_subtracted.png"
+    ]
 
 
 @pytest.mark.parametrize(
     ("program", "arguments"),
     [("sha256sum", ["-c"]), ("unzip", ["-tq"]), ("7z", ["t"]), ("bsdtar", ["-tf"])],
 )
-def test_programs_take_it(
+def test_other_programs(
     program: str, arguments: list[str], shot: Shot, require: Callable[[str], None], tmp_path: Path
 ) -> None:
-    """Programs that unpack and check find nothing wrong."""
+    """Programs that unpack and check find no error."""
     require(program)
     path = tmp_path / "package.zip"
-    path.write_bytes(b"".join(shot.blocks(Order("shot"))))
+    path.write_bytes(b"".join(shot.stream_package(Order(FolderSource("shot")))))
     zipfile.ZipFile(path).extractall(tmp_path / "out")
     argument = "SHA256SUMS" if program == "sha256sum" else str(path)
     done = subprocess.run(
@@ -182,7 +192,7 @@ def test_programs_take_it(
 
 
 def test_the_command_makes_a_file(shot: Shot, tmp_path: Path) -> None:
-    """``shotdap package`` makes the same file without a server, and says what is not in it."""
+    """``shotdap package`` makes the same file without a server, and prints what is missing."""
     out = tmp_path / "out.zip"
     done = run_shotdap("package", "shot", out, "--folder", shot.folder.parent, "--variable", "image")
 
@@ -192,8 +202,8 @@ def test_the_command_makes_a_file(shot: Shot, tmp_path: Path) -> None:
     assert [each.name for each in tmp_path.iterdir() if "unfinished" in each.name] == []
 
 
-def test_the_command_leaves_nothing_where_it_fails(shot: Shot, tmp_path: Path) -> None:
-    """A command that fails says why in a sentence, and leaves no file."""
+def test_the_command_fails_cleanly(shot: Shot, tmp_path: Path) -> None:
+    """A command that fails prints the reason in a sentence, and leaves no file."""
     done = run_shotdap("package", "shot", tmp_path / "out.zip", "--folder", shot.folder.parent, "--variable", "nope")
 
     assert done.returncode == 2
@@ -201,25 +211,27 @@ def test_the_command_leaves_nothing_where_it_fails(shot: Shot, tmp_path: Path) -
     assert sorted(each.name for each in tmp_path.iterdir()) == ["shot"]
 
 
-# What cannot be had -------------------------------------------------------------------------------------------------
+# Images that cannot be packed ---------------------------------------------------------------------------------------
 
 
-def test_what_cannot_be_read_is_a_line(shot: Shot) -> None:
-    """An image with damaged values, and one that is none, are lines with the reason; the package is whole."""
-    package = shot.package(Order("shot"))
+def test_unreadable_images(shot: Shot) -> None:
+    """Damaged values, and a file that is no image, are reported with the reason; the package is complete."""
+    package = shot.make_package(Order(FolderSource("shot")))
 
     assert package.file.testzip() is None
     for name, reason in (("hurt.h5", "may be damaged"), ("login.hdf", "HTML page")):
-        line = package.lines[name]
+        line = package.records[name]
         assert line["members"] == []
         assert reason in "".join(line["problems"]), line["problems"]
         assert str(shot.folder) not in json.dumps(line)
 
 
-def test_a_file_that_goes_away_is_a_line(shot: Shot) -> None:
-    """A file that is removed while others are being sent is a line, and the package is whole."""
-    stream = shot.blocks(Order("shot", ("deeper/last.h5", "first.h5"), extraction=Extraction(("image",))))
-    first = next(stream)  # some of what becomes of the first image may be waiting to be sent
+def test_a_removed_file(shot: Shot) -> None:
+    """A file that is removed while others are sent is reported, and the package is complete."""
+    stream = shot.stream_package(
+        Order(FolderSource("shot", ("deeper/last.h5", "first.h5")), extraction=Extraction(("image",)))
+    )
+    first = next(stream)  # the rest of the first image may be waiting to be sent
     (shot.folder / "first.h5").unlink()
     package = zipfile.ZipFile(io.BytesIO(bytes(first) + b"".join(stream)))
     lines = {line["path"]: line for line in json.loads(package.read("manifest.json"))["images"]}
@@ -228,29 +240,29 @@ def test_a_file_that_goes_away_is_a_line(shot: Shot) -> None:
     assert lines["shot/deeper/last.h5"]["problems"] == []
 
 
-def test_an_image_without_the_variable_is_a_line(shot: Shot) -> None:
-    """Of images that have not what is wanted, the manifest says so."""
+def test_an_image_without_the_variable(shot: Shot) -> None:
+    """The manifest reports an image that does not have the selected variable."""
     with h5py.File(shot.folder / "other.h5", "w") as file:
         file["something"] = np.zeros(5)
-    lines = shot.package(Order("shot", extraction=Extraction(("image",)))).lines
+    lines = shot.make_package(Order(FolderSource("shot"), extraction=Extraction(("image",)))).records
 
     assert "There is no variable 'image'" in lines["other.h5"]["problems"][0]
     assert lines["first.h5"]["problems"] == []
 
 
 def test_nothing_at_all_is_an_error(shot: Shot) -> None:
-    """Where no image has what is wanted, there is no package, but what is wrong with the first."""
+    """If no image can be packed, the failure of the first image is raised."""
     with pytest.raises(BadSelection, match="There is no variable 'nope'"):
-        shot.package(Order("shot", extraction=Extraction(("nope",))))
+        shot.make_package(Order(FolderSource("shot"), extraction=Extraction(("nope",))))
     with pytest.raises(Unreadable, match="HTML page"):
-        shot.package(Order("shot/login.hdf"))
+        shot.make_package(Order(FolderSource("shot/login.hdf")))
 
 
-def test_a_file_that_changes_under_way_breaks_the_package_off(shot: Shot) -> None:
-    """A file of the archive that is another while it is sent leaves no file that any program takes for a package."""
+def test_a_file_that_changes_interrupts_the_package(shot: Shot) -> None:
+    """If an archived file changes while it is sent, no program accepts the result as a package."""
     large = shot.folder / "large.h5"
     large.write_bytes(bytes(8 << 20))
-    stream = shot.blocks(Order("shot", ("large.h5",), extraction=Extraction(raw=True)))
+    stream = shot.stream_package(Order(FolderSource("shot", ("large.h5",)), extraction=Extraction(raw=True)))
     got = [bytes(next(stream))]
     with large.open("r+b") as file:
         file.seek(-100, 2)
@@ -262,56 +274,60 @@ def test_a_file_that_changes_under_way_breaks_the_package_off(shot: Shot) -> Non
     assert not zipfile.is_zipfile(io.BytesIO(b"".join(got)))
 
 
-# What is refused ----------------------------------------------------------------------------------------------------
+# Refusals -----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("order", "kind", "sentence"),
     [
-        (Order("nowhere"), NotFound, "There is nothing"),
-        (Order("shot", ("nope.h5",)), BadSelection, "no image 'nope.h5' in 'shot'"),
-        (Order("shot", diagnostics=("SOP",)), BadSelection, "no images of sop"),
-        (Order("shot/first.h5/raw"), BadSelection, "raw=1"),
-        (Order("shot/first.h5/~background_subtracted"), BadSelection, "transform="),
-        (Order("shot/~stack-shot-5"), BadSelection, "not of a stack"),
-        (Order("shot", format_name="doc"), BadSelection, "no format 'doc'"),
-        (Order("shot", format_name="nc", extraction=Extraction(raw=True)), BadSelection, "as they are in the archive"),
-        (Order("shot", format_name="nc", container="nc4"), BadSelection, "has none"),
-        (Order("shot", ("first.h5",), ("SOP",)), BadSelection, "not both"),
+        (Order(FolderSource("nowhere")), NotFound, "There is nothing"),
+        (Order(FolderSource("shot", ("nope.h5",))), BadSelection, "no image 'nope.h5' in 'shot'"),
+        (Order(FolderSource("shot", diagnostics=("SOP",))), BadSelection, "no images of sop"),
+        (Order(FolderSource("shot/first.h5/raw")), BadSelection, "raw=1"),
+        (Order(FolderSource("shot/first.h5/~background_subtracted")), BadSelection, "transform="),
+        (Order(FolderSource("shot/~stack-shot-5")), BadSelection, "not of a stack"),
+        (Order(FolderSource("shot"), format_name="doc"), BadSelection, "no format 'doc'"),
+        (
+            Order(FolderSource("shot"), format_name="nc", extraction=Extraction(raw=True)),
+            BadSelection,
+            "as they are in the archive",
+        ),
+        (Order(FolderSource("shot"), format_name="nc", container="nc4"), BadSelection, "has none"),
+        (Order(FolderSource("shot", ("first.h5",), ("SOP",))), BadSelection, "not both"),
     ],
     ids=str,
 )
-def test_refusals(order: Order, kind: type[Exception], sentence: str, shot: Shot) -> None:
-    """What does not fit is refused in a sentence that says what would."""
+def test_refusals(order: PackageOrder, kind: type[Exception], sentence: str, shot: Shot) -> None:
+    """An order that does not fit is refused in a sentence that says what would fit."""
     with pytest.raises(kind, match=sentence):
-        shot.package(order)
+        shot.make_package(order)
 
 
 @pytest.mark.parametrize("bounds", [PackageLimits(3, 1 << 24), PackageLimits(10, 1000)], ids=str)
 def test_too_much(bounds: PackageLimits, shot: Shot) -> None:
-    """Too many images, or too much in them, are refused before any value is read; the sentence says the way round."""
-    order = Order("shot")
+    """Too many images or bytes are refused before any value is read; the sentence has an alternative."""
+    order = Order(FolderSource("shot"))
     with pytest.raises(TooLarge, match="POST /api/v1/exports"):
         plan_package(shot.catalog, order, select_entries(shot.catalog, order, bounds.max_images), LIMITS, bounds)
 
 
-def test_an_image_that_is_too_large_is_a_line(shot: Shot) -> None:
-    """An image that is more than one answer may hold is a line; as its file it can be had."""
+def test_an_image_that_is_too_large(shot: Shot) -> None:
+    """An image that exceeds the limit of a response is reported; its archived file can be packed."""
     samples.write_image(shot.folder / "great.h5", np.zeros((2, 512, 512), "u2"))
-    package = shot.package(Order("shot"))
+    package = shot.make_package(Order(FolderSource("shot")))
 
-    assert "MiB" in package.lines["great.h5"]["problems"][0]
-    assert "great.h5" in shot.package(Order("shot", extraction=Extraction(raw=True))).names
+    assert "MiB" in package.records["great.h5"]["problems"][0]
+    assert "great.h5" in shot.make_package(Order(FolderSource("shot"), extraction=Extraction(raw=True))).names
 
 
 # Trees --------------------------------------------------------------------------------------------------------------
 
 
 def test_tree(shot: Shot) -> None:
-    """As a tree, each image is a group, with a dataset's attributes for a manifest."""
-    order = Order("shot", container="nc4", request_url="http://s/x")
-    items = plan_package(shot.catalog, order, select_entries(shot.catalog, order, 10), LIMITS, BOUNDS)
-    dataset = combine_images(shot.catalog, order, [item for item in items if "hurt" not in item.entry.path], MADE)
+    """In a tree, each image is a group, and the attributes of the dataset are the manifest."""
+    order = Order(FolderSource("shot"), container="nc4", context=RequestContext("http://s/x"))
+    items = plan_package(shot.catalog, order, select_entries(shot.catalog, order, 10), LIMITS, PACKAGE_LIMITS)
+    dataset = combine_images(shot.catalog, order, [item for item in items if "hurt" not in item.entry.path], CREATED_AT)
     path = next(str(name) for name in dataset.variables if str(name).endswith("last_h5/image"))
 
     np.testing.assert_array_equal(dataset[path], FRAMES[0, ::-1])

@@ -1,9 +1,9 @@
-"""The jobs of a server: a small database in the folder of exports, which all of its processes share.
+"""The jobs of a server: a small database in the folder of exports, shared by all server processes.
 
-Rule 1: a job belongs to a site, so that servers of different archives can share a folder, and never run each other's.
-Rule 2: whoever runs a job holds a lease on it, and renews it; a lease that has run out may be taken by anyone. So two
-servers never run one job, and a job whose server is killed waits some seconds for the next.
-Rule 3: what is written of a running job is written by its holder alone, except that it is cancelled.
+Rule 1: a job belongs to a site. So servers of different archives can share a folder, and never run each other's jobs.
+Rule 2: a process that runs a job holds a lease on it, and renews it; any process may take an expired lease. So two
+servers never run one job, and a job whose server is killed waits only some seconds for the next server.
+Rule 3: only the holder changes the row of a running job; the exception is cancelling it.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
 
@@ -20,25 +21,23 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.schema import CreateIndex, CreateTable
 
+from shotdap.config import Settings
 from shotdap.server.exports.atomic import remove_path
 from shotdap.server.exports.checksum import NO_CHECKSUM, Checksum
-from shotdap.server.exports.items import PlanItem
-from shotdap.server.exports.order import Order
+from shotdap.server.exports.containers import WRITERS
+from shotdap.server.exports.export_plan import PlanItem
+from shotdap.server.exports.order import JobOrder, Order
 from shotdap.server.exports.progress import Progress
 from shotdap.server.exports.workspace import Workspace
-
-__all__ = ["LEASE_SECONDS", "Job", "JobState", "JobStore", "NoRoom", "OverQuota", "Quotas"]
 
 JobState: TypeAlias = Literal["waiting", "running", "done", "failed", "cancelled"]
 
 LEASE_SECONDS: Final = 10.0
-"""Seconds that a lease lasts; the clocks of servers that share a folder agree better than that."""
+"""Duration of a lease; the clocks of servers that share a folder differ by less."""
 
 _BUSY_TIMEOUT: Final = 30  # seconds that SQLite waits for another writer
-_ID_BYTES: Final = 16  # of a job: nobody guesses it
+_ID_BYTES: Final = 16  # nobody guesses the name of a job
 _MIB: Final = 2**20
-_RESULT_NAMES: Final = {"zip": "export.zip", "zarr-zip": "export.zarr.zip", "nc4": "export.nc"}
-"""What the result of each container is called."""
 
 _METADATA: Final = sa.MetaData()
 _JOBS_TABLE: Final = sa.Table(
@@ -47,7 +46,7 @@ _JOBS_TABLE: Final = sa.Table(
     sa.Column("id", sa.String, primary_key=True),
     sa.Column("site", sa.String, nullable=False),
     sa.Column("owner", sa.String, nullable=False),
-    sa.Column("key", sa.String),  # what a client calls it, so that asking twice makes one
+    sa.Column("key", sa.String),  # chosen by the client, so that a repeated request makes one job
     sa.Column("order", sa.Text, nullable=False),
     sa.Column("state", sa.String, nullable=False),
     sa.Column("message", sa.Text, nullable=False, default=""),
@@ -73,16 +72,16 @@ _ACTIVE_STATES: Final = ("waiting", "running")
 
 
 class OverQuota(ValueError):
-    """A user has as many jobs as one may have; the message says how many, and what to do."""
+    """The user has too many jobs or bytes; the message gives the limit, and says what to do."""
 
 
 class NoRoom(ValueError):
-    """The folder of exports is full, or would be; the message says so."""
+    """The folder of exports has no room for the job; the message says so."""
 
 
 @dataclass(frozen=True)
 class Quotas:
-    """What jobs may take."""
+    """The most that jobs may take."""
 
     jobs_per_user: int
     user_bytes: int
@@ -91,21 +90,21 @@ class Quotas:
 
 @dataclass(frozen=True)
 class Job:
-    """A job as it stands."""
+    """The state of a job."""
 
     id: str
     owner: str
     key: str | None
     order: str
-    """As JSON."""
+    """The order as JSON."""
     state: JobState
     message: str
-    """Why it failed, or what it is at."""
+    """The reason of a failure, or why it waits."""
     created: float
     """Seconds since 1970."""
     ended: float | None
     estimate: int
-    """Bytes that it may take, as far as was known when it was ordered."""
+    """Estimated bytes of its values, when it was ordered."""
     total: int
     done: int
     failed: int
@@ -115,23 +114,23 @@ class Job:
     size: int
     """Bytes of its result."""
     sha256: str
-    """Of its result; empty where there is none yet."""
+    """The hash of its result; empty while there is none."""
     attempts: int
-    """How often it was begun without getting any further."""
+    """Runs since it last made progress."""
 
     @property
     def progress(self) -> Progress:
-        """How far it has come."""
+        """Its progress."""
         return Progress(self.total, self.done, self.failed, self.bytes, self.before, self.seconds)
 
     @property
     def is_finished(self) -> bool:
-        """Whether nothing more will come of it."""
+        """Whether it is done, failed or cancelled."""
         return self.state not in _ACTIVE_STATES
 
     @property
     def reserved_bytes(self) -> int:
-        """Bytes that are set aside for it in the folder; parts and the file made of them are there at once."""
+        """Bytes reserved for it in the folder; staged files and the result exist at the same time."""
         expected = self.bytes * self.total // self.done if self.done else self.estimate
         return self.size if self.is_finished else 2 * max(expected, self.bytes)
 
@@ -142,7 +141,7 @@ class JobStore:
 
     folder: Path
     site: str
-    """What tells the site from others that use this folder."""
+    """An identifier of the site; other sites may use the same folder."""
 
     @cached_property
     def _engine(self) -> sa.Engine:
@@ -156,25 +155,25 @@ class JobStore:
 
     @property
     def has_database(self) -> bool:
-        """Whether anybody has ever ordered anything here."""
+        """Whether a job was ever ordered here."""
         return (self.folder / "jobs.db").exists()
 
     def close(self) -> None:
-        """Give back connections to the database."""
+        """Close the connections to the database."""
         if "_engine" in self.__dict__:
             self._engine.dispose()
 
     def get_workspace(self, job: Job) -> Workspace:
-        """Where a job's result is, or will be."""
+        """Return the files of a job."""
         return self._build_workspace(job.id, Order.from_json(job.order))
 
-    def _build_workspace(self, id_: str, order: Order) -> Workspace:
-        return Workspace(self.folder / id_ / _RESULT_NAMES[order.container])
+    def _build_workspace(self, id_: str, order: JobOrder) -> Workspace:
+        return Workspace(self.folder / id_ / WRITERS[order.container].file_name)
 
     def add_job(
-        self, order: Order, items: tuple[PlanItem, ...], estimate: int, owner: str, key: str | None = None
+        self, order: JobOrder, items: tuple[PlanItem, ...], estimate: int, owner: str, key: str | None = None
     ) -> Job:
-        """Keep an order until somebody runs it; the same key of the same owner gives the same job."""
+        """Add a job that waits to be run; return the earlier job if its owner has used the key before."""
         id_ = secrets.token_urlsafe(_ID_BYTES)
         self._build_workspace(id_, order).begin_export(order, items)
         row = {
@@ -190,51 +189,49 @@ class JobStore:
             if earlier is None:
                 raise
             return earlier
-        return self.find_job(id_) or self._lost(id_)
+        job = self.find_job(id_)
+        if job is None:
+            raise LookupError(f"There is no export {id_}.")
+        return job
 
-    def _lost(self, id_: str) -> Job:
-        raise LookupError(f"There is no export {id_}.")
-
-    def check_quotas(self, owner: str, estimate: int, bounds: Quotas) -> None:
-        """Refuse a user's next job, if that is one too many.
+    def check_quotas(self, owner: str, estimate: int, quotas: Quotas) -> None:
+        """Refuse another job if it exceeds a quota.
 
         Raises:
-            OverQuota: the user has jobs enough, or would take more than one may.
-            NoRoom: all together would take more than the folder may hold.
+            OverQuota: the user has too many jobs, or their results would take too much.
+            NoRoom: all jobs together would take more than the folder may hold.
         """
         jobs = self.list_jobs()
         own = [job for job in jobs if job.owner == owner]
-        alive = sum(not job.is_finished for job in own)
-        if alive >= bounds.jobs_per_user:
+        active = sum(not job.is_finished for job in own)
+        if active >= quotas.jobs_per_user:
             raise OverQuota(
-                f"You have {alive} exports that wait or run; {bounds.jobs_per_user} are allowed at a time"
+                f"You have {active} exports that wait or run; {quotas.jobs_per_user} are allowed at a time"
                 " (exports.jobs_per_user). Wait for one, or cancel one."
             )
-        taken = sum(job.reserved_bytes for job in own)
-        if taken + 2 * estimate > bounds.user_bytes:
+        reserved = sum(job.reserved_bytes for job in own)
+        if reserved + 2 * estimate > quotas.user_bytes:
             raise OverQuota(
-                f"This export may take {_format_mib(2 * estimate)} while it is made, and yours take {_format_mib(taken)} already;"
-                f" {_format_mib(bounds.user_bytes)} are allowed (exports.user_mib). Delete results that you have, or order"
-                " less."
+                f"This export may take {_format_mib(2 * estimate)} while it is made, and yours take"
+                f" {_format_mib(reserved)} already; {_format_mib(quotas.user_bytes)} are allowed (exports.user_mib)."
+                " Delete results that you have, or order less."
             )
-        if sum(job.reserved_bytes for job in jobs) + 2 * estimate > bounds.folder_bytes:
+        if sum(job.reserved_bytes for job in jobs) + 2 * estimate > quotas.folder_bytes:
             raise NoRoom(
                 "The folder of exports has no room for this now; ask again when others have been taken away."
-                f" It holds {_format_mib(bounds.folder_bytes)} (exports.folder_mib)."
+                f" It holds {_format_mib(quotas.folder_bytes)} (exports.folder_mib)."
             )
 
     def find_job(self, id_: str) -> Job | None:
-        """A job, if there is one of this name."""
-        found = self._select_jobs(_JOBS_TABLE.c.id == id_)
-        return found[0] if found else None
+        """Return a job, `None` if there is none with this name."""
+        return next(iter(self._select_jobs(_JOBS_TABLE.c.id == id_)), None)
 
     def find_by_key(self, owner: str, key: str) -> Job | None:
-        """The job that its owner calls so."""
-        found = self._select_jobs(_JOBS_TABLE.c.owner == owner, _JOBS_TABLE.c.key == key)
-        return found[0] if found else None
+        """Return the job that a user ordered with a key, `None` if there is none."""
+        return next(iter(self._select_jobs(_JOBS_TABLE.c.owner == owner, _JOBS_TABLE.c.key == key)), None)
 
     def list_jobs(self, owner: str | None = None) -> Sequence[Job]:
-        """The jobs of one user, or of all, the newest first."""
+        """Return the jobs of one user or of all, the newest first."""
         return self._select_jobs(*([] if owner is None else [_JOBS_TABLE.c.owner == owner]))
 
     def _select_jobs(self, *conditions: sa.ColumnElement[bool]) -> list[Job]:
@@ -250,7 +247,7 @@ class JobStore:
             return [Job(**row) for row in connection.execute(statement).mappings()]
 
     def claim_next_job(self, holder: str) -> Job | None:
-        """The next job to run, with a lease on it; `None` where there is none that nobody runs."""
+        """Take a lease on the oldest job that nobody runs; `None` if there is none."""
         now = time.time()
         free = sa.and_(
             _JOBS_TABLE.c.state.in_(_ACTIVE_STATES), _JOBS_TABLE.c.lease < now, _JOBS_TABLE.c.not_before <= now
@@ -267,7 +264,7 @@ class JobStore:
         return None
 
     def renew_lease(self, job: Job, holder: str, progress: Progress, message: str = "") -> bool:
-        """Renew a lease, and say how far the job has come; false if it is to be stopped, or is another's by now."""
+        """Renew a lease and store the progress; return false if the job was cancelled, or has another holder."""
         values: dict[str, Any] = {
             "lease": time.time() + LEASE_SECONDS, "message": message, "done": progress.done, "failed": progress.failed,
             "bytes": progress.bytes, "before": progress.done_before, "seconds": progress.seconds,
@@ -277,7 +274,7 @@ class JobStore:
         return self._update_held(job, holder, values)
 
     def release_job(self, job: Job, holder: str, message: str = "", pause: float = 0.0) -> None:
-        """Leave a job to whoever takes it next, after a pause."""
+        """Give up a lease, so that any process may take the job after a pause."""
         self._update_held(
             job, holder, {"lease": 0.0, "holder": "", "message": message, "not_before": time.time() + pause}
         )
@@ -285,10 +282,12 @@ class JobStore:
     def end_job(
         self, job: Job, holder: str, state: JobState, message: str = "", result: Checksum = NO_CHECKSUM
     ) -> bool:
-        """Say how a job has ended, and what it has made; false if it is no longer the holder's to say."""
-        ended = {"state": state, "message": message, "ended": time.time()}
-        ended |= {"size": result.size, "sha256": result.sha256}
-        return self._update_held(job, holder, {**ended, "holder": "", "lease": 0.0})
+        """Store the end of a job; return false if the holder has lost its lease."""
+        values = {
+            "state": state, "message": message, "ended": time.time(), "size": result.size, "sha256": result.sha256,
+            "holder": "", "lease": 0.0,
+        }  # fmt: skip
+        return self._update_held(job, holder, values)
 
     def _update_held(self, job: Job, holder: str, values: dict[str, Any]) -> bool:
         return self._update_jobs(
@@ -296,24 +295,25 @@ class JobStore:
         )
 
     def cancel_job(self, job: Job) -> bool:
-        """Stop a job that waits or runs; its folder goes once nobody writes to it any more. False if it is over."""
+        """Cancel a job; return false if it is finished. Its folder is removed when nobody writes to it any more."""
         values = {"state": "cancelled", "ended": time.time(), "message": "", "key": None}
         return self._update_jobs(values, _JOBS_TABLE.c.id == job.id, _JOBS_TABLE.c.state.in_(_ACTIVE_STATES))
 
     def remove_job(self, job: Job) -> None:
-        """Forget a job that is over, and remove what it made."""
+        """Remove a finished job and its files."""
         with self._engine.begin() as connection:
             connection.execute(_JOBS_TABLE.delete().where(_JOBS_TABLE.c.id == job.id))
         remove_path(self.folder / job.id)
 
     def remove_expired_jobs(self, keep_seconds: float) -> list[Job]:
-        """Remove what has been kept long enough, and what cancelled jobs have left; those that were removed."""
-        old = [job for job in self.list_jobs() if job.ended is not None and job.ended + keep_seconds <= time.time()]
-        for job in old:
+        """Remove jobs that ended long ago, and the files of cancelled jobs; return the removed jobs."""
+        now = time.time()
+        expired = [job for job in self.list_jobs() if job.ended is not None and job.ended + keep_seconds <= now]
+        for job in expired:
             self.remove_job(job)
         for job in self._select_jobs(_JOBS_TABLE.c.state == "cancelled", _JOBS_TABLE.c.lease < time.time()):
             remove_path(self.folder / job.id)
-        return old
+        return expired
 
     def _update_jobs(self, values: dict[str, Any], *conditions: sa.ColumnElement[bool]) -> bool:
         with self._engine.begin() as connection:
@@ -322,3 +322,19 @@ class JobStore:
 
 def _format_mib(size: int) -> str:
     return f"{size / _MIB:,.0f} MiB"
+
+
+def open_job_store(settings: Settings) -> JobStore | None:
+    """Open the jobs of a site; `None` if its settings have no folder for exports."""
+    folder = settings.exports.folder
+    if folder is None:
+        return None
+    catalog = (settings.archive.folder, settings.catalog.url or settings.catalog.index)
+    site_id = blake2b(repr(tuple(map(str, catalog))).encode(), digest_size=16).hexdigest()
+    return JobStore(folder.resolve(), site_id)
+
+
+def build_quotas(settings: Settings) -> Quotas:
+    """Return the quotas of a site's users."""
+    exports = settings.exports
+    return Quotas(exports.jobs_per_user, exports.user_mib << 20, exports.folder_mib << 20)

@@ -1,4 +1,4 @@
-"""What a package says of itself to people: ``README.txt``."""
+"""Write the README of a package: ``README.txt``."""
 
 from __future__ import annotations
 
@@ -11,15 +11,13 @@ from typing import Final
 import jinja2
 
 from shotdap import __version__
-from shotdap.server.exports.package.package_manifest import ManifestRecord, MemberRecord
-from shotdap.server.exports.package.package_order import Order
-
-__all__ = ["render_readme"]
+from shotdap.server.exports.manifest import MemberRecord, PackageRecord
+from shotdap.server.exports.order import PackageOrder
 
 
 @dataclass(frozen=True)
 class _CodeExample:
-    """How a member is opened; ``{file}`` and ``{variable}`` stand for its names."""
+    """Code that opens a member; ``{file}`` and ``{variable}`` are replaced by its names."""
 
     python: str
     matlab: str = ""
@@ -71,7 +69,7 @@ _EXAMPLES_BY_SUFFIX: Final[Mapping[str, _CodeExample]] = MappingProxyType(
         ),
     }
 )  # fmt: skip
-"""By the ending of a member's name."""
+"""By the suffix of a member's name."""
 
 _PREFERRED_VARIABLES: Final = ("result", "background_subtracted", "image")
 _SUFFIX_ALIASES: Final = MappingProxyType({".hdf5": ".h5", ".tif": ".tiff", ".jpg": ".png", ".jpeg": ".png"})
@@ -79,64 +77,55 @@ _UNIT_FACTOR: Final = 1000
 _SIZE_UNITS: Final = ("bytes", "kB", "MB", "GB")
 
 
-def render_readme(order: Order, lines: Iterable[ManifestRecord], made: datetime) -> bytes:
-    """The text, of lines that any editor shows; in UTF-8."""
-    lines = list(lines)
+def render_readme(order: PackageOrder, records: Iterable[PackageRecord], created_at: datetime) -> bytes:
+    """Return the README as UTF-8 text, in lines that any editor shows."""
+    records = list(records)
     text = _TEMPLATE.render(
         order=order,
-        lines=[line for line in lines if line.members],
-        troubled=[line for line in lines if line.problems],
-        count=len(lines),
-        made=f"{made:%Y-%m-%d %H:%M:%S} UTC",
+        records=[record for record in records if record.members],
+        incomplete_records=[record for record in records if record.problems],
+        count=len(records),
+        created_at=f"{created_at:%Y-%m-%d %H:%M:%S} UTC",
         software=f"shotdap {__version__}",
-        openings=_collect_code_examples(lines),
+        examples=_collect_code_examples(member for record in records for member in record.members),
     )
     return text.encode("utf-8", "replace")
 
 
-def _collect_code_examples(lines: Iterable[ManifestRecord]) -> dict[str, str]:
-    """For each language, how the first member of each kind is opened."""
-    found: dict[str, list[str]] = {"Python": [], "MATLAB": [], "IDL": []}
-    seen: set[str] = set()
-    for member in (member for line in lines for member in line.members):
-        ending = next(
-            (ending for ending in (*_EXAMPLES_BY_SUFFIX, *_SUFFIX_ALIASES) if member.name.lower().endswith(ending)), ""
-        )
-        ending = _SUFFIX_ALIASES.get(ending, ending)
-        if ending and ending not in seen:
-            seen.add(ending)
-            opening = _EXAMPLES_BY_SUFFIX[ending]
-            for language, code in (("Python", opening.python), ("MATLAB", opening.matlab), ("IDL", opening.idl)):
-                if code:
-                    found[language].append(code.format(file=member.name, variable=_select_variable(member)))
-    return {language: "\n".join(code) for language, code in found.items() if code}
-
-
-def _select_variable(member: MemberRecord) -> str:
-    """The variable of a member that is an example."""
-    names = [name for name in (*_PREFERRED_VARIABLES, *member.variables) if name in member.variables]
-    return next(iter(names), "image")
+def _collect_code_examples(members: Iterable[MemberRecord]) -> dict[str, str]:
+    """Return code for each language that opens the first member of each kind."""
+    code: dict[str, list[str]] = {"Python": [], "MATLAB": [], "IDL": []}
+    covered_suffixes: set[str] = set()
+    for member in members:
+        suffixes = (*_EXAMPLES_BY_SUFFIX, *_SUFFIX_ALIASES)
+        suffix = next((suffix for suffix in suffixes if member.name.lower().endswith(suffix)), "")
+        suffix = _SUFFIX_ALIASES.get(suffix, suffix)
+        if not suffix or suffix in covered_suffixes:
+            continue
+        covered_suffixes.add(suffix)
+        variables = (name for name in (*_PREFERRED_VARIABLES, *member.variables) if name in member.variables)
+        variable, example = next(variables, "image"), _EXAMPLES_BY_SUFFIX[suffix]
+        for language, text in (("Python", example.python), ("MATLAB", example.matlab), ("IDL", example.idl)):
+            if text:
+                code[language].append(text.format(file=member.name, variable=variable))
+    return {language: "\n".join(texts) for language, texts in code.items() if texts}
 
 
 def _format_size(size: float) -> str:
-    """A number of bytes for people: ``9.8 MB``."""
+    """Return a number of bytes for people: ``9.8 MB``."""
     unit = 0
     while size >= _UNIT_FACTOR and unit < len(_SIZE_UNITS) - 1:
         size, unit = size / _UNIT_FACTOR, unit + 1
     return f"{size:.{1 if unit else 0}f} {_SIZE_UNITS[unit]}"
 
 
-def _create_environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("shotdap.server.exports.package"),
-        autoescape=False,  # noqa: S701 — plain text, which no browser is to take for anything else
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    environment.filters["in_units"] = _format_size
-    return environment
-
-
-_TEMPLATE: Final = _create_environment().get_template("README.txt.jinja")
+_ENVIRONMENT: Final = jinja2.Environment(
+    loader=jinja2.PackageLoader("shotdap.server.exports"),
+    autoescape=False,  # noqa: S701 — plain text, which no browser renders
+    trim_blocks=True,
+    lstrip_blocks=True,
+    keep_trailing_newline=True,
+    undefined=jinja2.StrictUndefined,
+)
+_ENVIRONMENT.filters["format_size"] = _format_size
+_TEMPLATE: Final = _ENVIRONMENT.get_template("README.txt.jinja")

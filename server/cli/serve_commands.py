@@ -1,0 +1,51 @@
+"""Commands that serve an archive."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from shotdap.server.cli.common_options import (
+    ConfigOption,
+    FolderOption,
+    HostOption,
+    PortOption,
+    WorkersOption,
+    make_source,
+)
+
+
+def serve(
+    config: ConfigOption = None,
+    folder: FolderOption = None,
+    host: HostOption = None,
+    port: PortOption = None,
+    workers: WorkersOption = None,
+) -> None:
+    """Serve a catalog, or a directory tree, over OPeNDAP."""
+    from shotdap.server.run import run_server
+
+    run_server(make_source(config, folder, {"server.host": host, "server.port": port, "server.workers": workers}))
+
+
+def demo(
+    folder: Annotated[Path, typer.Option(help="The folder of the demonstration's archive.")] = Path("demo"),
+    host: HostOption = None,
+    port: PortOption = None,
+) -> None:
+    """Make a small archive of realistic images, build its catalog, and serve it."""
+    from shotdap.config import BadSettings, Site
+    from shotdap.server.cli import output
+    from shotdap.server.demo.instructions import format_instructions, prepare_demo
+    from shotdap.server.run import run_server
+
+    try:
+        with output.console.status("Making an archive of laser-shot images …"):
+            config = prepare_demo(folder)
+    except OSError as error:
+        raise BadSettings(f"The demonstration cannot be made in {folder}: {error.strerror or error}.") from error
+    source = make_source(config, overrides={"server.host": host, "server.port": port})
+    output.build_with_progress(Site(source.load()))
+    run_server(source, lambda url: output.print_line(format_instructions(url)))
