@@ -12,7 +12,7 @@ from shotdap.catalog.archive.report import describe_archive
 from shotdap.catalog.archive.sql import Between, ColumnFilter, FilterValue, SqlArchive
 from shotdap.catalog.build.builder import BuildReport, ProgressCallback, build_catalog
 from shotdap.catalog.build.path_template import PathTemplate
-from shotdap.catalog.catalog import Catalog, ContentState
+from shotdap.catalog.catalog import Catalog
 from shotdap.catalog.collections.chunk_sources import get_image_paths
 from shotdap.catalog.collections.members import TooMany
 from shotdap.catalog.collections.stack import BadStack
@@ -81,7 +81,6 @@ __all__ = [
     "Changed",
     "Child",
     "ColumnFilter",
-    "ContentState",
     "Diagnostic",
     "DirectoryArchive",
     "Entry",

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from functools import partial
 from hashlib import blake2b
 from pathlib import Path
@@ -15,7 +14,7 @@ from shotdap.catalog.collections.combined_image import CombinedImage
 from shotdap.catalog.collections.members import MAX_IMAGES, find_members
 from shotdap.catalog.diagnostics.diagnostic import Diagnostic
 from shotdap.catalog.diagnostics.explain import explain_labelling
-from shotdap.catalog.entry import Changed, Entry, FolderPage, Index, NotFound
+from shotdap.catalog.entry import Entry, FolderPage, Index, NotFound
 from shotdap.catalog.file_access import ArchiveFiles
 from shotdap.catalog.image import Image, SingleImage
 from shotdap.catalog.index import ChangePage, FacetCounts, SearchPage
@@ -27,39 +26,8 @@ from shotdap.catalog.readers.gunzip import Unpacker
 from shotdap.catalog.searchable import Searchable, Unsearchable
 from shotdap.catalog.storage import FileHandle, LocalStore, Store, Version
 from shotdap.transforms import MARK
-from shotdap.transforms.virtual.provenance import Origin
 
 _OBJECT_ADDRESS = re.compile(r" at 0x[0-9a-f]+")  # in the representation of a function
-
-
-@dataclass(frozen=True)
-class ContentState:
-    """The state that the content of an image is in. Superseded by `Image`, which has the same two fields."""
-
-    fingerprint: str
-    modified: int
-    image: SingleImage | CombinedImage | None = field(default=None, compare=False, repr=False)
-
-    @classmethod
-    def of_image(cls, image: SingleImage | CombinedImage) -> ContentState:
-        """Return the state of an image, with the snapshot of its files."""
-        return cls(image.fingerprint, image.modified, image)
-
-    @classmethod
-    def combine(cls, path: str, states: Iterable[ContentState]) -> ContentState:
-        """Return the state of many images."""
-        members = list(states)
-        fingerprint = repr((path, *(each.fingerprint for each in members)))
-        return cls(fingerprint, max((each.modified for each in members), default=0))
-
-    @property
-    def version(self) -> Version | None:
-        """The version of the file of a single image."""
-        return self.image.version if self.image else None
-
-    def drop_snapshot(self) -> ContentState:
-        """Return the same state without the snapshot of its files."""
-        return ContentState(self.fingerprint, self.modified)
 
 
 class Catalog:
@@ -165,7 +133,8 @@ class Catalog:
             if collection is None:
                 raise NotFound(f"There is no image at {base!r}.") from None
             self.list_children(base, limit=1)  # raises NotFound if there is no such folder
-            return self._combine_images(collection)
+            find = partial(find_members, collection, self._index, self._require_searchable)
+            return CombinedImage(collection, find, self._opener)
         return image.select_variant(segment) if mark else image
 
     def image_of(self, entry: Entry, *, is_raw: bool = False) -> SingleImage:
@@ -183,7 +152,7 @@ class Catalog:
             NotFound: there is no such folder.
             TooMany: they are more than `most`.
         """
-        return self.list_images(ImageCollection(folder), most=most)
+        return tuple(find_members(ImageCollection(folder), self._index, self._require_searchable, most))
 
     def explain_labelling(self, entry: Entry) -> Iterator[str]:
         """Explain, line by line, which description of a diagnostic an image matches; see `explain_labelling`.
@@ -228,63 +197,3 @@ class Catalog:
             Unreadable: it is no file, or is outside the archive.
         """
         return self._files.get_file_version(entry)
-
-    # Superseded by `image`.
-
-    def resolve_path(self, path: str) -> ImageAddress | ImageCollection:
-        """Return the address that a path leads to; superseded by `image`."""
-        return self._find_image(path).address
-
-    def open_address(
-        self,
-        address: ImageAddress | ImageCollection,
-        *,
-        chunked: bool = True,
-        view: ViewFunction | None = None,
-        state: ContentState | None = None,
-    ) -> xr.Dataset:
-        """Open an address; superseded by `Image.open`.
-
-        Raises:
-            Changed: its state is no longer the given one.
-        """
-        return self._get_image(address, state).open(chunked=chunked, view=view)
-
-    def list_images(self, collection: ImageCollection, *, most: int) -> tuple[Entry, ...]:
-        """Return the entries of a collection; superseded by `list_entries`."""
-        return tuple(find_members(collection, self._index, self._require_searchable, most))
-
-    def get_origins(
-        self, address: ImageAddress | ImageCollection, state: ContentState | None = None
-    ) -> Mapping[str, Origin]:
-        """Return the provenance of each variable; superseded by `Image.list_origins`."""
-        return self._get_image(address, state).list_origins()
-
-    def get_state(self, address: ImageAddress | ImageCollection) -> ContentState:
-        """Return the state of an address; superseded by `Image.fingerprint`."""
-        return ContentState.of_image(self._get_image(address))
-
-    def get_collection_state(self, collection: ImageCollection) -> tuple[ContentState, dict[str, ContentState]]:
-        """Return the states of a collection and of its images; superseded by `Image.member_fingerprints`."""
-        image = self._combine_images(collection)
-        members = image.look_at_members()
-        states = {path: ContentState(each.fingerprint, each.modified, each.image) for path, each in members.items()}
-        return ContentState.of_image(image), states
-
-    def _get_image(
-        self, address: ImageAddress | ImageCollection, state: ContentState | None = None
-    ) -> SingleImage | CombinedImage:
-        if state and state.image:
-            return state.image
-        image = (
-            self._combine_images(address)
-            if isinstance(address, ImageCollection)
-            else SingleImage(address, self._opener)
-        )
-        if state and ContentState.of_image(image) != state:
-            raise Changed
-        return image
-
-    def _combine_images(self, collection: ImageCollection) -> CombinedImage:
-        find = partial(find_members, collection, self._index, self._require_searchable)
-        return CombinedImage(collection, find, self._opener)

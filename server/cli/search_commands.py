@@ -39,7 +39,7 @@ def explain(
     from shotdap.server.cli import output
 
     catalog = open_site(config, folder).open_catalog()
-    origins = catalog.get_origins(catalog.resolve_path(path))
+    origins = catalog.image(path).list_origins()
     if variable not in origins:
         raise typer.BadParameter(f"{path} has no variable {variable!r}; it has: {', '.join(origins)}.")
     output.print_origin(origins[variable])

@@ -117,20 +117,20 @@ def _prepare_computed(
 ) -> Iterator[_PreparedMember]:
     """Compute and encode the selected variables of an image."""
     extraction = member.extraction or order.extraction
-    address = catalog.resolve_path(extraction.build_path(record.path))
-    state = catalog.get_state(address)
-    if record.source not in {None, state.version}:
+    image = catalog.image(extraction.build_path(record.path))
+    version = image.version
+    if record.source not in {None, version}:
         raise Changed(f"The file has changed since {record.members[0].name} was made of it.")
-    selected = extraction.apply(catalog.open_address(address, chunked=False, state=state))
+    selected = extraction.apply(image.open(chunked=False))
     refuse_size(selected, limits, order.expansion_factor)
     encoded = order.file_format.encode(selected.compute(), order.display)
-    origins = catalog.get_origins(address, state)
+    origins = image.list_origins()
     problems = dict.fromkeys(record.problems)
     if "integrity_warning" in selected.attrs:
         problems[str(selected.attrs["integrity_warning"])] = None
     record = replace(
         record,
-        source=state.version,
+        source=version,
         source_sha256=str(selected.attrs.get("source", "")).removeprefix("sha256:"),
         origins={**record.origins, **{str(name): origins[str(name)] for name in selected.data_vars if name in origins}},
         problems=tuple(problems),

@@ -10,7 +10,7 @@ from itertools import chain, count
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import Final
 
-from shotdap.catalog import Catalog, Entry, ImageAddress, ImageCollection, NotFound, TooMany, retry_if_changed
+from shotdap.catalog import Catalog, Entry, NotFound, TooMany, retry_if_changed
 from shotdap.server.exports.export_plan import PlanItem, PlannedMember
 from shotdap.server.exports.image_data import open_variant
 from shotdap.server.exports.manifest import report_failure
@@ -65,22 +65,22 @@ def select_entries(catalog: Catalog, order: PackageOrder, max_images: int) -> tu
         TooLarge: there are more than `max_images`.
     """
     source, too_many = order.source, None
-    address = catalog.resolve_path(source.path) if source.path else ImageCollection("")
+    image = catalog.image(source.path) if source.path else None
     entries: tuple[Entry, ...] = ()
-    if isinstance(address, ImageAddress):
-        if source.path != address.entry.path:
+    if image is not None and image.entry is not None:
+        if source.path != image.entry.path:
             raise BadSelection(
-                f"A package is of images or folders; {source.path!r} is neither. Ask for {address.entry.path!r}, with"
+                f"A package is of images or folders; {source.path!r} is neither. Ask for {image.entry.path!r}, with"
                 " transform=… or raw=1."
             )
-        entries = (address.entry,)
-    elif address.steps:
+        entries = (image.entry,)
+    elif image is not None and not image.has_groups:
         raise BadSelection("A package is of images or folders, not of a stack. Ask for the folder, with diagnostic=….")
     elif source.images:
-        entries = tuple(_find_image(catalog, address.folder, name) for name in dict.fromkeys(source.images))
+        entries = tuple(_find_image(catalog, source.path, name) for name in dict.fromkeys(source.images))
     else:
         try:
-            entries = _filter_by_diagnostic(catalog.list_images(address, most=max_images), source.diagnostics)
+            entries = _filter_by_diagnostic(catalog.list_entries(source.path, most=max_images), source.diagnostics)
         except TooMany as error:
             too_many = error
     if too_many is not None or len(entries) > max_images:

@@ -48,8 +48,8 @@ from shotdap.server.pictures.levels import Display
 
 _NDJSON_MEDIA_TYPE: Final = "application/x-ndjson"
 _ALL_METHODS: Final = frozenset({"DELETE", "GET", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"})
-_OPEN_TIMEOUT: Final = 1.0  # seconds that an order waits for its first image to be opened
-_POLL_SECONDS: Final = 0.5  # seconds between two looks at a job whose events somebody follows
+_OPEN_TIMEOUT: Final = 1.0  # seconds for which an order waits for its first image
+_POLL_SECONDS: Final = 0.5  # between two looks at a job whose events a client follows
 _MEDIA_TYPES: Final = tuple(writer.media_type for writer in WRITERS.values() if writer.file_name)
 
 _DisplayModel = checked(Display, config=ConfigDict(extra="forbid", strict=True, allow_inf_nan=False), frozen=True)

@@ -190,14 +190,8 @@ def _create_package_validator(catalog: Catalog, order: PackageOrder, entries: tu
             modified = max(modified, image.modified)
         except Unreadable as error:  # what cannot be read is recorded in the package, too
             fingerprints.append(f"{image.path}: {error}")
-    return Validator.from_dependencies(
-        modified,
-        catalog.diagnostics_fingerprint,
-        order.source.path,
-        *fingerprints,
-        order.context.request_url,
-        is_weak=True,
-    )
+    dependencies = (catalog.diagnostics_fingerprint, order.source.path, *fingerprints, order.context.request_url)
+    return Validator.from_dependencies(modified, *dependencies, is_weak=True)
 
 
 def _respond_with_package(package: _PackageRequest) -> Response:
