@@ -78,20 +78,19 @@ class ArchiveDatabase:
         def set_call_timeout(connection: Any, _record: object) -> None:  # noqa: ANN401 — the driver's own
             connection.call_timeout = ceil(self.statement_seconds * 1000)
 
+        def probe_oracle(dialect: Any, _record: object, arguments: Any, keywords: Any) -> None:  # noqa: ANN401 — the driver's
+            try:
+                probe_listener(dialect.loaded_dbapi, arguments, keywords, self.connect_seconds)
+            except TimeoutError as error:
+                raise dialect.loaded_dbapi.OperationalError("It accepts connections, and says nothing.") from error
+
         if engine.dialect.name == "sqlite":
             event.listen(engine, "connect", lambda raw, _record: raw.execute("PRAGMA query_only = ON").close())
         if engine.dialect.name == "oracle":
             event.listen(engine, "connect", set_call_timeout)
             if self.oracle_client is None:
-                event.listen(engine, "do_connect", self._probe_oracle)
+                event.listen(engine, "do_connect", probe_oracle)
         return engine
-
-    def _probe_oracle(self, dialect: Any, _record: object, arguments: Any, keywords: Any) -> None:  # noqa: ANN401 — the driver's
-        """Check that Oracle answers, before its driver connects."""
-        try:
-            probe_listener(dialect.loaded_dbapi, arguments, keywords, self.connect_seconds)
-        except TimeoutError as error:
-            raise dialect.loaded_dbapi.OperationalError("It accepts connections, and says nothing.") from error
 
     def run_with_retry(self, query: Callable[[sa.Connection], _Result]) -> _Result:
         """Run a query; repeat it after transient errors.
@@ -172,18 +171,6 @@ def _build_pool_options(database: ArchiveDatabase) -> dict[str, Any]:
     return {"pool_size": database.pool_size, "max_overflow": 0, "pool_timeout": database.connect_seconds}
 
 
-def _build_postgresql_options(database: ArchiveDatabase) -> dict[str, Any]:
-    milliseconds = ceil(database.statement_seconds * 1000)
-    return _build_pool_options(database) | {
-        "connect_args": {
-            "connect_timeout": ceil(database.connect_seconds),
-            "options": f"-c statement_timeout={milliseconds} -c default_transaction_read_only=on",
-            "keepalives_idle": 60 * _KEEPALIVE_MINUTES,
-            "application_name": "shotdap",
-        }
-    }
-
-
 def _build_oracle_options(database: ArchiveDatabase) -> dict[str, Any]:
     wallet = database.oracle_wallet
     arguments: dict[str, Any] = {"expire_time": _KEEPALIVE_MINUTES}
@@ -202,6 +189,14 @@ def _build_oracle_options(database: ArchiveDatabase) -> dict[str, Any]:
 
 _OPTIONS_BUILDERS: Mapping[str, _OptionsBuilder] = MappingProxyType({
     "sqlite": lambda database: {"connect_args": {"timeout": database.connect_seconds}},
-    "postgresql": _build_postgresql_options,
+    "postgresql": lambda database: _build_pool_options(database) | {
+        "connect_args": {
+            "connect_timeout": ceil(database.connect_seconds),
+            "options": f"-c statement_timeout={ceil(database.statement_seconds * 1000)}"
+            " -c default_transaction_read_only=on",
+            "keepalives_idle": 60 * _KEEPALIVE_MINUTES,
+            "application_name": "shotdap",
+        }
+    },
     "oracle": _build_oracle_options,
 })  # fmt: skip

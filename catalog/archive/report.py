@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import islice
 
 from shotdap.catalog.archive.archive import BadArchive, Row
@@ -19,16 +18,6 @@ from shotdap.catalog.storage import Store
 _MAX_SHOWN = 3  # rows, and files of one kind
 _NO_ROWS = "Trouble: there is no row; the table is empty, or archive.where lets none through."
 _MAX_LISTED = 10  # values of a column
-
-
-@dataclass(frozen=True)
-class _Sample:
-    """Some rows, and the settings to check them against."""
-
-    archive: SqlArchive
-    store: Store
-    template: PathTemplate
-    rows: Sequence[Row]
 
 
 def describe_archive(archive: SqlArchive, store: Store, template: PathTemplate, sample: int) -> Iterator[str]:
@@ -58,55 +47,46 @@ def describe_archive(archive: SqlArchive, store: Store, template: PathTemplate, 
     for row in rows[:_MAX_SHOWN]:
         facts = ", ".join(f"{name}={value!r}" for name, value in row.facts.items())
         yield f"  {template.format_path(row)}: key={row.key!r}, file={row.file!r}, version={row.version!r}, {facts}"
-    for check in (_check_columns, _check_paths, _check_files):
-        yield from check(_Sample(archive, store, template, rows))
+    yield from _check_rows(archive, template, rows)
+    failures: dict[str, str] = {}  # files that the store cannot find
+    for row in rows:
+        try:
+            store.get_version(row.file)
+        except (Unreadable, BadArchive) as error:
+            failures[row.file] = str(error)
+    yield f"Files looked for: {len(rows)}, of which {len(rows) - len(failures)} are there."
+    for kind, count in Counter(failures.values()).items():
+        yield f"Trouble: {count} times: {kind}"
+        for file in islice((file for file, reason in failures.items() if reason == kind), _MAX_SHOWN):
+            yield f"  {file!r} was looked for at {store.describe_location(file)}"
 
 
-def _check_columns(sample: _Sample) -> Iterator[str]:
-    """Report keys that identify no row, missing versions, and values without a mapping in the settings."""
-    keys = Counter(row.key for row in sample.rows)
+def _check_rows(archive: SqlArchive, template: PathTemplate, rows: Sequence[Row]) -> Iterator[str]:
+    """Report ambiguous keys, missing versions, values without a mapping, and incomplete or ambiguous paths."""
+    keys = Counter(row.key for row in rows)
     without = keys.pop("", 0)
     if without:
         yield f"Trouble: {without} rows have no key; the key has to identify a row for ever."
     repeated = [key for key, count in keys.items() if count > 1]
     if repeated:
         yield f"Trouble: {len(repeated)} keys belong to several rows, such as {repeated[0]!r}."
-    without = sum(row.version is None for row in sample.rows)
-    if "version" not in sample.archive.columns:
+    without = sum(row.version is None for row in rows)
+    if "version" not in archive.columns:
         yield "Note: no column is named for version, so each build reads the whole table."
     elif without:
         yield f"Note: {without} rows have no version; they are read again in each build."
-    for name, spellings in sample.archive.values.items():
-        values = Counter(str(row.facts[name]) for row in sample.rows if name in row.facts)
+    for name, spellings in archive.values.items():
+        values = Counter(str(row.facts[name]) for row in rows if name in row.facts)
         unmapped = [repr(value) for value in values if value not in spellings.values()]
         if unmapped:
             more = f" and {len(unmapped) - _MAX_LISTED} more" if len(unmapped) > _MAX_LISTED else ""
             listed = ", ".join(unmapped[:_MAX_LISTED]) + more
             yield f"Note: archive.values.{name} does not mention {listed}; they stay as they are."
-
-
-def _check_paths(sample: _Sample) -> Iterator[str]:
-    """Report empty columns of the public path, and paths that several rows share."""
-    for name in sample.template.list_columns():
-        empty = sum(name not in row.facts for row in sample.rows)
+    for name in template.list_columns():
+        empty = sum(name not in row.facts for row in rows)
         if empty:
             yield f'Note: {empty} rows have no {name}; their paths say "unknown" there.'
-    paths = Counter(sample.template.format_path(row) for row in sample.rows)
+    paths = Counter(template.format_path(row) for row in rows)
     shared = [path for path, count in paths.items() if count > 1]
     if shared:
         yield f"Note: {len(shared)} paths are asked for by several rows, such as {shared[0]}; the later get their keys."
-
-
-def _check_files(sample: _Sample) -> Iterator[str]:
-    """Report files that the store cannot find."""
-    failures: dict[str, str] = {}
-    for row in sample.rows:
-        try:
-            sample.store.get_version(row.file)
-        except (Unreadable, BadArchive) as error:
-            failures[row.file] = str(error)
-    yield f"Files looked for: {len(sample.rows)}, of which {len(sample.rows) - len(failures)} are there."
-    for kind, count in Counter(failures.values()).items():
-        yield f"Trouble: {count} times: {kind}"
-        for file in islice((file for file, reason in failures.items() if reason == kind), _MAX_SHOWN):
-            yield f"  {file!r} was looked for at {sample.store.describe_location(file)}"

@@ -89,7 +89,24 @@ class SqlArchive:
             columns.append(sa.type_coerce(column, _LenientDate() if is_date else NullType()))
         filters = zip(find_columns(self.reflected_table, self.where), self.where.values(), strict=True)
         statement = sa.select(*columns).where(*(_build_condition(column, condition) for column, condition in filters))
-        return _order_by_version(statement, self._mapped_columns.get("version"), since)
+        version = self._mapped_columns.get("version")
+        if version is None:
+            return [statement]
+        if isinstance(version.type, oracle.TIMESTAMP) and (version.type.timezone or version.type.local_timezone):
+            raise BadArchive(
+                f"{version.name} is a {version.type}, whose zone Oracle's driver does not tell. A version has to be a"
+                " DATE, a TIMESTAMP without a zone or a NUMBER; a view can make one:"
+                " CAST(SYS_EXTRACT_UTC(…) AS TIMESTAMP)."
+            )
+        bare = sa.type_coerce(version, NullType())
+        if since is None:
+            return [statement.order_by(bare)]
+        # A time gets its column's type: sent to Oracle as a DATE, it loses its fraction; compared with a TIMESTAMP,
+        # each DATE of the column is converted first, and the column's index is not used.
+        watermark = sa.literal(since, version.type if isinstance(since, datetime) else NullType())
+        # Rows without a version are always read again, by a statement of their own: with both conditions in one
+        # statement, SQLite scans all rows.
+        return [statement.where(bare.is_(None)), statement.where(bare >= watermark).order_by(bare)]
 
     @cached_property
     def _row_factory(self) -> Callable[[Sequence[Any]], Row]:
@@ -189,30 +206,6 @@ class _LenientDate(sa.types.TypeDecorator[Any]):
         with suppress(ValueError):
             return datetime.fromisoformat(value)
         return value
-
-
-def _order_by_version(
-    statement: sa.Select[Any], version: sa.ColumnClause[Any] | None, since: Watermark | None
-) -> list[sa.Select[Any]]:
-    """Order a statement by a version column, from a watermark on.
-
-    Rows without a version are always read again, by a statement of their own: with both conditions in one statement,
-    SQLite scans all rows.
-    """
-    if version is None:
-        return [statement]
-    if isinstance(version.type, oracle.TIMESTAMP) and (version.type.timezone or version.type.local_timezone):
-        raise BadArchive(
-            f"{version.name} is a {version.type}, whose zone Oracle's driver does not tell. A version has to be a DATE,"
-            " a TIMESTAMP without a zone or a NUMBER; a view can make one: CAST(SYS_EXTRACT_UTC(…) AS TIMESTAMP)."
-        )
-    bare = sa.type_coerce(version, NullType())
-    if since is None:
-        return [statement.order_by(bare)]
-    # A time gets its column's type: sent to Oracle as a DATE, it loses its fraction; compared with a TIMESTAMP, each
-    # DATE of the column is converted first, and the column's index is not used.
-    watermark = sa.literal(since, version.type if isinstance(since, datetime) else NullType())
-    return [statement.where(bare.is_(None)), statement.where(bare >= watermark).order_by(bare)]
 
 
 def _build_condition(column: sa.ColumnClause[Any], condition: ColumnFilter) -> sa.ColumnElement[bool]:

@@ -24,7 +24,6 @@ from shotdap.catalog.build.path_template import PathTemplate, make_path_segment
 from shotdap.catalog.build.prefetch import prefetch_items
 from shotdap.catalog.build.row_values import check_row, get_row_key, normalize_facts
 from shotdap.catalog.index import (
-    BuildLock,
     ExistingEntry,
     NewRecord,
     Record,
@@ -107,24 +106,19 @@ def build_catalog(  # noqa: PLR0913 — each is one choice, by keyword
                 if progress is not None:
                     progress(report)
         if full:
-            report += _remove_unseen(index, lock, seen)
+            after, removed = 0, 0
+            while ids := index.list_ids(after, lock.counter, _SWEEP_SIZE):  # of the entries from before the build
+                unseen = [each for each in ids if each not in seen]
+                if unseen:
+                    with index.begin_transaction(lock) as transaction:
+                        transaction.remove_entries(unseen)
+                removed, after = removed + len(unseen), ids[-1]
+            report += BuildReport(removed=removed)
             with index.begin_transaction(lock, watermark):  # only now: before, a killed build would have set it back
                 pass
         return report
     finally:
         index.release_build_lock(lock)
-
-
-def _remove_unseen(index: SqlIndex, lock: BuildLock, seen: _NumberSet) -> BuildReport:
-    """Remove the entries that existed before the build and whose rows were not seen."""
-    removed, after = 0, 0
-    while ids := index.list_ids(after, lock.counter, _SWEEP_SIZE):
-        unseen = [each for each in ids if each not in seen]
-        if unseen:
-            with index.begin_transaction(lock) as transaction:
-                transaction.remove_entries(unseen)
-        removed, after = removed + len(unseen), ids[-1]
-    return BuildReport(removed=removed)
 
 
 class _NumberSet:

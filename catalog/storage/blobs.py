@@ -53,9 +53,20 @@ class BlobStore:
     def get_version(self, file: str, /) -> Version:
         """Return the version of a row's bytes, or the last known one while the database is unavailable; see `Store`."""
         location = self._get_location(file)
+
+        def query_status(connection: sa.Connection) -> tuple[int, Any]:
+            access, columns = self._lob_access, self._columns
+            query = sa.select(access.make_size_query(columns.content), columns.version)
+            rows = connection.execute(query.where(self._match_row(file)).limit(2)).all()
+            if len(rows) > 1:
+                raise Unreadable("The archive has several rows with the key of this image.")
+            if not rows or rows[0][0] is None:
+                raise Missing("The file is missing from the archive: its row is gone, or holds no bytes.")
+            return access.read_size(connection, rows[0][0]), rows[0][1]
+
         with _wrap_archive_errors():
             try:
-                size, changed = self.database.run_with_retry(lambda connection: self._query_status(connection, file))
+                size, changed = self.database.run_with_retry(query_status)
             except LostArchive:
                 last = self.cache.find_last_version(*location)
                 if last is None:
@@ -83,21 +94,6 @@ class BlobStore:
 
     def _get_location(self, file: str) -> tuple[str, ...]:
         return str(self.database.engine.url), self.table, self.content_column, file
-
-    def _query_status(self, connection: sa.Connection, file: str) -> tuple[int, Any]:
-        """Return the size of a row's bytes, and when they changed.
-
-        Raises:
-            Missing: there is no such row, or it has no bytes.
-        """
-        access, columns = self._lob_access, self._columns
-        query = sa.select(access.make_size_query(columns.content), columns.version)
-        rows = connection.execute(query.where(self._match_row(file)).limit(2)).all()
-        if len(rows) > 1:
-            raise Unreadable("The archive has several rows with the key of this image.")
-        if not rows or rows[0][0] is None:
-            raise Missing("The file is missing from the archive: its row is gone, or holds no bytes.")
-        return access.read_size(connection, rows[0][0]), rows[0][1]
 
     def _match_row(self, file: str) -> sa.ColumnElement[bool]:
         key = self._columns.key
@@ -149,7 +145,7 @@ def _read_lob(
 ) -> Iterator[bytes]:
     """Read the bytes of an Oracle LOB through its locator."""
     with _wrap_driver_errors(connection):
-        lob = connection.execute(sa.select(_remove_type(content)).where(is_row)).scalar_one()
+        lob = connection.execute(sa.select(sa.type_coerce(content, NullType())).where(is_row)).scalar_one()
         for start in range(1, lob.size() + 1, _PIECE_SIZE):
             yield lob.read(start, _PIECE_SIZE)
 
@@ -175,10 +171,6 @@ def _wrap_driver_errors(connection: sa.Connection) -> Iterator[None]:
 _MISSING_FILE_CODES = frozenset({"ORA-22285", "ORA-22286", "ORA-22288"})
 
 
-def _remove_type(content: sa.ColumnClause[Any]) -> sa.ColumnElement[Any]:
-    return sa.type_coerce(content, NullType())
-
-
 def _cast_to_binary(content: sa.ColumnClause[Any]) -> sa.ColumnElement[Any]:
     return sa.cast(content, sa.LargeBinary)  # SQLite counts the characters of text
 
@@ -186,7 +178,7 @@ def _cast_to_binary(content: sa.ColumnClause[Any]) -> sa.ColumnElement[Any]:
 _SUBSTRING_ACCESS = _LobAccess(
     lambda content: sa.func.length(_cast_to_binary(content)), lambda _connection, size: int(size), _read_substrings
 )
-ORACLE_LOB_ACCESS = _LobAccess(_remove_type, _get_lob_size, _read_lob)
+ORACLE_LOB_ACCESS = _LobAccess(lambda content: sa.type_coerce(content, NullType()), _get_lob_size, _read_lob)
 _LOB_ACCESS_BY_DIALECT: Mapping[str, _LobAccess] = MappingProxyType({"oracle": ORACLE_LOB_ACCESS})
 
 

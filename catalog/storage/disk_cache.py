@@ -94,9 +94,19 @@ class DiskCache:
         """Give a partial file its final name, and remove the least recently used files that exceed the limit."""
         file.flush()
         partial, target = Path(file.name), self.path / name
-        files = sorted(_scan_files(self.path), key=lambda each: each.last_used)
+        files: list[_CachedFile] = []
+        with os.scandir(self.path) as entries:
+            for entry in entries:
+                with suppress(FileNotFoundError):  # another process removed it
+                    status = entry.stat(follow_symlinks=False)
+                    if stat.S_ISREG(status.st_mode):
+                        is_partial = entry.name.endswith(_PARTIAL_SUFFIX)
+                        last_used = status.st_mtime if is_partial else status.st_atime
+                        files.append(_CachedFile(Path(entry.path), status.st_size, last_used, is_partial))
+                    elif not Path(entry.path).exists():  # a link whose content is gone
+                        Path(entry.path).unlink(missing_ok=True)
         excess = sum(each.size for each in files) - self.max_bytes
-        for each in files:
+        for each in sorted(files, key=lambda each: each.last_used):
             is_abandoned = each.is_partial and each.last_used < time.time() - _STALE_SECONDS
             if is_abandoned or (excess > 0 and not each.is_partial and each.path != partial):
                 each.path.unlink(missing_ok=True)
@@ -131,17 +141,3 @@ class _CachedFile:
     last_used: float
     is_partial: bool
     """Whether some process is still writing it."""
-
-
-def _scan_files(folder: Path) -> Iterator[_CachedFile]:
-    """Yield the files of a folder; remove links whose content is gone."""
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            with suppress(FileNotFoundError):  # another process removed it
-                status = entry.stat(follow_symlinks=False)
-                if stat.S_ISREG(status.st_mode):
-                    is_partial = entry.name.endswith(_PARTIAL_SUFFIX)
-                    last_used = status.st_mtime if is_partial else status.st_atime
-                    yield _CachedFile(Path(entry.path), status.st_size, last_used, is_partial)
-                elif not Path(entry.path).exists():
-                    Path(entry.path).unlink(missing_ok=True)
