@@ -392,21 +392,18 @@ class _DimensionScales:
             if len(numbers) == dataset.ndim:
                 return tuple(self.paths_by_id.get(number, "") for number in numbers)
         table = decode_text(dataset.name).removeprefix("/")
-        return tuple(
-            self._get_scale_name(dimension) or (f"{table}_{axis}" if spec.field else "")
-            for axis, dimension in enumerate(dataset.dims)
-        )
-
-    def _get_scale_name(self, dimension: Any) -> str:  # noqa: ANN401 — h5py ships no types
-        try:
-            scale = dimension[0] if len(dimension) else None
-            name = None if scale is None else self.paths_by_address.get(h5o.get_info(scale.id).addr) or scale.name
-        except (KeyError, RuntimeError, ValueError):  # the scale was deleted
-            name = None
-        if name is None:
-            return ""
-        path = decode_text(name).removeprefix("/")
-        return "" if _FAKE_DIMENSION_PATTERN.fullmatch(path.rpartition("/")[2]) else path
+        names: list[str] = []
+        for axis, dimension in enumerate(dataset.dims):
+            try:
+                scale = dimension[0] if len(dimension) else None
+                name = None if scale is None else self.paths_by_address.get(h5o.get_info(scale.id).addr) or scale.name
+            except (KeyError, RuntimeError, ValueError):  # the scale was deleted
+                name = None
+            path = "" if name is None else decode_text(name).removeprefix("/")
+            if _FAKE_DIMENSION_PATTERN.fullmatch(path.rpartition("/")[2]):
+                path = ""
+            names.append(path or (f"{table}_{axis}" if spec.field else ""))
+        return tuple(names)
 
 
 def _is_dimension_scale(dataset: _Dataset) -> bool:

@@ -172,6 +172,14 @@ def _parse_json(path: FilePath) -> Any:  # noqa: ANN401 — any JSON value
     Bytes that are not UTF-8 become surrogates, which `decode_text` decodes as Latin-1. RFC 4627 allowed UTF-16 and
     UTF-32 too; the first bytes tell the encoding.
     """
+
+    def build_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        members = dict(pairs)
+        if len(members) < len(pairs):
+            key = next(key for key, number in Counter(key for key, _ in pairs).items() if number > 1)
+            raise Unreadable(f"The JSON document has {key[:40]!r} twice in one object; which one counts is not known.")
+        return members
+
     try:
         with path.open("rb") as file:
             content = file.read(_MAX_SIZE + 1)
@@ -180,7 +188,7 @@ def _parse_json(path: FilePath) -> Any:  # noqa: ANN401 — any JSON value
         content = content.removeprefix(b"\xef\xbb\xbf")
         encoding = json.detect_encoding(content)
         text = content.decode(encoding, "surrogateescape" if encoding == "utf-8" else "strict")
-        return json.loads(text, object_pairs_hook=_build_object)
+        return json.loads(text, object_pairs_hook=build_object)
     except FileNotFoundError as error:
         raise Missing("The file is missing from the archive.") from error
     except RecursionError as error:
@@ -190,15 +198,6 @@ def _parse_json(path: FilePath) -> Any:  # noqa: ANN401 — any JSON value
         if isinstance(error, json.JSONDecodeError):
             reason = f"{error.msg[:1].lower()}{error.msg[1:]} in line {error.lineno}, column {error.colno}"
         raise Unreadable(f"The file begins like JSON but is none: {reason}.") from error
-
-
-def _build_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Build an object; refuse one with a repeated key."""
-    members = dict(pairs)
-    if len(members) < len(pairs):
-        repeated = next(key for key, number in Counter(key for key, _ in pairs).items() if number > 1)
-        raise Unreadable(f"The JSON document has {repeated[:40]!r} twice in one object; which one counts is not known.")
-    return members
 
 
 def _parse_data(value: Mapping[str, Any], name: str) -> tuple[Array, str]:
@@ -225,7 +224,18 @@ def _parse_data(value: Mapping[str, Any], name: str) -> tuple[Array, str]:
     values, note = _convert_numbers(_convert_to_array(list(data), name))
     if shape is not None and list(values.shape) != shape:
         values = _reshape_values(values, shape, name)
-    return (values if dtype is None else _cast_values(values, dtype, name)), note
+    if dtype is None:
+        return values, note
+    is_numeric = values.dtype.kind in "iuf"
+    with np.errstate(over="ignore", invalid="ignore"):
+        cast = values.astype(dtype.newbyteorder("=")) if is_numeric else np.empty(0)
+    if dtype.kind == "f" and is_numeric:
+        fits = np.array_equal(np.isfinite(cast), np.isfinite(values))
+    else:
+        fits = np.array_equal(cast, values)
+    if not fits:
+        raise Unreadable(f"The JSON document's array {name} holds values that its type {dtype} cannot.")
+    return cast, note
 
 
 def _reshape_values(values: Array, shape: Any, name: str) -> Array:  # noqa: ANN401 — any JSON value
@@ -233,19 +243,6 @@ def _reshape_values(values: Array, shape: Any, name: str) -> Array:  # noqa: ANN
     if not is_shape or math.prod(shape) != values.size:
         raise Unreadable(f"The JSON document's array {name} has {values.size} values, which its shape does not fit.")
     return values.reshape(shape)
-
-
-def _cast_values(values: Array, dtype: np.dtype[Any], name: str) -> Array:
-    """Cast values to the type that the document states; refuse a type that cannot hold them."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        cast = values.astype(dtype.newbyteorder("=")) if values.dtype.kind in "iuf" else np.empty(0)
-    if dtype.kind == "f" and values.dtype.kind in "iuf":
-        fits = np.array_equal(np.isfinite(cast), np.isfinite(values))
-    else:
-        fits = np.array_equal(cast, values)
-    if not fits:
-        raise Unreadable(f"The JSON document's array {name} holds values that its type {dtype} cannot.")
-    return cast
 
 
 def _convert_to_array(value: list[Any], name: str) -> Array:
@@ -276,8 +273,14 @@ def _convert_numbers(array: Array) -> tuple[Array, str]:
     items = [  # integers written as text are parsed exactly
         int(item) if isinstance(item, str) and _INTEGER_PATTERN.fullmatch(item) else item for item in objects
     ]
+    dtype = None
+    if items and all(isinstance(item, int) for item in items):
+        least, most = min(items), max(items)
+        types = map(np.dtype, ("i4", "i8", "u8"))
+        dtype = next((each for each in types if np.iinfo(each).min <= least and most <= np.iinfo(each).max), None)
     try:
-        values = _narrow_numbers(items).reshape(array.shape)
+        numbers = items if dtype else [math.nan if item is None else float(item) for item in items]
+        values = np.array(numbers, dtype).reshape(array.shape)
     except (OverflowError, TypeError, ValueError):
         texts = np.empty(len(items), object)
         texts[:] = ["" if item is None else decode_text(str(item)) for item in objects]
@@ -286,19 +289,6 @@ def _convert_numbers(array: Array) -> tuple[Array, str]:
     is_rounded = values.dtype.kind == "f" and any(isinstance(item, int) and int(float(item)) != item for item in items)
     notes = {_TEXT_NOTE: has_texts, _NULL_NOTE: None in items, _ROUNDING_NOTE: is_rounded}
     return values, "; ".join(note for note, applies in notes.items() if applies)
-
-
-def _narrow_numbers(items: list[Any]) -> Array:
-    """Return integers in the narrowest type that holds them, other numbers in float64.
-
-    Raises:
-        OverflowError, TypeError, ValueError: not all items are numbers.
-    """
-    if items and all(isinstance(item, int) for item in items):
-        for dtype in map(np.dtype, ("i4", "i8", "u8")):
-            if np.iinfo(dtype).min <= min(items) and max(items) <= np.iinfo(dtype).max:
-                return np.array(items, dtype)
-    return np.array([math.nan if item is None else float(item) for item in items])
 
 
 def _join_path(path: str, key: str | int) -> str:

@@ -233,7 +233,16 @@ class ChunkSource:
     def read(self, key: BasicIndex) -> Array:
         """Read a hyperslab; see `ArraySource`."""
         ranges = [range(part.start, part.stop, part.step) for part in convert_to_slices(key)]
-        overlaps = [list(_find_overlaps(indices, size)) for indices, size in zip(ranges, self.chunk_shape, strict=True)]
+        overlaps: list[list[_ChunkOverlap]] = []  # with each chunk that contains one of the indices
+        for indices, size in zip(ranges, self.chunk_shape, strict=True):
+            along, done = list[_ChunkOverlap](), 0
+            for number in range(indices[0] // size, indices[-1] // size + 1):
+                inside = _clip_to_block(indices, number * size, size)
+                if inside is not None:
+                    count = count_indices(inside)
+                    along.append(_ChunkOverlap(number, inside, slice(done, done + count)))
+                    done += count
+            overlaps.append(along)
         pieces = list(product(*overlaps))
         if len(pieces) == 1:
             values = self._read_chunk_part(pieces[0])
@@ -261,17 +270,6 @@ class _ChunkOverlap:
     """The indices within the chunk."""
     result_slice: slice
     """Their places in the result."""
-
-
-def _find_overlaps(indices: range, size: int) -> Iterator[_ChunkOverlap]:
-    """Yield the overlap with each chunk that contains one of the indices."""
-    done = 0
-    for number in range(indices[0] // size, indices[-1] // size + 1):
-        inside = _clip_to_block(indices, number * size, size)
-        if inside is not None:
-            count = len(range(inside.start, inside.stop, inside.step))
-            yield _ChunkOverlap(number, inside, slice(done, done + count))
-            done += count
 
 
 def _clip_to_block(indices: range, offset: int, size: int) -> slice | None:

@@ -191,7 +191,17 @@ class _Header:
         names = decode_unique_names(name for name, _ in sizes)
         dimensions = [(name, size) for name, (_, size) in zip(names, sizes, strict=True)]
         attributes = parser.read_attributes()
-        headers = [(parser.read_name(), _read_array_header(parser, dimensions)) for _ in parser.read_list(_NC_VARIABLE)]
+        headers: list[tuple[bytes, _ArrayHeader]] = []
+        for _ in parser.read_list(_NC_VARIABLE):
+            name, rank = parser.read_name(), parser.read_count()
+            numbers = [parser.read_count() for _ in range(min(rank, parser.file_size))]
+            own_attributes, dtype = parser.read_attributes(), parser.read_type()
+            parser.read_number(parser.count_format)  # vsize, which is redundant
+            begin = parser.read_number(parser.offset_format)
+            if any(number >= len(dimensions) for number in numbers) or any(dimensions[n][1] == 0 for n in numbers[1:]):
+                raise Unreadable(_DAMAGED_MESSAGE)
+            own_dimensions = tuple(dimensions[number][0] for number in numbers)
+            headers.append((name, _ArrayHeader("", own_dimensions, own_attributes, dtype, begin)))
         if len(dict(sizes)) < len(sizes) or len(dict(headers)) < len(headers):
             raise Unreadable(_DAMAGED_MESSAGE)
         names = decode_unique_names(name for name, _ in headers)
@@ -239,15 +249,3 @@ class _Header:
             return source
         encoding = array.attributes.get(ENCODING_ATTRIBUTE, b"")
         return decode_characters(source, decode_text(encoding) if isinstance(encoding, bytes) else "")
-
-
-def _read_array_header(parser: _HeaderParser, dimensions: list[tuple[str, int]]) -> _ArrayHeader:
-    """Read the rest of an array's header, after its name."""
-    rank = parser.read_count()
-    numbers = [parser.read_count() for _ in range(min(rank, parser.file_size))]
-    attributes, dtype = parser.read_attributes(), parser.read_type()
-    parser.read_number(parser.count_format)  # vsize, which is redundant
-    begin = parser.read_number(parser.offset_format)
-    if any(number >= len(dimensions) for number in numbers) or any(dimensions[n][1] == 0 for n in numbers[1:]):
-        raise Unreadable(_DAMAGED_MESSAGE)
-    return _ArrayHeader("", tuple(dimensions[number][0] for number in numbers), attributes, dtype, begin)

@@ -48,9 +48,14 @@ _GRAY_TYPE, _PALETTE_TYPE = 0, 3
 def _read_picture(path: FilePath, memo: Memo, *, format_: str) -> xr.Dataset:
     """Read a file's headers; see `Reader`."""
     with _open_picture(path, format_) as picture:
-        header = _PictureHeader(
-            picture.mode, picture.width, picture.height, format_ == "PNG" and _has_deep_colour(path)
-        )
+        is_deep = False
+        if format_ == "PNG":
+            with path.open("rb") as file:
+                depth, colour = _DEPTH_AND_COLOUR.unpack(file.read(_DEPTH_AND_COLOUR.size))
+            is_deep = depth == 16 and colour not in {_GRAY_TYPE, _PALETTE_TYPE}  # noqa: PLR2004 — bits
+        if is_deep and find_spec("imagecodecs") is None:
+            raise Unreadable("This PNG has 16 bits for each colour, which needs imagecodecs: install shotdap[codecs].")
+        header = _PictureHeader(picture.mode, picture.width, picture.height, is_deep)
         if header.width * header.height > _MAX_PIXELS:
             raise Unreadable(_TOO_LARGE_MESSAGE)
         if header.decoded_mode not in _BAND_COUNTS:
@@ -93,20 +98,6 @@ def _open_picture(path: FilePath, format_: str) -> Iterator[Image.Image]:
         raise Unreadable(_TOO_LARGE_MESSAGE) from error
     except Exception as error:  # a damaged file makes Pillow raise anything
         raise Unreadable(f"The {format_} file cannot be read; it may be damaged or cut short.") from error
-
-
-def _has_deep_colour(path: FilePath) -> bool:
-    """Check whether a PNG has 16 bits for each colour.
-
-    Raises:
-        Unreadable: it has, and imagecodecs is not installed.
-    """
-    with path.open("rb") as file:
-        depth, colour = _DEPTH_AND_COLOUR.unpack(file.read(_DEPTH_AND_COLOUR.size))
-    is_deep = depth == 16 and colour not in {_GRAY_TYPE, _PALETTE_TYPE}  # noqa: PLR2004 — bits
-    if is_deep and find_spec("imagecodecs") is None:
-        raise Unreadable("This PNG has 16 bits for each colour, which needs imagecodecs: install shotdap[codecs].")
-    return is_deep
 
 
 def _normalize_value(value: Any) -> Any:  # noqa: ANN401 — any value of Pillow

@@ -129,19 +129,15 @@ def _check_page_chain(file: TiffFile) -> None:
     form, handle = file.tiff, file.filehandle
     seen: set[int] = set()
     handle.seek(form.offsetsize)  # the header's last item, in TIFF and in BigTIFF
-    while offset := _unpack_number(form.offsetformat, handle.read(form.offsetsize)):
+    while offset := struct.unpack(form.offsetformat, handle.read(form.offsetsize))[0]:
         if offset in seen or offset >= handle.size or len(seen) == _MAX_PAGES:
             raise Unreadable("The TIFF file's chain of pages is broken; the file may be damaged or cut short.")
         seen.add(offset)
         handle.seek(offset)
-        tags = _unpack_number(form.tagnoformat, handle.read(form.tagnosize))
+        (tags,) = struct.unpack(form.tagnoformat, handle.read(form.tagnosize))
         handle.seek(offset + form.tagnosize + tags * form.tagsize)
     if not seen or len(file.pages) != len(seen):
         raise Unreadable("The TIFF file's pages cannot all be read; the file may be damaged.")
-
-
-def _unpack_number(form: str, content: bytes) -> int:
-    return int(struct.unpack(form, content)[0])
 
 
 @dataclass(frozen=True)
@@ -182,7 +178,14 @@ def _read_page(path: FilePath, file: TiffFile, index: int, memo: Memo) -> _Page:
     tags = {name: _convert_tag(tag) for name, tag in by_name.items() if name not in _INTERNAL_TAGS}
     if reason := _find_unsupported_reason(page):
         return _Page(index, None, tags, None, unsupported_reason=reason)
-    _check_extent(page, file.filehandle.size)
+    # All pixels must be within the file: tifffile would return zeros, or fail when it reads.
+    segments = list(zip(page.dataoffsets, page.databytecounts, strict=True))
+    expected = 1 if page.is_contiguous else math.prod(page.chunked)
+    ends = [offset + (page.nbytes if page.is_contiguous and not at else count) for at, (offset, count) in
+            enumerate(segments)]  # fmt: skip
+    has_gaps = len(segments) < expected or not all(offset and count for offset, count in segments)
+    if has_gaps or max(ends) > file.filehandle.size:
+        raise Unreadable("The TIFF file is shorter than its pages need, or lacks some; it may be cut short.")
     frame_count = 1
     if file.is_imagej and page.is_final and len(file.pages) == 1:  # ImageJ writes one page for a stack beyond 4 GiB
         images = int((file.imagej_metadata or {}).get("images", 1))
@@ -228,16 +231,6 @@ def _get_scheme_name(value: Any) -> str:  # noqa: ANN401 — a number, or tifffi
     return value.name if isinstance(value, Enum) else f"scheme {value}"
 
 
-def _check_extent(page: TiffPage, size: int) -> None:
-    """Check on opening that all pixels are within the file: tifffile would return zeros, or fail when it reads."""
-    segments = list(zip(page.dataoffsets, page.databytecounts, strict=True))
-    expected = 1 if page.is_contiguous else math.prod(page.chunked)
-    ends = [offset + (page.nbytes if page.is_contiguous and not at else count) for at, (offset, count) in
-            enumerate(segments)]  # fmt: skip
-    if len(segments) < expected or not all(offset and count for offset, count in segments) or max(ends) > size:
-        raise Unreadable("The TIFF file is shorter than its pages need, or lacks some; it may be cut short.")
-
-
 def _make_source(path: FilePath, page: TiffPage, index: int, frame_count: int, memo: Memo) -> ArraySource:
     """Return the values of a page: read from the file if they are stored uncompressed, else decoded by tifffile."""
     planes, _, height, width, samples = page.shaped
@@ -276,24 +269,19 @@ class _PageSource:
             if is_deflated and max(page.databytecounts) * _MAX_DEFLATE_RATIO > _MAX_PAGE_SIZE:
                 for offset, count in zip(page.dataoffsets, page.databytecounts, strict=True):
                     file.filehandle.seek(offset)
-                    if _measure_inflated_size(file.filehandle.read(count), limit) > limit:
+                    inflater, size, packed = zlib.decompressobj(), 0, file.filehandle.read(count)
+                    while size <= limit and not inflater.eof:
+                        piece = inflater.decompress(packed, _MAX_PADDING)
+                        size, packed = size + len(piece), inflater.unconsumed_tail
+                        if not piece and not packed:
+                            break
+                    if size > limit:
                         raise Unreadable(
                             "The TIFF file inflates to more than its pixels; it is damaged, or made to do harm."
                         )
             decoded_page = page.asarray(squeeze=False, maxworkers=1)  # (planes, 1, height, width, samples)
             bands_last = np.moveaxis(decoded_page, 0, -1)[0].reshape(*self.shape[:2], -1)
             return np.asarray(bands_last.reshape(self.shape)[key].astype(self.dtype, copy=False))
-
-
-def _measure_inflated_size(packed: bytes, limit: int) -> int:
-    """Return the inflated size of deflated bytes; stop soon after a limit."""
-    inflater, size = zlib.decompressobj(), 0
-    while size <= limit and not inflater.eof:
-        piece = inflater.decompress(packed, _MAX_PADDING)
-        size, packed = size + len(piece), inflater.unconsumed_tail
-        if not piece and not packed:
-            break
-    return size
 
 
 def _compute_pixel_size(page: TiffPage, imagej: Mapping[str, Any]) -> tuple[float, float] | None:

@@ -31,10 +31,6 @@ _CHUNKING_HEADER = struct.Struct(">2x4xB4xIII8xI")  # version, length, chunk's s
 _CHUNKED_DIMENSION = struct.Struct(">III")  # flag, size, size of a chunk
 
 
-def _is_valid_raster(header: bytes, _keys: _ElementKeys) -> bool:
-    return len(header) <= _MAX_RASTER_HEADER_SIZE
-
-
 def _is_valid_group(header: bytes, keys: _ElementKeys) -> bool:
     """Check a numeric data group, tags and references: the elements of the sizes and the type must exist."""
     members = list(struct.iter_unpack(">HH", header[: len(header) // 4 * 4]))
@@ -78,8 +74,8 @@ def _is_valid_vgroup(header: bytes, _keys: _ElementKeys) -> bool:
 
 HEADER_CHECKS: Mapping[int, Callable[[bytes, _ElementKeys], bool]] = MappingProxyType({
     106: lambda header, _keys: len(header) == _TYPE_HEADER_SIZE,  # NT
-    300: _is_valid_raster,  # ID
-    307: _is_valid_raster,  # LD
+    300: lambda header, _keys: len(header) <= _MAX_RASTER_HEADER_SIZE,  # ID
+    307: lambda header, _keys: len(header) <= _MAX_RASTER_HEADER_SIZE,  # LD
     720: _is_valid_group,  # NDG
     701: _is_valid_shape,  # SDD
     1962: _is_valid_table,  # VH

@@ -22,7 +22,6 @@ from types import MappingProxyType
 from typing import IO, Any, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
 from shotdap.catalog.entry import Unreadable
 from shotdap.catalog.readers.hdf4 import library
@@ -217,27 +216,22 @@ class RasterSource:
         if self.header.coder == library.IMCOMP:
             with open_bytes(self.file.path, buffering=0) as file:
                 packed = _read_ranges(file, ranges)
-            _decode_imcomp(packed, values.reshape(self.header.shape[:2]))
+            # Four bytes hold 4 by 4 pixels, a bit for each, and the two colours that the bits select. The library
+            # (dfimcomp.c) writes whole blocks only, one after the other, and so omits up to three rows and columns.
+            # When it reads, it assumes that a row of blocks has as many bytes as the image is wide. If that is no
+            # multiple of 4, it shifts each row of blocks, and writes beyond the image's end. So it is not used.
+            size = IMCOMP_BLOCK_SIZE
+            rows, columns = self.header.shape[0] // size, self.header.shape[1] // size
+            if len(packed) < rows * columns * 4:
+                raise Unreadable("The file is damaged: a raster image is shorter than its size needs.")
+            blocks = np.frombuffer(packed, np.uint8, rows * columns * 4).reshape(rows, columns, 4)
+            bits = np.unpackbits(blocks[..., :2], axis=-1).reshape(rows, columns, size, size)
+            pixels = np.where(bits, blocks[..., 2, np.newaxis, np.newaxis], blocks[..., 3, np.newaxis, np.newaxis])
+            values.reshape(self.header.shape[:2])[: rows * size, : columns * size] = pixels.swapaxes(1, 2).reshape(
+                rows * size, columns * size
+            )
         whole = np.ascontiguousarray(values.transpose(np.argsort(order)))
         return whole.reshape(self.shape)[key]
-
-
-def _decode_imcomp(packed: bytes, values: NDArray[np.uint8]) -> None:
-    """Undo IMCOMP: four bytes hold 4 by 4 pixels, a bit for each, and the two colours that the bits select.
-
-    The library (dfimcomp.c) writes whole blocks only, one after the other, and so omits up to three rows and columns.
-    When it reads, it assumes that a row of blocks has as many bytes as the image is wide. If that is no multiple of 4,
-    it shifts each row of blocks, and writes beyond the image's end. So the library is not used.
-    """
-    rows, columns = values.shape[0] // IMCOMP_BLOCK_SIZE, values.shape[1] // IMCOMP_BLOCK_SIZE
-    if len(packed) < rows * columns * 4:
-        raise Unreadable("The file is damaged: a raster image is shorter than its size needs.")
-    blocks = np.frombuffer(packed, np.uint8, rows * columns * 4).reshape(rows, columns, 4)
-    bits = np.unpackbits(blocks[..., :2], axis=-1).reshape(rows, columns, IMCOMP_BLOCK_SIZE, IMCOMP_BLOCK_SIZE)
-    pixels = np.where(bits, blocks[..., 2, np.newaxis, np.newaxis], blocks[..., 3, np.newaxis, np.newaxis])
-    values[: rows * IMCOMP_BLOCK_SIZE, : columns * IMCOMP_BLOCK_SIZE] = pixels.swapaxes(1, 2).reshape(
-        rows * IMCOMP_BLOCK_SIZE, columns * IMCOMP_BLOCK_SIZE
-    )
 
 
 _INTERLACE_AXES = ((0, 1, 2), (0, 2, 1), (2, 0, 1))  # by pixel, by line, by component: gr_interlace_t, mfgr.h
