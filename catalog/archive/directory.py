@@ -112,10 +112,17 @@ class DirectoryArchive:
         def raise_lost_archive(error: OSError) -> NoReturn:  # to skip the folder would remove its images
             raise LostArchive(f"The folder {error.filename} cannot be listed: {error.strerror}.") from error
 
+        files: list[tuple[float, Path]] = []
         walk = os.walk(self.root, onerror=raise_lost_archive)
-        paths = (Path(folder, name) for folder, _, names in walk for name in names)
-        files = (path for path in paths if path.is_file() and self._is_image_file(path))
-        for changed, path in sorted((path.stat().st_ctime, path) for path in files):  # st_mtime is older in a copy
+        for path in (Path(folder, name) for folder, _, names in walk for name in names):
+            own = path.relative_to(self.root)
+            is_hidden = any(part.startswith(".") for part in own.parts)
+            # Python keeps bytes of a name that are not UTF-8 as surrogates, which no database stores.
+            is_text = not any("\ud800" <= character <= "\udfff" for character in str(own))
+            is_inside = path.is_file() and path.resolve().is_relative_to(self.root.resolve())
+            if is_inside and is_text and not is_hidden:
+                files.append((path.stat().st_ctime, path))  # st_mtime is older in a copy
+        for changed, path in sorted(files):
             if since is None or changed >= float(str(since)):
                 relative = str(path.relative_to(self.root))
                 yield Row(relative, relative, changed, {"name": path.name})
@@ -152,15 +159,3 @@ class DirectoryArchive:
         if entry.name.startswith(".") or not (path.is_dir() or path.is_file()):
             return False
         return not entry.is_symlink() or path.resolve().is_relative_to(self.root.resolve())
-
-    def _is_image_file(self, path: Path) -> bool:
-        """Check that a file is in the tree and not hidden, and that a database can store its path.
-
-        Python keeps bytes of a name that are not UTF-8 as surrogates, which no database stores.
-        """
-        relative = path.relative_to(self.root)
-        return (
-            path.resolve().is_relative_to(self.root.resolve())
-            and not any(part.startswith(".") for part in relative.parts)
-            and not any("\ud800" <= character <= "\udfff" for character in str(relative))
-        )

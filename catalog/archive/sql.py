@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date, datetime, time
@@ -59,7 +59,26 @@ class SqlArchive:
 
     def read_rows(self, since: Watermark | None = None, /) -> Iterator[Row]:
         """Read rows in the order of their versions, from a watermark on; see `Archive`."""
-        make_row, statements = self._row_factory, self.build_statements(since)
+        names = list(self._mapped_columns)
+        key, file = names.index("key"), names.index("file")
+        version = names.index("version") if "version" in names else None
+        others = [(index, name, self.values.get(name)) for index, name in enumerate(names) if name not in _ROW_COLUMNS]
+
+        def make_row(values: Sequence[Any]) -> Row:
+            facts: dict[str, Fact] = {}
+            for index, name, spellings in others:
+                value = values[index]
+                if value is not None:
+                    fact = value if type(value) in _FACT_TYPES else _convert_to_fact(value)
+                    facts[name] = spellings.get(str(fact), fact) if spellings else fact
+            return Row(
+                _convert_to_text(values[key]),
+                _convert_to_text(values[file]),
+                None if version is None else _convert_watermark(values[version]),
+                facts,
+            )
+
+        statements = self.build_statements(since)
         with self.database.open_connection() as connection:
             streaming = connection.execution_options(yield_per=_ROWS_PER_FETCH)  # so that memory stays constant
             for statement in statements:
@@ -107,30 +126,6 @@ class SqlArchive:
         # Rows without a version are always read again, by a statement of their own: with both conditions in one
         # statement, SQLite scans all rows.
         return [statement.where(bare.is_(None)), statement.where(bare >= watermark).order_by(bare)]
-
-    @cached_property
-    def _row_factory(self) -> Callable[[Sequence[Any]], Row]:
-        """A function that makes a row from values in the order of the mapped columns."""
-        names = list(self._mapped_columns)
-        key, file = names.index("key"), names.index("file")
-        version = names.index("version") if "version" in names else None
-        others = [(index, name, self.values.get(name)) for index, name in enumerate(names) if name not in _ROW_COLUMNS]
-
-        def make_row(values: Sequence[Any]) -> Row:
-            facts: dict[str, Fact] = {}
-            for index, name, spellings in others:
-                value = values[index]
-                if value is not None:
-                    fact = value if type(value) in _FACT_TYPES else _convert_to_fact(value)
-                    facts[name] = spellings.get(str(fact), fact) if spellings else fact
-            return Row(
-                _convert_to_text(values[key]),
-                _convert_to_text(values[file]),
-                None if version is None else _convert_watermark(values[version]),
-                facts,
-            )
-
-        return make_row
 
     @cached_property
     def reflected_table(self) -> sa.TableClause:

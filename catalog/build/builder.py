@@ -192,20 +192,16 @@ def _resolve_paths(template_paths: Mapping[str, str], transaction: WriteTransact
     first = {key: path for key, path in template_paths.items() if key not in paths}
     counts = Counter(first.values())
     taken = transaction.find_taken_paths(list(counts))
-    second = {key: _append_key(path, key) for key, path in first.items() if counts[path] > 1 or path in taken}
-    taken |= transaction.find_taken_paths(list(second.values()))
-    looked_up = {*counts, *second.values()}
+    with_keys = {key: f"{path}.{make_path_segment(key)}" for key, path in first.items()}
+    second = [with_keys[key] for key, path in first.items() if counts[path] > 1 or path in taken]
+    taken |= transaction.find_taken_paths(second)
+    looked_up = {*counts, *second}
 
     def is_free(path: str) -> bool:
         return path not in taken and (path in looked_up or not transaction.find_taken_paths([path]))
 
     for key, path in first.items():
-        with_key = _append_key(path, key)
-        candidates = chain([path, with_key], (f"{with_key}.{number}" for number in count(2)))
+        candidates = chain([path, with_keys[key]], (f"{with_keys[key]}.{number}" for number in count(2)))
         paths[key] = path if path not in taken else next(filter(is_free, candidates))
         taken.add(paths[key])
     return paths
-
-
-def _append_key(path: str, key: str) -> str:
-    return f"{path}.{make_path_segment(key)}"

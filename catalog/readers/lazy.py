@@ -133,18 +133,18 @@ class _FileArray(BackendArray):
         self.dtype = source.dtype
 
     def __getitem__(self, key: indexing.ExplicitIndexer) -> Any:  # noqa: ANN401 — as xarray's own annotation
-        return indexing.explicit_indexing_adapter(key, self.shape, indexing.IndexingSupport.BASIC, self._read_hyperslab)
+        def read_hyperslab(basic: BasicIndex) -> Array:
+            bounded = tuple(  # counted from the start; xarray has already reversed negative steps
+                slice(*part.indices(size)) if isinstance(part, slice) else range(size)[part]
+                for part, size in zip(basic, self.shape, strict=True)
+            )
+            counts = tuple(count_indices(part) for part in bounded if isinstance(part, slice))
+            if 0 in counts:
+                return np.empty(counts, self.dtype)
+            with wrap_decoder_errors():
+                return self.source.read(bounded)
 
-    def _read_hyperslab(self, key: BasicIndex) -> Array:
-        bounded = tuple(  # counted from the start; xarray has already reversed negative steps
-            slice(*part.indices(size)) if isinstance(part, slice) else range(size)[part]
-            for part, size in zip(key, self.shape, strict=True)
-        )
-        counts = tuple(count_indices(part) for part in bounded if isinstance(part, slice))
-        if 0 in counts:
-            return np.empty(counts, self.dtype)
-        with wrap_decoder_errors():
-            return self.source.read(bounded)
+        return indexing.explicit_indexing_adapter(key, self.shape, indexing.IndexingSupport.BASIC, read_hyperslab)
 
 
 @contextmanager

@@ -31,42 +31,39 @@ def find_raster_arrays(
     Raises:
         Unreadable: the file is damaged.
     """
+    arrays: list[Hdf4Array] = []
+    omitted: list[OmittedArray] = []
     if not directory.has_rasters:
-        return [], [], {}
+        return arrays, omitted, {}
     with file.open_rasters() as images:
         count, attribute_count = library.count_rasters(images)
         attributes = decode_attribute_names(library.read_attributes(images, attribute_count, "GR"))
-        arrays = [_build_array(file, images, index, directory, memo) for index in range(count)]
-    return (
-        [array for array in arrays if isinstance(array, Hdf4Array)],
-        [array for array in arrays if isinstance(array, OmittedArray)],
-        attributes,
-    )
-
-
-def _build_array(file: Hdf4File, images: int, index: int, directory: Directory, memo: Memo) -> Hdf4Array | OmittedArray:
-    with library.select_raster(images, index) as image:
-        header = library.read_raster_header(image)
-        name, dtype = decode_text(header.name), library.get_memory_dtype(header.number_type)
-        if (reason := _find_unsupported_reason(header, dtype)) or dtype is None:
-            return OmittedArray(name, reason)
-        raw_attributes = library.read_attributes(image, header.attribute_count, "GR")
-        attributes = merge_annotations(raw_attributes, library.get_raster_reference(image), directory)
-        colours = library.read_palette(image)
-    missing = [
-        f"the last {count} {axis}s" if count > 1 else f"the last {axis}"
-        for axis, size in zip(("row", "column"), header.shape, strict=False)
-        if (count := size % IMCOMP_BLOCK_SIZE)
-    ]
-    if header.coder == library.IMCOMP and missing:
-        block = f"{IMCOMP_BLOCK_SIZE} by {IMCOMP_BLOCK_SIZE}"
-        reason = f"IMCOMP stores whole blocks of {block} pixels only; their values are not known, and 0 here"
-        attributes["never_written"] = f"{' and '.join(missing)}: {reason}"
-    numbers = np.dtype(np.uint8) if dtype.kind == "S" else dtype  # an image of characters is one of bytes
-    raster = RasterSource(file, index, header, numbers)
-    source = ChunkSource(raster, f"raster {index}", raster.shape, memo)
-    palette = None if colours is None else _PaletteSource(colours)
-    return Hdf4Array(name, _DIMENSION_NAMES[: len(raster.shape)], source, attributes, palette=palette)
+        for index in range(count):
+            with library.select_raster(images, index) as image:
+                header = library.read_raster_header(image)
+                name, dtype = decode_text(header.name), library.get_memory_dtype(header.number_type)
+                if (reason := _find_unsupported_reason(header, dtype)) or dtype is None:
+                    omitted.append(OmittedArray(name, reason))
+                    continue
+                raw_attributes = library.read_attributes(image, header.attribute_count, "GR")
+                own_attributes = merge_annotations(raw_attributes, library.get_raster_reference(image), directory)
+                colours = library.read_palette(image)
+            missing = [
+                f"the last {number} {axis}s" if number > 1 else f"the last {axis}"
+                for axis, size in zip(("row", "column"), header.shape, strict=False)
+                if (number := size % IMCOMP_BLOCK_SIZE)
+            ]
+            if header.coder == library.IMCOMP and missing:
+                block = f"{IMCOMP_BLOCK_SIZE} by {IMCOMP_BLOCK_SIZE}"
+                reason = f"IMCOMP stores whole blocks of {block} pixels only; their values are not known, and 0 here"
+                own_attributes["never_written"] = f"{' and '.join(missing)}: {reason}"
+            numbers = np.dtype(np.uint8) if dtype.kind == "S" else dtype  # an image of characters is one of bytes
+            raster = RasterSource(file, index, header, numbers)
+            source = ChunkSource(raster, f"raster {index}", raster.shape, memo)
+            palette = None if colours is None else _PaletteSource(colours)
+            dimensions = _DIMENSION_NAMES[: len(raster.shape)]
+            arrays.append(Hdf4Array(name, dimensions, source, own_attributes, palette=palette))
+    return arrays, omitted, attributes
 
 
 def rename_conflicting_dimensions(images: Sequence[Hdf4Array], arrays: Sequence[Hdf4Array]) -> Iterator[Hdf4Array]:
