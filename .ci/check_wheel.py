@@ -21,7 +21,7 @@ def committed() -> set[str]:
 
 
 def shipped(wheel: str) -> set[str]:
-    """What the wheel installs, its metadata aside."""
+    """Return the files that the wheel installs, without its metadata."""
     with zipfile.ZipFile(wheel) as archive:
         return {name for name in archive.namelist() if ".dist-info/" not in name}
 

@@ -41,14 +41,14 @@ OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 def free_port() -> int:
-    """A port that nobody listens on now."""
+    """Return a free TCP port."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port: int = listener.getsockname()[1]
         return port
 
 
 def fetch(url: str, accept: str = "*/*") -> bytes:
-    """The body of a 200 answer; any other status is an error."""
+    """Return the body of a 200 response; raise an error for any other status."""
     request = urllib.request.Request(url, headers={"Accept": accept})
     with OPENER.open(request, timeout=60) as answer:
         body: bytes = answer.read()
@@ -58,7 +58,7 @@ def fetch(url: str, accept: str = "*/*") -> bytes:
 
 
 def load_pasting() -> ModuleType:
-    """The module of the tests that knows what users paste, by its path: nothing else of the checkout is importable."""
+    """Load the test module that parses the printed instructions, by path: the checkout is not importable."""
     spec = importlib.util.spec_from_file_location("pasting", CHECKOUT / "tests" / "pasting.py")
     assert spec is not None
     assert spec.loader is not None
@@ -79,7 +79,7 @@ def wait_for(server: subprocess.Popen[bytes], log: Path) -> str:
 
 
 def ask(base: str) -> None:
-    """The landing document, the structure of one image, and ten pixels of a virtual variable."""
+    """Request the landing document, the structure of one image, and ten pixels of a virtual variable."""
     assert json.loads(fetch(f"{base}/", accept="application/json"))
 
     dds = fetch(f"{base}{IMAGE}.dds")

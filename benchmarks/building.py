@@ -30,13 +30,13 @@ _BEGIN: Final = datetime.fromisoformat("2011-05-19T10:41:07")
 
 @contextmanager
 def cases(folder: Path, plan: Plan) -> Iterator[Sequence[Case]]:
-    """Building anew and again, then questions to what was built."""
+    """Yield the first build and a repeated build, then queries to the catalog."""
     archive, index = made(folder, plan.rows)
     yield [*_builds(archive, index, folder, plan.rows), *_questions(index)]
 
 
 def made(folder: Path, rows: int) -> tuple[SqlArchive, SqlIndex]:
-    """An archive of so many rows, and the catalog built of it; how fast, and in how much memory, is printed."""
+    """Make an archive of `rows` rows and build its catalog; print the speed and the memory used."""
     archive = _made_archive(folder / "archive.db", rows)
     index = SqlIndex.open_sqlite(folder / "catalog.db")
     begun, used = perf_counter(), process_time()
@@ -94,7 +94,7 @@ def _built(archive: SqlArchive, index: SqlIndex, *, full: bool = False) -> Build
 
 
 def _made_archive(path: Path, rows: int) -> SqlArchive:
-    """An archive that has rows only; no file is opened to build a catalog."""
+    """Make an archive of rows without files: building a catalog opens no file."""
     url = f"sqlite:///{path}"
     engine = sa.create_engine(url)
     made = map(_row, range(rows))
@@ -126,7 +126,7 @@ def _row(number: int) -> dict[str, Any]:
 
 
 def all_shots(index: SqlIndex) -> list[str]:
-    """The shots' numbers, the least first."""
+    """Return the shot numbers in ascending order."""
     pages = [index.list_children("omega")]
     while pages[-1].after is not None:
         pages.append(index.list_children("omega", after=pages[-1].after))

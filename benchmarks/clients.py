@@ -35,11 +35,11 @@ class Answer:
     complete: bool = False
 
     def on_body(self, part: bytes) -> None:
-        """Called for each part of the body."""
+        """Append a part of the body (callback of the parser)."""
         self.body += part
 
     def on_message_complete(self) -> None:
-        """Called at the end."""
+        """Record the end of the response (callback of the parser)."""
         self.complete = True
 
 

@@ -41,7 +41,7 @@ _SHOWN: Final = {
 
 @contextmanager
 def cases(_folder: Path, plan: Plan) -> Iterator[Sequence[Case]]:
-    """A case for each format and type; lineouts are of one row."""
+    """Yield a case for each format and type; lineouts have one row."""
     side = _SIDE // plan.shrink
     yield [
         case
@@ -51,7 +51,7 @@ def cases(_folder: Path, plan: Plan) -> Iterator[Sequence[Case]]:
 
 
 def _image(side: int) -> Array:
-    """A bright spot on a background, with the noise of counting."""
+    """Return an image of a bright spot on a background, with Poisson noise."""
     y, x = np.mgrid[:side, :side] / side - 0.5
     noisy: Array = np.random.default_rng(0).poisson(400 + 3000 * np.exp(-20 * (x**2 + y**2)))
     return noisy

@@ -63,7 +63,7 @@ def cases(folder: Path, plan: Plan) -> Iterator[Sequence[Case]]:
 
 
 def _archive(folder: Path, file: ImageFile, images: int) -> Path:
-    """A folder of equal images, and settings for it."""
+    """Make a folder of identical images, and settings for it."""
     (folder / "images").mkdir()
     file.write(folder / "images")
     first = folder / "images" / file.name
@@ -113,7 +113,7 @@ def _check(out: Path, ways: dict[str, Callable[[Path], object]], numbers: Iterat
 
 
 def _read_after(way: Callable[[Path], object], folder: Path) -> NDArray[Any]:
-    """The last image of an export, once it is made."""
+    """Run an export and return its last image."""
     way(folder)
     with netcdf_file(max(folder.rglob("*.nc")), mmap=False) as file:
         values: NDArray[Any] = file.variables["background_subtracted"].data.astype("f4")

@@ -28,12 +28,12 @@ class ImageFile:
     deflated: bool
 
     def __str__(self) -> str:
-        """What it is, for a table."""
+        """Return a description for a table."""
         stored = "deflated" if self.deflated else "contiguous"
         return f"{self.shape[0]} x {self.shape[1]} {self.container} {stored}"
 
     def shrunk(self, factor: int) -> ImageFile:
-        """The same with smaller frames."""
+        """Return a copy with smaller frames."""
         height, width = self.shape
         return replace(self, shape=(height // factor, width // factor))
 
@@ -48,5 +48,5 @@ class ImageFile:
 
 
 def open_catalog(folder: Path) -> Catalog:
-    """A folder's files, labelled by the diagnostics that come with shotdap; no frame is remembered yet."""
+    """Open a folder with the diagnostics that come with shotdap, and with an empty frame cache."""
     return Catalog(DirectoryArchive(folder), folder, load_diagnostics())

@@ -78,7 +78,7 @@ class Row:
 
 
 def repeated(function: Callable[[], object]) -> Worker:
-    """A worker that calls a function again and again."""
+    """Return a worker that calls a function repeatedly."""
 
     def work(seconds: float) -> Turn:
         begun = perf_counter()

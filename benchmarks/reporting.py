@@ -22,7 +22,7 @@ _PACKAGES = ("shotdap", "numpy", "xarray", "starlette", "uvicorn", "pydap", "gun
 
 
 def table(rows: Sequence[Row]) -> str:
-    """The rows as text, each case under its name. ``speed`` is a multiple of the case's first contender's."""
+    """Format the rows as text, grouped by case. ``speed`` is relative to the first contender of the case."""
     width = max(len(row.contender) for row in rows) + 2
     heading = " " * width + "".join(f"{name:>12}" for name in _HEADINGS)
     return "\n".join([heading, *_lines(rows, width)])

@@ -29,7 +29,7 @@ _SETTINGS: Final = '[archive]\nurl = "sqlite:///archive.db"\nroot = "."\n'
 
 @contextmanager
 def cases(folder: Path, plan: Plan) -> Iterator[Sequence[Case]]:
-    """Searches of each kind, then commands as a whole."""
+    """Yield searches of each kind, then complete commands."""
     _, index = made(folder, plan.rows)
     shots = all_shots(index)
     _inspect(index)
@@ -67,7 +67,7 @@ def _searches(index: SqlIndex, shots: int) -> Iterator[Case]:
 
 
 def _pages(index: SqlIndex, query: str) -> Iterator[Case]:
-    """A query's first page, and a deep one where there is any."""
+    """Yield a query's first page, and a deep page if the query has one."""
     name = query or "everything"
     yield _case(f"search {name}, first page", partial(index.search, query, limit=_LIMIT))
     pages = list(islice(_walked(index, query), _DEEP // 1000))

@@ -38,7 +38,7 @@ def shotdap_site(settings: Path, log: Path) -> Iterator[int]:
 
 @contextmanager
 def pydap(arrays: Path, log: Path) -> Iterator[int]:
-    """The server of pydap, its images in memory, under gunicorn with kept connections; one process, as the others."""
+    """Run pydap's server under gunicorn with keep-alive, in one process like the others, with images in memory."""
     options = ["--worker-class", "gthread", "--threads", "8", "--pythonpath", str(_PEERS), "pydap_server:application"]
     with _started(
         lambda port: [str(_BIN / "gunicorn"), "--bind", f"{_HOST}:{port}", *options], log, {"BENCH_ARRAYS": str(arrays)}
@@ -48,7 +48,7 @@ def pydap(arrays: Path, log: Path) -> Iterator[int]:
 
 @contextmanager
 def static(answers: Path, log: Path) -> Iterator[int]:
-    """The least that a server in Python can do, on uvicorn: bytes from memory."""
+    """Run a minimal Python server under uvicorn that sends bytes from memory."""
     options = ["--no-access-log", "--app-dir", str(_PEERS), "static_server:application"]
     with _started(
         lambda port: [str(_BIN / "uvicorn"), "--port", port, *options], log, {"BENCH_ANSWERS": str(answers)}

@@ -134,12 +134,12 @@ def _checked(request: _Request, questions: Mapping[str, Question], frame: Array)
 
 
 def _dap2_numbers(body: bytes) -> Array:
-    """The values of the one array in a ``.dods`` answer: counts twice, then big-endian words of four bytes."""
+    """Decode the only array of a ``.dods`` response: the length twice, then big-endian four-byte words."""
     return np.frombuffer(body.partition(b"\nData:\n")[2], ">i4")[2:]
 
 
 def _dap4_numbers(body: bytes) -> Array:
-    """The values of the one uint16 array in a ``.dap`` answer: its chunks but the first, the DMR; then a checksum."""
+    """Decode the only uint16 array of a ``.dap`` response: all chunks after the DMR, without the checksum."""
     chunks = []
     while body:
         size = int.from_bytes(body[1:4], "big")

@@ -60,7 +60,7 @@ def _frames(path: Path) -> Array:
 
 
 def _in_sqlite(databases: ExitStack, folder: Path, image: Array, background: Array) -> Way:
-    """The query, in a database with a table for each frame and a row for each pixel."""
+    """Return the query in SQLite, with a table for each frame and a row for each pixel."""
     database = databases.enter_context(closing(sqlite3.connect(folder / "pixels.db")))
     for name, frame in (("image", image), ("background", background)):
         database.execute(f"CREATE TABLE {name} (pixel INTEGER PRIMARY KEY, value INTEGER)")
@@ -70,7 +70,7 @@ def _in_sqlite(databases: ExitStack, folder: Path, image: Array, background: Arr
 
 
 def _in_postgresql(databases: ExitStack, image: Array, background: Array) -> dict[str, Way]:
-    """The same in PostgreSQL, where it is installed."""
+    """Return the same query in PostgreSQL, if it is installed."""
     programs = postgres.binaries()
     if programs is None:
         return {}
@@ -92,7 +92,7 @@ def _difference(image: Array, background: Array) -> Array:
 
 
 def _kept_open(folder: Path, name: str) -> Way:
-    """The variable of a dataset that stays open, as in a server; its frames are read from the file each time."""
+    """Read from a dataset that stays open, as in a server; every call reads the frames from the file."""
     warm = open_catalog(folder).open(name, chunked=False)["background_subtracted"].variable
     return lambda: np.asarray(warm.copy(deep=False).values)
 

@@ -59,7 +59,7 @@ def _url(port: int, path: str) -> str:
 
 
 def _copied(url: str, folder: Path) -> None:
-    """A real store of the image and its virtual variable, with the chunks that are served."""
+    """Write a Zarr store of the image and its virtual variable, with the chunks that the server offers."""
     with _open(url) as dataset, warnings.catch_warnings():
         warnings.simplefilter("ignore", ZarrUserWarning)  # consolidated metadata are no part of Zarr 3 yet
         dataset.to_zarr(folder, zarr_format=3, consolidated=True)
@@ -102,7 +102,7 @@ def _opened(url: str) -> None:
 
 
 def _read(dataset: xr.Dataset, name: str, part: tuple[slice, slice]) -> Array:
-    """What a new look at a variable reads; a variable keeps what it has read."""
+    """Read through a new copy of the variable, because a variable caches the values it has read."""
     values: Array = dataset.variables[name].copy(deep=False)[part].values
     return values
 

@@ -2,7 +2,7 @@
 
 seerdb's Mirror speaks Oracle's network protocol and has Oracle's data dictionary, over PostgreSQL with the extension
 orafce. So the driver, SQLAlchemy's Oracle dialect, the types and the errors are real; Oracle's optimiser and its own
-reading of SQL are not (`tests.catalog.test_oracle` has a live suite for those).
+reading of SQL are not (`tests.catalog.archive.test_oracle` has a live suite for those).
 """
 
 from __future__ import annotations

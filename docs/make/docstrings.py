@@ -26,7 +26,7 @@ class Said:
 
 
 def said_of(transform: Transform) -> Said:
-    """What a transform says of itself."""
+    """Parse the documentation of a transform."""
     parsed = parse(getdoc(transform.function) or "", DocstringStyle.GOOGLE)
     returned = parsed.returns
     # The parser takes what stands before a colon for a type.
@@ -36,7 +36,7 @@ def said_of(transform: Transform) -> Said:
 
 
 def _line(text: str) -> str:
-    """A text as a cell of a table has it."""
+    """Format a text for a table cell."""
     return " ".join(markdown(text).split()).replace("|", r"\|")
 
 

@@ -56,7 +56,7 @@ class Example:
         return f"{self.path}/{self.ask}" if isinstance(self.ask, str) else self.path
 
     def shown(self, catalog: Catalog, transform: str) -> Shown:
-        """What the picture shows; nothing is computed yet, but by a function."""
+        """Return the data of the picture; they stay lazy, except where `ask` is a function that computes."""
         dataset = catalog.open(self.address)
         after = dataset["result"] if isinstance(self.ask, str) else self.ask(dataset)
         return Shown(dataset[self.before], after, (self.before, transform))

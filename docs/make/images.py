@@ -41,7 +41,7 @@ Draw: TypeAlias = Callable[[Figure, Shown], None]
 
 
 def limits_of(image: xr.DataArray, percentiles: Limits) -> Limits:
-    """The values between which an image's colours run: percentiles, so that hot pixels do not count."""
+    """Return the limits of an image's colour scale: percentiles, so that hot pixels have no effect."""
     values = image.values[np.isfinite(image.values)]
     low, high = np.percentile(values, percentiles)
     return float(low), float(high)
@@ -144,7 +144,7 @@ class Pair:
 
 
 def _over(part: Range | None, block: int) -> Range | None:
-    """The blocks that some rows or columns lie in."""
+    """Return the range of blocks that contain a range of rows or columns."""
     return (part[0] // block, part[1] // block) if part else None
 
 

@@ -84,5 +84,5 @@ def _default(value: object) -> str:
 
 
 def _number(value: object) -> str:
-    """A number as people write it."""
+    """Format a number for readers, with thousands separators."""
     return f"{value:,.12g}" if isinstance(value, int | float) else str(value)

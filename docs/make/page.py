@@ -59,7 +59,7 @@ class _Module:
 
 
 def page(catalog: Catalog) -> str:
-    """The text of the page. Headers of the archive's files are read, no pixel is.
+    """Return the text of the page. This reads headers of the archive's files, but no pixels.
 
     Args:
         catalog: of the demonstration archive.
@@ -111,7 +111,7 @@ def _memory(stated: WorkingMemory) -> str:
 
 
 def _options(example: Example, catalog: Catalog) -> Mapping[str, Any]:
-    """The options that the example has."""
+    """Return the options of the example."""
     if callable(example.ask):
         return {}
     return dict(json.loads(catalog.open(example.address)["result"].attrs["options"]))

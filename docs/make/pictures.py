@@ -11,7 +11,7 @@ __all__ = ["picture"]
 
 
 def picture(catalog: Catalog, name: str) -> bytes:
-    """A PNG of what a transform does: the same bytes for the same archive, on one machine.
+    """Draw a PNG of the effect of a transform: the same bytes for the same archive, on one machine.
 
     Args:
         catalog: of the demonstration archive.

@@ -52,7 +52,7 @@ class Profile:
 
 
 def _axis(line: xr.DataArray) -> tuple[NDArray[Any], str]:
-    """What a line is drawn over, and what that is: a coordinate that is more than the number of a pixel, if any."""
+    """Return the x values of a line and their label: a physical coordinate if one exists, else pixel numbers."""
     (dimension,) = line.dims
     known = [line.coords[name] for name in line.coords if line.coords[name].dims == (dimension,)]
     best = min(known, key=lambda each: each.name == dimension)
@@ -148,7 +148,7 @@ def peaks(figure: Figure, shown: Shown) -> None:
 
 
 def _comb(image: xr.DataArray, band: Range) -> NDArray[Any]:
-    """The profile of a comb: the median of its rows."""
+    """Return the profile of a comb: the median of its rows."""
     return np.asarray(image.isel(y=slice(band[0], band[1] + 1)).median("y").values)
 
 

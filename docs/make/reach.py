@@ -24,7 +24,7 @@ _INPUTS: Final[Mapping[str, Sizes]] = MappingProxyType(
 
 
 def reach(transform: Transform, options: Mapping[str, Any]) -> str:
-    """What one value of the result is made of, in a sentence.
+    """Describe in a sentence which input values one value of the result depends on.
 
     Args:
         transform: of which it is told.

@@ -51,19 +51,19 @@ _LOOK: Final[dict[Any, Any]] = {  # matplotlib lists the names that it knows as 
 
 
 def new_figure() -> Figure:
-    """An empty picture in the common style."""
+    """Return an empty figure in the common style."""
     mpl.rcdefaults()
     mpl.rcParams.update(_LOOK)
     return Figure(figsize=_SIZE, dpi=_DPI, layout="constrained")
 
 
 def palette(name: str) -> Colormap:
-    """A map of matplotlib's, in which what is missing has a colour of its own."""
+    """Return a colour map of matplotlib with a separate colour for missing values."""
     return mpl.colormaps[name].resampled(_LEVELS).with_extremes(bad=_MISSING)
 
 
 def png(figure: Figure) -> bytes:
-    """The picture as a PNG of at most `MOST_BYTES`, with as many colours as fit into that.
+    """Encode the figure as a PNG of at most `MOST_BYTES`, with as many colours as fit.
 
     Raises:
         ValueError: it is larger even with the fewest colours.

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from sqlalchemy import Engine, event
-from tests.catalog.test_derivation import catalog, frames, index, root, write
+from tests.catalog.diagnostics.test_derive import catalog, frames, index, root, write
 
 from shotdap.catalog import Catalog, Image, Missing, NotFound, SqlIndex
 

@@ -11,7 +11,7 @@ import anyio
 import httpx
 import pytest
 import sqlalchemy as sa
-from tests.catalog.test_derivation import catalog, index, root
+from tests.catalog.diagnostics.test_derive import catalog, index, root
 
 from shotdap.catalog import Catalog, SqlIndex
 from shotdap.config import load_settings

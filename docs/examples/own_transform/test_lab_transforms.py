@@ -20,7 +20,7 @@ class TestPhotoelectrons(TransformContract):
     variants = ({"gain": 0.7}, {"gain": 12})
 
     def inputs(self, rng: np.random.Generator) -> Sequence[xr.DataArray]:
-        """Counts as the camera gives them."""
+        """Return counts as the camera gives them."""
         return (xr.DataArray(rng.integers(0, 65_536, (40, 50), dtype="u2"), dims=("y", "x")),)
 
 

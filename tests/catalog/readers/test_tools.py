@@ -1,4 +1,4 @@
-"""Real files hold what their formats' own tools say; for the odd HDF4 files see readers/test_hdf4.py.
+"""Real files hold what their formats' own tools say; for the odd HDF4 files see test_hdf4.py.
 
 Each tool names the arrays and prints their numbers; shotdap's reader is asked for the same ones, and for no others.
 """

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import xarray as xr
 from tests import samples
-from tests.server.packaging.conftest import CREATED_AT, FRAMES, LIMITS, PACKAGE_LIMITS, Shot
+from tests.server.exports.conftest import CREATED_AT, FRAMES, LIMITS, PACKAGE_LIMITS, Shot
 from tests.serving import run_shotdap
 
 from shotdap.catalog import NotFound, Unreadable

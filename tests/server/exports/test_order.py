@@ -12,7 +12,7 @@ import pytest
 import xarray as xr
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.server.exporting.campaign import QUERY, Campaign, make_campaign
+from tests.server.exports.campaign import QUERY, Campaign, make_campaign
 from tests.strategies import CountingSource
 
 from shotdap.catalog import BadQuery

@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 import xarray as xr
 from httpx_sse import connect_sse
-from tests.server.exporting.campaign import QUERY, Campaign, make_campaign, wait_until
+from tests.server.exports.campaign import QUERY, Campaign, make_campaign, wait_until
 from tests.serving import Server, serving
 from zarr.storage import ZipStore
 

@@ -29,17 +29,17 @@ from tests.catalog.readers.hdf4_writer import (
     rasters,
     sds_file,
 )
-from tests.catalog.test_damage import WRITERS
+from tests.catalog.readers.test_damage import WRITERS
 from tests.conftest import REAL, absent
 
 VALUES: Final = np.random.default_rng(5).integers(0, 100, (4, 40, 50)).astype("i2")
 GRAYS: Final = np.repeat(np.arange(256, dtype="u1")[:, np.newaxis], 3, 1)
-ROOT: Final = Path(__file__).resolve().parents[2]
+ROOT: Final = Path(__file__).resolve().parents[3]
 READ_ALL: Final = """
 import json, sys
 from pathlib import Path
 from shotdap.catalog import Unreadable
-from tests.catalog.test_damage import fingerprint
+from tests.catalog.readers.test_damage import fingerprint
 def of(path):
     try:
         return fingerprint(path)

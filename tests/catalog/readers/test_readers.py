@@ -26,7 +26,7 @@ from shotdap.server import demo
 Array = NDArray[Any]
 File: TypeAlias = Any  # h5py.File; what a checker guesses from its code is wrong
 
-DATA: Final = Path(__file__).resolve().parents[2] / "../shared/data"
+DATA: Final = Path(__file__).resolve().parents[3] / "../shared/data"
 REAL: Final = (
     "asbo1_s62328.hdf", "sop_s25386.hdf", "EPW_CCD-s112059.hdf", "IAW-s101675.hdf", "P510_2-s103741.h5",
     "p510_2_s103741.h5", "P510-p510_data_103741.h5", "PTD_s103741_ptd.h5",

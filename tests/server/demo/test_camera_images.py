@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 from pyhdf.SD import SD, SDC
-from tests.catalog.synthetic.reading import open_hdf5, read_array, shot
+from tests.server.demo.reading import open_hdf5, read_array, shot
 
 from shotdap.server import demo
 

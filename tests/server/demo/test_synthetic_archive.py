@@ -10,7 +10,7 @@ import h5py
 import numpy as np
 import pytest
 from pyhdf.SD import SD, SDC
-from tests.catalog.synthetic.reading import (
+from tests.server.demo.reading import (
     MAGIC,
     hdf4_attributes,
     open_hdf5,

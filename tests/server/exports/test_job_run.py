@@ -19,7 +19,7 @@ import xarray as xr
 from distributed import Client
 from numpy.typing import NDArray
 from scipy.io import netcdf_file
-from tests.server.exporting.campaign import QUERY, Campaign, Cluster, make_campaign, start_cluster, wait_until
+from tests.server.exports.campaign import QUERY, Campaign, Cluster, make_campaign, start_cluster, wait_until
 from tests.serving import SHOTDAP, environment
 from zarr.storage import ZipStore
 

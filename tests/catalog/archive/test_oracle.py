@@ -247,7 +247,7 @@ class TestSql:
 
 def test_view() -> None:
     """The view that the administrator is given has the columns that the default settings name, and no other."""
-    text = (Path(__file__).parents[2] / "config/oracle/1_view.sql").read_text("utf-8")
+    text = (Path(__file__).parents[3] / "config/oracle/1_view.sql").read_text("utf-8")
     (view,) = (each for each in parse(text, read="oracle") if isinstance(each, exp.Create))
 
     assert view.this.name == "SHOTDAP_FILES"

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.catalog.synthetic.reading import read_rows
+from tests.server.demo.reading import read_rows
 
 from shotdap.server import demo
 
