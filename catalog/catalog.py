@@ -17,9 +17,9 @@ from shotdap.catalog.diagnostics.explain import explain_labelling
 from shotdap.catalog.entry import Entry, FolderPage, Index, NotFound
 from shotdap.catalog.file_access import ArchiveFiles
 from shotdap.catalog.image import Image, SingleImage
+from shotdap.catalog.image_opener import ImageOpener, ViewFunction
 from shotdap.catalog.index import ChangePage, FacetCounts, SearchPage
 from shotdap.catalog.inspection.sandbox import Sandbox
-from shotdap.catalog.opener import ImageOpener, ViewFunction
 from shotdap.catalog.paths import RAW_SUFFIX, ImageAddress, ImageCollection, parse_collection
 from shotdap.catalog.query import Query
 from shotdap.catalog.readers.gunzip import Unpacker

@@ -10,7 +10,7 @@ import xarray as xr
 
 from shotdap.catalog.diagnostics.derive import DerivedImage
 from shotdap.catalog.entry import Entry
-from shotdap.catalog.opener import ImageOpener, ImageSnapshot, ViewFunction
+from shotdap.catalog.image_opener import ImageOpener, ImageSnapshot, ViewFunction
 from shotdap.catalog.paths import ImageAddress
 from shotdap.catalog.storage import Version
 from shotdap.transforms.virtual.provenance import Origin

@@ -14,7 +14,7 @@ from shotdap.catalog.collections.stack import LEFT_OUT_ATTRIBUTE, Layer, stack_i
 from shotdap.catalog.diagnostics.derive import DerivedImage
 from shotdap.catalog.entry import Changed, Entry, Unreadable
 from shotdap.catalog.image import SingleImage
-from shotdap.catalog.opener import ImageOpener, ViewFunction
+from shotdap.catalog.image_opener import ImageOpener, ViewFunction
 from shotdap.catalog.paths import ImageAddress, ImageCollection
 from shotdap.transforms import MARK, BadVariant
 from shotdap.transforms.virtual.provenance import Origin

@@ -19,11 +19,11 @@ from __future__ import annotations
 from shotdap.server.http.blocks import Block
 from shotdap.server.protocols.dap2.adaptation import adapt_dataset
 from shotdap.server.protocols.dap2.ascii import render_ascii
-from shotdap.server.protocols.dap2.constraint import Constraint, FunctionCall, Projection
+from shotdap.server.protocols.dap2.constraint import parse_constraint
+from shotdap.server.protocols.dap2.constraint_model import Constraint, FunctionCall, Projection
 from shotdap.server.protocols.dap2.das import render_das
 from shotdap.server.protocols.dap2.data import compute_body_size, encode_body
 from shotdap.server.protocols.dap2.dds import render_dds
-from shotdap.server.protocols.dap2.expression import parse_constraint
 from shotdap.server.protocols.dap2.functions import FUNCTIONS, Function
 from shotdap.server.protocols.dap2.original_names import restore_dataset
 from shotdap.server.protocols.dap2.response_headers import (
