@@ -1,4 +1,4 @@
-"""Requests that never reach the application because they are no HTTP, refused in the format of the protocol.
+"""Requests that uvicorn cannot parse as HTTP, refused in the error format of the protocol.
 
 uvicorn's parser accepts URLs of less than 64 KiB, and answers what it cannot parse with a line of text. Here that line
 is a DAP error, or a problem document of the REST API, and a URL that is too long has the status for that.
@@ -20,7 +20,7 @@ _MAX_URL_LENGTH: Final = 0xFFFF  # http_parser stores offsets in 16 bits
 
 
 class HttpProtocol(HttpToolsProtocol):
-    """uvicorn's HTTP, with errors that a client can show, and an end for streams that have none."""
+    """uvicorn's HTTP, with errors that a client can show. It ends endless streams at shutdown."""
 
     def shutdown(self) -> None:
         """Let the current request be answered before the server ends, unless its response is an endless stream."""

@@ -80,7 +80,7 @@ class FileCache:
             pieces: returns its bytes; called only if they are not in the folder.
 
         Raises:
-            Unreadable: it is too large, or has not its stated size, or there is no room for it.
+            Unreadable: it is too large, or its size differs from the stated size, or the disk has no room for it.
         """
         with self._locks[hash(version.path) % len(self._locks)]:  # 32 requests for one file fetch it once
             if self._is_cached(version):

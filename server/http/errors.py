@@ -154,7 +154,7 @@ def answer(prepare: Callable[[], HttpResponse], render_problem: ProblemRenderer,
 
 
 def handle_error(error: Exception, render_problem: ProblemRenderer, subject: str) -> HttpResponse:
-    """Return the response to a request that failed, and log the error if nobody expected it."""
+    """Return the response to a request that failed, and log an unexpected error."""
     problem = to_problem(error)
     if not problem.expected:
         _LOG.error("failed to answer %s", subject, exc_info=error)
@@ -177,7 +177,7 @@ def render_text_problem(problem: Problem) -> HttpResponse:
 
 
 def to_problem(error: Exception) -> Problem:
-    """Convert an exception. Of one that nobody expected a client learns only that it occurred."""
+    """Convert an exception to a problem. The client learns nothing else about an unexpected one."""
     if isinstance(error, HTTPException):  # of Starlette, or of a route of the REST API
         return Problem(error.status_code, error.detail, expected=True, extra_headers=error.headers or {})
     shortage = _find_shortage(error)

@@ -124,7 +124,7 @@ def parse_form_query(query: str, adapted: xr.Dataset) -> tuple[str, str]:
     """Parse the query of a form that was sent without a script into a suffix and a constraint.
 
     The fields of the form are ``v`` for each variable, ``i.<variable>`` for each of its dimensions, ``calls``,
-    ``filters`` and, from the button, ``answer``. If the result is no constraint, its answer says so.
+    ``filters`` and, from the button, ``answer``. An invalid constraint is reported by the answer.
     """
     fields: dict[str, list[str]] = {}
     for name, value in parse_qsl(query, keep_blank_values=True, encoding="latin-1"):

@@ -1,7 +1,7 @@
-"""What a lazy variable costs to compute, for any part of it: bytes that are read, and working memory.
+"""The cost of computing any part of a lazy variable: bytes that are read, and working memory.
 
-A slice of what is in a file costs the slice. A mean over an image, or an unwrapped phase, costs the image, however
-little of it is asked for; such variables say so, and a server can refuse what is too much before it begins.
+A slice of stored values costs the slice. A mean over an image, or an unwrapped phase, costs the whole image for any
+slice. Such variables carry their cost, so that a server can refuse an expensive request before it begins.
 """
 
 from __future__ import annotations

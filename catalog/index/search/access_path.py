@@ -104,7 +104,7 @@ class _PartitionFilter:
     plan: QueryPlan
 
     def find_prefixes(self, column: sa.Column[Any]) -> tuple[Sequence[EqualityPrefix], frozenset[str]]:
-        """Return the prefixes that select them in an index sorted by a column, and the columns that these fix."""
+        """Return the prefixes of an index sorted by a column that select the partitions, and the columns that they fix."""
         if self.plan.has_all_partitions:
             return [()], _PARTITION_COLUMNS
         for list_prefixes, fixed_columns in _PREFIX_STRATEGIES[column.name]:
@@ -114,7 +114,7 @@ class _PartitionFilter:
         return [()], frozenset()
 
     def build_conditions(self) -> Iterator[sa.ColumnElement[bool]]:
-        """Yield the conditions that an entry has one of them; the planner cannot use an index with another order."""
+        """Yield conditions on facility and diagnostic that the planner cannot use for an index of another order."""
         if not self.plan.has_all_partitions:
             values = zip(*self.plan.selected_partitions, strict=True)
             for name, selection in zip(("facility", "diagnostic"), values, strict=True):
@@ -133,7 +133,7 @@ class _PartitionFilter:
                 yield from product(_match_name(ENTRIES.c.facility, facility))
 
     def list_whole_facility_prefixes(self) -> Iterator[EqualityPrefix]:
-        """Yield the same if all diagnostics of the selected facilities are selected, else nothing."""
+        """Yield the facilities if all their diagnostics are selected, else nothing."""
         count = sum(facility in self.plan.selected_facilities for facility, _ in self.plan.partitions)
         if len(self.plan.selected_partitions) == count:
             yield from self.list_facility_prefixes()

@@ -17,7 +17,7 @@ _UNINDEXED_COLUMNS: Final = (ATTRIBUTES.c.name.concat(""), ATTRIBUTES.c.text.con
 
 
 def select_entry_ids(term: Term) -> sa.Select[Any]:
-    """Select the ids of all entries that match a term, and of others, by the value indexes; some ids come twice."""
+    """Select by the value indexes the ids of all entries that match a term, and of some others; ids may repeat."""
     values = [_make_value_condition(value, ATTRIBUTES.c.text, ATTRIBUTES.c.number) for value in term.values]
     return sa.select(ATTRIBUTES.c.entry).where(ATTRIBUTES.c.name == term.name, sa.or_(*values))
 

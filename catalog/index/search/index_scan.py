@@ -56,7 +56,7 @@ class IndexRange:
         return sa.select(*columns).select_from(source).where(*where, *conditions)
 
     def is_before(self, position: Position | None) -> bool:
-        """Check whether all of it comes before a position, as far as its bounds show."""
+        """Check by the bounds whether the whole range comes before a position."""
         if position is None or self.bounds is None:
             return False
         return position[0] is None or (self.bounds.start is not None and position[0] < self.bounds.start)

@@ -128,7 +128,7 @@ class QueryPlan:
                 yield from (sa.not_(sufficient) for sufficient in self._make_sufficient_conditions(term))
 
     def build_candidate_queries(self) -> Iterator[sa.Select[Any]]:
-        """Yield alternative statements that select the ids of all matches, and of others, each by an index."""
+        """Yield alternative statements; each selects by an index the ids of all matches and of some other entries."""
         if Health.OK not in self.healths:
             yield sa.select(ENTRIES.c.id).where(HEALTH_NOT_OK, ENTRIES.c.health.in_(self.healths))
         if self.shot_ranges and self.date_ranges:  # the scan is in the order of shots
@@ -171,7 +171,7 @@ class QueryPlan:
             yield sa.or_(*(fact_predicates.may_have_fact(term.name, value) for value in term.values))
 
     def _make_sufficient_conditions(self, term: Term) -> Iterator[sa.ColumnElement[bool]]:
-        """Yield conditions of which one is enough to match a term; their truth is never unknown."""
+        """Yield conditions; each is sufficient to match a term, and none is ever NULL."""
         if term.name in ("shot", "date"):
             column = ENTRIES.c[term.name]
             ranges: Sequence[Range[Any]] = (
