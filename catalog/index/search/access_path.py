@@ -104,7 +104,7 @@ class _PartitionFilter:
     plan: QueryPlan
 
     def find_prefixes(self, column: sa.Column[Any]) -> tuple[Sequence[EqualityPrefix], frozenset[str]]:
-        """Return the prefixes of an index sorted by a column that select the partitions, and the columns that they fix."""
+        """Return the prefixes, in an index sorted by a column, that select the partitions, and the columns they fix."""
         if self.plan.has_all_partitions:
             return [()], _PARTITION_COLUMNS
         for list_prefixes, fixed_columns in _PREFIX_STRATEGIES[column.name]:
