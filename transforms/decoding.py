@@ -92,7 +92,14 @@ class Packing:
                 if kind == "u":
                     numbers = [int(number) for number in numbers]  # which xarray compares in float32 too
             fills += numbers
-        scale, offset, hdf4_offset = (_parse_number(variable.attrs, name, unusable) for name in _SCALING_ATTRIBUTES)
+        scaling: list[Any] = []
+        for name in _SCALING_ATTRIBUTES:
+            numbers = _parse_numbers(variable.attrs, name, unusable)
+            is_usable = len(numbers) == 1 and np.isfinite(numbers[0])
+            if numbers and not is_usable:
+                unusable[name] = "it is not one finite number, and was not applied"
+            scaling.append(numbers[0] if is_usable else None)
+        scale, offset, hdf4_offset = scaling
         return cls(
             stored,
             signed_as,
@@ -236,16 +243,6 @@ def _parse_numbers(attributes: Mapping[Any, Any], name: str, unusable: dict[str,
         return list(numbers)
     unusable[name] = "it is no number, and was not applied"
     return []
-
-
-def _parse_number(attributes: Mapping[Any, Any], name: str, unusable: dict[str, str]) -> Any:  # noqa: ANN401 — NumPy's
-    """Return the one finite number of an attribute, or `None`."""
-    numbers = _parse_numbers(attributes, name, unusable)
-    if len(numbers) == 1 and np.isfinite(numbers[0]):
-        return numbers[0]
-    if numbers:
-        unusable[name] = "it is not one finite number, and was not applied"
-    return None
 
 
 def _decode_attributes(attributes: Mapping[Any, Any], packing: Packing) -> dict[str, Any]:

@@ -138,7 +138,18 @@ class TransformContract:
             checked = self.transform.validate_options(options)
             small = self.inputs(np.random.default_rng(0))
             self.transform.function(*small, **dict(checked))  # what it imports when it is first called does not count
-            large = _tile_inputs(small)
+            largest = max(small, key=lambda each: each.size)
+            times = (  # repeat rows and columns, so that memory for each pixel dominates
+                {name: -(-_MEMORY_TEST_SIDE // largest.sizes[name]) for name in largest.dims[-2:]}
+                if largest.ndim > 1
+                else {}
+            )
+            large = [
+                xr.DataArray(
+                    np.tile(each.values, [times.get(name, 1) for name in each.dims]), dims=each.dims, attrs=each.attrs
+                )
+                for each in small
+            ]
             largest_type = [each.astype(np.float64) if each.dtype.kind in "iuf" else each for each in large]
             for inputs in large, largest_type:
                 stated = self._find_footprint(options, inputs).memory.estimate_bytes(max(each.size for each in inputs))
@@ -170,18 +181,6 @@ def _compute_values(
     """Compute the values of a virtual variable."""
     values = np.asarray(transform.function(*inputs, **options).values)
     return values.astype(transform.infer_dtype([each.variable for each in inputs]), copy=False)
-
-
-def _tile_inputs(inputs: Sequence[xr.DataArray]) -> list[xr.DataArray]:
-    """Repeat inputs along the rows and columns of the largest, so that memory for each pixel dominates."""
-    largest = max(inputs, key=lambda each: each.size)
-    times = (
-        {name: -(-_MEMORY_TEST_SIDE // largest.sizes[name]) for name in largest.dims[-2:]} if largest.ndim > 1 else {}
-    )
-    return [
-        xr.DataArray(np.tile(each.values, [times.get(name, 1) for name in each.dims]), dims=each.dims, attrs=each.attrs)
-        for each in inputs
-    ]
 
 
 class _UnreadableArray(BackendArray):

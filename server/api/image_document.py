@@ -31,6 +31,18 @@ def build_image_document(image_request: ImageRequest, dataset: xr.Dataset) -> Im
     image = image_request.image
     entry = image.entry or _EMPTY_ENTRY
     virtual = {name for name, origin in image.list_origins().items() if origin.recipe}
+    request = image_request.request
+    api, path = get_api_url(request), quote_path(image.path)
+    links = {
+        "self": f"{api}/images/{path}",
+        "dap": f"{request.base_url}/dap/{path}",
+        "page": f"{request.base_url}/dap/{path}.html",
+        "zarr": f"{request.base_url}/zarr/{path}",
+        **{each: f"{api}/{each}/{path}" for each in ("attributes", "statistics", "thumbnails", "provenance")},
+    }
+    if image_request.original_path:
+        original = quote_path(image_request.original_path)
+        links |= {"file": f"{request.base_url}/fileServer/{original}", "raw": f"{api}/images/{original}/raw"}
     return Image(
         path=image.path,
         facts=encode_facts(entry),
@@ -40,7 +52,7 @@ def build_image_document(image_request: ImageRequest, dataset: xr.Dataset) -> Im
         attributes=describe_attributes(dataset.attrs),
         dimensions=build_dimensions(dataset.sizes),
         variables=[_build_variable_document(str(name), dataset, virtual) for name in dataset.variables],
-        links=_build_links(image_request),
+        links=links,
         formats=_build_format_urls(image_request, dataset),
     )
 
@@ -73,22 +85,6 @@ def _build_variable_document(name: str, dataset: xr.Dataset, virtual: set[str]) 
         long_name=long_name,
         attributes=describe_attributes(variable.attrs),
     )
-
-
-def _build_links(image_request: ImageRequest) -> dict[str, str]:
-    request = image_request.request
-    api, path = get_api_url(request), quote_path(image_request.image.path)
-    links = {
-        "self": f"{api}/images/{path}",
-        "dap": f"{request.base_url}/dap/{path}",
-        "page": f"{request.base_url}/dap/{path}.html",
-        "zarr": f"{request.base_url}/zarr/{path}",
-        **{each: f"{api}/{each}/{path}" for each in ("attributes", "statistics", "thumbnails", "provenance")},
-    }
-    if image_request.original_path:
-        original = quote_path(image_request.original_path)
-        links |= {"file": f"{request.base_url}/fileServer/{original}", "raw": f"{api}/images/{original}/raw"}
-    return links
 
 
 def _build_format_urls(image_request: ImageRequest, dataset: xr.Dataset) -> dict[str, str]:

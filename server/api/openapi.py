@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
-from functools import cache, partial
+from functools import cache
 from typing import Any, Final
 
 from fastapi import FastAPI, Request
@@ -42,7 +42,34 @@ _REPLACED_SCHEMAS: Final = ("HTTPValidationError", "ValidationError")  # of Fast
 
 def register_openapi(app: FastAPI) -> None:
     """Give an application its OpenAPI document, which is built when it is first requested."""
-    build_document = cache(partial(_build_openapi, app))
+
+    @cache
+    def build_document() -> dict[str, Any]:
+        document = get_openapi(
+            title=app.title,
+            version=app.version,
+            summary=app.summary,
+            description=app.description,
+            tags=app.openapi_tags,
+            routes=app.routes,
+        )
+        schemas = document.setdefault("components", {}).setdefault("schemas", {})
+        schemas[ProblemDocument.__name__] = TypeAdapter(ProblemDocument).json_schema(mode="serialization")
+        for name in _REPLACED_SCHEMAS:
+            schemas.pop(name, None)
+        for operation in _iter_operations(document):  # each failure of an operation is a problem document
+            responses = {
+                status: each
+                for status, each in operation["responses"].items()
+                if "HTTPValidationError" not in str(each)
+            }
+            failures = {status for status in responses if status >= _FIRST_FAILURE_STATUS}
+            for status in failures.union(map(str, COMMON_FAILURES)):
+                response = responses.get(status, {})
+                responses[status] = {**describe_failure(int(status), response.get("description", "")), **response}
+            operation["responses"] = dict(sorted(responses.items()))
+        return document
+
     app.openapi = build_document  # type: ignore[method-assign]  # as FastAPI's documentation recommends
     app.router.routes[:] = [each for each in app.router.routes if getattr(each, "path", "") != app.openapi_url]
 
@@ -56,31 +83,6 @@ def register_openapi(app: FastAPI) -> None:
         return JSONResponse(document)
 
     app.add_route("/openapi.json", serve_openapi, include_in_schema=False)
-
-
-def _build_openapi(app: FastAPI) -> dict[str, Any]:
-    document = get_openapi(
-        title=app.title,
-        version=app.version,
-        summary=app.summary,
-        description=app.description,
-        tags=app.openapi_tags,
-        routes=app.routes,
-    )
-    schemas = document.setdefault("components", {}).setdefault("schemas", {})
-    schemas[ProblemDocument.__name__] = TypeAdapter(ProblemDocument).json_schema(mode="serialization")
-    for name in _REPLACED_SCHEMAS:
-        schemas.pop(name, None)
-    for operation in _iter_operations(document):  # each failure of an operation is a problem document
-        responses = {
-            status: each for status, each in operation["responses"].items() if "HTTPValidationError" not in str(each)
-        }
-        failures = {status for status in responses if status >= _FIRST_FAILURE_STATUS}
-        for status in failures.union(map(str, COMMON_FAILURES)):
-            response = responses.get(status, {})
-            responses[status] = {**describe_failure(int(status), response.get("description", "")), **response}
-        operation["responses"] = dict(sorted(responses.items()))
-    return document
 
 
 def _iter_operations(document: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -99,14 +99,6 @@ def _build_asbo_grid_maker(channel: int) -> ImageMaker:
     return make_asbo_grid
 
 
-def _make_sop(rng: np.random.Generator, shot: Shot) -> SyntheticImage:
-    return _make_sop_image(rng, shot, streaks.draw_emission(rng, SWEEPS[_SOP_SPEEDS[shot.facility]]))
-
-
-def _make_sop_flat(rng: np.random.Generator, shot: Shot) -> SyntheticImage:
-    return _make_sop_image(rng, shot, draw_lamp(ccd.SOP_CAMERA))
-
-
 def _make_sop_image(rng: np.random.Generator, shot: Shot, light: NDArray[np.float32]) -> SyntheticImage:
     streak = ccd.take_frames(rng, ccd.SOP_CAMERA, light * compute_sensitivity(shot.facility, "SOP"))
     return SyntheticImage(
@@ -137,16 +129,6 @@ def _make_ptd(rng: np.random.Generator, _shot: Shot) -> SyntheticImage:
     streak = ccd.take_frames(rng, ccd.PTD_CAMERA, streaks.draw_neutron_burst(rng))
     return SyntheticImage(
         (Variable("Streak_array", streak, chunks=streak.shape),), camera_attributes.describe_ptd_file(rng)
-    )
-
-
-def _make_xrfc_film(rng: np.random.Generator, _shot: Shot) -> SyntheticImage:
-    return _make_film_image(film_scan.scan_film(rng, film_scan.draw_implosion(rng)), camera_attributes.describe_film())
-
-
-def _make_xrfc_wedge(rng: np.random.Generator, _shot: Shot) -> SyntheticImage:
-    return _make_film_image(
-        film_scan.scan_film(rng, film_scan.WEDGE.compute_exposure()), camera_attributes.describe_wedge(film_scan.WEDGE)
     )
 
 
@@ -183,15 +165,26 @@ def _make_p510_summary(rng: np.random.Generator, shot: Shot) -> SyntheticImage:
     """Make the 26 arrays of a P510 summary: powers in TW, times in ps; no picture."""
     time = np.linspace(-4000, 6000, _SAMPLE_COUNT, dtype=np.float32)
     power = pulses.make_pulse_powers(rng, time, len(_BEAM_NUMBERS))
-    clusters = [
-        _make_cluster_variables(rng, number, time, power[:, 10 * number - 10 : 10 * number]) for number in _CLUSTERS
-    ]
+    clusters: list[Variable] = []
+    for number, beams in _CLUSTERS.items():
+        delays = rng.uniform(-150, 150, 2)
+        fiducials = np.stack([1000 * _compute_fiducials(time, delay) for delay in delays], axis=1)
+        peaks = (_FIDUCIAL_PEAKS[:, None] + delays).astype(np.float32)
+        peaks[-1, number % 2] = -1  # the analysis did not find this peak
+        beam_power = power[:, 10 * number - 10 : 10 * number]
+        beam_attributes = camera_attributes.describe_summary_cluster(rng, number, beams)
+        fiducial_attributes: Attributes = {"CLUSTER_NUM": np.int16(number), "ID": f"fidu_{number}0fidu_{number}1"}
+        clusters += [
+            Variable(f"DATA_CL{number}", beam_power, beam_attributes),
+            Variable(f"DATA_CL{number}_FIDU", fiducials, fiducial_attributes),
+            Variable(f"DATA_CL{number}_FIDU_PEAKS", peaks, fiducial_attributes),
+        ]
     attributes = camera_attributes.describe_summary_beams(rng, _BEAM_NUMBERS)
     average, spread = power.mean(axis=1, keepdims=True), power.std(axis=1)
     variables = (
         Variable("CLUSTER_DATA_ALL_UV", power, attributes),
         Variable("CLUSTER_DATA_TIME", np.repeat(time[:, None], len(_BEAM_NUMBERS), axis=1), attributes),
-        *(variable for cluster in clusters for variable in cluster),
+        *clusters,
         Variable("SUMMARY_DATA_AVERAGE", average, {"SIDS": "SYN01 ", "T0": np.float32(0)}),
         Variable("SUMMARY_DATA_FIDU", _compute_fiducials(time, 0), {"BEST_CLUSTER": np.int16(4)}),
         Variable("SUMMARY_DATA_PB_0", 100 * spread / np.maximum(average[:, 0], 0.01), {"NUMBER_BEAMS": np.int32(60)}),
@@ -200,22 +193,6 @@ def _make_p510_summary(rng: np.random.Generator, shot: Shot) -> SyntheticImage:
         Variable("SUMMARY_DATA_UV", power, attributes),
     )
     return SyntheticImage(variables, camera_attributes.describe_summary_file(shot.number, shot.when))
-
-
-def _make_cluster_variables(
-    rng: np.random.Generator, number: int, time: NDArray[Any], power: NDArray[Any]
-) -> tuple[Variable, ...]:
-    """Make a cluster's three arrays: the power of its ten beams, its two fiducials, and their peaks."""
-    delays = rng.uniform(-150, 150, 2)
-    fiducials = np.stack([1000 * _compute_fiducials(time, delay) for delay in delays], axis=1)
-    peaks = (_FIDUCIAL_PEAKS[:, None] + delays).astype(np.float32)
-    peaks[-1, number % 2] = -1  # the analysis did not find this peak
-    attributes: Attributes = {"CLUSTER_NUM": np.int16(number), "ID": f"fidu_{number}0fidu_{number}1"}
-    return (
-        Variable(f"DATA_CL{number}", power, camera_attributes.describe_summary_cluster(rng, number, _CLUSTERS[number])),
-        Variable(f"DATA_CL{number}_FIDU", fiducials, attributes),
-        Variable(f"DATA_CL{number}_FIDU_PEAKS", peaks, attributes),
-    )
 
 
 _FIDUCIAL_PEAKS: Final = 1000 * FIDUCIAL_PERIOD * np.arange(-2, 6)  # ps, the eight peaks of a fiducial
@@ -229,19 +206,23 @@ def _compute_fiducials(time: NDArray[Any], delay: float) -> NDArray[np.float32]:
 DIAGNOSTICS: Final[Mapping[str, ImageMaker]] = {
     "ASBO1": _build_asbo_maker(1),
     "ASBO2": _build_asbo_maker(2),
-    "SOP": _make_sop,
+    "SOP": lambda rng, shot: _make_sop_image(rng, shot, streaks.draw_emission(rng, SWEEPS[_SOP_SPEEDS[shot.facility]])),
     "P510": _make_p510_summary,
     **{f"P510_{cluster}": _build_p510_maker(cluster) for cluster in _CLUSTERS},
     "EPW_CCD": _make_epw,
     "PTD": _make_ptd,
-    "XRFC_FILM": _make_xrfc_film,
+    "XRFC_FILM": lambda rng, _shot: _make_film_image(
+        film_scan.scan_film(rng, film_scan.draw_implosion(rng)), camera_attributes.describe_film()
+    ),
     "PCIS": _make_pcis,
 }
 _CALIBRATIONS: Final[Mapping[tuple[str, Subject], ImageMaker]] = {
     ("ASBO1", Subject.FLAT): _build_asbo_flat_maker(1),
     ("ASBO2", Subject.FLAT): _build_asbo_flat_maker(2),
-    ("SOP", Subject.FLAT): _make_sop_flat,
+    ("SOP", Subject.FLAT): lambda rng, shot: _make_sop_image(rng, shot, draw_lamp(ccd.SOP_CAMERA)),
     ("ASBO1", Subject.GRID): _build_asbo_grid_maker(1),
     ("ASBO2", Subject.GRID): _build_asbo_grid_maker(2),
-    ("XRFC_FILM", Subject.WEDGE): _make_xrfc_wedge,
+    ("XRFC_FILM", Subject.WEDGE): lambda rng, _shot: _make_film_image(
+        film_scan.scan_film(rng, film_scan.WEDGE.compute_exposure()), camera_attributes.describe_wedge(film_scan.WEDGE)
+    ),
 }

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from shotdap.server.demo.image_content import Attribute, SyntheticImage, Variable
+    from shotdap.server.demo.image_content import Attribute, SyntheticImage
     from shotdap.server.demo.shot_list import Container
 
 DEFLATE_LEVEL: Final = 4  # real files have 7, which compresses no better and takes four times as long
@@ -52,26 +52,22 @@ def write_hdf4(path: Path, image: SyntheticImage) -> None:
         try:
             _write_hdf4_attributes(file, image.attributes)
             for variable in image.variables:
-                _write_hdf4_variable(file, variable)
+                dataset = file.create(variable.name, _HDF4_TYPES[variable.values.dtype], variable.values.shape)
+                try:
+                    if variable.chunks:
+                        library.set_chunks(dataset._id or 0, variable.chunks, DEFLATE_LEVEL)  # noqa: SLF001 - pyhdf sets none
+                    dataset[:] = variable.values
+                    _write_hdf4_attributes(dataset, variable.attributes)
+                    for axis, scale in enumerate(variable.scales):
+                        dimension = dataset.dim(axis)
+                        dimension.setscale(_HDF4_TYPES[scale.values.dtype], scale.values.tolist())
+                        dimension.setstrs("", scale.units, "")
+                finally:
+                    dataset.endaccess()
         finally:
             file.end()
     name = os.fsencode(stored_name)
     path.write_bytes(path.read_bytes().replace(name, b"synthetic".ljust(len(name), b"\0"), 1))
-
-
-def _write_hdf4_variable(file: SD, variable: Variable) -> None:
-    dataset = file.create(variable.name, _HDF4_TYPES[variable.values.dtype], variable.values.shape)
-    try:
-        if variable.chunks:
-            library.set_chunks(dataset._id or 0, variable.chunks, DEFLATE_LEVEL)  # noqa: SLF001 - pyhdf sets none
-        dataset[:] = variable.values
-        _write_hdf4_attributes(dataset, variable.attributes)
-        for axis, scale in enumerate(variable.scales):
-            dimension = dataset.dim(axis)
-            dimension.setscale(_HDF4_TYPES[scale.values.dtype], scale.values.tolist())
-            dimension.setstrs("", scale.units, "")
-    finally:
-        dataset.endaccess()
 
 
 def _write_hdf4_attributes(owner: Any, attributes: Mapping[str, Attribute]) -> None:  # noqa: ANN401 - pyhdf has no types
@@ -92,7 +88,12 @@ def write_hdf5(path: Path, image: SyntheticImage) -> None:
         zeros: dict[int, h5py.Dataset] = {}
         numbers = count()
         for variable in image.variables:
-            dataset = _write_hdf5_variable(file, variable)
+            compression = {"compression": "gzip", "compression_opts": DEFLATE_LEVEL} if variable.chunks else {}
+            dtype = variable.values.dtype.newbyteorder(">")
+            dataset = file.create_dataset(
+                variable.name, data=variable.values, dtype=dtype, chunks=variable.chunks, **compression
+            )
+            _write_hdf5_attributes(dataset, variable.attributes)
             for axis, scale in enumerate(variable.scales):
                 dtype = scale.values.dtype.newbyteorder(">")
                 positions = file.create_dataset(f"{variable.name}_{axis}", data=scale.values, dtype=dtype)
@@ -105,16 +106,6 @@ def write_hdf5(path: Path, image: SyntheticImage) -> None:
                     zeros[size] = file.create_dataset(f"fakeDim{number}", (size,), np.int32)
                     zeros[size].make_scale("This is a netCDF dimension but not a netCDF variable.")
                 dataset.dims[axis].attach_scale(zeros[size])
-
-
-def _write_hdf5_variable(file: h5py.File, variable: Variable) -> h5py.Dataset:
-    compression = {"compression": "gzip", "compression_opts": DEFLATE_LEVEL} if variable.chunks else {}
-    dtype = variable.values.dtype.newbyteorder(">")
-    dataset = file.create_dataset(
-        variable.name, data=variable.values, dtype=dtype, chunks=variable.chunks, **compression
-    )
-    _write_hdf5_attributes(dataset, variable.attributes)
-    return dataset
 
 
 def _write_hdf5_attributes(owner: h5py.HLObject, attributes: Mapping[str, Attribute]) -> None:

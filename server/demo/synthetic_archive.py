@@ -23,9 +23,9 @@ from shotdap.server.demo.image_files import write_image
 from shotdap.server.demo.shot_list import SHOTS, Fault
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
-    from shotdap.server.demo.shot_list import Shot, StoredFile
+    from shotdap.server.demo.shot_list import Shot
 
 _ARCHIVE_VERSION: Final = 5  # raise it whenever the same seed would give other files
 FILES_FOLDER: Final = "files"  # the archive's root: ARCHIVE_FILE is relative to it
@@ -95,8 +95,26 @@ def make_archive(folder: Path, *, seed: int = 0, shots: Sequence[Shot] = SHOTS) 
 def _build_archive(folder: Path, seed: int, shots: Sequence[Shot]) -> None:
     """Write all files and the database of an archive."""
     (folder / FILES_FOLDER).mkdir()
-    rows = []
-    for row, shot, file in _iter_rows(shots):
+    modified = datetime.min  # noqa: DTZ901 - the archive's times are local, without a zone
+    files = [
+        (shot, number, file)
+        for shot in sorted(shots, key=lambda shot: shot.when)
+        for number, file in enumerate(shot.files, 1)
+    ]
+    rows: list[dict[str, Any]] = []
+    for image_id, (shot, number, file) in enumerate(files, 1):  # the oldest first
+        modified = max(modified + timedelta(seconds=1), shot.when + _ARCHIVE_DELAY)
+        row: dict[str, Any] = {
+            "IMAGE_ID": image_id,
+            "FACILITY": shot.facility,
+            "SHOT_NUMBER": shot.number,
+            "SHOT_DATE": shot.when,
+            "DIAGNOSTIC": file.diagnostic,
+            "SOURCE_FILE": file.source_file,
+            "ARCHIVE_FILE": f"{shot.when:%y/%m/%d}/HDF.{shot.when:%Y%m%d.%H%M%S}.{number}",
+            "FORMAT": file.container,
+            "MODIFIED": modified,
+        }
         rows.append(row)
         path = folder / FILES_FOLDER / row["ARCHIVE_FILE"]
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -116,27 +134,3 @@ def _write_database(path: Path, rows: list[dict[str, Any]]) -> None:
                 connection.execute(insert(ARCHIVE_FILES), rows)
     finally:
         engine.dispose()
-
-
-def _iter_rows(shots: Sequence[Shot]) -> Iterator[tuple[dict[str, Any], Shot, StoredFile]]:
-    """Yield the rows of the table, oldest first, each with its shot and its file."""
-    modified = datetime.min  # noqa: DTZ901 - the archive's times are local, without a zone
-    files = [
-        (shot, number, file)
-        for shot in sorted(shots, key=lambda shot: shot.when)
-        for number, file in enumerate(shot.files, 1)
-    ]
-    for image_id, (shot, number, file) in enumerate(files, 1):
-        modified = max(modified + timedelta(seconds=1), shot.when + _ARCHIVE_DELAY)
-        row = {
-            "IMAGE_ID": image_id,
-            "FACILITY": shot.facility,
-            "SHOT_NUMBER": shot.number,
-            "SHOT_DATE": shot.when,
-            "DIAGNOSTIC": file.diagnostic,
-            "SOURCE_FILE": file.source_file,
-            "ARCHIVE_FILE": f"{shot.when:%y/%m/%d}/HDF.{shot.when:%Y%m%d.%H%M%S}.{number}",
-            "FORMAT": file.container,
-            "MODIFIED": modified,
-        }
-        yield row, shot, file

@@ -26,21 +26,8 @@ _MAX_ROWS: Final = 1 << 20  # the limit of a spreadsheet
 
 def encode(dataset: xr.Dataset) -> EncodedFile:
     """Encode lineouts as a CSV file; see `Encoder`."""
-    columns = _select_columns(dataset)
-    comments = [f"# {name}: {_format_json(value)}\n" for name, value in dataset.attrs.items()]
-    for name, variable in dataset.variables.items():
-        if str(name) not in columns:
-            comments.append(f"# {name}: {_format_json(np.asarray(variable.values))}\n")
-        for attribute, value in variable.attrs.items():
-            comments.append(f"# {name}.{attribute}: {_format_json(value)}\n")
-    rows = [map(_quote_cell, columns), *zip(*map(_format_cells, columns.items()), strict=True)]
-    return wrap_bytes("".join(comments).encode(), "".join(f"{','.join(row)}\n" for row in rows).encode())
-
-
-def _select_columns(dataset: xr.Dataset) -> dict[str, xr.Variable]:
-    """Return the variables along the one dimension, coordinates first; scalars are comments above the table."""
     variables = {str(name): dataset.variables[name] for name in (*dataset.coords, *dataset.data_vars)}
-    columns = {name: variable for name, variable in variables.items() if variable.ndim}
+    columns = {name: variable for name, variable in variables.items() if variable.ndim}  # scalars are comments
     dimensions = {variable.dims for variable in columns.values()}
     if len(dimensions) != 1 or any(variable.ndim != 1 for variable in columns.values()):
         shapes = "; ".join(f"{name}: {', '.join(map(str, each.dims))}" for name, each in columns.items())
@@ -49,11 +36,18 @@ def _select_columns(dataset: xr.Dataset) -> dict[str, xr.Variable]:
             f" {f'are {shapes}' if shapes else 'is none'}. Ask for one row or column of an image, or for its row_mean,"
             " or for json or npz."
         )
-    if (rows := next(iter(columns.values())).size) > _MAX_ROWS:
+    if (count := next(iter(columns.values())).size) > _MAX_ROWS:
         raise BadSelection(
-            f"These are {rows:,} rows, and a CSV file here has {_MAX_ROWS:,} at most. Ask for npz or nc4."
+            f"These are {count:,} rows, and a CSV file here has {_MAX_ROWS:,} at most. Ask for npz or nc4."
         )
-    return columns
+    comments = [f"# {name}: {_format_json(value)}\n" for name, value in dataset.attrs.items()]
+    for name, variable in dataset.variables.items():
+        if str(name) not in columns:
+            comments.append(f"# {name}: {_format_json(np.asarray(variable.values))}\n")
+        for attribute, value in variable.attrs.items():
+            comments.append(f"# {name}.{attribute}: {_format_json(value)}\n")
+    rows = [map(_quote_cell, columns), *zip(*map(_format_cells, columns.items()), strict=True)]
+    return wrap_bytes("".join(comments).encode(), "".join(f"{','.join(row)}\n" for row in rows).encode())
 
 
 def _format_cells(column: tuple[str, xr.Variable]) -> Iterable[str]:

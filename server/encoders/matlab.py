@@ -57,7 +57,22 @@ def encode(dataset: xr.Dataset) -> EncodedFile:
     attributes: dict[str, Any] = {_DATASET_NAME: _encode_attributes(dataset.attrs)}
     for name, variable in dataset.variables.items():
         legal = names[str(name)]
-        content[legal] = _encode_values(str(name), variable)
+        values = np.asarray(variable.values)
+        if values.nbytes > _MAX_VARIABLE_SIZE:
+            raise BadSelection(
+                f"{name} has {values.nbytes / 2**30:.1f} GiB; a MAT file holds less than 2 GiB of one variable. Ask for"
+                " a part of it, or for h5, which MATLAB reads by h5read."
+            )
+        if is_text(values.dtype):
+            content[legal] = _encode_cells(values)
+        elif values.dtype.kind in "mM":
+            texts = np.datetime_as_string(values) if values.dtype.kind == "M" else values.astype(str)
+            content[legal] = _encode_cells(texts)
+        elif values.dtype.kind not in "biufc" or values.dtype.itemsize > _MAX_ITEMSIZES[values.dtype.kind]:
+            raise BadSelection(f"{name} is of the type {values.dtype}, which MAT cannot hold.")
+        else:
+            native = np.float32 if values.dtype.newbyteorder("=") == np.float16 else values.dtype.newbyteorder("=")
+            content[legal] = values.astype(native, copy=False)
         attributes[legal] = _encode_attributes(
             ({"original_name": name} if legal != name else {})
             | {"dimensions": [str(dimension) for dimension in variable.dims]}
@@ -67,23 +82,6 @@ def encode(dataset: xr.Dataset) -> EncodedFile:
     savemat(file, {**content, _ATTRIBUTES_NAME: attributes}, format="5", long_field_names=True, oned_as="column")
     file.getbuffer()[: len(_HEADER)] = _HEADER
     return wrap_file(file)
-
-
-def _encode_values(name: str, variable: xr.Variable) -> NDArray[Any]:
-    values = np.asarray(variable.values)
-    if values.nbytes > _MAX_VARIABLE_SIZE:
-        raise BadSelection(
-            f"{name} has {values.nbytes / 2**30:.1f} GiB; a MAT file holds less than 2 GiB of one variable. Ask for a"
-            " part of it, or for h5, which MATLAB reads by h5read."
-        )
-    if is_text(values.dtype):
-        return _encode_cells(values)
-    if values.dtype.kind in "mM":
-        return _encode_cells(np.datetime_as_string(values) if values.dtype.kind == "M" else values.astype(str))
-    if values.dtype.kind not in "biufc" or values.dtype.itemsize > _MAX_ITEMSIZES[values.dtype.kind]:
-        raise BadSelection(f"{name} is of the type {values.dtype}, which MAT cannot hold.")
-    native = np.float32 if values.dtype.newbyteorder("=") == np.float16 else values.dtype.newbyteorder("=")
-    return values.astype(native, copy=False)
 
 
 _MAX_ITEMSIZES: Final[Mapping[str, int]] = {"b": 1, "i": 8, "u": 8, "f": 8, "c": 16}

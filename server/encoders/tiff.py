@@ -65,15 +65,19 @@ def _encode_tiff(dataset: xr.Dataset, *, is_deflated: bool) -> EncodedFile:
     if down.units != across.units:
         units["yunit"] = convert_to_ascii(down.units)
     info = dump_json({"variable": name, **describe_dataset(dataset)}, indent=1).decode()
+    # Differences compress better: TIFF 6.0, section 14, and Adobe's Technical Note 3.
+    predictor = _INTEGER_PREDICTOR if frames.itemsize <= 4 else _NO_PREDICTOR  # noqa: PLR2004 — bytes
+    predictor = _FLOAT_PREDICTOR if frames.dtype.kind == "f" else predictor
+    strip_rows = max(1, _STRIP_SIZE // (columns * frames.itemsize))
     compression: dict[str, Any] = {
         "compression": "adobe_deflate",
-        "predictor": _select_predictor(frames.dtype),
-        "rowsperstrip": _compute_strip_rows(frames),
+        "predictor": predictor,
+        "rowsperstrip": strip_rows,
     }
     file = BytesIO()
     with TiffWriter(file, bigtiff=frames.nbytes > _MAX_CLASSIC_SIZE, byteorder="<") as tiff:
         tiff.write(
-            _compress_strips(frames) if is_deflated else frames,
+            _compress_strips(frames, predictor, strip_rows) if is_deflated else frames,
             shape=frames.shape,
             dtype=frames.dtype,
             photometric="minisblack",
@@ -88,21 +92,11 @@ def _encode_tiff(dataset: xr.Dataset, *, is_deflated: bool) -> EncodedFile:
     return wrap_file(file)
 
 
-def _select_predictor(dtype: np.dtype[Any]) -> int:
-    """Return the predictor of TIFF 6.0, section 14, or of Adobe's Technical Note 3: differences compress better."""
-    return _FLOAT_PREDICTOR if dtype.kind == "f" else _INTEGER_PREDICTOR if dtype.itemsize <= 4 else _NO_PREDICTOR  # noqa: PLR2004 — bytes
-
-
-def _compute_strip_rows(frames: Array) -> int:
-    return max(1, _STRIP_SIZE // (int(frames.shape[-1]) * frames.itemsize))
-
-
-def _compress_strips(frames: Array) -> Iterator[bytes]:
+def _compress_strips(frames: Array, predictor: int, strip_rows: int) -> Iterator[bytes]:
     """Yield compressed strips for tifffile, by ISA-L: zlib takes ten times as long."""
-    predictor, step = _select_predictor(frames.dtype), _compute_strip_rows(frames)
     for frame in frames:
-        for start in range(0, len(frame), step):
-            rows = frame[start : start + step]
+        for start in range(0, len(frame), strip_rows):
+            rows = frame[start : start + strip_rows]
             if predictor == _FLOAT_PREDICTOR:  # the most significant bytes of a row first, then the next
                 big_endian = rows.astype(rows.dtype.newbyteorder(">")).view(np.uint8)
                 planes = big_endian.reshape(*rows.shape, rows.itemsize).transpose(0, 2, 1)

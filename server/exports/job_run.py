@@ -80,20 +80,17 @@ class _ExportRun:
                     task_items = waiting.popleft()
                     task = ExportTask(order_json, target, task_items, self.memory_limit, self.settings_file)
                     running[self.client.submit(run_task, task, pure=False, retries=1)] = task_items
-                self._wait_for_any(list(running))
+                try:
+                    with self.client.as_current():
+                        wait(list(running), timeout=_POLL_SECONDS, return_when="FIRST_COMPLETED")
+                except TimeoutError:
+                    if self.client.status != "running":
+                        raise LostCluster("The cluster that exports run on does not answer any more.") from None
                 for future in [future for future in running if future.done()]:
                     waiting.extendleft(self._collect_result(future, running.pop(future)))
                 yield
         finally:
             self.client.cancel(list(running))
-
-    def _wait_for_any(self, futures: list[_TaskFuture]) -> None:
-        try:
-            with self.client.as_current():
-                wait(futures, timeout=_POLL_SECONDS, return_when="FIRST_COMPLETED")
-        except TimeoutError:
-            if self.client.status != "running":
-                raise LostCluster("The cluster that exports run on does not answer any more.") from None
 
     def _collect_result(self, future: _TaskFuture, items: _Items) -> list[_Items]:
         """Store the outcomes of a task; return the tasks that replace it if it killed its workers."""

@@ -20,7 +20,7 @@ from typing import Any, Final, Literal, TypeAlias
 import xarray as xr
 
 from shotdap import __version__
-from shotdap.catalog import Entry, Fact, Version
+from shotdap.catalog import Entry, Version
 from shotdap.server.exports.atomic import write_atomically
 from shotdap.server.exports.order import PackageOrder
 from shotdap.server.http.errors import to_problem
@@ -207,7 +207,10 @@ def encode_manifest(order: PackageOrder, records: Iterable[PackageRecord], creat
         image = {
             "path": entry.path,
             "url": f"{context.server_url}/dap/{entry.path}" if context.server_url else None,
-            "facts": {name: _serialize_fact(fact) for name, fact in entry.facts.items()},
+            "facts": {  # JSON has no number that is not finite
+                name: None if isinstance(fact, float) and not math.isfinite(fact) else fact
+                for name, fact in entry.facts.items()
+            },
             "health": entry.health.value,
             "source": source_document,
             "members": members,
@@ -224,11 +227,6 @@ def encode_manifest(order: PackageOrder, records: Iterable[PackageRecord], creat
         "images": images,
     }
     return (json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode("utf-8", "replace")
-
-
-def _serialize_fact(fact: Fact) -> str | int | float | None:
-    """Return a fact for JSON, which has no number that is not finite."""
-    return None if isinstance(fact, float) and not math.isfinite(fact) else fact
 
 
 def _serialize_origin(origin: Origin) -> dict[str, Any]:

@@ -93,28 +93,25 @@ class _Canvas:
         variable = self.caption.dataset.variables[self.caption.name]
         dimensions = variable.dims[:-1] if self.caption.picture.is_coloured else variable.dims
         down, across = (find_pixel_size(self.caption.dataset, dimension) for dimension in dimensions[-2:])
-        self._draw_horizontal_scale_bar(across, columns)
-        if down.coordinate and (down.units != across.units or abs(down.size / across.size - 1) > _SIZE_TOLERANCE):
-            self._draw_vertical_scale_bar(down, rows)
-
-    def _draw_horizontal_scale_bar(self, each: PixelSize, count: int) -> None:
-        long, label = _compute_scale_bar(each, count, self.image.width)
-        left, top = self.letter_height // 2, self.image.height + self.letter_height // 2
+        half, line = self.letter_height // 3, self.line_width
+        long, label = _compute_scale_bar(across, columns, self.image.width)
         words = _render_text(label, self.letter_height)
+        left, top = self.letter_height // 2, self.image.height + self.letter_height // 2
         middle = top + words.height // 2
-        self._draw_box(left, middle - self.line_width // 2, long, self.line_width)
-        for end in (left, left + long - self.line_width):
-            self._draw_box(end, middle - self.letter_height // 3, self.line_width, 2 * (self.letter_height // 3) + 1)
+        self._draw_box(left, middle - line // 2, long, line)
+        for end in (left, left + long - line):
+            self._draw_box(end, middle - half, line, 2 * half + 1)
         self._place_image(words, left + long + self.letter_height // 2, top)
-
-    def _draw_vertical_scale_bar(self, each: PixelSize, count: int) -> None:
-        long, label = _compute_scale_bar(each, count, self.image.height)
+        if not down.coordinate or not (
+            down.units != across.units or abs(down.size / across.size - 1) > _SIZE_TOLERANCE
+        ):
+            return
+        long, label = _compute_scale_bar(down, rows, self.image.height)
         words = _render_text(label, self.letter_height).rotate(90, expand=True)
-        half = self.letter_height // 3
         middle, bottom = self.right_edge + self.letter_height // 2 + half, self.image.height
-        self._draw_box(middle - self.line_width // 2, bottom - long, self.line_width, long)
-        for end in (bottom - long, bottom - self.line_width):
-            self._draw_box(middle - half, end, 2 * half + 1, self.line_width)
+        self._draw_box(middle - line // 2, bottom - long, line, long)
+        for end in (bottom - long, bottom - line):
+            self._draw_box(middle - half, end, 2 * half + 1, line)
         below_top = max(0, min(bottom - long - self.letter_height // 2 - words.height, bottom - words.height))
         self._place_image(words, middle - words.width // 2, below_top)
         self.right_edge = middle + max(half, words.width // 2) + 1

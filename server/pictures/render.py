@@ -13,7 +13,7 @@ from shotdap.server.encoders.one_variable import get_single_variable
 from shotdap.server.pictures.caption import Caption
 from shotdap.server.pictures.colour_maps import GREY, parse_colour, sample_colour_map
 from shotdap.server.pictures.legend import add_legend
-from shotdap.server.pictures.levels import Display, Picture, render_picture
+from shotdap.server.pictures.levels import Display, render_picture
 from shotdap.transforms import BadSelection
 
 _WHITE: Final = (255, 255, 255)
@@ -51,22 +51,17 @@ def paint_picture(dataset: xr.Dataset, display: Display, what: str) -> PaintedPi
         return PaintedPicture(Image.fromarray(picture.levels), caption, missing_level)
     if picture.is_coloured and display.colour_bar:
         raise BadSelection("A picture in red, green and blue has no colour bar: its colours are the values.")
-    image = _apply_colours(picture, display)
-    if display.colour_bar or display.scale_bar:
-        return PaintedPicture(add_legend(image.convert("RGB"), caption), caption)
-    is_transparent = image.mode == "P" and display.missing is None
-    return PaintedPicture(image, caption, missing_level if is_transparent else None)
-
-
-def _apply_colours(picture: Picture, display: Display) -> Image.Image:
-    """Turn levels into colours; missing pixels get their own colour, or white."""
     missing_colour = parse_colour(display.missing) if display.missing else _WHITE
     if picture.is_coloured:
         if picture.missing is not None:
             picture.levels[picture.missing] = missing_colour
-        return Image.fromarray(np.ascontiguousarray(picture.levels))
-    image = Image.fromarray(picture.levels)
-    if picture.missing is not None or display.colours != GREY:
-        colours = sample_colour_map(display.colours, picture.scale.level_count).tobytes()
-        image.putpalette(colours if picture.missing is None else colours + bytes(missing_colour))
-    return image
+        image = Image.fromarray(np.ascontiguousarray(picture.levels))
+    else:
+        image = Image.fromarray(picture.levels)
+        if picture.missing is not None or display.colours != GREY:
+            colours = sample_colour_map(display.colours, picture.scale.level_count).tobytes()
+            image.putpalette(colours if picture.missing is None else colours + bytes(missing_colour))
+    if display.colour_bar or display.scale_bar:
+        return PaintedPicture(add_legend(image.convert("RGB"), caption), caption)
+    is_transparent = image.mode == "P" and display.missing is None
+    return PaintedPicture(image, caption, missing_level if is_transparent else None)

@@ -17,7 +17,7 @@ from shotdap.transforms.virtual.transform import serialize_options
 if TYPE_CHECKING:
     from prov.model import ProvAgent, ProvDocument, ProvEntity
 
-    from shotdap.transforms import Origin, Recipe
+    from shotdap.transforms import Origin
 
 _ProvAttributes: TypeAlias = dict[Any, Any]  # the type that the library accepts
 
@@ -65,32 +65,28 @@ class _DocumentBuilder:
         if key in self.entities:
             return self.entities[key]
         if each.recipe:
-            self.entities[key] = self._add_virtual_variable(each, each.recipe)
-            return self.entities[key]
-        labels: _ProvAttributes = {"prov:label": each.variable, "shotdap:array": each.array}
+            name = f"image:{self.path}#{each.variable}"
+            labels: _ProvAttributes = {"prov:label": each.variable}
+            labels |= {f"shotdap:{kind}": count for kind, count in self.counts.get(each.variable, {}).items()}
+            entity = self.document.entity(name, labels)
+            details: _ProvAttributes = {
+                "prov:label": str(each.recipe),
+                "shotdap:transform": each.recipe.transform.name,
+                "shotdap:options": serialize_options(each.recipe.validated_options),
+            }
+            activity = self.document.activity(f"{name}/made", other_attributes=details)
+            self.document.wasAssociatedWith(activity, self.agent)
+            self.document.wasGeneratedBy(entity, activity)
+            for origin in map(self.add_variable, each.inputs):
+                self.document.used(activity, origin)
+                self.document.wasDerivedFrom(entity, origin, activity)
+            self.entities[key] = entity
+            return entity
+        labels = {"prov:label": each.variable, "shotdap:array": each.array}
         entity = self.entities[key] = self.document.entity(f"image:{source.path}#{each.variable}", labels)
         file_key = source.path, ""
         if file_key not in self.entities:
             attributes: _ProvAttributes = {"shotdap:sha256": source.sha256} if source.sha256 else {}
             self.entities[file_key] = self.document.entity(f"image:{source.path}", attributes)
         self.document.wasDerivedFrom(entity, self.entities[file_key])
-        return entity
-
-    def _add_virtual_variable(self, each: Origin, recipe: Recipe) -> ProvEntity:
-        """Add a virtual variable, the use of its transform, and its inputs."""
-        name = f"image:{self.path}#{each.variable}"
-        labels: _ProvAttributes = {"prov:label": each.variable}
-        labels |= {f"shotdap:{key}": count for key, count in self.counts.get(each.variable, {}).items()}
-        entity = self.document.entity(name, labels)
-        details: _ProvAttributes = {
-            "prov:label": str(recipe),
-            "shotdap:transform": recipe.transform.name,
-            "shotdap:options": serialize_options(recipe.validated_options),
-        }
-        activity = self.document.activity(f"{name}/made", other_attributes=details)
-        self.document.wasAssociatedWith(activity, self.agent)
-        self.document.wasGeneratedBy(entity, activity)
-        for source in map(self.add_variable, each.inputs):
-            self.document.used(activity, source)
-            self.document.wasDerivedFrom(entity, source, activity)
         return entity

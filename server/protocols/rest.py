@@ -293,14 +293,24 @@ def parse_image_params(query: str, names: Collection[str]) -> ImageParams:
         dimension = name.removeprefix(_DIMENSION_PREFIX)
         if dimension != name and dimension in texts_by_name and dimension not in names:
             raise BadSelection(f"{dimension} and {name} are the same dimension; give one of them.")
-    part = {
-        name: _parse_dimension_slice(name, texts, names) for name, texts in texts_by_name.items() if name not in names
-    }
+    part: dict[str, Part] = {}
+    for name, texts in texts_by_name.items():
+        if name in names:
+            continue
+        if len(texts) > 1:
+            raise BadSelection(f"{_quote_excerpt(name)} is given {len(texts)} times; give it once.")
+        cut = parse_part(_quote_excerpt(name), texts[0])
+        if cut is None:
+            raise BadSelection(
+                f"{_quote_excerpt(name)}={_quote_excerpt(texts[0])} is no parameter ({', '.join(names)}), and no part"
+                " of a dimension: that is written 100:400, 100:400:2, or 7."
+            )
+        part[name.removeprefix(_DIMENSION_PREFIX)] = cut
     values = {name: _parse_value(PARAMETERS[name], texts) for name, texts in texts_by_name.items() if name in names}
     band = values.pop("band", None)
     extraction = Extraction(
         tuple(values.pop("variable", ())),
-        MappingProxyType({name.removeprefix(_DIMENSION_PREFIX): cut for name, cut in part.items()}),
+        MappingProxyType(part),
         (*values.pop("transform", ()), *((band,) if band else ())),
         values.pop("raw", False),
     )
@@ -318,19 +328,6 @@ def _parse_value(parameter: Parameter, texts: Sequence[str]) -> Any:  # noqa: AN
     except ValueError as error:
         raise BadSelection(f"{parameter.name}={_quote_excerpt(', '.join(texts))}: {error}.") from error
     return values if parameter.is_repeatable else values[0]
-
-
-def _parse_dimension_slice(name: str, texts: Sequence[str], names: Collection[str]) -> Part:
-    if len(texts) > 1:
-        raise BadSelection(f"{_quote_excerpt(name)} is given {len(texts)} times; give it once.")
-    (text,) = texts
-    part = parse_part(_quote_excerpt(name), text)
-    if part is None:
-        raise BadSelection(
-            f"{_quote_excerpt(name)}={_quote_excerpt(text)} is no parameter ({', '.join(names)}), and no part of a"
-            " dimension: that is written 100:400, 100:400:2, or 7."
-        )
-    return part
 
 
 def _quote_excerpt(text: str) -> str:

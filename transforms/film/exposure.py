@@ -13,7 +13,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 import numpy as np
 import xarray as xr
@@ -25,9 +25,6 @@ from shotdap.transforms.geometry import Bounds, find_rows_and_columns
 from shotdap.transforms.lineouts import ProfileAxis
 from shotdap.transforms.virtual.footprint import Along, Footprint, Sizes, WorkingMemory, find_image_dimensions
 from shotdap.transforms.virtual.transform import Options, Transform
-
-if TYPE_CHECKING:
-    from scipy.interpolate import PchipInterpolator
 
 Array: TypeAlias = NDArray[Any]
 
@@ -114,30 +111,26 @@ def film_exposure(
     Returns:
         The exposure, float32, relative to that of the wedge's clear end: 1 and below.
     """
-    density = image.astype(np.float64) * density_per_count
-    curve = _fit_characteristic_curve(densities.values.astype(np.float64), step, gamma)
-    return density.copy(data=np.full(density.shape, np.nan) if curve is None else 10 ** curve(density.values))
-
-
-def _fit_characteristic_curve(densities: Array, step: float, gamma: float) -> PchipInterpolator | None:
-    """Fit the log10 of the exposure as a function of the density, NaN outside; `None` if no steps rise."""
     from scipy.interpolate import PchipInterpolator  # noqa: PLC0415 — 0.5 s, only for film
     from scipy.optimize import isotonic_regression  # noqa: PLC0415 — likewise
 
-    (steps,) = np.nonzero(np.isfinite(densities))
+    density = image.astype(np.float64) * density_per_count
+    wedge = densities.values.astype(np.float64)
+    (steps,) = np.nonzero(np.isfinite(wedge))
     half = len(steps) // 2
-    log_exposures, measured = -step * (len(densities) - 1 - steps), densities[steps]
+    log_exposures, measured = -step * (len(wedge) - 1 - steps), wedge[steps]
     if not half or measured[:half].mean() >= measured[half:].mean():  # the first step is the blackest
         log_exposures, measured = (-step * steps)[::-1], measured[::-1]
     rising = isotonic_regression(measured).x if measured.size else measured
     steep = np.flatnonzero(np.diff(rising) >= gamma * np.diff(log_exposures))
     if not steep.size:
-        return None
+        return density.copy(data=np.full(density.shape, np.nan))
     used = slice(steep[0], steep[-1] + 2)
     levels, where = np.unique(rising[used], return_inverse=True)
     # Steps that the regression has made equal share the mean of their exposures; none is at an end, which is steep.
     middles = np.bincount(where, log_exposures[used]) / np.bincount(where)
-    return PchipInterpolator(levels, middles, extrapolate=False)
+    curve = PchipInterpolator(levels, middles, extrapolate=False)
+    return density.copy(data=10 ** curve(density.values))
 
 
 def _wedge_densities_footprint(inputs: Sequence[Sizes], options: Options) -> Footprint:

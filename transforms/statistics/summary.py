@@ -74,6 +74,14 @@ def compute_summary(variable: xr.Variable, bins: int) -> Summary:
         percentiles = dict(zip(PERCENTILE_LEVELS, map(float, numbers), strict=True))
     low, high = moments["minimum"], moments["maximum"]
     low, high = (low - 0.5, high + 0.5) if low == high else (low, high)
+    histogram: list[int] = []
+    if finite.size:
+        with np.errstate(all="ignore"):
+            widths = np.diff(np.linspace(low, high, bins + 1))
+        if np.all(widths > 0):
+            histogram = [int(count) for count in distribution.histogram(image, low=low, high=high, bins=bins).values]
+        else:  # the edges of bins are equal numbers, or their distance is infinite
+            histogram = [int(finite.size)]
     try:
         saturated = int(masks.count_saturated(xr.DataArray(decoded)))
     except BadOptions:
@@ -86,7 +94,7 @@ def compute_summary(variable: xr.Variable, bins: int) -> Summary:
         saturated=saturated,
         percentiles=percentiles,
         edges=(low, high),
-        histogram=_compute_histogram(image, low, high, bins),
+        histogram=histogram,
         **moments,
     )
 
@@ -97,14 +105,3 @@ _MOMENTS: Final = {
     "mean": distribution.mean_value,
     "standard_deviation": distribution.standard_deviation,
 }
-
-
-def _compute_histogram(finite: xr.DataArray, low: float, high: float, bins: int) -> list[int]:
-    if not finite.size:
-        return []
-    with np.errstate(all="ignore"):
-        widths = np.diff(np.linspace(low, high, bins + 1))
-    if not np.all(widths > 0):  # the edges of bins are equal numbers, or their distance is infinite
-        return [int(finite.size)]
-    counts = distribution.histogram(finite, low=low, high=high, bins=bins)
-    return [int(count) for count in counts.values]

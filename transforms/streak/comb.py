@@ -147,15 +147,10 @@ def find_comb_in_profile(profile: Profile) -> Comb | None:
     if len(prominences) < _MIN_PEAKS:
         return None
     strong = prominences >= _MIN_RELATIVE_PROMINENCE * np.sort(prominences)[-_MIN_PEAKS]
-    centres = (peaks["left_ips"] + peaks["right_ips"]) / 2
-    return _find_regular_run(centres[strong], prominences[strong])
-
-
-def _find_regular_run(centres: Profile, prominences: Profile) -> Comb | None:
-    """Find the longest run without a wide gap, without irregular peaks at its ends; `None` if it is not regular."""
+    centres, prominences = (peaks["left_ips"] + peaks["right_ips"])[strong] / 2, prominences[strong]
     breaks = np.flatnonzero(np.rint(_compute_relative_gaps(centres)) > _MAX_GAP) + 1
     run = max(np.split(np.arange(len(centres)), breaks), key=len)
-    if len(run) >= _MIN_PEAKS:
+    if len(run) >= _MIN_PEAKS:  # leave out irregular peaks at the ends
         steps = _compute_relative_gaps(centres[run])
         regular = np.flatnonzero(np.abs(steps - np.rint(steps)) <= _MAX_END_ERROR)
         run = run[regular[0] : regular[-1] + 2] if len(regular) else run[:0]

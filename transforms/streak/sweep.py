@@ -65,7 +65,15 @@ def fit_sweep(centres: Profile, period: float, order: int) -> Sweep | None:
     if len(centres) < order + 2 or (np.diff(centres) <= 0).any():
         return None
     times = np.asarray(period * count_periods(centres), np.float64)
-    errors = np.abs(_compute_robust_residuals(centres, times, order, _MIN_OUTLIER_ERROR * period))
+    start = Legendre.fit(centres, times, order)
+    terms = legvander(start.mapparms()[0] + start.mapparms()[1] * centres, order)
+    robust = least_squares(  # errors much larger than the scale count by their size, not by its square
+        lambda coefficients: terms @ coefficients - times,
+        start.coef,
+        loss="soft_l1",
+        f_scale=_MIN_OUTLIER_ERROR * period,
+    )
+    errors = np.abs(np.asarray(times - terms @ robust.x))
     used = errors <= max(_OUTLIER_SIGMAS * MAD_TO_SIGMA * float(np.median(errors)), _MIN_OUTLIER_ERROR * period)
     if used.sum() < order + 2 or not is_evenly_spaced(centres[used]):
         return None
@@ -74,16 +82,3 @@ def fit_sweep(centres: Profile, period: float, order: int) -> Sweep | None:
     pixels = np.linspace(sweep.centres[0], sweep.centres[-1], 1000)
     is_increasing = (line.deriv()(pixels) > 0).all()
     return sweep if is_increasing and sweep.rms_residual <= _MAX_RMS_RESIDUAL * period else None
-
-
-def _compute_robust_residuals(centres: Profile, times: Profile, order: int, scale: float) -> Profile:
-    """Compute the residuals of a fit in which errors much larger than the scale count by their size, not its square."""
-    start = Legendre.fit(centres, times, order)
-    terms = legvander(start.mapparms()[0] + start.mapparms()[1] * centres, order)
-    fit = least_squares(
-        lambda coefficients: terms @ coefficients - times,
-        start.coef,
-        loss="soft_l1",
-        f_scale=scale,
-    )
-    return np.asarray(times - terms @ fit.x)

@@ -18,7 +18,7 @@ import xarray as xr
 from xarray.core import indexing
 
 from shotdap.transforms.virtual.array import Memo, VirtualArray, no_memo
-from shotdap.transforms.virtual.footprint import Along, Footprint, Sizes
+from shotdap.transforms.virtual.footprint import Footprint, Sizes
 from shotdap.transforms.virtual.graph import (
     footprint_of,
     require_compatible_inputs,
@@ -172,17 +172,12 @@ class _VariableBuilder:
             elif not each.is_identity(input_sizes):
                 coordinate = self.variables.get(each.source)
                 if coordinate is not None and coordinate.dims == (each.source,):
-                    coordinates[new] = _resample_coordinate(coordinate, each, new)
+                    stop = each.start + each.step * each.size
+                    where = slice(each.start, stop if stop >= 0 else None, each.step)
+                    variable = coordinate.to_base_variable()[where]
+                    if each.step > 1 and each.after:  # a value made from several pixels lies in their middle
+                        last = coordinate.to_base_variable()[each.start + each.after :: each.step]
+                        variable = xr.Variable(variable.dims, (variable.values + last.values) / 2, variable.attrs)
+                    variable.dims = (new,)
+                    coordinates[new] = variable
         return coordinates
-
-
-def _resample_coordinate(coordinate: xr.Variable, each: Along, name: str) -> xr.Variable:
-    """Resample a coordinate of the inputs along a result; a value made from several pixels lies in their middle."""
-    stop = each.start + each.step * each.size
-    where = slice(each.start, stop if stop >= 0 else None, each.step)
-    variable = coordinate.to_base_variable()[where]
-    if each.step > 1 and each.after:
-        last = coordinate.to_base_variable()[each.start + each.after :: each.step]
-        variable = xr.Variable(variable.dims, (variable.values + last.values) / 2, variable.attrs)
-    variable.dims = (name,)
-    return variable

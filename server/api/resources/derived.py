@@ -20,7 +20,6 @@ from shotdap.server.api.resources.image_values import extract_dataset, find_sing
 from shotdap.server.api.responses import prepare_document, respond_compressed
 from shotdap.server.api.schemas import Attributes, Histogram, Percentile, Statistics
 from shotdap.server.encoders.formats import FORMATS
-from shotdap.server.extraction import Extraction
 from shotdap.server.http.limits import Limits, refuse_attributes, refuse_computation
 from shotdap.server.http.request import HttpRequest
 from shotdap.server.http.response import HttpResponse
@@ -197,18 +196,13 @@ def _prepare_thumbnail(image_request: ImageRequest, params: ImageParams, _tag: s
     size = params.display.size or _THUMBNAIL_SIZE
     if size > _MAX_THUMBNAIL_SIZE:
         raise BadSelection(f"size={size}: a thumbnail has {_MAX_THUMBNAIL_SIZE} pixels at most; /images has pictures.")
-    extraction = _select_first_frame(image_request, params.extraction)
-    return prepare_file(image_request, FORMATS["png"], extraction, replace(params.display, size=size))
-
-
-def _select_first_frame(image_request: ImageRequest, extraction: Extraction) -> Extraction:
-    """Select one variable, and the first of several frames, where the request does not."""
+    extraction = params.extraction
     if not extraction.variables:
         extraction = replace(extraction, variables=(find_default_image(image_request.open_dataset()),))
     dataset = extract_dataset(image_request, extraction)
     (name, *others) = extraction.resolve_variables(dataset)
-    if others or name not in dataset.variables:
-        return extraction  # no picture can show it, and the encoder of pictures refuses it
-    dims = [str(dim) for dim in dataset.variables[name].dims]
-    frames = dims[:-3] if dims[-1:] == [_COLOUR_DIMENSION] else dims[:-2]
-    return replace(extraction, part={**dict.fromkeys(frames, 0), **extraction.part})
+    if not others and name in dataset.variables:  # the encoder of pictures refuses what no picture can show
+        dims = [str(dim) for dim in dataset.variables[name].dims]
+        frames = dims[:-3] if dims[-1:] == [_COLOUR_DIMENSION] else dims[:-2]
+        extraction = replace(extraction, part={**dict.fromkeys(frames, 0), **extraction.part})  # the first of several
+    return prepare_file(image_request, FORMATS["png"], extraction, replace(params.display, size=size))

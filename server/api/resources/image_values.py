@@ -168,22 +168,14 @@ def prepare_file(
     dataset = extract_dataset(image_request, extraction)
     refuse_size(dataset, image_request.limits, output_format.max_expansion)
     media_type = output_format.media_type
+    is_shown = output_format.content_kind == "picture" or media_type.startswith("text/") or media_type.endswith("json")
+    names = [name.rpartition("/")[2] for name in extraction.variables] if len(extraction.variables) == 1 else []
+    file_name = "_".join((image_request.dataset_name, *names)) + output_format.extension
     headers = {
-        "Content-Disposition": _build_disposition(image_request, output_format, extraction, download=download),
+        "Content-Disposition": format_disposition("inline" if is_shown and not download else "attachment", file_name),
         "X-Content-Type-Options": "nosniff",
     }
     if image_request.request.only_headers:
         return HttpResponse(media_type, None, (), headers)
     file = output_format.encode(dataset.compute(), display)
     return HttpResponse(media_type, file.size, file.blocks, headers)
-
-
-def _build_disposition(
-    image_request: ImageRequest, output_format: Format, extraction: Extraction, *, download: bool
-) -> str:
-    """Build ``Content-Disposition`` (RFC 6266): whether a browser shows the file, and the name of the file."""
-    media_type = output_format.media_type
-    is_shown = output_format.content_kind == "picture" or media_type.startswith("text/") or media_type.endswith("json")
-    names = [name.rpartition("/")[2] for name in extraction.variables] if len(extraction.variables) == 1 else []
-    name = "_".join((image_request.dataset_name, *names)) + output_format.extension
-    return format_disposition("inline" if is_shown and not download else "attachment", name)

@@ -123,20 +123,11 @@ def draw_implosion(rng: np.random.Generator) -> Light:
         strip, pinhole = divmod(image, _PINHOLE_COUNT)
         row, column = rng.normal(((strip + 0.5) * pitch[0], (pinhole + 0.5) * pitch[1]), 2)
         window, distance = cut_window(_FILM_SHAPE, row, column, reach=76)
-        film[window] += (
-            rng.normal(1, 0.08) * 0.06 * 12**time * _project_shell(distance, 68 - 50 * time, 0.85 - 0.6 * time)
+        radius, hollow = 68 - 50 * time, 0.85 - 0.6 * time  # pixels, and the inner radius as a fraction of it
+        # The shell is as bright as the chord of each line of sight inside it is long: 1 at the limb.
+        whole, inside = (
+            as_light(np.sqrt(np.maximum(length**2 - np.square(distance), 0))) for length in (radius, hollow * radius)
         )
+        shell = as_light((whole - inside) / (radius * np.sqrt(1 - hollow**2)))
+        film[window] += rng.normal(1, 0.08) * 0.06 * 12**time * shell
     return film
-
-
-def _project_shell(distance: Light, outer: float, hollow: float) -> Light:
-    """Return the brightness of a shell that shines: the chord of each line of sight inside it, 1 at the limb.
-
-    `outer` is the shell's outer radius (pixels), `hollow` the inner radius as a fraction of it.
-    """
-    chord = _compute_chord(distance, outer) - _compute_chord(distance, hollow * outer)
-    return as_light(chord / (outer * np.sqrt(1 - hollow**2)))
-
-
-def _compute_chord(distance: Light, radius: float) -> Light:
-    return as_light(np.sqrt(np.maximum(radius**2 - np.square(distance), 0)))

@@ -41,32 +41,29 @@ def join_images(workspace: Workspace, order: JobOrder, records: Mapping[int, Man
         file.attrs["software"] = f"shotdap {__version__}"
         for _, record in sorted(records.items()):
             for member in record.members:
-                _copy_image(_staged_path(workspace, member.name), _require_group(file, member.name))
+                _copy_image(_staged_path(workspace, member.name), file, member.name)
 
 
 def _staged_path(workspace: Workspace, name: str) -> Path:
     return workspace.staging_folder / f"{name}.nc4"
 
 
-def _require_group(parent: h5py.Group, path: str) -> h5py.Group:
-    """Return a group, created if necessary; it tracks the order of its members, which netCDF needs."""
-    for name in path.split("/"):
-        child = parent[name] if name in parent else parent.create_group(name, track_order=True)
+def _copy_image(path: Path, target: h5py.File, group_path: str) -> None:
+    """Copy an image into a group of its own; groups track the order of their members, which netCDF needs."""
+    group: h5py.Group = target
+    for name in group_path.split("/"):
+        child = group[name] if name in group else group.create_group(name, track_order=True)
         if not isinstance(child, h5py.Group):
-            raise TypeError(f"{path} is no group.")
-        parent = child
-    return parent
-
-
-def _copy_image(path: Path, group: h5py.Group) -> None:
+            raise TypeError(f"{group_path} is no group.")
+        group = child
     with h5py.File(path) as source:
         _copy_attributes(source, group)
         arrays = list(_copy_arrays(source, group))
         for array, copy in arrays:
             _copy_attributes(array, copy)
             if array.is_scale:
-                name = array.attrs["NAME"]
-                copy.make_scale(name.decode() if isinstance(name, bytes) else str(name))
+                scale_name = array.attrs["NAME"]
+                copy.make_scale(scale_name.decode() if isinstance(scale_name, bytes) else str(scale_name))
         for array, copy in arrays:
             for number, dimension in enumerate(array.dims):
                 for scale in dimension.values():

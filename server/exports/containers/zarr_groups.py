@@ -98,35 +98,28 @@ def iter_store_members(dataset: xr.Dataset) -> Iterator[ZipMember]:
 
 def _write_group(path: Path, dataset: xr.Dataset, drafts_folder: Path) -> Checksum:
     with write_atomically(path, drafts_folder) as draft:
-        for group, members in _split_groups(dataset).items():
+        tree = GroupTree({str(name): variable for name, variable in dataset.variables.items()})
+        names: dict[str, list[str]] = {"": []}  # by group, the root first
+        for name in tree.variables:
+            names.setdefault(name.rpartition("/")[0], []).append(name)
+        for group, members in names.items():
+            data: dict[str, xr.Variable] = {}
+            coordinates: dict[str, xr.Variable] = {}
+            for name in members:
+                local_name = name.rpartition("/")[2]
+                is_coordinate = name in dataset.coords or local_name in tree.hidden_arrays.get(group, ())
+                variable = tree.variables[name]
+                dimensions = tuple(tree.dimension_names[str(dimension)] for dimension in variable.dims)
+                plain = xr.Variable(dimensions, variable.values, _encode_attributes(variable.attrs))
+                if 0 < variable.nbytes <= _MAX_CHUNK_BYTES:
+                    plain.encoding["chunks"] = variable.shape
+                (coordinates if is_coordinate else data)[local_name] = plain
+            attributes = {} if group else _encode_attributes(dataset.attrs)
+            part = xr.Dataset(data, xr.Coordinates(coordinates, indexes={}), attributes)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # Zarr 3 does not specify text yet; readers follow zarr-python
-                members.to_zarr(draft, group=group or None, mode="a", consolidated=False, zarr_format=_ZARR_FORMAT)
+                part.to_zarr(draft, group=group or None, mode="a", consolidated=False, zarr_format=_ZARR_FORMAT)
         return compute_checksum(walk_files(draft))
-
-
-def _split_groups(dataset: xr.Dataset) -> dict[str, xr.Dataset]:
-    """Return the variables by the groups that their names contain; the root group is the first."""
-    tree = GroupTree({str(name): variable for name, variable in dataset.variables.items()})
-    names: dict[str, list[str]] = {"": []}
-    for name in tree.variables:
-        names.setdefault(name.rpartition("/")[0], []).append(name)
-    groups: dict[str, xr.Dataset] = {}
-    for group, members in names.items():
-        data: dict[str, xr.Variable] = {}
-        coordinates: dict[str, xr.Variable] = {}
-        for name in members:
-            local_name = name.rpartition("/")[2]
-            is_coordinate = name in dataset.coords or local_name in tree.hidden_arrays.get(group, ())
-            variable = tree.variables[name]
-            dimensions = tuple(tree.dimension_names[str(dimension)] for dimension in variable.dims)
-            plain = xr.Variable(dimensions, variable.values, _encode_attributes(variable.attrs))
-            if 0 < variable.nbytes <= _MAX_CHUNK_BYTES:
-                plain.encoding["chunks"] = variable.shape
-            (coordinates if is_coordinate else data)[local_name] = plain
-        attributes = {} if group else _encode_attributes(dataset.attrs)
-        groups[group] = xr.Dataset(data, xr.Coordinates(coordinates, indexes={}), attributes)
-    return groups
 
 
 def _encode_attributes(attributes: Mapping[Any, Any]) -> dict[str, Any]:

@@ -160,7 +160,16 @@ class _Coordinator:
             except Exception as error:  # noqa: BLE001 — retry after any failure, and run the other jobs
                 self._retry_later(job, error)
             else:
-                self._end_job(job, progress)
+                self.store.renew_lease(job, self.holder, progress)
+                workspace = self.store.get_workspace(job)
+                if not progress.done:
+                    reasons = (record.problems[0] for record in read_records(workspace.manifest_path).values())
+                    message = (
+                        f"No image could be exported; the manifest says why of each. The first: {next(reasons, '')}"
+                    )
+                    self.store.end_job(job, self.holder, "failed", message)
+                elif not self.store.end_job(job, self.holder, "done", "", compute_checksum([workspace.target])):
+                    self._remove_cancelled(job)
 
     def _export_job(self, job: Job, lease: _JobLease) -> Progress:
         order, workspace = Order.from_json(job.order), self.store.get_workspace(job)
@@ -186,16 +195,6 @@ class _Coordinator:
             on_progress=report_progress,
             should_stop=lambda: lease.lost_event.is_set() or self.should_stop(),
         )
-
-    def _end_job(self, job: Job, progress: Progress) -> None:
-        self.store.renew_lease(job, self.holder, progress)
-        workspace = self.store.get_workspace(job)
-        if not progress.done:
-            reasons = (record.problems[0] for record in read_records(workspace.manifest_path).values())
-            message = f"No image could be exported; the manifest says why of each. The first: {next(reasons, '')}"
-            self.store.end_job(job, self.holder, "failed", message)
-        elif not self.store.end_job(job, self.holder, "done", "", compute_checksum([workspace.target])):
-            self._remove_cancelled(job)
 
     def _remove_cancelled(self, job: Job) -> None:
         """Remove the files of a job if it was cancelled; another process may hold it by now."""

@@ -130,7 +130,15 @@ def _build_number_attributes(variable: xr.Variable, logical: Dtype, kind: str) -
         attrs[FILL_ATTRIBUTE] = fill.astype(stored).view(logical)  # xarray reinterprets this attribute, and no other
     attrs = {str(key): value for key, value in fit_fill_values(attrs, logical, target).items()}
     for key in attrs.keys() & set(_TYPED_ATTRIBUTES):
-        attrs[key] = _convert_numbers(attrs[key], stored, logical, target)
+        numbers = extract_numbers(attrs[key])
+        if not numbers.size:
+            continue
+        if logical != stored and numbers.dtype == stored:
+            numbers = numbers.view(logical)  # -1 means 65535
+        with np.errstate(all="ignore"):
+            cast = (numbers.astype(logical) if logical.kind == "f" else numbers).astype(target)
+        if target.kind == "f" or np.array_equal(cast, numbers):  # no integer changes
+            attrs[key] = cast
     if logical.kind in "iu" and target.kind == "f":  # clients unpack in the type of these, and Float32 is too coarse
         packing = {key: extract_numbers(attrs[key]) for key in _PACKING_ATTRIBUTES & attrs.keys()}
         attrs |= {key: numbers.astype(target) for key, numbers in packing.items() if numbers.size}
@@ -139,18 +147,6 @@ def _build_number_attributes(variable: xr.Variable, logical: Dtype, kind: str) -
     if _is_64_bit_integer(logical) and kind != "Int32":
         attrs["dap2_warning"] = _INT64_WARNING
     return attrs
-
-
-def _convert_numbers(value: object, stored: Dtype, logical: Dtype, target: Dtype) -> object:
-    """Convert an attribute's numbers as the variable's own are; return it as it is if that changes an integer."""
-    array = extract_numbers(value)
-    if not array.size:
-        return value
-    if logical != stored and array.dtype == stored:
-        array = array.view(logical)  # -1 means 65535
-    with np.errstate(all="ignore"):
-        cast = (array.astype(logical) if logical.kind == "f" else array).astype(target)
-    return cast if target.kind == "f" or np.array_equal(cast, array) else value
 
 
 def _build_text_attributes(variable: xr.Variable, dimension: str) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from shotdap.server.protocols.dap2.adaptation import DIM_NAME, STRLEN
-from shotdap.server.protocols.dap2.promotion import Dtype, promote_dtype
+from shotdap.server.protocols.dap2.promotion import promote_dtype
 from shotdap.server.protocols.dap2.text import make_safe_names, quote_text
 from shotdap.server.protocols.float_text import format_float
 from shotdap.transforms.renaming import RENAMED_ATTRIBUTES, list_renamed
@@ -61,7 +61,13 @@ def _encode_value(value: object) -> tuple[str, list[str]]:
             array = np.ravel(np.asarray(value))
         except ValueError:  # lists of different lengths
             array = np.array([str(value)], dtype=object)
-    kind = _infer_type(array)
+    kind = promote_dtype(array.dtype) or "String"  # for types that DAP2 does not have
+    if array.dtype.kind in "iu" and array.dtype.itemsize >= np.dtype("i8").itemsize and array.size:  # rule 1
+        least, greatest, limits = int(array.min()), int(array.max()), np.iinfo(np.int32)
+        if limits.min <= least and greatest <= limits.max:
+            kind = "Int32"
+        elif least < -_MAX_EXACT_INTEGER or greatest > _MAX_EXACT_INTEGER:
+            kind = "String"
     if kind == "String":
         texts = (
             each.decode("utf-8", "backslashreplace") if isinstance(each, bytes) else str(each)
@@ -72,15 +78,3 @@ def _encode_value(value: object) -> tuple[str, list[str]]:
         return kind, [str(int(number)) for number in array]
     floats = [format_float(np.float64(number)) for number in array]  # rules 3 and 4
     return kind, [f"{word.replace('Infinity', '1e999')} #{word}\n" if "Infinity" in word else word for word in floats]
-
-
-def _infer_type(array: np.ndarray[Any, Dtype]) -> str:
-    """Return the DAP2 type by rule 1; String for types that DAP2 does not have."""
-    kind = promote_dtype(array.dtype) or "String"
-    if array.dtype.kind not in "iu" or array.dtype.itemsize < np.dtype("i8").itemsize or not array.size:
-        return kind
-    least, greatest = int(array.min()), int(array.max())
-    limits = np.iinfo(np.int32)
-    if limits.min <= least and greatest <= limits.max:
-        return "Int32"
-    return kind if least >= -_MAX_EXACT_INTEGER and greatest <= _MAX_EXACT_INTEGER else "String"

@@ -27,7 +27,7 @@ from shotdap.server.protocols.dap4.types import AtomicType, get_atomic_type
 from shotdap.server.protocols.variable_names import get_local_name, get_parent_path, list_ancestors
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator
 
     import xarray as xr
 
@@ -102,7 +102,20 @@ def build_tree(dataset: xr.Dataset, name: str, selection: Selection) -> Group:
         root.ensure_group(get_parent_path(key)).variables.append(view.build_variable(key, dataset.variables[key]))
     for dim in view.named_dimensions:
         root.ensure_group(get_parent_path(dim)).dimensions[get_local_name(dim)] = dataset.sizes[dim]
-    for path, attributes in _split_attributes_by_group(dataset, selection, root).items():
+    existing = set(_walk_group_paths(root))
+    attributes_by_group: defaultdict[str, dict[str, object]] = defaultdict(dict)
+    for attribute, value in dataset.attrs.items():
+        match = _GROUP_ATTRIBUTE.fullmatch(str(attribute))
+        paths = list_ancestors(match["group"]) if match else ()
+        if match is None or any(path in dataset.variables for path in paths):  # no group is below a variable
+            attributes_by_group[""][str(attribute)] = value
+        elif (  # groups that were not selected have no attributes
+            not selection.hyperslabs
+            or match["group"] in existing
+            or any(path in selection.hyperslabs for path in paths)
+        ):
+            attributes_by_group[match["group"]][match["name"]] = value
+    for path, attributes in attributes_by_group.items():
         root.ensure_group(path).attributes.extend(encode_attributes(attributes))
     return root
 
@@ -174,26 +187,6 @@ def _is_in_scope(key: str, others: Iterable[str]) -> bool:
     """Check whether the others, dimensions or coordinates, are in the group of the variable or in one around it."""
     group = f"{get_parent_path(key)}/"
     return all(group.startswith(other[: other.rfind("/") + 1]) for other in others)
-
-
-def _split_attributes_by_group(
-    dataset: xr.Dataset, selection: Selection, root: Group
-) -> Mapping[str, Mapping[str, object]]:
-    """Return the attributes of the dataset by their groups, except groups that were not selected."""
-    existing = set(_walk_group_paths(root))
-    sorted_: defaultdict[str, dict[str, object]] = defaultdict(dict)
-    for key, value in dataset.attrs.items():
-        match = _GROUP_ATTRIBUTE.fullmatch(str(key))
-        paths = list_ancestors(match["group"]) if match else ()
-        if match is None or any(path in dataset.variables for path in paths):  # no group is below a variable
-            sorted_[""][str(key)] = value
-        elif (
-            not selection.hyperslabs
-            or match["group"] in existing
-            or any(path in selection.hyperslabs for path in paths)
-        ):
-            sorted_[match["group"]][match["name"]] = value
-    return sorted_
 
 
 def _walk_group_paths(group: Group, above: str = "") -> Iterator[str]:
