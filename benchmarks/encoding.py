@@ -21,7 +21,7 @@ from scipy.io import savemat
 
 from measuring import Case, Contender, Mismatch, Plan, repeated
 from shotdap.server.encoders.formats import FORMATS
-from shotdap.server.pictures.levels import Display, render_picture
+from shotdap.server.pictures.levels import Display, compute_picture
 
 __all__ = ["cases"]
 
@@ -121,7 +121,7 @@ def _numpy(save: Callable[..., None], values: Array) -> bytes:
 
 def _picture(values: Array, kind: str, display: Display) -> bytes:
     file = BytesIO()
-    levels = render_picture(xr.Variable(("y", "x"), values), display).levels
+    levels = compute_picture(xr.Variable(("y", "x"), values), display).levels
     Image.fromarray(levels).save(file, kind)
     return file.getvalue()
 

@@ -45,7 +45,7 @@ from shotdap.catalog.index import (
 )
 from shotdap.catalog.inspection.inspect_archive import InspectionReport, Inspector, inspect_catalog
 from shotdap.catalog.inspection.sandbox import Sandbox, Undecided
-from shotdap.catalog.paths import ImageAddress, ImageCollection
+from shotdap.catalog.paths import CollectionAddress, ImageAddress
 from shotdap.catalog.query import BadQuery, parse_query
 from shotdap.catalog.readers.gunzip import Unpacker, get_cache_folder
 from shotdap.catalog.searchable import Unsearchable
@@ -80,6 +80,7 @@ __all__ = [
     "ChangePage",
     "Changed",
     "Child",
+    "CollectionAddress",
     "ColumnFilter",
     "Diagnostic",
     "DirectoryArchive",
@@ -93,7 +94,6 @@ __all__ = [
     "Health",
     "Image",
     "ImageAddress",
-    "ImageCollection",
     "Index",
     "InspectionReport",
     "Inspector",

@@ -20,7 +20,7 @@ from shotdap.catalog.image import Image, SingleImage
 from shotdap.catalog.image_opener import ImageOpener, ViewFunction
 from shotdap.catalog.index import ChangePage, FacetCounts, SearchPage
 from shotdap.catalog.inspection.sandbox import Sandbox
-from shotdap.catalog.paths import RAW_SUFFIX, ImageAddress, ImageCollection, parse_collection
+from shotdap.catalog.paths import RAW_SUFFIX, CollectionAddress, ImageAddress, parse_collection
 from shotdap.catalog.query import Query
 from shotdap.catalog.readers.gunzip import Unpacker
 from shotdap.catalog.searchable import Searchable, Unsearchable
@@ -123,11 +123,11 @@ class Catalog:
         base = base[1:]
         try:
             try:
-                image = self.image_of(self.find_entry(base))
+                image = self.image_from_entry(self.find_entry(base))
             except NotFound:
                 if not base.endswith(RAW_SUFFIX):
                     raise
-                image = self.image_of(self.find_entry(base.removesuffix(RAW_SUFFIX)), is_raw=True)
+                image = self.image_from_entry(self.find_entry(base.removesuffix(RAW_SUFFIX)), is_raw=True)
         except NotFound:
             collection = parse_collection(base, segment) if base or segment else None
             if collection is None:
@@ -137,7 +137,7 @@ class Catalog:
             return CombinedImage(collection, find, self._opener)
         return image.select_variant(segment) if mark else image
 
-    def image_of(self, entry: Entry, *, is_raw: bool = False) -> SingleImage:
+    def image_from_entry(self, entry: Entry, *, is_raw: bool = False) -> SingleImage:
         """Return the image of a known entry, or its unmodified file."""
         return SingleImage(ImageAddress(entry, is_raw=is_raw), self._opener)
 
@@ -152,7 +152,7 @@ class Catalog:
             NotFound: there is no such folder.
             TooMany: they are more than `most`.
         """
-        return tuple(find_members(ImageCollection(folder), self._index, self._require_searchable, most))
+        return tuple(find_members(CollectionAddress(folder), self._index, self._require_searchable, most))
 
     def explain_labelling(self, entry: Entry) -> Iterator[str]:
         """Explain, line by line, which description of a diagnostic an image matches; see `explain_labelling`.
@@ -161,8 +161,8 @@ class Catalog:
             Missing: its file does not exist.
             Unreadable: its file cannot be read; the message says why.
         """
-        raw = self.image_of(entry, is_raw=True).open()
-        return explain_labelling(raw, self.image_of(entry).derive(), entry.facts, self.diagnostics)
+        raw = self.image_from_entry(entry, is_raw=True).open()
+        return explain_labelling(raw, self.image_from_entry(entry).derive(), entry.facts, self.diagnostics)
 
     def locate_file(self, entry: Entry) -> Path:
         """Return the present path of an entry's file. It must not be shown to a client.
@@ -175,7 +175,7 @@ class Catalog:
         self._files.fetch_file(entry, version)
         return version.path
 
-    def hold_file(self, entry: Entry) -> FileHandle:
+    def open_file_handle(self, entry: Entry) -> FileHandle:
         """Open an entry's file as it is now, for copying its bytes.
 
         Raises:

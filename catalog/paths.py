@@ -49,7 +49,7 @@ class ImageAddress:
 
 
 @dataclass(frozen=True)
-class ImageCollection:
+class CollectionAddress:
     """The address of many images: of a folder, or of a stack."""
 
     folder: str
@@ -104,13 +104,13 @@ class ImageCollection:
         return choice
 
 
-def parse_collection(folder: str, segment: str) -> ImageCollection | None:
+def parse_collection(folder: str, segment: str) -> CollectionAddress | None:
     """Parse a folder's path and the segment behind it; return `None` if the segment is no stack.
 
     Raises:
         BadVariant: the segment is not valid.
     """
     if not segment:
-        return ImageCollection(folder)
+        return CollectionAddress(folder)
     steps = parse_variant(segment)
-    return ImageCollection(folder, steps) if steps[0].name == _STACK_STEP else None
+    return CollectionAddress(folder, steps) if steps[0].name == _STACK_STEP else None

@@ -57,7 +57,7 @@ class ShotdapBackend(BackendEntrypoint):
         descriptions = load_diagnostics(Path(diagnostics) if diagnostics else None)
         unpacker = Unpacker(get_cache_folder(), _UNPACK_BYTES)
         catalog = Catalog(DirectoryArchive(path.parent), path.parent, descriptions, unpacker=unpacker)
-        dataset = catalog.image_of(Entry(path.name, path.name, {"name": path.name}), is_raw=raw).open()
+        dataset = catalog.image_from_entry(Entry(path.name, path.name, {"name": path.name}), is_raw=raw).open()
         return xr.decode_cf(
             decode_dataset(dataset) if mask_and_scale else dataset,
             mask_and_scale=mask_and_scale,  # for the rest: integer times with missing values

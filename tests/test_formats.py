@@ -63,7 +63,7 @@ def rows(files: list[Path]) -> Iterator[str]:
         name = str(path.relative_to(DATA))
         entry = Entry(name, name, {"name": path.name})
         try:
-            raw, labelled = catalog.image_of(entry, is_raw=True).open(), catalog.image_of(entry).open()
+            raw, labelled = catalog.image_from_entry(entry, is_raw=True).open(), catalog.image_from_entry(entry).open()
         except Unreadable as error:
             yield row(name, known_format(path), "", str(error))
             continue

@@ -15,7 +15,7 @@ from shotdap.catalog.diagnostics.derive import DerivedImage
 from shotdap.catalog.entry import Changed, Entry, Unreadable
 from shotdap.catalog.image import SingleImage
 from shotdap.catalog.image_opener import ImageOpener, ViewFunction
-from shotdap.catalog.paths import ImageAddress, ImageCollection
+from shotdap.catalog.paths import CollectionAddress, ImageAddress
 from shotdap.transforms import MARK, BadVariant
 from shotdap.transforms.virtual.provenance import Origin
 
@@ -34,7 +34,7 @@ class CombinedImage:
     related: Mapping[str, Entry] = MappingProxyType({})
 
     def __init__(
-        self, collection: ImageCollection, find_members: Callable[[], Sequence[Entry]], opener: ImageOpener
+        self, collection: CollectionAddress, find_members: Callable[[], Sequence[Entry]], opener: ImageOpener
     ) -> None:
         self.address = collection
         self._find_members = find_members
@@ -59,12 +59,12 @@ class CombinedImage:
     @property
     def member_fingerprints(self) -> Mapping[str, str]:
         """The fingerprint of each image, by path; that of an image that cannot be read contains the reason."""
-        return {path: member.fingerprint for path, member in self.look_at_members().items()}
+        return {path: member.fingerprint for path, member in self.snapshot_members().items()}
 
     @property
     def modified(self) -> int:
         """The latest change of its files, in nanoseconds since 1970."""
-        return max((member.modified for member in self.look_at_members().values()), default=0)
+        return max((member.modified for member in self.snapshot_members().values()), default=0)
 
     def open(self, *, chunked: bool = True, view: ViewFunction | None = None) -> xr.Dataset:
         """Open all images as one dataset, remembered for as long as each of them is the same; see `Image`.
@@ -76,7 +76,7 @@ class CombinedImage:
         address = self.address
         opened: dict[str, DerivedImage] = {}
         left_out: dict[str, str] = {}
-        for path, member in self.look_at_members().items():
+        for path, member in self.snapshot_members().items():
             try:
                 opened[path] = member.derive(address.variant, chunked=chunked)
             except Changed:
@@ -103,7 +103,7 @@ class CombinedImage:
         attributes = {LEFT_OUT_ATTRIBUTE: reasons} if left_out else {}
         datasets = {path: each.dataset.copy(deep=False) for path, each in opened.items()}
         if address.steps:
-            members = self.look_at_members()
+            members = self.snapshot_members()
             layers = [
                 Layer(path, members[path].image.entry.facts.get("shot", path), each) for path, each in datasets.items()
             ]
@@ -115,7 +115,7 @@ class CombinedImage:
             {path.removeprefix(f"{address.folder}/"): each for path, each in datasets.items()}, attributes
         )
 
-    def look_at_members(self) -> Mapping[str, _Member]:
+    def snapshot_members(self) -> Mapping[str, _Member]:
         """Return the images by their paths, the version of each file determined once.
 
         Raises:

@@ -7,7 +7,7 @@ from itertools import islice
 from typing import Final
 
 from shotdap.catalog.entry import Entry, Index
-from shotdap.catalog.paths import ImageCollection
+from shotdap.catalog.paths import CollectionAddress
 from shotdap.catalog.searchable import Searchable
 
 MAX_IMAGES: Final = 200
@@ -21,7 +21,7 @@ class TooMany(ValueError):
 
 
 def find_members(
-    collection: ImageCollection, index: Index, search: Callable[[], Searchable], most: int = MAX_IMAGES
+    collection: CollectionAddress, index: Index, search: Callable[[], Searchable], most: int = MAX_IMAGES
 ) -> list[Entry]:
     """Return the entries of a collection: in the order of their paths, or of their shots if it is a stack.
 
@@ -65,7 +65,7 @@ def _walk_folder(index: Index, folder: str) -> Iterator[Entry]:
             return
 
 
-def _search_folder(collection: ImageCollection, searchable: Searchable) -> Iterator[Entry]:
+def _search_folder(collection: CollectionAddress, searchable: Searchable) -> Iterator[Entry]:
     """Yield the entries that match the query of a stack in its folder, the newest first."""
     prefix = f"{collection.folder}/" if collection.folder else ""
     after: str | None = None

@@ -17,7 +17,7 @@ from shotdap.server.encoders.ascii_text import convert_to_ascii
 from shotdap.server.encoders.encoded_file import wrap_file
 from shotdap.server.pictures.caption import SOFTWARE
 from shotdap.server.pictures.levels import Display
-from shotdap.server.pictures.render import paint_picture
+from shotdap.server.pictures.render import render_picture
 from shotdap.transforms import BadSelection
 
 _MAX_COMMENT_SIZE: Final = 65_533  # bytes: the length of its segment has 16 bits
@@ -29,7 +29,7 @@ def encode(dataset: xr.Dataset, display: Display) -> EncodedFile:
     """Encode a picture of the only variable as a JPEG file; see `Format.encode`."""
     if display.bits == _DEEP_BITS:
         raise BadSelection("JPEG has 8 bits for each colour; ask for png with 16, or for tiff.")
-    picture = paint_picture(dataset, display, "A JPEG shows")
+    picture = render_picture(dataset, display, "A JPEG shows")
     if max(picture.image.size) > _MAX_SIDE:
         raise BadSelection(f"A JPEG has {_MAX_SIDE:,} rows and columns at most; ask for a smaller size, or for png.")
     image = picture.image if picture.image.mode == "L" else picture.image.convert("RGB")

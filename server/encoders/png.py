@@ -20,7 +20,7 @@ from shotdap.server.encoders import EncodedFile
 from shotdap.server.encoders.encoded_file import wrap_file
 from shotdap.server.pictures.caption import SOFTWARE
 from shotdap.server.pictures.levels import Display
-from shotdap.server.pictures.render import paint_picture
+from shotdap.server.pictures.render import render_picture
 
 # Measured for 2048 x 2048 noisy pixels: filtered greys by run lengths, 134 ms and 1.9 MB (level 1: 201 and 2.2; level
 # 6: 849 and 1.9); palettes by level 1, 85 ms and 2.7 MB; 16 bits likewise, 320 ms and 5.6 MB (level 6: 3,200 and 5.4).
@@ -30,7 +30,7 @@ _STRATEGIES: Final = {"L": zlib.Z_RLE}
 
 def encode(dataset: xr.Dataset, display: Display) -> EncodedFile:
     """Encode a picture of the only variable as a PNG file; see `Format.encode`."""
-    picture = paint_picture(dataset, display, "A PNG shows")
+    picture = render_picture(dataset, display, "A PNG shows")
     caption = picture.caption
     texts = {
         "Title": caption.title,

@@ -38,7 +38,7 @@ from shotdap.server.exports.order import PackageOrder
 from shotdap.server.exports.package_plan import CHECKSUMS_NAME, MANIFEST_NAME, README_NAME, PackageItem
 from shotdap.server.exports.readme import render_readme
 from shotdap.server.http.errors import to_problem
-from shotdap.server.http.limits import Limits, refuse_size
+from shotdap.server.http.limits import Limits, check_size
 
 _LOG = logging.getLogger("shotdap.packages")
 _BLOCK_SIZE: Final = 1 << 20  # bytes of a file that are read at a time
@@ -122,7 +122,7 @@ def _prepare_computed(
     if record.source not in {None, version}:
         raise Changed(f"The file has changed since {record.members[0].name} was made of it.")
     selected = extraction.apply(image.open(chunked=False))
-    refuse_size(selected, limits, order.expansion_factor)
+    check_size(selected, limits, order.expansion_factor)
     encoded = order.file_format.encode(selected.compute(), order.display)
     origins = image.list_origins()
     problems = dict.fromkeys(record.problems)
@@ -143,7 +143,7 @@ def _prepare_archived(
     catalog: Catalog, _order: PackageOrder, _member: PlannedMember, _limits: Limits, record: PackageRecord
 ) -> Iterator[_PreparedMember]:
     """Hash an archived file. It stays open, so that it can be sent even if it is removed meanwhile."""
-    handle = catalog.hold_file(record.entry)
+    handle = catalog.open_file_handle(record.entry)
     with Path(handle).open("rb") as file:
         digest, size = sha256(), 0
         for block in _read_blocks(file, handle):

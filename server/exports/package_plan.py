@@ -16,7 +16,7 @@ from shotdap.server.exports.image_data import open_variant
 from shotdap.server.exports.manifest import report_failure
 from shotdap.server.exports.order import PackageOrder
 from shotdap.server.http.errors import TooLarge
-from shotdap.server.http.limits import Limits, refuse_size
+from shotdap.server.http.limits import Limits, check_size
 from shotdap.server.pictures.levels import find_default_image
 from shotdap.transforms import BadSelection
 
@@ -160,7 +160,7 @@ def _plan_archived(
     """Return the one member of an archived file, under the file's original name, and its size."""
     version = catalog.get_file_version(entry)
     if version.path.exists():  # a file that has yet to be fetched is opened when its turn comes
-        catalog.hold_file(entry)
+        catalog.open_file_handle(entry)
     folder, slash, name = relative_path(order, entry.path).rpartition("/")
     original = PureWindowsPath(str(entry.facts.get("name", ""))).name
     if original.isprintable() and original.strip("."):
@@ -176,7 +176,7 @@ def _plan_computed(
     dataset = open_variant(catalog, order.extraction, entry.path)
     selected = order.extraction.apply(dataset)
     if order.container != "zip" or order.file_format.content_kind in _MULTI_VARIABLE_KINDS:
-        refuse_size(selected, limits, order.expansion_factor)
+        check_size(selected, limits, order.expansion_factor)
         return (PlannedMember(f"{path}{suffix}", order.extraction),), selected.nbytes
     if order.extraction.transforms:
         extractions = {_RESULT: order.extraction}
@@ -186,7 +186,7 @@ def _plan_computed(
     members, size = [], 0
     for name, extraction in extractions.items():
         part = extraction.apply(dataset)
-        refuse_size(part, limits, order.expansion_factor)
+        check_size(part, limits, order.expansion_factor)
         members.append(PlannedMember(f"{path}.{name}{suffix}", extraction))
         size += part.nbytes
     return tuple(members), size

@@ -75,7 +75,7 @@ def check_query_length(query: str | bytes, limit: int) -> None:
         raise QueryTooLong(f"The query string has {len(query):,} bytes; {limit:,} are taken at most.")
 
 
-def refuse_size(
+def check_size(
     dataset: xr.Dataset,
     limits: Limits,
     expansion: int = 1,
@@ -96,10 +96,10 @@ def refuse_size(
         TooLarge: it exceeds a limit; the message gives the size, the limit and the alternatives.
     """
     if get_hyperslabs is None:
-        refuse_cost(*estimate_cost(dataset), limits, _describe_alternatives(dataset))
-        refuse_attributes(dataset, limits)
+        check_cost(*estimate_cost(dataset), limits, _describe_alternatives(dataset))
+        check_attributes(dataset, limits)
     else:
-        refuse_cost(*estimate_cost(dataset), limits, _DAP_ADVICE)
+        check_cost(*estimate_cost(dataset), limits, _DAP_ADVICE)
     size = dataset.nbytes * expansion
     if size <= limits.answer:
         return
@@ -128,7 +128,7 @@ def estimate_cost(dataset: xr.Dataset) -> tuple[int, int]:
     return sum(map(bytes_read, variables)), max(map(working_memory, variables), default=0)
 
 
-def refuse_cost(read: int, working: int, limits: Limits, advice: str) -> None:
+def check_cost(read: int, working: int, limits: Limits, advice: str) -> None:
     """Check how much a computation reads, and how much memory it takes, before it begins.
 
     Args:
@@ -148,7 +148,7 @@ def refuse_cost(read: int, working: int, limits: Limits, advice: str) -> None:
         )
 
 
-def refuse_computation(dataset: xr.Dataset, limits: Limits, working: int) -> None:
+def check_computation(dataset: xr.Dataset, limits: Limits, working: int) -> None:
     """Check how much a computation with all values of a dataset reads, and how much memory it takes.
 
     Args:
@@ -160,10 +160,10 @@ def refuse_computation(dataset: xr.Dataset, limits: Limits, working: int) -> Non
         TooLarge: it exceeds the limit; the message gives the size, the limit and the alternatives.
     """
     read, own = estimate_cost(dataset)
-    refuse_cost(read + dataset.nbytes, max(own, working), limits, _describe_alternatives(dataset))
+    check_cost(read + dataset.nbytes, max(own, working), limits, _describe_alternatives(dataset))
 
 
-def refuse_attributes(dataset: xr.Dataset, limits: Limits) -> None:
+def check_attributes(dataset: xr.Dataset, limits: Limits) -> None:
     """Check the size of the attributes of an answer before any of it is written.
 
     Args:

@@ -257,7 +257,7 @@ class Picture:
         return self.levels.shape[:2] != self.shape
 
 
-def render_picture(image: xr.Variable, display: Display) -> Picture:
+def compute_picture(image: xr.Variable, display: Display) -> Picture:
     """Compute the levels of an image.
 
     Args:

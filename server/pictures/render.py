@@ -13,14 +13,14 @@ from shotdap.server.encoders.one_variable import get_single_variable
 from shotdap.server.pictures.caption import Caption
 from shotdap.server.pictures.colour_maps import GREY, parse_colour, sample_colour_map
 from shotdap.server.pictures.legend import add_legend
-from shotdap.server.pictures.levels import Display, render_picture
+from shotdap.server.pictures.levels import Display, compute_picture
 from shotdap.transforms import BadSelection
 
 _WHITE: Final = (255, 255, 255)
 
 
 @dataclass(frozen=True, eq=False)
-class PaintedPicture:
+class RenderedPicture:
     """Pixels and their caption."""
 
     image: Image.Image
@@ -30,7 +30,7 @@ class PaintedPicture:
     """The level of transparent pixels."""
 
 
-def paint_picture(dataset: xr.Dataset, display: Display, what: str) -> PaintedPicture:
+def render_picture(dataset: xr.Dataset, display: Display, what: str) -> RenderedPicture:
     """Paint the only variable of a dataset.
 
     Args:
@@ -42,13 +42,13 @@ def paint_picture(dataset: xr.Dataset, display: Display, what: str) -> PaintedPi
         BadSelection: there are several variables, or the only one is no image.
     """
     name, variable = get_single_variable(dataset, what)
-    picture = render_picture(variable, display)
+    picture = compute_picture(variable, display)
     caption = Caption(dataset, name, picture, display)
     missing_level = None if picture.missing is None else picture.scale.level_count
     if display.bits == 16:  # noqa: PLR2004 — see `Display.bits`
         if picture.is_coloured or display.colour_bar or display.scale_bar:
             raise BadSelection("A picture of 16 bits is in greys, with nothing drawn beside it; ask for 8 bits.")
-        return PaintedPicture(Image.fromarray(picture.levels), caption, missing_level)
+        return RenderedPicture(Image.fromarray(picture.levels), caption, missing_level)
     if picture.is_coloured and display.colour_bar:
         raise BadSelection("A picture in red, green and blue has no colour bar: its colours are the values.")
     missing_colour = parse_colour(display.missing) if display.missing else _WHITE
@@ -62,6 +62,6 @@ def paint_picture(dataset: xr.Dataset, display: Display, what: str) -> PaintedPi
             colours = sample_colour_map(display.colours, picture.scale.level_count).tobytes()
             image.putpalette(colours if picture.missing is None else colours + bytes(missing_colour))
     if display.colour_bar or display.scale_bar:
-        return PaintedPicture(add_legend(image.convert("RGB"), caption), caption)
+        return RenderedPicture(add_legend(image.convert("RGB"), caption), caption)
     is_transparent = image.mode == "P" and display.missing is None
-    return PaintedPicture(image, caption, missing_level if is_transparent else None)
+    return RenderedPicture(image, caption, missing_level if is_transparent else None)

@@ -12,7 +12,7 @@ import xarray as xr
 
 from shotdap import __version__
 from shotdap.server.http.errors import Problem
-from shotdap.server.http.limits import RequestedHyperslabs, refuse_attributes
+from shotdap.server.http.limits import RequestedHyperslabs, check_attributes
 from shotdap.server.http.request import HttpRequest
 from shotdap.server.http.response import HttpResponse
 from shotdap.server.protocols import dap2
@@ -74,7 +74,7 @@ def respond_das(image_request: ImageRequest) -> HttpResponse:
     results = constraint.narrow(adapted) if constraint.calls else xr.Dataset()
     new = {name: variable for name, variable in results.variables.items() if name not in adapted.variables}
     described = adapted.assign(new) if new else adapted
-    refuse_attributes(described, image_request.limits)
+    check_attributes(described, image_request.limits)
     return _prepare_response("das", dap2.render_das(described))
 
 

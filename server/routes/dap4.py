@@ -12,7 +12,7 @@ import xarray as xr
 
 from shotdap import __version__
 from shotdap.server.http.errors import Problem
-from shotdap.server.http.limits import RequestedHyperslabs, refuse_attributes
+from shotdap.server.http.limits import RequestedHyperslabs, check_attributes
 from shotdap.server.http.response import HttpResponse
 from shotdap.server.protocols import dap4
 from shotdap.server.routes.image_request import ImageRequest
@@ -33,7 +33,7 @@ def respond_dmr(image_request: ImageRequest) -> HttpResponse:
     """Return the structure and the attributes of what the constraint selects."""
     selection = dap4.parse_constraint(dap4.parse_query(image_request.request.query).expression)
     dataset = selection.apply(image_request.open_dataset())
-    refuse_attributes(dataset, image_request.limits)
+    check_attributes(dataset, image_request.limits)
     text = dap4.render_dmr(dataset, image_request.dataset_name, selection)
     return HttpResponse.from_body(text, dap4.MEDIA_TYPES[image_request.suffix], _HEADERS)
 
@@ -48,7 +48,7 @@ def respond_dap(image_request: ImageRequest) -> HttpResponse:
         return HttpResponse(dap4.MEDIA_TYPES[".dap"], None, (), _HEADERS)
     if selection.hyperslabs:  # a part of the image is sent without the camera's 130 attributes, which the .dmr has
         dataset = dataset.drop_attrs(deep=False)
-    refuse_attributes(dataset, image_request.limits)
+    check_attributes(dataset, image_request.limits)
     body = dap4.encode_body(dataset, image_request.dataset_name, selection, checksum=query.checksum)
     return HttpResponse(dap4.MEDIA_TYPES[".dap"], body.size, body, _HEADERS)
 

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Final
 
 from shotdap.server.encoders import Encoder
-from shotdap.server.http.limits import refuse_attributes, refuse_size
+from shotdap.server.http.limits import check_attributes, check_size
 from shotdap.server.http.response import HttpResponse
 from shotdap.server.protocols import dap2
 from shotdap.server.routes.dap2 import apply_constraint, collect_hyperslabs
@@ -20,8 +20,8 @@ def respond_download(encode: Encoder, image_request: ImageRequest) -> HttpRespon
     request = image_request.request
     constraint, dataset = apply_constraint(image_request)
     get_hyperslabs = partial(collect_hyperslabs, image_request, constraint, dataset)
-    refuse_size(dataset, image_request.limits, get_hyperslabs=get_hyperslabs)
-    refuse_attributes(dataset, image_request.limits)
+    check_size(dataset, image_request.limits, get_hyperslabs=get_hyperslabs)
+    check_attributes(dataset, image_request.limits)
     filename = f"{image_request.dataset_name}{image_request.suffix}"
     headers = {"Content-Disposition": f'attachment; filename="{filename}"'}
     if request.only_headers:

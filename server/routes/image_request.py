@@ -9,7 +9,7 @@ import xarray as xr
 
 from shotdap.catalog import Catalog, Image
 from shotdap.server.http.conditional import Validator
-from shotdap.server.http.limits import Limits, RequestedHyperslabs, refuse_size
+from shotdap.server.http.limits import Limits, RequestedHyperslabs, check_size
 from shotdap.server.http.request import HttpRequest
 from shotdap.server.protocols import dap2
 from shotdap.transforms import MARK
@@ -70,5 +70,5 @@ class ImageRequest:
             TooLarge: it exceeds a limit.
             Unreadable: the file cannot be read.
         """
-        refuse_size(dataset, self.limits, get_hyperslabs=get_hyperslabs)
+        check_size(dataset, self.limits, get_hyperslabs=get_hyperslabs)
         return dataset if self.request.only_headers else dataset.compute()

@@ -6,7 +6,7 @@ from typing import Final
 from urllib.parse import quote, unquote
 
 from shotdap.server.http.errors import Problem
-from shotdap.server.http.limits import refuse_attributes
+from shotdap.server.http.limits import check_attributes
 from shotdap.server.http.request import HttpRequest
 from shotdap.server.http.response import HttpResponse
 from shotdap.server.pages import render_page
@@ -41,7 +41,7 @@ def respond_info(image_request: ImageRequest) -> HttpResponse:
 def _render_dataset_page(image_request: ImageRequest, template: str) -> HttpResponse:
     constraint, _ = apply_constraint(image_request)
     dataset = image_request.open_dap2_dataset()
-    refuse_attributes(dataset, image_request.limits)
+    check_attributes(dataset, image_request.limits)
     return render_page(
         template,
         here=image_request.suffix,
@@ -61,7 +61,7 @@ def respond_dmr_page(image_request: ImageRequest) -> HttpResponse:
     expression = dap4.parse_query(image_request.request.query).expression
     selection = dap4.parse_constraint(expression)
     dataset = selection.apply(image_request.open_dataset())
-    refuse_attributes(dataset, image_request.limits)
+    check_attributes(dataset, image_request.limits)
     return render_page(
         "dmr.html",
         here=image_request.suffix,

@@ -116,7 +116,7 @@ def describe_image(catalog: Catalog, entry: Entry) -> thredds.CatalogImage:
 
 def _respond_file(catalog: Catalog, request: HttpRequest) -> Response:
     def hold_file() -> FileHandle:
-        file = catalog.hold_file(entry)
+        file = catalog.open_file_handle(entry)
         is_small = file.version.size <= _MAX_COPIED_SIZE  # later changes of the file do not matter to a copy
         return file.copy_to_memory(file.version) if is_small and not file.is_copy else file
 

@@ -21,7 +21,7 @@ from shotdap.server.http.blocks import split_into_blocks
 from shotdap.server.http.byte_range import apply_range
 from shotdap.server.http.conditional import Validator
 from shotdap.server.http.errors import NoChunk, answer, render_json_problem
-from shotdap.server.http.limits import Limits, refuse_attributes, refuse_cost
+from shotdap.server.http.limits import Limits, check_attributes, check_cost
 from shotdap.server.http.request import HttpRequest
 from shotdap.server.http.response import HttpResponse, compress_response, make_response
 from shotdap.server.protocols.zarr import Hierarchy, ZarrOptions, is_chunk_key
@@ -123,7 +123,7 @@ class _ZarrRequest:
     def _read_key(self, key: str, hierarchy: Hierarchy) -> HttpResponse | None:
         only_headers = self.request.only_headers
         if not is_chunk_key(key):
-            refuse_attributes(hierarchy.dataset, self.limits)
+            check_attributes(hierarchy.dataset, self.limits)
         document = hierarchy.get_document(key)
         if document is not None:
             return HttpResponse(_JSON_MEDIA_TYPE, len(document), () if only_headers else (document,))
@@ -132,7 +132,7 @@ class _ZarrRequest:
             return None
         # Only the cost is checked: `ZarrOptions` limits the size of a chunk.
         advice = "Read a variable that needs fewer images whole."
-        refuse_cost(chunk.bytes_read, working_memory(chunk.variable), self.limits, advice)
+        check_cost(chunk.bytes_read, working_memory(chunk.variable), self.limits, advice)
         if only_headers and chunk.size is not None:
             return HttpResponse(_BINARY_MEDIA_TYPE, chunk.size, ())
         encoded = chunk.encode()

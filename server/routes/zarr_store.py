@@ -146,7 +146,7 @@ class ZarrStores:
         paths = None if chunk is None else get_image_paths(chunk.variable, chunk.region)
         try:
             return paths is not None and all(
-                self.catalog.image_of(self.catalog.find_entry(path)).fingerprint
+                self.catalog.image_from_entry(self.catalog.find_entry(path)).fingerprint
                 == snapshot.member_fingerprints.get(path)
                 for path in paths
             )

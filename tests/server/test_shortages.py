@@ -116,7 +116,7 @@ def test_a_file_that_is_replaced_while_it_goes_out(folder: Path) -> None:
     """A file that was opened goes out whole, whatever takes its place meanwhile."""
     catalog = Catalog(DirectoryArchive(folder), folder)
     whole = (folder / "shot.h5").read_bytes()
-    held = catalog.hold_file(catalog.find_entry("shot.h5"))
+    held = catalog.open_file_handle(catalog.find_entry("shot.h5"))
     (folder / "day/other.h5").replace(folder / "shot.h5")
     (folder / "shot.h5").write_bytes(b"another")
 

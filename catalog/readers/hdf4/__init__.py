@@ -11,7 +11,7 @@ import xarray as xr
 from shotdap.catalog.entry import Unreadable
 from shotdap.catalog.readers.attributes import add_omissions, normalize_attributes
 from shotdap.catalog.readers.hdf4.contents import OmittedArray, combine_arrays
-from shotdap.catalog.readers.hdf4.data_descriptors import read_directory
+from shotdap.catalog.readers.hdf4.data_descriptors import read_checked_directory
 from shotdap.catalog.readers.hdf4.raster import find_raster_arrays, rename_conflicting_dimensions
 from shotdap.catalog.readers.hdf4.scientific import find_scientific_arrays
 from shotdap.catalog.readers.hdf4.value_sources import Hdf4File
@@ -24,7 +24,7 @@ __all__ = ["read"]
 def read(path: FilePath, memo: Memo) -> xr.Dataset:
     """Read a file's headers; see `Reader`."""
     file = Hdf4File(path)
-    directory = read_directory(path)
+    directory = read_checked_directory(path)
     arrays, omitted, attributes = find_scientific_arrays(file, directory, memo)
     images, omitted_images, image_attributes = find_raster_arrays(file, directory, memo)
     omitted += omitted_images

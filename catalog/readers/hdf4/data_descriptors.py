@@ -41,7 +41,7 @@ _Descriptors: TypeAlias = NDArray[Any]
 
 
 @dataclass(frozen=True)
-class Directory:
+class FileDirectory:
     """The contents of a file apart from arrays."""
 
     has_rasters: bool
@@ -53,7 +53,7 @@ class Directory:
     """The annotations of objects, ``label`` and ``description``, by the object's reference number."""
 
 
-def read_directory(path: FilePath) -> Directory:
+def read_checked_directory(path: FilePath) -> FileDirectory:
     """Read and check a file's directory.
 
     Raises:
@@ -85,7 +85,7 @@ def read_directory(path: FilePath) -> Directory:
         raise Missing("The file is missing from the archive.") from error
     except (struct.error, IndexError) as error:
         raise Unreadable("The HDF4 file is damaged: one of its headers is cut short.") from error
-    return Directory(
+    return FileDirectory(
         has_rasters=not _RASTER_TAGS.isdisjoint(tags),
         table_names=tuple(filter(None, table_names)),
         file_annotations={

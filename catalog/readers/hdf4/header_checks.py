@@ -31,7 +31,7 @@ _CHUNKING_HEADER = struct.Struct(">2x4xB4xIII8xI")  # version, length, chunk's s
 _CHUNKED_DIMENSION = struct.Struct(">III")  # flag, size, size of a chunk
 
 
-def _is_valid_group(header: bytes, keys: _ElementKeys) -> bool:
+def _is_valid_data_group(header: bytes, keys: _ElementKeys) -> bool:
     """Check a numeric data group, tags and references: the elements of the sizes and the type must exist."""
     members = list(struct.iter_unpack(">HH", header[: len(header) // 4 * 4]))
     required = [member for member in members if member[0] in (_TYPE_TAG, _SHAPE_TAG)]
@@ -76,7 +76,7 @@ HEADER_CHECKS: Mapping[int, Callable[[bytes, _ElementKeys], bool]] = MappingProx
     106: lambda header, _keys: len(header) == _TYPE_HEADER_SIZE,  # NT
     300: lambda header, _keys: len(header) <= _MAX_RASTER_HEADER_SIZE,  # ID
     307: lambda header, _keys: len(header) <= _MAX_RASTER_HEADER_SIZE,  # LD
-    720: _is_valid_group,  # NDG
+    720: _is_valid_data_group,  # NDG
     701: _is_valid_shape,  # SDD
     1962: _is_valid_table,  # VH
     1965: _is_valid_vgroup,  # VG

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from shotdap.catalog.readers.attributes import decode_text
 from shotdap.catalog.readers.hdf4 import library
 from shotdap.catalog.readers.hdf4.contents import Hdf4Array, OmittedArray
-from shotdap.catalog.readers.hdf4.data_descriptors import Directory
+from shotdap.catalog.readers.hdf4.data_descriptors import FileDirectory
 from shotdap.catalog.readers.hdf4.scientific import decode_attribute_names, merge_annotations
 from shotdap.catalog.readers.hdf4.value_sources import IMCOMP_BLOCK_SIZE, Hdf4File, RasterSource
 from shotdap.catalog.readers.lazy import Array, BasicIndex, ChunkSource
@@ -24,7 +24,7 @@ _MAX_IMAGE_SIZE = 1 << 30
 
 
 def find_raster_arrays(
-    file: Hdf4File, directory: Directory, memo: Memo
+    file: Hdf4File, directory: FileDirectory, memo: Memo
 ) -> tuple[list[Hdf4Array], list[OmittedArray], dict[str, Any]]:
     """Return a file's images and palettes, the unsupported images, and the raw attributes of all images.
 

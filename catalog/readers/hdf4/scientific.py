@@ -15,7 +15,7 @@ from shotdap.catalog.entry import Unreadable
 from shotdap.catalog.readers.attributes import Attribute, decode_text, decode_unique_names, normalize_attributes
 from shotdap.catalog.readers.hdf4 import library
 from shotdap.catalog.readers.hdf4.contents import Hdf4Array, OmittedArray
-from shotdap.catalog.readers.hdf4.data_descriptors import Directory
+from shotdap.catalog.readers.hdf4.data_descriptors import FileDirectory
 from shotdap.catalog.readers.hdf4.value_sources import DECODERS, ByteRanges, EncodedSdsSource, Hdf4File, SdsSource
 from shotdap.catalog.readers.lazy import ArraySource, ChunkSource
 from shotdap.catalog.readers.shared_sources import (
@@ -90,7 +90,7 @@ class _SdsDescription:
 
 
 def find_scientific_arrays(
-    file: Hdf4File, directory: Directory, memo: Memo
+    file: Hdf4File, directory: FileDirectory, memo: Memo
 ) -> tuple[list[Hdf4Array], list[OmittedArray], dict[str, Any]]:
     """Return a file's SDS, the unsupported SDS, and the file's raw attributes.
 
@@ -123,7 +123,7 @@ def decode_attribute_names(raw: Mapping[bytes, Any]) -> dict[str, Any]:
     return dict(zip(decode_unique_names(raw), raw.values(), strict=True))
 
 
-def merge_annotations(raw: Mapping[bytes, Any], reference: int, directory: Directory) -> dict[str, Attribute]:
+def merge_annotations(raw: Mapping[bytes, Any], reference: int, directory: FileDirectory) -> dict[str, Attribute]:
     """Return the normalized attributes of an object, and each annotation that has no attribute of its name."""
     return normalize_attributes({**directory.object_annotations.get(reference, {}), **decode_attribute_names(raw)})
 
@@ -145,7 +145,7 @@ def _convert_calibration(attributes: dict[str, Attribute]) -> dict[str, Attribut
     return {**attributes, "add_offset": np.float64(0.0 - scale * offset), HDF4_OFFSET: offset}
 
 
-def _read_description(library_file: int, index: int, directory: Directory) -> _SdsDescription:
+def _read_description(library_file: int, index: int, directory: FileDirectory) -> _SdsDescription:
     with library.select_sds(library_file, index) as sds:
         header = library.read_sds_header(sds)
         dtype = library.get_memory_dtype(header.number_type)

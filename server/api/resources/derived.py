@@ -20,7 +20,7 @@ from shotdap.server.api.resources.image_values import extract_dataset, find_sing
 from shotdap.server.api.responses import prepare_document, respond_compressed
 from shotdap.server.api.schemas import Attributes, Histogram, Percentile, Statistics
 from shotdap.server.encoders.formats import FORMATS
-from shotdap.server.http.limits import Limits, refuse_attributes, refuse_computation
+from shotdap.server.http.limits import Limits, check_attributes, check_computation
 from shotdap.server.http.request import HttpRequest
 from shotdap.server.http.response import HttpResponse
 from shotdap.server.pictures.levels import find_default_image
@@ -79,7 +79,7 @@ def create_derived_router(catalog: Catalog, limits: Limits) -> APIRouter:
 
         def prepare(image_request: ImageRequest, params: ImageParams, _tag: str) -> HttpResponse:
             dataset = extract_dataset(image_request, params.extraction)
-            refuse_attributes(dataset, limits)
+            check_attributes(dataset, limits)
             return prepare_document(build_attributes_document(image_request.image.path, dataset))
 
         return respond(request, path, _parse_params(request, _ATTRIBUTE_PARAMETERS), prepare, "rest attributes")
@@ -165,7 +165,7 @@ def _prepare_statistics(
     summary = summaries.get(tag)
     if summary is None:
         computed = xr.Dataset({"values": variable.to_base_variable()})
-        refuse_computation(computed, image_request.limits, WORKING_BYTES_PER_VALUE * variable.size)
+        check_computation(computed, image_request.limits, WORKING_BYTES_PER_VALUE * variable.size)
         if image_request.request.only_headers:
             return HttpResponse("application/json", None, ())
         summary = compute_summary(variable, params.options.get("bins", _DEFAULT_BINS))

@@ -19,7 +19,7 @@ from shotdap.server.api.responses import format_disposition, prepare_document, r
 from shotdap.server.encoders.formats import FORMATS, Format
 from shotdap.server.extraction import Extraction
 from shotdap.server.http.byte_range import apply_range
-from shotdap.server.http.limits import Limits, refuse_attributes, refuse_size
+from shotdap.server.http.limits import Limits, check_attributes, check_size
 from shotdap.server.http.request import HttpRequest
 from shotdap.server.http.response import HttpResponse, make_response
 from shotdap.server.pictures.levels import Display, find_default_image
@@ -79,7 +79,7 @@ def respond_with_image(request: HttpRequest, catalog: Catalog, limits: Limits) -
             download = params.options.get("download", False)
             return prepare_file(image_request, output_format, params.extraction, params.display, download=download)
         dataset = extract_dataset(image_request, params.extraction)
-        refuse_attributes(dataset, limits)
+        check_attributes(dataset, limits)
         return prepare_document(build_image_document(image_request, dataset))
 
     validator = image_request.create_validator(f"rest image {output_format.name if output_format else ''}")
@@ -166,7 +166,7 @@ def prepare_file(
     if holds_one_variable and not extraction.variables:
         extraction = replace(extraction, variables=(find_default_image(image_request.open_dataset()),))
     dataset = extract_dataset(image_request, extraction)
-    refuse_size(dataset, image_request.limits, output_format.max_expansion)
+    check_size(dataset, image_request.limits, output_format.max_expansion)
     media_type = output_format.media_type
     is_shown = output_format.content_kind == "picture" or media_type.startswith("text/") or media_type.endswith("json")
     names = [name.rpartition("/")[2] for name in extraction.variables] if len(extraction.variables) == 1 else []

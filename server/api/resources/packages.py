@@ -37,7 +37,7 @@ from shotdap.server.exports.package_plan import PackageItem, PackageLimits, plan
 from shotdap.server.exports.package_tree import combine_images
 from shotdap.server.http.conditional import Validator
 from shotdap.server.http.errors import TooLarge
-from shotdap.server.http.limits import Limits, refuse_size
+from shotdap.server.http.limits import Limits, check_size
 from shotdap.server.http.request import HttpRequest
 from shotdap.server.http.response import HttpResponse, make_response, stream_response
 from shotdap.server.protocols.rest import DISPLAY_PARAMETERS, EXTRACTION_PARAMETERS, parse_image_params
@@ -184,7 +184,7 @@ def _create_package_validator(catalog: Catalog, order: PackageOrder, entries: tu
     """Create the validator of a package from the version of each file: a weak one, as a package contains its date."""
     fingerprints, modified = [], 0
     for entry in entries:
-        image = catalog.image_of(entry, is_raw=order.has_archived_files)
+        image = catalog.image_from_entry(entry, is_raw=order.has_archived_files)
         try:
             fingerprints.append(image.fingerprint)
             modified = max(modified, image.modified)
@@ -208,7 +208,7 @@ def _respond_with_package(package: _PackageRequest) -> Response:
     output_format = FORMATS[container]  # one file of all images, which is encoded in memory
     dataset = combine_images(package.catalog, package.order, package.items, now)
     try:
-        refuse_size(dataset, package.limits)
+        check_size(dataset, package.limits)
     except TooLarge as error:
         raise TooLarge(f"{error} As format=zip or zarr it would go out piece by piece.") from error
     headers = package.build_headers(output_format.extension)

@@ -35,7 +35,7 @@ def opened(
             file[name] = values
         file.attrs.update(attributes or {})
     catalog = Catalog(DirectoryArchive(folder), folder, load_diagnostics())
-    return catalog.image_of(Entry("image", "image", facts), is_raw=raw).open()
+    return catalog.image_from_entry(Entry("image", "image", facts), is_raw=raw).open()
 
 
 TWO = {"image": FRAME, "background": STACK[1]}
@@ -181,7 +181,7 @@ def open_packed(folder: Path, attributes: Mapping[str, Any], *, raw: bool = Fals
         file["Streak_array"] = STACK
         file["Streak_array"].attrs.update(attributes)
     catalog = Catalog(DirectoryArchive(folder), folder, load_diagnostics())
-    return catalog.image_of(Entry("image", "image", {"diagnostic": "PTD"}), is_raw=raw).open()
+    return catalog.image_from_entry(Entry("image", "image", {"diagnostic": "PTD"}), is_raw=raw).open()
 
 
 def test_frames_of_a_packed_array(tmp_path: Path) -> None:

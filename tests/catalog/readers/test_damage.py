@@ -326,7 +326,7 @@ def warning(damages: Sequence[Damage], right: Outcome, root: Path, isolation: Sa
         entry = Entry("image", damage.good.name, health=Health.OK, first_inspection=right.found)
         catalog = Catalog(DirectoryArchive(root), root, sandbox=isolation, unpacker=Unpacker(root / "unpacked", LIMIT))
         try:
-            return str(catalog.image_of(entry).open().attrs.get("integrity_warning", ""))
+            return str(catalog.image_from_entry(entry).open().attrs.get("integrity_warning", ""))
         except Unreadable as error:
             refused = str(error)
     return f"none of {len(damages)} could be read again: {refused}"

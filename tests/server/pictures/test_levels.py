@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from shotdap.server.pictures.levels import Display, Picture, Scale, Scaling, find_default_image, render_picture
+from shotdap.server.pictures.levels import Display, Picture, Scale, Scaling, compute_picture, find_default_image
 from shotdap.transforms import BadSelection
 
 Array = NDArray[Any]
@@ -22,7 +22,7 @@ FINITE = st.floats(-1e300, 1e300)
 
 
 def render(values: Array, attrs: dict[str, Any] | None = None, **how: Any) -> Picture:  # noqa: ANN401
-    return render_picture(xr.Variable(("y", "x", "band")[: values.ndim], values, attrs), Display(**how))
+    return compute_picture(xr.Variable(("y", "x", "band")[: values.ndim], values, attrs), Display(**how))
 
 
 @given(FINITE, FINITE, st.sampled_from(SCALINGS), st.sampled_from([256, 65535]))
@@ -210,9 +210,9 @@ def test_one_frame() -> None:
     """Dimensions of length one before rows and columns count for nothing; more frames are refused with a sentence."""
     stack = xr.Variable(("frame", "y", "x"), np.ones((1, 3, 4)))
 
-    assert render_picture(stack, Display()).levels.shape == (3, 4)
+    assert compute_picture(stack, Display()).levels.shape == (3, 4)
     with pytest.raises(BadSelection, match=r"frame \(2\).*Ask for one frame"):
-        render_picture(xr.Variable(("frame", "y", "x"), np.ones((2, 3, 4))), Display())
+        compute_picture(xr.Variable(("frame", "y", "x"), np.ones((2, 3, 4))), Display())
 
 
 @pytest.mark.parametrize(
