@@ -38,7 +38,7 @@ class TestPage:
     @pytest.mark.parametrize("after", ["x", "\0", "W10"])
     def test_a_bad_token(self, demo: Server, after: str) -> None:
         """A token that is none is answered with a sentence."""
-        assert "no token" in shown(demo, q="omega", after=after).text
+        assert "not a page token" in shown(demo, q="omega", after=after).text
 
     @pytest.mark.parametrize(
         "query", ["", "<script>alert(1)</script>", "'; DROP TABLE entries; --", "a\0b", "%s", "nowhere"]

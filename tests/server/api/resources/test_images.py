@@ -225,7 +225,7 @@ class TestRefusals:
             ("images?query=x", 400, "query: Extra inputs are not permitted"),
             ("images?limit=0", 400, "limit: Input should be greater than or equal to 1"),
             ("images?limit=5&limit=6", 400, "'limit' is given 2 times"),
-            ("images?cursor=x", 400, "no token"),
+            ("images?cursor=x", 400, "not a page token"),
             (f"thumbnails/{PATH}?size=5000", 400, "a thumbnail has 1024 pixels at most"),
             (f"attributes/{PATH}?y=0:3", 400, "'y' is no parameter here"),
             (f"statistics/{PATH}?variable=image&variable=background", 400, "Statistics are of one variable"),
