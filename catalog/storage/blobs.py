@@ -133,7 +133,7 @@ def _read_substrings(
 ) -> Iterator[bytes]:
     """Read the bytes of a value by substring queries."""
     for start in count(1, _PIECE_SIZE):
-        part = sa.func.substr(_cast_to_binary(content), start, _PIECE_SIZE, type_=sa.LargeBinary)
+        part = sa.func.substr(sa.cast(content, sa.LargeBinary), start, _PIECE_SIZE, type_=sa.LargeBinary)
         piece = connection.execute(sa.select(part).where(is_row)).scalar()
         if not piece:
             return
@@ -145,7 +145,7 @@ def _read_lob(
 ) -> Iterator[bytes]:
     """Read the bytes of an Oracle LOB through its locator."""
     with _wrap_driver_errors(connection):
-        lob = connection.execute(sa.select(_remove_type(content)).where(is_row)).scalar_one()
+        lob = connection.execute(sa.select(sa.type_coerce(content, NullType())).where(is_row)).scalar_one()
         for start in range(1, lob.size() + 1, _PIECE_SIZE):
             yield lob.read(start, _PIECE_SIZE)
 
@@ -171,18 +171,12 @@ def _wrap_driver_errors(connection: sa.Connection) -> Iterator[None]:
 _MISSING_FILE_CODES = frozenset({"ORA-22285", "ORA-22286", "ORA-22288"})
 
 
-def _remove_type(content: sa.ColumnClause[Any]) -> sa.ColumnElement[Any]:
-    return sa.type_coerce(content, NullType())
-
-
-def _cast_to_binary(content: sa.ColumnClause[Any]) -> sa.ColumnElement[Any]:
-    return sa.cast(content, sa.LargeBinary)  # SQLite counts the characters of text
-
-
 _SUBSTRING_ACCESS = _LobAccess(
-    lambda content: sa.func.length(_cast_to_binary(content)), lambda _connection, size: int(size), _read_substrings
+    lambda content: sa.func.length(sa.cast(content, sa.LargeBinary)),  # SQLite counts the characters of text
+    lambda _connection, size: int(size),
+    _read_substrings,
 )
-ORACLE_LOB_ACCESS = _LobAccess(_remove_type, _get_lob_size, _read_lob)
+ORACLE_LOB_ACCESS = _LobAccess(lambda content: sa.type_coerce(content, NullType()), _get_lob_size, _read_lob)
 _LOB_ACCESS_BY_DIALECT: Mapping[str, _LobAccess] = MappingProxyType({"oracle": ORACLE_LOB_ACCESS})
 
 
