@@ -77,8 +77,15 @@ def _apply_diagnostic(raw: xr.Dataset, diagnostic: Diagnostic) -> xr.Dataset:
         for axis in diagnostic.axes
         if axis.dimension in sizes and axis.name not in variables
     }
+    pixels: dict[str, xr.Variable] = {}  # numbers from 0 for each dimension of images without a coordinate in the file
+    images = [variables[name] for name in rules.keys() & variables.keys()]
+    for name, size in {str(name): size for image in images for name, size in image.sizes.items()}.items():
+        if name not in variables:
+            numbers = np.arange(size, dtype=np.int32)
+            numbers.flags.writeable = False  # every opening of the file shares them
+            pixels[name] = xr.Variable((name,), numbers, _PIXEL_ATTRIBUTES.get(name, {"units": "pixel"}))
     coordinates = {
-        **_number_pixels(variables, rules.keys() & variables.keys()),
+        **pixels,
         **{name: variable for name, variable in axes.items() if variable is not None},
         **coordinates,
         **indexes,
@@ -122,14 +129,3 @@ def _build_variable(
     )
     copy.attrs = dict(attributes)
     return copy
-
-
-def _number_pixels(variables: Mapping[str, xr.Variable], images: Iterable[str]) -> dict[str, xr.Variable]:
-    """Create pixel numbers for each dimension of images that has no coordinate in the file, from 0."""
-    coordinates = {}
-    for name, size in {str(name): size for image in images for name, size in variables[image].sizes.items()}.items():
-        if name not in variables:
-            numbers = np.arange(size, dtype=np.int32)
-            numbers.flags.writeable = False  # every opening of the file shares them
-            coordinates[name] = xr.Variable((name,), numbers, _PIXEL_ATTRIBUTES.get(name, {"units": "pixel"}))
-    return coordinates

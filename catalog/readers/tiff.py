@@ -81,7 +81,19 @@ _UM_PER_IMAGEJ_UNIT: Mapping[str, float] = MappingProxyType({
 def read(path: FilePath, memo: Memo) -> xr.Dataset:
     """Read a file's headers; see `Reader`."""
     with _open_tiff(path) as file:
-        _check_page_chain(file)
+        # Follow the chain of pages to its end, and compare its length with tifffile's number of pages.
+        form, handle = file.tiff, file.filehandle
+        seen: set[int] = set()
+        handle.seek(form.offsetsize)  # the header's last item, in TIFF and in BigTIFF
+        while offset := struct.unpack(form.offsetformat, handle.read(form.offsetsize))[0]:
+            if offset in seen or offset >= handle.size or len(seen) == _MAX_PAGES:
+                raise Unreadable("The TIFF file's chain of pages is broken; the file may be damaged or cut short.")
+            seen.add(offset)
+            handle.seek(offset)
+            (tags,) = struct.unpack(form.tagnoformat, handle.read(form.tagnosize))
+            handle.seek(offset + form.tagnosize + tags * form.tagsize)
+        if not seen or len(file.pages) != len(seen):
+            raise Unreadable("The TIFF file's pages cannot all be read; the file may be damaged.")
         pages = [_read_page(path, file, index, memo) for index in range(len(file.pages))]
         first = file.pages[0]
         hints = dict(_parse_hamamatsu(str(first.description) if isinstance(first, TiffPage) else ""))
@@ -118,26 +130,6 @@ def _open_tiff(path: FilePath) -> Iterator[TiffFile]:
         raise
     except Exception as error:  # a damaged file makes tifffile, NumPy or a decoder raise anything
         raise Unreadable("The TIFF file cannot be read; it may be damaged or cut short.") from error
-
-
-def _check_page_chain(file: TiffFile) -> None:
-    """Follow the chain of pages to its end, and compare its length with tifffile's number of pages.
-
-    Raises:
-        Unreadable: the chain leads out of the file or back into itself, or is too long.
-    """
-    form, handle = file.tiff, file.filehandle
-    seen: set[int] = set()
-    handle.seek(form.offsetsize)  # the header's last item, in TIFF and in BigTIFF
-    while offset := struct.unpack(form.offsetformat, handle.read(form.offsetsize))[0]:
-        if offset in seen or offset >= handle.size or len(seen) == _MAX_PAGES:
-            raise Unreadable("The TIFF file's chain of pages is broken; the file may be damaged or cut short.")
-        seen.add(offset)
-        handle.seek(offset)
-        (tags,) = struct.unpack(form.tagnoformat, handle.read(form.tagnosize))
-        handle.seek(offset + form.tagnosize + tags * form.tagsize)
-    if not seen or len(file.pages) != len(seen):
-        raise Unreadable("The TIFF file's pages cannot all be read; the file may be damaged.")
 
 
 @dataclass(frozen=True)
