@@ -136,7 +136,7 @@ class _Document:
             is_list = isinstance(data, list) and bool(data) and not any(isinstance(item, dict) for item in data)
             if is_base64 or is_list:
                 values, note = _parse_data(value, path or "image")
-                dimensions = value.get("dims", value.get("dimensions", ()))
+                dimensions: Any = value.get("dims", value.get("dimensions", ()))
                 is_named = isinstance(dimensions, list) and all(isinstance(name, str) for name in dimensions)
                 rest = dict(
                     _flatten_attributes({key: item for key, item in value.items() if key not in _ARRAY_KEYS}, "")
