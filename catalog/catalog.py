@@ -116,9 +116,6 @@ class Catalog:
             Missing: headers are needed, and its file does not exist.
             Unreadable: headers are needed, and cannot be read.
         """
-        return self._find_image(path)
-
-    def _find_image(self, path: str) -> SingleImage | CombinedImage:
         base, mark, segment = f"/{path}".partition(f"/{MARK}")
         base = base[1:]
         try:

@@ -118,7 +118,7 @@ class ImageOpener:
             Changed: the file, or a related one, is being written to.
             Unreadable: it is no file, or is outside the archive.
         """
-        image = self._take_file_snapshot(address.entry, is_raw=address.is_raw)
+        image = FileSnapshot(address.entry, address.is_raw, *self._files.take_snapshot(address.entry))
         related: dict[str, FileSnapshot] = {}
         unavailable: dict[str, str] = {}
         diagnostic = None if address.is_raw or not self._has_related else self._open_file(image).labelled.diagnostic
@@ -131,7 +131,8 @@ class ImageOpener:
                 unavailable[name] = f"the archive has no {name} for this image"
                 continue
             try:
-                snapshot = self._take_file_snapshot(nearest, is_raw=False)
+                file, handle = self._files.take_snapshot(nearest)
+                snapshot = FileSnapshot(nearest, is_raw=False, file=file, handle=handle)
                 self._open_file(snapshot)
             except Changed:
                 raise  # a new request may succeed
@@ -181,9 +182,6 @@ class ImageOpener:
                 derived = replace(derived, dataset=view(derived.dataset))
             self._derived_cache[key] = derived
         return derived
-
-    def _take_file_snapshot(self, entry: Entry, *, is_raw: bool) -> FileSnapshot:
-        return FileSnapshot(entry, is_raw, *self._files.take_snapshot(entry))
 
     def _open_file(self, snapshot: FileSnapshot) -> _OpenFile:
         """Read a file's headers and label its arrays, without virtual variables."""

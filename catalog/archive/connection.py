@@ -167,10 +167,6 @@ def _is_transient(error: Exception) -> bool:
 _OptionsBuilder: TypeAlias = Callable[[ArchiveDatabase], dict[str, Any]]
 
 
-def _build_pool_options(database: ArchiveDatabase) -> dict[str, Any]:
-    return {"pool_size": database.pool_size, "max_overflow": 0, "pool_timeout": database.connect_seconds}
-
-
 def _build_oracle_options(database: ArchiveDatabase) -> dict[str, Any]:
     wallet = database.oracle_wallet
     arguments: dict[str, Any] = {"expire_time": _KEEPALIVE_MINUTES}
@@ -178,7 +174,10 @@ def _build_oracle_options(database: ArchiveDatabase) -> dict[str, Any]:
         arguments |= {"config_dir": str(wallet), "wallet_location": str(wallet)}
     if database.oracle_wallet_password is not None:
         arguments["wallet_password"] = database.oracle_wallet_password
-    options = _build_pool_options(database) | {
+    options: dict[str, Any] = {
+        "pool_size": database.pool_size,
+        "max_overflow": 0,
+        "pool_timeout": database.connect_seconds,
         "connect_args": arguments | {"tcp_connect_timeout": database.connect_seconds},
         "auto_convert_lobs": False,  # large objects are read in pieces
     }
@@ -189,7 +188,10 @@ def _build_oracle_options(database: ArchiveDatabase) -> dict[str, Any]:
 
 _OPTIONS_BUILDERS: Mapping[str, _OptionsBuilder] = MappingProxyType({
     "sqlite": lambda database: {"connect_args": {"timeout": database.connect_seconds}},
-    "postgresql": lambda database: _build_pool_options(database) | {
+    "postgresql": lambda database: {
+        "pool_size": database.pool_size,
+        "max_overflow": 0,
+        "pool_timeout": database.connect_seconds,
         "connect_args": {
             "connect_timeout": ceil(database.connect_seconds),
             "options": f"-c statement_timeout={ceil(database.statement_seconds * 1000)}"

@@ -31,7 +31,7 @@ def search_folder(list_children: _ListChildren, root: Path, query: Query, after:
     matches, limit = Matcher(query), max(1, min(limit, MAX_PAGE_SIZE))
     entries: list[Entry] = []
     for number, path in enumerate(_walk_files(list_children, root, "", after.split("/") if after else []), 1):
-        file = _resolve_file(Path(), path)
+        file = Path(*map(decode_path_segment, path.split("/")))
         entry = Entry(path, str(file), {"name": file.name})
         if matches(entry):
             if len(entries) == limit:
@@ -50,10 +50,6 @@ def _walk_files(list_children: _ListChildren, root: Path, path: str, after: Sequ
         rest = after[1:] if after and child.name == after[0] else []
         if not child.is_folder and not (after and child.name == after[0]):
             yield child.path
-        elif child.is_folder and not _resolve_file(root, child.path).is_symlink():
+        elif child.is_folder and not root.joinpath(*map(decode_path_segment, child.path.split("/"))).is_symlink():
             with suppress(Unreadable):  # skip a folder that may not be read, and continue
                 yield from _walk_files(list_children, root, child.path, rest)
-
-
-def _resolve_file(root: Path, path: str) -> Path:
-    return root.joinpath(*map(decode_path_segment, path.split("/")))

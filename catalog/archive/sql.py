@@ -107,7 +107,16 @@ class SqlArchive:
             is_date = isinstance(column.type, sa.DateTime | sa.Date) and name != "version"  # versions compare exactly
             columns.append(sa.type_coerce(column, _LenientDate() if is_date else NullType()))
         filters = zip(find_columns(self.reflected_table, self.where), self.where.values(), strict=True)
-        statement = sa.select(*columns).where(*(_build_condition(column, condition) for column, condition in filters))
+        statement = sa.select(*columns)
+        for column, condition in filters:
+            if isinstance(condition, tuple):
+                statement = statement.where(column.in_(condition))
+            elif not isinstance(condition, Between):
+                statement = statement.where(column == condition)
+            else:
+                limits = [column >= condition.least] if condition.least is not None else []
+                limits += [column <= condition.most] if condition.most is not None else []
+                statement = statement.where(*limits)
         version = self._mapped_columns.get("version")
         if version is None:
             return [statement]
@@ -201,15 +210,6 @@ class _LenientDate(sa.types.TypeDecorator[Any]):
         with suppress(ValueError):
             return datetime.fromisoformat(value)
         return value
-
-
-def _build_condition(column: sa.ColumnClause[Any], condition: ColumnFilter) -> sa.ColumnElement[bool]:
-    if isinstance(condition, tuple):
-        return column.in_(condition)
-    if not isinstance(condition, Between):
-        return sa.and_(column == condition)
-    limits = [column >= condition.least] if condition.least is not None else []
-    return sa.and_(sa.true(), *limits, *([column <= condition.most] if condition.most is not None else []))
 
 
 def _convert_watermark(version: Any) -> Watermark | None:  # noqa: ANN401 — any value of a driver

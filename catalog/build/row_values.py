@@ -25,9 +25,11 @@ def get_row_key(row: Row) -> str:
     The key of a row without one is a hash of all its values.
     """
     key = str(row.key)
-    if not key:
-        return f"{_NO_KEY_PREFIX}{_hash_text(repr((row.file, sorted(row.facts.items(), key=str))))}"
-    return key if len(key) <= _MAX_KEY_LENGTH else f"{key[: _MAX_KEY_LENGTH - 65]}.{_hash_text(key)}"
+    if key and len(key) <= _MAX_KEY_LENGTH:
+        return key
+    text = key or repr((row.file, sorted(row.facts.items(), key=str)))
+    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+    return f"{key[: _MAX_KEY_LENGTH - 65]}.{digest}" if key else f"{_NO_KEY_PREFIX}{digest}"
 
 
 def normalize_facts(row: Row) -> dict[str, Fact]:
@@ -51,7 +53,3 @@ def check_row(row: Row) -> tuple[Health, str]:
     if not row.key:
         return Health.UNREADABLE, "The archive's row has no key, so nobody can tell which row this is."
     return _NO_PROBLEM
-
-
-def _hash_text(text: str) -> str:
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

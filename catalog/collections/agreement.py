@@ -78,9 +78,21 @@ def describe_difference(variables: Sequence[xr.Variable], paths: Sequence[str]) 
         "kind of values": [_KIND_NAMES.get(each.dtype.kind, each.dtype.name) for each in variables],
     }
     aspects |= {name: [_normalize_value(each.attrs.get(name)) for each in variables] for name in _SEMANTIC_ATTRIBUTES}
-    differences = [
-        f"{aspect}: {_describe_values(values, paths)}" for aspect, values in aspects.items() if len(set(values)) > 1
-    ]
+    differences = []
+    for aspect, values in aspects.items():
+        groups: dict[_ComparableValue, list[str]] = {}
+        for value, path in zip(values, paths, strict=True):
+            groups.setdefault(value, []).append(path)
+        if len(groups) == 1:
+            continue
+        descriptions = []  # which images have which value: ``um in omega/1/a and 3 others``, ``mm in omega/5/a``
+        for value, members in groups.items():
+            text = value if isinstance(value, str) else " ".join(map(str, value or ()))
+            text = f"{text[:_MAX_VALUE_CHARACTERS]}…" if len(text) > _MAX_VALUE_CHARACTERS else text or "none"
+            descriptions.append(f"{text} in {describe_paths(members)}")
+        others = len(descriptions) - _MAX_GROUPS_NAMED
+        more = f", and {others} more" if others > 0 else ""
+        differences.append(f"{aspect}: {', '.join(descriptions[:_MAX_GROUPS_NAMED])}{more}")
     return "; ".join(differences)
 
 
@@ -112,20 +124,6 @@ def describe_paths(paths: Sequence[str]) -> str:
     """Name the first of some images, and the number of others."""
     others = len(paths) - 1
     return f"{paths[0]} and {others} other{'s' if others > 1 else ''}" if others else paths[0]
-
-
-def _describe_values(values: Sequence[_ComparableValue], paths: Sequence[str]) -> str:
-    """Describe which images have which value: ``um in omega/1/a and 3 others, mm in omega/5/a``."""
-    groups: dict[_ComparableValue, list[str]] = {}
-    for value, path in zip(values, paths, strict=True):
-        groups.setdefault(value, []).append(path)
-    descriptions = []
-    for value, members in groups.items():
-        text = value if isinstance(value, str) else " ".join(map(str, value or ()))
-        text = f"{text[:_MAX_VALUE_CHARACTERS]}…" if len(text) > _MAX_VALUE_CHARACTERS else text or "none"
-        descriptions.append(f"{text} in {describe_paths(members)}")
-    others = len(descriptions) - _MAX_GROUPS_NAMED
-    return ", ".join(descriptions[:_MAX_GROUPS_NAMED]) + (f", and {others} more" if others > 0 else "")
 
 
 def _normalize_value(value: object) -> _ComparableValue:

@@ -88,32 +88,29 @@ class CombinedImage:
         key = (address.path, *opened.values(), *left_out.items())
         dataset = self._opener.collection_cache.get(key)
         if dataset is None:
-            dataset = self._opener.collection_cache[key] = self._combine(opened, left_out)
+            reasons = "; ".join(f"{path}: {reason}" for path, reason in left_out.items())
+            attributes = {LEFT_OUT_ATTRIBUTE: reasons} if left_out else {}
+            datasets = {path: each.dataset.copy(deep=False) for path, each in opened.items()}
+            if address.steps:
+                members = self.snapshot_members()
+                layers = [
+                    Layer(path, members[path].image.entry.facts.get("shot", path), each)
+                    for path, each in datasets.items()
+                ]
+                dataset = stack_images(layers, address.ragged_policy, address.differing_policy, attributes)
+            else:
+                for path, each in datasets.items():
+                    for variable in each.variables.values():
+                        set_image_paths(variable, (path,))
+                groups = {path.removeprefix(f"{address.folder}/"): each for path, each in datasets.items()}
+                dataset = combine_as_groups(groups, attributes)
+            self._opener.collection_cache[key] = dataset
         dataset = dataset.copy(deep=False)
         return view(dataset) if view else dataset
 
     def list_origins(self) -> Mapping[str, Origin]:
         """Return nothing: only single images record the provenance of their variables."""
         return {}
-
-    def _combine(self, opened: Mapping[str, DerivedImage], left_out: Mapping[str, str]) -> xr.Dataset:
-        """Combine images into one dataset, which names those that are left out."""
-        address = self.address
-        reasons = "; ".join(f"{path}: {reason}" for path, reason in left_out.items())
-        attributes = {LEFT_OUT_ATTRIBUTE: reasons} if left_out else {}
-        datasets = {path: each.dataset.copy(deep=False) for path, each in opened.items()}
-        if address.steps:
-            members = self.snapshot_members()
-            layers = [
-                Layer(path, members[path].image.entry.facts.get("shot", path), each) for path, each in datasets.items()
-            ]
-            return stack_images(layers, address.ragged_policy, address.differing_policy, attributes)
-        for path, each in datasets.items():
-            for variable in each.variables.values():
-                set_image_paths(variable, (path,))
-        return combine_as_groups(
-            {path.removeprefix(f"{address.folder}/"): each for path, each in datasets.items()}, attributes
-        )
 
     def snapshot_members(self) -> Mapping[str, _Member]:
         """Return the images by their paths, the version of each file determined once.

@@ -96,7 +96,14 @@ def stack_images(
             shared[name] = coordinate = longest.to_base_variable()
             coordinate.attrs = merge_attributes([variable.attrs for variable in variables])
             set_image_paths(coordinate, tuple(paths[n] for n, each in enumerate(variables) if each is longest)[:1])
-    dimensions = _rename_dimensions(sizes, images, shared)
+    # A dimension gets another name where a variable of its name is no shared coordinate.
+    free = UniqueNames({name for image in images for name in image} | {*sizes, _SHOT_DIMENSION, _PATH_COORDINATE})
+    dimensions = {
+        dimension: free.claim(f"{dimension}_index")
+        if dimension not in shared and any(dimension in image for image in images)
+        else dimension
+        for dimension in sizes
+    }
     stacked = {
         name: _stack_variables(name, variables, paths, sizes, dimensions)
         for name, variables in common.items()
@@ -112,26 +119,22 @@ def stack_images(
     merged = merge_attributes([layer.dataset.attrs for layer in layers])
     left_out = [str(each[LEFT_OUT_ATTRIBUTE]) for each in (merged, attributes) if LEFT_OUT_ATTRIBUTE in each]
     left_out += [f"{name}: {reason}" for name, reason in reasons.items()]
-    return xr.Dataset(
-        {name: variable for name, variable in stacked.items() if name not in auxiliary},
-        coords=xr.Coordinates({**_create_stack_coordinates(layers), **shared, **auxiliary}, indexes={}),
-        attrs={**merged, **attributes, **({LEFT_OUT_ATTRIBUTE: "; ".join(left_out)} if left_out else {})},
-    )
-
-
-def _create_stack_coordinates(layers: Sequence[Layer]) -> dict[str, xr.Variable]:
     shots = np.asarray([layer.shot for layer in layers])
     if shots.dtype.kind == "i" and (abs(shots) < np.iinfo(np.int32).max).all():
         shots = shots.astype(np.int32)
-    coordinates = {}
+    own_coordinates: dict[str, xr.Variable] = {}
     for name, values, description in (
         (_SHOT_DIMENSION, shots, "shot number"),
-        (_PATH_COORDINATE, np.asarray([layer.path for layer in layers]), "public path of the image"),
+        (_PATH_COORDINATE, np.asarray(paths), "public path of the image"),
     ):
         values.flags.writeable = False  # every opening of the stack shares them
         variable = xr.Variable((_SHOT_DIMENSION,), values, {"long_name": description})
-        coordinates[name] = set_image_paths(variable, ())
-    return coordinates
+        own_coordinates[name] = set_image_paths(variable, ())
+    return xr.Dataset(
+        {name: variable for name, variable in stacked.items() if name not in auxiliary},
+        coords=xr.Coordinates({**own_coordinates, **shared, **auxiliary}, indexes={}),
+        attrs={**merged, **attributes, **({LEFT_OUT_ATTRIBUTE: "; ".join(left_out)} if left_out else {})},
+    )
 
 
 def _rename_conflicts(datasets: Sequence[xr.Dataset]) -> tuple[list[dict[str, xr.Variable]], frozenset[str]]:
@@ -209,19 +212,6 @@ def _compute_sizes(
                 )
             sizes[dimension] = max(sizes[dimension], size)
     return sizes
-
-
-def _rename_dimensions(
-    sizes: Mapping[str, int], images: Sequence[Mapping[str, xr.Variable]], shared: Mapping[str, xr.Variable]
-) -> dict[str, str]:
-    """Return new names of dimensions: another one where a variable of the same name is no shared coordinate."""
-    free = UniqueNames({name for image in images for name in image} | {*sizes, _SHOT_DIMENSION, _PATH_COORDINATE})
-    return {
-        dimension: free.claim(f"{dimension}_index")
-        if dimension not in shared and any(dimension in image for image in images)
-        else dimension
-        for dimension in sizes
-    }
 
 
 def _stack_variables(

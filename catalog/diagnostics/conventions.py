@@ -44,7 +44,19 @@ def add_convention_attributes(
         ours["title"] = ", ".join(part for part in (diagnostic.title, origin) if part)
     ours |= {_FACT_ATTRIBUTES.get(name, name): value for name, value in facts.items()}
     if diagnostic is not None:
-        ours |= _describe_image(diagnostic, original)
+        ours |= {"instrument": diagnostic.instrument} if diagnostic.instrument else {}
+        if diagnostic.time is not None:
+            # In ISO 8601. The file's clock is the laboratory's; the file states no zone, so none is added.
+            text = str(original.get(diagnostic.time.attribute, ""))
+            with suppress(ValueError):
+                stamp = datetime.strptime(text, diagnostic.time.format)  # noqa: DTZ007 — the file states no zone
+                ours["time_coverage_start"] = stamp.isoformat(timespec="milliseconds")
+        # The values are not turned: the attributes tell a viewer how to turn the image for display.
+        if orientation := _ROTATE_FLIP.fullmatch(str(original.get("ImageDisplay", ""))):
+            rotation, flip = orientation.groups()
+            ours["display_rotation"] = 0 if rotation == "None" else int(rotation)
+            ours["display_flip"] = flip.replace("None", "none")
+        ours |= {f"active_area_{name}": np.array(bounds, np.int32) for name, bounds in diagnostic.active_area.items()}
     history = "served as it is" if diagnostic is None else f"labelled as {diagnostic.name}"
     ours["history"] = f"shotdap {__version__}: {history}"
     labelled = dataset.copy(deep=False)
@@ -62,22 +74,3 @@ def add_coordinate_references(dataset: xr.Dataset) -> xr.Dataset:
             referring[name] = variable.copy(deep=False)
             referring[name].attrs["coordinates"] = " ".join(names)
     return dataset.assign(referring) if referring else dataset
-
-
-def _describe_image(diagnostic: Diagnostic, original: Mapping[Any, Any]) -> dict[str, Any]:
-    """Return the attributes that the description and the file's own attributes define together."""
-    attributes: dict[str, Any] = {"instrument": diagnostic.instrument} if diagnostic.instrument else {}
-    if diagnostic.time is not None:
-        # In ISO 8601. The file's clock is the laboratory's; the file states no zone, so none is added.
-        text = str(original.get(diagnostic.time.attribute, ""))
-        with suppress(ValueError):
-            stamp = datetime.strptime(text, diagnostic.time.format)  # noqa: DTZ007 — the file states no zone
-            attributes["time_coverage_start"] = stamp.isoformat(timespec="milliseconds")
-    # The values are not turned: the attributes tell a viewer how to turn the image for display.
-    if orientation := _ROTATE_FLIP.fullmatch(str(original.get("ImageDisplay", ""))):
-        rotation, flip = orientation.groups()
-        attributes["display_rotation"] = 0 if rotation == "None" else int(rotation)
-        attributes["display_flip"] = flip.replace("None", "none")
-    return attributes | {
-        f"active_area_{name}": np.array(bounds, np.int32) for name, bounds in diagnostic.active_area.items()
-    }

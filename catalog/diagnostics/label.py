@@ -22,7 +22,7 @@ import numpy as np
 import xarray as xr
 
 from shotdap.catalog.diagnostics.conventions import add_convention_attributes
-from shotdap.catalog.diagnostics.diagnostic import Diagnostic, Rule
+from shotdap.catalog.diagnostics.diagnostic import Diagnostic
 from shotdap.catalog.entry import Fact
 from shotdap.transforms.decoding import PACKING_ATTRIBUTES, STORED_TYPE_ATTRIBUTES, Packing, decode_dataset
 
@@ -59,7 +59,20 @@ def label_dataset(raw: xr.Dataset, facts: Mapping[str, Fact], diagnostic: Diagno
 def _apply_diagnostic(raw: xr.Dataset, diagnostic: Diagnostic) -> xr.Dataset:
     rules = {name: rule for name, rule in diagnostic.variables.items() if rule.array in raw.variables}
     sources = {rule.array for rule in rules.values()}
-    variables = {name: _apply_rule(raw, name, rule, diagnostic) for name, rule in rules.items()} | {
+    variables: dict[str, xr.Variable] = {}
+    for name, rule in rules.items():
+        source = raw.variables[rule.array]
+        own = dict(rule.attributes)
+        if own.get("units") == _COUNT_UNIT and ("units" in source.attrs or Packing.from_variable(source).is_scaled):
+            del own["units"]
+        if rule.frame is None:
+            own = {**source.attrs, "source_array": rule.array, **own}
+        else:
+            own |= {each: source.attrs[each] for each in _DECODING_ATTRIBUTES if each in source.attrs}
+            own = {"source_array": f"{rule.array}[{rule.frame}]", **own}
+            source = source.isel({source.dims[0]: rule.frame})
+        variables[name] = _build_variable(source, name, diagnostic, own)
+    variables |= {
         _resolve_name_conflict(str(name), diagnostic): _build_variable(variable, str(name), diagnostic, variable.attrs)
         for name, variable in raw.variables.items()
         if name not in sources
@@ -77,8 +90,15 @@ def _apply_diagnostic(raw: xr.Dataset, diagnostic: Diagnostic) -> xr.Dataset:
         for axis in diagnostic.axes
         if axis.dimension in sizes and axis.name not in variables
     }
+    pixels: dict[str, xr.Variable] = {}  # numbers from 0 for each dimension of images without a coordinate in the file
+    images = [variables[name] for name in rules.keys() & variables.keys()]
+    for name, size in {str(name): size for image in images for name, size in image.sizes.items()}.items():
+        if name not in variables:
+            numbers = np.arange(size, dtype=np.int32)
+            numbers.flags.writeable = False  # every opening of the file shares them
+            pixels[name] = xr.Variable((name,), numbers, _PIXEL_ATTRIBUTES.get(name, {"units": "pixel"}))
     coordinates = {
-        **_number_pixels(variables, rules.keys() & variables.keys()),
+        **pixels,
         **{name: variable for name, variable in axes.items() if variable is not None},
         **coordinates,
         **indexes,
@@ -88,18 +108,6 @@ def _apply_diagnostic(raw: xr.Dataset, diagnostic: Diagnostic) -> xr.Dataset:
         coords=xr.Coordinates(coordinates, indexes={}),
         attrs=attributes,
     )
-
-
-def _apply_rule(raw: xr.Dataset, name: str, rule: Rule, diagnostic: Diagnostic) -> xr.Variable:
-    source = raw.variables[rule.array]
-    attributes = dict(rule.attributes)
-    if attributes.get("units") == _COUNT_UNIT and ("units" in source.attrs or Packing.from_variable(source).is_scaled):
-        del attributes["units"]
-    if rule.frame is None:
-        return _build_variable(source, name, diagnostic, {**source.attrs, "source_array": rule.array, **attributes})
-    attributes |= {each: source.attrs[each] for each in _DECODING_ATTRIBUTES if each in source.attrs}
-    frame = source.isel({source.dims[0]: rule.frame})
-    return _build_variable(frame, name, diagnostic, {"source_array": f"{rule.array}[{rule.frame}]", **attributes})
 
 
 def _resolve_name_conflict(name: str, diagnostic: Diagnostic) -> str:
@@ -122,14 +130,3 @@ def _build_variable(
     )
     copy.attrs = dict(attributes)
     return copy
-
-
-def _number_pixels(variables: Mapping[str, xr.Variable], images: Iterable[str]) -> dict[str, xr.Variable]:
-    """Create pixel numbers for each dimension of images that has no coordinate in the file, from 0."""
-    coordinates = {}
-    for name, size in {str(name): size for image in images for name, size in variables[image].sizes.items()}.items():
-        if name not in variables:
-            numbers = np.arange(size, dtype=np.int32)
-            numbers.flags.writeable = False  # every opening of the file shares them
-            coordinates[name] = xr.Variable((name,), numbers, _PIXEL_ATTRIBUTES.get(name, {"units": "pixel"}))
-    return coordinates

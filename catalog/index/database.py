@@ -24,7 +24,6 @@ from sqlalchemy.exc import (
     InterfaceError,
     NoSuchModuleError,
     OperationalError,
-    SQLAlchemyError,
 )
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
@@ -85,32 +84,23 @@ _ERRORS_BY_CODE: Final[Mapping[str, tuple[type[BadCatalog], str]]] = MappingProx
 """By SQLite's primary result code and by PostgreSQL's SQLSTATE."""
 
 
-def _to_catalog_error(error: SQLAlchemyError) -> BadCatalog | None:
-    """Return the exception that names the cause for the operator; `None` for an error of our own code."""
-    if isinstance(error, PoolTimeoutError):
-        return LostCatalog("All connections to the catalog's database are in use; try again later.")
-    if not isinstance(error, DBAPIError):
-        return None
-    primary_code = "_".join(str(getattr(error.orig, "sqlite_errorname", "")).split("_")[:2])
-    exception, sentence = _ERRORS_BY_CODE.get(primary_code or str(getattr(error.orig, "sqlstate", "")), (None, ""))
-    if exception is not None:
-        return exception(sentence)
-    if error.connection_invalidated or isinstance(error, OperationalError | InterfaceError):
-        if "too many clients" in str(error.orig) or "too many connections" in str(error.orig):  # psycopg has no code
-            return LostCatalog(_ERRORS_BY_CODE["53300"][1])
-        return LostCatalog(f"The catalog's database does not answer: {type(error.orig).__name__}.")
-    return None
-
-
 @contextmanager
 def _wrap_database_errors() -> Iterator[None]:
     """Raise `BadCatalog` or `LostCatalog` instead of the database's exceptions."""
     try:
         yield
-    except SQLAlchemyError as error:
-        if problem := _to_catalog_error(error):
-            raise problem from error
-        raise
+    except PoolTimeoutError as error:
+        raise LostCatalog("All connections to the catalog's database are in use; try again later.") from error
+    except DBAPIError as error:
+        primary_code = "_".join(str(getattr(error.orig, "sqlite_errorname", "")).split("_")[:2])
+        exception, sentence = _ERRORS_BY_CODE.get(primary_code or str(getattr(error.orig, "sqlstate", "")), (None, ""))
+        if exception is not None:
+            raise exception(sentence) from error
+        if not error.connection_invalidated and not isinstance(error, OperationalError | InterfaceError):
+            raise  # an error of our own code
+        if "too many clients" in str(error.orig) or "too many connections" in str(error.orig):  # psycopg has no code
+            raise LostCatalog(_ERRORS_BY_CODE["53300"][1]) from error
+        raise LostCatalog(f"The catalog's database does not answer: {type(error.orig).__name__}.") from error
 
 
 @dataclass(frozen=True)

@@ -136,7 +136,8 @@ class WriteTransaction:
         ]
         self._update_entries(rows)
         self._add_fact_names(record.entry.facts for record in records)
-        self.fulltext.add_entries(self.connection, map(_make_words_row, rows))
+        words = ((row["id"], join_entry_words(row["path"], row["facts"])) for row in rows)
+        self.fulltext.add_entries(self.connection, words)
         self.facet_counts.update(map(make_facet_key, rows))
 
     def remove_entries(self, ids: Sequence[int]) -> None:
@@ -215,7 +216,8 @@ class WriteTransaction:
 
     def _delete_derived_rows(self, rows: Sequence[sa.RowMapping]) -> None:
         """Remove the words, the counts and the attributes of entries."""
-        self.fulltext.remove_entries(self.connection, map(_make_words_row, rows))
+        words = ((row["id"], join_entry_words(row["path"], row["facts"])) for row in rows)
+        self.fulltext.remove_entries(self.connection, words)
         self.facet_counts.subtract(map(make_facet_key, rows))
         _delete_rows(self.connection, ATTRIBUTES, ATTRIBUTES.c.entry, [row["id"] for row in rows])
 
@@ -242,10 +244,6 @@ class WriteTransaction:
         )
         insert_rows(self.connection, FOLDERS, new_rows)
         return ids
-
-
-def _make_words_row(row: sa.RowMapping | dict[str, Any]) -> tuple[int, str]:
-    return row["id"], join_entry_words(row["path"], row["facts"])
 
 
 def _select_entries(connection: sa.Connection, key: sa.Column[Any], values: Sequence[Any]) -> list[sa.RowMapping]:

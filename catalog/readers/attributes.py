@@ -47,7 +47,16 @@ def normalize_attributes(raw: Mapping[str, Any], *, paths: bool = False) -> dict
     unique = UniqueNames(own for own, name in short_names.items() if own == name)
     names = {own: name if own == name else unique.claim(name) for own, name in short_names.items()}
     for own, value in raw.items():
-        name, size = names[own], _compute_stored_size(value)
+        name = names[own]
+        if isinstance(value, str | bytes):
+            size = len(value)  # in the file, in bytes
+        else:
+            stored = np.asarray(value)
+            size = stored.nbytes
+            if stored.dtype.kind == "O":  # with its texts
+                size = sum(
+                    len(each) if isinstance(each, str | bytes) else stored.itemsize for each in stored.reshape(-1)
+                )
         if size > MAX_ATTRIBUTE_SIZE:
             omissions.append(
                 f"{name}: {size / 2**20:,.1f} MiB, and an attribute has {MAX_ATTRIBUTE_SIZE >> 20} MiB at most"
@@ -86,16 +95,6 @@ def decode_unique_names(names: Iterable[str | bytes]) -> list[str]:
     """
     unique = UniqueNames()
     return [unique.claim(decode_text(name)) for name in names]
-
-
-def _compute_stored_size(value: Any) -> int:  # noqa: ANN401 — any value of a file
-    """Return the size of a value in its file, in bytes, its texts included."""
-    if isinstance(value, str | bytes):
-        return len(value)
-    array = np.asarray(value)
-    if array.dtype.kind != "O":
-        return array.nbytes
-    return sum(len(each) if isinstance(each, str | bytes) else array.itemsize for each in array.reshape(-1))
 
 
 def _convert_numbers(array: np.ndarray[Any, Any]) -> Attribute:

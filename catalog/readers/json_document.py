@@ -135,7 +135,20 @@ class _Document:
             is_base64 = isinstance(data, str) and "dtype" in value
             is_list = isinstance(data, list) and bool(data) and not any(isinstance(item, dict) for item in data)
             if is_base64 or is_list:
-                self._collect_array(value, path)
+                values, note = _parse_data(value, path or "image")
+                dimensions: Any = value.get("dims", value.get("dimensions", ()))
+                is_named = isinstance(dimensions, list) and all(isinstance(name, str) for name in dimensions)
+                rest = dict(
+                    _flatten_attributes({key: item for key, item in value.items() if key not in _ARRAY_KEYS}, "")
+                )
+                for key in ("attrs", "attributes"):
+                    rest |= dict(_flatten_attributes(value.get(key, {}), ""))
+                if not path:  # the document is one image, so its attributes describe the shot
+                    self.attributes.update(rest)
+                    rest = {}
+                names = tuple(map(decode_text, dimensions)) if is_named else ()
+                rest |= {"note": note} if note else {}
+                self.arrays.append(_DocumentArray(path or "image", values, names, rest))
             else:
                 items = value.items()
         elif not isinstance(value, list):
@@ -151,19 +164,6 @@ class _Document:
                 self.attributes[path or "value"] = _convert_list(value)
         for key, item in items or ():
             self._collect_value(item, _join_path(path, key))
-
-    def _collect_array(self, value: Mapping[str, Any], path: str) -> None:
-        values, note = _parse_data(value, path or "image")
-        dimensions = value.get("dims", value.get("dimensions", ()))
-        is_named = isinstance(dimensions, list) and all(isinstance(name, str) for name in dimensions)
-        rest = dict(_flatten_attributes({key: item for key, item in value.items() if key not in _ARRAY_KEYS}, ""))
-        for key in ("attrs", "attributes"):
-            rest |= dict(_flatten_attributes(value.get(key, {}), ""))
-        if not path:  # the document is one image, so its attributes describe the shot
-            self.attributes.update(rest)
-            rest = {}
-        names = tuple(map(decode_text, dimensions)) if is_named else ()
-        self.arrays.append(_DocumentArray(path or "image", values, names, rest | ({"note": note} if note else {})))
 
 
 def _parse_json(path: FilePath) -> Any:  # noqa: ANN401 — any JSON value

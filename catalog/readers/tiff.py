@@ -81,7 +81,19 @@ _UM_PER_IMAGEJ_UNIT: Mapping[str, float] = MappingProxyType({
 def read(path: FilePath, memo: Memo) -> xr.Dataset:
     """Read a file's headers; see `Reader`."""
     with _open_tiff(path) as file:
-        _check_page_chain(file)
+        # Follow the chain of pages to its end, and compare its length with tifffile's number of pages.
+        form, handle = file.tiff, file.filehandle
+        seen: set[int] = set()
+        handle.seek(form.offsetsize)  # the header's last item, in TIFF and in BigTIFF
+        while offset := struct.unpack(form.offsetformat, handle.read(form.offsetsize))[0]:
+            if offset in seen or offset >= handle.size or len(seen) == _MAX_PAGES:
+                raise Unreadable("The TIFF file's chain of pages is broken; the file may be damaged or cut short.")
+            seen.add(offset)
+            handle.seek(offset)
+            (tags,) = struct.unpack(form.tagnoformat, handle.read(form.tagnosize))
+            handle.seek(offset + form.tagnosize + tags * form.tagsize)
+        if not seen or len(file.pages) != len(seen):
+            raise Unreadable("The TIFF file's pages cannot all be read; the file may be damaged.")
         pages = [_read_page(path, file, index, memo) for index in range(len(file.pages))]
         first = file.pages[0]
         hints = dict(_parse_hamamatsu(str(first.description) if isinstance(first, TiffPage) else ""))
@@ -118,26 +130,6 @@ def _open_tiff(path: FilePath) -> Iterator[TiffFile]:
         raise
     except Exception as error:  # a damaged file makes tifffile, NumPy or a decoder raise anything
         raise Unreadable("The TIFF file cannot be read; it may be damaged or cut short.") from error
-
-
-def _check_page_chain(file: TiffFile) -> None:
-    """Follow the chain of pages to its end, and compare its length with tifffile's number of pages.
-
-    Raises:
-        Unreadable: the chain leads out of the file or back into itself, or is too long.
-    """
-    form, handle = file.tiff, file.filehandle
-    seen: set[int] = set()
-    handle.seek(form.offsetsize)  # the header's last item, in TIFF and in BigTIFF
-    while offset := struct.unpack(form.offsetformat, handle.read(form.offsetsize))[0]:
-        if offset in seen or offset >= handle.size or len(seen) == _MAX_PAGES:
-            raise Unreadable("The TIFF file's chain of pages is broken; the file may be damaged or cut short.")
-        seen.add(offset)
-        handle.seek(offset)
-        (tags,) = struct.unpack(form.tagnoformat, handle.read(form.tagnosize))
-        handle.seek(offset + form.tagnosize + tags * form.tagsize)
-    if not seen or len(file.pages) != len(seen):
-        raise Unreadable("The TIFF file's pages cannot all be read; the file may be damaged.")
 
 
 @dataclass(frozen=True)
@@ -194,11 +186,19 @@ def _read_page(path: FilePath, file: TiffFile, index: int, memo: Memo) -> _Page:
                 f"The TIFF file is shorter than the {images} images that ImageJ counted; it was cut short."
             )
         frame_count = max(images, 1)
+    resolutions: list[float] = []
+    for code in (283, 282):  # YResolution, XResolution
+        rational: tuple[int, ...] = page.tags.valueof(code) or ()
+        resolutions.append(rational[0] / rational[1] if len(rational) == 2 and rational[1] else 0.0)  # noqa: PLR2004
+    unit = int(page.tags.valueof(296, default=_INCH))  # ResolutionUnit, by default the inch
+    imagej_unit = str((file.imagej_metadata or {}).get("unit", ""))
+    factor = _UM_PER_UNIT.get(unit, 0.0) or _UM_PER_IMAGEJ_UNIT.get(imagej_unit, 0.0)
+    is_stated = factor and all(resolutions) and not (unit == _INCH and _DEFAULT_DPI.issuperset(resolutions))
     return _Page(
         index,
         _make_source(path, page, index, frame_count, memo),
         tags,
-        _compute_pixel_size(page, file.imagej_metadata or {}),
+        (factor / resolutions[0], factor / resolutions[1]) if is_stated else None,
         None if page.colormap is None else np.ascontiguousarray(np.asarray(page.colormap, np.uint16).T),
         page.is_reduced,
         frame_count,
@@ -282,19 +282,6 @@ class _PageSource:
             decoded_page = page.asarray(squeeze=False, maxworkers=1)  # (planes, 1, height, width, samples)
             bands_last = np.moveaxis(decoded_page, 0, -1)[0].reshape(*self.shape[:2], -1)
             return np.asarray(bands_last.reshape(self.shape)[key].astype(self.dtype, copy=False))
-
-
-def _compute_pixel_size(page: TiffPage, imagej: Mapping[str, Any]) -> tuple[float, float] | None:
-    """Return the height and width of a pixel in um, if resolution and unit state them."""
-    codes = (283, 282)  # YResolution, XResolution
-    rationals: list[tuple[int, ...]] = [page.tags.valueof(code) or () for code in codes]
-    resolutions = [pair[0] / pair[1] if len(pair) == 2 and pair[1] else 0.0 for pair in rationals]  # noqa: PLR2004
-    unit = int(page.tags.valueof(296, default=_INCH))  # ResolutionUnit, by default the inch
-    factor = _UM_PER_UNIT.get(unit, 0.0) or _UM_PER_IMAGEJ_UNIT.get(str(imagej.get("unit", "")), 0.0)
-    if not factor or not all(resolutions) or (unit == _INCH and _DEFAULT_DPI.issuperset(resolutions)):
-        return None
-    y, x = resolutions
-    return factor / y, factor / x
 
 
 @dataclass(frozen=True)

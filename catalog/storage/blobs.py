@@ -52,10 +52,11 @@ class BlobStore:
 
     def get_version(self, file: str, /) -> Version:
         """Return the version of a row's bytes, or the last known one while the database is unavailable; see `Store`."""
-        location = self._get_location(file)
+        location = (str(self.database.engine.url), self.table, self.content_column, file)
 
         def query_status(connection: sa.Connection) -> tuple[int, Any]:
-            access, columns = self._lob_access, self._columns
+            columns = self._columns
+            access = _LOB_ACCESS_BY_DIALECT.get(self.database.engine.dialect.name, _SUBSTRING_ACCESS)
             query = sa.select(access.make_size_query(columns.content), columns.version)
             rows = connection.execute(query.where(self._match_row(file)).limit(2)).all()
             if len(rows) > 1:
@@ -81,19 +82,18 @@ class BlobStore:
 
         def stream_pieces() -> Iterator[bytes]:
             with _wrap_archive_errors(), self.database.open_connection() as connection:
-                yield from self._lob_access.read_pieces(connection, self._columns.content, self._match_row(file))
+                access = _LOB_ACCESS_BY_DIALECT.get(self.database.engine.dialect.name, _SUBSTRING_ACCESS)
+                yield from access.read_pieces(connection, self._columns.content, self._match_row(file))
             if self.get_version(file) != version:
                 raise Changed
 
         self.cache.ensure_content(version, stream_pieces)
-        self.cache.save_last_version(version, *self._get_location(file))  # again: a dangling link may have been removed
+        location = (str(self.database.engine.url), self.table, self.content_column, file)
+        self.cache.save_last_version(version, *location)  # again: a dangling link may have been removed
 
     def describe_location(self, file: str, /) -> str:
         """Describe the row; see `Store`."""
         return f"{self.table}.{self.content_column} where {self.key_column} = {file!r}"
-
-    def _get_location(self, file: str) -> tuple[str, ...]:
-        return str(self.database.engine.url), self.table, self.content_column, file
 
     def _match_row(self, file: str) -> sa.ColumnElement[bool]:
         key = self._columns.key
@@ -109,10 +109,6 @@ class BlobStore:
         content, key = find_columns(table, (self.content_column, self.key_column))
         changed = find_columns(table, (self.changed_column,))[0] if self.changed_column else sa.null()
         return _Columns(content, key, sa.type_coerce(changed, NullType()))
-
-    @property
-    def _lob_access(self) -> _LobAccess:
-        return _LOB_ACCESS_BY_DIALECT.get(self.database.engine.dialect.name, _SUBSTRING_ACCESS)
 
 
 _INTEGER_PATTERN = re.compile(r"-?[0-9]{1,38}")  # an Oracle NUMBER has 38 digits
@@ -133,7 +129,7 @@ def _read_substrings(
 ) -> Iterator[bytes]:
     """Read the bytes of a value by substring queries."""
     for start in count(1, _PIECE_SIZE):
-        part = sa.func.substr(_cast_to_binary(content), start, _PIECE_SIZE, type_=sa.LargeBinary)
+        part = sa.func.substr(sa.cast(content, sa.LargeBinary), start, _PIECE_SIZE, type_=sa.LargeBinary)
         piece = connection.execute(sa.select(part).where(is_row)).scalar()
         if not piece:
             return
@@ -145,7 +141,7 @@ def _read_lob(
 ) -> Iterator[bytes]:
     """Read the bytes of an Oracle LOB through its locator."""
     with _wrap_driver_errors(connection):
-        lob = connection.execute(sa.select(_remove_type(content)).where(is_row)).scalar_one()
+        lob: Any = connection.execute(sa.select(sa.type_coerce(content, NullType())).where(is_row)).scalar_one()
         for start in range(1, lob.size() + 1, _PIECE_SIZE):
             yield lob.read(start, _PIECE_SIZE)
 
@@ -171,18 +167,12 @@ def _wrap_driver_errors(connection: sa.Connection) -> Iterator[None]:
 _MISSING_FILE_CODES = frozenset({"ORA-22285", "ORA-22286", "ORA-22288"})
 
 
-def _remove_type(content: sa.ColumnClause[Any]) -> sa.ColumnElement[Any]:
-    return sa.type_coerce(content, NullType())
-
-
-def _cast_to_binary(content: sa.ColumnClause[Any]) -> sa.ColumnElement[Any]:
-    return sa.cast(content, sa.LargeBinary)  # SQLite counts the characters of text
-
-
 _SUBSTRING_ACCESS = _LobAccess(
-    lambda content: sa.func.length(_cast_to_binary(content)), lambda _connection, size: int(size), _read_substrings
+    lambda content: sa.func.length(sa.cast(content, sa.LargeBinary)),  # SQLite counts the characters of text
+    lambda _connection, size: int(size),
+    _read_substrings,
 )
-ORACLE_LOB_ACCESS = _LobAccess(_remove_type, _get_lob_size, _read_lob)
+ORACLE_LOB_ACCESS = _LobAccess(lambda content: sa.type_coerce(content, NullType()), _get_lob_size, _read_lob)
 _LOB_ACCESS_BY_DIALECT: Mapping[str, _LobAccess] = MappingProxyType({"oracle": ORACLE_LOB_ACCESS})
 
 

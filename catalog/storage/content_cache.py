@@ -50,7 +50,7 @@ class FileCache:
 
     def save_last_version(self, version: Version, *location: str) -> None:
         """Save a version as the last one seen at a location, if the folder permits."""
-        link = self._get_last_link(location)
+        link = self._folder.path / f"last-{_hash_identity(location)}"
         with suppress(OSError):
             if link.readlink() == Path(version.path.name):
                 return
@@ -61,16 +61,14 @@ class FileCache:
     def find_last_version(self, *location: str) -> Version | None:
         """Return the version last seen at a location, if its bytes are in the folder."""
         try:
-            path = self._folder.path / self._get_last_link(location).readlink().name
+            link = self._folder.path / f"last-{_hash_identity(location)}"
+            path = self._folder.path / link.readlink().name
             content = path.parent / path.readlink().name
             status = content.lstat()
         except OSError:
             return None
         version = Version(path, status.st_size, status.st_mtime_ns)
         return version if self._is_cached(version) else None
-
-    def _get_last_link(self, location: tuple[str, ...]) -> Path:
-        return self._folder.path / f"last-{_hash_identity(location)}"
 
     def ensure_content(self, version: Version, pieces: Callable[[], Iterable[bytes]]) -> None:
         """Make a version readable at its path; fetch it if it is not in the folder.

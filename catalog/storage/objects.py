@@ -46,7 +46,7 @@ class S3ObjectStore:
     def get_version(self, file: str, /) -> Version:
         """Return the object's version, or the last known version while the store is unavailable; see `Store`."""
         bucket, key = self.parse_url(file)
-        location = self._get_location(bucket, key)
+        location = (self.endpoint or "", bucket, key)
         try:
             with _wrap_store_errors():
                 metadata = _import_obstore().head(self._get_bucket_store(bucket), key)
@@ -68,7 +68,7 @@ class S3ObjectStore:
     def fetch_file(self, file: str, version: Version, /) -> None:
         """Copy the object; see `Store`."""
         bucket, key = self.parse_url(file)
-        location = self._get_location(bucket, key)
+        location = (self.endpoint or "", bucket, key)
 
         def stream_pieces() -> Iterator[bytes]:
             with _wrap_store_errors():
@@ -84,9 +84,6 @@ class S3ObjectStore:
     def describe_location(self, file: str, /) -> str:
         """Return the object's URL and the store's; see `Store`."""
         return f"{file} at {self.endpoint or 'Amazon'}"
-
-    def _get_location(self, bucket: str, key: str) -> tuple[str, str, str]:
-        return self.endpoint or "", bucket, key
 
     def parse_url(self, file: str) -> tuple[str, str]:
         """Return the bucket and the key of a URL.

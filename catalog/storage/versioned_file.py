@@ -47,6 +47,7 @@ _QUIET_TIME: Final = 100 * _MILLISECOND  # in a second attempt: a writer may pau
 _FRESH_TIME: Final = 2_000 * _MILLISECOND  # an unreadable file that changed more recently may still be written to
 _MAX_CLOCK_SKEW: Final = 200 * _MILLISECOND  # by which a file's time may be ahead of this machine's clock
 _MAX_SETTLE_PERIODS: Final = 8  # waits for a pause of the writer before the file is given up for now
+# The clock of files' times; on a virtual machine, it may lag.
 _COARSE_CLOCK: Final = 5 if sys.platform == "linux" else time.CLOCK_REALTIME  # CLOCK_REALTIME_COARSE, time.h
 _FIRST_ATTEMPT, _SECOND_ATTEMPT = 1, 2
 _DESCRIPTOR_FOLDER: Final = Path("/proc/self/fd")  # Linux; elsewhere files are opened and checked by their paths
@@ -70,11 +71,6 @@ class FilePath(Protocol):
     def stat(self) -> os.stat_result:
         """Return the file's status in the file system."""
         ...
-
-
-def _get_coarse_time() -> int:
-    """Return the time that a file would get if it changed now; on a virtual machine, this clock may lag."""
-    return time.clock_gettime_ns(_COARSE_CLOCK)
 
 
 def make_stat_version(path: Path, status: os.stat_result) -> Version:
@@ -170,7 +166,7 @@ class FileHandle:
         version = self.version
         changed_at = start = time.monotonic_ns()
         while True:
-            now = _get_coarse_time()  # before the check: a later change gets no earlier time
+            now = time.clock_gettime_ns(_COARSE_CLOCK)  # before the check: a later change gets no earlier time
             try:
                 self.check_unchanged(version)
             except Changed:
@@ -298,7 +294,7 @@ class VersionedFile:
             except Changed as change:
                 raise change from error
             if _attempt_number.get() == _FIRST_ATTEMPT and version.identity:
-                is_fresh = not version.size or _get_coarse_time() - version.identity[1] < _FRESH_TIME
+                is_fresh = not version.size or time.clock_gettime_ns(_COARSE_CLOCK) - version.identity[1] < _FRESH_TIME
                 if is_fresh:  # it may still be written to
                     raise Changed from error
             raise

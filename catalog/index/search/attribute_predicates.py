@@ -58,7 +58,16 @@ def find_attribute_prefixes(connection: sa.Connection, term: Term, limit: int) -
             column, values = ATTRIBUTES.c.text, [value.text]
         else:
             value_range = _make_value_range(value, ATTRIBUTES.c.text, ATTRIBUTES.c.number)
-            column, values = value_range.column, _select_distinct_values(connection, term.name, value_range, limit + 1)
+            column = value_range.column
+            # Some values of the attribute, the least first; each is found by one step in an index.
+            least = sa.select(sa.func.min(column).label("value")).where(
+                ATTRIBUTES.c.name == term.name, *value_range.upper
+            )
+            distinct = least.where(*value_range.lower).cte("distinct_values", recursive=True)
+            following = least.where(column > distinct.c.value).scalar_subquery()
+            distinct = distinct.union_all(sa.select(following).where(distinct.c.value.is_not(None)))
+            statement = sa.select(distinct.c.value).where(distinct.c.value.is_not(None)).limit(limit + 1)
+            values = list(connection.execute(statement).scalars())
             if isinstance(value, Pattern) and len(values) <= limit:
                 values = [text for text in values if match_pattern(value, text, folded=False)]
         prefixes += [(ATTRIBUTES.c.name == term.name, column == each) for each in values]
@@ -73,20 +82,6 @@ class _ValueRange(NamedTuple):
     column: Any
     lower: Sequence[sa.ColumnElement[bool]]
     upper: Sequence[sa.ColumnElement[bool]]
-
-
-def _select_distinct_values(
-    connection: sa.Connection, name: str | None, value_range: _ValueRange, limit: int
-) -> list[Any]:
-    """Return some values of an attribute, the least first; each is found by one step in an index."""
-    least = sa.select(sa.func.min(value_range.column).label("value")).where(
-        ATTRIBUTES.c.name == name, *value_range.upper
-    )
-    values = least.where(*value_range.lower).cte("distinct_values", recursive=True)
-    following = least.where(value_range.column > values.c.value).scalar_subquery()
-    values = values.union_all(sa.select(following).where(values.c.value.is_not(None)))
-    statement = sa.select(values.c.value).where(values.c.value.is_not(None)).limit(limit)
-    return list(connection.execute(statement).scalars())
 
 
 def _make_entry_condition(name: str | None, values: Iterable[Column]) -> sa.ColumnElement[bool]:

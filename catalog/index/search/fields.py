@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from difflib import get_close_matches
 from itertools import islice
 from typing import Final
@@ -48,10 +48,9 @@ def find_attribute_names(connection: sa.Connection, query: Query) -> Collection[
     if close := get_close_matches(str(term.name).lower(), known, 1, _MIN_SIMILARITY):
         hint = f"did you mean {known[close[0]]}?"
     else:
-        of_files = _join_names(all_attributes) if all_attributes else "none of catalog.indexed_attributes"
-        hint = f"the archive has {_join_names(facts)}; files have {of_files}."
+        of_archive, of_files = (
+            ", ".join(islice(names, _MAX_NAMES_SHOWN)) + (", …" if len(names) > _MAX_NAMES_SHOWN else "")
+            for names in (facts, all_attributes)
+        )
+        hint = f"the archive has {of_archive}; files have {of_files or 'none of catalog.indexed_attributes'}."
     raise query.make_error(term, f'No image has a fact or an attribute "{term.name}": {hint}')
-
-
-def _join_names(names: Sequence[str]) -> str:
-    return ", ".join(islice(names, _MAX_NAMES_SHOWN)) + (", …" if len(names) > _MAX_NAMES_SHOWN else "")

@@ -121,8 +121,18 @@ class QueryPlan:
         if len(self.healths) < len(Health):
             yield ENTRIES.c.health.in_(self.healths)
         for term in self.positive_terms:
-            if term is not excluded:
-                yield from self._make_necessary_conditions(term)
+            if term is excluded:
+                continue
+            if term.name is None:
+                conditions = list(_skip_none(map(fact_predicates.may_have_words, term.values)))
+                if len(conditions) == len(term.values):
+                    yield sa.or_(*conditions)
+            elif self.is_attribute_term(term):
+                yield attribute_predicates.may_have_attribute(term)
+            elif term.name == "path":
+                yield from _make_path_conditions(term)
+            else:
+                yield sa.or_(*(fact_predicates.may_have_fact(term.name, value) for value in term.values))
         for term in self.query.terms:
             if term.is_negated and term.name not in ("facility", "diagnostic", "health"):
                 yield from (sa.not_(sufficient) for sufficient in self._make_sufficient_conditions(term))
@@ -156,19 +166,6 @@ class QueryPlan:
             else:
                 words += extract_whole_words(value).split()
         return words
-
-    def _make_necessary_conditions(self, term: Term) -> Iterator[sa.ColumnElement[bool]]:
-        """Yield conditions that all entries fulfil that match a term."""
-        if term.name is None:
-            conditions = list(_skip_none(map(fact_predicates.may_have_words, term.values)))
-            if len(conditions) == len(term.values):
-                yield sa.or_(*conditions)
-        elif self.is_attribute_term(term):
-            yield attribute_predicates.may_have_attribute(term)
-        elif term.name == "path":
-            yield from _make_path_conditions(term)
-        else:
-            yield sa.or_(*(fact_predicates.may_have_fact(term.name, value) for value in term.values))
 
     def _make_sufficient_conditions(self, term: Term) -> Iterator[sa.ColumnElement[bool]]:
         """Yield conditions; each is sufficient to match a term, and none is ever NULL."""

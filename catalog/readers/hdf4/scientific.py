@@ -155,7 +155,7 @@ def _read_description(library_file: int, index: int, directory: FileDirectory) -
         chunk, coder = library.get_chunk_shape(sds, len(header.shape)), library.get_compression(sds)
         chunk_ranges: Sequence[ByteRanges] = ()
         if chunk and coder in DECODERS:  # located now, while the file is open
-            grid = _compute_chunk_grid(header.shape, chunk)
+            grid = [-(-size // max(1, length)) for size, length in zip(header.shape, chunk, strict=True)]
             if math.prod(grid) <= _MAX_CHUNKS:
                 chunk_ranges = [library.get_byte_ranges(sds, position) for position in product(*map(range, grid))]
         raw_attributes = library.read_attributes(sds, header.attribute_count)
@@ -173,11 +173,6 @@ def _read_description(library_file: int, index: int, directory: FileDirectory) -
             chunk_ranges=chunk_ranges,
             attributes=_convert_calibration(merge_annotations(raw_attributes, library.get_reference(sds), directory)),
         )
-
-
-def _compute_chunk_grid(shape: Sequence[int], chunk: Sequence[int]) -> list[int]:
-    """Return the number of chunks along each dimension."""
-    return [-(-size // max(1, length)) for size, length in zip(shape, chunk, strict=True)]
 
 
 def _build_array(
@@ -225,7 +220,8 @@ def _make_source(file: Hdf4File, header: _SdsDescription, memo: Memo) -> ArraySo
     # Many small chunks are merged to blocks, along the last dimensions first: the file is opened for each block, which
     # takes the library longer the more chunks there are. Few chunks are decoded one by one: then damage in one of them
     # does not affect the others.
-    grid, block = _compute_chunk_grid(header.shape, chunk), list(chunk)
+    grid = [-(-size // max(1, length)) for size, length in zip(header.shape, chunk, strict=True)]
+    block = list(chunk)
     number = math.prod(grid)
     block_length = min(_OPEN_COST * number, _MAX_BLOCK_SIZE) // stored.itemsize if number > _MAX_UNMERGED_CHUNKS else 0
     for axis, count in reversed(list(enumerate(grid))):

@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import product
 from types import MappingProxyType
-from typing import IO, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -124,7 +124,8 @@ class EncodedSdsSource:
                 for position, length, count in zip(start, self.chunk_shape, grid, strict=True):
                     number = number * count + position // length
                 ranges = self.chunk_ranges[number]
-                content = DECODERS[self.coder](_read_ranges(file, ranges), chunk_size) if ranges else None
+                encoded = b"".join(os.pread(file.fileno(), max(0, length), offset) for offset, length in ranges)
+                content = DECODERS[self.coder](encoded, chunk_size) if ranges else None
                 if content is None:  # the library knows the fill value of values that were never written
                     return self.library_source.read(key)
                 target = tuple(
@@ -134,10 +135,6 @@ class EncodedSdsSource:
                 inside = tuple(slice(0, part.stop - part.start) for part in target)  # a last chunk exceeds the array
                 values[target] = np.frombuffer(content, self.stored_dtype).reshape(self.chunk_shape)[inside]
         return drop_indexed_dimensions(values, key)
-
-
-def _read_ranges(file: IO[bytes], ranges: ByteRanges) -> bytes:
-    return b"".join(os.pread(file.fileno(), max(0, length), offset) for offset, length in ranges)
 
 
 def _decode_deflate(packed: bytes, size: int) -> bytes | None:
@@ -215,7 +212,7 @@ class RasterSource:
                 library.read_raster(image, self.header, values)
         if self.header.coder == library.IMCOMP:
             with open_bytes(self.file.path, buffering=0) as file:
-                packed = _read_ranges(file, ranges)
+                packed = b"".join(os.pread(file.fileno(), max(0, length), offset) for offset, length in ranges)
             # Four bytes hold 4 by 4 pixels, a bit for each, and the two colours that the bits select. The library
             # (dfimcomp.c) writes whole blocks only, one after the other, and so omits up to three rows and columns.
             # When it reads, it assumes that a row of blocks has as many bytes as the image is wide. If that is no
