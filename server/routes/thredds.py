@@ -115,14 +115,14 @@ def describe_image(catalog: Catalog, entry: Entry) -> thredds.CatalogImage:
 
 
 def _respond_file(catalog: Catalog, request: HttpRequest) -> Response:
-    def hold_file() -> FileHandle:
+    def open_handle() -> FileHandle:
         file = catalog.open_file_handle(entry)
         is_small = file.version.size <= _MAX_COPIED_SIZE  # later changes of the file do not matter to a copy
         return file.copy_to_memory(file.version) if is_small and not file.is_copy else file
 
     try:
         entry = catalog.find_entry(request.path)
-        file = retry_if_changed(hold_file)
+        file = retry_if_changed(open_handle)
     except Exception as error:  # noqa: BLE001 — every failure gets a response
         return make_response(handle_error(error, render_text_problem, request.path))
     version = file.version
