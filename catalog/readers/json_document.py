@@ -274,8 +274,9 @@ def _convert_numbers(array: Array) -> tuple[Array, str]:
         int(item) if isinstance(item, str) and _INTEGER_PATTERN.fullmatch(item) else item for item in objects
     ]
     dtype = None
-    if items and all(isinstance(item, int) for item in items):
-        least, most = min(items), max(items)
+    integers = [item for item in items if isinstance(item, int)]
+    if items and len(integers) == len(items):
+        least, most = min(integers), max(integers)
         types = map(np.dtype, ("i4", "i8", "u8"))
         dtype = next((each for each in types if np.iinfo(each).min <= least and most <= np.iinfo(each).max), None)
     try:

@@ -104,7 +104,7 @@ class _ExportRun:
             raise error
         if len(items) > 1:
             return [(item,) for item in items]
-        self._save_records([ManifestRecord(items[0].number, items[0].path, problems=(_KILLED_MESSAGE,))])
+        self._save_records(ManifestRecord(item.number, item.path, problems=(_KILLED_MESSAGE,)) for item in items)
         return []
 
     def _save_records(self, records: Iterable[ManifestRecord]) -> None:

@@ -6,7 +6,6 @@ indices in the file are pixel indices in the image. The font is the one in Pillo
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any, Final
@@ -165,12 +164,12 @@ def _compute_scale_bar(each: PixelSize, count: int, pixels: int) -> tuple[int, s
     return max(1, round(length / size)), f"{ticks.format_number(length)} {each.units}"
 
 
-_load_font: Final[Callable[[int], Any]] = lru_cache(8)(ImageFont.load_default)  # Pillow has two types of fonts
+_load_font: Final = lru_cache(8)(ImageFont.load_default)
 
 
 def _render_text(text: str, letter: int) -> Image.Image:
     """Render text on the background; the height is that of a line, whatever the letters are."""
-    font = _load_font(letter * _SUPERSAMPLING)
+    font: Any = _load_font(letter * _SUPERSAMPLING)  # Pillow has two types of fonts
     plain = convert_to_ascii(text[:_MAX_TEXT_LENGTH])
     left, _, right, _ = font.getbbox(plain)
     ascent, descent = font.getmetrics()

@@ -11,6 +11,7 @@ import anyio
 import httpx
 import pytest
 import sqlalchemy as sa
+from sqlalchemy import event
 from tests.catalog.diagnostics.test_derive import catalog, index, root
 
 from shotdap.catalog import Catalog, SqlIndex
@@ -48,11 +49,11 @@ def test_a_warm_slice(catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None
 
     monkeypatch.setattr(os, "stat", count_stat)
     monkeypatch.setattr(SqlIndex, "find_nearest", count_search)
-    sa.event.listen(sa.Engine, "before_cursor_execute", count_statement)
+    event.listen(sa.Engine, "before_cursor_execute", count_statement)
     try:
         second = anyio.run(get)
     finally:
-        sa.event.remove(sa.Engine, "before_cursor_execute", count_statement)
+        event.remove(sa.Engine, "before_cursor_execute", count_statement)
 
     assert first.status_code == second.status_code == 200
     assert second.content == first.content
