@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Any, Final, TypeAlias
 
 import h5py
@@ -145,10 +146,15 @@ def downloaded(suffix: str) -> Callable[[Place], Array]:
 
 @lru_cache(maxsize=1)
 def downloaded_whole(client: httpx.Client, url: str) -> Mapping[str, Array]:
-    """All variables of an image as a file, by their paths. It is closed: of files in memory few can be open."""
-    content = client.get(url).raise_for_status().content
-    with netCDF4.Dataset("memory", memory=content) as dataset:
-        return {path: of_netcdf(dataset, path) for path in paths_below(dataset)}
+    """Download an image as a file, and return all its variables by their paths.
+
+    The file is written to a disk, since netCDF-C refuses some files in memory (EPERM).
+    """
+    with NamedTemporaryFile(suffix=".nc") as file:
+        file.write(client.get(url).raise_for_status().content)
+        file.flush()
+        with netCDF4.Dataset(file.name) as dataset:
+            return {path: of_netcdf(dataset, path) for path in paths_below(dataset)}
 
 
 def paths_below(group: netCDF4.Dataset | netCDF4.Group, prefix: str = "") -> Iterator[str]:
