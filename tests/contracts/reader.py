@@ -55,7 +55,7 @@ def is_carriable(value: object) -> bool:
 
 
 class ReaderContract:
-    """To be subclassed: a fixture `reader` gives the reader, a fixture `render_tree` writes files for it."""
+    """To be subclassed: a fixture `reader` gives the reader, a fixture `write` writes files for it."""
 
     @pytest.mark.parametrize("compressed", [False, True])
     @pytest.mark.parametrize("kind", TYPES)
