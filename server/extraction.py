@@ -21,7 +21,7 @@ _RESULT_VARIABLE: Final = "result"
 
 @dataclass(frozen=True)
 class Extraction:
-    """What to extract from an image."""
+    """A request for parts of an image."""
 
     variables: tuple[str, ...] = ()
     """Their names; empty for all."""

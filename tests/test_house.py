@@ -125,3 +125,19 @@ def test_basenames() -> None:
     basenames = Counter(path.stem for path in source_files() if path.stem != "__init__")
 
     assert {name for name, count in basenames.items() if count > 1} == SAME_BASENAME
+
+
+def test_architecture_page() -> None:
+    """docs/architecture.md names modules that exist, and each walk passes none of them twice."""
+    page = (ROOT / "docs/architecture.md").read_text("utf-8")
+    tree, walks = page.partition("## Folders")[2].partition("## Four walks")[::2]
+    stems = {path.stem for path in source_files()} | {path.parent.name for path in source_files()}
+    named = [Path(name).stem for name in re.findall(r"[\w/]+\.py\b", tree)]
+    steps = [
+        [Path(name).name for name in re.findall(r"`([a-z_0-9/]+)`", walk)]
+        for walk in walks.partition("\n## ")[0].split("\n\n**")[1:]
+    ]
+
+    assert len(steps) == 4
+    assert {*named, *(step for walk in steps for step in walk)} - stems - {"304"} == set()
+    assert all(len(walk) == len(set(walk)) for walk in steps)

@@ -102,11 +102,10 @@ def bind_memo_to_version(memo: Memo, file: VersionedFile) -> Memo:
 
 
 @dataclass(frozen=True)
-class _VersionedSource:
-    """A source that is read while its file is one version."""
+class _SourceWrapper:
+    """A source that reads from another one of the same shape and type."""
 
     source: ArraySource
-    file: VersionedFile
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -117,6 +116,13 @@ class _VersionedSource:
     def dtype(self) -> np.dtype[Any]:
         """The values' type."""
         return self.source.dtype
+
+
+@dataclass(frozen=True)
+class _VersionedSource(_SourceWrapper):
+    """A source that is read while its file is one version."""
+
+    file: VersionedFile
 
     def read(self, key: BasicIndex) -> Array:
         """Read a hyperslab; see `ArraySource`."""
@@ -172,24 +178,13 @@ def wrap_decoder_errors() -> Iterator[None]:
 
 
 @dataclass(frozen=True)
-class BlockSource:
+class BlockSource(_SourceWrapper):
     """A compressed source, decoded in blocks along its first dimension; each block is cached."""
 
-    source: ArraySource
     name: str
     block_length: int
     """Number of indices of the first dimension in one block: 1 for frames that are a chunk each."""
     memo: Memo
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """The array's shape."""
-        return self.source.shape
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """The values' type."""
-        return self.source.dtype
 
     def read(self, key: BasicIndex) -> Array:
         """Read a hyperslab; see `ArraySource`."""
@@ -211,24 +206,13 @@ class BlockSource:
 
 
 @dataclass(frozen=True)
-class ChunkSource:
+class ChunkSource(_SourceWrapper):
     """A source stored in chunks of any shape; each is decoded whole, when it is touched, and remembered."""
 
-    source: ArraySource
     name: str
     chunk_shape: tuple[int, ...]
     """A chunk's shape; those at the far edges may stick out of the array."""
     memo: Memo
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """The array's shape."""
-        return self.source.shape
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """The values' type."""
-        return self.source.dtype
 
     def read(self, key: BasicIndex) -> Array:
         """Read a hyperslab; see `ArraySource`."""
