@@ -21,7 +21,7 @@ from scipy.io import netcdf_file
 
 from images import ImageFile
 from measuring import Case, Contender, Mismatch, Plan, repeated
-from shotdap.config import SettingsSource, Site
+from shotdap.config import SettingsSource, Site, load_settings
 from shotdap.server.exports.cluster import open_cluster
 from shotdap.server.exports.export_plan import PlanItem, plan_export
 from shotdap.server.exports.job_run import run_export
@@ -51,7 +51,7 @@ def cases(folder: Path, plan: Plan) -> Iterator[Sequence[Case]]:
     }
     with ExitStack() as stack:
         for workers in _WORKERS:
-            exports = source.load().override({"exports.workers": workers}).exports
+            exports = load_settings(config, {"exports.workers": workers}).exports
             client = stack.enter_context(open_cluster(exports, source))
             ways[f"shotdap, Dask, {workers} worker{'s' if workers > 1 else ''}"] = partial(_dask, client, items, config)
         numbers = count()

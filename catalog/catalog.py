@@ -108,7 +108,7 @@ class Catalog:
 
         Args:
             path: the public path; with ``/raw`` behind it, the unmodified file, with its own names and attributes; with
-                ``/~…`` behind it, a variant or a stack: see `transforms.variant` and `paths`.
+                ``/~…`` behind it, a variant or a stack: see `transforms.virtual.variant` and `paths`.
 
         Raises:
             NotFound: there is no such image.
@@ -152,7 +152,7 @@ class Catalog:
         return tuple(find_members(CollectionAddress(folder), self._index, self._require_searchable, most))
 
     def explain_labelling(self, entry: Entry) -> Iterator[str]:
-        """Explain, line by line, which description of a diagnostic an image matches; see `explain_labelling`.
+        """Explain, line by line, which description of a diagnostic an image matches; see `diagnostics.explain`.
 
         Raises:
             Missing: its file does not exist.

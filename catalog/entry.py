@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Literal, Protocol, TypeAlias
+from typing import Final, Literal, Protocol, TypeAlias
 
 Fact: TypeAlias = str | int | float
 
@@ -43,6 +43,10 @@ class Health(StrEnum):
     CHANGED = "changed"
 
 
+FAILED_HEALTHS: Final = (Health.MISSING, Health.UNREADABLE)
+"""The health of entries whose file cannot be read."""
+
+
 @dataclass(frozen=True)
 class FileInspection:
     """The content of a file that could be read."""
@@ -70,13 +74,13 @@ class Entry:
     health: Health = Health.UNSEEN
     reason: str = ""
     """The reason why the file cannot be read; empty if it can."""
-    first_inspection: FileInspection | None = None
-    """The content of the file when it was first inspected."""
+    last_good_inspection: FileInspection | None = None
+    """The content of the file at its last good inspection; the SHA-256 is that of the first."""
 
     @property
     def inspection_state(self) -> tuple[Health, str]:
         """The result of inspections: the health, and the SHA-256 of the file when it was first inspected."""
-        return self.health, self.first_inspection.sha256 if self.first_inspection else ""
+        return self.health, self.last_good_inspection.sha256 if self.last_good_inspection else ""
 
 
 @dataclass(frozen=True, order=True)

@@ -110,7 +110,7 @@ class ArchiveFiles:
         Raises:
             Unreadable: the file cannot be read whole in the sandbox, or it changed and changed files are refused.
         """
-        recorded = entry.first_inspection
+        recorded = entry.last_good_inspection
         stamps = (file.version.size, file.version.modified)
         if recorded and entry.health is not Health.CHANGED and (recorded.size, recorded.modified) == stamps:
             return {"source": f"sha256:{recorded.sha256}"}

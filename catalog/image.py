@@ -20,7 +20,8 @@ class Image(Protocol):
     """An image of the archive, its unmodified file, a variant, a shot or a stack, as found by its path.
 
     The versions of its files are determined once, when its content is first needed. They stay readable as long as the
-    image exists, because the files are held open. Methods and properties that need them raise:
+    image exists, because the files are held open, unless too many are open or the bytes are a copy. Methods and
+    properties that need them raise:
 
     - `Missing`: a file does not exist.
     - `Changed`: a file is being written to, or was overwritten.
@@ -97,7 +98,8 @@ class SingleImage:
     def __init__(self, address: ImageAddress, opener: ImageOpener, snapshot: ImageSnapshot | None = None) -> None:
         self.address = address
         self._opener = opener
-        self._snapshot = snapshot
+        if snapshot is not None:
+            self._taken = snapshot
 
     @property
     def path(self) -> str:
@@ -112,9 +114,10 @@ class SingleImage:
     @property
     def snapshot(self) -> ImageSnapshot:
         """The versions of its files, determined once."""
-        if self._snapshot is None:  # in Python 3.11, `cached_property` would let all images wait for one hung disk
-            self._snapshot = self._opener.take_snapshot(self.address)
-        return self._snapshot
+        # In Python 3.11, `cached_property` would let all images wait for one hung disk. Of threads that race the first
+        # one's snapshot counts.
+        taken: ImageSnapshot | None = self.__dict__.get("_taken")
+        return taken or self.__dict__.setdefault("_taken", self._opener.take_snapshot(self.address))
 
     @property
     def fingerprint(self) -> str:

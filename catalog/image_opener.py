@@ -76,7 +76,7 @@ class ImageSnapshot:
         return repr((path, *self.related, *(each.fingerprint for each in files), *self.unavailable.items()))
 
 
-@dataclass(frozen=True, eq=False)  # equal only to itself, so that it can be part of a cache key
+@dataclass(frozen=True, eq=False)  # compared by identity: a reopened file gives a new cache key
 class _OpenFile:
     """A labelled image and the file that its arrays are read from: the entry's own, or the unpacked one."""
 

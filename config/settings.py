@@ -11,11 +11,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, Self
+from types import MappingProxyType
+from typing import Annotated, Any, Final, Literal
 
 import sqlalchemy as sa
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
+from pydantic_settings import (
+    BaseSettings,
+    InitSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
 from sqlalchemy.exc import ArgumentError
 
 from shotdap.catalog import FilterValue
@@ -177,36 +184,16 @@ class Settings(BaseSettings):
     @classmethod
     def settings_customise_sources(
         cls,
-        settings_cls: type[BaseSettings],  # noqa: ARG003 — the signature is pydantic-settings'
+        settings_cls: type[BaseSettings],
         init_settings: PydanticBaseSettingsSource,
         env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 — the signature is pydantic-settings'
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Return the sources in their order: the environment overrides the files."""
-        return env_settings, init_settings
-
-    def override(self, choices: Mapping[str, object]) -> Self:
-        """Return a copy in which some settings have other values.
-
-        Args:
-            choices: the values by the settings' dotted names: ``{"server.port": 9000}``.
-
-        Raises:
-            BadSettings: a setting is unknown, or cannot have that value.
-        """
-        values: dict[str, dict[str, object]] = {}
-        for name, value in choices.items():
-            section, _, key = name.partition(".")
-            values.setdefault(section, {})[key] = value
-        sections = {}
-        for section, changes in values.items():
-            before: _Section = getattr(self, section)
-            try:
-                sections[section] = before.model_validate({**before.model_dump(by_alias=True), **changes})
-            except ValidationError as error:
-                raise BadSettings(_format_validation_error(error, section)) from error
-        return self.model_copy(update=sections)
+        """Return the sources in their order: overrides, then the environment, then the files; see `load_settings`."""
+        given = init_settings()
+        overrides, from_files = (InitSettingsSource(settings_cls, given[key]) for key in ("overrides", "files"))
+        return overrides, env_settings, from_files
 
 
 @dataclass(frozen=True)
@@ -215,7 +202,7 @@ class SettingsSource:
 
     file: Path | None = None
     """The site's TOML file; without it, the defaults and the environment."""
-    overrides: Mapping[str, object] = field(default_factory=dict)
+    overrides: Mapping[str, str | int | Path] = field(default_factory=dict)
     """The command line's choices, by the settings' dotted names."""
 
     def load(self) -> Settings:
@@ -224,7 +211,7 @@ class SettingsSource:
         Raises:
             BadSettings: see `load_settings`.
         """
-        return load_settings(self.file).override(self.overrides)
+        return load_settings(self.file, self.overrides)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -240,11 +227,13 @@ def load_defaults() -> dict[str, Any]:
     return tomllib.loads(files("shotdap.config").joinpath("defaults.toml").read_text("utf-8"))
 
 
-def load_settings(path: Path | None = None) -> Settings:
+def load_settings(path: Path | None = None, overrides: Mapping[str, object] = MappingProxyType({})) -> Settings:
     """Load the settings.
 
     Args:
         path: the site's TOML file; without it, the defaults and the environment.
+        overrides: values that replace those of the file and the environment, by the settings' dotted names:
+            ``{"server.port": 9000}``.
 
     Raises:
         BadSettings: the file is missing or not TOML, or a setting is unknown or not valid.
@@ -252,8 +241,13 @@ def load_settings(path: Path | None = None) -> Settings:
     defaults, site = load_defaults(), _read_site_file(path) if path else {}
     merged: dict[str, Any] = {name: {**defaults.get(name, {}), **site.get(name, {})} for name in {**defaults, **site}}
     _resolve_paths(merged, path.parent.resolve() if path else Path())
+    nested: dict[str, Any] = {}
+    for name, value in overrides.items():
+        section, _, key = name.partition(".")
+        nested.setdefault(section, {})[key] = value
+    sources: dict[str, Any] = {"files": merged, "overrides": nested}
     try:
-        return Settings(**merged)
+        return Settings(**sources)
     except ValidationError as error:
         raise BadSettings(_format_validation_error(error)) from error
     except SettingsError as error:  # a whole section in one variable has to be JSON

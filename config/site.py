@@ -175,13 +175,13 @@ class Site:
             BadSettings: no catalog has been built.
         """
         index = self._open_built_index()
-        isolation = self._make_sandbox(workers=os.cpu_count() or 1)
+        sandbox = self._make_sandbox(workers=os.cpu_count() or 1)
         indexed_attributes = self.settings.catalog.indexed_attributes
-        inspector = Inspector(self.open_catalog().locate_file, isolation, self._make_unpacker(), indexed_attributes)
+        inspector = Inspector(self.open_catalog().locate_file, sandbox, self._make_unpacker(), indexed_attributes)
         try:
             return inspect_catalog(index, inspector, again=again, doubtful=doubtful, progress=progress)
         finally:
-            isolation.close()
+            sandbox.close()
 
     def count_files_to_inspect(self, *, again: bool = False) -> int:
         """Count the files that `inspect_catalog` will inspect.

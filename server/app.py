@@ -26,7 +26,12 @@ from shotdap.server.protocols.zarr import ZarrOptions
 from shotdap.server.routes import dap, root, search, thredds, zarr
 
 _CORS_REQUEST_HEADERS: Final = (
-    *("Authorization", "If-Modified-Since", "If-None-Match", "If-Range", "Range", "XDAP-Accept"),
+    "Authorization",
+    "If-Modified-Since",
+    "If-None-Match",
+    "If-Range",
+    "Range",
+    "XDAP-Accept",
 )
 _CORS_RESPONSE_HEADERS: Final = (
     *("Accept-Ranges", "Content-Disposition", "Content-Length", "Content-Range", "ETag", "Link", "Retry-After"),

@@ -107,7 +107,7 @@ class ArchiveDatabase:
             with self._connect() as connection:
                 return query(connection)
 
-        with _wrap_database_errors():
+        with _wrap_archive_errors():
             return self._retry_call(run_once)
 
     @contextmanager
@@ -118,7 +118,7 @@ class ArchiveDatabase:
             LostArchive: the database does not answer now, or became unavailable meanwhile.
             BadArchive: the configuration does not fit the database.
         """
-        with _wrap_database_errors(), self._retry_call(self._connect) as connection:
+        with _wrap_archive_errors(), self._retry_call(self._connect) as connection:
             yield connection
 
     def _retry_call(self, call: Callable[[], _Result]) -> _Result:
@@ -135,7 +135,7 @@ class ArchiveDatabase:
 
 
 @contextmanager
-def _wrap_database_errors() -> Iterator[None]:
+def _wrap_archive_errors() -> Iterator[None]:
     """Turn errors of the archive's database into sentences.
 
     Raises:

@@ -40,7 +40,7 @@ def describe_archive(archive: SqlArchive, store: Store, template: PathTemplate, 
     for column in archive.reflected_table.columns:
         used = names.get(column.name.lower())
         yield f"  {column.name} ({column.type}){': ' + ', '.join(used) if used else ', not used'}"
-    archive.build_statements()  # refuses missing columns, before the template is checked against them
+    archive.build_statements()  # refuses missing columns, before the template is checked against the existing ones
     template.check_columns(archive.columns.keys() - {"key", "file", "version"})
     rows = tuple(islice(archive.read_rows(), sample))
     yield f"Rows looked at: {len(rows)}, the oldest first." if rows else _NO_ROWS

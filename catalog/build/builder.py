@@ -107,14 +107,14 @@ def build_catalog(  # noqa: PLR0913 — each is one choice, by keyword
                     progress(report)
         if full:
             after, removed = 0, 0
-            while ids := index.list_ids(after, lock.counter, _SWEEP_SIZE):  # of the entries from before the build
+            while ids := index.list_ids(after, lock.counter, _SWEEP_SIZE):  # only those from before this build
                 unseen = [each for each in ids if each not in seen]
                 if unseen:
                     with index.begin_transaction(lock) as transaction:
                         transaction.remove_entries(unseen)
                 removed, after = removed + len(unseen), ids[-1]
             report += BuildReport(removed=removed)
-            with index.begin_transaction(lock, watermark):  # only now: before, a killed build would have set it back
+            with index.begin_transaction(lock, watermark):  # last: a killed rebuild must leave none that is older
                 pass
         return report
     finally:
@@ -192,16 +192,19 @@ def _resolve_paths(template_paths: Mapping[str, str], transaction: WriteTransact
     first = {key: path for key, path in template_paths.items() if key not in paths}
     counts = Counter(first.values())
     taken = transaction.find_taken_paths(list(counts))
-    with_keys = {key: f"{path}.{make_path_segment(key)}" for key, path in first.items()}
-    second = [with_keys[key] for key, path in first.items() if counts[path] > 1 or path in taken]
-    taken |= transaction.find_taken_paths(second)
-    looked_up = {*counts, *second}
+    second = {
+        key: f"{path}.{make_path_segment(key)}" for key, path in first.items() if counts[path] > 1 or path in taken
+    }
+    taken |= transaction.find_taken_paths(list(second.values()))
+    looked_up = {*counts, *second.values()}
 
     def is_free(path: str) -> bool:
         return path not in taken and (path in looked_up or not transaction.find_taken_paths([path]))
 
     for key, path in first.items():
-        candidates = chain([path, with_keys[key]], (f"{with_keys[key]}.{number}" for number in count(2)))
-        paths[key] = path if path not in taken else next(filter(is_free, candidates))
+        paths[key] = path
+        if path in taken:
+            with_key = second.get(key) or f"{path}.{make_path_segment(key)}"
+            paths[key] = next(filter(is_free, chain([with_key], (f"{with_key}.{number}" for number in count(2)))))
         taken.add(paths[key])
     return paths

@@ -39,7 +39,6 @@ class CombinedImage:
         self.address = collection
         self._find_members = find_members
         self._opener = opener
-        self._members: Mapping[str, _Member] | None = None  # as in `SingleImage.snapshot`
 
     @property
     def path(self) -> str:
@@ -77,6 +76,9 @@ class CombinedImage:
         opened: dict[str, DerivedImage] = {}
         left_out: dict[str, str] = {}
         for path, member in self.snapshot_members().items():
+            if member.reason is not None:
+                left_out[path] = member.reason
+                continue
             try:
                 opened[path] = member.derive(address.variant, chunked=chunked)
             except Changed:
@@ -120,10 +122,11 @@ class CombinedImage:
             TooMany: they are more than one dataset may be of.
             Changed: a file is being written to.
         """
-        if self._members is None:
+        members: Mapping[str, _Member] | None = self.__dict__.get("_members")  # as in `SingleImage.snapshot`
+        if members is None:
             images = [SingleImage(ImageAddress(entry), self._opener) for entry in self._find_members()]
-            self._members = {image.path: _Member.from_image(image) for image in images}
-        return self._members
+            members = self.__dict__.setdefault("_members", {image.path: _Member.from_image(image) for image in images})
+        return members
 
 
 @dataclass(frozen=True)
@@ -133,7 +136,7 @@ class _Member:
     image: SingleImage
     fingerprint: str
     modified: int
-    error: Exception | None = None
+    reason: str | None = None  # not the exception: its traceback would keep the files of all members open
 
     @classmethod
     def from_image(cls, image: SingleImage) -> _Member:
@@ -143,11 +146,9 @@ class _Member:
         except Changed:
             raise  # a new request may succeed
         except Unreadable as error:
-            return cls(image, f"{image.path}: {error}", 0, error)
+            return cls(image, f"{image.path}: {error}", 0, str(error))
 
     def derive(self, variant: str, *, chunked: bool) -> DerivedImage:
         """Open the image, or a variant of it."""
-        if self.error is not None:
-            raise self.error
         image = self.image.select_variant(variant.removeprefix(MARK)) if variant else self.image
         return image.derive(chunked=chunked)

@@ -37,7 +37,7 @@ class LabelledImage:
         return self.diagnostic.recipes if self.diagnostic else ()
 
 
-@dataclass(frozen=True, eq=False)  # equal only to itself, so that it can be part of a cache key
+@dataclass(frozen=True, eq=False)  # compared by identity: a reopened file gives a new cache key
 class DerivedImage:
     """An image with its virtual variables."""
 

@@ -134,7 +134,7 @@ class Related:
 
 
 class _PatternValues(dict[str, str]):
-    """Values of a row; a missing one becomes a text that matches no diagnostic."""
+    """Values of a row; a missing one becomes ``no <column>``, which no real value equals."""
 
     def __missing__(self, name: str) -> str:
         return f"no {name}"

@@ -83,7 +83,7 @@ def _apply_diagnostic(raw: xr.Dataset, diagnostic: Diagnostic) -> xr.Dataset:
             if name not in _DECODING_ATTRIBUTES:
                 attributes[f"{array}_{name}" if name in attributes else str(name)] = value
     coordinates = {name: variables.pop(name) for name, rule in rules.items() if rule.coordinate}
-    indexes = {name: variable for name, variable in variables.items() if variable.dims == (name,)}
+    dimension_coordinates = {name: variable for name, variable in variables.items() if variable.dims == (name,)}
     sizes = {str(name): size for variable in variables.values() for name, size in variable.sizes.items()}
     axes = {
         axis.name: axis.create_variable(sizes[axis.dimension], attributes)
@@ -101,10 +101,10 @@ def _apply_diagnostic(raw: xr.Dataset, diagnostic: Diagnostic) -> xr.Dataset:
         **pixels,
         **{name: variable for name, variable in axes.items() if variable is not None},
         **coordinates,
-        **indexes,
+        **dimension_coordinates,
     }
     return xr.Dataset(
-        {name: variable for name, variable in variables.items() if name not in indexes},
+        {name: variable for name, variable in variables.items() if name not in dimension_coordinates},
         coords=xr.Coordinates(coordinates, indexes={}),
         attrs=attributes,
     )

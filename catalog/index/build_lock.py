@@ -36,7 +36,7 @@ class Busy(RuntimeError):
 
 @dataclass(frozen=True)
 class BuildLock:
-    """A build's right to write, until a later build begins."""
+    """A build's right to write, until a later build begins. It excludes nobody: the next one to acquire it gets it."""
 
     build_number: int
     watermark: Watermark | None
@@ -93,9 +93,11 @@ def begin_transaction(
         if lock is not None:
             connection.execute(STATE.update(), {"active": time.time()})
         if watermark is not None:
-            is_time = isinstance(watermark, datetime)
-            value = watermark.isoformat() if isinstance(watermark, datetime) else watermark
-            connection.execute(STATE.update(), {"watermark": {"value": value, "is_time": is_time}})
+            if isinstance(watermark, datetime):
+                document: dict[str, object] = {"value": watermark.isoformat(), "is_time": True}
+            else:
+                document = {"value": watermark, "is_time": False}
+            connection.execute(STATE.update(), {"watermark": document})
 
 
 def read_watermark(database: Database) -> Watermark | None:

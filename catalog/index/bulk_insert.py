@@ -19,7 +19,7 @@ from shotdap.catalog.index.tables import SafeText, escape_text
 
 _Converter: TypeAlias = Callable[[Any], Any]
 
-_BATCH_SIZES: Final = tuple(1 << power for power in range(10, -1, -1))  # rows; SQLite takes 32,766 parameters
+_BATCH_SIZES: Final = tuple(1 << power for power in range(10, -1, -1))  # rows; SQLite since 3.32 takes 32,766 values
 
 
 def execute_many(connection: sa.Connection, statement: ValuesBase, rows: Iterable[Mapping[str, Any]]) -> None:
@@ -38,14 +38,14 @@ def insert_rows(connection: sa.Connection, table: sa.TableClause, rows: Iterable
 
     Rows are taken in batches: Python's garbage collector would traverse ten thousand live tuples again and again.
     """
-    batches, names = iter(rows), [column.name for column in table.columns]
+    remaining, names = iter(rows), [column.name for column in table.columns]
     if connection.dialect.name == "postgresql":
-        statement = str(table.insert().compile(dialect=connection.dialect))
-        while mappings := [dict(zip(names, row, strict=True)) for row in islice(batches, _BATCH_SIZES[0])]:
+        statement = _render_insert(table, connection.dialect)
+        while mappings := [dict(zip(names, row, strict=True)) for row in islice(remaining, _BATCH_SIZES[0])]:
             connection.exec_driver_sql(statement, mappings)
         return
     width = len(names)
-    while values := tuple(chain.from_iterable(islice(batches, _BATCH_SIZES[0]))):
+    while values := tuple(chain.from_iterable(islice(remaining, _BATCH_SIZES[0]))):
         start = 0
         for size in _BATCH_SIZES:
             if len(values) // width & size:  # the sizes whose sum is the number of rows
@@ -67,6 +67,11 @@ def _compile_statement(
         else:
             converters.append((name, kind.dialect_impl(dialect).bind_processor(dialect)))
     return str(compiled), converters, compiled.positional
+
+
+@lru_cache(16)
+def _render_insert(table: sa.TableClause, dialect: sa.Dialect) -> str:
+    return str(table.insert().compile(dialect=dialect))
 
 
 @lru_cache(64)

@@ -56,7 +56,7 @@ _CORRUPT_MESSAGE: Final = (
     "The catalog's database is damaged. Restore a copy of it, or move it away and make it anew by"
     " `shotdap catalog build`."
 )
-_NO_DATABASE_MESSAGE: Final = "The catalog's file is not a database."
+_NO_DATABASE_MESSAGE: Final = "What the setting catalog.index or catalog.url names is not a catalog's database."
 _CANNOT_OPEN_MESSAGE: Final = (
     "The catalog's database cannot be opened: its file does not exist, or permission is missing for it or for its"
     " folder (the setting catalog.index)."
@@ -85,7 +85,7 @@ _ERRORS_BY_CODE: Final[Mapping[str, tuple[type[BadCatalog], str]]] = MappingProx
 
 
 @contextmanager
-def _wrap_database_errors() -> Iterator[None]:
+def _wrap_catalog_errors() -> Iterator[None]:
     """Raise `BadCatalog` or `LostCatalog` instead of the database's exceptions."""
     try:
         yield
@@ -126,17 +126,17 @@ class Database:
     @contextmanager
     def begin_read(self) -> Iterator[sa.Connection]:
         """Begin a transaction that only reads; raise `BadCatalog` or `LostCatalog` if the database fails."""
-        with _wrap_database_errors(), self.engine.connect() as connection:
+        with _wrap_catalog_errors(), self.engine.connect() as connection:
             yield connection
 
     @contextmanager
     def begin_write(self) -> Iterator[sa.Connection]:
         """Begin a transaction that may write, all or nothing; raise the same errors as `begin_read`."""
-        with _wrap_database_errors(), _connect_for_write(self.engine) as connection:
+        with _wrap_catalog_errors(), _connect_for_write(self.engine) as connection:
             yield connection
 
     def migrate(self) -> str | None:
-        """Bring the database to this version in one transaction; its content is kept.
+        """Create the tables of an empty database in one transaction; keep a database of this version.
 
         Returns:
             The version before, or `None` if the database was empty.
@@ -150,7 +150,7 @@ class Database:
         version = self.read_version()
         if version is not None and version != SCHEMA_VERSION:
             raise BadCatalog(_describe_version_mismatch(version))
-        with _wrap_database_errors(), self._open_temporary_engine() as engine:
+        with _wrap_catalog_errors(), self._open_temporary_engine() as engine:
             if engine.dialect.name == "sqlite":  # this mode is stored in the file, and cannot be set in a transaction
                 with closing(engine.raw_connection()) as raw_connection:
                     raw_connection.cursor().execute("PRAGMA journal_mode = WAL")
@@ -171,7 +171,7 @@ class Database:
             BadCatalog: it does not answer, or is no database.
         """
         try:
-            with _wrap_database_errors(), self._open_temporary_engine() as engine, engine.connect() as connection:
+            with _wrap_catalog_errors(), self._open_temporary_engine() as engine, engine.connect() as connection:
                 tables = sa.inspect(connection).get_table_names()
                 if "alembic_version" in tables:
                     return connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar()

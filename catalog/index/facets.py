@@ -40,7 +40,7 @@ def count_facets(connection: sa.Connection, partitions: PartitionCache, query: Q
     """Count the entries that match a query.
 
     Raises:
-        BadQuery: no entry has a fact or an attribute of some name in the query.
+        BadQuery: a name in the query is that of no fact and no attribute of any entry.
     """
     counts, after = Counter[FacetKey](), None
     if all(_is_facet_term(term) for term in query.terms):

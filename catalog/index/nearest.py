@@ -18,14 +18,13 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from shotdap.catalog.entry import Entry, Fact, Health, TimeDirection
+from shotdap.catalog.entry import FAILED_HEALTHS, Entry, Fact, TimeDirection
 from shotdap.catalog.index.facet_counts import count_by_facet
 from shotdap.catalog.index.records import decode_entry_row, extract_column_facts
 from shotdap.catalog.index.tables import ENTRIES
 
 _MAX_ID: Final = 2**63 - 1
 _PAGE_SIZES: Final = (4, 100)  # entries of the first page, and of the pages after it
-_FAILED_HEALTHS: Final = (Health.MISSING.value, Health.UNREADABLE.value)
 _DIRECTIONS: Final = MappingProxyType({"earlier": (False,), "later": (True,), "nearest": (False, True)})  # is later
 
 
@@ -62,7 +61,7 @@ def find_nearest(
             for row in _scan_dates(connection, partition, moment, distance, is_later=is_later):
                 if nearest_date is not None and row["date"] != nearest_date:
                     break
-                is_other = row["path"] != entry.path and row["health"] not in _FAILED_HEALTHS
+                is_other = row["path"] != entry.path and row["health"] not in FAILED_HEALTHS
                 if is_other and match_facts(row["facts"], match):
                     nearest_date = row["date"]
                     candidates.append((abs(datetime.fromisoformat(row["date"]) - moment), row["path"], row))
@@ -114,7 +113,7 @@ def match_facts(facts: Mapping[str, Fact], match: Mapping[str, str]) -> bool:
 def select_nearest(
     entries: Iterable[tuple[Entry, float]], when: TimeDirection, within_days: float | None
 ) -> Entry | None:
-    """Select the nearest of entries, given with their distances in days, on the right side.
+    """Select the nearest of entries, given with their distances in days, on the side that `when` names.
 
     Of two at the same distance the first in the order of their paths is selected, so that the result does not depend on
     the order in which they are listed.

@@ -65,12 +65,12 @@ class NewRecord(NamedTuple):
     words: str
     health: Health
     reason: str
-    first_inspection: FileInspection | None = None
+    last_good_inspection: FileInspection | None = None
 
     @property
     def entry(self) -> Entry:
         """The entry itself."""
-        return Entry(self.path, self.file, self.facts, self.health, self.reason, self.first_inspection)
+        return Entry(self.path, self.file, self.facts, self.health, self.reason, self.last_good_inspection)
 
     @property
     def facet_key(self) -> FacetKey:
@@ -105,7 +105,7 @@ def convert_to_new_record(record: Record) -> NewRecord:
     """Return a record with all values that follow from it."""
     entry = record.entry
     new_record = make_new_record(record.key, entry.path, entry.file, entry.facts, (entry.health, entry.reason))
-    return new_record._replace(first_inspection=entry.first_inspection)
+    return new_record._replace(last_good_inspection=entry.last_good_inspection)
 
 
 def make_insert_values(record: NewRecord, number: int, folder: int) -> tuple[Any, ...]:
@@ -165,7 +165,7 @@ def make_update_values(record: Record, number: int, change: int, folder: int) ->
         **extract_column_facts(facts),
         "health": entry.health.value,
         "reason": entry.reason,
-        "seen": asdict(entry.first_inspection) if entry.first_inspection else None,
+        "seen": asdict(entry.last_good_inspection) if entry.last_good_inspection else None,
         "change": change,
     }
 

@@ -7,12 +7,12 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import sqlalchemy as sa
 
 from shotdap.catalog.archive.archive import Watermark
-from shotdap.catalog.entry import Entry, FolderPage, Health, TimeDirection
+from shotdap.catalog.entry import FAILED_HEALTHS, Entry, FolderPage, Health, TimeDirection
 from shotdap.catalog.index import build_lock
 from shotdap.catalog.index.build_lock import BuildLock
 from shotdap.catalog.index.changes import ChangePage, list_changes
@@ -26,8 +26,6 @@ from shotdap.catalog.index.search import PartitionCache, SearchPage, search_entr
 from shotdap.catalog.index.tables import ENTRIES, HEALTH_NOT_OK
 from shotdap.catalog.index.transaction import WriteTransaction
 from shotdap.catalog.query import Query, parse_query
-
-_FAILED_HEALTHS: Final = (Health.MISSING, Health.UNREADABLE)
 
 
 @dataclass(frozen=True)
@@ -76,7 +74,7 @@ class SqlIndex:
         _ = self._database.engine
 
     def migrate(self) -> str | None:
-        """Bring the database to this version of shotdap; its content is kept.
+        """Create the tables of an empty database; keep a database of this version.
 
         Returns:
             The version before, or `None` if the database was empty.
@@ -147,7 +145,7 @@ class SqlIndex:
     def count_to_inspect(self, *, again: bool) -> int:
         """Return the number of all entries, or only of those whose files were not found good yet."""
         with self._database.begin_read() as connection:
-            return count_entries(connection, Health if again else (Health.UNSEEN, *_FAILED_HEALTHS))
+            return count_entries(connection, Health if again else (Health.UNSEEN, *FAILED_HEALTHS))
 
     def list_entries(self, limit: int, path: str = "") -> list[Entry]:
         """List entries in the order of their paths, after a path."""
@@ -159,7 +157,7 @@ class SqlIndex:
 
     def list_failed(self, limit: int, after: str = "") -> list[Entry]:
         """List entries whose files were missing or unreadable, in the order of their paths, after a path."""
-        return self._select_entries(limit, HEALTH_NOT_OK, ENTRIES.c.health.in_(_FAILED_HEALTHS), ENTRIES.c.path > after)
+        return self._select_entries(limit, HEALTH_NOT_OK, ENTRIES.c.health.in_(FAILED_HEALTHS), ENTRIES.c.path > after)
 
     def _select_entries(self, limit: int, *conditions: sa.ColumnElement[bool] | sa.TextClause) -> list[Entry]:
         statement: sa.Select[Any] = sa.select(ENTRIES).where(*conditions).order_by(ENTRIES.c.path).limit(limit)

@@ -70,7 +70,7 @@ class Inspector:
             return InspectionResult(Health.UNREADABLE, f"{error} The next inspection tries again.")
         except Unreadable as error:
             return InspectionResult(Health.UNREADABLE, str(error))
-        if entry.first_inspection and entry.first_inspection.sha256 != inspection.sha256:
+        if entry.last_good_inspection and entry.last_good_inspection.sha256 != inspection.sha256:
             return InspectionResult(Health.CHANGED, "The file's bytes are not those of its first inspection.")
         return InspectionResult(Health.OK, "", inspection)
 

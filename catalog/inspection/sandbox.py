@@ -5,8 +5,8 @@ that reads it, block it forever, or fill its memory; none of these is an excepti
 
 Rule 1: every exception in a worker comes back as `Unreadable` with a sentence. Pickle may not carry a decoder's own
         exception, and the file caused it.
-Rule 2: limits count the work: the time limit is in seconds of the processor, which waiting on a busy machine does not
-        use up. By the clock, a call may take several times as long; then it ends, as on a disk that never answers.
+Rule 2: the time limit counts processor time, so that waiting on a busy machine does not count. A call also ends after
+        several times its limit by the clock, for example on a disk that never answers.
 Rule 3: a call whose worker died is repeated once, in a new worker.
 Rule 4: a failure counts against the file only if the file caused it. A worker that was killed from outside, or ran out
         of time, decides nothing: `Undecided`.
@@ -34,7 +34,7 @@ from shotdap.catalog.entry import Changed, Missing, Unreadable
 
 _Result = TypeVar("_Result")
 
-_WALL_TIME_FACTOR = 5  # by the clock, a call may take this factor longer than its limit
+_WALL_TIME_FACTOR = 5  # by the clock, a call may take this many times its limit
 # Signals that a library's fault causes. Any other signal came from outside: from a system without memory, from an
 # administrator, or from a server that shuts down.
 _CRASH_SIGNALS = frozenset({signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGSYS})

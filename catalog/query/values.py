@@ -25,9 +25,8 @@ _DATE: Final = re.compile(r"(\d{4})(?:-(\d\d)(?:-(\d\d)(?:[T ](\d\d):(\d\d)(?::(
 _ISO_LENGTHS: Final = (4, 7, 10, 16, 16, 19)  # of ISO 8601 with years, months, days, minutes (twice), seconds
 _PERIODS: Final = MappingProxyType({10: timedelta(days=1), 16: timedelta(minutes=1), 19: timedelta(seconds=1)})
 _WORD_CHARACTER: Final = re.compile(r"[^\W_]")
-_MISPLACED_STAR: Final = re.compile(
-    r"(?<![^\W_])\*|\*(?=[^\W_])"
-)  # a star without a word before it, or with one after it
+# A star without a word before it, or with one after it.
+_MISPLACED_STAR: Final = re.compile(r"(?<![^\W_])\*|\*(?=[^\W_])")
 _WILDCARD_WORD: Final = re.compile(r"[^\W_]*[*?][^\W_]*")  # a wildcard, and the parts of words beside it
 _WHOLE_WORD: Final = re.compile(r"[^\W_]+")
 _YEAR_LENGTH: Final = 4  # digits

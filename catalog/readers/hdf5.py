@@ -110,7 +110,7 @@ def read(path: FilePath, memo: Memo) -> xr.Dataset:
                 renamed: dict[str, Attribute] = {} if name == path_in_file else {"original_name": path_in_file}
                 of_group = normalize_attributes(_read_attributes(item)) | renamed
                 attributes |= {f"{name}/{key}": value for key, value in of_group.items()}
-    attributes = add_omissions(attributes, map(": ".join, omitted.items()))
+        attributes = add_omissions(attributes, map(": ".join, omitted.items()))
     return build_dataset(variables, attributes, {names[name]: owns for name, owns in own_names.items()})
 
 

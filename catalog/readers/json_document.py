@@ -66,7 +66,7 @@ def read(path: FilePath, memo: Memo) -> xr.Dataset:
     variables: dict[str, xr.Variable] = {}
     for name, array in arrays.items():
         memo((array.name, 0), partial(np.asarray, array.values))
-        stored = _ArraySource(path, array.name, array.values.shape, array.values.dtype)
+        stored = _DocumentSource(path, array.name, array.values.shape, array.values.dtype)
         source = BlockSource(stored, array.name, max(array.values.shape[0], 1), memo)
         renamed = {} if name == array.name else {"original_name": array.name}
         unused = [f"dims: {', '.join(array.dimensions)}"] if array.dimensions and not any(own_names[array.name]) else []
@@ -90,7 +90,7 @@ class _DocumentArray:
 
 
 @dataclass(frozen=True)
-class _ArraySource:
+class _DocumentSource:
     """An array's values, parsed again if they are no longer cached."""
 
     path: FilePath

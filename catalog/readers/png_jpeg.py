@@ -70,7 +70,7 @@ def _read_picture(path: FilePath, memo: Memo, *, format_: str) -> xr.Dataset:
             f"Exif/{ExifTags.TAGS.get(number, number)}": _normalize_value(value)
             for number, value in (picture.getexif().items() if "exif" in picture.info else ())
         }
-    attributes = join_attributes(normalize_attributes(own), normalize_attributes(exif, paths=True))
+        attributes = join_attributes(normalize_attributes(own), normalize_attributes(exif, paths=True))
     dimensions = ("y", "x", "band")[: len(header.shape)]
     source = BlockSource(_PictureSource(path, format_, header), "image", header.height, memo)
     converted = {"original_mode": header.mode} if header.mode != header.decoded_mode else {}

@@ -98,25 +98,25 @@ def read(path: FilePath, memo: Memo) -> xr.Dataset:
         first = file.pages[0]
         hints = dict(_parse_hamamatsu(str(first.description) if isinstance(first, TiffPage) else ""))
         hints |= {f"ImageJ/{name}": _normalize_value(value) for name, value in (file.imagej_metadata or {}).items()}
-    usable = [page for page in pages if not page.unsupported_reason]
-    if not usable:
-        raise Unreadable(f"This TIFF {pages[0].unsupported_reason}.")
-    full = [page for page in usable if not page.is_reduced] or usable
-    reduced = [page for page in usable if page.is_reduced] if full is not usable else []
-    images = {f"image_{n}": _ImageArray([page], f"image_{n}_") for n, page in enumerate(full, 1)}
-    if len({page.stack_key for page in full}) == 1:
-        images = {"frames" if len(full) > 1 or full[0].frame_count > 1 else "image": _ImageArray(full, "")}
-    images |= {f"reduced_{n}": _ImageArray([page], f"reduced_{n}_") for n, page in enumerate(reduced, 1)}
-    variables = {
-        name: variable for name, image in images.items() for name, variable in image.build_variables(name).items()
-    }
-    only = next(iter(images.values())) if len(images) == 1 else None
-    attributes = normalize_attributes({**(only.tags if only else {}), **hints}, paths=True)
-    if not only:
-        for name, image in images.items():
-            variables[name].attrs |= normalize_attributes(image.tags)
-    omitted = [f"page {page.index}: it {page.unsupported_reason}" for page in pages if page.unsupported_reason]
-    return build_dataset(variables, add_omissions(attributes, omitted))
+        usable = [page for page in pages if not page.unsupported_reason]
+        if not usable:
+            raise Unreadable(f"This TIFF {pages[0].unsupported_reason}.")
+        full = [page for page in usable if not page.is_reduced] or usable
+        reduced = [page for page in usable if page.is_reduced] if full is not usable else []
+        images = {f"image_{n}": _ImageArray([page], f"image_{n}_") for n, page in enumerate(full, 1)}
+        if len({page.stack_key for page in full}) == 1:
+            images = {"frames" if len(full) > 1 or full[0].frame_count > 1 else "image": _ImageArray(full, "")}
+        images |= {f"reduced_{n}": _ImageArray([page], f"reduced_{n}_") for n, page in enumerate(reduced, 1)}
+        variables = {
+            name: variable for name, image in images.items() for name, variable in image.build_variables(name).items()
+        }
+        only = next(iter(images.values())) if len(images) == 1 else None
+        attributes = normalize_attributes({**(only.tags if only else {}), **hints}, paths=True)
+        if not only:
+            for name, image in images.items():
+                variables[name].attrs |= normalize_attributes(image.tags)
+        omitted = [f"page {page.index}: it {page.unsupported_reason}" for page in pages if page.unsupported_reason]
+        return build_dataset(variables, add_omissions(attributes, omitted))
 
 
 @contextmanager

@@ -12,7 +12,7 @@ Three measures together ensure that the bytes of two versions are never mixed:
 3. After each read, `VersionedFile.read_consistently` compares the stamps with those of the version. If they differ, the
    data are discarded: they may be torn.
 
-A read that failed so is repeated once (`retry_if_changed`), from a private copy: a file that is rewritten faster than a
+Such a failed read is repeated once (`retry_if_changed`), from a private copy: a file that is rewritten faster than a
 response is made from it can still be copied in between.
 
 Limits: if a writer pauses for longer than the wait, the incomplete file is a version like any other; writing through a
@@ -181,7 +181,7 @@ class FileHandle:
 
 
 _current_reading: ContextVar[tuple[VersionedFile, FileHandle] | None] = ContextVar("reading", default=None)
-_attempt_number: ContextVar[int] = ContextVar("tries", default=0)
+_attempt_number: ContextVar[int] = ContextVar("attempt_number", default=0)
 """0 without retry, 1 in the first of two attempts, 2 in the second."""
 
 

@@ -13,6 +13,6 @@ __all__ = ["demo_catalog"]
 
 def demo_catalog(folder: Path) -> Catalog:
     """Make the demonstration archive in a folder, unless it is there, and open its catalog."""
-    settings = load_settings(prepare_demo(folder))
-    Site(settings).build_catalog()
-    return Site(settings.override({"catalog.isolate": False})).open_catalog()  # its files were written by ourselves
+    settings_file = prepare_demo(folder)
+    Site(load_settings(settings_file)).build_catalog()
+    return Site(load_settings(settings_file, {"catalog.isolate": False})).open_catalog()  # we wrote its files ourselves

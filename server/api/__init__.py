@@ -2,7 +2,7 @@
 
 Rule 1: every resource has one URI. What is derived of an image has a URI beside it, ``/statistics/<path>``; values of
 an image are selected by the query of its own URI.
-Rule 2: a request is parsed, and its size is checked, before any file is read.
+Rule 2: a request is parsed, and the size of its answer is checked, before any values are read.
 Rule 3: every failure is a problem document, which explains what would be right.
 """
 

@@ -48,7 +48,7 @@ def build_image_document(image_request: ImageRequest, dataset: xr.Dataset) -> Im
         facts=encode_facts(entry),
         health=entry.health.value,
         reason=entry.reason or None,
-        sha256=entry.first_inspection.sha256 if entry.first_inspection else None,
+        sha256=entry.last_good_inspection.sha256 if entry.last_good_inspection else None,
         attributes=describe_attributes(dataset.attrs),
         dimensions=build_dimensions(dataset.sizes),
         variables=[_build_variable_document(str(name), dataset, virtual) for name in dataset.variables],
@@ -98,7 +98,7 @@ def _build_format_urls(image_request: ImageRequest, dataset: xr.Dataset) -> dict
         kinds |= {"image", "picture"}
     if any(variable.ndim == 1 for variable in dataset.data_vars.values()):
         kinds.add("lineout")
-    request = image_request.request  # its query belongs to its path, which may differ from that of a variant
+    request = image_request.request  # its query belongs to the requested path, not to the variant's
     query = f"{request.query}&" if request.query else ""
     base = f"{get_api_url(request)}/images/{quote_path(request.path)}?{query}"
     return {each.name: f"{base}format={each.name}" for each in FORMATS.values() if each.content_kind in kinds}

@@ -33,7 +33,7 @@ class ProblemDocument(Document):
     detail: str
     """What was wrong, and what would be right."""
     type: str = "about:blank"
-    """The kind of problem; `about:blank` for that of the status."""
+    """Always `about:blank`: the status is the kind of problem."""
     column: int | None = None
     """Column of the wrong word in a query that cannot be parsed, counted from 1."""
     marked: str | None = None

@@ -23,7 +23,7 @@ class Document:
 
 @dataclass(frozen=True)
 class Version(Document):
-    """The server."""
+    """Name and version of the server."""
 
     name: str
     version: str
@@ -34,7 +34,7 @@ class Version(Document):
 
 @dataclass(frozen=True)
 class HealthStatus(Document):
-    """The server answers."""
+    """Health of the server."""
 
     status: str
     """`ok`; otherwise the response is a problem document."""

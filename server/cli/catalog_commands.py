@@ -68,7 +68,7 @@ def show_changes(
 
 @app.command("migrate")
 def migrate_catalog(config: ConfigOption = None) -> None:
-    """Migrate the catalog's database to this version of shotdap; its content is kept."""
+    """Create the catalog's tables in an empty database; keep a catalog of this version."""
     from shotdap.catalog.index.tables import SCHEMA_VERSION
     from shotdap.server.cli import output
 

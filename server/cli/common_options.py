@@ -6,6 +6,7 @@ fast. Each command imports the rest when it runs.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
@@ -22,7 +23,7 @@ FORMAT_NAMES: Final = (
 
 ConfigOption = Annotated[Path | None, typer.Option(help="The site's settings, a TOML file.", dir_okay=False)]
 FolderOption = Annotated[
-    Path | None, typer.Option(help="A directory tree to serve, without any database.", file_okay=False)
+    Path | None, typer.Option(help="A directory tree to use as the archive, without any database.", file_okay=False)
 ]
 HostOption = Annotated[str | None, typer.Option(help="The address to listen at.")]
 PortOption = Annotated[int | None, typer.Option(help="The port to listen at.", min=1, max=65535)]
@@ -35,10 +36,12 @@ def make_source(
 ) -> SettingsSource:
     """Return the source of a command's settings; options that the user gave override the file and the environment."""
     from shotdap.config import SettingsSource
+    from shotdap.config.settings import CONFIG_VARIABLE
 
     values = {"archive.folder": folder and folder.resolve(), **(overrides or {})}
     given = {name: value for name, value in values.items() if value is not None}
-    return SettingsSource(config and config.resolve(), given)
+    file = config or (Path(variable) if (variable := os.environ.get(CONFIG_VARIABLE)) else None)
+    return SettingsSource(file and file.absolute(), given)  # not resolved: relative paths start from a link's folder
 
 
 def open_site(config: Path | None, folder: Path | None = None) -> Site:

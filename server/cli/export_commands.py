@@ -46,12 +46,14 @@ def export(  # noqa: PLR0913, PLR0917 — typer makes an option of each
     query: Annotated[str, typer.Argument(help="The images: 'diagnostic:P510 shot:103700..103800'")],
     out: Annotated[Path, typer.Argument(help="The file or folder to make, or to resume.")],
     variable: _VariableOption = None,
-    part: Annotated[list[str] | None, typer.Option(help="A range of a dimension: y=100:400, or x=5.")] = None,
+    part: Annotated[
+        list[str] | None, typer.Option(help="Part of a dimension, a range or an index: y=100:400, x=5.")
+    ] = None,
     transform: _TransformOption = None,
     format: Annotated[str, typer.Option(help=f"The format of each file: {', '.join(FORMAT_NAMES)}.")] = "",  # noqa: A002 — the option's name
     to: Annotated[JobContainer, typer.Option(help="The container to make.")] = "folder",
     raw: Annotated[bool, typer.Option("--raw", help="The files' own variables, as they are.")] = False,
-    scheduler: Annotated[str | None, typer.Option(help="A Dask cluster's: tcp://host:8786.")] = None,
+    scheduler: Annotated[str | None, typer.Option(help="The address of a Dask scheduler: tcp://host:8786.")] = None,
     config: ConfigOption = None,
     folder: FolderOption = None,
 ) -> None:

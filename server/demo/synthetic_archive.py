@@ -67,7 +67,7 @@ def make_archive(folder: Path, *, seed: int = 0, shots: Sequence[Shot] = SHOTS) 
     """
     shots_hash = hashlib.sha256(repr(tuple(shots)).encode()).hexdigest()
     document = {
-        "made_by": "shotdap.catalog.synthetic",
+        "made_by": "shotdap.catalog.synthetic",  # the module's first name, kept so that archives stay equal
         "version": _ARCHIVE_VERSION,
         "seed": seed,
         "shots": shots_hash,
@@ -77,7 +77,7 @@ def make_archive(folder: Path, *, seed: int = 0, shots: Sequence[Shot] = SHOTS) 
     if recipe_path.is_file() and recipe_path.read_text() == recipe:
         return folder / DATABASE_FILE
     if not recipe_path.exists() and any((folder / part).exists() for part in parts):
-        raise FileExistsError(f"{folder} holds an archive that was not made by shotdap.catalog.synthetic")
+        raise FileExistsError(f"{folder} holds an archive that was not made by `shotdap demo`")
     folder.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix=".making-", dir=folder) as name:
         draft = Path(name)

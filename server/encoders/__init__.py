@@ -15,7 +15,7 @@ __all__ = ["Block", "EncodedFile", "Encoder"]
 
 @dataclass(frozen=True)
 class EncodedFile:
-    """A fully encoded file. Iterating its blocks cannot fail."""
+    """A file of known length. Some formats convert values while its blocks are iterated; that cannot fail."""
 
     size: int
     """Its exact length in bytes."""

@@ -1,4 +1,4 @@
-"""Encoded files from arrays, bytes and files in memory, without copies."""
+"""Encoded files from arrays, bytes and files in memory, without copies where possible."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shotdap.server.encoders import EncodedFile
-from shotdap.server.http.blocks import split_into_blocks
+from shotdap.server.http.blocks import split_bytes
 
 
 def get_array_bytes(values: NDArray[Any]) -> memoryview:
@@ -21,7 +21,7 @@ def get_array_bytes(values: NDArray[Any]) -> memoryview:
 def wrap_bytes(*parts: bytes | memoryview) -> EncodedFile:
     """Make a file of consecutive parts."""
     views = [memoryview(part) for part in parts]
-    return EncodedFile(sum(map(len, views)), chain.from_iterable(map(split_into_blocks, views)))
+    return EncodedFile(sum(map(len, views)), chain.from_iterable(map(split_bytes, views)))
 
 
 def wrap_file(file: BytesIO) -> EncodedFile:

@@ -15,7 +15,7 @@ from zipfile import ZIP64_LIMIT, ZipFile, ZipInfo
 import xarray as xr
 
 from shotdap.server.encoders import Block, EncodedFile
-from shotdap.server.http.blocks import split_into_blocks
+from shotdap.server.http.blocks import split_bytes
 from shotdap.server.protocols.zarr import Hierarchy, ZarrOptions
 from shotdap.transforms import BadSelection
 
@@ -48,9 +48,7 @@ def encode(dataset: xr.Dataset) -> EncodedFile:
             f"This is {size / 2**30:,.1f} GiB, and a ZIP file of one answer holds 2 GiB at most. Ask for less,"
             " or open the image as Zarr without a copy: docs/zarr.md says how."
         )
-    return EncodedFile(
-        size, chain.from_iterable(split_into_blocks(memoryview(piece)) for piece in _stream_zip(members))
-    )
+    return EncodedFile(size, chain.from_iterable(split_bytes(memoryview(piece)) for piece in _stream_zip(members)))
 
 
 def _stream_zip(members: Iterable[_ZipMember]) -> Iterator[Block]:

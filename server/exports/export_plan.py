@@ -134,7 +134,9 @@ def _search_paths(catalog: Catalog, text: str, max_images: int | None) -> Iterat
         if after is None:
             return
         if pages == max_pages:
-            raise TooLarge("What matches is too rare among what is looked at; narrow the query, by shots or dates.")
+            raise TooLarge(
+                "Matching images are too rare in what one search scans; narrow the query, by shots or dates."
+            )
 
 
 def _probe_images(catalog: Catalog, order: JobOrder, items: tuple[PlanItem, ...], memory_limit: int) -> int:
@@ -158,7 +160,7 @@ def _probe_images(catalog: Catalog, order: JobOrder, items: tuple[PlanItem, ...]
             return dataset.nbytes
     if refusal is not None:
         tried = "No image" if len(items) <= _MAX_PROBED_IMAGES else f"None of the first {_MAX_PROBED_IMAGES} images"
-        raise BadOrder(f"{tried} can be had so. {refusal}") from refusal
+        raise BadOrder(f"{tried} can be exported in this way. {refusal}") from refusal
     return 0
 
 

@@ -150,7 +150,7 @@ def _prepare_archived(
             digest.update(block)
             size += len(block)
         file.seek(0)
-        inspection, problems = record.entry.first_inspection, record.problems
+        inspection, problems = record.entry.last_good_inspection, record.problems
         if inspection is not None and inspection.sha256 != digest.hexdigest():
             problems = (*problems, "The file's bytes are not those that were inspected.")
         record = replace(record, source=handle.version, source_sha256=digest.hexdigest(), problems=problems)

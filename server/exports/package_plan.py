@@ -18,7 +18,7 @@ from shotdap.server.exports.order import PackageOrder
 from shotdap.server.http.errors import TooLarge
 from shotdap.server.http.limits import Limits, check_size
 from shotdap.server.pictures.levels import find_default_image
-from shotdap.transforms import BadSelection
+from shotdap.transforms import MARK, BadSelection
 
 README_NAME: Final = "README.txt"
 MANIFEST_NAME: Final = "manifest.json"
@@ -79,8 +79,9 @@ def select_entries(catalog: Catalog, order: PackageOrder, max_images: int) -> tu
     elif source.images:
         entries = tuple(_find_image(catalog, source.path, name) for name in dict.fromkeys(source.images))
     else:
+        folder = source.path.removesuffix(f"/{MARK}")  # an empty variant of a folder is the folder
         try:
-            entries = _filter_by_diagnostic(catalog.list_entries(source.path, most=max_images), source.diagnostics)
+            entries = _filter_by_diagnostic(catalog.list_entries(folder, most=max_images), source.diagnostics)
         except TooMany as error:
             too_many = error
     if too_many is not None or len(entries) > max_images:
@@ -100,8 +101,8 @@ def _find_image(catalog: Catalog, folder: str, name: str) -> Entry:
         return catalog.find_entry(path)
     except NotFound as error:
         raise BadSelection(
-            f"There is no image {name!r} in {folder!r}; what is there, /dap/{folder} lists. Name one as it is called"
-            " below the folder: asbo1/asbo1_s62328."
+            f"There is no image {name!r} in {folder!r}; /dap/{folder} lists its images. Use a name below the folder,"
+            " such as asbo1/asbo1_s62328."
         ) from error
 
 

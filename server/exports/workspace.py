@@ -77,9 +77,8 @@ class Workspace:
         if is_versioned and self.finished_marker.exists():
             remove_path(self.state_folder)
         if not self.order_path.exists():
-            is_occupied = any(self.target.iterdir()) if self.target.is_dir() else self.target.exists()
-            if is_occupied and not is_versioned:
-                raise BadOrder(f"{self.target} is there already, and is no export that could be gone on with.")
+            if not is_versioned and (any(self.target.iterdir()) if self.target.is_dir() else self.target.exists()):
+                raise BadOrder(f"{self.target} exists already, and is not an export that can be resumed.")
             return None
         if self.order_path.read_text("utf-8") != order.to_json():
             raise BadOrder(

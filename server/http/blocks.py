@@ -1,4 +1,4 @@
-"""Blocks: a body in pieces, as the server sends it; the only place that joins and cuts them."""
+"""Blocks: a body in pieces, as the server sends it; how they are joined and cut."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ BLOCK_SIZE: Final = 512 << 10
 """Bytes of a block: half a megabyte is sent as fast as more, and other requests get a turn after each block."""
 
 
-def split_into_blocks(body: memoryview) -> Iterator[Block]:
+def split_bytes(body: memoryview) -> Iterator[Block]:
     """Split a body that is in memory into blocks, which are views."""
     return (body[start : start + BLOCK_SIZE] for start in range(0, len(body), BLOCK_SIZE))
 
@@ -46,7 +46,8 @@ def join_small_blocks(blocks: Iterable[Block], copy_threshold: int, block_size: 
             else:
                 yield block
     except Exception:
-        yield bytes(small)
+        if small:
+            yield bytes(small)
         raise
     if small:
         yield bytes(small)

@@ -1,4 +1,4 @@
-"""Errors: the only table from exceptions to statuses, and the only handler. No lower layer knows a status."""
+"""Errors: the only table from exceptions of lower layers to statuses, and the handler of all unexpected ones."""
 
 from __future__ import annotations
 
@@ -177,7 +177,7 @@ def render_text_problem(problem: Problem) -> HttpResponse:
 
 
 def to_problem(error: Exception) -> Problem:
-    """Convert an exception to a problem. The client learns nothing else about an unexpected one."""
+    """Convert an exception to a problem. Of an unexpected one the client learns only that the server failed."""
     if isinstance(error, HTTPException):  # of Starlette, or of a route of the REST API
         return Problem(error.status_code, error.detail, expected=True, extra_headers=error.headers or {})
     shortage = _find_shortage(error)

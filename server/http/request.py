@@ -41,7 +41,7 @@ class HttpRequest:
             scope["query_string"].decode("latin-1"),
             request.headers,
             str(request.base_url).rstrip("/"),
-            scope.get("app_root_path", scope.get("root_path", "")),
+            scope.get("root_path", ""),
             str(request.url),
             only_headers=scope["method"] == "HEAD" or ONLY_HEADERS_KEY in scope,
         )

@@ -133,7 +133,8 @@ def parse_form_query(query: str, adapted: xr.Dataset) -> tuple[str, str]:
     for name in fields.get("v", ()):
         shape = adapted.variables[name].shape if name in adapted.variables else ()
         texts = fields.get(f"i.{name}", [])
-        indices = zip_longest(texts, shape[: len(texts)])  # netCDF-C does not understand ``[]``
+        indices = zip_longest(texts, shape[: len(texts)])
+        # Nothing if no field is filled: netCDF-C does not understand ``[]``.
         brackets = [f"[{text.strip('[]') or f'0:1:{size - 1}'}]" for text, size in indices] if any(texts) else []
         projections.append("".join([name, *brackets]))
     calls = [call for call in fields.get("calls", ()) if call]

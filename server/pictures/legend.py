@@ -22,7 +22,7 @@ from shotdap.server.pictures.pixel_size import PixelSize, find_pixel_size
 _BACKGROUND: Final = (255, 255, 255)
 _FOREGROUND: Final = (32, 32, 32)
 _LETTER_HEIGHTS: Final = range(12, 49)  # pixels
-_LETTERS_PER_SIDE: Final = 44  # the longer side of the picture is so many times the height of a letter
+_LETTERS_PER_SIDE: Final = 44  # height of a letter = longer side of the picture / this, within `_LETTER_HEIGHTS`
 _MIN_BAR_LETTERS: Final = 9  # least height of the colour bar, in heights of a letter
 _TICK_SPACING: Final = 3.5  # heights of a letter
 _MAX_SCALE_BAR_FRACTION: Final = 0.3  # of the side of the picture

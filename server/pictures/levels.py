@@ -187,7 +187,7 @@ class Scale:
         )
 
     def normalize_values(self, values: Array) -> Array:
-        """Return positions in the range: 0 at its low end and 1 at its high end, also beyond them; NaN stays NaN."""
+        """Return positions in the range: 0 at its low end, 1 at its high end, less or more outside; NaN stays NaN."""
         width = self.high - self.low
         if not math.isfinite(width):  # as wide as float64 itself
             return np.asarray((values * 0.25 - self.low * 0.25) / (self.high * 0.25 - self.low * 0.25))
@@ -196,31 +196,31 @@ class Scale:
         )
         dtype = np.float32 if is_precise and values.dtype in _FLOAT32_EXACT_DTYPES else np.float64
         with np.errstate(over="ignore"):
-            places = np.subtract(values, self.low, dtype=dtype)
-            places /= dtype(width)
-        return np.asarray(places)
+            positions = np.subtract(values, self.low, dtype=dtype)
+            positions /= dtype(width)
+        return np.asarray(positions)
 
     def compute_brightness(self, values: Array) -> Array:
         """Return the brightness of values, from 0 to 1."""
         return self._stretch_normalized(self.normalize_values(values))
 
-    def compute_normalized_levels(self, places: Array) -> Levels:
+    def compute_levels_at(self, positions: Array) -> Levels:
         """Return the levels at positions in the range; any level for NaN."""
         with np.errstate(invalid="ignore"):
-            levels: Levels = np.rint(self._stretch_normalized(places) * (self.level_count - 1)).astype(self.dtype)
+            levels: Levels = np.rint(self._stretch_normalized(positions) * (self.level_count - 1)).astype(self.dtype)
         return levels
 
-    def _stretch_normalized(self, places: Array) -> Array:
-        return np.asarray(_STRETCHES[self.scaling].forward(np.clip(places, 0, 1)))
+    def _stretch_normalized(self, positions: Array) -> Array:
+        return np.asarray(_STRETCHES[self.scaling].forward(np.clip(positions, 0, 1)))
 
     def compute_levels(self, values: Array) -> Levels:
         """Return the levels of real values; any level for NaN. Levels of short integers come from a table of all."""
         if values.dtype.kind not in "biu" or values.dtype.itemsize > _LOOKUP_MAX_ITEMSIZE:
-            return self.compute_normalized_levels(self.normalize_values(values))
+            return self.compute_levels_at(self.normalize_values(values))
         native = values.astype(values.dtype.newbyteorder("="), copy=False)
         unsigned = np.dtype(f"u{native.dtype.itemsize}")
         every = np.arange(1 << 8 * unsigned.itemsize, dtype=unsigned)
-        table = self.compute_normalized_levels(
+        table = self.compute_levels_at(
             self.normalize_values(every if native.dtype.kind == "b" else every.view(native.dtype))
         )
         return np.take(table, native.view(unsigned))
@@ -290,7 +290,7 @@ def compute_picture(image: xr.Variable, display: Display) -> Picture:
     has_missing = bool(missing.any())
     if has_missing:
         scale = replace(scale, level_count=scale.level_count - 1)
-    levels = scale.compute_levels(values) if places is None else scale.compute_normalized_levels(places)
+    levels = scale.compute_levels(values) if places is None else scale.compute_levels_at(places)
     if not has_missing:
         return Picture(levels, None, scale, shape)
     levels[missing] = scale.level_count

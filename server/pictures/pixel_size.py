@@ -30,8 +30,10 @@ def find_pixel_size(dataset: xr.Dataset, dimension: object) -> PixelSize:
     """Return the step along a dimension, of its first coordinate with units and constant steps; else one pixel."""
     for name, variable in Axes.from_dataset(dataset).iter_axes([dimension]):
         units = str(variable.attrs.get("units", "")).strip()
+        if units.lower() in _NO_UNITS:
+            continue
         values = np.asarray(variable.values, np.float64)
-        if units.lower() in _NO_UNITS or values.size < _MIN_VALUES or not np.isfinite(values).all():
+        if values.size < _MIN_VALUES or not np.isfinite(values).all():
             continue
         mean = (values[-1] - values[0]) / (values.size - 1)
         if mean != 0 and np.abs(np.diff(values) / mean - 1).max() <= _STEP_TOLERANCE:

@@ -53,7 +53,7 @@ def create_dap_routes(catalog: Catalog, limits: Limits, *, compress_data: bool =
             check_query_length(request.query, limits.query)
             return retry_if_changed(lambda: _respond_once(request, suffix, catalog, limits))
 
-        response = answer(prepare, partial(render_dap_problem, suffix, request.root_path), request.path)
+        response = answer(prepare, partial(render_dap_problem, suffix, request.root_path), f"/dap/{request.path}")
         return compress_response(response, request, data=compress_data)
 
     async def serve_dap(request: Request) -> Response:

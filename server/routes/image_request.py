@@ -46,8 +46,10 @@ class ImageRequest:
         """Create the validator of a response of some kind.
 
         Raises:
-            Missing: the file does not exist.
-            Unreadable: its version cannot be determined.
+            Missing: a file does not exist.
+            Changed: a file is being written to.
+            Unreadable: the version of a file cannot be determined.
+            TooMany: a shot or a stack has more images than can be opened as one dataset.
         """
         image, request = self.image, self.request
         diagnostics = self.catalog.diagnostics_fingerprint

@@ -52,10 +52,11 @@ def create_thredds_routes(catalog: Catalog) -> list[Route | Mount]:
             readable = next((image for image in level.images if not image.reason), None)
             return render_page("level.html", level=level, root=root, host=request.base_url, readable=readable)
 
+        subject = f"/thredds/{request.path}"
         if output_format == "html":
-            response = answer(render_html, lambda problem: render_problem_page(problem, root), request.path)
+            response = answer(render_html, lambda problem: render_problem_page(problem, root), subject)
         else:
-            response = answer(render_xml, render_text_problem, request.path)
+            response = answer(render_xml, render_text_problem, subject)
         return compress_response(response, request)
 
     async def serve_level(request: Request) -> Response:
@@ -66,7 +67,8 @@ def create_thredds_routes(catalog: Catalog) -> list[Route | Mount]:
         return await run_in_threadpool(_respond_file, catalog, HttpRequest.from_starlette(request))
 
     async def redirect_to_top(request: Request) -> Response:
-        return RedirectResponse(thredds.build_catalog_url("", root=request.scope.get("root_path", ""), form="html"))
+        root = HttpRequest.from_starlette(request).root_path
+        return RedirectResponse(thredds.build_catalog_url("", root=root, form="html"))
 
     levels = [
         Route(f"/thredds/{folder}catalog.{output_format}", serve_level, methods=["GET"])

@@ -17,7 +17,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from shotdap.catalog import Catalog, Changed, NotFound, TooMany, Unreadable, retry_if_changed
-from shotdap.server.http.blocks import split_into_blocks
+from shotdap.server.http.blocks import split_bytes
 from shotdap.server.http.byte_range import apply_range
 from shotdap.server.http.conditional import Validator
 from shotdap.server.http.errors import NoChunk, answer, render_json_problem
@@ -47,7 +47,7 @@ def create_zarr_routes(catalog: Catalog, limits: Limits, options: ZarrOptions) -
     def respond(request: HttpRequest) -> HttpResponse:
         path = "/".join(filter(None, request.path.split("/")))
         zarr_request = _ZarrRequest(request, stores, limits, path)
-        response = answer(lambda: retry_if_changed(zarr_request.respond), render_json_problem, path)
+        response = answer(lambda: retry_if_changed(zarr_request.respond), render_json_problem, f"/zarr/{path}")
         response = apply_range(response, request)
         is_complete = not request.only_headers and "range" not in request.headers
         return compress_response(response, request) if is_complete else response
@@ -136,5 +136,5 @@ class _ZarrRequest:
         if only_headers and chunk.size is not None:
             return HttpResponse(_BINARY_MEDIA_TYPE, chunk.size, ())
         encoded = chunk.encode()
-        blocks = () if only_headers else tuple(split_into_blocks(encoded))
+        blocks = () if only_headers else tuple(split_bytes(encoded))
         return HttpResponse(_BINARY_MEDIA_TYPE, len(encoded), blocks)

@@ -18,7 +18,7 @@ from typing import Final, NamedTuple, TypeAlias
 
 import cachebox
 
-from shotdap.catalog import Catalog, Image, NotFound, Unreadable, get_image_paths
+from shotdap.catalog import Catalog, Changed, Image, NotFound, Unreadable, get_image_paths
 from shotdap.server.protocols.zarr import Hierarchy, ZarrOptions, extract_node_path, is_chunk_key
 from shotdap.transforms import MARK
 
@@ -160,10 +160,14 @@ class ZarrStores:
             Missing: its file does not exist.
             Unreadable: it cannot be read.
             TooMany: it is a collection of more images than can be opened as one.
+            Changed: it is not in this state any more.
         """
         cache, cache_key = self._select_cache(match), (match.image.path, state.fingerprint)
         hierarchy = cache.get(cache_key)
         if hierarchy is None:
+            if match.image.fingerprint != state.fingerprint:  # the state was cached, and an image changed since
+                self._snapshots.pop(match.image.path, None)
+                raise Changed
             hierarchy = cache[cache_key] = Hierarchy(match.image.open(chunked=False), self.options)
         return hierarchy
 

@@ -170,9 +170,10 @@ def test_a_file_that_goes_between_opening_and_reading(
 ) -> None:
     """A file that vanishes or is cut short after it was opened gives an error, or else the right numbers."""
     right = ask(f"{name}{asked}")
-    open_image = SingleImage.open
+    open_image, opened = SingleImage.open, []
 
     def then(*arguments: Any, **options: Any) -> xr.Dataset:  # noqa: ANN401 — what `open` takes
+        opened.append(name)
         dataset = open_image(*arguments, **options)
         if (tmp_path / name).exists():
             happens(tmp_path / name)
@@ -183,6 +184,7 @@ def test_a_file_that_goes_between_opening_and_reading(
     monkeypatch.setattr(SingleImage, "open", then)
     answer = ask(f"{name}{asked}")
 
+    assert opened
     assert right.status_code == 200
     if answer.status_code == 200:
         assert answer.content == right.content

@@ -1,8 +1,8 @@
 """Search: pages of entries that match a query, at any size of the catalog.
 
-`pages` reads a page. `fields` decides which names of the query are attributes of files. `plan` translates the terms
-into conditions on the tables (`range_predicates`, `fact_predicates`, `attribute_predicates`). `access_path` chooses the
-order and the ranges of indexes to scan (`index_scan`). `matching` decides about each entry. `cursor` encodes the
+`result_pages` reads a page. `fields` decides which names of the query are attributes of files. `plan` translates terms
+into conditions on the tables (`range_predicates`, `fact_predicates`, `attribute_predicates`). `access_path` chooses
+the order and the ranges of indexes to scan (`index_scan`). `matching` decides about each entry. `cursor` encodes the
 position after a page as a token.
 """
 

@@ -41,7 +41,9 @@ def has_attribute(term: Term) -> sa.ColumnElement[bool] | None:
 
 
 def find_attribute_prefixes(connection: sa.Connection, term: Term, limit: int) -> list[EqualityPrefix] | None:
-    """Return an index prefix of name and value for each stored value that matches a term; `None` if there are more.
+    """Return an index prefix of name and value for each stored value that matches a term.
+
+    The result is `None` if more than `limit` values match, or would have to be tested.
 
     Args:
         connection: to the catalog's database.
@@ -88,7 +90,7 @@ def _make_entry_condition(name: str | None, values: Iterable[Column]) -> sa.Colu
     """Return the condition that an entry's attribute has one of the values."""
     rows = sa.select(ATTRIBUTES.c.entry).where(_UNINDEXED_COLUMNS[0] == name, sa.or_(*values))
     of_entry = rows.where(ATTRIBUTES.c.entry == ENTRIES.c.id)
-    # OFFSET prevents that PostgreSQL joins all attributes; the scan itself may be one of attributes, too
+    # OFFSET keeps PostgreSQL from joining all attributes. ENTRIES is named, because the scan may be of attributes, too.
     return of_entry.offset(0).correlate(ENTRIES).exists()
 
 

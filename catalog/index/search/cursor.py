@@ -11,7 +11,7 @@ from shotdap.catalog.index.search.index_scan import Position
 from shotdap.catalog.query import Query
 
 _MAX_TOKEN_LENGTH: Final = 200  # characters
-_MAX_INTEGER: Final = 2**63
+_MAX_INTEGER: Final = 2**63 - 1  # the greatest integer of a database
 
 
 class BadToken(ValueError):
@@ -38,9 +38,9 @@ def decode_cursor(token: str, query: Query) -> Position:
         raise BadToken("This is not a page token; a search returns one with each page except the last.") from error
     is_by_shot = any(term.name == "shot" and not term.is_negated for term in query.terms)
     value_types = (int,) if is_by_shot else (str, type(None))
-    if type(number) is not int or type(value) not in value_types or abs(number) >= _MAX_INTEGER:
+    if type(number) is not int or type(value) not in value_types or abs(number) > _MAX_INTEGER:
         raise BadToken("This is not a page token of this query.")
-    if query_hash != _hash_query(query) or (type(value) is int and abs(value) >= _MAX_INTEGER):
+    if query_hash != _hash_query(query) or (type(value) is int and abs(value) > _MAX_INTEGER):
         raise BadToken("This token belongs to another query; start this one without a token.")
     return value, number
 

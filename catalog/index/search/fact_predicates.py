@@ -37,7 +37,7 @@ def may_have_fact(name: str, value: Value) -> sa.ColumnElement[bool]:
 
 
 def may_have_words(value: Value) -> sa.ColumnElement[bool] | None:
-    """Return a necessary condition for an entry to have all words of a value; `None` if too little of them is plain."""
+    """Return a necessary condition for an entry to have all words of a value; `None` if no word is plain."""
     words = [word for word, _ in parse_search_words(value.text)] if isinstance(value, Pattern) else []
     longest = max((part for word in words for part in _PLAIN_PART.findall(word)), key=len, default="")
     return ilike(_SEARCHABLE_TEXT, _make_like_pattern(longest)) if longest else None

@@ -24,7 +24,7 @@ def find_attribute_names(connection: sa.Connection, query: Query) -> Collection[
     """Return the names in a query that are attributes of files; the others are facts, or built-in fields.
 
     Raises:
-        BadQuery: no entry has a fact or an attribute of some name; in an empty catalog all names are valid.
+        BadQuery: a name is that of no fact and no attribute of any entry; in an empty catalog all names are valid.
     """
     names = {term.name for term in query.terms if term.name is not None and term.name not in BUILTIN_FIELDS}
     attributes = {

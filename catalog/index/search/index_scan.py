@@ -85,7 +85,7 @@ def select_id_span(ranges: Sequence[IndexRange], count: int, after: Position | N
 
 
 def select_nth_position(ranges: Sequence[IndexRange], count: int, after: Position | None) -> _PositionQuery:
-    """Select a position with at most `count` positions before it; no row if that many do not exist.
+    """Select a position with at most `count` positions before it; no row if no range has its share of them.
 
     It is the greatest of the positions that end the same share of each range, so all ranges together have at most that
     many before it.

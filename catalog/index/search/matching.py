@@ -1,7 +1,7 @@
 """Decide whether an entry matches a query.
 
 This decides for every index; the databases' conditions only reduce the number of entries to look at. Facilities,
-diagnostics, other facts and words match in any case; paths and the attributes of files only in the same case.
+diagnostics, other facts and words are compared without regard to capitals; paths and the attributes of files with it.
 """
 
 from __future__ import annotations
@@ -72,9 +72,10 @@ class Matcher:
         if name in BUILTIN_FIELDS:
             return match_any_pattern(term.values, str(FACT_PARSERS[name](entry.facts.get(name)) or ""))
         is_attribute = name in self.attribute_names
-        texts = [str(entry.facts[name])] if name in entry.facts else []
-        if is_attribute:
-            attributes = entry.first_inspection.attributes if entry.first_inspection else {}
+        if not is_attribute:
+            texts = [str(entry.facts[name])] if name in entry.facts else []
+        else:
+            attributes = entry.last_good_inspection.attributes if entry.last_good_inspection else {}
             texts = [text[:MAX_TEXT_LENGTH] for text in attributes.get(name, ())]
         return any(_match_value(value, text, folded=not is_attribute) for value in term.values for text in texts)
 
@@ -104,8 +105,9 @@ class _RequiredWords:
             return False
         if not all(any(word.startswith(prefix) for word in words) for prefix in self.prefixes):
             return False
-        texts = (entry.path, *map(str, entry.facts.values()))
-        return self.phrase is None or any(self.phrase in _normalize_phrase(text) for text in texts)
+        if self.phrase is None:
+            return True
+        return any(self.phrase in _normalize_phrase(str(text)) for text in (entry.path, *entry.facts.values()))
 
 
 def _normalize_phrase(text: str) -> str:

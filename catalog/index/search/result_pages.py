@@ -44,15 +44,15 @@ MAX_PAGE_SIZE: Final = 1000
 """Entries of a page."""
 
 _MAX_CANDIDATES: Final = 1000  # ids that are fetched and sorted here
-_MAX_SCANNED: Final = 20_000  # entries that a page scans at most,
-_SCANNED_PER_RESULT: Final = 50  # for each entry of its limit,
-_FIRST_SCAN_FACTOR: Final = 4  # and for each in the first scan,
-_FIRST_FULLTEXT_SCAN_FACTOR: Final = 20  # which costs less if the word index is used
+_MAX_SCANNED: Final = 20_000  # entries that a page scans at most
+_SCANNED_PER_RESULT: Final = 50  # entries that a page scans at most for each entry of its limit
+_FIRST_SCAN_FACTOR: Final = 4  # entries of the first scan for each entry of the limit
+_FIRST_FULLTEXT_SCAN_FACTOR: Final = 20  # the same if the word index is used, which makes a scan cheaper
 _MIN_SCANNED: Final = 2000  # entries that any page may scan
 _MAX_GROUPS: Final = 16  # groups of ranges that a page scans
 _MAX_FETCH_SIZE: Final = 500  # entries of a batch
 _SELECT_ENTRIES: Final = sa.select(ENTRIES.c.id, *ENTRY_COLUMNS)
-_MAX_ID_SPREAD: Final = 4  # ids in the span of the scanned entries for each of them, at most, to use the word index
+_MAX_ID_SPREAD: Final = 4  # the word index is used if the scanned entries span at most this many ids each
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def search_entries(
         limit: the number of entries, from 1 to `MAX_PAGE_SIZE`.
 
     Raises:
-        BadQuery: no entry has a fact or an attribute of some name in the query.
+        BadQuery: a name in the query is that of no fact and no attribute of any entry.
         BadToken: `after` is not the token of a page of this query.
     """
     start = None if after is None else decode_cursor(after, query)

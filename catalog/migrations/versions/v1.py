@@ -102,6 +102,7 @@ def upgrade() -> None:
     op.create_index(
         "entries_by_health", "entries", ["health", "path"], sqlite_where=_HEALTH_NOT_OK, postgresql_where=_HEALTH_NOT_OK
     )
+    # Last, as in the catalogs that exist: a planner may choose between two indexes by their order.
     op.create_index("entries_of_facility", "entries", ["facility", "date", "id"])
     for statement in _FULLTEXT_STATEMENTS[op.get_bind().dialect.name]:
         op.execute(statement)

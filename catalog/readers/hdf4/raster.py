@@ -67,7 +67,7 @@ def find_raster_arrays(
 
 
 def rename_conflicting_dimensions(images: Sequence[Hdf4Array], arrays: Sequence[Hdf4Array]) -> Iterator[Hdf4Array]:
-    """Yield the images; rename the dimensions of an image whose size differs from the first image's.
+    """Yield the images; rename dimensions that differ from the first image's, or are another array's.
 
     The dimensions of a raster image have no names in the file, so they must not get the names of another array's scale.
     """

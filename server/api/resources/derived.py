@@ -16,7 +16,7 @@ from shotdap.catalog import Catalog
 from shotdap.server.api.dependencies import ApiRequest, ImagePath, build_openapi_parameters
 from shotdap.server.api.image_document import build_attributes_document, build_dimensions
 from shotdap.server.api.problem_details import describe_other_responses
-from shotdap.server.api.resources.image_values import extract_dataset, find_single_image, prepare_file
+from shotdap.server.api.resources.image_values import extract_dataset, find_image_without_groups, prepare_file
 from shotdap.server.api.responses import prepare_document, respond_compressed
 from shotdap.server.api.schemas import Attributes, Histogram, Percentile, Statistics
 from shotdap.server.encoders.formats import FORMATS
@@ -59,7 +59,7 @@ def create_derived_router(catalog: Catalog, limits: Limits) -> APIRouter:
     summaries: cachebox.LRUCache[str, Summary] = cachebox.LRUCache(_MAX_CACHED_SUMMARIES)
 
     def respond(request: HttpRequest, path: str, params: ImageParams, prepare: _Prepare, kind: str) -> Response:
-        image = find_single_image(catalog, params.extraction.build_path(path))
+        image = find_image_without_groups(catalog, params.extraction.build_path(path))
         image_request = ImageRequest(request, catalog, image, limits)
         validator = image_request.create_validator(kind)
         return respond_compressed(

@@ -71,7 +71,7 @@ def respond_with_image(request: HttpRequest, catalog: Catalog, limits: Limits) -
     """Send the description of the image at the path of a request, or its values."""
     params = parse_image_params(request.query, PARAMETER_NAMES)
     output_format = _select_format(params, request.headers.get("accept", ""))
-    image = find_single_image(catalog, params.extraction.build_path(request.path))
+    image = find_image_without_groups(catalog, params.extraction.build_path(request.path))
     image_request = ImageRequest(request, catalog, image, limits)
 
     def prepare() -> HttpResponse:
@@ -90,7 +90,7 @@ def respond_with_image(request: HttpRequest, catalog: Catalog, limits: Limits) -
     return respond_compressed(request, response) if response.status == HTTPStatus.OK else make_response(response)
 
 
-def find_single_image(catalog: Catalog, path: str) -> Image:
+def find_image_without_groups(catalog: Catalog, path: str) -> Image:
     """Find an image, a variant, or a stack.
 
     Raises:
@@ -162,14 +162,13 @@ def prepare_file(
         TooLarge: it exceeds a limit.
         Unreadable: the file cannot be read.
     """
-    holds_one_variable = output_format.content_kind in {"image", "picture"}
-    if holds_one_variable and not extraction.variables:
+    names = [name.rpartition("/")[2] for name in extraction.variables] if len(extraction.variables) == 1 else []
+    if output_format.content_kind in {"image", "picture"} and not extraction.variables:  # it holds one variable
         extraction = replace(extraction, variables=(find_default_image(image_request.open_dataset()),))
     dataset = extract_dataset(image_request, extraction)
     check_size(dataset, image_request.limits, output_format.max_expansion)
     media_type = output_format.media_type
     is_shown = output_format.content_kind == "picture" or media_type.startswith("text/") or media_type.endswith("json")
-    names = [name.rpartition("/")[2] for name in extraction.variables] if len(extraction.variables) == 1 else []
     file_name = "_".join((image_request.dataset_name, *names)) + output_format.extension
     headers = {
         "Content-Disposition": format_disposition("inline" if is_shown and not download else "attachment", file_name),

@@ -73,8 +73,8 @@ def create_images_router(catalog: Catalog, limits: Limits) -> APIRouter:
         """Return the description of an image, or with `format` its values as a file or a picture.
 
         `variable`, `transform`, `band`, `raw` and the names of dimensions select a part of it, of the description too.
-        Without `format`, a client that does not accept JSON gets the first format that its `Accept` names
-        (`Accept: image/png`); otherwise `format` counts.
+        Without `format`, a client that accepts JSON gets the description; any other client gets the first format that
+        its `Accept` names (`Accept: image/png`).
         """
         return respond_with_image(request, catalog, limits)
 

@@ -10,7 +10,7 @@ Rules ("NetCDF Classic Format Specification", CDF-2):
    that holds them, as in DAP2; the attribute ``native_type`` is the original type. A 64-bit integer becomes int32 if
    the values fit, else float64, which is exact to 2**53. A larger attribute becomes the text of its digits.
 3. There are no groups: ``DATA/SHOT/image`` becomes ``DATA_SHOT_image``, and ``original_name`` is the original name;
-   ``renamed_dimensions`` of the file lists the dimensions that have no coordinate.
+   ``renamed_dimensions`` of the file lists the renamed dimensions that have no coordinate.
 4. Text is an array of characters with one more dimension, ``<name>_strlen``; ``_Encoding`` is UTF-8.
 5. A dimension of length zero would mean "unlimited": its variables are omitted, and ``left_out`` lists them.
 """

@@ -1,7 +1,7 @@
 """netCDF-4: a dataset with its groups, in a file that any netCDF or HDF5 library opens.
 
-Written by h5netcdf: the server has one HDF5 library, that of h5py, with one lock around it;
-netCDF4-python would add a second one without a lock. The file is written in memory and sent without another copy.
+Written by h5netcdf: the server has one HDF5 library, that of h5py, with one lock around it; netCDF4-python would add a
+second one without a lock. The file is written in memory and sent without another copy.
 
 Strategy: first decide the path of everything, then write.
 

@@ -44,7 +44,7 @@ _SECONDS_PER_HOUR: Final = 3600.0
 _RENEW_SECONDS: Final = LEASE_SECONDS / 5
 _MAX_ATTEMPTS: Final = 5
 _RETRY_SECONDS: Final = 4.0  # before the second attempt; each further one waits so much longer
-_TRANSIENT_ERRORS: Final = (BadSettings, CannotWrite, LostCluster)
+_SELF_EXPLAINING_ERRORS: Final = (BadSettings, CannotWrite, LostCluster)
 """Errors whose own message describes the obstacle."""
 
 
@@ -209,9 +209,9 @@ class _Coordinator:
             remove_path(path)
 
     def _retry_later(self, job: Job, error: Exception) -> None:
-        is_transient = isinstance(error, _TRANSIENT_ERRORS)
-        message = str(error) if is_transient else to_problem(error).message
-        _LOG.warning("export %s cannot go on: %s", job.id, message, exc_info=not is_transient)
+        is_self_explaining = isinstance(error, _SELF_EXPLAINING_ERRORS)
+        message = str(error) if is_self_explaining else to_problem(error).message
+        _LOG.warning("export %s cannot go on: %s", job.id, message, exc_info=not is_self_explaining)
         current = self.store.find_job(job.id)
         if current is not None and current.attempts >= _MAX_ATTEMPTS:
             self._fail_job(job, message)

@@ -26,7 +26,7 @@ from shotdap.server.exports.atomic import remove_path
 from shotdap.server.exports.checksum import NO_CHECKSUM, Checksum
 from shotdap.server.exports.containers import WRITERS
 from shotdap.server.exports.export_plan import PlanItem
-from shotdap.server.exports.order import JobOrder, Order
+from shotdap.server.exports.order import BadOrder, JobOrder, Order
 from shotdap.server.exports.progress import Progress
 from shotdap.server.exports.workspace import Workspace
 
@@ -168,7 +168,10 @@ class JobStore:
         return self._build_workspace(job.id, Order.from_json(job.order))
 
     def _build_workspace(self, id_: str, order: JobOrder) -> Workspace:
-        return Workspace(self.folder / id_ / WRITERS[order.container].file_name)
+        file_name = WRITERS[order.container].file_name
+        if not file_name:
+            raise BadOrder(f"A job makes one file; {order.container!r} has none.")
+        return Workspace(self.folder / id_ / file_name)
 
     def add_job(
         self, order: JobOrder, items: tuple[PlanItem, ...], estimate: int, owner: str, key: str | None = None

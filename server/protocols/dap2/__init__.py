@@ -8,7 +8,7 @@ A route takes five steps, in this order (`adapt_dataset` once for each opened da
     narrowed = narrowed.compute()              # everything that can fail happens here, before the status line
     size, blocks = dap2.compute_body_size(narrowed, name), dap2.encode_body(narrowed, name)
 
-One idea a module: ``expression`` (parsing), ``constraint`` (narrowing), ``filters`` (selections by value),
+One idea a module: ``constraint`` (parsing), ``constraint_model`` (narrowing), ``filters`` (selections by value),
 ``functions`` (for calls in a constraint), ``promotion`` (the table of types), ``adaptation``, ``original_names`` (the
 inverse of adaptation), ``dds``, ``das``, ``data`` (XDR), ``ascii``, ``response_headers`` (media types, errors),
 ``text`` (names and escapes).

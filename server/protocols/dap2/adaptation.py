@@ -6,7 +6,7 @@ comes before narrowing; otherwise the types in a response would change with its 
 Rules:
 
 1. Flat names: DAP2 has no groups. The attribute ``original_name`` is the name before the change; the attribute
-   ``renamed_dimensions`` of the dataset lists the dimensions without a coordinate.
+   ``renamed_dimensions`` of the dataset lists the renamed dimensions without a coordinate.
 2. A variable of length zero is omitted: in a DDS it breaks *other* variables for netCDF-C. So is one of a type that
    DAP2 does not have. The attribute ``dap2_left_out`` of the dataset lists both.
 3. Types follow `promotion`. If the type changes, the attribute ``native_type`` is the original type.

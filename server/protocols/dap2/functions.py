@@ -150,17 +150,18 @@ def _build_result(operand: Operand, name: str, variable: xr.Variable, labels: tu
     return Operand(f"{name}_{operand.name}", set_traits(variable, dap2_type=kind), labels)
 
 
-def _create_function(usage: str, body: Implementation) -> Function:
-    return Function(usage, body, getdoc(body) or "")
+def _create_function(usage: str, body: Implementation | None, documented: Callable[..., Operand]) -> Function:
+    sentence = (getdoc(documented) or "").removeprefix("Return ")  # users ask for the value, not for its return
+    return Function(usage, body, sentence[:1].upper() + sentence[1:])
 
 
 FUNCTIONS: Final[Mapping[str, Function]] = MappingProxyType(
     {
-        "mean": _create_function("mean(variable, dimension, ...)", compute_mean),
-        "min": _create_function("min(variable, dimension, ...)", compute_minimum),
-        "max": _create_function("max(variable, dimension, ...)", compute_maximum),
-        "bin": _create_function("bin(variable, n, ...)", bin_pixels),
-        "version": Function("version()", None, getdoc(get_server_version) or ""),
+        "mean": _create_function("mean(variable, dimension, ...)", compute_mean, compute_mean),
+        "min": _create_function("min(variable, dimension, ...)", compute_minimum, compute_minimum),
+        "max": _create_function("max(variable, dimension, ...)", compute_maximum, compute_maximum),
+        "bin": _create_function("bin(variable, n, ...)", bin_pixels, bin_pixels),
+        "version": _create_function("version()", None, get_server_version),
     }
 )
 

@@ -80,8 +80,15 @@ def resolve_logical_dtype(variable: xr.Variable) -> Dtype:
 
 
 def get_dap2_type(variable: xr.Variable) -> str:
-    """Return the DAP2 type of a variable of an adapted dataset."""
-    return get_traits(variable).dap2_type
+    """Return the DAP2 type of a variable of an adapted dataset.
+
+    Raises:
+        ValueError: the dataset is not adapted.
+    """
+    dap2_type = get_traits(variable).dap2_type
+    if not dap2_type:
+        raise ValueError("The dataset of this variable is not adapted to DAP2.")
+    return dap2_type
 
 
 def reinterpret_numbers(stored: np.ndarray[Any, Dtype], logical: Dtype) -> np.ndarray[Any, Dtype]:

@@ -3,8 +3,8 @@ r"""Names and text that every DAP2 client can read.
 Strategy: names consist of letters, digits and underscores, because a name with anything else, even percent-encoded,
 makes some client refuse the whole dataset; so does a name longer than the limit of netCDF, which is shortened.
 
-Rule 1: text is UTF-8, in the DAS and in string data. Every client reads it, except pydap in string data, where it knows
-ASCII only: it fails, but would show octal escapes as if they were the text.
+Rule 1: text is UTF-8, in the DAS and in string data. Every client reads it, except pydap,
+which fails on string data beyond ASCII. Octal escapes would be worse: pydap would show them as the text.
 Rule 2: a backslash becomes ``\\``, *in string data, too*: netCDF-C, hence MATLAB, IDL, Octave, GDL and R, interprets
 backslashes as escapes in both (``C:\new`` would lose its backslash and gain a line feed). pydap and getdap show both
 backslashes; no form suits all.

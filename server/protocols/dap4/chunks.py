@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from shotdap.server.http.blocks import join_small_blocks
+from shotdap.server.http.blocks import join_small_blocks, split_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -58,7 +58,7 @@ def encode_chunks(description: Block, pieces: Iterable[Block], size: int, failur
         failure: the error document that ends the body if a piece fails and the document is shorter than the rest.
 
     Returns:
-        Blocks of at most 512 kB + 32 kB; the large ones are views of the pieces.
+        Blocks of at most `BLOCK_SIZE` bytes; the large ones are views of the pieces.
 
     Raises:
         Exception: the error of a piece, after the error chunk.
@@ -68,8 +68,7 @@ def encode_chunks(description: Block, pieces: Iterable[Block], size: int, failur
 
 def _emit_chunks(description: Block, pieces: Iterable[Block], size: int, failure: bytes) -> Iterator[Block]:
     yield _encode_chunk_header(_LITTLE_ENDIAN, len(description))
-    view = memoryview(description)
-    yield from (view[start : start + BLOCK_SIZE] for start in range(0, len(view), BLOCK_SIZE))
+    yield from split_bytes(memoryview(description))
     remaining = size
     try:
         for blocks in _split_into_chunks(pieces, size):

@@ -2,8 +2,7 @@ r"""DAP4 constraint expressions: text → `Selection`.
 
 Strategy: split a constraint into terms (a name, indices, and the mark that ends them) by a regular expression without
 backtracking; a table defines which mark can follow which; so any text is parsed or refused in linear time. No dataset
-is
-needed: `Selection.apply` checks whether names and indices fit, and whether a name is a variable or a group.
+is needed: `Selection.apply` checks whether names and indices fit, and whether a name is a variable or a group.
 
 Rules, from the DAP4 specification, volume 1, section 8 ("Constraints"):
 

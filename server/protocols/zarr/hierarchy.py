@@ -164,3 +164,5 @@ def iter_store_entries(
             yield key, partial(bytes, document)
         elif chunk is not None:
             yield key, chunk.encode
+        else:  # readers would take a missing chunk for fill values
+            raise KeyError(key)

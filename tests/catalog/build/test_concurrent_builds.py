@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -208,21 +209,26 @@ class TestVersions:
 
         assert ScriptDirectory(str(folder)).get_current_head() == SCHEMA_VERSION
 
-    def test_older(self, tmp_path: Path) -> None:
-        """A catalog from before the first release is refused, also by a migration, with what to do."""
-        for version, statement in (
-            ("1", "DROP TABLE alembic_version"),
-            ("2", "UPDATE alembic_version SET version_num = '2'"),
-        ):
-            path = tmp_path / f"version{version}.db"
-            index = SqlIndex.open_sqlite(path)
-            index.check_version()
-            index.close()
-            with closing(sqlite3.connect(path)) as connection, connection:
-                connection.execute(statement)
-            for ask in (SqlIndex.check_version, SqlIndex.migrate):
-                with pytest.raises(BadCatalog, match=f"of version {version}, .* needs 3.* `shotdap catalog build`"):
-                    ask(SqlIndex.open_sqlite(path))
+    def test_first_version(self, tmp_path: Path) -> None:
+        """A catalog of version 1, which did not store its number, is refused with what to do."""
+        path = tmp_path / "catalog.db"
+        with closing(sqlite3.connect(path)) as connection, connection:
+            connection.executescript(FIRST_VERSION)
+        for ask in (SqlIndex.check_version, SqlIndex.migrate):
+            with pytest.raises(BadCatalog, match=r"of version 1, .* needs 3.* `shotdap catalog build`"):
+                ask(SqlIndex.open_sqlite(path))
+
+    def test_second_version(self, url: str) -> None:
+        """A catalog of version 2 is refused, also by a migration, with what to do."""
+        index = SqlIndex(url)
+        index.check_version()
+        index.close()
+        engine = sa.create_engine(url, poolclass=sa.NullPool)
+        with engine.begin() as connection:
+            connection.execute(sa.text("UPDATE alembic_version SET version_num = '2'"))
+        for ask in (SqlIndex.check_version, SqlIndex.migrate):
+            with pytest.raises(BadCatalog, match=r"of version 2, .* needs 3.* `shotdap catalog build`"):
+                ask(SqlIndex(url))
 
     def test_current(self, url: str) -> None:
         """A migration creates the tables of an empty database, and keeps a catalog of this version as it is."""
@@ -240,7 +246,9 @@ class TestVersions:
         """A migration creates the same tables for ever: it imports nothing that may change."""
         folder = Path(str(shotdap.catalog.__file__)).parent / "migrations"
 
-        assert not [path.name for path in folder.rglob("*.py") if "shotdap." in path.read_text()]
+        imports = re.compile(r"^\s*(?:from|import) shotdap\b", re.MULTILINE)
+
+        assert not [path.name for path in folder.rglob("*.py") if imports.search(path.read_text())]
 
     def test_newer(self, tmp_path: Path) -> None:
         """A catalog that a newer shotdap made is refused, also by a migration."""
@@ -256,7 +264,7 @@ class TestVersions:
     def test_no_database(self, tmp_path: Path) -> None:
         """A file that is no database is refused, with a message that does not contain its path."""
         (tmp_path / "catalog.db").write_text("nothing of the kind" * 100)
-        with pytest.raises(BadCatalog, match="is not a database") as caught:
+        with pytest.raises(BadCatalog, match="is not a catalog's database") as caught:
             SqlIndex.open_sqlite(tmp_path / "catalog.db").check_version()
 
         assert str(tmp_path) not in str(caught.value)
@@ -299,3 +307,16 @@ def test_words() -> None:
 def test_words_in_ascii(text: str) -> None:
     """A text has the same words with or without a following word that is not ASCII."""
     assert join_entry_words(f"{text} ß", {}).split() == [*join_entry_words(text, {}).split(), "ß"]
+
+
+FIRST_VERSION: Final = """
+CREATE TABLE entries (path TEXT NOT NULL, "key" TEXT NOT NULL, parent TEXT NOT NULL, name TEXT NOT NULL,
+    file TEXT NOT NULL, facts JSON NOT NULL, health TEXT NOT NULL, reason TEXT NOT NULL, seen JSON,
+    PRIMARY KEY (path), UNIQUE ("key"));
+CREATE INDEX entries_by_folder ON entries (parent, name);
+CREATE INDEX entries_by_health ON entries (health, path);
+CREATE TABLE folders (path TEXT NOT NULL, parent TEXT NOT NULL, name TEXT NOT NULL, PRIMARY KEY (path));
+CREATE INDEX folders_by_folder ON folders (parent, name);
+CREATE TABLE state (name TEXT NOT NULL, value JSON NOT NULL, PRIMARY KEY (name));
+"""
+"""The tables of the first catalogs, which had no version and were SQLite's only."""

@@ -183,7 +183,7 @@ class TestFound:
         assert sorted(entry.path for entry in search_all(shots, text)) == match_each(shots, parse_query(text))
 
     @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-    @given(st.lists(TERMS, max_size=4).map(" ".join), st.sampled_from([1, 7, 30, 100, 1000]))
+    @given(st.lists(TERMS, max_size=4).map(" ".join), st.sampled_from([1, 7, 100]))
     def test_any(self, shots: SqlIndex, text: str, limit: int) -> None:
         """The same holds for any combination of terms and any size of pages."""
         text = text.replace("--", "")

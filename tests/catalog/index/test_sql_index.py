@@ -254,7 +254,7 @@ class TestAttributes:
         index.record_inspections([(index.find_entry(path), InspectionResult(Health.MISSING, "It is gone."))])
 
         assert index.find_entry(path) == replace(
-            index.find_entry(path), health=Health.MISSING, reason="It is gone.", first_inspection=seen
+            index.find_entry(path), health=Health.MISSING, reason="It is gone.", last_good_inspection=seen
         )
 
     def test_too_late(self, index: SqlIndex) -> None:

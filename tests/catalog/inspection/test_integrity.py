@@ -76,7 +76,7 @@ def test_source(index: SqlIndex, root: Path, sandbox: Sandbox) -> None:
     dataset = Catalog(index, root).open("image")
 
     assert dataset.attrs["source"] == f"sha256:{hash_file(root / NAME)}"
-    assert index.find_entry("image").first_inspection.structure == {"counts": "uint16[20,50]"}  # type: ignore[union-attr]
+    assert index.find_entry("image").last_good_inspection.structure == {"counts": "uint16[20,50]"}  # type: ignore[union-attr]
 
 
 def test_silent_flip(index: SqlIndex, root: Path, sandbox: Sandbox) -> None:
@@ -210,4 +210,4 @@ def test_undecided_inspection(index: SqlIndex, root: Path) -> None:
     slow.close()
 
     assert index.find_entry("image").health is Health.OK
-    assert index.find_entry("image").first_inspection == known.first_inspection
+    assert index.find_entry("image").last_good_inspection == known.last_good_inspection

@@ -49,6 +49,7 @@ def survives(tmp_path: Path) -> Callable[[Path], None]:
     def survive(path: Path, seed: int = 3) -> None:
         rng = random.Random(seed)  # noqa: S311 — no secret
         whole, right = path.read_bytes(), _values(path)
+        assert right is not None
         damaged = tmp_path / "damaged"
         for _ in range(100):
             damaged.write_bytes(whole[: rng.randrange(len(whole))])

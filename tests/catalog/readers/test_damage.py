@@ -323,7 +323,7 @@ def warning(damages: Sequence[Damage], right: Outcome, root: Path, isolation: Sa
     refused = ""
     for damage in damages:
         (root / damage.good.name).write_bytes(damage.apply())
-        entry = Entry("image", damage.good.name, health=Health.OK, first_inspection=right.found)
+        entry = Entry("image", damage.good.name, health=Health.OK, last_good_inspection=right.found)
         catalog = Catalog(DirectoryArchive(root), root, sandbox=isolation, unpacker=Unpacker(root / "unpacked", LIMIT))
         try:
             return str(catalog.image_from_entry(entry).open().attrs.get("integrity_warning", ""))

@@ -286,7 +286,7 @@ import sys
 from shotdap.server.cli.main import main
 try:
     main()
-except SystemExit:
+finally:
     print(*sorted({"dask", "h5py", "sqlalchemy", "xarray"} & sys.modules.keys()), file=sys.stderr)
 """
 

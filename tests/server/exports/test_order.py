@@ -186,7 +186,7 @@ def test_no_pixel_is_read(campaign: Campaign, monkeypatch: pytest.MonkeyPatch) -
 @pytest.mark.parametrize("name", ["png", "jpeg", "tiff", "npy", "csv"])
 def test_a_format_that_cannot(name: str, plan: Callable[..., Plan]) -> None:
     """A format that cannot hold the selected variables is refused before work starts."""
-    with pytest.raises(BadOrder, match="can be had so"):
+    with pytest.raises(BadOrder, match="can be exported in this way"):
         plan(Order(QuerySource(QUERY), Extraction(("image", "background")), name))
 
 

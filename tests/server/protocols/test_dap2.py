@@ -424,6 +424,7 @@ def datasets(draw: st.DrawFn) -> xr.Dataset:
 
 
 def same(found: Any, values: Array) -> None:  # noqa: ANN401 - an array or a scalar
+    assert np.shape(found) == values.shape
     if values.dtype.kind in "UO":
         values = np.vectorize(lambda text: text.encode("utf-8", "backslashreplace").decode(), otypes=[object])(values)
         np.testing.assert_array_equal(found, values)

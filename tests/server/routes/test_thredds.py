@@ -17,6 +17,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from starlette.applications import Starlette
+from starlette.routing import Mount
 from starlette.types import ASGIApp
 
 from shotdap.catalog import Catalog, DirectoryArchive, Entry, Fact, SqlIndex
@@ -183,6 +185,24 @@ def folder(tmp_path: Path) -> Path:
     write(tmp_path / "files" / "day" / "one.h5")
     write(tmp_path / "files" / "day" / "PCIS-[phosphor] µ <b>.h5")
     return tmp_path / "files"
+
+
+def test_links_of_a_mounted_application(folder: Path) -> None:
+    """Mounted in another application, every link and redirect leads below its path."""
+    app = create_app(Catalog(DirectoryArchive(folder), folder), load_settings())
+    client = Client(Starlette(routes=[Mount("/data", app)]))
+    for path in (
+        "/data/thredds",
+        "/data/thredds/catalog/day/catalog.html",
+        "/data/thredds/search.html",
+        "/data/dap/day/one.h5.html",
+    ):
+        page = client.get(path)
+        links = re.findall(r'(?:href|src|action)="(/[^"]*)"', page.text)
+
+        assert page.status_code == 200
+        assert links
+        assert [link for link in links if not link.startswith("/data/")] == []
 
 
 @pytest.fixture

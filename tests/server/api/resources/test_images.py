@@ -131,6 +131,15 @@ class TestValues:
 
         assert answer.headers["content-disposition"] == 'attachment; filename="p510_2_s103741_image.nc4"'
 
+    @pytest.mark.parametrize(
+        ("asked", "extension"), [("format=png", "png"), ("transform=median_filter-size-3&format=tiff", "tiff")]
+    )
+    def test_named_without_a_variable(self, api: httpx.Client, asked: str, extension: str) -> None:
+        """A file of the variable that is chosen by default has the name of the image alone."""
+        answer = api.head(f"{IMAGE}?{asked}")
+
+        assert answer.headers["content-disposition"].endswith(f'; filename="p510_2_s103741.{extension}"')
+
     def test_accept(self, api: httpx.Client) -> None:
         """Without a format, who takes no JSON gets the format of its media type; or is told that there is none."""
         netcdf = api.get(f"{IMAGE}?variable=image&y=0:3", headers={"Accept": "application/x-netcdf"})
