@@ -182,7 +182,7 @@ class TestFound:
         """A search returns all matches once, and nothing else."""
         assert sorted(entry.path for entry in search_all(shots, text)) == match_each(shots, parse_query(text))
 
-    @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(st.lists(TERMS, max_size=4).map(" ".join), st.sampled_from([1, 7, 100]))
     def test_any(self, shots: SqlIndex, text: str, limit: int) -> None:
         """The same holds for any combination of terms and any size of pages."""

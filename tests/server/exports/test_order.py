@@ -231,5 +231,5 @@ def test_another_export_lies_there(plan: Callable[..., Plan], tmp_path: Path) ->
     assert workspace.resume_export(order) == plan(order).items
     with pytest.raises(BadOrder, match="another export"):
         workspace.resume_export(Order(QuerySource(QUERY), Extraction(("image",)), container="folder"))
-    with pytest.raises(BadOrder, match="is there already"):
+    with pytest.raises(BadOrder, match="exists already"):
         Workspace(tmp_path / "mine").resume_export(order)
