@@ -108,7 +108,7 @@ def real(real_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[postgresql.Postgres]:
     """A PostgreSQL server; each test makes databases of its own in it."""
-    programs = postgresql.binaries()
+    programs = postgresql.find_binaries()
     if programs is None:
         absent("PostgreSQL is not installed")
     with postgresql.running(programs) as server:

@@ -18,7 +18,7 @@ from typing import Final
 import sqlalchemy as sa
 from tests.serving import free_port
 
-__all__ = ["Postgres", "binaries", "running"]
+__all__ = ["Postgres", "find_binaries", "running"]
 
 _NUMBERS: Final = count()
 _UNPRIVILEGED: Final = ("postgres", "nobody")  # initdb refuses to run as root
@@ -76,7 +76,7 @@ class Postgres:
         assert done.returncode == 0, said
 
 
-def binaries() -> Path | None:
+def find_binaries() -> Path | None:
     """The folder of PostgreSQL's programs, where they are installed: Debian's, or on the path."""
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
     on_path = shutil.which("initdb")

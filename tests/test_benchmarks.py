@@ -24,7 +24,7 @@ CASES = {
     "subtraction": {
         "64 x 68 HDF4 contiguous": [
             "SQL tables (SQLite)",
-            *(["SQL tables (PostgreSQL)"] if postgres.binaries() else []),
+            *(["SQL tables (PostgreSQL)"] if postgres.find_binaries() else []),
             "NumPy, frames in memory",
             "NumPy, from the file",
             "shotdap, from the file, opening it",

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 from tests.contracts.archive import DatabaseContract
-from tests.postgres import Postgres, binaries, running
+from tests.postgres import Postgres, find_binaries, running
 
 from shotdap.catalog import (
     ArchiveDatabase,
@@ -135,6 +135,6 @@ class TestBytes:
 
 def test_binaries() -> None:
     """Where PostgreSQL is installed, its programs are found."""
-    found = binaries()
+    found = find_binaries()
 
     assert found is None or (found / "initdb").is_file()
