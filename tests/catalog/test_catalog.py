@@ -11,7 +11,7 @@ import h5py
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from tests.strategies import numbered
+from tests.strategies import make_numbered
 
 from shotdap.catalog import Catalog, DirectoryArchive, Entry, Fact, FolderPage, Missing, NotFound, Unreadable
 from shotdap.catalog.entry import TimeDirection
@@ -60,7 +60,7 @@ def write(path: Path, stack: NDArray[Any], **others: NDArray[Any]) -> None:
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     (tmp_path / "root").mkdir()
-    write(tmp_path / "root" / "asbo1.hdf", frames(), Reference=numbered(40, 50), time=numbered(40))
+    write(tmp_path / "root" / "asbo1.hdf", frames(), Reference=make_numbered(40, 50), time=make_numbered(40))
     (tmp_path / "secret.hdf").write_bytes((tmp_path / "root" / "asbo1.hdf").read_bytes())
     return tmp_path / "root"
 
@@ -147,8 +147,8 @@ class TestLayout:
     def test_other_content(self, root: Path, catalog: Catalog) -> None:
         """A file of any other content is served as it is."""
         with h5py.File(root / "other.h5", "w") as file:
-            file["Streak_array"] = numbered(3, 4, 5)
-            file["DATA/SHOT"] = numbered(2)
+            file["Streak_array"] = make_numbered(3, 4, 5)
+            file["DATA/SHOT"] = make_numbered(2)
         dataset = catalog.open("other.h5")
 
         assert set(dataset.variables) == {"Streak_array", "DATA/SHOT"}

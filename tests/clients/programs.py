@@ -18,7 +18,7 @@ import netCDF4
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
-from tests.serving import environment
+from tests.serving import make_environment
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)  # webob, which pydap uses, imports cgi
@@ -85,7 +85,7 @@ def run(*command: str) -> str:
         subprocess.TimeoutExpired: it hung.
     """
     done = subprocess.run(
-        command, check=False, capture_output=True, text=True, env=environment(), timeout=SECONDS, errors="replace"
+        command, check=False, capture_output=True, text=True, env=make_environment(), timeout=SECONDS, errors="replace"
     )
     if done.returncode:
         done.check_returncode()

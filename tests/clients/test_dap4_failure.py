@@ -22,7 +22,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
-from tests.serving import free_port
+from tests.serving import find_free_port
 
 from shotdap.server.http.response import HttpResponse, make_response
 from shotdap.server.protocols import dap4
@@ -72,7 +72,7 @@ def url() -> Iterator[str]:
 
     structures = [Route(f"/{{piece}}.{suffix}", structure) for suffix in ("dmr", "dmr.xml")]
     app = Starlette(routes=[Route("/{piece}.dap", data), *structures])
-    port = free_port()
+    port = find_free_port()
     server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="critical"))
     thread = threading.Thread(target=server.run)
     with pytest.MonkeyPatch.context() as patch:

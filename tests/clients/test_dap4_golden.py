@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from tests.clients.matrix.asking import Array, Circumstances, is_right
 from tests.clients.matrix.clients import CLIENTS, Client, Question
-from tests.conftest import absent
+from tests.conftest import skip_absent
 from tests.server.protocols.test_dap4 import FILES, GOLDEN
 
 from shotdap.server.protocols import dap4
@@ -71,7 +71,7 @@ PAIRS: Final = [
 def test_values(client: Client, file: str, url: str) -> None:
     """A client that reads the file finds each value of each variable."""
     if client.program and shutil.which(client.program) is None:
-        absent(f"{client.program} is not installed")
+        skip_absent(f"{client.program} is not installed")
     make, expression = FILES[file]
     variables = dap4.parse_constraint(expression).apply(make()).variables
     asked = f"{url}/{file.removesuffix('.dap')}"

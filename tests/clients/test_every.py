@@ -38,8 +38,8 @@ def dap4(request: pytest.FixtureRequest, every: Server) -> Any:  # noqa: ANN401
 @pytest.mark.parametrize("kind", samples.HDF5_TYPES)
 def test_numbers_over_dap2(kind: str, dap2: xr.Dataset) -> None:
     """DAP2 carries every type of number by value, whole and strided; those of 64 bits as near as Float64 comes."""
-    expected = samples.extremes(kind)
-    found = dap2[f"numbers_{samples.called(kind)}"]
+    expected = samples.make_extremes(kind)
+    found = dap2[f"numbers_{samples.name_array(kind)}"]
 
     assert np.can_cast(expected.dtype, found.dtype, "same_kind")
     np.testing.assert_array_equal(found, expected.astype(found.dtype))
@@ -52,7 +52,7 @@ def test_numbers_over_dap4(dap4: Callable[[str], xr.Dataset]) -> None:
     dataset = dap4("numbers")
 
     for kind in samples.HDF5_TYPES:
-        found, expected = dataset[samples.called(kind)], samples.extremes(kind)
+        found, expected = dataset[samples.name_array(kind)], samples.make_extremes(kind)
         assert found.dtype == expected.dtype.newbyteorder("=")
         np.testing.assert_array_equal(found[PART], expected[PART])
         np.testing.assert_array_equal(found, expected)
@@ -63,8 +63,8 @@ def test_numbers_of_hdf4(opener: str, every: Server) -> None:
     """Every type of number of an HDF4 file arrives by value, whole and strided."""
     with OPENERS[opener](every.dap("every.hdf")) as dataset:
         for kind in samples.HDF4_TYPES:
-            np.testing.assert_array_equal(dataset[kind][PART], samples.extremes(kind)[PART])
-            np.testing.assert_array_equal(dataset[kind], samples.extremes(kind))
+            np.testing.assert_array_equal(dataset[kind][PART], samples.make_extremes(kind)[PART])
+            np.testing.assert_array_equal(dataset[kind], samples.make_extremes(kind))
 
 
 def test_scalars_over_dap2(dap2: xr.Dataset) -> None:

@@ -43,7 +43,7 @@ def test_every_client(client: str, demo: Server, archive: Path, require: Callabl
     if CLIENTS[client].program:
         require(CLIENTS[client].program)
     path = "omega/103741/p510_2/p510_2_s103741"
-    expected = direct.frames(direct.stored(archive, *SYNTHETIC[path]))
+    expected = direct.read_frames(direct.find_stored(archive, *SYNTHETIC[path]))
     asked = [Ask(name, part) for name in FRAMES for part in ((), PART, THIN)]
 
     found = CLIENTS[client].fetch(demo.dap(path), asked, tmp_path)
@@ -57,7 +57,7 @@ def test_every_client(client: str, demo: Server, archive: Path, require: Callabl
 @pytest.mark.parametrize("path", SYNTHETIC)
 def test_every_synthetic_image(path: str, opener: str, demo: Server, archive: Path) -> None:
     """Xarray opens every image of the synthetic archive, by each engine and protocol, with the file's numbers."""
-    expected = direct.frames(direct.stored(archive, *SYNTHETIC[path]))
+    expected = direct.read_frames(direct.find_stored(archive, *SYNTHETIC[path]))
     with OPENERS[opener](demo.dap(path)) as dataset:
         for name, values in expected.items():
             np.testing.assert_array_equal(dataset[name][PART], values[PART])
@@ -67,7 +67,7 @@ def test_every_synthetic_image(path: str, opener: str, demo: Server, archive: Pa
 @pytest.mark.parametrize("name", REAL)
 def test_every_real_image(name: str, opener: str, real: Server, real_folder: Path) -> None:
     """Xarray opens every real image, by each engine and protocol: frames and difference, whole and strided."""
-    expected = direct.frames(real_folder / name)
+    expected = direct.read_frames(real_folder / name)
     with OPENERS[opener](real.dap(name)) as dataset:
         assert set(dataset.data_vars) >= set(expected)
         for variable, values in expected.items():
@@ -78,7 +78,7 @@ def test_every_real_image(name: str, opener: str, real: Server, real_folder: Pat
 @pytest.mark.parametrize("opener", OPENERS)
 def test_summary(opener: str, real: Server, real_folder: Path) -> None:
     """The summary of a real shot has 26 arrays; each is the file's, whole and thinned out."""
-    expected = direct.arrays(real_folder / SUMMARY)
+    expected = direct.read_arrays(real_folder / SUMMARY)
     with OPENERS[opener](real.dap(SUMMARY)) as dataset:
         for variable, values in expected.items():
             np.testing.assert_array_equal(dataset[variable], values)

@@ -25,7 +25,7 @@ FILES: Final = (("OMEGA EP", "sop_s25386.hdf"), ("OMEGA", "sop_s25386.hdf"))
 @pytest.mark.parametrize(("engine", "ending"), [("netcdf4", "#dap4"), ("pydap", "?dap4.ce=/")])
 def test_datatree(engine: str, ending: str, demo: Server, archive: Path) -> None:
     """``xr.open_datatree`` opens a shot as a tree, lazily: each image a group, with the numbers of its file."""
-    expected = direct.frames(direct.stored(archive, "OMEGA", "asbo1_s62328.hdf"))
+    expected = direct.read_frames(direct.find_stored(archive, "OMEGA", "asbo1_s62328.hdf"))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         tree = xr.open_datatree(f"{demo.dap(SHOT)}{ending}", engine=engine)
@@ -40,7 +40,9 @@ def test_datatree(engine: str, ending: str, demo: Server, archive: Path) -> None
 @pytest.mark.parametrize("opener", OPENERS)
 def test_stack(opener: str, demo: Server, archive: Path) -> None:
     """Xarray opens a stack by each engine and protocol, with the numbers of the files, one after the other."""
-    expected = np.stack([direct.frames(direct.stored(archive, *file))["background_subtracted"][PART] for file in FILES])
+    expected = np.stack(
+        [direct.read_frames(direct.find_stored(archive, *file))["background_subtracted"][PART] for file in FILES]
+    )
     with OPENERS[opener](demo.dap(STACK)) as stack:
         found = stack["background_subtracted"][(slice(None), *PART)].values
 

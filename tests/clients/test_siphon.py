@@ -55,7 +55,9 @@ def test_every_dataset_opens(datasets: list[Any]) -> None:
 def test_right_numbers(datasets: list[Any], archive: Path) -> None:
     """What siphon opens has the numbers of the file."""
     (dataset,) = (dataset for dataset in datasets if dataset.name == IMAGE)
-    expected = direct.frames(direct.stored(archive, "OMEGA", f"{IMAGE}.hdf"))["background_subtracted"][100:200:3, 7:9]
+    expected = direct.read_frames(direct.find_stored(archive, "OMEGA", f"{IMAGE}.hdf"))["background_subtracted"][
+        100:200:3, 7:9
+    ]
     with dataset.remote_access(use_xarray=True) as opened:
         np.testing.assert_array_equal(opened["background_subtracted"][100:200:3, 7:9], expected)
     with dataset.remote_access() as opened:
@@ -68,7 +70,7 @@ def test_download(datasets: list[Any], archive: Path, tmp_path: Path) -> None:
     (dataset,) = (dataset for dataset in datasets if dataset.name == IMAGE)
     dataset.download(tmp_path / "downloaded")
 
-    stored = direct.stored(archive, "OMEGA", f"{IMAGE}.hdf")
+    stored = direct.find_stored(archive, "OMEGA", f"{IMAGE}.hdf")
     assert (tmp_path / "downloaded").read_bytes() == stored.read_bytes()
 
 

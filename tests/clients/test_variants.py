@@ -32,7 +32,7 @@ def test_every_client(
     """A client reads what SciPy makes of the file, whether or not it is sent on to the one URL of the variant."""
     if CLIENTS[client].program:
         require(CLIENTS[client].program)
-    frames = direct.frames(direct.stored(archive, "OMEGA", "p510_2_s103741.hdf"))
+    frames = direct.read_frames(direct.find_stored(archive, "OMEGA", "p510_2_s103741.hdf"))
     difference = frames["image"].astype("f4") - np.float32(1.5) * frames["background"].astype("f4")
     asked = [Ask("result", PART), Ask("background_subtracted", PART)]
 

@@ -19,7 +19,7 @@ import xarray as xr
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.clients.programs import OPENERS, open_url, run
-from tests.conftest import absent
+from tests.conftest import skip_absent
 from tests.serving import Server, serving
 from tests.strategies import QUICK
 
@@ -249,7 +249,7 @@ def test_words_that_pydap_cannot_read(protocol: str, name: str, server: Server) 
 def test_getdap4_reads_delicate_texts(server: Server) -> None:
     """Libdap reads the texts that are in `value="…"` for netCDF-C, each once."""
     if shutil.which("getdap4") is None:
-        absent("getdap4 is not installed")
+        skip_absent("getdap4 is not installed")
     dmr = run("getdap4", "-d", server.dap("wire.h5/raw"))
 
     for text in ("say &quot;so&quot;, it's", r"C:\new\table\302", "a&amp;b&lt;c"):

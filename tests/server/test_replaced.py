@@ -6,7 +6,7 @@ import os
 import threading
 from pathlib import Path
 
-from tests.replacing import Outcome, ask, changing, write_versions
+from tests.replacing import Outcome, changing, send_requests, write_versions
 from tests.serving import serving
 
 # So many take some seconds; what the server promises was tried with 10,000.
@@ -28,7 +28,9 @@ def test_each_answer_is_of_one_version(tmp_path: Path) -> None:
         each = ANSWERS // CLIENTS
         clients = [
             threading.Thread(
-                target=ask, args=(server.url, versions, each), kwargs={"seed": seed, "outcome": outcome, "lock": lock}
+                target=send_requests,
+                args=(server.url, versions, each),
+                kwargs={"seed": seed, "outcome": outcome, "lock": lock},
             )
             for seed in range(CLIENTS)
         ]

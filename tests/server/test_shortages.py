@@ -23,7 +23,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as NoneFree
 from tests import samples
 from tests.postgres import Postgres
-from tests.surroundings import small_disk, without_rights
+from tests.surroundings import drop_rights, mount_small_disk
 
 from shotdap.catalog import BadCatalog, Catalog, DirectoryArchive, Entry, LostCatalog, SqlIndex, Unpacker
 from shotdap.catalog.index import Record
@@ -81,7 +81,7 @@ def test_a_file_without_rights(target: str, folder: Path) -> None:
     make_client(Catalog(DirectoryArchive(folder), folder))(target)  # to import what there is to import
     ask = make_client(Catalog(DirectoryArchive(folder), folder))
     (folder / "shot.h5").chmod(0)
-    with without_rights():
+    with drop_rights():
         answers = [ask(target), ask(target, headers={"Range": "bytes=0-9"})]
         head = ask(target, "HEAD")
 
@@ -131,7 +131,7 @@ def test_a_folder_without_rights(target: str, folder: Path) -> None:
     ask = make_client(Catalog(DirectoryArchive(folder), folder))
     assert ask(target).status_code == 200
     (folder / "day").chmod(0)
-    with without_rights():
+    with drop_rights():
         answer, around, inside = ask(target), ask("/dap/"), ask("/dap/day/other.h5.dds")
         search = ask("/thredds/search.html?q=shot")
 
@@ -161,7 +161,7 @@ def test_a_command_without_rights(
     """A command that may not write where it should says where, in a line."""
     (folder / "site.toml").write_text('[archive]\nfolder = "day"\n[catalog]\nindex = "new/catalog.db"\n')
     monkeypatch.setattr("sys.argv", ["shotdap", "catalog", "build", "--config", str(folder / "site.toml")])
-    with without_rights(), pytest.raises(SystemExit) as ended:
+    with drop_rights(), pytest.raises(SystemExit) as ended:
         main()
     line = capsys.readouterr().err
 
@@ -180,7 +180,7 @@ def test_no_room_to_unpack(tmp_path: Path) -> None:
     samples.write_image(tmp_path / "shot.h5", noise)
     (tmp_path / "files").mkdir()
     (tmp_path / "files/shot.h5.gz").write_bytes(gzip.compress((tmp_path / "shot.h5").read_bytes(), 1))
-    with small_disk(tmp_path / "disk") as disk:
+    with mount_small_disk(tmp_path / "disk") as disk:
         unpacker = Unpacker(disk / "unpacked", 1 << 30)
         catalog = Catalog(DirectoryArchive(tmp_path / "files"), tmp_path / "files", unpacker=unpacker)
         answer = make_client(catalog)("/dap/shot.h5.gz.dds")
@@ -195,7 +195,7 @@ def test_no_room_to_unpack(tmp_path: Path) -> None:
 def test_no_room_for_a_catalog(tmp_path: Path) -> None:
     """A build on a full disk says that the disk is full."""
     records = [Record(f"{n}", Entry(f"omega/{n}", f"{n}.h5", {"name": "x" * 2000})) for n in range(3000)]
-    with small_disk(tmp_path / "disk") as disk:
+    with mount_small_disk(tmp_path / "disk") as disk:
         index = SqlIndex.open_sqlite(disk / "catalog.db")
         with pytest.raises(LostCatalog, match="is full; make room"):
             index.put_records(records)
@@ -234,7 +234,7 @@ def test_a_catalog_that_may_not_be_written(folder: Path) -> None:
     path = folder / "catalog.db"
     make_catalog(path)
     index = SqlIndex.open_sqlite(path)
-    with without_rights(), pytest.raises(BadCatalog, match=r"may not be written to|cannot be opened"):
+    with drop_rights(), pytest.raises(BadCatalog, match=r"may not be written to|cannot be opened"):
         index.acquire_build_lock()
     index.close()
 

@@ -11,7 +11,7 @@ import xarray as xr
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from tests.strategies import QUICK, CountingSource, numbered
+from tests.strategies import QUICK, CountingSource, make_numbered
 
 from shotdap.catalog.readers.lazy import create_lazy_variable
 from shotdap.transforms import TRANSFORMS, BadOptions, BadRecipe, add_variables, create_recipe
@@ -84,7 +84,7 @@ class TestLineout(TransformContract):
 
     def test_only_the_band_is_read(self) -> None:
         """Of the image the band is read, and of that what the slice touches."""
-        source = CountingSource(numbered(50, 60))
+        source = CountingSource(make_numbered(50, 60))
         dataset = xr.Dataset({"image": create_lazy_variable(("y", "x"), source, {})})
         made = add_variables(
             dataset, [create_recipe("made", "lineout", ["image"], {"first": 10, "last": 12})], chunked=False

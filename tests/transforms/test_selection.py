@@ -11,7 +11,7 @@ import xarray as xr
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from tests.strategies import HUGE, QUICK, CountingSource, any_selections, datasets, numbered, selections
+from tests.strategies import HUGE, QUICK, CountingSource, any_selections, datasets, make_numbered, selections
 
 from shotdap.catalog.readers.lazy import create_lazy_variable
 from shotdap.transforms import BadSelection, Hyperslab, Selection
@@ -19,20 +19,20 @@ from shotdap.transforms import BadSelection, Hyperslab, Selection
 
 @pytest.fixture
 def source() -> CountingSource:
-    return CountingSource(numbered(4, 10))
+    return CountingSource(make_numbered(4, 10))
 
 
 @pytest.fixture
 def dataset(source: CountingSource) -> xr.Dataset:
     """An image with its pixels' numbers, a bare number, and an array without elements."""
     coordinates = {
-        name: create_lazy_variable((name,), CountingSource(numbered(size)), {})
+        name: create_lazy_variable((name,), CountingSource(make_numbered(size)), {})
         for name, size in {"y": 4, "x": 10}.items()
     }
     return xr.Dataset(
         {
             "image": create_lazy_variable(("y", "x"), source, {}),
-            "background": create_lazy_variable(("y", "x"), CountingSource(numbered(4, 10)), {}),
+            "background": create_lazy_variable(("y", "x"), CountingSource(make_numbered(4, 10)), {}),
             "gain": create_lazy_variable((), CountingSource(np.array(3.5)), {}),
             "empty": create_lazy_variable(("record", "x"), CountingSource(np.empty((0, 10))), {}),
         },
@@ -117,7 +117,7 @@ class TestNarrowing:
 
     def test_indexed_dataset(self) -> None:
         """A dataset that someone made with xarray's own indexes is narrowed as well."""
-        indexed = xr.Dataset({"image": (("y", "x"), numbered(2, 3))}, {"x": [10, 20, 30]})
+        indexed = xr.Dataset({"image": (("y", "x"), make_numbered(2, 3))}, {"x": [10, 20, 30]})
         narrowed = Selection({"image": (slice(0, 2), slice(1, 3)), "x": (slice(1, 3),)}).apply(indexed)
 
         assert narrowed.x.values.tolist() == [20, 30]
@@ -143,7 +143,7 @@ class TestNarrowing:
 
     def test_fresh_names_are_free(self) -> None:
         """A dimension's new name is never that of something else."""
-        source = numbered(3)
+        source = make_numbered(3)
         dataset = xr.Dataset({"a": ("n", source), "b": ("n", source), "n_1": ("m", source), "n_2": ("n_3", source)})
         narrowed = Selection({"a": (slice(0, 1),), "b": (slice(0, 2),)}).apply(dataset)
 

@@ -17,8 +17,8 @@ import sqlalchemy as sa
 import trustme
 from sqlalchemy.dialects import oracle
 from sqlglot import exp, parse
-from tests.conftest import absent
-from tests.contracts.archive import DatabaseContract, new_table
+from tests.conftest import skip_absent
+from tests.contracts.archive import DatabaseContract, create_table
 from tests.oracle import PASSWORD, Mirror, has_orafce, mirroring
 from tests.oracle_tls import WALLET_PASSWORD, Listener, listening
 from tests.postgres import Postgres
@@ -45,14 +45,14 @@ _DSN = os.environ.get("ORACLE_TEST_DSN")
 @pytest.fixture(scope="session")
 def mirror(postgres: Postgres) -> Iterator[Mirror]:
     if not has_orafce(postgres):
-        absent("PostgreSQL's extension orafce is not installed")
+        skip_absent("PostgreSQL's extension orafce is not installed")
     with mirroring(postgres) as server:
         yield server
 
 
 @pytest.fixture(scope="session")
 def writer(mirror: Mirror) -> Iterator[sa.Engine]:
-    engine = mirror.engine()
+    engine = mirror.create_engine()
     yield engine
     engine.dispose()
 
@@ -85,7 +85,7 @@ class TestLive(DatabaseContract):
     @pytest.fixture
     def table(self, writer: sa.Engine) -> Iterator[sa.Table]:
         """A table that is dropped afterwards."""
-        table = new_table(writer)
+        table = create_table(writer)
         yield table
         table.drop(writer)
 
@@ -110,20 +110,20 @@ class TestWallet:
 
     def test_rows(self, listener: Listener, columns: dict[str, str], tmp_path: Path) -> None:
         """By the alias and the wallet in a folder, rows come over TLS."""
-        database = wallet_of(listener, listener.wallet(tmp_path))
+        database = wallet_of(listener, listener.create_wallet(tmp_path))
 
         assert [(row.key, row.file) for row in SqlArchive(database, "SAFE", columns).read_rows()] == [("7", "x.hdf")]
         database.engine.dispose()
 
     def test_strangers(self, listener: Listener, columns: dict[str, str], tmp_path: Path) -> None:
         """A wallet that does not trust the listener gets no rows."""
-        database = wallet_of(listener, listener.wallet(tmp_path, trustme.CA()))
+        database = wallet_of(listener, listener.create_wallet(tmp_path, trustme.CA()))
         with pytest.raises(LostArchive, match=r"does not answer: OperationalError DPY-\d+\.$"):
             list(SqlArchive(database, "SAFE", columns).read_rows())
 
     def test_password(self, listener: Listener, columns: dict[str, str], tmp_path: Path) -> None:
         """A wallet that another password opens is told in a sentence, without either."""
-        database = wallet_of(listener, listener.wallet(tmp_path), "another-secret")
+        database = wallet_of(listener, listener.create_wallet(tmp_path), "another-secret")
         with pytest.raises((BadArchive, LostArchive), match=r"\.$") as caught:
             list(SqlArchive(database, "SAFE", columns).read_rows())
 

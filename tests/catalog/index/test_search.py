@@ -15,7 +15,7 @@ import sqlalchemy as sa
 import sqlalchemy.event
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.rows import DEFAULT, Rows, row
+from tests.rows import DEFAULT, Rows, make_row
 
 from shotdap.catalog import (
     BadQuery,
@@ -211,11 +211,13 @@ class TestFound:
     def test_by_hand(self, index: SqlIndex, text: str, results: list[str]) -> None:
         """The examples of the documentation: the newest is first, or the greatest shot; without a date is last."""
         rows = [
-            row(1, name="a", shot=9, diagnostic="P510", date="2022-03-24T09:00:00"),
-            row(2, name="b", shot=5, diagnostic="P510", date="2022-03-24T23:59:59", facility="OMEGA EP"),
-            row(3, name="c", shot=6, diagnostic="SOP", date="2022-04-01", facility="OMEGA EP", note="a laser plasma"),
-            row(4, name="d", shot=7, diagnostic="ASBO1", date="2023-12-31", note="plasma, then laser"),
-            row(5, name="e", shot=7, diagnostic="ASBO1"),
+            make_row(1, name="a", shot=9, diagnostic="P510", date="2022-03-24T09:00:00"),
+            make_row(2, name="b", shot=5, diagnostic="P510", date="2022-03-24T23:59:59", facility="OMEGA EP"),
+            make_row(
+                3, name="c", shot=6, diagnostic="SOP", date="2022-04-01", facility="OMEGA EP", note="a laser plasma"
+            ),
+            make_row(4, name="d", shot=7, diagnostic="ASBO1", date="2023-12-31", note="plasma, then laser"),
+            make_row(5, name="e", shot=7, diagnostic="ASBO1"),
         ]
         build_catalog(Rows(rows), index, DEFAULT)
         for name, speeds in (("a", ["2.0", "2"]), ("b", ["3"])):
@@ -239,7 +241,7 @@ class TestFound:
     def test_names_of_old_rows(self, index: SqlIndex) -> None:
         """A name that only the first of many rows has stays known, also as the suggestion for a similar one."""
         build_catalog(
-            Rows([row("first", name="first", polarisation="p"), *(row(n, name=f"n{n}") for n in range(300))]),
+            Rows([make_row("first", name="first", polarisation="p"), *(make_row(n, name=f"n{n}") for n in range(300))]),
             index,
             DEFAULT,
         )
@@ -250,19 +252,19 @@ class TestFound:
 
     def test_nothing_indexed(self, index: SqlIndex) -> None:
         """If no attribute of files is indexed, the error contains the setting that indexes them."""
-        build_catalog(Rows([row(1)]), index, DEFAULT)
+        build_catalog(Rows([make_row(1)]), index, DEFAULT)
         with pytest.raises(BadQuery, match=r"catalog\.indexed_attributes"):
             index.search("SweepSpeed:2")
 
     def test_another_database(self, tmp_path: Path) -> None:
         """A catalog that replaces another one is searched as it is now."""
         index = SqlIndex.open_sqlite(tmp_path / "catalog.db")
-        build_catalog(Rows([row(1, name="a", facility="old")]), index, DEFAULT)
+        build_catalog(Rows([make_row(1, name="a", facility="old")]), index, DEFAULT)
         assert find_names(index, "facility:old") == ["a"]
         index.close()
         (tmp_path / "catalog.db").unlink()
         other = SqlIndex.open_sqlite(tmp_path / "catalog.db")
-        build_catalog(Rows([row(1, name="b", facility="new")]), other, DEFAULT)
+        build_catalog(Rows([make_row(1, name="b", facility="new")]), other, DEFAULT)
         other.close()
 
         assert find_names(index, "facility:new") == ["b"]
@@ -270,8 +272,8 @@ class TestFound:
 
     def test_many_names(self, index: SqlIndex) -> None:
         """There may be more diagnostics than a statement may have parameters, and long names of facts."""
-        rows = [row(n, diagnostic=f"d{n}", facility="a" if n else "b") for n in range(66_000)]
-        build_catalog(Rows([*rows, row("long", **{"x" * 6000: "y"})]), index, DEFAULT)
+        rows = [make_row(n, diagnostic=f"d{n}", facility="a" if n else "b") for n in range(66_000)]
+        build_catalog(Rows([*rows, make_row("long", **{"x" * 6000: "y"})]), index, DEFAULT)
 
         assert len(index.search("-facility:b d*", limit=1000).entries) == 1000
 
@@ -355,7 +357,9 @@ class TestPages:
     @pytest.mark.parametrize("text", ["", "laser", "shot:1..", "diagnostic:new*,p510"])
     def test_meanwhile(self, index: SqlIndex, text: str) -> None:
         """Entries that are added between two pages disturb nothing: all entries from before are found once."""
-        rows = [row(n, name=f"laser{n}", shot=n, diagnostic="P510", date=f"2022-01-{1 + n % 28:02}") for n in range(60)]
+        rows = [
+            make_row(n, name=f"laser{n}", shot=n, diagnostic="P510", date=f"2022-01-{1 + n % 28:02}") for n in range(60)
+        ]
         build_catalog(Rows(rows), index, DEFAULT)
         before = {entry.path for entry in search_all(index, text)}
         page, results = index.search(text, limit=7), list[str]()
@@ -364,7 +368,7 @@ class TestPages:
             if page.after is None:
                 break
             rows += [
-                row(
+                make_row(
                     number,
                     name=f"laser{number}",
                     shot=number % 60,

@@ -35,7 +35,7 @@ from tests.catalog.readers.hdf4_writer import (
     sds_file,
 )  # fmt: skip
 from tests.catalog.readers.recorder import Recorder
-from tests.strategies import indexers, numbered, outer
+from tests.strategies import index_each, indexers, make_numbered
 
 from shotdap.catalog import Missing, Unreadable
 from shotdap.catalog.readers import read
@@ -81,7 +81,7 @@ class TestStorage:
     @pytest.mark.parametrize("layout", LAYOUTS)
     def test_any_indexing(self, tmp_path: Path, layout: str) -> None:
         """Every kind of indexing returns the same as NumPy."""
-        whole = numbered(*SHAPE)
+        whole = make_numbered(*SHAPE)
         with sds_file(tmp_path / "image") as file:
             file.put("image", whole, LAYOUTS[layout])
         found = read(tmp_path / "image", FrameCache(1 << 20).get_memo("file")).variables["image"]
@@ -89,7 +89,7 @@ class TestStorage:
         @settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.too_slow])
         @given(indexers(whole.shape))
         def check(indices: tuple[Any, ...]) -> None:
-            assert np.array_equal(found[indices].values, outer(whole, indices))
+            assert np.array_equal(found[indices].values, index_each(whole, indices))
 
         check()
 
@@ -103,7 +103,7 @@ class TestStorage:
     @pytest.mark.parametrize("layout", ["plain", "deflated", "frames", "chunked", "RLE"])
     def test_fill_values(self, tmp_path: Path, layout: str) -> None:
         """Values that were never written are the fill value."""
-        whole = numbered(*SHAPE, dtype="i2")
+        whole = make_numbered(*SHAPE, dtype="i2")
         with sds_file(tmp_path / "image") as file:
             file.put("image", whole, LAYOUTS[layout], written=2)
             file.put("nothing", whole, LAYOUTS[layout], written=0)
@@ -121,7 +121,7 @@ class TestStorage:
         """A slice decodes the chunks that it touches, each once, and no other."""
         chunk = LAYOUTS[layout].chunk
         with sds_file(tmp_path / "image") as file:
-            file.put("image", numbered(*SHAPE), LAYOUTS[layout])
+            file.put("image", make_numbered(*SHAPE), LAYOUTS[layout])
         image = read(tmp_path / "image", recorder).image
         for _ in range(2):
             _ = image[1, 1:4, 5].values
@@ -135,11 +135,11 @@ class TestStorage:
         for name in ("read_hyperslab", "get_byte_ranges"):
             monkeypatch.setattr(library, name, record_calls(getattr(library, name), name, readings))
         with sds_file(tmp_path / "image") as file:
-            file.put("image", numbered(2, 5, 6), LAYOUTS[layout])
+            file.put("image", make_numbered(2, 5, 6), LAYOUTS[layout])
         image = read(tmp_path / "image").image
         readings.clear()
 
-        assert np.array_equal(image[1].values, numbered(2, 5, 6)[1])
+        assert np.array_equal(image[1].values, make_numbered(2, 5, 6)[1])
         assert readings == {"frames": [], "Huffman chunks": ["read_hyperslab"]}[layout]
 
     @pytest.mark.parametrize("coder", [0, DEFLATE, RLE, SKPHUFF])
@@ -161,10 +161,10 @@ class TestStorage:
     def test_what_is_stored_plainly_is_not_remembered(self, tmp_path: Path, recorder: Recorder, layout: str) -> None:
         """Of an uncompressed array only the slice is read."""
         with sds_file(tmp_path / "image") as file:
-            file.put("image", numbered(*SHAPE), LAYOUTS[layout])
+            file.put("image", make_numbered(*SHAPE), LAYOUTS[layout])
         image = read(tmp_path / "image", recorder).image
 
-        assert np.array_equal(image[1, ::2, 1:3].values, numbered(*SHAPE)[1, ::2, 1:3])
+        assert np.array_equal(image[1, ::2, 1:3].values, make_numbered(*SHAPE)[1, ::2, 1:3])
         assert recorder.decoded == []
 
     def test_characters(self, tmp_path: Path) -> None:
@@ -184,8 +184,8 @@ class TestStorage:
     def test_never_written(self, tmp_path: Path) -> None:
         """An array into which nothing was ever written says so: its numbers stand for nothing."""
         with sds_file(tmp_path / "image") as file:
-            file.put("image", numbered(4))
-            file.put("nothing", numbered(4), written=0)
+            file.put("image", make_numbered(4))
+            file.put("nothing", make_numbered(4), written=0)
         dataset = read(tmp_path / "image")
 
         assert dataset.nothing.attrs == {"never_written": 1}
@@ -210,7 +210,7 @@ class TestNames:
         for name, records in (("short", 2), ("long", 3)):
             sds = file.create(name, SDC.INT16, (SDC.UNLIMITED, 2))
             sds.dim(0).setname("shot")
-            sds[:records] = numbered(records, 2, dtype="i2")
+            sds[:records] = make_numbered(records, 2, dtype="i2")
             sds.endaccess()
         file.end()
         dataset = read(tmp_path / "image")
@@ -222,7 +222,7 @@ class TestNames:
         """The attributes of a dimension without a scale become those of its arrays."""
         file = SD(str(tmp_path / "image"), SDC.WRITE | SDC.CREATE)
         sds = file.create("image", SDC.UINT16, (2, 3))
-        sds[:] = numbered(2, 3)
+        sds[:] = make_numbered(2, 3)
         sds.dim(1).setname("position")
         sds.dim(1).setstrs("along the slit", "um", "")
         sds.endaccess()
@@ -236,9 +236,9 @@ class TestNames:
 class TestRasters:
     def test_images(self, tmp_path: Path) -> None:
         """Images of any type are arrays (y, x) or (y, x, band), with attributes, beside a file's other arrays."""
-        colours, gray, small = noise(4, 3, 3), numbered(4, 3, 1, dtype="f4"), numbered(2, 2, 1, dtype="i4")
+        colours, gray, small = noise(4, 3, 3), make_numbered(4, 3, 1, dtype="f4"), make_numbered(2, 2, 1, dtype="i4")
         with sds_file(tmp_path / "image") as file:
-            file.put("gray scale", numbered(5))
+            file.put("gray scale", make_numbered(5))
         with rasters(tmp_path / "image") as file:
             file.put("gray scale", gray)
             file.put("colours", colours, label="a picture", coder=DEFLATE)
@@ -288,7 +288,7 @@ class TestRasters:
         """An image's palette is an array beside it."""
         palette = np.random.default_rng(1).integers(0, 256, (256, 3)).astype("u1")
         with rasters(tmp_path / "image") as file:
-            file.put("the image", numbered(2, 3, 1, dtype="u1"), palette=palette)
+            file.put("the image", make_numbered(2, 3, 1, dtype="u1"), palette=palette)
         dataset = read(tmp_path / "image")
 
         assert dataset.the_image.attrs["palette"] == "the_image_palette"
@@ -309,7 +309,7 @@ class TestRasters:
         """A JPEG inside HDF4 is named among what is left out: the library would end the process over a damaged one."""
         with rasters(tmp_path / "image") as file:
             file.put("photo", np.zeros((16, 16, 3), "u1"), coder=JPEG)
-            file.put("image", numbered(2, 3, 1, dtype="u1"))
+            file.put("image", make_numbered(2, 3, 1, dtype="u1"))
         dataset = read(tmp_path / "image")
 
         assert list(dataset.variables) == ["image"]
@@ -321,7 +321,7 @@ class TestTexts:
         """Annotations of the file and of an array are attributes."""
         path = tmp_path / "image"
         with sds_file(path) as file:
-            file.put("image", numbered(2, 3))
+            file.put("image", make_numbered(2, 3))
         with library.open_scientific_data(path) as opened, library.select_sds(opened, 0) as sds:
             reference = library.get_reference(sds)
         annotate(path, "Taken in the dark.", sds=reference, label="dark")
@@ -336,7 +336,7 @@ class TestTexts:
         path = tmp_path / "image"
         if not alone:
             with sds_file(path) as sds:
-                sds.put("image", numbered(2, 3))
+                sds.put("image", make_numbered(2, 3))
         file = HDF(str(path), HC.WRITE | (HC.CREATE if alone else 0))
         tables = file.vstart()
         table = tables.create("beams", (("energy", HC.FLOAT32, 1),))
@@ -391,7 +391,7 @@ class TestDamage:
         """A directory that leads back to itself, which the library would follow forever, is refused."""
         path = tmp_path / "image"
         with sds_file(path) as file:
-            file.put("image", numbered(3))
+            file.put("image", make_numbered(3))
         data = bytearray(path.read_bytes())
         data[6:10] = struct.pack(">I", 4)
         path.write_bytes(data)
@@ -425,7 +425,7 @@ class TestDamage:
         """A header that would lead the library astray is refused before the library reads it."""
         path = tmp_path / "image"
         with sds_file(path) as file:
-            file.put("image", numbered(*SHAPE), Layout(DEFLATE, 6, (2, 5, 6)))
+            file.put("image", make_numbered(*SHAPE), Layout(DEFLATE, 6, (2, 5, 6)))
         chunked = struct.pack(">III", 1, SHAPE[0], 2)
         data = path.read_bytes()
 
@@ -439,7 +439,7 @@ class TestDamage:
         """A file that changes or goes away after it was opened gives an error, not another file's numbers."""
         path = tmp_path / "image"
         with sds_file(path) as file:
-            file.put("image", numbered(*SHAPE), LAYOUTS[layout])
+            file.put("image", make_numbered(*SHAPE), LAYOUTS[layout])
         dataset = read(path)
         path.write_bytes(path.read_bytes() + b"\0")
         with pytest.raises(Unreadable, match="has changed"):

@@ -15,7 +15,7 @@ import xarray as xr
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from tests.strategies import QUICK, CountingSource, indexers, numbered, outer
+from tests.strategies import QUICK, CountingSource, index_each, indexers, make_numbered
 
 from shotdap.catalog import Missing, Unreadable
 from shotdap.catalog.readers.lazy import ArraySource, BasicIndex, BlockSource, FrameCache, create_lazy_variable
@@ -56,10 +56,10 @@ class TestIndexing:
         """Indices, slices of any step and lists of indices give what NumPy gives."""
         shape = data.draw(st.lists(st.integers(0, 5), max_size=4).map(tuple))
         indices = data.draw(indexers(shape))
-        source = CountingSource(numbered(*shape))
+        source = CountingSource(make_numbered(*shape))
         found = variable(source)[indices].values
 
-        assert np.array_equal(found, outer(source.values, indices))
+        assert np.array_equal(found, index_each(source.values, indices))
 
     @QUICK
     @given(st.data())
@@ -68,14 +68,14 @@ class TestIndexing:
         shape = data.draw(st.tuples(st.integers(1, 7), st.integers(0, 4), st.integers(1, 4)))
         rows = data.draw(st.sampled_from([1, 2, shape[0]]))
         indices = data.draw(indexers(shape))
-        source = CountingSource(numbered(*shape))
+        source = CountingSource(make_numbered(*shape))
         found = variable(BlockSource(source, "image", rows, FrameCache(1 << 20).get_memo("file")))[indices].values
 
-        assert np.array_equal(found, outer(source.values, indices))
+        assert np.array_equal(found, index_each(source.values, indices))
 
     def test_list_of_points(self) -> None:
         """Single points, each by its own index in every dimension, are NumPy's too."""
-        source = CountingSource(numbered(4, 5))
+        source = CountingSource(make_numbered(4, 5))
         points = xr.DataArray(variable(source)).isel(d0=xr.DataArray([3, 0, -1]), d1=xr.DataArray([0, 4, 2]))
 
         assert points.values.tolist() == source.values[[3, 0, -1], [0, 4, 2]].tolist()
@@ -83,7 +83,7 @@ class TestIndexing:
     @pytest.mark.parametrize("rows", [1, 3, 1000])
     def test_many_blocks(self, rows: int) -> None:
         """An array of many blocks is put together in the time of one pass over it."""
-        source = CountingSource(numbered(20_000, dtype="i4"))
+        source = CountingSource(make_numbered(20_000, dtype="i4"))
         blocks = BlockSource(source, "long", rows, no_memo)
         start = time.process_time()
         values = variable(blocks)[5::7].values
@@ -93,7 +93,7 @@ class TestIndexing:
 
     def test_nothing_asked(self) -> None:
         """A slice without elements reads nothing."""
-        source = CountingSource(numbered(4, 5))
+        source = CountingSource(make_numbered(4, 5))
 
         assert variable(source)[2:2, :].values.shape == (0, 5)
         assert source.reads == []
@@ -102,7 +102,7 @@ class TestIndexing:
 class TestRemembering:
     def test_frame_costs_one_decode(self) -> None:
         """Slices of one frame of two decode that frame, once, and not the other."""
-        source = CountingSource(numbered(2, 6, 8))
+        source = CountingSource(make_numbered(2, 6, 8))
         image = variable(BlockSource(source, "image", 1, FrameCache(1 << 20).get_memo("file")))
         for cut in (slice(0, 2), slice(None), slice(3, 6, 2)):
             _ = image[1, cut].values
@@ -111,7 +111,7 @@ class TestRemembering:
 
     def test_decoded_once(self) -> None:
         """Many threads that ask for one frame at once decode it once."""
-        source = SlowSource(numbered(2, 6, 8))
+        source = SlowSource(make_numbered(2, 6, 8))
         image = variable(BlockSource(source, "image", 1, FrameCache(1 << 20).get_memo("file")))
         found = at_once(THREADS, lambda number: image[0, :, number % 8].values)
 
@@ -121,7 +121,7 @@ class TestRemembering:
     def test_files_apart(self) -> None:
         """Frames of one name in different files are different frames."""
         cache = FrameCache(1 << 20)
-        sources = [CountingSource(numbered(1, 3) + number) for number in range(40)]
+        sources = [CountingSource(make_numbered(1, 3) + number) for number in range(40)]
         images = [variable(BlockSource(s, "image", 1, cache.get_memo(n))) for n, s in enumerate(sources)]
         found = at_once(len(images), lambda number: images[number][0].values)
 
@@ -129,7 +129,7 @@ class TestRemembering:
 
     def test_bounded(self) -> None:
         """The cache holds the frames that were used last, no more bytes than its limit."""
-        source = CountingSource(numbered(10, 100, dtype="u1"))
+        source = CountingSource(make_numbered(10, 100, dtype="u1"))
         image = variable(BlockSource(source, "image", 1, FrameCache(350).get_memo("file")))
         for frame in (*range(10), 9, 8, 7, 6):
             _ = image[frame].values
@@ -139,7 +139,7 @@ class TestRemembering:
     @pytest.mark.parametrize("limit", [0, 50])
     def test_greater_than_the_cache(self, limit: int) -> None:
         """A frame greater than the whole cache is read all the same, and not kept."""
-        source = CountingSource(numbered(2, 100))
+        source = CountingSource(make_numbered(2, 100))
         image = variable(BlockSource(source, "image", 1, FrameCache(limit).get_memo("file")))
 
         assert image[0].values.tolist() == image[0].values.tolist() == list(range(100))
@@ -151,12 +151,12 @@ class TestRemembering:
         with pytest.raises(OSError, match="away"):
             remember("image", _away)
 
-        assert remember("image", lambda: numbered(3)).tolist() == [0, 1, 2]
+        assert remember("image", lambda: make_numbered(3)).tolist() == [0, 1, 2]
 
     @pytest.mark.parametrize("cut", [(0,), (0, slice(1, 3)), (slice(0, 2),), (slice(None),)])
     def test_readers_cannot_write(self, cut: tuple[int | slice, ...]) -> None:
         """A reader that writes into what it got changes nothing for the next one."""
-        source = CountingSource(numbered(2, 4))
+        source = CountingSource(make_numbered(2, 4))
         image = variable(BlockSource(source, "image", 1, FrameCache(1 << 20).get_memo("file")))
         try:
             image[cut].values[...] = 99

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pyhdf.SD import SD, SDC
 from tests import direct
 from tests.contracts.reader import ReaderContract, Write, is_carriable
-from tests.strategies import numbered
+from tests.strategies import make_numbered
 
 from shotdap.catalog import Missing, Unreadable
 from shotdap.catalog.readers import READERS, Reader, read
@@ -63,7 +63,7 @@ class TestHdf4(ReaderContract):
 
     def test_made_up_dimensions(self, write: Write) -> None:
         """Names of dimensions that the library made up are never seen: ours are called after the array."""
-        dataset = read(write({"image": numbered(2, 3), "other": numbered(4)}))
+        dataset = read(write({"image": make_numbered(2, 3), "other": make_numbered(4)}))
 
         assert dict(dataset.sizes) == {"image_0": 2, "image_1": 3, "other_0": 4}
 
@@ -71,7 +71,7 @@ class TestHdf4(ReaderContract):
         """A dimension with a name and a scale has a coordinate, with its attributes."""
         with hdf4(tmp_path / "image") as file:
             sds = file.create("film", SDC.UINT16, (2, 3))
-            sds[:] = numbered(2, 3)
+            sds[:] = make_numbered(2, 3)
             dimension = sds.dim(1)
             dimension.setname("position")
             dimension.setscale(SDC.FLOAT32, [0.0, 0.5, 1.0])
@@ -87,7 +87,7 @@ class TestHdf4(ReaderContract):
         """A square array whose dimensions have one name gets two."""
         with hdf4(tmp_path / "image") as file:
             sds = file.create("square", SDC.UINT16, (3, 3))
-            sds[:] = numbered(3, 3)
+            sds[:] = make_numbered(3, 3)
             for axis in range(2):
                 sds.dim(axis).setname("side")
             sds.endaccess()
@@ -101,7 +101,7 @@ class TestHdf4(ReaderContract):
         with hdf4(tmp_path / "image") as file:
             for number in range(2):
                 sds = file.create("twin", SDC.UINT16, (2,))
-                sds[:] = numbered(2) + number
+                sds[:] = make_numbered(2) + number
                 sds.endaccess()
         dataset = read(tmp_path / "image")
 
@@ -123,7 +123,7 @@ class TestHdf4(ReaderContract):
             for name, records in (("grown", 3), ("empty", 0)):
                 sds = file.create(name, SDC.INT16, (SDC.UNLIMITED, 2))
                 if records:
-                    sds[:records] = numbered(records, 2, dtype="i2")
+                    sds[:records] = make_numbered(records, 2, dtype="i2")
                 sds.endaccess()
         dataset = read(tmp_path / "image").load()
 
@@ -166,9 +166,9 @@ class TestHdf5(ReaderContract):
         """Arrays and attributes of nested groups have the groups' names before theirs."""
 
         def fill(file: File) -> None:
-            file["DATA/SHOT/DATA"] = numbered(2, 2)
+            file["DATA/SHOT/DATA"] = make_numbered(2, 2)
             file["DATA/SHOT"].attrs["units"] = "count"
-            file["DATA/PRE SHOT/DATA"] = numbered(2)
+            file["DATA/PRE SHOT/DATA"] = make_numbered(2)
 
         dataset = read(made(fill))
 
@@ -221,7 +221,7 @@ class TestHdf5(ReaderContract):
 
         def both(file: File) -> None:
             fill(file)
-            file["image"] = numbered(2)
+            file["image"] = make_numbered(2)
             file.attrs["reference"] = h5py.Empty("i4")
 
         dataset = read(made(both)).load()
@@ -239,7 +239,7 @@ class TestHdf5(ReaderContract):
         }  # fmt: skip
 
         def fill(file: File) -> None:
-            file["image"] = numbered(2)
+            file["image"] = make_numbered(2)
             for name, value in odd.items():
                 file["image"].attrs[name] = value
             file["image"].attrs["image"] = file["image"].ref
@@ -257,10 +257,10 @@ class TestHdf5(ReaderContract):
     def test_links_are_not_followed(self, made: Callable[..., Path], tmp_path: Path) -> None:
         """Soft and external links, which may lead to other files, are not followed."""
         with h5py.File(tmp_path / "other", "w") as file:
-            file["secret"] = numbered(2)
+            file["secret"] = make_numbered(2)
 
         def fill(file: File) -> None:
-            file["image"] = numbered(2)
+            file["image"] = make_numbered(2)
             file["soft"] = h5py.SoftLink("/image")
             file["broken"] = h5py.SoftLink("/nonesuch")
             file["outside"] = h5py.ExternalLink(str(tmp_path / "other"), "/secret")
@@ -278,7 +278,7 @@ class TestHdf5(ReaderContract):
                 below = group.create_group("a")
                 group["b"] = below
                 group = below
-            group["image"] = numbered(2)
+            group["image"] = make_numbered(2)
             group["ring"] = file["/"]
 
         assert list(read(made(fill)).variables) == ["a/" * depth + "image"]
@@ -292,10 +292,10 @@ class TestHdf5(ReaderContract):
             for name in (*MADE, "channel"):
                 file[name] = np.zeros(3 if name in MADE else 2)
                 file[name].make_scale(DIMENSION)
-            file["image"] = numbered(2, 3)
+            file["image"] = make_numbered(2, 3)
             file["image"].dims[0].attach_scale(file["channel"])
             file["image"].dims[1].attach_scale(file["time"])
-            file["raw"] = numbered(3)
+            file["raw"] = make_numbered(3)
             file["raw"].dims[0].attach_scale(file["fakeDim0"])
 
         dataset = read(made(fill))
@@ -310,18 +310,18 @@ class TestHdf5(ReaderContract):
 
         def fill(file: File) -> None:
             for name in ("side", "gone"):
-                file[name] = numbered(3)
+                file[name] = make_numbered(3)
                 file[name].make_scale(name)
-            file["image"] = numbered(*shape)
+            file["image"] = make_numbered(*shape)
             file["image"].dims[0].attach_scale(file["side"])
             file["image"].dims[1].attach_scale(file["side"])
-            file["other"] = numbered(3)
+            file["other"] = make_numbered(3)
             file["other"].dims[0].attach_scale(file["gone"])
             del file["gone"]
 
         dataset = read(made(fill)).load()
 
-        assert dataset.image.values.tolist() == numbered(*shape).tolist()
+        assert dataset.image.values.tolist() == make_numbered(*shape).tolist()
         assert len(set(dataset.image.dims)) == 2
         assert dataset.other.values.tolist() == [0, 1, 2]
 
@@ -330,8 +330,8 @@ class TestHdf5(ReaderContract):
 
         def fill(file: File) -> None:
             file["image_0"] = 5
-            file["image"] = numbered(2, 3)
-            file["image_1"] = numbered(4)
+            file["image"] = make_numbered(2, 3)
+            file["image_1"] = make_numbered(4)
 
         dataset = read(made(fill)).load()
 
@@ -343,7 +343,7 @@ class TestHdf5(ReaderContract):
         def fill(file: File) -> None:
             file["empty"] = np.empty((0, 4), "f4")
             file.create_dataset("packed", (0, 3), "i2", maxshape=(None, 3), chunks=(1, 3), compression="gzip")
-            file.create_dataset("grown", data=numbered(5), maxshape=(None,), chunks=(2,), compression="gzip")
+            file.create_dataset("grown", data=make_numbered(5), maxshape=(None,), chunks=(2,), compression="gzip")
 
         dataset = read(made(fill)).load()
 
@@ -354,7 +354,7 @@ class TestHdf5(ReaderContract):
 
     def test_small_chunks(self, made: Callable[..., Path]) -> None:
         """An array of ten thousand small compressed chunks is read in seconds."""
-        written = numbered(10_000, dtype="i4")
+        written = make_numbered(10_000, dtype="i4")
         path = made(lambda file: file.create_dataset("long", data=written, chunks=(1,), compression="gzip"))
 
         assert np.array_equal(read(path, FrameCache(1 << 20).get_memo("file")).long.values, written)
@@ -362,7 +362,7 @@ class TestHdf5(ReaderContract):
     def test_user_block(self, tmp_path: Path) -> None:
         """A file with a block of the user's own in front is HDF5 all the same."""
         with h5py.File(tmp_path / "image", "w", userblock_size=1024) as file:
-            file["image"] = numbered(2)
+            file["image"] = make_numbered(2)
 
         assert read(tmp_path / "image").image.values.tolist() == [0, 1]
 
@@ -425,7 +425,7 @@ class TestRealFiles:
     def test_as_their_libraries_read_them(self, name: str) -> None:
         """Every array of a real file, the made-up ones aside, is what pyhdf or h5py gives directly."""
         path = data_file(f"real/{name}")
-        expected = {key: values for key, values in direct.arrays(path).items() if not key.startswith("fakeDim")}
+        expected = {key: values for key, values in direct.read_arrays(path).items() if not key.startswith("fakeDim")}
         dataset = read(path)
 
         assert set(dataset.variables) == set(expected)
@@ -446,7 +446,7 @@ class TestRealFiles:
         """An odd file gives what its library gives, or is refused with a sentence."""
         path = data_file(f"odd/{name}")
         found, sentence = outcome(path)
-        right = direct.arrays(path) if found else {}
+        right = direct.read_arrays(path) if found else {}
 
         assert all(np.array_equal(found[key], values) for key, values in right.items())
         assert found or sentence.endswith(".")

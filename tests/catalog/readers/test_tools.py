@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import tifffile
 from numpy.typing import NDArray
-from tests.conftest import REAL, absent
+from tests.conftest import REAL, skip_absent
 
 from shotdap.catalog.readers import detect_format, read
 
@@ -37,7 +37,7 @@ def test_sums(name: str, tmp_path: Path, require: Callable[[str], None]) -> None
     """Every array that the format's own tool finds has the same numbers, in the same order, and so the same sum."""
     path = DATA / name
     if not path.is_file():
-        absent(f"{name} is not beside the checkout")
+        skip_absent(f"{name} is not beside the checkout")
     program, told = TOOLS[detect_format(path)]
     if program:
         require(program)

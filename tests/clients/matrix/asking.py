@@ -166,7 +166,7 @@ def _failure(ask: Ask, said: str, output: str) -> str:
 def _expected(ask: Ask, circumstances: Circumstances) -> list[Array]:
     if ask.names == ("packed",):
         return [samples.UNPACKED if ask.file == EVERY or circumstances.unpacks else samples.PACKED]
-    found = direct.arrays(circumstances.folder / EVERY)
+    found = direct.read_arrays(circumstances.folder / EVERY)
     return [_part(np.asarray(found[name]), ask.part) for name in ask.names]
 
 

@@ -14,7 +14,7 @@ from tests.clients.matrix.asking import ASKS, RIGHT, SILENT, Circumstances, judg
 from tests.clients.matrix.clients import CLIENTS, Client, Question
 from tests.clients.matrix.notes import NOTES, note_of
 from tests.clients.matrix.page import Cells, page, versions
-from tests.conftest import absent
+from tests.conftest import skip_absent
 from tests.serving import Server, serving
 
 PAGE: Final = Path(__file__).parents[3] / "docs" / "clients.md"
@@ -67,7 +67,7 @@ class TestMatrix:
     def test_values(self, cells: Cells, client: Client, protocol: str) -> None:
         """What a client reads is right, or a note names the client's own bug."""
         if not is_installed(client):
-            absent(f"{client.program} is not installed")
+            skip_absent(f"{client.program} is not installed")
         asked = [ask.feature for ask in ASKS if protocol in ask.protocols and not ask.fails]
         unlike = {feature: said for feature in asked if (said := cells[client.name, protocol, feature]) != RIGHT}
 
@@ -76,7 +76,7 @@ class TestMatrix:
     def test_failures(self, cells: Cells, client: Client, protocol: str) -> None:
         """No client takes a request that failed for one that did not, and none dies of it."""
         if not is_installed(client):
-            absent(f"{client.program} is not installed")
+            skip_absent(f"{client.program} is not installed")
         said = {cells[client.name, protocol, ask.feature] for ask in ASKS if ask.fails and protocol in ask.protocols}
 
         assert not said & {SILENT, "crash"}
@@ -87,7 +87,7 @@ def test_notes(cells: Cells) -> None:
     unlike = [cell for cell, said in cells.items() if said != RIGHT]
     idle = [note for note in NOTES if not any(note.explains(*cell) for cell in unlike)]
     if not all(map(is_installed, CLIENTS)):
-        absent("not every client is installed")
+        skip_absent("not every client is installed")
 
     assert idle == []
 
@@ -95,11 +95,11 @@ def test_notes(cells: Cells) -> None:
 def test_page(cells: Cells) -> None:
     """The page of the documentation is what the clients say (`make matrix` renews it)."""
     if not all(map(is_installed, CLIENTS)):
-        absent("not every client is installed")
+        skip_absent("not every client is installed")
     if RENEW:
         PAGE.write_text(page(cells))
     documented = PAGE.read_text()
     if versions() not in documented:
-        absent("the page is about other versions of the clients; `make matrix` renews it")
+        skip_absent("the page is about other versions of the clients; `make matrix` renews it")
 
     assert documented == page(cells)

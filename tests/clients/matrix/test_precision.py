@@ -24,8 +24,8 @@ from tests.clients.matrix.notes import Note
 from tests.clients.matrix.page import versions
 from tests.clients.matrix.test_matrix import AT_ONCE, PAIRS, is_installed
 from tests.clients.ways import WAYS, Place
-from tests.conftest import absent
-from tests.samples import HDF4_TYPES, extremes
+from tests.conftest import skip_absent
+from tests.samples import HDF4_TYPES, make_extremes
 from tests.serving import Server, serving
 
 from shotdap.catalog import Catalog, DirectoryArchive
@@ -63,7 +63,7 @@ NAN: Final = np.nan
 SMALL: Final = np.array([0, 1, 200, 7], "u2")
 
 KINDS: Final[Mapping[str, Kind]] = {
-    **{name: Kind(np.dtype(name).name, extremes(name).ravel()[:6]) for name in TYPES},
+    **{name: Kind(np.dtype(name).name, make_extremes(name).ravel()[:6]) for name in TYPES},
     "scaled": Kind(
         "uint16, `scale_factor` and `add_offset` of float32",
         SMALL, {"scale_factor": F32(0.5), "add_offset": F32(10)}, np.array([10, 10.5, 110, 13.5], "f4"),
@@ -227,7 +227,7 @@ def test_every_way(arrivals: Mapping[tuple[str, str], str]) -> None:
 def test_every_client(cells: Cells, client: Client, protocol: str) -> None:
     """Every client shows the numbers that are meant; of a raw file those, or the stored ones as they are."""
     if not is_installed(client):
-        absent(f"{client.program} is not installed")
+        skip_absent(f"{client.program} is not installed")
     mine = {cell[2:]: shown for cell, shown in cells.items() if cell[:2] == (client.name, protocol)}
     unlike = {
         cell: shown
@@ -241,14 +241,14 @@ def test_every_client(cells: Cells, client: Client, protocol: str) -> None:
 def test_page(arrivals: Mapping[tuple[str, str], str], cells: Cells) -> None:
     """The tables of the documentation are what arrives, and what the clients show (`make matrix` renews them)."""
     if not all(map(is_installed, CLIENTS)):
-        absent("not every client is installed")
+        skip_absent("not every client is installed")
     before, _, documented = PAGE.read_text().partition(BEGIN)
     made = "\n".join(["", *lines_of_arrivals(arrivals), *lines_of_clients(cells), f"Versions: {versions()}.", ""])
     if RENEW:
         PAGE.write_text(before + BEGIN + made)
         documented = made
     if versions() not in documented:
-        absent("the page is about other versions of the clients; `make matrix` renews it")
+        skip_absent("the page is about other versions of the clients; `make matrix` renews it")
 
     assert documented == made
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import httpx
 import pytest
-from tests.serving import Server, environment
+from tests.serving import Server, make_environment
 
 from shotdap.server.api import schemas
 
@@ -35,7 +35,7 @@ def test_schemathesis(site: str, examples: int, request: pytest.FixtureRequest, 
         capture_output=True,
         text=True,
         cwd=tmp_path,
-        env=environment(),
+        env=make_environment(),
         timeout=SECONDS,
     )
 

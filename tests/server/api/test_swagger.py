@@ -10,7 +10,7 @@ from typing import Final
 
 import httpx
 import requests
-from tests.serving import Server, environment
+from tests.serving import Server, make_environment
 
 SECONDS: Final = 120  # a browser's start, on a machine that does other things too
 CHROMIUM: Final = (
@@ -42,7 +42,7 @@ def test_shown(demo: Server, require: Callable[[str], None], tmp_path: Path) -> 
         check=True,
         capture_output=True,
         text=True,
-        env=environment(),
+        env=make_environment(),
         timeout=SECONDS,
     )
     paths = set(re.findall(r'data-path="([^"]+)"', done.stdout))

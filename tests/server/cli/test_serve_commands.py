@@ -22,7 +22,7 @@ from tests.clients.programs import CLIENTS, Ask, run
 from tests.pasting import parse_instructions
 from tests.server.conftest import Site
 from tests.server.wire import dap2_values
-from tests.serving import SECONDS_TO_START, SHOTDAP, Server, environment, serving, started
+from tests.serving import SECONDS_TO_START, SHOTDAP, Server, make_environment, serving, start_command
 
 from shotdap import __version__
 from shotdap.server.cli.common_options import FORMAT_NAMES
@@ -71,7 +71,7 @@ def shown(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[t
     """A demonstration that starts for the second time, and what it says."""
     folder = tmp_path_factory.mktemp("demo") / "demo"
     shutil.copytree(archive, folder)
-    with started(folder.parent / "demo.log", "demo", "--folder", folder) as server:
+    with start_command(folder.parent / "demo.log", "demo", "--folder", folder) as server:
         yield server, said(server, "Every image:")  # it accepts connections a moment before
         assert server.interrupt() == 0
 
@@ -79,7 +79,7 @@ def shown(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[t
 @pytest.fixture(scope="module")
 def expected(archive: Path) -> NDArray[Any]:
     """What the lines of the demonstration should read."""
-    return direct.frames(direct.stored(archive, *IMAGE))["background_subtracted"][SHOWN]
+    return direct.read_frames(direct.find_stored(archive, *IMAGE))["background_subtracted"][SHOWN]
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +107,7 @@ def test_demo_in_python(blocks: dict[str, list[str]], expected: NDArray[Any], tm
         input=code,
         capture_output=True,
         text=True,
-        env=environment(),
+        env=make_environment(),
         cwd=tmp_path,
     )
 
@@ -272,7 +272,7 @@ def test_a_port_in_use(demo: Server, tmp_path: Path) -> None:
         check=False,
         capture_output=True,
         text=True,
-        env=environment(),
+        env=make_environment(),
         timeout=60,
     )
 
@@ -299,7 +299,7 @@ def test_help_is_fast(words: tuple[str, ...]) -> None:
         check=True,
         capture_output=True,
         text=True,
-        env=environment(),
+        env=make_environment(),
     )
 
     assert "--help" in done.stdout

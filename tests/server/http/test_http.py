@@ -359,7 +359,7 @@ def test_attributes_are_escaped(every: Server, site: Site) -> None:
 
 def test_the_text_answer_is_for_people(site: Site) -> None:
     """``.ascii`` and ``.asc`` are the same text, with the numbers of the file."""
-    frames = direct.frames(site.folder / "frames.h5")
+    frames = direct.read_frames(site.folder / "frames.h5")
     text = site.get("frames.h5.ascii?image[0:1][0:2]").text
 
     assert text == site.get("frames.h5.asc?image[0:1][0:2]").text

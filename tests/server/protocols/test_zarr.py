@@ -20,7 +20,7 @@ import zarr
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from tests.strategies import QUICK, CountingSource, numbered
+from tests.strategies import QUICK, CountingSource, make_numbered
 from zarr.abc.buffer import Buffer, BufferPrototype
 from zarr.abc.store import ByteRequest
 from zarr.buffer import default_buffer_prototype
@@ -126,7 +126,7 @@ def extremes(kind: str) -> Array:
 def cut_arrays(draw: st.DrawFn) -> tuple[Array, ZarrOptions, tuple[slice, ...]]:
     """An array, how it is cut and packed, and a part of it."""
     shape = tuple(draw(st.lists(st.integers(0, 7), max_size=3)))
-    values = numbered(*shape, dtype=draw(st.sampled_from(["<u2", ">i4", "f8", "u1"])))
+    values = make_numbered(*shape, dtype=draw(st.sampled_from(["<u2", ">i4", "f8", "u1"])))
     packing: st.SearchStrategy[Compression] = st.sampled_from(("none", "lz4", "zstd"))
     options = ZarrOptions(draw(st.integers(1, 80)), draw(st.sampled_from([7, 1000])), draw(packing))
     return values, options, tuple(draw(st.slices(size).filter(goes_up)) for size in shape)
@@ -340,7 +340,7 @@ def test_attributes(version: ZarrVersion) -> None:
 
 
 def image(rows: int) -> xr.Dataset:
-    frame = ("y", "x"), numbered(rows, 4)
+    frame = ("y", "x"), make_numbered(rows, 4)
     coordinates = xr.Coordinates({"y": ("y", np.arange(rows, dtype="i4"))}, indexes={})
     return xr.Dataset({"image": frame}, coords=coordinates, attrs={"rows": rows})
 
@@ -355,7 +355,7 @@ def test_a_shot_is_a_tree(version: ZarrVersion) -> None:
     for path, rows in (("asbo1/a", 3), ("sop/b", 5)):
         assert tree[path].attrs["rows"] == rows
         assert dict(tree[path].dataset.sizes) == {"y": rows, "x": 4}
-        np.testing.assert_array_equal(tree[path].dataset["image"].values, numbered(rows, 4))
+        np.testing.assert_array_equal(tree[path].dataset["image"].values, make_numbered(rows, 4))
         assert tree[path].dataset["y"].values.tolist() == list(range(rows))
 
 
@@ -497,7 +497,7 @@ def test_an_array_called_c() -> None:
 
 def test_a_store_comes_chunk_by_chunk() -> None:
     """A whole dataset is a list of keys; nothing is read before the bytes of its chunk are asked for."""
-    source = CountingSource(numbered(3, 2, 2))
+    source = CountingSource(make_numbered(3, 2, 2))
     dataset = xr.Dataset({"image": create_lazy_variable(("t", "y", "x"), source, {})})
     entries = list(iter_store_entries(dataset, ZarrOptions(chunk_size=8)))
     assert source.reads == []
@@ -529,7 +529,7 @@ def example() -> xr.Dataset:
     """A small dataset with one of everything that documents tell."""
     return xr.Dataset(
         {
-            "image": (("y", "x"), numbered(3, 4, dtype=">u2"), {"units": "count", "_FillValue": np.uint16(65535)}),
+            "image": (("y", "x"), make_numbered(3, 4, dtype=">u2"), {"units": "count", "_FillValue": np.uint16(65535)}),
             "DATA/names": ("DATA/n", np.array(["one", "µm"])),
             "shift": ((), np.float32(0.1), {"valid_range": np.array([-1.5, np.inf])}),
         },

@@ -13,7 +13,7 @@ import xarray as xr
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from tests.strategies import QUICK, CountingSource, numbered
+from tests.strategies import QUICK, CountingSource, make_numbered
 
 from shotdap.catalog.readers.lazy import create_lazy_variable
 from shotdap.transforms import bytes_read
@@ -137,7 +137,7 @@ def test_sums_do_not_overflow() -> None:
 
 def test_nothing_is_read_before_it_is_asked_for() -> None:
     """A statistic knows its shape, type and cost without a value; each value is read once, in bounded blocks."""
-    source = CountingSource(numbered(4, 6, 5))
+    source = CountingSource(make_numbered(4, 6, 5))
     stack = create_lazy_variable(("frame", "y", "x"), source, {"units": "counts", "other": 1})
     with blocks_of(60):
         found = reductions.compute_mean(stack, (0,))
@@ -153,7 +153,7 @@ def test_nothing_is_read_before_it_is_asked_for() -> None:
 
 def test_a_statistic_of_a_statistic() -> None:
     """Statistics can be taken of statistics, and add up what they read."""
-    found = reductions.compute_maximum(reductions.compute_block_means(variable(numbered(6, 4)), (3, 2)), (0,))
+    found = reductions.compute_maximum(reductions.compute_block_means(variable(make_numbered(6, 4)), (3, 2)), (0,))
 
     np.testing.assert_allclose(found.values, [16.5, 18.5])
     assert bytes_read(found) == 6 * 4 * 2 + 2 * 2 * 8

@@ -13,7 +13,7 @@ import xarray as xr
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import ndimage
-from tests.strategies import QUICK, CountingSource, indexers, numbered, outer
+from tests.strategies import QUICK, CountingSource, index_each, indexers, make_numbered
 
 from shotdap.catalog.readers.lazy import FrameCache, create_lazy_variable
 from shotdap.transforms import (
@@ -120,7 +120,7 @@ class TestLaziness:
         difference = add_variables(frames(image, background), [SUBTRACTED], chunked=chunked).background_subtracted
         found = difference.isel(dict(zip(("y", "x"), indices, strict=True))).values
 
-        assert np.array_equal(found, outer(image.values.astype("f4") - background.values.astype("f4"), indices))
+        assert np.array_equal(found, index_each(image.values.astype("f4") - background.values.astype("f4"), indices))
 
     @CHUNKED
     def test_slice_reads_its_slice(self, *, chunked: bool) -> None:
@@ -182,7 +182,7 @@ class TestLaziness:
     @CHUNKED
     def test_inputs_of_other_dimensions(self, *, chunked: bool) -> None:
         """An input may lack dimensions, or have them in another order."""
-        image, row = numbered(3, 4), numbered(4)
+        image, row = make_numbered(3, 4), make_numbered(4)
         dataset = xr.Dataset({"image": (("y", "x"), image), "row": ("x", row), "turned": (("x", "y"), image.T)})
         recipes = [create_recipe(name, "subtract_background", ["image", name[2:]]) for name in ("a_row", "a_turned")]
         made = add_variables(dataset, recipes, chunked=chunked)
@@ -245,7 +245,7 @@ class TestNewDimensions:
         """A recipe can make a coordinate."""
         recipe = Recipe("distance", SCALED, ("image",), coordinate=True)
 
-        assert set(add_variables(xr.Dataset({"image": ("x", numbered(3))}), [recipe]).coords) == {"distance"}
+        assert set(add_variables(xr.Dataset({"image": ("x", make_numbered(3))}), [recipe]).coords) == {"distance"}
 
 
 class TestRecipes:
@@ -270,7 +270,7 @@ class TestRecipes:
 
     def test_options(self) -> None:
         """Options reach the function, and are told in attributes."""
-        dataset = xr.Dataset({"image": ("x", numbered(3))})
+        dataset = xr.Dataset({"image": ("x", make_numbered(3))})
         made = add_variables(dataset, [Recipe("made", SCALED, ("image",), {"factor": 3, "offset": 1})]).made
 
         assert made.values.tolist() == [1, 4, 7]
@@ -278,18 +278,18 @@ class TestRecipes:
 
     def test_missing_input(self) -> None:
         """A missing input is named."""
-        dataset = xr.Dataset({"image": ("x", numbered(3))})
+        dataset = xr.Dataset({"image": ("x", make_numbered(3))})
 
         with pytest.raises(BadRecipe, match=r"background_subtracted = .* needs background, which is not there"):
             add_variables(dataset, [SUBTRACTED])
 
     @pytest.mark.parametrize(
         "background",
-        [("z", numbered(4)), (("y", "z"), numbered(2, 4)), (("y", "x"), np.full((2, 3), "text", object))],
+        [("z", make_numbered(4)), (("y", "z"), make_numbered(2, 4)), (("y", "x"), np.full((2, 3), "text", object))],
     )
     def test_inputs_that_do_not_fit(self, background: tuple[Any, Any]) -> None:
         """Inputs that share no pixels, or are no numbers, are refused; no outer product comes of them."""
-        dataset = xr.Dataset({"image": (("y", "x"), numbered(2, 3)), "background": background})
+        dataset = xr.Dataset({"image": (("y", "x"), make_numbered(2, 3)), "background": background})
 
         with pytest.raises(BadRecipe):
             add_variables(dataset, [SUBTRACTED])
@@ -297,7 +297,7 @@ class TestRecipes:
     def test_result_of_another_shape(self) -> None:
         """A function that does not make what was declared is refused; its values do not reach anybody."""
         wrong = Transform(lambda image: image[:-1])
-        made = add_variables(xr.Dataset({"image": ("x", numbered(3))}), [Recipe("made", wrong, ("image",))]).made
+        made = add_variables(xr.Dataset({"image": ("x", make_numbered(3))}), [Recipe("made", wrong, ("image",))]).made
 
         with pytest.raises(BadRecipe, match=r"made \(2,\) values in place of \(3,\)"):
             made.load()

@@ -25,7 +25,7 @@ IMAGE: Final = f"images/{PATH}"
 @pytest.fixture(scope="module")
 def frames(archive: Path) -> dict[str, Any]:
     """What the image's file holds, read without shotdap."""
-    return direct.frames(direct.stored(archive, "OMEGA", "p510_2_s103741.hdf"))
+    return direct.read_frames(direct.find_stored(archive, "OMEGA", "p510_2_s103741.hdf"))
 
 
 def values(answer: httpx.Response, name: str) -> np.ndarray[Any, Any]:
