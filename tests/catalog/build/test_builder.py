@@ -1,4 +1,4 @@
-"""Building a catalog: permanent paths, only what is new, and nothing that stops it."""
+"""Building a catalog: permanent paths, incremental builds, and faults that stop nothing."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ def index(tmp_path: Path) -> SqlIndex:
 
 class TestTemplate:
     def test_default(self) -> None:
-        """Facility, shot, diagnostic and name make a path; case, folders and endings are no part of a name."""
+        """Facility, shot, diagnostic and name make a path; case, folders and extensions are no part of a name."""
         stored = make_row(1, facility="OMEGA EP", shot=25386, diagnostic="SOP", name=r"C:\data\sop_s25386.hdf")
 
         assert DEFAULT.format_path(stored) == "omega-ep/25386/sop/sop_s25386"
 
     @pytest.mark.parametrize("value", ["../../etc/passwd", "a/b", "..", ".", "a\0b", "a b", "", " ", "%2e%2e", "\n"])
     def test_values_are_segments(self, value: str) -> None:
-        """Whatever a column holds, it is one segment of the path, and a safe one."""
+        """Any value of a column becomes one safe segment of the path."""
         path = DEFAULT.format_path(make_row(1, facility=value, shot=value, diagnostic=value, name=value))
 
         assert len(path.split("/")) == 4
@@ -54,7 +54,7 @@ class TestTemplate:
         assert set(path) <= set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-/")
 
     def test_missing_column(self) -> None:
-        """A column without a value is called unknown."""
+        """A column without a value becomes `unknown`."""
         assert DEFAULT.format_path(Row("1", "file.hdf")) == "unknown/unknown/unknown/unknown"
 
     @pytest.mark.parametrize(
@@ -75,33 +75,33 @@ class TestTemplate:
         ],
     )
     def test_bad_template(self, text: str, part: str) -> None:
-        """A template that cannot make paths is refused before any row is read, with what is wrong."""
+        """An invalid template is refused with the reason before any row is read."""
         with pytest.raises(BadArchive, match=r"path template") as caught:
             PathTemplate(text).check_columns(["facility", "shot"])
 
         assert part in str(caught.value)
 
     def test_good_template(self) -> None:
-        """Any columns may be used, once or more, with words between."""
+        """A template may use any columns, once or more, with words between."""
         PathTemplate("shots/{shot}/{facility}-{shot}").check_columns(["facility", "shot", "name"])
 
 
 class TestPaths:
     def test_one_shot_number_in_two_facilities(self, index: SqlIndex) -> None:
-        """OMEGA and OMEGA EP number their shots alike, and do not meet."""
+        """The same shot number in OMEGA and OMEGA EP gives different paths."""
         build_catalog(Rows([make_row(1), make_row(2, facility="OMEGA EP")]), index, DEFAULT)
 
         assert sorted(list_paths(index)) == ["omega-ep/62328/asbo1/asbo1", "omega/62328/asbo1/asbo1"]
 
     def test_two_rows_one_path(self, index: SqlIndex) -> None:
-        """Two rows that ask for one path are both there; the later has its key in its path."""
+        """Two rows that ask for one path both get entries; the later one has its key in its path."""
         build_catalog(Rows([make_row(1, file="a"), make_row(2, file="b")]), index, DEFAULT)
 
         assert index.find_entry("omega/62328/asbo1/asbo1").file == "a"
         assert index.find_entry("omega/62328/asbo1/asbo1.2").file == "b"
 
     def test_paths_that_look_like_collisions(self, index: SqlIndex) -> None:
-        """A name that is what another collision would be called takes nobody's path, in one build or in two."""
+        """A name that looks like the result of a collision takes no other entry's path, in one build or in two."""
         build_catalog(
             Rows([make_row(5, name="asbo1.2"), make_row(1), make_row(2), make_row(3, name="asbo1.4")]), index, DEFAULT
         )
@@ -111,7 +111,7 @@ class TestPaths:
         assert index.find_entry("omega/62328/asbo1/asbo1.2").facts["name"] == "asbo1.2"
 
     def test_permanent(self, index: SqlIndex) -> None:
-        """An entry keeps its path, whatever becomes of its row, the template, or those who wanted the path first."""
+        """An entry keeps its path, even if its row, the template, or the other rows with that path change."""
         build_catalog(Rows([make_row(1), make_row(2)]), index, DEFAULT)
         renamed = [make_row(1, version=2, name="other.hdf"), make_row(2, version=2, name="more.hdf")]
         build_catalog(Rows(renamed), index, PathTemplate("{name}"))
@@ -120,7 +120,7 @@ class TestPaths:
         assert index.find_entry("omega/62328/asbo1/asbo1").facts["name"] == "other.hdf"
 
     def test_hostile_rows(self, index: SqlIndex) -> None:
-        """Rows with quotes, dots, NUL, ten thousand letters or nothing at all become entries that are found."""
+        """Rows with quotes, dots, NUL, ten thousand letters or nothing become entries that are found."""
         values = ("'; DROP TABLE entries; --", "../..", "a\0b", "x" * 10_000, "", "größe")
         rows = [make_row(value, name=value, facility=value, file=value) for value in values]
         build_catalog(Rows(rows), index, DEFAULT)
@@ -128,7 +128,7 @@ class TestPaths:
         assert sorted(index.find_entry(path).file for path in list_paths(index)) == sorted(values)
 
     def test_same_key_twice(self, index: SqlIndex) -> None:
-        """Of two rows with one key the later counts."""
+        """Of two rows with one key, the later one counts."""
         build_catalog(Rows([make_row(1, file="a"), make_row(1, file="b", version=2)]), index, DEFAULT)
 
         assert [index.find_entry(path).file for path in list_paths(index)] == ["b"]
@@ -136,7 +136,7 @@ class TestPaths:
 
 class TestIncrements:
     def test_counts(self, index: SqlIndex) -> None:
-        """A build tells what it added, changed and found unchanged."""
+        """A build counts what it added, changed and found unchanged."""
         first = build_catalog(Rows([make_row(1), make_row(2)]), index, DEFAULT)
         second = build_catalog(Rows([make_row(1), make_row(2, file="moved.hdf"), make_row(3)]), index, DEFAULT)
 
@@ -148,7 +148,7 @@ class TestIncrements:
         "versions", [(1, 2), (1.5, 2.5), ("2022", "2023"), (datetime(2022, 1, 1, tzinfo=UTC), None)]
     )
     def test_watermark(self, index: SqlIndex, versions: tuple[Watermark, Watermark | None]) -> None:
-        """The next build starts at the greatest version of the last, of whatever type."""
+        """The next build starts at the greatest version of the last, whatever its type."""
         archive = Rows([make_row(1, versions[0]), make_row(2, versions[1])])
         build_catalog(archive, index, DEFAULT)
         again = build_catalog(archive, index, DEFAULT)
@@ -158,7 +158,7 @@ class TestIncrements:
 
     @pytest.mark.parametrize("breaks_after", [0, 1, 999, 1000, 1001, 2499])
     def test_killed_in_the_middle(self, index: SqlIndex, breaks_after: int) -> None:
-        """A build that breaks leaves a catalog that the next one completes."""
+        """A build that breaks leaves a catalog that the next build completes."""
         rows = [
             make_row(number, version=number // 7, name=f"n{number}.hdf", shot=number % 50) for number in range(2500)
         ]
@@ -192,7 +192,7 @@ def disk(tmp_path: Path, isolation: Sandbox) -> Disk:
 
 
 class Disk:
-    """Files that inspections look at; remembers which."""
+    """Files that inspections read; records which."""
 
     def __init__(self, root: Path, isolation: Sandbox) -> None:
         self.root = root
@@ -213,7 +213,7 @@ class Disk:
 
 class TestInspection:
     def test_reasons(self, index: SqlIndex, disk: Disk) -> None:
-        """What cannot be read becomes an entry with a reason, and stops nothing."""
+        """A file that cannot be read becomes an entry with a reason, and stops nothing."""
         disk.write("fine", "good")
         (disk.root / "broken").write_text("nothing of the kind")
         build_catalog(
@@ -228,7 +228,7 @@ class TestInspection:
         assert children[1].reason == "It is gone."
 
     def test_recovery(self, index: SqlIndex, disk: Disk) -> None:
-        """A file that appears, or is mended, is well at the next inspection."""
+        """A file that appears or is repaired is good at the next inspection."""
         (disk.root / "broken").write_text("nothing of the kind")
         build_catalog(Rows([make_row(1, file="gone"), make_row(2, file="broken")]), index, DEFAULT)
         inspect_catalog(index, disk.inspector)
@@ -241,7 +241,7 @@ class TestInspection:
         )
 
     def test_unchanged_is_not_inspected_again(self, index: SqlIndex, disk: Disk) -> None:
-        """What is unchanged is not looked into again; what changed is."""
+        """An unchanged file is not inspected again; a changed one is."""
         disk.write("file.hdf", "other.hdf", "moved.hdf")
         build_catalog(Rows([make_row(1), make_row(2, file="other.hdf")]), index, DEFAULT)
         inspect_catalog(index, disk.inspector)
@@ -251,7 +251,7 @@ class TestInspection:
         assert disk.looked == ["file.hdf", "other.hdf", "moved.hdf"]
 
     def test_many(self, index: SqlIndex, disk: Disk) -> None:
-        """Every one of thousands is looked into once, and those that are missing once each time."""
+        """Each of thousands of files is inspected once, and a missing one once each time."""
         disk.write("7", "1999")
         build_catalog(Rows([make_row(number, file=str(number)) for number in range(2000)]), index, DEFAULT)
         report = inspect_catalog(index, disk.inspector)
@@ -266,7 +266,7 @@ class TestInspection:
 class TestIndex(IndexContract):
     @pytest.fixture
     def index(self, index: SqlIndex) -> SqlIndex:
-        """Folders of several levels; one name is a folder's and an image's."""
+        """Folders of several levels; a folder and an image with the same name."""
         rows = [
             make_row(number, shot=number % 3, name=f"n{number}.hdf", diagnostic=f"d{number % 2}")
             for number in range(12)
@@ -279,14 +279,14 @@ class TestIndex(IndexContract):
         return index
 
     def test_folder_and_image_of_one_name(self, index: SqlIndex) -> None:
-        """An image that has a folder's name is listed beside it, whatever the length of a page."""
+        """An image with the name of a folder is listed beside it, on pages of any length."""
         for limit in (1, 2, 3, 100):
             page = index.list_children("omega", limit=limit)
 
             assert [(child.name, child.is_folder) for child in page.children][:2] == [("0", True), ("0", False)]
 
     def test_entries_live_on(self, index: SqlIndex, tmp_path: Path) -> None:
-        """Another process finds what this one wrote."""
+        """Another process finds the entries that this one wrote."""
         entry = index.find_entry("omega/0/d0/n0")
 
         assert SqlIndex.open_sqlite(tmp_path / "made" / "catalog.db").find_entry("omega/0/d0/n0") == entry

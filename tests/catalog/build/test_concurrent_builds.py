@@ -46,7 +46,7 @@ def finish_build(url: str) -> float:
 
 
 def kill_build(url: str, seconds: float) -> Watermark | None:
-    """Begin to build, and kill the build; return its watermark."""
+    """Start a build and kill it; return its watermark."""
     process = start_build(url)
     process.join(seconds)
     process.kill()
@@ -148,12 +148,12 @@ class TestTwoAtOnce:
         index = SqlIndex(url)
         rows = [make_row(number, version=number, name=f"n{number}") for number in range(3)]
 
-        def overtaken() -> Iterator[Row]:
+        def read_and_overtake() -> Iterator[Row]:
             build_catalog(Rows(rows), index, DEFAULT)
             yield make_row(1, version=1, name="n1", file="stale")
 
         with pytest.raises(Superseded, match=SUPERSEDED):
-            build_catalog(Given(overtaken()), index, DEFAULT)
+            build_catalog(Given(read_and_overtake()), index, DEFAULT)
         file, watermark = index.find_entry("omega/62328/asbo1/n1").file, index.read_watermark()
         index.close()
 
@@ -163,12 +163,12 @@ class TestTwoAtOnce:
         """A patient build does not overtake a running one, and does not wait for one that has ended in any way."""
         index = SqlIndex(url)
 
-        def meanwhile() -> Iterator[Row]:
+        def read_while_busy() -> Iterator[Row]:
             with pytest.raises(Busy):
                 build_catalog(Rows([]), index, DEFAULT, patient=True)
             yield make_row(1)
 
-        build_catalog(Given(meanwhile()), index, DEFAULT)
+        build_catalog(Given(read_while_busy()), index, DEFAULT)
         report = build_catalog(Rows([make_row(2)]), index, DEFAULT, patient=True)
         index.close()
 

@@ -103,7 +103,7 @@ def _make_row(number: int) -> Row:
 def _make_strange_rows() -> Iterator[Row]:
     for number, text in enumerate(HOSTILE):
         yield Row(f"strange{number}", "file", 1, {"facility": text, "diagnostic": text, "name": text, "camera": text})
-    many = " ".join(f"w{number}" for number in range(300))  # more than are kept, so the last is not among them
+    many = " ".join(f"w{number}" for number in range(300))  # more than are kept, so the last is omitted
     yield Row("wordy", "file", 1, {"name": "wordy", "date": "2022-07-01", "note": many, "camera": "Zeta"})
     yield Row("capital", "file", 1, {"name": "capital", "Camera": "Big Kid", "camera": "small"})
     yield Row("quoted", "file", 1, {"name": "quoted", 'the "camera': "Big Kid", "camera": "small"})
@@ -176,7 +176,7 @@ SINGLE: Final = [each for each in QUERIES if each and " " not in each]
 TERMS: Final = st.tuples(st.sampled_from(["", "", "-"]), st.sampled_from(SINGLE)).map("".join)
 
 
-class TestFound:
+class TestMatches:
     @pytest.mark.parametrize("text", QUERIES)
     def test_each(self, shots: SqlIndex, text: str) -> None:
         """A search returns all matches once, and nothing else."""
@@ -330,7 +330,7 @@ class TestPages:
 
         assert search_all(shots, text, 20) == whole
 
-    def test_a_bounded_look(self, shots: SqlIndex, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_bounded_scan(self, shots: SqlIndex, monkeypatch: pytest.MonkeyPatch) -> None:
         """A page of a query without matches ends after a number of entries, empty, and has a next page."""
         monkeypatch.setattr(result_pages, "_MAX_SCANNED", 40)
         page = shots.search("camera:>1000")
@@ -355,7 +355,7 @@ class TestPages:
             assert len(results) >= 50
 
     @pytest.mark.parametrize("text", ["", "laser", "shot:1..", "diagnostic:new*,p510"])
-    def test_meanwhile(self, index: SqlIndex, text: str) -> None:
+    def test_additions_between_pages(self, index: SqlIndex, text: str) -> None:
         """Entries that are added between two pages disturb nothing: all entries from before are found once."""
         rows = [
             make_row(n, name=f"laser{n}", shot=n, diagnostic="P510", date=f"2022-01-{1 + n % 28:02}") for n in range(60)
@@ -553,14 +553,14 @@ class TestFolder:
         assert sorted(entry.path for entry in search_all(folder, text, limit)) == sorted(results)
         assert all(folder.find_entry(entry.path) == entry for entry in search_all(folder, text, limit))
 
-    def test_a_bounded_look(self, folder: DirectoryArchive, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_bounded_scan(self, folder: DirectoryArchive, monkeypatch: pytest.MonkeyPatch) -> None:
         """A page scans a limited number of files, and has a next page."""
         monkeypatch.setattr("shotdap.catalog.archive.directory_search._MAX_SCANNED", 2)
 
         assert folder.search("name:asbo2.h5").entries == ()
         assert [entry.path for entry in search_all(folder, "name:asbo2.h5")] == ["b/asbo2.h5"]
 
-    def test_what_a_folder_does_not_know(self, folder: DirectoryArchive) -> None:
+    def test_unsupported_by_a_folder(self, folder: DirectoryArchive) -> None:
         """An operation that needs a catalog raises an error that says so."""
         catalog = Catalog(folder, folder.root)
         for ask in (catalog.count_facets, catalog.list_changes):

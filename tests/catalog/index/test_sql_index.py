@@ -30,7 +30,7 @@ HOSTILE: Final = (
 
 
 @pytest.fixture(scope="module")
-def made(postgres: Postgres) -> str:
+def empty_catalog(postgres: Postgres) -> str:
     """The name of an empty catalog in PostgreSQL, a template for others.
 
     The database's own order of text is a language's, in which "a" comes before "B".
@@ -55,7 +55,7 @@ def index(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SqlIndex]:
         index = SqlIndex.open_sqlite(tmp_path / "catalog.db")
     else:
         server, name = request.getfixturevalue("postgres"), f"catalog_{next(NUMBERS)}"
-        execute(server, f"CREATE DATABASE {name} TEMPLATE {request.getfixturevalue('made')}")
+        execute(server, f"CREATE DATABASE {name} TEMPLATE {request.getfixturevalue('empty_catalog')}")
         index = SqlIndex(server.url(name))
     yield index
     index.close()

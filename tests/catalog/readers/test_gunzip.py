@@ -1,4 +1,4 @@
-"""Files that are packed by gzip are read like any other, through a folder that is bounded, shared and private."""
+"""Files compressed by gzip are read like any other, through a folder that is limited, shared and private."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ IMAGE = np.random.default_rng(9).integers(0, 65536, (2, 100, 128)).astype("u2")
 
 
 def pack(path: Path, image: np.ndarray[tuple[int, ...], np.dtype[np.uint16]] = IMAGE, times: int = 1) -> Path:
-    """Write an HDF5 file that is packed so many times."""
+    """Write an HDF5 file, compressed a number of times."""
     plain = path.with_suffix(".plain")
     with h5py.File(plain, "w") as file:
         file["Streak_array"] = image
@@ -36,7 +36,7 @@ def pack(path: Path, image: np.ndarray[tuple[int, ...], np.dtype[np.uint16]] = I
     return path
 
 
-def held(folder: Path) -> int:
+def measure_size(folder: Path) -> int:
     return sum(file.stat().st_size for file in folder.iterdir())
 
 
@@ -68,12 +68,12 @@ class TestReading:
             read(path, unpack=Unpacker(folder, 16 * MIB))
 
     def test_nowhere(self, packed: Path) -> None:
-        """Without a folder, a packed file is refused."""
+        """Without a folder, a compressed file is refused."""
         with pytest.raises(Unreadable, match="no folder to unpack it in"):
             read(packed)
 
     def test_catalog(self, packed: Path, folder: Path) -> None:
-        """A catalog unpacks a file once, and again when it was removed to make room."""
+        """A catalog unpacks a file once, and again after it was removed to make room."""
         catalog = Catalog(
             DirectoryArchive(packed.parent), packed.parent, unpacker=Unpacker(folder, 16 * MIB), cache_bytes=0
         )
@@ -90,7 +90,7 @@ class TestReading:
         assert np.array_equal(again, IMAGE[0])
 
     def test_changed(self, packed: Path, folder: Path) -> None:
-        """A file that changed is another file."""
+        """A changed file is unpacked as another file."""
         catalog = Catalog(DirectoryArchive(packed.parent), packed.parent, unpacker=Unpacker(folder, 16 * MIB))
         _ = catalog.open("image.hdf")["Streak_array"].values
         pack(packed, 65535 - IMAGE)
@@ -116,7 +116,7 @@ class TestReading:
 
 class TestFolder:
     def test_content_is_the_name(self, packed: Path, folder: Path, tmp_path: Path) -> None:
-        """Equal files are unpacked once, whatever they are called."""
+        """Equal files are unpacked once, whatever their names."""
         (tmp_path / "twin").write_bytes(packed.read_bytes())
         unpack = Unpacker(folder, 16 * MIB)
 
@@ -124,7 +124,7 @@ class TestFolder:
         assert len(list(folder.iterdir())) == 1
 
     def test_bounded(self, tmp_path: Path, folder: Path) -> None:
-        """The folder holds no more than its limit; what was used longest ago goes first."""
+        """The folder holds no more than its limit; the least recently used file is removed first."""
         unpack = Unpacker(folder, 4 * MIB)
         images = [np.full((5, 100, 1000), number, "u2") for number in range(6)]  # 1 MB each
         paths = [pack(tmp_path / f"{number}.hdf", image) for number, image in enumerate(images)]
@@ -136,7 +136,7 @@ class TestFolder:
         unpack(paths[4])
 
         assert [target.exists() for target in targets] == [True, False, True, True]
-        assert held(folder) <= 4 * MIB
+        assert measure_size(folder) <= 4 * MIB
 
     def test_bomb(self, tmp_path: Path, folder: Path) -> None:
         """A file that unpacks to more than a quarter of the folder is refused, and leaves nothing behind."""
@@ -147,7 +147,7 @@ class TestFolder:
         assert list(folder.iterdir()) == []
 
     def test_damage(self, packed: Path, folder: Path) -> None:
-        """A packed file that is cut short or changed anywhere is refused, and leaves nothing behind."""
+        """A compressed file that is truncated or changed anywhere is refused, and leaves nothing behind."""
         whole, unpack = packed.read_bytes(), Unpacker(folder, 16 * MIB)
         rng = np.random.default_rng(10)
         for turn in range(60):
@@ -161,12 +161,12 @@ class TestFolder:
         assert list(folder.iterdir()) == []
 
     def test_missing(self, tmp_path: Path, folder: Path) -> None:
-        """A file that is not there is missing."""
+        """A file that does not exist is missing."""
         with pytest.raises(Missing):
             Unpacker(folder, MIB)(tmp_path / "nothing")
 
     def test_private(self, packed: Path, folder: Path) -> None:
-        """The folder and its files are this user's alone."""
+        """Only the user may read the folder and its files."""
         target = Unpacker(folder, 16 * MIB)(packed)
 
         assert folder.stat().st_mode & 0o777 == 0o700
@@ -201,15 +201,15 @@ class TestFolder:
 
 class TestTogether:
     def test_threads(self, packed: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        """32 threads that want one file unpack it once."""
+        """32 threads that read one file unpack it once."""
         unpack, original = Unpacker(folder, 16 * MIB), gzip.open
         unpackings: list[Path] = []
 
-        def opened(path: Path) -> object:
+        def count_and_open(path: Path) -> object:
             unpackings.append(path)
             return original(path)
 
-        monkeypatch.setattr(gzip, "open", opened)
+        monkeypatch.setattr(gzip, "open", count_and_open)
         start = threading.Barrier(32)
 
         def run(_number: int) -> Path:
@@ -222,7 +222,7 @@ class TestTogether:
         assert len(targets) == len(unpackings) == 1
 
     def test_processes(self, tmp_path: Path, folder: Path) -> None:
-        """Processes that share a folder too small for all files each get what they asked for."""
+        """Processes that share a folder too small for all files each get their files."""
         paths = [pack(tmp_path / f"{n}.hdf", np.full((5, 100, 1000), n, "u2")) for n in range(6)]
         program = (
             "import sys; from pathlib import Path; from shotdap.catalog import Unpacker;"
@@ -233,10 +233,10 @@ class TestTogether:
         running = [subprocess.Popen([sys.executable, "-c", program, *map(str, order)]) for order in orders]
 
         assert [process.wait() for process in running] == [0, 0, 0]
-        assert held(folder) <= 5 * MIB
+        assert measure_size(folder) <= 5 * MIB
 
     def test_abandoned(self, packed: Path, folder: Path) -> None:
-        """A partial file that another process abandoned is removed in time."""
+        """A partial file that another process abandoned is removed after some time."""
         unpack = Unpacker(folder, 16 * MIB)
         unpack(packed).unlink()
         (folder / ".old.part").write_bytes(b"x")
@@ -249,7 +249,7 @@ class TestTogether:
 
 
 def test_real(data_file: Callable[[str], Path], tmp_path: Path, folder: Path) -> None:
-    """A real image that was packed says what it said before."""
+    """A real image that was compressed is read with the same values."""
     path = data_file("real/P510_2-s103741.h5")
     (tmp_path / "packed.hdf").write_bytes(gzip.compress(path.read_bytes(), 1))
     name = "Streak_array"
