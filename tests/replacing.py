@@ -33,7 +33,7 @@ import tifffile
 from numpy.typing import NDArray
 from PIL import Image
 from tests.catalog.readers.hdf4_writer import DEFLATE, Layout, sds_file
-from tests.server.wire import dap2_values, dap4_chunks
+from tests.server.wire import parse_dap2_values, parse_dap4_chunks
 
 __all__ = ["FORMATS", "Outcome", "changing", "send_requests", "write_versions"]
 
@@ -222,7 +222,7 @@ def _find_in_netcdf(body: bytes) -> set[float]:
 
 def _find_in_dap4(body: bytes) -> set[float]:
     """Return the numbers of a response with one array, which is followed by its checksum."""
-    (_, dmr), *data = dap4_chunks(body)
+    (_, dmr), *data = parse_dap4_chunks(body)
     kind = next(kind for kind in _DAP4_TYPES if b"<%s name=" % kind in dmr)
     return _find_numbers(np.frombuffer(b"".join(content for _, content in data)[:-4], _DAP4_TYPES[kind]))
 
@@ -250,8 +250,8 @@ def _find_in_picture(body: bytes) -> set[float]:
 
 _DAP4_TYPES: Final = {b"UInt8": "u1", b"UInt16": "<u2", b"Int32": "<i4"}
 _ROUTES: Final[Mapping[str, Callable[[bytes], set[float]]]] = {
-    "/dap/{name}.dods": lambda body: _find_in_frames(dap2_values(body)),
-    "/dap/{name}/raw.dods": lambda body: _find_in_frames(dap2_values(body)),
+    "/dap/{name}.dods": lambda body: _find_in_frames(parse_dap2_values(body)),
+    "/dap/{name}/raw.dods": lambda body: _find_in_frames(parse_dap2_values(body)),
     "/dap/{name}.dods?mean({array})": lambda body: {struct.unpack(">d", body[-8:])[0]},
     "/dap/{name}.ascii?{array}": _find_in_text,
     "/dap/{name}.dap?dap4.ce=/{array}": _find_in_dap4,

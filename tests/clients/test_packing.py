@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from pyhdf.SD import SD, SDC
 from tests.clients.ways import WAYS, Place
 from tests.samples import HDF4_TYPES
-from tests.server.wire import dap2_values
+from tests.server.wire import parse_dap2_values
 from tests.serving import Server, serving
 
 from shotdap.catalog import Catalog, DirectoryArchive
@@ -229,7 +229,7 @@ def check_computed(place: Place, expected: Array) -> None:
         dataset.set_auto_maskandscale(False)
         np.testing.assert_array_equal(dataset["result"][...], expected)
     answer = place.get(f"/dap/{place.path}.dods?max({place.name},1)")
-    np.testing.assert_array_equal(dap2_values(answer)[f"max_{place.name}"], np.fmax.reduce(values, axis=1))
+    np.testing.assert_array_equal(parse_dap2_values(answer)[f"max_{place.name}"], np.fmax.reduce(values, axis=1))
 
 
 def check_raw(place: Place, expected: Array) -> None:

@@ -36,7 +36,7 @@ from shotdap.server.extraction import Extraction
 MEMORY: Final = 1 << 30
 SUBTRACTED: Final = Extraction(("background_subtracted",))
 MANY: Final = 5000
-SECONDS: Final = 400  # for thousands of images, on a machine that does other things too; half a minute on a free one
+SECONDS: Final = 400  # for thousands of images on a busy machine; half a minute on a free one
 
 
 @pytest.fixture(scope="module")

@@ -26,7 +26,7 @@ from zarr.storage import ZipStore
 
 EXPORTS: Final = "/api/v1/exports"
 ORDER: Final[dict[str, Any]] = {"query": QUERY, "variables": ["background_subtracted"], "format": "nc"}
-SECONDS: Final = 120  # on a machine that does other things too
+SECONDS: Final = 120  # on a busy machine
 
 
 @dataclass(frozen=True)
