@@ -18,7 +18,7 @@ import pytest
 import uvicorn
 from numpy.typing import NDArray
 from tests import direct
-from tests.clients.programs import CLIENTS, Ask, run
+from tests.clients.programs import CLIENTS, VariablePart, run
 from tests.pasting import parse_instructions
 from tests.server.conftest import Site
 from tests.server.wire import parse_dap2_values
@@ -190,7 +190,7 @@ def test_demo_is_read_by_all(blocks: dict[str, list[str]], expected_slice: NDArr
     match = re.search(r'open_dataset\("([^"]+)"\)', "\n".join(blocks["In Python"]))
     assert match
     fetch = CLIENTS["pydap-dap2"].fetch
-    (found,) = fetch(match[1], [Ask("background_subtracted", (SHOWN[0], slice(7, 900, 1)))], tmp_path)
+    (found,) = fetch(match[1], [VariablePart("background_subtracted", (SHOWN[0], slice(7, 900, 1)))], tmp_path)
 
     np.testing.assert_array_equal(found, expected_slice)
 
