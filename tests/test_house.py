@@ -13,6 +13,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDERS = ("catalog", "config", "server", "transforms")
+CHECKS = ("tests", "benchmarks")
 
 in_a_checkout = pytest.mark.skipif(not (ROOT / ".git").exists(), reason="not a git checkout")
 
@@ -51,16 +52,19 @@ SAME_BASENAME: Final = frozenset({"constraint", "data", "tiff"})
 """The same role in parallel packages: DAP2 and DAP4, the reader and the encoder of a format."""
 
 
-def list_sources() -> list[Path]:
-    """Return the modules of the package; migrations are named by their versions."""
+def list_sources(*folders: str) -> list[Path]:
+    """Return the modules of folders, by default of the package; migrations are named by their versions."""
     return [
-        path for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*.py")) if "migrations" not in path.parts
+        path
+        for folder in folders or FOLDERS
+        for path in sorted((ROOT / folder).rglob("*.py"))
+        if "migrations" not in path.parts
     ]
 
 
 def iterate_functions() -> Iterator[tuple[Path, ast.FunctionDef | ast.AsyncFunctionDef]]:
-    """Yield each function of the package with its module."""
-    for path in list_sources():
+    """Yield each function of the package, the tests and the benchmarks with its module."""
+    for path in list_sources(*FOLDERS, *CHECKS):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 yield path, node

@@ -156,7 +156,7 @@ def test_packed_in_octave(every: Server, require: Callable[[str], None], tmp_pat
     np.testing.assert_array_equal(found, samples.UNPACKED)
 
 
-def test_nothing(dap4: Callable[[str], xr.Dataset]) -> None:
+def test_empty_arrays(dap4: Callable[[str], xr.Dataset]) -> None:
     """An array without elements has none over DAP4."""
     assert dap4("nothing")["empty"].values.shape == (0, 4)
 

@@ -109,7 +109,9 @@ def test_units_that_differ(opener: str, campaign: Server) -> None:
         ("zarr", "zarr", "", {"zarr_format": 3, "chunks": None}),
     ],
 )
-def test_nothing_inherited(engine: str, base: str, ending: str, options: dict[str, Any], campaign: Server) -> None:
+def test_no_inherited_coordinates(
+    engine: str, base: str, ending: str, options: dict[str, Any], campaign: Server
+) -> None:
     """In a tree of images, none has a coordinate of another."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

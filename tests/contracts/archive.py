@@ -145,7 +145,7 @@ class DatabaseContract(ArchiveContract):
             (value, value, value)
         ]
 
-    def test_nothing(self, insert: Callable[..., None], sql_archive: SqlArchive) -> None:
+    def test_null(self, insert: Callable[..., None], sql_archive: SqlArchive) -> None:
         """A NULL column is no fact; a row without key and file is returned with empty ones."""
         insert(IMAGE_ID=None, ARCHIVE_FILE=None, FACILITY=None)
         (row,) = sql_archive.read_rows()

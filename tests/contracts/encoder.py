@@ -117,7 +117,7 @@ class EncoderContract:
 
         assert self.encode(dataset)
 
-    def test_what_it_cannot_hold(self) -> None:
+    def test_unsupported_datasets(self) -> None:
         """A dataset that the format cannot hold is refused with a sentence."""
         for dataset in self.refused.values():
             with pytest.raises(BadSelection, match=SENTENCE):
@@ -131,7 +131,7 @@ class EncoderContract:
 
         xr.testing.assert_identical(dataset, before)
 
-    def test_holds_what_it_says(self) -> None:
+    def test_single_array(self) -> None:
         """A format for one array refuses several, and the error contains their names."""
         if FORMATS[self.name].content_kind not in {"image", "picture"}:
             return

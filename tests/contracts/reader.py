@@ -183,7 +183,7 @@ class ReaderContract:
         assert SENTENCE.fullmatch(sentence)
         assert str(path.parent) not in sentence
 
-    def test_gone_after_opening(self, write: Write) -> None:
+    def test_removed_after_opening(self, write: Write) -> None:
         """A file that is removed or truncated after it was opened is unreadable; no numbers are invented."""
         path = write({"pixels": make_numbered(2, 200, 200)}, compressed=True)
         dataset = read(path)

@@ -98,7 +98,7 @@ def test_pages(client: Client, folder: Path) -> None:
     assert sorted([*get_names(first), *get_names(second)]) == sorted(f"{number}.h5" for number in range(1500))
 
 
-def test_a_file_appears_and_goes(client: Client, folder: Path) -> None:
+def test_new_and_removed_files(client: Client, folder: Path) -> None:
     """A file is served as soon as it exists, and no longer."""
     assert client.get("/dap/new.h5.dds").status_code == 404
 
@@ -133,7 +133,7 @@ def test_too_long_a_query(target: str, read: Any, client: Client) -> None:  # no
 
 
 @pytest.mark.parametrize("path", ["/nowhere", "/dap", "/favicon.ico"])
-def test_nothing_here(path: str, client: Client) -> None:
+def test_unknown_path(path: str, client: Client) -> None:
     """For an unknown path, JSON gives the URL of the catalog; /dap redirects to it."""
     answer = client.get(path)
 

@@ -70,7 +70,7 @@ def test_new_shot(site: Path, tmp_path: Path) -> None:
         assert wait_until(lambda: is_served(server, image))
 
 
-def test_archive_goes_and_comes(site: Path, tmp_path: Path) -> None:
+def test_archive_is_unreachable_for_a_while(site: Path, tmp_path: Path) -> None:
     """While the archive is unreachable, the server serves its catalog and reports the fault; then it sees new rows."""
     known, new = "omega/62326/asbo1/asbo1_flat_s62326", "omega-ep/25386/sop/sop_s25386"
     log, archive, away = tmp_path / "log", tmp_path / "archive.db", tmp_path / "away"
@@ -144,7 +144,7 @@ def test_lost_archive(site: Path, tmp_path: Path) -> None:
     assert len(said) == 2
 
 
-def test_server_that_is_killed(site: Path, tmp_path: Path) -> None:
+def test_killed_server(site: Path, tmp_path: Path) -> None:
     """If the server is killed, its poller ends by itself."""
     killed: list[int] = []
 

@@ -112,7 +112,7 @@ def test_part_of_all() -> None:
         (Extraction(("image",), {"y": slice(2, 9)}), "index 8 is outside 0 to 4"),
     ],
 )
-def test_what_does_not_fit(wanted: Extraction, sentence: str) -> None:
+def test_refusals(wanted: Extraction, sentence: str) -> None:
     """An extraction that does not fit is refused with a sentence that says what would."""
     with pytest.raises(BadSelection, match=sentence):
         wanted.apply(make_image())

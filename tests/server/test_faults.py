@@ -113,7 +113,7 @@ def test_a_read_that_fails_half_way(
     assert ("retry-after" in answer.headers) == (status == 503)
 
 
-def test_the_other_frame_is_served_all_the_same(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_other_frame_is_served(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
     """One broken variable does not affect the others, nor the structure and the attributes."""
     failure = Unreadable("The file breaks off in its second frame.")
     broken = xr.Dataset({"Streak_array": create_lazy_variable(("frame", "y", "x"), HalfSource(failure), {})})
@@ -165,7 +165,7 @@ def empty(path: Path) -> None:
 @answers
 @pytest.mark.parametrize("happens", [vanish, truncate, empty])
 @pytest.mark.parametrize("name", ["shot.h5", "shot.hdf"])
-def test_a_file_that_goes_between_opening_and_reading(
+def test_a_file_that_changes_between_opening_and_reading(
     name: str, happens: Callable[[Path], None], asked: str, ask: Ask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A file that vanishes or is truncated after it was opened gives an error, or else the right numbers."""
@@ -192,7 +192,7 @@ def test_a_file_that_goes_between_opening_and_reading(
         assert answer.status_code == parse_error(asked, answer)[0] == 500
 
 
-def test_a_catalog_that_does_not_answer(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreachable_catalog(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
     """If the catalog's database does not respond, the client is asked to retry, without details of the database."""
 
     def fail(*_: object) -> None:

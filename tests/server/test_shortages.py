@@ -112,7 +112,7 @@ def test_replaced_by_another_object(kind: str, folder: Path) -> None:
     assert answer.text.startswith("The ")
 
 
-def test_a_file_that_is_replaced_while_it_goes_out(folder: Path) -> None:
+def test_a_file_that_is_replaced_while_it_is_sent(folder: Path) -> None:
     """A file that was opened is sent whole, even if it is replaced meanwhile."""
     catalog = Catalog(DirectoryArchive(folder), folder)
     whole = (folder / "shot.h5").read_bytes()
@@ -229,7 +229,7 @@ def test_a_damaged_catalog(tmp_path: Path) -> None:
     assert str(tmp_path) not in answer.text
 
 
-def test_a_catalog_that_may_not_be_written(folder: Path) -> None:
+def test_a_read_only_catalog(folder: Path) -> None:
     """A build into a read-only catalog names the necessary rights."""
     path = folder / "catalog.db"
     make_catalog(path)

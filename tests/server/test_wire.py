@@ -147,7 +147,7 @@ def test_head_has_no_body(suffix: str, site: Site) -> None:
     assert body.startswith(b"Dataset {")
 
 
-def test_nothing_is_compressed_unasked(site: Site) -> None:
+def test_compression_only_if_accepted(site: Site) -> None:
     """A client that does not accept compression gets plain bytes, which netCDF-C 4.9.0 and getdap require."""
     for suffix in ("dds", "dods?y", "dmr", "dap?dap4.ce=/y"):
         answer = site.client.get(f"/dap/frames.h5.{suffix}", headers={"Accept-Encoding": "identity"})
@@ -183,7 +183,7 @@ def test_many_clients(site: Site) -> None:
         assert all(threads.map(is_right, range(48)))
 
 
-def test_a_client_that_leaves(site: Site) -> None:
+def test_a_client_that_disconnects(site: Site) -> None:
     """A client that disconnects in the middle of a body, even with a reset, affects no other."""
     for _ in range(3):
         with socket.create_connection(("127.0.0.1", site.server.port), timeout=10) as connection:

@@ -92,7 +92,7 @@ class TestFadingCorrected(TransformContract):
         return (xr.DataArray(rng.gamma(2, 3, (23, 31)).astype("f4"), dims=("y", "x")),)
 
     @given(st.floats(0, 1e6))
-    def test_gives_back_what_faded(self, delay: float) -> None:
+    def test_restores_faded_values(self, delay: float) -> None:
         """A plate that faded for any time gives the original values."""
         plate = np.array([0.03, 6, np.nan])
 
@@ -100,7 +100,7 @@ class TestFadingCorrected(TransformContract):
             apply("fading_corrected", plate * compute_fading(delay), delay=delay), plate, rtol=1e-6
         )
 
-    def test_plate_that_waited(self) -> None:
+    def test_late_scan(self) -> None:
         """The plate of the synthetic archive, scanned late, gives its exposure, to its noise."""
         plate = make_image("PCIS", SHOTS[0])
         found = apply("fading_corrected", plate["PSL_per_px"].values, delay=float(plate.attributes["scanDelaySeconds"]))

@@ -103,7 +103,7 @@ class TestLineout(TransformContract):
             ({"first": 4}, "the band begins at 4 and ends at 3: first must not be greater than last"),
         ],
     )
-    def test_bands_that_are_none(self, options: dict[str, Any], sentence: str) -> None:
+    def test_bands_outside_the_image(self, options: dict[str, Any], sentence: str) -> None:
         """A band outside the image is refused when the dataset is opened."""
         dataset = xr.Dataset({"image": (("y", "x"), np.zeros((4, 6)))})
 

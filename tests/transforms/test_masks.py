@@ -121,7 +121,7 @@ class TestBadPixels(TransformContract):
         assert np.array_equal(BAD.apply(make_image(frame), sigma=6), expected)
         assert np.unique(expected).tolist() == [0, 1, 2]
 
-    def test_finds_what_was_put_in(self) -> None:
+    def test_finds_inserted_pixels(self) -> None:
         """Hot and dead pixels that are inserted into a dark frame of a million pixels are found, and no others."""
         frame = make_dark_frame(np.random.default_rng(1), 1000, 1000)
         frame[100, 200], frame[300, 400], frame[0, 0] = 1000, 0, 500

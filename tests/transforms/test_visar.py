@@ -92,7 +92,7 @@ class TestVisarPhase(TransformContract):
         assert phase[:, 40].isnull().all()
         np.testing.assert_array_equal(phase.drop_isel(x=40), visar_phase(image).drop_isel(x=40))
 
-    def test_of_nothing_comes_nothing(self) -> None:
+    def test_all_nan(self) -> None:
         """A picture of NaN has no phase anywhere."""
         assert visar_phase(make_fringes(make_shock()) * np.nan).isnull().all()
 

@@ -48,7 +48,7 @@ class TestContract(DatabaseContract):
 
 
 class TestAway:
-    def test_comes_back(self, postgres: Postgres) -> None:
+    def test_server_restarts(self, postgres: Postgres) -> None:
         """A stopped server counts as lost; when it runs again, the same archive can be read."""
         with running(postgres.binaries) as server:
             database = ArchiveDatabase(server.url(), attempts=1, connect_seconds=2)
@@ -66,7 +66,7 @@ class TestAway:
             assert str(server.port) not in str(caught.value)
             database.engine.dispose()
 
-    def test_in_the_middle(self, postgres: Postgres) -> None:
+    def test_server_stops_during_a_reading(self, postgres: Postgres) -> None:
         """A server that stops during a reading counts as lost, too; the rows before are correct."""
         with running(postgres.binaries) as server:
             database = ArchiveDatabase(server.url(), attempts=1, connect_seconds=2)

@@ -143,7 +143,7 @@ class TestTwoAtOnce:
         assert set(codes) <= {0, OVERTAKEN}
         assert read_content(url) == whole
 
-    def test_the_later_goes_on(self, url: str) -> None:
+    def test_the_later_continues(self, url: str) -> None:
         """A build that a later one has overtaken writes nothing any more."""
         index = SqlIndex(url)
         rows = [make_row(number, version=number, name=f"n{number}") for number in range(3)]

@@ -32,7 +32,7 @@ def test_in_order() -> None:
     assert (came, log) == ([0, 1, 2, 3, 4], ["closed"])
 
 
-def test_meanwhile() -> None:
+def test_next_item_is_prefetched() -> None:
     """The next item is produced in another thread while the current one is used."""
     made, threads = threading.Event(), list[int]()
 
@@ -50,7 +50,7 @@ def test_meanwhile() -> None:
         assert threads != [threading.get_ident()]
 
 
-def test_left_alone() -> None:
+def test_consumer_stops_early() -> None:
     """Items are closed when their consumer stops early."""
     log = list[str]()
     with closing(prefetch_items(count_and_fail(5, log))) as items:

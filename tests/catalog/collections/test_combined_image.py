@@ -207,7 +207,7 @@ class TestStack:
         with pytest.raises(error, match=words):
             catalog.open(f"omega/{segment}")
 
-    def test_one_way_to_write_it(self, catalog: Catalog) -> None:
+    def test_canonical_path(self, catalog: Catalog) -> None:
         """Options of a canonical path are in the order of their names."""
         path = "omega/~stack-shot-100_104-diagnostic-XRFC1"
 

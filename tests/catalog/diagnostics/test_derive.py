@@ -100,7 +100,7 @@ class TestRelated:
         assert np.allclose(flattened.values, compute_difference(root, 2) * flat.mean() / flat)
         assert flattened.attrs["input_files"] == "omega/3/cam/image; omega/2/cam/flat"
 
-    def test_none(self, catalog: Catalog) -> None:
+    def test_no_flat_field(self, catalog: Catalog) -> None:
         """Without a flat field the variable is left out, and the dataset gives the reason."""
         dataset = catalog.open("omega/1/cam/flat")
 
@@ -168,7 +168,7 @@ class TestVariants:
         assert {"image", "background", "difference", "flattened", "part"} <= set(dataset.data_vars)
         assert dataset.result.attrs["derived_at"].startswith("omega/3/cam/image/~difference-scale-2~crop-columns-1_3.")
 
-    def test_what_is_made_of_it_follows(self, catalog: Catalog) -> None:
+    def test_options_affect_derived_variables(self, catalog: Catalog) -> None:
         """Another option of a variable changes everything that is derived from it."""
         usual = catalog.open("omega/3/cam/image").part.values
         other = catalog.open("omega/3/cam/image/~difference-scale-0").part.values
@@ -183,7 +183,7 @@ class TestVariants:
 
         assert np.array_equal(result.values, expected)
 
-    def test_of_the_file_as_it_is(self, catalog: Catalog) -> None:
+    def test_of_the_raw_file(self, catalog: Catalog) -> None:
         """The unmodified file has variants, too."""
         path = "omega/3/cam/image/raw/~Streak_array~crop-rows-0_1"
 
@@ -205,7 +205,7 @@ class TestVariants:
         with pytest.raises(BadVariant, match=words):
             catalog.open(f"omega/3/cam/image/{segment}")
 
-    def test_what_lacks_its_flat(self, catalog: Catalog) -> None:
+    def test_without_a_flat_field(self, catalog: Catalog) -> None:
         """A requested variable that cannot be derived is refused with the reason."""
         with pytest.raises(BadVariant, match="the archive has no flat for this image"):
             catalog.open("omega/1/cam/flat/~flattened~crop")

@@ -390,7 +390,7 @@ class TestNearest:
 
 
 class TestRemoval:
-    def test_gone(self, index: SqlIndex) -> None:
+    def test_removed_rows(self, index: SqlIndex) -> None:
         """A full build removes entries whose rows were removed, and folders that are empty then."""
         build_catalog(Rows([make_row(1), make_row(2, shot=7), make_row(3, shot=7, diagnostic="P510")]), index, DEFAULT)
         report = build_catalog(Rows([make_row(1), make_row(3, shot=7, diagnostic="P510")]), index, DEFAULT, full=True)
@@ -402,7 +402,7 @@ class TestRemoval:
         with pytest.raises(NotFound):
             index.find_entry("omega/7/asbo1/asbo1")
 
-    def test_all_gone(self, index: SqlIndex) -> None:
+    def test_empty_archive(self, index: SqlIndex) -> None:
         """An archive may become empty; then the catalog has no folder."""
         build_catalog(Rows([make_row(n, shot=n) for n in range(9)]), index, DEFAULT)
 

@@ -102,7 +102,7 @@ def kill(signal_number: int) -> None:
         (return_unpicklable, "may be damaged"),
     ],
 )
-def test_what_goes_wrong(isolation: Sandbox, function: Callable[[], object], words: str) -> None:
+def test_failures(isolation: Sandbox, function: Callable[[], object], words: str) -> None:
     """A crash, a request for too much memory and any exception become sentences, and the next call succeeds."""
     with pytest.raises(Unreadable, match=words) as raised:
         isolation(function)
@@ -112,7 +112,7 @@ def test_what_goes_wrong(isolation: Sandbox, function: Callable[[], object], wor
 
 
 @pytest.mark.parametrize("function", [hang, work])
-def test_what_takes_too_long(function: Callable[[], object]) -> None:
+def test_endless_calls(function: Callable[[], object]) -> None:
     """An endless call is stopped, which decides nothing about the file; the next call succeeds."""
     isolation = Sandbox(seconds=2)
     try:

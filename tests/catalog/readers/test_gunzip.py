@@ -46,7 +46,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def packed(tmp_path: Path) -> Path:
+def packed_file(tmp_path: Path) -> Path:
     (tmp_path / "archive").mkdir()
     return pack(tmp_path / "archive" / "image.hdf")
 
@@ -67,15 +67,15 @@ class TestReading:
         with pytest.raises(Unreadable, match="more than 2 times over"):
             read(path, unpack=Unpacker(folder, 16 * MIB))
 
-    def test_nowhere(self, packed: Path) -> None:
+    def test_nowhere(self, packed_file: Path) -> None:
         """Without a folder, a compressed file is refused."""
         with pytest.raises(Unreadable, match="no folder to unpack it in"):
-            read(packed)
+            read(packed_file)
 
-    def test_catalog(self, packed: Path, folder: Path) -> None:
+    def test_catalog(self, packed_file: Path, folder: Path) -> None:
         """A catalog unpacks a file once, and again after it was removed to make room."""
         catalog = Catalog(
-            DirectoryArchive(packed.parent), packed.parent, unpacker=Unpacker(folder, 16 * MIB), cache_bytes=0
+            DirectoryArchive(packed_file.parent), packed_file.parent, unpacker=Unpacker(folder, 16 * MIB), cache_bytes=0
         )
         first = catalog.open("image.hdf")["Streak_array"][0].values
         [unpacked] = folder.iterdir()
@@ -89,22 +89,22 @@ class TestReading:
         assert np.array_equal(first, IMAGE[0])
         assert np.array_equal(again, IMAGE[0])
 
-    def test_changed(self, packed: Path, folder: Path) -> None:
+    def test_changed(self, packed_file: Path, folder: Path) -> None:
         """A changed file is unpacked as another file."""
-        catalog = Catalog(DirectoryArchive(packed.parent), packed.parent, unpacker=Unpacker(folder, 16 * MIB))
+        catalog = Catalog(DirectoryArchive(packed_file.parent), packed_file.parent, unpacker=Unpacker(folder, 16 * MIB))
         _ = catalog.open("image.hdf")["Streak_array"].values
-        pack(packed, 65535 - IMAGE)
-        os.utime(packed, ns=(1, 1))
+        pack(packed_file, 65535 - IMAGE)
+        os.utime(packed_file, ns=(1, 1))
 
         assert np.array_equal(catalog.open("image.hdf")["Streak_array"].values, 65535 - IMAGE)
 
-    def test_settings(self, packed: Path, folder: Path, tmp_path: Path) -> None:
+    def test_settings(self, packed_file: Path, folder: Path, tmp_path: Path) -> None:
         """The folder is a setting."""
         site = tmp_path / "shotdap.toml"
         site.write_text('[archive]\nfolder = "archive"\n[catalog]\nunpack = "cache/unpacked"\nunpack_mib = 16\n')
         catalog = config.Site(config.load_settings(site)).open_catalog()
 
-        assert np.array_equal(catalog.open(packed.name)["image"].values, IMAGE[0])
+        assert np.array_equal(catalog.open(packed_file.name)["image"].values, IMAGE[0])
         assert len(list(folder.iterdir())) == 1
 
     def test_usual_folder(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,12 +115,12 @@ class TestReading:
 
 
 class TestFolder:
-    def test_content_is_the_name(self, packed: Path, folder: Path, tmp_path: Path) -> None:
+    def test_content_is_the_name(self, packed_file: Path, folder: Path, tmp_path: Path) -> None:
         """Equal files are unpacked once, whatever their names."""
-        (tmp_path / "twin").write_bytes(packed.read_bytes())
+        (tmp_path / "twin").write_bytes(packed_file.read_bytes())
         unpack = Unpacker(folder, 16 * MIB)
 
-        assert unpack(packed) == unpack(tmp_path / "twin")
+        assert unpack(packed_file) == unpack(tmp_path / "twin")
         assert len(list(folder.iterdir())) == 1
 
     def test_bounded(self, tmp_path: Path, folder: Path) -> None:
@@ -146,18 +146,18 @@ class TestFolder:
             Unpacker(folder, 4 * MIB)(tmp_path / "bomb")
         assert list(folder.iterdir()) == []
 
-    def test_damage(self, packed: Path, folder: Path) -> None:
+    def test_damage(self, packed_file: Path, folder: Path) -> None:
         """A compressed file that is truncated or changed anywhere is refused, and leaves nothing behind."""
-        whole, unpack = packed.read_bytes(), Unpacker(folder, 16 * MIB)
+        whole, unpack = packed_file.read_bytes(), Unpacker(folder, 16 * MIB)
         rng = np.random.default_rng(10)
         for turn in range(60):
             at = int(rng.integers(10, len(whole)))
             changed = bytearray(whole)
             changed[at] ^= 1 << turn % 8
-            packed.write_bytes(whole[:at] if turn % 2 else changed)
+            packed_file.write_bytes(whole[:at] if turn % 2 else changed)
 
             with pytest.raises(Unreadable, match="damaged or cut short"):
-                unpack(packed)
+                unpack(packed_file)
         assert list(folder.iterdir()) == []
 
     def test_missing(self, tmp_path: Path, folder: Path) -> None:
@@ -165,42 +165,42 @@ class TestFolder:
         with pytest.raises(Missing):
             Unpacker(folder, MIB)(tmp_path / "nothing")
 
-    def test_private(self, packed: Path, folder: Path) -> None:
+    def test_private(self, packed_file: Path, folder: Path) -> None:
         """Only the user may read the folder and its files."""
-        target = Unpacker(folder, 16 * MIB)(packed)
+        target = Unpacker(folder, 16 * MIB)(packed_file)
 
         assert folder.stat().st_mode & 0o777 == 0o700
         assert target.stat().st_mode & 0o777 == 0o600
 
-    def test_open_to_others(self, packed: Path, folder: Path) -> None:
+    def test_open_to_others(self, packed_file: Path, folder: Path) -> None:
         """A folder that others may enter is not used."""
         folder.mkdir(parents=True)
         folder.chmod(0o755)
 
         with pytest.raises(Unreadable, match="not this user's alone"):
-            Unpacker(folder, 16 * MIB)(packed)
+            Unpacker(folder, 16 * MIB)(packed_file)
 
-    def test_links(self, packed: Path, folder: Path, tmp_path: Path) -> None:
+    def test_links(self, packed_file: Path, folder: Path, tmp_path: Path) -> None:
         """Neither the folder nor a file in it may be a link."""
         elsewhere = tmp_path / "elsewhere"
         elsewhere.mkdir(mode=0o700)
         folder.parent.mkdir()
         folder.symlink_to(elsewhere)
         with pytest.raises(Unreadable, match="is a link"):
-            Unpacker(folder, 16 * MIB)(packed)
+            Unpacker(folder, 16 * MIB)(packed_file)
         folder.unlink()
-        target = Unpacker(folder, 16 * MIB)(packed)
+        target = Unpacker(folder, 16 * MIB)(packed_file)
         target.unlink()
         (elsewhere / "victim").write_bytes(b"x")
         target.symlink_to(elsewhere / "victim")
 
-        assert Unpacker(folder, 16 * MIB)(packed) == target
+        assert Unpacker(folder, 16 * MIB)(packed_file) == target
         assert not target.is_symlink()
         assert (elsewhere / "victim").read_bytes() == b"x"
 
 
 class TestTogether:
-    def test_threads(self, packed: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_threads(self, packed_file: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """32 threads that read one file unpack it once."""
         unpack, original = Unpacker(folder, 16 * MIB), gzip.open
         unpackings: list[Path] = []
@@ -214,7 +214,7 @@ class TestTogether:
 
         def run(_number: int) -> Path:
             start.wait()
-            return unpack(packed)
+            return unpack(packed_file)
 
         with ThreadPoolExecutor(32) as pool:
             targets = set(pool.map(run, range(32)))
@@ -235,14 +235,14 @@ class TestTogether:
         assert [process.wait() for process in running] == [0, 0, 0]
         assert measure_size(folder) <= 5 * MIB
 
-    def test_abandoned(self, packed: Path, folder: Path) -> None:
+    def test_abandoned(self, packed_file: Path, folder: Path) -> None:
         """A partial file that another process abandoned is removed after some time."""
         unpack = Unpacker(folder, 16 * MIB)
-        unpack(packed).unlink()
+        unpack(packed_file).unlink()
         (folder / ".old.part").write_bytes(b"x")
         os.utime(folder / ".old.part", (1, 1))
         (folder / ".new.part").write_bytes(b"x")
-        unpack(packed)
+        unpack(packed_file)
 
         assert not (folder / ".old.part").exists()
         assert (folder / ".new.part").exists()

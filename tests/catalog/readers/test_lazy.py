@@ -91,7 +91,7 @@ class TestIndexing:
         assert time.process_time() - start < 5
         assert np.array_equal(values, source.values[5::7])
 
-    def test_nothing_asked(self) -> None:
+    def test_empty_slice(self) -> None:
         """A slice without elements reads nothing."""
         source = CountingSource(make_numbered(4, 5))
 

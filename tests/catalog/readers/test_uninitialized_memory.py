@@ -39,13 +39,13 @@ READ_ALL: Final = """
 import json, sys
 from pathlib import Path
 from shotdap.catalog import Unreadable
-from tests.catalog.readers.test_damage import fingerprint
-def of(path):
+from tests.catalog.readers.test_damage import compute_fingerprint
+def read_or_refuse(path):
     try:
-        return fingerprint(path)
+        return compute_fingerprint(path)
     except Unreadable as error:
         return str(error)
-print(json.dumps({path.name: of(path) for path in sorted(Path(sys.argv[1]).iterdir())}))
+print(json.dumps({path.name: read_or_refuse(path) for path in sorted(Path(sys.argv[1]).iterdir())}))
 """
 
 

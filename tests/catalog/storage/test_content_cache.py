@@ -58,7 +58,7 @@ def test_bounded(folder: Path) -> None:
     assert not versions[0].path.exists()
 
 
-def test_comes_again(folder: Path) -> None:
+def test_refetching(folder: Path) -> None:
     """Removed content is fetched again, and is the same."""
     cache = FileCache(folder, 1000)
     for number in (1, 2, 3, 4, 5, 6, 1):

@@ -97,7 +97,7 @@ class TestObjects:
         with pytest.raises(Unreadable, match=r"\.$"):
             objects.get_version(file)
 
-    def test_away(self, tmp_path: Path) -> None:
+    def test_unreachable_store(self, tmp_path: Path) -> None:
         """The error for a store that does not respond is a sentence without its location."""
         objects = S3ObjectStore(
             ("s3://shots/",), FileCache(tmp_path / "c", 1 << 20), "http://127.0.0.1:9", "x", timeout=0.2

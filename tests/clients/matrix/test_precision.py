@@ -52,7 +52,7 @@ class Kind:
     """Whether scale and offset are HDF4's."""
 
     @property
-    def served(self) -> Array:
+    def served_values(self) -> Array:
         """The numbers of an image."""
         return self.stored if self.meant is None else self.meant
 
@@ -162,7 +162,7 @@ def arrivals(server: Server, folder: Path, tmp_path_factory: pytest.TempPathFact
             for column, label in COLUMNS.items():
                 way = WAYS[label]
                 values = way.fetch(place)
-                expected = kind.served.astype(way.becomes(kind.served))
+                expected = kind.served_values.astype(way.becomes(kind.served_values))
 
                 assert values.dtype.newbyteorder("=") == expected.dtype, (name, column)
                 np.testing.assert_array_equal(values, expected, err_msg=f"{name} {column}")
@@ -213,8 +213,10 @@ def judge(kind: Kind, answer: str | None, conditions: Conditions) -> str:
     """Return a client's result for an array."""
     if answer is None or "!!" in answer:
         return "error"
-    by_cf = kind.stored * 0.01 + 150 if kind.is_calibrated else kind.served  # for a raw file, rounded in another way
-    if any(is_right([each], answer, conditions) for each in (kind.served, by_cf)):
+    by_cf = (
+        kind.stored * 0.01 + 150 if kind.is_calibrated else kind.served_values
+    )  # for a raw file, rounded in another way
+    if any(is_right([each], answer, conditions) for each in (kind.served_values, by_cf)):
         return RIGHT
     unsigned = kind.stored.view(f"u{kind.stored.itemsize}") if "_Unsigned" in kind.attributes else kind.stored
     return "stored" if any(is_right([each], answer, conditions) for each in (kind.stored, unsigned)) else "wrong"
@@ -262,7 +264,9 @@ def format_arrivals(arrivals: Mapping[tuple[str, str], str]) -> Iterator[str]:
     yield from format_row("stored", "an image has", *COLUMNS)
     yield from format_row(*["---"] * (len(COLUMNS) + 2))
     for name, kind in KINDS.items():
-        yield from format_row(kind.words, kind.served.dtype.name, *(arrivals[name, column] for column in COLUMNS))
+        yield from format_row(
+            kind.words, kind.served_values.dtype.name, *(arrivals[name, column] for column in COLUMNS)
+        )
     yield ""
 
 

@@ -98,7 +98,7 @@ def find_type(texts: list[str]) -> str:
     return "u8" if all(int(text) >= 0 for text in texts) else "i8"
 
 
-def test_what_json_lacks() -> None:
+def test_values_that_json_lacks() -> None:
     """NaN, infinities, integers beyond 2**53, dates, bytes and complex numbers are written as the page documents."""
     dataset = xr.Dataset(
         {
@@ -170,7 +170,7 @@ def test_columns_of_text() -> None:
     assert rows[0]["when"] == "2011-05-19T00:00:00"
 
 
-def test_the_sentence_names_what_is_there() -> None:
+def test_refusal_of_an_image() -> None:
     """The refusal of an image as a table says what the variable is, and which request is possible."""
     with pytest.raises(BadSelection, match=r"result: y, x.*one row or column"):
         csv_table.encode(make_dataset(np.ones((2, 3))))

@@ -272,7 +272,7 @@ def test_ncdump(encode: Encoder, tmp_path: Path, require: Callable[[str], None])
 
 
 @each_format
-def test_what_netcdf_lacks(encode: Encoder) -> None:
+def test_types_that_netcdf_lacks(encode: Encoder) -> None:
     """A variable of a type that netCDF lacks is omitted and listed in the file."""
     dataset = xr.Dataset({"z": ("n", np.zeros(2, "c8")), "v": ("n", np.zeros(2))})
     with open_encoded(encode, dataset) as file:

@@ -130,7 +130,7 @@ def test_no_image() -> None:
         assert file["entry"].attrs["shot"] == 1
 
 
-def test_what_hdf5_is_not_asked_to_hold() -> None:
+def test_omitted_and_empty_variables() -> None:
     """A variable of complex numbers is omitted and listed in the file; an empty one keeps its shape."""
     dataset = xr.Dataset({"z": ("n", np.zeros(2, "c8")), "v": (("n0", "m"), np.empty((0, 4), "f4"))})
     with open_hdf5(encode(dataset)) as file:

@@ -159,7 +159,7 @@ def test_jpeg_says_so_too() -> None:
         jpeg.encode(dataset, Display(bits=16))
 
 
-def test_colours_of_its_own() -> None:
+def test_colour_images() -> None:
     """An image in red, green and blue is shown unchanged, and has no 16 bits and no colour bar."""
     colours = np.random.default_rng(0).integers(0, 256, (20, 30, 3), "u1")
     dataset = xr.Dataset({"image": (("y", "x", "band"), colours)})

@@ -215,7 +215,7 @@ def test_versions(campaign: Campaign, export: Callable[..., Progress], tmp_path:
     assert list(xr.open_zarr(now, group=campaign.get_path(0), consolidated=False).data_vars) == ["image"]
 
 
-def test_going_on(export: Callable[..., Progress], tmp_path: Path) -> None:
+def test_resuming(export: Callable[..., Progress], tmp_path: Path) -> None:
     """A stopped export resumes: what is done is not repeated, what failed is tried again."""
     order, workspace = Order(QuerySource(QUERY), SUBTRACTED, "nc", "folder"), Workspace(tmp_path / "out")
     turns = iter([False, True])
@@ -237,7 +237,7 @@ def list_done(workspace: Workspace) -> list[str]:
     return [member.name for line in read_records(workspace.manifest_path).values() for member in line.members]
 
 
-def test_a_place_that_cannot_be_written_to(campaign: Campaign, export: Callable[..., Progress], tmp_path: Path) -> None:
+def test_a_read_only_target(campaign: Campaign, export: Callable[..., Progress], tmp_path: Path) -> None:
     """If nothing can be written, the export ends with a sentence, and no image is reported as failed."""
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "omega").write_text("in the way")

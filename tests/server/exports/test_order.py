@@ -190,7 +190,7 @@ def test_unsuitable_format(name: str, plan: Callable[..., Plan]) -> None:
         plan(Order(QuerySource(QUERY), Extraction(("image", "background")), name))
 
 
-def test_an_image_that_takes_long(campaign: Campaign, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_slow_image(campaign: Campaign, monkeypatch: pytest.MonkeyPatch) -> None:
     """With a timeout, a plan does not wait for the first image; the export finds errors later."""
     catalog, over = Site(load_settings(campaign.config)).open_catalog(), Event()
 
@@ -222,7 +222,7 @@ def test_too_much_memory(plan: Callable[..., Plan]) -> None:
         plan(Order(QuerySource(QUERY)), memory_limit=100)
 
 
-def test_another_export_lies_there(plan: Callable[..., Plan], tmp_path: Path) -> None:
+def test_existing_targets(plan: Callable[..., Plan], tmp_path: Path) -> None:
     """A target with another export is not touched, nor is one that is no export."""
     workspace, order = Workspace(tmp_path / "out"), Order(QuerySource(QUERY), container="folder")
     workspace.begin_export(order, plan(order).items)

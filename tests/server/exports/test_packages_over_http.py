@@ -239,7 +239,7 @@ def test_a_slow_client_costs_no_memory_and_no_work(large: Large) -> None:
 
 
 def test_a_client_that_disconnects(large: Large) -> None:
-    """When a client disconnects, the server stops making its package, and serves the next client."""
+    """After a client disconnects, the server stops making its package, and serves the next client."""
     with closing(large.request(VALUES)) as connection:
         _receive(connection, 4 * MIB)
 

@@ -43,7 +43,7 @@ def test_the_end(count: int) -> None:
 
 
 @pytest.mark.parametrize("asked", ["bytes=100-", "bytes=100-200", "bytes=-0"])
-def test_behind_the_end(asked: str) -> None:
+def test_after_the_end(asked: str) -> None:
     """A range that begins after the end gives 416 with the length of the whole."""
     reply = apply_range(REPLY, HttpRequest("", headers={"range": asked}))
 

@@ -100,7 +100,7 @@ def test_a_304_reads_nothing(site: Site) -> None:
     assert site.client.get("/dap/damaged.h5/raw.dods").status_code == 500
 
 
-def test_a_file_that_was_given_its_old_time_has_a_new_tag(site: Site) -> None:
+def test_restored_times_give_a_new_tag(site: Site) -> None:
     """Programs that restore or synchronise files set the old time; the ETag changes nevertheless."""
     path = site.folder / "restored.h5"
     samples.write_image(path, np.zeros((2, 3, 4), "u2"))
@@ -124,7 +124,7 @@ def test_errors_and_listings_have_no_tag(target: str, site: Site) -> None:
 # Methods ------------------------------------------------------------------------------------------------------------
 
 
-def test_options_say_what_can_be_done(site: Site) -> None:
+def test_options(site: Site) -> None:
     """OPTIONS lists the methods and the protocols."""
     answer = site.client.options("/dap/frames.h5.dods")
 
@@ -133,7 +133,7 @@ def test_options_say_what_can_be_done(site: Site) -> None:
     assert answer.headers["xdap"] == "4.0"
 
 
-def test_head_says_how_long_an_answer_is(site: Site) -> None:
+def test_head_has_the_length(site: Site) -> None:
     """HEAD of DAP2 values has the length of the response, though nothing is computed."""
     for query in ("image", "background_subtracted[0:9][0:9],y", "mean(image,y)"):
         head, got = site.client.head(f"/dap/frames.h5.dods?{query}"), site.get(f"frames.h5.dods?{query}")
@@ -154,7 +154,7 @@ def request_raw(site: Site, target: str, accepted: str) -> tuple[httpx.Headers, 
 @pytest.mark.parametrize(
     "target", ["frames.h5.das", "frames.h5.ascii?image[0:9][]", "frames.h5.dmr", "frames.h5.html", ""]
 )
-def test_text_is_compressed_for_those_who_ask(target: str, site: Site) -> None:
+def test_text_is_compressed_if_accepted(target: str, site: Site) -> None:
     """A text of some length is sent as gzip if the client accepts it; decompressed, it is the text."""
     plain, text = request_raw(site, target, "identity")
     headers, body = request_raw(site, target, "br, gzip;q=0.5")
@@ -203,7 +203,7 @@ def find_urls(message: str) -> list[str]:
     return re.findall(r"^http://\S+$", message, re.MULTILINE)
 
 
-def test_too_much_over_dap2_comes_in_parts(strict: Server, site: Site) -> None:
+def test_large_requests_over_dap2_in_parts(strict: Server, site: Site) -> None:
     """A refusal states the size and the limit, and its URLs together give the whole request."""
     refusal = site.client.get(f"{strict.dap('frames.h5')}.dods?background_subtracted[10:2:1199][],y[5:9]")
     code, message = parse_dap2_error(refusal.text)
@@ -216,7 +216,7 @@ def test_too_much_over_dap2_comes_in_parts(strict: Server, site: Site) -> None:
     assert [part["y"].tolist() for part in parts if "y" in part] == [[5, 6, 7, 8, 9]]
 
 
-def test_too_much_over_dap4_comes_in_parts(strict: Server, site: Site) -> None:
+def test_large_requests_over_dap4_in_parts(strict: Server, site: Site) -> None:
     """The same over DAP4: every URL of the refusal works."""
     refusal = site.client.get(f"{strict.dap('frames.h5')}.dap?dap4.ce=/background_subtracted[0:599][0:1:1399]")
     code, message = parse_dap4_error(refusal.text)
@@ -248,7 +248,7 @@ def test_functions_may_not_read_without_end(strict: Server, site: Site) -> None:
     assert site.client.get(f"{strict.dap('frames.h5')}.dds?mean(image),mean(background)").status_code == 200
 
 
-def test_a_long_query_has_a_status_of_its_own(strict: Server, site: Site) -> None:
+def test_a_long_query_gives_414(strict: Server, site: Site) -> None:
     """A query beyond the server's limit, and a URL beyond the limit of HTTP's parser, are both 414 in DAP's words."""
     refusal = site.client.get(f"{strict.dap('frames.h5')}.dods?{'y,' * 600}y")
     head, _, body = exchange_bytes(
@@ -295,7 +295,7 @@ def test_pages_of_other_sites_read_only_where_they_may(strict: Server, site: Sit
 # Pages --------------------------------------------------------------------------------------------------------------
 
 
-def test_the_form_shows_what_was_asked_for(site: Site) -> None:
+def test_the_form_shows_the_constraint(site: Site) -> None:
     """A form at a constraint is filled in with it; every variable has its dimensions and its links."""
     answer = site.get("frames.h5.html?image[0:99][],mean(background,y)&y>=20")
     text = unescape(answer.text)
@@ -325,7 +325,7 @@ def test_the_form_works_without_a_script(site: Site) -> None:
     assert found["y"].tolist() == list(range(2, 9))
 
 
-def test_a_form_that_asks_for_nonsense_leads_to_the_reason(site: Site) -> None:
+def test_invalid_input_of_the_form(site: Site) -> None:
     """Invalid input is refused by the response, not by the form."""
     fields: list[Field] = [("v", "image"), ("i.image", "x"), ("v", "nope"), ("answer", ".dds")]
     answer = site.client.get("/dap/frames.h5.html", params=fields, follow_redirects=True)

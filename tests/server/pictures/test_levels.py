@@ -26,7 +26,7 @@ def render(values: Array, attrs: dict[str, Any] | None = None, **how: Any) -> Pi
 
 
 @given(FINITE, FINITE, st.sampled_from(SCALINGS), st.sampled_from([256, 65535]))
-def test_levels_come_back(low: float, high: float, scaling: Scaling, count: int) -> None:
+def test_values_of_levels(low: float, high: float, scaling: Scaling, count: int) -> None:
     """The value of a level has that level, in every scaling and over every range."""
     if high - low <= 1e-9 * max(abs(low), abs(high), 1e-200):
         return
@@ -155,7 +155,7 @@ def test_few_bright_pixels() -> None:
     assert np.argwhere(render(values).levels == 255).tolist() == [[5, 5]]
 
 
-def test_nothing_there() -> None:
+def test_nan_and_infinity() -> None:
     """An image of NaN is all missing, and one of infinities has both ends."""
     picture = render(np.full((3, 4), np.nan))
 

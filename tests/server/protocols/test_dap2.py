@@ -174,7 +174,7 @@ PROMOTED: Final = [
 
 
 @pytest.mark.parametrize(("dtype", "kind"), PROMOTED)
-def test_types_are_those_that_every_client_reads_right(dtype: str, kind: str) -> None:
+def test_types(dtype: str, kind: str) -> None:
     """Byte and unsigned types are never sent; the promoted type is that of the table."""
     adapted = dap2.adapt_dataset(
         xr.Dataset({"v": (("x",), np.array(["1", "0"]).astype(dtype) if kind == "String" else np.ones(2, dtype))})
@@ -286,7 +286,7 @@ def test_fill_values_have_the_type_that_is_sent(dtype: str, attrs: dict[str, Any
     ("dtype", "fill"),
     [("i2", np.nan), ("i2", "none"), ("i2", 0.5), ("i2", 2**40), ("u2", np.int16(-1)), ("f4", 1e300), ("f4", 0.1)],
 )
-def test_a_fill_value_that_cannot_have_the_type_masks_nothing(dtype: str, fill: object) -> None:
+def test_impossible_fill_values_mask_nothing(dtype: str, fill: object) -> None:
     """A fill value that the type does not hold, which xarray finds nowhere in the file, is kept as `FillValue`."""
     attrs = dap2.adapt_dataset(xr.Dataset({"v": ((), np.ones((), dtype), {"_FillValue": fill})}))["v"].attrs
 
@@ -443,7 +443,7 @@ def is_same(found: Any, values: Array) -> None:  # noqa: ANN401 - an array or a 
 
 
 @given(datasets())
-def test_values_come_back(dataset: xr.Dataset) -> None:
+def test_round_trip(dataset: xr.Dataset) -> None:
     """Values of every type are decoded unchanged; 64-bit integers to the nearest Float64."""
     found = decode(encode(dap2.adapt_dataset(dataset)))
 

@@ -331,7 +331,7 @@ def test_every_function_is_documented() -> None:
         assert len(function.documentation) > 40
 
 
-def test_a_constraint_is_written_as_it_is_read() -> None:
+def test_round_trip() -> None:
     """The text of a constraint is parsed to the same constraint."""
     for expression, _ in UNDERSTOOD:
         constraint = dap2.parse_constraint(expression)

@@ -81,7 +81,7 @@ def test_exact_casts(number: Any, kind: str, is_exact: bool) -> None:  # noqa: A
 
 
 @given(st.floats(), st.floats(width=32))
-def test_floats_come_back(double: float, single: float) -> None:
+def test_text_of_floats(double: float, single: float) -> None:
     """`float` parses a number's text to the same number, and non-finite numbers have one of three words."""
     assert float(format_float(double)) == double or np.isnan(double)
     assert np.float32(format_float(np.float32(single))) == single or np.isnan(single)

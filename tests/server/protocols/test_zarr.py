@@ -154,7 +154,7 @@ def test_any_part(cut: tuple[Array, ZarrOptions, tuple[slice, ...]], version: Za
 
 @QUICK
 @given(cut_arrays(), st.sampled_from(VERSIONS))
-def test_only_what_is_touched(cut: tuple[Array, ZarrOptions, tuple[slice, ...]], version: ZarrVersion) -> None:
+def test_only_touched_chunks_are_read(cut: tuple[Array, ZarrOptions, tuple[slice, ...]], version: ZarrVersion) -> None:
     """Reading a part requests only the chunks that it touches, each once."""
     values, options, part = cut
     part = tuple(slice(each.start, each.stop) for each in part)
@@ -217,7 +217,7 @@ def test_texts(compression: Compression, version: ZarrVersion) -> None:
 
 
 @each_version
-def test_nothing_and_single_numbers(version: ZarrVersion) -> None:
+def test_empty_arrays_and_scalars(version: ZarrVersion) -> None:
     """Arrays without elements keep their shapes; a scalar is one."""
     dataset = xr.Dataset({"nothing": (("n", "x"), np.empty((0, 4), "f4")), "one": ((), np.int16(-7))})
     read = open_by_xarray(dataset, version)
@@ -227,7 +227,7 @@ def test_nothing_and_single_numbers(version: ZarrVersion) -> None:
 
 
 @each_version
-def test_what_zarr_cannot_hold(version: ZarrVersion) -> None:
+def test_unsupported_types(version: ZarrVersion) -> None:
     """A variable of neither numbers nor text is omitted and listed; a number that is too wide becomes the nearest."""
     dataset = xr.Dataset(
         {"when": ("x", np.array(["2011-05-19"], "M8[ns]")), "wide": ("x", np.array([0.1], np.longdouble))}
@@ -414,7 +414,7 @@ def test_a_great_frame_is_cut_into_equal_bands() -> None:
     assert get_chunks(make_lazy(2, 3, 100), ZarrOptions(chunk_size=50)) == (1, 1, 25)
 
 
-def test_what_needs_the_whole_frame_is_one_chunk() -> None:
+def test_expensive_variables_are_one_chunk() -> None:
     """A variable that needs the whole frame for any part is not split, except for the maximum of a response."""
     costly = set_read_cost(make_lazy(4096, 4096, dtype="f4"), 1)
 
@@ -495,7 +495,7 @@ def test_an_array_called_c() -> None:
 # Whole stores, and their output -------------------------------------------------------------------------------------
 
 
-def test_a_store_comes_chunk_by_chunk() -> None:
+def test_a_store_is_read_chunk_by_chunk() -> None:
     """A whole dataset is a list of keys; a chunk is read only when its bytes are requested."""
     source = CountingSource(make_numbered(3, 2, 2))
     dataset = xr.Dataset({"image": create_lazy_variable(("t", "y", "x"), source, {})})

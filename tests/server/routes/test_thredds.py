@@ -460,7 +460,7 @@ def test_no_such_file(client: Client, folder: Path, path: str) -> None:
 
 
 @pytest.mark.parametrize("file", ["../outside.h5", "gone.h5", "day", "nul\0"])
-def test_no_file_behind_an_entry(index: SqlIndex, folder: Path, file: str) -> None:
+def test_entry_without_a_file(index: SqlIndex, folder: Path, file: str) -> None:
     """A row without a file of the archive gives a sentence without the server's paths."""
     write(folder.parent / "outside.h5")
     put(index, Entry("omega/one", file))

@@ -219,7 +219,7 @@ def test_impossible_variant(site: Site) -> None:
 
 
 @pytest.mark.parametrize("path", ["a/" * 30000, "1." * 30000, "c/1/" * 15000, "1/" * 30000, "1" * 60000])
-def test_a_path_without_end(path: str, site: Site) -> None:
+def test_a_very_long_path(path: str, site: Site) -> None:
     """Of a path with very many names or numbers, only the beginning is looked up, in no time."""
     assert get(site, f"/zarr/{path}x").status_code == 404
     assert get(site, f"/zarr/{path}zarr.json").status_code == 404

@@ -135,7 +135,7 @@ def test_sums_do_not_overflow() -> None:
     assert float(reductions.compute_mean(make_variable(np.full(3, 3e38, "f4")), (0,)).values) == np.float32(3e38)
 
 
-def test_nothing_is_read_before_it_is_asked_for() -> None:
+def test_nothing_is_read_early() -> None:
     """A statistic knows its shape, type and cost without reading; each value is read once, in bounded blocks."""
     source = CountingSource(make_numbered(4, 6, 5))
     stack = create_lazy_variable(("frame", "y", "x"), source, {"units": "counts", "other": 1})

@@ -70,7 +70,7 @@ def test_saturated() -> None:
 
 
 @pytest.mark.parametrize("values", [[], [np.nan], [np.inf, -np.inf]])
-def test_nothing(values: list[float]) -> None:
+def test_no_values(values: list[float]) -> None:
     """Without values, the numbers are NaN, and the histogram is empty."""
     found = summarise(np.array(values))
 

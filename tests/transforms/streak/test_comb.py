@@ -101,12 +101,12 @@ def test_scattered_peaks_are_no_comb(seed: int) -> None:
 
 
 @pytest.mark.parametrize("profile", [np.zeros(500), np.full(500, 65_535.0), np.linspace(0, 1e4, 500)])
-def test_featureless_profiles_have_none(profile: Profile) -> None:
+def test_featureless_profiles_have_no_comb(profile: Profile) -> None:
     """A constant and a ramp contain no comb."""
     assert find_comb_in_profile(profile) is None
 
 
-def test_two_combs_are_not_told_apart() -> None:
+def test_ambiguous_combs() -> None:
     """Of two visible combs whose spacings differ by a tenth, none is chosen; each alone is found."""
     rng = np.random.default_rng(4)
     generator, fiducial = make_peaks(40 + 18 * np.arange(50)), make_peaks(250 + 19.74 * np.arange(8))
@@ -125,7 +125,7 @@ def test_the_same_comb_twice_is_one() -> None:
     assert find_comb(np.concatenate(edges), 16) is not None
 
 
-def test_combs_that_never_meet_do_no_harm() -> None:
+def test_combs_at_different_times() -> None:
     """Two combs at different times cannot be compared, and the brighter one is found."""
     rng = np.random.default_rng(6)
     early, late = 40 + 18 * np.arange(20), 600 + 26 * np.arange(8)
@@ -135,7 +135,7 @@ def test_combs_that_never_meet_do_no_harm() -> None:
     np.testing.assert_allclose(comb.centres, early, atol=0.2)
 
 
-def test_a_stray_peak_far_away_is_none_of_the_comb() -> None:
+def test_distant_peaks_are_left_out() -> None:
     """Peaks beyond a gap of more than three spacings are left out."""
     centres = 40 + 18 * np.arange(20)
     comb = find_comb_in_profile(make_peaks(np.append(centres, [700, 900])))

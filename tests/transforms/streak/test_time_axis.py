@@ -79,13 +79,13 @@ class TestCombPeaks(TransformContract):
             comb_peaks(on_its_side, along="rows", band=(20, 63)), comb_peaks(image, band=(20, 63))
         )
 
-    def test_a_picture_of_nothing_has_none(self) -> None:
+    def test_no_peaks_without_a_comb(self) -> None:
         """A frame of NaN, a saturated one and one of zeros contain no peak."""
         for value in (np.nan, np.inf, 65_535.0, 0.0):
             assert comb_peaks(xr.DataArray(np.full((64, 400), value), dims=("y", "x"))).isnull().all()
 
     @pytest.mark.parametrize("shape", [(1, 1), (1, 40), (40, 3), (3, 12)])
-    def test_a_small_picture_has_none(self, shape: tuple[int, int]) -> None:
+    def test_no_peaks_in_a_small_picture(self, shape: tuple[int, int]) -> None:
         """A picture too small for a comb contains no peak, and the result has a place for every four pixels."""
         counts = np.random.default_rng(1).integers(0, 4096, shape, dtype="u2")
         peaks = comb_peaks(xr.DataArray(counts, dims=("y", "x")))
@@ -127,7 +127,7 @@ class TestCombFit(TransformContract):
         np.testing.assert_allclose(fit[:3], solution / 400.0 ** np.arange(3), rtol=1e-9)
         assert fit[3] == pytest.approx(np.sqrt(np.mean((times - terms @ solution) ** 2)))
 
-    def test_frequency_and_period_say_the_same(self) -> None:
+    def test_frequency_equals_period(self) -> None:
         """2 GHz equal 500 ps, and time is proportional to the period."""
         peaks = make_peaks(SWEEP.get_peak_columns(FIDUCIAL_PERIOD))
 
@@ -172,7 +172,7 @@ class TestCombFit(TransformContract):
             assert fit[order + 2] == 0
             assert np.isnan(np.delete(fit, order + 2)).all()
 
-    def test_what_is_no_comb_makes_no_axis(self) -> None:
+    def test_random_peaks_make_no_axis(self) -> None:
         """Peaks at random places are not fitted."""
         rng = np.random.default_rng(5)
         fits = [comb_fit(make_peaks(np.sort(rng.uniform(0, 400, 12)))) for _ in range(20)]
@@ -199,7 +199,7 @@ class TestCombResiduals(TransformContract):
     def inputs(self, rng: np.random.Generator) -> Sequence[xr.DataArray]:
         return TestCombFit().inputs(rng)
 
-    def test_residuals_are_what_the_fit_leaves(self) -> None:
+    def test_residuals(self) -> None:
         """Residuals are the peaks' times minus the fitted ones, and their RMS is the fit's residual."""
         rng = np.random.default_rng(6)
         peaks = make_peaks(
@@ -212,7 +212,7 @@ class TestCombResiduals(TransformContract):
         np.testing.assert_allclose(np.diff(residuals), PERIOD - np.diff(fitted), atol=1e-7)
         assert np.sqrt(np.mean(residuals**2)) == pytest.approx(fit[3].item())
 
-    def test_rejected_peaks_have_none(self) -> None:
+    def test_rejected_peaks_have_no_residual(self) -> None:
         """The residual of an outlier is NaN; the others keep their places."""
         centres = SWEEP.get_peak_columns(FIDUCIAL_PERIOD)
         centres[4] += 6
@@ -269,7 +269,7 @@ class TestNominalTime(TransformContract):
 
         assert [nominal_time(ends, speed=speed)[1].item() for speed in (1, 2, 3, 4)] == pytest.approx([96, 46, 17, 6])
 
-    def test_a_speed_that_is_not_there_is_refused(self) -> None:
+    def test_unknown_speed_is_refused(self) -> None:
         """The message says how many speeds there are."""
         with pytest.raises(ValueError, match="there are 4 sweeps in windows_ns, and speed is 5"):
             TRANSFORMS["nominal_time"].apply(xr.DataArray([0, 1], dims="x"), speed=5)

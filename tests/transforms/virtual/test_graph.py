@@ -74,7 +74,7 @@ class TestTryAddVariables:
             ),
         ],
     )
-    def test_left_out(
+    def test_omitted_variables(
         self, variables: dict[str, xr.Variable], attributes: dict[str, object], name: str, reason: str
     ) -> None:
         """A missing part of a file omits only the variables that need it, each with its reason."""

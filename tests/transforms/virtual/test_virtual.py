@@ -154,7 +154,7 @@ class TestLaziness:
         assert image.reads == [(slice(0, 6, 1), slice(0, 8, 1))]
         assert np.allclose(found, (image.values - np.float32(image.values.mean()))[2:4, ::3])
 
-    def test_whole_is_remembered(self) -> None:
+    def test_whole_is_cached(self) -> None:
         """A variable that needs the whole image is computed once with a memo, and states what that reads."""
         image = make_noise(6, 8, seed=0)
         known: dict[Hashable, Any] = {}
