@@ -1,4 +1,4 @@
-"""A catalog built of an archive's rows, in SQLite, and looked things up in."""
+"""Build a catalog of an archive's rows in SQLite, and query it."""
 
 from __future__ import annotations
 
@@ -14,33 +14,33 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from measuring import Case, Contender, Mismatch, Plan, repeated
+from measuring import Case, Contender, Mismatch, Plan, repeat
 from shotdap.catalog import ArchiveDatabase, BuildReport, PathTemplate, SqlArchive, SqlIndex, build_catalog
 from shotdap.config.settings import load_defaults
 from shotdap.server.demo import ARCHIVE_FILES
 
-__all__ = ["FIRST_SHOT", "all_shots", "cases", "made"]
+__all__ = ["FIRST_SHOT", "cases", "create_catalog", "list_shots"]
 
 FIRST_SHOT: Final = 60_000
 _FILES_OF_A_SHOT: Final = 20
-_WRITTEN: Final = 10_000  # rows of the archive at a time
-_FEW: Final = 100_000  # rows up to which a catalog is built again and again
+_WRITTEN: Final = 10_000  # rows inserted into the archive at a time
+_FEW: Final = 100_000  # with more rows, the builds from scratch are left out
 _BEGIN: Final = datetime.fromisoformat("2011-05-19T10:41:07")
 
 
 @contextmanager
 def cases(folder: Path, plan: Plan) -> Iterator[Sequence[Case]]:
     """Yield the first build and a repeated build, then queries to the catalog."""
-    archive, index = made(folder, plan.rows)
-    yield [*_builds(archive, index, folder, plan.rows), *_questions(index)]
+    archive, index = create_catalog(folder, plan.rows)
+    yield [*_list_builds(archive, index, folder, plan.rows), *_list_queries(index)]
 
 
-def made(folder: Path, rows: int) -> tuple[SqlArchive, SqlIndex]:
-    """Make an archive of `rows` rows and build its catalog; print the speed and the memory used."""
-    archive = _made_archive(folder / "archive.db", rows)
+def create_catalog(folder: Path, rows: int) -> tuple[SqlArchive, SqlIndex]:
+    """Create an archive of `rows` rows and build its catalog; print the speed and the memory used."""
+    archive = _create_archive(folder / "archive.db", rows)
     index = SqlIndex.open_sqlite(folder / "catalog.db")
     begun, used = perf_counter(), process_time()
-    report = _built(archive, index)
+    report = _build(archive, index)
     took, used = perf_counter() - begun, process_time() - used
     if report.added != rows:
         raise Mismatch(f"Of {rows} rows, {report.added} became entries.")
@@ -53,51 +53,55 @@ def made(folder: Path, rows: int) -> tuple[SqlArchive, SqlIndex]:
     return archive, index
 
 
-def _builds(archive: SqlArchive, index: SqlIndex, folder: Path, rows: int) -> Iterator[Case]:
+def _list_builds(archive: SqlArchive, index: SqlIndex, folder: Path, rows: int) -> Iterator[Case]:
     numbers = count()
 
-    def anew() -> None:
-        _built(archive, SqlIndex.open_sqlite(folder / f"catalog{next(numbers)}.db"))
+    def build_new() -> None:
+        _build(archive, SqlIndex.open_sqlite(folder / f"catalog{next(numbers)}.db"))
 
     if rows <= _FEW:
-        yield _case("build a new catalog, rows", anew, rows)
-    yield _case("build again, nothing new", partial(_built, archive, index))
+        yield _make_case("build a new catalog, rows", build_new, rows)
+    yield _make_case("build again, nothing new", partial(_build, archive, index))
     if rows <= _FEW:
-        yield _case("compare all rows, nothing new", partial(_built, archive, index, full=True), rows)
+        yield _make_case("compare all rows, nothing new", partial(_build, archive, index, full=True), rows)
 
 
-def _questions(index: SqlIndex) -> Iterator[Case]:
-    shots = all_shots(index)
+def _list_queries(index: SqlIndex) -> Iterator[Case]:
+    shots = list_shots(index)
     first, middle, last = shots[0], shots[len(shots) // 2], shots[-1]
     image = index.list_children(f"omega/{middle}/d00").children[0].path
     entry = index.find_entry(image)
     pattern = {"diagnostic": "D0[37]", "name": "d*"}
     token = index.list_changes(limit=1).token
-    yield _case(f"list 100 of {len(shots)} shots, from the first", partial(index.list_children, "omega", after=first))
-    yield _case("list 100 shots, from half-way", partial(index.list_children, "omega", after=middle))
-    yield _case("list 100 shots, up to the last", partial(index.list_children, "omega", after=shots[-101:][0]))
-    yield _case("list one shot", partial(index.list_children, f"omega/{middle}"))
-    yield _case("find one image", partial(index.find_entry, image))
-    yield _case("find the last shot's folder", partial(index.list_children, f"omega/{last}"))
-    yield _case("the nearest earlier of two diagnostics", partial(index.find_nearest, entry, pattern, when="earlier"))
-    yield _case("count by diagnostic", partial(index.count_by_facet, "diagnostic"))
-    yield _case("100 changes since the first", partial(index.list_changes, token, limit=100))
+    yield _make_case(
+        f"list 100 of {len(shots)} shots, from the first", partial(index.list_children, "omega", after=first)
+    )
+    yield _make_case("list 100 shots, from half-way", partial(index.list_children, "omega", after=middle))
+    yield _make_case("list 100 shots, up to the last", partial(index.list_children, "omega", after=shots[-101:][0]))
+    yield _make_case("list one shot", partial(index.list_children, f"omega/{middle}"))
+    yield _make_case("find one image", partial(index.find_entry, image))
+    yield _make_case("find the last shot's folder", partial(index.list_children, f"omega/{last}"))
+    yield _make_case(
+        "the nearest earlier of two diagnostics", partial(index.find_nearest, entry, pattern, when="earlier")
+    )
+    yield _make_case("count by diagnostic", partial(index.count_by_facet, "diagnostic"))
+    yield _make_case("100 changes since the first", partial(index.list_changes, token, limit=100))
 
 
-def _case(name: str, function: Any, amount: int = 1) -> Case:  # noqa: ANN401 — any callable without arguments
-    return Case(name, (Contender("shotdap", repeated(function)),), amount)
+def _make_case(name: str, function: Any, amount: int = 1) -> Case:  # noqa: ANN401 — any callable without arguments
+    return Case(name, (Contender("shotdap", repeat(function)),), amount)
 
 
-def _built(archive: SqlArchive, index: SqlIndex, *, full: bool = False) -> BuildReport:
+def _build(archive: SqlArchive, index: SqlIndex, *, full: bool = False) -> BuildReport:
     """Bring a catalog up to date with an archive."""
     return build_catalog(archive, index, PathTemplate(), full=full)
 
 
-def _made_archive(path: Path, rows: int) -> SqlArchive:
-    """Make an archive of rows without files: building a catalog opens no file."""
+def _create_archive(path: Path, rows: int) -> SqlArchive:
+    """Create an archive of rows without files: building a catalog opens no file."""
     url = f"sqlite:///{path}"
     engine = sa.create_engine(url)
-    made = map(_row, range(rows))
+    made = map(_make_row, range(rows))
     with engine.begin() as connection:
         ARCHIVE_FILES.create(connection)
         while some := list(islice(made, _WRITTEN)):
@@ -109,7 +113,7 @@ def _made_archive(path: Path, rows: int) -> SqlArchive:
     return SqlArchive(ArchiveDatabase(url), ARCHIVE_FILES.name, load_defaults()["archive"]["columns"])
 
 
-def _row(number: int) -> dict[str, Any]:
+def _make_row(number: int) -> dict[str, Any]:
     shot, camera = divmod(number, _FILES_OF_A_SHOT)
     when = _BEGIN + timedelta(hours=shot)
     return {
@@ -125,7 +129,7 @@ def _row(number: int) -> dict[str, Any]:
     }
 
 
-def all_shots(index: SqlIndex) -> list[str]:
+def list_shots(index: SqlIndex) -> list[str]:
     """Return the shot numbers in ascending order."""
     pages = [index.list_children("omega")]
     while pages[-1].after is not None:

@@ -1,7 +1,7 @@
-"""HTTP clients that cost little, for they share the machine with the servers that they measure.
+"""HTTP clients that cost little, because they share the machine with the servers that they measure.
 
-Strategy: the same question gets an answer of the same length each time, head included. So its length is learned once,
-by a real parser of HTTP; in the timed turns a client only counts bytes.
+Strategy: a repeated request gets a response of the same length each time, head included. Its length is measured once,
+by a real HTTP parser; in the timed turns a client only counts bytes.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ import httptools
 
 from measuring import Turn
 
-__all__ = ["Answer", "Question"]
+__all__ = ["HttpRequest", "HttpResponse"]
 
 _HOST = "127.0.0.1"
 _PATIENCE = 60  # seconds without a byte
-_BUFFER = bytearray(1 << 20)  # what arrives is not looked at: all clients may write here
+_BUFFER = bytearray(1 << 20)  # shared by all clients, because its content is ignored
 
 
 @dataclass
-class Answer:
-    """What came back: a parser's callbacks fill it."""
+class HttpResponse:
+    """A response, which the callbacks of a parser fill."""
 
     status: int = 0
     length: int = 0
@@ -44,50 +44,50 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Question:
+class HttpRequest:
     """A GET request to a server on this machine."""
 
     port: int
     target: str
-    """The path with the query, as it goes out."""
+    """The path with the query, as it is sent."""
 
-    def ask(self) -> Answer:
-        """Ask once, and parse the answer.
+    def send(self) -> HttpResponse:
+        """Send the request once, and parse the response.
 
         Raises:
-            ConnectionError: the server hangs up before its answer is complete, or answers with another status than 200.
+            ConnectionError: the server hangs up before its response is complete, or the status is not 200.
         """
-        answer = Answer()
-        parser = httptools.HttpResponseParser(answer)
-        with _connected(self.port) as wire:
+        response = HttpResponse()
+        parser = httptools.HttpResponseParser(response)
+        with _connect(self.port) as wire:
             wire.sendall(self._bytes)
-            while not answer.complete:
-                received = _received(wire)
-                answer.length += received
+            while not response.complete:
+                received = _receive_bytes(wire)
+                response.length += received
                 parser.feed_data(bytes(_BUFFER[:received]))
-        answer.status = parser.get_status_code()
-        if answer.status != 200:  # noqa: PLR2004
-            raise ConnectionError(f"{self.target}: {answer.status}, {bytes(answer.body[:500])!r}")
-        return answer
+        response.status = parser.get_status_code()
+        if response.status != 200:  # noqa: PLR2004
+            raise ConnectionError(f"{self.target}: {response.status}, {bytes(response.body[:500])!r}")
+        return response
 
-    def turn(self, clients: int, length: int, seconds: float) -> Turn:
-        """Ask with so many clients at once, each again as soon as it has its answer.
+    def run_turn(self, clients: int, length: int, seconds: float) -> Turn:
+        """Send the request with many clients at once; each sends it again as soon as it has its response.
 
         Args:
-            clients: how many there are.
-            length: how long one answer is on the wire.
-            seconds: no new question is asked after that.
+            clients: number of clients.
+            length: bytes of one response on the wire.
+            seconds: time after which no new request is sent.
 
         Raises:
-            ConnectionError: a server hangs up or falls silent.
+            ConnectionError: a server hangs up or sends nothing for a minute.
         """
         with ExitStack() as stack, selectors.DefaultSelector() as selector:
-            connections = [_Connection(stack.enter_context(_connected(self.port)), length) for _ in range(clients)]
+            connections = [_Connection(stack.enter_context(_connect(self.port)), length) for _ in range(clients)]
             for connection in connections:
                 selector.register(connection.wire, selectors.EVENT_READ, connection)
             begun = perf_counter()
-            each = tuple(_conversation(self._bytes, selector, connections, begun + seconds))
-            return Turn(perf_counter() - begun, each)
+            durations = tuple(_exchange_until(self._bytes, selector, connections, begun + seconds))
+            return Turn(perf_counter() - begun, durations)
 
     @property
     def _bytes(self) -> bytes:
@@ -96,29 +96,29 @@ class Question:
 
 @dataclass
 class _Connection:
-    """One client, and how far its answer has come."""
+    """One client, with the progress of its response."""
 
     wire: socket.socket
     length: int
     left: int = 0
     asked: float = 0.0
 
-    def ask(self, question: bytes) -> None:
+    def send(self, request: bytes) -> None:
         self.left, self.asked = self.length, perf_counter()
-        self.wire.sendall(question)
+        self.wire.sendall(request)
 
     def receive(self) -> None:
-        self.left -= _received(self.wire)
+        self.left -= _receive_bytes(self.wire)
         if self.left < 0:
             raise ConnectionError("The server's answers differ in length.")
 
 
-def _conversation(
-    question: bytes, selector: selectors.BaseSelector, connections: list[_Connection], deadline: float
+def _exchange_until(
+    request: bytes, selector: selectors.BaseSelector, connections: list[_Connection], deadline: float
 ) -> Iterator[float]:
-    """How long each answer took, as they arrive."""
+    """Yield the duration of each response, in the order of their ends."""
     for connection in connections:
-        connection.ask(question)
+        connection.send(request)
     waiting = len(connections)
     while waiting:
         for key, _ in selector.select(_PATIENCE):
@@ -129,19 +129,19 @@ def _conversation(
             now = perf_counter()
             yield now - connection.asked
             if now < deadline:
-                connection.ask(question)
+                connection.send(request)
             else:
                 waiting -= 1
 
 
 @contextmanager
-def _connected(port: int) -> Iterator[socket.socket]:
+def _connect(port: int) -> Iterator[socket.socket]:
     with socket.create_connection((_HOST, port), _PATIENCE) as wire:
         wire.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         yield wire
 
 
-def _received(wire: socket.socket) -> int:
+def _receive_bytes(wire: socket.socket) -> int:
     received = wire.recv_into(_BUFFER)
     if not received:
         raise ConnectionError("The server hung up.")

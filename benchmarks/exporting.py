@@ -1,4 +1,4 @@
-"""Many images exported, their background subtracted: by a loop that opens, subtracts and writes, and by Dask's workers.
+"""Export many images without their background: by a loop that opens, subtracts and writes, and by Dask's workers.
 
 Every contender writes the same numbers, one netCDF-3 file for each image. The loop knows the files' layout, and labels
 nothing; the second has shotdap open the images, in one process and without Dask.
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from scipy.io import netcdf_file
 
 from images import ImageFile
-from measuring import Case, Contender, Mismatch, Plan, repeated
+from measuring import Case, Contender, Mismatch, Plan, repeat
 from shotdap.config import SettingsSource, Site, load_settings
 from shotdap.server.exports.cluster import open_cluster
 from shotdap.server.exports.export_plan import PlanItem, plan_export
@@ -40,29 +40,31 @@ _WORKERS: Final = (1, 2)
 
 @contextmanager
 def cases(folder: Path, plan: Plan) -> Iterator[Sequence[Case]]:
-    """One case: some hundred images into a folder."""
+    """Yield one case: some hundred images into a folder."""
     images = max(4, _IMAGES // plan.shrink)
-    config = _archive(folder, _FILE.shrunk(plan.shrink), images)
+    config = _make_archive(folder, _FILE.shrink(plan.shrink), images)
     source = SettingsSource(config)
     items = plan_export(Site(source.load()).open_catalog(), _ORDER, memory_limit=1 << 30).items
     ways: dict[str, Callable[[Path], object]] = {
-        "shotdap, 1 process without Dask": partial(_alone, config, items),
-        "Python loop": partial(_loop, folder / "images"),
+        "shotdap, 1 process without Dask": partial(_export_without_dask, config, items),
+        "Python loop": partial(_export_by_loop, folder / "images"),
     }
     with ExitStack() as stack:
         for workers in _WORKERS:
             exports = load_settings(config, {"exports.workers": workers}).exports
             client = stack.enter_context(open_cluster(exports, source))
-            ways[f"shotdap, Dask, {workers} worker{'s' if workers > 1 else ''}"] = partial(_dask, client, items, config)
+            ways[f"shotdap, Dask, {workers} worker{'s' if workers > 1 else ''}"] = partial(
+                _export_by_dask, client, items, config
+            )
         numbers = count()
         _check(folder / "out", ways, numbers)
         contenders = tuple(
-            Contender(name, repeated(_fresh(folder / "out", way, numbers))) for name, way in ways.items()
+            Contender(name, repeat(_export_to_new_folder(folder / "out", way, numbers))) for name, way in ways.items()
         )
-        yield [Case(f"export {images} images of {_FILE.shrunk(plan.shrink)}, images", contenders, images)]
+        yield [Case(f"export {images} images of {_FILE.shrink(plan.shrink)}, images", contenders, images)]
 
 
-def _archive(folder: Path, file: ImageFile, images: int) -> Path:
+def _make_archive(folder: Path, file: ImageFile, images: int) -> Path:
     """Make a folder of identical images, and settings for it."""
     (folder / "images").mkdir()
     file.write(folder / "images")
@@ -75,12 +77,12 @@ def _archive(folder: Path, file: ImageFile, images: int) -> Path:
     return config
 
 
-def _fresh(out: Path, way: Callable[[Path], object], numbers: Iterator[int]) -> Callable[[], object]:
-    """Export to a folder that is not there yet."""
+def _export_to_new_folder(out: Path, way: Callable[[Path], object], numbers: Iterator[int]) -> Callable[[], object]:
+    """Return a function that exports to a new folder at each call."""
     return lambda: way(out / str(next(numbers)))
 
 
-def _loop(images: Path, target: Path) -> None:
+def _export_by_loop(images: Path, target: Path) -> None:
     target.mkdir(parents=True)
     for path in sorted(images.iterdir()):
         with h5py.File(path) as file:
@@ -96,11 +98,11 @@ def _write(path: Path, values: NDArray[Any]) -> None:
         file.createVariable("background_subtracted", "f4", ("y", "x"))[:] = values
 
 
-def _alone(config: Path, items: tuple[PlanItem, ...], target: Path) -> None:
+def _export_without_dask(config: Path, items: tuple[PlanItem, ...], target: Path) -> None:
     run_task(ExportTask(_ORDER.to_json(), str(target), items, 1 << 30, config))
 
 
-def _dask(client: Client, items: tuple[PlanItem, ...], settings_file: Path, target: Path) -> None:
+def _export_by_dask(client: Client, items: tuple[PlanItem, ...], settings_file: Path, target: Path) -> None:
     place = Workspace(target)
     place.begin_export(_ORDER, items)
     run_export(_ORDER, place, items, client, memory_limit=1 << 30, settings_file=settings_file)

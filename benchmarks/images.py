@@ -1,4 +1,4 @@
-"""Images to measure with: two frames of a camera's layout, with as many attributes as a real file has."""
+"""Images to measure with: two frames in a camera's layout, with as many attributes as a real file."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _CLUSTER = 1  # of P510's cameras
 
 @dataclass(frozen=True)
 class ImageFile:
-    """A file to make, and what it is called."""
+    """A file to write, with its name."""
 
     name: str
     container: Container
     shape: tuple[int, int]
-    """Of one frame."""
+    """The shape of one frame."""
     deflated: bool
 
     def __str__(self) -> str:
@@ -32,13 +32,13 @@ class ImageFile:
         stored = "deflated" if self.deflated else "contiguous"
         return f"{self.shape[0]} x {self.shape[1]} {self.container} {stored}"
 
-    def shrunk(self, factor: int) -> ImageFile:
+    def shrink(self, factor: int) -> ImageFile:
         """Return a copy with smaller frames."""
         height, width = self.shape
         return replace(self, shape=(height // factor, width // factor))
 
     def write(self, folder: Path) -> None:
-        """Make the file in a folder, of noise as a camera's: a few hundred counts that do not deflate well."""
+        """Write the file into a folder; its noise is like a camera's, a few hundred counts that do not deflate well."""
         rng = np.random.default_rng(0)
         frames = rng.poisson(400, (2, *self.shape)).astype(np.uint16)
         chunks = (1, *self.shape) if self.deflated else None
@@ -48,5 +48,5 @@ class ImageFile:
 
 
 def open_catalog(folder: Path) -> Catalog:
-    """Open a folder with the diagnostics that come with shotdap, and with an empty frame cache."""
+    """Open a folder with the diagnostics that are shipped with shotdap, and with an empty frame cache."""
     return Catalog(DirectoryArchive(folder), folder, load_diagnostics())

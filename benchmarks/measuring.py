@@ -1,4 +1,4 @@
-"""Contenders do the same work by turns, round after round: what slows the machine for a while slows all of them.
+"""Measure contenders in turns, round after round, so that whatever slows the machine slows all of them.
 
 Nothing is asserted while the clock runs; a benchmark checks beforehand that its contenders give equal numbers.
 """
@@ -12,11 +12,11 @@ from statistics import median, quantiles
 from time import perf_counter
 from typing import TypeAlias
 
-__all__ = ["Case", "Contender", "Mismatch", "Plan", "Row", "Turn", "Worker", "measure", "repeated"]
+__all__ = ["Case", "Contender", "Mismatch", "Plan", "Row", "Turn", "Worker", "measure", "repeat"]
 
 
 class Mismatch(ValueError):
-    """Two contenders do not give equal numbers, so there is nothing to compare."""
+    """Two contenders give different numbers, so a comparison is meaningless."""
 
 
 @dataclass(frozen=True)
@@ -25,24 +25,24 @@ class Plan:
 
     rounds: int = 5
     seconds: float = 0.25
-    """How long a contender works before it is the next one's turn; at least once, however long that takes."""
+    """Seconds that a contender works before the next one's turn; it runs at least once."""
     rows: int = 20_000
-    """Rows of the archive that a catalog is built of."""
+    """Rows of the archive that the catalog is built of."""
     shrink: int = 1
-    """Divides the sides of the images; for the test that everything works."""
+    """Divisor of the images' sides; for the test that the benchmarks run."""
 
 
 @dataclass(frozen=True)
 class Turn:
-    """What came of one turn, in seconds."""
+    """The result of one turn, in seconds."""
 
     elapsed: float
     each: tuple[float, ...]
-    """For each run, how long it took; runs may overlap."""
+    """The duration of each run; runs may overlap."""
 
 
 Worker: TypeAlias = Callable[[float], Turn]
-"""Works for so many seconds, at least once."""
+"""Works for some seconds, and runs at least once."""
 
 
 @dataclass(frozen=True)
@@ -55,12 +55,12 @@ class Contender:
 
 @dataclass(frozen=True)
 class Case:
-    """A piece of work, and those who do it: the first is what the others are compared with."""
+    """A piece of work, and its contenders; the first is the reference."""
 
     name: str
     contenders: tuple[Contender, ...]
     amount: int = 1
-    """How many things one run handles, where they are counted: rows, for example."""
+    """Number of things that one run handles, such as rows, if they are counted."""
 
 
 @dataclass(frozen=True)
@@ -74,10 +74,10 @@ class Row:
     p99_ms: float
     per_second: float
     speed: float
-    """As a multiple of the first contender's: the median of what each round gives."""
+    """Relative to the first contender: the median over the rounds."""
 
 
-def repeated(function: Callable[[], object]) -> Worker:
+def repeat(function: Callable[[], object]) -> Worker:
     """Return a worker that calls a function repeatedly."""
 
     def work(seconds: float) -> Turn:
@@ -93,7 +93,7 @@ def repeated(function: Callable[[], object]) -> Worker:
 
 
 def measure(cases: Sequence[Case], plan: Plan) -> list[Row]:
-    """Give every contender of every case one run to warm up, then its turns, A B C A B C, and sum them up."""
+    """Run every contender of every case once to warm up, then in turns, A B C A B C; return the summary."""
     everyone = [(case, contender) for case in cases for contender in case.contenders]
     for _, contender in everyone:
         contender.work(0)
@@ -102,27 +102,27 @@ def measure(cases: Sequence[Case], plan: Plan) -> list[Row]:
         zip(((case.name, contender.name) for case, contender in everyone), zip(*rounds, strict=True), strict=True)
     )
     return [
-        _row(case, contender, turns[case.name, contender.name], turns[case.name, case.contenders[0].name])
+        _make_row(case, contender, turns[case.name, contender.name], turns[case.name, case.contenders[0].name])
         for case, contender in everyone
     ]
 
 
-def _row(case: Case, contender: Contender, turns: Sequence[Turn], first: Sequence[Turn]) -> Row:
+def _make_row(case: Case, contender: Contender, turns: Sequence[Turn], first: Sequence[Turn]) -> Row:
     each = list(chain.from_iterable(turn.each for turn in turns))
     return Row(
         case=case.name,
         contender=contender.name,
         runs=len(each),
         median_ms=1e3 * median(each),
-        p99_ms=1e3 * _p99(each),
-        per_second=median(map(_rate, turns)) * case.amount,
-        speed=median(_rate(turn) / _rate(other) for turn, other in zip(turns, first, strict=True)),
+        p99_ms=1e3 * _compute_p99(each),
+        per_second=median(map(_compute_rate, turns)) * case.amount,
+        speed=median(_compute_rate(turn) / _compute_rate(other) for turn, other in zip(turns, first, strict=True)),
     )
 
 
-def _rate(turn: Turn) -> float:
+def _compute_rate(turn: Turn) -> float:
     return len(turn.each) / turn.elapsed
 
 
-def _p99(each: list[float]) -> float:
+def _compute_p99(each: list[float]) -> float:
     return quantiles(each, n=100, method="inclusive")[-1] if len(each) > 1 else each[0]

@@ -1,4 +1,4 @@
-"""The outcome as a table to read and as JSON to keep."""
+"""The results as a table to read and as JSON to keep."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from pathlib import Path
 
 from measuring import Plan, Row
 
-__all__ = ["table", "write"]
+__all__ = ["format_table", "write"]
 
 _HEADINGS = ("runs", "median/ms", "p99/ms", "per second", "speed")
-_FEW = 10  # fewer than that need decimals
+_FEW = 10  # smaller numbers need decimals
 _PACKAGES = ("shotdap", "numpy", "xarray", "starlette", "uvicorn", "pydap", "gunicorn")
 
 
-def table(rows: Sequence[Row]) -> str:
-    """Format the rows as text, grouped by case. ``speed`` is relative to the first contender of the case."""
+def format_table(rows: Sequence[Row]) -> str:
+    """Format the rows as text, grouped by case; ``speed`` is relative to the first contender of the case."""
     width = max(len(row.contender) for row in rows) + 2
     heading = " " * width + "".join(f"{name:>12}" for name in _HEADINGS)
-    return "\n".join([heading, *_lines(rows, width)])
+    return "\n".join([heading, *_format_lines(rows, width)])
 
 
-def _lines(rows: Iterable[Row], width: int) -> Iterable[str]:
+def _format_lines(rows: Iterable[Row], width: int) -> Iterable[str]:
     for case, contenders in groupby(rows, key=lambda row: row.case):
         yield case
         for row in contenders:
@@ -43,7 +43,7 @@ def _lines(rows: Iterable[Row], width: int) -> Iterable[str]:
 
 
 def write(folder: Path, benchmark: str, plan: Plan, rows: Sequence[Row]) -> Path:
-    """Write the rows, with what they depend on, to a new file; its path."""
+    """Write the rows and the conditions of the measurement to a new file; return its path."""
     when = datetime.now(UTC)
     outcome = {
         "benchmark": benchmark,

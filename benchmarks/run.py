@@ -1,4 +1,4 @@
-"""Measure: ``python benchmarks/run.py``, or ``make bench``, with the names of benchmarks or all of them."""
+"""Run benchmarks: ``python benchmarks/run.py``, or ``make bench``, with names of benchmarks, or without for all."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ import zarr_reading
 from measuring import Case, Plan, measure
 
 Benchmark: TypeAlias = Callable[[Path, Plan], AbstractContextManager[Sequence[Case]]]
-"""Prepares its cases in an empty folder, checked and ready to be measured while the context lasts."""
+"""Yields its cases, checked and ready to be measured while the context lasts; gets an empty folder."""
 
 MODULES: Mapping[str, ModuleType] = MappingProxyType(
     {
@@ -38,14 +38,14 @@ RESULTS = Path(__file__).parent / "results"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the benchmarks that the command names: print a table, and keep it as JSON, for each."""
-    parser = _parser()
+    """Run the named benchmarks; print a table and write a JSON file for each."""
+    parser = _make_parser()
     chosen = parser.parse_args(arguments)
     unknown = set(chosen.names) - set(MODULES)
     if unknown:
         parser.error(f"there is no {', '.join(unknown)}; there are {', '.join(MODULES)}")
     if chosen.list:
-        print(*(f"{name:<12} {_sentence(module)}" for name, module in MODULES.items()), sep="\n")
+        print(*(f"{name:<12} {_get_summary(module)}" for name, module in MODULES.items()), sep="\n")
         return
     plan = Plan(chosen.rounds, chosen.seconds, chosen.rows, chosen.shrink)
     for name in chosen.names or MODULES:
@@ -53,30 +53,30 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _run(name: str, plan: Plan, results: Path) -> None:
-    print(f"\n{name}: {_sentence(MODULES[name])}\n", flush=True)
+    print(f"\n{name}: {_get_summary(MODULES[name])}\n", flush=True)
     benchmark: Benchmark = MODULES[name].cases
     with TemporaryDirectory(prefix="shotdap-bench-") as folder, benchmark(Path(folder), plan) as cases:
         rows = measure(cases, plan)
-    print(reporting.table(rows))
+    print(reporting.format_table(rows))
     print(f"\n{reporting.write(results, name, plan, rows)}")
 
 
-def _sentence(module: ModuleType) -> str:
+def _get_summary(module: ModuleType) -> str:
     return (module.__doc__ or "").partition("\n")[0]
 
 
-def _parser() -> argparse.ArgumentParser:
+def _make_parser() -> argparse.ArgumentParser:
     plan = Plan()
     parser = argparse.ArgumentParser(
         prog="benchmarks/run.py", description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(MODULES)}; none for all of them")
-    parser.add_argument("--list", action="store_true", help="say what each benchmark measures, and run none")
-    parser.add_argument("--rounds", type=int, default=plan.rounds, help="how often it is each contender's turn")
-    parser.add_argument("--seconds", type=float, default=plan.seconds, help="how long a turn lasts")
-    parser.add_argument("--rows", type=int, default=plan.rows, help="rows of the archive that a catalog is built of")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of {', '.join(MODULES)}; without names, all run")
+    parser.add_argument("--list", action="store_true", help="list the benchmarks, and run none")
+    parser.add_argument("--rounds", type=int, default=plan.rounds, help="number of turns of each contender")
+    parser.add_argument("--seconds", type=float, default=plan.seconds, help="duration of a turn")
+    parser.add_argument("--rows", type=int, default=plan.rows, help="rows of the archive that the catalog is built of")
     parser.add_argument("--shrink", type=int, default=plan.shrink, help="divide the sides of the images by this")
-    parser.add_argument("--results", type=Path, default=RESULTS, help="the folder for the JSON files")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="folder for the JSON files")
     return parser
 
 

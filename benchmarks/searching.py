@@ -1,4 +1,4 @@
-"""Pages of what is found in a catalog, the first and a deep one; a run with no news, and a server's start."""
+"""Search a catalog, for the first page and a deep one; run a build without news; start a server."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
-from building import FIRST_SHOT, all_shots, made
-from measuring import Case, Contender, Mismatch, Plan, repeated
-from servers import SHOTDAP, shotdap_site
+from building import FIRST_SHOT, create_catalog, list_shots
+from measuring import Case, Contender, Mismatch, Plan, repeat
+from servers import SHOTDAP, serve_site
 from shotdap.catalog import Entry, Health, SearchPage, SqlIndex
 from shotdap.catalog.entry import FileInspection
 from shotdap.catalog.index import InspectionResult
@@ -20,9 +20,9 @@ from shotdap.catalog.index import InspectionResult
 __all__ = ["cases"]
 
 _LIMIT: Final = 100
-_DEEP: Final = 20_000  # entries in front of a deep page, or as many as there are
-_INSPECTED: Final = "diagnostic:D07"  # of which the attributes are known
-_SHARE: Final = 10_000  # verdicts written at a time
+_DEEP: Final = 20_000  # entries before a deep page, or as many as exist
+_INSPECTED: Final = "diagnostic:D07"  # the entries whose attributes are indexed
+_SHARE: Final = 10_000  # inspection results written at a time
 _SPEEDS: Final = ("1", "2", "5", "10", "25")
 _SETTINGS: Final = '[archive]\nurl = "sqlite:///archive.db"\nroot = "."\n'
 
@@ -30,15 +30,15 @@ _SETTINGS: Final = '[archive]\nurl = "sqlite:///archive.db"\nroot = "."\n'
 @contextmanager
 def cases(folder: Path, plan: Plan) -> Iterator[Sequence[Case]]:
     """Yield searches of each kind, then complete commands."""
-    _, index = made(folder, plan.rows)
-    shots = all_shots(index)
+    _, index = create_catalog(folder, plan.rows)
+    shots = list_shots(index)
     _inspect(index)
     settings = folder / "shotdap.toml"
     settings.write_text(_SETTINGS)
-    yield [*_searches(index, len(shots)), *_commands(settings)]
+    yield [*_list_searches(index, len(shots)), *_list_commands(settings)]
 
 
-def _searches(index: SqlIndex, shots: int) -> Iterator[Case]:
+def _list_searches(index: SqlIndex, shots: int) -> Iterator[Case]:
     middle = FIRST_SHOT + shots // 2
     for query in (
         "",
@@ -63,21 +63,21 @@ def _searches(index: SqlIndex, shots: int) -> Iterator[Case]:
         "-omega",
         "name:*x*",
     ):
-        yield from _pages(index, query)
+        yield from _list_pages(index, query)
 
 
-def _pages(index: SqlIndex, query: str) -> Iterator[Case]:
+def _list_pages(index: SqlIndex, query: str) -> Iterator[Case]:
     """Yield a query's first page, and a deep page if the query has one."""
     name = query or "everything"
-    yield _case(f"search {name}, first page", partial(index.search, query, limit=_LIMIT))
-    pages = list(islice(_walked(index, query), _DEEP // 1000))
+    yield _make_case(f"search {name}, first page", partial(index.search, query, limit=_LIMIT))
+    pages = list(islice(_iterate_pages(index, query), _DEEP // 1000))
     before = pages if pages[-1].after is not None else pages[:-1]
     if before:
         deep, count = before[-1].after, sum(len(page.entries) for page in before)
-        yield _case(f"search {name}, after {count:,}", partial(index.search, query, after=deep, limit=_LIMIT))
+        yield _make_case(f"search {name}, after {count:,}", partial(index.search, query, after=deep, limit=_LIMIT))
 
 
-def _walked(index: SqlIndex, query: str) -> Iterator[SearchPage]:
+def _iterate_pages(index: SqlIndex, query: str) -> Iterator[SearchPage]:
     page = index.search(query, limit=1000)
     yield page
     while page.after is not None:
@@ -86,22 +86,22 @@ def _walked(index: SqlIndex, query: str) -> Iterator[SearchPage]:
 
 
 def _inspect(index: SqlIndex) -> None:
-    """Say of one diagnostic's images what an inspection would have found in their files."""
-    for page in _walked(index, _INSPECTED):
-        index.record_inspections((entry, _verdict(entry)) for entry in page.entries)
+    """Record results of inspections for the images of one diagnostic, as if their files had been inspected."""
+    for page in _iterate_pages(index, _INSPECTED):
+        index.record_inspections((entry, _make_result(entry)) for entry in page.entries)
 
 
-def _verdict(entry: Entry) -> InspectionResult:
+def _make_result(entry: Entry) -> InspectionResult:
     speed = _SPEEDS[int(entry.facts["shot"]) % len(_SPEEDS)]
     return InspectionResult(
         Health.OK, "", FileInspection("0" * 64, 1, 1, {"image": "uint16[2,2]"}, {"SweepSpeed": [speed]})
     )
 
 
-def _commands(settings: Path) -> Iterator[Case]:
+def _list_commands(settings: Path) -> Iterator[Case]:
     build = [SHOTDAP, "catalog", "build", "--no-inspect", "--config", str(settings)]
-    yield _case("the command that builds again, nothing new", partial(_run, build))
-    yield _case("start a server, until it answers", partial(_start, settings))
+    yield _make_case("the command that builds again, nothing new", partial(_run, build))
+    yield _make_case("start a server, until it answers", partial(_start, settings))
 
 
 def _run(command: Sequence[str]) -> None:
@@ -111,9 +111,9 @@ def _run(command: Sequence[str]) -> None:
 
 
 def _start(settings: Path) -> None:
-    with shotdap_site(settings, settings.with_name("log")):
+    with serve_site(settings, settings.with_name("log")):
         pass
 
 
-def _case(name: str, function: Any) -> Case:  # noqa: ANN401 — any callable without arguments
-    return Case(name, (Contender("shotdap", repeated(function)),))
+def _make_case(name: str, function: Any) -> Case:  # noqa: ANN401 — any callable without arguments
+    return Case(name, (Contender("shotdap", repeat(function)),))

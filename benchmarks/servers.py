@@ -1,4 +1,4 @@
-"""Servers in processes of their own, each ended when it has served."""
+"""Servers in their own processes, ended at the end of a block."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["SHOTDAP", "pydap", "shotdap", "shotdap_site", "static"]
+__all__ = ["SHOTDAP", "serve_by_pydap", "serve_bytes", "serve_folder", "serve_site"]
 
 _HOST = "127.0.0.1"
 _BIN = Path(sys.executable).parent
@@ -22,45 +22,45 @@ _PATIENCE = 60  # seconds to start
 
 
 @contextmanager
-def shotdap(folder: Path, log: Path) -> Iterator[int]:
-    """`shotdap serve` of a folder; its port."""
-    with _started(lambda port: [SHOTDAP, "serve", "--folder", str(folder), "--port", port], log) as port:
+def serve_folder(folder: Path, log: Path) -> Iterator[int]:
+    """Run `shotdap serve` for a folder; yield its port."""
+    with _run_server(lambda port: [SHOTDAP, "serve", "--folder", str(folder), "--port", port], log) as port:
         yield port
 
 
 @contextmanager
-def shotdap_site(settings: Path, log: Path) -> Iterator[int]:
-    """`shotdap serve` of a catalog, by a site's settings; its port."""
+def serve_site(settings: Path, log: Path) -> Iterator[int]:
+    """Run `shotdap serve` for the catalog of a site's settings; yield its port."""
     command = [SHOTDAP, "serve", "--config", str(settings), "--port"]
-    with _started(lambda port: [*command, port], log) as port:
+    with _run_server(lambda port: [*command, port], log) as port:
         yield port
 
 
 @contextmanager
-def pydap(arrays: Path, log: Path) -> Iterator[int]:
+def serve_by_pydap(arrays: Path, log: Path) -> Iterator[int]:
     """Run pydap's server under gunicorn with keep-alive, in one process like the others, with images in memory."""
     options = ["--worker-class", "gthread", "--threads", "8", "--pythonpath", str(_PEERS), "pydap_server:application"]
-    with _started(
+    with _run_server(
         lambda port: [str(_BIN / "gunicorn"), "--bind", f"{_HOST}:{port}", *options], log, {"BENCH_ARRAYS": str(arrays)}
     ) as port:
         yield port
 
 
 @contextmanager
-def static(answers: Path, log: Path) -> Iterator[int]:
+def serve_bytes(answers: Path, log: Path) -> Iterator[int]:
     """Run a minimal Python server under uvicorn that sends bytes from memory."""
     options = ["--no-access-log", "--app-dir", str(_PEERS), "static_server:application"]
-    with _started(
+    with _run_server(
         lambda port: [str(_BIN / "uvicorn"), "--port", port, *options], log, {"BENCH_ANSWERS": str(answers)}
     ) as port:
         yield port
 
 
 @contextmanager
-def _started(
+def _run_server(
     command: Callable[[str], Sequence[str]], log: Path, environment: Mapping[str, str] | None = None
 ) -> Iterator[int]:
-    port = _free_port()
+    port = _find_free_port()
     with (
         log.open("wb") as output,
         subprocess.Popen(  # noqa: S603 — our own commands
@@ -74,7 +74,7 @@ def _started(
             process.terminate()
 
 
-def _free_port() -> int:
+def _find_free_port() -> int:
     with socket.create_server((_HOST, 0)) as listener:
         port: int = listener.getsockname()[1]
         return port

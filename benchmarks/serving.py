@@ -1,7 +1,7 @@
-"""Requests to shotdap, to pydap's server with the image in memory, and to a server that only sends bytes from memory.
+"""Send requests to shotdap, to pydap's server with the image in memory, and to a server of bytes from memory.
 
-shotdap is a real ``shotdap serve`` of a folder; the static server sends the very bodies that shotdap sent, and so shows
-what is possible. All three are one process each. Before anything is timed, the numbers in every answer are compared
+shotdap is a real ``shotdap serve`` of a folder; the static server sends the same bodies as shotdap, which shows the
+limit. Each is one process. Before anything is timed, the numbers in every response are compared
 with those in the file.
 """
 
@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import servers
-from clients import Question
+from clients import HttpRequest
 from images import ImageFile, open_catalog
 from measuring import Case, Contender, Mismatch, Plan
 
@@ -30,29 +30,29 @@ _FILES = (
     ImageFile("streak.hdf", "HDF4", (1100, 1024), deflated=True),
     ImageFile("frame.h5", "HDF5", (2048, 2048), deflated=False),
 )
-_SIDE = 256  # of a small slice
+_SIDE = 256  # of the small slice
 _CLIENTS = (1, 8)
 
 
 @dataclass(frozen=True)
 class _Request:
-    """What is asked of an image, in one protocol."""
+    """A request for an image, in one protocol."""
 
     name: str
     suffix: str
     query: str = ""
     part: tuple[slice, slice] | None = None
-    """What of the frame the answer holds; nothing where it holds no values."""
+    """The part of the frame that the response contains; nothing if it contains no values."""
 
     @property
     def is_dap2(self) -> bool:
         return self.suffix in {".dds", ".dods"}
 
-    def target(self, name: str) -> str:
+    def format_target(self, name: str) -> str:
         return f"/{name}{self.suffix}" + (f"?{self.query}" if self.query else "")
 
 
-def _requests(file: ImageFile, side: int) -> tuple[_Request, ...]:
+def _list_requests(file: ImageFile, side: int) -> tuple[_Request, ...]:
     height, width = file.shape
     row, corner = height // 2, height // 4
     small = slice(corner, corner + side)
@@ -71,31 +71,31 @@ def _requests(file: ImageFile, side: int) -> tuple[_Request, ...]:
 
 @contextmanager
 def cases(folder: Path, plan: Plan) -> Iterator[Sequence[Case]]:
-    """Every request for both images, with 1 and with 8 clients."""
-    files = [file.shrunk(plan.shrink) for file in _FILES]
+    """Yield each request for both images, with 1 and with 8 clients."""
+    files = [file.shrink(plan.shrink) for file in _FILES]
     images, arrays, answers = (folder / name for name in ("images", "arrays", "answers"))
     for made in (images, arrays, answers):
         made.mkdir()
-    frames = {file.name: _prepared(file, images, arrays) for file in files}
-    requests = [(file, request) for file in files for request in _requests(file, _SIDE // plan.shrink)]
+    frames = {file.name: _write_image(file, images, arrays) for file in files}
+    requests = [(file, request) for file in files for request in _list_requests(file, _SIDE // plan.shrink)]
     with ExitStack() as stack:
-        ours = stack.enter_context(servers.shotdap(images, folder / "shotdap.log"))
-        theirs = stack.enter_context(servers.pydap(arrays, folder / "pydap.log"))
+        ours = stack.enter_context(servers.serve_folder(images, folder / "shotdap.log"))
+        theirs = stack.enter_context(servers.serve_by_pydap(arrays, folder / "pydap.log"))
         for number, (file, request) in enumerate(requests):
-            body = Question(ours, "/dap" + request.target(file.name)).ask().body
+            body = HttpRequest(ours, "/dap" + request.format_target(file.name)).send().body
             (answers / str(number)).write_bytes(body)
-        least = stack.enter_context(servers.static(answers, folder / "static.log"))
+        least = stack.enter_context(servers.serve_bytes(answers, folder / "static.log"))
         yield [
-            _case(f"{file}: {request.name}", questions, clients)
+            _make_case(f"{file}: {request.name}", questions, clients)
             for number, (file, request) in enumerate(requests)
-            for questions in [_questions(file, request, (ours, theirs, least), number)]
-            if _checked(request, questions, frames[file.name])
+            for questions in [_make_http_requests(file, request, (ours, theirs, least), number)]
+            if _check(request, questions, frames[file.name])
             for clients in _CLIENTS
         ]
 
 
-def _prepared(file: ImageFile, images: Path, arrays: Path) -> Array:
-    """Make a file, and what pydap gets of it: the same variables, in memory. The frame that is asked for."""
+def _write_image(file: ImageFile, images: Path, arrays: Path) -> Array:
+    """Write a file, and its variables for pydap, which keeps them in memory; return the requested frame."""
     file.write(images)
     dataset = open_catalog(images).open(file.name, chunked=False)
     values = {str(name): np.asarray(variable.values) for name, variable in dataset.variables.items()}
@@ -103,42 +103,45 @@ def _prepared(file: ImageFile, images: Path, arrays: Path) -> Array:
     return values["image"]
 
 
-def _questions(file: ImageFile, request: _Request, ports: tuple[int, int, int], number: int) -> Mapping[str, Question]:
-    """Who is asked what; pydap's server speaks DAP2 only."""
+def _make_http_requests(
+    file: ImageFile, request: _Request, ports: tuple[int, int, int], number: int
+) -> Mapping[str, HttpRequest]:
+    """Return the requests by contender; pydap's server speaks only DAP2."""
     ours, theirs, least = ports
-    target = request.target(file.name)
-    pydap = {"pydap": Question(theirs, target)} if request.is_dap2 else {}
-    return {"shotdap": Question(ours, f"/dap{target}"), **pydap, "static bytes": Question(least, f"/{number}")}
+    target = request.format_target(file.name)
+    pydap = {"pydap": HttpRequest(theirs, target)} if request.is_dap2 else {}
+    return {"shotdap": HttpRequest(ours, f"/dap{target}"), **pydap, "static bytes": HttpRequest(least, f"/{number}")}
 
 
-def _case(name: str, questions: Mapping[str, Question], clients: int) -> Case:
+def _make_case(name: str, questions: Mapping[str, HttpRequest], clients: int) -> Case:
     contenders = (
-        Contender(who, partial(question.turn, clients, question.ask().length)) for who, question in questions.items()
+        Contender(who, partial(question.run_turn, clients, question.send().length))
+        for who, question in questions.items()
     )
     return Case(f"{name}, {clients} client{'s' * (clients > 1)}", tuple(contenders))
 
 
-def _checked(request: _Request, questions: Mapping[str, Question], frame: Array) -> bool:
-    """Whether everybody gives the file's numbers.
+def _check(request: _Request, questions: Mapping[str, HttpRequest], frame: Array) -> bool:
+    """Check that all contenders give the file's numbers.
 
     Raises:
-        Mismatch: somebody does not.
+        Mismatch: a contender gives other numbers.
     """
     if request.part is None:
         return True
-    decode = _dap2_numbers if request.is_dap2 else _dap4_numbers
+    decode = _decode_dap2 if request.is_dap2 else _decode_dap4
     for who, question in questions.items():
-        if not np.array_equal(decode(bytes(question.ask().body)), frame[request.part].ravel()):
+        if not np.array_equal(decode(bytes(question.send().body)), frame[request.part].ravel()):
             raise Mismatch(f"{who} gives other numbers than the file for {request.name}.")
     return True
 
 
-def _dap2_numbers(body: bytes) -> Array:
+def _decode_dap2(body: bytes) -> Array:
     """Decode the only array of a ``.dods`` response: the length twice, then big-endian four-byte words."""
     return np.frombuffer(body.partition(b"\nData:\n")[2], ">i4")[2:]
 
 
-def _dap4_numbers(body: bytes) -> Array:
+def _decode_dap4(body: bytes) -> Array:
     """Decode the only uint16 array of a ``.dap`` response: all chunks after the DMR, without the checksum."""
     chunks = []
     while body:

@@ -1,7 +1,7 @@
-"""One background, subtracted: pixels as rows of SQL tables, plain NumPy, and shotdap's virtual variable.
+"""Subtract one background: with pixels as rows of SQL tables, by plain NumPy, and by shotdap's virtual variable.
 
-The classic comparison is of the tables of a database with NumPy. Here are SQLite's, PostgreSQL's where that is
-installed, and NumPy with the frames in memory or read from the file; and what nobody has to write any more.
+The classic comparison is between the tables of a database and NumPy. Here it is between SQLite, PostgreSQL if it is
+installed, NumPy with the frames in memory or read from the file, and shotdap, which needs no code.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pyhdf.SD import SD
 from tests import postgres
 
 from images import ImageFile, open_catalog
-from measuring import Case, Contender, Mismatch, Plan, repeated
+from measuring import Case, Contender, Mismatch, Plan, repeat
 
 __all__ = ["cases"]
 
@@ -33,24 +33,24 @@ _SUBTRACT = "SELECT image.value - background.value FROM image JOIN background US
 
 @contextmanager
 def cases(folder: Path, plan: Plan) -> Iterator[Sequence[Case]]:
-    """One case: from where the frames are kept to the array of differences."""
-    file = _FILE.shrunk(plan.shrink)
+    """Yield one case: from the stored frames to the array of differences."""
+    file = _FILE.shrink(plan.shrink)
     file.write(folder)
-    image, background = _frames(folder / file.name)
+    image, background = _read_frames(folder / file.name)
     with ExitStack() as databases:
         ways = {
-            "SQL tables (SQLite)": _in_sqlite(databases, folder, image, background),
-            **_in_postgresql(databases, image, background),
-            "NumPy, frames in memory": lambda: _difference(image, background),
-            "NumPy, from the file": lambda: _difference(*_frames(folder / file.name)),
-            "shotdap, from the file, opening it": lambda: _opened_anew(folder, file.name),
-            "shotdap, from the file": _kept_open(folder, file.name),
+            "SQL tables (SQLite)": _prepare_sqlite(databases, folder, image, background),
+            **_prepare_postgresql(databases, image, background),
+            "NumPy, frames in memory": lambda: _subtract(image, background),
+            "NumPy, from the file": lambda: _subtract(*_read_frames(folder / file.name)),
+            "shotdap, from the file, opening it": lambda: _open_and_read(folder, file.name),
+            "shotdap, from the file": _keep_open(folder, file.name),
         }
         _check(ways, file.shape)
-        yield [Case(str(file), tuple(Contender(name, repeated(way)) for name, way in ways.items()))]
+        yield [Case(str(file), tuple(Contender(name, repeat(way)) for name, way in ways.items()))]
 
 
-def _frames(path: Path) -> Array:
+def _read_frames(path: Path) -> Array:
     file = SD(str(path))
     try:
         frames: Array = file.select("Streak_array").get()
@@ -59,7 +59,7 @@ def _frames(path: Path) -> Array:
     return frames
 
 
-def _in_sqlite(databases: ExitStack, folder: Path, image: Array, background: Array) -> Way:
+def _prepare_sqlite(databases: ExitStack, folder: Path, image: Array, background: Array) -> Way:
     """Return the query in SQLite, with a table for each frame and a row for each pixel."""
     database = databases.enter_context(closing(sqlite3.connect(folder / "pixels.db")))
     for name, frame in (("image", image), ("background", background)):
@@ -69,9 +69,9 @@ def _in_sqlite(databases: ExitStack, folder: Path, image: Array, background: Arr
     return lambda: np.array(database.execute(_SUBTRACT).fetchall())
 
 
-def _in_postgresql(databases: ExitStack, image: Array, background: Array) -> dict[str, Way]:
+def _prepare_postgresql(databases: ExitStack, image: Array, background: Array) -> dict[str, Way]:
     """Return the same query in PostgreSQL, if it is installed."""
-    programs = postgres.binaries()
+    programs = postgres.find_binaries()
     if programs is None:
         return {}
     server = databases.enter_context(postgres.running(programs))
@@ -87,25 +87,25 @@ def _in_postgresql(databases: ExitStack, image: Array, background: Array) -> dic
     return {"SQL tables (PostgreSQL)": lambda: np.array(database.execute(_SUBTRACT).fetchall())}
 
 
-def _difference(image: Array, background: Array) -> Array:
+def _subtract(image: Array, background: Array) -> Array:
     return image.astype(np.float32) - background.astype(np.float32)
 
 
-def _kept_open(folder: Path, name: str) -> Way:
+def _keep_open(folder: Path, name: str) -> Way:
     """Read from a dataset that stays open, as in a server; every call reads the frames from the file."""
     warm = open_catalog(folder).open(name, chunked=False)["background_subtracted"].variable
     return lambda: np.asarray(warm.copy(deep=False).values)
 
 
-def _opened_anew(folder: Path, name: str) -> Array:
+def _open_and_read(folder: Path, name: str) -> Array:
     return np.asarray(open_catalog(folder).open(name, chunked=False)["background_subtracted"].values)
 
 
 def _check(ways: Mapping[str, Way], shape: tuple[int, ...]) -> None:
-    """Have everybody give equal numbers.
+    """Check that all contenders give equal numbers.
 
     Raises:
-        Mismatch: somebody does not.
+        Mismatch: a contender gives other numbers.
     """
     (first, expected), *others = ((name, way().reshape(shape)) for name, way in ways.items())
     for name, found in others:

@@ -16,16 +16,16 @@ __all__ = ["OVERTAKEN", "ROWS", "start_build"]
 
 ROWS: Final = 3000
 OVERTAKEN: Final = 3
-"""The exit code of a build that a later one has overtaken."""
+"""The exit code of a build that was overtaken by a later one."""
 
-_BATCH: Final = 50  # rows between two writings: many moments to be killed at
+_BATCH: Final = 50  # rows between two transactions: many moments at which the build can be killed
 _CONTEXT: Final = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["tests.building", "alembic.command"])  # a process then starts at once
+_CONTEXT.set_forkserver_preload(["tests.building", "alembic.command"])  # so that a new process starts at once
 
 
 @dataclass(frozen=True)
 class _Made:
-    """An archive of invented rows; three share each version, and many want the same path."""
+    """An archive of invented rows; three share each version, and many ask for the same path."""
 
     def read_rows(self, since: Watermark | None = None, /) -> Iterator[Row]:
         for number in range(ROWS):

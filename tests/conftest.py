@@ -17,11 +17,11 @@ from tests.serving import Server, run_shotdap, serving
 from shotdap.server.demo.instructions import prepare_demo
 
 REAL: Final = Path(__file__).resolve().parents[1] / "../shared/data/real"
-"""Images of real shots, beside the checkout; never in it."""
+"""Images of real shots, beside the checkout, never in it."""
 
 
-def absent(what: str) -> NoReturn:
-    """Skip for want of something; where everything is required (``SHOTDAP_REQUIRE_ALL=1``), fail."""
+def skip_absent(what: str) -> NoReturn:
+    """Skip the test because something is missing; with ``SHOTDAP_REQUIRE_ALL=1``, fail."""
     if os.environ.get("SHOTDAP_REQUIRE_ALL") == "1":
         pytest.fail(what)
     pytest.skip(what)
@@ -29,33 +29,33 @@ def absent(what: str) -> NoReturn:
 
 @pytest.fixture(scope="session")
 def require() -> Callable[[str], None]:
-    """Insist on a program: ``require("ncdump")``."""
+    """A function that skips the test if a program is not installed: ``require("ncdump")``."""
 
     def insist(program: str) -> None:
         if shutil.which(program) is None:
-            absent(f"{program} is not installed")
+            skip_absent(f"{program} is not installed")
 
     return insist
 
 
 @pytest.fixture(scope="session")
 def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of the synthetic archive, its catalog built by the command: a copy for each process of the tests."""
+    """The folder of the synthetic archive, its catalog built by the command; each process of the tests has a copy."""
     made = made_once("archive", tmp_path_factory, build_archive)
     return shutil.copytree(made, tmp_path_factory.mktemp("archive") / made.name)
 
 
 def build_archive(folder: Path) -> None:
-    """Make the synthetic archive and its catalog."""
+    """Create the synthetic archive and its catalog."""
     built = run_shotdap("catalog", "build", "--config", prepare_demo(folder))
     assert built.returncode == 0, built.stdout + built.stderr
 
 
 def made_once(name: str, tmp_path_factory: pytest.TempPathFactory, make: Callable[[Path], None]) -> Path:
-    """A folder that the first process of the tests makes, and that none changes afterwards."""
+    """Return a folder that the first process of the tests creates, and that no test changes afterwards."""
     above = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
-        above = above.parent  # of the folders that each process has
+        above = above.parent  # the parent of the folders of all processes
     made = above / "made" / name
     made.parent.mkdir(exist_ok=True)
     with made.with_suffix(".lock").open("w") as lock:
@@ -94,7 +94,7 @@ def every(every_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
 def real_folder() -> Path:
     """The folder of real images."""
     if not REAL.is_dir():
-        absent(f"real images are not beside the checkout: {REAL.name}")
+        skip_absent(f"real images are not beside the checkout: {REAL.name}")
     return REAL
 
 
@@ -108,8 +108,8 @@ def real(real_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[postgresql.Postgres]:
     """A PostgreSQL server; each test makes databases of its own in it."""
-    programs = postgresql.binaries()
+    programs = postgresql.find_binaries()
     if programs is None:
-        absent("PostgreSQL is not installed")
+        skip_absent("PostgreSQL is not installed")
     with postgresql.running(programs) as server:
         yield server

@@ -1,4 +1,4 @@
-"""What the files hold, read with pyhdf, h5py and NumPy alone: nothing of shotdap stands between."""
+"""The contents of files, read with only pyhdf, h5py and NumPy: independent of shotdap."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 from pyhdf.SD import SD
 
-__all__ = ["arrays", "frames", "stored"]
+__all__ = ["find_stored", "read_arrays", "read_frames"]
 
 Array = NDArray[Any]
 
 
-def frames(path: Path) -> dict[str, Array]:
-    """The frames of a camera's file, and their difference."""
-    found = arrays(path)
+def read_frames(path: Path) -> dict[str, Array]:
+    """Return the frames of a camera's file, and their difference."""
+    found = read_arrays(path)
     image, background = found["Streak_array"]
     made = {
         "image": image,
@@ -29,12 +29,12 @@ def frames(path: Path) -> dict[str, Array]:
     return made | ({"reference": found["Reference"]} if "Reference" in found else {})
 
 
-def arrays(path: Path) -> dict[str, Array]:
-    """Every array of a file by its path, without a leading slash and without the HDF4 library's made-up dimensions."""
-    return _of_hdf5(path) if h5py.is_hdf5(path) else _of_hdf4(path)
+def read_arrays(path: Path) -> dict[str, Array]:
+    """Return every array of a file by its path, without a leading slash and without HDF4's implicit dimensions."""
+    return _read_hdf5(path) if h5py.is_hdf5(path) else _read_hdf4(path)
 
 
-def _of_hdf5(path: Path) -> dict[str, Array]:
+def _read_hdf5(path: Path) -> dict[str, Array]:
     found: dict[str, Array] = {}
 
     def keep(name: str, item: object) -> None:
@@ -46,15 +46,15 @@ def _of_hdf5(path: Path) -> dict[str, Array]:
     return found
 
 
-def _of_hdf4(path: Path) -> dict[str, Array]:
+def _read_hdf4(path: Path) -> dict[str, Array]:
     file = SD(str(path))
     found = {name: np.asarray(file.select(name).get()) for name in file.datasets()}
     file.end()
     return found
 
 
-def stored(archive: Path, facility: str, source_file: str) -> Path:
-    """Where an archive keeps what its user calls by that name."""
+def find_stored(archive: Path, facility: str, source_file: str) -> Path:
+    """Return the path at which the archive stores the file with a user's name."""
     question = "SELECT ARCHIVE_FILE FROM ARCHIVE_FILES WHERE FACILITY = ? AND SOURCE_FILE = ?"
     with closing(sqlite3.connect(archive / "archive.db")) as database:
         ((name,),) = database.execute(question, (facility, source_file))

@@ -1,4 +1,4 @@
-"""A real object store for tests: moto's server, which speaks S3 over HTTP, in a process of its own."""
+"""A real object store for tests: moto's server, which speaks S3 over HTTP, in its own process."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Final
 import httpx
 import obstore
 from obstore.store import S3Store
-from tests.serving import SECONDS_TO_START, environment, free_port
+from tests.serving import SECONDS_TO_START, find_free_port, make_environment
 
 __all__ = ["ObjectStore", "storing"]
 
@@ -29,7 +29,7 @@ class ObjectStore:
     process: subprocess.Popen[bytes]
 
     def put(self, key: str, content: bytes) -> None:
-        """Store an object, whatever was there."""
+        """Store an object; replace it if it exists."""
         obstore.put(self._bucket, key, content)
 
     @property
@@ -40,23 +40,23 @@ class ObjectStore:
 
 @contextmanager
 def storing(log: Path) -> Iterator[ObjectStore]:
-    """A server for as long as the block lasts."""
-    port = free_port()
+    """Run a server while the block lasts."""
+    port = find_free_port()
     command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
     with (
         log.open("wb") as output,
-        subprocess.Popen(command, stdout=output, stderr=output, env=environment()) as process,
+        subprocess.Popen(command, stdout=output, stderr=output, env=make_environment()) as process,
     ):
         try:
             url = f"http://127.0.0.1:{port}"
-            _await(url, log)
+            _wait_for_server(url, log)
             httpx.put(f"{url}/{BUCKET}").raise_for_status()
             yield ObjectStore(url, process)
         finally:
             process.kill()
 
 
-def _await(url: str, log: Path) -> None:
+def _wait_for_server(url: str, log: Path) -> None:
     deadline = time.monotonic() + SECONDS_TO_START
     while time.monotonic() < deadline:
         try:

@@ -1,4 +1,4 @@
-"""An Oracle server for tests: what python-oracledb, the real driver, takes for one.
+"""An Oracle server for tests, which python-oracledb, the real driver, accepts as one.
 
 seerdb's Mirror speaks Oracle's network protocol and has Oracle's data dictionary, over PostgreSQL with the extension
 orafce. So the driver, SQLAlchemy's Oracle dialect, the types and the errors are real; Oracle's optimiser and its own
@@ -22,13 +22,13 @@ from tests.postgres import Postgres
 __all__ = ["PASSWORD", "Mirror", "has_orafce", "mirroring"]
 
 USER: Final = "reader"
-PASSWORD: Final = "tiger/@:" * 2  # characters that mean something in URLs
-_PRESENTED: Final = "12.1"  # the oldest that the driver's thin mode speaks to
+PASSWORD: Final = "tiger/@:" * 2  # characters with a meaning in URLs
+_PRESENTED: Final = "12.1"  # the oldest version that the driver's thin mode supports
 
 
 @dataclass(frozen=True)
 class Mirror:
-    """A server that answers Oracle's clients."""
+    """A server for Oracle's clients."""
 
     server: Server
     behind: str
@@ -39,15 +39,15 @@ class Mirror:
         """SQLAlchemy's URL, without the password."""
         return f"oracle+oracledb://{USER}@127.0.0.1:{self.server.port}/?service_name=FREEPDB1"
 
-    def engine(self) -> sa.Engine:
-        """An engine that may write, for tests to prepare their tables."""
+    def create_engine(self) -> sa.Engine:
+        """Create an engine that may write, with which tests prepare their tables."""
         return sa.create_engine(sa.make_url(self.url).set(password=PASSWORD))
 
 
 class _Backend(PostgresBackend):
-    """The Mirror's backend on PostgreSQL 15, which lacks what one part of its helper functions needs (``IS JSON``).
+    """The Mirror's backend on PostgreSQL 15, which lacks ``IS JSON``, needed by one part of its helper functions.
 
-    That part fails, and its rollback would take the others with it, the types DATE and BLOB included.
+    That part fails, and its rollback would undo the others, including the types DATE and BLOB.
     """
 
     def _install_part(self, part: str, *ddl: str) -> None:
@@ -59,10 +59,10 @@ class _Backend(PostgresBackend):
 
 @contextmanager
 def mirroring(postgres: Postgres) -> Iterator[Mirror]:
-    """An Oracle server, with a database of its own, for as long as the block lasts."""
+    """Run an Oracle server, with its own database, while the block lasts."""
     logging.getLogger("seerdb").setLevel(logging.CRITICAL)
     url = sa.make_url(postgres.create())
-    _extend(url)
+    _create_extension(url)
     conninfo = f"host={url.host} port={url.port} user={url.username} dbname={url.database}"
 
     def session() -> _Backend:
@@ -79,15 +79,15 @@ def mirroring(postgres: Postgres) -> Iterator[Mirror]:
 
 
 def has_orafce(postgres: Postgres) -> bool:
-    """Whether PostgreSQL has the extension that the Mirror needs."""
+    """Check whether PostgreSQL has the extension that the Mirror needs."""
     engine = sa.create_engine(postgres.url(), poolclass=sa.NullPool)
     with engine.connect() as connection:
         available = sa.table("pg_available_extensions", sa.column("name"))
         return connection.scalar(sa.select(available).where(available.c.name == "orafce")) is not None
 
 
-def _extend(url: sa.URL) -> None:
-    """Make the extension before the first session: one that made it itself could not set what it needs."""
+def _create_extension(url: sa.URL) -> None:
+    """Create the extension before the first session: a session that creates it cannot set what it needs."""
     engine = sa.create_engine(url, poolclass=sa.NullPool)
     with engine.begin() as connection:
         connection.execute(sa.text("CREATE EXTENSION orafce"))

@@ -1,4 +1,4 @@
-"""TLS before the Oracle server of the tests, as a listener of TCPS has it, and wallets for its clients."""
+"""TLS in front of the tests' Oracle server, like a TCPS listener, and wallets for its clients."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _HOST: Final = "localhost"
 
 @dataclass(frozen=True)
 class Listener:
-    """A listener that takes clients with a certificate of one authority only."""
+    """A listener that accepts only clients with a certificate of one authority."""
 
     authority: trustme.CA
     port: int
@@ -36,8 +36,8 @@ class Listener:
         """SQLAlchemy's URL, by the alias in a wallet's folder."""
         return f"oracle+oracledb://{USER}@{ALIAS}"
 
-    def wallet(self, folder: Path, authority: trustme.CA | None = None) -> Path:
-        """A folder with ``tnsnames.ora`` and a wallet: a client's key, encrypted, and whom it trusts."""
+    def create_wallet(self, folder: Path, authority: trustme.CA | None = None) -> Path:
+        """Create a folder with ``tnsnames.ora`` and a wallet: a client's encrypted key, and its trusted authority."""
         client = (authority or self.authority).issue_cert("reader@laboratory.example")
         key = serialization.load_pem_private_key(client.private_key_pem.bytes(), None)
         encrypted = key.private_bytes(
@@ -57,7 +57,7 @@ class Listener:
 
 @contextmanager
 def listening(mirror: Mirror) -> Iterator[Listener]:
-    """TLS before a server, for as long as the block lasts."""
+    """Run TLS in front of a server while the block lasts."""
     authority = trustme.CA()
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     authority.issue_cert(_HOST).configure_cert(context)
@@ -67,7 +67,7 @@ def listening(mirror: Mirror) -> Iterator[Listener]:
 
     async def serve() -> None:
         loop, stopped = asyncio.get_running_loop(), asyncio.Event()
-        async with await asyncio.start_server(_passing(mirror.server.port), _HOST, 0, ssl=context) as server:
+        async with await asyncio.start_server(_make_forwarder(mirror.server.port), _HOST, 0, ssl=context) as server:
             port = server.sockets[0].getsockname()[1]
             started.set_result((port, partial(loop.call_soon_threadsafe, stopped.set)))
             await stopped.wait()
@@ -82,17 +82,17 @@ def listening(mirror: Mirror) -> Iterator[Listener]:
         thread.join()
 
 
-def _passing(port: int) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]:
-    """What passes on all that comes, in both directions."""
+def _make_forwarder(port: int) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]:
+    """Return a handler that forwards all bytes, in both directions."""
 
-    async def passing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         behind, before = await asyncio.open_connection("127.0.0.1", port)
-        await asyncio.gather(_pumped(reader, before), _pumped(behind, writer))
+        await asyncio.gather(_forward(reader, before), _forward(behind, writer))
 
-    return passing
+    return forward
 
 
-async def _pumped(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def _forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     with suppress(OSError):
         while some := await reader.read(1 << 16):
             writer.write(some)

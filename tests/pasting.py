@@ -1,4 +1,4 @@
-"""What users copy and paste: the lines that the demonstration prints, and those of a page such as README.md.
+"""Code that users copy and paste: the lines that the demonstration prints, and those of a page such as README.md.
 
 Standard library only: .ci/smoke.py loads this file into an environment that has no test packages.
 """
@@ -22,17 +22,17 @@ _PREFIXES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
         "path": ("/api/", "/thredds/"),
     }
 )
-"""How code begins that stands in a sentence or in a cell of a table, by what takes it."""
+"""Patterns of code in a sentence or in a table cell, by the program that runs it."""
 
 
 def parse_instructions(text: str) -> dict[str, list[str]]:
-    """Return the lines that `shotdap demo` prints to be pasted, by the label of their block: "In Python"."""
+    """Return the lines that `shotdap demo` prints for pasting, by the label of their block: "In Python"."""
     blocks = re.findall(r"^((?:In|To) .+):\n((?:.+\n)+)", text, re.MULTILINE)
     return {label: block.splitlines() for label, block in blocks}
 
 
 def find_code(markdown: str) -> dict[str, list[str]]:
-    """Return the code of a page, in the page's order, by what takes it.
+    """Return the code of a page, in the page's order, by the program that runs it.
 
     For "python" it is fenced blocks and code in sentences and tables, for all others the latter.
     """

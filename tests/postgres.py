@@ -1,4 +1,4 @@
-"""A real PostgreSQL server for tests, of the machine's own binaries, in a folder of its own."""
+"""A real PostgreSQL server for tests, run from the machine's own binaries, in its own folder."""
 
 from __future__ import annotations
 
@@ -16,29 +16,29 @@ from pathlib import Path
 from typing import Final
 
 import sqlalchemy as sa
-from tests.serving import free_port
+from tests.serving import find_free_port
 
-__all__ = ["Postgres", "binaries", "running"]
+__all__ = ["Postgres", "find_binaries", "running"]
 
 _NUMBERS: Final = count()
 _UNPRIVILEGED: Final = ("postgres", "nobody")  # initdb refuses to run as root
-_FAST: Final = "-c fsync=off"  # nothing here has to outlive the machine
+_FAST: Final = "-c fsync=off"  # no data has to survive a crash of the machine
 
 
 @dataclass(frozen=True)
 class Postgres:
-    """A server that listens at loopback, and trusts everybody there."""
+    """A server that listens on loopback, and accepts every user there."""
 
     binaries: Path
     folder: Path
     port: int
 
     def url(self, database: str = "postgres", user: str = "postgres") -> str:
-        """SQLAlchemy's URL of one of its databases."""
+        """Return SQLAlchemy's URL of one of its databases."""
         return f"postgresql+psycopg://{user}@127.0.0.1:{self.port}/{database}"
 
     def create(self) -> str:
-        """Make an empty database; its URL."""
+        """Create an empty database; return its URL."""
         name = f"test_{next(_NUMBERS)}"
         engine = sa.create_engine(self.url(), isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
         with engine.connect() as connection:
@@ -46,29 +46,29 @@ class Postgres:
         return self.url(name)
 
     def start(self) -> None:
-        """Start it, and wait until it answers."""
+        """Start the server, and wait until it responds."""
         options = f"-p {self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={self.folder} {_FAST}"
-        self._control("-w", "-o", options, "-l", str(self.folder / "log"), "start")
+        self._run_control("-w", "-o", options, "-l", str(self.folder / "log"), "start")
 
     def stop(self) -> None:
-        """Stop it at once; whoever is connected loses the connection."""
-        self._control("-m", "immediate", "stop")
+        """Stop the server at once; its clients lose their connections."""
+        self._run_control("-m", "immediate", "stop")
 
     def initialise(self) -> None:
-        """Make its files."""
+        """Create the server's files."""
         self._run("initdb", "-D", str(self._data), "-U", "postgres", "--auth=trust", "-N", "-E", "UTF8", "--locale=C")
 
     @property
     def _data(self) -> Path:
         return self.folder / "data"
 
-    def _control(self, *arguments: str) -> None:
+    def _run_control(self, *arguments: str) -> None:
         self._run("pg_ctl", "-D", str(self._data), *arguments)
 
     def _run(self, program: str, *arguments: str) -> None:
-        """Run one of PostgreSQL's programs; not through pipes, which the server would keep open."""
+        """Run one of PostgreSQL's programs, without pipes, which the server would keep open."""
         log = self.folder.with_suffix(".log")
-        command = [*_as_somebody(), str(self.binaries / program), *arguments]
+        command = [*_make_user_prefix(), str(self.binaries / program), *arguments]
         with log.open("wb") as output:
             done = subprocess.run(command, check=False, stdout=output, stderr=output, cwd="/")
         said = log.read_text()
@@ -76,8 +76,8 @@ class Postgres:
         assert done.returncode == 0, said
 
 
-def binaries() -> Path | None:
-    """The folder of PostgreSQL's programs, where they are installed: Debian's, or on the path."""
+def find_binaries() -> Path | None:
+    """Return the folder of PostgreSQL's programs, if they are installed: Debian's, or on the path."""
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
     on_path = shutil.which("initdb")
     path = found[-1] if found else Path(on_path) if on_path else None
@@ -86,11 +86,11 @@ def binaries() -> Path | None:
 
 @contextmanager
 def running(programs: Path) -> Iterator[Postgres]:
-    """A server for as long as the block lasts."""
-    folder = Path(tempfile.mkdtemp(prefix="shotdap-postgres-"))  # pytest's own folders are closed to other users
-    server = Postgres(programs, folder, free_port())
+    """Run a server while the block lasts."""
+    folder = Path(tempfile.mkdtemp(prefix="shotdap-postgres-"))  # other users cannot enter pytest's own folders
+    server = Postgres(programs, folder, find_free_port())
     try:
-        shutil.chown(folder, _somebody())
+        shutil.chown(folder, _find_user())
         server.initialise()
         server.start()
         yield server
@@ -99,13 +99,13 @@ def running(programs: Path) -> Iterator[Postgres]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _somebody() -> str:
-    """Who may run the server."""
+def _find_user() -> str:
+    """Return the name of a user who may run the server."""
     if os.geteuid():
         return getpass.getuser()
     known = {user.pw_name for user in pwd.getpwall()}
     return next(user for user in _UNPRIVILEGED if user in known)
 
 
-def _as_somebody() -> list[str]:
-    return [] if os.geteuid() else ["runuser", "-u", _somebody(), "--"]
+def _make_user_prefix() -> list[str]:
+    return [] if os.geteuid() else ["runuser", "-u", _find_user(), "--"]

@@ -1,8 +1,8 @@
-"""Files of every format that are replaced and rewritten while a server reads them, and a judge of its answers.
+"""Files of every format that are replaced and rewritten while a server reads them, and a check of its responses.
 
-Strategy: each file has several versions, made beforehand, of which every array is one number everywhere: 10, 20, ….
-So an answer in which there are two numbers is of two versions, whatever protocol it came by. The versions of most files
-have the same size and the same structure: nothing but the time of the file tells that it is another.
+Strategy: each file has several versions, made beforehand. All values of a version are one number: 10, 20, ….
+So a response with two numbers mixes two versions, whatever its protocol is. The versions of most files
+have the same size and the same structure: only the time of the file shows that it changed.
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ import tifffile
 from numpy.typing import NDArray
 from PIL import Image
 from tests.catalog.readers.hdf4_writer import DEFLATE, Layout, sds_file
-from tests.server.wire import dap2_values, dap4_chunks
+from tests.server.wire import parse_dap2_values, parse_dap4_chunks
 
-__all__ = ["FORMATS", "Outcome", "ask", "changing", "write_versions"]
+__all__ = ["FORMATS", "Outcome", "changing", "send_requests", "write_versions"]
 
 Array = NDArray[Any]
 
 VERSIONS: Final = tuple(range(10, 70, 10))
 SHAPE: Final = (2, 90, 120)  # image and background
 _PAUSE: Final = 0.002  # seconds in the middle of rewriting a file
-_LONGEST_PAUSE: Final = 0.01  # half of what a server waits for a writer's next piece
+_LONGEST_PAUSE: Final = 0.01  # half of the time that a server waits for the rest of a file
 FORMATS: Final = (
     "packed.hdf", "plain.hdf", "packed.h5", "plain.h5", "classic.nc", "packed.tif", "plain.tif", "picture.png",
     "picture.jpg", "document.json", "packed.h5.gz", "plain.tif.gz",
@@ -50,7 +50,7 @@ FORMATS: Final = (
 
 
 def _write(path: Path, number: int) -> None:  # noqa: C901 — a branch for each format
-    """Write one version of the file that has this name."""
+    """Write one version of the file with this name."""
     stack = np.full(SHAPE, number, "u2")
     kind = path.name.removesuffix(".gz")
     if kind.endswith(".hdf"):
@@ -97,7 +97,7 @@ def write_versions(folder: Path, aside: Path) -> dict[str, dict[int, bytes]]:
 
 
 def _change(folder: Path, versions: Mapping[str, Mapping[int, bytes]], seed: int) -> tuple[str, float, float]:
-    """Change some file, in one of three ways; return its name, and when that began and ended."""
+    """Change a random file in one of three ways; return its name, and the times of the begin and the end."""
     chance = random.Random(seed)  # noqa: S311 — no secret
     name = chance.choice(FORMATS)
     content = versions[name][chance.choice(VERSIONS)]
@@ -111,16 +111,16 @@ def _change(folder: Path, versions: Mapping[str, Mapping[int, bytes]], seed: int
         half = len(content) // 2
         with path.open("wb" if how == "truncate" else "r+b", buffering=0) as file:
             file.write(content[:half])
-            time.sleep(_PAUSE)  # who reads now gets half of each version
+            time.sleep(_PAUSE)  # a concurrent reader gets half of each version
             file.write(content[half:])
             file.truncate()
     return name, begun, time.monotonic()
 
 
-def _change_again_and_again(
+def _change_repeatedly(
     folder: Path, versions: Mapping[str, Mapping[int, bytes]], seconds: float, told: Connection
 ) -> None:
-    """Change files until there is word to stop; tell which rewriting was held up for so long that it showed."""
+    """Change files until a message arrives; send back which changes were delayed so long that a reader can notice."""
     slow: list[tuple[str, float, float]] = []
     seed = 0
     while not told.poll(seconds):
@@ -135,14 +135,14 @@ def _change_again_and_again(
 def changing(
     folder: Path, versions: Mapping[str, Mapping[int, bytes]], seconds: float, outcome: Outcome
 ) -> Iterator[None]:
-    """Change files in a process for as long as the block lasts; between two changes so many seconds pass.
+    """Change files in another process while the block lasts, with a pause of some seconds between two changes.
 
-    Where that process was held up in the middle of rewriting a file, for longer than a server can wait for it, half of
-    each version is what there was to read: an answer of that time is not counted as mixed.
+    If that process was delayed in the middle of rewriting a file, for longer than a server waits for it, a reader got
+    half of each version: a response of that time does not count as mixed.
     """
     ours, theirs = Pipe()
     arguments = (folder, versions, seconds, theirs)
-    process = get_context("spawn").Process(target=_change_again_and_again, args=arguments)
+    process = get_context("spawn").Process(target=_change_repeatedly, args=arguments)
     process.start()
     try:
         yield
@@ -157,11 +157,11 @@ def changing(
     ]
 
 
-class Answer(NamedTuple):
-    """An answer that is not right."""
+class BadResponse(NamedTuple):
+    """An incorrect response."""
 
     name: str
-    """Of the file."""
+    """The name of the file."""
     told: str
     begun: float
     ended: float
@@ -169,27 +169,27 @@ class Answer(NamedTuple):
 
 @dataclass
 class Outcome:
-    """What came of many requests."""
+    """The outcome of many requests."""
 
     answers: Counter[tuple[str, int]] = field(default_factory=Counter)
-    """By route and status; status 0 is a connection that ended short."""
-    mixed: list[Answer] = field(default_factory=list)
-    """Answers of status 200 that are of several versions, or of none."""
+    """Number of responses by route and status; status 0 is a connection that ended early."""
+    mixed: list[BadResponse] = field(default_factory=list)
+    """Responses of status 200 with values of several versions, or of none."""
     contents: dict[tuple[str, str], set[str]] = field(default_factory=dict)
-    """The hashes of what was answered, by target and strong tag."""
+    """The hashes of the bodies, by target and strong ETag."""
     changes: int = 0
-    """Of files meanwhile."""
+    """Number of changes of files meanwhile."""
     surprises: list[str] = field(default_factory=list)
-    """Refusals that neither say to come back nor that a file, whose writer is held up, is cut short."""
+    """Refusals that neither ask to retry nor say that a file, whose writer is delayed, is truncated."""
 
     @property
     def count(self) -> int:
-        """The number of answers."""
+        """The number of responses."""
         return self.answers.total()
 
     @property
     def statuses(self) -> Counter[int]:
-        """The number of answers by their status."""
+        """The number of responses by status."""
         found: Counter[int] = Counter()
         for (_, status), number in self.answers.items():
             found[status] += number
@@ -197,76 +197,76 @@ class Outcome:
 
     @property
     def ambiguous(self) -> list[tuple[str, str]]:
-        """The targets and strong tags that name several contents."""
+        """The targets and strong ETags with several contents."""
         return [key for key, contents in self.contents.items() if len(contents) > 1]
 
 
-def _numbers(array: Array) -> set[float]:
+def _find_numbers(array: Array) -> set[float]:
     return {float(each) for each in np.unique(array)}
 
 
-def _in_frames(arrays: Mapping[str, Array]) -> set[float]:
-    """The numbers in all arrays with pixels."""
-    return set[float]().union(*(_numbers(array) for array in arrays.values() if array.ndim > 1))
+def _find_in_frames(arrays: Mapping[str, Array]) -> set[float]:
+    """Return the numbers in all arrays of pixels."""
+    return set[float]().union(*(_find_numbers(array) for array in arrays.values() if array.ndim > 1))
 
 
-def _in_hdf5(body: bytes) -> set[float]:
+def _find_in_hdf5(body: bytes) -> set[float]:
     with h5py.File(io.BytesIO(body)) as file:
-        return _in_frames({name: each[...] for name, each in file.items()})
+        return _find_in_frames({name: each[...] for name, each in file.items()})
 
 
-def _in_netcdf(body: bytes) -> set[float]:
+def _find_in_netcdf(body: bytes) -> set[float]:
     with netCDF4.Dataset("answer", memory=body) as file:
-        return _in_frames({name: np.asarray(each[...]) for name, each in file.variables.items()})
+        return _find_in_frames({name: np.asarray(each[...]) for name, each in file.variables.items()})
 
 
-def _in_dap4(body: bytes) -> set[float]:
-    """Of an answer with one array, whose checksum comes last."""
-    (_, dmr), *data = dap4_chunks(body)
+def _find_in_dap4(body: bytes) -> set[float]:
+    """Return the numbers of a response with one array, which is followed by its checksum."""
+    (_, dmr), *data = parse_dap4_chunks(body)
     kind = next(kind for kind in _DAP4_TYPES if b"<%s name=" % kind in dmr)
-    return _numbers(np.frombuffer(b"".join(content for _, content in data)[:-4], _DAP4_TYPES[kind]))
+    return _find_numbers(np.frombuffer(b"".join(content for _, content in data)[:-4], _DAP4_TYPES[kind]))
 
 
-def _arrays_of(body: bytes) -> dict[str, Array]:
+def _load_npz(body: bytes) -> dict[str, Array]:
     with np.load(io.BytesIO(body)) as members:
         return {name: each for name in members.files if isinstance(each := members[name], np.ndarray)}
 
 
-def _in_text(body: bytes) -> set[float]:
+def _find_in_text(body: bytes) -> set[float]:
     lines = re.findall(r"^\[\d+\].*?, (.*)$", body.decode(), re.MULTILINE)
     return {float(number) for line in lines for number in line.split(", ")}
 
 
-def _in_statistics(body: bytes) -> set[float]:
+def _find_in_statistics(body: bytes) -> set[float]:
     found = json.loads(body)
     return {float(found[each]) for each in ("minimum", "maximum", "mean")}
 
 
-def _in_picture(body: bytes) -> set[float]:
-    """A picture of one number has one level; that of `np.unique` is no version's, but a mixed one has several."""
+def _find_in_picture(body: bytes) -> set[float]:
+    """Return a version's number if the picture has one level; several levels mean a mixed picture."""
     with Image.open(io.BytesIO(body)) as picture:
         return {10.0} if len(np.unique(np.asarray(picture.convert("L")))) == 1 else {0.0, 1.0}
 
 
 _DAP4_TYPES: Final = {b"UInt8": "u1", b"UInt16": "<u2", b"Int32": "<i4"}
 _ROUTES: Final[Mapping[str, Callable[[bytes], set[float]]]] = {
-    "/dap/{name}.dods": lambda body: _in_frames(dap2_values(body)),
-    "/dap/{name}/raw.dods": lambda body: _in_frames(dap2_values(body)),
+    "/dap/{name}.dods": lambda body: _find_in_frames(parse_dap2_values(body)),
+    "/dap/{name}/raw.dods": lambda body: _find_in_frames(parse_dap2_values(body)),
     "/dap/{name}.dods?mean({array})": lambda body: {struct.unpack(">d", body[-8:])[0]},
-    "/dap/{name}.ascii?{array}": _in_text,
-    "/dap/{name}.dap?dap4.ce=/{array}": _in_dap4,
-    "/dap/{name}.nc4": _in_hdf5,
-    "/dap/{name}.nc": _in_netcdf,
-    "/api/v1/images/{name}?format=npz": lambda body: _in_frames(_arrays_of(body)),
-    "/api/v1/images/{name}?format=png&variable={array}{frame}": _in_picture,
-    "/api/v1/statistics/{name}?variable={array}": _in_statistics,
+    "/dap/{name}.ascii?{array}": _find_in_text,
+    "/dap/{name}.dap?dap4.ce=/{array}": _find_in_dap4,
+    "/dap/{name}.nc4": _find_in_hdf5,
+    "/dap/{name}.nc": _find_in_netcdf,
+    "/api/v1/images/{name}?format=npz": lambda body: _find_in_frames(_load_npz(body)),
+    "/api/v1/images/{name}?format=png&variable={array}{frame}": _find_in_picture,
+    "/api/v1/statistics/{name}?variable={array}": _find_in_statistics,
     "/zarr/{name}/{array}/{chunk}": lambda _body: set(),
     "/fileServer/{name}": lambda _body: set(),
 }
 _ZARR_TYPES: Final = {"classic.nc": "<i4", "document.json": "<i4", "picture.png": "u1", "picture.jpg": "u1"}
 
 
-def ask(
+def send_requests(
     url: str,
     versions: Mapping[str, Mapping[int, bytes]],
     count: int,
@@ -275,7 +275,7 @@ def ask(
     outcome: Outcome,
     lock: threading.Lock,
 ) -> None:
-    """Ask a server many questions about files that have these versions, and judge its answers."""
+    """Send many requests for files with these versions to a server, and check the responses."""
     chance = random.Random(seed)  # noqa: S311 — no secret
     with httpx.Client(base_url=url, trust_env=False, timeout=60) as client:
         for _ in range(count):
@@ -295,10 +295,14 @@ def ask(
                     outcome.answers[route, 0] += 1
                 continue
             with lock:
-                _judge(outcome, route, Answer(name, target, begun, time.monotonic()), answer, versions[name])
+                _check_response(
+                    outcome, route, BadResponse(name, target, begun, time.monotonic()), answer, versions[name]
+                )
 
 
-def _judge(outcome: Outcome, route: str, asked: Answer, answer: httpx.Response, versions: Mapping[int, bytes]) -> None:
+def _check_response(
+    outcome: Outcome, route: str, asked: BadResponse, answer: httpx.Response, versions: Mapping[int, bytes]
+) -> None:
     outcome.answers[route, answer.status_code] += 1
     if answer.status_code != _OK:
         comes_back = answer.status_code == _LATER and "retry-after" in answer.headers
@@ -311,7 +315,7 @@ def _judge(outcome: Outcome, route: str, asked: Answer, answer: httpx.Response, 
         is_right = answer.content in versions.values()
     else:
         if route.startswith("/zarr"):
-            found = _numbers(np.frombuffer(answer.content, _ZARR_TYPES.get(asked.name, "<u2")))
+            found = _find_numbers(np.frombuffer(answer.content, _ZARR_TYPES.get(asked.name, "<u2")))
         else:
             found = _read(route, answer.content)
         is_right = len(found) == 1 and found <= set(versions)
@@ -320,7 +324,7 @@ def _judge(outcome: Outcome, route: str, asked: Answer, answer: httpx.Response, 
 
 
 def _read(route: str, body: bytes) -> set[float]:
-    """The numbers of an answer; none of one that cannot be read."""
+    """Return the numbers of a response; none if it cannot be decoded."""
     try:
         return _ROUTES[route](body)
     except Exception:  # noqa: BLE001 — whatever the client's library says of it

@@ -10,7 +10,7 @@ from tests.contracts.index import walk_index
 
 from shotdap.catalog import BadArchive, PathTemplate, Row, SqlIndex, Watermark
 
-__all__ = ["DEFAULT", "Rows", "paths", "row"]
+__all__ = ["DEFAULT", "Rows", "list_paths", "make_row"]
 
 DEFAULT: Final = PathTemplate()
 
@@ -35,12 +35,12 @@ class Rows:
         return sum(1 for _ in Rows(self.rows_).read_rows(since))
 
 
-def row(key: object, version: Watermark | None = 1, file: str = "file.hdf", **facts: str | float) -> Row:
+def make_row(key: object, version: Watermark | None = 1, file: str = "file.hdf", **facts: str | float) -> Row:
     """Return a row with default facts, which the arguments override."""
     described: dict[str, Any] = {"facility": "OMEGA", "shot": 62328, "diagnostic": "ASBO1", "name": "asbo1.hdf"}
     return Row(str(key), file, version, described | facts)
 
 
-def paths(index: SqlIndex) -> list[str]:
+def list_paths(index: SqlIndex) -> list[str]:
     """Return the paths of all entries."""
     return [child.path for child in walk_index(index) if not child.is_folder]

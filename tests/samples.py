@@ -1,4 +1,4 @@
-"""Files that hold one of everything: every type of number, odd names, odd attributes, nothing at all."""
+"""Files with one of everything: every type of number, odd names, odd attributes, empty arrays."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ __all__ = [
     "ODD_NAMES",
     "PACKED",
     "UNPACKED",
-    "called",
-    "extremes",
+    "make_extremes",
+    "name_array",
     "write_hdf4",
     "write_hdf5",
     "write_image",
@@ -43,7 +43,7 @@ SHAPE: Final = (3, 5)
 
 PACKED: Final = np.array([[0, 1, 2], [40000, 65534, 65535]], "u2")
 UNPACKED: Final = np.array([[10, 10.5, 11], [20010, 32777, np.nan]])
-"""`PACKED` as its scale factor, offset and fill value mean it."""
+"""`PACKED`, decoded by its scale factor, offset and fill value."""
 PACKING: Final[dict[str, Any]] = {
     "scale_factor": np.float32(0.5),
     "add_offset": np.float32(10),
@@ -63,11 +63,11 @@ ATTRIBUTES: Final[dict[str, Any]] = {
     "unsigned": np.uint32(2**32 - 1),
     "many": np.arange(5, dtype="u1"),
 }
-"""What every client shows as it is, but for a few that `test_every` names."""
+"""Attributes that every client shows unchanged, except a few that `test_every` names."""
 
 
-def extremes(kind: str) -> NDArray[Any]:
-    """Numbers of one type, its least and its greatest among them; of floats the special ones too."""
+def make_extremes(kind: str) -> NDArray[Any]:
+    """Return numbers of one type, including its extremes, and NaN and infinities of floats."""
     dtype = np.dtype(kind)
     if dtype.kind == "f":
         special = [np.nan, np.inf, -np.inf, -0.0, np.finfo(dtype).max, np.finfo(dtype).tiny]
@@ -82,23 +82,23 @@ def write_hdf5(path: Path) -> None:
         numbers = file.create_group("numbers", track_order=True)
         numbers.attrs["purpose"] = "one array of every type"
         for kind in HDF5_TYPES:
-            numbers[called(kind)] = extremes(kind)
-        numbers.create_dataset("deflated", data=extremes(">i4"), chunks=(2, 5), compression="gzip")
+            numbers[name_array(kind)] = make_extremes(kind)
+        numbers.create_dataset("deflated", data=make_extremes(">i4"), chunks=(2, 5), compression="gzip")
         numbers["flags"] = np.array([True, False, True])
-        _texts(file)
-        _nothing(file)
-        _names(file)
-        _attributes(file)
+        _write_texts(file)
+        _write_empty(file)
+        _write_names(file)
+        _write_attributes(file)
         packed = file.create_dataset("packed", data=PACKED)
         packed.attrs.update(PACKING)
 
 
-def called(kind: str) -> str:
-    """What the array of a type is called: ``big_u2``."""
+def name_array(kind: str) -> str:
+    """Return the name of the array of a type: ``big_u2``."""
     return {"<": "little_", ">": "big_", "|": ""}[kind[0]] + kind[1:]
 
 
-def _texts(file: h5py.File) -> None:
+def _write_texts(file: h5py.File) -> None:
     file["text/fixed"] = np.array([b"one", b"three", b""])
     file["text/varying"] = ["short", "x" * 100, 'quoted "so"']
     file["text/alone"] = "a scalar"
@@ -106,21 +106,21 @@ def _texts(file: h5py.File) -> None:
     file["byte_alone"] = np.uint8(200)
 
 
-def _nothing(file: h5py.File) -> None:
-    """Arrays without elements, and what no protocol carries."""
+def _write_empty(file: h5py.File) -> None:
+    """Write arrays without elements, and types that no protocol can represent."""
     file["nothing/empty"] = np.empty((0, 4), "f4")
     file["nothing/null"] = h5py.Empty("f4")
     file["nothing/compound"] = np.zeros(3, [("x", "f4"), ("y", "i2")])
     file["nothing/complex"] = np.zeros(3, "c8")
 
 
-def _names(file: h5py.File) -> None:
-    """Names that are no identifiers, two of which would become the same one."""
+def _write_names(file: h5py.File) -> None:
+    """Write arrays whose names are no identifiers; two of them would become the same identifier."""
     for number, name in enumerate(ODD_NAMES):
         file[f"names/{name}"] = np.int32(number)
 
 
-def _attributes(file: h5py.File) -> None:
+def _write_attributes(file: h5py.File) -> None:
     file["attributed"] = np.arange(4, dtype="i2")
     file["attributed"].attrs.update(ATTRIBUTES)
     file["attributed"].attrs["truth"] = "True"
@@ -130,11 +130,11 @@ def _attributes(file: h5py.File) -> None:
 
 
 def write_hdf4(path: Path) -> None:
-    """Write an HDF4 file with every type that it has."""
+    """Write an HDF4 file with every type of HDF4."""
     file = SD(str(path), SDC.WRITE | SDC.CREATE | SDC.TRUNC)
     for kind, number_type in HDF4_TYPES.items():
         sds = file.create(kind, number_type, SHAPE)
-        sds[:] = extremes(kind)
+        sds[:] = make_extremes(kind)
         sds.endaccess()
     odd = file.create("odd name (1)", SDC.INT16, (4,))
     odd[:] = np.arange(4, dtype="i2")
@@ -150,6 +150,6 @@ def write_hdf4(path: Path) -> None:
 
 
 def write_image(path: Path, frames: NDArray[np.uint16]) -> None:
-    """Write an HDF5 file that is a camera's: the frame of the shot and the frame without light in one array."""
+    """Write an HDF5 file in a camera's layout: the frame of the shot and the background frame in one array."""
     with h5py.File(path, "w") as file:
         file["Streak_array"] = frames

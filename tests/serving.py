@@ -1,4 +1,4 @@
-"""Real servers for tests: ``shotdap serve`` as a process of its own, on a port of its own."""
+"""Real servers for tests: ``shotdap serve`` in its own process, on its own port."""
 
 from __future__ import annotations
 
@@ -16,41 +16,50 @@ from typing import Final
 
 import pytest
 
-__all__ = ["SECONDS_TO_START", "SHOTDAP", "Server", "environment", "free_port", "run_shotdap", "serving", "started"]
+__all__ = [
+    "SECONDS_TO_START",
+    "SHOTDAP",
+    "Server",
+    "find_free_port",
+    "make_environment",
+    "run_shotdap",
+    "serving",
+    "start_command",
+]
 
 SHOTDAP: Final = str(Path(sys.executable).with_name("shotdap"))
-"""The console script of the environment that the tests run in."""
+"""The console script of the environment that runs the tests."""
 
-SECONDS_TO_START: Final = 60  # on a machine that does other things too; it takes one or two
+SECONDS_TO_START: Final = 60  # on a busy machine; it takes one or two
 SECONDS_TO_STOP: Final = 10
 
 
 @dataclass(frozen=True)
 class Server:
-    """A server that answers."""
+    """A running server."""
 
     port: int
     process: subprocess.Popen[bytes]
     log: Path
-    """What it wrote, to either stream."""
+    """The file with its output, of both streams."""
 
     @property
     def url(self) -> str:
-        """Its root, without a slash at the end."""
+        """The root URL, without a slash at the end."""
         return f"http://127.0.0.1:{self.port}"
 
     def dap(self, path: str) -> str:
-        """The URL of an image."""
+        """Return the URL of an image."""
         return f"{self.url}/dap/{path}"
 
     def interrupt(self) -> int:
-        """Press Ctrl-C; the exit code."""
+        """Send Ctrl-C; return the exit code."""
         self.process.send_signal(signal.SIGINT)
         return self.process.wait(SECONDS_TO_STOP)
 
 
-def environment() -> dict[str, str]:
-    """This process's environment, without settings for shotdap or proxies that would be asked for loopback."""
+def make_environment() -> dict[str, str]:
+    """Return this process's environment without shotdap's settings and proxies, which would get loopback requests."""
     return {name: value for name, value in os.environ.items() if not _is_unwanted(name)} | {"PYTHONUNBUFFERED": "1"}
 
 
@@ -58,8 +67,8 @@ def _is_unwanted(name: str) -> bool:
     return name.startswith("SHOTDAP_") or name.lower().endswith("_proxy")
 
 
-def free_port() -> int:
-    """A port that nobody listens on now."""
+def find_free_port() -> int:
+    """Return a port on which no process listens now."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port: int = listener.getsockname()[1]
         return port
@@ -72,42 +81,44 @@ def run_shotdap(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
         check=False,
         capture_output=True,
         text=True,
-        env=environment(),
+        env=make_environment(),
         timeout=SECONDS_TO_START,
     )
 
 
 @contextmanager
 def serving(log: Path, *choices: str | Path) -> Iterator[Server]:
-    """A server for as long as the block lasts: ``serving(log, "--folder", folder)``."""
-    with started(log, "serve", *choices) as server:
+    """Run a server while the block lasts: ``serving(log, "--folder", folder)``."""
+    with start_command(log, "serve", *choices) as server:
         yield server
 
 
 @contextmanager
-def started(log: Path, *arguments: str | Path) -> Iterator[Server]:
-    """A command of shotdap that serves until it is interrupted; the test fails, with the log, if it dies before."""
-    port = free_port()
-    # A test runner in the background of a shell ignores Ctrl-C, and so would whatever it starts. In a session of its
-    # own, a server does not get the Ctrl-C that is meant for the test runner, which ends it here.
+def start_command(log: Path, *arguments: str | Path) -> Iterator[Server]:
+    """Run a command of shotdap that serves until it is interrupted; if it ends early, the test fails with its log."""
+    port = find_free_port()
+    # In a background job of a shell, the test runner ignores Ctrl-C, and its children would inherit that. In its own
+    # session, a server does not get a Ctrl-C for the test runner, which stops it here.
     command = ["env", "--default-signal=INT", SHOTDAP, *map(str, arguments), "--port", str(port)]
     with (
         log.open("wb") as output,
-        subprocess.Popen(command, stdout=output, stderr=output, env=environment(), start_new_session=True) as process,
+        subprocess.Popen(
+            command, stdout=output, stderr=output, env=make_environment(), start_new_session=True
+        ) as process,
     ):
         server = Server(port, process, log)
         try:
-            _await(server)
+            _wait_for_server(server)
             yield server
-            _insist_on_life(server, None, 0)
+            _check_exit_code(server, None, 0)
         finally:
-            _end(process)
+            _stop(process)
 
 
-def _await(server: Server) -> None:
+def _wait_for_server(server: Server) -> None:
     deadline = time.monotonic() + SECONDS_TO_START
     while time.monotonic() < deadline:
-        _insist_on_life(server, None)
+        _check_exit_code(server, None)
         try:
             socket.create_connection(("127.0.0.1", server.port), timeout=1).close()
         except OSError:
@@ -117,15 +128,15 @@ def _await(server: Server) -> None:
     pytest.fail(f"The server does not answer after {SECONDS_TO_START} s:\n{server.log.read_text()}")
 
 
-def _insist_on_life(server: Server, *expected: int | None) -> None:
-    """Fail unless the exit code is an expected one; `None` is that of a process that lives."""
+def _check_exit_code(server: Server, *expected: int | None) -> None:
+    """Fail unless the exit code is an expected one; `None` is the code of a running process."""
     code = server.process.poll()
     if code not in expected:
         pytest.fail(f"The server ended with {code}:\n{server.log.read_text()}")
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """Ask it to end; a process that will not, and those of its workers that outlive it, are killed."""
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    """Interrupt a process; kill it if it does not end, with those of its workers that outlive it."""
     if process.poll() is None:
         process.send_signal(signal.SIGINT)
         try:

@@ -1,4 +1,4 @@
-"""Hypothesis: datasets that count what is read of them, hyperslabs, selections that fit and selections that may not."""
+"""Hypothesis strategies: datasets that count what is read, hyperslabs, and valid and arbitrary selections."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ __all__ = [
     "cuts",
     "datasets",
     "hyperslabs",
+    "index_each",
     "indexers",
-    "numbered",
-    "outer",
+    "make_numbered",
     "selections",
 ]
 
@@ -32,15 +32,15 @@ Array = NDArray[Any]
 
 DIMENSIONS: Final = ("y", "x", "time", "nothing")
 QUICK: Final = settings(deadline=None, max_examples=50)
-"""For properties of whole datasets, whose time depends on what else the machine does."""
+"""Settings for properties of whole datasets, whose duration depends on the load of the machine."""
 
 HUGE: Final = 2**63 - 1
-"""The stop that pydap asks for of a dimension of length zero."""
+"""The stop that pydap requests for a dimension of length zero."""
 
 
 @dataclass
 class CountingSource:
-    """Values in memory that remember which hyperslabs of them were read."""
+    """Values in memory that record which hyperslabs were read."""
 
     values: Array
     reads: list[BasicIndex] = field(default_factory=list)
@@ -57,12 +57,12 @@ class CountingSource:
 
     @property
     def count(self) -> int:
-        """How many numbers were read in all."""
+        """The total of numbers that were read."""
         return sum(int(np.asarray(self.values[key]).size) for key in self.reads)
 
     @property
     def indices(self) -> list[tuple[list[int], ...]]:
-        """For each reading the indices along each dimension."""
+        """The indices along each dimension, for each reading."""
         return [
             tuple(
                 list(range(size)[part]) if isinstance(part, slice) else [part]
@@ -72,31 +72,31 @@ class CountingSource:
         ]
 
     def read(self, key: BasicIndex) -> Array:
-        """Read a hyperslab, and remember it."""
+        """Read a hyperslab, and record it."""
         self.reads.append(key)
         return np.array(self.values[key])
 
 
-def numbered(*shape: int, dtype: str = "u2") -> Array:
-    """An array in which no two numbers are the same."""
+def make_numbered(*shape: int, dtype: str = "u2") -> Array:
+    """Return an array of distinct numbers."""
     return np.arange(int(np.prod(shape)), dtype=dtype).reshape(shape)
 
 
 @st.composite
 def datasets(draw: st.DrawFn) -> xr.Dataset:
-    """A lazy dataset: variables of none to three dimensions, some shared, some of length zero, some coordinates."""
+    """Draw a lazy dataset: variables of zero to three dimensions, some shared, some of length zero, and coordinates."""
     sizes = {name: draw(st.integers(1, 6)) for name in DIMENSIONS} | {"nothing": 0}
     ranks = draw(st.lists(st.lists(st.sampled_from(DIMENSIONS), unique=True, max_size=3), min_size=1, max_size=4))
-    variables = {f"v{number}": _variable(dims, sizes, number) for number, dims in enumerate(ranks)}
+    variables = {f"v{number}": _make_variable(dims, sizes, number) for number, dims in enumerate(ranks)}
     along = draw(st.lists(st.sampled_from(DIMENSIONS), unique=True))
-    coordinates = {name: _variable([name], sizes, number) for number, name in enumerate(along)}
+    coordinates = {name: _make_variable([name], sizes, number) for number, name in enumerate(along)}
     dataset = xr.Dataset(variables, coords=xr.Coordinates(coordinates, indexes={}), attrs={"shot": 62328})
     dataset.encoding = {"source": "a file"}
     return dataset
 
 
-def _variable(dims: Sequence[str], sizes: Mapping[str, int], number: int) -> xr.Variable:
-    values = numbered(*(sizes[name] for name in dims), dtype="i4") + number * 1000
+def _make_variable(dims: Sequence[str], sizes: Mapping[str, int], number: int) -> xr.Variable:
+    values = make_numbered(*(sizes[name] for name in dims), dtype="i4") + number * 1000
     variable = create_lazy_variable(tuple(dims), CountingSource(np.asarray(values)), {"number": number})
     variable.encoding = {"dap2": "Int32"}
     return variable
@@ -104,7 +104,7 @@ def _variable(dims: Sequence[str], sizes: Mapping[str, int], number: int) -> xr.
 
 @st.composite
 def cuts(draw: st.DrawFn, size: int) -> slice:
-    """A slice that fits a dimension, as `Selection` wants it."""
+    """Draw a slice that is valid for a dimension, as in a `Selection`."""
     if size == 0:
         return slice(0, draw(st.sampled_from([0, 1, HUGE])), draw(st.sampled_from([None, 1])))
     start = draw(st.integers(0, size - 1))
@@ -114,19 +114,19 @@ def cuts(draw: st.DrawFn, size: int) -> slice:
 
 @st.composite
 def hyperslabs(draw: st.DrawFn, shape: tuple[int, ...]) -> Hyperslab:
-    """A slice for each dimension, or nothing for all of them."""
+    """Draw a slice for each dimension, or nothing, which selects all."""
     return draw(st.just(()) | st.tuples(*(cuts(size) for size in shape)))
 
 
 @st.composite
 def selections(draw: st.DrawFn, dataset: xr.Dataset) -> Selection:
-    """A selection that fits a dataset; each variable is cut by itself."""
+    """Draw a selection that is valid for a dataset; each variable is sliced independently."""
     names = draw(st.lists(st.sampled_from([str(name) for name in dataset.variables]), unique=True))
     return Selection({name: draw(hyperslabs(dataset.variables[name].shape)) for name in names})
 
 
 def any_selections(dataset: xr.Dataset) -> st.SearchStrategy[Selection]:
-    """Any selection, of variables that may not exist, with slices that may make no sense."""
+    """Return a strategy of arbitrary selections, also of unknown variables and with meaningless slices."""
     index = st.none() | st.integers(-3, 9) | st.just(HUGE)
     names = st.sampled_from([str(name) for name in dataset.variables]) | st.text(max_size=3)
     slabs = st.lists(st.builds(slice, index, index, index), max_size=4).map(tuple)
@@ -135,25 +135,25 @@ def any_selections(dataset: xr.Dataset) -> st.SearchStrategy[Selection]:
 
 @st.composite
 def indexers(draw: st.DrawFn, shape: tuple[int, ...]) -> tuple[int | slice | Array, ...]:
-    """What NumPy and xarray take for each dimension: an index, a slice of any step, or a list of indices."""
-    return tuple(draw(_indexer(size)) for size in shape)
+    """Draw an indexer of NumPy and xarray for each dimension: an index, a slice of any step, or a list of indices."""
+    return tuple(draw(_make_indexer(size)) for size in shape)
 
 
-def _indexer(size: int) -> st.SearchStrategy[int | slice | Array]:
-    slices: st.SearchStrategy[Any] = st.slices(size).filter(lambda part: _is_up_or_something(part, size))
+def _make_indexer(size: int) -> st.SearchStrategy[int | slice | Array]:
+    slices: st.SearchStrategy[Any] = st.slices(size).filter(lambda part: _is_accepted(part, size))
     if size == 0:
         return slices
     listed = st.lists(st.integers(-size, size - 1), min_size=1, max_size=5).map(np.array)
     return st.integers(-size, size - 1) | slices | listed
 
 
-def _is_up_or_something(part: slice, size: int) -> bool:
-    """Whether xarray takes a slice of a lazy array; it fails on one that goes down and is empty."""
+def _is_accepted(part: slice, size: int) -> bool:
+    """Check whether xarray accepts a slice of a lazy array; it fails on an empty one with a negative step."""
     return part.step is None or part.step > 0 or len(range(*part.indices(size))) > 0
 
 
-def outer(values: Array, indices: tuple[int | slice | Array, ...]) -> Array:
-    """What NumPy gives for an index, a slice or a list for each dimension, each taken by itself."""
+def index_each(values: Array, indices: tuple[int | slice | Array, ...]) -> Array:
+    """Index each dimension independently, as NumPy does for a single dimension."""
     for axis in reversed(range(values.ndim)):
         values = values[(slice(None),) * axis + (indices[axis],)]
     return values

@@ -1,4 +1,4 @@
-"""Surroundings that are hard to come by: a user without rights, a disk that is full."""
+"""Conditions that are hard to set up: a user without rights, a disk that is full."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from pathlib import Path
 
 import pytest
 
-__all__ = ["small_disk", "without_rights"]
+__all__ = ["drop_rights", "mount_small_disk"]
 
 
 @contextmanager
-def without_rights() -> Iterator[None]:
-    """Give up the rights of root, where this process has them, for as long as the block lasts.
+def drop_rights() -> Iterator[None]:
+    """Drop the rights of root, if this process has them, while the block lasts.
 
-    What the block calls must have been imported before: this Python may lie where nobody else may read.
+    Modules must be imported before the block: other users may not be able to read this Python's folder.
     """
     if os.geteuid() != 0:
         yield
@@ -32,8 +32,8 @@ def without_rights() -> Iterator[None]:
 
 
 @contextmanager
-def small_disk(folder: Path, size: str = "1m") -> Iterator[Path]:
-    """Make a folder a disk of its own, of a size as `mount` has it; skip where that cannot be."""
+def mount_small_disk(folder: Path, size: str = "1m") -> Iterator[Path]:
+    """Mount a disk of its own size on a folder, the size as `mount` accepts it; skip the test if that is impossible."""
     folder.mkdir()
     mount, umount = shutil.which("mount"), shutil.which("umount")
     command = [mount or "mount", "-t", "tmpfs", "-o", f"size={size},mode=0700", "tmpfs", str(folder)]

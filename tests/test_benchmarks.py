@@ -1,4 +1,4 @@
-"""The benchmarks run: with images and catalogs so small that they measure nothing."""
+"""The benchmarks run, with images and catalogs too small to measure anything."""
 
 import json
 import os
@@ -15,7 +15,7 @@ SMALL = ("--rounds", "1", "--seconds", "0", "--shrink", "16", "--rows", "200")
 
 pytestmark = pytest.mark.skipif(not RUN.exists(), reason="not a checkout: the benchmarks are not shipped")
 
-# For each benchmark some of its cases, and who takes part in each.
+# For each benchmark, some of its cases and their contenders.
 CASES = {
     "serving": {
         "68 x 64 HDF4 deflated: 16 x 16, DAP2, 8 clients": ["shotdap", "pydap", "static bytes"],
@@ -24,7 +24,7 @@ CASES = {
     "subtraction": {
         "64 x 68 HDF4 contiguous": [
             "SQL tables (SQLite)",
-            *(["SQL tables (PostgreSQL)"] if postgres.binaries() else []),
+            *(["SQL tables (PostgreSQL)"] if postgres.find_binaries() else []),
             "NumPy, frames in memory",
             "NumPy, from the file",
             "shotdap, from the file, opening it",
@@ -55,7 +55,7 @@ CASES = {
 
 
 def run(*arguments: str) -> str:
-    """What the command prints."""
+    """Run the command; return its output."""
     environment = {**os.environ, "PYTHONPATH": str(RUN.parent.parent)}
     done = subprocess.run(
         [sys.executable, RUN, *arguments], check=False, capture_output=True, text=True, env=environment
@@ -64,13 +64,13 @@ def run(*arguments: str) -> str:
     return done.stdout
 
 
-def contenders(rows: list[dict[str, Any]], case: str) -> list[str]:
+def list_contenders(rows: list[dict[str, Any]], case: str) -> list[str]:
     return [row["contender"] for row in rows if row["case"] == case]
 
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of what all of them wrote, with what they printed; once, for a process's start takes longest."""
+    """The folder with all results, and the output; run once, because starting a process takes longest."""
     folder = tmp_path_factory.mktemp("results")
     (folder / "printed").write_text(run(*SMALL, "--results", str(folder)))
     return folder
@@ -78,18 +78,18 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("name", CASES)
 def test_runs(name: str, results: Path) -> None:
-    """Each benchmark finds equal numbers everywhere, prints its table, and keeps every line of it as JSON."""
+    """Each benchmark finds equal numbers, prints its table, and writes every row of it as JSON."""
     (path,) = results.glob(f"{name}-*.json")
     rows = json.loads(path.read_text())["rows"]
     lines = {line.strip() for line in (results / "printed").read_text().splitlines()}
 
-    assert {case: contenders(rows, case) for case in CASES[name]} == CASES[name]
+    assert {case: list_contenders(rows, case) for case in CASES[name]} == CASES[name]
     assert {row["case"] for row in rows} <= lines
     assert all(row["runs"] >= 1 and 0 < row["median_ms"] <= row["p99_ms"] and row["speed"] > 0 for row in rows)
 
 
 def test_an_unknown_name() -> None:
-    """A name that no benchmark has is refused, and those that there are are named."""
+    """The error for an unknown name lists the known ones."""
     environment = {**os.environ, "PYTHONPATH": str(RUN.parent.parent)}
     done = subprocess.run(
         [sys.executable, RUN, "no_such"], check=False, capture_output=True, text=True, env=environment

@@ -1,4 +1,4 @@
-"""The work for each of many names, pages and groups does not depend on their number."""
+"""The work per name, page and group does not depend on their number."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ FEW: Final = 50
 Make = Callable[[Path, int], object]
 
 
-def _colliding(path: Path, count: int) -> None:
-    """Arrays and attributes whose names differ in letters that no client takes."""
+def _write_colliding(path: Path, count: int) -> None:
+    """Write arrays and attributes whose names differ in characters that no client accepts."""
     letters = [chr(0x100 + number) for number in range(16)]
     names = ["".join(word) for word, _ in zip(product(letters, repeat=3), range(count), strict=False)]
     with h5py.File(path, "w") as file:
@@ -39,7 +39,7 @@ def _colliding(path: Path, count: int) -> None:
             file.attrs[f"a{name}"] = np.int16(1)
 
 
-def _grouped(path: Path, count: int) -> None:
+def _write_groups(path: Path, count: int) -> None:
     with h5py.File(path, "w") as file:
         for number in range(count):
             group = file.create_group(f"g{number}")
@@ -47,7 +47,7 @@ def _grouped(path: Path, count: int) -> None:
             group.create_dataset("values", data=np.arange(2))
 
 
-def _scaled(path: Path, count: int) -> None:
+def _write_scales(path: Path, count: int) -> None:
     with h5py.File(path, "w") as file:
         for number in range(count):
             scale = file.create_dataset(f"d{number}", data=np.arange(2))
@@ -55,47 +55,56 @@ def _scaled(path: Path, count: int) -> None:
             file.create_dataset(f"v{number}", data=np.ones(2)).dims[0].attach_scale(scale)
 
 
-def _slashed(path: Path, count: int) -> None:
-    """Attributes whose names differ in slashes, which become underscores."""
+def _write_slashes(path: Path, count: int) -> None:
+    """Write attributes whose names differ in slashes, which become underscores."""
     with h5py.File(path, "w", libver="latest") as file:
         array = file.create_dataset("values", data=np.arange(2))
         for word, _ in zip(product("/_", repeat=10), range(count), strict=False):
             array.attrs["x".join(word)] = np.int16(1)
 
 
-def _pages(path: Path, count: int) -> None:
+def _write_pages(path: Path, count: int) -> None:
     with tifffile.TiffWriter(path) as file:
         for _ in range(count):
             file.write(np.zeros((4, 4), "u2"), metadata=None, contiguous=False)
 
 
-def _various_pages(path: Path, count: int) -> None:
+def _write_various_pages(path: Path, count: int) -> None:
     with tifffile.TiffWriter(path) as file:
         for number in range(count):
             file.write(np.zeros((4, 4 + number % 3), "u2"), metadata=None, subfiletype=number % 2, compression="zlib")
 
 
-def _classic(path: Path, count: int) -> None:
+def _write_netcdf3(path: Path, count: int) -> None:
     with netcdf_file(path, "w", version=2) as file:
         for number in range(count):
             file.createDimension(f"d{number}", 2)
             file.createVariable(f"v.{number}", "i2", (f"d{number}",))[:] = 1
 
 
-def _document(path: Path, count: int) -> None:
+def _write_document(path: Path, count: int) -> None:
     path.write_text(json.dumps({f"x{chr(0x100 + number)}": [0] * 40 for number in range(count)}), "utf-8")
 
 
-FILES: Final = (_colliding, _grouped, _scaled, _slashed, _pages, _various_pages, _classic, _document)
+FILES: Final = (
+    _write_colliding,
+    _write_groups,
+    _write_scales,
+    _write_slashes,
+    _write_pages,
+    _write_various_pages,
+    _write_netcdf3,
+    _write_document,
+)
 
 
-def _documents(dataset: xr.Dataset) -> None:
+def _encode_documents(dataset: xr.Dataset) -> None:
     hierarchy = Hierarchy(dataset, ZarrOptions())
     for key in hierarchy.iter_keys():
         hierarchy.get_document(key)
 
 
-def _das(dataset: xr.Dataset) -> None:
+def _encode_das(dataset: xr.Dataset) -> None:
     adapted = dap2.adapt_dataset(dataset)
     dap2.render_das(adapted)
     dap2.render_dds(adapted, "image")
@@ -106,15 +115,15 @@ def _encode(name: str, dataset: xr.Dataset) -> object:
 
 
 RESPONSES: Final[dict[str, Callable[[xr.Dataset], object]]] = {
-    "dap2": _das,
+    "dap2": _encode_das,
     "dap4": lambda dataset: dap4.render_dmr(dataset, "image", Selection()),
-    "zarr": _documents,
+    "zarr": _encode_documents,
     **{name: partial(_encode, name) for name in ("nc", "nc4", "h5", "mat", "json", "npz")},
 }
 
 
-def _work(action: Callable[[], object]) -> int:
-    """Count the calls of functions: a measure that does not depend on the load of the machine."""
+def _count_calls(action: Callable[[], object]) -> int:
+    """Count the calls of functions, which do not depend on the load of the machine."""
     calls = 0
 
     def count(_frame: object, event: str, _argument: object) -> None:
@@ -130,7 +139,7 @@ def _work(action: Callable[[], object]) -> int:
     return calls
 
 
-def _excess(work: Callable[[int], int]) -> int:
+def _compute_excess(work: Callable[[int], int]) -> int:
     """Return the number of calls beyond twice as many, for twice as many names."""
     work(2 * FEW)  # imports, and caches that are never emptied
     return work(2 * FEW) - 2 * work(FEW)
@@ -138,25 +147,25 @@ def _excess(work: Callable[[int], int]) -> int:
 
 @pytest.mark.parametrize("make", FILES)
 def test_reading(make: Make, tmp_path: Path) -> None:
-    """Twice as many names, pages or groups take twice the work to read, not four times."""
+    """Reading twice as many names, pages or groups takes twice the work, not four times."""
 
     def work(count: int) -> int:
         path = tmp_path / f"file{count}"
         make(path, count)
-        return _work(lambda: read(path))
+        return _count_calls(lambda: read(path))
 
-    assert _excess(work) < FEW * FEW // 8
+    assert _compute_excess(work) < FEW * FEW // 8
 
 
-@pytest.mark.parametrize("make", [_colliding, _grouped, _scaled, _slashed, _various_pages])
+@pytest.mark.parametrize("make", [_write_colliding, _write_groups, _write_scales, _write_slashes, _write_various_pages])
 @pytest.mark.parametrize("response", RESPONSES)
 def test_responding(make: Make, response: str, tmp_path: Path) -> None:
-    """Twice as many take twice the work to describe in each protocol, and to encode in each format."""
+    """Describing twice as many in each protocol, and encoding them in each format, takes twice the work."""
 
     def work(count: int) -> int:
         path = tmp_path / f"file{count}"
         make(path, count)
         dataset: Any = read(path).compute()
-        return _work(lambda: RESPONSES[response](dataset))
+        return _count_calls(lambda: RESPONSES[response](dataset))
 
-    assert _excess(work) < FEW * FEW // 8
+    assert _compute_excess(work) < FEW * FEW // 8

@@ -1,4 +1,4 @@
-"""The house itself: what is installed under which name, and what no committed file may say."""
+"""Rules of the repository: installed names, and what no committed file may contain."""
 
 import ast
 import re
@@ -13,13 +13,14 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDERS = ("catalog", "config", "server", "transforms")
+CHECKS = ("tests", "benchmarks")
 
 in_a_checkout = pytest.mark.skipif(not (ROOT / ".git").exists(), reason="not a git checkout")
 
-# Packages that come with shotdap for its users' sake: clients of what it serves, and what these bring along.
+# Packages that shotdap installs for its users: clients of its protocols, and their dependencies.
 CLIENTS = ("aiohttp", "lxml", "netCDF4", "pydap", "requests", "requests_cache", "webob")
 
-# Imports every module of the package, then names those of the packages it is told that this brought along.
+# Imports every module of the package, then prints which of the given packages were imported too.
 IMPORT_ALL = """
 import importlib, pkgutil, sys, shotdap
 for module in pkgutil.walk_packages(shotdap.__path__, "shotdap."):
@@ -28,13 +29,13 @@ for module in pkgutil.walk_packages(shotdap.__path__, "shotdap."):
 print(*(name for name in sys.argv[1:] if name in sys.modules))
 """
 
-# Hosts of package registries, and paths of the machines that this was written on.
+# Hosts of package registries, and paths of the developers' machines.
 PRIVATE = re.compile(
     rb"\b(?:pypi\.org|(?:[\w-]+\.)?pythonhosted\.org|registry\.(?:npmjs\.org|yarnpkg\.com)|deb\.debian\.org)\b"
     rb"|(?<![\w./-])/(?:work/(?:main|shared)|opt/wheels|opt/pypi[\w-]*|farm/\w+|root/\.\w+)\b"
 )
 
-# The language of the code. A function that does something is named by a verb, one that is a value by a noun.
+# The language of the code: a function with an effect is named by a verb, a function that is a value by a noun.
 PARTICIPLE: Final = re.compile(
     r"_*(?:[a-z]+(?:[^e]ed|ied)|said|told|made|found|given|taken|shown|written|known|held|left|kept|done|begun|seen|meant|sent|"
     r"lies|brought|spelled|chosen|built|bound|drawn|hidden|understood|lost|sought|thrown|spent|broken|met)"
@@ -51,23 +52,26 @@ SAME_BASENAME: Final = frozenset({"constraint", "data", "tiff"})
 """The same role in parallel packages: DAP2 and DAP4, the reader and the encoder of a format."""
 
 
-def source_files() -> list[Path]:
-    """The modules of the package; migrations are named by their versions."""
+def list_sources(*folders: str) -> list[Path]:
+    """Return the modules of folders, by default of the package; migrations are named by their versions."""
     return [
-        path for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*.py")) if "migrations" not in path.parts
+        path
+        for folder in folders or FOLDERS
+        for path in sorted((ROOT / folder).rglob("*.py"))
+        if "migrations" not in path.parts
     ]
 
 
-def functions() -> Iterator[tuple[Path, ast.FunctionDef | ast.AsyncFunctionDef]]:
-    """Yield each function of the package with its module."""
-    for path in source_files():
+def iterate_functions() -> Iterator[tuple[Path, ast.FunctionDef | ast.AsyncFunctionDef]]:
+    """Yield each function of the package, the tests and the benchmarks with its module."""
+    for path in list_sources(*FOLDERS, *CHECKS):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 yield path, node
 
 
-def committed_files() -> list[Path]:
-    """Every file that git knows, the four links aside."""
+def list_committed_files() -> list[Path]:
+    """Return every file that git knows, except the four links."""
     listing = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True)
     paths = [ROOT / name for name in listing.stdout.split("\0") if name]
     return [path for path in paths if path.is_file() and path != Path(__file__)]
@@ -85,7 +89,7 @@ def test_not_imported(names: tuple[str, ...]) -> None:
 @in_a_checkout
 @pytest.mark.parametrize("folder", FOLDERS)
 def test_folders_and_links(folder: str) -> None:
-    """Each folder stands at the top, and src/shotdap links to it."""
+    """Each folder is at the top level, and src/shotdap links to it."""
     link = ROOT / "src" / "shotdap" / folder
 
     assert (ROOT / folder / "__init__.py").is_file()
@@ -101,28 +105,32 @@ def test_no_shadowing_folder() -> None:
 @in_a_checkout
 def test_nothing_private() -> None:
     """No committed file names a package registry's host or a path of a developer's machine."""
-    found = {str(path.relative_to(ROOT)): PRIVATE.findall(path.read_bytes()) for path in committed_files()}
+    found = {str(path.relative_to(ROOT)): PRIVATE.findall(path.read_bytes()) for path in list_committed_files()}
 
     assert {name: hits for name, hits in found.items() if hits} == {}
 
 
 def test_function_names() -> None:
     """No function is named by a bare participle."""
-    names = {f"{path.relative_to(ROOT)}: {node.name}" for path, node in functions() if PARTICIPLE.fullmatch(node.name)}
+    names = {
+        f"{path.relative_to(ROOT)}: {node.name}"
+        for path, node in iterate_functions()
+        if PARTICIPLE.fullmatch(node.name)
+    }
 
     assert {name for name in names if name.rpartition(" ")[2] not in NAMED_BY_PARTICIPLE} == set()
 
 
 def test_docstrings() -> None:
     """No docstring of a function begins with a relative clause."""
-    docs = [(str(path.relative_to(ROOT)), node.lineno, ast.get_docstring(node)) for path, node in functions()]
+    docs = [(str(path.relative_to(ROOT)), node.lineno, ast.get_docstring(node)) for path, node in iterate_functions()]
 
     assert [each for each in docs if each[2] and each[2].split()[0].rstrip(",.:").capitalize() in CLAUSES] == []
 
 
 def test_basenames() -> None:
     """No two modules share a basename, unless they have the same role in parallel packages."""
-    basenames = Counter(path.stem for path in source_files() if path.stem != "__init__")
+    basenames = Counter(path.stem for path in list_sources() if path.stem != "__init__")
 
     assert {name for name, count in basenames.items() if count > 1} == SAME_BASENAME
 
@@ -132,7 +140,7 @@ def test_architecture_page() -> None:
     """docs/architecture.md names modules that exist, and each walk passes none of them twice."""
     page = (ROOT / "docs/architecture.md").read_text("utf-8")
     tree, walks = page.partition("## Folders")[2].partition("## Four walks")[::2]
-    modules = {str(path.relative_to(ROOT).with_suffix("")).removesuffix("/__init__") for path in source_files()}
+    modules = {str(path.relative_to(ROOT).with_suffix("")).removesuffix("/__init__") for path in list_sources()}
     named = [name.removesuffix(".py") for name in re.findall(r"[\w/]+\.py\b", tree)]
     steps = [
         [name for name in re.findall(r"`([a-z_0-9/]+)`", walk) if name != "304"]

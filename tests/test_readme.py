@@ -1,4 +1,4 @@
-"""README.md: every line that a newcomer may paste works, as it is, against the demonstration's archive."""
+"""README.md: every line that a newcomer may paste works unchanged with the demonstration's archive."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ import httpx
 import pytest
 from tests.clients.programs import run
 from tests.pasting import find_code
-from tests.serving import Server, environment
+from tests.serving import Server, make_environment
 
 README: Final = Path(__file__).resolve().parents[1] / "README.md"
 
-# Runs pieces of code one after the other, as a prompt does, and prints the type and the size of each one's value.
+# Runs pieces of code one after the other, like a prompt, and prints the type and the size of each value.
 PROMPT: Final = """
 import ast, json, sys
 
@@ -42,19 +42,19 @@ print(json.dumps(results))
 
 @pytest.fixture(scope="module")
 def code(demo: Server) -> dict[str, list[str]]:
-    """The page's code by what takes it, for the server of these tests."""
+    """The page's code by the program that runs it, with the URL of the tests' server."""
     return find_code(README.read_text("utf-8").replace("http://127.0.0.1:8000", demo.url))
 
 
 @pytest.fixture(scope="module")
 def url(code: dict[str, list[str]]) -> str:
-    """The address that the page calls ``url``."""
+    """The URL that the page calls ``url``."""
     (line,) = (line for line in code["shell"] if line.startswith("url="))
     return line.removeprefix("url=")
 
 
 def test_python(code: dict[str, list[str]], archive: Path, tmp_path: Path) -> None:
-    """The page's Python, from top to bottom, opens the images, variants, shots, stores and files that it speaks of."""
+    """The page's Python code, from top to bottom, opens all images, variants, shots, stores and files in it."""
     (tmp_path / "demo").symlink_to(archive)
     done = subprocess.run(
         [sys.executable, "-c", PROMPT],
@@ -63,7 +63,7 @@ def test_python(code: dict[str, list[str]], archive: Path, tmp_path: Path) -> No
         capture_output=True,
         text=True,
         cwd=tmp_path,
-        env=environment(),
+        env=make_environment(),
     )
 
     assert done.returncode == 0, done.stderr
@@ -79,7 +79,7 @@ def test_python(code: dict[str, list[str]], archive: Path, tmp_path: Path) -> No
 
 
 def test_octave(code: dict[str, list[str]], url: str, require: Callable[[str], None], tmp_path: Path) -> None:
-    """The page's line for MATLAB and Octave reads 200 rows of 100 pixels, turned round."""
+    """The page's line for MATLAB and Octave reads 200 rows of 100 pixels, transposed."""
     require("octave-cli")
     (read,) = (line for line in code["octave"] if line.startswith("ncread"))
     (load,) = (line for line in code["octave"] if line.startswith("pkg"))
@@ -102,7 +102,7 @@ def test_gdl(code: dict[str, list[str]], url: str, require: Callable[[str], None
 def test_shell(
     code: dict[str, list[str]], require: Callable[[str], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The page's lines for a shell print a header and save files, under names that say what they are."""
+    """The page's shell commands print a header and save files, whose names say what they contain."""
     for program in ("ncdump", "ncks", "curl"):
         require(program)
     monkeypatch.chdir(tmp_path)
@@ -113,7 +113,7 @@ def test_shell(
 
 
 def test_addresses(code: dict[str, list[str]], url: str, demo: Server) -> None:
-    """The page's other addresses are answered."""
+    """The page's other URLs respond."""
     found = [f"{url}{suffix.removeprefix('url')}" for suffix in code["suffix"]]
     found += [f"{demo.url}{path}" for path in code["path"]]
     statuses = {each: httpx.get(each, trust_env=False, timeout=60).status_code for each in found}

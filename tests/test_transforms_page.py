@@ -1,4 +1,4 @@
-"""The page docs/transforms.md: true of every transform, with a picture each, and an example of one's own that runs.
+"""The page docs/transforms.md is correct for every transform, with pictures, and its example package works.
 
 ``make pictures`` writes it anew, pictures and all; ``SHOTDAP_RENEW=1`` here only its text.
 """
@@ -37,7 +37,7 @@ def catalog(tmp_path_factory: pytest.TempPathFactory) -> Catalog:
 
 
 def test_page(catalog: Catalog) -> None:
-    """The page is what the transforms say of themselves."""
+    """The page contains what the transforms state."""
     made = page(catalog)
     if os.environ.get("SHOTDAP_RENEW") == "1":
         PAGE.write_text(made, "utf-8")
@@ -46,7 +46,7 @@ def test_page(catalog: Catalog) -> None:
 
 
 def test_all() -> None:
-    """Each transform has an example, a section and a picture; there is no other example and no other picture."""
+    """Each transform has an example, a section and a picture, and each example and picture belongs to a transform."""
     headings = {line.removeprefix("### ") for line in PAGE.read_text("utf-8").splitlines() if line.startswith("### ")}
     pictures = {each.stem for each in (DOCS / "pictures").iterdir()}
 
@@ -54,7 +54,7 @@ def test_all() -> None:
 
 
 def test_sizes() -> None:
-    """No picture is large."""
+    """No picture file is large."""
     sizes = {each.name: each.stat().st_size for each in (DOCS / "pictures").iterdir()}
 
     assert {name: size for name, size in sizes.items() if size > MOST_BYTES} == {}
@@ -62,7 +62,7 @@ def test_sizes() -> None:
 
 @pytest.mark.parametrize("name", sorted(URLS))
 def test_address(catalog: Catalog, name: str) -> None:
-    """The URL of an example is the one way to write it, and its last step is the transform."""
+    """The URL of an example is canonical, and its last step is the transform."""
     image = catalog.image(URLS[name])
     recipe = image.list_origins()["result"].recipe
 
@@ -73,7 +73,7 @@ def test_address(catalog: Catalog, name: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(EXAMPLES))
 def test_values(catalog: Catalog, name: str) -> None:
-    """An example shows something: its result has values, and they are not all alike, unless it is one number."""
+    """An example shows something: its result has values, which are not all equal, unless it is one number."""
     values = EXAMPLES[name].shown(catalog, name).after.values
     there = values[values == values]  # noqa: PLR0124 — NaN is not
 
@@ -82,7 +82,7 @@ def test_values(catalog: Catalog, name: str) -> None:
 
 @pytest.mark.parametrize("name", ["median_filter", "comb_fit", "row_mean"])
 def test_picture(catalog: Catalog, name: str) -> None:
-    """A picture is drawn, the same bytes each time."""
+    """A picture is drawn, with the same bytes each time."""
     drawn = picture(catalog, name)
     kept = (DOCS / "pictures" / f"{name}.png").read_bytes()
 
@@ -92,7 +92,7 @@ def test_picture(catalog: Catalog, name: str) -> None:
 
 @pytest.fixture
 def site(tmp_path: Path) -> dict[str, str]:
-    """The environment of a Python that has the example's package installed."""
+    """The environment of a Python with the example's package installed."""
     installed = tmp_path / "lab_transforms-1.0.dist-info"
     installed.mkdir()
     (groups,) = tomllib.loads((OWN / "pyproject.toml").read_text())["project"]["entry-points"].items()
@@ -105,7 +105,7 @@ def site(tmp_path: Path) -> dict[str, str]:
 
 
 def test_own_is_known(site: dict[str, str]) -> None:
-    """The transform of the example's package is known beside ours."""
+    """The transform of the example's package is known beside those of shotdap."""
     known = "from shotdap.transforms import known_transforms; print(*known_transforms())"
     done = subprocess.run([sys.executable, "-c", known], env=site, check=False, capture_output=True, text=True)
 
@@ -113,7 +113,7 @@ def test_own_is_known(site: dict[str, str]) -> None:
 
 
 def test_own_is_tested(site: dict[str, str]) -> None:
-    """The tests of the example's package pass, the contract's among them."""
+    """The tests of the example's package pass, including the contract's."""
     folder = site["PYTHONPATH"]
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", folder]
     done = subprocess.run(command, env=site, cwd=folder, check=False, capture_output=True, text=True)

@@ -1,4 +1,4 @@
-"""Bytes from memory, by an ASGI application that does nothing else: each file below a folder, at its path."""
+"""A minimal ASGI application that sends bytes from memory: each file below a folder, at its path."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _ANSWERS = {
 async def application(
     scope: MutableMapping[str, Any], _receive: object, send: Callable[[MutableMapping[str, Any]], Awaitable[None]]
 ) -> None:
-    """Answer a request."""
+    """Respond to a request."""
     if scope["type"] != "http":
         return
     body = _ANSWERS[scope["path"]]

@@ -11,7 +11,7 @@ import h5py
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from tests.strategies import numbered
+from tests.strategies import make_numbered
 
 from shotdap.catalog import Catalog, DirectoryArchive, Entry, Fact, FolderPage, Missing, NotFound, Unreadable
 from shotdap.catalog.entry import TimeDirection
@@ -43,7 +43,7 @@ class Rows:
         """Return nothing: these entries have no neighbours."""
 
 
-def frames(seed: int = 0) -> NDArray[np.uint16]:
+def make_frames(seed: int = 0) -> NDArray[np.uint16]:
     return np.random.default_rng(seed).integers(0, 2**16, (2, 40, 50)).astype("u2")
 
 
@@ -60,7 +60,7 @@ def write(path: Path, stack: NDArray[Any], **others: NDArray[Any]) -> None:
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     (tmp_path / "root").mkdir()
-    write(tmp_path / "root" / "asbo1.hdf", frames(), Reference=numbered(40, 50), time=numbered(40))
+    write(tmp_path / "root" / "asbo1.hdf", make_frames(), Reference=make_numbered(40, 50), time=make_numbered(40))
     (tmp_path / "secret.hdf").write_bytes((tmp_path / "root" / "asbo1.hdf").read_bytes())
     return tmp_path / "root"
 
@@ -73,7 +73,7 @@ def catalog(root: Path) -> Catalog:
 class TestLayout:
     def test_frames(self, catalog: Catalog) -> None:
         """The frames of one array become the image, its background and their difference, on the same pixels."""
-        stack = frames()
+        stack = make_frames()
         dataset = catalog.open("asbo1.hdf")
 
         assert np.array_equal(dataset.image.values, stack[0])
@@ -125,30 +125,30 @@ class TestLayout:
     @pytest.mark.parametrize("name", ["image", "background_subtracted", "y"])
     def test_names_that_are_taken(self, root: Path, catalog: Catalog, name: str) -> None:
         """A file that uses one of the assigned names is served, with nothing lost."""
-        write(root / "own.hdf", frames(), **{name: np.full(7, 77)})
+        write(root / "own.hdf", make_frames(), **{name: np.full(7, 77)})
         dataset = catalog.open("own.hdf").load()
         values = [variable.values for variable in dataset.variables.values()]
 
         assert any(np.array_equal(each, np.full(7, 77)) for each in values)
-        assert any(np.array_equal(each, frames()[0]) or np.array_equal(each, frames()) for each in values)
+        assert any(np.array_equal(each, make_frames()[0]) or np.array_equal(each, make_frames()) for each in values)
 
     def test_turned_dimensions(self, root: Path, catalog: Catalog) -> None:
         """A file whose dimensions have the assigned names in another order is served with correct numbers."""
         with h5py.File(root / "turned.hdf", "w") as file:
-            stack = file.create_dataset("Streak_array", data=frames())
+            stack = file.create_dataset("Streak_array", data=make_frames())
             for axis, (name, size) in enumerate({"frame": 2, "x": 40, "y": 50}.items()):
                 scale = file.create_dataset(name, data=np.zeros(size))
                 scale.make_scale("This is a netCDF dimension but not a netCDF variable.")
                 stack.dims[axis].attach_scale(scale)
         dataset = catalog.open("turned.hdf").load()
 
-        assert any(np.array_equal(v.values, frames()[1]) for v in dataset.variables.values())
+        assert any(np.array_equal(v.values, make_frames()[1]) for v in dataset.variables.values())
 
     def test_other_content(self, root: Path, catalog: Catalog) -> None:
         """A file of any other content is served as it is."""
         with h5py.File(root / "other.h5", "w") as file:
-            file["Streak_array"] = numbered(3, 4, 5)
-            file["DATA/SHOT"] = numbered(2)
+            file["Streak_array"] = make_numbered(3, 4, 5)
+            file["DATA/SHOT"] = make_numbered(2)
         dataset = catalog.open("other.h5")
 
         assert set(dataset.variables) == {"Streak_array", "DATA/SHOT"}
@@ -185,25 +185,25 @@ class TestBounds:
         (tmp_path / "mounted").symlink_to(root)
         catalog = Catalog(DirectoryArchive(tmp_path / "mounted"), tmp_path / "mounted", load_diagnostics())
 
-        assert np.array_equal(catalog.open("asbo1.hdf").image.values, frames()[0])
+        assert np.array_equal(catalog.open("asbo1.hdf").image.values, make_frames()[0])
 
 
 class TestCaching:
     def test_replaced(self, root: Path, catalog: Catalog) -> None:
         """A replaced file is opened again, and none of its old frames is served."""
         _ = catalog.open("asbo1.hdf").image.values
-        write(root / "new", frames(seed=1))
+        write(root / "new", make_frames(seed=1))
         (root / "new").replace(root / "asbo1.hdf")
 
-        assert np.array_equal(catalog.open("asbo1.hdf").image.values, frames(seed=1)[0])
+        assert np.array_equal(catalog.open("asbo1.hdf").image.values, make_frames(seed=1)[0])
 
     def test_written_over_in_place(self, root: Path, catalog: Catalog) -> None:
         """A file that is overwritten with the same number of bytes is opened again."""
         _ = catalog.open("asbo1.hdf").image.values
-        write(root / "asbo1.hdf", frames(seed=1))
+        write(root / "asbo1.hdf", make_frames(seed=1))
         os.utime(root / "asbo1.hdf", ns=(1, 1))
 
-        assert np.array_equal(catalog.open("asbo1.hdf").image.values, frames(seed=1)[0])
+        assert np.array_equal(catalog.open("asbo1.hdf").image.values, make_frames(seed=1)[0])
 
     def test_removed(self, root: Path, catalog: Catalog) -> None:
         """A removed file is not found, although it was opened before."""
@@ -232,7 +232,7 @@ class TestCaching:
         mine["image"] = mine.image + 1
         theirs = catalog.open("asbo1.hdf")
 
-        assert np.array_equal(theirs.image.values, frames()[0])
+        assert np.array_equal(theirs.image.values, make_frames()[0])
         assert (theirs.attrs["Unit"], theirs.image.attrs["units"]) == ("ASBO1", "count")
         assert "background" in theirs
         assert not theirs.variables["image"]._in_memory  # noqa: SLF001 — no public way to ask

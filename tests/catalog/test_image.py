@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from sqlalchemy import Engine, event
-from tests.catalog.diagnostics.test_derive import catalog, frames, index, root, write
+from tests.catalog.diagnostics.test_derive import catalog, index, read_frames, root, write
 
 from shotdap.catalog import Catalog, Image, Missing, NotFound, SqlIndex
 
@@ -22,16 +22,16 @@ FLAT = "omega/2/cam/flat"
 
 class TestOneLook:
     def test_cost_of_a_warm_slice(self, catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
-        """A slice of an image with a flat field takes one search, three SQL statements and a stat of either file."""
+        """A slice of an image with a flat field takes one search, three SQL statements and one stat of each file."""
         counts: Counter[str] = Counter()
 
-        def slice_of(image: Image) -> np.ndarray[Any, Any]:
+        def load_slice(image: Image) -> np.ndarray[Any, Any]:
             assert image.fingerprint
             assert image.modified
             assert image.list_origins()
             return np.asarray(image.open(chunked=False).flattened[2:4].values)
 
-        before = slice_of(catalog.image(PATH))
+        before = load_slice(catalog.image(PATH))
         stat, find_nearest = os.stat, SqlIndex.find_nearest
 
         def count_stat(path: Any, **options: Any) -> os.stat_result:  # noqa: ANN401 — as `os.stat`
@@ -50,7 +50,7 @@ class TestOneLook:
         monkeypatch.setattr(SqlIndex, "find_nearest", count_search)
         event.listen(Engine, "before_cursor_execute", count_statement)
         try:
-            after = slice_of(catalog.image(PATH))
+            after = load_slice(catalog.image(PATH))
         finally:
             event.remove(Engine, "before_cursor_execute", count_statement)
 
@@ -75,7 +75,7 @@ class TestOneLook:
         image = catalog.image(PATH)
         write(root / "2.h5", 99)
 
-        assert np.array_equal(image.open().image.values, frames(root, 2)[0])
+        assert np.array_equal(image.open().image.values, read_frames(root, 2)[0])
         assert image.fingerprint == catalog.image(PATH).fingerprint
 
     def test_missing_file(self, catalog: Catalog, root: Path) -> None:

@@ -1,7 +1,7 @@
-"""A DAP4 answer that fails in its middle: every client reports an error, none ends with wrong numbers.
+"""A DAP4 response that fails in the middle: every client reports an error, none ends with wrong numbers.
 
-Nothing of an answer is left to fail when its first byte leaves, so the fault is injected: a piece of the body that is
-not to be had.
+A response is complete before its first byte is sent, so the fault is injected: a piece of the body that cannot be
+read.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
-from tests.serving import free_port
+from tests.serving import find_free_port
 
 from shotdap.server.http.response import HttpResponse, make_response
 from shotdap.server.protocols import dap4
@@ -43,7 +43,7 @@ COMMANDS: Final = {
 
 @dataclass
 class Failing:
-    """A piece of a body that is not to be had."""
+    """A piece of a body that cannot be read."""
 
     size: int
 
@@ -51,8 +51,8 @@ class Failing:
         return self.size
 
 
-def body(failing: int | None) -> dap4.EncodedBody:
-    """The dataset's body, one of its pieces failing."""
+def make_body(failing: int | None) -> dap4.EncodedBody:
+    """Return the dataset's body with one failing piece."""
     whole = dap4.encode_body(DATASET, "d", Selection())
     pieces = [Failing(len(piece)) if number == failing else piece for number, piece in enumerate(whole.blocks)]
     return dap4.EncodedBody(whole.dmr, tuple(pieces))  # type: ignore[arg-type] # the fault to inject
@@ -60,19 +60,19 @@ def body(failing: int | None) -> dap4.EncodedBody:
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
-    """A server that fails at the piece that the path names."""
+    """A server whose response fails at the piece in the path."""
 
-    async def data(request: Request) -> Response:
+    async def send_data(request: Request) -> Response:
         piece = request.path_params["piece"]
-        answer = body(None if piece == "none" else int(piece))
+        answer = make_body(None if piece == "none" else int(piece))
         return make_response(HttpResponse(dap4.MEDIA_TYPES[".dap"], answer.size, answer, {}))
 
-    async def structure(_: Request) -> Response:
+    async def send_structure(_: Request) -> Response:
         return make_response(HttpResponse.from_body(dap4.render_dmr(DATASET, "d"), dap4.MEDIA_TYPES[".dmr"], {}))
 
-    structures = [Route(f"/{{piece}}.{suffix}", structure) for suffix in ("dmr", "dmr.xml")]
-    app = Starlette(routes=[Route("/{piece}.dap", data), *structures])
-    port = free_port()
+    structures = [Route(f"/{{piece}}.{suffix}", send_structure) for suffix in ("dmr", "dmr.xml")]
+    app = Starlette(routes=[Route("/{piece}.dap", send_data), *structures])
+    port = find_free_port()
     server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="critical"))
     thread = threading.Thread(target=server.run)
     with pytest.MonkeyPatch.context() as patch:
@@ -100,10 +100,10 @@ class TestClients:
 
     @pytest.mark.parametrize("piece", [0, 2, 3])
     def test_failing(self, client: str, piece: int, url: str, require: Callable[[str], None]) -> None:
-        """With a fault at the first piece, in the middle or at the last, the client reports it and gives nothing."""
+        """With a fault at the first piece, in the middle or at the last, the client reports it and returns nothing."""
         require(COMMANDS[client][0])
         ended = run(client, f"{url}/{piece}")
 
         assert ended.stderr.strip()
-        assert ended.returncode > 0 or client == "getdap4"  # which ends with 0 whatever happens
+        assert ended.returncode > 0 or client == "getdap4"  # it exits with 0 even on errors
         assert LAST not in ended.stdout

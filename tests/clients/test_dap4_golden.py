@@ -1,4 +1,4 @@
-"""The golden DAP4 answers, read by real clients: every value is the dataset's."""
+"""The golden DAP4 responses, read by real clients: every value is the dataset's."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from typing import Final
 
 import numpy as np
 import pytest
-from tests.clients.matrix.asking import Array, Circumstances, is_right
-from tests.clients.matrix.clients import CLIENTS, Client, Question
-from tests.conftest import absent
+from tests.clients.matrix.clients import CLIENTS, Client, ClientRequest
+from tests.clients.matrix.features import Array, Conditions, is_right
+from tests.conftest import skip_absent
 from tests.server.protocols.test_dap4 import FILES, GOLDEN
 
 from shotdap.server.protocols import dap4
 
 READERS: Final = [client for client in CLIENTS if client.name in {"netCDF4-python", "ncdump", "getdap4"}]
 GROUPED: Final = "grouped"
-"""What getdap4 misreads: it expects the variables of groups before those around them."""
+"""Files that getdap4 misreads: it expects the variables of groups before those around them."""
 HEAD: Final = 4  # bytes of a chunk's header
 CRLF: Final = b"\r\n"
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Gives a file whatever part of it is asked for, and its first chunk as its structure."""
+    """Sends a file for any requested part of it, and its first chunk as its structure."""
 
     def do_GET(self) -> None:
         """Answer."""
@@ -54,8 +54,8 @@ def url() -> Iterator[str]:
         thread.join()
 
 
-def sent(values: Array) -> Array:
-    """Values as DAP4 has them."""
+def convert_to_dap4(values: Array) -> Array:
+    """Return values in the types of DAP4."""
     return values.astype("u1") if values.dtype.kind == "b" else values
 
 
@@ -71,15 +71,15 @@ PAIRS: Final = [
 def test_values(client: Client, file: str, url: str) -> None:
     """A client that reads the file finds each value of each variable."""
     if client.program and shutil.which(client.program) is None:
-        absent(f"{client.program} is not installed")
+        skip_absent(f"{client.program} is not installed")
     make, expression = FILES[file]
     variables = dap4.parse_constraint(expression).apply(make()).variables
-    asked = f"{url}/{file.removesuffix('.dap')}"
-    questions = [Question(asked, (str(name),), (), None, fails=False, protocol="DAP4") for name in variables]
-    said, _ = client.said(questions)
+    target = f"{url}/{file.removesuffix('.dap')}"
+    requests = [ClientRequest(target, (str(name),), (), None, fails=False, protocol="DAP4") for name in variables]
+    answers, _ = client.run(requests)
 
-    for (name, variable), words in zip(variables.items(), said, strict=True):
+    for (name, variable), words in zip(variables.items(), answers, strict=True):
         assert words is not None, name
         fill_value = variable.attrs.get("_FillValue")
-        circumstances = Circumstances("DAP4", GOLDEN, digits=client.digits, fill=client.fill, fill_value=fill_value)
-        assert is_right([sent(np.asarray(variable.values))], words, circumstances), (name, words)
+        circumstances = Conditions("DAP4", GOLDEN, digits=client.digits, fill=client.fill, fill_value=fill_value)
+        assert is_right([convert_to_dap4(np.asarray(variable.values))], words, circumstances), (name, words)

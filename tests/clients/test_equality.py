@@ -1,6 +1,6 @@
-"""One image, one truth: every variable of every image is the same, to the bit, over every protocol and in every format.
+"""Every variable of every image is the same, to the bit, over every protocol and in every format.
 
-What a variable is, is what the catalog computes in this process, without dask and whole.
+The reference is the whole variable that the catalog computes in this process, without dask.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 import httpx
 import pytest
 from numpy.typing import NDArray
-from tests.clients.ways import WAYS, Place, native
+from tests.clients.ways import WAYS, Place, convert_to_native
 from tests.serving import Server
 
 from shotdap.catalog import Catalog, Entry
@@ -29,16 +29,16 @@ def catalog(archive: Path) -> Catalog:
 
 @pytest.fixture(scope="module")
 def truth(catalog: Catalog) -> Mapping[tuple[str, str], Array]:
-    """The values of every variable of every image, by path and name; in this machine's order of bytes."""
+    """The values of every variable of every image, by path and name, in this machine's byte order."""
     found: dict[tuple[str, str], Array] = {}
-    for entry in readable(catalog):
+    for entry in list_readable(catalog):
         dataset = catalog.open(entry.path, chunked=False).compute()
-        found |= {(entry.path, str(name)): native(each.values) for name, each in dataset.variables.items()}
+        found |= {(entry.path, str(name)): convert_to_native(each.values) for name, each in dataset.variables.items()}
     return found
 
 
-def readable(catalog: Catalog) -> Iterator[Entry]:
-    """All images but the missing file and the login page."""
+def list_readable(catalog: Catalog) -> Iterator[Entry]:
+    """Return all images except the missing file and the login page."""
     for top in catalog.list_children("").children:
         for entry in catalog.list_entries(top.path, most=1000):
             if not entry.reason:
@@ -47,13 +47,13 @@ def readable(catalog: Catalog) -> Iterator[Entry]:
 
 @pytest.fixture(scope="module")
 def client() -> Iterator[httpx.Client]:
-    """Asks without a proxy."""
+    """A client without a proxy."""
     with httpx.Client(trust_env=False, timeout=60) as asking:
         yield asking
 
 
-def test_the_truth_is_of_all(truth: Mapping[tuple[str, str], Array], catalog: Catalog) -> None:
-    """What is compared is every variable of every image that can be read, and more than a hundred are virtual."""
+def test_all_variables_are_compared(truth: Mapping[tuple[str, str], Array], catalog: Catalog) -> None:
+    """All variables of all readable images are compared, and more than a hundred are virtual."""
     paths = {path for path, _ in truth}
     virtual = [name for path in paths for name, origin in catalog.image(path).list_origins().items() if origin.recipe]
 
@@ -71,7 +71,7 @@ def test_every_variable_is_the_same(
     client: httpx.Client,
     tmp_path: Path,
 ) -> None:
-    """All variables of all images, virtual ones included, arrive to the bit as what they are."""
+    """All variables of all images, including virtual ones, arrive unchanged to the bit."""
     row = WAYS[way]
     compared = 0
     for (path, name), values in truth.items():
@@ -82,5 +82,5 @@ def test_every_variable_is_the_same(
 
             assert found.dtype.newbyteorder("=") == expected.dtype, (path, name)
             assert found.shape == expected.shape, (path, name)
-            assert native(found).tobytes() == expected.tobytes(), (path, name)
+            assert convert_to_native(found).tobytes() == expected.tobytes(), (path, name)
     assert compared > len(truth) // 4

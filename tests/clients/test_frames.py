@@ -1,4 +1,4 @@
-"""Every client reads a camera's frames, and their difference, as they are in the file."""
+"""Every client reads a camera's frames, and their difference, as in the file."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Final
 import numpy as np
 import pytest
 from tests import direct
-from tests.clients.programs import CLIENTS, OPENERS, Ask
+from tests.clients.programs import CLIENTS, OPENERS, VariablePart
 from tests.serving import Server
 
 FRAMES: Final = ("image", "background", "background_subtracted")
-PART: Final = (slice(100, 200, 3), slice(7, 330, 1))  # a stop on the stride's grid, and one that isn't
+PART: Final = (slice(100, 200, 3), slice(7, 330, 1))  # one stop is on the stride's grid, and one is not
 THIN: Final = (slice(5, 340, 4), slice(300, 302, 1))
 
 REAL: Final = (
@@ -43,21 +43,21 @@ def test_every_client(client: str, demo: Server, archive: Path, require: Callabl
     if CLIENTS[client].program:
         require(CLIENTS[client].program)
     path = "omega/103741/p510_2/p510_2_s103741"
-    expected = direct.frames(direct.stored(archive, *SYNTHETIC[path]))
-    asked = [Ask(name, part) for name in FRAMES for part in ((), PART, THIN)]
+    expected = direct.read_frames(direct.find_stored(archive, *SYNTHETIC[path]))
+    asked = [VariablePart(name, part) for name in FRAMES for part in ((), PART, THIN)]
 
     found = CLIENTS[client].fetch(demo.dap(path), asked, tmp_path)
 
     assert len(found) == len(asked)
     for ask, values in zip(asked, found, strict=True):
-        np.testing.assert_array_equal(values, ask.of(expected[ask.name]), str(ask), strict=False)
+        np.testing.assert_array_equal(values, ask.select(expected[ask.name]), str(ask), strict=False)
 
 
 @pytest.mark.parametrize("opener", OPENERS)
 @pytest.mark.parametrize("path", SYNTHETIC)
 def test_every_synthetic_image(path: str, opener: str, demo: Server, archive: Path) -> None:
     """Xarray opens every image of the synthetic archive, by each engine and protocol, with the file's numbers."""
-    expected = direct.frames(direct.stored(archive, *SYNTHETIC[path]))
+    expected = direct.read_frames(direct.find_stored(archive, *SYNTHETIC[path]))
     with OPENERS[opener](demo.dap(path)) as dataset:
         for name, values in expected.items():
             np.testing.assert_array_equal(dataset[name][PART], values[PART])
@@ -67,7 +67,7 @@ def test_every_synthetic_image(path: str, opener: str, demo: Server, archive: Pa
 @pytest.mark.parametrize("name", REAL)
 def test_every_real_image(name: str, opener: str, real: Server, real_folder: Path) -> None:
     """Xarray opens every real image, by each engine and protocol: frames and difference, whole and strided."""
-    expected = direct.frames(real_folder / name)
+    expected = direct.read_frames(real_folder / name)
     with OPENERS[opener](real.dap(name)) as dataset:
         assert set(dataset.data_vars) >= set(expected)
         for variable, values in expected.items():
@@ -77,8 +77,8 @@ def test_every_real_image(name: str, opener: str, real: Server, real_folder: Pat
 
 @pytest.mark.parametrize("opener", OPENERS)
 def test_summary(opener: str, real: Server, real_folder: Path) -> None:
-    """The summary of a real shot has 26 arrays; each is the file's, whole and thinned out."""
-    expected = direct.arrays(real_folder / SUMMARY)
+    """The summary of a real shot has 26 arrays; each equals the file's, whole and strided."""
+    expected = direct.read_arrays(real_folder / SUMMARY)
     with OPENERS[opener](real.dap(SUMMARY)) as dataset:
         for variable, values in expected.items():
             np.testing.assert_array_equal(dataset[variable], values)

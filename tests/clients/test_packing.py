@@ -1,9 +1,9 @@
-"""Stored numbers mean the same by every way: packed, masked, unsigned and calibrated arrays, in each file format.
+"""Packed, masked, unsigned and calibrated arrays have the same values over every protocol and in each file format.
 
-Each example is a file with arrays whose attributes are drawn at random. The truth is what xarray decodes of the file,
-and the formula of the HDF4 User's Guide where an array has HDF4's calibration.
+Each example is a file with arrays of random attributes. The reference is xarray's decoding of the file,
+and the formula of the HDF4 User's Guide for an array with HDF4's calibration.
 
-``SHOTDAP_EXAMPLES=2000`` asks for so many files in all, instead of a few.
+``SHOTDAP_EXAMPLES=2000`` sets the total number of files.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from pyhdf.SD import SD, SDC
 from tests.clients.ways import WAYS, Place
 from tests.samples import HDF4_TYPES
-from tests.server.wire import dap2_values
+from tests.server.wire import parse_dap2_values
 from tests.serving import Server, serving
 
 from shotdap.catalog import Catalog, DirectoryArchive
@@ -52,13 +52,13 @@ class Packed:
 
 @dataclass(frozen=True)
 class Container:
-    """A file format: its types, how it is written, and how xarray reads it."""
+    """A file format: its types, its writer, and its reader in xarray."""
 
     suffix: str
     types: tuple[str, ...]
     write: Callable[[Path, Mapping[str, Packed]], None]
     is_strict: bool = False
-    """Whether a fill value must be of its array's type."""
+    """Whether a fill value must have its array's type."""
 
 
 def write_hdf5(path: Path, arrays: Mapping[str, Packed]) -> None:
@@ -70,7 +70,7 @@ def write_hdf5(path: Path, arrays: Mapping[str, Packed]) -> None:
 
 
 def write_netcdf(kind: Any) -> Callable[[Path, Mapping[str, Packed]], None]:  # noqa: ANN401 — a literal of netCDF4's
-    """Write by netCDF-C."""
+    """Return a function that writes by netCDF-C."""
 
     def write(path: Path, arrays: Mapping[str, Packed]) -> None:
         with netCDF4.Dataset(path, "w", format=kind) as file:
@@ -146,7 +146,7 @@ def packed_arrays(draw: st.DrawFn, container: Container) -> Packed:
 
 
 def decode_by_xarray(packed: Packed) -> Array:
-    """Return what an array's numbers mean."""
+    """Return the decoded numbers of an array."""
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")  # of several fill values, and of NaN as one of integers
         dataset = xr.Dataset({"v": (("y", "x"), packed.values, dict(packed.attributes))})
@@ -159,7 +159,7 @@ def decode_by_xarray(packed: Packed) -> Array:
 
 @dataclass
 class Field:
-    """A server of a folder, and what asks it."""
+    """A server of a folder, and its client."""
 
     folder: Path
     server: Server
@@ -169,7 +169,7 @@ class Field:
     count: int = field(default=0)
 
     def write(self, container: Container, arrays: Mapping[str, Packed]) -> str:
-        """Write a file that was not there before; return its public path."""
+        """Write a new file; return its public path."""
         self.count += 1
         name = f"packed_{self.count}{container.suffix}"
         container.write(self.folder / name, arrays)
@@ -177,7 +177,7 @@ class Field:
 
 
 @pytest.fixture(scope="module")
-def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Field]:
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Field]:
     """A folder that is served while files are written into it."""
     folder, log = tmp_path_factory.mktemp("packed"), tmp_path_factory.mktemp("log") / "server.log"
     catalog = Catalog(DirectoryArchive(folder), folder, load_diagnostics(None))
@@ -189,18 +189,18 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Field]:
 @settings(
     deadline=None,
     max_examples=EXAMPLES // len(CONTAINERS),
-    phases=(Phase.explicit, Phase.generate),  # an example takes half a second: too long to look for the smallest
+    phases=(Phase.explicit, Phase.generate),  # an example takes half a second, too long to search for the smallest
     suppress_health_check=(HealthCheck.function_scoped_fixture,),
 )
 @given(data=st.data())
-def test_every_way_gives_the_meant_numbers(name: str, data: st.DataObject, served: Field) -> None:
-    """By every protocol, format and client, stored numbers arrive as xarray decodes those of the file."""
+def test_every_way_gives_the_meant_numbers(name: str, data: st.DataObject, site: Field) -> None:
+    """Over every protocol, in every format and client, stored numbers arrive as xarray decodes those of the file."""
     container = CONTAINERS[name]
     arrays = {f"v{number}": data.draw(packed_arrays(container)) for number in range(2)}
-    path = served.write(container, arrays)
+    path = site.write(container, arrays)
     for variable, packed in arrays.items():
         expected = decode_by_xarray(packed)
-        place = Place(served.server, served.catalog, served.client, path, variable, 2, served.scratch)
+        place = Place(site.server, site.catalog, site.client, path, variable, 2, site.scratch)
         for label, way in WAYS.items():
             if way.holds(expected):
                 found = way.fetch(place)
@@ -213,7 +213,7 @@ def test_every_way_gives_the_meant_numbers(name: str, data: st.DataObject, serve
 
 
 def check_computed(place: Place, expected: Array) -> None:
-    """What the server computes, it computes of the meant numbers."""
+    """Check that the server computes with the decoded numbers."""
     values = expected.astype("f8")
     finite = values[np.isfinite(values)]
     statistics = place.client.get(
@@ -229,11 +229,11 @@ def check_computed(place: Place, expected: Array) -> None:
         dataset.set_auto_maskandscale(False)
         np.testing.assert_array_equal(dataset["result"][...], expected)
     answer = place.get(f"/dap/{place.path}.dods?max({place.name},1)")
-    np.testing.assert_array_equal(dap2_values(answer)[f"max_{place.name}"], np.fmax.reduce(values, axis=1))
+    np.testing.assert_array_equal(parse_dap2_values(answer)[f"max_{place.name}"], np.fmax.reduce(values, axis=1))
 
 
 def check_raw(place: Place, expected: Array) -> None:
-    """The raw file's attributes mean the same to a client that decodes by itself."""
+    """Check that the raw file's attributes have the same effect in a client that decodes by itself."""
     url = place.server.dap(f"{place.path}/raw")
     zarr = f"{place.server.url}/zarr/{place.path}/raw"
     with warnings.catch_warnings(), np.errstate(all="ignore"):

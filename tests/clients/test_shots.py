@@ -24,8 +24,8 @@ FILES: Final = (("OMEGA EP", "sop_s25386.hdf"), ("OMEGA", "sop_s25386.hdf"))
 
 @pytest.mark.parametrize(("engine", "ending"), [("netcdf4", "#dap4"), ("pydap", "?dap4.ce=/")])
 def test_datatree(engine: str, ending: str, demo: Server, archive: Path) -> None:
-    """``xr.open_datatree`` opens a shot as a tree, lazily: each image a group, with the numbers of its file."""
-    expected = direct.frames(direct.stored(archive, "OMEGA", "asbo1_s62328.hdf"))
+    """``xr.open_datatree`` opens a shot as a tree, lazily: each image is a group, with the numbers of its file."""
+    expected = direct.read_frames(direct.find_stored(archive, "OMEGA", "asbo1_s62328.hdf"))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         tree = xr.open_datatree(f"{demo.dap(SHOT)}{ending}", engine=engine)
@@ -40,7 +40,9 @@ def test_datatree(engine: str, ending: str, demo: Server, archive: Path) -> None
 @pytest.mark.parametrize("opener", OPENERS)
 def test_stack(opener: str, demo: Server, archive: Path) -> None:
     """Xarray opens a stack by each engine and protocol, with the numbers of the files, one after the other."""
-    expected = np.stack([direct.frames(direct.stored(archive, *file))["background_subtracted"][PART] for file in FILES])
+    expected = np.stack(
+        [direct.read_frames(direct.find_stored(archive, *file))["background_subtracted"][PART] for file in FILES]
+    )
     with OPENERS[opener](demo.dap(STACK)) as stack:
         found = stack["background_subtracted"][(slice(None), *PART)].values
 
@@ -49,7 +51,7 @@ def test_stack(opener: str, demo: Server, archive: Path) -> None:
 
 @pytest.fixture(scope="module")
 def campaign(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server of two images of other pixel sizes, of two in other units, and of one that is called like a folder."""
+    """A server of two images of other pixel sizes, two in other units, and one with the name of a folder."""
     folder = tmp_path_factory.mktemp("campaign")
     for number in (1, 2):
         write(folder / "sizes" / f"{number}.h5", number, "count")
@@ -61,7 +63,7 @@ def campaign(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 def write(path: Path, step: float, units: str, *, scale: bool = True) -> None:
-    """An image of 2 × 3 pixels, whose columns are a step apart, if it has a scale."""
+    """Write an image of 2 × 3 pixels, whose columns have a constant step, if it has a scale."""
     path.parent.mkdir(exist_ok=True, parents=True)
     with h5py.File(path, "w") as file:
         image = file.create_dataset("image", data=np.full((2, 3), step, "u2"))
@@ -79,7 +81,7 @@ def open_zarr(url: str) -> xr.Dataset:
 
 @pytest.mark.parametrize("opener", [*OPENERS, "zarr"])
 def test_coordinates_that_differ(opener: str, campaign: Server) -> None:
-    """Each client has each image's own coordinate in a stack, as a coordinate of that image's pixels."""
+    """In a stack, each client gets each image's own coordinate, as a coordinate of that image's pixels."""
     opened = open_zarr if opener == "zarr" else OPENERS[opener]
     with opened(campaign.dap("sizes/~stack")) as stack:
         assert stack["image"].sizes == {"shot": 2, "image_0": 2, "x_index": 3}
@@ -91,7 +93,7 @@ def test_coordinates_that_differ(opener: str, campaign: Server) -> None:
 
 @pytest.mark.parametrize("opener", OPENERS)
 def test_units_that_differ(opener: str, campaign: Server) -> None:
-    """No client opens a stack of images in other units, unless it leaves them out."""
+    """No client opens a stack of images in other units, unless it omits them."""
     with pytest.raises(OSError), OPENERS[opener](campaign.dap("units/~stack")):  # noqa: PT011 — each client's own words
         pass
     with OPENERS[opener](campaign.dap("units/~stack-differing-omit")) as stack:
@@ -107,7 +109,9 @@ def test_units_that_differ(opener: str, campaign: Server) -> None:
         ("zarr", "zarr", "", {"zarr_format": 3, "chunks": None}),
     ],
 )
-def test_nothing_inherited(engine: str, base: str, ending: str, options: dict[str, Any], campaign: Server) -> None:
+def test_no_inherited_coordinates(
+    engine: str, base: str, ending: str, options: dict[str, Any], campaign: Server
+) -> None:
     """In a tree of images, none has a coordinate of another."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

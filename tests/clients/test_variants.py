@@ -1,4 +1,4 @@
-"""Every client reads a variant, whose path asks for transforms with their options."""
+"""Every client reads a variant, whose path selects transforms with their options."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 from tests import direct
-from tests.clients.programs import CLIENTS, Ask
+from tests.clients.programs import CLIENTS, VariablePart
 from tests.serving import Server
 
 PATH: Final = "omega/103741/p510_2/p510_2_s103741"
@@ -29,12 +29,12 @@ PART: Final = (slice(100, 200, 3), slice(7, 330, 1))
 def test_every_client(
     client: str, segment: str, demo: Server, archive: Path, require: Callable[[str], None], tmp_path: Path
 ) -> None:
-    """A client reads what SciPy makes of the file, whether or not it is sent on to the one URL of the variant."""
+    """A client reads SciPy's result for the file, whether or not it is redirected to the canonical URL."""
     if CLIENTS[client].program:
         require(CLIENTS[client].program)
-    frames = direct.frames(direct.stored(archive, "OMEGA", "p510_2_s103741.hdf"))
+    frames = direct.read_frames(direct.find_stored(archive, "OMEGA", "p510_2_s103741.hdf"))
     difference = frames["image"].astype("f4") - np.float32(1.5) * frames["background"].astype("f4")
-    asked = [Ask("result", PART), Ask("background_subtracted", PART)]
+    asked = [VariablePart("result", PART), VariablePart("background_subtracted", PART)]
 
     result, subtracted = CLIENTS[client].fetch(f"{demo.dap(PATH)}/{segment}", asked, tmp_path)
 

@@ -1,4 +1,4 @@
-"""Fill values, texts and numbers of attributes, read by real clients: they mean what they mean in the file."""
+"""Fill values, texts and numbers of attributes, read by real clients, have the same meaning as in the file."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ import xarray as xr
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.clients.programs import OPENERS, open_url, run
-from tests.conftest import absent
+from tests.conftest import skip_absent
 from tests.serving import Server, serving
 from tests.strategies import QUICK
 
@@ -30,7 +30,7 @@ with warnings.catch_warnings():
     from pydap.parsers.dmr import dmr_to_dataset
 
 pytestmark = pytest.mark.filterwarnings(
-    "ignore::xarray.SerializationWarning",  # several fill values, which is what is tested
+    "ignore::xarray.SerializationWarning",  # several fill values, which are the subject of the test
     "ignore:PyDAP was unable to determine the DAP protocol:UserWarning",
 )
 
@@ -51,7 +51,7 @@ STORED: Final[Mapping[str, tuple[list[float], str, dict[str, Any]]]] = {
     "longest": ([1, 2**62, 3], "i8", {"_FillValue": np.int64(2**62)}),
     "text": ([1, 2, 3], "f4", {"_FillValue": "none"}),
 }
-"""Values, their type, and attributes that say what is missing."""
+"""Values, their type, and attributes that define missing values."""
 
 TEXTS: Final[Mapping[str, str | list[str]]] = {
     "micro": "5 µm",
@@ -77,8 +77,8 @@ NUMBERS: Final[Mapping[str, Any]] = {
 ATTRIBUTES: Final[Mapping[str, Any]] = {**TEXTS, **NUMBERS}
 
 
-def stored(name: str) -> xr.Variable:
-    """One of the variables as it is in the file."""
+def make_stored(name: str) -> xr.Variable:
+    """Return one of the variables as it is in the file."""
     values, kind, attrs = STORED[name]
     return xr.Variable(("n",), np.array(values, kind), attrs)
 
@@ -89,7 +89,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("wire")
     with h5py.File(folder / "wire.h5", "w") as file:
         for name in STORED:
-            variable = stored(name)
+            variable = make_stored(name)
             file[name] = variable.values
             file[name].attrs.update(variable.attrs)
         file["attributed"] = np.arange(3, dtype="i4")
@@ -101,7 +101,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Gives the metadata of a dataset, as DAP2 and as DAP4 have them."""
+    """Sends the metadata of a dataset, in DAP2 and in DAP4."""
 
     dataset: ClassVar = xr.Dataset()
 
@@ -134,51 +134,51 @@ def wire() -> Iterator[str]:
         thread.join()
 
 
-def downloaded(url: str, path: Path) -> xr.Dataset:
-    """A file that the server makes, decoded by xarray."""
+def download(url: str, path: Path) -> xr.Dataset:
+    """Download a file that the server makes, decoded by xarray."""
     with urllib.request.urlopen(url) as answer:  # noqa: S310 — a loopback server of ours
         path.write_bytes(answer.read())
     with xr.open_dataset(path, engine="netcdf4") as dataset:
         return dataset.load()
 
 
-def by_dap(name: str) -> Callable[[Server, Path], xr.Dataset]:
+def open_by_dap(name: str) -> Callable[[Server, Path], xr.Dataset]:
     """Open the file with one of xarray's engines."""
     return lambda server, _: OPENERS[name](server.dap("wire.h5/raw"))
 
 
-def by_zarr(version: Literal[2, 3]) -> Callable[[Server, Path], xr.Dataset]:
+def open_by_zarr(version: Literal[2, 3]) -> Callable[[Server, Path], xr.Dataset]:
     """Open the file as Zarr."""
     return lambda server, _: xr.open_zarr(f"{server.url}/zarr/wire.h5/raw", zarr_format=version, chunks=None)
 
 
-def by_download(suffix: str) -> Callable[[Server, Path], xr.Dataset]:
-    """Take the file home in another format."""
-    return lambda server, folder: downloaded(f"{server.dap('wire.h5/raw')}{suffix}", folder / "file.nc")
+def open_download(suffix: str) -> Callable[[Server, Path], xr.Dataset]:
+    """Download the file in another format."""
+    return lambda server, folder: download(f"{server.dap('wire.h5/raw')}{suffix}", folder / "file.nc")
 
 
 WAYS: Final[Mapping[str, Callable[[Server, Path], xr.Dataset]]] = {
-    **{name: by_dap(name) for name in OPENERS},
-    "zarr2": by_zarr(2),
-    "zarr3": by_zarr(3),
-    "nc": by_download(".nc"),
-    "nc4": by_download(".nc4"),
+    **{name: open_by_dap(name) for name in OPENERS},
+    "zarr2": open_by_zarr(2),
+    "zarr3": open_by_zarr(3),
+    "nc": open_download(".nc"),
+    "nc4": open_download(".nc4"),
 }
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_what_is_missing(way: str, server: Server, tmp_path: Path) -> None:
-    """Xarray masks over each protocol, and in each file, what it masks in the file itself, and nothing else."""
+def test_missing_values(way: str, server: Server, tmp_path: Path) -> None:
+    """Over each protocol, and in each file, xarray masks exactly what it masks in the file itself."""
     found = WAYS[way](server, tmp_path)
 
     for name in STORED:
-        expected = xr.decode_cf(xr.Dataset({name: stored(name)}))[name].values.astype("f8")
+        expected = xr.decode_cf(xr.Dataset({name: make_stored(name)}))[name].values.astype("f8")
         np.testing.assert_array_equal(found[name].values.astype("f8"), expected, err_msg=name)
 
 
 @pytest.mark.parametrize("way", ["zarr2", "zarr3"])
-def test_what_can_be_written_again(way: str, server: Server, tmp_path: Path) -> None:
-    """What xarray opened by Zarr it can write to netCDF and to Zarr, and reads there what it had."""
+def test_writing_again(way: str, server: Server, tmp_path: Path) -> None:
+    """A dataset that xarray opened by Zarr can be written to netCDF and to Zarr, and read again unchanged."""
     found = WAYS[way](server, tmp_path)[["nan_missing", "infinite", "single"]].load()
     found.to_netcdf(tmp_path / "again.nc")
     found.to_zarr(tmp_path / "again.zarr", consolidated=False)
@@ -188,20 +188,20 @@ def test_what_can_be_written_again(way: str, server: Server, tmp_path: Path) -> 
     xr.testing.assert_equal(xr.open_zarr(tmp_path / "again.zarr", chunks=None, consolidated=False), found)
 
 
-def joined(value: object) -> object:
-    """Several texts as netCDF-C has them over DAP2."""
+def join_texts(value: object) -> object:
+    """Join several texts as netCDF-C does over DAP2."""
     return "\n".join(value) if isinstance(value, list) else value
 
 
-def same(found: object, expected: object) -> bool:
-    """Whether an attribute is the text, or equals the numbers."""
+def is_same(found: object, expected: object) -> bool:
+    """Check whether an attribute is the text, or equals the numbers."""
     if isinstance(expected, str | list):
         return found == expected
     return bool(np.array_equal(np.ravel(np.asarray(found, "f8")), np.ravel(np.asarray(expected, "f8")), equal_nan=True))
 
 
-def owners(ending: str, server: Server) -> Iterator[Mapping[str, Any]]:
-    """The attributes of the dataset, a variable and a group, by netCDF4-python."""
+def read_all_attributes(ending: str, server: Server) -> Iterator[Mapping[str, Any]]:
+    """Return the attributes of the dataset, a variable and a group, by netCDF4-python."""
     with netCDF4.Dataset(f"{server.dap('wire.h5/raw')}{ending}") as dataset:
         for owner in (dataset, dataset["attributed"], dataset.groups.get("group")):
             if owner is not None:
@@ -210,14 +210,14 @@ def owners(ending: str, server: Server) -> Iterator[Mapping[str, Any]]:
 
 @pytest.mark.parametrize("ending", ["", "#dap4"])
 def test_netcdf_reads_the_same_attributes(ending: str, server: Server) -> None:
-    """netCDF-C reads each text and number as it is in the file; several texts are lines of one where it has to be."""
+    """netCDF-C reads each text and number as in the file; several texts are lines of one if necessary."""
     lines = {"delicate"} if ending else {"delicate", "several"}
-    for attrs in owners(ending, server):
+    for attrs in read_all_attributes(ending, server):
         for name, value in ATTRIBUTES.items():
             exact = str(value) if name == "great" and not ending else value
-            expected = joined(exact) if name in lines else exact
-            blank = not ending and name in {"at_the_end", "delicate"}  # behind a backslash that is the last
-            assert same(attrs[name], f"{expected} " if blank else expected), name
+            expected = join_texts(exact) if name in lines else exact
+            blank = not ending and name in {"at_the_end", "delicate"}  # after a backslash that is the last character
+            assert is_same(attrs[name], f"{expected} " if blank else expected), name
 
 
 def test_pydap_reads_the_same_attributes(server: Server) -> None:
@@ -226,14 +226,14 @@ def test_pydap_reads_the_same_attributes(server: Server) -> None:
         attrs = open_url(server.dap("wire.h5/raw"), protocol=protocol)["attributed"].attributes
         for name, value in ATTRIBUTES.items():
             if protocol == "dap4":
-                assert same(attrs[name], joined(value) if name == "delicate" else value), name
+                assert is_same(attrs[name], join_texts(value) if name == "delicate" else value), name
             elif name not in {"quotes", "backslash", "at_the_end", "delicate", "great"}:
-                assert same(attrs[name], value), name
+                assert is_same(attrs[name], value), name
 
 
 @pytest.mark.parametrize("opener", ["netcdf4-dap2", "netcdf4-dap4"])
 def test_words_beyond_ascii(opener: str, server: Server) -> None:
-    """Text beyond ASCII is text to xarray, and as it is in the file."""
+    """In xarray, text beyond ASCII is text, and unchanged."""
     group, name = (None, "group_words") if opener.endswith("dap2") else ("group", "words")
     with OPENERS[opener](server.dap("wire.h5/raw"), group) as dataset:
         assert dataset[name].values.tolist() == ["5 µm", "中 😀", 'say "so"', ""]
@@ -241,7 +241,7 @@ def test_words_beyond_ascii(opener: str, server: Server) -> None:
 
 @pytest.mark.parametrize(("protocol", "name"), [("dap2", "group_words"), ("dap4", "group/words")])
 def test_words_that_pydap_cannot_read(protocol: str, name: str, server: Server) -> None:
-    """pydap, which knows ASCII alone in string data, fails for text beyond it, and takes no escapes for the text."""
+    """pydap, which supports only ASCII in string data, fails for text beyond it, and returns no escapes as text."""
     with pytest.raises(UnicodeError, match="'ascii' codec can't"):
         open_url(server.dap("wire.h5/raw"), protocol=protocol)[name][:]
 
@@ -249,11 +249,11 @@ def test_words_that_pydap_cannot_read(protocol: str, name: str, server: Server) 
 def test_getdap4_reads_delicate_texts(server: Server) -> None:
     """Libdap reads the texts that are in `value="…"` for netCDF-C, each once."""
     if shutil.which("getdap4") is None:
-        absent("getdap4 is not installed")
+        skip_absent("getdap4 is not installed")
     dmr = run("getdap4", "-d", server.dap("wire.h5/raw"))
 
     for text in ("say &quot;so&quot;, it's", r"C:\new\table\302", "a&amp;b&lt;c"):
-        assert dmr.count(f"<Value>{text}</Value>") == 3  # the dataset's, the variable's and the group's
+        assert dmr.count(f"<Value>{text}</Value>") == 3  # of the dataset, the variable and the group
 
 
 XML_TEXT: Final = st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="\ufffe\uffff"))
@@ -262,7 +262,7 @@ XML_TEXT: Final = st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude
 @settings(deadline=None)
 @given(XML_TEXT, st.lists(XML_TEXT, min_size=2))
 def test_pydap_reads_any_text_over_dap4(text: str, several: list[str]) -> None:
-    """Pydap reads any text as it is, and any texts as several or as lines."""
+    """Pydap reads any text unchanged, and any texts as several or as lines."""
     read = dmr_to_dataset(dap4.render_dmr(xr.Dataset(attrs={"text": text, "several": several}), "d")).attributes
 
     assert read["text"] == text
@@ -273,7 +273,7 @@ def test_pydap_reads_any_text_over_dap4(text: str, several: list[str]) -> None:
 @settings(QUICK, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(texts=st.lists(XML_TEXT), numbers=st.lists(st.floats(), min_size=2))
 def test_netcdf_reads_any_attributes(texts: list[str], numbers: list[float], ending: str, wire: str) -> None:
-    """netCDF-C reads any text and any numbers as they are, but for a blank behind a backslash that is the last."""
+    """netCDF-C reads any text and any numbers unchanged, except a blank after a backslash that is the last."""
     named = {f"text{number}": text for number, text in enumerate(texts)}
     Handler.dataset = xr.Dataset({"v": ((), np.int32(1))}, attrs={**named, "numbers": numbers})
     with netCDF4.Dataset(f"{wire}{ending}") as dataset:

@@ -19,7 +19,7 @@ def site(tmp_path: Path) -> Path:
     return tmp_path / "shotdap.toml"
 
 
-def archive(site: Path, text: str) -> SqlArchive:
+def load_archive(site: Path, text: str) -> SqlArchive:
     site.write_text(text)
     opened = Site(load_settings(site)).open_archive()
     assert isinstance(opened, SqlArchive)
@@ -27,10 +27,10 @@ def archive(site: Path, text: str) -> SqlArchive:
 
 
 def test_where(site: Path) -> None:
-    """Filters are values with types: one, several, or a range open at either end."""
+    """Filters are typed values: one, several, or a range that may be open at either end."""
     text = '[archive.where]\nA = "x"\nB = [1, 2.5]\nC = { from = 2011-01-01 }\nD = { to = 7 }\nE = ["2011-01-01"]\n'
 
-    assert dict(archive(site, _URL + text).where) == {
+    assert dict(load_archive(site, _URL + text).where) == {
         "A": "x",
         "B": (1, 2.5),
         "C": Between(date(2011, 1, 1), None),
@@ -41,7 +41,7 @@ def test_where(site: Path) -> None:
 
 @pytest.mark.parametrize("text", ["A = { least = 1 }", "A = [[1]]", "A = { from = [1] }"])
 def test_no_filter(site: Path, text: str) -> None:
-    """What is no filter is refused, with its name."""
+    """An invalid filter is refused with its name."""
     site.write_text(f"{_URL}[archive.where]\n{text}\n")
     with pytest.raises(BadSettings, match=r"archive\.where\.A"):
         load_settings(site)
@@ -56,8 +56,8 @@ class TestSecrets:
         return path
 
     def test_file(self, site: Path, secret: Path) -> None:
-        """The password is what the file holds, without the end of its line, and is shown nowhere."""
-        opened = archive(site, f'{_URL}password_file = "{secret.name}"\n')
+        """The password is the content of the file, without the end of the line, and is never shown."""
+        opened = load_archive(site, f'{_URL}password_file = "{secret.name}"\n')
         with pytest.raises(BadArchive) as caught:
             list(opened.read_rows())
 
@@ -65,32 +65,32 @@ class TestSecrets:
         assert "s3cret" not in f"{opened!r} {load_settings(site)!r} {opened.database.engine!r} {caught.value!r}"
 
     def test_url(self, site: Path) -> None:
-        """Nor is one that stands in the URL."""
-        opened = archive(site, _URL.replace("reader@", "reader:s3cret@"))
+        """A password in the URL is never shown either."""
+        opened = load_archive(site, _URL.replace("reader@", "reader:s3cret@"))
 
         assert "s3cret" not in f"{opened!r} {load_settings(site)!r} {opened.database.engine!r}"
 
     def test_environment(self, site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        """The URL, password and all, can come from the environment."""
+        """The URL, including the password, can come from the environment."""
         monkeypatch.setenv("SHOTDAP_ARCHIVE__URL", "postgresql+psycopg://reader:s3cret@127.0.0.1:9/laser")
 
-        assert "s3cret" in str(archive(site, "").database.engine.url.password)
+        assert "s3cret" in str(load_archive(site, "").database.engine.url.password)
 
     def test_others_may_read(self, site: Path, secret: Path) -> None:
         """A file that others may read is refused."""
         secret.chmod(0o640)
         with pytest.raises(BadSettings, match=re.escape("archive.password_file: others may read")):
-            archive(site, f'{_URL}password_file = "{secret.name}"\n')
+            load_archive(site, f'{_URL}password_file = "{secret.name}"\n')
 
     def test_no_file(self, site: Path) -> None:
-        """So is one that is not there."""
+        """A missing file is refused."""
         with pytest.raises(BadSettings, match=r"archive\.password_file: .* No such file"):
-            archive(site, f'{_URL}password_file = "nonesuch"\n')
+            load_archive(site, f'{_URL}password_file = "nonesuch"\n')
 
 
 class TestPlaces:
     def test_prefixes(self, site: Path) -> None:
-        """A relative folder that stands for a prefix starts at the site's file."""
+        """A relative folder for a prefix is relative to the site's file."""
         (site.parent / "mounted").mkdir()
         (site.parent / "mounted" / "1.hdf").write_text("content")
         site.write_text("[archive.prefixes]\n'\\\\server\\share' = \"mounted\"\n")
@@ -100,7 +100,7 @@ class TestPlaces:
 
     @pytest.mark.parametrize("prefix", ["shots/", "s3://", "s3://shots", "https://shots/"])
     def test_no_object(self, site: Path, prefix: str) -> None:
-        """A prefix of objects that is none is refused."""
+        """An invalid prefix of objects is refused."""
         site.write_text(f'[archive]\ns3_prefixes = ["{prefix}"]\n')
         with pytest.raises(BadSettings, match=r"archive\.s3_prefixes"):
             load_settings(site)

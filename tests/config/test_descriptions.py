@@ -1,4 +1,4 @@
-"""Descriptions of diagnostics: a site adds one by a TOML file, and no code."""
+"""Descriptions of diagnostics: a site adds one by a TOML file, without code."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ def root(tmp_path: Path) -> Path:
     return tmp_path / "root"
 
 
-def refusal(site: Path) -> str:
+def get_refusal(site: Path) -> str:
     with pytest.raises(BadDiagnostic) as caught:
         load_diagnostics(site)
     return str(caught.value)
 
 
 def test_shipped() -> None:
-    """Every description that comes with shotdap holds together, and has a name of its own."""
+    """Every shipped description is consistent, and has a unique name."""
     names = [diagnostic.name for diagnostic in load_diagnostics()]
 
     assert "two_frames" in names
@@ -47,7 +47,7 @@ def test_shipped() -> None:
 
 
 def test_own_diagnostic(site: Path, root: Path) -> None:
-    """A TOML file in the site's folder makes a new camera's files image, background and difference."""
+    """A TOML file in the site's folder makes image, background and difference of a new camera's files."""
     before = set(Catalog(DirectoryArchive(root), root, load_diagnostics(site)).open("image").variables)
     (site / "own.toml").write_text(OWN)
     after = Catalog(DirectoryArchive(root), root, load_diagnostics(site)).open("image")
@@ -58,7 +58,7 @@ def test_own_diagnostic(site: Path, root: Path) -> None:
 
 
 def test_other_files_are_left_alone(site: Path) -> None:
-    """Files that are no TOML by their name are no descriptions."""
+    """Files without the extension of TOML are no descriptions."""
     for name in ("README.md", "own.toml.bak", "own.toml~"):
         (site / name).write_text("nothing of the kind")
 
@@ -80,20 +80,20 @@ def test_other_files_are_left_alone(site: Path) -> None:
     ],
 )
 def test_bad_description(site: Path, text: str | bytes, part: str) -> None:
-    """A description that does not hold together is refused with its file's name and what is wrong."""
+    """An inconsistent description is refused with its file's name and the reason."""
     (site / "own.toml").write_bytes(text if isinstance(text, bytes) else text.encode())
-    message = refusal(site)
+    message = get_refusal(site)
 
     assert message.startswith("own.toml")
     assert part in message
 
 
 def test_extended_recipes(site: Path) -> None:
-    """A description that extends another has its recipes too, its own in the places of those of the same names."""
+    """A description that extends another has its recipes too; recipes of the same names replace them."""
     (site / "own.toml").write_text(
         'name = "own"\nextends = "two_frames"\ntitle = "own"\n'
-        + recipe("background_subtracted", "subtract_background", ["image", "background"], "{ clip = true }")
-        + recipe("part", "crop", ["despeckled"], "{ rows = [1, 2] }")
+        + find_recipe("background_subtracted", "subtract_background", ["image", "background"], "{ clip = true }")
+        + find_recipe("part", "crop", ["despeckled"], "{ rows = [1, 2] }")
     )
     (own,) = (each for each in load_diagnostics(site) if each.name == "own")
     named = {each.name: each for each in own.recipes}
@@ -111,7 +111,7 @@ options = {options}
 """
 
 
-def recipe(name: str, transform: str, inputs: list[str], options: str = "{}") -> str:
+def find_recipe(name: str, transform: str, inputs: list[str], options: str = "{}") -> str:
     return RECIPE.format(name=name, transform=transform, inputs=inputs, options=options)
 
 
@@ -119,30 +119,30 @@ def recipe(name: str, transform: str, inputs: list[str], options: str = "{}") ->
     ("text", "part"),
     [
         (
-            recipe("a", "subtract_background", ["image", "b"])
-            + recipe("b", "subtract_background", ["a", "background"]),
+            find_recipe("a", "subtract_background", ["image", "b"])
+            + find_recipe("b", "subtract_background", ["a", "background"]),
             "These need one another, a → b → a: ",
         ),
-        (recipe("a", "subtract_background", ["a", "background"]), "These need one another, a → a"),
-        (recipe("a", "subtract_background", ["image", "dark"]), "needs dark, which is not there"),
-        (recipe("a", "subtract_background", ["image", "dark.image"]), "dark is not related. Related are: none"),
-        (recipe("a", "crop", ["row"]), "it needs an image, which has rows and columns; this has (row)"),
-        (recipe("a", "crop", ["image"], "{ rows = [9, 3] }"), "the first must not be greater than the last"),
-        (recipe("crop", "crop", ["image"]), "crop is a transform; in URLs"),
-        (recipe("background_subtracted", "crop", ["image"]), "Two recipes make background_subtracted"),
-        (recipe("a-b", "crop", ["image"]), "name"),
-        (recipe("a", "crop", ["image"], '{ rows = { attribute = "]" } }'), "']' is no attribute"),
+        (find_recipe("a", "subtract_background", ["a", "background"]), "These need one another, a → a"),
+        (find_recipe("a", "subtract_background", ["image", "dark"]), "needs dark, which is not there"),
+        (find_recipe("a", "subtract_background", ["image", "dark.image"]), "dark is not related. Related are: none"),
+        (find_recipe("a", "crop", ["row"]), "it needs an image, which has rows and columns; this has (row)"),
+        (find_recipe("a", "crop", ["image"], "{ rows = [9, 3] }"), "the first must not be greater than the last"),
+        (find_recipe("crop", "crop", ["image"]), "crop is a transform; in URLs"),
+        (find_recipe("background_subtracted", "crop", ["image"]), "Two recipes make background_subtracted"),
+        (find_recipe("a-b", "crop", ["image"]), "name"),
+        (find_recipe("a", "crop", ["image"], '{ rows = { attribute = "]" } }'), "']' is no attribute"),
     ],
 )
 def test_bad_graph(site: Path, text: str, part: str) -> None:
-    """Cycles, inputs that are not there and dimensions that do not fit are found when the configuration is loaded."""
+    """Cycles, missing inputs and dimensions that do not fit are found when the configuration is loaded."""
     (site / "own.toml").write_text(OWN + text)
-    message = refusal(site)
+    message = get_refusal(site)
 
     assert message.startswith("own.toml")
     assert part in message
 
 
 def test_no_folder(tmp_path: Path) -> None:
-    """A folder that is not there is named."""
-    assert "nonesuch" in refusal(tmp_path / "nonesuch")
+    """The error for a missing folder names it."""
+    assert "nonesuch" in get_refusal(tmp_path / "nonesuch")

@@ -1,4 +1,4 @@
-"""Settings: the shipped defaults, then a site's file, then the environment; and what is made of them."""
+"""Settings: the shipped defaults, then a site's file, then the environment; and the objects that they configure."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ TEXT = files("shotdap.config").joinpath("defaults.toml").read_text("utf-8")
 SMALL = tuple(shot for shot in demo.SHOTS if shot.number == 112059)
 
 
-def settings_of(model: type[BaseModel], above: str = "") -> Iterator[str]:
-    """The dotted names of all settings, as a file spells them."""
+def list_settings(model: type[BaseModel], above: str = "") -> Iterator[str]:
+    """Return the dotted names of all settings, as in a file."""
     for name, described in model.model_fields.items():
         path = f"{above}{described.alias or name}"
         if isinstance(described.annotation, type) and issubclass(described.annotation, BaseModel):
-            yield from settings_of(described.annotation, f"{path}.")
+            yield from list_settings(described.annotation, f"{path}.")
         else:
             yield path
 
 
-def defaults_of(values: dict[str, Any]) -> set[str]:
+def list_defaults(values: dict[str, Any]) -> set[str]:
     return {f"{section}.{name}" for section, content in values.items() for name in content}
 
 
@@ -42,7 +42,7 @@ def site(tmp_path: Path) -> Path:
     return tmp_path / "site" / "shotdap.toml"
 
 
-def refusal(path: Path | None = None) -> str:
+def get_refusal(path: Path | None = None) -> str:
     with pytest.raises(BadSettings) as caught:
         load_settings(path)
     return str(caught.value)
@@ -50,13 +50,13 @@ def refusal(path: Path | None = None) -> str:
 
 class TestDefaults:
     def test_complete(self) -> None:
-        """Every setting has a default in defaults.toml, and nothing else stands there."""
-        assert defaults_of(load_defaults()) == set(settings_of(Settings))
+        """Every setting has a default in defaults.toml, which contains nothing else."""
+        assert list_defaults(load_defaults()) == set(list_settings(Settings))
 
     def test_documented(self) -> None:
         """Every setting has a sentence, beside it or above its section."""
         lines = TEXT.splitlines()
-        for name in settings_of(Settings):
+        for name in list_settings(Settings):
             section, _, key = name.partition(".")
             beside = re.compile(rf"{re.escape(key)} *= .*# [A-Z].*\.$")
             header = f"[{section}.{key}]"
@@ -79,14 +79,14 @@ class TestDefaults:
 
 class TestSources:
     def test_site_before_defaults(self, site: Path) -> None:
-        """A site's file needs only what differs."""
+        """A site's file needs only its differences from the defaults."""
         site.write_text("[server]\nport = 9000\n")
         loaded = load_settings(site)
 
         assert (loaded.server.port, loaded.server.host) == (9000, load_settings().server.host)
 
     def test_environment_before_site(self, site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        """The environment goes before the site's file, setting by setting."""
+        """The environment has precedence over the site's file, setting by setting."""
         site.write_text('[server]\nport = 9000\nhost = "0.0.0.0"\n')
         monkeypatch.setenv("SHOTDAP_SERVER__PORT", "9001")
         monkeypatch.setenv("SHOTDAP_ARCHIVE__SCHEMA", "LASER")
@@ -95,7 +95,7 @@ class TestSources:
         assert (loaded.server.port, loaded.server.host, loaded.archive.schema_) == (9001, "0.0.0.0", "LASER")  # noqa: S104
 
     def test_columns_are_replaced_whole(self, site: Path) -> None:
-        """A site's columns stand instead of the default ones: its table may lack any of them."""
+        """A site's columns replace the default ones, because its table may lack any of them."""
         site.write_text('[archive.columns]\nkey = "ID"\nfile = "PATH"\n')
 
         assert dict(load_settings(site).archive.columns) == {"key": "ID", "file": "PATH"}
@@ -108,7 +108,7 @@ class TestSources:
 
     @pytest.mark.parametrize("name", ["root", "folder"])
     def test_relative_paths(self, site: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-        """A relative path in a site's file starts at that file's folder, wherever the server was started."""
+        """A relative path in a site's file is relative to that file's folder, wherever the server is started."""
         site.write_text(f'[archive]\n{name} = "images"\n[catalog]\nindex = "../catalog.db"\ndiagnostics = "own"\n')
         monkeypatch.chdir(site.parent)
         loaded = load_settings(Path(site.name))
@@ -122,13 +122,13 @@ class TestSources:
         [("sqlite:///archive.db", "{folder}/archive.db"), ("sqlite:////data/archive.db", "/data/archive.db")],
     )
     def test_relative_database(self, site: Path, url: str, database: str) -> None:
-        """So does that of an SQLite database; an absolute one stays."""
+        """So is the path of an SQLite database; an absolute one is kept."""
         site.write_text(f'[archive]\nurl = "{url}"\n')
 
         assert load_settings(site).archive.url == f"sqlite:///{database.format(folder=site.parent)}"
 
     def test_other_databases(self, site: Path) -> None:
-        """The URL of any other database stays as it is, password and all."""
+        """The URL of any other database is kept, including the password."""
         site.write_text('[archive]\nurl = "oracle+oracledb://reader:p%40ss@host/service"\n')
 
         assert load_settings(site).archive.url == "oracle+oracledb://reader:p%40ss@host/service"
@@ -136,7 +136,7 @@ class TestSources:
 
 class TestOverrides:
     def test_command_before_environment(self, site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        """What the command line says goes before a variable and a site's file, in memory only."""
+        """The command line has precedence over variables and a site's file, in memory only."""
         site.write_text("[server]\nport = 9000\nworkers = 2\n")
         monkeypatch.setenv("SHOTDAP_SERVER__PORT", "9001")
         before = dict(os.environ)
@@ -147,7 +147,7 @@ class TestOverrides:
         assert dict(os.environ) == before
 
     def test_worker(self, site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        """A process that has nothing but the environment loads the same settings."""
+        """A process with only the environment loads the same settings."""
         site.write_text("[server]\nport = 9000\n[archive.where]\nSHOT = { from = 1, to = 9 }\n")
         source = SettingsSource(site, {"exports.scheduler": "tcp://host:1", "archive.folder": site.parent})
         for name, value in source.environment.items():
@@ -156,7 +156,7 @@ class TestOverrides:
         assert load_settings(Path(os.environ[CONFIG_VARIABLE])) == source.load()
 
     def test_refusal(self) -> None:
-        """A choice that cannot be right is refused by the setting's name."""
+        """An invalid choice is refused with the setting's name."""
         with pytest.raises(BadSettings, match=r"exports\.scheduler: "):
             SettingsSource(None, {"exports.scheduler": "host"}).load()
 
@@ -177,20 +177,20 @@ class TestRefusals:
         ],
     )
     def test_site(self, site: Path, text: str, part: str) -> None:
-        """A setting that is unknown, or has a value that it cannot have, is named."""
+        """The error for an unknown setting, or an invalid value, names the setting."""
         site.write_text(text)
 
-        assert part in refusal(site)
+        assert part in get_refusal(site)
 
     def test_not_text(self, site: Path) -> None:
-        """A file that is no text is no TOML."""
+        """A file that is not text is no TOML."""
         site.write_bytes(b"\xff\xfe")
 
-        assert "is not TOML" in refusal(site)
+        assert "is not TOML" in get_refusal(site)
 
     def test_no_file(self, site: Path) -> None:
-        """A file that is not there is named, with the reason."""
-        assert refusal(site) == f"The settings cannot be read from {site}: No such file or directory."
+        """The error for a missing file contains its name and the reason."""
+        assert get_refusal(site) == f"The settings cannot be read from {site}: No such file or directory."
 
     @pytest.mark.parametrize(
         ("name", "value", "part"),
@@ -202,16 +202,16 @@ class TestRefusals:
         ],
     )
     def test_environment(self, monkeypatch: pytest.MonkeyPatch, name: str, value: str, part: str) -> None:
-        """So is one in the environment."""
+        """The error for an invalid variable of the environment names it."""
         monkeypatch.setenv(name, value)
 
-        assert part in refusal()
+        assert part in get_refusal()
 
     def test_secrets(self, site: Path) -> None:
-        """A refusal never tells a password."""
+        """A refusal never contains a password."""
         site.write_text('[archive]\nurl = "oracle+oracledb://reader:secret@host/service"\ntabel = 5\n')
 
-        assert "secret" not in refusal(site)
+        assert "secret" not in get_refusal(site)
 
 
 class TestOpening:
@@ -232,14 +232,14 @@ class TestOpening:
         ],
     )
     def test_nothing_to_serve(self, site: Path, text: str, part: str) -> None:
-        """A folder or a catalog that is not there is named."""
+        """The error for a missing folder or catalog names it."""
         site.write_text(text)
 
         with pytest.raises(BadSettings, match=re.escape(part)):
             Site(load_settings(site)).open_catalog()
 
     def test_no_archive(self) -> None:
-        """Without an archive there is nothing to build of."""
+        """Without an archive, no catalog can be built."""
         with pytest.raises(BadSettings, match=r"archive\.url is empty"):
             Site(load_settings()).open_archive()
 

@@ -1,4 +1,4 @@
-"""A local file opens as the server would serve it."""
+"""A local file is opened as the server would serve it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_labelled(file: Path) -> None:
-    """The engine gives the labelled dataset, its difference computed for the slice."""
+    """The engine returns the labelled dataset, and computes its difference for the slice."""
     with xr.open_dataset(file, engine="shotdap") as dataset:
         part = dataset.isel(y=slice(100, 200, 3), x=slice(7, 900))
         difference = part["image"].values.astype("f4") - part["background"].values.astype("f4")
@@ -32,19 +32,19 @@ def test_labelled(file: Path) -> None:
 
 
 def test_chunks(file: Path) -> None:
-    """Asked for chunks, it gives dask arrays."""
+    """With chunks, it returns dask arrays."""
     with xr.open_dataset(file, engine="shotdap", chunks={}) as dataset:
         assert dataset["image"].chunks is not None
 
 
 def test_raw(file: Path) -> None:
-    """Asked for the file as it is, it gives its own names."""
+    """For the raw file, it returns the original names."""
     with xr.open_dataset(file, engine="shotdap", raw=True) as dataset:
         assert set(dataset.variables) == {"Streak_array", "Reference"}
 
 
 def test_stored_numbers(tmp_path: Path) -> None:
-    """Stored numbers are decoded, but for a raw file that is asked for without ``mask_and_scale``."""
+    """Stored numbers are decoded, except for a raw file without ``mask_and_scale``."""
     path = tmp_path / "packed.h5"
     with h5py.File(path, "w") as image:
         image["v"] = np.array([0, 100, 65535], "u2")
@@ -58,6 +58,6 @@ def test_stored_numbers(tmp_path: Path) -> None:
 
 
 def test_missing(tmp_path: Path) -> None:
-    """A file that is not there is an error of the file system."""
+    """A missing file is an error of the file system."""
     with pytest.raises(Missing, match="missing"):
         xr.open_dataset(tmp_path / "none.hdf", engine="shotdap")

@@ -1,4 +1,4 @@
-"""What every encoder does: the numbers of a dataset come back equal, and so does what it says of itself."""
+"""The contract of every encoder: the numbers and the attributes of a dataset survive a round trip."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from shotdap.server.encoders.formats import FORMATS
 from shotdap.server.pictures.levels import Display
 from shotdap.transforms import BadSelection
 
-__all__ = ["INTEGERS", "NUMBERS", "EncoderContract", "ExactContract", "dataset_of", "extremes", "same"]
+__all__ = ["INTEGERS", "NUMBERS", "EncoderContract", "ExactContract", "is_same", "make_dataset", "make_extremes"]
 
 Array = NDArray[Any]
 
@@ -28,8 +28,8 @@ SENTENCE: Final = r"\w[\s\S]* [\s\S]*\.\Z"
 PROVENANCE: Final = "omega/62328/asbo1/asbo1_s62328 sha256:3cc4"
 
 
-def extremes(kind: str) -> Array:
-    """Six numbers of a type: its least and greatest, zeros, NaN and infinities."""
+def make_extremes(kind: str) -> Array:
+    """Return six numbers of a type: its extremes, zeros, NaN and infinities."""
     dtype = np.dtype(kind)
     if dtype.kind == "f":
         info = np.finfo(dtype)
@@ -40,22 +40,22 @@ def extremes(kind: str) -> Array:
     return np.array([limits.min, limits.max, 0, 1, limits.max - 1, limits.max // 3], dtype)
 
 
-def dataset_of(values: Array, **attrs: object) -> xr.Dataset:
-    """A dataset with one variable, ``result``, and a coordinate for each of its dimensions."""
+def make_dataset(values: Array, **attrs: object) -> xr.Dataset:
+    """Return a dataset with one variable, ``result``, and a coordinate for each of its dimensions."""
     dimensions = ("shot", "frame", "y", "x")[4 - values.ndim :]
     coordinates = {
         name: xr.Variable(name, np.arange(size) * 0.5 + 3, {"units": "mm", "long_name": f"along {name}"})
         for name, size in zip(dimensions, values.shape, strict=True)
     }
-    said = {"units": "count", "long_name": "what the camera saw", "input_files": PROVENANCE, **attrs}
+    attributes = {"units": "count", "long_name": "what the camera saw", "input_files": PROVENANCE, **attrs}
     return xr.Dataset(
-        {"result": (dimensions, values, said)},
+        {"result": (dimensions, values, attributes)},
         coords=xr.Coordinates(coordinates, indexes={}),
         attrs={"shot": np.int32(62328), "title": "ASBO, streaked", "CCD_Binning": np.array([2, 2], "i4"), "µ": "≤"},
     )
 
 
-def same(found: Array, written: Array, *, with_nan_sign: bool = True) -> bool:
+def is_same(found: Array, written: Array, *, with_nan_sign: bool = True) -> bool:
     """Check whether real numbers are equal, NaN, signs and shapes included, whatever their types."""
     if found.shape != written.shape or not np.array_equal(found, written, equal_nan=found.dtype.kind == "f"):
         return False
@@ -64,36 +64,36 @@ def same(found: Array, written: Array, *, with_nan_sign: bool = True) -> bool:
 
 
 class EncoderContract:
-    """To be subclassed: a fixture `numbers` gives what others' libraries read in a file's bytes."""
+    """Base class: the fixture `read_attributes` reads the bytes of a file with an independent library."""
 
     name: ClassVar[str]
-    """Of the format."""
+    """The name of the format."""
     tells: ClassVar[bool] = True
-    """Whether it has a place for attributes."""
+    """Whether the format has a place for attributes."""
     dimensions: ClassVar[Sequence[int]] = (0, 1, 2, 3)
-    """How many a variable may have."""
+    """The possible numbers of dimensions of a variable."""
     refused: ClassVar[Mapping[str, xr.Dataset]] = {}
-    """What it cannot hold."""
+    """Datasets that the format cannot hold."""
     display: ClassVar[Display] = Display()
 
     def encode(self, dataset: xr.Dataset) -> bytes:
-        """The bytes of the file."""
+        """Return the bytes of the file."""
         encoded = FORMATS[self.name].encode(dataset, self.display)
         whole = b"".join(map(bytes, encoded.blocks))
         assert len(whole) == encoded.size
         return whole
 
     @pytest.fixture
-    def said(self) -> Callable[[bytes], Mapping[str, Any]]:
-        """Reads the attributes of ``result`` and of the dataset, in one mapping."""
-        return lambda _: pytest.fail("the format's tests do not say how attributes are read")
+    def read_attributes(self) -> Callable[[bytes], Mapping[str, Any]]:
+        """A function that reads the attributes of ``result`` and of the dataset into one mapping."""
+        return lambda _: pytest.fail("the format's tests do not define the fixture `read_attributes`")
 
-    def test_attributes(self, said: Callable[[bytes], Mapping[str, Any]]) -> None:
-        """Units, provenance and the dataset's own attributes are in the file, or people are told that they are not."""
+    def test_attributes(self, read_attributes: Callable[[bytes], Mapping[str, Any]]) -> None:
+        """Units, provenance and the dataset's own attributes are in the file, or its description denies attributes."""
         if not self.tells:
             assert "without attributes" in FORMATS[self.name].description
             return
-        found = said(self.encode(self.example()))
+        found = read_attributes(self.encode(self.make_example()))
 
         assert found["units"] == "count"
         assert found["long_name"] == "what the camera saw"
@@ -103,7 +103,7 @@ class EncoderContract:
         assert np.ravel(found["CCD_Binning"]).tolist() == [2, 2]
 
     def test_odd_attributes(self) -> None:
-        """No attribute that a dataset can have keeps a file from being made."""
+        """A file can be made of a dataset with any attributes."""
         odd = {
             "nan": math.nan, "none": None, "flag": np.True_, "empty": "", "nothing": np.empty(0), "long": "x" * 70_000,
             "texts": ["one", "µm"], "bytes": b"\xff\0", "mapping": {"a": 1}, "int64": np.int64(2**63 - 1), "a/b c": 1,
@@ -111,68 +111,68 @@ class EncoderContract:
             "end": 1, "7": 7, "nul": "a\0b", "surrogate": "\udcff", "mixed": [1, "two"], "ragged": [[1], [2, 3]],
             "signal": "x", "NX_class": "mine",
         }  # fmt: skip
-        dataset = self.example()
+        dataset = self.make_example()
         dataset["result"].attrs |= odd
         dataset.attrs |= odd
 
         assert self.encode(dataset)
 
-    def test_what_it_cannot_hold(self) -> None:
-        """What the format cannot hold is refused, with a sentence that says so."""
+    def test_unsupported_datasets(self) -> None:
+        """A dataset that the format cannot hold is refused with a sentence."""
         for dataset in self.refused.values():
             with pytest.raises(BadSelection, match=SENTENCE):
                 self.encode(dataset)
 
     def test_dataset_stays(self) -> None:
-        """Encoding alters neither values nor attributes."""
-        dataset = self.example()
+        """Encoding changes neither values nor attributes."""
+        dataset = self.make_example()
         before = dataset.copy(deep=True)
         self.encode(dataset)
 
         xr.testing.assert_identical(dataset, before)
 
-    def test_holds_what_it_says(self) -> None:
-        """Where a format holds one array, many are refused, and their names are told."""
+    def test_single_array(self) -> None:
+        """A format for one array refuses several, and the error contains their names."""
         if FORMATS[self.name].content_kind not in {"image", "picture"}:
             return
-        two = self.example().assign(other=self.example()["result"].astype("f8"))
+        two = self.make_example().assign(other=self.make_example()["result"].astype("f8"))
 
         with pytest.raises(BadSelection, match="result"):
             self.encode(two)
 
-    def example(self) -> xr.Dataset:
-        """A dataset that the format can hold."""
+    def make_example(self) -> xr.Dataset:
+        """Return a dataset that the format can hold."""
         shape = {0: (), 1: (6,)}.get(max(self.dimensions), (20, 30))
         values = np.arange(math.prod(shape), dtype="u2").reshape(shape)
-        return dataset_of(values)
+        return make_dataset(values)
 
 
 class ExactContract(EncoderContract):
-    """Of a format that holds numbers as they are: a fixture `numbers` gives those that others' libraries read."""
+    """The contract of a format that keeps numbers exactly: the fixture `read_numbers` uses an independent library."""
 
     kinds: ClassVar[Sequence[str]] = NUMBERS
-    """The types that come back."""
+    """The types that survive a round trip."""
     keeps_nan_sign: ClassVar[bool] = True
-    """Whether NaN comes back with its sign, which no text has."""
+    """Whether the sign of NaN survives, which is lost in text."""
 
     @pytest.fixture
-    def numbers(self) -> Callable[[bytes], Array]:
-        """Reads the variable ``result``."""
+    def read_numbers(self) -> Callable[[bytes], Array]:
+        """A function that reads the variable ``result``."""
         raise NotImplementedError
 
-    def test_extremes(self, numbers: Callable[[bytes], Array]) -> None:
-        """Numbers of every type come back equal, NaN, infinities, -0.0 and the greatest of each included."""
+    def test_extremes(self, read_numbers: Callable[[bytes], Array]) -> None:
+        """Numbers of every type survive, including NaN, infinities, -0.0 and the extremes."""
         for kind in self.kinds:
             for dtype in (np.dtype(kind), np.dtype(kind).newbyteorder(">")):
                 shape = {1: (6,), 3: (1, 2, 3)}.get(max(self.dimensions), (2, 3))
-                written = extremes(kind).astype(dtype).reshape(shape)
+                written = make_extremes(kind).astype(dtype).reshape(shape)
 
-                assert same(numbers(self.encode(dataset_of(written))), written, with_nan_sign=self.keeps_nan_sign), (
-                    dtype
-                )
+                assert is_same(
+                    read_numbers(self.encode(make_dataset(written))), written, with_nan_sign=self.keeps_nan_sign
+                ), dtype
 
-    def test_any_numbers(self, numbers: Callable[[bytes], Array]) -> None:
-        """Whatever numbers of whatever shape, C-ordered or not, they come back."""
+    def test_any_numbers(self, read_numbers: Callable[[bytes], Array]) -> None:
+        """Any numbers of any shape survive, C-ordered or not."""
 
         @settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
         @given(st.data())
@@ -183,6 +183,6 @@ class ExactContract(EncoderContract):
             written = data.draw(hnp.arrays(np.dtype(dtype), data.draw(shapes)))
             written = written.T if data.draw(st.booleans()) else written[..., ::-1] if dimensions else written
 
-            assert same(numbers(self.encode(dataset_of(written))), written, with_nan_sign=self.keeps_nan_sign)
+            assert is_same(read_numbers(self.encode(make_dataset(written))), written, with_nan_sign=self.keeps_nan_sign)
 
         check()

@@ -32,7 +32,7 @@ def walk_index(index: Index, path: str = "") -> Iterator[Child]:
 class IndexContract:
     """To be subclassed: the fixture `index` is an index of three entries or more, at least one of them in a folder."""
 
-    def test_what_is_listed_is_found(self, index: Index) -> None:
+    def test_listed_paths_are_found(self, index: Index) -> None:
         """Every path in a listing is found, and is the entry's path."""
         children = list(walk_index(index))
         paths = [child.path for child in children if not child.is_folder]

@@ -1,4 +1,4 @@
-"""The contract of readers: the values of the format's own library, lazily, with safe names and attributes."""
+"""The contract of readers: the values that the format's own library reads, lazily, with safe names and attributes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 import xarray as xr
 from hypothesis import HealthCheck, given, settings
 from numpy.typing import NDArray
-from tests.strategies import indexers, numbered, outer
+from tests.strategies import index_each, indexers, make_numbered
 
 from shotdap.catalog import Unreadable
 from shotdap.catalog.readers import Reader, read
@@ -25,7 +25,7 @@ Array = NDArray[Any]
 
 
 class Write(Protocol):
-    """Writes arrays, each with the same attributes, into a new file."""
+    """A function that writes arrays into a new file, all with the same attributes."""
 
     def __call__(
         self, arrays: Mapping[str, Array], attributes: Mapping[str, Any] | None = None, *, compressed: bool = False
@@ -46,7 +46,7 @@ SENTENCE: Final = re.compile(r"[A-Z].*\.", re.DOTALL)
 
 
 def is_carriable(value: object) -> bool:
-    """Check whether every protocol carries an attribute."""
+    """Check whether every protocol can represent an attribute."""
     if isinstance(value, np.ndarray):
         return value.ndim == 1 and value.size > 0 and value.dtype.kind in "iuf" and value.dtype.isnative
     if isinstance(value, list):
@@ -55,12 +55,12 @@ def is_carriable(value: object) -> bool:
 
 
 class ReaderContract:
-    """To be subclassed: a fixture `reader` gives the reader, a fixture `write` writes files for it."""
+    """Base class: the fixture `reader` is the reader, the fixture `write` writes a file for it."""
 
     @pytest.mark.parametrize("compressed", [False, True])
     @pytest.mark.parametrize("kind", TYPES)
     def test_numbers(self, reader: Reader, write: Write, kind: str, *, compressed: bool) -> None:
-        """Numbers of every type come as they were written, their extremes too."""
+        """Numbers of every type are read unchanged, their extremes included."""
         info = np.iinfo(kind) if np.dtype(kind).kind in "iu" else np.finfo(kind)
         written = np.resize(np.array([info.min, info.max, 0, 1, 2], kind), (3, 5))
         found = reader(write({"pixels": written}, compressed=compressed), no_memory).variables["pixels"]
@@ -71,16 +71,16 @@ class ReaderContract:
     @pytest.mark.parametrize("compressed", [False, True])
     @pytest.mark.parametrize("shape", SHAPES)
     def test_shapes(self, reader: Reader, write: Write, shape: tuple[int, ...], *, compressed: bool) -> None:
-        """Arrays of one to four dimensions come whole, each dimension with a name of its own."""
-        found = reader(write({"pixels": numbered(*shape)}, compressed=compressed), no_memory).variables["pixels"]
+        """Arrays of one to four dimensions are read whole; each dimension has its own name."""
+        found = reader(write({"pixels": make_numbered(*shape)}, compressed=compressed), no_memory).variables["pixels"]
 
-        assert np.array_equal(found.values, numbered(*shape))
+        assert np.array_equal(found.values, make_numbered(*shape))
         assert len(set(found.dims)) == len(shape)
 
     @pytest.mark.parametrize("compressed", [False, True])
     def test_any_indexing(self, reader: Reader, write: Write, *, compressed: bool) -> None:
         """Every kind of indexing returns the same as NumPy."""
-        whole = numbered(4, 5, 6)
+        whole = make_numbered(4, 5, 6)
         found = reader(write({"pixels": whole}, compressed=compressed), FrameCache(1 << 20).get_memo("file")).variables[
             "pixels"
         ]
@@ -88,20 +88,20 @@ class ReaderContract:
         @settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow])
         @given(indexers(whole.shape))
         def check(indices: tuple[Any, ...]) -> None:
-            assert np.array_equal(found[indices].values, outer(whole, indices))
+            assert np.array_equal(found[indices].values, index_each(whole, indices))
 
         check()
 
     @pytest.mark.parametrize("compressed", [False, True])
     def test_opening_reads_no_pixel(self, reader: Reader, write: Write, *, compressed: bool) -> None:
-        """Opening and describing decode nothing; a frame of two decodes one."""
+        """Opening and describing a file decode nothing; reading one frame of two decodes one."""
         decoded: list[Any] = []
 
         def remember(name: Any, decode: Callable[[], Array]) -> Array:  # noqa: ANN401 — whatever names a frame
             decoded.append(name)
             return decode()
 
-        dataset = reader(write({"pixels": numbered(2, 300, 300)}, compressed=compressed), remember)
+        dataset = reader(write({"pixels": make_numbered(2, 300, 300)}, compressed=compressed), remember)
         repr(dataset)
         before = list(decoded)
         _ = dataset.variables["pixels"][1, :5].values
@@ -111,7 +111,7 @@ class ReaderContract:
         assert all(variable._in_memory is False for variable in dataset.variables.values())  # noqa: SLF001
 
     def test_names(self, reader: Reader, write: Write) -> None:
-        """Names are safe and unique; a name that was changed is told."""
+        """Names are safe and unique; a changed name is recorded in an attribute."""
         written = {name: np.full(3, number, "i4") for number, name in enumerate(NAMES)}
         dataset = reader(write(written), no_memory)
         found = {str(v.attrs.get("original_name", name)): v.values.tolist() for name, v in dataset.variables.items()}
@@ -120,12 +120,12 @@ class ReaderContract:
         assert all(re.fullmatch("[A-Za-z0-9_/]+", str(name)) for name in (*dataset.variables, *dataset.dims))
 
     def test_attributes(self, reader: Reader, write: Write) -> None:
-        """Attributes are text, numbers and lists of numbers, with the types that they have in the file."""
+        """Attributes are text, numbers and lists of numbers, in the types of the file."""
         written: dict[str, Any] = {
             "Unit": "ASBO1 42/277/13", "long": "x" * 20_000, "TIM": np.int16(5), "gain": np.float32(0.1),
             "nothing": np.float32(np.nan), "CCD_Binning": np.array([2, 2], "u4"), "lines": "one\ntwo",
         }  # fmt: skip
-        found = reader(write({"pixels": numbered(3)}, written), no_memory).variables["pixels"].attrs
+        found = reader(write({"pixels": make_numbered(3)}, written), no_memory).variables["pixels"].attrs
 
         assert list(found) == list(written)
         assert np.isnan(found["nothing"])
@@ -134,46 +134,46 @@ class ReaderContract:
             assert np.asarray(found[name]).dtype == np.asarray(written[name]).dtype
 
     def test_flags(self, reader: Reader, write: Write) -> None:
-        """The words True and False become flags, and a list says which attributes they are."""
+        """The words True and False become flags; an attribute lists the names of flags."""
         written = {"CCD_Inverted": "True", "CCD_Rotated": "False", "CCD_Name": "True blue"}
-        found = reader(write({"pixels": numbered(3)}, written), no_memory).variables["pixels"].attrs
+        found = reader(write({"pixels": make_numbered(3)}, written), no_memory).variables["pixels"].attrs
 
         assert (found["CCD_Inverted"], found["CCD_Rotated"], found["CCD_Name"]) == (1, 0, "True blue")
         assert found["flag_attributes"] == "CCD_Inverted, CCD_Rotated"
 
     def test_text_that_is_not_utf8(self, reader: Reader, write: Write) -> None:
-        """Text in Latin-1 is text, and can be sent as UTF-8."""
+        """Text in Latin-1 is decoded, and can be encoded as UTF-8."""
         attributes = {"utf8": "µm".encode(), "latin": "µm".encode("latin-1"), "padded": b"um\0\0"}
-        found = reader(write({"pixels": numbered(3)}, attributes), no_memory).variables["pixels"].attrs
+        found = reader(write({"pixels": make_numbered(3)}, attributes), no_memory).variables["pixels"].attrs
 
         assert [found[name] for name in attributes] == ["µm", "µm", "um"]
 
     def test_everything_travels(self, reader: Reader, write: Write) -> None:
-        """Every attribute, of file and arrays, is one of the kinds that every protocol carries."""
+        """Every attribute of the file and its arrays has a type that every protocol can represent."""
         attributes = {"text": "text", "number": np.float64(np.inf), "many": np.arange(3), "latin": b"\xb5"}
-        dataset = reader(write({"pixels": numbered(3)}, attributes), no_memory)
+        dataset = reader(write({"pixels": make_numbered(3)}, attributes), no_memory)
         found = [*dataset.attrs.values(), *dataset.variables["pixels"].attrs.values()]
 
         assert all(is_carriable(value) for value in found)
         assert all(json.dumps(value, ensure_ascii=False).encode() for value in found if isinstance(value, str | list))
 
     def test_no_index(self, reader: Reader, write: Write) -> None:
-        """Coordinates have no index: making one would read them."""
-        assert dict(reader(write({"pixels": numbered(3)}), no_memory).xindexes) == {}
+        """Coordinates have no index, because creating one would read them."""
+        assert dict(reader(write({"pixels": make_numbered(3)}), no_memory).xindexes) == {}
 
     @pytest.mark.parametrize(
         "name", ["image.txt", "image", "image.tiff", "image.h5.hdf", "größe [1].hdf", "\udce9.hdf"]
     )
     def test_content_decides(self, write: Write, name: str) -> None:
-        """The content of a file says how it is read, and its name says nothing."""
-        path = write({"pixels": numbered(3)})
+        """A file is read by its content, whatever its name."""
+        path = write({"pixels": make_numbered(3)})
         renamed = path.rename(path.with_name(name))
 
         assert read(renamed).variables["pixels"].values.tolist() == [0, 1, 2]
 
     @pytest.mark.parametrize("cut", CUTS.values(), ids=CUTS)
     def test_cut_short(self, write: Write, cut: Callable[[int], int]) -> None:
-        """A file that was cut short is refused with a sentence that names no path."""
+        """A truncated file is refused with a sentence that contains no path."""
         noise = np.random.default_rng(0).integers(0, 2**16, (2, 200, 200)).astype("u2")
         path = write({"pixels": noise}, {"Unit": "ASBO1"}, compressed=True)
         whole = path.read_bytes()
@@ -183,9 +183,9 @@ class ReaderContract:
         assert SENTENCE.fullmatch(sentence)
         assert str(path.parent) not in sentence
 
-    def test_gone_after_opening(self, write: Write) -> None:
-        """A file that goes away, or is cut short, after it was opened is unreadable; no numbers are made up."""
-        path = write({"pixels": numbered(2, 200, 200)}, compressed=True)
+    def test_removed_after_opening(self, write: Write) -> None:
+        """A file that is removed or truncated after it was opened is unreadable; no numbers are invented."""
+        path = write({"pixels": make_numbered(2, 200, 200)}, compressed=True)
         dataset = read(path)
         path.write_bytes(path.read_bytes()[:600])
         with pytest.raises(Unreadable):

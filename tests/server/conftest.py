@@ -1,4 +1,4 @@
-"""A server of one folder with good files, bad files, and ways out of it that must not be."""
+"""A server of one folder with good files, bad files, and paths out of it that must not work."""
 
 from __future__ import annotations
 
@@ -20,34 +20,34 @@ LOGIN_PAGE = "<!DOCTYPE html>\n<html><body><form action='/login'></form></body><
 
 @dataclass(frozen=True)
 class Site:
-    """A server of a folder, and what is in the folder."""
+    """A server of a folder, and the folder's content."""
 
     server: Server
     folder: Path
     client: httpx.Client
-    """Asks the server, and nobody else."""
+    """A client of the server only."""
     frames: dict[str, NDArray[Any]]
-    """What ``frames.h5`` holds."""
+    """The content of ``frames.h5``."""
 
     def get(self, target: str) -> httpx.Response:
-        """The answer to a request for what follows ``/dap/``."""
+        """Request a target below ``/dap/``."""
         return self.client.get(f"/dap/{target}")
 
 
 @pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """A site that the tests of a server share; a test that changes the folder puts files of its own into it."""
+    """A site that the tests of a server share; a test that changes the folder adds its own files."""
     above = tmp_path_factory.mktemp("site")
     folder = above / "images"
-    _fill(folder)
+    _write_files(folder)
     with (
         serving(above / "server.log", "--folder", folder) as server,
         httpx.Client(base_url=server.url, trust_env=False, timeout=60) as client,
     ):
-        yield Site(server, folder, client, direct.frames(folder / "frames.h5"))
+        yield Site(server, folder, client, direct.read_frames(folder / "frames.h5"))
 
 
-def _fill(folder: Path) -> None:
+def _write_files(folder: Path) -> None:
     (folder / "deeper").mkdir(parents=True)
     rng = np.random.default_rng(0)
     samples.write_image(folder / "frames.h5", rng.integers(0, 2**16, FRAMES, "u2"))

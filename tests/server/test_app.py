@@ -1,4 +1,4 @@
-"""The application in this process: what it says of itself, of folders and of images, and its limits."""
+"""The application in this process: its description of itself, of folders and of images, and its limits."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from starlette.types import ASGIApp
 from tests import samples
-from tests.server.wire import dap2_error, dap2_values, dap4_error
+from tests.server.wire import parse_dap2_error, parse_dap2_values, parse_dap4_error
 
 from shotdap import __version__
 from shotdap.config import Site, load_settings
@@ -22,19 +22,19 @@ from shotdap.server.protocols import dap2
 
 @dataclass(frozen=True)
 class Client:
-    """Asks an application in this process."""
+    """Sends requests to an application in this process."""
 
     app: ASGIApp
 
     def get(self, url: str) -> httpx.Response:
-        """The answer, at the end of where it leads."""
+        """Return the response after all redirects."""
 
-        async def asked() -> httpx.Response:
+        async def send() -> httpx.Response:
             transport = httpx.ASGITransport(self.app)
             async with httpx.AsyncClient(transport=transport, base_url="http://server") as client:
                 return await client.get(url, follow_redirects=True)
 
-        return anyio.run(asked)
+        return anyio.run(send)
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def client(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Client:
-    """A client of the application, whose limits are as low as they can be."""
+    """A client of the application, with the lowest possible limits."""
     monkeypatch.setenv("SHOTDAP_ARCHIVE__FOLDER", str(folder))
     monkeypatch.setenv("SHOTDAP_SERVER__MAX_ANSWER_MIB", "1")
     monkeypatch.setenv("SHOTDAP_SERVER__MAX_QUERY_KIB", "1")
@@ -54,12 +54,12 @@ def client(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Client:
     return Client(create_app(Site(settings).open_catalog(), settings))
 
 
-def names(document: dict[str, Any]) -> list[str]:
+def get_names(document: dict[str, Any]) -> list[str]:
     return [child["name"] for child in document["children"]]
 
 
 def test_root(client: Client) -> None:
-    """The root says what this is, which version, and where the images are."""
+    """The root gives the name, the version, and the URL of the images."""
     document = client.get("/").json()
 
     assert (document["name"], document["version"]) == ("shotdap", __version__)
@@ -68,7 +68,7 @@ def test_root(client: Client) -> None:
 
 
 def test_folder(client: Client) -> None:
-    """A folder lists what is in it, each with its kind and an address that can be asked, slash or no slash."""
+    """A folder lists its content, each item with its kind and a working URL, with or without a slash."""
     document = client.get("/dap/").json()
     kinds = {child["name"]: (child["kind"], child["url"]) for child in document["children"]}
 
@@ -77,7 +77,7 @@ def test_folder(client: Client) -> None:
 
 
 def test_image(client: Client) -> None:
-    """An image is described by its variables and the addresses of its answers, all of which answer."""
+    """The description of an image lists its variables and the URLs of its responses, all of which work."""
     document = client.get("/dap/shot.h5").json()
 
     assert document["variables"]["image"] == {"type": "uint16", "dimensions": {"y": 3, "x": 4}}
@@ -87,24 +87,24 @@ def test_image(client: Client) -> None:
 
 
 def test_pages(client: Client, folder: Path) -> None:
-    """A folder with very many files is listed in pages, without a gap or a double."""
+    """A folder with very many files is listed in pages, without gaps or duplicates."""
     for number in range(1500):
         (folder / f"below/{number}.h5").touch()
     first = client.get("/dap/below").json()
     second = client.get(first["next"]).json()
 
-    assert len(names(first)) == 1000
+    assert len(get_names(first)) == 1000
     assert "next" not in second
-    assert sorted([*names(first), *names(second)]) == sorted(f"{number}.h5" for number in range(1500))
+    assert sorted([*get_names(first), *get_names(second)]) == sorted(f"{number}.h5" for number in range(1500))
 
 
-def test_a_file_appears_and_goes(client: Client, folder: Path) -> None:
-    """A file is served as soon as it is there, and no longer."""
+def test_new_and_removed_files(client: Client, folder: Path) -> None:
+    """A file is served as soon as it exists, and no longer."""
     assert client.get("/dap/new.h5.dds").status_code == 404
 
     samples.write_image(folder / "new.h5", np.ones((2, 3, 4), "u2"))
 
-    assert dap2_values(client.get("/dap/new.h5.dods?image").content)["image"].tolist() == [[1] * 4] * 3
+    assert parse_dap2_values(client.get("/dap/new.h5.dods?image").content)["image"].tolist() == [[1] * 4] * 3
 
     (folder / "new.h5").unlink()
 
@@ -112,18 +112,18 @@ def test_a_file_appears_and_goes(client: Client, folder: Path) -> None:
 
 
 def test_too_large(client: Client, folder: Path) -> None:
-    """An answer greater than the limit is refused before it is computed, with a request that would fit."""
+    """A response larger than the limit is refused before it is computed, with a request that would fit."""
     samples.write_image(folder / "large.h5", np.zeros((2, 600, 600), "u2"))
     over_dap2 = client.get("/dap/large.h5.dods?background_subtracted")
     over_dap4 = client.get("/dap/large.h5.dap?dap4.ce=/background_subtracted")
 
     assert (over_dap2.status_code, over_dap4.status_code) == (413, 413)
-    assert "1.4 MiB" in dap2_error(over_dap2.text)[1]
-    assert "1.4 MiB" in dap4_error(over_dap4.text)[1]
+    assert "1.4 MiB" in parse_dap2_error(over_dap2.text)[1]
+    assert "1.4 MiB" in parse_dap4_error(over_dap4.text)[1]
     assert client.get("/dap/large.h5.dods?background_subtracted[0:1:99][0:1:99]").status_code == 200
 
 
-@pytest.mark.parametrize(("target", "read"), [("dods?y", dap2_error), ("dap?dap4.ce=/y", dap4_error)])
+@pytest.mark.parametrize(("target", "read"), [("dods?y", parse_dap2_error), ("dap?dap4.ce=/y", parse_dap4_error)])
 def test_too_long_a_query(target: str, read: Any, client: Client) -> None:  # noqa: ANN401
     """A query longer than the limit is refused in the protocol's words."""
     answer = client.get(f"/dap/shot.h5.{target}{',y' * 600}")
@@ -133,8 +133,8 @@ def test_too_long_a_query(target: str, read: Any, client: Client) -> None:  # no
 
 
 @pytest.mark.parametrize("path", ["/nowhere", "/dap", "/favicon.ico"])
-def test_nothing_here(path: str, client: Client) -> None:
-    """Where nothing is, JSON says where the catalog is; /dap leads there by itself."""
+def test_unknown_path(path: str, client: Client) -> None:
+    """For an unknown path, JSON gives the URL of the catalog; /dap redirects to it."""
     answer = client.get(path)
 
     assert answer.status_code == (200 if path == "/dap" else 404)
@@ -142,9 +142,9 @@ def test_nothing_here(path: str, client: Client) -> None:
 
 
 def test_an_unexpected_fault(client: Client, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    """A fault that nobody expected is told without its particulars, which are in the log."""
+    """An unexpected error is reported without details, which are logged."""
     monkeypatch.setattr(dap2, "render_dds", _fail)
-    code, sentence = dap2_error(client.get("/dap/shot.h5.dds").text)
+    code, sentence = parse_dap2_error(client.get("/dap/shot.h5.dds").text)
 
     assert code == 500
     assert "by a fault of its own" in sentence
@@ -157,11 +157,11 @@ def _fail(*_arguments: object, **_options: object) -> None:
 
 
 def test_an_archive(archive: Path) -> None:
-    """The listing of a catalog goes from facilities to images, and says which cannot be read, and why."""
+    """The listing of a catalog leads from facilities to images, and says which are unreadable, and why."""
     settings = load_settings(archive / "shotdap.toml")
     client = Client(create_app(Site(settings).open_catalog(), settings))
 
-    assert names(client.get("/dap/").json()) == ["omega", "omega-ep"]
+    assert get_names(client.get("/dap/").json()) == ["omega", "omega-ep"]
     (child,) = client.get("/dap/omega/112059/iaw_ccd").json()["children"]
     assert (child["name"], child["kind"]) == ("IAW_CCD-s112059", "image")
     assert "missing" in child["problem"]

@@ -15,17 +15,17 @@ from urllib.error import HTTPError
 from urllib.request import urlopen
 
 import pytest
-from tests.serving import SHOTDAP, Server, environment, run_shotdap, serving
+from tests.serving import SHOTDAP, Server, make_environment, run_shotdap, serving
 
 from shotdap.config import Site, load_settings
 from shotdap.server.catalog_poller import poll_catalog
 
-SECONDS = 60  # on a machine that does other things too; it takes one or two
+SECONDS = 60  # on a busy machine; it takes one or two
 
 
 @pytest.fixture
 def site(archive: Path, tmp_path: Path) -> Path:
-    """The settings of a small archive whose rows all are away but a few; looked at twice a second."""
+    """The settings of a small archive from which all rows but a few are withheld; it is polled twice a second."""
     shutil.copytree(archive, tmp_path, ignore=shutil.ignore_patterns("catalog.db*", "server.log"), dirs_exist_ok=True)
     config = tmp_path / "shotdap.toml"
     with closing(sqlite3.connect(tmp_path / "archive.db")) as connection, connection:
@@ -37,21 +37,21 @@ def site(archive: Path, tmp_path: Path) -> Path:
     return config
 
 
-def come(folder: Path) -> None:
-    """The rows that were away."""
+def insert_withheld(folder: Path) -> None:
+    """Insert the rows that were withheld."""
     with closing(sqlite3.connect(folder / "archive.db")) as connection, connection:
         connection.execute("INSERT INTO ARCHIVE_FILES SELECT * FROM AWAY")
 
 
-def within(is_so: Callable[[], bool]) -> bool:
-    """Whether something becomes so in time."""
+def wait_until(is_so: Callable[[], bool]) -> bool:
+    """Wait until a condition holds; return whether it does in time."""
     deadline = time.monotonic() + SECONDS
     while not is_so() and time.monotonic() < deadline:
         time.sleep(0.1)
     return is_so()
 
 
-def is_there(server: Server, path: str) -> bool:
+def is_served(server: Server, path: str) -> bool:
     try:
         with urlopen(f"{server.dap(path)}.dds") as reply:  # noqa: S310 — our own, over http
             return bool(reply.status == 200)
@@ -60,37 +60,37 @@ def is_there(server: Server, path: str) -> bool:
 
 
 def test_new_shot(site: Path, tmp_path: Path) -> None:
-    """A row that comes while the server serves is an image within seconds, in every worker."""
+    """A row that is added while the server runs is an image within seconds, in every worker."""
     image = "omega-ep/25386/sop/sop_s25386"
     with serving(tmp_path / "log", "--config", site, "--workers", "2") as server:
-        before = is_there(server, image)
-        come(tmp_path)
+        before = is_served(server, image)
+        insert_withheld(tmp_path)
 
         assert not before
-        assert within(lambda: is_there(server, image))
+        assert wait_until(lambda: is_served(server, image))
 
 
-def test_archive_goes_and_comes(site: Path, tmp_path: Path) -> None:
-    """While the archive is away the server serves what it knows and says what is wrong; then it sees what is new."""
+def test_archive_is_unreachable_for_a_while(site: Path, tmp_path: Path) -> None:
+    """While the archive is unreachable, the server serves its catalog and reports the fault; then it sees new rows."""
     known, new = "omega/62326/asbo1/asbo1_flat_s62326", "omega-ep/25386/sop/sop_s25386"
     log, archive, away = tmp_path / "log", tmp_path / "archive.db", tmp_path / "away"
-    file = file_of(tmp_path, 25386, "SOP")
+    file = find_file(tmp_path, 25386, "SOP")
     file.rename(tmp_path / "file")
     with serving(log, "--config", site) as server:
         archive.rename(away)
-        said = within(lambda: "The archive's database does not answer" in log.read_text())
-        meanwhile = is_there(server, known), is_there(server, new)
+        said = wait_until(lambda: "The archive's database does not answer" in log.read_text())
+        meanwhile = is_served(server, known), is_served(server, new)
         (tmp_path / "file").rename(file)
         away.rename(archive)
-        come(tmp_path)
+        insert_withheld(tmp_path)
 
         assert said
         assert meanwhile == (True, False)
-        assert within(lambda: is_there(server, new))
+        assert wait_until(lambda: is_served(server, new))
 
 
-def file_of(folder: Path, shot: int, diagnostic: str) -> Path:
-    """Where a row that is away has its file."""
+def find_file(folder: Path, shot: int, diagnostic: str) -> Path:
+    """Return the path of the file of a withheld row."""
     statement = "SELECT ARCHIVE_FILE FROM AWAY WHERE SHOT_NUMBER = ? AND DIAGNOSTIC = ?"
     with closing(sqlite3.connect(folder / "archive.db")) as connection:
         (name,) = connection.execute(statement, (shot, diagnostic)).fetchone()
@@ -98,20 +98,22 @@ def file_of(folder: Path, shot: int, diagnostic: str) -> Path:
 
 
 def test_command(site: Path, tmp_path: Path) -> None:
-    """`shotdap catalog watch` says which rows came, whatever there was in between, until it is interrupted."""
+    """`shotdap catalog watch` reports new rows, whatever happens in between, until it is interrupted."""
     log = tmp_path / "log"
     command = ["env", "--default-signal=INT", SHOTDAP, "catalog", "watch", "--seconds", "0.3", "--config", str(site)]
     with (
         log.open("wb") as output,
-        subprocess.Popen(command, stdout=output, stderr=output, env=environment(), start_new_session=True) as process,
+        subprocess.Popen(
+            command, stdout=output, stderr=output, env=make_environment(), start_new_session=True
+        ) as process,
     ):
         try:
-            began = within(lambda: "Files looked into: 3 good" in log.read_text())
+            began = wait_until(lambda: "Files looked into: 3 good" in log.read_text())
             (tmp_path / "archive.db").rename(tmp_path / "away")
-            lost = within(lambda: "The archive's database does not answer" in log.read_text())
+            lost = wait_until(lambda: "The archive's database does not answer" in log.read_text())
             (tmp_path / "away").rename(tmp_path / "archive.db")
-            come(tmp_path)
-            came = within(lambda: "images added, 0 changed" in log.read_text())
+            insert_withheld(tmp_path)
+            came = wait_until(lambda: "images added, 0 changed" in log.read_text())
             process.send_signal(signal.SIGINT)
             code = process.wait(SECONDS)
         finally:
@@ -121,7 +123,7 @@ def test_command(site: Path, tmp_path: Path) -> None:
 
 
 def test_lost_archive(site: Path, tmp_path: Path) -> None:
-    """An archive that goes away costs a line in the log; when it comes back, so do its new rows."""
+    """An unreachable archive costs one line in the log; when it is back, its new rows are read."""
     said = list[str]()
     away = tmp_path / "archive.db.away"
     turns = iter((lambda: (tmp_path / "archive.db").rename(away), lambda: away.rename(tmp_path / "archive.db"), None))
@@ -132,7 +134,7 @@ def test_lost_archive(site: Path, tmp_path: Path) -> None:
             return False
         turn()
         if not away.exists():
-            come(tmp_path)
+            insert_withheld(tmp_path)
         return True
 
     poll_catalog(Site(load_settings(site)), said.append, wait, inspect=False)
@@ -142,13 +144,13 @@ def test_lost_archive(site: Path, tmp_path: Path) -> None:
     assert len(said) == 2
 
 
-def test_server_that_is_killed(site: Path, tmp_path: Path) -> None:
-    """When the server is killed, its poller ends by itself."""
+def test_killed_server(site: Path, tmp_path: Path) -> None:
+    """If the server is killed, its poller ends by itself."""
     killed: list[int] = []
 
     def kill() -> None:
         with serving(tmp_path / "log", "--config", site) as server:
-            killed.extend(pollers(server.process.pid))
+            killed.extend(find_pollers(server.process.pid))
             os.kill(server.process.pid, signal.SIGKILL)
             server.process.wait()
 
@@ -156,10 +158,10 @@ def test_server_that_is_killed(site: Path, tmp_path: Path) -> None:
         kill()
 
     assert len(killed) == 1
-    assert within(lambda: not Path(f"/proc/{killed[0]}").exists())
+    assert wait_until(lambda: not Path(f"/proc/{killed[0]}").exists())
 
 
-def pollers(parent: int) -> list[int]:
-    """The processes that a process started for polling."""
+def find_pollers(parent: int) -> list[int]:
+    """Return the pollers that a process started."""
     children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
     return [int(child) for child in children if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()]

@@ -1,4 +1,4 @@
-"""What is wanted of an image, as a path to open and as a part of what is there."""
+"""An extraction from an image: a path to open, and a part of the opened dataset."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from shotdap.transforms import BadSelection
 FRAME = np.arange(30.0).reshape(5, 6)
 
 
-def image() -> xr.Dataset:
+def make_image() -> xr.Dataset:
     return xr.Dataset(
         {
             "image": (("y", "x"), FRAME, {"units": "count"}),
@@ -45,12 +45,12 @@ def image() -> xr.Dataset:
     ],
 )
 def test_path(wanted: Extraction, path: str) -> None:
-    """The path opens the image, its file as it is, or the variant that the transforms ask for."""
+    """The path opens the image, its raw file, or the variant of the transforms."""
     assert wanted.build_path("omega/1/a") == path
 
 
 def test_path_of_a_variant() -> None:
-    """A path that is a variant takes the transforms behind its own; what the last of those makes is the result."""
+    """For a path that is a variant, the transforms are appended; the last of them makes the result."""
     assert (
         Extraction(("result",), transforms=("log10",)).build_path("a/~image~median_filter")
         == "a/~image~median_filter~log10"
@@ -64,13 +64,13 @@ def test_transforms_of_one() -> None:
 
 
 def test_everything() -> None:
-    """Without a word, all of the image is wanted."""
-    assert Extraction().apply(image()).identical(image())
+    """An empty extraction selects the whole image."""
+    assert Extraction().apply(make_image()).identical(make_image())
 
 
 def test_variables_with_coordinates() -> None:
-    """A variable comes with the coordinates of its dimensions and the image's attributes, and with no other."""
-    narrowed = Extraction(("image",)).apply(image())
+    """A variable is selected with the coordinates of its dimensions and the image's attributes, and no others."""
+    narrowed = Extraction(("image",)).apply(make_image())
 
     assert list(narrowed.data_vars) == ["image"]
     assert list(narrowed.coords) == ["y"]
@@ -86,8 +86,8 @@ parts = st.dictionaries(
 @QUICK
 @given(parts)
 def test_parts(part: dict[str, Part]) -> None:
-    """A part of the image is that part of its array, as NumPy cuts it; a single index drops the dimension."""
-    narrowed = Extraction(("image",), part).apply(image())
+    """A part of the image equals NumPy's slice of its array; a single index drops the dimension."""
+    narrowed = Extraction(("image",), part).apply(make_image())
 
     np.testing.assert_array_equal(
         narrowed["image"].values, FRAME[part.get("y", slice(None)), part.get("x", slice(None))]
@@ -96,8 +96,8 @@ def test_parts(part: dict[str, Part]) -> None:
 
 
 def test_part_of_all() -> None:
-    """Where no variable is named, a part is that of every variable that has the dimension."""
-    narrowed = Extraction(part={"x": slice(2, 4)}).apply(image())
+    """Without a variable, a part applies to every variable with that dimension."""
+    narrowed = Extraction(part={"x": slice(2, 4)}).apply(make_image())
 
     assert dict(narrowed.sizes) == {"y": 5, "x": 2, "time": 7}
 
@@ -112,15 +112,15 @@ def test_part_of_all() -> None:
         (Extraction(("image",), {"y": slice(2, 9)}), "index 8 is outside 0 to 4"),
     ],
 )
-def test_what_does_not_fit(wanted: Extraction, sentence: str) -> None:
-    """What does not fit is refused with a sentence that says what would."""
+def test_refusals(wanted: Extraction, sentence: str) -> None:
+    """An extraction that does not fit is refused with a sentence that says what would."""
     with pytest.raises(BadSelection, match=sentence):
-        wanted.apply(image())
+        wanted.apply(make_image())
 
 
 def test_result() -> None:
-    """What the last transform makes is wanted, whatever it was applied to."""
-    varied = image().assign(result=(("x",), np.arange(6.0)))
+    """The result of the last transform is selected, whatever its input."""
+    varied = make_image().assign(result=(("x",), np.arange(6.0)))
     narrowed = Extraction(("image",), {"x": slice(0, 3)}, ("lineout",)).apply(varied)
 
     assert list(narrowed.data_vars) == ["result"]

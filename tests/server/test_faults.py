@@ -1,4 +1,4 @@
-"""What goes wrong in the midst of an answer: the client gets an error, never success with wrong numbers."""
+"""Faults in the middle of a response: the client gets an error, never success with wrong numbers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pyhdf.SD import SD, SDC
 from sqlalchemy.exc import OperationalError
 from tests import samples
-from tests.server.wire import dap2_error, dap2_values, dap4_error
+from tests.server.wire import parse_dap2_error, parse_dap2_values, parse_dap4_error
 
 from shotdap.catalog import Catalog, DirectoryArchive, Unreadable, readers
 from shotdap.catalog.image import SingleImage
@@ -43,17 +43,17 @@ Ask = Callable[[str], httpx.Response]
 
 @pytest.fixture
 def ask(tmp_path: Path) -> Ask:
-    """Asks an application, in this process, that serves the test's own folder."""
+    """A function that sends a request to an application in this process, which serves the test's own folder."""
     samples.write_image(tmp_path / "shot.h5", FRAMES)
     _write_hdf4(tmp_path / "shot.hdf")
     catalog = Catalog(DirectoryArchive(tmp_path), tmp_path, load_diagnostics(None))
     transport = httpx.ASGITransport(create_app(catalog, load_settings()))
 
-    async def asked(target: str) -> httpx.Response:
+    async def send(target: str) -> httpx.Response:
         async with httpx.AsyncClient(transport=transport, base_url="http://server") as client:
             return await client.get(f"/dap/{target}")
 
-    return lambda target: anyio.run(asked, target)
+    return lambda target: anyio.run(send, target)
 
 
 def _write_hdf4(path: Path) -> None:
@@ -64,12 +64,12 @@ def _write_hdf4(path: Path) -> None:
     file.end()
 
 
-def told(target: str, answer: httpx.Response) -> tuple[int, str]:
-    """The code and the sentence of an error, in the words of the protocol that was asked."""
-    return (dap4_error if ".dap" in target else dap2_error)(answer.text)
+def parse_error(target: str, answer: httpx.Response) -> tuple[int, str]:
+    """Return the code and the sentence of an error, in the format of the requested protocol."""
+    return (parse_dap4_error if ".dap" in target else parse_dap2_error)(answer.text)
 
 
-# A read that fails ---------------------------------------------------------------------------------------------------
+# Failing reads -------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class HalfSource:
     dtype: np.dtype[Any] = FRAMES.dtype
 
     def read(self, key: BasicIndex) -> NDArray[Any]:
-        """The first frame; the second raises."""
+        """Return the first frame; raise an exception for the second."""
         if key[0] == 0:
             return np.asarray(FRAMES[key])
         raise self.failure
@@ -100,11 +100,11 @@ FAILURES: Final = [
 def test_a_read_that_fails_half_way(
     asked: str, failure: Exception, status: int, sentence: str, ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where the first frame can be read and the second cannot, the answer is an error, not its first half."""
+    """If the first frame can be read and the second cannot, the response is an error, not its first half."""
     broken = xr.Dataset({"Streak_array": create_lazy_variable(("frame", "y", "x"), HalfSource(failure), {})})
     monkeypatch.setattr(readers, "read", lambda *_: broken.copy(deep=False))
     answer = ask(f"shot.h5{asked}")
-    code, message = told(asked, answer)
+    code, message = parse_error(asked, answer)
 
     assert (answer.status_code, code) == (status, status)
     assert sentence in message
@@ -113,18 +113,18 @@ def test_a_read_that_fails_half_way(
     assert ("retry-after" in answer.headers) == (status == 503)
 
 
-def test_the_other_frame_is_served_all_the_same(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One broken variable does not break the others, nor the structure and the attributes."""
+def test_the_other_frame_is_served(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One broken variable does not affect the others, nor the structure and the attributes."""
     failure = Unreadable("The file breaks off in its second frame.")
     broken = xr.Dataset({"Streak_array": create_lazy_variable(("frame", "y", "x"), HalfSource(failure), {})})
     monkeypatch.setattr(readers, "read", lambda *_: broken.copy(deep=False))
 
-    np.testing.assert_array_equal(dap2_values(ask("shot.h5.dods?image").content)["image"], FRAMES[0])
+    np.testing.assert_array_equal(parse_dap2_values(ask("shot.h5.dods?image").content)["image"], FRAMES[0])
     assert {ask(f"shot.h5{suffix}").status_code for suffix in (".dds", ".das", ".dmr", ".html", ".info")} == {200}
 
 
 def test_a_function_that_fails_in_its_last_block(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A mean of which the last block cannot be read is an error, not the mean of the rest."""
+    """A mean whose last block cannot be read is an error, not the mean of the rest."""
 
     class LastRowFails(HalfSource):
         def read(self, key: BasicIndex) -> NDArray[Any]:
@@ -139,11 +139,11 @@ def test_a_function_that_fails_in_its_last_block(ask: Ask, monkeypatch: pytest.M
     monkeypatch.setattr(reductions, "BLOCK_BYTES", 1000)
     answer = ask("shot.h5.dods?mean(image)")
 
-    assert (answer.status_code, dap2_error(answer.text)) == (500, (500, "The last row is gone."))
+    assert (answer.status_code, parse_dap2_error(answer.text)) == (500, (500, "The last row is gone."))
     assert ask("shot.h5.dods?mean(image[0:9][])").status_code == 200
 
 
-# A file that changes between its opening and its reading ------------------------------------------------------------
+# Files that change between opening and reading -----------------------------------------------------------------------
 
 
 def vanish(path: Path) -> None:
@@ -152,36 +152,36 @@ def vanish(path: Path) -> None:
 
 
 def truncate(path: Path) -> None:
-    """Cut a file to a third."""
+    """Truncate a file to a third."""
     with path.open("r+b") as file:
         file.truncate(path.stat().st_size // 3)
 
 
 def empty(path: Path) -> None:
-    """Leave nothing of a file."""
+    """Truncate a file to nothing."""
     path.write_bytes(b"")
 
 
 @answers
 @pytest.mark.parametrize("happens", [vanish, truncate, empty])
 @pytest.mark.parametrize("name", ["shot.h5", "shot.hdf"])
-def test_a_file_that_goes_between_opening_and_reading(
+def test_a_file_that_changes_between_opening_and_reading(
     name: str, happens: Callable[[Path], None], asked: str, ask: Ask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A file that vanishes or is cut short after it was opened gives an error, or else the right numbers."""
+    """A file that vanishes or is truncated after it was opened gives an error, or else the right numbers."""
     right = ask(f"{name}{asked}")
     open_image, opened = SingleImage.open, []
 
-    def then(*arguments: Any, **options: Any) -> xr.Dataset:  # noqa: ANN401 — what `open` takes
+    def open_and_change(*arguments: Any, **options: Any) -> xr.Dataset:  # noqa: ANN401 — what `open` takes
         opened.append(name)
         dataset = open_image(*arguments, **options)
         if (tmp_path / name).exists():
             happens(tmp_path / name)
         return dataset
 
-    samples.write_image(tmp_path / "shot.h5", FRAMES)  # a new version: nothing is remembered of it
+    samples.write_image(tmp_path / "shot.h5", FRAMES)  # a new version, so that nothing of it is cached
     (tmp_path / "shot.hdf").touch()
-    monkeypatch.setattr(SingleImage, "open", then)
+    monkeypatch.setattr(SingleImage, "open", open_and_change)
     answer = ask(f"{name}{asked}")
 
     assert opened
@@ -189,11 +189,11 @@ def test_a_file_that_goes_between_opening_and_reading(
     if answer.status_code == 200:
         assert answer.content == right.content
     else:
-        assert answer.status_code == told(asked, answer)[0] == 500
+        assert answer.status_code == parse_error(asked, answer)[0] == 500
 
 
-def test_a_catalog_that_does_not_answer(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the catalog's database does not answer, the client is told to come back, and nothing of the database."""
+def test_an_unreachable_catalog(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If the catalog's database does not respond, the client is asked to retry, without details of the database."""
 
     def fail(*_: object) -> None:
         raise OperationalError("SELECT secret", {}, Exception("database is locked"))
@@ -201,6 +201,6 @@ def test_a_catalog_that_does_not_answer(ask: Ask, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(Catalog, "find_entry", fail)
     answer = ask("shot.h5.dods?image")
 
-    assert (answer.status_code, dap2_error(answer.text)[0]) == (503, 503)
+    assert (answer.status_code, parse_dap2_error(answer.text)[0]) == (503, 503)
     assert answer.headers["retry-after"]
     assert "secret" not in answer.text

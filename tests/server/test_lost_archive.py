@@ -1,4 +1,4 @@
-"""The archive's database goes away and comes back while a server is at work."""
+"""The archive's database stops and starts again while a server runs."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _IMAGE = '{"image": [[1, 2], [3, 4]]}'
 
 
 def test_served_on(postgres: Postgres, tmp_path: Path) -> None:
-    """The server goes on with the catalog that it has; a build says what is wrong, and reads on once it can."""
+    """The server continues with its catalog; a build reports the fault, and reads on once it can."""
     (tmp_path / "files").mkdir()
     for name in ("first", "second"):
         (tmp_path / "files" / f"{name}.json").write_text(_IMAGE)
@@ -60,7 +60,7 @@ def test_served_on(postgres: Postgres, tmp_path: Path) -> None:
 
 
 def test_images_in_the_database(postgres: Postgres, tmp_path: Path) -> None:
-    """An image that lies in the database is read on from its copy while that is away; one without a copy is not."""
+    """An image in the database is read from its copy while the database is unreachable; one without a copy is not."""
     with running(postgres.binaries) as archive:
         _write(archive, "CREATE TABLE images (image_id int, image bytea)")
         _write(archive, "INSERT INTO images VALUES (1, 'one'), (2, 'two')")
@@ -75,7 +75,7 @@ def test_images_in_the_database(postgres: Postgres, tmp_path: Path) -> None:
         with pytest.raises(Unreadable, match="does not answer"):
             images.get_version("2")
         database.engine.dispose()
-        archive.start()  # for it is stopped at the end of the block
+        archive.start()  # because it is stopped at the end of the block
 
     assert (after, after.path.read_bytes()) == (before, b"one")
 

@@ -1,4 +1,4 @@
-"""What cannot be answered is refused in the protocol's own words, by a sentence that helps and tells no secrets."""
+"""Invalid requests are refused in the protocol's own words, by a sentence that helps and reveals no secrets."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Final
 
 import pytest
 from tests.server.conftest import Site
-from tests.server.wire import dap2_error, dap2_values, dap4_error, exchange, status
+from tests.server.wire import exchange_bytes, parse_dap2_error, parse_dap2_values, parse_dap4_error, parse_status
 from tests.serving import Server
 
-READERS: Final = {".dods": dap2_error, ".dap": dap4_error}
+READERS: Final = {".dods": parse_dap2_error, ".dap": parse_dap4_error}
 SECRETS: Final = (
     "Traceback",
     'File "',
@@ -25,7 +25,7 @@ SECRETS: Final = (
 )
 NOT_OURS: Final = "by a fault of its own"
 
-# What is asked for by DAP2 and by DAP4, and what comes back: a status, and a pattern that the sentence fits.
+# The request by DAP2 and by DAP4, and the response: a status, and a pattern of the sentence.
 REFUSALS: Final = {
     "unknown path": ("nowhere.h5.dods", "nowhere.h5.dap", 404, "'nowhere.h5'"),
     "unknown variable": ("frames.h5.dods?imago", "frames.h5.dap?dap4.ce=/imago", 400, "image"),
@@ -55,7 +55,7 @@ REFUSALS: Final = {
 @pytest.mark.parametrize("suffix", READERS)
 @pytest.mark.parametrize("what", REFUSALS)
 def test_refusal(what: str, suffix: str, site: Site) -> None:
-    """A request that cannot be answered gets its status, and a sentence that helps, as its protocol words errors."""
+    """An invalid request gets its status, and a sentence that helps, in its protocol's form of errors."""
     over_dap2, over_dap4, code, words = REFUSALS[what]
     answer = site.get(over_dap2 if suffix == ".dods" else over_dap4)
     told, sentence = READERS[suffix](answer.text)
@@ -79,10 +79,10 @@ def test_faults_of_the_archive(path: str, suffix: str, demo: Server, site: Site)
 
 @pytest.mark.parametrize("suffix", [".dds", ".das", ".dods", ""])
 def test_words_of_dap2(suffix: str, site: Site) -> None:
-    """Whatever belongs to DAP2, or to no protocol, is refused in DAP2's words and headers."""
+    """Requests of DAP2, or of no protocol, are refused in DAP2's words and headers."""
     answer = site.get(f"nowhere{suffix}")
 
-    assert dap2_error(answer.text)[0] == 404
+    assert parse_dap2_error(answer.text)[0] == 404
     assert answer.headers["content-description"] == "dods_error"
     assert answer.headers["xdap"] == "2.0"
     assert answer.headers["content-type"].startswith("text/plain")
@@ -90,17 +90,17 @@ def test_words_of_dap2(suffix: str, site: Site) -> None:
 
 @pytest.mark.parametrize("suffix", [".dmr", ".dmr.xml", ".dap"])
 def test_words_of_dap4(suffix: str, site: Site) -> None:
-    """Whatever belongs to DAP4 is refused in DAP4's words and headers."""
+    """Requests of DAP4 are refused in DAP4's words and headers."""
     answer = site.get(f"nowhere{suffix}")
 
-    assert dap4_error(answer.text)[0] == 404
+    assert parse_dap4_error(answer.text)[0] == 404
     assert answer.headers["content-type"].startswith("application/vnd.opendap.dap4.error+xml")
     assert answer.headers["x-dap"] == "4.0"
 
 
 @pytest.mark.parametrize("suffix", READERS)
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH"])
-def test_only_reading(method: str, suffix: str, site: Site) -> None:
+def test_methods_that_change_something(method: str, suffix: str, site: Site) -> None:
     """A method that would change something is not allowed."""
     answer = site.client.request(method, f"/dap/frames.h5{suffix}")
 
@@ -109,25 +109,25 @@ def test_only_reading(method: str, suffix: str, site: Site) -> None:
 
 
 def test_a_long_query(site: Site) -> None:
-    """netCDF-C asks for every small variable in one URL: 64 kB of query are taken."""
-    _, body = asked(site, f"frames.h5.dods?{','.join(['y[0:1:9]'] * 7_111)}")
+    """netCDF-C requests every small variable in one URL: queries of 64 kB are accepted."""
+    _, body = request_raw(site, f"frames.h5.dods?{','.join(['y[0:1:9]'] * 7_111)}")
 
-    assert dap2_values(body)["y"].tolist() == list(range(10))
+    assert parse_dap2_values(body)["y"].tolist() == list(range(10))
 
 
 @pytest.mark.parametrize(("suffix", "query"), [(".dods", "y[0:1:9],"), (".dap", "dap4.ce=/y[0:1:9];")])
 def test_too_long_a_query(suffix: str, query: str, site: Site) -> None:
-    """A query of 200 kB is refused in the protocol's words, however well it is made."""
-    head, body = asked(site, f"frames.h5{suffix}?{query * (200_000 // len(query))}")
+    """A query of 200 kB is refused in the protocol's words, even if it is valid otherwise."""
+    head, body = request_raw(site, f"frames.h5{suffix}?{query * (200_000 // len(query))}")
 
     assert head.startswith(b"HTTP/1.1 414 ")
     assert READERS[suffix](body.decode())[0] == 414
 
 
-def asked(site: Site, target: str) -> tuple[bytes, bytes]:
-    """Head and body of the answer to a request that keeps every character as it is."""
+def request_raw(site: Site, target: str) -> tuple[bytes, bytes]:
+    """Send a request without changing any character; return head and body of the response."""
     request = f"GET /dap/{target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
-    head, _, body = exchange(site.server.port, request.encode()).partition(b"\r\n\r\n")
+    head, _, body = exchange_bytes(site.server.port, request.encode()).partition(b"\r\n\r\n")
     return head, body
 
 
@@ -167,9 +167,9 @@ OUTSIDE: Final = (
 
 @pytest.mark.parametrize("suffix", READERS)
 @pytest.mark.parametrize("path", OUTSIDE)
-def test_no_way_out(path: str, suffix: str, site: Site) -> None:
-    """No spelling of a path, and no link, leads out of the folder or to what is hidden in it: there is nothing."""
-    head, body = asked(site, f"{path}{suffix}")
+def test_nothing_outside_the_folder(path: str, suffix: str, site: Site) -> None:
+    """No spelling of a path, and no link, leads out of the folder or to hidden files: the response is 404."""
+    head, body = request_raw(site, f"{path}{suffix}")
 
     assert head.startswith(b"HTTP/1.1 404 ")
     assert READERS[suffix](body.decode())[0] == 404
@@ -177,7 +177,7 @@ def test_no_way_out(path: str, suffix: str, site: Site) -> None:
 
 
 def test_links_and_hidden_files_are_not_listed(site: Site) -> None:
-    """A listing names what can be opened: nothing hidden, and no link that leads out."""
+    """A listing contains only what can be opened: nothing hidden, and no link that leads out."""
     names = {child["name"] for child in site.get("").json()["children"]}
 
     assert {"frames.h5", "login.hdf", "short.h5", "deeper"} <= names
@@ -186,18 +186,18 @@ def test_links_and_hidden_files_are_not_listed(site: Site) -> None:
 
 @pytest.mark.parametrize("seed", range(30))
 def test_garbage(seed: int, site: Site) -> None:
-    """Garbage gets a refusal or a closed connection, and the next request its answer; none of it is a fault."""
+    """Garbage gets a refusal or a closed connection, and the next request its response; nothing is a server fault."""
     logged = site.server.log.stat().st_size
-    answer = exchange(site.server.port, garbage(random.Random(seed)))  # noqa: S311 — nothing depends on it
+    answer = exchange_bytes(site.server.port, make_garbage(random.Random(seed)))  # noqa: S311 — nothing depends on it
 
-    assert status(answer) in {0, 200, 400, 404, 405, 413, 414, 431}
+    assert parse_status(answer) in {0, 200, 400, 404, 405, 413, 414, 431}
     assert NOT_OURS not in answer.decode("latin-1")
-    assert dap2_values(site.get("frames.h5.dods?y[0:3]").content)["y"].tolist() == [0, 1, 2, 3]
+    assert parse_dap2_values(site.get("frames.h5.dods?y[0:3]").content)["y"].tolist() == [0, 1, 2, 3]
     assert b"Traceback" not in site.server.log.read_bytes()[logged:]
 
 
-def garbage(rng: random.Random) -> bytes:
-    """A request that is noise, or HTTP around noise."""
+def make_garbage(rng: random.Random) -> bytes:
+    """Return a request that is noise, or HTTP with noise around it."""
     noise = bytes(rng.randrange(256) for _ in range(rng.randrange(1, 200)))
     if rng.random() < 0.2:
         return noise + b"\r\n\r\n"
@@ -218,5 +218,5 @@ def garbage(rng: random.Random) -> bytes:
 
 
 def assert_discreet(text: str, site: Site) -> None:
-    """A body tells nothing of the machine behind it."""
+    """Check that a body reveals nothing of the machine."""
     assert [secret for secret in (*SECRETS, str(site.folder.parent)) if secret in text] == []

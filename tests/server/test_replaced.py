@@ -1,4 +1,4 @@
-"""While files are replaced and rewritten, an answer is of one version of its file; or it is refused for now."""
+"""While files are replaced and rewritten, a response is of one version of its file, or is refused for now."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import os
 import threading
 from pathlib import Path
 
-from tests.replacing import Outcome, ask, changing, write_versions
+from tests.replacing import Outcome, changing, send_requests, write_versions
 from tests.serving import serving
 
-# So many take some seconds; what the server promises was tried with 10,000.
+# This number takes some seconds; 10,000 requests were tried once.
 ANSWERS = int(os.environ.get("REPLACED_ANSWERS", "400"))
 CLIENTS = 4
 SECONDS = 0.02  # between two changes
 
 
 def test_each_answer_is_of_one_version(tmp_path: Path) -> None:
-    """No answer is mixed or torn, no tag names two contents, and a refusal says to come back; most are answered."""
+    """No response is mixed or torn, no ETag has two contents, and a refusal asks to retry; most requests succeed."""
     for folder in ("images", "aside"):
         (tmp_path / folder).mkdir()
     versions = write_versions(tmp_path / "images", tmp_path / "aside")
@@ -28,7 +28,9 @@ def test_each_answer_is_of_one_version(tmp_path: Path) -> None:
         each = ANSWERS // CLIENTS
         clients = [
             threading.Thread(
-                target=ask, args=(server.url, versions, each), kwargs={"seed": seed, "outcome": outcome, "lock": lock}
+                target=send_requests,
+                args=(server.url, versions, each),
+                kwargs={"seed": seed, "outcome": outcome, "lock": lock},
             )
             for seed in range(CLIENTS)
         ]

@@ -12,15 +12,15 @@ import pytest
 from tests.serving import Server, run_shotdap
 
 
-def shown(demo: Server, **asked: str) -> httpx.Response:
+def get_page(demo: Server, **asked: str) -> httpx.Response:
     with httpx.Client(base_url=demo.url, trust_env=False, timeout=60) as client:
         return client.get("/thredds/search.html", params=asked)
 
 
 class TestPage:
     def test_found(self, demo: Server) -> None:
-        """The page shows what is found under its path, with links that open it, and the question again."""
-        answer = shown(demo, q="diagnostic:P510* shot:103741")
+        """The page lists the results with links that open them, and contains the query."""
+        answer = get_page(demo, q="diagnostic:P510* shot:103741")
 
         assert answer.status_code == 200
         assert 'href="/dap/omega/103741/p510_2/p510_2_s103741.html"' in answer.text
@@ -28,8 +28,8 @@ class TestPage:
         assert "sop_s25386" not in answer.text
 
     def test_a_mistake(self, demo: Server) -> None:
-        """A mistake is answered with the sentence and the marked word."""
-        answer = shown(demo, q="laser date:2022-13")
+        """The page for an invalid query contains the sentence and the marked word."""
+        answer = get_page(demo, q="laser date:2022-13")
 
         assert answer.status_code == 400
         assert '"2022-13" is no date' in unescape(answer.text)
@@ -37,22 +37,22 @@ class TestPage:
 
     @pytest.mark.parametrize("after", ["x", "\0", "W10"])
     def test_a_bad_token(self, demo: Server, after: str) -> None:
-        """A token that is none is answered with a sentence."""
-        assert "not a page token" in shown(demo, q="omega", after=after).text
+        """An invalid token gives a sentence."""
+        assert "not a page token" in get_page(demo, q="omega", after=after).text
 
     @pytest.mark.parametrize(
         "query", ["", "<script>alert(1)</script>", "'; DROP TABLE entries; --", "a\0b", "%s", "nowhere"]
     )
-    def test_whatever(self, demo: Server, query: str) -> None:
-        """Whatever is asked, the page holds no markup of the client's and no script."""
-        answer = shown(demo, q=query)
+    def test_any_query(self, demo: Server, query: str) -> None:
+        """For any query, the page contains no markup of the client's and no script."""
+        answer = get_page(demo, q=query)
 
         assert answer.status_code in (200, 400)
         assert "<script" not in answer.text
         assert "default-src 'self'" in answer.headers["content-security-policy"]
 
     def test_linked(self, demo: Server) -> None:
-        """The catalog's page has the form."""
+        """The catalog's page contains the form."""
         answer = httpx.get(f"{demo.url}/thredds/catalog.html", trust_env=False)
 
         assert 'action="/thredds/search.html"' in answer.text
@@ -60,7 +60,7 @@ class TestPage:
 
 class TestCommands:
     def test_search(self, archive: Path) -> None:
-        """The command prints the paths of what is found; a term may begin with a minus sign."""
+        """The command prints the paths of the results; a term may begin with a minus sign."""
         done = run_shotdap("search", "shot:103741", "-diagnostic:ptd", "--config", archive / "shotdap.toml")
 
         assert done.returncode == 0, done.stderr
@@ -68,7 +68,7 @@ class TestCommands:
         assert "ptd" not in done.stdout.lower()
 
     def test_json(self, archive: Path) -> None:
-        """As JSON a page has its token, and the next begins behind it."""
+        """As JSON a page has its token, and the next page begins after it."""
         config = ("--config", archive / "shotdap.toml", "--json", "--limit", "2")
         first = json.loads(run_shotdap("search", "facility:omega", *config).stdout)
         second = json.loads(run_shotdap("search", "facility:omega", "--after", first["after"], *config).stdout)
@@ -83,7 +83,7 @@ class TestCommands:
         assert re.search(r"^OMEGA +\d+$", done.stdout, re.MULTILINE)
 
     def test_a_mistake(self, archive: Path) -> None:
-        """A mistake is a sentence and a mark, and no traceback."""
+        """An invalid query prints a sentence and a mark, and no traceback."""
         done = run_shotdap("search", "shot:x", "--config", archive / "shotdap.toml")
 
         assert done.returncode == 2

@@ -1,4 +1,4 @@
-"""What a server says where it has no rights, no room or no connection: what is wrong, and never that all is well."""
+"""A server without rights, space or connections: it reports the fault, and never success."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as NoneFree
 from tests import samples
 from tests.postgres import Postgres
-from tests.surroundings import small_disk, without_rights
+from tests.surroundings import drop_rights, mount_small_disk
 
 from shotdap.catalog import BadCatalog, Catalog, DirectoryArchive, Entry, LostCatalog, SqlIndex, Unpacker
 from shotdap.catalog.index import Record
@@ -37,22 +37,22 @@ Ask = Callable[..., httpx.Response]
 
 
 def make_client(catalog: Catalog, settings: Settings | None = None) -> Ask:
-    """Asks an application in this process."""
+    """Return a function that sends a request to an application in this process."""
     transport = httpx.ASGITransport(create_app(catalog, settings or load_settings()))
 
-    async def asked(target: str, method: str, headers: dict[str, str] | None) -> httpx.Response:
+    async def send(target: str, method: str, headers: dict[str, str] | None) -> httpx.Response:
         async with httpx.AsyncClient(transport=transport, base_url="http://server") as client:
             return await client.request(method, target, headers=headers)
 
     def ask(target: str, method: str = "GET", headers: dict[str, str] | None = None) -> httpx.Response:
-        return anyio.run(asked, target, method, headers)
+        return anyio.run(send, target, method, headers)
 
     return ask
 
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """A folder that everybody may enter, with an image in it and one in a folder below."""
+    """A folder that everybody may enter, with an image in it and one in a subfolder."""
     above = Path(tempfile.mkdtemp())
     above.chmod(0o755)
     (above / "day").mkdir()
@@ -77,11 +77,11 @@ OF_A_FILE: Final = (
 
 @pytest.mark.parametrize("target", OF_A_FILE)
 def test_a_file_without_rights(target: str, folder: Path) -> None:
-    """A file that may not be read is an error with a sentence, whatever part of it is asked for; not an empty 200."""
-    make_client(Catalog(DirectoryArchive(folder), folder))(target)  # to import what there is to import
+    """A file without read permission is an error with a sentence, for any part of it; not an empty 200."""
+    make_client(Catalog(DirectoryArchive(folder), folder))(target)  # so that all modules are imported
     ask = make_client(Catalog(DirectoryArchive(folder), folder))
     (folder / "shot.h5").chmod(0)
-    with without_rights():
+    with drop_rights():
         answers = [ask(target), ask(target, headers={"Range": "bytes=0-9"})]
         head = ask(target, "HEAD")
 
@@ -92,8 +92,8 @@ def test_a_file_without_rights(target: str, folder: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["gone", "folder", "pipe"])
-def test_what_is_no_file(kind: str, folder: Path) -> None:
-    """What takes a file's place after it was looked at is an error, and is not waited for."""
+def test_replaced_by_another_object(kind: str, folder: Path) -> None:
+    """An object that replaces a file after it was looked at is an error, and is not waited for."""
     catalog = Catalog(DirectoryArchive(folder), folder)
     entry, path = catalog.find_entry("shot.h5"), folder / "shot.h5"
     version = catalog.get_file_version(entry)
@@ -112,8 +112,8 @@ def test_what_is_no_file(kind: str, folder: Path) -> None:
     assert answer.text.startswith("The ")
 
 
-def test_a_file_that_is_replaced_while_it_goes_out(folder: Path) -> None:
-    """A file that was opened goes out whole, whatever takes its place meanwhile."""
+def test_a_file_that_is_replaced_while_it_is_sent(folder: Path) -> None:
+    """A file that was opened is sent whole, even if it is replaced meanwhile."""
     catalog = Catalog(DirectoryArchive(folder), folder)
     whole = (folder / "shot.h5").read_bytes()
     held = catalog.open_file_handle(catalog.find_entry("shot.h5"))
@@ -127,11 +127,11 @@ def test_a_file_that_is_replaced_while_it_goes_out(folder: Path) -> None:
     "target", ["/dap/day", "/thredds/catalog/day/catalog.xml", "/thredds/catalog/day/catalog.html"]
 )
 def test_a_folder_without_rights(target: str, folder: Path) -> None:
-    """A folder that may not be listed says so; the folder around it lists it."""
+    """A folder that may not be listed is reported; its parent lists it."""
     ask = make_client(Catalog(DirectoryArchive(folder), folder))
     assert ask(target).status_code == 200
     (folder / "day").chmod(0)
-    with without_rights():
+    with drop_rights():
         answer, around, inside = ask(target), ask("/dap/"), ask("/dap/day/other.h5.dds")
         search = ask("/thredds/search.html?q=shot")
 
@@ -149,7 +149,7 @@ def test_serving_a_folder_without_rights(folder: Path, monkeypatch: pytest.Monke
     settings = load_settings(folder / "site.toml")
     Site(settings).open_catalog()
     if os.geteuid() == 0:
-        monkeypatch.setattr(os, "access", lambda *_: False)  # which asks for the real user, who is root
+        monkeypatch.setattr(os, "access", lambda *_: False)  # it checks the real user, who is root
     (folder / "day").chmod(0)
     with pytest.raises(BadSettings, match=r"archive\.folder: there is no right to list and to read .*/day"):
         Site(settings).open_catalog()
@@ -158,10 +158,10 @@ def test_serving_a_folder_without_rights(folder: Path, monkeypatch: pytest.Monke
 def test_a_command_without_rights(
     folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A command that may not write where it should says where, in a line."""
+    """A command that may not write prints where, in one line."""
     (folder / "site.toml").write_text('[archive]\nfolder = "day"\n[catalog]\nindex = "new/catalog.db"\n')
     monkeypatch.setattr("sys.argv", ["shotdap", "catalog", "build", "--config", str(folder / "site.toml")])
-    with without_rights(), pytest.raises(SystemExit) as ended:
+    with drop_rights(), pytest.raises(SystemExit) as ended:
         main()
     line = capsys.readouterr().err
 
@@ -175,12 +175,12 @@ def test_a_command_without_rights(
 
 
 def test_no_room_to_unpack(tmp_path: Path) -> None:
-    """Where the disk for unpacked files is full, that is what a client is told; and to ask again."""
+    """If the disk for unpacked files is full, the client learns that, and is asked to retry."""
     noise = np.random.default_rng(0).integers(0, 2**16, (2, 512, 512), "u2")
     samples.write_image(tmp_path / "shot.h5", noise)
     (tmp_path / "files").mkdir()
     (tmp_path / "files/shot.h5.gz").write_bytes(gzip.compress((tmp_path / "shot.h5").read_bytes(), 1))
-    with small_disk(tmp_path / "disk") as disk:
+    with mount_small_disk(tmp_path / "disk") as disk:
         unpacker = Unpacker(disk / "unpacked", 1 << 30)
         catalog = Catalog(DirectoryArchive(tmp_path / "files"), tmp_path / "files", unpacker=unpacker)
         answer = make_client(catalog)("/dap/shot.h5.gz.dds")
@@ -193,20 +193,20 @@ def test_no_room_to_unpack(tmp_path: Path) -> None:
 
 
 def test_no_room_for_a_catalog(tmp_path: Path) -> None:
-    """A build on a full disk says that the disk is full."""
+    """A build on a full disk reports that the disk is full."""
     records = [Record(f"{n}", Entry(f"omega/{n}", f"{n}.h5", {"name": "x" * 2000})) for n in range(3000)]
-    with small_disk(tmp_path / "disk") as disk:
+    with mount_small_disk(tmp_path / "disk") as disk:
         index = SqlIndex.open_sqlite(disk / "catalog.db")
         with pytest.raises(LostCatalog, match="is full; make room"):
             index.put_records(records)
         index.close()
 
 
-# A catalog that is damaged, or may not be written --------------------------------------------------------------------
+# A damaged or read-only catalog --------------------------------------------------------------------------------------
 
 
 def make_catalog(path: Path) -> SqlIndex:
-    """A catalog of an image."""
+    """Build a catalog of one image."""
     index = SqlIndex.open_sqlite(path)
     index.put_records([Record("1", Entry("omega/one", "one.h5", {"name": "one.h5"}))])
     index.close()
@@ -214,7 +214,7 @@ def make_catalog(path: Path) -> SqlIndex:
 
 
 def test_a_damaged_catalog(tmp_path: Path) -> None:
-    """A damaged catalog is told as such, to its administrator with what to do, and to clients without a path."""
+    """A damaged catalog is reported, to its administrator with a solution, and to clients without a path."""
     make_catalog(tmp_path / "catalog.db")
     content = bytearray((tmp_path / "catalog.db").read_bytes())
     content[4096:] = b"\x55" * (len(content) - 4096)
@@ -229,12 +229,12 @@ def test_a_damaged_catalog(tmp_path: Path) -> None:
     assert str(tmp_path) not in answer.text
 
 
-def test_a_catalog_that_may_not_be_written(folder: Path) -> None:
-    """A build into a catalog without rights says what rights it takes."""
+def test_a_read_only_catalog(folder: Path) -> None:
+    """A build into a read-only catalog names the necessary rights."""
     path = folder / "catalog.db"
     make_catalog(path)
     index = SqlIndex.open_sqlite(path)
-    with without_rights(), pytest.raises(BadCatalog, match=r"may not be written to|cannot be opened"):
+    with drop_rights(), pytest.raises(BadCatalog, match=r"may not be written to|cannot be opened"):
         index.acquire_build_lock()
     index.close()
 
@@ -256,21 +256,21 @@ OF_A_CATALOG: Final = (
 )
 
 
-def impatient(index: SqlIndex) -> None:
-    """Let an index wait for connections no longer than a test can."""
+def shorten_timeout(index: SqlIndex) -> None:
+    """Shorten the time for which an index waits for connections."""
     pool: Any = index._database.engine.pool  # noqa: SLF001 — what is waited for is not what is tested
     pool._timeout = 0.01  # noqa: SLF001
 
 
 def take_all(held: ExitStack, engine: sa.Engine) -> None:
-    """Take connections until there are none."""
+    """Take connections until none is free."""
     while True:
         held.enter_context(engine.connect())
 
 
 def exhaust(index: SqlIndex) -> ExitStack:
-    """Holds all connections that an index may have."""
-    impatient(index)
+    """Hold all connections that an index may have."""
+    shorten_timeout(index)
     held = ExitStack()
     with pytest.raises(NoneFree):
         take_all(held, index._database.engine)  # noqa: SLF001
@@ -278,7 +278,7 @@ def exhaust(index: SqlIndex) -> ExitStack:
 
 
 def check_answers(index: SqlIndex, folder: Path) -> None:
-    """Each answer is a 503 with the time to ask again, until there are connections again."""
+    """Check that each response is a 503 with the time of a retry, until connections are free again."""
     samples.write_image(folder / "one.h5", IMAGE)
     ask = make_client(Catalog(index, folder))
     with exhaust(index):
@@ -291,14 +291,14 @@ def check_answers(index: SqlIndex, folder: Path) -> None:
 
 
 def test_an_exhausted_pool(tmp_path: Path) -> None:
-    """An SQLite catalog whose connections are all in use answers 503 everywhere, with Retry-After."""
+    """An SQLite catalog whose connections are all in use gives 503 everywhere, with Retry-After."""
     index = make_catalog(tmp_path / "catalog.db")
     check_answers(index, tmp_path)
     index.close()
 
 
 def test_an_exhausted_pool_of_postgresql(postgres: Postgres, tmp_path: Path) -> None:
-    """So does a catalog in PostgreSQL; and one whose server takes no more connections says so."""
+    """So does a catalog in PostgreSQL, also if its server accepts no more connections."""
     index = SqlIndex(postgres.create())
     index.put_records([Record("1", Entry("omega/one", "one.h5", {"name": "one.h5"}))])
     check_answers(index, tmp_path)
@@ -349,7 +349,7 @@ WITH_ATTRIBUTES: Final = (
 
 @pytest.mark.parametrize("target", WITH_ATTRIBUTES)
 def test_attributes_count(target: str, folder: Path) -> None:
-    """Attributes that are more than one answer holds are refused with a sentence wherever they would be written."""
+    """Attributes that exceed one response are refused with a sentence wherever they would be written."""
     with h5py.File(folder / "shot.h5", "w", libver="latest") as file:
         file["Streak_array"] = IMAGE
         for number in range(8):
@@ -365,7 +365,7 @@ def test_attributes_count(target: str, folder: Path) -> None:
 
 @pytest.mark.parametrize("target", [*WITH_ATTRIBUTES, "/dap/shot.h5.dods"])
 def test_a_giant_attribute(target: str, folder: Path) -> None:
-    """An attribute of 100 MB is not written into any answer; it is named among what is left out."""
+    """An attribute of 100 MB is not written into any response; it is listed among the omitted ones."""
     with h5py.File(folder / "shot.h5", "w", libver="latest") as file:
         file["Streak_array"] = IMAGE
         file["Streak_array"].attrs["table"] = np.zeros(100 << 20, "u1")

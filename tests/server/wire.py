@@ -1,4 +1,4 @@
-"""Reads answers as they came, and asks what no well-behaved client asks."""
+"""Parses raw responses, and sends requests that no well-behaved client sends."""
 
 from __future__ import annotations
 
@@ -12,7 +12,15 @@ from xml.etree import ElementTree as ET
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["DMR", "dap2_error", "dap2_values", "dap4_chunks", "dap4_error", "exchange", "status"]
+__all__ = [
+    "DMR",
+    "exchange_bytes",
+    "parse_dap2_error",
+    "parse_dap2_values",
+    "parse_dap4_chunks",
+    "parse_dap4_error",
+    "parse_status",
+]
 
 DMR: Final = "{http://xml.opendap.org/ns/DAP/4.0#}"
 SECONDS: Final = 10
@@ -21,8 +29,8 @@ DECLARATION: Final = re.compile(rb"^ {4}(\w+) (\w+)((?:\[\w+ = \d+\])*);$", re.M
 DAP2_ERROR: Final = re.compile(r'Error \{\n    code = (\d+);\n    message = "((?:[^"\\]|\\.)*)";\n\};\n', re.DOTALL)
 
 
-def dap2_values(body: bytes) -> dict[str, NDArray[Any]]:
-    """The arrays of numbers in a ``.dods`` answer, which must end where they end."""
+def parse_dap2_values(body: bytes) -> dict[str, NDArray[Any]]:
+    """Return the arrays of numbers in a ``.dods`` response; assert that it ends after the last."""
     head, data = body.split(b"\nData:\n", 1)
     found = {}
     for kind, name, dimensions in DECLARATION.findall(head):
@@ -36,8 +44,8 @@ def dap2_values(body: bytes) -> dict[str, NDArray[Any]]:
     return found
 
 
-def dap4_chunks(body: bytes) -> list[tuple[int, bytes]]:
-    """The flags and the contents of each chunk of a ``.dap`` answer, which must end where the last one ends."""
+def parse_dap4_chunks(body: bytes) -> list[tuple[int, bytes]]:
+    """Return the flags and the contents of each chunk of a ``.dap`` response; assert that it ends after the last."""
     chunks = []
     while body:
         flags, size = body[0], int.from_bytes(body[1:4], "big")
@@ -46,26 +54,26 @@ def dap4_chunks(body: bytes) -> list[tuple[int, bytes]]:
     return chunks
 
 
-def dap2_error(body: str) -> tuple[int, str]:
-    """The code and the sentence of a DAP2 error, which must be well formed."""
+def parse_dap2_error(body: str) -> tuple[int, str]:
+    """Return the code and the sentence of a DAP2 error; assert that it is well formed."""
     match = DAP2_ERROR.fullmatch(body)
     assert match, body
     return int(match[1]), match[2]
 
 
-def dap4_error(body: str) -> tuple[int, str]:
-    """The code and the sentence of a DAP4 error."""
+def parse_dap4_error(body: str) -> tuple[int, str]:
+    """Return the code and the sentence of a DAP4 error."""
     root = ET.fromstring(body)  # noqa: S314 — it comes from our own server
     assert root.tag == f"{DMR}Error", body
     return int(root.attrib["httpcode"]), root.findtext(f"{DMR}Message") or ""
 
 
-def exchange(port: int, request: bytes) -> bytes:
-    """Send bytes as they are; all that comes back until the server hangs up, or waits for more."""
+def exchange_bytes(port: int, request: bytes) -> bytes:
+    """Send raw bytes; return all that the server sends until it hangs up, or waits for more."""
     answer = bytearray()
     with (
         socket.create_connection(("127.0.0.1", port), timeout=SECONDS) as connection,
-        suppress(ConnectionError, TimeoutError),  # a server that has had enough of garbage may hang up
+        suppress(ConnectionError, TimeoutError),  # a server that got enough garbage may hang up
     ):
         connection.sendall(request)
         while piece := connection.recv(65536):
@@ -73,7 +81,7 @@ def exchange(port: int, request: bytes) -> bytes:
     return bytes(answer)
 
 
-def status(answer: bytes) -> int:
-    """The status of an answer; 0 if there is none."""
+def parse_status(answer: bytes) -> int:
+    """Return the status of a response; 0 if there is none."""
     match = re.match(rb"HTTP/1\.1 (\d{3})", answer)
     return int(match[1]) if match else 0

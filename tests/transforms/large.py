@@ -1,7 +1,7 @@
-"""What each transform takes of memory on a large image, NumPy's and that of C libraries: ``python -m`` this module.
+"""Memory that each transform takes for a large image, NumPy's and that of C libraries: ``python -m`` this module.
 
-It prints a line of JSON for each transform. The process is one of its own, in which glibc returns every larger block
-to the system as soon as it is freed, so that the peak of its resident memory is that of the transform.
+It prints a line of JSON for each transform. It runs in its own process, in which glibc returns every larger block
+to the system as soon as it is freed, so that the peak of the resident memory is that of the transform.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ ENVIRONMENT: Final = MappingProxyType(
     {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "0", "MALLOC_TOP_PAD_": "0", "OMP_NUM_THREADS": "1"}
 )
 
-_WARM: Final = 512  # pixels of an image on which each is called before, so that what it imports does not count
+_WARM: Final = 512  # pixels of an image for a first call, so that imports do not count
 _NAMES: Final = ("y", "x")
 
 OPTIONS: Final[Mapping[str, Mapping[str, Any]]] = MappingProxyType(
@@ -51,79 +51,81 @@ OPTIONS: Final[Mapping[str, Mapping[str, Any]]] = MappingProxyType(
         "count_saturated": {"level": 4000},
     }
 )
-"""Those that take most, or must be there; the defaults otherwise."""
+"""Options that take most memory, or are required; otherwise the defaults."""
 
 
-def _noise(side: int, level: xr.DataArray | float = 500) -> xr.DataArray:
+def _make_noise(side: int, level: xr.DataArray | float = 500) -> xr.DataArray:
     image = xr.DataArray(np.random.default_rng(0).normal(0, 9, (side, side)), dims=_NAMES) + level
     return image.astype("f4")
 
 
-def _fringes(side: int) -> xr.DataArray:
-    image = _noise(side, xr.DataArray(2000 + 1600 * np.cos(0.2 * np.arange(side)), dims="y"))
+def _make_fringes(side: int) -> xr.DataArray:
+    image = _make_noise(side, xr.DataArray(2000 + 1600 * np.cos(0.2 * np.arange(side)), dims="y"))
     return image.where(np.random.default_rng(1).random(image.shape) > 1e-5)
 
 
-def _comb(side: int) -> xr.DataArray:
+def _make_comb(side: int) -> xr.DataArray:
     columns = np.arange(side)
-    return _noise(side, xr.DataArray(500 + 1000 * np.exp(-(((columns + 10) % 40 - 20) ** 2) / 20), dims="x"))
+    return _make_noise(side, xr.DataArray(500 + 1000 * np.exp(-(((columns + 10) % 40 - 20) ** 2) / 20), dims="x"))
 
 
-def _wedge(side: int) -> xr.DataArray:
+def _make_wedge(side: int) -> xr.DataArray:
     columns = xr.DataArray(np.arange(side), dims="x")
-    return _noise(side, 500 + 1500 * ((columns - side // 20) // (side // 24)).clip(0, 20))
+    return _make_noise(side, 500 + 1500 * ((columns - side // 20) // (side // 24)).clip(0, 20))
 
 
-def _columns(side: int) -> xr.DataArray:
+def _make_columns(side: int) -> xr.DataArray:
     return xr.DataArray(np.arange(side), dims="x")
 
 
-def _peaks(side: int) -> xr.DataArray:
-    return TRANSFORMS["comb_peaks"].apply(_comb(side))
+def _make_peaks(side: int) -> xr.DataArray:
+    return TRANSFORMS["comb_peaks"].apply(_make_comb(side))
 
 
-def _densities(side: int) -> xr.DataArray:
-    return TRANSFORMS["wedge_densities"].apply(_wedge(side), density_per_count=1e-4)
+def _make_densities(side: int) -> xr.DataArray:
+    return TRANSFORMS["wedge_densities"].apply(_make_wedge(side), density_per_count=1e-4)
 
 
 _INPUTS: Final[Mapping[str, tuple[Callable[[int], xr.DataArray], ...]]] = MappingProxyType(
     {
-        "comb_fit": (_peaks,),
-        "comb_peaks": (_comb,),
-        "comb_residuals": (_peaks,),
-        "comb_time": (_columns, lambda side: TRANSFORMS["comb_fit"].apply(_peaks(side))),
-        "film_exposure": (_wedge, _densities),
-        "nominal_time": (_columns,),
-        "wedge_densities": (_wedge,),
+        "comb_fit": (_make_peaks,),
+        "comb_peaks": (_make_comb,),
+        "comb_residuals": (_make_peaks,),
+        "comb_time": (_make_columns, lambda side: TRANSFORMS["comb_fit"].apply(_make_peaks(side))),
+        "film_exposure": (_make_wedge, _make_densities),
+        "nominal_time": (_make_columns,),
+        "wedge_densities": (_make_wedge,),
     }
 )
 
 
-def _inputs(transform: Transform, side: int) -> list[xr.DataArray]:
-    makers = _INPUTS.get(transform.name, (_fringes,) * len(transform.inputs))
+def _make_inputs(transform: Transform, side: int) -> list[xr.DataArray]:
+    makers = _INPUTS.get(transform.name, (_make_fringes,) * len(transform.inputs))
     return [make(side) for make in makers]
 
 
-def _values(transform: Transform, inputs: Sequence[xr.DataArray], options: Mapping[str, Any]) -> np.ndarray[Any, Any]:
+def _compute_values(
+    transform: Transform, inputs: Sequence[xr.DataArray], options: Mapping[str, Any]
+) -> np.ndarray[Any, Any]:
     made = np.asarray(transform.function(*inputs, **options).values)
     return made.astype(transform.infer_dtype([each.variable for each in inputs]), copy=False)
 
 
-def _resident(name: str) -> int:
+def _read_memory(name: str) -> int:
     lines = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
     return int(lines[name].split()[0]) << 10
 
 
 def main() -> None:
-    """Measure each."""
+    """Measure each transform."""
     for name, transform in TRANSFORMS.items():
         options = dict(transform.validate_options(OPTIONS.get(name, {})))
-        _values(transform, _inputs(transform, _WARM), options)
-        inputs = _inputs(transform, SIDE)
-        Path("/proc/self/clear_refs").write_text("5")  # the peak is what there is now: proc(5)
-        before = _resident("VmRSS")
-        values = _values(transform, inputs, options)
-        peak = _resident("VmHWM") - before
+        _compute_values(transform, _make_inputs(transform, _WARM), options)
+        inputs = _make_inputs(transform, SIDE)
+        Path("/proc/self/clear_refs").write_text("5")  # resets the peak to the current value: proc(5)
+        before = _read_memory("VmRSS")
+        values = _compute_values(transform, inputs, options)
+        peak = _read_memory("VmHWM") - before
         footprint = transform.footprint_of([{str(n): s for n, s in each.sizes.items()} for each in inputs],
                                    transform.validate_options(OPTIONS.get(name, {})))  # fmt: skip
         stated = footprint.memory.estimate_bytes(max(each.size for each in inputs))

@@ -1,4 +1,4 @@
-"""Decoding of stored numbers, against xarray's own."""
+"""Decoding of stored numbers, compared with xarray's."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TYPES: Final = ("i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "f4", "f8")
 
 
 def decode_by_xarray(stored: xr.Variable) -> Array:
-    """Return what xarray makes of a variable; it warns of several fill values, and of overflow."""
+    """Decode a variable by xarray, without its warnings about several fill values and overflow."""
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         dataset = xr.Dataset({"v": stored})
@@ -32,7 +32,7 @@ def decode_by_xarray(stored: xr.Variable) -> Array:
 
 @st.composite
 def packed_variables(draw: st.DrawFn) -> xr.Variable:
-    """Draw stored numbers with any of the attributes that say what they mean."""
+    """Draw stored numbers with any of the attributes that define their meaning."""
     dtype = np.dtype(draw(st.sampled_from(TYPES)))
     values = draw(hnp.arrays(dtype, 4))
     attributes: dict[str, Any] = {}
@@ -56,7 +56,7 @@ def packed_variables(draw: st.DrawFn) -> xr.Variable:
 
 
 def _make_fill_fit(attributes: dict[str, Any], dtype: np.dtype[Any]) -> None:
-    """Give a fill value the variable's type: xarray fails on any other beside ``_Unsigned``."""
+    """Convert a fill value to the variable's type, because xarray fails on any other beside ``_Unsigned``."""
     if "_FillValue" in attributes:
         number = int(np.clip(np.nan_to_num(float(attributes["_FillValue"])), -(2**62), 2**62))
         attributes["_FillValue"] = np.asarray(number).astype(dtype)[()]
@@ -65,7 +65,7 @@ def _make_fill_fit(attributes: dict[str, Any], dtype: np.dtype[Any]) -> None:
 @settings(deadline=None, max_examples=500)
 @given(packed_variables())
 def test_values_are_xarrays(stored: xr.Variable) -> None:
-    """Whatever the attributes say, values and type are those that xarray decodes."""
+    """For any attributes, values and type equal those that xarray decodes."""
     with np.errstate(all="ignore"):
         decoded = decode_variable(stored)
         found, expected = decoded.values, decode_by_xarray(stored)
@@ -77,29 +77,31 @@ def test_values_are_xarrays(stored: xr.Variable) -> None:
     assert all(np.isnan(decoded.attrs.get(name, np.nan)) for name in ("_FillValue", "missing_value"))
 
 
-def variable(values: Any, **attributes: Any) -> xr.Variable:  # noqa: ANN401 — what NumPy makes an array of
+def make_variable(values: Any, **attributes: Any) -> xr.Variable:  # noqa: ANN401 — what NumPy makes an array of
     return xr.Variable("x", np.asarray(values), attributes)
 
 
 def test_nothing_to_decode() -> None:
-    """A variable whose attributes say nothing of the kind is returned as it is."""
-    plain = variable(np.array([1, 2], ">u2"), units="count", long_name="image")
+    """A variable without such attributes is returned unchanged."""
+    plain = make_variable(np.array([1, 2], ">u2"), units="count", long_name="image")
 
     assert decode_variable(plain) is plain
 
 
 def test_fill_of_another_type() -> None:
-    """A fill value that no stored number can equal masks nothing, an infinity least of all."""
-    wide = variable(np.array([1, np.inf, -np.inf], "f4"), _FillValue=np.float64(1e300), missing_value=-1e300)
-    negative = variable(np.array([1, 65535], "u2"), _FillValue=np.int16(-1))
+    """A fill value that no stored number can equal masks nothing, not even infinity."""
+    wide = make_variable(np.array([1, np.inf, -np.inf], "f4"), _FillValue=np.float64(1e300), missing_value=-1e300)
+    negative = make_variable(np.array([1, 65535], "u2"), _FillValue=np.int16(-1))
 
     assert decode_variable(wide).values.tolist() == [1, np.inf, -np.inf]
     assert decode_variable(negative).values.tolist() == [1, 65535]
 
 
 def test_nan_stays() -> None:
-    """NaN that marks missing values still does in the decoded variable, and is in its type."""
-    decoded = decode_variable(variable(np.array([1, np.nan], "f4"), missing_value=np.float64(np.nan), scale_factor=2.0))
+    """NaN that marks missing values stays in the decoded variable, in its type."""
+    decoded = decode_variable(
+        make_variable(np.array([1, np.nan], "f4"), missing_value=np.float64(np.nan), scale_factor=2.0)
+    )
 
     assert np.isnan(decoded.attrs["missing_value"])
     assert decoded.attrs["missing_value"].dtype == decoded.dtype
@@ -109,7 +111,7 @@ def test_calibration_of_hdf4() -> None:
     """HDF4's calibration subtracts the offset first, and is computed in float64."""
     attributes = {"scale_factor": 0.01, "add_offset": 150.0, HDF4_OFFSET: -15000.0, "_FillValue": np.int16(-9999)}
     stored = np.array([0, 100, 11225, -9999], "i2")
-    decoded = decode_variable(variable(stored, **attributes, units="K"))
+    decoded = decode_variable(make_variable(stored, **attributes, units="K"))
 
     assert decoded.dtype == np.float64
     np.testing.assert_array_equal(decoded.values[:3], 0.01 * (stored[:3].astype("f8") + 15000.0))
@@ -118,8 +120,10 @@ def test_calibration_of_hdf4() -> None:
 
 
 def test_calibration_that_changes_nothing() -> None:
-    """HDF4's calibration of 1 and 0, which many writers add, leaves integers what they are."""
-    decoded = decode_variable(variable(np.array([1, 2], "u2"), scale_factor=1.0, add_offset=0.0, **{HDF4_OFFSET: 0.0}))
+    """HDF4's calibration of 1 and 0, which many writers add, does not change integers."""
+    decoded = decode_variable(
+        make_variable(np.array([1, 2], "u2"), scale_factor=1.0, add_offset=0.0, **{HDF4_OFFSET: 0.0})
+    )
 
     assert decoded.dtype == np.uint16
     assert decoded.values.tolist() == [1, 2]
@@ -140,8 +144,8 @@ CONVERTED: Final[list[tuple[str, dict[str, Any], dict[str, Any]]]] = [
 
 @pytest.mark.parametrize(("dtype", "attributes", "expected"), CONVERTED)
 def test_attributes_in_stored_numbers(dtype: str, attributes: dict[str, Any], expected: dict[str, Any]) -> None:
-    """What is stated in stored numbers is converted with them; what is stated in decoded ones stays."""
-    decoded = decode_variable(variable(np.zeros(2, dtype), **attributes))
+    """An attribute in stored numbers is converted with them; one in decoded numbers stays."""
+    decoded = decode_variable(make_variable(np.zeros(2, dtype), **attributes))
 
     assert {name: np.asarray(value).tolist() for name, value in decoded.attrs.items()} == expected
 
@@ -156,9 +160,9 @@ UNUSABLE: Final[list[tuple[str, Any]]] = [
 
 @pytest.mark.parametrize(("name", "value"), UNUSABLE)
 def test_attribute_that_cannot_be_applied(name: str, value: object) -> None:
-    """An attribute that is not what it should be changes no number; it is kept under another name, with the reason."""
+    """An invalid attribute changes no number; it is kept under another name, with the reason."""
     decoded = decode_variable(
-        variable(np.array([1, 2], "u2"), omitted="colour: values of type complex", **{name: value})
+        make_variable(np.array([1, 2], "u2"), omitted="colour: values of type complex", **{name: value})
     )
 
     assert decoded.values.tolist() == [1, 2]
@@ -169,13 +173,13 @@ def test_attribute_that_cannot_be_applied(name: str, value: object) -> None:
 
 def test_integer_times_stay() -> None:
     """Times that are integers stay as stored: as floats, nanoseconds would lose their last digits."""
-    times = variable(np.array([2**62, -1]), units="nanoseconds since 2000-01-01", _FillValue=np.int64(-1))
+    times = make_variable(np.array([2**62, -1]), units="nanoseconds since 2000-01-01", _FillValue=np.int64(-1))
 
     assert decode_variable(times) is times
 
 
 def test_text_and_truths_stay() -> None:
-    """What is no number is not decoded."""
+    """Text and booleans are not decoded."""
     dataset = xr.Dataset(
         {
             "text": ("x", np.array(["a", "-"], object), {"_FillValue": "-"}),
@@ -187,7 +191,7 @@ def test_text_and_truths_stay() -> None:
 
 
 def test_lazy() -> None:
-    """Only the stored numbers of a slice are read, and its decoded numbers are those of the whole."""
+    """Only the stored numbers of a slice are read, and its decoded numbers equal those of the whole."""
     source = CountingSource(np.arange(60, dtype=">i2").reshape(6, 10))
     stored = create_lazy_variable(("y", "x"), source, {"scale_factor": 0.5, "_FillValue": np.int16(33)})
     decoded = decode_variable(stored)

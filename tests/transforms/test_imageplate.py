@@ -1,4 +1,4 @@
-"""Image plates, against the published formula and a plate that was scanned by code."""
+"""Image plates, compared with the published formula and a plate that is scanned by code."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class TestPhotostimulatedLuminescence(TransformContract):
             (32767.5, {"resolution": 100}, 1),
             (32767.5, {"resolution": 50, "sensitivity": 1000}, 1),
             (127.5, {"bits": 8, "resolution": 100}, 1),
-            # Ten thousand steps further are 5 (or 4) × 10000/65535 decades: 10^0.762951 and 10^0.610361.
+            # Ten thousand steps more are 5 (or 4) × 10000/65535 decades: 10^0.762951 and 10^0.610361.
             (42767.5, {"resolution": 100}, 5.7936),
             (42767.5, {"resolution": 100, "latitude": 4}, 4.0772),
             # A step from either end of 10^-2.5 to 10^2.5, 5/65535 decades or 0.0176 %.
@@ -48,12 +48,12 @@ class TestPhotostimulatedLuminescence(TransformContract):
         ],
     )
     def test_by_hand(self, raw: float, options: dict[str, float], expected: float) -> None:
-        """The formula, worked out by hand."""
+        """The results equal the formula, computed by hand."""
         assert apply("photostimulated_luminescence", [raw], **options)[0] == pytest.approx(expected, rel=1e-4)
 
     @pytest.mark.parametrize(("bits", "highest"), [(8, 255), (12, 4095), (16, 65535)])
     def test_ends_of_the_scale(self, bits: int, highest: int) -> None:
-        """The least value is no light; the highest, and what no scanner writes, is NaN."""
+        """The lowest value is no light; the highest, and values that no scanner writes, are NaN."""
         found = apply("photostimulated_luminescence", [0, 1, highest - 1, highest, highest + 1, -1, np.nan], bits=bits)
 
         assert found[0] == 0
@@ -61,14 +61,14 @@ class TestPhotostimulatedLuminescence(TransformContract):
         assert np.isnan(found[3:]).all()
 
     def test_scanner_read_back(self) -> None:
-        """What the scanner of the synthetic archive writes becomes the plate's luminescence again, to half a step."""
+        """A scan by the synthetic archive's scanner gives the plate's luminescence, to half a step."""
         plate = draw_plate_exposure()
         found = apply("photostimulated_luminescence", SCANNER.compute_raw(plate), resolution=SCANNER.resolution)
 
         np.testing.assert_allclose(found, plate, rtol=5 * np.log(10) / 65535)
 
     def test_as_the_file_says(self) -> None:
-        """With the scanner's settings from the file's attributes, raw values become the PSL that the file has too."""
+        """With the scanner's settings from the file's attributes, raw values become the PSL in the file."""
         plate = make_image("PCIS", SHOTS[0])
         raw, said = plate["raw_scan"], {**plate["raw_scan"].attributes, **plate.attributes}
         options = {name: FromAttribute(name) for name in ("resolution", "sensitivity", "latitude", "bits")}
@@ -92,16 +92,16 @@ class TestFadingCorrected(TransformContract):
         return (xr.DataArray(rng.gamma(2, 3, (23, 31)).astype("f4"), dims=("y", "x")),)
 
     @given(st.floats(0, 1e6))
-    def test_gives_back_what_faded(self, delay: float) -> None:
-        """A plate that faded for any time is what it was."""
+    def test_restores_faded_values(self, delay: float) -> None:
+        """A plate that faded for any time gives the original values."""
         plate = np.array([0.03, 6, np.nan])
 
         np.testing.assert_allclose(
             apply("fading_corrected", plate * compute_fading(delay), delay=delay), plate, rtol=1e-6
         )
 
-    def test_plate_that_waited(self) -> None:
-        """The plate of the synthetic archive, scanned late, shows what it was exposed to, to its noise."""
+    def test_late_scan(self) -> None:
+        """The plate of the synthetic archive, scanned late, gives its exposure, to its noise."""
         plate = make_image("PCIS", SHOTS[0])
         found = apply("fading_corrected", plate["PSL_per_px"].values, delay=float(plate.attributes["scanDelaySeconds"]))
         exposed = draw_plate_exposure()
@@ -110,10 +110,10 @@ class TestFadingCorrected(TransformContract):
 
     @pytest.mark.parametrize(("delay", "left"), [(0, 1), (1134, 0.71977), (98_500, 0.30925), (1e9, 0.161)])
     def test_by_hand(self, delay: float, left: float) -> None:
-        """At once nothing is lost; after either time its part has fallen to 1/e; in the end 0.161 is left."""
+        """At once nothing is lost; after either time constant its part falls to 1/e; in the end 0.161 is left."""
         assert apply("fading_corrected", [left], delay=delay)[0] == pytest.approx(1, rel=1e-4)
 
-    def test_delay_must_be_said(self) -> None:
+    def test_delay_is_required(self) -> None:
         """Without a delay, or with one before the exposure, nothing is corrected."""
         with pytest.raises(BadOptions, match="delay: Field required"):
             apply("fading_corrected", [1.0])

@@ -1,4 +1,4 @@
-"""Profiles of images, against NumPy's own means, medians and sums."""
+"""Profiles of images, compared with NumPy's means, medians and sums."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import xarray as xr
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from tests.strategies import QUICK, CountingSource, numbered
+from tests.strategies import QUICK, CountingSource, make_numbered
 
 from shotdap.catalog.readers.lazy import create_lazy_variable
 from shotdap.transforms import TRANSFORMS, BadOptions, BadRecipe, add_variables, create_recipe
@@ -20,8 +20,8 @@ from shotdap.transforms.testing import TransformContract
 NUMPYS: Mapping[str, Callable[..., Any]] = {"mean": np.nanmean, "median": np.nanmedian, "sum": np.sum}
 
 
-def noisy(rng: np.random.Generator, *shape: int) -> xr.DataArray:
-    """Frames that are no whole numbers, so that the order of a sum shows in its last bit; and some are missing."""
+def make_frames(rng: np.random.Generator, *shape: int) -> xr.DataArray:
+    """Return frames of fractions, so that the order of a sum matters in its last bit; some values are missing."""
     values = rng.normal(1000, 300, shape).astype("f4")
     values[..., 3, 2:17] = np.nan
     return xr.DataArray(values, dims=("frame", "position", "time")[-len(shape) :])
@@ -44,12 +44,12 @@ class TestLineout(TransformContract):
     )
 
     def inputs(self, rng: np.random.Generator) -> Sequence[xr.DataArray]:
-        return (noisy(rng, 2, 23, 31),)
+        return (make_frames(rng, 2, 23, 31),)
 
     @QUICK
     @given(st.data(), st.sampled_from([">u2", "<u2", "u1", "i8", "f4"]))
     def test_is_numpys(self, data: st.DataObject, dtype: str) -> None:
-        """A profile of any band is what NumPy makes of it."""
+        """A profile of any band equals NumPy's."""
         values = np.random.default_rng(1).integers(0, 200, (12, 15)).astype(dtype)
         axis = data.draw(st.sampled_from([0, 1]))
         first = data.draw(st.integers(0, values.shape[axis] - 1))
@@ -62,7 +62,7 @@ class TestLineout(TransformContract):
         np.testing.assert_allclose(found, NUMPYS[statistic](band, axis=axis), rtol=1e-14)
 
     def test_by_hand(self) -> None:
-        """Along the columns there is a value for each column; both ends of the band belong to it."""
+        """Along the columns there is a value for each column; both ends of the band are included."""
         image = [[1, 2, 9], [3, 6, 9], [5, 100, 9]]
 
         assert apply("lineout", image, first=0, last=1).tolist() == [2, 4, 9]
@@ -71,7 +71,7 @@ class TestLineout(TransformContract):
         assert apply("lineout", image, statistic="sum").tolist() == [9, 108, 27]
 
     def test_missing_pixels(self) -> None:
-        """Mean and median leave NaN out, and are NaN of nothing else; a sum with NaN is NaN."""
+        """Mean and median leave NaN out, and are NaN without other values; a sum with NaN is NaN."""
         image = [[1, np.nan, np.nan], [3, 6, np.nan]]
 
         np.testing.assert_array_equal(apply("lineout", image), [2, 6, np.nan])
@@ -83,8 +83,8 @@ class TestLineout(TransformContract):
         assert apply("lineout", np.full((1001, 2), 65535, "u2"), statistic="sum").tolist() == [1001 * 65535] * 2
 
     def test_only_the_band_is_read(self) -> None:
-        """Of the image the band is read, and of that what the slice touches."""
-        source = CountingSource(numbered(50, 60))
+        """Only the band of the image is read, and only the part that the slice touches."""
+        source = CountingSource(make_numbered(50, 60))
         dataset = xr.Dataset({"image": create_lazy_variable(("y", "x"), source, {})})
         made = add_variables(
             dataset, [create_recipe("made", "lineout", ["image"], {"first": 10, "last": 12})], chunked=False
@@ -103,22 +103,22 @@ class TestLineout(TransformContract):
             ({"first": 4}, "the band begins at 4 and ends at 3: first must not be greater than last"),
         ],
     )
-    def test_bands_that_are_none(self, options: dict[str, Any], sentence: str) -> None:
-        """A band that the image does not have is refused when the dataset is opened."""
+    def test_bands_outside_the_image(self, options: dict[str, Any], sentence: str) -> None:
+        """A band outside the image is refused when the dataset is opened."""
         dataset = xr.Dataset({"image": (("y", "x"), np.zeros((4, 6)))})
 
         with pytest.raises(BadRecipe, match=sentence):
             add_variables(dataset, [create_recipe("made", "lineout", ["image"], options)])
 
     def test_bad_options(self) -> None:
-        """A negative index and an unknown statistic are refused with what would be right."""
+        """A negative index and an unknown statistic are refused with what would be valid."""
         with pytest.raises(BadOptions, match="first: Input should be greater than or equal to 0"):
             apply("lineout", np.zeros((4, 6)), first=-1)
         with pytest.raises(BadOptions, match="statistic: Input should be 'mean', 'median' or 'sum'"):
             apply("lineout", np.zeros((4, 6)), statistic="mode")
 
     def test_of_a_line(self) -> None:
-        """What has no rows and columns has no lineout."""
+        """An input without rows and columns has no lineout."""
         with pytest.raises(ValueError, match="it needs an image, which has rows and columns"):
             apply("lineout", np.zeros(6))
 
@@ -127,10 +127,10 @@ class TestRowMean(TransformContract):
     transform = TRANSFORMS["row_mean"]
 
     def inputs(self, rng: np.random.Generator) -> Sequence[xr.DataArray]:
-        return (noisy(rng, 2, 23, 31),)
+        return (make_frames(rng, 2, 23, 31),)
 
     def test_one_for_each_row(self) -> None:
-        """There is one value for each row, NaN left out; of nothing else it is NaN."""
+        """There is one value for each row, without NaN; a row of NaN gives NaN."""
         image = [[[1, 2, 6], [4, np.nan, 5], [np.nan, np.nan, np.nan]]]
 
         np.testing.assert_array_equal(apply("row_mean", image), [[3, 4.5, np.nan]])
@@ -140,10 +140,10 @@ class TestColumnMean(TransformContract):
     transform = TRANSFORMS["column_mean"]
 
     def inputs(self, rng: np.random.Generator) -> Sequence[xr.DataArray]:
-        return (noisy(rng, 2, 23, 31),)
+        return (make_frames(rng, 2, 23, 31),)
 
     def test_one_for_each_column(self) -> None:
-        """There is one value for each column, NaN left out; of nothing else it is NaN."""
+        """There is one value for each column, without NaN; a column of NaN gives NaN."""
         image = [[[1, np.nan, np.nan], [4, 7, np.nan]]]
 
         np.testing.assert_array_equal(apply("column_mean", image), [[2.5, 7, np.nan]])

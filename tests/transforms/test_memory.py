@@ -1,4 +1,4 @@
-"""The working memory that transforms state is what they take."""
+"""Transforms take the working memory that they state."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ from shotdap.transforms.virtual import array
 from shotdap.transforms.virtual.footprint import BLOCK_BYTES
 
 ROOT: Final = Path(__file__).resolve().parents[2]
-NOISE: Final = 4 << 20  # bytes of the process itself: pages of the heap that are in use for the first time
+NOISE: Final = 4 << 20  # bytes of the process itself: heap pages that are used for the first time
 CLEARS: Final = Path("/proc/self/clear_refs")
 
 
 @pytest.mark.skipif(not CLEARS.exists(), reason="only Linux tells the peak of a process's memory")
 def test_large_image() -> None:
-    """On an image of 2048 x 2048 pixels each transform keeps to what it states; all are printed as a table."""
+    """On an image of 2048 x 2048 pixels each transform takes no more than it states; all are printed as a table."""
     environment = {**os.environ, **large.ENVIRONMENT}
     command = [sys.executable, "-W", "ignore", "-m", large.__name__]
     done = subprocess.run(command, cwd=ROOT, env=environment, check=False, capture_output=True, text=True)
@@ -49,8 +49,8 @@ def test_large_image() -> None:
     assert {each["name"]: each["peak"] for each in found if each["peak"] > each["stated"] + NOISE} == {}
 
 
-def image(rows: int, columns: int, frames: int = 1) -> xr.Dataset:
-    """An image, or several, with a few pixels missing."""
+def make_image(rows: int, columns: int, frames: int = 1) -> xr.Dataset:
+    """Return an image, or several, with a few missing pixels."""
     rng = np.random.default_rng(0)
     values = rng.normal(1000, 30, (frames, rows, columns)).astype("f4")
     values[rng.random(values.shape) < 1e-3] = np.nan
@@ -73,10 +73,10 @@ LOCAL: Final[Mapping[str, Mapping[str, Any]]] = {
 @pytest.mark.parametrize("name", LOCAL)
 @pytest.mark.parametrize("part", [(slice(None),) * 3, (1, slice(3, 30, 4), slice(2, 31)), (slice(1), slice(7, 8), 5)])
 def test_blocks_give_the_same(name: str, part: tuple[slice | int, ...], monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is computed block by block is the same, to the bit, as what is computed at once."""
+    """Results in blocks equal the result of the whole, to the bit."""
     transform = TRANSFORMS[name]
     recipe = Recipe("made", transform, transform.inputs, LOCAL[name])
-    dataset = image(100, 80, frames=3)
+    dataset = make_image(100, 80, frames=3)
     key = part[-add_variables(dataset, [recipe], chunked=False).made.ndim :]
     at_once = add_variables(dataset, [recipe], chunked=False).made.variable[key].values
     monkeypatch.setattr(array, "BLOCK_BYTES", transform.memory.estimate_bytes(900))
@@ -87,7 +87,7 @@ def test_blocks_give_the_same(name: str, part: tuple[slice | int, ...], monkeypa
 
 def test_blocks_bound_memory() -> None:
     """A virtual variable that needs its neighbours takes its inputs, its result, and one block."""
-    dataset = image(2000, 2500, frames=2)
+    dataset = make_image(2000, 2500, frames=2)
     recipe = Recipe("made", TRANSFORMS["photostimulated_luminescence"], ("image",))
     made = add_variables(dataset, [recipe], chunked=False).made
     values = dataset.image.nbytes
@@ -98,8 +98,8 @@ def test_blocks_bound_memory() -> None:
 
 
 def test_chain() -> None:
-    """A chain takes what the greediest of its transforms takes, for each is done before the next begins."""
-    dataset = image(30, 40)
+    """A chain takes as much as its most expensive transform, because each ends before the next begins."""
+    dataset = make_image(30, 40)
     chain = [
         create_recipe("phase", "visar_phase", ["image"]),
         create_recipe("smooth", "median_filter", ["phase"]),
@@ -113,13 +113,13 @@ def test_chain() -> None:
 
 
 def test_a_small_result_keeps_no_large_array() -> None:
-    """A small result that is a view of something large is copied: else the large array is kept as long as it is."""
+    """A small result that is a view of a large array is copied, because it would keep the large array in memory."""
     recipe = create_recipe("row", "crop", ["image"], {"rows": (3, 3)})
-    row = add_variables(image(100, 80), [recipe], chunked=False).row.variable[:].values
+    row = add_variables(make_image(100, 80), [recipe], chunked=False).row.variable[:].values
 
     assert row.base is None or row.base.nbytes <= 2 * row.nbytes
 
 
 def test_statement() -> None:
-    """What is stated for each pixel is multiplied, and what is fixed is added."""
+    """The stated memory per pixel is multiplied, and the fixed memory is added."""
     assert WorkingMemory(2.5, fixed=100).estimate_bytes(3) == 108

@@ -1,4 +1,4 @@
-"""Pictures of real shots, where they are beside the checkout."""
+"""Images of real shots, if they are beside the checkout."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from shotdap.transforms import add_variables, create_recipe
 Frames = NDArray[np.uint16]
 
 
-def hdf4(path: Path) -> Frames:
-    """The frames of an HDF4 file, by pyhdf."""
+def read_hdf4(path: Path) -> Frames:
+    """Read the frames of an HDF4 file by pyhdf."""
     return np.asarray(SD(str(path)).select("Streak_array").get())
 
 
-def hdf5(path: Path) -> Frames:
-    """The frames of an HDF5 file, by h5py."""
+def read_hdf5(path: Path) -> Frames:
+    """Read the frames of an HDF5 file by h5py."""
     with h5py.File(path) as file:
         return np.asarray(file["Streak_array"])
 
 
 FRAMES: Final = {
-    "asbo1_s62328.hdf": hdf4,
-    "sop_s25386.hdf": hdf4,
-    "P510_2-s103741.h5": hdf5,
+    "asbo1_s62328.hdf": read_hdf4,
+    "sop_s25386.hdf": read_hdf4,
+    "P510_2-s103741.h5": read_hdf5,
 }
 
 FIDUCIAL: Final = {"period": 548.24}
@@ -40,26 +40,26 @@ GENERATOR: Final = {"frequency": 2.0}
 """The camera's own comb: ``OCM_CombFrequency`` of these files is 2 (GHz)."""
 
 
-def opened(path: Path) -> xr.Dataset:
-    """A real file, as shotdap opens it."""
+def open_real(path: Path) -> xr.Dataset:
+    """Open a real file with shotdap."""
     return xr.open_dataset(path, engine="shotdap")
 
 
-def fitted(path: Path, band: tuple[int, int], **options: Any) -> xr.Dataset:  # noqa: ANN401 — those of comb_fit
-    """A real file with the time axis of the comb between two rows."""
+def fit_time_axis(path: Path, band: tuple[int, int], **options: Any) -> xr.Dataset:  # noqa: ANN401 — those of comb_fit
+    """Return a real file with the time axis of the comb between two rows."""
     recipes = [
         create_recipe("peaks", "comb_peaks", ["background_subtracted"], {"band": band}),
         create_recipe("fit", "comb_fit", ["peaks"], options),
         create_recipe("time", "comb_time", ["x", "fit"], coordinate=True),
     ]
-    return add_variables(opened(path).drop_vars("time", errors="ignore"), recipes)
+    return add_variables(open_real(path).drop_vars("time", errors="ignore"), recipes)
 
 
 @pytest.mark.parametrize("name", FRAMES)
 def test_backgrounds_do_not_wrap(real_folder: Path, name: str) -> None:
-    """The difference is that of the frames as floating numbers, below zero too, where uint16 would wrap around."""
+    """The difference equals that of floating-point frames, also below zero, where uint16 would wrap around."""
     signal, background = FRAMES[name](real_folder / name)
-    difference = opened(real_folder / name)["background_subtracted"]
+    difference = open_real(real_folder / name)["background_subtracted"]
     wrapped = np.mean(signal < background)
 
     np.testing.assert_array_equal(difference, signal.astype(float) - background.astype(float))
@@ -67,7 +67,7 @@ def test_backgrounds_do_not_wrap(real_folder: Path, name: str) -> None:
     assert np.mean(difference.values < 0) == wrapped
 
 
-# The rows of each comb, what is known of it, the order of the fit, and what was found: peaks, and ps a pixel.
+# The rows of each comb, known values, the order of the fit, and the result: peaks, and ps per pixel.
 COMBS: Final = [
     pytest.param("asbo1_s62328.hdf", (800, 850), {**GENERATOR, "order": 7}, 54, 28.2, id="ASBO, comb generator"),
     pytest.param("asbo1_s62328.hdf", (60, 99), FIDUCIAL, 8, 25.9, id="ASBO, fiducial"),
@@ -83,8 +83,8 @@ COMBS: Final = [
 def test_combs_give_time_axes(
     real_folder: Path, name: str, band: tuple[int, int], options: dict[str, Any], peaks: int, per_pixel: float
 ) -> None:
-    """The residual is less than a pixel of time, and time goes on from the first peak to the last."""
-    dataset = fitted(real_folder / name, band, **options)
+    """The residual is less than a pixel of time, and time increases from the first peak to the last."""
+    dataset = fit_time_axis(real_folder / name, band, **options)
     residual, used, first, last = dataset["fit"].values[-4:]
     time = dataset["time"].values[int(first) : int(last) + 2]
     pixel = float(np.mean(np.diff(time)))
@@ -101,8 +101,8 @@ def test_combs_give_time_axes(
     ("name", "most"), [("asbo1_s62328.hdf", 0.5), ("sop_s25386.hdf", 0.8), ("P510_2-s103741.h5", 0.3)]
 )
 def test_the_shipped_time_axis(real_folder: Path, name: str, most: float) -> None:
-    """The time axis that comes with these images rises all along; its residual is a part of a pixel."""
-    image = opened(real_folder / name)
+    """The time axis that is shipped for these images increases everywhere; its residual is less than a pixel."""
+    image = open_real(real_folder / name)
     time, fit = image["time"].values, image["comb_coefficients"].values
 
     assert "time" in image["background_subtracted"].coords
@@ -112,8 +112,8 @@ def test_the_shipped_time_axis(real_folder: Path, name: str, most: float) -> Non
 
 @pytest.mark.parametrize("name", ["asbo1_s62328.hdf", "sop_s25386.hdf"])
 def test_two_combs_are_never_taken_for_one_another(real_folder: Path, name: str) -> None:
-    """ROSS cameras record the fiducial and their own comb; unless a band says which is meant, there is no axis."""
-    whole = fitted(real_folder / name, (0, 1023))
+    """ROSS cameras record the fiducial and their own comb; unless a band selects one, there is no axis."""
+    whole = fit_time_axis(real_folder / name, (0, 1023))
 
     assert whole["peaks"].isnull().all()
     assert whole["fit"].values[-3] == 0
@@ -127,9 +127,9 @@ def test_two_combs_are_never_taken_for_one_another(real_folder: Path, name: str)
 def test_the_two_combs_tell_the_same_time(
     real_folder: Path, name: str, fiducial: tuple[int, int], generator: tuple[int, int]
 ) -> None:
-    """By 548.24 ps at one edge and 500 ps at the other, a pixel takes the same time to 2 %; by one period, not."""
-    upper = fitted(real_folder / name, fiducial, **FIDUCIAL)
-    lower = fitted(real_folder / name, generator, **GENERATOR, order=5)
+    """With 548.24 ps at one edge and 500 ps at the other, a pixel takes the same time to 2 %; with one period, not."""
+    upper = fit_time_axis(real_folder / name, fiducial, **FIDUCIAL)
+    lower = fit_time_axis(real_folder / name, generator, **GENERATOR, order=5)
     first, last = (round(each) for each in upper["fit"].values[-2:])
     ratio = float(lower["time"][last] - lower["time"][first]) / float(upper["time"][last] - upper["time"][first])
 
@@ -138,12 +138,12 @@ def test_the_two_combs_tell_the_same_time(
 
 
 def test_thomson_spectra_have_no_comb(real_folder: Path) -> None:
-    """Where there is nothing to find, nothing is found."""
-    assert fitted(real_folder / "EPW_CCD-s112059.hdf", (0, 1023))["peaks"].isnull().all()
+    """Thomson spectra contain no comb, and none is found."""
+    assert fit_time_axis(real_folder / "EPW_CCD-s112059.hdf", (0, 1023))["peaks"].isnull().all()
 
 
 def test_fringes_stand_still_before_the_shock(real_folder: Path) -> None:
-    """Before the shock fringes stand still, to a twentieth of a turn; then they move by more than half a turn."""
+    """Before the shock the fringes are still, to a twentieth of a turn; then they move by more than half a turn."""
     active = {"rows": (0, 1023), "columns": (0, 1048)}
     recipes = [
         replace(create_recipe("shot", "crop", ["background_subtracted"], active), suffix="active"),
@@ -151,7 +151,7 @@ def test_fringes_stand_still_before_the_shock(real_folder: Path) -> None:
         replace(create_recipe("before", "crop", ["level"], active), suffix="active"),
         create_recipe("shift", "visar_phase_shift", ["shot", "before"], {"origin": 100}),
     ]
-    shift = add_variables(opened(real_folder / "asbo1_s62328.hdf"), recipes)["shift"].values[400:550]
+    shift = add_variables(open_real(real_folder / "asbo1_s62328.hdf"), recipes)["shift"].values[400:550]
 
     assert np.median(np.abs(shift[:, 80:240])) < 2 * np.pi / 20
     assert np.median(shift[:, 440:460]) > np.pi

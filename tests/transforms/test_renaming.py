@@ -1,4 +1,4 @@
-"""Names that must all be different."""
+"""Unique names."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ names = st.lists(st.from_regex(r"[ab](_[234]?){0,3}", fullmatch=True), max_size=
 
 @given(names, st.sets(st.sampled_from(["a", "a_2", "a_3", "b_", "b_2_2"])))
 def test_the_first_free_number(names: list[str], taken: set[str]) -> None:
-    """Each name is itself where it is free, else the one with the smallest number that is."""
+    """Each name stays if it is free; otherwise it gets the smallest number that makes it free."""
     unique = UniqueNames(taken)
     for name in names:
         expected, number = name, 1
@@ -25,14 +25,14 @@ def test_the_first_free_number(names: list[str], taken: set[str]) -> None:
 
 
 def test_each_candidate_once() -> None:
-    """20,000 names that collide take 20,000 candidates, not 200 millions."""
+    """20,000 names that collide take 20,000 candidates, not 200 million."""
     tried = []
 
-    def numbered(name: str, number: int) -> str:
+    def add_number(name: str, number: int) -> str:
         tried.append(number)
         return f"{name}_{number}"
 
-    unique = UniqueNames(numbered=numbered)
+    unique = UniqueNames(numbered=add_number)
     claimed = {unique.claim("x") for _ in range(20_000)}
 
     assert len(claimed) == 20_000
@@ -40,14 +40,14 @@ def test_each_candidate_once() -> None:
 
 
 def test_key() -> None:
-    """What differs in nothing but what the key leaves out is numbered."""
+    """Names that differ only in parts that the key ignores are numbered."""
     unique = UniqueNames(["A"], key=str.casefold)
 
     assert [unique.claim("a"), unique.claim("B"), unique.claim("b")] == ["a_2", "B", "b_2"]
 
 
 def test_underscores() -> None:
-    """A few names that collide get an underscore more each; thousands do not become thousands of characters long."""
+    """A few names that collide get one more underscore each; thousands do not become thousands of characters long."""
     unique = UniqueNames(numbered=add_underscores)
     claimed = [unique.claim("x") for _ in range(1000)]
 

@@ -1,4 +1,4 @@
-"""Other scales, against NumPy and against what they undo."""
+"""Scaling, compared with NumPy and with inverse operations."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def apply(transform: str, values: Any, **options: Any) -> NDArray[Any]:  # noqa:
     return np.asarray(TRANSFORMS[transform].apply(image, **options).values)
 
 
-def differences(rng: np.random.Generator) -> Sequence[xr.DataArray]:
-    """Frames whose background is subtracted: around zero, some missing."""
+def make_differences(rng: np.random.Generator) -> Sequence[xr.DataArray]:
+    """Return frames without their background: around zero, some values missing."""
     values = rng.normal(50, 100, (2, 23, 31)).astype("f4")
     values[1, 4, 5:9] = np.nan
     return (xr.DataArray(values, dims=("frame", "y", "x")),)
@@ -35,14 +35,14 @@ class TestNormalise(TransformContract):
     variants = ({}, {"by": "mean"}, {"by": "sum"}, {"by": "range"})
 
     def inputs(self, rng: np.random.Generator) -> Sequence[xr.DataArray]:
-        return differences(rng)
+        return make_differences(rng)
 
     @pytest.mark.parametrize(
         ("by", "measure", "expected"),
         [("maximum", np.nanmax, 1), ("mean", np.nanmean, 1), ("sum", np.nansum, 1), ("range", np.ptp, 1)],
     )
     def test_size_is_one(self, by: str, measure: Any, expected: float) -> None:  # noqa: ANN401 — a NumPy function
-        """Each frame's size is 1 afterwards, and its values keep their ratios (or, by range, those of differences)."""
+        """Each frame's size becomes 1, and its values keep their ratios (or, by range, those of differences)."""
         values = np.random.default_rng(1).integers(100, HIGHEST, (2, 20, 30)).astype(">u2")
         found = apply("normalise", values, by=by)
 
@@ -53,7 +53,7 @@ class TestNormalise(TransformContract):
             np.testing.assert_allclose(made * lifted.max(), lifted * made.max(), rtol=1e-6)
 
     def test_by_hand(self) -> None:
-        """The four sizes of a small image; NaN is left out of them and stays."""
+        """The four sizes of a small image are right; NaN is ignored and stays."""
         image = [[1, 3], [np.nan, 4]]
 
         np.testing.assert_allclose(apply("normalise", image), [[0.25, 0.75], [np.nan, 1]])
@@ -64,7 +64,7 @@ class TestNormalise(TransformContract):
     @pytest.mark.parametrize("by", ["maximum", "mean", "sum", "range"])
     @pytest.mark.parametrize("value", [0.0, -2.0, np.nan])
     def test_nothing_to_divide_by(self, by: str, value: float) -> None:
-        """A frame without light, or of nothing but NaN, is NaN, and not infinite; other frames are not touched."""
+        """A frame without light, or of only NaN, becomes NaN, not infinite; other frames are not affected."""
         found = apply("normalise", [np.full((2, 2), value), [[1, 2], [3, 4]]], by=by)
 
         assert np.isnan(found[0]).all()
@@ -81,7 +81,7 @@ class TestLog10(TransformContract):
     variants = ({}, {"floor": 30})
 
     def inputs(self, rng: np.random.Generator) -> Sequence[xr.DataArray]:
-        return differences(rng)
+        return make_differences(rng)
 
     @given(st.integers(-12, 12))
     def test_powers_of_ten(self, power: int) -> None:
@@ -89,18 +89,18 @@ class TestLog10(TransformContract):
         assert apply("log10", [10.0**power])[0] == np.float32(power)
 
     def test_floor(self) -> None:
-        """What is not above the floor is NaN, with no number in its place."""
+        """Values not above the floor are NaN, and are not replaced by a number."""
         np.testing.assert_allclose(apply("log10", [-1, 0, 1, 100, np.nan]), [np.nan, np.nan, 0, 2, np.nan])
         np.testing.assert_allclose(apply("log10", [9, 10, 100], floor=10), [np.nan, np.nan, 2])
 
     def test_counts(self) -> None:
-        """Counts of any type have NumPy's logarithms; saturated ones are taken as they are."""
+        """Counts of any type have NumPy's logarithms; saturated ones are ordinary numbers."""
         values = np.array([1, 300, HIGHEST], ">u2")
 
         np.testing.assert_allclose(apply("log10", values), np.log10([1.0, 300, HIGHEST]), rtol=1e-6)
 
     def test_floor_below_zero(self) -> None:
-        """A floor below zero, where there are no logarithms, is refused."""
+        """A floor below zero, where logarithms do not exist, is refused."""
         with pytest.raises(BadOptions, match="floor: Input should be greater than or equal to 0"):
             apply("log10", [1], floor=-1)
 
@@ -110,11 +110,11 @@ class TestSquareRoot(TransformContract):
     variants = ({}, {"signed": True})
 
     def inputs(self, rng: np.random.Generator) -> Sequence[xr.DataArray]:
-        return differences(rng)
+        return make_differences(rng)
 
     @given(st.integers(0, HIGHEST))
     def test_of_squares(self, root: int) -> None:
-        """The root of a square is the number; below zero it is NaN, or, signed, the number below zero."""
+        """The root of a square is the number; below zero it is NaN or, signed, the negative number."""
         values = np.array([root, -root], "i8") * root
 
         assert apply("square_root", values, signed=True).tolist() == [root, -root]
@@ -126,7 +126,7 @@ class TestSquareRoot(TransformContract):
         assert np.isnan(apply("square_root", [np.nan], signed=True)).all()
 
     def test_noise_of_photons(self) -> None:
-        """The noise of counted photons is the same wherever there is light: a half (Bartlett 1936)."""
+        """The noise of counted photons is the same for any light: a half (Bartlett 1936)."""
         photons = np.random.default_rng(2).poisson([[100], [10_000]], (2, 20_000))
 
         np.testing.assert_allclose(apply("square_root", photons).std(axis=1), 0.5, rtol=0.03)

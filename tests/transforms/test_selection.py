@@ -1,4 +1,4 @@
-"""Selections narrow as slicing does, without reading, or say what does not fit."""
+"""Selections narrow like slicing, without reading, or the error says what does not fit."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import xarray as xr
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from tests.strategies import HUGE, QUICK, CountingSource, any_selections, datasets, numbered, selections
+from tests.strategies import HUGE, QUICK, CountingSource, any_selections, datasets, make_numbered, selections
 
 from shotdap.catalog.readers.lazy import create_lazy_variable
 from shotdap.transforms import BadSelection, Hyperslab, Selection
@@ -19,20 +19,20 @@ from shotdap.transforms import BadSelection, Hyperslab, Selection
 
 @pytest.fixture
 def source() -> CountingSource:
-    return CountingSource(numbered(4, 10))
+    return CountingSource(make_numbered(4, 10))
 
 
 @pytest.fixture
 def dataset(source: CountingSource) -> xr.Dataset:
-    """An image with its pixels' numbers, a bare number, and an array without elements."""
+    """An image with the numbers of its pixels, a scalar, and an array without elements."""
     coordinates = {
-        name: create_lazy_variable((name,), CountingSource(numbered(size)), {})
+        name: create_lazy_variable((name,), CountingSource(make_numbered(size)), {})
         for name, size in {"y": 4, "x": 10}.items()
     }
     return xr.Dataset(
         {
             "image": create_lazy_variable(("y", "x"), source, {}),
-            "background": create_lazy_variable(("y", "x"), CountingSource(numbered(4, 10)), {}),
+            "background": create_lazy_variable(("y", "x"), CountingSource(make_numbered(4, 10)), {}),
             "gain": create_lazy_variable((), CountingSource(np.array(3.5)), {}),
             "empty": create_lazy_variable(("record", "x"), CountingSource(np.empty((0, 10))), {}),
         },
@@ -40,19 +40,19 @@ def dataset(source: CountingSource) -> xr.Dataset:
     )
 
 
-def refusal(dataset: xr.Dataset, selection: Selection) -> str:
+def get_refusal(dataset: xr.Dataset, selection: Selection) -> str:
     with pytest.raises(BadSelection) as caught:
         selection.apply(dataset)
     return str(caught.value)
 
 
-def sliced(variable: xr.Variable, hyperslab: Hyperslab) -> NDArray[Any]:
-    """What NumPy makes of a hyperslab."""
+def slice_by_numpy(variable: xr.Variable, hyperslab: Hyperslab) -> NDArray[Any]:
+    """Index an array with a hyperslab by NumPy."""
     return np.asarray(variable.values)[hyperslab]
 
 
-def outcome(dataset: xr.Dataset, selection: Selection) -> tuple[set[Hashable], str]:
-    """The variables that were selected, or the sentence that refuses."""
+def select_or_refuse(dataset: xr.Dataset, selection: Selection) -> tuple[set[Hashable], str]:
+    """Return the names of the selected variables, or the sentence of the refusal."""
     try:
         return set(selection.apply(dataset).compute().variables), ""
     except BadSelection as error:
@@ -67,7 +67,7 @@ class TestProperties:
         dataset = data.draw(datasets())
         selection = data.draw(selections(dataset))
         assume(selection.hyperslabs)
-        expected = {name: sliced(dataset.variables[name], slab) for name, slab in selection.hyperslabs.items()}
+        expected = {name: slice_by_numpy(dataset.variables[name], slab) for name, slab in selection.hyperslabs.items()}
         narrowed = selection.apply(dataset)
 
         assert set(narrowed.variables) == set(expected)
@@ -79,14 +79,14 @@ class TestProperties:
         """Any selection narrows any dataset, or is refused with a sentence."""
         dataset = data.draw(datasets())
         selection = data.draw(any_selections(dataset))
-        found, sentence = outcome(dataset, selection)
+        found, sentence = select_or_refuse(dataset, selection)
 
         assert (found <= set(dataset.variables) and not sentence) or (not found and sentence.endswith("."))
 
     @QUICK
     @given(st.data())
-    def test_what_describes_stays(self, data: st.DataObject) -> None:
-        """Attributes, encodings, the order of the variables and which are coordinates stay as they were."""
+    def test_metadata_is_kept(self, data: st.DataObject) -> None:
+        """Attributes, encodings, the order of the variables, and the coordinates stay as they were."""
         dataset = data.draw(datasets())
         narrowed = data.draw(selections(dataset)).apply(dataset)
 
@@ -100,7 +100,7 @@ class TestProperties:
 
 class TestNarrowing:
     def test_reads_nothing(self, dataset: xr.Dataset, source: CountingSource) -> None:
-        """Narrowing reads nothing; computing reads the hyperslab alone."""
+        """Narrowing reads nothing; computing reads only the hyperslab."""
         narrowed = Selection({"image": (slice(1, 3), slice(0, 10, 4)), "y": (slice(0, 2),)}).apply(dataset)
         before = list(source.reads)
         narrowed.load()
@@ -116,22 +116,22 @@ class TestNarrowing:
         assert selected.identical(dataset)
 
     def test_indexed_dataset(self) -> None:
-        """A dataset that someone made with xarray's own indexes is narrowed as well."""
-        indexed = xr.Dataset({"image": (("y", "x"), numbered(2, 3))}, {"x": [10, 20, 30]})
+        """A dataset with xarray's own indexes is narrowed as well."""
+        indexed = xr.Dataset({"image": (("y", "x"), make_numbered(2, 3))}, {"x": [10, 20, 30]})
         narrowed = Selection({"image": (slice(0, 2), slice(1, 3)), "x": (slice(1, 3),)}).apply(indexed)
 
         assert narrowed.x.values.tolist() == [20, 30]
         assert narrowed.image.values.tolist() == [[1, 2], [4, 5]]
 
     def test_cut_alike(self, dataset: xr.Dataset) -> None:
-        """Variables that are cut alike go on sharing their dimensions."""
+        """Variables with equal slices keep sharing their dimensions."""
         cut = (slice(0, 2), slice(0, 10, 3))
         narrowed = Selection({"image": cut, "background": cut, "x": cut[1:]}).apply(dataset)
 
         assert dict(narrowed.sizes) == {"y": 2, "x": 4}
 
     def test_cut_differently(self, dataset: xr.Dataset) -> None:
-        """A dimension that is cut in several ways keeps its name where it is whole, and gets numbers elsewhere."""
+        """A dimension with several slices keeps its name where it is whole, and gets numbers elsewhere."""
         narrowed = Selection(
             {"image": (slice(0, 4), slice(0, 5)), "background": (slice(2, 3), slice(0, 10)), "x": (slice(1, 2),)}
         ).apply(dataset)
@@ -142,8 +142,8 @@ class TestNarrowing:
         assert dict(narrowed.sizes) == {"y": 4, "y_1": 1, "x": 10, "x_1": 5, "x_2": 1}
 
     def test_fresh_names_are_free(self) -> None:
-        """A dimension's new name is never that of something else."""
-        source = numbered(3)
+        """The new name of a dimension is unique."""
+        source = make_numbered(3)
         dataset = xr.Dataset({"a": ("n", source), "b": ("n", source), "n_1": ("m", source), "n_2": ("n_3", source)})
         narrowed = Selection({"a": (slice(0, 1),), "b": (slice(0, 2),)}).apply(dataset)
 
@@ -155,7 +155,7 @@ class TestNarrowing:
 
     @pytest.mark.parametrize("stop", [0, 1, None, HUGE])
     def test_length_zero(self, dataset: xr.Dataset, stop: int | None) -> None:
-        """Of a dimension of length zero anything may be asked; pydap asks for all there could be."""
+        """A dimension of length zero accepts any slice, because pydap requests the maximum."""
         narrowed = Selection({"empty": (slice(0, stop), slice(2, 4))}).apply(dataset)
 
         assert narrowed.empty.values.shape == (0, 2)
@@ -163,21 +163,21 @@ class TestNarrowing:
 
 class TestRefusals:
     def test_unknown_variable(self, dataset: xr.Dataset) -> None:
-        """A name that is not there is answered by those that are."""
-        message = refusal(dataset, Selection({"imagine": ()}))
+        """The error for an unknown name lists the known ones."""
+        message = get_refusal(dataset, Selection({"imagine": ()}))
 
         assert "'imagine'" in message
         assert "image, background, gain, empty" in message
 
     def test_number_of_indices(self, dataset: xr.Dataset) -> None:
-        """A wrong number of indices is answered by the dimensions and their lengths."""
-        message = refusal(dataset, Selection({"image": (slice(0, 1),)}))
+        """The error for a wrong number of indices lists the dimensions and their lengths."""
+        message = get_refusal(dataset, Selection({"image": (slice(0, 1),)}))
 
         assert message == "image has the dimensions y (4), x (10), so it takes 2 indices in brackets, not 1."
 
     def test_indices_of_a_number(self, dataset: xr.Dataset) -> None:
-        """A variable without dimensions takes no index."""
-        assert "gain has no dimensions" in refusal(dataset, Selection({"gain": (slice(0, 1),)}))
+        """A variable without dimensions accepts no index."""
+        assert "gain has no dimensions" in get_refusal(dataset, Selection({"gain": (slice(0, 1),)}))
 
     @pytest.mark.parametrize(
         ("cut", "part"),
@@ -192,8 +192,8 @@ class TestRefusals:
         ],
     )
     def test_indices(self, dataset: xr.Dataset, cut: slice, part: str) -> None:
-        """An index that does not fit is named, with its variable, its dimension and what would fit."""
-        message = refusal(dataset, Selection({"image": (slice(0, 4), cut)}))
+        """The error for an invalid index contains its variable, its dimension and what would be valid."""
+        message = get_refusal(dataset, Selection({"image": (slice(0, 4), cut)}))
 
         assert message.startswith("image, dimension x: ")
         assert part in message

@@ -1,4 +1,4 @@
-"""A directory tree as an archive and as an index: all that is in it, and nothing outside."""
+"""A directory tree as an archive and as an index: its whole content, and nothing outside."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class TestAsIndex(IndexContract):
 
 class TestNames:
     def test_every_name(self, folder: DirectoryArchive) -> None:
-        """Files of any name are listed, and found as themselves."""
+        """Files with any names are listed, and found by their listed names."""
         files = [
             folder.find_entry(child.path).file for child in list_all_children(folder, "", 100) if not child.is_folder
         ]
@@ -57,14 +57,14 @@ class TestNames:
         assert sorted(files) == sorted(NAMES)
 
     def test_bytes_that_are_no_text(self, root: Path, folder: DirectoryArchive) -> None:
-        """A file whose name is no text is served under an escaped one, and left out of what a database holds."""
+        """A file whose name is not text is served under an escaped name, and omitted from rows for a database."""
         (root / os.fsdecode(b"caf\xe9.hdf")).write_text("content")
 
         assert folder.find_entry("caf_xDCE9_.hdf").facts["name"] == os.fsdecode(b"caf\xe9.hdf")
         assert all(row.key.isprintable() for row in folder.read_rows())
 
     def test_new_file(self, root: Path, folder: DirectoryArchive) -> None:
-        """A file is there as soon as it is written, and in the archive's news whatever its date."""
+        """A file is available as soon as it is written, and among the archive's new rows whatever its date."""
         watermark = max(float(str(row.version)) for row in folder.read_rows())
         (root / "new.hdf").write_text("content")
         os.utime(root / "new.hdf", (0, 0))
@@ -75,7 +75,7 @@ class TestNames:
 
 class TestBounds:
     def test_hidden(self, folder: DirectoryArchive) -> None:
-        """Hidden files and folders are neither listed nor found nor archived."""
+        """Hidden files and folders are not listed, found or archived."""
         assert all("hidden" not in child.path and "git" not in child.path for child in walk_index(folder))
         assert all("hidden" not in row.file and "git" not in row.file for row in folder.read_rows())
 
@@ -87,7 +87,7 @@ class TestBounds:
 
     @pytest.mark.parametrize("path", ["link.hdf", "linked/secret.hdf"])
     def test_links_out(self, root: Path, folder: DirectoryArchive, path: str) -> None:
-        """A link out of the tree is neither found nor listed nor archived."""
+        """A link out of the tree is not found, listed or archived."""
         (root / "link.hdf").symlink_to(root.parent / "secret" / "secret.hdf")
         (root / "linked").symlink_to(root.parent / "secret")
 
@@ -97,14 +97,14 @@ class TestBounds:
         assert all("link" not in row.file for row in folder.read_rows())
 
     def test_link_inside(self, root: Path, folder: DirectoryArchive) -> None:
-        """A link to a file of the tree is a file of the tree."""
+        """A link to a file of the tree counts as a file of the tree."""
         (root / "alias.hdf").symlink_to("asbo1_s62328.hdf")
 
         assert folder.find_entry("alias.hdf").file == "alias.hdf"
         assert "alias.hdf" in {child.name for child in list_all_children(folder, "", 100)}
 
     def test_links_to_nowhere(self, root: Path, folder: DirectoryArchive) -> None:
-        """Broken links, rings of links and pipes are left out, and disturb nothing."""
+        """Broken links, cycles of links and pipes are ignored, and disturb nothing."""
         (root / "broken").symlink_to("nonesuch")
         (root / "ring").symlink_to("gnir")
         (root / "gnir").symlink_to("ring")
@@ -117,6 +117,6 @@ class TestBounds:
                 folder.find_entry(name)
 
     def test_no_root(self, tmp_path: Path) -> None:
-        """A folder that is not there has nothing in it."""
+        """A missing folder is empty."""
         with pytest.raises(NotFound):
             DirectoryArchive(tmp_path / "nonesuch").list_children("")

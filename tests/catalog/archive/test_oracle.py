@@ -1,4 +1,4 @@
-"""An archive in Oracle: the real driver over its network protocol, against a server that only seems to be Oracle's.
+"""An archive in Oracle: the real driver with its network protocol, against a server that imitates Oracle's.
 
 What this proves, and what it does not, is in docs/archive.md. ``ORACLE_TEST_DSN``, SQLAlchemy's URL of an account that
 may make tables, runs the same contract against a real one.
@@ -17,8 +17,8 @@ import sqlalchemy as sa
 import trustme
 from sqlalchemy.dialects import oracle
 from sqlglot import exp, parse
-from tests.conftest import absent
-from tests.contracts.archive import DatabaseContract, new_table
+from tests.conftest import skip_absent
+from tests.contracts.archive import DatabaseContract, create_table
 from tests.oracle import PASSWORD, Mirror, has_orafce, mirroring
 from tests.oracle_tls import WALLET_PASSWORD, Listener, listening
 from tests.postgres import Postgres
@@ -45,14 +45,14 @@ _DSN = os.environ.get("ORACLE_TEST_DSN")
 @pytest.fixture(scope="session")
 def mirror(postgres: Postgres) -> Iterator[Mirror]:
     if not has_orafce(postgres):
-        absent("PostgreSQL's extension orafce is not installed")
+        skip_absent("PostgreSQL's extension orafce is not installed")
     with mirroring(postgres) as server:
         yield server
 
 
 @pytest.fixture(scope="session")
 def writer(mirror: Mirror) -> Iterator[sa.Engine]:
-    engine = mirror.engine()
+    engine = mirror.create_engine()
     yield engine
     engine.dispose()
 
@@ -70,7 +70,7 @@ class TestContract(DatabaseContract):
 
 @pytest.mark.skipif(_DSN is None, reason="ORACLE_TEST_DSN names no Oracle database")
 class TestLive(DatabaseContract):
-    """The same against a real Oracle database."""
+    """The contract on a real Oracle database."""
 
     @pytest.fixture
     def writer(self) -> sa.Engine:
@@ -79,13 +79,13 @@ class TestLive(DatabaseContract):
 
     @pytest.fixture
     def database(self) -> ArchiveDatabase:
-        """The same, as it is read."""
+        """The same database, read-only."""
         return ArchiveDatabase(str(_DSN), attempts=1)
 
     @pytest.fixture
     def table(self, writer: sa.Engine) -> Iterator[sa.Table]:
-        """A table that is dropped afterwards."""
-        table = new_table(writer)
+        """A table that is dropped after the test."""
+        table = create_table(writer)
         yield table
         table.drop(writer)
 
@@ -106,24 +106,24 @@ def columns(writer: sa.Engine) -> dict[str, str]:
 
 
 class TestWallet:
-    """A listener that speaks TLS and asks its clients for a certificate."""
+    """A listener that speaks TLS and requires a certificate of its clients."""
 
     def test_rows(self, listener: Listener, columns: dict[str, str], tmp_path: Path) -> None:
-        """By the alias and the wallet in a folder, rows come over TLS."""
-        database = wallet_of(listener, listener.wallet(tmp_path))
+        """With the alias and the wallet in a folder, rows are read over TLS."""
+        database = create_wallet(listener, listener.create_wallet(tmp_path))
 
         assert [(row.key, row.file) for row in SqlArchive(database, "SAFE", columns).read_rows()] == [("7", "x.hdf")]
         database.engine.dispose()
 
     def test_strangers(self, listener: Listener, columns: dict[str, str], tmp_path: Path) -> None:
         """A wallet that does not trust the listener gets no rows."""
-        database = wallet_of(listener, listener.wallet(tmp_path, trustme.CA()))
+        database = create_wallet(listener, listener.create_wallet(tmp_path, trustme.CA()))
         with pytest.raises(LostArchive, match=r"does not answer: OperationalError DPY-\d+\.$"):
             list(SqlArchive(database, "SAFE", columns).read_rows())
 
     def test_password(self, listener: Listener, columns: dict[str, str], tmp_path: Path) -> None:
-        """A wallet that another password opens is told in a sentence, without either."""
-        database = wallet_of(listener, listener.wallet(tmp_path), "another-secret")
+        """The error for a wallet with another password is a sentence that contains neither password."""
+        database = create_wallet(listener, listener.create_wallet(tmp_path), "another-secret")
         with pytest.raises((BadArchive, LostArchive), match=r"\.$") as caught:
             list(SqlArchive(database, "SAFE", columns).read_rows())
 
@@ -131,7 +131,7 @@ class TestWallet:
         assert "secret" not in str(caught.value)
 
 
-def wallet_of(listener: Listener, folder: Path, password: str = WALLET_PASSWORD) -> ArchiveDatabase:
+def create_wallet(listener: Listener, folder: Path, password: str = WALLET_PASSWORD) -> ArchiveDatabase:
     return ArchiveDatabase(
         listener.url, PASSWORD, attempts=1, oracle_wallet=folder, oracle_wallet_password=password, connect_seconds=10
     )
@@ -139,14 +139,14 @@ def wallet_of(listener: Listener, folder: Path, password: str = WALLET_PASSWORD)
 
 class TestRefusals:
     def test_password(self, mirror: Mirror) -> None:
-        """A wrong password is told by Oracle's number, and is not told itself."""
+        """The error for a wrong password contains Oracle's number, and not the password."""
         with pytest.raises(BadArchive, match="ORA-01017") as caught:
             list(SqlArchive(ArchiveDatabase(mirror.url, "wrong-secret", attempts=1), "T", _COLUMNS).read_rows())
 
         assert "wrong-secret" not in f"{caught.value!r} {ArchiveDatabase(mirror.url, 'wrong-secret')!r}"
 
     def test_silent(self) -> None:
-        """A listener that accepts a connection and says nothing is lost after the time that connecting may take."""
+        """A listener that accepts a connection and sends nothing counts as lost after the timeout for connecting."""
         with socket.create_server(("127.0.0.1", 0)) as listener:
             url = f"oracle+oracledb://reader@127.0.0.1:{listener.getsockname()[1]}/?service_name=LASER"
             archive = SqlArchive(ArchiveDatabase(url, "secret", connect_seconds=0.3, attempts=2), "T", _COLUMNS)
@@ -154,7 +154,7 @@ class TestRefusals:
                 list(archive.read_rows())
 
     def test_zoned_version(self, writer: sa.Engine, database: ArchiveDatabase) -> None:
-        """A version with a time zone, which the driver does not tell, is refused with what to do."""
+        """A version with a time zone, which the driver drops, is refused with a solution."""
         with writer.begin() as connection:
             connection.execute(
                 sa.text("CREATE TABLE ZONED (IMAGE_ID NUMBER, F VARCHAR2(9), V TIMESTAMP WITH TIME ZONE)")
@@ -164,7 +164,7 @@ class TestRefusals:
             list(zoned.read_rows())
 
     def test_fractions(self, writer: sa.Engine, database: ArchiveDatabase) -> None:
-        """A TIMESTAMP keeps its microseconds: from the later of two within a second only that one comes."""
+        """A TIMESTAMP keeps its microseconds: reading from the later of two in one second returns only that one."""
         table = sa.table("fine", sa.column("image_id"), sa.column("f"), sa.column("v", sa.TIMESTAMP()))
         rows = [{"image_id": n, "f": "f", "v": _NOON.replace(microsecond=n)} for n in (1, 2)]
         with writer.begin() as connection:
@@ -201,7 +201,7 @@ class TestBytes:
         assert version.path.read_bytes() == b"abc" * 400_000
 
     def test_bfile(self, make: BlobStore, postgres: Postgres) -> None:
-        """So is a BFILE, through its directory object; one whose file is not there is missing."""
+        """A BFILE is read through its directory object; a BFILE without a file is missing."""
         outside = BlobStore(make.database, "IMAGES", "OUTSIDE", "IMAGE_ID", make.cache, "MODIFIED")
         version = outside.get_version("3")
         outside.fetch_file("3", version)
@@ -212,41 +212,41 @@ class TestBytes:
 
     @pytest.mark.parametrize("file", ["2", "4", "", "1 OR 1=1"])
     def test_missing(self, make: BlobStore, file: str) -> None:
-        """A row that is not there, or holds nothing, is a missing file."""
+        """A missing row, or one without content, is a missing file."""
         with pytest.raises(Missing):
             make.get_version(file)
 
 
 class TestSql:
-    """Every statement, as Oracle gets it."""
+    """Every statement, as it is sent to Oracle."""
 
     @pytest.mark.parametrize("since", [None, _NOON])
     @pytest.mark.parametrize(
         "where", [{}, {"SHOT": 5}, {"SHOT": (5, 6)}, {"SHOT": Between(5, 6)}, {"SHOT": "'; DROP TABLE x; --"}]
     )
     def test_rows(self, since: datetime | None, where: dict[str, ColumnFilter]) -> None:
-        """Each statement for rows reads as Oracle's SQL, one query, with every value bound."""
-        *without, newer = _archive(where).build_statements(since)
+        """Each statement for rows is one query in Oracle's SQL, with every value bound."""
+        *without, newer = _make_archive(where).build_statements(since)
         for statement, values in [*((each, 0) for each in without), (newer, since is not None)]:
-            (parsed,) = parse(_compiled(statement), read="oracle")
+            (parsed,) = parse(_compile(statement), read="oracle")
 
             assert isinstance(parsed, exp.Select)
             assert not list(parsed.find_all(exp.Literal))
-            assert len(list(parsed.find_all(exp.Placeholder))) == _bound(where) + values
+            assert len(list(parsed.find_all(exp.Placeholder))) == _find_bound_values(where) + values
 
     def test_bytes(self) -> None:
-        """So do those for a row's bytes."""
+        """The statements for a row's bytes are in Oracle's SQL, with every value bound."""
         content, key = sa.column("IMAGE", oracle.BLOB()), sa.column("IMAGE_ID", sa.Integer())
         table = sa.table("ARCHIVE_FILES", content, key)
         for selected in (blobs.ORACLE_LOB_ACCESS.make_size_query(content), content):
-            text = _compiled(sa.select(selected).select_from(table).where(key == sa.literal(1)).limit(2))
+            text = _compile(sa.select(selected).select_from(table).where(key == sa.literal(1)).limit(2))
             (parsed,) = parse(text, read="oracle")
 
             assert isinstance(parsed, exp.Select)
 
 
 def test_view() -> None:
-    """The view that the administrator is given has the columns that the default settings name, and no other."""
+    """The view in the documentation has exactly the columns that the default settings name."""
     text = (Path(__file__).parents[3] / "config/oracle/1_view.sql").read_text("utf-8")
     (view,) = (each for each in parse(text, read="oracle") if isinstance(each, exp.Create))
 
@@ -254,18 +254,18 @@ def test_view() -> None:
     assert view.expression.named_selects == list(load_defaults()["archive"]["columns"].values())
 
 
-def _bound(where: dict[str, ColumnFilter]) -> int:
+def _find_bound_values(where: dict[str, ColumnFilter]) -> int:
     values = where.get("SHOT", ())
     return len(values) if isinstance(values, tuple) else 2 if isinstance(values, Between) else 1
 
 
-def _compiled(statement: sa.ClauseElement) -> str:
+def _compile(statement: sa.ClauseElement) -> str:
     dialect = oracle.dialect()  # type: ignore[no-untyped-call]  # of SQLAlchemy
     return str(statement.compile(dialect=dialect, compile_kwargs={"render_postcompile": True}))
 
 
-def _archive(where: dict[str, ColumnFilter]) -> SqlArchive:
-    """An archive that knows its table already, so that no database is asked."""
+def _make_archive(where: dict[str, ColumnFilter]) -> SqlArchive:
+    """Return an archive that knows its table, so that it needs no database."""
     archive = SqlArchive(ArchiveDatabase("oracle+oracledb://reader@host/?service_name=x"), "T", _COLUMNS, where=where)
     columns: list[sa.ColumnClause[object]] = [sa.column(name) for name in ("IMAGE_ID", "ARCHIVE_FILE", "SHOT")]
     archive.__dict__["reflected_table"] = sa.table("T", *columns, sa.column("MODIFIED", oracle.DATE()))

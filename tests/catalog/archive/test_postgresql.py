@@ -1,4 +1,4 @@
-"""An archive in PostgreSQL: a real server, which goes away and comes back."""
+"""An archive in PostgreSQL: a real server, which stops and starts again."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 from tests.contracts.archive import DatabaseContract
-from tests.postgres import Postgres, binaries, running
+from tests.postgres import Postgres, find_binaries, running
 
 from shotdap.catalog import (
     ArchiveDatabase,
@@ -39,17 +39,17 @@ def database(writer: sa.Engine) -> Iterator[ArchiveDatabase]:
 
 
 class TestContract(DatabaseContract):
-    """What every database does."""
+    """The contract of archives on PostgreSQL."""
 
     def test_read_only(self, database: ArchiveDatabase, table: sa.Table) -> None:
-        """The table is never written to, whatever the account may do."""
+        """The table is never written to, even if the account may write."""
         with pytest.raises(BadArchive, match="25006"):  # PostgreSQL's read_only_sql_transaction
             database.run_with_retry(lambda connection: connection.execute(table.delete()))
 
 
 class TestAway:
-    def test_comes_back(self, postgres: Postgres) -> None:
-        """A server that is stopped is said to be lost; once it is back the same archive is read on."""
+    def test_server_restarts(self, postgres: Postgres) -> None:
+        """A stopped server counts as lost; when it runs again, the same archive can be read."""
         with running(postgres.binaries) as server:
             database = ArchiveDatabase(server.url(), attempts=1, connect_seconds=2)
             archive = SqlArchive(database, "images", _COLUMNS)
@@ -66,8 +66,8 @@ class TestAway:
             assert str(server.port) not in str(caught.value)
             database.engine.dispose()
 
-    def test_in_the_middle(self, postgres: Postgres) -> None:
-        """A server that goes away while it is read is lost, too; the rows that came before are good."""
+    def test_server_stops_during_a_reading(self, postgres: Postgres) -> None:
+        """A server that stops during a reading counts as lost, too; the rows before are correct."""
         with running(postgres.binaries) as server:
             database = ArchiveDatabase(server.url(), attempts=1, connect_seconds=2)
             engine = sa.create_engine(server.url(), poolclass=sa.NullPool)
@@ -85,7 +85,7 @@ class TestAway:
             database.engine.dispose()
 
     def test_too_long(self, writer: sa.Engine) -> None:
-        """A question that takes the database longer than it may is given up."""
+        """A statement that exceeds the database's time limit is cancelled."""
         url = writer.url.render_as_string(hide_password=False)
         database = ArchiveDatabase(url, attempts=1, statement_seconds=0.2)
         with pytest.raises(LostArchive, match="57014"):  # PostgreSQL's query_canceled
@@ -113,12 +113,12 @@ class TestBytes:
 
     @pytest.mark.parametrize("file", ["2", "3", "no number", "1; DROP TABLE images", "9" * 50, ""])
     def test_missing(self, store: BlobStore, file: str) -> None:
-        """A row that is not there, or holds nothing, is a missing file."""
+        """A missing row, or one without content, is a missing file."""
         with pytest.raises(Missing):
             store.get_version(file)
 
     def test_replaced(self, store: BlobStore, writer: sa.Engine) -> None:
-        """Bytes that are replaced are another version; the old one can no longer be had."""
+        """Replaced bytes are another version; the old one is no longer available."""
         old = store.get_version("1")
         with writer.begin() as connection:
             connection.execute(
@@ -134,7 +134,7 @@ class TestBytes:
 
 
 def test_binaries() -> None:
-    """Where PostgreSQL is installed, its programs are found."""
-    found = binaries()
+    """If PostgreSQL is installed, its programs are found."""
+    found = find_binaries()
 
     assert found is None or (found / "initdb").is_file()

@@ -1,4 +1,4 @@
-"""A survey tells an administrator, in plain words, what the settings make of an archive."""
+"""A report describes, in plain words, what the settings make of an archive."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ _ROWS = (
 
 @pytest.fixture
 def site(tmp_path: Path) -> Path:
-    return made(tmp_path)
+    return make_site(tmp_path)
 
 
-def made(folder: Path) -> Path:
-    """The settings of a small archive in a folder."""
+def make_site(folder: Path) -> Path:
+    """Write a small archive, and its settings, into a folder; return the path of the settings."""
     (folder / "files").mkdir()
     (folder / "files" / "there.hdf").write_text("content")
     with closing(sqlite3.connect(folder / "archive.db")) as connection:
@@ -49,7 +49,7 @@ def made(folder: Path) -> Path:
     return config
 
 
-def checked(site: Path, *options: str) -> str:
+def run_check(site: Path, *options: str) -> str:
     done = run_shotdap("archive", "check", "--config", site, *options)
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -57,9 +57,9 @@ def checked(site: Path, *options: str) -> str:
 
 @pytest.fixture(scope="module")
 def survey(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """The folder of an archive, and what a survey tells of it."""
+    """The folder of an archive, and the report on it."""
     folder = tmp_path_factory.mktemp("site")
-    return folder, checked(made(folder))
+    return folder, run_check(make_site(folder))
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def survey(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
         "Trouble: 1 times: The archive's row leads to a file outside the archive.",
     ],
 )
-def test_told(survey: tuple[Path, str], line: str) -> None:
+def test_lines(survey: tuple[Path, str], line: str) -> None:
     """The report lists the contents and the faults line by line."""
     folder, text = survey
     pattern = line.format(folder=re.escape(str(folder)))
@@ -91,15 +91,15 @@ def test_told(survey: tuple[Path, str], line: str) -> None:
 
 
 def test_sample(site: Path) -> None:
-    """As many rows are looked at as are asked for."""
-    assert "Rows looked at: 1, the oldest first." in checked(site, "--sample", "1")
+    """The report is about the requested number of rows."""
+    assert "Rows looked at: 1, the oldest first." in run_check(site, "--sample", "1")
 
 
 def test_empty(site: Path) -> None:
-    """A table of which no row counts is told so."""
+    """A table without matching rows is reported."""
     site.write_text(_SETTINGS + "[archive.where]\nSHOT_NUMBER = { from = 9, to = 10 }\n")
 
-    assert "Trouble: there is no row; the table is empty, or archive.where lets none through." in checked(site)
+    assert "Trouble: there is no row; the table is empty, or archive.where lets none through." in run_check(site)
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ def test_empty(site: Path) -> None:
     ],
 )
 def test_refused(site: Path, more: str, told: str) -> None:
-    """Settings that cannot be right are refused in a sentence that says what would be."""
+    """Invalid settings are refused with a sentence that says what would be valid."""
     site.write_text(_SETTINGS + more)
     done = run_shotdap("archive", "check", "--config", site)
 

@@ -1,4 +1,4 @@
-"""An archive behind SQL: its columns by configuration, whatever stands in them."""
+"""An archive behind SQL: its columns by configuration, whatever their values."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def insert(database: sqlite3.Connection, **values: object) -> None:
     database.commit()
 
 
-def refusal(archive: SqlArchive) -> str:
+def get_refusal(archive: SqlArchive) -> str:
     with pytest.raises(BadArchive) as caught:
         list(archive.read_rows())
     return str(caught.value)
@@ -63,7 +63,7 @@ class TestContract(DatabaseContract):
 
     @pytest.fixture
     def database(self, writer: sa.Engine) -> Iterator[ArchiveDatabase]:
-        """The same, as it is read."""
+        """The same database, read-only."""
         database = ArchiveDatabase(str(writer.url), attempts=1)
         yield database
         database.engine.dispose()
@@ -76,7 +76,7 @@ class TestContract(DatabaseContract):
 
 class TestMapping:
     def test_row(self, database: sqlite3.Connection, archive: SqlArchive) -> None:
-        """A row's columns get our names, and types that JSON and every protocol carries."""
+        """A row's columns get our names, and types that JSON and every protocol can represent."""
         insert(database, SHOT_NUMBER=103741, SHOT_DATE="2022-03-24 09:26:44.000000", SOURCE_FILE="p510.hdf")
 
         assert list(archive.read_rows()) == [
@@ -86,7 +86,7 @@ class TestMapping:
         ]  # fmt: skip
 
     def test_values(self, database: sqlite3.Connection, archive: SqlArchive) -> None:
-        """Values are spelled as the configuration says; others stay."""
+        """Values are replaced as configured; others are unchanged."""
         values: Mapping[str, Mapping[str, str]] = {"facility": {"OMEGA EP": "ep"}, "shot": {"7": "seven"}}
         for facility, shot in (("OMEGA EP", 7), ("OMEGA", 8)):
             insert(database, FACILITY=facility, SHOT_NUMBER=shot)
@@ -98,7 +98,7 @@ class TestMapping:
         ]
 
     def test_one_column_twice(self, database: sqlite3.Connection, archive: SqlArchive) -> None:
-        """A column may have two names here, and be in any case."""
+        """A column may have two names here, and its name may be in any case."""
         insert(database)
         mapped = SqlArchive(
             archive.database, "ARCHIVE_FILES", {"key": "image_id", "number": "IMAGE_ID", "file": "Archive_File"}
@@ -107,7 +107,7 @@ class TestMapping:
         assert list(mapped.read_rows()) == [Row("1", "file.hdf", None, {"number": 1})]
 
     def test_view(self, database: sqlite3.Connection, archive: SqlArchive) -> None:
-        """A view is as good as a table."""
+        """A view can be read like a table."""
         insert(database)
         database.execute("CREATE VIEW IMAGES AS SELECT IMAGE_ID, ARCHIVE_FILE FROM ARCHIVE_FILES")
         mapped = SqlArchive(archive.database, "IMAGES", {"key": "IMAGE_ID", "file": "ARCHIVE_FILE"})
@@ -115,7 +115,7 @@ class TestMapping:
         assert [row.key for row in mapped.read_rows()] == ["1"]
 
     def test_foreign_key(self, database: sqlite3.Connection, archive: SqlArchive) -> None:
-        """A table that refers to one that is not there, or not to be seen, is read all the same."""
+        """A table that refers to a missing or invisible table is readable."""
         database.execute("CREATE TABLE IMAGES (K INTEGER, F TEXT, S INTEGER REFERENCES SHOTS (ID))")
         database.execute("INSERT INTO IMAGES VALUES (1, 'f', 2)")
         database.commit()
@@ -128,14 +128,14 @@ class TestMapping:
 class TestWatermark:
     @pytest.mark.parametrize("stored", DATES)
     def test_any_spelling_of_time(self, database: sqlite3.Connection, archive: SqlArchive, stored: str) -> None:
-        """The row at the watermark comes again, however the database spells its times."""
+        """The row at the watermark is returned again, however the database formats its times."""
         insert(database, MODIFIED=stored)
         (row,) = archive.read_rows()
 
         assert list(archive.read_rows(row.version)) == [row]
 
     def test_rows_without_version(self, database: sqlite3.Connection, archive: SqlArchive) -> None:
-        """A row whose version is empty is never lost: it always comes."""
+        """A row without a version is returned every time, so it is never lost."""
         insert(database)
         (row,) = archive.read_rows()
         insert(database, MODIFIED=None)
@@ -143,7 +143,7 @@ class TestWatermark:
         assert {row.key for row in archive.read_rows(row.version)} == {"1", "2"}
 
     def test_no_version_column(self, database: sqlite3.Connection, archive: SqlArchive) -> None:
-        """Without a version column all rows come each time, whatever the watermark."""
+        """Without a version column, all rows are returned each time, whatever the watermark."""
         insert(database)
         mapped = SqlArchive(archive.database, "ARCHIVE_FILES", {"key": "IMAGE_ID", "file": "ARCHIVE_FILE"})
 
@@ -153,7 +153,7 @@ class TestWatermark:
 class TestHostileValues:
     @pytest.mark.parametrize("value", HOSTILE, ids=range(len(HOSTILE)))
     def test_text(self, database: sqlite3.Connection, archive: SqlArchive, value: str) -> None:
-        """Any text comes as it is."""
+        """Any text is returned unchanged."""
         insert(database, SOURCE_FILE=value, ARCHIVE_FILE=value, FACILITY=value)
         (row,) = archive.read_rows()
 
@@ -167,7 +167,7 @@ class TestHostileValues:
 
     @pytest.mark.parametrize("value", ["not a date", 7, 7.5, b"bytes"])
     def test_wrong_types(self, database: sqlite3.Connection, archive: SqlArchive, value: Any) -> None:  # noqa: ANN401
-        """A value of another type than its column's, which SQLite allows, hides no other row."""
+        """A value of another type than its column, which SQLite allows, hides no other row."""
         insert(database, SHOT_NUMBER=value, SHOT_DATE=value)
         insert(database, SHOT_NUMBER=8)
         wrong, right = archive.read_rows()
@@ -176,7 +176,7 @@ class TestHostileValues:
         assert all(isinstance(fact, str | int | float) for fact in wrong.facts.values())
 
     def test_no_number(self, database: sqlite3.Connection, archive: SqlArchive) -> None:
-        """A number that JSON cannot carry becomes text."""
+        """A number that JSON cannot represent becomes text."""
         insert(database, SHOT_NUMBER=float("inf"))
 
         assert [row.facts["shot"] for row in archive.read_rows()] == ["inf"]
@@ -184,21 +184,21 @@ class TestHostileValues:
 
 class TestRefusals:
     def test_unknown_table(self, database: sqlite3.Connection, archive: SqlArchive) -> None:
-        """A table that is not there is answered by the tables and views that are."""
+        """The error for an unknown table lists the existing tables and views."""
         database.execute("CREATE VIEW IMAGES AS SELECT * FROM ARCHIVE_FILES")
-        message = refusal(SqlArchive(archive.database, "ARCHIVE_FILE", COLUMNS))
+        message = get_refusal(SqlArchive(archive.database, "ARCHIVE_FILE", COLUMNS))
 
         assert message == "There is no table ARCHIVE_FILE. The tables are: ARCHIVE_FILES, IMAGES."
 
     def test_unknown_column(self, archive: SqlArchive) -> None:
-        """A column that is not there is answered by those that are."""
-        message = refusal(SqlArchive(archive.database, "ARCHIVE_FILES", {**COLUMNS, "shot": "SHOT"}))
+        """The error for an unknown column lists the existing ones."""
+        message = get_refusal(SqlArchive(archive.database, "ARCHIVE_FILES", {**COLUMNS, "shot": "SHOT"}))
 
         assert message.startswith("ARCHIVE_FILES has no column SHOT. Its columns are: IMAGE_ID, ")
 
     def test_required_columns(self, archive: SqlArchive) -> None:
-        """Without a key or a file there is no archive."""
-        assert "file" in refusal(SqlArchive(archive.database, "ARCHIVE_FILES", {"key": "IMAGE_ID"}))
+        """An archive without a column for the key or the file is refused."""
+        assert "file" in get_refusal(SqlArchive(archive.database, "ARCHIVE_FILES", {"key": "IMAGE_ID"}))
 
     @pytest.mark.parametrize(
         "url",
@@ -206,16 +206,18 @@ class TestRefusals:
          "mysql+pymysql://u:secret@host/db"],
     )  # fmt: skip
     def test_no_database(self, url: str) -> None:
-        """A database that does not answer is told in a sentence, without its place or its password."""
-        message = refusal(SqlArchive(ArchiveDatabase(url, attempts=1), "ARCHIVE_FILES", COLUMNS))
+        """The error for an unreachable database is a sentence without its location or its password."""
+        message = get_refusal(SqlArchive(ArchiveDatabase(url, attempts=1), "ARCHIVE_FILES", COLUMNS))
 
         assert message.endswith(".")
         assert not any(secret in message for secret in ("nonesuch/", "secret", "host"))
 
     def test_not_a_database(self, tmp_path: Path) -> None:
-        """So is a file that is no database; neither its path nor any SQL is told."""
+        """The error for a file that is no database contains neither its path nor any SQL."""
         (tmp_path / "archive.db").write_text("nothing of the kind" * 100)
-        message = refusal(SqlArchive(ArchiveDatabase(f"sqlite:///{tmp_path / 'archive.db'}"), "ARCHIVE_FILES", COLUMNS))
+        message = get_refusal(
+            SqlArchive(ArchiveDatabase(f"sqlite:///{tmp_path / 'archive.db'}"), "ARCHIVE_FILES", COLUMNS)
+        )
 
         assert str(tmp_path) not in message
         assert "PRAGMA" not in message

@@ -19,7 +19,7 @@ from alembic.script import ScriptDirectory
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.building import OVERTAKEN, start_build
-from tests.rows import DEFAULT, Rows, paths, row
+from tests.rows import DEFAULT, Rows, list_paths, make_row
 
 import shotdap.catalog
 from shotdap.catalog import (
@@ -46,7 +46,7 @@ def finish_build(url: str) -> float:
 
 
 def kill_build(url: str, seconds: float) -> Watermark | None:
-    """Begin to build, and kill the build; return its watermark."""
+    """Start a build and kill it; return its watermark."""
     process = start_build(url)
     process.join(seconds)
     process.kill()
@@ -123,9 +123,9 @@ class TestKilled:
 def test_however_many(url: str, count: int) -> None:
     """Rows are written many in a statement, and none is lost between two statements."""
     index = SqlIndex(url)
-    build_catalog(Rows([row(number, name=f"n{number}.hdf") for number in range(count)]), index, DEFAULT)
+    build_catalog(Rows([make_row(number, name=f"n{number}.hdf") for number in range(count)]), index, DEFAULT)
 
-    assert sorted(paths(index)) == sorted(f"omega/62328/asbo1/n{number}" for number in range(count))
+    assert sorted(list_paths(index)) == sorted(f"omega/62328/asbo1/n{number}" for number in range(count))
     for number in (0, count - 2, count - 1):
         assert [entry.facts["name"] for entry in index.search(f"n{number}").entries] == [f"n{number}.hdf"]
     index.close()
@@ -143,17 +143,17 @@ class TestTwoAtOnce:
         assert set(codes) <= {0, OVERTAKEN}
         assert read_content(url) == whole
 
-    def test_the_later_goes_on(self, url: str) -> None:
+    def test_the_later_continues(self, url: str) -> None:
         """A build that a later one has overtaken writes nothing any more."""
         index = SqlIndex(url)
-        rows = [row(number, version=number, name=f"n{number}") for number in range(3)]
+        rows = [make_row(number, version=number, name=f"n{number}") for number in range(3)]
 
-        def overtaken() -> Iterator[Row]:
+        def read_and_overtake() -> Iterator[Row]:
             build_catalog(Rows(rows), index, DEFAULT)
-            yield row(1, version=1, name="n1", file="stale")
+            yield make_row(1, version=1, name="n1", file="stale")
 
         with pytest.raises(Superseded, match=SUPERSEDED):
-            build_catalog(Given(overtaken()), index, DEFAULT)
+            build_catalog(Given(read_and_overtake()), index, DEFAULT)
         file, watermark = index.find_entry("omega/62328/asbo1/n1").file, index.read_watermark()
         index.close()
 
@@ -163,13 +163,13 @@ class TestTwoAtOnce:
         """A patient build does not overtake a running one, and does not wait for one that has ended in any way."""
         index = SqlIndex(url)
 
-        def meanwhile() -> Iterator[Row]:
+        def read_while_busy() -> Iterator[Row]:
             with pytest.raises(Busy):
                 build_catalog(Rows([]), index, DEFAULT, patient=True)
-            yield row(1)
+            yield make_row(1)
 
-        build_catalog(Given(meanwhile()), index, DEFAULT)
-        report = build_catalog(Rows([row(2)]), index, DEFAULT, patient=True)
+        build_catalog(Given(read_while_busy()), index, DEFAULT)
+        report = build_catalog(Rows([make_row(2)]), index, DEFAULT, patient=True)
         index.close()
 
         assert report.added == 1
@@ -234,9 +234,9 @@ class TestVersions:
         """A migration creates the tables of an empty database, and keeps a catalog of this version as it is."""
         index = SqlIndex(url)
         first = index.migrate()
-        build_catalog(Rows([row(1)]), index, DEFAULT)
+        build_catalog(Rows([make_row(1)]), index, DEFAULT)
         again = index.migrate()
-        known = paths(index)
+        known = list_paths(index)
         index.close()
 
         assert (first, again) == (None, SCHEMA_VERSION)

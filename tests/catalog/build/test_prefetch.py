@@ -1,4 +1,4 @@
-"""Items that are made in a thread while those before them are used."""
+"""Items that are produced in a thread while the ones before are used."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import pytest
 from shotdap.catalog.build.prefetch import prefetch_items
 
 
-def counted(upto: int, log: list[str]) -> Generator[int, None, None]:
-    """Numbers, then an error; and what becomes of whoever gives them."""
+def count_and_fail(upto: int, log: list[str]) -> Generator[int, None, None]:
+    """Yield numbers, then raise an error; log when the generator is closed."""
     try:
         yield from range(upto)
         raise OSError("No more of them.")
@@ -22,9 +22,9 @@ def counted(upto: int, log: list[str]) -> Generator[int, None, None]:
 
 
 def test_in_order() -> None:
-    """Items come in their order, and an error after all that were made before it."""
+    """Items keep their order, and an error is raised after all items before it."""
     log = list[str]()
-    with closing(prefetch_items(counted(5, log))) as items:
+    with closing(prefetch_items(count_and_fail(5, log))) as items:
         came = list(islice(items, 5))
         with pytest.raises(OSError, match="No more"):
             next(items)
@@ -32,17 +32,17 @@ def test_in_order() -> None:
     assert (came, log) == ([0, 1, 2, 3, 4], ["closed"])
 
 
-def test_meanwhile() -> None:
-    """The next item is made while this one is used, in another thread."""
+def test_next_item_is_prefetched() -> None:
+    """The next item is produced in another thread while the current one is used."""
     made, threads = threading.Event(), list[int]()
 
-    def items() -> Generator[str, None, None]:
+    def produce() -> Generator[str, None, None]:
         yield "first"
         threads.append(threading.get_ident())
         made.set()
         yield "second"
 
-    with closing(prefetch_items(items())) as found:
+    with closing(prefetch_items(produce())) as found:
         first = next(found)
 
         assert first == "first"
@@ -50,10 +50,10 @@ def test_meanwhile() -> None:
         assert threads != [threading.get_ident()]
 
 
-def test_left_alone() -> None:
-    """Whoever stops early has the items closed by then."""
+def test_consumer_stops_early() -> None:
+    """Items are closed when their consumer stops early."""
     log = list[str]()
-    with closing(prefetch_items(counted(5, log))) as items:
+    with closing(prefetch_items(count_and_fail(5, log))) as items:
         next(items)
 
     assert log == ["closed"]

@@ -37,7 +37,7 @@ def difference(shot: int) -> NDArray[Any]:
 
 @pytest.fixture(scope="module")
 def catalog(tmp_path_factory: pytest.TempPathFactory) -> Catalog:
-    """Return a catalog of four shots; one has a file that is no image, and a missing file."""
+    """A catalog of four shots; one has a file that is no image, and a missing file."""
     root = tmp_path_factory.mktemp("archive")
     for shot in SIZES:
         with h5py.File(root / f"{shot}.h5", "w") as file:
@@ -207,7 +207,7 @@ class TestStack:
         with pytest.raises(error, match=words):
             catalog.open(f"omega/{segment}")
 
-    def test_one_way_to_write_it(self, catalog: Catalog) -> None:
+    def test_canonical_path(self, catalog: Catalog) -> None:
         """Options of a canonical path are in the order of their names."""
         path = "omega/~stack-shot-100_104-diagnostic-XRFC1"
 

@@ -1,4 +1,4 @@
-"""A stack describes each of its images exactly as the image alone does."""
+"""A stack describes each of its images exactly as the image does alone."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from shotdap.catalog.readers.lazy import create_lazy_variable
 MICROMETRES: Final = {"units": "um"}
 
 
-def image(
+def make_image(
     x: Any = (0.0, 1.0, 2.0),  # noqa: ANN401 — whatever NumPy makes an array of
     attributes: Mapping[str, Any] | None = None,
     dtype: str = "u2",
@@ -28,10 +28,12 @@ def image(
     """Return an image of two rows whose columns have the positions x."""
     positions = np.asarray(x)
     values = np.arange(2 * positions.size).reshape(2, -1).astype(dtype)
-    return dataset({"image": (("y", "x"), values, dict(attributes or {}))}, {"x": ("x", positions, coordinate or {})})
+    return make_dataset(
+        {"image": (("y", "x"), values, dict(attributes or {}))}, {"x": ("x", positions, coordinate or {})}
+    )
 
 
-def dataset(
+def make_dataset(
     variables: Mapping[str, Any], coordinates: Mapping[str, Any] | None = None, attrs: Mapping[str, Any] | None = None
 ) -> xr.Dataset:
     """Return a dataset without indexes, like those of the catalog."""
@@ -49,15 +51,15 @@ def stack(*images: xr.Dataset, ragged: RaggedPolicy = "refuse", differing: Diffe
 class TestCoordinates:
     def test_same(self) -> None:
         """A coordinate that is equal in all images is not stacked."""
-        result = stack(image(), image())
+        result = stack(make_image(), make_image())
 
         assert result["x"].dims == ("x",)
         assert result["image"].dims == ("shot", "y", "x")
         assert "x" not in result["image"].attrs["coordinates"].split()
 
     def test_different(self) -> None:
-        """One that differs is stacked, its dimension is renamed, and variables refer to it."""
-        result = stack(image(), image((0.0, 2.0, 4.0)))
+        """A coordinate that differs is stacked, its dimension is renamed, and variables refer to it."""
+        result = stack(make_image(), make_image((0.0, 2.0, 4.0)))
 
         assert result["x"].dims == ("shot", "x_index")
         assert result["x"].values.tolist() == [[0, 1, 2], [0, 2, 4]]
@@ -70,25 +72,25 @@ class TestCoordinates:
         """Numbers and texts cannot be stacked; integers and floats can, in a type that represents both."""
         if isinstance(other[0], str):
             with pytest.raises(BadStack, match=r"differ in x, .* numbers in i0, text in i1"):
-                stack(image(), image(np.array(other, object)))
+                stack(make_image(), make_image(np.array(other, object)))
         else:
-            assert stack(image(), image(other))["x"].values.tolist() == [[0, 1, 2], [0, 1, 2]]
+            assert stack(make_image(), make_image(other))["x"].values.tolist() == [[0, 1, 2], [0, 1, 2]]
 
     def test_nan(self) -> None:
         """Missing values of a coordinate are equal to each other."""
-        assert stack(image((0, np.nan, 1)), image((0, np.nan, 1)))["x"].dims == ("x",)
+        assert stack(make_image((0, np.nan, 1)), make_image((0, np.nan, 1)))["x"].dims == ("x",)
 
     def test_padded(self) -> None:
         """For images of different sizes, the longest coordinate is shared only if the others are its first values."""
-        alike = stack(image((0.0, 1.0)), image((0.0, 1.0, 2.0)), ragged="pad")
-        shifted = stack(image((1.0, 2.0)), image((0.0, 1.0, 2.0)), ragged="pad")
+        alike = stack(make_image((0.0, 1.0)), make_image((0.0, 1.0, 2.0)), ragged="pad")
+        shifted = stack(make_image((1.0, 2.0)), make_image((0.0, 1.0, 2.0)), ragged="pad")
 
         assert alike["x"].values.tolist() == [0, 1, 2]
         np.testing.assert_array_equal(shifted["x"].values, [[1, 2, np.nan], [0, 1, 2]])
 
     def test_missing(self) -> None:
         """A coordinate that one image lacks is left out and named; pixel numbers do not replace it."""
-        result = stack(image(), dataset({"image": (("y", "x"), np.zeros((2, 3), "u2"))}))
+        result = stack(make_image(), make_dataset({"image": (("y", "x"), np.zeros((2, 3), "u2"))}))
 
         assert result["image"].dims == ("shot", "y", "x_index")
         assert "x" not in result.variables
@@ -96,13 +98,13 @@ class TestCoordinates:
 
     def test_taken_name(self) -> None:
         """The new name of a dimension is unique."""
-        first, second = (each.assign(x_index=((), 7)) for each in (image(), image((0.0, 2.0, 4.0))))
+        first, second = (each.assign(x_index=((), 7)) for each in (make_image(), make_image((0.0, 2.0, 4.0))))
 
         assert stack(first, second)["image"].dims == ("shot", "y", "x_index_2")
 
     def test_groups(self) -> None:
         """A renamed dimension stays in its group."""
-        layers = [dataset({"A/v": ("A/t", np.arange(2))}, {"A/t": ("A/t", np.arange(2) * n)}) for n in (1, 2)]
+        layers = [make_dataset({"A/v": ("A/t", np.arange(2))}, {"A/t": ("A/t", np.arange(2) * n)}) for n in (1, 2)]
 
         assert stack(*layers)["A/v"].dims == ("shot", "A/t_index")
 
@@ -113,7 +115,7 @@ class TestCoordinates:
         lines = [CountingSource(np.arange(float(size))) for _ in range(2)]
         result = stack(
             *(
-                dataset(
+                make_dataset(
                     {"image": create_lazy_variable(("y", "t"), pixels, {})},
                     {"t": create_lazy_variable(("t",), each, {})},
                 )
@@ -143,7 +145,7 @@ class TestMeaning:
     )
     def test_refused(self, name: str, values: tuple[object, object]) -> None:
         """Variables whose numbers differ in meaning are refused; the message names the difference and the images."""
-        first, second = (image(attributes={} if value is None else {name: value}) for value in values)
+        first, second = (make_image(attributes={} if value is None else {name: value}) for value in values)
 
         with pytest.raises(
             BadStack, match=f"differ in image, .*{name}: .* in i0 and 1 other, .* in i2.*differing-omit"
@@ -152,7 +154,7 @@ class TestMeaning:
 
     def test_omitted(self) -> None:
         """On request they are left out and named; the other variables are stacked."""
-        first, second = (image(attributes={"units": units}) for units in ("J", "eV"))
+        first, second = (make_image(attributes={"units": units}) for units in ("J", "eV"))
         result = stack(first, second, differing="omit")
 
         assert set(result.variables) == {"shot", "path", "x"}
@@ -161,17 +163,17 @@ class TestMeaning:
     def test_units_of_coordinate(self) -> None:
         """A coordinate in other units is refused, even if its numbers are equal."""
         with pytest.raises(BadStack, match=r"differ in x, .*units: um in i0, mm in i1"):
-            stack(image(coordinate=MICROMETRES), image(coordinate={"units": "mm"}))
+            stack(make_image(coordinate=MICROMETRES), make_image(coordinate={"units": "mm"}))
 
     def test_dimensions(self) -> None:
         """Images with another order of dimensions are refused."""
         with pytest.raises(BadStack, match="dimensions: y x in i0, x y in i1"):
-            stack(image(), image().transpose("x", "y"))
+            stack(make_image(), make_image().transpose("x", "y"))
 
     def test_same_units_of_nan(self) -> None:
         """Attributes are equal although their types differ: NaN is equal to NaN, and numbers to numbers."""
         first, second = (
-            image(attributes={"missing_value": value, "valid_range": limits})
+            make_image(attributes={"missing_value": value, "valid_range": limits})
             for value, limits in ((np.nan, np.array([0, 9], "u2")), (np.float32("nan"), np.array([0, 9], "i4")))
         )
         result = stack(first, second)["image"].attrs
@@ -182,8 +184,8 @@ class TestMeaning:
 class TestAttributes:
     def test_of_variable(self) -> None:
         """Descriptive attributes that all images share are kept; the names of others are listed."""
-        first = image(attributes={"units": "count", "long_name": "a", "gain": 1, "only": 1})
-        result = stack(first, image(attributes={"units": "count", "long_name": "b", "gain": 2}))["image"].attrs
+        first = make_image(attributes={"units": "count", "long_name": "a", "gain": 1, "only": 1})
+        result = stack(first, make_image(attributes={"units": "count", "long_name": "b", "gain": 2}))["image"].attrs
 
         assert result["units"] == "count"
         assert result["differing_attributes"] == "long_name, gain, only"
@@ -191,13 +193,13 @@ class TestAttributes:
 
     def test_of_dataset(self) -> None:
         """The same is true of attributes of datasets."""
-        result = stack(image().assign_attrs(camera="C1", gain=1), image().assign_attrs(camera="C1", gain=2))
+        result = stack(make_image().assign_attrs(camera="C1", gain=1), make_image().assign_attrs(camera="C1", gain=2))
 
         assert result.attrs == {"camera": "C1", "differing_attributes": "gain"}
 
     def test_types(self) -> None:
         """Images of different types are stacked in a type that represents both; an attribute lists the types."""
-        result = stack(image(dtype="u1"), image(dtype="i2"))["image"]
+        result = stack(make_image(dtype="u1"), make_image(dtype="i2"))["image"]
 
         assert result.dtype == np.int16
         assert result.attrs["image_types"] == "uint8, int16"
@@ -205,16 +207,16 @@ class TestAttributes:
     def test_references(self) -> None:
         """References of images to auxiliary coordinates are kept, except to those that are left out."""
         variables = {"image": ("x", np.zeros(3), {"coordinates": "lat lon"}), "lat": ("x", np.zeros(3))}
-        first = dataset({**variables, "lon": ("x", np.zeros(3))})
+        first = make_dataset({**variables, "lon": ("x", np.zeros(3))})
 
-        assert stack(first, dataset(variables))["image"].attrs["coordinates"] == "lat path"
+        assert stack(first, make_dataset(variables))["image"].attrs["coordinates"] == "lat path"
 
 
 class TestValues:
     @pytest.mark.parametrize("dtype", ["i8", "u8"])
     def test_inexact(self, dtype: str) -> None:
         """An integer that the stack's type cannot represent is an error, never another number."""
-        small, large = (dataset({"v": ("n", np.array(values, dtype))}) for values in ([2**53], [2**53 + 1, 5]))
+        small, large = (make_dataset({"v": ("n", np.array(values, dtype))}) for values in ([2**53], [2**53 + 1, 5]))
         result = stack(small, large, ragged="pad")["v"]
 
         np.testing.assert_array_equal(result[0].values, [2**53, np.nan])
@@ -225,14 +227,16 @@ class TestValues:
     @pytest.mark.parametrize("dtype", [object, "U3"])
     def test_text(self, dtype: Any) -> None:  # noqa: ANN401 — whatever NumPy takes for a type
         """Texts are padded with empty texts."""
-        first, second = (dataset({"v": ("n", np.array(values, dtype))}) for values in (["a"], ["bcd", "e"]))
+        first, second = (make_dataset({"v": ("n", np.array(values, dtype))}) for values in (["a"], ["bcd", "e"]))
 
         assert stack(first, second, ragged="pad")["v"].values.tolist() == [["a", ""], ["bcd", "e"]]
 
     def test_own_names(self) -> None:
         """A variable or dimension with the name of a stack's own coordinate is renamed."""
-        along = [dataset({"path": ("shot", np.array([n, n + 1]))}) for n in (1, 2)]
-        single = [dataset({"image": ("x", np.zeros(2), {"coordinates": "shot"})}, {"shot": ((), 5)}) for _ in (1, 2)]
+        along = [make_dataset({"path": ("shot", np.array([n, n + 1]))}) for n in (1, 2)]
+        single = [
+            make_dataset({"image": ("x", np.zeros(2), {"coordinates": "shot"})}, {"shot": ((), 5)}) for _ in (1, 2)
+        ]
         result, other = stack(*along), stack(*single)
 
         assert result["shot"].values.tolist() == [100, 101]
@@ -277,7 +281,7 @@ def _images(draw: st.DrawFn, size: int) -> xr.Dataset:
         coordinates["x"] = ("x", np.arange(size) * step, attributes())
     if draw(st.booleans()):
         coordinates["time"] = ("x", np.arange(size) * draw(st.sampled_from([1, 2])), attributes())
-    return dataset(variables, coordinates, attributes())
+    return make_dataset(variables, coordinates, attributes())
 
 
 def is_same(value: Any, other: Any) -> bool:  # noqa: ANN401 — any attribute

@@ -62,14 +62,14 @@ def write(path: Path, seed: int, shape: tuple[int, int] = (8, 6)) -> None:
 def index(tmp_path: Path) -> SqlIndex:
     index = SqlIndex.open_sqlite(tmp_path / "catalog" / "catalog.db")
     records = [
-        Record(str(number), Entry(path, f"{number}.h5", facts(path, day)))
+        Record(str(number), Entry(path, f"{number}.h5", make_facts(path, day)))
         for number, (path, day) in enumerate(DAYS.items())
     ]
     index.put_records(records, None)
     return index
 
 
-def facts(path: str, day: str) -> dict[str, str]:
+def make_facts(path: str, day: str) -> dict[str, str]:
     facility, _, diagnostic, name = path.split("/")
     return {"facility": facility, "diagnostic": diagnostic, "name": f"{name}.h5", "date": f"{day}T10:00:00"}
 
@@ -79,12 +79,12 @@ def catalog(root: Path, index: SqlIndex) -> Catalog:
     return Catalog(index, root, (CAMERA,))
 
 
-def difference(root: Path, number: int) -> NDArray[np.float32]:
-    image, background = frames(root, number)
+def compute_difference(root: Path, number: int) -> NDArray[np.float32]:
+    image, background = read_frames(root, number)
     return np.asarray(image - background)
 
 
-def frames(root: Path, number: int) -> NDArray[np.float32]:
+def read_frames(root: Path, number: int) -> NDArray[np.float32]:
     """Read a file with another library than the catalog's."""
     return np.asarray(
         xr.load_dataset(root / f"{number}.h5", engine="h5netcdf", phony_dims="sort")["Streak_array"], "f4"
@@ -95,12 +95,12 @@ class TestRelated:
     def test_nearest_earlier(self, catalog: Catalog, root: Path) -> None:
         """The flat field is the last one of the same facility and diagnostic before the shot."""
         flattened = catalog.open("omega/3/cam/image").flattened
-        flat = difference(root, 1)
+        flat = compute_difference(root, 1)
 
-        assert np.allclose(flattened.values, difference(root, 2) * flat.mean() / flat)
+        assert np.allclose(flattened.values, compute_difference(root, 2) * flat.mean() / flat)
         assert flattened.attrs["input_files"] == "omega/3/cam/image; omega/2/cam/flat"
 
-    def test_none(self, catalog: Catalog) -> None:
+    def test_no_flat_field(self, catalog: Catalog) -> None:
         """Without a flat field the variable is left out, and the dataset gives the reason."""
         dataset = catalog.open("omega/1/cam/flat")
 
@@ -111,7 +111,7 @@ class TestRelated:
     def test_too_long_ago(self, root: Path, index: SqlIndex) -> None:
         """A flat field outside the maximum distance in time is ignored."""
         index.put_records(
-            [Record("9", Entry("omega/9/cam/image", "2.h5", facts("omega/9/cam/image", "2011-08-01")))], None
+            [Record("9", Entry("omega/9/cam/image", "2.h5", make_facts("omega/9/cam/image", "2011-08-01")))], None
         )
         catalog = Catalog(index, root, (CAMERA,))
 
@@ -150,7 +150,7 @@ class TestRelated:
         before = catalog.image("omega/3/cam/image").fingerprint
         write(root / "8.h5", 8)
         index.put_records(
-            [Record("8", Entry("omega/2/cam/flat_2", "8.h5", facts("omega/2/cam/flat_2", "2011-05-11")))], None
+            [Record("8", Entry("omega/2/cam/flat_2", "8.h5", make_facts("omega/2/cam/flat_2", "2011-05-11")))], None
         )
 
         image = catalog.image("omega/3/cam/image")
@@ -162,13 +162,13 @@ class TestVariants:
     def test_result(self, catalog: Catalog, root: Path) -> None:
         """A chain of transforms becomes the variable `result`, beside all others, with its provenance."""
         dataset = catalog.open("omega/3/cam/image/~difference-scale-2~crop-columns-1_3")
-        image, background = frames(root, 2)
+        image, background = read_frames(root, 2)
 
         assert np.array_equal(dataset.result.values, (image - 2 * background)[:, 1:4])
         assert {"image", "background", "difference", "flattened", "part"} <= set(dataset.data_vars)
         assert dataset.result.attrs["derived_at"].startswith("omega/3/cam/image/~difference-scale-2~crop-columns-1_3.")
 
-    def test_what_is_made_of_it_follows(self, catalog: Catalog) -> None:
+    def test_options_affect_derived_variables(self, catalog: Catalog) -> None:
         """Another option of a variable changes everything that is derived from it."""
         usual = catalog.open("omega/3/cam/image").part.values
         other = catalog.open("omega/3/cam/image/~difference-scale-0").part.values
@@ -179,11 +179,11 @@ class TestVariants:
     def test_other_images_inputs(self, catalog: Catalog, root: Path) -> None:
         """A variable of a related image can be an input."""
         result = catalog.open("omega/3/cam/image/~image~subtract_background-background-flat.background").result
-        expected = frames(root, 2)[0] - frames(root, 1)[1]
+        expected = read_frames(root, 2)[0] - read_frames(root, 1)[1]
 
         assert np.array_equal(result.values, expected)
 
-    def test_of_the_file_as_it_is(self, catalog: Catalog) -> None:
+    def test_of_the_raw_file(self, catalog: Catalog) -> None:
         """The unmodified file has variants, too."""
         path = "omega/3/cam/image/raw/~Streak_array~crop-rows-0_1"
 
@@ -205,7 +205,7 @@ class TestVariants:
         with pytest.raises(BadVariant, match=words):
             catalog.open(f"omega/3/cam/image/{segment}")
 
-    def test_what_lacks_its_flat(self, catalog: Catalog) -> None:
+    def test_without_a_flat_field(self, catalog: Catalog) -> None:
         """A requested variable that cannot be derived is refused with the reason."""
         with pytest.raises(BadVariant, match="the archive has no flat for this image"):
             catalog.open("omega/1/cam/flat/~flattened~crop")
@@ -241,11 +241,11 @@ class TestRemembered:
         transform = next(recipe.transform for recipe in CAMERA.recipes if recipe.name == "flattened")
         function = transform.function
 
-        def counted(*arrays: xr.DataArray, **options: float) -> xr.DataArray:
+        def count_call(*arrays: xr.DataArray, **options: float) -> xr.DataArray:
             calls.append(1)
             return function(*arrays, **options)
 
-        monkeypatch.setitem(transform.__dict__, "function", counted)
+        monkeypatch.setitem(transform.__dict__, "function", count_call)
         for row in range(8):
             dataset.flattened[row].load()
         catalog.open("omega/3/cam/image", chunked=False).flattened.load()
@@ -257,7 +257,7 @@ class TestRemembered:
         cache = FrameCache(1 << 20).get_memo("file")
         gate = threading.Barrier(8)
 
-        def result(number: int) -> float:
+        def compute(number: int) -> float:
             gate.wait(5)
             names = [f"{depth}/{number % 3}" for depth in range(6)]
 
@@ -268,4 +268,4 @@ class TestRemembered:
             return float(cache(names[0], lambda: make(0))[0])
 
         with ThreadPoolExecutor(8) as pool:
-            assert list(pool.map(result, range(8), timeout=20)) == [6.0] * 8
+            assert list(pool.map(compute, range(8), timeout=20)) == [6.0] * 8

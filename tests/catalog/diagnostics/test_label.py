@@ -21,7 +21,7 @@ STACK = np.arange(2 * 6 * 8, dtype="u2").reshape(2, 6, 8)[:, ::-1]
 FRAME = STACK[0]
 
 
-def opened(
+def open_file(
     folder: Path,
     arrays: Mapping[str, Any],
     facts: Mapping[str, Fact],
@@ -73,7 +73,7 @@ def test_family(
     expected: Mapping[str, Any],
 ) -> None:
     """A file of each family is recognised by its row or by its content."""
-    dataset = opened(tmp_path, arrays, facts, attributes)
+    dataset = open_file(tmp_path, arrays, facts, attributes)
 
     assert dataset.attrs["history"].endswith(f"labelled as {family}")
     for name, values in expected.items():
@@ -123,7 +123,7 @@ def test_axis(
     units: str,
 ) -> None:
     """An axis is computed from the file's attributes, and listed among the image's coordinates."""
-    dataset = opened(tmp_path, arrays, facts, attributes)
+    dataset = open_file(tmp_path, arrays, facts, attributes)
 
     assert np.array_equal(dataset[axis].values, values)
     assert dataset[axis].attrs["units"] == units
@@ -131,9 +131,9 @@ def test_axis(
 
 
 @pytest.mark.parametrize("attributes", [{}, {"pixelSizeX": "wide"}, {"pixelSizeX": np.nan}, {"pixelSizeX": 0.0}])
-def test_axis_not_said(tmp_path: Path, attributes: Mapping[str, Any]) -> None:
-    """An axis without attributes in the file is left out, never guessed."""
-    dataset = opened(tmp_path, {"PSL_per_px": FRAME}, {}, attributes)
+def test_axis_without_attributes(tmp_path: Path, attributes: Mapping[str, Any]) -> None:
+    """An axis without attributes in the file is omitted, never guessed."""
+    dataset = open_file(tmp_path, {"PSL_per_px": FRAME}, {}, attributes)
 
     assert "distance_x" not in dataset.variables
 
@@ -147,7 +147,7 @@ def test_conventions(tmp_path: Path) -> None:
         "title": "mine",
         "SweepSpeed": 2,
     }
-    attributes = opened(tmp_path, {"Streak_array": STACK}, facts, attributes_in_file).attrs
+    attributes = open_file(tmp_path, {"Streak_array": STACK}, facts, attributes_in_file).attrs
 
     assert attributes["Conventions"] == "CF-1.11, ACDD-1.3"
     assert attributes["title"] == "ASBO, velocity interferometer (VISAR), streaked, OMEGA shot 62328"
@@ -161,7 +161,7 @@ def test_conventions(tmp_path: Path) -> None:
 
 def test_saturation(tmp_path: Path) -> None:
     """The 12-bit camera's image states the end of its range."""
-    image = opened(tmp_path, {"Streak_array": STACK}, {"diagnostic": "PTD"})["image"]
+    image = open_file(tmp_path, {"Streak_array": STACK}, {"diagnostic": "PTD"})["image"]
 
     assert image.attrs["saturation"] == 4095
     assert list(image.attrs["valid_range"]) == [0, 4095]
@@ -203,7 +203,7 @@ def test_counts_of_a_packed_array(tmp_path: Path) -> None:
 
     assert image.attrs["saturation"] == 4095 * 0.5 - 10
     assert list(image.attrs["valid_range"]) == [-10, 4095 * 0.5 - 10]
-    assert "units" not in image.attrs  # no counts any more, and nobody says what
+    assert "units" not in image.attrs  # scaled values are no counts, and the file states no other unit
 
 
 def test_unsigned_frames(tmp_path: Path) -> None:
@@ -234,7 +234,7 @@ def test_summary_dimensions(tmp_path: Path) -> None:
         "DATA_CL1": FRAME,
         "SUMMARY_DATA_STDEV": FRAME,
     }
-    dataset = opened(tmp_path, arrays, {})
+    dataset = open_file(tmp_path, arrays, {})
 
     assert dataset["SUMMARY_DATA_UV"].dims == dataset["SUMMARY_DATA_STDEV"].dims == ("time", "beam")
     assert dataset["SUMMARY_DATA_TIME"].dims == ("time",)
@@ -260,7 +260,7 @@ def test_scales(tmp_path: Path) -> None:
 
 def test_raw(tmp_path: Path) -> None:
     """The unmodified file has its own names and shapes."""
-    raw = opened(tmp_path, {"Streak_array": STACK}, {"diagnostic": "ASBO1"}, {"Unit": "ASBO1"}, raw=True)
+    raw = open_file(tmp_path, {"Streak_array": STACK}, {"diagnostic": "ASBO1"}, {"Unit": "ASBO1"}, raw=True)
 
     assert np.array_equal(raw["Streak_array"].values, STACK)
     assert raw.attrs == {"Unit": "ASBO1"}
@@ -268,7 +268,7 @@ def test_raw(tmp_path: Path) -> None:
 
 def test_raw_path(tmp_path: Path) -> None:
     """The labelled dataset names the path of the unmodified file."""
-    opened(tmp_path, {"Streak_array": STACK}, {})
+    open_file(tmp_path, {"Streak_array": STACK}, {})
     catalog = Catalog(DirectoryArchive(tmp_path), tmp_path, load_diagnostics())
     path = catalog.open("image").attrs["file_as_it_is"]
 
@@ -278,7 +278,7 @@ def test_raw_path(tmp_path: Path) -> None:
 
 def test_explanation(tmp_path: Path) -> None:
     """Each mismatch is explained, description by description."""
-    opened(tmp_path, {"Streak_array": STACK}, {})
+    open_file(tmp_path, {"Streak_array": STACK}, {})
     catalog = Catalog(DirectoryArchive(tmp_path), tmp_path, load_diagnostics())
     lines = list(catalog.explain_labelling(Entry("image", "image", {"diagnostic": "XRFC3"})))
 
@@ -293,7 +293,7 @@ def test_units(tmp_path: Path) -> None:
     registry: pint.UnitRegistry[float] = pint.UnitRegistry()
     rules = [rule.attributes for each in load_diagnostics() for rule in each.variables.values()]
     axes = [axis.attributes for each in load_diagnostics() for axis in each.axes]
-    pixels = [opened(tmp_path, {"Streak_array": STACK}, {})[name].attrs for name in ("y", "x")]
+    pixels = [open_file(tmp_path, {"Streak_array": STACK}, {})[name].attrs for name in ("y", "x")]
     units = {attributes["units"] for attributes in (*rules, *axes, *pixels) if "units" in attributes}
 
     assert units >= {"count", "pixel", "um", "ns", "ps", "TW"}
@@ -303,7 +303,7 @@ def test_units(tmp_path: Path) -> None:
 def test_cf_coordinates(tmp_path: Path) -> None:
     """A reader of CF finds an image's axes by the image's attributes."""
     attributes = {"CCD_PixelSize": [13.5, 13.5], "CCD_Binning": [2, 2]}
-    dataset = opened(tmp_path, {"Streak_array": STACK}, {"diagnostic": "IAW"}, attributes)
+    dataset = open_file(tmp_path, {"Streak_array": STACK}, {"diagnostic": "IAW"}, attributes)
     image = xr.decode_cf(dataset.compute()).cf["image"]
 
     assert {"distance_y", "distance_x"} <= set(image.coords)

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 import sqlalchemy.event
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.rows import DEFAULT, Rows, row
+from tests.rows import DEFAULT, Rows, make_row
 
 from shotdap.catalog import (
     BadQuery,
@@ -103,7 +103,7 @@ def _make_row(number: int) -> Row:
 def _make_strange_rows() -> Iterator[Row]:
     for number, text in enumerate(HOSTILE):
         yield Row(f"strange{number}", "file", 1, {"facility": text, "diagnostic": text, "name": text, "camera": text})
-    many = " ".join(f"w{number}" for number in range(300))  # more than are kept, so the last is not among them
+    many = " ".join(f"w{number}" for number in range(300))  # more than are kept, so the last is omitted
     yield Row("wordy", "file", 1, {"name": "wordy", "date": "2022-07-01", "note": many, "camera": "Zeta"})
     yield Row("capital", "file", 1, {"name": "capital", "Camera": "Big Kid", "camera": "small"})
     yield Row("quoted", "file", 1, {"name": "quoted", 'the "camera': "Big Kid", "camera": "small"})
@@ -176,7 +176,7 @@ SINGLE: Final = [each for each in QUERIES if each and " " not in each]
 TERMS: Final = st.tuples(st.sampled_from(["", "", "-"]), st.sampled_from(SINGLE)).map("".join)
 
 
-class TestFound:
+class TestMatches:
     @pytest.mark.parametrize("text", QUERIES)
     def test_each(self, shots: SqlIndex, text: str) -> None:
         """A search returns all matches once, and nothing else."""
@@ -211,11 +211,13 @@ class TestFound:
     def test_by_hand(self, index: SqlIndex, text: str, results: list[str]) -> None:
         """The examples of the documentation: the newest is first, or the greatest shot; without a date is last."""
         rows = [
-            row(1, name="a", shot=9, diagnostic="P510", date="2022-03-24T09:00:00"),
-            row(2, name="b", shot=5, diagnostic="P510", date="2022-03-24T23:59:59", facility="OMEGA EP"),
-            row(3, name="c", shot=6, diagnostic="SOP", date="2022-04-01", facility="OMEGA EP", note="a laser plasma"),
-            row(4, name="d", shot=7, diagnostic="ASBO1", date="2023-12-31", note="plasma, then laser"),
-            row(5, name="e", shot=7, diagnostic="ASBO1"),
+            make_row(1, name="a", shot=9, diagnostic="P510", date="2022-03-24T09:00:00"),
+            make_row(2, name="b", shot=5, diagnostic="P510", date="2022-03-24T23:59:59", facility="OMEGA EP"),
+            make_row(
+                3, name="c", shot=6, diagnostic="SOP", date="2022-04-01", facility="OMEGA EP", note="a laser plasma"
+            ),
+            make_row(4, name="d", shot=7, diagnostic="ASBO1", date="2023-12-31", note="plasma, then laser"),
+            make_row(5, name="e", shot=7, diagnostic="ASBO1"),
         ]
         build_catalog(Rows(rows), index, DEFAULT)
         for name, speeds in (("a", ["2.0", "2"]), ("b", ["3"])):
@@ -239,7 +241,7 @@ class TestFound:
     def test_names_of_old_rows(self, index: SqlIndex) -> None:
         """A name that only the first of many rows has stays known, also as the suggestion for a similar one."""
         build_catalog(
-            Rows([row("first", name="first", polarisation="p"), *(row(n, name=f"n{n}") for n in range(300))]),
+            Rows([make_row("first", name="first", polarisation="p"), *(make_row(n, name=f"n{n}") for n in range(300))]),
             index,
             DEFAULT,
         )
@@ -250,19 +252,19 @@ class TestFound:
 
     def test_nothing_indexed(self, index: SqlIndex) -> None:
         """If no attribute of files is indexed, the error contains the setting that indexes them."""
-        build_catalog(Rows([row(1)]), index, DEFAULT)
+        build_catalog(Rows([make_row(1)]), index, DEFAULT)
         with pytest.raises(BadQuery, match=r"catalog\.indexed_attributes"):
             index.search("SweepSpeed:2")
 
     def test_another_database(self, tmp_path: Path) -> None:
         """A catalog that replaces another one is searched as it is now."""
         index = SqlIndex.open_sqlite(tmp_path / "catalog.db")
-        build_catalog(Rows([row(1, name="a", facility="old")]), index, DEFAULT)
+        build_catalog(Rows([make_row(1, name="a", facility="old")]), index, DEFAULT)
         assert find_names(index, "facility:old") == ["a"]
         index.close()
         (tmp_path / "catalog.db").unlink()
         other = SqlIndex.open_sqlite(tmp_path / "catalog.db")
-        build_catalog(Rows([row(1, name="b", facility="new")]), other, DEFAULT)
+        build_catalog(Rows([make_row(1, name="b", facility="new")]), other, DEFAULT)
         other.close()
 
         assert find_names(index, "facility:new") == ["b"]
@@ -270,8 +272,8 @@ class TestFound:
 
     def test_many_names(self, index: SqlIndex) -> None:
         """There may be more diagnostics than a statement may have parameters, and long names of facts."""
-        rows = [row(n, diagnostic=f"d{n}", facility="a" if n else "b") for n in range(66_000)]
-        build_catalog(Rows([*rows, row("long", **{"x" * 6000: "y"})]), index, DEFAULT)
+        rows = [make_row(n, diagnostic=f"d{n}", facility="a" if n else "b") for n in range(66_000)]
+        build_catalog(Rows([*rows, make_row("long", **{"x" * 6000: "y"})]), index, DEFAULT)
 
         assert len(index.search("-facility:b d*", limit=1000).entries) == 1000
 
@@ -328,7 +330,7 @@ class TestPages:
 
         assert search_all(shots, text, 20) == whole
 
-    def test_a_bounded_look(self, shots: SqlIndex, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_bounded_scan(self, shots: SqlIndex, monkeypatch: pytest.MonkeyPatch) -> None:
         """A page of a query without matches ends after a number of entries, empty, and has a next page."""
         monkeypatch.setattr(result_pages, "_MAX_SCANNED", 40)
         page = shots.search("camera:>1000")
@@ -353,9 +355,11 @@ class TestPages:
             assert len(results) >= 50
 
     @pytest.mark.parametrize("text", ["", "laser", "shot:1..", "diagnostic:new*,p510"])
-    def test_meanwhile(self, index: SqlIndex, text: str) -> None:
+    def test_additions_between_pages(self, index: SqlIndex, text: str) -> None:
         """Entries that are added between two pages disturb nothing: all entries from before are found once."""
-        rows = [row(n, name=f"laser{n}", shot=n, diagnostic="P510", date=f"2022-01-{1 + n % 28:02}") for n in range(60)]
+        rows = [
+            make_row(n, name=f"laser{n}", shot=n, diagnostic="P510", date=f"2022-01-{1 + n % 28:02}") for n in range(60)
+        ]
         build_catalog(Rows(rows), index, DEFAULT)
         before = {entry.path for entry in search_all(index, text)}
         page, results = index.search(text, limit=7), list[str]()
@@ -364,7 +368,7 @@ class TestPages:
             if page.after is None:
                 break
             rows += [
-                row(
+                make_row(
                     number,
                     name=f"laser{number}",
                     shot=number % 60,
@@ -549,14 +553,14 @@ class TestFolder:
         assert sorted(entry.path for entry in search_all(folder, text, limit)) == sorted(results)
         assert all(folder.find_entry(entry.path) == entry for entry in search_all(folder, text, limit))
 
-    def test_a_bounded_look(self, folder: DirectoryArchive, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_bounded_scan(self, folder: DirectoryArchive, monkeypatch: pytest.MonkeyPatch) -> None:
         """A page scans a limited number of files, and has a next page."""
         monkeypatch.setattr("shotdap.catalog.archive.directory_search._MAX_SCANNED", 2)
 
         assert folder.search("name:asbo2.h5").entries == ()
         assert [entry.path for entry in search_all(folder, "name:asbo2.h5")] == ["b/asbo2.h5"]
 
-    def test_what_a_folder_does_not_know(self, folder: DirectoryArchive) -> None:
+    def test_unsupported_by_a_folder(self, folder: DirectoryArchive) -> None:
         """An operation that needs a catalog raises an error that says so."""
         catalog = Catalog(folder, folder.root)
         for ask in (catalog.count_facets, catalog.list_changes):

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.contracts.index import IndexContract, walk_index
 from tests.postgres import Postgres
-from tests.rows import DEFAULT, Rows, paths, row
+from tests.rows import DEFAULT, Rows, list_paths, make_row
 
 from shotdap.catalog import Entry, Health, NotFound, PathTemplate, Row, SqlIndex, build_catalog
 from shotdap.catalog.entry import FileInspection
@@ -30,7 +30,7 @@ HOSTILE: Final = (
 
 
 @pytest.fixture(scope="module")
-def made(postgres: Postgres) -> str:
+def empty_catalog(postgres: Postgres) -> str:
     """The name of an empty catalog in PostgreSQL, a template for others.
 
     The database's own order of text is a language's, in which "a" comes before "B".
@@ -55,7 +55,7 @@ def index(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SqlIndex]:
         index = SqlIndex.open_sqlite(tmp_path / "catalog.db")
     else:
         server, name = request.getfixturevalue("postgres"), f"catalog_{next(NUMBERS)}"
-        execute(server, f"CREATE DATABASE {name} TEMPLATE {request.getfixturevalue('made')}")
+        execute(server, f"CREATE DATABASE {name} TEMPLATE {request.getfixturevalue('empty_catalog')}")
         index = SqlIndex(server.url(name))
     yield index
     index.close()
@@ -83,12 +83,14 @@ class TestContract(IndexContract):
     def index(self, index: SqlIndex) -> SqlIndex:
         """Folders of several levels; a folder and an image of one name; names with capital and small letters."""
         rows = [
-            row(number, shot=number % 3, name=f"{'nN'[number % 2]}{number}.hdf", diagnostic=f"d{number % 2}")
+            make_row(number, shot=number % 3, name=f"{'nN'[number % 2]}{number}.hdf", diagnostic=f"d{number % 2}")
             for number in range(12)
         ]
         build_catalog(Rows(rows), index, DEFAULT)
-        build_catalog(Rows([row("both", name="0"), row("more", name="1")]), index, PathTemplate("omega/{name}"))
-        build_catalog(Rows([row("top", name="top"), row("Top", name="Top")]), index, PathTemplate("{name}"))
+        build_catalog(
+            Rows([make_row("both", name="0"), make_row("more", name="1")]), index, PathTemplate("omega/{name}")
+        )
+        build_catalog(Rows([make_row("top", name="top"), make_row("Top", name="Top")]), index, PathTemplate("{name}"))
         return index
 
 
@@ -96,15 +98,15 @@ class TestHostile:
     @pytest.mark.parametrize("date", ["0001-01-01T00:00:00+05:00", "9999-12-31T23:00:00-05:00"])
     def test_beyond_the_calendar(self, index: SqlIndex, date: str) -> None:
         """A moment that is outside the calendar in UTC counts as unknown, and stops no build."""
-        build_catalog(Rows([row(1, date=date, name="x")]), index, DEFAULT)
+        build_catalog(Rows([make_row(1, date=date, name="x")]), index, DEFAULT)
 
         assert [entry.facts["date"] for entry in index.search("name:x").entries] == [date]
 
     def test_rows(self, index: SqlIndex) -> None:
         """A row with any text becomes an entry that is found, with the same text."""
-        rows = [row(f"k{value}", name=value, facility=value, file=value, diagnostic=value) for value in HOSTILE]
+        rows = [make_row(f"k{value}", name=value, facility=value, file=value, diagnostic=value) for value in HOSTILE]
         build_catalog(Rows(rows), index, DEFAULT)
-        entries = [index.find_entry(path) for path in paths(index)]
+        entries = [index.find_entry(path) for path in list_paths(index)]
 
         assert sorted(entry.file for entry in entries) == sorted(HOSTILE)
         assert sorted(str(entry.facts["name"]) for entry in entries) == sorted(HOSTILE)
@@ -120,15 +122,15 @@ class TestHostile:
     )
     def test_impossible_files(self, index: SqlIndex, file: str, reason: str) -> None:
         """The name of a file that cannot exist is an error without any inspection."""
-        build_catalog(Rows([row(1, file=file)]), index, DEFAULT)
-        (path,) = paths(index)
+        build_catalog(Rows([make_row(1, file=file)]), index, DEFAULT)
+        (path,) = list_paths(index)
 
         assert (index.find_entry(path).health, index.find_entry(path).reason) == (Health.UNREADABLE, reason)
 
     def test_keys(self, index: SqlIndex) -> None:
         """Rows with hostile, very long, or empty keys stay separate, and are the same in the next build."""
-        rows = [row(key, file=f"{number}") for number, key in enumerate((*HOSTILE, "x" * 9_999, "y" * 10_000))]
-        rows += [row("", file="one"), row("", file="another")]
+        rows = [make_row(key, file=f"{number}") for number, key in enumerate((*HOSTILE, "x" * 9_999, "y" * 10_000))]
+        rows += [make_row("", file="one"), make_row("", file="another")]
         first = build_catalog(Rows(rows), index, DEFAULT)
         again = build_catalog(Rows(rows), index, DEFAULT)
 
@@ -137,8 +139,8 @@ class TestHostile:
 
     def test_no_key(self, index: SqlIndex) -> None:
         """A row without a key has a reason that says so."""
-        build_catalog(Rows([row("")]), index, DEFAULT)
-        (path,) = paths(index)
+        build_catalog(Rows([make_row("")]), index, DEFAULT)
+        (path,) = list_paths(index)
 
         assert index.find_entry(path).reason == "The archive's row has no key, so nobody can tell which row this is."
 
@@ -150,15 +152,15 @@ class TestHostile:
 
         assert report.added == len(odd)
         assert build_catalog(Rows(rows), index, DEFAULT).changed == 0
-        assert len(paths(index)) == len(odd)
+        assert len(list_paths(index)) == len(odd)
 
     @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(st.lists(st.tuples(st.text(max_size=8), st.text(), st.text()), max_size=8, unique_by=lambda each: each[0]))
     def test_any_text(self, index: SqlIndex, texts: list[tuple[str, str, str]]) -> None:
         """Any texts make entries; paths are unique, and consist of safe characters."""
-        rows = [row(key, file=file, name=name, diagnostic=file) for key, file, name in texts]
+        rows = [make_row(key, file=file, name=name, diagnostic=file) for key, file, name in texts]
         build_catalog(Rows(rows), index, DEFAULT)
-        known = paths(index)
+        known = list_paths(index)
 
         assert len(set(known)) == len(known)
         assert set("".join(known)) <= set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-/")
@@ -168,8 +170,8 @@ class TestHostile:
 class TestFacets:
     def test_counts(self, index: SqlIndex) -> None:
         """Entries are counted by facility, diagnostic, year and health, also among those with a selected value."""
-        rows = [row(n, name=f"n{n}", diagnostic="AB"[n % 2], date=f"202{n % 3}-05-19T10:41:07") for n in range(10)]
-        build_catalog(Rows([*rows, row("x", facility="OMEGA EP")]), index, DEFAULT)
+        rows = [make_row(n, name=f"n{n}", diagnostic="AB"[n % 2], date=f"202{n % 3}-05-19T10:41:07") for n in range(10)]
+        build_catalog(Rows([*rows, make_row("x", facility="OMEGA EP")]), index, DEFAULT)
 
         assert index.count_by_facet("facility") == {"OMEGA": 10, "OMEGA EP": 1}
         assert index.count_by_facet("diagnostic") == {"A": 5, "ASBO1": 1, "B": 5}
@@ -180,8 +182,10 @@ class TestFacets:
 
     def test_follow(self, index: SqlIndex) -> None:
         """The counts follow rows that change, are removed or added, and the results of inspections."""
-        build_catalog(Rows([row(1, name="a"), row(2, name="b"), row(3, name="c")]), index, DEFAULT)
-        build_catalog(Rows([row(1, name="a", diagnostic="P510"), row(2, name="b")]), index, DEFAULT, full=True)
+        build_catalog(Rows([make_row(1, name="a"), make_row(2, name="b"), make_row(3, name="c")]), index, DEFAULT)
+        build_catalog(
+            Rows([make_row(1, name="a", diagnostic="P510"), make_row(2, name="b")]), index, DEFAULT, full=True
+        )
         index.record_inspections(
             [(index.find_entry("omega/62328/asbo1/b"), InspectionResult(Health.MISSING, "It is gone."))]
         )
@@ -210,16 +214,18 @@ class TestWords:
     )
     def test_found(self, index: SqlIndex, text: str, names: set[str]) -> None:
         """An entry is found by words of its path and facts, all of them, in any case, or by prefixes."""
-        build_catalog(Rows([row(1, name="a_1"), row(2, name="b-2", shot=63, date="2022-05-19")]), index, DEFAULT)
-        other = [row(3, name="grösse", diagnostic="Größe"), row(4, name="long", diagnostic="x" * 300)]
+        build_catalog(
+            Rows([make_row(1, name="a_1"), make_row(2, name="b-2", shot=63, date="2022-05-19")]), index, DEFAULT
+        )
+        other = [make_row(3, name="grösse", diagnostic="Größe"), make_row(4, name="long", diagnostic="x" * 300)]
         build_catalog(Rows(other), index, DEFAULT)
 
         assert {str(index.find_entry(path).facts["name"]) for path in find_by_words(index, text)} == names
 
     def test_follow(self, index: SqlIndex) -> None:
         """A changed entry is found by its new words only, a removed one by none."""
-        build_catalog(Rows([row(1, name="a", camera="old"), row(2, name="b", camera="old")]), index, DEFAULT)
-        build_catalog(Rows([row(1, name="a", camera="new")]), index, DEFAULT, full=True)
+        build_catalog(Rows([make_row(1, name="a", camera="old"), make_row(2, name="b", camera="old")]), index, DEFAULT)
+        build_catalog(Rows([make_row(1, name="a", camera="new")]), index, DEFAULT, full=True)
 
         assert find_by_words(index, "old") == []
         assert find_by_words(index, "new") == ["omega/62328/asbo1/a"]
@@ -228,8 +234,8 @@ class TestWords:
 class TestAttributes:
     def test_follow(self, index: SqlIndex) -> None:
         """An inspection adds attributes, the next one replaces them, and a new file removes them."""
-        build_catalog(Rows([row(1)]), index, DEFAULT)
-        (path,) = paths(index)
+        build_catalog(Rows([make_row(1)]), index, DEFAULT)
+        (path,) = list_paths(index)
         seen = make_inspection(SweepSpeed=["2", "2.0"], Unit=["ASBO1", "x" * 5000])
         index.record_inspections([(index.find_entry(path), InspectionResult(Health.OK, "", seen))])
         first = read_attributes(index)
@@ -237,7 +243,7 @@ class TestAttributes:
             [(index.find_entry(path), InspectionResult(Health.OK, "", make_inspection(SweepSpeed=["nan"])))]
         )
         second = read_attributes(index)
-        build_catalog(Rows([row(1, file="other")]), index, DEFAULT)
+        build_catalog(Rows([make_row(1, file="other")]), index, DEFAULT)
 
         assert first == [
             ("SweepSpeed", "2", 2), ("SweepSpeed", "2.0", 2), ("Unit", "ASBO1", None), ("Unit", "x" * 200, None),
@@ -247,8 +253,8 @@ class TestAttributes:
 
     def test_seen(self, index: SqlIndex) -> None:
         """The result of an inspection is stored, attributes included."""
-        build_catalog(Rows([row(1)]), index, DEFAULT)
-        (path,) = paths(index)
+        build_catalog(Rows([make_row(1)]), index, DEFAULT)
+        (path,) = list_paths(index)
         seen = make_inspection(Unit=["ASBO1"])
         index.record_inspections([(index.find_entry(path), InspectionResult(Health.OK, "", seen))])
         index.record_inspections([(index.find_entry(path), InspectionResult(Health.MISSING, "It is gone."))])
@@ -259,10 +265,10 @@ class TestAttributes:
 
     def test_too_late(self, index: SqlIndex) -> None:
         """The result for a file that is no longer the entry's is ignored."""
-        build_catalog(Rows([row(1)]), index, DEFAULT)
-        (path,) = paths(index)
+        build_catalog(Rows([make_row(1)]), index, DEFAULT)
+        (path,) = list_paths(index)
         before = index.find_entry(path)
-        build_catalog(Rows([row(1, file="other")]), index, DEFAULT)
+        build_catalog(Rows([make_row(1, file="other")]), index, DEFAULT)
         index.record_inspections([(before, InspectionResult(Health.OK, "", make_inspection()))])
 
         assert index.find_entry(path).health is Health.UNSEEN
@@ -271,10 +277,13 @@ class TestAttributes:
 class TestChanges:
     def test_feed(self, index: SqlIndex) -> None:
         """The changes since a token are the last of each path, removals included, the oldest first."""
-        build_catalog(Rows([row(n, name=f"n{n}") for n in range(5)]), index, DEFAULT)
+        build_catalog(Rows([make_row(n, name=f"n{n}") for n in range(5)]), index, DEFAULT)
         token = index.list_changes().token
         build_catalog(
-            Rows([row(0, name="n0"), row(1, name="n1", file="moved"), row(5, name="n5")]), index, DEFAULT, full=True
+            Rows([make_row(0, name="n0"), make_row(1, name="n1", file="moved"), make_row(5, name="n5")]),
+            index,
+            DEFAULT,
+            full=True,
         )
         index.record_inspections(
             [(index.find_entry("omega/62328/asbo1/n0"), InspectionResult(Health.OK, "", make_inspection()))]
@@ -290,8 +299,8 @@ class TestChanges:
     @pytest.mark.parametrize("limit", [1, 2, 3, 100])
     def test_pages(self, index: SqlIndex, limit: int) -> None:
         """Pages of any length contain every change once."""
-        build_catalog(Rows([row(n, name=f"n{n}") for n in range(7)]), index, DEFAULT)
-        build_catalog(Rows([row(n, name=f"n{n}") for n in range(3)]), index, DEFAULT, full=True)
+        build_catalog(Rows([make_row(n, name=f"n{n}") for n in range(7)]), index, DEFAULT)
+        build_catalog(Rows([make_row(n, name=f"n{n}") for n in range(3)]), index, DEFAULT, full=True)
         page = index.list_changes(limit=limit)
         told = list(page.changes)
         while page.has_more:
@@ -306,10 +315,13 @@ class TestNearest:
     @pytest.fixture
     def shots(self, index: SqlIndex) -> SqlIndex:
         """A shot a day; a background of the same camera in between, and another camera at the same time."""
-        rows = [row(f"s{day}", name=f"s{day}", date=f"2022-05-{day:02}T12:00:00") for day in range(1, 29)]
-        rows += [row(f"b{day}", name=f"bg{day}", date=f"2022-05-{day:02}T18:00:00") for day in (3, 9, 20)]
-        rows += [row("o", name="other", diagnostic="P510", date="2022-05-10T12:00:00.5")]
-        rows += [row("ep", name="bg_ep", facility="OMEGA EP", date="2022-05-10T11:00:00"), row("u", name="bg_undated")]
+        rows = [make_row(f"s{day}", name=f"s{day}", date=f"2022-05-{day:02}T12:00:00") for day in range(1, 29)]
+        rows += [make_row(f"b{day}", name=f"bg{day}", date=f"2022-05-{day:02}T18:00:00") for day in (3, 9, 20)]
+        rows += [make_row("o", name="other", diagnostic="P510", date="2022-05-10T12:00:00.5")]
+        rows += [
+            make_row("ep", name="bg_ep", facility="OMEGA EP", date="2022-05-10T11:00:00"),
+            make_row("u", name="bg_undated"),
+        ]
         build_catalog(Rows(rows), index, DEFAULT)
         return index
 
@@ -361,7 +373,7 @@ class TestNearest:
     def test_ties(self, index: SqlIndex) -> None:
         """Of several entries at one distance, on either side, the first path wins, in any order of building."""
         days = {"m": 10, "z": 9, "c": 9, "b": 11}
-        build_catalog(Rows([row(n, name=n, date=f"2022-05-{day:02}") for n, day in days.items()]), index, DEFAULT)
+        build_catalog(Rows([make_row(n, name=n, date=f"2022-05-{day:02}") for n, day in days.items()]), index, DEFAULT)
         entry = index.find_entry("omega/62328/asbo1/m")
         near = [index.find_nearest(entry, {}, when=when) for when in ("earlier", "later", "nearest")]
 
@@ -369,7 +381,7 @@ class TestNearest:
 
     def test_far(self, index: SqlIndex) -> None:
         """The first match is found after any number of entries that do not match."""
-        rows = [row(n, name=f"n{n}", date=f"2022-05-19T{n // 60:02}:{n % 60:02}:00") for n in range(350)]
+        rows = [make_row(n, name=f"n{n}", date=f"2022-05-19T{n // 60:02}:{n % 60:02}:00") for n in range(350)]
         build_catalog(Rows(rows), index, DEFAULT)
         near = index.find_nearest(index.find_entry("omega/62328/asbo1/n349"), {"name": "n0"}, when="earlier")
 
@@ -378,10 +390,10 @@ class TestNearest:
 
 
 class TestRemoval:
-    def test_gone(self, index: SqlIndex) -> None:
+    def test_removed_rows(self, index: SqlIndex) -> None:
         """A full build removes entries whose rows were removed, and folders that are empty then."""
-        build_catalog(Rows([row(1), row(2, shot=7), row(3, shot=7, diagnostic="P510")]), index, DEFAULT)
-        report = build_catalog(Rows([row(1), row(3, shot=7, diagnostic="P510")]), index, DEFAULT, full=True)
+        build_catalog(Rows([make_row(1), make_row(2, shot=7), make_row(3, shot=7, diagnostic="P510")]), index, DEFAULT)
+        report = build_catalog(Rows([make_row(1), make_row(3, shot=7, diagnostic="P510")]), index, DEFAULT, full=True)
 
         assert (report.removed, report.unchanged) == (1, 2)
         assert [child.path for child in walk_index(index) if child.is_folder] == [
@@ -390,35 +402,35 @@ class TestRemoval:
         with pytest.raises(NotFound):
             index.find_entry("omega/7/asbo1/asbo1")
 
-    def test_all_gone(self, index: SqlIndex) -> None:
+    def test_empty_archive(self, index: SqlIndex) -> None:
         """An archive may become empty; then the catalog has no folder."""
-        build_catalog(Rows([row(n, shot=n) for n in range(9)]), index, DEFAULT)
+        build_catalog(Rows([make_row(n, shot=n) for n in range(9)]), index, DEFAULT)
 
         assert build_catalog(Rows([]), index, DEFAULT, full=True).removed == 9
         assert index.list_children("").children == ()
 
     def test_path_stays_taken(self, index: SqlIndex) -> None:
         """No other row gets a removed entry's path, but its own row gets it again when it comes back."""
-        build_catalog(Rows([row(1)]), index, DEFAULT)
+        build_catalog(Rows([make_row(1)]), index, DEFAULT)
         build_catalog(Rows([]), index, DEFAULT, full=True)
-        build_catalog(Rows([row(2, version=2)]), index, DEFAULT)
-        other = paths(index)
-        build_catalog(Rows([row(2, version=2), row(1, version=3, file="again")]), index, DEFAULT)
+        build_catalog(Rows([make_row(2, version=2)]), index, DEFAULT)
+        other = list_paths(index)
+        build_catalog(Rows([make_row(2, version=2), make_row(1, version=3, file="again")]), index, DEFAULT)
 
         assert other == ["omega/62328/asbo1/asbo1.2"]
         assert index.find_entry("omega/62328/asbo1/asbo1").file == "again"
 
     def test_incremental_build_removes_nothing(self, index: SqlIndex) -> None:
         """An incremental build removes nothing."""
-        build_catalog(Rows([row(1), row(2, version=2)]), index, DEFAULT)
+        build_catalog(Rows([make_row(1), make_row(2, version=2)]), index, DEFAULT)
 
-        assert build_catalog(Rows([row(2, version=2)]), index, DEFAULT).removed == 0
-        assert len(paths(index)) == 2
+        assert build_catalog(Rows([make_row(2, version=2)]), index, DEFAULT).removed == 0
+        assert len(list_paths(index)) == 2
 
     def test_moved_without_version(self, index: SqlIndex) -> None:
         """A full build finds a row that changed without a new version; its entry keeps its path."""
-        build_catalog(Rows([row(1), row(2, version=2, name="b")]), index, DEFAULT)
-        changed = Rows([row(1, file="moved"), row(2, version=2, name="b")])
+        build_catalog(Rows([make_row(1), make_row(2, version=2, name="b")]), index, DEFAULT)
+        changed = Rows([make_row(1, file="moved"), make_row(2, version=2, name="b")])
 
         assert build_catalog(changed, index, DEFAULT).changed == 0
         assert build_catalog(changed, index, DEFAULT, full=True).changed == 1

@@ -1,4 +1,4 @@
-"""What goes wrong in an isolated process costs that process, no more, and is the file's fault only where it is."""
+"""A failure in an isolated process costs only that process, and counts as the file's fault only if it is."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def give_up() -> None:
 
 def raise_unpicklable() -> None:
     class CodecError(Exception):
-        """One that pickle does not find, and that could not be made again."""
+        """An exception that pickle cannot find, and that cannot be created again."""
 
         def __init__(self, code: int, *, codec: str) -> None:
             super().__init__(f"{codec}: {code}")
@@ -78,7 +78,7 @@ def return_unpicklable() -> Callable[[], None]:
 
 
 def kill_first(mark: Path, signal_number: int) -> str:
-    """End the process, but for the second time."""
+    """Kill the process at the first call; succeed at the second."""
     if not mark.exists():
         mark.touch()
         os.kill(os.getpid(), signal_number)
@@ -102,8 +102,8 @@ def kill(signal_number: int) -> None:
         (return_unpicklable, "may be damaged"),
     ],
 )
-def test_what_goes_wrong(isolation: Sandbox, function: Callable[[], object], words: str) -> None:
-    """A crash, a call for too much memory and any exception are sentences, and the next call is answered."""
+def test_failures(isolation: Sandbox, function: Callable[[], object], words: str) -> None:
+    """A crash, a request for too much memory and any exception become sentences, and the next call succeeds."""
     with pytest.raises(Unreadable, match=words) as raised:
         isolation(function)
 
@@ -112,8 +112,8 @@ def test_what_goes_wrong(isolation: Sandbox, function: Callable[[], object], wor
 
 
 @pytest.mark.parametrize("function", [hang, work])
-def test_what_takes_too_long(function: Callable[[], object]) -> None:
-    """An endless call is ended, which decides nothing about the file; the next call succeeds."""
+def test_endless_calls(function: Callable[[], object]) -> None:
+    """An endless call is stopped, which decides nothing about the file; the next call succeeds."""
     isolation = Sandbox(seconds=2)
     try:
         with pytest.raises(Undecided, match="longer than 2 s"):
@@ -125,7 +125,7 @@ def test_what_takes_too_long(function: Callable[[], object]) -> None:
 
 
 def test_limit_is_of_each_call() -> None:
-    """One worker may do more work in all than one call may."""
+    """The limit of CPU time is per call, not per worker."""
     isolation = Sandbox(seconds=2)
     try:
         for _ in range(3):
@@ -142,13 +142,13 @@ def work_for(seconds: float) -> None:
 
 @pytest.mark.parametrize("signal_number", [signal.SIGKILL, signal.SIGTERM, signal.SIGSEGV])
 def test_second_try(isolation: Sandbox, tmp_path: Path, signal_number: int) -> None:
-    """A call whose process died is tried again, in another process."""
+    """A call whose process died is repeated in another process."""
     assert isolation(kill_first, tmp_path / "mark", signal_number) == "read"
 
 
 @pytest.mark.parametrize("signal_number", [signal.SIGKILL, signal.SIGTERM])
 def test_killed_twice(isolation: Sandbox, signal_number: int) -> None:
-    """A process that was killed from outside says nothing about the file; it may be asked for again at once."""
+    """A process that was killed from outside decides nothing about the file; the call may be repeated at once."""
     with pytest.raises(Undecided, match="killed") as raised:
         isolation(kill, signal_number)
 
@@ -156,7 +156,7 @@ def test_killed_twice(isolation: Sandbox, signal_number: int) -> None:
 
 
 def test_damaged_by_codec(isolation: Sandbox, tmp_path: Path) -> None:
-    """Any exception of imagecodecs on a damaged TIFF makes the file unreadable."""
+    """Any exception of imagecodecs for a damaged TIFF makes the file unreadable."""
     pytest.importorskip("imagecodecs")
     image = np.random.default_rng(3).integers(0, 40, (64, 64)).astype("u2")
     for codec in ("zstd", "lzw", "jpeg", "packbits", "deflate"):
@@ -172,6 +172,6 @@ def test_damaged_by_codec(isolation: Sandbox, tmp_path: Path) -> None:
 
 
 def test_changed(isolation: Sandbox) -> None:
-    """A file that was replaced while a process read it is not called unreadable: asking again helps."""
+    """A file that was replaced while a process read it is not called unreadable: a retry helps."""
     with pytest.raises(Changed, match="ask again"):
         isolation(find_changed)

@@ -49,7 +49,7 @@ READ = [
     ),
 ]
 
-# The query, the column of the wrong word, and a part of what is said.
+# The query, the column of the wrong word, and a part of the message.
 REFUSED = [
     ("diagnostic:P510 date:2022-13", 22, '"2022-13" is no date: a date is like 2022,'),
     ("date:0000", 6, "is no date"),
@@ -85,7 +85,7 @@ PIECES = st.sampled_from(
 QUERIES = st.lists(PIECES, max_size=20).map("".join) | st.text(max_size=30)
 
 
-class TestReading:
+class TestParsing:
     @pytest.mark.parametrize(("text", "terms"), READ)
     def test_table(self, text: str, terms: tuple[Term, ...]) -> None:
         """Each text is parsed to these terms, and so is its canonical text."""
@@ -115,7 +115,7 @@ class TestReading:
         assert parse_query(str(term)).terms == (term,)
 
 
-class TestRefusing:
+class TestErrors:
     @pytest.mark.parametrize(("text", "column", "said"), REFUSED)
     def test_table(self, text: str, column: int, said: str) -> None:
         """An error has a sentence, and the column of the wrong word."""
@@ -150,7 +150,7 @@ class TestRefusing:
             assert len(lines[2]) <= len(lines[1]) + 1
 
 
-class TestMeanings:
+class TestValues:
     @pytest.mark.parametrize(
         ("text", "least", "before"),
         [

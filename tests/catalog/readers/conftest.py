@@ -1,4 +1,4 @@
-"""What the tests of every reader need: damaged copies of a file, a record of what was decoded, files of real life."""
+"""Fixtures for the tests of every reader: damaged copies of a file, a record of decoded frames, real files."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from shotdap.catalog import Unreadable
 from shotdap.catalog.readers import read
 
 DATA: Final = Path(__file__).resolve().parents[3] / "../shared/data"
-_HEADERS: Final = 512  # bytes; half of the damage is done here, where it does most
+_HEADERS: Final = 512  # bytes at either end, which get half of the damage, because it has most effect there
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def recorder() -> Recorder:
 
 @pytest.fixture(scope="session")
 def data_file() -> Callable[[str], Path]:
-    """A file beside the checkout, by its path below ``shared/data``."""
+    """A function that returns a file beside the checkout by its path below ``shared/data``."""
 
     def find(name: str) -> Path:
         path = DATA / name
@@ -41,36 +41,36 @@ def data_file() -> Callable[[str], Path]:
 
 @pytest.fixture
 def survives(tmp_path: Path) -> Callable[[Path], None]:
-    """Cut a file short in a hundred places, and flip bits in a hundred others: an answer or `Unreadable`, no more.
+    """A function that truncates a file in a hundred places, and flips a hundred bits: it is read, or `Unreadable`.
 
-    Where a file was cut short, the answer is the right one.
+    If a truncated file is read, its values are correct.
     """
 
     def survive(path: Path, seed: int = 3) -> None:
         rng = random.Random(seed)  # noqa: S311 — no secret
-        whole, right = path.read_bytes(), _values(path)
+        whole, right = path.read_bytes(), _read_values(path)
         assert right is not None
         damaged = tmp_path / "damaged"
         for _ in range(100):
             damaged.write_bytes(whole[: rng.randrange(len(whole))])
-            answer = _values(damaged)
+            answer = _read_values(damaged)
 
-            assert answer is None or _equal(answer, right)
+            assert answer is None or _is_equal(answer, right)
         for turn in range(100):
             flipped = bytearray(whole)
             flipped[rng.randrange(min(len(whole), _HEADERS) if turn % 2 else len(whole))] ^= 1 << rng.randrange(8)
             damaged.write_bytes(flipped)
-            _values(damaged)
+            _read_values(damaged)
 
     return survive
 
 
-def _values(path: Path) -> dict[str, NDArray[Any]] | None:
+def _read_values(path: Path) -> dict[str, NDArray[Any]] | None:
     try:
         return {str(name): variable.values for name, variable in read(path).variables.items()}
     except Unreadable:
         return None
 
 
-def _equal(one: Mapping[str, NDArray[Any]], other: Mapping[str, NDArray[Any]] | None) -> bool:
+def _is_equal(one: Mapping[str, NDArray[Any]], other: Mapping[str, NDArray[Any]] | None) -> bool:
     return other is not None and one.keys() == other.keys() and all(np.array_equal(one[k], other[k]) for k in one)

@@ -1,6 +1,6 @@
-"""HDF4 files such as no pyhdf writes: any number type, way of storage, raster image or annotation.
+"""Writes HDF4 files that pyhdf cannot write: any number type, layout, raster image or annotation.
 
-The functions of the library are called as its manual has them, without the reader's own binding.
+The functions of the library are called as in its manual, without the reader's own binding.
 """
 
 from __future__ import annotations
@@ -17,8 +17,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 __all__ = [
-    "DEFLATE", "IMCOMP", "JPEG", "LITTLE", "NATIVE", "NBIT", "OLD_RLE", "RLE", "SKPHUFF", "TYPES", "Layout",
-    "annotate", "old_raster", "rasters", "sds_file",
+    "DEFLATE",
+    "IMCOMP",
+    "JPEG",
+    "LITTLE",
+    "NATIVE",
+    "NBIT",
+    "OLD_RLE",
+    "RLE",
+    "SKPHUFF",
+    "TYPES",
+    "Layout",
+    "annotate",
+    "rasters",
+    "sds_file",
+    "write_old_raster",
 ]  # fmt: skip
 
 LIBRARY: Final = ctypes.CDLL(import_module("pyhdf._hdfext").__file__)
@@ -30,14 +43,14 @@ CREATE, WRITE = 4, 2
 
 
 class Chunking(ctypes.Structure):
-    """``HDF_CHUNK_DEF`` as what it is in memory: 32 lengths, the coder, a model, the coder's parameters, and room."""
+    """``HDF_CHUNK_DEF`` as its memory layout: 32 lengths, the coder, a model, the coder's parameters, and padding."""
 
     _fields_ = (("numbers", ctypes.c_int32 * 44),)
 
 
 @dataclass(frozen=True)
 class Layout:
-    """A way to store an array."""
+    """A layout of an array in a file."""
 
     coder: int = 0
     parameter: int = 0
@@ -45,17 +58,17 @@ class Layout:
     unlimited: bool = False
 
 
-def good(result: int) -> int:
+def check_result(result: int) -> int:
     assert result != -1
     return result
 
 
-def numbers(values: Sequence[int]) -> ctypes.Array[ctypes.c_int32]:
+def make_int32_array(values: Sequence[int]) -> ctypes.Array[ctypes.c_int32]:
     return (ctypes.c_int32 * max(1, len(values)))(*values)
 
 
 class SdsFile:
-    """A file to put SDS into."""
+    """A file for SDS."""
 
     def __init__(self, file: int) -> None:
         self.file = file
@@ -69,41 +82,45 @@ class SdsFile:
         number_type: int = 0,
         written: int | None = None,
     ) -> None:
-        """Put an array, of which only the first indices may be written."""
+        """Write an array, or only its first indices."""
         layout = layout or Layout()
         sizes = [0, *values.shape[1:]] if layout.unlimited else list(values.shape)
         kind = number_type or TYPES[values.dtype.str[1:]]
-        sds = good(LIBRARY.SDcreate(self.file, name.encode(), kind, values.ndim, numbers(sizes)))
-        store(sds, layout)
+        sds = check_result(LIBRARY.SDcreate(self.file, name.encode(), kind, values.ndim, make_int32_array(sizes)))
+        set_layout(sds, layout)
         part = np.ascontiguousarray(values[:written] if values.ndim else values)
         if part.size:
-            start = numbers([0] * values.ndim)
-            good(LIBRARY.SDwritedata(sds, start, None, numbers(part.shape or [1]), ctypes.c_void_p(part.ctypes.data)))
-        good(LIBRARY.SDendaccess(sds))
+            start = make_int32_array([0] * values.ndim)
+            check_result(
+                LIBRARY.SDwritedata(
+                    sds, start, None, make_int32_array(part.shape or [1]), ctypes.c_void_p(part.ctypes.data)
+                )
+            )
+        check_result(LIBRARY.SDendaccess(sds))
 
 
-def store(sds: int, layout: Layout) -> None:
+def set_layout(sds: int, layout: Layout) -> None:
     if layout.chunk:
         chunking = Chunking()
         chunking.numbers[: len(layout.chunk)] = layout.chunk
         chunking.numbers[32], chunking.numbers[34] = layout.coder, layout.parameter
-        good(LIBRARY.SDsetchunk(sds, chunking, 3 if layout.coder else 1))
+        check_result(LIBRARY.SDsetchunk(sds, chunking, 3 if layout.coder else 1))
     elif layout.coder == NBIT:
-        good(LIBRARY.SDsetnbitdataset(sds, layout.parameter - 1, layout.parameter, 0, 0))
+        check_result(LIBRARY.SDsetnbitdataset(sds, layout.parameter - 1, layout.parameter, 0, 0))
     elif layout.coder:
-        good(LIBRARY.SDsetcompress(sds, layout.coder, numbers([layout.parameter] * 5)))
+        check_result(LIBRARY.SDsetcompress(sds, layout.coder, make_int32_array([layout.parameter] * 5)))
 
 
 @contextmanager
 def sds_file(path: Path) -> Iterator[SdsFile]:
     """Create a file."""
-    file = good(LIBRARY.SDstart(bytes(path), CREATE))
+    file = check_result(LIBRARY.SDstart(bytes(path), CREATE))
     yield SdsFile(file)
-    good(LIBRARY.SDend(file))
+    check_result(LIBRARY.SDend(file))
 
 
 class RasterFile:
-    """A file to put raster images into."""
+    """A file for raster images."""
 
     def __init__(self, images: int) -> None:
         self.images = images
@@ -117,43 +134,43 @@ class RasterFile:
         coder: int = 0,
         label: str = "",
     ) -> None:
-        """Put an image (y, x, component)."""
+        """Write an image (y, x, component)."""
         height, width, components = values.shape
-        size, start = numbers([width, height]), numbers([0, 0])
+        size, start = make_int32_array([width, height]), make_int32_array([0, 0])
         kind = TYPES[values.dtype.str[1:]]
-        image = good(LIBRARY.GRcreate(self.images, name.encode(), components, kind, 0, size))
+        image = check_result(LIBRARY.GRcreate(self.images, name.encode(), components, kind, 0, size))
         if coder:
-            good(LIBRARY.GRsetcompress(image, coder, numbers([6, 1, 0, 0, 0])))
-        good(LIBRARY.GRwriteimage(image, start, None, size, ctypes.c_void_p(values.ctypes.data)))
+            check_result(LIBRARY.GRsetcompress(image, coder, make_int32_array([6, 1, 0, 0, 0])))
+        check_result(LIBRARY.GRwriteimage(image, start, None, size, ctypes.c_void_p(values.ctypes.data)))
         if label:
-            good(LIBRARY.GRsetattr(image, b"label", 4, len(label), label.encode()))
+            check_result(LIBRARY.GRsetattr(image, b"label", 4, len(label), label.encode()))
         if palette is not None:
-            table = good(LIBRARY.GRgetlutid(image, 0))
-            good(LIBRARY.GRwritelut(table, 3, 21, 0, 256, ctypes.c_void_p(palette.ctypes.data)))
-        good(LIBRARY.GRendaccess(image))
+            table = check_result(LIBRARY.GRgetlutid(image, 0))
+            check_result(LIBRARY.GRwritelut(table, 3, 21, 0, 256, ctypes.c_void_p(palette.ctypes.data)))
+        check_result(LIBRARY.GRendaccess(image))
 
 
 @contextmanager
 def rasters(path: Path) -> Iterator[RasterFile]:
-    """Create a file, or open it to write."""
-    file = good(LIBRARY.Hopen(bytes(path), WRITE if path.exists() else CREATE, 0))
-    images = good(LIBRARY.GRstart(file))
+    """Create a file, or open it for writing."""
+    file = check_result(LIBRARY.Hopen(bytes(path), WRITE if path.exists() else CREATE, 0))
+    images = check_result(LIBRARY.GRstart(file))
     yield RasterFile(images)
-    good(LIBRARY.GRend(images))
-    good(LIBRARY.Hclose(file))
+    check_result(LIBRARY.GRend(images))
+    check_result(LIBRARY.Hclose(file))
 
 
-def old_raster(path: Path, values: NDArray[np.uint8], scheme: int, palette: NDArray[np.uint8]) -> None:
-    """Create a file of one image (y, x) by the DFR8 interface; IMCOMP chooses a palette of its own."""
+def write_old_raster(path: Path, values: NDArray[np.uint8], scheme: int, palette: NDArray[np.uint8]) -> None:
+    """Create a file of one image (y, x) with the DFR8 interface; IMCOMP chooses its own palette."""
     values, palette = np.ascontiguousarray(values), np.ascontiguousarray(palette)
     height, width = values.shape
-    good(LIBRARY.DFR8setpalette(ctypes.c_void_p(palette.ctypes.data)))
-    good(LIBRARY.DFR8putimage(bytes(path), ctypes.c_void_p(values.ctypes.data), width, height, scheme))
+    check_result(LIBRARY.DFR8setpalette(ctypes.c_void_p(palette.ctypes.data)))
+    check_result(LIBRARY.DFR8putimage(bytes(path), ctypes.c_void_p(values.ctypes.data), width, height, scheme))
 
 
 def annotate(path: Path, description: str, *, sds: int, label: str) -> None:
-    """Describe a file, and label an SDS by its reference number."""
-    file = good(LIBRARY.Hopen(bytes(path), WRITE, 0))
-    good(LIBRARY.DFANaddfds(file, description.encode(), len(description)))
-    good(LIBRARY.Hclose(file))
-    good(LIBRARY.DFANputlabel(bytes(path), 720, sds, label.encode()))
+    """Write the description of a file, and the label of an SDS with this reference number."""
+    file = check_result(LIBRARY.Hopen(bytes(path), WRITE, 0))
+    check_result(LIBRARY.DFANaddfds(file, description.encode(), len(description)))
+    check_result(LIBRARY.Hclose(file))
+    check_result(LIBRARY.DFANputlabel(bytes(path), 720, sds, label.encode()))

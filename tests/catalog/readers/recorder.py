@@ -1,4 +1,4 @@
-"""A record of what a reader had to decode."""
+"""A record of decoded frames."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ __all__ = ["Recorder"]
 
 
 class Recorder:
-    """Remembers decoded frames, and keeps a record of what had to be decoded."""
+    """A memo that also records which frames were decoded."""
 
     def __init__(self) -> None:
         self.decoded: list[Hashable] = []
         self._frames: dict[Hashable, NDArray[Any]] = {}
 
     def __call__(self, name: Hashable, decode: Callable[[], NDArray[Any]]) -> NDArray[Any]:
-        """Decode what was not decoded before."""
+        """Return the frame of this name; decode and record it the first time."""
         if name not in self._frames:
             self.decoded.append(name)
             self._frames[name] = decode()

@@ -1,4 +1,4 @@
-"""Names of attributes: a slash leads from a group to its attribute, and nowhere else."""
+"""Names of attributes: only a slash between a group and its attribute is a separator."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from shotdap.catalog.readers.attributes import normalize_attributes
 
 
 def test_slash() -> None:
-    """A slash in an attribute's own name becomes an underscore, and the name is noted."""
+    """A slash in an attribute's own name becomes an underscore, and the original name is recorded."""
     cleaned = normalize_attributes({"km/s": 3, "ok": "True", "a/b": "False"})
 
     assert list(cleaned) == ["km_s", "ok", "a_b", "flag_attributes", "renamed_attributes"]
@@ -24,7 +24,7 @@ def test_paths() -> None:
 
 @given(st.dictionaries(st.text("ab/_", min_size=1, max_size=4), st.integers(0, 9)))
 def test_distinct(raw: dict[str, int]) -> None:
-    """No attribute is lost, and none of those without a slash is renamed."""
+    """No attribute is lost, and none without a slash is renamed."""
     cleaned = normalize_attributes(raw)
     renamed = cleaned.pop("renamed_attributes", "")
 

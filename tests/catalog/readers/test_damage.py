@@ -1,4 +1,4 @@
-"""Damaged files of every format: an answer or a sentence, never a crash, a hang, or a wrong picture unnoticed.
+"""Damaged files of every format: a result or a sentence, never a crash, a hang, or undetected wrong values.
 
 Strategy: good files, small ones of every format and a few real ones, are cut short in 200 places and have 2,000 bytes
 changed, one at a time, by fixed seeds. Each damaged copy is examined in an isolated process. Many go there in one call;
@@ -45,7 +45,7 @@ ENDS = 1024  # bytes
 MOST_GROWTH = 300 << 20  # bytes
 LIMIT = 1 << 30  # bytes of unpacked files
 RNG: Final = np.random.default_rng(12)
-STACK: Final = RNG.integers(500, 700, (2, 40, 50)).astype("u2")  # packs by half, as a camera's noise does
+STACK: Final = RNG.integers(500, 700, (2, 40, 50)).astype("u2")  # compresses to half its size, like a camera's noise
 
 
 def write_hdf4(path: Path) -> None:
@@ -139,25 +139,25 @@ class Outcome:
     """The outcome of reading a damaged file."""
 
     kind: str
-    """``read``, ``unreadable``, ``lost`` with its process, or ``raised``: what must not be."""
+    """``read``, ``unreadable``, ``lost`` with its process, or ``raised``, which must not happen."""
     said: str
     found: FileInspection | None = None
     values: str = ""
-    """The fingerprint of what was read."""
+    """The fingerprint of the values."""
     process: int = 0
 
 
-def tried(damages: Sequence[Damage], folder: Path) -> list[Outcome]:
+def read_all_damaged(damages: Sequence[Damage], folder: Path) -> list[Outcome]:
     """Read each damaged file; called in isolation."""
-    return [_tried(damage, folder) for damage in damages]
+    return [_read_damaged(damage, folder) for damage in damages]
 
 
-def _tried(damage: Damage, folder: Path) -> Outcome:
+def _read_damaged(damage: Damage, folder: Path) -> Outcome:
     path = folder / f"{os.getpid()}-{damage.good.name}-{damage.cut}-{damage.place}-{damage.change}"
     path.write_bytes(damage.apply())
     try:
         content = find_content_path(path, Unpacker(folder / "unpacked", LIMIT))
-        return Outcome("read", "", inspect_file(path, content), fingerprint(content), os.getpid())
+        return Outcome("read", "", inspect_file(path, content), compute_fingerprint(content), os.getpid())
     except Unreadable as error:
         return Outcome("unreadable", str(error))
     except MemoryError:
@@ -168,8 +168,8 @@ def _tried(damage: Damage, folder: Path) -> Outcome:
         path.unlink()
 
 
-def fingerprint(content: Path) -> str:
-    """A hash of all names, types, shapes and values."""
+def compute_fingerprint(content: Path) -> str:
+    """Return a hash of all names, types, shapes and values."""
     found = hashlib.sha256()
     for name, variable in read(content).variables.items():
         values = np.ascontiguousarray(variable.values)
@@ -192,9 +192,9 @@ def isolation() -> Iterator[Sandbox]:
 
 @pytest.fixture(scope="module")
 def good(folder: Path) -> dict[str, Path]:
-    """Good files: one of every format, and the real ones that are there."""
+    """Good files: one of every format, and the available real ones."""
     made = {name: folder / name.replace(" ", "_") for name in WRITERS}
-    with chdir(folder):  # HDF4 keeps the name that a file was created under, and so would have another size elsewhere
+    with chdir(folder):  # HDF4 stores the name under which a file was created, which would change its size
         for name, path in made.items():
             WRITERS[name](Path(path.name))
     images = (path for path in REAL.glob("*") if path.suffix in {".hdf", ".h5", ".tif"})
@@ -205,38 +205,38 @@ def good(folder: Path) -> dict[str, Path]:
 def right(good: dict[str, Path], folder: Path, isolation: Sandbox) -> dict[str, Outcome]:
     """Return the outcomes of the good files."""
     whole = [Damage(name, path, cut=True, place=path.stat().st_size) for name, path in good.items()]
-    return dict(zip(good, isolation(tried, whole, folder), strict=True))
+    return dict(zip(good, isolation(read_all_damaged, whole, folder), strict=True))
 
 
 @pytest.fixture(scope="module")
 def damages(good: dict[str, Path]) -> list[Damage]:
-    """So many cuts and flips in all, a few of them in real files; every other flip near an end of the file."""
+    """The cuts and flips, a few of them in real files; every other flip is near an end of the file."""
     rng = random.Random(SEED)  # noqa: S311 — no secret
     size = {name: path.stat().st_size for name, path in good.items()}
-    cuts = [Damage(name, good[name], cut=True, place=rng.randrange(size[name])) for name in shared(good, CUTS, 3)]
+    cuts = [Damage(name, good[name], cut=True, place=rng.randrange(size[name])) for name in choose_files(good, CUTS, 3)]
     return cuts + [
-        Damage(name, good[name], cut=False, place=place(size[name], rng), change=change(rng))
-        for name in shared(good, FLIPS, 6)
+        Damage(name, good[name], cut=False, place=choose_place(size[name], rng), change=choose_change(rng))
+        for name in choose_files(good, FLIPS, 6)
     ]
 
 
-def shared(good: Mapping[str, Path], number: int, of_each_real: int) -> list[str]:
-    """The names of so many files, in turn: a few times each real one, and otherwise those that were made."""
+def choose_files(good: Mapping[str, Path], number: int, of_each_real: int) -> list[str]:
+    """Return a number of names: each real file a few times, and the written ones in turn."""
     real = [name for name in good if name not in WRITERS] * of_each_real
     made = list(WRITERS)
     return real + [made[turn % len(made)] for turn in range(number - len(real))]
 
 
-def place(size: int, rng: random.Random) -> int:
-    """Somewhere in the file, or, as often, near an end of it, where headers and directories are."""
+def choose_place(size: int, rng: random.Random) -> int:
+    """Return a random place in the file, half of them near an end, where headers and directories are."""
     if rng.random() < 1 / 2:
         return rng.randrange(size)
     near = rng.randrange(min(size, ENDS))
     return near if rng.random() < 1 / 2 else size - 1 - near
 
 
-def change(rng: random.Random) -> int:
-    """Bits to turn over: one, or, as often, any."""
+def choose_change(rng: random.Random) -> int:
+    """Return the bits to flip: one, or in half of the cases any."""
     return 1 << rng.randrange(8) if rng.random() < 1 / 2 else rng.randrange(1, 256)
 
 
@@ -244,40 +244,40 @@ def change(rng: random.Random) -> int:
 def outcomes(damages: list[Damage], folder: Path, isolation: Sandbox) -> list[tuple[Damage, Outcome]]:
     """Return the outcome of each damaged file; read it alone if reading many together failed."""
     parts = [damages[start : start + BATCH] for start in range(0, len(damages), BATCH)]
-    before = memory()
-    calls = [isolation.start_call(tried, part, folder) for part in parts]
+    before = measure_memory()
+    calls = [isolation.start_call(read_all_damaged, part, folder) for part in parts]
     found: list[tuple[Damage, Outcome]] = []
     for part, call in zip(parts, calls, strict=True):
         try:
             together = isolation.wait_for_result(call)
         except Unreadable:
-            together = [alone(damage, folder, isolation) for damage in part]
+            together = [read_alone(damage, folder, isolation) for damage in part]
         found += zip(part, together, strict=True)
 
-    assert memory() - before < MOST_GROWTH
+    assert measure_memory() - before < MOST_GROWTH
     return found
 
 
-def alone(damage: Damage, folder: Path, isolation: Sandbox) -> Outcome:
+def read_alone(damage: Damage, folder: Path, isolation: Sandbox) -> Outcome:
     try:
-        return isolation(tried, [damage], folder)[0]
+        return isolation(read_all_damaged, [damage], folder)[0]
     except Unreadable as error:
         return Outcome("lost", str(error))
 
 
-def memory() -> int:
-    """Bytes of memory that this process has now."""
+def measure_memory() -> int:
+    """Return the bytes of memory that this process uses."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def test_every_format_is_damaged(good: dict[str, Path], right: dict[str, Outcome]) -> None:
-    """There is a file of every format that is read, and it can be read."""
+    """There is a file of every readable format, and it can be read."""
     assert {detect_format(path) for path in good.values()} >= {*READERS, "gzip"}
     assert {name: outcome.said for name, outcome in right.items() if outcome.kind != "read"} == {}
 
 
 def test_answers(outcomes: list[tuple[Damage, Outcome]], record_property: Callable[[str, object], None]) -> None:
-    """Every damaged file is read or said to be unreadable; what crashes or hangs costs an isolated process only."""
+    """Every damaged file is read or called unreadable; crashes and hangs cost only an isolated process."""
     for kind, number in Counter(outcome.kind for _, outcome in outcomes).items():
         record_property(kind, number)
 
@@ -288,37 +288,37 @@ def test_answers(outcomes: list[tuple[Damage, Outcome]], record_property: Callab
 
 
 def test_cut_short(outcomes: list[tuple[Damage, Outcome]], right: dict[str, Outcome]) -> None:
-    """A file that was cut short is refused, or has all its values."""
+    """A truncated file is refused, or has all its values."""
     read_anyway = [(damage, outcome.values) for damage, outcome in outcomes if damage.cut and outcome.kind == "read"]
 
     assert [damage for damage, values in read_anyway if values != right[damage.name].values] == []
 
 
-def test_wrong_values_are_told(
+def test_wrong_values_are_detected(
     outcomes: list[tuple[Damage, Outcome]], right: dict[str, Outcome], tmp_path: Path, isolation: Sandbox
 ) -> None:
     """If a damaged file returns other values without an error, the catalog warns of its changed hash."""
     wrong = [(d, o.found) for d, o in outcomes if o.found is not None and o.values != right[d.name].values]
     names = {damage.name for damage, _ in wrong}
     served = {
-        name: warning([damage for damage, _ in wrong if damage.name == name], right[name], tmp_path, isolation)
+        name: find_warning([damage for damage, _ in wrong if damage.name == name], right[name], tmp_path, isolation)
         for name in names
     }
 
     assert wrong
-    assert all(found.sha256 != sha256(right[damage.name]) for damage, found in wrong)
+    assert all(found.sha256 != get_sha256(right[damage.name]) for damage, found in wrong)
     assert {name: said for name, said in served.items() if "not those that were inspected" not in said} == {}
 
 
-def sha256(outcome: Outcome) -> str:
+def get_sha256(outcome: Outcome) -> str:
     assert outcome.found is not None
     return outcome.found.sha256
 
 
-def warning(damages: Sequence[Damage], right: Outcome, root: Path, isolation: Sandbox) -> str:
+def find_warning(damages: Sequence[Damage], right: Outcome, root: Path, isolation: Sandbox) -> str:
     """Return the catalog's warning about a damaged file whose good version it has inspected.
 
-    What a damaged file does to its reader may depend on what is in memory: the first counts that is read again.
+    The effect of a damaged file may depend on the content of memory: the first one that can be read again counts.
     """
     refused = ""
     for damage in damages:

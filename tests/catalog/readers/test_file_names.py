@@ -1,4 +1,4 @@
-"""Names and shapes are the file's, in every format: what is renamed or lost is said."""
+"""Names and shapes are those of the file, in every format; renamed or omitted parts are recorded."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ LATIN = b"caf\xe9"
 Arrays: TypeAlias = Mapping[str, tuple[tuple[str, ...], Mapping[str, Any]]]
 
 
-def hdf4(path: Path, arrays: Arrays) -> Path:
-    """Write int16 arrays of two rows and three columns, with their dimensions' names and attributes by these names."""
+def write_hdf4(path: Path, arrays: Arrays) -> Path:
+    """Write int16 arrays of two rows and three columns, with the names and attributes of their dimensions."""
     file = SD(str(path), SDC.WRITE | SDC.CREATE | SDC.TRUNC)
     for name, (dimensions, units) in arrays.items():
         array = file.create(name, SDC.INT16, (2, 3))
@@ -42,8 +42,8 @@ class TestDimensions:
     @pytest.mark.parametrize("count", [1, 4])
     @pytest.mark.parametrize("is_scaled", [True, False])
     def test_same_name(self, tmp_path: Path, count: int, is_scaled: bool) -> None:  # noqa: FBT001 — a parameter of pytest
-        """A dimension of an HDF4 file has one name, however many arrays have it, and is the same one in all of them."""
-        path = hdf4(tmp_path / "a.hdf", {f"frame{n}": (("Time [ns]", "x"), {}) for n in range(count)})
+        """A dimension of an HDF4 file has one name, and is the same one in all its arrays."""
+        path = write_hdf4(tmp_path / "a.hdf", {f"frame{n}": (("Time [ns]", "x"), {}) for n in range(count)})
         if is_scaled:
             file = SD(str(path), SDC.WRITE)
             array = file.select("frame0")
@@ -59,24 +59,26 @@ class TestDimensions:
             assert dataset.attrs["renamed_dimensions"] == "Time__ns_: Time [ns]"
 
     def test_two_of_a_kind(self, tmp_path: Path) -> None:
-        """Two dimensions whose names are made alike stay two, under numbers that only depend on the two."""
+        """Two dimensions whose names become equal stay two, with numbers that depend only on the two."""
         found = []
         for more in (0, 3):
             others: Arrays = {f"b{number}": (("z z", "w"), {}) for number in range(more)}
-            found.append(read(hdf4(tmp_path / f"{more}.hdf", {**others, "a": (("t t", "t-t"), {})})))
+            found.append(read(write_hdf4(tmp_path / f"{more}.hdf", {**others, "a": (("t t", "t-t"), {})})))
 
         assert [dataset["a"].dims for dataset in found] == [("t_t", "t_t_2")] * 2
 
     def test_attributes_without_scale(self, tmp_path: Path) -> None:
         """The attributes of an HDF4 dimension without a scale become the array's, with the dimension's name."""
-        path = hdf4(tmp_path / "a.hdf", {"image": (("", "t [ns]"), {"": {"units": "m"}, "t [ns]": {"units": "ns"}})})
+        path = write_hdf4(
+            tmp_path / "a.hdf", {"image": (("", "t [ns]"), {"": {"units": "m"}, "t [ns]": {"units": "ns"}})}
+        )
         image = read(path)["image"]
 
         assert (image.dims, image.attrs) == (("image_0", "t__ns_"), {"image_0_units": "m", "t__ns__units": "ns"})
 
     def test_array_called_like_a_scale(self, tmp_path: Path) -> None:
-        """A scale keeps its name, though an array before it has the same."""
-        path = hdf4(tmp_path / "a.hdf", {"x": (("", ""), {}), "image": (("y", "x"), {})})
+        """A scale keeps its name, although an array before it has the same name."""
+        path = write_hdf4(tmp_path / "a.hdf", {"x": (("", ""), {}), "image": (("y", "x"), {})})
         file = SD(str(path), SDC.WRITE)
         array = file.select(1)
         array.dim(1).setscale(SDC.INT32, [7, 8, 9])
@@ -102,18 +104,18 @@ class TestNotACoordinate:
         return read(tmp_path / "a.nc")
 
     def test_own_name(self, file: xr.Dataset) -> None:
-        """A variable with a dimension's name that is not its coordinate has its own name, and no other one."""
+        """A variable with a dimension's name that is not its coordinate keeps only its own name."""
         assert set(file.variables) == {"x", "image", "profile"}
         assert (file["x"].dims, file["x"].values.tolist(), file["x"].attrs) == (("y",), [1, 2, 3], {})
 
     def test_no_coordinate(self, file: xr.Dataset) -> None:
-        """It becomes no coordinate; the dimension is still one in all arrays that have it, and its name is told."""
+        """It becomes no coordinate; the dimension stays one in all its arrays, and its name is recorded."""
         assert not file.coords
         assert (file["image"].dims, file["profile"].dims) == (("y", "x_dim"), ("x_dim",))
         assert file.attrs["renamed_dimensions"] == "x_dim: x"
 
     def test_taken(self, tmp_path: Path) -> None:
-        """netCDF-4's prefix stays if another array has the plain name."""
+        """netCDF-4's prefix is kept if another array has the plain name."""
         with h5py.File(tmp_path / "a.h5", "w") as file:
             file["x"], file["_nc4_non_coord_x"] = [1], [2]
 
@@ -131,7 +133,7 @@ class TestNotACoordinate:
         assert (dataset["x"].dims, dataset["image"].dims) == (("x_dim", "y"), ("y", "x_dim"))
 
 
-def characters(path: Path, form: str, dimensions: tuple[int, ...], content: bytes, **attrs: str) -> xr.DataArray:
+def read_characters(path: Path, form: str, dimensions: tuple[int, ...], content: bytes, **attrs: str) -> xr.DataArray:
     """Read a variable of characters, and another along its first dimension."""
     if form == "HDF4":
         file = SD(str(path), SDC.WRITE | SDC.CREATE | SDC.TRUNC)
@@ -170,36 +172,36 @@ class TestCharacters:
         ],
     )
     def test_texts(self, tmp_path: Path, form: str, dimensions: tuple[int, ...], content: bytes, texts: object) -> None:
-        """The last dimension of characters is the letters of a text; NULs at its end are padding, blanks are not."""
-        found = characters(tmp_path / "a", form, dimensions, content)
+        """The last dimension of characters counts the letters of a text; trailing NULs are padding, blanks are not."""
+        found = read_characters(tmp_path / "a", form, dimensions, content)
 
         assert found.values.tolist() == texts
         assert found.dims == tuple(f"{'c_' if form == 'HDF4' else 'd'}{axis}" for axis in range(len(dimensions) - 1))
 
     @pytest.mark.parametrize("form", NETCDF)
     def test_scalar(self, tmp_path: Path, form: str) -> None:
-        """A single character is a text of one."""
-        assert characters(tmp_path / "a", form, (), b"a").values.item() == "a"
+        """A single character is a text of one letter."""
+        assert read_characters(tmp_path / "a", form, (), b"a").values.item() == "a"
 
     @each_form
     def test_encoding(self, tmp_path: Path, form: str) -> None:
-        """The encoding that the file names is applied, and not named again: it was of bytes."""
-        found = characters(tmp_path / "a", form, (2,), "µ".encode(), _Encoding="latin-1")
+        """The encoding of the file is applied and then dropped, because it applied to bytes."""
+        found = read_characters(tmp_path / "a", form, (2,), "µ".encode(), _Encoding="latin-1")
 
         assert (found.values.item(), "_Encoding" in found.attrs) == ("Âµ", False)
 
     @each_form
     def test_bytes(self, tmp_path: Path, form: str) -> None:
-        """Characters that are no text are their codes, of the file's shape: none is lost."""
+        """Characters that are not text become their codes, in the file's shape, so that none is lost."""
         content = bytes([0, 1, 255, 127, 128, 0])
-        found = characters(tmp_path / "a", form, (2, 3), content)
+        found = read_characters(tmp_path / "a", form, (2, 3), content)
 
         assert (str(found.dtype), found.shape, found.values.tobytes()) == ("uint8", (2, 3), content)
         assert found.attrs["note"] == "characters that are no text, as their codes"
         assert found[1, ::2].values.tolist() == [127, 0]
 
     def test_no_letters(self, tmp_path: Path) -> None:
-        """Texts of no letters are empty."""
+        """Texts without letters are empty."""
         with h5py.File(tmp_path / "a.h5", "w") as file:
             file.create_dataset("c", (2, 0), "S1")
 
@@ -221,7 +223,7 @@ class TestCharacters:
 class TestNotUtf8:
     @pytest.fixture
     def file(self, tmp_path: Path) -> xr.Dataset:
-        """An HDF5 file with things called in Latin-1."""
+        """An HDF5 file with names in Latin-1."""
         with h5py.File(tmp_path / "a.h5", "w") as file:
             ok = file.create_dataset("ok", data=np.arange(3))
             latin = file.create_dataset(LATIN, data=np.arange(3) + 1)
@@ -244,7 +246,7 @@ class TestNotUtf8:
         return read(tmp_path / "a.h5")
 
     def test_names(self, file: xr.Dataset) -> None:
-        """A dataset, a group and an attribute have the names that Latin-1 makes of them, and all their values."""
+        """A dataset, a group and an attribute have the names that Latin-1 decodes to, and all their values."""
         own = {variable.attrs.get("original_name", name): variable for name, variable in file.variables.items()}
 
         assert own["ok"].values.tolist() == [0, 1, 2]
@@ -255,18 +257,18 @@ class TestNotUtf8:
         assert {key: own["ok"].attrs[key] for key in ("café", "text")} == {"café": 5, "text": "café"}
 
     def test_scale(self, file: xr.Dataset) -> None:
-        """A scale called so is the coordinate of its dimension, and references lead to it."""
+        """A scale with such a name is the coordinate of its dimension, and references lead to it."""
         assert file.coords[file["ok"].dims[0]].values.tolist() == [1, 2, 3]
         assert file["link"].values.item() == "/café"
 
     def test_types(self, file: xr.Dataset) -> None:
-        """A table whose field is called so is left out alone, and named; an enumeration is read."""
+        """Only a table whose field has such a name is omitted and listed; an enumeration is read."""
         assert file.attrs["omitted"] == "table: the name of one of its fields is not UTF-8"
         assert (file["colours"].attrs["flag_meanings"], file["colours"].values.tolist()) == ("café", [0, 0])
         assert file["colours"].dtype.metadata is None
 
     def test_json(self, tmp_path: Path) -> None:
-        """A JSON document in Latin-1 is read, UTF-8 elsewhere in it too."""
+        """A JSON document in Latin-1 is read, also if another part of it is UTF-8."""
         content = b'{"caf\xe9": {"data": [[1, 2]], "dims": ["\xe9", "x"], "units": "\xb5m"}, "note": "\xc3\xa9"}'
         (tmp_path / "a.json").write_bytes(content)
         dataset = read(tmp_path / "a.json")
@@ -278,7 +280,7 @@ class TestNotUtf8:
 class TestLong:
     @pytest.mark.parametrize("length", [255, 256, 300, 4000])
     def test_hdf5(self, tmp_path: Path, length: int) -> None:
-        """A name longer than clients take is cut to 255 bytes, the same way in every file; the whole one is kept."""
+        """A name longer than clients accept is cut to 255 bytes, the same way in every file; the whole is recorded."""
         names = []
         for number in (0, 1):
             with h5py.File(tmp_path / f"{number}.h5", "w") as file:
@@ -296,7 +298,7 @@ class TestLong:
         assert names[0] == names[1]
 
     def test_attributes(self, tmp_path: Path) -> None:
-        """Long names of attributes are listed where they were cut."""
+        """Long names of attributes are listed if they were cut."""
         (tmp_path / "a.json").write_text(json.dumps({"image": [[1, 2]], "a" * 300: 1, "a" * 301: 2}), "utf-8")
         attributes = read(tmp_path / "a.json").attrs
         (first, second), listed = sorted(attributes.keys() - {"renamed_attributes"}, key=attributes.get), attributes  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""HDF4 files: every number type, way of storage and kind of image, lazily; damage; many threads."""
+"""HDF4 files: every number type, layout and kind of image, lazily; damage; many threads."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ from tests.catalog.readers.hdf4_writer import (
     TYPES,
     Layout,
     annotate,
-    old_raster,
     rasters,
     sds_file,
+    write_old_raster,
 )  # fmt: skip
 from tests.catalog.readers.recorder import Recorder
-from tests.strategies import indexers, numbered, outer
+from tests.strategies import index_each, indexers, make_numbered
 
 from shotdap.catalog import Missing, Unreadable
 from shotdap.catalog.readers import read
@@ -59,7 +59,7 @@ LAYOUTS: Final = {
 SHAPE: Final = (4, 5, 6)
 
 
-def noise(*shape: int, seed: int = 0) -> Array:
+def make_noise(*shape: int, seed: int = 0) -> Array:
     return np.random.default_rng(seed).integers(0, 2**16, shape).astype("u2")
 
 
@@ -67,8 +67,8 @@ class TestStorage:
     @pytest.mark.parametrize("order", [0, LITTLE, NATIVE], ids=["big", "little", "native"])
     @pytest.mark.parametrize("layout", LAYOUTS)
     def test_types(self, tmp_path: Path, layout: str, order: int) -> None:
-        """Numbers of every type and order of bytes come as they were written, however they are stored."""
-        written = {kind: np.resize(extremes(kind), SHAPE) for kind in TYPES}
+        """Numbers of every type and byte order are read as they were written, in every layout."""
+        written = {kind: np.resize(make_extremes(kind), SHAPE) for kind in TYPES}
         with sds_file(tmp_path / "image") as file:
             for kind, values in written.items():
                 file.put(kind, values, LAYOUTS[layout], number_type=TYPES[kind] | order)
@@ -81,7 +81,7 @@ class TestStorage:
     @pytest.mark.parametrize("layout", LAYOUTS)
     def test_any_indexing(self, tmp_path: Path, layout: str) -> None:
         """Every kind of indexing returns the same as NumPy."""
-        whole = numbered(*SHAPE)
+        whole = make_numbered(*SHAPE)
         with sds_file(tmp_path / "image") as file:
             file.put("image", whole, LAYOUTS[layout])
         found = read(tmp_path / "image", FrameCache(1 << 20).get_memo("file")).variables["image"]
@@ -89,21 +89,21 @@ class TestStorage:
         @settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.too_slow])
         @given(indexers(whole.shape))
         def check(indices: tuple[Any, ...]) -> None:
-            assert np.array_equal(found[indices].values, outer(whole, indices))
+            assert np.array_equal(found[indices].values, index_each(whole, indices))
 
         check()
 
     def test_some_bits_of_each_number(self, tmp_path: Path) -> None:
-        """Numbers of which only the lowest 12 bits are stored come without the others."""
+        """Numbers of which only the lowest 12 bits are stored are read without the others."""
         with sds_file(tmp_path / "image") as file:
-            file.put("image", noise(3, 4), Layout(NBIT, 12))
+            file.put("image", make_noise(3, 4), Layout(NBIT, 12))
 
-        assert np.array_equal(read(tmp_path / "image").image.values, noise(3, 4) & 0xFFF)
+        assert np.array_equal(read(tmp_path / "image").image.values, make_noise(3, 4) & 0xFFF)
 
     @pytest.mark.parametrize("layout", ["plain", "deflated", "frames", "chunked", "RLE"])
     def test_fill_values(self, tmp_path: Path, layout: str) -> None:
         """Values that were never written are the fill value."""
-        whole = numbered(*SHAPE, dtype="i2")
+        whole = make_numbered(*SHAPE, dtype="i2")
         with sds_file(tmp_path / "image") as file:
             file.put("image", whole, LAYOUTS[layout], written=2)
             file.put("nothing", whole, LAYOUTS[layout], written=0)
@@ -118,10 +118,10 @@ class TestStorage:
 
     @pytest.mark.parametrize("layout", ["chunked", "deflated chunks", "frames", "RLE chunks", "Huffman chunks"])
     def test_chunks_touched(self, tmp_path: Path, recorder: Recorder, layout: str) -> None:
-        """A slice decodes the chunks that it touches, each once, and no other."""
+        """A slice decodes only the chunks that it touches, each once."""
         chunk = LAYOUTS[layout].chunk
         with sds_file(tmp_path / "image") as file:
-            file.put("image", numbered(*SHAPE), LAYOUTS[layout])
+            file.put("image", make_numbered(*SHAPE), LAYOUTS[layout])
         image = read(tmp_path / "image", recorder).image
         for _ in range(2):
             _ = image[1, 1:4, 5].values
@@ -130,41 +130,41 @@ class TestStorage:
 
     @pytest.mark.parametrize("layout", ["frames", "Huffman chunks"])
     def test_one_frame_of_two(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, layout: str) -> None:
-        """One frame of two costs one reading of the library, or nothing of the library's where it is deflated."""
+        """Reading one frame of two takes one call of the library, or none if the frame is deflated."""
         readings: list[str] = []
         for name in ("read_hyperslab", "get_byte_ranges"):
             monkeypatch.setattr(library, name, record_calls(getattr(library, name), name, readings))
         with sds_file(tmp_path / "image") as file:
-            file.put("image", numbered(2, 5, 6), LAYOUTS[layout])
+            file.put("image", make_numbered(2, 5, 6), LAYOUTS[layout])
         image = read(tmp_path / "image").image
         readings.clear()
 
-        assert np.array_equal(image[1].values, numbered(2, 5, 6)[1])
+        assert np.array_equal(image[1].values, make_numbered(2, 5, 6)[1])
         assert readings == {"frames": [], "Huffman chunks": ["read_hyperslab"]}[layout]
 
     @pytest.mark.parametrize("coder", [0, DEFLATE, RLE, SKPHUFF])
     def test_many_small_chunks(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, coder: int) -> None:
-        """An array of a thousand small chunks costs a few readings of the library, not one for each chunk."""
+        """An array of a thousand small chunks takes a few calls of the library, not one for each chunk."""
         openings: list[str] = []
         monkeypatch.setattr(
             library, "open_scientific_data", record_calls(library.open_scientific_data, "scientific", openings)
         )
         with sds_file(tmp_path / "image") as file:
-            file.put("image", noise(50, 20, 30), Layout(coder, 2, chunk=(1, 1, 30)))
+            file.put("image", make_noise(50, 20, 30), Layout(coder, 2, chunk=(1, 1, 30)))
         image = read(tmp_path / "image").image
 
-        assert np.array_equal(image.values, noise(50, 20, 30))
-        assert np.array_equal(image[7, 3:5].values, noise(50, 20, 30)[7, 3:5])
+        assert np.array_equal(image.values, make_noise(50, 20, 30))
+        assert np.array_equal(image[7, 3:5].values, make_noise(50, 20, 30)[7, 3:5])
         assert len(openings) < 5
 
     @pytest.mark.parametrize("layout", ["plain", "unlimited"])
-    def test_what_is_stored_plainly_is_not_remembered(self, tmp_path: Path, recorder: Recorder, layout: str) -> None:
+    def test_uncompressed_arrays_are_not_cached(self, tmp_path: Path, recorder: Recorder, layout: str) -> None:
         """Of an uncompressed array only the slice is read."""
         with sds_file(tmp_path / "image") as file:
-            file.put("image", numbered(*SHAPE), LAYOUTS[layout])
+            file.put("image", make_numbered(*SHAPE), LAYOUTS[layout])
         image = read(tmp_path / "image", recorder).image
 
-        assert np.array_equal(image[1, ::2, 1:3].values, numbered(*SHAPE)[1, ::2, 1:3])
+        assert np.array_equal(image[1, ::2, 1:3].values, make_numbered(*SHAPE)[1, ::2, 1:3])
         assert recorder.decoded == []
 
     def test_characters(self, tmp_path: Path) -> None:
@@ -182,10 +182,10 @@ class TestStorage:
         assert dataset.title.values.item() == "a title"
 
     def test_never_written(self, tmp_path: Path) -> None:
-        """An array into which nothing was ever written says so: its numbers stand for nothing."""
+        """An array that was never written is marked as such, because its numbers have no meaning."""
         with sds_file(tmp_path / "image") as file:
-            file.put("image", numbered(4))
-            file.put("nothing", numbered(4), written=0)
+            file.put("image", make_numbered(4))
+            file.put("nothing", make_numbered(4), written=0)
         dataset = read(tmp_path / "image")
 
         assert dataset.nothing.attrs == {"never_written": 1}
@@ -193,24 +193,24 @@ class TestStorage:
 
 
 class TestNames:
-    def test_arrays_of_one_name_are_remembered_apart(self, tmp_path: Path, recorder: Recorder) -> None:
+    def test_arrays_of_one_name_are_cached_separately(self, tmp_path: Path, recorder: Recorder) -> None:
         """Two compressed arrays of one name stay two."""
         with sds_file(tmp_path / "image") as file:
             for number in range(2):
-                file.put("twin", noise(2, 3, seed=number), LAYOUTS["deflated"])
+                file.put("twin", make_noise(2, 3, seed=number), LAYOUTS["deflated"])
         dataset = read(tmp_path / "image", recorder)
 
-        assert np.array_equal(dataset.twin.values, noise(2, 3, seed=0))
-        assert np.array_equal(dataset.twin_2.values, noise(2, 3, seed=1))
+        assert np.array_equal(dataset.twin.values, make_noise(2, 3, seed=0))
+        assert np.array_equal(dataset.twin_2.values, make_noise(2, 3, seed=1))
         assert dataset.twin_2.attrs == {"original_name": "twin"}
 
     def test_unlimited_dimensions_of_one_name(self, tmp_path: Path) -> None:
-        """Arrays that grow along one dimension need not be equally long."""
+        """Arrays that grow along one dimension may have different lengths."""
         file = SD(str(tmp_path / "image"), SDC.WRITE | SDC.CREATE)
         for name, records in (("short", 2), ("long", 3)):
             sds = file.create(name, SDC.INT16, (SDC.UNLIMITED, 2))
             sds.dim(0).setname("shot")
-            sds[:records] = numbered(records, 2, dtype="i2")
+            sds[:records] = make_numbered(records, 2, dtype="i2")
             sds.endaccess()
         file.end()
         dataset = read(tmp_path / "image")
@@ -222,7 +222,7 @@ class TestNames:
         """The attributes of a dimension without a scale become those of its arrays."""
         file = SD(str(tmp_path / "image"), SDC.WRITE | SDC.CREATE)
         sds = file.create("image", SDC.UINT16, (2, 3))
-        sds[:] = numbered(2, 3)
+        sds[:] = make_numbered(2, 3)
         sds.dim(1).setname("position")
         sds.dim(1).setstrs("along the slit", "um", "")
         sds.endaccess()
@@ -236,9 +236,13 @@ class TestNames:
 class TestRasters:
     def test_images(self, tmp_path: Path) -> None:
         """Images of any type are arrays (y, x) or (y, x, band), with attributes, beside a file's other arrays."""
-        colours, gray, small = noise(4, 3, 3), numbered(4, 3, 1, dtype="f4"), numbered(2, 2, 1, dtype="i4")
+        colours, gray, small = (
+            make_noise(4, 3, 3),
+            make_numbered(4, 3, 1, dtype="f4"),
+            make_numbered(2, 2, 1, dtype="i4"),
+        )
         with sds_file(tmp_path / "image") as file:
-            file.put("gray scale", numbered(5))
+            file.put("gray scale", make_numbered(5))
         with rasters(tmp_path / "image") as file:
             file.put("gray scale", gray)
             file.put("colours", colours, label="a picture", coder=DEFLATE)
@@ -256,11 +260,11 @@ class TestRasters:
 
     @pytest.mark.parametrize(("height", "width"), [(8, 12), (11, 12), (8, 13), (11, 15), (3, 5), (4, 3)])
     def test_imcomp(self, tmp_path: Path, height: int, width: int) -> None:
-        """An image compressed by IMCOMP has its colours; rows and columns that were left out are 0, and named."""
-        blocks = np.repeat(np.repeat(noise(4, 4) % 200, 4, 0), 4, 1)[:height, :width]
-        values = (blocks + 16 * (noise(16, 16, seed=1) % 2)[:height, :width]).astype("u1")
+        """An image compressed by IMCOMP has its colours; omitted rows and columns are 0, and recorded."""
+        blocks = np.repeat(np.repeat(make_noise(4, 4) % 200, 4, 0), 4, 1)[:height, :width]
+        values = (blocks + 16 * (make_noise(16, 16, seed=1) % 2)[:height, :width]).astype("u1")
         grays = np.repeat(np.arange(256, dtype="u1")[:, np.newaxis], 3, 1)
-        old_raster(tmp_path / "image", values, IMCOMP, grays)
+        write_old_raster(tmp_path / "image", values, IMCOMP, grays)
         dataset = read(tmp_path / "image")
         found, colours = dataset.Raster_Image__0, dataset.Raster_Image__0_palette.values
         inner = (slice(height // 4 * 4), slice(width // 4 * 4))
@@ -270,7 +274,7 @@ class TestRasters:
         assert ("never_written" in found.attrs) == (height % 4 + width % 4 > 0)
 
     def test_dimensions_are_not_those_of_a_scale(self, tmp_path: Path) -> None:
-        """An image is not put on the axis of another array that happens to be called y."""
+        """An image does not get the axis of another array that happens to have the name y."""
         file = SD(str(tmp_path / "image"), SDC.WRITE | SDC.CREATE)
         sds = file.create("film", SDC.UINT16, (4,))
         sds.dim(0).setname("y")
@@ -278,7 +282,7 @@ class TestRasters:
         sds.endaccess()
         file.end()
         with rasters(tmp_path / "image") as images:
-            images.put("image", noise(4, 4, 1))
+            images.put("image", make_noise(4, 4, 1))
         dataset = read(tmp_path / "image")
 
         assert dataset.film.dims == ("y",)
@@ -288,7 +292,7 @@ class TestRasters:
         """An image's palette is an array beside it."""
         palette = np.random.default_rng(1).integers(0, 256, (256, 3)).astype("u1")
         with rasters(tmp_path / "image") as file:
-            file.put("the image", numbered(2, 3, 1, dtype="u1"), palette=palette)
+            file.put("the image", make_numbered(2, 3, 1, dtype="u1"), palette=palette)
         dataset = read(tmp_path / "image")
 
         assert dataset.the_image.attrs["palette"] == "the_image_palette"
@@ -296,7 +300,7 @@ class TestRasters:
 
     @pytest.mark.parametrize("number", [0, 1, 2], ids=["by pixel", "by line", "by component"])
     def test_interlaced(self, data_file: Callable[[str], Path], number: int) -> None:
-        """24-bit images that are interlaced by line or component, as the older interface writes them, come in order."""
+        """24-bit images that are interlaced by line or component, as by the older interface, are read in order."""
         image = read(data_file("odd/tdf24.hdf"))[f"Raster_Image__{number}"]
         y, x = np.mgrid[:15, :13]
         expected = (x + y, x | y, x ^ y)[number]
@@ -306,10 +310,10 @@ class TestRasters:
         assert np.array_equal(image[..., 0].values, expected)
 
     def test_jpeg_is_left_out(self, tmp_path: Path) -> None:
-        """A JPEG inside HDF4 is named among what is left out: the library would end the process over a damaged one."""
+        """A JPEG in HDF4 is omitted and listed, because the library would end the process for a damaged one."""
         with rasters(tmp_path / "image") as file:
             file.put("photo", np.zeros((16, 16, 3), "u1"), coder=JPEG)
-            file.put("image", numbered(2, 3, 1, dtype="u1"))
+            file.put("image", make_numbered(2, 3, 1, dtype="u1"))
         dataset = read(tmp_path / "image")
 
         assert list(dataset.variables) == ["image"]
@@ -321,7 +325,7 @@ class TestTexts:
         """Annotations of the file and of an array are attributes."""
         path = tmp_path / "image"
         with sds_file(path) as file:
-            file.put("image", numbered(2, 3))
+            file.put("image", make_numbered(2, 3))
         with library.open_scientific_data(path) as opened, library.select_sds(opened, 0) as sds:
             reference = library.get_reference(sds)
         annotate(path, "Taken in the dark.", sds=reference, label="dark")
@@ -332,11 +336,11 @@ class TestTexts:
 
     @pytest.mark.parametrize("alone", [True, False])
     def test_tables(self, tmp_path: Path, *, alone: bool) -> None:
-        """A table is named among what is left out; a file that holds nothing else says what it lacks."""
+        """A table is omitted and listed; for a file without anything else, the error says what it lacks."""
         path = tmp_path / "image"
         if not alone:
             with sds_file(path) as sds:
-                sds.put("image", numbered(2, 3))
+                sds.put("image", make_numbered(2, 3))
         file = HDF(str(path), HC.WRITE | (HC.CREATE if alone else 0))
         tables = file.vstart()
         table = tables.create("beams", (("energy", HC.FLOAT32, 1),))
@@ -354,10 +358,10 @@ class TestTexts:
 
 class TestDamage:
     def test_flipped_bits_of_compressed_values(self, tmp_path: Path) -> None:
-        """No bit of a deflated frame that matters can flip unnoticed: of each byte of its stream, one is tried."""
+        """No relevant bit of a deflated frame can flip undetected: one bit of each byte of its stream is tried."""
         path = tmp_path / "image"
         with sds_file(path) as file:
-            file.put("image", noise(2, 9, 8), Layout(DEFLATE, 6, (1, 9, 8)))
+            file.put("image", make_noise(2, 9, 8), Layout(DEFLATE, 6, (1, 9, 8)))
         with library.open_scientific_data(path) as opened, library.select_sds(opened, 0) as sds:
             ((offset, length),) = library.get_byte_ranges(sds, [1, 0, 0])
         whole, unnoticed = path.read_bytes(), 0
@@ -367,9 +371,9 @@ class TestDamage:
             path.write_bytes(flipped)
             dataset = read(path)
 
-            assert np.array_equal(dataset.image[0].values, noise(2, 9, 8)[0])
+            assert np.array_equal(dataset.image[0].values, make_noise(2, 9, 8)[0])
             try:
-                assert np.array_equal(dataset.image[1].values, noise(2, 9, 8)[1])  # a bit that only fills up a byte
+                assert np.array_equal(dataset.image[1].values, make_noise(2, 9, 8)[1])  # a bit of padding
                 unnoticed += 1
             except Unreadable as error:
                 assert "damaged" in str(error)  # noqa: PT017 — either is right
@@ -381,17 +385,17 @@ class TestDamage:
         """A file that lost its end is refused when it is opened."""
         path = tmp_path / "image"
         with sds_file(path) as file:
-            file.put("image", noise(40, 40))
+            file.put("image", make_noise(40, 40))
         path.write_bytes(b"\x0e\x03\x13\x01" + path.read_bytes()[4:][:size])
 
         with pytest.raises(Unreadable, match=r"cut short|damaged"):
             read(path)
 
     def test_circle(self, tmp_path: Path) -> None:
-        """A directory that leads back to itself, which the library would follow forever, is refused."""
+        """A cyclic directory, which the library would follow forever, is refused."""
         path = tmp_path / "image"
         with sds_file(path) as file:
-            file.put("image", numbered(3))
+            file.put("image", make_numbered(3))
         data = bytearray(path.read_bytes())
         data[6:10] = struct.pack(">I", 4)
         path.write_bytes(data)
@@ -400,7 +404,7 @@ class TestDamage:
             read(path)
 
     def test_values_in_other_files(self, tmp_path: Path) -> None:
-        """A file whose values are in another file is refused: it may be any file of the server."""
+        """A file whose values are in another file is refused, because that may be any file of the server."""
         (tmp_path / "secret").write_bytes(bytes(6))
         file = SD(str(tmp_path / "image"), SDC.WRITE | SDC.CREATE)
         sds = file.create("image", SDC.UINT8, (6,))
@@ -422,10 +426,10 @@ class TestDamage:
         assert read(tmp_path / "image").omitted.startswith("bomb: a piece of it would decode to more than")
 
     def test_headers_that_contradict_each_other(self, tmp_path: Path) -> None:
-        """A header that would lead the library astray is refused before the library reads it."""
+        """A header that would mislead the library is refused before the library reads it."""
         path = tmp_path / "image"
         with sds_file(path) as file:
-            file.put("image", numbered(*SHAPE), Layout(DEFLATE, 6, (2, 5, 6)))
+            file.put("image", make_numbered(*SHAPE), Layout(DEFLATE, 6, (2, 5, 6)))
         chunked = struct.pack(">III", 1, SHAPE[0], 2)
         data = path.read_bytes()
 
@@ -436,10 +440,10 @@ class TestDamage:
 
     @pytest.mark.parametrize("layout", LAYOUTS)
     def test_changed_after_opening(self, tmp_path: Path, layout: str) -> None:
-        """A file that changes or goes away after it was opened gives an error, not another file's numbers."""
+        """A file that is changed or removed after it was opened gives an error, not another file's numbers."""
         path = tmp_path / "image"
         with sds_file(path) as file:
-            file.put("image", numbered(*SHAPE), LAYOUTS[layout])
+            file.put("image", make_numbered(*SHAPE), LAYOUTS[layout])
         dataset = read(path)
         path.write_bytes(path.read_bytes() + b"\0")
         with pytest.raises(Unreadable, match="has changed"):
@@ -452,8 +456,8 @@ class TestDamage:
 
 class TestThreads:
     def test_many_threads(self, tmp_path: Path) -> None:
-        """Thirty-two threads over eight files, stored in every way, get right numbers."""
-        written = [noise(*SHAPE, seed=number) for number in range(8)]
+        """Thirty-two threads over eight files, with every layout, read correct numbers."""
+        written = [make_noise(*SHAPE, seed=number) for number in range(8)]
         layouts = [*LAYOUTS.values()]
         for number, image in enumerate(written):
             with sds_file(tmp_path / str(number)) as file:
@@ -480,7 +484,7 @@ class TestThreads:
     @pytest.mark.parametrize("layout", [Layout(SKPHUFF, 2), Layout(DEFLATE, 1)], ids=["Huffman", "deflated"])
     def test_others_go_on(self, tmp_path: Path, layout: Layout) -> None:
         """While one thread decodes, another runs."""
-        written = noise(2000, 2000) >> 6
+        written = make_noise(2000, 2000) >> 6
         with sds_file(tmp_path / "image") as file:
             file.put("image", written, layout)
         image = read(tmp_path / "image").image
@@ -517,7 +521,7 @@ ODD: Final = {
 class TestOddFiles:
     @pytest.mark.parametrize("name", ODD)
     def test_as_hdp(self, data_file: Callable[[str], Path], require: Callable[[str], None], name: str) -> None:
-        """Odd files give the numbers that the HDF4 tools print of them."""
+        """Odd files give the numbers that the HDF4 tools print."""
         require("hdp")
         command, arrays = ODD[name]
         dataset = read(data_file(f"odd/{name}"))
@@ -525,20 +529,20 @@ class TestOddFiles:
             assert_as_hdp(dataset[array].values, command, data_file(f"odd/{name}"), number)
 
     def test_image_of_characters(self, data_file: Callable[[str], Path]) -> None:
-        """An image of characters is one of bytes."""
+        """An image of characters is an image of bytes."""
         image = read(data_file("odd/General_RImages.hdf")).Image_Array_2
 
         assert image.values.tobytes() == b"ABC" * 24
 
     def test_no_records(self, data_file: Callable[[str], Path]) -> None:
-        """Forty arrays, many without records, are all there."""
+        """Forty arrays, many without records, are all read."""
         dataset = read(data_file("odd/sds_empty_many.hdf")).load()
 
         assert len(dataset.variables) == 40
         assert {values.shape[0] for values in dataset.values()} >= {0}
 
     def test_szip(self, data_file: Callable[[str], Path]) -> None:
-        """An array that is compressed by szip is read, or said to need it."""
+        """An array compressed by szip is read, or the error says that it needs szip."""
         dataset = read(data_file("odd/sds_szipped.dat"))
         if library.can_decode_szip():
             assert dataset.TwoDimsInt32.shape == (16, 5)
@@ -558,7 +562,7 @@ def assert_as_hdp(values: Array, command: str, path: Path, number: int) -> None:
     assert np.allclose(printed, values.reshape(-1).astype("f8"), rtol=1e-5, atol=1e-6, equal_nan=True)
 
 
-def extremes(kind: str) -> Array:
+def make_extremes(kind: str) -> Array:
     dtype = np.dtype(kind)
     if dtype.kind == "f":
         return np.array([np.inf, -np.inf, -0.0, 0.1, np.finfo(dtype).max, np.finfo(dtype).tiny, 1e6], dtype)

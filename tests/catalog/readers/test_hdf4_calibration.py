@@ -14,7 +14,7 @@ STORED = np.array([[0, 100], [11225, -9999]], "i2")
 
 
 def write_calibrated(path: Path, scale: float, offset: float, *, by_library: bool) -> None:
-    """Write an array with a calibration by ``SDsetcal``, or with attributes of the writer's own."""
+    """Write an array with a calibration by ``SDsetcal``, or with the writer's own attributes."""
     file = SD(str(path), SDC.WRITE | SDC.CREATE | SDC.TRUNC)
     array = file.create("temperature", SDC.INT16, STORED.shape)
     array[:] = STORED

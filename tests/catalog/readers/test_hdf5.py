@@ -1,4 +1,4 @@
-"""What HDF5 has beyond arrays of numbers becomes something useful, or is left out with a note."""
+"""Features of HDF5 beyond arrays of numbers are converted, or omitted with a note."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class TestCompounds:
         assert found["shot/peaks_time"].attrs["field_of"] == "shot/peaks"
 
     def test_nested(self, path: Path) -> None:
-        """A field that is no number or text is left out with a note; a name that is taken gets another."""
+        """A field that is no number or text is omitted with a note; a field whose name is taken gets another."""
         with h5py.File(path, "w") as file:
             file["a"] = np.zeros(3, [("x", "f4"), ("inner", [("y", "f4")]), ("many", "f4", (2,))])
             file["a_x"] = 7
@@ -47,7 +47,7 @@ class TestCompounds:
         assert "a.many: " in found.attrs["omitted"]
 
     def test_attributes(self, path: Path) -> None:
-        """A compound attribute is an attribute for each field."""
+        """A compound attribute becomes an attribute for each field."""
         with h5py.File(path, "w") as file:
             file.attrs["origin"] = PEAKS[0]
 
@@ -60,7 +60,7 @@ class TestCompounds:
 
 class TestReferences:
     def test_objects(self, path: Path) -> None:
-        """References to objects are their paths, in arrays and in attributes; DIMENSION_LIST is none of them."""
+        """References to objects become their paths, in arrays and in attributes, except DIMENSION_LIST."""
         with h5py.File(path, "w") as file:
             image = file.create_dataset("camera/image", data=np.zeros((2, 3)))
             scale = file.create_dataset("x", data=np.arange(3))
@@ -78,7 +78,7 @@ class TestReferences:
         assert found["references"].values.tolist() == ["/camera/image", ""]
 
     def test_regions(self, path: Path) -> None:
-        """References to regions are left out with a note."""
+        """References to regions are omitted with a note."""
         with h5py.File(path, "w") as file:
             file["a"] = np.arange(9)
             file["a"].attrs["region"] = file["a"].regionref[2:4]
@@ -91,7 +91,7 @@ class TestReferences:
 
 class TestTypes:
     def test_enumerations(self, path: Path) -> None:
-        """An enumeration is its numbers, its members flags; a field of a table too."""
+        """An enumeration becomes its numbers, with its members as flags; so does a field of a table."""
         states = h5py.enum_dtype({"shut": 0, "wide open": 3}, ">i2")
         with h5py.File(path, "w") as file:
             file.create_dataset("state", data=[3, 0], dtype=states)
@@ -104,7 +104,7 @@ class TestTypes:
             assert found[name].attrs["flag_meanings"] == "shut wide_open"
 
     def test_half_precision(self, path: Path) -> None:
-        """Half precision is single."""
+        """Half precision becomes single precision."""
         with h5py.File(path, "w") as file:
             file["a"] = np.array([0.5, 1.5], "f2")
             file["a"].attrs["b"] = np.float16(0.25)
@@ -137,7 +137,7 @@ class TestTypes:
         assert "long: no protocol carries its type" in omitted
 
     def test_unknown_filter(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        """An array compressed by a filter that is not at hand is named, with the filter."""
+        """An array compressed by a missing filter is listed, with the filter."""
         with h5py.File(path, "w") as file:
             file.create_dataset("image", data=np.zeros((20, 30)), compression="lzf")
             file["other"] = 1
@@ -153,7 +153,7 @@ class TestTypes:
 class TestLaziness:
     @pytest.mark.parametrize("options", [{"compression": "gzip"}, {"shuffle": True}, {"fletcher32": True}], ids=str)
     def test_frames(self, path: Path, recorder: Recorder, options: dict[str, str]) -> None:
-        """Of frames that are packed in any way, only those touched are decoded, and once."""
+        """Of compressed frames, only those touched are decoded, and once."""
         image = np.arange(2 * 400 * 400).astype(">u2").reshape(2, 400, 400)  # small frames would be decoded together
         with h5py.File(path, "w") as file:
             file.create_dataset("image", data=image, chunks=(1, 400, 400), **options)
@@ -167,7 +167,7 @@ class TestLaziness:
         assert np.array_equal(values[1], image[1, 5:])
 
     def test_chunks(self, path: Path, recorder: Recorder) -> None:
-        """Small chunks are read by the library, just those that a slice touches: damage elsewhere does not matter."""
+        """The library reads only the small chunks that a slice touches, so damage elsewhere does not matter."""
         image = np.random.default_rng(3).integers(0, 65536, (64, 64)).astype("u2")
         with h5py.File(path, "w") as file:
             dataset = file.create_dataset("image", data=image, chunks=(16, 16), compression="gzip", fletcher32=True)
@@ -183,7 +183,7 @@ class TestLaziness:
             _ = found[50, 50].values
 
     def test_damage(self, path: Path, survives: Callable[[Path], None]) -> None:
-        """Damage is an error, or no harm."""
+        """Damage is an error, or has no effect."""
         with h5py.File(path, "w") as file:
             file.create_dataset("image", data=np.arange(1200, dtype="u2").reshape(2, 20, 30), compression="gzip")
             file["peaks"] = PEAKS

@@ -11,14 +11,14 @@ import pytest
 from shotdap.catalog.readers import read
 
 
-@pytest.mark.parametrize("said", ["DIMENSION_SCALF", "IMAGE", "DIMENSION_SCALE"])
-def test_class(tmp_path: Path, said: str) -> None:
-    """A CLASS of any letters, as many as a scale's too, is read; one of them makes a scale."""
+@pytest.mark.parametrize("text", ["DIMENSION_SCALF", "IMAGE", "DIMENSION_SCALE"])
+def test_class(tmp_path: Path, text: str) -> None:
+    """A CLASS attribute of any text, also as long as a scale's, is read; only one value makes a scale."""
     kind = h5py.h5t.C_S1.copy()
-    kind.set_size(len(said) + 1)
+    kind.set_size(len(text) + 1)
     with h5py.File(tmp_path / "image", "w") as file:
         file["time"] = np.arange(3)
         scalar = h5py.h5s.create(h5py.h5s.SCALAR)
-        h5py.h5a.create(file["time"].id, b"CLASS", kind, scalar).write(np.array(said.encode(), kind.dtype), mtype=kind)
+        h5py.h5a.create(file["time"].id, b"CLASS", kind, scalar).write(np.array(text.encode(), kind.dtype), mtype=kind)
 
-    assert (read(tmp_path / "image")["time"].dims == ("time",)) == (said == "DIMENSION_SCALE")
+    assert (read(tmp_path / "image")["time"].dims == ("time",)) == (text == "DIMENSION_SCALE")

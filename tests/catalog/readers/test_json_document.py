@@ -1,4 +1,4 @@
-"""JSON documents: images and what is known of a shot, with the liberties that programs take."""
+"""JSON documents: images and facts of a shot, with the liberties that programs take."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FRAMES = np.arange(24, dtype=np.uint16).reshape(2, 3, 4) * 2500
 
 @pytest.fixture
 def write(tmp_path: Path) -> Callable[[object], Path]:
-    """Write a document, given as Python's objects or as text."""
+    """A function that writes a document, given as Python objects or as text."""
 
     def write_document(document: object) -> Path:
         path = tmp_path / "image.hdf"
@@ -39,7 +39,7 @@ def encode_base64(dtype: str) -> dict[str, Any]:
 
 class TestImages:
     def test_nested_lists(self, write: Callable[[object], Path]) -> None:
-        """Nested lists are arrays, called by their place."""
+        """Nested lists are arrays, named by their path."""
         found = read(write({"camera": {"frames": FRAMES.tolist()}, "dark": [[1, 2], [3, 4]]}))
 
         assert np.array_equal(found["camera/frames"].values, FRAMES)
@@ -48,7 +48,7 @@ class TestImages:
 
     @pytest.mark.parametrize("dtype", ["uint16", "<u2", ">u2", "int32", "float64"])
     def test_base64(self, write: Callable[[object], Path], dtype: str) -> None:
-        """Packed bytes are numbers of the type and shape that stand beside."""
+        """Packed bytes are numbers of the given type and shape."""
         found = read(write({"image": {**encode_base64(dtype), "units": "counts"}}))["image"]
 
         assert np.array_equal(found.values, FRAMES)
@@ -56,7 +56,7 @@ class TestImages:
         assert found.attrs == {"units": "counts"}
 
     def test_the_document_is_an_image(self, write: Callable[[object], Path]) -> None:
-        """A document that is an image, in either form, holds the array image; the rest is about the shot."""
+        """A document that is an image, in either form, has the array image; the rest are facts of the shot."""
         assert read(write([[1.5, 2], [3, 4]]))["image"].values.tolist() == [[1.5, 2], [3, 4]]
         found = read(write({"data": FRAMES.tolist(), "dtype": "uint16", "dims": ["frame", "y", "x"], "shot": 7}))
 
@@ -65,7 +65,7 @@ class TestImages:
         assert found.attrs == {"shot": 7}
 
     def test_coordinates(self, write: Callable[[object], Path]) -> None:
-        """An array along the dimension of its own name is a coordinate; dims that do not fit are not used."""
+        """An array along the dimension of its own name is a coordinate; invalid dims are ignored."""
         found = read(
             write(
                 {
@@ -81,7 +81,7 @@ class TestImages:
         assert (found["trace"].dims, found["other"].dims) == (("t",), ("other_0",))
 
     def test_special_numbers(self, write: Callable[[object], Path]) -> None:
-        """NaN, infinities, null and numbers written as text become numbers, and a note says so."""
+        """NaN, infinities, null and numbers written as text become numbers, with a note."""
         found = read(write('{"a": [[NaN, -Infinity], ["3.5", null]], "b": [["1", "2"], ["NaN", "4"]], "c": [[1, 2]]}'))
 
         assert np.array_equal(found["a"].values, [[np.nan, -np.inf], [3.5, np.nan]], equal_nan=True)
@@ -104,7 +104,7 @@ class TestImages:
     def test_integers(
         self, write: Callable[[object], Path], text: str, dtype: str, values: object, note: str | None
     ) -> None:
-        """Integers have the first type that holds them all; where none does, a note says that they were rounded."""
+        """Integers have the first type that holds them all; if none does, a note says that they were rounded."""
         found = read(write(f'{{"a": {text}}}'))["a"]
 
         assert found.dtype == np.dtype(dtype)
@@ -113,14 +113,14 @@ class TestImages:
 
     @pytest.mark.parametrize("dtype", ["int64", "uint64", "float32"])
     def test_integers_that_the_type_cannot_hold(self, write: Callable[[object], Path], dtype: str) -> None:
-        """Numbers that their own `dtype` cannot hold are refused, those that would be infinite too."""
+        """Numbers that their own `dtype` cannot hold are refused, also those that would become infinite."""
         numbers = [[1e300, 1.0]] if dtype == "float32" else [[2**63, -1]]
 
         with pytest.raises(Unreadable, match=f"that its type {dtype} cannot"):
             read(write({"a": {"data": numbers, "dtype": dtype}}))
 
     def test_great_attributes(self, write: Callable[[object], Path]) -> None:
-        """Integers of attributes have a type that holds them; where none does, they are text."""
+        """Integers of attributes have a type that holds them; if none does, they become text."""
         found = read(
             write('{"one": 18446744073709551615, "greater": 18446744073709551616, "both": [9223372036854775809, -1]}')
         )
@@ -149,13 +149,13 @@ class TestImages:
     )
     @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=50)
     def test_numbers(self, write: Callable[[object], Path], values: list[list[float]]) -> None:
-        """Numbers come as NumPy takes them from Python."""
+        """Numbers are those that NumPy makes of Python's."""
         assert np.array_equal(read(write(values))["image"].values, np.array(values))
 
 
 class TestShots:
     def test_attributes(self, write: Callable[[object], Path]) -> None:
-        """Everything but arrays becomes an attribute, named by its path; text stays text."""
+        """Everything except arrays becomes an attribute, named by its path; text stays text."""
         document = {
             "shot": 103741,
             "target": {"gas": {"pressure": "3.5", "on": True}, "binning": [2, 2], "notes": ["a", "b"]},
@@ -181,7 +181,7 @@ class TestShots:
 
     @pytest.mark.parametrize("text", ['\ufeff{"a": 1}', '\n\t {"a": 1}', "[1, 2]"])
     def test_sniff(self, write: Callable[[object], Path], text: str) -> None:
-        """A document is known by its first character that is not blank."""
+        """A document is recognised by its first non-blank character."""
         assert detect_format(write(text)) == "JSON"
         assert read(write(text)).attrs
 
@@ -218,5 +218,5 @@ class TestFaults:
             read(write("[" + " " * (1 << 20) + "]"))
 
     def test_damage(self, write: Callable[[object], Path], survives: Callable[[Path], None]) -> None:
-        """Damage is an error, or no harm."""
+        """Damage is an error, or has no effect."""
         survives(write({"image": encode_base64("uint16"), "more": FRAMES.tolist(), "shot": {"number": 7, "name": "x"}}))

@@ -1,4 +1,4 @@
-"""Classic netCDF files say what netCDF-C says of them, in all three variants."""
+"""Classic netCDF files have the content that netCDF-C reads, in all three variants."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ DATA = ("u1", "u2", "u4", "i8", "u8")
 
 
 def write(path: Path, variant: Variant) -> None:
-    """One of everything: types, records of several arrays, texts, attributes."""
+    """Write one of everything: types, records of several arrays, texts, attributes."""
     rng = np.random.default_rng(8)
     with netCDF4.Dataset(path, "w", format=variant) as file:
         file.createDimension("time", None)
@@ -66,7 +66,7 @@ class TestContent:
         assert found["name"].values.tolist() == ["one", "three", "", "sixsix", "a b"]
 
     def test_slices(self, path: Path) -> None:
-        """A slice is what it would be of the whole."""
+        """A slice equals the same slice of the whole array."""
         found, whole = read(path), read(path).load()
 
         for key in ((slice(1, 3), slice(6, None, -2)), (2, slice(None)), (slice(0, 3, 2), 5), (1, 1)):
@@ -74,7 +74,7 @@ class TestContent:
         assert found["name"][1:4:2].values.tolist() == ["three", "sixsix"]
 
     def test_attributes(self, path: Path) -> None:
-        """Attributes have their values and types, whatever they are called."""
+        """Attributes have their values and types, whatever their names."""
         found = read(path)
 
         assert found.attrs["title"] == "größe"
@@ -98,7 +98,7 @@ class TestContent:
         assert np.array_equal(read(tmp_path / "a")["a"].values, np.arange(15).reshape(5, 3))
 
     def test_streamed(self, tmp_path: Path) -> None:
-        """Of a file whose writer did not say how many records it has, all are read."""
+        """All records of a file are read, although its writer did not record their number."""
         write(tmp_path / "a", "NETCDF3_CLASSIC")
         content = bytearray((tmp_path / "a").read_bytes())
         content[4:8] = b"\xff" * 4
@@ -107,7 +107,7 @@ class TestContent:
         assert read(tmp_path / "a")["time"].values.tolist() == [1, 2, 4]
 
     def test_as_scipy_reads_it(self, data_file: Callable[[str], Path]) -> None:
-        """An old file has the values and attributes that scipy and xarray find in it."""
+        """An old file has the values and attributes that scipy and xarray read."""
         path = data_file("odd/Roy.nc")
         found = read(path)
         with netcdf_file(path, mmap=False) as file:
@@ -121,25 +121,25 @@ class TestContent:
 class TestFaults:
     @pytest.mark.parametrize("variant", VARIANTS)
     def test_sniff(self, tmp_path: Path, variant: Variant) -> None:
-        """Every variant is known by its first bytes."""
+        """Every variant is recognised by its first bytes."""
         write(tmp_path / "a", variant)
 
         assert detect_format(tmp_path / "a") == "netCDF-3"
 
     def test_cut_short(self, path: Path) -> None:
-        """A file that lacks its end is found while opening."""
+        """A truncated file is detected when it is opened."""
         path.write_bytes(path.read_bytes()[:-9])
 
         with pytest.raises(Unreadable, match="cut short"):
             read(path)
 
     def test_great_counts(self, tmp_path: Path) -> None:
-        """A header that promises more than the file could hold is refused at once."""
+        """A header with more elements than the file can hold is refused at once."""
         (tmp_path / "a").write_bytes(b"CDF\x01" + struct.pack(">iii", 0, 0x0A, 2**31 - 1))
 
         with pytest.raises(Unreadable, match="does not hold together"):
             read(tmp_path / "a")
 
     def test_damage(self, path: Path, survives: Callable[[Path], None]) -> None:
-        """Damage is an error, or no harm."""
+        """Damage is an error, or has no effect."""
         survives(path)

@@ -1,4 +1,4 @@
-"""The readers of the cameras' own formats, by one contract, and by what is particular to each."""
+"""The readers of the cameras' own formats, by one contract, and by the features of each."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pyhdf.SD import SD, SDC
 from tests import direct
 from tests.contracts.reader import ReaderContract, Write, is_carriable
-from tests.strategies import numbered
+from tests.strategies import make_numbered
 
 from shotdap.catalog import Missing, Unreadable
 from shotdap.catalog.readers import READERS, Reader, read
@@ -24,7 +24,7 @@ from shotdap.catalog.readers.lazy import FrameCache
 from shotdap.server import demo
 
 Array = NDArray[Any]
-File: TypeAlias = Any  # h5py.File; what a checker guesses from its code is wrong
+File: TypeAlias = Any  # h5py.File; the type that a checker infers from its code is wrong
 
 DATA: Final = Path(__file__).resolve().parents[3] / "../shared/data"
 REAL: Final = (
@@ -43,8 +43,8 @@ MADE: Final = ("fakeDim0", "fakeDim12")
 DIMENSION: Final = "This is a netCDF dimension but not a netCDF variable.         3"
 
 
-def data_file(name: str) -> Path:
-    """A file beside the checkout; without it the test is skipped, or fails where everything is required."""
+def find_data_file(name: str) -> Path:
+    """Return a file beside the checkout; if it is missing, skip the test, or fail if everything is required."""
     path = DATA / name
     if not path.exists():
         reason = f"shared/data/{name} is not beside the checkout"
@@ -62,8 +62,8 @@ class TestHdf4(ReaderContract):
         return partial(write_hdf4, tmp_path / "image")
 
     def test_made_up_dimensions(self, write: Write) -> None:
-        """Names of dimensions that the library made up are never seen: ours are called after the array."""
-        dataset = read(write({"image": numbered(2, 3), "other": numbered(4)}))
+        """Implicit names of the library's dimensions are never visible: ours are derived from the array's name."""
+        dataset = read(write({"image": make_numbered(2, 3), "other": make_numbered(4)}))
 
         assert dict(dataset.sizes) == {"image_0": 2, "image_1": 3, "other_0": 4}
 
@@ -71,7 +71,7 @@ class TestHdf4(ReaderContract):
         """A dimension with a name and a scale has a coordinate, with its attributes."""
         with hdf4(tmp_path / "image") as file:
             sds = file.create("film", SDC.UINT16, (2, 3))
-            sds[:] = numbered(2, 3)
+            sds[:] = make_numbered(2, 3)
             dimension = sds.dim(1)
             dimension.setname("position")
             dimension.setscale(SDC.FLOAT32, [0.0, 0.5, 1.0])
@@ -84,10 +84,10 @@ class TestHdf4(ReaderContract):
         assert dataset.coords["position"].attrs["units"] == "um"
 
     def test_one_name_for_both_dimensions(self, tmp_path: Path) -> None:
-        """A square array whose dimensions have one name gets two."""
+        """A square array whose dimensions share one name gets two names."""
         with hdf4(tmp_path / "image") as file:
             sds = file.create("square", SDC.UINT16, (3, 3))
-            sds[:] = numbered(3, 3)
+            sds[:] = make_numbered(3, 3)
             for axis in range(2):
                 sds.dim(axis).setname("side")
             sds.endaccess()
@@ -97,18 +97,18 @@ class TestHdf4(ReaderContract):
         assert len(set(dims)) == 2
 
     def test_two_arrays_of_one_name(self, tmp_path: Path) -> None:
-        """Two arrays of one name are both there."""
+        """Two arrays of one name are both read."""
         with hdf4(tmp_path / "image") as file:
             for number in range(2):
                 sds = file.create("twin", SDC.UINT16, (2,))
-                sds[:] = numbered(2) + number
+                sds[:] = make_numbered(2) + number
                 sds.endaccess()
         dataset = read(tmp_path / "image")
 
         assert [variable.values.tolist() for variable in dataset.variables.values()] == [[0, 1], [1, 2]]
 
     def test_characters(self, tmp_path: Path) -> None:
-        """An array of characters is text, in whatever pieces."""
+        """An array of characters is text, in any pieces."""
         with hdf4(tmp_path / "image") as file:
             sds = file.create("title", SDC.CHAR8, (2, 3))
             sds[:] = np.array([[b"a", b"b", b"c"], [b"d", b"e", b"f"]])
@@ -118,12 +118,12 @@ class TestHdf4(ReaderContract):
         assert "".join(str(piece) for piece in text.reshape(-1)) == "abcdef"
 
     def test_unlimited(self, tmp_path: Path) -> None:
-        """An array that may grow has the length that it has; one without records is there, empty."""
+        """An array that may grow has its current length; one without records is empty."""
         with hdf4(tmp_path / "image") as file:
             for name, records in (("grown", 3), ("empty", 0)):
                 sds = file.create(name, SDC.INT16, (SDC.UNLIMITED, 2))
                 if records:
-                    sds[:records] = numbered(records, 2, dtype="i2")
+                    sds[:records] = make_numbered(records, 2, dtype="i2")
                 sds.endaccess()
         dataset = read(tmp_path / "image").load()
 
@@ -141,7 +141,7 @@ class TestHdf5(ReaderContract):
         return partial(write_hdf5, tmp_path / "image")
 
     @pytest.fixture
-    def made(self, tmp_path: Path) -> Callable[[Callable[[h5py.File], object]], Path]:
+    def make_file(self, tmp_path: Path) -> Callable[[Callable[[h5py.File], object]], Path]:
         def make(fill: Callable[[h5py.File], object]) -> Path:
             with h5py.File(tmp_path / "made", "w", track_order=True) as file:
                 fill(file)
@@ -149,35 +149,35 @@ class TestHdf5(ReaderContract):
 
         return make
 
-    def test_big_endian(self, made: Callable[..., Path]) -> None:
-        """Big-endian numbers and attributes, as the archive's portal writes them, mean the same."""
+    def test_big_endian(self, make_file: Callable[..., Path]) -> None:
+        """Big-endian numbers and attributes, as the archive's portal writes them, have the same values."""
 
         def fill(file: File) -> None:
             file["image"] = np.array([[1, 2], [3, 60000]], ">u2")
             file["image"].attrs["box"] = np.array([1, -2], ">i4")
 
-        dataset = read(made(fill))
+        dataset = read(make_file(fill))
 
         assert dataset.image.values.tolist() == [[1, 2], [3, 60000]]
         assert dataset.image.attrs["box"].tolist() == [1, -2]
         assert dataset.image.attrs["box"].dtype.isnative
 
-    def test_groups(self, made: Callable[..., Path]) -> None:
-        """Arrays and attributes of nested groups have the groups' names before theirs."""
+    def test_groups(self, make_file: Callable[..., Path]) -> None:
+        """Names of arrays and attributes of nested groups begin with the groups' names."""
 
         def fill(file: File) -> None:
-            file["DATA/SHOT/DATA"] = numbered(2, 2)
+            file["DATA/SHOT/DATA"] = make_numbered(2, 2)
             file["DATA/SHOT"].attrs["units"] = "count"
-            file["DATA/PRE SHOT/DATA"] = numbered(2)
+            file["DATA/PRE SHOT/DATA"] = make_numbered(2)
 
-        dataset = read(made(fill))
+        dataset = read(make_file(fill))
 
         assert dataset["DATA/SHOT/DATA"].values.tolist() == [[0, 1], [2, 3]]
         assert dataset.attrs["DATA/SHOT/units"] == "count"
         assert dataset["DATA/PRE_SHOT/DATA"].attrs["original_name"] == "DATA/PRE SHOT/DATA"
 
-    def test_texts_and_scalars(self, made: Callable[..., Path]) -> None:
-        """Texts of fixed and of varying length, numbers alone, truths and enumerations are read."""
+    def test_texts_and_scalars(self, make_file: Callable[..., Path]) -> None:
+        """Texts of fixed and of variable length, scalars, booleans and enumerations are read."""
 
         def fill(file: File) -> None:
             file["fixed"] = np.array([b"one", b"", "µ".encode("latin-1")])
@@ -188,7 +188,7 @@ class TestHdf5(ReaderContract):
             file["truths"] = np.array([True, False])
             file.create_dataset("mode", data=[1, 2], dtype=h5py.enum_dtype({"OFF LINE": 1, "ON": 2}, "i2"))
 
-        dataset = read(made(fill), FrameCache(1 << 20).get_memo("file")).load()
+        dataset = read(make_file(fill), FrameCache(1 << 20).get_memo("file")).load()
         found = {str(name): variable.values.tolist() for name, variable in dataset.variables.items()}
 
         assert found == {
@@ -211,27 +211,27 @@ class TestHdf5(ReaderContract):
                 lambda file: h5py.h5d.create(file.id, b"clock", h5py.h5t.UNIX_D32LE, h5py.h5s.create_simple((2,))),
             ),
             ("outside", lambda file: file.create_dataset("outside", (2,), "i4", external=[("secret", 0, 8)])),
-            ("virtual", lambda file: file.create_virtual_dataset("virtual", _layout())),
+            ("virtual", lambda file: file.create_virtual_dataset("virtual", _make_layout())),
             ("table", lambda file: file.create_dataset("table", data=np.zeros(2, [("x", "i4"), ("z", "c8")]))),
             ("regions", lambda file: file.create_dataset("regions", (2,), dtype=h5py.regionref_dtype)),
         ],
     )
-    def test_omitted(self, made: Callable[..., Path], name: str, fill: Callable[[h5py.File], object]) -> None:
+    def test_omitted(self, make_file: Callable[..., Path], name: str, fill: Callable[[h5py.File], object]) -> None:
         """Unsupported objects are omitted with a note, and everything else is read."""
 
-        def both(file: File) -> None:
+        def fill_both(file: File) -> None:
             fill(file)
-            file["image"] = numbered(2)
+            file["image"] = make_numbered(2)
             file.attrs["reference"] = h5py.Empty("i4")
 
-        dataset = read(made(both)).load()
+        dataset = read(make_file(fill_both)).load()
 
         assert dataset["image"].values.tolist() == [0, 1]
         assert name in dataset.attrs["omitted"]
         assert "reference" in dataset.attrs["omitted"]
 
-    def test_odd_attributes(self, made: Callable[..., Path]) -> None:
-        """Attributes of any type, under any name, disturb nothing, and are carried or named among the omitted."""
+    def test_odd_attributes(self, make_file: Callable[..., Path]) -> None:
+        """Attributes of any type, under any name, disturb nothing, and are read or listed as omitted."""
         odd: Mapping[str, object] = {
             "empty": h5py.Empty("f4"), "nothing": np.zeros(0), "complex": 1j, "truth": True, "texts": ["a", "b"],
             "half": np.float16(1.5), "matrix": np.eye(2), "table": np.zeros(2, [("a", "c8")]), "NAME": "Größe",
@@ -239,7 +239,7 @@ class TestHdf5(ReaderContract):
         }  # fmt: skip
 
         def fill(file: File) -> None:
-            file["image"] = numbered(2)
+            file["image"] = make_numbered(2)
             for name, value in odd.items():
                 file["image"].attrs[name] = value
             file["image"].attrs["image"] = file["image"].ref
@@ -247,30 +247,30 @@ class TestHdf5(ReaderContract):
             moment = h5py.h5a.create(file["image"].id, b"clock", h5py.h5t.UNIX_D32LE, h5py.h5s.create(h5py.h5s.SCALAR))
             del moment
 
-        found = read(made(fill)).image.attrs
+        found = read(make_file(fill)).image.attrs
 
         assert all(is_carriable(value) for value in found.values())
         assert found["latin"] == "café"
         assert found["texts"] == ["a", "b"]
         assert all(name in found["omitted"] for name in ("empty", "nothing", "complex", "clock"))
 
-    def test_links_are_not_followed(self, made: Callable[..., Path], tmp_path: Path) -> None:
+    def test_links_are_not_followed(self, make_file: Callable[..., Path], tmp_path: Path) -> None:
         """Soft and external links, which may lead to other files, are not followed."""
         with h5py.File(tmp_path / "other", "w") as file:
-            file["secret"] = numbered(2)
+            file["secret"] = make_numbered(2)
 
         def fill(file: File) -> None:
-            file["image"] = numbered(2)
+            file["image"] = make_numbered(2)
             file["soft"] = h5py.SoftLink("/image")
             file["broken"] = h5py.SoftLink("/nonesuch")
             file["outside"] = h5py.ExternalLink(str(tmp_path / "other"), "/secret")
             file["group"] = h5py.ExternalLink(str(tmp_path / "other"), "/")
 
-        assert list(read(made(fill)).variables) == ["image"]
+        assert list(read(make_file(fill)).variables) == ["image"]
 
     @pytest.mark.parametrize("depth", [1, 40])
-    def test_rings_of_groups(self, made: Callable[..., Path], depth: int) -> None:
-        """Groups that hold one another, or that many ways lead to, are read once and come to an end."""
+    def test_rings_of_groups(self, make_file: Callable[..., Path], depth: int) -> None:
+        """Cyclic groups, and groups with many paths, are read once, and reading ends."""
 
         def fill(file: File) -> None:
             group = file
@@ -278,13 +278,13 @@ class TestHdf5(ReaderContract):
                 below = group.create_group("a")
                 group["b"] = below
                 group = below
-            group["image"] = numbered(2)
+            group["image"] = make_numbered(2)
             group["ring"] = file["/"]
 
-        assert list(read(made(fill)).variables) == ["a/" * depth + "image"]
+        assert list(read(make_file(fill)).variables) == ["a/" * depth + "image"]
 
-    def test_dimension_scales(self, made: Callable[..., Path]) -> None:
-        """Scales name dimensions and become coordinates; those that only name, or were made up, become nothing."""
+    def test_dimension_scales(self, make_file: Callable[..., Path]) -> None:
+        """Scales name dimensions and become coordinates, except those without values, and implicit ones."""
 
         def fill(file: File) -> None:
             file["time"] = np.arange(3) * 0.5
@@ -292,77 +292,77 @@ class TestHdf5(ReaderContract):
             for name in (*MADE, "channel"):
                 file[name] = np.zeros(3 if name in MADE else 2)
                 file[name].make_scale(DIMENSION)
-            file["image"] = numbered(2, 3)
+            file["image"] = make_numbered(2, 3)
             file["image"].dims[0].attach_scale(file["channel"])
             file["image"].dims[1].attach_scale(file["time"])
-            file["raw"] = numbered(3)
+            file["raw"] = make_numbered(3)
             file["raw"].dims[0].attach_scale(file["fakeDim0"])
 
-        dataset = read(made(fill))
+        dataset = read(make_file(fill))
 
         assert list(dataset.variables) == ["image", "raw", "time"]
         assert (dataset.image.dims, dataset.raw.dims) == (("channel", "time"), ("raw_0",))
         assert dataset.coords["time"].values.tolist() == [0, 0.5, 1]
 
     @pytest.mark.parametrize("shape", [(3, 3), (4, 4), (2, 3)])
-    def test_scales_that_do_not_fit(self, made: Callable[..., Path], shape: tuple[int, int]) -> None:
-        """A scale of another length, one for both dimensions, or one that is gone spoils nothing."""
+    def test_scales_that_do_not_fit(self, make_file: Callable[..., Path], shape: tuple[int, int]) -> None:
+        """A scale of another length, one scale for both dimensions, and a removed scale do no harm."""
 
         def fill(file: File) -> None:
             for name in ("side", "gone"):
-                file[name] = numbered(3)
+                file[name] = make_numbered(3)
                 file[name].make_scale(name)
-            file["image"] = numbered(*shape)
+            file["image"] = make_numbered(*shape)
             file["image"].dims[0].attach_scale(file["side"])
             file["image"].dims[1].attach_scale(file["side"])
-            file["other"] = numbered(3)
+            file["other"] = make_numbered(3)
             file["other"].dims[0].attach_scale(file["gone"])
             del file["gone"]
 
-        dataset = read(made(fill)).load()
+        dataset = read(make_file(fill)).load()
 
-        assert dataset.image.values.tolist() == numbered(*shape).tolist()
+        assert dataset.image.values.tolist() == make_numbered(*shape).tolist()
         assert len(set(dataset.image.dims)) == 2
         assert dataset.other.values.tolist() == [0, 1, 2]
 
-    def test_names_that_look_made_up(self, made: Callable[..., Path]) -> None:
-        """An array that is called as a dimension would be is no obstacle."""
+    def test_names_that_look_implicit(self, make_file: Callable[..., Path]) -> None:
+        """An array with the implicit name of a dimension does no harm."""
 
         def fill(file: File) -> None:
             file["image_0"] = 5
-            file["image"] = numbered(2, 3)
-            file["image_1"] = numbered(4)
+            file["image"] = make_numbered(2, 3)
+            file["image_1"] = make_numbered(4)
 
-        dataset = read(made(fill)).load()
+        dataset = read(make_file(fill)).load()
 
         assert (dataset.image_0.values, dataset.image.shape, dataset.image_1.shape) == (5, (2, 3), (4,))
 
-    def test_zero_length_and_unlimited(self, made: Callable[..., Path]) -> None:
-        """Arrays without elements are there, with their types and shapes, compressed or not."""
+    def test_zero_length_and_unlimited(self, make_file: Callable[..., Path]) -> None:
+        """Arrays without elements are read with their types and shapes, compressed or not."""
 
         def fill(file: File) -> None:
             file["empty"] = np.empty((0, 4), "f4")
             file.create_dataset("packed", (0, 3), "i2", maxshape=(None, 3), chunks=(1, 3), compression="gzip")
-            file.create_dataset("grown", data=numbered(5), maxshape=(None,), chunks=(2,), compression="gzip")
+            file.create_dataset("grown", data=make_numbered(5), maxshape=(None,), chunks=(2,), compression="gzip")
 
-        dataset = read(made(fill)).load()
+        dataset = read(make_file(fill)).load()
 
         assert {str(name): (v.shape, v.dtype.str[1:]) for name, v in dataset.variables.items()} == {
             "empty": ((0, 4), "f4"), "packed": ((0, 3), "i2"), "grown": ((5,), "u2"),
         }  # fmt: skip
         assert dataset["grown"].values.tolist() == [0, 1, 2, 3, 4]
 
-    def test_small_chunks(self, made: Callable[..., Path]) -> None:
+    def test_small_chunks(self, make_file: Callable[..., Path]) -> None:
         """An array of ten thousand small compressed chunks is read in seconds."""
-        written = numbered(10_000, dtype="i4")
-        path = made(lambda file: file.create_dataset("long", data=written, chunks=(1,), compression="gzip"))
+        written = make_numbered(10_000, dtype="i4")
+        path = make_file(lambda file: file.create_dataset("long", data=written, chunks=(1,), compression="gzip"))
 
         assert np.array_equal(read(path, FrameCache(1 << 20).get_memo("file")).long.values, written)
 
     def test_user_block(self, tmp_path: Path) -> None:
-        """A file with a block of the user's own in front is HDF5 all the same."""
+        """A file with a user block before its content is HDF5."""
         with h5py.File(tmp_path / "image", "w", userblock_size=1024) as file:
-            file["image"] = numbered(2)
+            file["image"] = make_numbered(2)
 
         assert read(tmp_path / "image").image.values.tolist() == [0, 1]
 
@@ -380,7 +380,7 @@ class TestOtherFiles:
         ],
     )
     def test_refused(self, tmp_path: Path, content: bytes, part: str) -> None:
-        """A file that is no image is refused with a sentence that says what it is, and not where."""
+        """A file that is no image is refused with a sentence that says what it is, and not where it is."""
         (tmp_path / "image.hdf").write_bytes(content)
         with pytest.raises(Unreadable, match=r"\.$") as caught:
             read(tmp_path / "image.hdf")
@@ -389,7 +389,7 @@ class TestOtherFiles:
         assert str(tmp_path) not in str(caught.value)
 
     def test_missing(self, tmp_path: Path) -> None:
-        """A file that is not there is missing, which is a kind of unreadable."""
+        """A file that does not exist is missing, which is a kind of unreadable."""
         with pytest.raises(Missing):
             read(tmp_path / "image.hdf")
 
@@ -401,7 +401,7 @@ class TestOtherFiles:
 
 class TestThreads:
     def test_many_files(self, tmp_path: Path) -> None:
-        """Thirty-two threads that read eight files of both formats at once get right numbers."""
+        """Thirty-two threads that read eight files of both formats at once get correct numbers."""
         images = [np.random.default_rng(n).integers(0, 2**16, (2, 60, 70)).astype("u2") for n in range(8)]
         writers = (write_hdf4, write_hdf5)
         paths = [
@@ -423,9 +423,9 @@ class TestThreads:
 class TestRealFiles:
     @pytest.mark.parametrize("name", REAL)
     def test_as_their_libraries_read_them(self, name: str) -> None:
-        """Every array of a real file, the made-up ones aside, is what pyhdf or h5py gives directly."""
-        path = data_file(f"real/{name}")
-        expected = {key: values for key, values in direct.arrays(path).items() if not key.startswith("fakeDim")}
+        """Every array of a real file, except implicit ones, equals what pyhdf or h5py reads."""
+        path = find_data_file(f"real/{name}")
+        expected = {key: values for key, values in direct.read_arrays(path).items() if not key.startswith("fakeDim")}
         dataset = read(path)
 
         assert set(dataset.variables) == set(expected)
@@ -435,25 +435,25 @@ class TestRealFiles:
 
     @pytest.mark.parametrize("name", REAL)
     def test_attributes_travel(self, name: str) -> None:
-        """Every attribute of a real file is one of the kinds that every protocol carries."""
-        dataset = read(data_file(f"real/{name}"))
+        """Every attribute of a real file has a type that every protocol can represent."""
+        dataset = read(find_data_file(f"real/{name}"))
         owners = (dataset.attrs, *(variable.attrs for variable in dataset.variables.values()))
 
         assert all(is_carriable(value) for attributes in owners for value in attributes.values())
 
     @pytest.mark.parametrize("name", ODD)
     def test_odd_files(self, name: str) -> None:
-        """An odd file gives what its library gives, or is refused with a sentence."""
-        path = data_file(f"odd/{name}")
-        found, sentence = outcome(path)
-        right = direct.arrays(path) if found else {}
+        """An odd file gives what its library reads, or is refused with a sentence."""
+        path = find_data_file(f"odd/{name}")
+        found, sentence = read_or_refuse(path)
+        right = direct.read_arrays(path) if found else {}
 
         assert all(np.array_equal(found[key], values) for key, values in right.items())
         assert found or sentence.endswith(".")
 
 
-def outcome(path: Path) -> tuple[dict[str, Array], str]:
-    """A file's arrays by their names in it, or the sentence that refuses it."""
+def read_or_refuse(path: Path) -> tuple[dict[str, Array], str]:
+    """Return a file's arrays by their names in it, or the sentence that refuses it."""
     try:
         variables = read(path).variables
         return {str(v.attrs.get("original_name", name)): v.values for name, v in variables.items()}, ""
@@ -462,7 +462,7 @@ def outcome(path: Path) -> tuple[dict[str, Array], str]:
 
 
 class hdf4:  # noqa: N801 — reads as a call
-    """An HDF4 file to write into."""
+    """An HDF4 file for writing."""
 
     def __init__(self, path: Path) -> None:
         self.file = SD(str(path), SDC.WRITE | SDC.CREATE | SDC.TRUNC)
@@ -506,14 +506,14 @@ def write_hdf5(
     return path
 
 
-def _layout() -> h5py.VirtualLayout:
+def _make_layout() -> h5py.VirtualLayout:
     layout = h5py.VirtualLayout((2,), "i4")
     layout[:] = h5py.VirtualSource("secret", "secret", (2,))
     return layout
 
 
 def test_synthetic_files_are_read(tmp_path: Path) -> None:
-    """One image in either container is the same dataset, but for the order of its bytes."""
+    """One image in either container is the same dataset, except for the byte order."""
     image = demo.make_image("P510_2", next(shot for shot in demo.SHOTS if shot.number == 103741))
     for container in demo.WRITERS:
         demo.write_image(tmp_path / container, image, container)

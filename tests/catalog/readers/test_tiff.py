@@ -1,4 +1,4 @@
-"""TIFF files say what tifffile says, lazily, with axes and attributes; damaged ones say so."""
+"""TIFF files have the content that tifffile reads, lazily, with axes and attributes; damaged ones are errors."""
 
 from __future__ import annotations
 
@@ -27,21 +27,21 @@ HAMAMATSU = (
 needs_codecs = pytest.mark.skipif(not importlib.util.find_spec("imagecodecs"), reason="imagecodecs is not installed")
 
 
-def ramp(*shape: int, dtype: str = "u2") -> NDArray[Any]:
+def make_ramp(*shape: int, dtype: str = "u2") -> NDArray[Any]:
     return np.random.default_rng(5).integers(0, 120, shape).astype(dtype)
 
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    return tmp_path / "image.hdf"  # the name says nothing
+    return tmp_path / "image.hdf"  # so that the name does not show the format
 
 
 class TestPixels:
     @pytest.mark.parametrize("order", ["<", ">"])
     @pytest.mark.parametrize("kind", KINDS)
     def test_types(self, path: Path, kind: str, order: Literal["<", ">"]) -> None:
-        """Every type comes as it is, in this machine's order of bytes."""
-        image = ramp(7, 9, dtype=kind)
+        """Every type is read unchanged, in this machine's byte order."""
+        image = make_ramp(7, 9, dtype=kind)
         tifffile.imwrite(path, image, byteorder=order)
         found = read(path)
 
@@ -63,8 +63,8 @@ class TestPixels:
         ids=str,
     )
     def test_layouts(self, path: Path, options: Mapping[str, Any]) -> None:
-        """Strips, tiles and compressions give the pixels that were written, whole and in slices."""
-        image = ramp(40, 50)
+        """Strips, tiles and compressions give the written pixels, whole and in slices."""
+        image = make_ramp(40, 50)
         tifffile.imwrite(path, image, **options)
         found = read(path)["image"]
 
@@ -76,23 +76,23 @@ class TestPixels:
     @pytest.mark.parametrize("compression", ["lzw", "zstd"])
     def test_codecs(self, path: Path, compression: str) -> None:
         """With imagecodecs, other compressions are read."""
-        image = ramp(40, 50)
+        image = make_ramp(40, 50)
         tifffile.imwrite(path, image, compression=compression, predictor=True)
 
         assert np.array_equal(read(path)["image"].values, image)
 
     @needs_codecs
     def test_jpeg(self, path: Path) -> None:
-        """With imagecodecs, JPEG is read as tifffile reads it."""
-        tifffile.imwrite(path, ramp(48, 64, 3, dtype="u1"), compression="jpeg", photometric="rgb")
+        """With imagecodecs, JPEG is read as by tifffile."""
+        tifffile.imwrite(path, make_ramp(48, 64, 3, dtype="u1"), compression="jpeg", photometric="rgb")
 
         assert np.array_equal(read(path)["image"].values, tifffile.imread(path))
 
     @pytest.mark.parametrize("planar", ["contig", "separate"])
     @pytest.mark.parametrize("compression", [None, "deflate"])
     def test_colours(self, path: Path, planar: str, compression: str | None) -> None:
-        """Colours are the last dimension, however the file keeps them."""
-        image = ramp(20, 30, 3, dtype="u1")
+        """Colours are the last dimension, however the file stores them."""
+        image = make_ramp(20, 30, 3, dtype="u1")
         stored = image if planar == "contig" else np.ascontiguousarray(np.moveaxis(image, -1, 0))
         tifffile.imwrite(path, stored, photometric="rgb", planarconfig=planar, compression=compression)
         found = read(path)["image"]
@@ -102,8 +102,8 @@ class TestPixels:
         assert np.array_equal(found[3:9, ::7, 1].values, image[3:9, ::7, 1])
 
     def test_bits_and_half_precision(self, tmp_path: Path) -> None:
-        """Single bits come as bytes, half precision as single."""
-        bits, halves = ramp(9, 16) > 60, ramp(9, 16, dtype="f2") / 8
+        """Single bits are read as bytes, half precision as single precision."""
+        bits, halves = make_ramp(9, 16) > 60, make_ramp(9, 16, dtype="f2") / 8
         tifffile.imwrite(tmp_path / "bits", bits)
         tifffile.imwrite(tmp_path / "halves", halves)
 
@@ -112,12 +112,12 @@ class TestPixels:
         assert np.array_equal(read(tmp_path / "halves")["image"].values, halves)
 
     def test_palette(self, path: Path) -> None:
-        """The indices into a palette are the picture; the palette stands beside."""
+        """The indices into a palette are the picture; the palette is an array beside it."""
         colours = np.arange(768, dtype="u2").reshape(3, 256)
-        tifffile.imwrite(path, ramp(5, 6, dtype="u1"), photometric="palette", colormap=colours)
+        tifffile.imwrite(path, make_ramp(5, 6, dtype="u1"), photometric="palette", colormap=colours)
         found = read(path)
 
-        assert np.array_equal(found["image"].values, ramp(5, 6, dtype="u1"))
+        assert np.array_equal(found["image"].values, make_ramp(5, 6, dtype="u1"))
         assert np.array_equal(found["palette"].values, colours.T)
         assert found["image"].attrs["palette"] == "palette"
 
@@ -126,7 +126,7 @@ class TestPages:
     @pytest.mark.parametrize("compression", [None, "deflate"])
     def test_frames(self, path: Path, compression: str | None) -> None:
         """Equal pages are frames."""
-        stack = ramp(5, 20, 30)
+        stack = make_ramp(5, 20, 30)
         tifffile.imwrite(path, stack, compression=compression, metadata=None)
         found = read(path)
 
@@ -135,28 +135,28 @@ class TestPages:
         assert np.array_equal(found["frames"][1:4:2, 3, ::5].values, stack[1:4:2, 3, ::5])
 
     def test_unequal_pages(self, path: Path) -> None:
-        """Pages that differ are arrays of their own."""
+        """Pages that differ are separate arrays."""
         with tifffile.TiffWriter(path) as file:
-            file.write(ramp(20, 30), metadata=None, software="one")
-            file.write(ramp(10, 5, dtype="f4"), metadata=None, software="two")
+            file.write(make_ramp(20, 30), metadata=None, software="one")
+            file.write(make_ramp(10, 5, dtype="f4"), metadata=None, software="two")
         found = read(path)
 
         assert found["image_1"].dims == ("image_1_y", "image_1_x")
         assert found["image_1"].attrs["Software"] == "one"
-        assert np.array_equal(found["image_2"].values, ramp(10, 5, dtype="f4"))
+        assert np.array_equal(found["image_2"].values, make_ramp(10, 5, dtype="f4"))
         assert found["image_2"].attrs["Software"] == "two"
 
     def test_preview(self, path: Path) -> None:
-        """A reduced page does not keep the picture from being called image."""
+        """A picture with a reduced page is still named image."""
         with tifffile.TiffWriter(path) as file:
-            file.write(ramp(20, 30), metadata=None)
-            file.write(ramp(10, 15), metadata=None, subfiletype=1)
+            file.write(make_ramp(20, 30), metadata=None)
+            file.write(make_ramp(10, 15), metadata=None, subfiletype=1)
 
         assert set(read(path).data_vars) == {"image", "reduced_1"}
 
     def test_only_touched_frames_are_decoded(self, path: Path, recorder: Recorder) -> None:
-        """Opening decodes nothing, a slice of one frame that frame, and no frame is decoded twice."""
-        tifffile.imwrite(path, ramp(5, 20, 30), compression="deflate", metadata=None)
+        """Opening decodes nothing, a slice of one frame decodes that frame, and no frame is decoded twice."""
+        tifffile.imwrite(path, make_ramp(5, 20, 30), compression="deflate", metadata=None)
         frames = read(path, recorder)["frames"]
         opened = list(recorder.decoded)
         _ = frames[2, :3].values, frames[2, 5:].values
@@ -165,18 +165,18 @@ class TestPages:
         assert recorder.decoded == [("page 2", 0)]
 
     def test_tags_of_frames(self, path: Path) -> None:
-        """A tag that differs from frame to frame has a value for each."""
+        """A tag that differs between frames has a value for each."""
         with tifffile.TiffWriter(path) as file:
             for second in range(3):
-                file.write(ramp(8, 9), metadata=None, datetime=f"2026:01:02 03:04:0{second}", software="camera")
+                file.write(make_ramp(8, 9), metadata=None, datetime=f"2026:01:02 03:04:0{second}", software="camera")
         found = read(path)
 
         assert found.attrs["DateTime"] == [f"2026:01:02 03:04:0{second}" for second in range(3)]
         assert found.attrs["Software"] == "camera"
 
     def test_imagej_without_pages(self, path: Path) -> None:
-        """A stack that ImageJ wrote behind a single page is all there."""
-        stack = ramp(5, 20, 30)
+        """A stack that ImageJ wrote after a single page is read whole."""
+        stack = make_ramp(5, 20, 30)
         tifffile.imwrite(path, stack, imagej=True, metadata={"axes": "TYX"}, byteorder=">")
         with tifffile.TiffFile(path) as file:
             end = file.pages[0].offset + 2 + 12 * len(file.pages[0].tags)  # type: ignore[union-attr]
@@ -194,7 +194,7 @@ class TestMeaning:
     )
     def test_resolution(self, path: Path, resolution: tuple[int, int], unit: str, step: tuple[float, float]) -> None:
         """A resolution gives coordinates in um."""
-        tifffile.imwrite(path, ramp(5, 6), resolution=resolution, resolutionunit=unit)
+        tifffile.imwrite(path, make_ramp(5, 6), resolution=resolution, resolutionunit=unit)
         found = read(path)
 
         assert found["y"].values == pytest.approx(np.arange(5) * step[0])
@@ -204,7 +204,7 @@ class TestMeaning:
     @pytest.mark.parametrize("dpi", [72, 96])
     def test_default_resolution(self, path: Path, dpi: int) -> None:
         """The resolution that programs write by default is ignored."""
-        tifffile.imwrite(path, ramp(5, 6), resolution=(dpi, dpi), resolutionunit="inch")
+        tifffile.imwrite(path, make_ramp(5, 6), resolution=(dpi, dpi), resolutionunit="inch")
         found = read(path)
 
         assert found["x"].values.tolist() == list(range(6))
@@ -214,7 +214,7 @@ class TestMeaning:
     def test_imagej(self, path: Path) -> None:
         """ImageJ's unit gives coordinates, and its notes are attributes."""
         metadata = {"unit": "micron", "Info": "shot 7", "spacing": 2.5}
-        tifffile.imwrite(path, ramp(2, 5, 6), imagej=True, resolution=(0.5, 0.25), metadata=metadata)
+        tifffile.imwrite(path, make_ramp(2, 5, 6), imagej=True, resolution=(0.5, 0.25), metadata=metadata)
         found = read(path)
 
         assert found["y"].values.tolist() == [0, 4, 8, 12, 16]
@@ -223,8 +223,8 @@ class TestMeaning:
         assert found.attrs["ImageJ/spacing"] == 2.5
 
     def test_hamamatsu(self, path: Path) -> None:
-        """Hamamatsu's sections are attributes; what it quotes is text."""
-        tifffile.imwrite(path, ramp(5, 6), description=HAMAMATSU, metadata=None, software="HPD-TA 9.4")
+        """Hamamatsu's sections are attributes; its quoted values are text."""
+        tifffile.imwrite(path, make_ramp(5, 6), description=HAMAMATSU, metadata=None, software="HPD-TA 9.4")
         attributes = read(path).attrs
 
         assert attributes["ImageDescription"] == HAMAMATSU
@@ -238,14 +238,14 @@ class TestMeaning:
 
     def test_tags_keep_their_types(self, path: Path) -> None:
         """A tag's number has the tag's type."""
-        tifffile.imwrite(path, ramp(5, 6), metadata=None, extratags=[(65000, 12, 1, 0.1, True)])
+        tifffile.imwrite(path, make_ramp(5, 6), metadata=None, extratags=[(65000, 12, 1, 0.1, True)])
         attributes = read(path).attrs
 
         assert attributes["BitsPerSample"].dtype == np.uint16
         assert (attributes["tag_65000"], attributes["tag_65000"].dtype) == (0.1, np.float64)
 
     def test_visar(self, data_file: Callable[[str], Path]) -> None:
-        """A real VISAR image says what tifffile says of it."""
+        """A real VISAR image has the content that tifffile reads."""
         path = data_file("real/visar1.tif")
         found = read(path)
 
@@ -257,9 +257,9 @@ class TestMeaning:
 
 class TestFaults:
     def test_needs_codecs(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Without imagecodecs, a file that needs it says so."""
+        """Without imagecodecs, a file that needs it gives an error that says so."""
         if importlib.util.find_spec("imagecodecs"):
-            tifffile.imwrite(path, ramp(5, 6), compression="lzw")
+            tifffile.imwrite(path, make_ramp(5, 6), compression="lzw")
         else:
             pytest.skip("a file compressed by LZW cannot be made without imagecodecs")
         monkeypatch.setattr(tiff, "find_spec", lambda _name: None)
@@ -268,8 +268,8 @@ class TestFaults:
             read(path)
 
     def test_missing_pages(self, path: Path) -> None:
-        """A file whose chain of pages leads beyond its end is not taken for one with fewer frames."""
-        tifffile.imwrite(path, ramp(5, 20, 30), metadata=None)
+        """A file whose chain of pages leads beyond its end is refused, not read with fewer frames."""
+        tifffile.imwrite(path, make_ramp(5, 20, 30), metadata=None)
         with tifffile.TiffFile(path) as file:
             end = file.pages[1].offset + 2 + 12 * len(file.pages[1].tags)  # type: ignore[union-attr]
         content = bytearray(path.read_bytes())
@@ -300,14 +300,14 @@ class TestFaults:
 
     @pytest.mark.parametrize("options", [{}, {"compression": "deflate", "tile": (16, 16)}, {"imagej": True}], ids=str)
     def test_damage(self, path: Path, survives: Callable[[Path], None], options: Mapping[str, Any]) -> None:
-        """Damage is an error, or no harm."""
-        tifffile.imwrite(path, ramp(2, 30, 40), **options)
+        """Damage is an error, or has no effect."""
+        tifffile.imwrite(path, make_ramp(2, 30, 40), **options)
 
         survives(path)
 
     @pytest.mark.parametrize("options", [{"bigtiff": True}, {"byteorder": ">"}, {}], ids=str)
     def test_sniff(self, path: Path, options: Mapping[str, Any]) -> None:
-        """Every kind of TIFF is known by its first bytes."""
-        tifffile.imwrite(path, ramp(5, 6), **options)
+        """Every kind of TIFF is recognised by its first bytes."""
+        tifffile.imwrite(path, make_ramp(5, 6), **options)
 
         assert detect_format(path) == "TIFF"

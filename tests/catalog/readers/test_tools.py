@@ -1,4 +1,4 @@
-"""Real files hold what their formats' own tools say; for the odd HDF4 files see test_hdf4.py.
+"""Real files have the content that their formats' own tools print; for the odd HDF4 files see test_hdf4.py.
 
 Each tool names the arrays and prints their numbers; shotdap's reader is asked for the same ones, and for no others.
 """
@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import tifffile
 from numpy.typing import NDArray
-from tests.conftest import REAL, absent
+from tests.conftest import REAL, skip_absent
 
 from shotdap.catalog.readers import detect_format, read
 
@@ -37,7 +37,7 @@ def test_sums(name: str, tmp_path: Path, require: Callable[[str], None]) -> None
     """Every array that the format's own tool finds has the same numbers, in the same order, and so the same sum."""
     path = DATA / name
     if not path.is_file():
-        absent(f"{name} is not beside the checkout")
+        skip_absent(f"{name} is not beside the checkout")
     program, told = TOOLS[detect_format(path)]
     if program:
         require(program)
@@ -45,54 +45,54 @@ def test_sums(name: str, tmp_path: Path, require: Callable[[str], None]) -> None
     expected = {key: values for key, values in told(path, tmp_path) if not MADE_UP.fullmatch(key)}
     found = {str(key): variable.values.reshape(-1).astype("f8") for key, variable in dataset.variables.items()}
 
-    assert {key: total(values) for key, values in found.items()} == {
-        key: total(values) for key, values in expected.items()
+    assert {key: compute_sum(values) for key, values in found.items()} == {
+        key: compute_sum(values) for key, values in expected.items()
     }
     assert all(np.array_equal(found[key], values, equal_nan=True) for key, values in expected.items())
 
 
-def total(values: Array) -> float:
-    """A sum in which every number counts, exactly where they are integers; NaN aside, which no sum outlives."""
+def compute_sum(values: Array) -> float:
+    """Return a sum that depends on every number, exact for integers; NaN is left out."""
     return float(np.nansum(values, dtype="f8"))
 
 
-def by_hdp(path: Path, _folder: Path) -> Iterator[tuple[str, Array]]:
-    for name, index in HDP_NAME.findall(output("hdp", "dumpsds", "-h", path)):
-        yield name, numbers(output("hdp", "dumpsds", "-d", "-i", index, path))
+def read_by_hdp(path: Path, _folder: Path) -> Iterator[tuple[str, Array]]:
+    for name, index in HDP_NAME.findall(run_tool("hdp", "dumpsds", "-h", path)):
+        yield name, parse_numbers(run_tool("hdp", "dumpsds", "-d", "-i", index, path))
 
 
-def by_h5dump(path: Path, folder: Path) -> Iterator[tuple[str, Array]]:
-    for name in H5DUMP_NAME.findall(output("h5dump", "-n", path)):
-        file = folder / "numbers"  # h5dump prints commas between numbers, and into a file none where it is told
-        output("h5dump", "-d", f"/{name}", "-y", "-w", "0", "-m", "%.17g", "-o", file, path)
-        yield name, numbers(file.read_text().replace(",", " "))
+def read_by_h5dump(path: Path, folder: Path) -> Iterator[tuple[str, Array]]:
+    for name in H5DUMP_NAME.findall(run_tool("h5dump", "-n", path)):
+        file = folder / "numbers"  # h5dump prints commas between numbers, but none into a file if it is told so
+        run_tool("h5dump", "-d", f"/{name}", "-y", "-w", "0", "-m", "%.17g", "-o", file, path)
+        yield name, parse_numbers(file.read_text().replace(",", " "))
 
 
-def by_ncdump(path: Path, _folder: Path) -> Iterator[tuple[str, Array]]:
-    _, values = output("ncdump", "-p", "9,17", path).split("\ndata:\n")
+def read_by_ncdump(path: Path, _folder: Path) -> Iterator[tuple[str, Array]]:
+    _, values = run_tool("ncdump", "-p", "9,17", path).split("\ndata:\n")
     for name, listed in CDL_ARRAY.findall(values):
-        filled = listed.replace(",", " ").replace("_", "-9999.99")  # the _FillValue of all that have one
-        yield name, numbers(filled).astype("f4").astype("f8")
+        filled = listed.replace(",", " ").replace("_", "-9999.99")  # the _FillValue of all variables that have one
+        yield name, parse_numbers(filled).astype("f4").astype("f8")
 
 
-def by_tifffile(path: Path, _folder: Path) -> Iterator[tuple[str, Array]]:
+def read_by_tifffile(path: Path, _folder: Path) -> Iterator[tuple[str, Array]]:
     image = tifffile.imread(path)
     yield "image", image.reshape(-1)
-    for axis, name in enumerate(("y", "x")):  # the file knows no size of its pixels, so they are numbered
+    for axis, name in enumerate(("y", "x")):  # the file has no pixel sizes, so pixels are numbered
         yield name, np.arange(image.shape[axis])
 
 
 TOOLS: Final[Mapping[str, tuple[str, Callable[[Path, Path], Iterator[tuple[str, Array]]]]]] = {
-    "HDF4": ("hdp", by_hdp),
-    "HDF5": ("h5dump", by_h5dump),
-    "netCDF-3": ("ncdump", by_ncdump),
-    "TIFF": ("", by_tifffile),
+    "HDF4": ("hdp", read_by_hdp),
+    "HDF5": ("h5dump", read_by_h5dump),
+    "netCDF-3": ("ncdump", read_by_ncdump),
+    "TIFF": ("", read_by_tifffile),
 }
 
 
-def output(*command: str | Path) -> str:
+def run_tool(*command: str | Path) -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
-def numbers(text: str) -> Array:
+def parse_numbers(text: str) -> Array:
     return np.fromstring(text, dtype="f8", sep=" ")

@@ -1,7 +1,7 @@
-"""Memory that nobody wrote is never served: a file reads the same whatever was in memory before.
+"""Uninitialised memory is never served: a file reads the same whatever was in memory before.
 
-Strategy: files are read in processes whose C library fills allocated memory with some byte, or with another
-(``MALLOC_PERTURB_``, mallopt(3)). A value that the reader left as it was differs between the two.
+Strategy: files are read in processes whose C library fills allocated memory with one of two bytes
+(``MALLOC_PERTURB_``, mallopt(3)). A value that the reader did not write differs between the two.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from tests.catalog.readers.hdf4_writer import (
     RLE,
     SKPHUFF,
     Layout,
-    old_raster,
     rasters,
     sds_file,
+    write_old_raster,
 )
 from tests.catalog.readers.test_damage import WRITERS
-from tests.conftest import REAL, absent
+from tests.conftest import REAL, skip_absent
 
 VALUES: Final = np.random.default_rng(5).integers(0, 100, (4, 40, 50)).astype("i2")
 GRAYS: Final = np.repeat(np.arange(256, dtype="u1")[:, np.newaxis], 3, 1)
@@ -39,18 +39,18 @@ READ_ALL: Final = """
 import json, sys
 from pathlib import Path
 from shotdap.catalog import Unreadable
-from tests.catalog.readers.test_damage import fingerprint
-def of(path):
+from tests.catalog.readers.test_damage import compute_fingerprint
+def read_or_refuse(path):
     try:
-        return fingerprint(path)
+        return compute_fingerprint(path)
     except Unreadable as error:
         return str(error)
-print(json.dumps({path.name: of(path) for path in sorted(Path(sys.argv[1]).iterdir())}))
+print(json.dumps({path.name: read_or_refuse(path) for path in sorted(Path(sys.argv[1]).iterdir())}))
 """
 
 
 def read_all(folder: Path, byte: int) -> dict[str, str]:
-    """The fingerprint of every file, read where memory is filled with a byte."""
+    """Return the fingerprint of every file, read with memory that is filled with a byte."""
     environment = {**os.environ, "MALLOC_PERTURB_": str(byte)}
     command = (sys.executable, "-c", READ_ALL, str(folder))
     read: dict[str, str] = json.loads(
@@ -73,7 +73,7 @@ def write_rasters(path: Path, *, coder: int) -> None:
 
 
 def write_old(path: Path, *, scheme: int, height: int, width: int) -> None:
-    old_raster(path, VALUES[0, :height, :width].astype("u1"), scheme, GRAYS)
+    write_old_raster(path, VALUES[0, :height, :width].astype("u1"), scheme, GRAYS)
 
 
 def write_sparse(path: Path) -> None:
@@ -103,7 +103,7 @@ ODD: Final[Mapping[str, Callable[[Path], None]]] = {
 
 
 def test_synthetic_files(tmp_path: Path) -> None:
-    """Files of every format and way of storage, some of whose values were never written, read the same."""
+    """Files of every format and layout, some with values that were never written, read the same."""
     for name, write in {**WRITERS, **ODD}.items():
         if name != "gzip":
             write(tmp_path / name)
@@ -114,22 +114,22 @@ def test_synthetic_files(tmp_path: Path) -> None:
 
 
 def test_odd_files() -> None:
-    """The odd files of others' test suites read the same, or are unreadable for the same reason."""
+    """The odd files of other projects' test suites read the same, or are unreadable for the same reason."""
     folder = REAL.parent / "odd"
     if not folder.is_dir():
-        absent("odd files are not beside the checkout")
+        skip_absent("odd files are not beside the checkout")
 
     assert read_all(folder, 165) == read_all(folder, 90)
 
 
 def test_short_chunks(tmp_path: Path) -> None:
-    """A chunk with fewer values than it should have is an error, and not filled up with what was in memory."""
+    """A chunk with fewer values than expected is an error, and is not completed with the content of memory."""
     short = tmp_path / "short"
     short.mkdir()
     for coder in (0, RLE, DEFLATE):
         with sds_file(tmp_path / "whole") as file:
             file.put("image", VALUES, Layout(coder, 6, (1, 20, 50)))
-        (short / str(coder)).write_bytes(with_half_elements((tmp_path / "whole").read_bytes()))
+        (short / str(coder)).write_bytes(halve_elements((tmp_path / "whole").read_bytes()))
     once = read_all(short, 165)
 
     assert [said for said in once.values() if "damaged" in said] == list(once.values())
@@ -137,8 +137,8 @@ def test_short_chunks(tmp_path: Path) -> None:
     assert read_all(short, 90) == once
 
 
-def with_half_elements(content: bytes) -> bytes:
-    """An HDF4 file, its directory of one block changed so that chunks and compressed elements are half as long."""
+def halve_elements(content: bytes) -> bytes:
+    """Return an HDF4 file whose directory of one block is changed so that chunks and elements are half as long."""
     data = {61: "DFTAG_CHUNK", 40: "DFTAG_COMPRESSED"}
     changed, place = bytearray(content), 4
     while place:

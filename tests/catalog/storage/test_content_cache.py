@@ -1,4 +1,4 @@
-"""Local copies: content under its hash, once for all places and workers, within a limit."""
+"""Local copies: content by its hash, shared by all locations and workers, within a limit."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "cache"
 
 
-def held(cache: FileCache, place: str, content: bytes, modified: int = 10**18) -> Version:
+def store(cache: FileCache, place: str, content: bytes, modified: int = 10**18) -> Version:
     version = cache.make_version(place, size=len(content), modified=modified)
     cache.ensure_content(version, lambda: iter([content[:3], content[3:]]))
     return version
 
 
 def test_content_addressed(folder: Path) -> None:
-    """The same bytes from two places are kept once, under their SHA-256."""
+    """Equal bytes from two locations are stored once, by their SHA-256."""
     cache = FileCache(folder, 1 << 20)
-    versions = {held(cache, place, b"content") for place in ("a", "b")}
+    versions = {store(cache, place, b"content") for place in ("a", "b")}
     files = [path for path in folder.iterdir() if not path.is_symlink()]
 
     assert len(versions) == 2
@@ -37,7 +37,7 @@ def test_content_addressed(folder: Path) -> None:
 def test_last(folder: Path) -> None:
     """The last version of a location is available, unless its bytes were never fetched or were removed."""
     cache = FileCache(folder, 1 << 20)
-    old, new = held(cache, "old", b"content"), cache.make_version("new", size=9, modified=1)
+    old, new = store(cache, "old", b"content"), cache.make_version("new", size=9, modified=1)
     cache.save_last_version(old, "place")
     before = cache.find_last_version("place"), cache.find_last_version("elsewhere")
     cache.save_last_version(new, "place")
@@ -47,29 +47,29 @@ def test_last(folder: Path) -> None:
 
 
 def test_bounded(folder: Path) -> None:
-    """The folder holds no more than its limit; what was used longest ago goes first, with the names that led to it."""
+    """The folder holds no more than its limit; the least recently used content is removed first, with its names."""
     cache = FileCache(folder, 1000)
-    versions = [held(cache, str(number), bytes([number]) * 200) for number in range(20)]
+    versions = [store(cache, str(number), bytes([number]) * 200) for number in range(20)]
     files = [path for path in folder.iterdir() if not path.is_symlink()]
 
     assert sum(path.stat().st_size for path in files) <= 1000
-    assert len(list(folder.iterdir())) <= 2 * len(files) + 1  # a name goes when the next file comes
+    assert len(list(folder.iterdir())) <= 2 * len(files) + 1  # a name is removed when the next file is stored
     assert versions[-1].path.read_bytes() == bytes([19]) * 200
     assert not versions[0].path.exists()
 
 
-def test_comes_again(folder: Path) -> None:
-    """Content that was removed is fetched again, and is the same."""
+def test_refetching(folder: Path) -> None:
+    """Removed content is fetched again, and is the same."""
     cache = FileCache(folder, 1000)
     for number in (1, 2, 3, 4, 5, 6, 1):
-        version = held(cache, str(number), bytes([number]) * 200)
+        version = store(cache, str(number), bytes([number]) * 200)
 
         assert version.path.read_bytes() == bytes([number]) * 200
 
 
 @pytest.mark.parametrize("size", [6, 8])
 def test_not_whole(folder: Path, size: int) -> None:
-    """Bytes that are fewer or more than their place says are refused, and nothing of them is left."""
+    """Content that is shorter or longer than announced is refused, and nothing of it remains."""
     cache = FileCache(folder, 1000)
     version = cache.make_version("a", size=size, modified=0)
     with pytest.raises(Unreadable, match="whole"):
@@ -79,16 +79,16 @@ def test_not_whole(folder: Path, size: int) -> None:
 
 
 def test_broken_off(folder: Path) -> None:
-    """A transfer that breaks off leaves nothing behind, and the next one succeeds."""
+    """An interrupted transfer leaves nothing behind, and the next one succeeds."""
     cache = FileCache(folder, 1000)
     version = cache.make_version("a", size=4, modified=0)
 
-    def broken() -> Iterator[bytes]:
+    def read_broken() -> Iterator[bytes]:
         yield b"ab"
         raise Unreadable("The connection was lost.")
 
     with pytest.raises(Unreadable, match="lost"):
-        cache.ensure_content(version, broken)
+        cache.ensure_content(version, read_broken)
     assert list(folder.iterdir()) == []
     cache.ensure_content(version, lambda: iter([b"abcd"]))
 
@@ -100,11 +100,11 @@ def test_threads(folder: Path) -> None:
     cache, asked = FileCache(folder, 1000), []
     version = cache.make_version("a", size=4, modified=0)
 
-    def pieces() -> Iterator[bytes]:
+    def read_pieces() -> Iterator[bytes]:
         asked.append(1)
         yield b"abcd"
 
-    threads = [threading.Thread(target=cache.ensure_content, args=(version, pieces)) for _ in range(16)]
+    threads = [threading.Thread(target=cache.ensure_content, args=(version, read_pieces)) for _ in range(16)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -114,13 +114,13 @@ def test_threads(folder: Path) -> None:
 
 
 def test_foreign_link(folder: Path, tmp_path: Path) -> None:
-    """A name that someone made lead out of the folder is not followed."""
+    """A name that someone turned into a link out of the folder is not followed."""
     cache = FileCache(folder, 1000)
-    version = held(cache, "a", b"abcd")
+    version = store(cache, "a", b"abcd")
     (tmp_path / "secret").write_bytes(b"evil")
     version.path.unlink()
     version.path.symlink_to(tmp_path / "secret")
-    held(cache, "a", b"abcd")
+    store(cache, "a", b"abcd")
 
     assert version.path.read_bytes() == b"abcd"
 
@@ -129,4 +129,4 @@ def test_open_folder(folder: Path) -> None:
     """A folder that others may enter is not used."""
     folder.mkdir(mode=0o755)
     with pytest.raises(Unreadable, match=r"archive\.cache"):
-        held(FileCache(folder, 1000), "a", b"abcd")
+        store(FileCache(folder, 1000), "a", b"abcd")

@@ -1,4 +1,4 @@
-"""Files in folders: mapped by their beginnings, and never outside of the folders that stand for these."""
+"""Files in folders, mapped by prefixes, and never outside the mapped folders."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> LocalStore:
     ],
 )
 def test_mapped(folders: LocalStore, file: str, content: str) -> None:
-    """The beginning of a path decides its folder; Windows' paths may have either slash and any case there."""
+    """The prefix of a path decides its folder; Windows paths may have either slash and any case in the prefix."""
     version = folders.get_version(file)
     folders.fetch_file(file, version)
 
@@ -72,14 +72,14 @@ def test_outside(folders: LocalStore, file: str) -> None:
 
 
 def test_from_one_root_to_another(folders: LocalStore) -> None:
-    """A link from one folder into another is one out of it."""
+    """A link from one folder into another counts as a link out of it."""
     assert folders.get_version("/archive/sibling").path.read_text() == "one"
     with pytest.raises(Unreadable):
         folders.get_version(r"\\server\share\sibling")
 
 
 def test_missing(folders: LocalStore) -> None:
-    """A file that is not there is missing, and where it was looked for is told to who asks for that."""
+    """A missing file is reported as missing; its location is available on request."""
     with pytest.raises(Missing) as caught:
         folders.get_version("/archive/22/nonesuch")
 
@@ -95,7 +95,7 @@ def test_missing(folders: LocalStore) -> None:
     slash=st.sampled_from(["/", "\\"]),
 )
 def test_any_path(folders: LocalStore, beginning: str, parts: list[str], slash: str) -> None:
-    """A row's file is within one of the folders, with links resolved, or it is refused."""
+    """A row's file is within one of the folders, with links resolved, or is refused."""
     try:
         version = folders.get_version(beginning + slash.join(parts))
     except Unreadable:

@@ -1,4 +1,4 @@
-"""Objects: fetched once, by version, from a real server, and only from below the prefixes that are named."""
+"""Objects, fetched once per version from a real server, and only below configured prefixes."""
 
 from __future__ import annotations
 
@@ -67,11 +67,11 @@ class TestObjects:
         assert version.path.resolve().stat().st_ino == inode
 
     def test_replaced(self, objects: S3ObjectStore, server: ObjectStore) -> None:
-        """An object that is replaced is another version, even by as many bytes; the old one cannot be had."""
+        """A replaced object is another version, even if its size is the same; the old one is not available."""
         file = "s3://shots/omega/replaced.hdf"
         server.put("omega/replaced.hdf", b"a" * 100)
         old = objects.get_version(file)
-        time.sleep(1.1)  # S3 tells whole seconds
+        time.sleep(1.1)  # S3 times have a resolution of a second
         server.put("omega/replaced.hdf", b"b" * 100)
         new = objects.get_version(file)
         objects.fetch_file(file, new)
@@ -82,7 +82,7 @@ class TestObjects:
             objects.fetch_file(file, old)
 
     def test_missing(self, objects: S3ObjectStore) -> None:
-        """An object that is not there is missing."""
+        """An object that does not exist is missing."""
         with pytest.raises(Missing):
             objects.get_version("s3://shots/omega/nonesuch.hdf")
 
@@ -93,12 +93,12 @@ class TestObjects:
          "s3://shots/omega/a\0b", "s3://shots/omega/%2e%2e/secret.hdf"],
     )  # fmt: skip
     def test_outside(self, objects: S3ObjectStore, file: str) -> None:
-        """No object outside of the prefixes is read, however it is spelled."""
+        """No object outside the prefixes is read, however its name is written."""
         with pytest.raises(Unreadable, match=r"\.$"):
             objects.get_version(file)
 
-    def test_away(self, tmp_path: Path) -> None:
-        """A store that does not answer is told in a sentence, without its place."""
+    def test_unreachable_store(self, tmp_path: Path) -> None:
+        """The error for a store that does not respond is a sentence without its location."""
         objects = S3ObjectStore(
             ("s3://shots/",), FileCache(tmp_path / "c", 1 << 20), "http://127.0.0.1:9", "x", timeout=0.2
         )
@@ -108,7 +108,7 @@ class TestObjects:
         assert "127.0.0.1" not in str(caught.value)
 
     def test_too_great(self, objects: S3ObjectStore, tmp_path: Path) -> None:
-        """An object greater than the cache can hold is refused before it is fetched."""
+        """An object larger than the cache is refused before it is fetched."""
         small = S3ObjectStore(
             objects.prefixes, FileCache(tmp_path / "small", 4 << 20), objects.endpoint, objects.region
         )
@@ -138,11 +138,11 @@ class Rows:
         when: TimeDirection = "earlier",
         within_days: float | None = None,
     ) -> Entry | None:
-        """None: it stands alone."""
+        """Return nothing: the entry has no neighbours."""
 
 
 def test_served(objects: S3ObjectStore, server: ObjectStore, tmp_path: Path) -> None:
-    """A catalog opens an image that lies in an object store, and again after its copy made room for others."""
+    """A catalog opens an image in an object store, again also after its copy was removed to make room."""
     server.put("omega/image.json", b'{"image": [[1, 2], [3, 4]]}')
     catalog = Catalog(Rows("S3://shots/omega/image.json"), SchemeStore(LocalStore(tmp_path), {"s3": objects}))
     first = catalog.open("image").image.values.tolist()
@@ -153,7 +153,7 @@ def test_served(objects: S3ObjectStore, server: ObjectStore, tmp_path: Path) -> 
 
 
 def test_served_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """While the store is away an image is read as it was last seen; one that was never read, or has changed, is not."""
+    """While the store is unreachable, an image is read from its last copy; without a copy, or if changed, it is not."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "test")
     files = {name: f"s3://shots/{name}.hdf" for name in ("read", "seen", "changed")}
@@ -181,7 +181,7 @@ def test_served_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @given(st.text())
 def test_any_text(file: str) -> None:
-    """No text leads out of the prefixes: it is refused, or its key lies below one."""
+    """Any text is refused, or gives a key below a prefix."""
     objects = S3ObjectStore(("s3://shots/omega/",), FileCache(Path("nonesuch"), 1 << 20))
     try:
         bucket, key = objects.parse_url(f"s3://{file}")

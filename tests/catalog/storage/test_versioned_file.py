@@ -1,4 +1,4 @@
-"""One version of a file: what was looked at is what is read, or reading it is an error."""
+"""One version of a file: reading returns the version that was looked at, or an error."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def replace(path: Path, number: int) -> None:
 
 
 def rewrite(path: Path, number: int) -> None:
-    """Write over a file, its size and time of change as before."""
+    """Overwrite a file with the same size and time of change."""
     status = path.stat()
     replaced = path.with_name(".draft")
     write(replaced, number)
@@ -59,7 +59,7 @@ def catalog(path: Path) -> Catalog:
     return Catalog(DirectoryArchive(path.parent), path.parent, load_diagnostics())
 
 
-def test_a_state_is_opened_after_the_file_was_replaced(catalog: Catalog, path: Path) -> None:
+def test_version_of_a_replaced_file(catalog: Catalog, path: Path) -> None:
     """A version can be read after another file got its path; the next snapshot is of that file."""
     image = catalog.image(PATH)
     fingerprint = image.fingerprint
@@ -73,7 +73,7 @@ def test_a_state_is_opened_after_the_file_was_replaced(catalog: Catalog, path: P
 
 
 def test_between_two_reads(catalog: Catalog, path: Path) -> None:
-    """Of an open dataset that nobody holds a file for, what is read later is not the new file's."""
+    """A dataset without an open file does not read values of a file that replaced its own."""
     dataset = catalog.open(PATH)
     assert (dataset.image.values == 1).all()
     replace(path, 2)
@@ -83,7 +83,7 @@ def test_between_two_reads(catalog: Catalog, path: Path) -> None:
 
 
 def test_rewritten_in_place(catalog: Catalog, path: Path) -> None:
-    """Writing over a file is noticed though size and time are as before; asked again, there is the new content."""
+    """Overwriting is detected although size and time are unchanged; a retry reads the new content."""
     image = catalog.image(PATH)
     fingerprint, dataset = image.fingerprint, image.open()
     rewrite(path, 2)
@@ -95,22 +95,22 @@ def test_rewritten_in_place(catalog: Catalog, path: Path) -> None:
 
 
 def test_second_try(catalog: Catalog, path: Path) -> None:
-    """In a second try a file is copied when it is looked at, so that writing over it does not matter."""
+    """At the second try a file is copied when it is looked at, so that overwriting does not matter."""
     tries: list[int] = []
 
-    def answer() -> float:
+    def read_and_overwrite() -> float:
         tries.append(len(tries) + 1)
         image = catalog.image(PATH)
         assert image.fingerprint  # looks at the file
         rewrite(path, 10 + len(tries))
         return float(image.open().image.values.max())
 
-    assert retry_if_changed(answer) == 11
+    assert retry_if_changed(read_and_overwrite) == 11
     assert tries == [1, 2]
 
 
-def test_frames_of_another_version_are_not_remembered(path: Path) -> None:
-    """A frame that is decoded when the file is another one is neither given nor kept."""
+def test_frames_of_another_version_are_not_cached(path: Path) -> None:
+    """A frame that is decoded from a replaced file is neither returned nor cached."""
     with h5py.File(path, "w") as file:
         file.create_dataset("image", data=np.full(SHAPE[1:], 1, "u2"), chunks=SHAPE[1:], compression="gzip")
     cache = FrameCache(1 << 20)
@@ -125,22 +125,22 @@ def test_frames_of_another_version_are_not_remembered(path: Path) -> None:
             _ = dataset.image.values
     path.write_bytes(good)
 
-    with pytest.raises(Changed):  # the same bytes are another version
+    with pytest.raises(Changed):  # equal bytes are still another version
         _ = dataset.image.values
 
 
-def test_unpacked_under_the_hash_of_what_was_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A packed file that is written over between hashing and unpacking leaves nothing under the old hash."""
+def test_overwritten_before_unpacking(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A compressed file that is overwritten between hashing and unpacking leaves nothing under the old hash."""
     packed = tmp_path / "image.gz"
     packed.write_bytes(gzip.compress(b"a" * 1000, mtime=0))
     unpack = Unpacker(tmp_path / "cache", 1 << 20)
     original = gzip.open
 
-    def written_over(file: object) -> object:
+    def overwrite_and_open(file: object) -> object:
         packed.write_bytes(gzip.compress(b"b" * 1000, mtime=0))
         return original(file)  # type: ignore[call-overload]  # whatever it is given
 
-    monkeypatch.setattr(gzip, "open", written_over)
+    monkeypatch.setattr(gzip, "open", overwrite_and_open)
     with pytest.raises(Changed):
         unpack(packed)
     monkeypatch.undo()
@@ -149,28 +149,28 @@ def test_unpacked_under_the_hash_of_what_was_read(tmp_path: Path, monkeypatch: p
     assert unpack(packed).read_bytes() == b"b" * 1000
 
 
-def test_hashes_of_another_version_are_not_remembered(tmp_path: Path) -> None:
-    """A packed file that is written over before it is hashed is not known by that hash when it is looked at again."""
+def test_overwritten_before_hashing(tmp_path: Path) -> None:
+    """A compressed file that is overwritten before it is hashed is not known by that hash afterwards."""
     packed, other = tmp_path / "image.gz", gzip.compress(b"b" * 1000, mtime=0)
     packed.write_bytes(gzip.compress(b"a" * 1000, mtime=0))
     unpack = Unpacker(tmp_path / "cache", 1 << 20)
     old = unpack(packed)
     first = VersionedFile.from_path(packed)
 
-    def unpack_what_is_written_over() -> None:
+    def unpack_overwritten() -> None:
         with first.read_consistently():
             packed.write_bytes(other)
             unpack(first)
 
     with pytest.raises(Changed):
-        unpack_what_is_written_over()
+        unpack_overwritten()
 
     assert old.read_bytes() == b"a" * 1000
     assert unpack(VersionedFile.from_path(packed)).read_bytes() == b"b" * 1000
 
 
-def test_a_look_waits_for_the_clock(tmp_path: Path) -> None:
-    """Once a look has ended, the next change leaves another time, however soon it comes."""
+def test_look_waits_for_the_clock(tmp_path: Path) -> None:
+    """After a look at a file, the next change gives another time, however soon it is."""
     path = tmp_path / "file"
     for number in range(50):
         path.write_bytes(bytes([number]))
@@ -183,7 +183,7 @@ def test_a_look_waits_for_the_clock(tmp_path: Path) -> None:
 
 
 def test_pickle(path: Path) -> None:
-    """A version travels to other processes, which find out whether it is still there."""
+    """A version can be pickled; the other process detects whether it still exists."""
     file = pickle.loads(pickle.dumps(VersionedFile.from_path(path)))  # noqa: S301 — our own
 
     with file.read_consistently():

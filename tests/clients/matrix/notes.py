@@ -1,24 +1,24 @@
-"""Whose fault it is where a cell of the matrix is not right. Each sentence names a client's own bug or limit."""
+"""Explanations of cells of the matrix that are not right. Each sentence names a client's own bug or limit."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Final
 
-__all__ = ["NOTES", "Note", "note_of"]
+__all__ = ["NOTES", "Note", "find_note"]
 
 
 @dataclass(frozen=True)
 class Note:
-    """A sentence, and the cells that it explains; without features all of a client's."""
+    """A sentence, and the cells that it explains; without features, all of a client's."""
 
     sentence: str
     clients: tuple[str, ...]
     protocols: tuple[str, ...]
     features: tuple[str, ...] = ()
 
-    def explains(self, client: str, protocol: str, feature: str) -> bool:
-        """Say whether it is about this cell."""
+    def is_about(self, client: str, protocol: str, feature: str) -> bool:
+        """Check whether it explains this cell."""
         return client in self.clients and protocol in self.protocols and feature in (self.features or (feature,))
 
 
@@ -61,7 +61,7 @@ NOTES: Final = (
 )
 
 
-def note_of(client: str, protocol: str, feature: str) -> int:
-    """The number of the note that explains a cell, from 1; 0 if there is none."""
-    numbers = (number for number, note in enumerate(NOTES, 1) if note.explains(client, protocol, feature))
+def find_note(client: str, protocol: str, feature: str) -> int:
+    """Return the number of the note that explains a cell, from 1; 0 if there is none."""
+    numbers = (number for number, note in enumerate(NOTES, 1) if note.is_about(client, protocol, feature))
     return next(numbers, 0)

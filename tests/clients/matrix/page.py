@@ -9,14 +9,14 @@ from importlib.metadata import version
 from typing import Final
 
 import netCDF4
-from tests.clients.matrix.asking import ASKS, ERROR, PROTOCOLS, RIGHT
 from tests.clients.matrix.clients import CLIENTS
-from tests.clients.matrix.notes import NOTES, note_of
+from tests.clients.matrix.features import ERROR, FEATURES, PROTOCOLS, RIGHT
+from tests.clients.matrix.notes import NOTES, find_note
 
-__all__ = ["Cells", "page", "versions"]
+__all__ = ["Cells", "list_versions", "render_page"]
 
 Cells = Mapping[tuple[str, str, str], str]
-"""Client, protocol and feature → what `judged` said."""
+"""Client, protocol and feature → the result of `judge`."""
 
 HEAD: Final = """\
 # Clients
@@ -52,15 +52,15 @@ PROGRAMS: Final = {
 }
 
 
-def versions() -> str:
-    """The clients' versions, in a sentence."""
+def list_versions() -> str:
+    """Return the clients' versions in a sentence."""
     libraries = {name: version(name) for name in ("netCDF4", "xarray", "pydap")}
     libraries["netCDF4"] = f"{version('netCDF4')} (netCDF-C {netCDF4.__netcdf4libversion__})"
-    programs = {name: _said(*program) for name, program in PROGRAMS.items()}
+    programs = {name: _read_version(*program) for name, program in PROGRAMS.items()}
     return ", ".join(f"{name} {number}" for name, number in {**libraries, **programs}.items())
 
 
-def _said(command: tuple[str, ...], form: str) -> str:
+def _read_version(command: tuple[str, ...], form: str) -> str:
     try:
         ended = subprocess.run(command, capture_output=True, text=True, check=False)
     except FileNotFoundError:
@@ -69,29 +69,31 @@ def _said(command: tuple[str, ...], form: str) -> str:
     return found[1] if found else "unknown"
 
 
-def page(cells: Cells) -> str:
-    """The page of the documentation."""
-    tables = (part for protocol in PROTOCOLS for part in (f"## {protocol}", "\n".join(_table(cells, protocol))))
+def render_page(cells: Cells) -> str:
+    """Return the page of the documentation."""
+    tables = (part for protocol in PROTOCOLS for part in (f"## {protocol}", "\n".join(_render_table(cells, protocol))))
     notes = "\n".join(f"{number}. {note.sentence}" for number, note in enumerate(NOTES, 1))
-    return "\n\n".join([HEAD.rstrip(), *tables, "## Notes", notes, TAIL.rstrip(), f"Versions: {versions()}."]) + "\n"
+    return (
+        "\n\n".join([HEAD.rstrip(), *tables, "## Notes", notes, TAIL.rstrip(), f"Versions: {list_versions()}."]) + "\n"
+    )
 
 
-def _table(cells: Cells, protocol: str) -> Iterator[str]:
+def _render_table(cells: Cells, protocol: str) -> Iterator[str]:
     clients = [client.name for client in CLIENTS if protocol in client.protocols]
-    yield _row(["", *clients])
-    yield _row(["---", *[":-:"] * len(clients)])
-    for ask in ASKS:
-        if protocol in ask.protocols:
-            said = {client: cells[client, protocol, ask.feature] for client in clients}
-            numbers = {client: 0 if ask.fails else note_of(client, protocol, ask.feature) for client in clients}
-            yield _row([ask.feature, *(_cell(said[client], numbers[client]) for client in clients)])
+    yield _render_row(["", *clients])
+    yield _render_row(["---", *[":-:"] * len(clients)])
+    for feature in FEATURES:
+        if protocol in feature.protocols:
+            results = {client: cells[client, protocol, feature.name] for client in clients}
+            numbers = {client: 0 if feature.fails else find_note(client, protocol, feature.name) for client in clients}
+            yield _render_row([feature.name, *(_render_cell(results[client], numbers[client]) for client in clients)])
 
 
-def _row(cells: list[str]) -> str:
+def _render_row(cells: list[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _cell(said: str, number: int) -> str:
-    if number and said != RIGHT:
+def _render_cell(result: str, number: int) -> str:
+    if number and result != RIGHT:
         return f"[{number}](#notes)"
-    return said if said in {RIGHT, ERROR} else f"**{said}**"
+    return result if result in {RIGHT, ERROR} else f"**{result}**"

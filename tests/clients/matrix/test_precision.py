@@ -1,6 +1,6 @@
-"""What stored numbers become by every way and in every client: the tables of docs/precision.md.
+"""Stored numbers in every protocol, format and client: the tables of docs/precision.md.
 
-``make matrix`` writes the page anew, which takes all clients.
+``make matrix`` renews the page, which takes all clients.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from pyhdf.SD import SD, SDC
-from tests.clients.matrix.asking import RIGHT, Ask, Circumstances, is_right
-from tests.clients.matrix.clients import CLIENTS, Client, Question
+from tests.clients.matrix.clients import CLIENTS, Client, ClientRequest
+from tests.clients.matrix.features import RIGHT, Conditions, Feature, is_right
 from tests.clients.matrix.notes import Note
-from tests.clients.matrix.page import versions
+from tests.clients.matrix.page import list_versions
 from tests.clients.matrix.test_matrix import AT_ONCE, PAIRS, is_installed
 from tests.clients.ways import WAYS, Place
-from tests.conftest import absent
-from tests.samples import HDF4_TYPES, extremes
+from tests.conftest import skip_absent
+from tests.samples import HDF4_TYPES, make_extremes
 from tests.serving import Server, serving
 
 from shotdap.catalog import Catalog, DirectoryArchive
@@ -43,17 +43,17 @@ class Kind:
     """A kind of stored numbers."""
 
     words: str
-    """As the tables call it."""
+    """Its name in the tables."""
     stored: Array
     attributes: Mapping[str, Any] = field(default_factory=dict)
     meant: Array | None = None
-    """The numbers that are meant, in the type that they are served in; as stored where nothing is said."""
+    """The decoded numbers, in their served type; by default the stored ones."""
     is_calibrated: bool = False
     """Whether scale and offset are HDF4's."""
 
     @property
-    def served(self) -> Array:
-        """The numbers as an image has them."""
+    def served_values(self) -> Array:
+        """The numbers of an image."""
         return self.stored if self.meant is None else self.meant
 
 
@@ -63,7 +63,7 @@ NAN: Final = np.nan
 SMALL: Final = np.array([0, 1, 200, 7], "u2")
 
 KINDS: Final[Mapping[str, Kind]] = {
-    **{name: Kind(np.dtype(name).name, extremes(name).ravel()[:6]) for name in TYPES},
+    **{name: Kind(np.dtype(name).name, make_extremes(name).ravel()[:6]) for name in TYPES},
     "scaled": Kind(
         "uint16, `scale_factor` and `add_offset` of float32",
         SMALL, {"scale_factor": F32(0.5), "add_offset": F32(10)}, np.array([10, 10.5, 110, 13.5], "f4"),
@@ -116,10 +116,10 @@ COLUMNS: Final = {
     "DAP2": "dap2, netCDF-C", "DAP4": "dap4, netCDF-C", "Zarr 2": "zarr 2", "Zarr 3": "zarr 3", "netCDF-3": "netCDF-3",
     "netCDF-4": "netCDF-4", "HDF5": "HDF5", "TIFF": "TIFF", "NPY": "NPY", "MAT": "MAT", "JSON": "JSON", "CSV": "CSV",
 }  # fmt: skip
-"""The columns of the first table, and the ways that they are."""
+"""The columns of the first table, and their ways."""
 
 
-def file_of(name: str) -> str:
+def get_file(name: str) -> str:
     """Return the file that holds a kind."""
     return "precision.hdf" if KINDS[name].is_calibrated else "precision.h5"
 
@@ -152,17 +152,17 @@ def server(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
 
 @pytest.fixture(scope="module")
 def arrivals(server: Server, folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Mapping[tuple[str, str], str]:
-    """The type that each kind arrives in, by each column; its numbers are checked on the way."""
+    """The type in which each kind arrives, by column; its numbers are checked on the way."""
     catalog = Catalog(DirectoryArchive(folder), folder, load_diagnostics())
     scratch = tmp_path_factory.mktemp("scratch") / "file"
     found: dict[tuple[str, str], str] = {}
     with httpx.Client(trust_env=False, timeout=60) as client:
         for name, kind in KINDS.items():
-            place = Place(server, catalog, client, file_of(name), name, 1, scratch)
+            place = Place(server, catalog, client, get_file(name), name, 1, scratch)
             for column, label in COLUMNS.items():
                 way = WAYS[label]
                 values = way.fetch(place)
-                expected = kind.served.astype(way.becomes(kind.served))
+                expected = kind.served_values.astype(way.becomes(kind.served_values))
 
                 assert values.dtype.newbyteorder("=") == expected.dtype, (name, column)
                 np.testing.assert_array_equal(values, expected, err_msg=f"{name} {column}")
@@ -171,12 +171,12 @@ def arrivals(server: Server, folder: Path, tmp_path_factory: pytest.TempPathFact
 
 
 Cells: TypeAlias = Mapping[tuple[str, str, str, str], str]
-"""Client, protocol, path and kind → what the client's user sees: `RIGHT`, "stored" or "wrong"."""
+"""Client, protocol, path and kind → the client's result: `RIGHT`, "stored" or "wrong"."""
 
 
 @pytest.fixture(scope="module")
 def cells(server: Server, folder: Path) -> Cells:
-    """What all clients that are installed show of packed arrays, several at once."""
+    """The results of all installed clients for packed arrays, several of which run at once."""
     installed = [(client, protocol) for client, protocol in PAIRS if is_installed(client)]
     with ThreadPoolExecutor(AT_ONCE) as pool:
         rows = pool.map(lambda pair: ask_client(pair[0], pair[1], server.url, folder), installed)
@@ -187,47 +187,51 @@ def cells(server: Server, folder: Path) -> Cells:
         }
 
 
-def packed_kinds() -> list[str]:
-    """Return the kinds whose stored numbers are not simply meant."""
+def list_packed_kinds() -> list[str]:
+    """Return the kinds whose stored numbers have to be decoded."""
     return [name for name, kind in KINDS.items() if kind.attributes]
 
 
 def ask_client(client: Client, protocol: str, url: str, folder: Path) -> dict[tuple[str, str], str]:
-    """Ask a client for every packed kind, decoded and raw."""
-    wanted = [(suffix, name) for suffix in ("", "/raw") for name in packed_kinds()]
-    asks = [Ask(name, (name,), file=f"{file_of(name)}{suffix}") for suffix, name in wanted]
-    # What a client prints when it ends stands behind its last answer, which is one more, and not looked at.
-    said, _ = client.said([Question.of(ask, url, protocol) for ask in (*asks, asks[0])])
+    """Request every packed kind from a client, decoded and raw."""
+    wanted = [(suffix, name) for suffix in ("", "/raw") for name in list_packed_kinds()]
+    features = [Feature(name, (name,), file=f"{get_file(name)}{suffix}") for suffix, name in wanted]
+    # The output of a client at its end follows its last answer, which is an additional one, and is ignored.
+    answers, _ = client.run(
+        [ClientRequest.from_feature(feature, url, protocol) for feature in (*features, features[0])]
+    )
     shown = {}
-    for (suffix, name), words in zip(wanted, said[:-1], strict=True):
+    for (suffix, name), words in zip(wanted, answers[:-1], strict=True):
         kind = KINDS[name]
         fill = kind.attributes.get("_FillValue") if suffix or name == "filled_nan" else None
-        circumstances = Circumstances(protocol, folder, client.unpacks, client.digits, client.fill, fill)
-        shown[suffix, name] = judge(kind, words, circumstances)
+        conditions = Conditions(protocol, folder, client.unpacks, client.digits, client.fill, fill)
+        shown[suffix, name] = judge(kind, words, conditions)
     return shown
 
 
-def judge(kind: Kind, said: str | None, circumstances: Circumstances) -> str:
-    """Return what a client's user sees of an array."""
-    if said is None or "!!" in said:
+def judge(kind: Kind, answer: str | None, conditions: Conditions) -> str:
+    """Return a client's result for an array."""
+    if answer is None or "!!" in answer:
         return "error"
-    by_cf = kind.stored * 0.01 + 150 if kind.is_calibrated else kind.served  # a raw file's, which rounds otherwise
-    if any(is_right([each], said, circumstances) for each in (kind.served, by_cf)):
+    by_cf = (
+        kind.stored * 0.01 + 150 if kind.is_calibrated else kind.served_values
+    )  # for a raw file, rounded in another way
+    if any(is_right([each], answer, conditions) for each in (kind.served_values, by_cf)):
         return RIGHT
     unsigned = kind.stored.view(f"u{kind.stored.itemsize}") if "_Unsigned" in kind.attributes else kind.stored
-    return "stored" if any(is_right([each], said, circumstances) for each in (kind.stored, unsigned)) else "wrong"
+    return "stored" if any(is_right([each], answer, conditions) for each in (kind.stored, unsigned)) else "wrong"
 
 
 def test_every_way(arrivals: Mapping[tuple[str, str], str]) -> None:
-    """By every protocol and in every format the numbers that are meant arrive, in the type that the page says."""
+    """Over every protocol and in every format the decoded numbers arrive, in the type that the page states."""
     assert len(arrivals) == len(KINDS) * len(COLUMNS)
 
 
 @pytest.mark.parametrize(("client", "protocol"), PAIRS, ids=[f"{client.name}-{protocol}" for client, protocol in PAIRS])
 def test_every_client(cells: Cells, client: Client, protocol: str) -> None:
-    """Every client shows the numbers that are meant; of a raw file those, or the stored ones as they are."""
+    """Every client shows the decoded numbers; for a raw file those, or the stored ones unchanged."""
     if not is_installed(client):
-        absent(f"{client.program} is not installed")
+        skip_absent(f"{client.program} is not installed")
     mine = {cell[2:]: shown for cell, shown in cells.items() if cell[:2] == (client.name, protocol)}
     unlike = {
         cell: shown
@@ -239,49 +243,53 @@ def test_every_client(cells: Cells, client: Client, protocol: str) -> None:
 
 
 def test_page(arrivals: Mapping[tuple[str, str], str], cells: Cells) -> None:
-    """The tables of the documentation are what arrives, and what the clients show (`make matrix` renews them)."""
+    """The tables of the documentation are up to date (`make matrix` renews them)."""
     if not all(map(is_installed, CLIENTS)):
-        absent("not every client is installed")
+        skip_absent("not every client is installed")
     before, _, documented = PAGE.read_text().partition(BEGIN)
-    made = "\n".join(["", *lines_of_arrivals(arrivals), *lines_of_clients(cells), f"Versions: {versions()}.", ""])
+    made = "\n".join(["", *format_arrivals(arrivals), *format_clients(cells), f"Versions: {list_versions()}.", ""])
     if RENEW:
         PAGE.write_text(before + BEGIN + made)
         documented = made
-    if versions() not in documented:
-        absent("the page is about other versions of the clients; `make matrix` renews it")
+    if list_versions() not in documented:
+        skip_absent("the page is about other versions of the clients; `make matrix` renews it")
 
     assert documented == made
 
 
-def lines_of_arrivals(arrivals: Mapping[tuple[str, str], str]) -> Iterator[str]:
+def format_arrivals(arrivals: Mapping[tuple[str, str], str]) -> Iterator[str]:
     """Yield the table of types by protocol and format."""
     yield "## By protocol and format"
     yield ""
-    yield from row("stored", "an image has", *COLUMNS)
-    yield from row(*["---"] * (len(COLUMNS) + 2))
+    yield from format_row("stored", "an image has", *COLUMNS)
+    yield from format_row(*["---"] * (len(COLUMNS) + 2))
     for name, kind in KINDS.items():
-        yield from row(kind.words, kind.served.dtype.name, *(arrivals[name, column] for column in COLUMNS))
+        yield from format_row(
+            kind.words, kind.served_values.dtype.name, *(arrivals[name, column] for column in COLUMNS)
+        )
     yield ""
 
 
-def lines_of_clients(cells: Cells) -> Iterator[str]:
-    """Yield the tables of what each client shows, by protocol."""
+def format_clients(cells: Cells) -> Iterator[str]:
+    """Yield the tables of each client's results, by protocol."""
     yield from ("## In each client", "", EXPLANATION, "")
     for protocol in ("DAP2", "DAP4"):
         clients = [client.name for client in CLIENTS if protocol in client.protocols]
         yield from (f"### {protocol}", "")
-        yield from row("stored", *clients)
-        yield from row("---", *[":-:"] * len(clients))
-        for name in packed_kinds():
-            yield from row(KINDS[name].words, *(word(cells, client, protocol, name) for client in clients))
+        yield from format_row("stored", *clients)
+        yield from format_row("---", *[":-:"] * len(clients))
+        for name in list_packed_kinds():
+            yield from format_row(
+                KINDS[name].words, *(format_cell(cells, client, protocol, name) for client in clients)
+            )
         yield ""
     yield from ("### Notes", "")
     yield from (f"{number}. {note.sentence}" for number, note in enumerate(NOTES, 1))
     yield ""
 
 
-def word(cells: Cells, client: str, protocol: str, name: str) -> str:
-    """Return a cell of the tables, with the number of its note in place of what is not right."""
+def format_cell(cells: Cells, client: str, protocol: str, name: str) -> str:
+    """Return a cell of the tables, with the number of its note if it is not right."""
     shown = {suffix: cells[client, protocol, suffix, name] for suffix in ("", "/raw")}
     notes = {suffix: find_note(client, protocol, suffix, name) for suffix in shown}
     return " / ".join(
@@ -301,14 +309,14 @@ NOTES: Final = (
         ("GDL",), ("DAP4",),
     ),
 )  # fmt: skip
-"""Whose fault it is where a raw file is not read right, or nothing is over DAP4."""
+"""Explanations of raw files that are not read correctly, and of empty cells for DAP4."""
 
 
 def find_note(client: str, protocol: str, suffix: str, name: str) -> int:
     """Return the number of the note that explains a cell, from 1; 0 if none does. Decoded images have one for GDL."""
     if not suffix and client != "GDL":
         return 0
-    return next((number for number, note in enumerate(NOTES, 1) if note.explains(client, protocol, name)), 0)
+    return next((number for number, note in enumerate(NOTES, 1) if note.is_about(client, protocol, name)), 0)
 
 
 EXPLANATION: Final = f"""\
@@ -317,6 +325,6 @@ its numbers mean. {RIGHT} is the meant numbers, value by value; "stored" the sto
 its user to decode."""
 
 
-def row(*words: str) -> Iterator[str]:
+def format_row(*words: str) -> Iterator[str]:
     """Yield a row of a table."""
     yield f"| {' | '.join(words)} |"

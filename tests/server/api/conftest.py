@@ -14,7 +14,7 @@ Get: TypeAlias = Callable[..., httpx.Response]
 
 @pytest.fixture(scope="session")
 def api(demo: Server) -> Iterator[httpx.Client]:
-    """Asks the API of the demonstration archive: ``api.get("version")``."""
+    """A function that sends a request to the API of the demonstration archive: ``api.get("version")``."""
     with httpx.Client(base_url=f"{demo.url}/api/v1/", trust_env=False, timeout=60) as client:
         yield client
 

@@ -1,4 +1,4 @@
-"""The API as sites run it: with limits of their own, below a path, of folders with odd names, with the catalog away."""
+"""The API at real sites: with their own limits, below a path, for folders with odd names, without the catalog."""
 
 from __future__ import annotations
 
@@ -32,26 +32,26 @@ def folder(tmp_path: Path) -> Path:
 
 
 def ask(folder: Path, target: str, root: str = "", **headers: str) -> httpx.Response:
-    """The answer of an application in this process that serves a folder."""
+    """Send a request to an application in this process that serves a folder."""
     app = create_app(Catalog(DirectoryArchive(folder), folder, load_diagnostics(None)), load_settings())
 
-    async def asked() -> httpx.Response:
+    async def send() -> httpx.Response:
         transport = httpx.ASGITransport(app, root_path=root)
         async with httpx.AsyncClient(transport=transport, base_url="http://server") as client:
             return await client.get(f"{root}/api/{target}", headers=headers)
 
-    return anyio.run(asked)
+    return anyio.run(send)
 
 
 class TestLimits:
     @pytest.fixture(autouse=True)
     def limits(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """A site whose answers hold one MiB, and that reads one for what needs whole images."""
+        """A site whose responses are limited to one MiB, and that reads at most one for results of whole images."""
         monkeypatch.setenv("SHOTDAP_SERVER__MAX_ANSWER_MIB", "1")
         monkeypatch.setenv("SHOTDAP_SERVER__MAX_READ_MIB", "1")
 
     def test_too_large(self, folder: Path) -> None:
-        """What is too large is refused with the size, the limit, its setting, and the ways round it."""
+        """A response that is too large is refused with the size, the limit, its setting, and alternatives."""
         answer = ask(folder, "v1/images/shot.h5?variable=background_subtracted&format=nc4")
         sentence = answer.json()["detail"]
 
@@ -60,21 +60,21 @@ class TestLimits:
         assert "y=0:75" in sentence
         assert "POST /api/v1/exports" in sentence
 
-    def test_the_part_that_is_suggested(self, folder: Path) -> None:
-        """The part that a refusal suggests is answered."""
+    def test_suggested_part(self, folder: Path) -> None:
+        """The part that a refusal suggests can be requested."""
         asked = "v1/images/shot.h5?variable=background_subtracted&format=nc4&y=0:75"
 
         assert ask(folder, asked).status_code == 200
 
     def test_too_much_to_read(self, folder: Path) -> None:
-        """What needs more of the image than may be read is refused, however small it is."""
+        """A result that needs more of the image than may be read is refused, however small it is."""
         answer = ask(folder, "v1/images/shot.h5?transform=minimum&variable=background_subtracted&format=nc4")
 
         assert answer.status_code == 413
         assert "would be read; for one answer 1.0 MiB are at most (server.max_read_mib)" in answer.json()["detail"]
 
     def test_too_much_memory(self, folder: Path) -> None:
-        """What reads little enough is refused where its working memory is too much, and so before anything is read."""
+        """A result that needs too much working memory is refused before anything is read."""
         asked = "v1/images/shot.h5?variable=image&y=0:1&x=0:1&format=nc4&transform"
         answer = ask(folder, f"{asked}=pseudo_flat_field")
         sentence = answer.json()["detail"]
@@ -85,7 +85,7 @@ class TestLimits:
         assert ask(folder, f"{asked}=median_filter-size-31").status_code == 200
 
     def test_statistics(self, folder: Path) -> None:
-        """Statistics are bounded by the memory that they take."""
+        """Statistics are limited by the memory that they take."""
         assert ask(folder, "v1/statistics/shot.h5?variable=image").status_code == 413
         assert ask(folder, "v1/statistics/shot.h5?variable=image&y=0:20").status_code == 200
 
@@ -95,7 +95,7 @@ class TestLimits:
 
 
 def test_below_a_path(folder: Path) -> None:
-    """Below a path of a proxy's, all links, the document's servers and the page's files are below it as well."""
+    """Behind a proxy's path, all links, the document's servers and the page's files are below that path."""
     links = ask(folder, "v1/images/shot.h5", "/lab").json()["links"]
     document = ask(folder, "v1/openapi.json", "/lab").json()
 
@@ -107,7 +107,7 @@ def test_below_a_path(folder: Path) -> None:
 
 
 def test_not_ready(folder: Path) -> None:
-    """A server whose catalog does not answer is alive, and says that it is not ready."""
+    """A server whose catalog does not respond is alive, and reports that it is not ready."""
     shutil.rmtree(folder)
     answer = ask(folder, "v1/health/ready")
 
@@ -116,7 +116,7 @@ def test_not_ready(folder: Path) -> None:
 
 
 def test_odd_names(site: Site) -> None:
-    """The links of every image of a folder lead to it, whatever it is called; a bad file says what is wrong."""
+    """The links of every image of a folder lead to it, whatever its name; a bad file gives the reason."""
     images = site.client.get("/api/v1/images").json()["images"]
     answers = {each["path"]: site.client.get(each["links"]["self"]) for each in images}
     refused = {path for path, answer in answers.items() if answer.status_code != 200}

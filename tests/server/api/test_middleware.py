@@ -1,4 +1,4 @@
-"""What every request to the API goes through, in this process: failures, query strings, HEAD."""
+"""The middleware of the API, in this process: failures, query strings, HEAD."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ FAILURES: dict[str, Exception] = {
 
 @pytest.fixture
 def ask() -> Ask:
-    """Asks an application whose routes fail."""
+    """A function that sends a request to an application whose routes fail."""
     app = FastAPI()
     app.add_middleware(ApiMiddleware, max_query_length=50)
     register_problem_handlers(app)
@@ -41,12 +41,12 @@ def ask() -> Ask:
             raise FAILURES[name]
         return {"number": number}
 
-    async def asked(method: str, target: str) -> httpx.Response:
+    async def send(method: str, target: str) -> httpx.Response:
         transport = httpx.ASGITransport(app)
         async with httpx.AsyncClient(transport=transport, base_url="http://server") as client:
             return await client.request(method, target)
 
-    return lambda target, method="GET": anyio.run(asked, method, target)
+    return lambda target, method="GET": anyio.run(send, method, target)
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def ask() -> Ask:
     [("missing", 404), ("large", 413), ("damaged", 500), ("away", 503), ("full", 503), ("fault", 500)],
 )
 def test_failures(ask: Ask, name: str, status: int, caplog: pytest.LogCaptureFixture) -> None:
-    """A failure is a problem document that tells nothing of the server; what nobody expected is in the log, once."""
+    """A failure gives a problem document without details of the server; an unexpected one is logged once."""
     with caplog.at_level(logging.ERROR):
         answer = ask(f"/{name}")
 
@@ -67,7 +67,7 @@ def test_failures(ask: Ask, name: str, status: int, caplog: pytest.LogCaptureFix
 
 
 def test_validation(ask: Ask) -> None:
-    """A parameter that is not of its type is a bad request, like all that cannot be understood."""
+    """A parameter of a wrong type is a bad request, like all invalid ones."""
     answer = ask("/here?number=x")
 
     assert answer.status_code == 400
@@ -83,7 +83,7 @@ def test_long_queries(ask: Ask) -> None:
 
 
 def test_head(ask: Ask) -> None:
-    """HEAD is GET without the body, failures included."""
+    """HEAD is GET without the body, also for failures."""
     answer, failure = ask("/here", "HEAD"), ask("/missing", "HEAD")
 
     assert (answer.status_code, answer.content, answer.headers["content-length"]) == (200, b"", "12")

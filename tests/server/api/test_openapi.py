@@ -1,4 +1,4 @@
-"""The OpenAPI document, held against the server: nothing that it allows is answered in a way that it does not say."""
+"""The OpenAPI document, compared with the server: every allowed request gives a documented response."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from typing import Any, Final
 
 import httpx
 import pytest
-from tests.serving import Server, environment
+from tests.serving import Server, make_environment
 
 from shotdap.server.api import schemas
 
 DOCS: Final = Path(__file__).resolve().parents[3] / "docs/rest.md"
 SCHEMATHESIS: Final = str(Path(sys.executable).with_name("schemathesis"))
-SECONDS: Final = 300  # on a machine that does other things too; it takes fifteen
+SECONDS: Final = 300  # on a busy machine; it takes fifteen
 
 
 @pytest.mark.parametrize(("site", "examples"), [("demo", 10), ("every", 3)])
 def test_schemathesis(site: str, examples: int, request: pytest.FixtureRequest, tmp_path: Path) -> None:
-    """Whatever the document allows, and much that it forbids, has an answer that it tells of, and none fails."""
+    """Every allowed request, and many forbidden ones, give a documented response, and none fails."""
     server: Server = request.getfixturevalue(site)
     asked = [
         *("run", f"{server.url}/api/v1/openapi.json", "--no-color", "--continue-on-failure"),
         *("--phases", "examples,coverage,fuzzing", "--max-examples", str(examples), "--seed", "1"),
-        # Whether a part fits an image, or a token is one, no schema can say.
+        # No schema can express whether a part fits an image, or a token is valid.
         *("--checks", "all", "--exclude-checks", "positive_data_acceptance"),
     ]
     done = subprocess.run(
@@ -35,15 +35,15 @@ def test_schemathesis(site: str, examples: int, request: pytest.FixtureRequest, 
         capture_output=True,
         text=True,
         cwd=tmp_path,
-        env=environment(),
+        env=make_environment(),
         timeout=SECONDS,
     )
 
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def operations(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """The operations by method and path."""
+def list_operations(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the operations by method and path."""
     return {
         f"{method.upper()} {path}": each
         for path, methods in document["paths"].items()
@@ -52,8 +52,8 @@ def operations(document: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def test_whole(document: dict[str, Any]) -> None:
-    """Each operation has a name of its own, a summary, a description and a tag, and says what its failures are."""
-    found = operations(document)
+    """Each operation has a unique name, a summary, a description, a tag, and its failures."""
+    found = list_operations(document)
     names = [each["operationId"] for each in found.values()]
 
     assert document["openapi"].startswith("3.1")
@@ -70,7 +70,7 @@ def test_whole(document: dict[str, Any]) -> None:
 
 
 def test_documents_are_strict(document: dict[str, Any]) -> None:
-    """Each document has the members that its schema names, and no others."""
+    """Each document has the members of its schema, and no others."""
     components = document["components"]["schemas"]
     names = {
         name for name, each in vars(schemas).items() if isinstance(each, type) and issubclass(each, schemas.Document)
@@ -82,12 +82,12 @@ def test_documents_are_strict(document: dict[str, Any]) -> None:
 
 
 def test_page(document: dict[str, Any]) -> None:
-    """docs/rest.md tells of every route and every parameter."""
+    """docs/rest.md describes every route and every parameter."""
     page = DOCS.read_text()
     routes = {path for path in document["paths"] if f"`{path}`" not in page and f"`{path}?" not in page}
     parameters = {
         each["name"]
-        for operation in operations(document).values()
+        for operation in list_operations(document).values()
         for each in operation.get("parameters", [])
         if not re.search(rf"`[^`\n]*\b{each['name']}\b[^`\n]*`", page)
     }
@@ -96,7 +96,7 @@ def test_page(document: dict[str, Any]) -> None:
 
 
 def test_servers(document: dict[str, Any], demo: Server) -> None:
-    """The document's servers are paths of the host that it came from, the alias's own included."""
+    """The document's servers are paths of its own host, also under the alias."""
     legacy = document["paths"]["/image/get/{kind}"]["get"]
 
     assert document["servers"] == [{"url": "/api/v1"}]

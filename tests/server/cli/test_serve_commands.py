@@ -1,4 +1,4 @@
-"""Servers start, say what they serve, work in several processes, and end when they are told to."""
+"""Servers start, print their URLs, work in several processes, and end on a signal."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ import pytest
 import uvicorn
 from numpy.typing import NDArray
 from tests import direct
-from tests.clients.programs import CLIENTS, Ask, run
+from tests.clients.programs import CLIENTS, VariablePart, run
 from tests.pasting import parse_instructions
 from tests.server.conftest import Site
-from tests.server.wire import dap2_values
-from tests.serving import SECONDS_TO_START, SHOTDAP, Server, environment, serving, started
+from tests.server.wire import parse_dap2_values
+from tests.serving import SECONDS_TO_START, SHOTDAP, Server, make_environment, serving, start_command
 
 from shotdap import __version__
 from shotdap.server.cli.common_options import FORMAT_NAMES
@@ -32,7 +32,7 @@ from shotdap.server.encoders.formats import FORMATS
 
 IMAGE: Final = ("OMEGA", "asbo1_s62328.hdf")
 SHOWN: Final = (slice(100, 200, 3), slice(7, 900))
-"""What the demonstration's lines read."""
+"""The slice that the demonstration's lines read."""
 
 
 def test_ctrl_c(tmp_path: Path) -> None:
@@ -45,20 +45,22 @@ def test_ctrl_c(tmp_path: Path) -> None:
 
 
 def test_two_workers(site: Site, tmp_path: Path) -> None:
-    """Two processes give the same right numbers, and both end with 0 on Ctrl-C."""
+    """Two processes give the same correct numbers, and both end with 0 on Ctrl-C."""
     with serving(tmp_path / "server.log", "--folder", site.folder, "--workers", "2") as server:
-        said(server, "Application startup complete", times=2)  # the first is there some time before the second
+        wait_for_output(
+            server, "Application startup complete", times=2
+        )  # the first process starts some time before the second
         for number in range(12):
             url = f"{server.dap('frames.h5')}.dods?background_subtracted[{number}][0:1:99]"
-            answer = httpx.get(url, trust_env=False, timeout=60)  # on a connection of its own
-            found = dap2_values(answer.content)["background_subtracted"]
+            answer = httpx.get(url, trust_env=False, timeout=60)  # on a separate connection
+            found = parse_dap2_values(answer.content)["background_subtracted"]
             np.testing.assert_array_equal(found, site.frames["background_subtracted"][number : number + 1, :100])
 
         assert server.interrupt() == 0
 
 
-def said(server: Server, words: str, *, times: int = 1) -> str:
-    """All that a server has said, once it has said some words."""
+def wait_for_output(server: Server, words: str, *, times: int = 1) -> str:
+    """Return the output of a server once it contains some words."""
     deadline = time.monotonic() + SECONDS_TO_START
     while (text := server.log.read_text()).count(words) < times:
         assert time.monotonic() < deadline, text
@@ -67,37 +69,37 @@ def said(server: Server, words: str, *, times: int = 1) -> str:
 
 
 @pytest.fixture(scope="module")
-def shown(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, str]]:
-    """A demonstration that starts for the second time, and what it says."""
+def demonstration(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, str]]:
+    """A demonstration that starts for the second time, and its output."""
     folder = tmp_path_factory.mktemp("demo") / "demo"
     shutil.copytree(archive, folder)
-    with started(folder.parent / "demo.log", "demo", "--folder", folder) as server:
-        yield server, said(server, "Every image:")  # it accepts connections a moment before
+    with start_command(folder.parent / "demo.log", "demo", "--folder", folder) as server:
+        yield server, wait_for_output(server, "Every image:")  # it accepts connections a moment before
         assert server.interrupt() == 0
 
 
 @pytest.fixture(scope="module")
-def expected(archive: Path) -> NDArray[Any]:
-    """What the lines of the demonstration should read."""
-    return direct.frames(direct.stored(archive, *IMAGE))["background_subtracted"][SHOWN]
+def expected_slice(archive: Path) -> NDArray[Any]:
+    """The values that the lines of the demonstration should read."""
+    return direct.read_frames(direct.find_stored(archive, *IMAGE))["background_subtracted"][SHOWN]
 
 
 @pytest.fixture(scope="module")
-def blocks(shown: tuple[Server, str]) -> dict[str, list[str]]:
-    """The lines that the demonstration prints to be pasted, by the label of their block."""
-    return parse_instructions(shown[1])
+def blocks(demonstration: tuple[Server, str]) -> dict[str, list[str]]:
+    """The lines that the demonstration prints for pasting, by the label of their block."""
+    return parse_instructions(demonstration[1])
 
 
-def test_demo_says_where(shown: tuple[Server, str]) -> None:
-    """The demonstration says where it is, and how to end it; nothing is made twice."""
-    server, text = shown
+def test_demo_says_where(demonstration: tuple[Server, str]) -> None:
+    """The demonstration prints its URL and how to end it; nothing is created twice."""
+    server, text = demonstration
 
     assert f"{server.url} (Ctrl-C ends it)" in text
     assert re.search(r"\b0 images added", text)
 
 
-def test_demo_in_python(blocks: dict[str, list[str]], expected: NDArray[Any], tmp_path: Path) -> None:
-    """The Python that the demonstration's command starts, in whatever folder, takes the lines as they are."""
+def test_demo_in_python(blocks: dict[str, list[str]], expected_slice: NDArray[Any], tmp_path: Path) -> None:
+    """The Python that the demonstration's command starts, in any folder, runs the lines unchanged."""
     (command,) = blocks["To start Python"]
     *lines, last = blocks["In Python"]
     code = "\n".join([*lines, last, f"{last}.tofile({str(tmp_path / 'values')!r})"])
@@ -107,12 +109,12 @@ def test_demo_in_python(blocks: dict[str, list[str]], expected: NDArray[Any], tm
         input=code,
         capture_output=True,
         text=True,
-        env=environment(),
+        env=make_environment(),
         cwd=tmp_path,
     )
 
     assert done.returncode == 0, done.stderr
-    np.testing.assert_array_equal(np.fromfile(tmp_path / "values", "f4").reshape(expected.shape), expected)
+    np.testing.assert_array_equal(np.fromfile(tmp_path / "values", "f4").reshape(expected_slice.shape), expected_slice)
 
 
 @pytest.mark.parametrize(("label", "before"), [("In Octave", []), ("In MATLAB", ["pkg load netcdf"])])
@@ -120,22 +122,22 @@ def test_demo_in_matlab(
     label: str,
     before: list[str],
     blocks: dict[str, list[str]],
-    expected: NDArray[Any],
+    expected_slice: NDArray[Any],
     require: Callable[[str], None],
     tmp_path: Path,
 ) -> None:
-    """The demonstration's lines for Octave work in Octave as they are, and so does that for MATLAB with its package."""
+    """The demonstration's lines for Octave work in Octave unchanged, and the line for MATLAB works with its package."""
     require("octave-cli")
     script = tmp_path / "script.m"
     save = f"f = fopen('{tmp_path / 'values'}', 'w'); fwrite(f, ans, 'single'); fclose(f);"
     script.write_text("\n".join([*before, *blocks[label], save, ""]))
     run("octave-cli", "-qf", str(script))
 
-    np.testing.assert_array_equal(np.fromfile(tmp_path / "values", "f4").reshape(expected.shape), expected)
+    np.testing.assert_array_equal(np.fromfile(tmp_path / "values", "f4").reshape(expected_slice.shape), expected_slice)
 
 
 def test_demo_in_idl(
-    blocks: dict[str, list[str]], expected: NDArray[Any], require: Callable[[str], None], tmp_path: Path
+    blocks: dict[str, list[str]], expected_slice: NDArray[Any], require: Callable[[str], None], tmp_path: Path
 ) -> None:
     """The demonstration's lines for IDL work in GDL."""
     require("gdl")
@@ -144,7 +146,7 @@ def test_demo_in_idl(
     script.write_text("\n".join([*blocks["In IDL or GDL"], *save]))
     run("gdl", "-quiet", str(script))
 
-    np.testing.assert_array_equal(np.fromfile(tmp_path / "values", "f4").reshape(expected.shape), expected)
+    np.testing.assert_array_equal(np.fromfile(tmp_path / "values", "f4").reshape(expected_slice.shape), expected_slice)
 
 
 def test_demo_in_a_shell(blocks: dict[str, list[str]], require: Callable[[str], None]) -> None:
@@ -156,7 +158,7 @@ def test_demo_in_a_shell(blocks: dict[str, list[str]], require: Callable[[str], 
 
 
 def test_path_of_python_with_a_space(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Where the path of the interpreter has a space or a quote in it, a shell takes the command all the same."""
+    """If the path of the interpreter has a space or a quote in it, a shell still runs the command."""
     python = tmp_path / "Jo's files" / "python"
     python.parent.mkdir()
     python.symlink_to(sys.executable)
@@ -166,9 +168,9 @@ def test_path_of_python_with_a_space(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     assert run("bash", "-c", f"{command} --version").startswith("Python 3.")
 
 
-def test_server_without_clients(shown: tuple[Server, str]) -> None:
-    """A server that has made files and answers of all protocols has loaded no client of them, and HDF5 once only."""
-    server, _ = shown
+def test_server_without_clients(demonstration: tuple[Server, str]) -> None:
+    """A server that has served files and responses of all protocols has loaded no client, and HDF5 only once."""
+    server, _ = demonstration
     path = "omega/62328/asbo1/asbo1_s62328"
     asked = [
         f"dap/{path}{ending}" for ending in (".dods?image[0:9][0:9]", ".dap?dap4.ce=/image[0:9][0:9]", ".nc4", ".nc")
@@ -183,14 +185,14 @@ def test_server_without_clients(shown: tuple[Server, str]) -> None:
     assert [str(each) for each in libraries if re.search(r"/(netCDF4|netcdf4\.libs|aiohttp|lxml)/", str(each))] == []
 
 
-def test_demo_is_read_by_all(blocks: dict[str, list[str]], expected: NDArray[Any], tmp_path: Path) -> None:
-    """The address that the demonstration shows is one for pydap too."""
+def test_demo_is_read_by_all(blocks: dict[str, list[str]], expected_slice: NDArray[Any], tmp_path: Path) -> None:
+    """The URL that the demonstration shows works in pydap too."""
     match = re.search(r'open_dataset\("([^"]+)"\)', "\n".join(blocks["In Python"]))
     assert match
     fetch = CLIENTS["pydap-dap2"].fetch
-    (found,) = fetch(match[1], [Ask("background_subtracted", (SHOWN[0], slice(7, 900, 1)))], tmp_path)
+    (found,) = fetch(match[1], [VariablePart("background_subtracted", (SHOWN[0], slice(7, 900, 1)))], tmp_path)
 
-    np.testing.assert_array_equal(found, expected)
+    np.testing.assert_array_equal(found, expected_slice)
 
 
 BAD_SETTINGS: Final = {
@@ -209,25 +211,25 @@ BAD_SETTINGS: Final = {
 
 @pytest.fixture
 def command(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Iterator[Callable[..., str]]:
-    """Run the command in this process, to its bad end; what it said of that."""
-    before = dict(os.environ)  # the command tells its workers by the environment
+    """A function that runs a command in this process until it fails, and returns its message."""
+    before = dict(os.environ)  # the command passes settings to its workers by the environment
     monkeypatch.setattr(uvicorn, "run", lambda *_arguments, **_options: pytest.fail("it serves"))
 
-    def ended_badly(*arguments: object) -> str:
+    def run_failing(*arguments: object) -> str:
         monkeypatch.setattr(sys, "argv", ["shotdap", *map(str, arguments)])
         with pytest.raises(SystemExit) as ended:
             main()
         assert ended.value.code == 2
         return capfd.readouterr().err
 
-    yield ended_badly
+    yield run_failing
     os.environ.clear()
     os.environ.update(before)
 
 
 @pytest.mark.parametrize("what", BAD_SETTINGS)
 def test_bad_settings(what: str, command: Callable[..., str], tmp_path: Path) -> None:
-    """Settings that do not hold together end the command with 2, and a sentence that names what is wrong."""
+    """Inconsistent settings end the command with 2, and a sentence with the reason."""
     text, words = BAD_SETTINGS[what]
     config = tmp_path / "shotdap.toml"
     config.write_text(text)
@@ -240,17 +242,17 @@ def test_bad_settings(what: str, command: Callable[..., str], tmp_path: Path) ->
 
 
 def test_no_settings_there(command: Callable[..., str], tmp_path: Path) -> None:
-    """Settings that are not there end the command with 2."""
+    """Missing settings end the command with 2."""
     assert "nowhere.toml" in command("serve", "--config", tmp_path / "nowhere.toml")
 
 
 def test_no_folder_there(command: Callable[..., str], tmp_path: Path) -> None:
-    """A folder that is not there ends the command with 2."""
+    """A missing folder ends the command with 2."""
     assert "there is no folder" in command("serve", "--folder", tmp_path / "nowhere")
 
 
 def test_no_place_for_a_demo(command: Callable[..., str], tmp_path: Path) -> None:
-    """A folder that holds an archive of somebody's own is left alone, and the demonstration ends with 2."""
+    """A folder with another archive is left unchanged, and the demonstration ends with 2."""
     (tmp_path / "files").mkdir()
 
     assert "not made by" in command("demo", "--folder", tmp_path)
@@ -258,7 +260,7 @@ def test_no_place_for_a_demo(command: Callable[..., str], tmp_path: Path) -> Non
 
 
 def test_no_database_there(command: Callable[..., str], tmp_path: Path) -> None:
-    """An archive whose database is not there ends a build with 2."""
+    """An archive without its database ends a build with 2."""
     config = tmp_path / "shotdap.toml"
     config.write_text('[archive]\nurl = "sqlite:///archive.db"\n')
 
@@ -266,13 +268,13 @@ def test_no_database_there(command: Callable[..., str], tmp_path: Path) -> None:
 
 
 def test_a_port_in_use(demo: Server, tmp_path: Path) -> None:
-    """A port that is in use ends the command with an error that says so, not with a traceback."""
+    """A port in use ends the command with an error that says so, not with a traceback."""
     done = subprocess.run(
         [SHOTDAP, "serve", "--folder", tmp_path, "--port", str(demo.port)],
         check=False,
         capture_output=True,
         text=True,
-        env=environment(),
+        env=make_environment(),
         timeout=60,
     )
 
@@ -293,13 +295,13 @@ finally:
 
 @pytest.mark.parametrize("words", [(), ("export",), ("package",), ("catalog", "build")], ids=" ".join)
 def test_help_is_fast(words: tuple[str, ...]) -> None:
-    """Help imports no package that takes long, and a command imports only what it needs."""
+    """Help imports no slow package, and a command imports only what it needs."""
     done = subprocess.run(
         [sys.executable, "-c", IMPORTS_OF_HELP, *words, "--help"],
         check=True,
         capture_output=True,
         text=True,
-        env=environment(),
+        env=make_environment(),
     )
 
     assert "--help" in done.stdout
@@ -307,7 +309,7 @@ def test_help_is_fast(words: tuple[str, ...]) -> None:
 
 
 def test_formats_in_help() -> None:
-    """The help of commands names the formats that there are."""
+    """The help of commands lists the known formats."""
     assert tuple(FORMATS) == FORMAT_NAMES
 
 

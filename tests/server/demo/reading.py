@@ -39,20 +39,20 @@ def read_array(path: Path, name: str = "Streak_array") -> NDArray[Any]:
         return np.asarray(file[name])
 
 
-def hdf4_attributes(path: Path, name: str = "Streak_array") -> dict[str, tuple[Any, int]]:
-    """Value and HDF4 type of each attribute."""
+def read_hdf4_attributes(path: Path, name: str = "Streak_array") -> dict[str, tuple[Any, int]]:
+    """Return value and HDF4 type of each attribute."""
     full = SD(str(path)).select(name).attributes(full=1)
     return {key: (value, kind) for key, (value, _index, kind, _length) in full.items()}
 
 
 def read_attributes(path: Path, name: str = "Streak_array") -> dict[str, Any]:
-    """Value of each attribute, as plain Python, from either container."""
+    """Return the value of each attribute, as plain Python, from either container."""
     if path.read_bytes()[:4] == MAGIC["HDF4"]:
-        return {key: value for key, (value, _) in hdf4_attributes(path, name).items()}
+        return {key: value for key, (value, _) in read_hdf4_attributes(path, name).items()}
     with open_hdf5(path) as file:
         found = {key: value for key, value in file[name].attrs.items() if key != "DIMENSION_LIST"}
     return {key: v.decode() if isinstance(v, bytes) else v.tolist() for key, v in found.items()}
 
 
-def shot(facility: str, number: int) -> demo.Shot:
+def find_shot(facility: str, number: int) -> demo.Shot:
     return next(shot for shot in demo.SHOTS if (shot.facility, shot.number) == (facility, number))

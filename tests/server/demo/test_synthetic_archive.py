@@ -1,4 +1,4 @@
-"""The synthetic archive looks, to its users, like a real one: its database, layouts, types and faults."""
+"""The synthetic archive looks like a real one to its users: its database, layouts, types and faults."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ import pytest
 from pyhdf.SD import SD, SDC
 from tests.server.demo.reading import (
     MAGIC,
-    hdf4_attributes,
+    find_shot,
     open_hdf5,
     read_array,
     read_attributes,
+    read_hdf4_attributes,
     read_rows,
-    shot,
 )
 
 from shotdap.catalog.readers import read
@@ -38,7 +38,7 @@ STREAKS = {
     ("OMEGA", "EPW_CCD-s112059.hdf"): (2, 1024, 1024),
     ("OMEGA", "PTD_s103741_ptd.h5"): (2, 341, 512),
 }
-SMALL = tuple(  # the shot whose files are quickly made, without its summary and one twin
+SMALL = tuple(  # a shot whose files are made quickly, without its summary and one twin
     demo.Shot(shot.facility, shot.number, shot.when, (shot.files[0], shot.files[3]))
     for shot in demo.SHOTS
     if shot.number == 103741
@@ -49,13 +49,13 @@ def interrupt(*_arguments: object) -> NoReturn:
     raise KeyboardInterrupt
 
 
-def contents(folder: Path) -> dict[str, bytes]:
+def hash_contents(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 class TestDatabase:
     def test_columns(self, rows: list[dict[str, Any]]) -> None:
-        """The table has the columns that the portal's links hint at, with times as times."""
+        """The table has the columns of the portal's links, with times as times."""
         assert list(rows[0]) == [
             "IMAGE_ID",
             "FACILITY",
@@ -70,14 +70,14 @@ class TestDatabase:
         assert {type(row[name]) for row in rows for name in ("SHOT_DATE", "MODIFIED")} == {datetime}
 
     def test_modified_rises(self, rows: list[dict[str, Any]]) -> None:
-        """Each row is modified later than the one before it, and after its shot."""
+        """Each row is modified later than the row before, and after its shot."""
         times = [row["MODIFIED"] for row in rows]
 
         assert times == sorted(set(times))
         assert all(row["MODIFIED"] > row["SHOT_DATE"] for row in rows)
 
     def test_modified_rises_for_shots_in_one_minute(self, tmp_path: Path) -> None:
-        """Shots a moment apart, given in any order, still have rows that rise."""
+        """Shots a moment apart, in any order, still have rows with increasing times."""
         faulty = (demo.StoredFile("SOP", "sop.hdf", fault=demo.Fault.MISSING),) * 5
         moments = ("2020-01-01T10:00:02", "2020-01-01T10:00:00")
         shots = [demo.Shot("OMEGA", n, datetime.fromisoformat(t), faulty) for n, t in enumerate(moments)]
@@ -87,7 +87,7 @@ class TestDatabase:
         assert times == sorted(set(times))
 
     def test_stored_names_hide_user_names(self, rows: list[dict[str, Any]]) -> None:
-        """A stored name tells the day and the time, not the shot, the diagnostic or the format."""
+        """A stored name contains the day and the time, not the shot, the diagnostic or the format."""
         stored = {row["SOURCE_FILE"]: row["ARCHIVE_FILE"] for row in rows if row["SHOT_NUMBER"] == 103741}
 
         assert stored["p510_2_s103741.hdf"] == "22/03/24/HDF.20220324.092644.1"
@@ -100,7 +100,7 @@ class TestDatabase:
         assert sorted(colliding) == [("OMEGA", "sop_s25386.hdf"), ("OMEGA EP", "sop_s25386.hdf")]
 
     def test_formats(self, database: Path, rows: list[dict[str, Any]]) -> None:
-        """Exactly two rows do not hold what they say: one file is missing, one is a login page."""
+        """Exactly two rows have a wrong format: one file is missing, one is a login page."""
         root = database.parent / demo.FILES_FOLDER
         wrong = {
             row["SOURCE_FILE"]: (root / row["ARCHIVE_FILE"]).exists()
@@ -126,15 +126,15 @@ class TestLayouts:
         assert streak.dtype.newbyteorder("=") == np.uint16
 
     def test_asbo_has_a_reference(self, paths: dict[tuple[str, str], Path]) -> None:
-        """An ASBO holds one frame more, without attributes."""
+        """An ASBO has one more frame, without attributes."""
         path = paths["OMEGA", "asbo1_s62328.hdf"]
 
         assert list(SD(str(path)).datasets()) == ["Streak_array", "Reference"]
         assert read_array(path, "Reference").shape == (1100, 1100)
-        assert hdf4_attributes(path, "Reference") == {}
+        assert read_hdf4_attributes(path, "Reference") == {}
 
     def test_hdf4_is_deflated(self, paths: dict[tuple[str, str], Path]) -> None:
-        """HDF4 arrays are deflated, a frame in a chunk, and their dimensions have names that say nothing."""
+        """HDF4 arrays are deflated, with one frame per chunk, and the names of their dimensions are meaningless."""
         dataset = SD(str(paths["OMEGA", "asbo1_s62328.hdf"])).select("Streak_array")
 
         assert dataset.getcompress() == (SDC.COMP_DEFLATE, DEFLATE_LEVEL)
@@ -143,8 +143,8 @@ class TestLayouts:
 
     @pytest.mark.parametrize("key", [key for key in STREAKS if key[1].startswith(("asbo", "sop"))], ids=str)
     def test_ross_attributes(self, paths: dict[tuple[str, str], Path], key: tuple[str, str]) -> None:
-        """A ROSS says much about itself: times and truths as text, numbers in many types, calibrations as paths."""
-        attributes = hdf4_attributes(paths[key])
+        """A ROSS has many attributes: times and booleans as text, numbers of many types, calibrations as paths."""
+        attributes = read_hdf4_attributes(paths[key])
 
         assert 100 <= len(attributes) <= 130
         assert attributes["CCD_CCDSize"] == ([2098, 2048], SDC.INT32)
@@ -156,7 +156,7 @@ class TestLayouts:
         assert {kind for _, kind in attributes.values()} >= {SDC.UINT8, SDC.INT16, SDC.UINT16, SDC.UINT32}
 
     def test_file_attributes(self, paths: dict[tuple[str, str], Path]) -> None:
-        """The file of a ROSS says where it stood; of a Thomson spectrometer, only how to turn it."""
+        """The file of a ROSS states its position; that of a Thomson spectrometer only its orientation."""
         streak = SD(str(paths["OMEGA EP", "sop_s25386.hdf"])).attributes()
         spectrum = SD(str(paths["OMEGA", "EPW_CCD-s112059.hdf"])).attributes()
 
@@ -164,8 +164,8 @@ class TestLayouts:
         assert spectrum == {"ImageDisplay": "RotateNoneFlipNone"}
 
     def test_epw_attributes(self, paths: dict[tuple[str, str], Path]) -> None:
-        """An EPW has no time stamp and a temperature that is not a number."""
-        attributes = hdf4_attributes(paths["OMEGA", "EPW_CCD-s112059.hdf"])
+        """An EPW has no time stamp, and a temperature of NaN."""
+        attributes = read_hdf4_attributes(paths["OMEGA", "EPW_CCD-s112059.hdf"])
 
         assert np.isnan(attributes["CCD_BackPlateTemperature"][0])
         assert attributes["CentralWavelength"] == (540.0, SDC.FLOAT64)
@@ -187,7 +187,7 @@ class TestLayouts:
             assert arrays["DATA_CL1"].dims[0][0].name == arrays["SUMMARY_DATA_TIME"].dims[0][0].name
 
     def test_ptd(self, paths: dict[tuple[str, str], Path]) -> None:
-        """A PTD keeps 12 bits and saturates, in one chunk, and writes its units into its texts."""
+        """A PTD has 12 bits, saturated pixels and one chunk, and writes units into its texts."""
         with open_hdf5(paths["OMEGA", "PTD_s103741_ptd.h5"]) as file:
             assert file["Streak_array"].chunks == (2, 341, 512)
             assert file.attrs["NTD_Target_to_Scintillator_Distance"] == b"9 cm"
@@ -200,13 +200,13 @@ class TestLayouts:
 
 class TestTwins:
     def test_equal_pixels(self, paths: dict[tuple[str, str], Path]) -> None:
-        """The HDF4 file and its HDF5 twin show the same picture."""
+        """The HDF4 file and its HDF5 twin have the same pixels."""
         hdf4, hdf5 = paths["OMEGA", "p510_2_s103741.hdf"], paths["OMEGA", "P510_2-s103741.h5"]
 
         assert np.array_equal(read_array(hdf4), read_array(hdf5))
 
     def test_equal_attributes(self, paths: dict[tuple[str, str], Path]) -> None:
-        """The twins have the same attributes, texts of fixed length and big-endian numbers in HDF5."""
+        """The twins have the same attributes; in HDF5, texts have fixed lengths and numbers are big-endian."""
         hdf4, hdf5 = paths["OMEGA", "p510_2_s103741.hdf"], paths["OMEGA", "P510_2-s103741.h5"]
         with open_hdf5(hdf5) as file:
             attributes = file["Streak_array"].attrs
@@ -216,7 +216,7 @@ class TestTwins:
         assert kinds == {"|S", "|O", ">f", ">i", ">u"}  # the object is DIMENSION_LIST
 
     def test_dimension_scales(self, paths: dict[tuple[str, str], Path]) -> None:
-        """The HDF5 twin is big-endian, one chunk a frame, its dimensions scaled by references to empty datasets."""
+        """The HDF5 twin is big-endian, one chunk per frame, with dimension scales that are empty datasets."""
         with open_hdf5(paths["OMEGA", "P510_2-s103741.h5"]) as file:
             streak = file["Streak_array"]
 
@@ -229,11 +229,11 @@ class TestTwins:
 
 class TestMaking:
     def test_same_seed_same_bytes(self, tmp_path: Path) -> None:
-        """The same seed gives the same bytes, in whatever folder."""
+        """The same seed gives the same bytes, in any folder."""
         demo.make_archive(tmp_path / "one", seed=3, shots=SMALL)
         demo.make_archive(tmp_path / "another" / "of a longer name", seed=3, shots=SMALL)
 
-        assert contents(tmp_path / "one") == contents(tmp_path / "another" / "of a longer name")
+        assert hash_contents(tmp_path / "one") == hash_contents(tmp_path / "another" / "of a longer name")
 
     def test_other_seed_other_pixels(self) -> None:
         """Another seed gives another picture."""
@@ -242,13 +242,13 @@ class TestMaking:
         assert not np.array_equal(first, second)
 
     def test_order_is_immaterial(self, paths: dict[tuple[str, str], Path]) -> None:
-        """An image made alone is the one that the archive holds."""
-        alone = demo.make_image("EPW_CCD", shot("OMEGA", 112059))["Streak_array"].values
+        """An image that is made alone equals the one in the archive."""
+        alone = demo.make_image("EPW_CCD", find_shot("OMEGA", 112059))["Streak_array"].values
 
         assert np.array_equal(alone, read_array(paths["OMEGA", "EPW_CCD-s112059.hdf"]))
 
     def test_second_start_makes_nothing(self, database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        """An archive that is there already is not made again."""
+        """An existing archive is not made again."""
         monkeypatch.setattr(archive_module, "write_image", pytest.fail)
         before = database.stat().st_mtime_ns
 
@@ -256,7 +256,7 @@ class TestMaking:
         assert database.stat().st_mtime_ns == before
 
     def test_relative_folder(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        """The folder may be relative, and may be there, empty."""
+        """The folder may be relative, and may exist if it is empty."""
         monkeypatch.chdir(tmp_path)
         (tmp_path / "demo").mkdir()
         database = demo.make_archive(Path("demo"), shots=())
@@ -265,12 +265,12 @@ class TestMaking:
         assert sorted(path.name for path in database.parent.iterdir()) == ["archive.db", "files", "recipe.json"]
 
     def test_other_recipe_replaces(self, tmp_path: Path) -> None:
-        """Another seed replaces the archive, and nothing else of the folder."""
+        """Another seed replaces the archive, and nothing else in the folder."""
         demo.make_archive(tmp_path, seed=0, shots=SMALL)
         (tmp_path / "notes.txt").write_text("mine")
-        before = contents(tmp_path)
+        before = hash_contents(tmp_path)
         demo.make_archive(tmp_path, seed=1, shots=SMALL)
-        after = contents(tmp_path)
+        after = hash_contents(tmp_path)
         stored = "files/22/03/24/HDF.20220324.092644.1"
 
         assert after.keys() == before.keys()
@@ -278,13 +278,13 @@ class TestMaking:
         assert after[stored] != before[stored]
 
     def test_foreign_archive_is_refused(self, tmp_path: Path) -> None:
-        """An archive that was not made here is never touched."""
+        """An archive that was not made by this program is never changed."""
         (tmp_path / "archive.db").write_text("precious")
 
         with pytest.raises(FileExistsError, match="not made by"):
             demo.make_archive(tmp_path, shots=SMALL)
 
-        assert contents(tmp_path) == {"archive.db": b"precious"}
+        assert hash_contents(tmp_path) == {"archive.db": b"precious"}
 
     def test_interrupted(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """An interrupted run leaves nothing, and the next one makes the archive."""
@@ -293,11 +293,11 @@ class TestMaking:
             with pytest.raises(KeyboardInterrupt):
                 demo.make_archive(tmp_path / "demo", shots=SMALL)
 
-        assert contents(tmp_path) == {}
+        assert hash_contents(tmp_path) == {}
         assert demo.make_archive(tmp_path / "demo", shots=SMALL).exists()
 
     def test_interrupted_while_replacing(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        """A run interrupted among its renames leaves no database that speaks of other files; the next one mends it."""
+        """A run interrupted among its renames leaves no database that lists other files; the next one repairs it."""
         database = demo.make_archive(tmp_path, seed=0, shots=SMALL)
         with monkeypatch.context() as patch:
             patch.setattr(Path, "replace", interrupt)
@@ -312,7 +312,7 @@ class TestMaking:
         [("NONESUCH", demo.Subject.SHOT), ("NONESUCH", demo.Subject.FLAT), ("PTD", demo.Subject.FLAT)],
     )
     def test_unknown_diagnostic(self, diagnostic: str, subject: demo.Subject) -> None:
-        """A diagnostic that is not known is a failed look-up, and so is a calibration that it does not have."""
+        """An unknown diagnostic or calibration raises LookupError."""
         with pytest.raises(LookupError):
             demo.make_image(diagnostic, SMALL[0], subject=subject)
 
@@ -344,7 +344,7 @@ class TestWriters:
             assert [found[name].attrs["units"] for name in ("pixels_0", "pixels_1")] == ["um", "ns"]
 
     def test_file_forgets_its_folder(self, tmp_path: Path) -> None:
-        """A written file does not hold the path that it was written to."""
+        """A written file does not contain the path that it was written to."""
         image = demo.SyntheticImage((demo.Variable("pixels", np.zeros((2, 2), np.uint16)),))
         for container in ("HDF4", "HDF5"):
             demo.write_image(tmp_path / container, image, container)

@@ -12,7 +12,7 @@ from typing import Final
 
 import numpy as np
 import pytest
-from tests.contracts.encoder import dataset_of
+from tests.contracts.encoder import make_dataset
 
 from shotdap.server.encoders.formats import FORMATS
 from shotdap.server.pictures.levels import Display
@@ -41,7 +41,7 @@ def test_table() -> None:
 
 @pytest.mark.skipif(not DOCS.exists(), reason="not a checkout: the documentation is not shipped")
 def test_each_is_described() -> None:
-    """Each format that is no picture has a section of the page with a line that reads it."""
+    """Each format except pictures has a section of the page with code that reads it."""
     titles = " ".join(line for line in DOCS.read_text("utf-8").splitlines() if line.startswith("### "))
 
     assert {name for name, each in FORMATS.items() if each.content_kind != "picture"} <= set(
@@ -51,10 +51,10 @@ def test_each_is_described() -> None:
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_rows(name: str) -> None:
-    """A row's media type and ending are such, and its blocks are bytes of half a megabyte at most."""
+    """The media type and the extension of a format are valid, and its blocks are bytes of half a megabyte at most."""
     each = FORMATS[name]
     big = np.zeros((1200, 1300), "u2") if each.content_kind != "lineout" else np.zeros(40_000)
-    blocks = list(each.encode(dataset_of(big), Display()).blocks)
+    blocks = list(each.encode(make_dataset(big), Display()).blocks)
 
     assert re.fullmatch(r"[a-z]+/[a-z0-9.+-]+(; charset=utf-8)?", each.media_type)
     assert re.fullmatch(r"(\.[a-z0-9_]+){1,2}", each.extension)
@@ -63,10 +63,10 @@ def test_rows(name: str) -> None:
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_of_many_variables(name: str) -> None:
-    """What holds a dataset holds many variables."""
+    """A format for datasets holds many variables."""
     if FORMATS[name].content_kind != "dataset":
         return
-    many = dataset_of(np.ones((3, 4))).assign(
+    many = make_dataset(np.ones((3, 4))).assign(
         line=("x", np.arange(4)), word=((), "µm"), flag=("y", [True, False, True])
     )
 

@@ -13,14 +13,14 @@ import pytest
 import xarray as xr
 from numpy.typing import NDArray
 from scipy.io import loadmat
-from tests.contracts.encoder import NUMBERS, ExactContract, dataset_of
+from tests.contracts.encoder import NUMBERS, ExactContract, make_dataset
 
 from shotdap.server.encoders import matlab
 
 Array = NDArray[Any]
 
 
-def loaded(dataset: xr.Dataset) -> dict[str, Any]:
+def load(dataset: xr.Dataset) -> dict[str, Any]:
     found: dict[str, Any] = loadmat(io.BytesIO(b"".join(matlab.encode(dataset).blocks)), simplify_cells=True)
     return found
 
@@ -34,14 +34,14 @@ class TestMatlab(ExactContract):
     }
 
     @pytest.fixture
-    def numbers(self) -> Callable[[bytes], Array]:
+    def read_numbers(self) -> Callable[[bytes], Array]:
         def read(whole: bytes) -> Array:
             return np.asarray(loadmat(io.BytesIO(whole))["result"])
 
         return read
 
     @pytest.fixture
-    def said(self) -> Callable[[bytes], Mapping[str, Any]]:
+    def read_attributes(self) -> Callable[[bytes], Mapping[str, Any]]:
         def read(whole: bytes) -> Mapping[str, Any]:
             found = loadmat(io.BytesIO(whole), simplify_cells=True)["attributes"]
             return {**found["dataset"], **found["result"]}
@@ -50,21 +50,21 @@ class TestMatlab(ExactContract):
 
 
 def test_types() -> None:
-    """Types stay, but for half floats, which are single ones, and flags, which are MATLAB's logical."""
+    """Types are kept, except that half floats become single ones, and flags become MATLAB's logical."""
     for kind in NUMBERS:
-        found = loadmat(io.BytesIO(b"".join(matlab.encode(dataset_of(np.ones((2, 3), kind))).blocks)))["result"]
+        found = loadmat(io.BytesIO(b"".join(matlab.encode(make_dataset(np.ones((2, 3), kind))).blocks)))["result"]
         assert found.dtype == {"f2": np.dtype("f4"), "?": np.dtype("u1")}.get(kind, np.dtype(kind))
 
 
 def test_complex_numbers() -> None:
-    """Complex numbers come back."""
+    """Complex numbers survive a round trip."""
     values = np.array([[1 + 2j, -3.5j]])
 
-    np.testing.assert_array_equal(loaded(xr.Dataset({"z": (("y", "x"), values)}))["z"], values[0])
+    np.testing.assert_array_equal(load(xr.Dataset({"z": (("y", "x"), values)}))["z"], values[0])
 
 
 def test_shapes() -> None:
-    """A variable of one dimension is a column, one without any a number, and an empty one keeps its shape."""
+    """A variable of one dimension is a column, a scalar is a number, and an empty one keeps its shape."""
     dataset = xr.Dataset({"line": ("x", np.arange(3)), "gain": ((), 2.5), "empty": (("y", "n"), np.empty((4, 0)))})
     found = loadmat(io.BytesIO(b"".join(matlab.encode(dataset).blocks)))
 
@@ -72,9 +72,9 @@ def test_shapes() -> None:
 
 
 def test_names() -> None:
-    """Names are mended so that MATLAB knows them, all different, and what they were is told."""
+    """Names are changed to valid, unique names of MATLAB, and the original names are recorded."""
     names = ["image", "end", "_x", "7", "a/b", "a_b", "attributes", "x" * 70, "x" * 71]
-    found = loaded(xr.Dataset({name: ((), number) for number, name in enumerate(names)}))
+    found = load(xr.Dataset({name: ((), number) for number, name in enumerate(names)}))
     numbers = {name: value for name, value in found.items() if isinstance(value, int)}
     told = {found["attributes"][name].get("original_name", name): value for name, value in numbers.items()}
 
@@ -84,9 +84,9 @@ def test_names() -> None:
 
 
 def test_texts() -> None:
-    """Texts are cells of text; attributes of many texts likewise."""
+    """Texts are cells of text, and so are attributes of several texts."""
     dataset = xr.Dataset({"words": ("n", np.array(["short", "", "µm"]))}, attrs={"list": ["one", "two"], "one": "µm"})
-    found = loaded(dataset)
+    found = load(dataset)
 
     assert [str(word).strip() if len(word) else "" for word in found["words"]] == ["short", "", "µm"]
     said = found["attributes"]["dataset"]
@@ -98,7 +98,9 @@ def test_octave(tmp_path: Path, require: Callable[[str], None]) -> None:
     require("octave-cli")
     path = tmp_path / "image.mat"
     values = np.array([[0, 65535, 3], [4, 5, 6]], "u2")
-    dataset = dataset_of(values).assign(floats=("x", np.array([np.nan, -np.inf, 0.1])), big=((), np.uint64(2**64 - 1)))
+    dataset = make_dataset(values).assign(
+        floats=("x", np.array([np.nan, -np.inf, 0.1])), big=((), np.uint64(2**64 - 1))
+    )
     dataset.attrs["note"] = "µm ≤ 3"
     path.write_bytes(b"".join(matlab.encode(dataset).blocks))
     script = f"""

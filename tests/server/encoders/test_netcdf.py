@@ -1,4 +1,4 @@
-"""netCDF files: what is written, the libraries of others read back."""
+"""netCDF files: other libraries read what is written."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ each_format = pytest.mark.parametrize("encode", FORMATS)
 
 NUMBERS: Final = ("?", "i1", "u1", "<i2", ">i2", "u2", "i4", "u4", "i8", "u8", "f2", "f4", ">f4", "f8")
 TEXTS: Final = ["short", "", "µm ≤ 3", "x" * 100]
-# What a type becomes in netCDF-3 if its values need all of it; the others stay as they are.
+# The types of netCDF-3 for types whose values need their full range; other types are kept.
 PROMOTED: Final = {
     "bool": "i1",
     "uint8": "i2",
@@ -46,7 +46,7 @@ PROMOTED: Final = {
 }
 
 
-def extremes(kind: str) -> Array:
+def make_extremes(kind: str) -> Array:
     dtype = np.dtype(kind)
     if dtype.kind == "f":
         return np.array([np.nan, np.inf, -np.inf, -0.0, 0.1, np.finfo(dtype).max], dtype)
@@ -56,7 +56,7 @@ def extremes(kind: str) -> Array:
     return np.array([info.min, info.max, 0, 1, 77, info.max // 2], dtype)
 
 
-def bytes_of(encode: Encoder, dataset: xr.Dataset) -> bytes:
+def encode_to_bytes(encode: Encoder, dataset: xr.Dataset) -> bytes:
     encoded = encode(dataset)
     whole = b"".join(map(bytes, encoded.blocks))
     assert len(whole) == encoded.size
@@ -64,24 +64,24 @@ def bytes_of(encode: Encoder, dataset: xr.Dataset) -> bytes:
 
 
 @contextmanager
-def opened(encode: Encoder, dataset: xr.Dataset) -> Iterator[netCDF4.Dataset]:
-    """The file as netCDF-C reads it, its numbers as they are stored."""
-    with NamedTemporaryFile(suffix=".nc") as written:  # netCDF-C reads no small netCDF-3 file from memory
-        written.write(bytes_of(encode, dataset))
+def open_encoded(encode: Encoder, dataset: xr.Dataset) -> Iterator[netCDF4.Dataset]:
+    """Open the file with netCDF-C, its numbers as stored."""
+    with NamedTemporaryFile(suffix=".nc") as written:  # netCDF-C cannot read a small netCDF-3 file from memory
+        written.write(encode_to_bytes(encode, dataset))
         written.flush()
         with netCDF4.Dataset(written.name) as file:
             file.set_auto_maskandscale(False)
             yield file
 
 
-def walked(group: netCDF4.Dataset, above: str = "") -> Iterator[tuple[str, Any]]:
+def find_arrays(group: netCDF4.Dataset, above: str = "") -> Iterator[tuple[str, Any]]:
     for name, variable in group.variables.items():
         yield f"{above}{name}", variable
     for name, child in group.groups.items():
-        yield from walked(child, f"{above}{name}/")
+        yield from find_arrays(child, f"{above}{name}/")
 
 
-def image() -> xr.Dataset:
+def make_image() -> xr.Dataset:
     values = np.arange(12, dtype="u2").reshape(3, 4)
     return xr.Dataset(
         {"image": (("y", "x"), values, {"units": "count"})},
@@ -90,7 +90,7 @@ def image() -> xr.Dataset:
     )
 
 
-def grouped() -> xr.Dataset:
+def make_groups() -> xr.Dataset:
     return xr.Dataset(
         {
             "DATA/SHOT/image": (("DATA/SHOT/y", "x"), np.ones((2, 3), "u2"), {"units": "count"}),
@@ -106,8 +106,8 @@ class TestNetcdf4(ExactContract):
     name = "nc4"
 
     @pytest.fixture
-    def numbers(self) -> Callable[[bytes], Array]:
-        """As netCDF-C reads them, as they are stored."""
+    def read_numbers(self) -> Callable[[bytes], Array]:
+        """Read numbers with netCDF-C, as stored."""
 
         def read(whole: bytes) -> Array:
             with netCDF4.Dataset("image.nc", memory=whole) as file:
@@ -117,7 +117,7 @@ class TestNetcdf4(ExactContract):
         return read
 
     @pytest.fixture
-    def said(self) -> Callable[[bytes], Mapping[str, Any]]:
+    def read_attributes(self) -> Callable[[bytes], Mapping[str, Any]]:
         def read(whole: bytes) -> Mapping[str, Any]:
             with netCDF4.Dataset("image.nc", memory=whole) as file:
                 return {name: owner.getncattr(name) for owner in (file, file["result"]) for name in owner.ncattrs()}
@@ -127,11 +127,11 @@ class TestNetcdf4(ExactContract):
 
 class TestNetcdf3(ExactContract):
     name = "nc"
-    kinds = ("?", "i1", "u1", "i2", "u2", "i4", "u4", "f2", "f4", "f8")  # the others, only where float64 holds them
+    kinds = ("?", "i1", "u1", "i2", "u2", "i4", "u4", "f2", "f4", "f8")  # others are kept only if float64 holds them
 
     @pytest.fixture
-    def numbers(self) -> Callable[[bytes], Array]:
-        """As SciPy reads them."""
+    def read_numbers(self) -> Callable[[bytes], Array]:
+        """Read numbers with SciPy."""
 
         def read(whole: bytes) -> Array:
             with netcdf_file(io.BytesIO(whole), mmap=False) as file:
@@ -140,7 +140,7 @@ class TestNetcdf3(ExactContract):
         return read
 
     @pytest.fixture
-    def said(self) -> Callable[[bytes], Mapping[str, Any]]:
+    def read_attributes(self) -> Callable[[bytes], Mapping[str, Any]]:
         def read(whole: bytes) -> Mapping[str, Any]:
             with netcdf_file(io.BytesIO(whole), mmap=False) as file:
                 owned = {**file._attributes, **file.variables["result"]._attributes}  # noqa: SLF001 — it has no other
@@ -155,9 +155,9 @@ class TestNetcdf3(ExactContract):
 @each_format
 @pytest.mark.parametrize("kind", NUMBERS)
 def test_numbers(encode: Encoder, kind: str) -> None:
-    """Numbers of every type come back equal, NaN, infinities and the greatest of each included."""
-    values = extremes(kind)
-    with opened(encode, xr.Dataset({"v": ("n", values)})) as file:
+    """Numbers of every type survive, including NaN, infinities and the extremes."""
+    values = make_extremes(kind)
+    with open_encoded(encode, xr.Dataset({"v": ("n", values)})) as file:
         found = file["v"][:]
 
     expected = values.astype("f8") if encode is classic.encode and values.dtype.itemsize == 8 else values
@@ -167,7 +167,7 @@ def test_numbers(encode: Encoder, kind: str) -> None:
 
 @each_format
 def test_texts(encode: Encoder, tmp_path: Path) -> None:
-    """Text comes back as text: empty, long, beyond ASCII, alone or many, from each of the types that can hold it."""
+    """Text survives: empty, long, beyond ASCII, single or several, from each type that can hold it."""
     path = tmp_path / "texts.nc"
     dataset = xr.Dataset(
         {
@@ -178,7 +178,7 @@ def test_texts(encode: Encoder, tmp_path: Path) -> None:
             "nothing": ("n", np.array(["a", None, np.nan, "b\0"], object)),
         }
     )
-    path.write_bytes(bytes_of(encode, dataset))
+    path.write_bytes(encode_to_bytes(encode, dataset))
     with xr.open_dataset(path, engine="netcdf4") as found:
         for name in ("objects", "fixed", "bytes"):
             assert [str(text) for text in found[name].values] == TEXTS
@@ -188,7 +188,7 @@ def test_texts(encode: Encoder, tmp_path: Path) -> None:
 
 @each_format
 def test_attributes(encode: Encoder) -> None:
-    """Attributes come back: text, texts, numbers with their types, NaN; names that netCDF forbids are mended."""
+    """Attributes survive: text, texts, numbers with their types, NaN; names that netCDF forbids are changed."""
     attrs = {
         "text": "µm",
         "empty": "",
@@ -203,7 +203,7 @@ def test_attributes(encode: Encoder) -> None:
         "_NCProperties": "mine",
         "object": {"a": 1},
     }
-    with opened(encode, xr.Dataset({"v": ((), np.int32(1), attrs)}, attrs=attrs)) as file:
+    with open_encoded(encode, xr.Dataset({"v": ((), np.int32(1), attrs)}, attrs=attrs)) as file:
         for owner in (file, file["v"]):
             found = {name: owner.getncattr(name) for name in owner.ncattrs()}
             assert (found["text"], found["empty"], found["one"]) == ("µm", "", "K")
@@ -218,11 +218,11 @@ def test_attributes(encode: Encoder) -> None:
 
 
 def test_lists_of_texts() -> None:
-    """A list of texts is one in netCDF-4, and one text of several lines in netCDF-3."""
+    """A list of texts is a list in netCDF-4, and one text of several lines in netCDF-3."""
     dataset = xr.Dataset(attrs={"texts": ["one", "two"]})
-    with opened(netcdf4.encode, dataset) as file:
+    with open_encoded(netcdf4.encode, dataset) as file:
         assert file.texts == ["one", "two"]
-    with opened(classic.encode, dataset) as file:
+    with open_encoded(classic.encode, dataset) as file:
         assert file.texts == "one\ntwo"
 
 
@@ -237,21 +237,21 @@ def test_lists_of_texts() -> None:
     ids=["netCDF-3 by netCDF4", "netCDF-3 by scipy", "netCDF-4 by netCDF4", "netCDF-4 by h5netcdf"],
 )
 def test_decoded_by_xarray(encode: Encoder, engine: str, tmp_path: Path) -> None:
-    """A packed variable is unpacked by xarray to the same numbers, by each engine that reads the format."""
+    """Xarray unpacks a packed variable to the same numbers, by each engine that reads the format."""
     packing = {"scale_factor": np.float32(0.5), "add_offset": np.float32(10), "_FillValue": np.uint16(65535)}
     packed = np.array([[0, 1], [40000, 65535]], "u2")
     path = tmp_path / "packed.nc"
-    path.write_bytes(bytes_of(encode, xr.Dataset({"packed": (("y", "x"), packed, packing)})))
+    path.write_bytes(encode_to_bytes(encode, xr.Dataset({"packed": (("y", "x"), packed, packing)})))
     with xr.open_dataset(path, engine=engine) as found:
         np.testing.assert_array_equal(found["packed"], [[10, 10.5], [20010, np.nan]])
 
 
 @each_format
 def test_coordinates(encode: Encoder, tmp_path: Path) -> None:
-    """An image comes back with its coordinates and attributes as xarray knows them."""
+    """An image keeps the coordinates and attributes that xarray knows."""
     path = tmp_path / "image.nc"
-    path.write_bytes(bytes_of(encode, image()))
-    expected = image().set_xindex("y").set_xindex("x")
+    path.write_bytes(encode_to_bytes(encode, make_image()))
+    expected = make_image().set_xindex("y").set_xindex("x")
     if encode is classic.encode:
         expected["image"].attrs["native_type"] = "uint16"
     with xr.open_dataset(path, engine="netcdf4") as found:
@@ -264,7 +264,7 @@ def test_ncdump(encode: Encoder, tmp_path: Path, require: Callable[[str], None])
     """Debian's ncdump reads header and values."""
     require("ncdump")
     path = tmp_path / "image.nc"
-    path.write_bytes(bytes_of(encode, image()))
+    path.write_bytes(encode_to_bytes(encode, make_image()))
     dumped = subprocess.run(["ncdump", str(path)], check=True, capture_output=True, text=True).stdout
 
     assert 'image:units = "count" ;' in dumped
@@ -272,16 +272,16 @@ def test_ncdump(encode: Encoder, tmp_path: Path, require: Callable[[str], None])
 
 
 @each_format
-def test_what_netcdf_lacks(encode: Encoder) -> None:
-    """A variable of a type that netCDF lacks is left out, and the file says so."""
+def test_types_that_netcdf_lacks(encode: Encoder) -> None:
+    """A variable of a type that netCDF lacks is omitted and listed in the file."""
     dataset = xr.Dataset({"z": ("n", np.zeros(2, "c8")), "v": ("n", np.zeros(2))})
-    with opened(encode, dataset) as file:
+    with open_encoded(encode, dataset) as file:
         assert (list(file.variables), file.left_out) == (["v"], "z")
 
 
 @each_format
 def test_fill_values(encode: Encoder) -> None:
-    """A fill value has its variable's type; one that the type cannot hold is called otherwise."""
+    """A fill value has its variable's type; one that the type cannot hold gets another name."""
     dataset = xr.Dataset(
         {
             "fits": ("n", np.zeros(2, "u2"), {"_FillValue": 65535.0}),
@@ -289,7 +289,7 @@ def test_fill_values(encode: Encoder) -> None:
             "text": ("n", np.array(["a", "b"], object), {"_FillValue": "b"}),
         }
     )
-    with opened(encode, dataset) as file:
+    with open_encoded(encode, dataset) as file:
         assert file["fits"].getncattr("_FillValue") == 65535
         assert file["fits"].getncattr("_FillValue").dtype == file["fits"].dtype
         assert math.isnan(file["unfit"].FillValue)
@@ -297,24 +297,24 @@ def test_fill_values(encode: Encoder) -> None:
 
 
 def test_integers_that_no_attribute_of_netcdf3_holds() -> None:
-    """An attribute that float64 would round is its digits in netCDF-3, and the integer in netCDF-4."""
+    """An integer attribute that float64 would round becomes text in netCDF-3, and stays an integer in netCDF-4."""
     attrs = {"great": np.int64(2**53 + 1), "several": np.array([0, 2**64 - 1], "u8"), "exact": np.int64(2**53)}
-    with opened(classic.encode, xr.Dataset(attrs=attrs)) as file:
+    with open_encoded(classic.encode, xr.Dataset(attrs=attrs)) as file:
         assert (file.great, file.several, file.exact) == ("9007199254740993", "0\n18446744073709551615", 2**53)
-    with opened(netcdf4.encode, xr.Dataset(attrs=attrs)) as file:
+    with open_encoded(netcdf4.encode, xr.Dataset(attrs=attrs)) as file:
         assert (file.great, file.several.tolist(), file.exact) == (2**53 + 1, [0, 2**64 - 1], 2**53)
 
 
 @settings(deadline=None)
 @given(data=st.data())
 def test_any_numbers(data: st.DataObject) -> None:
-    """Whatever numbers of whatever shape, C-ordered or not, both formats give them back."""
+    """Any numbers of any shape survive in both formats, C-ordered or not."""
     dtype = data.draw(st.sampled_from(["i1", "u1", "i2", ">i2", "u2", "i4", "f4", "f8"]))
     values = data.draw(hnp.arrays(np.dtype(dtype), hnp.array_shapes(min_dims=0, max_dims=3, max_side=5)))
     values = values.T if data.draw(st.booleans()) else values
     dataset = xr.Dataset({"v": ([f"d{axis}" for axis in range(values.ndim)], values)})
     for encode in (classic.encode, netcdf4.encode):
-        with opened(encode, dataset) as file:
+        with open_encoded(encode, dataset) as file:
             np.testing.assert_array_equal(file["v"][...], values)
 
 
@@ -322,8 +322,8 @@ def test_any_numbers(data: st.DataObject) -> None:
 
 
 def test_groups() -> None:
-    """Groups are groups, with their dimensions and attributes; what only looks like a group is none."""
-    with opened(netcdf4.encode, grouped()) as file:
+    """Groups are groups, with their dimensions and attributes; a name that only looks like a group's is none."""
+    with open_encoded(netcdf4.encode, make_groups()) as file:
         shot = file["DATA/SHOT"]
         assert (list(shot.dimensions), list(file.dimensions)) == (["y"], ["x"])
         assert shot["image"].dimensions == ("y", "x")
@@ -332,20 +332,20 @@ def test_groups() -> None:
 
 
 def test_read_by_h5netcdf() -> None:
-    """h5netcdf reads what it wrote as plainly as netCDF-C does."""
-    with h5netcdf.File(io.BytesIO(bytes_of(netcdf4.encode, grouped())), "r") as file:
+    """h5netcdf reads its own output as netCDF-C does."""
+    with h5netcdf.File(io.BytesIO(encode_to_bytes(netcdf4.encode, make_groups())), "r") as file:
         assert file["DATA/SHOT/image"].dimensions == ("y", "x")
         assert file["DATA/SHOT/image"].attrs["units"] == "count"
 
 
 def test_empty_arrays() -> None:
     """An array of length zero keeps its shape and type."""
-    with opened(netcdf4.encode, xr.Dataset({"v": (("n", "m"), np.empty((0, 4), "f4"))})) as file:
+    with open_encoded(netcdf4.encode, xr.Dataset({"v": (("n", "m"), np.empty((0, 4), "f4"))})) as file:
         assert (file["v"].shape, file["v"].dtype) == ((0, 4), np.float32)
 
 
 def test_names_in_conflict() -> None:
-    """A dimension that a nearer one hides moves to the root; a variable called as a group steps aside."""
+    """A dimension that is hidden by a nearer one moves to the root; a variable with a group's name is renamed."""
     dataset = xr.Dataset(
         {
             "A": ("A/x", np.arange(2)),
@@ -354,8 +354,8 @@ def test_names_in_conflict() -> None:
             "A/B/x": ("A/B/x", np.arange(3)),
         }
     )
-    with opened(netcdf4.encode, dataset) as file:
-        found = {name: variable[...].tolist() for name, variable in walked(file)}
+    with open_encoded(netcdf4.encode, dataset) as file:
+        found = {name: variable[...].tolist() for name, variable in find_arrays(file)}
         assert found == {"A_": [0, 1], "A/v": [0, 1], "A/B/v": [[1.0] * 3] * 2, "A/B/x": [0, 1, 2]}
         assert file["A/B/v"].dimensions == ("A_x", "x")
 
@@ -366,7 +366,7 @@ PATHS = st.lists(st.sampled_from("ab"), min_size=1, max_size=3).map("/".join)
 @settings(deadline=None)
 @given(variables=st.dictionaries(PATHS, st.lists(PATHS, max_size=2, unique=True), min_size=1, max_size=6))
 def test_any_tree(variables: dict[str, list[str]]) -> None:
-    """Whatever names variables and dimensions share with each other and with groups, every array is in the file."""
+    """Whatever names variables, dimensions and groups share, every array is in the file."""
     sizes = {
         dimension: size for size, dimension in enumerate(sorted({d for dims in variables.values() for d in dims}), 1)
     }
@@ -376,10 +376,10 @@ def test_any_tree(variables: dict[str, list[str]]) -> None:
     }
     try:
         dataset = xr.Dataset({name: xr.Variable(*array) for name, array in arrays.items()})
-    except ValueError:  # a dimension has the name of a variable without it
+    except ValueError:  # a dimension has the name of a variable that does not have it
         reject()
-    with opened(netcdf4.encode, dataset) as file:
-        found = {tuple(np.ravel(variable[...])[:1]): variable.shape for _, variable in walked(file)}
+    with open_encoded(netcdf4.encode, dataset) as file:
+        found = {tuple(np.ravel(variable[...])[:1]): variable.shape for _, variable in find_arrays(file)}
 
     assert found == {(number,): values.shape for number, (_, values) in enumerate(arrays.values())}
 
@@ -388,9 +388,9 @@ def test_any_tree(variables: dict[str, list[str]]) -> None:
 
 
 def test_flat() -> None:
-    """Groups are flattened, all names different, and the original ones kept."""
-    dataset = grouped().assign(DATA_SHOT_image=((), np.int8(1)))
-    with opened(classic.encode, dataset) as file:
+    """Groups are flattened; all names are different, and the original ones are kept."""
+    dataset = make_groups().assign(DATA_SHOT_image=((), np.int8(1)))
+    with open_encoded(classic.encode, dataset) as file:
         assert file.data_model == "NETCDF3_64BIT_OFFSET"
         assert set(file.variables) == {"DATA_SHOT_image", "DATA_SHOT_image_2", "DATA_SHOT_y", "number", "x"}
         assert file["DATA_SHOT_image_2"].original_name == "DATA/SHOT/image"
@@ -400,43 +400,43 @@ def test_flat() -> None:
 
 @pytest.mark.parametrize("kind", NUMBERS)
 def test_promotion(kind: str) -> None:
-    """A type that netCDF-3 lacks becomes one that holds its values, and is named."""
-    values = extremes(kind)
+    """A type that netCDF-3 lacks becomes one that holds its values, and the original type is recorded."""
+    values = make_extremes(kind)
     native = values.dtype.newbyteorder("=").name
-    with opened(classic.encode, xr.Dataset({"v": ("n", values)})) as file:
+    with open_encoded(classic.encode, xr.Dataset({"v": ("n", values)})) as file:
         assert file["v"].dtype == np.dtype(PROMOTED.get(native, native))
         assert getattr(file["v"], "native_type", None) == (native if native in PROMOTED else None)
 
 
 def test_small_long_integers() -> None:
     """64-bit integers that fit into 32 bits stay integers."""
-    with opened(classic.encode, xr.Dataset({"v": ("n", np.array([-1, 2**31 - 1]))})) as file:
+    with open_encoded(classic.encode, xr.Dataset({"v": ("n", np.array([-1, 2**31 - 1]))})) as file:
         assert (file["v"].dtype, file["v"][:].tolist()) == (np.int32, [-1, 2**31 - 1])
 
 
 def test_bytes_of_a_small_file() -> None:
-    """A file has the bytes that the format's specification says."""
+    """A file has the bytes of the format's specification."""
     dataset = xr.Dataset({"v": ("n", np.array([1, 2, -3], "i2"), {"u": "K"})})
     expected = (
         b"CDF\x02" + b"\0\0\0\0"
         b"\0\0\0\x0a\0\0\0\x01" + b"\0\0\0\x01n\0\0\0" + b"\0\0\0\x03"  # one dimension, n = 3
         b"\0\0\0\0\0\0\0\0"  # no attributes of the file
-        b"\0\0\0\x0b\0\0\0\x01" + b"\0\0\0\x01v\0\0\0" + b"\0\0\0\x01\0\0\0\0"  # one variable, v(n)
+        b"\0\0\0\x0b\0\0\0\x01" + b"\0\0\0\x01v\0\0\0" + b"\0\0\0\x01\0\0\0\0"  # v:u = "K"
         b"\0\0\0\x0c\0\0\0\x01" + b"\0\0\0\x01u\0\0\0" + b"\0\0\0\x02\0\0\0\x01K\0\0\0"  # v:u = "K"
         b"\0\0\0\x03\0\0\0\x08" + b"\0\0\0\0\0\0\0\x68"  # int16, 8 bytes with padding, from byte 104
         b"\0\x01\0\x02\xff\xfd\x80\x01"
     )
-    assert bytes_of(classic.encode, dataset) == expected
+    assert encode_to_bytes(classic.encode, dataset) == expected
 
 
 def test_empty_arrays_left_out() -> None:
-    """netCDF-3 has no arrays of length zero; the file says which are left out."""
-    with opened(classic.encode, xr.Dataset({"none": ("n", np.empty(0)), "v": ((), np.int16(1))})) as file:
+    """netCDF-3 has no arrays of length zero; the file lists those that are omitted."""
+    with open_encoded(classic.encode, xr.Dataset({"none": ("n", np.empty(0)), "v": ((), np.int16(1))})) as file:
         assert (list(file.variables), file.left_out) == (["v"], "none")
 
 
 def test_too_great() -> None:
-    """A variable of 4 GiB is refused in a sentence, before anything is converted."""
+    """A variable of 4 GiB is refused with a sentence before anything is converted."""
     great = np.broadcast_to(np.float64(0), (2**15, 2**14))
     with pytest.raises(BadSelection, match=r"v has 4\.0 GiB; .* netCDF-4"):
         classic.encode(xr.Dataset({"v": (("y", "x"), great)}))
@@ -446,8 +446,8 @@ def test_too_great() -> None:
 
 
 def test_restored() -> None:
-    """What a DAP2 constraint leaves of a dataset gets its own names, groups, types and attributes back."""
-    dataset = grouped()
+    """The result of a DAP2 constraint regains its original names, groups, types and attributes."""
+    dataset = make_groups()
     selection = Selection({"DATA_SHOT_image": (slice(0, 1), slice(0, 3, 2)), "DATA_SHOT_y": ()})
     restored = dap2.restore_dataset(selection.apply(dap2.adapt_dataset(dataset)), dataset)
 

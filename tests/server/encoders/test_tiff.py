@@ -1,4 +1,4 @@
-"""TIFF files: the numbers as tifffile and Pillow read them, the calibration as ImageJ would."""
+"""TIFF files: the numbers as tifffile and Pillow read them, the calibration as in ImageJ."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 import xarray as xr
 from numpy.typing import NDArray
 from PIL import Image
-from tests.contracts.encoder import ExactContract, dataset_of
+from tests.contracts.encoder import ExactContract, make_dataset
 from tifffile import TiffFile
 
 from shotdap.server.encoders import tiff
@@ -20,7 +20,7 @@ from shotdap.server.encoders import tiff
 Array = NDArray[Any]
 
 
-def opened(dataset: xr.Dataset) -> TiffFile:
+def open_tiff(dataset: xr.Dataset) -> TiffFile:
     return TiffFile(io.BytesIO(b"".join(tiff.encode(dataset).blocks)))
 
 
@@ -34,8 +34,8 @@ class TestTiff(ExactContract):
     }
 
     @pytest.fixture
-    def numbers(self) -> Callable[[bytes], Array]:
-        """As tifffile reads them: of one dimension, and none, as an image of one row, and one pixel."""
+    def read_numbers(self) -> Callable[[bytes], Array]:
+        """Read numbers with tifffile; one dimension is an image of one row, a scalar one pixel."""
 
         def read(whole: bytes) -> Array:
             with TiffFile(io.BytesIO(whole)) as file:
@@ -45,7 +45,7 @@ class TestTiff(ExactContract):
         return read
 
     @pytest.fixture
-    def said(self) -> Callable[[bytes], Mapping[str, Any]]:
+    def read_attributes(self) -> Callable[[bytes], Mapping[str, Any]]:
         def read(whole: bytes) -> Mapping[str, Any]:
             with TiffFile(io.BytesIO(whole)) as file:
                 document = json.loads(file.imagej_metadata["Info"])  # type: ignore[index]
@@ -61,9 +61,9 @@ class TestDeflatedTiff(TestTiff):
 @pytest.mark.parametrize("encode", [tiff.encode, tiff.encode_deflated])
 @pytest.mark.parametrize("kind", ["?", "u1", "u2", ">u2", "i2", "i4", "f4"])
 def test_pillow(encode: Callable[[xr.Dataset], Any], kind: str) -> None:
-    """Pillow reads every frame of the types that it has, compressed or not."""
+    """Pillow reads every frame of its types, compressed or not."""
     written = np.random.default_rng(0).normal(100, 60, (2, 300, 200)).astype(kind)
-    image = Image.open(io.BytesIO(b"".join(encode(dataset_of(written)).blocks)))
+    image = Image.open(io.BytesIO(b"".join(encode(make_dataset(written)).blocks)))
     for number, frame in enumerate(written):
         image.seek(number)
         np.testing.assert_array_equal(np.asarray(image), frame)
@@ -73,12 +73,12 @@ def test_deflated_is_smaller() -> None:
     """Deflated, an image with little noise takes less than half of its bytes."""
     rows = np.random.default_rng(0).poisson(np.full((200, 300), 20)).astype("f4")
 
-    assert tiff.encode_deflated(dataset_of(rows)).size < rows.nbytes / 2
+    assert tiff.encode_deflated(make_dataset(rows)).size < rows.nbytes / 2
 
 
 def test_frames_lie_together() -> None:
-    """ImageJ takes an uncompressed stack's frames to follow one another without a gap; they do."""
-    with opened(dataset_of(np.zeros((3, 7, 9), "u2"))) as file:
+    """The frames of an uncompressed stack follow one another without gaps, as ImageJ expects."""
+    with open_tiff(make_dataset(np.zeros((3, 7, 9), "u2"))) as file:
         offsets = [page.dataoffsets[0] for page in file.pages]
 
         assert np.diff(offsets).tolist() == [7 * 9 * 2] * 2
@@ -86,17 +86,17 @@ def test_frames_lie_together() -> None:
 
 
 def test_calibration() -> None:
-    """Where coordinates run evenly, their step is a pixel's size, in their units; where not, pixels are counted."""
-    dataset = dataset_of(np.zeros((3, 4), "u2")).assign_coords(
+    """If coordinates are evenly spaced, their step and units are the pixel size; otherwise pixels are counted."""
+    dataset = make_dataset(np.zeros((3, 4), "u2")).assign_coords(
         x=("x", np.arange(4) * 9.0, {"units": "µm"}), time=("y", -np.arange(3) * 0.25, {"units": "ns"}),
         y=("y", np.arange(3), {"units": "pixel"}),
     )  # fmt: skip
-    with opened(dataset) as file:
+    with open_tiff(dataset) as file:
         metadata, page = file.imagej_metadata, file.pages.first
         assert (metadata["unit"], metadata["yunit"]) == ("um", "ns")  # type: ignore[index]
         assert page.resolution == pytest.approx((1 / 9, 4))
         assert page.resolutionunit == 1
     uneven = dataset.assign_coords(x=("x", np.arange(4) ** 2.0, {"units": "µm"}))
-    with opened(uneven) as file:
+    with open_tiff(uneven) as file:
         assert file.imagej_metadata["unit"] == "pixel"  # type: ignore[index]
         assert file.pages.first.resolution == pytest.approx((1, 4))

@@ -1,4 +1,4 @@
-"""Zarr in a ZIP file: what is written, zarr-python, xarray and zipfile read back."""
+"""Zarr in a ZIP file: zarr-python, xarray and zipfile read what is written."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xarray as xr
-from tests.strategies import CountingSource, numbered
+from tests.strategies import CountingSource, make_numbered
 from zarr.storage import ZipStore
 
 from shotdap.catalog.readers.lazy import create_lazy_variable
@@ -19,17 +19,17 @@ from shotdap.server.pictures.levels import Display
 from shotdap.transforms import BadSelection
 
 
-def written(dataset: xr.Dataset) -> bytes:
+def write_zip(dataset: xr.Dataset) -> bytes:
     encoded = encode(dataset)
     whole = b"".join(map(bytes, encoded.blocks))
     assert len(whole) == encoded.size
     return whole
 
 
-def dataset() -> xr.Dataset:
+def make_dataset() -> xr.Dataset:
     return xr.Dataset(
         {
-            "image": (("y", "x"), numbered(3, 4), {"units": "count"}),
+            "image": (("y", "x"), make_numbered(3, 4), {"units": "count"}),
             "names": ("n", np.array(["one", "µm"])),
             "shift": ((), np.float32(0.1)),
             "nothing": ("z", np.empty(0, "f8")),
@@ -39,34 +39,34 @@ def dataset() -> xr.Dataset:
 
 
 def test_round_trip(tmp_path: Path) -> None:
-    """The file opens by ``xr.open_zarr`` of a ZipStore, with equal values and attributes."""
+    """``xr.open_zarr`` of a ZipStore opens the file, with equal values and attributes."""
     path = tmp_path / "image.zarr.zip"
-    path.write_bytes(written(dataset()))
+    path.write_bytes(write_zip(make_dataset()))
     with ZipStore(path, mode="r") as store, xr.open_zarr(store, chunks=None) as read:
-        xr.testing.assert_identical(read.load(), dataset().assign(names=dataset()["names"].astype(object)))
+        xr.testing.assert_identical(read.load(), make_dataset().assign(names=make_dataset()["names"].astype(object)))
 
 
 def test_groups(tmp_path: Path) -> None:
-    """A name with slashes is a group's in the file."""
+    """A name with slashes becomes a group in the file."""
     path = tmp_path / "shot.zarr.zip"
-    path.write_bytes(written(xr.Dataset({"asbo1/image": (("asbo1/y", "asbo1/x"), numbered(3, 4))})))
+    path.write_bytes(write_zip(xr.Dataset({"asbo1/image": (("asbo1/y", "asbo1/x"), make_numbered(3, 4))})))
     with ZipStore(path, mode="r") as store:
         tree = xr.open_datatree(store, engine="zarr", chunks=None)  # type: ignore[arg-type]  # its annotation knows no store
-        np.testing.assert_array_equal(tree["asbo1/image"].values, numbered(3, 4))
+        np.testing.assert_array_equal(tree["asbo1/image"].values, make_numbered(3, 4))
 
 
 def test_a_plain_zip_file() -> None:
-    """Every member of the ZIP file is sound, and none is packed; the same dataset gives the same bytes."""
-    whole = written(dataset())
+    """Every member of the ZIP file is intact and uncompressed; the same dataset gives the same bytes."""
+    whole = write_zip(make_dataset())
     with zipfile.ZipFile(io.BytesIO(whole)) as archive:
         assert archive.testzip() is None
         assert {each.compress_type for each in archive.infolist()} == {zipfile.ZIP_STORED}
 
-    assert written(dataset()) == whole
+    assert write_zip(make_dataset()) == whole
 
 
 def test_chunk_after_chunk() -> None:
-    """A chunk is read when its turn comes, and not before."""
+    """A chunk is read only when it is written."""
     source = CountingSource(np.zeros((3, 300, 300), "u2"))
     encoded = encode(xr.Dataset({"image": create_lazy_variable(("t", "y", "x"), source, {})}))
     assert source.reads == []
@@ -77,7 +77,7 @@ def test_chunk_after_chunk() -> None:
 
 
 def test_too_much() -> None:
-    """More than a plain ZIP file holds is refused before anything is read, with a way round."""
+    """A dataset too large for a plain ZIP file is refused before anything is read, with an alternative."""
     source = CountingSource(np.broadcast_to(np.uint16(0), (1 << 16, 1 << 15)))
     great = xr.Dataset({"image": create_lazy_variable(("y", "x"), source, {})})
 
@@ -87,8 +87,8 @@ def test_too_much() -> None:
 
 
 def test_the_table_of_formats() -> None:
-    """The format ``zarr`` is this encoder's, and its files say that they are ZIP files."""
+    """The format ``zarr`` is this encoder, and the media type of its files is that of ZIP."""
     format_ = FORMATS["zarr"]
 
     assert (format_.media_type, format_.extension) == ("application/zip", ".zarr.zip")
-    assert b"".join(map(bytes, format_.encode(dataset(), Display()).blocks)) == written(dataset())
+    assert b"".join(map(bytes, format_.encode(make_dataset(), Display()).blocks)) == write_zip(make_dataset())

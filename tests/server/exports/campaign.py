@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from tests import samples
-from tests.serving import environment, free_port
+from tests.serving import find_free_port, make_environment
 
 from shotdap.config import Site, load_settings
 
@@ -136,15 +136,15 @@ class Cluster:
 @contextmanager
 def start_cluster(config: Path, log: Path, workers: int = 2) -> Iterator[Cluster]:
     """Run a scheduler, and workers that know only the site's settings, while the block lasts."""
-    port = free_port()
+    port = find_free_port()
     address = f"tcp://127.0.0.1:{port}"
-    worker_environment = environment() | {"SHOTDAP_CONFIG": str(config)}
+    worker_environment = make_environment() | {"SHOTDAP_CONFIG": str(config)}
     scheduler = ("scheduler", "--host", "127.0.0.1", "--port", str(port), "--no-dashboard")
     nannies = ("worker", address, "--nworkers", str(workers), "--nthreads", "1", "--host", "127.0.0.1",
                "--no-dashboard", "--memory-limit", "1GiB", "--local-directory", str(log.parent))  # fmt: skip
     with (
         log.open("wb") as output,
-        _run_dask(scheduler, environment(), output),
+        _run_dask(scheduler, make_environment(), output),
         _run_dask(nannies, worker_environment, output) as process,
     ):
         cluster = Cluster(address, process)

@@ -20,7 +20,7 @@ from distributed import Client
 from numpy.typing import NDArray
 from scipy.io import netcdf_file
 from tests.server.exports.campaign import QUERY, Campaign, Cluster, make_campaign, start_cluster, wait_until
-from tests.serving import SHOTDAP, environment
+from tests.serving import SHOTDAP, make_environment
 from zarr.storage import ZipStore
 
 from shotdap.config import Site, load_settings
@@ -36,7 +36,7 @@ from shotdap.server.extraction import Extraction
 MEMORY: Final = 1 << 30
 SUBTRACTED: Final = Extraction(("background_subtracted",))
 MANY: Final = 1000
-SECONDS: Final = 400  # for thousands of images, on a machine that does other things too; half a minute on a free one
+SECONDS: Final = 400  # on a busy machine; half a minute on a free one
 
 
 @pytest.fixture(scope="module")
@@ -215,7 +215,7 @@ def test_versions(campaign: Campaign, export: Callable[..., Progress], tmp_path:
     assert list(xr.open_zarr(now, group=campaign.get_path(0), consolidated=False).data_vars) == ["image"]
 
 
-def test_going_on(export: Callable[..., Progress], tmp_path: Path) -> None:
+def test_resuming(export: Callable[..., Progress], tmp_path: Path) -> None:
     """A stopped export resumes: what is done is not repeated, what failed is tried again."""
     order, workspace = Order(QuerySource(QUERY), SUBTRACTED, "nc", "folder"), Workspace(tmp_path / "out")
     turns = iter([False, True])
@@ -237,7 +237,7 @@ def list_done(workspace: Workspace) -> list[str]:
     return [member.name for line in read_records(workspace.manifest_path).values() for member in line.members]
 
 
-def test_a_place_that_cannot_be_written_to(campaign: Campaign, export: Callable[..., Progress], tmp_path: Path) -> None:
+def test_a_read_only_target(campaign: Campaign, export: Callable[..., Progress], tmp_path: Path) -> None:
     """If nothing can be written, the export ends with a sentence, and no image is reported as failed."""
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "omega").write_text("in the way")
@@ -273,7 +273,7 @@ def test_a_killed_worker(many: Campaign, tmp_path: Path) -> None:
     with start_cluster(many.config, tmp_path / "log") as cluster:
         command = (SHOTDAP, "export", QUERY, out.target, "--variable", "background_subtracted", "--format", "nc")
         more = ("--to", "zip", "--scheduler", cluster.address, "--config", many.config)
-        with subprocess.Popen([*command, *more], env=environment(), stdout=subprocess.PIPE, text=True) as process:
+        with subprocess.Popen([*command, *more], env=make_environment(), stdout=subprocess.PIPE, text=True) as process:
             assert wait_until(lambda: process.poll() is not None or count_records(out) > MANY // 2, SECONDS)
             before = cluster.find_workers()
             os.kill(before[0], signal.SIGKILL)
@@ -309,13 +309,13 @@ def test_ctrl_c(many: Campaign, tmp_path: Path) -> None:
     command = ["env", "--default-signal=INT", SHOTDAP, "export", f"{QUERY} shot:50000..50199", str(workspace.target)]
     command += ["--variable", "image", "--format", "nc", "--config", str(many.config)]
     with subprocess.Popen(
-        command, env=environment(), stderr=subprocess.PIPE, text=True, start_new_session=True
+        command, env=make_environment(), stderr=subprocess.PIPE, text=True, start_new_session=True
     ) as process:
         assert wait_until(lambda: process.poll() is not None or count_records(workspace) > 10)
         os.killpg(process.pid, signal.SIGINT)  # like a terminal: the workers get it, too
         _, printed = process.communicate(timeout=60)
     stopped = {line.number for line in read_records(workspace.manifest_path).values()}
-    again = subprocess.run(command, env=environment(), check=False, capture_output=True, text=True, timeout=120)
+    again = subprocess.run(command, env=make_environment(), check=False, capture_output=True, text=True, timeout=120)
 
     assert process.returncode == 130, printed
     assert printed.strip() == "Stopped; the same command goes on from here."
@@ -329,7 +329,11 @@ def test_nothing_exported(campaign: Campaign, cluster: Cluster, tmp_path: Path) 
     """An export without any image ends with 1, and says where the reasons are."""
     command = [SHOTDAP, "export", f"{QUERY} shot:50003", str(tmp_path / "out"), "--scheduler", cluster.address]
     finished = subprocess.run(
-        [*command, "--config", str(campaign.config)], env=environment(), check=False, capture_output=True, text=True
+        [*command, "--config", str(campaign.config)],
+        env=make_environment(),
+        check=False,
+        capture_output=True,
+        text=True,
     )
 
     assert finished.returncode == 1, finished.stderr

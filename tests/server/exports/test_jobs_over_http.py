@@ -26,7 +26,7 @@ from zarr.storage import ZipStore
 
 EXPORTS: Final = "/api/v1/exports"
 ORDER: Final[dict[str, Any]] = {"query": QUERY, "variables": ["background_subtracted"], "format": "nc"}
-SECONDS: Final = 120  # on a machine that does other things too
+SECONDS: Final = 120  # on a busy machine
 
 
 @dataclass(frozen=True)
@@ -87,18 +87,27 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 
 @pytest.fixture(scope="module")
-def finished(site: Site) -> dict[str, Any]:
+def finished_export(site: Site) -> dict[str, Any]:
     """The state of a finished export."""
     return site.wait_until_ended(site.create_export())
 
 
-def test_an_export(site: Site, finished: dict[str, Any]) -> None:
+def test_an_export(site: Site, finished_export: dict[str, Any]) -> None:
     """An export runs in the background and has the right numbers; the manifest reports the missing image."""
-    content = site.client.get(finished["links"]["result"]).content
-    manifest = [json.loads(line) for line in site.client.get(finished["links"]["manifest"]).text.splitlines()]
+    content = site.client.get(finished_export["links"]["result"]).content
+    manifest = [json.loads(line) for line in site.client.get(finished_export["links"]["manifest"]).text.splitlines()]
 
-    assert (finished["state"], finished["total"], finished["done"], finished["failed"]) == ("done", 7, 6, 1)
-    assert (finished["order"]["query"], finished["seconds_left"], finished["message"]) == (QUERY, None, "")
+    assert (finished_export["state"], finished_export["total"], finished_export["done"], finished_export["failed"]) == (
+        "done",
+        7,
+        6,
+        1,
+    )
+    assert (finished_export["order"]["query"], finished_export["seconds_left"], finished_export["message"]) == (
+        QUERY,
+        None,
+        "",
+    )
     assert [line["path"] for line in manifest if line["status"] == "failed"] == [site.campaign.get_path(2)]
     with ZipFile(io.BytesIO(content)) as archive:
         for number in {*range(7)} - {2}:
@@ -130,27 +139,27 @@ def test_a_zarr_store_to_take_home(site: Site, tmp_path: Path) -> None:
         np.testing.assert_array_equal(found["background_subtracted"].values, site.campaign.compute_subtracted(1))
 
 
-def test_a_result_in_parts(site: Site, finished: dict[str, Any]) -> None:
+def test_a_result_in_parts(site: Site, finished_export: dict[str, Any]) -> None:
     """A result can be downloaded by ranges and conditionally; its ETag is its SHA-256."""
-    url = finished["links"]["result"]
+    url = finished_export["links"]["result"]
     whole = site.client.get(url)
     part = site.client.get(url, headers={"Range": "bytes=10-19"})
     kept = site.client.get(url, headers={"If-None-Match": whole.headers["ETag"]})
 
-    assert whole.headers["ETag"] == f'"{finished["sha256"]}"'
-    assert int(whole.headers["Content-Length"]) == finished["size"] == len(whole.content)
+    assert whole.headers["ETag"] == f'"{finished_export["sha256"]}"'
+    assert int(whole.headers["Content-Length"]) == finished_export["size"] == len(whole.content)
     assert whole.headers["Content-Disposition"] == 'attachment; filename="export.zip"'
     assert (part.status_code, part.content) == (206, whole.content[10:20])
     assert (kept.status_code, kept.content) == (304, b"")
     assert site.client.get(url, headers={"Range": "bytes=999999999-"}).status_code == 416
-    assert site.client.head(url).headers["Content-Length"] == str(finished["size"])
+    assert site.client.head(url).headers["Content-Length"] == str(finished_export["size"])
 
 
-def test_a_list(site: Site, finished: dict[str, Any]) -> None:
+def test_a_list(site: Site, finished_export: dict[str, Any]) -> None:
     """A user's exports are listed."""
     listed = site.client.get(EXPORTS).json()["exports"]
 
-    assert finished in listed
+    assert finished_export in listed
 
 
 REFUSED: Final[dict[str, tuple[dict[str, Any], int, str]]] = {

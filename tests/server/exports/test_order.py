@@ -94,7 +94,7 @@ def test_empty_parts(text: str) -> None:
         parse_part_options([f"y={text}"])
 
 
-def test_no_order() -> None:
+def test_text_without_an_order() -> None:
     """Text that is not the JSON of an order is refused."""
     for text in ("", "{}", "[1]", '{"display": {}}'):
         with pytest.raises(BadOrder):
@@ -168,12 +168,12 @@ def test_no_pixel_is_read(campaign: Campaign, monkeypatch: pytest.MonkeyPatch) -
     catalog = Site(load_settings(campaign.config)).open_catalog()
     sources: list[CountingSource] = []
 
-    def opened(path: str, *, chunked: bool) -> xr.Dataset:
+    def open_counting(path: str, *, chunked: bool) -> xr.Dataset:
         source = CountingSource(np.ones((12, 16), "f4"))
         sources.append(source)
         return xr.Dataset({"image": create_lazy_variable(("y", "x"), source, {"of": path, "chunked": str(chunked)})})
 
-    monkeypatch.setattr(catalog, "open", opened)
+    monkeypatch.setattr(catalog, "open", open_counting)
     plans = [
         plan_export(catalog, Order(QuerySource(QUERY), format_name=name), memory_limit=MEMORY)
         for name in ("nc", "png", "tiff", "")
@@ -184,21 +184,21 @@ def test_no_pixel_is_read(campaign: Campaign, monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.parametrize("name", ["png", "jpeg", "tiff", "npy", "csv"])
-def test_a_format_that_cannot(name: str, plan: Callable[..., Plan]) -> None:
+def test_unsuitable_format(name: str, plan: Callable[..., Plan]) -> None:
     """A format that cannot hold the selected variables is refused before work starts."""
     with pytest.raises(BadOrder, match="can be exported in this way"):
         plan(Order(QuerySource(QUERY), Extraction(("image", "background")), name))
 
 
-def test_an_image_that_takes_long(campaign: Campaign, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_slow_image(campaign: Campaign, monkeypatch: pytest.MonkeyPatch) -> None:
     """With a timeout, a plan does not wait for the first image; the export finds errors later."""
     catalog, over = Site(load_settings(campaign.config)).open_catalog(), Event()
 
-    def opened(path: str, *, chunked: bool) -> xr.Dataset:  # noqa: ARG001 — as the catalog's
+    def open_slowly(path: str, *, chunked: bool) -> xr.Dataset:  # noqa: ARG001 — as the catalog's
         over.wait()
         raise BadSelection(path)
 
-    monkeypatch.setattr(catalog, "open", opened)
+    monkeypatch.setattr(catalog, "open", open_slowly)
     try:
         result = plan_export(catalog, Order(QuerySource(QUERY)), memory_limit=MEMORY, timeout=0.01)
     finally:
@@ -222,7 +222,7 @@ def test_too_much_memory(plan: Callable[..., Plan]) -> None:
         plan(Order(QuerySource(QUERY)), memory_limit=100)
 
 
-def test_another_export_lies_there(plan: Callable[..., Plan], tmp_path: Path) -> None:
+def test_existing_targets(plan: Callable[..., Plan], tmp_path: Path) -> None:
     """A target with another export is not touched, nor is one that is no export."""
     workspace, order = Workspace(tmp_path / "out"), Order(QuerySource(QUERY), container="folder")
     workspace.begin_export(order, plan(order).items)

@@ -51,7 +51,7 @@ def test_a_shot(client: httpx.Client, archive: Path) -> None:
     """The package of a shot is a ZIP file of all its images, with the numbers of their files."""
     response = client.get(SHOT, params={"variable": ["image", "background_subtracted"]})
     package = open_package(response)
-    expected = direct.frames(direct.stored(archive, "OMEGA", "asbo1_s62328.hdf"))
+    expected = direct.read_frames(direct.find_stored(archive, "OMEGA", "asbo1_s62328.hdf"))
     with netCDF4.Dataset("memory", memory=package.read("asbo1/asbo1_s62328.nc4")) as image:
         found = {name: np.asarray(image[name][:]) for name in ("image", "background_subtracted")}
 
@@ -90,7 +90,7 @@ def select_subtracted(name: str, item: object) -> list[NDArray[Any]]:
 def test_tree(ending: str, client: httpx.Client, archive: Path) -> None:
     """As netCDF-4 or HDF5, a shot is one file with a group for each image."""
     response = client.get(SHOT, params={"format": ending, "variable": "background_subtracted", "x": "7:330"})
-    expected = direct.frames(direct.stored(archive, "OMEGA", "asbo1_s62328.hdf"))["background_subtracted"]
+    expected = direct.read_frames(direct.find_stored(archive, "OMEGA", "asbo1_s62328.hdf"))["background_subtracted"]
     found: list[NDArray[Any]] = []
     with h5py.File(io.BytesIO(response.content)) as tree:
         tree.visititems(lambda name, item: found.extend(select_subtracted(name, item)))
@@ -103,7 +103,7 @@ def test_tree(ending: str, client: httpx.Client, archive: Path) -> None:
 def test_zarr(client: httpx.Client, archive: Path, tmp_path: Path) -> None:
     """As Zarr, a shot is one store in a ZIP file with a group for each image, which zarr-python opens directly."""
     response = client.get(SHOT, params={"format": "zarr", "variable": "background_subtracted"})
-    expected = direct.frames(direct.stored(archive, "OMEGA", "asbo1_s62328.hdf"))["background_subtracted"]
+    expected = direct.read_frames(direct.find_stored(archive, "OMEGA", "asbo1_s62328.hdf"))["background_subtracted"]
     path = tmp_path / "shot.zarr.zip"
     path.write_bytes(response.content)
     with ZipStore(path, mode="r") as store:
@@ -239,7 +239,7 @@ def test_a_slow_client_costs_no_memory_and_no_work(large: Large) -> None:
 
 
 def test_a_client_that_disconnects(large: Large) -> None:
-    """When a client disconnects, the server stops making its package, and serves the next client."""
+    """After a client disconnects, the server stops making its package, and serves the next client."""
     with closing(large.request(VALUES)) as connection:
         _receive(connection, 4 * MIB)
 

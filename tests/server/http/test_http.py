@@ -1,4 +1,4 @@
-"""HTTP around the answers: what a client has already, methods, compression, limits, and pages of other sites."""
+"""HTTP: conditional requests, methods, compression, limits, and pages of other sites."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from tests import direct, samples
 from tests.server.conftest import Site
-from tests.server.wire import dap2_error, dap2_values, dap4_error, exchange
+from tests.server.wire import exchange_bytes, parse_dap2_error, parse_dap2_values, parse_dap4_error
 from tests.serving import Server, serving
 
 ANSWERS: Final = (
@@ -32,15 +32,15 @@ ANSWERS: Final = (
 )
 
 
-Field: TypeAlias = tuple[str, str | int | float | bool | None]  # as httpx takes them
+Field: TypeAlias = tuple[str, str | int | float | bool | None]  # the type that httpx accepts
 
 
-# What a client has already ------------------------------------------------------------------------------------------
+# Conditional requests ------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("answer", ANSWERS)
-def test_what_a_client_has_is_not_sent_again(answer: str, site: Site) -> None:
-    """An answer has a strong tag and a date; a client that shows either gets 304 without a body."""
+def test_unchanged_responses_are_not_sent_again(answer: str, site: Site) -> None:
+    """A response has a strong ETag and a date; a client that sends either gets 304 without a body."""
     first = site.get(f"frames.h5{answer}")
     tag = first.headers["etag"]
 
@@ -67,20 +67,20 @@ def test_what_a_client_has_is_not_sent_again(answer: str, site: Site) -> None:
         {"If-None-Match": '"other"', "If-Modified-Since": "Fri, 01 Jan 2100 00:00:00 GMT"},
     ],
 )
-def test_what_a_client_has_not_is_sent(headers: dict[str, str], site: Site) -> None:
-    """Another tag, an earlier date or a date that is none gets the answer; a tag goes before a date."""
+def test_changed_responses_are_sent(headers: dict[str, str], site: Site) -> None:
+    """Another ETag, an earlier date or an invalid date gets the response; an ETag has precedence over a date."""
     assert site.client.get("/dap/frames.h5.dds", headers=headers).status_code == 200
 
 
 def test_tags_tell_answers_apart(site: Site) -> None:
-    """No two requests share a tag."""
+    """No two requests share an ETag."""
     tags = [site.get(f"frames.h5{answer}").headers["etag"] for answer in ANSWERS]
 
     assert len(set(tags)) == len(tags)
 
 
 def test_a_new_file_has_a_new_tag(site: Site) -> None:
-    """A client's copy is worth nothing once the file was replaced."""
+    """A replaced file invalidates a client's copy."""
     path = site.folder / "tagged.h5"
     samples.write_image(path, np.zeros((2, 3, 4), "u2"))
     headers = {"If-None-Match": site.get("tagged.h5.dods").headers["etag"]}
@@ -89,19 +89,19 @@ def test_a_new_file_has_a_new_tag(site: Site) -> None:
     again = site.client.get("/dap/tagged.h5.dods", headers=headers)
 
     assert again.status_code == 200
-    assert dap2_values(again.content)["image"].min() == 1
+    assert parse_dap2_values(again.content)["image"].min() == 1
 
 
 def test_a_304_reads_nothing(site: Site) -> None:
-    """Whether a client has an answer is told by a look at the file, which may be damaged."""
+    """A 304 takes only a look at the file, which may be damaged."""
     (site.folder / "damaged.h5").write_bytes(bytes(1000))
 
     assert site.client.get("/dap/damaged.h5/raw.dods", headers={"If-None-Match": "*"}).status_code == 304
     assert site.client.get("/dap/damaged.h5/raw.dods").status_code == 500
 
 
-def test_a_file_that_was_given_its_old_time_has_a_new_tag(site: Site) -> None:
-    """Programs that restore or synchronise files set the old time; a tag names the old content none the less."""
+def test_restored_times_give_a_new_tag(site: Site) -> None:
+    """Programs that restore or synchronise files set the old time; the ETag changes nevertheless."""
     path = site.folder / "restored.h5"
     samples.write_image(path, np.zeros((2, 3, 4), "u2"))
     headers = {"If-None-Match": site.get("restored.h5.dods").headers["etag"]}
@@ -112,20 +112,20 @@ def test_a_file_that_was_given_its_old_time_has_a_new_tag(site: Site) -> None:
 
     assert (path.stat().st_size, path.stat().st_mtime_ns) == (status.st_size, status.st_mtime_ns)
     assert again.status_code == 200
-    assert dap2_values(again.content)["image"].min() == 1
+    assert parse_dap2_values(again.content)["image"].min() == 1
 
 
 @pytest.mark.parametrize("target", ["frames.h5.dods?nope", "nowhere.dds", "frames.h5.ver", ""])
-def test_what_is_no_answer_about_an_image_has_no_tag(target: str, site: Site) -> None:
-    """Neither errors nor listings are to be kept."""
+def test_errors_and_listings_have_no_tag(target: str, site: Site) -> None:
+    """Neither errors nor listings may be cached."""
     assert "etag" not in site.get(target).headers
 
 
 # Methods ------------------------------------------------------------------------------------------------------------
 
 
-def test_options_say_what_can_be_done(site: Site) -> None:
-    """OPTIONS names the methods and the protocols."""
+def test_options(site: Site) -> None:
+    """OPTIONS lists the methods and the protocols."""
     answer = site.client.options("/dap/frames.h5.dods")
 
     assert answer.status_code == 204
@@ -133,8 +133,8 @@ def test_options_say_what_can_be_done(site: Site) -> None:
     assert answer.headers["xdap"] == "4.0"
 
 
-def test_head_says_how_long_an_answer_is(site: Site) -> None:
-    """HEAD of DAP2 values has the length of the answer, though nothing is computed."""
+def test_head_has_the_length(site: Site) -> None:
+    """HEAD of DAP2 values has the length of the response, though nothing is computed."""
     for query in ("image", "background_subtracted[0:9][0:9],y", "mean(image,y)"):
         head, got = site.client.head(f"/dap/frames.h5.dods?{query}"), site.get(f"frames.h5.dods?{query}")
 
@@ -145,8 +145,8 @@ def test_head_says_how_long_an_answer_is(site: Site) -> None:
 # Compression --------------------------------------------------------------------------------------------------------
 
 
-def raw(site: Site, target: str, accepted: str) -> tuple[httpx.Headers, bytes]:
-    """Headers and body as they came, nothing unpacked."""
+def request_raw(site: Site, target: str, accepted: str) -> tuple[httpx.Headers, bytes]:
+    """Return headers and body as they were sent, without decompression."""
     with site.client.stream("GET", f"/dap/{target}", headers={"Accept-Encoding": accepted}) as answer:
         return answer.headers, b"".join(answer.iter_raw())
 
@@ -154,10 +154,10 @@ def raw(site: Site, target: str, accepted: str) -> tuple[httpx.Headers, bytes]:
 @pytest.mark.parametrize(
     "target", ["frames.h5.das", "frames.h5.ascii?image[0:9][]", "frames.h5.dmr", "frames.h5.html", ""]
 )
-def test_text_is_compressed_for_those_who_ask(target: str, site: Site) -> None:
-    """A text of some length travels as gzip, if the client takes it so; what it unpacks to is the text."""
-    plain, text = raw(site, target, "identity")
-    headers, body = raw(site, target, "br, gzip;q=0.5")
+def test_text_is_compressed_if_accepted(target: str, site: Site) -> None:
+    """A text of some length is sent as gzip if the client accepts it; decompressed, it is the text."""
+    plain, text = request_raw(site, target, "identity")
+    headers, body = request_raw(site, target, "br, gzip;q=0.5")
 
     assert "content-encoding" not in plain
     if len(text) > 1024:
@@ -169,14 +169,14 @@ def test_text_is_compressed_for_those_who_ask(target: str, site: Site) -> None:
 
 @pytest.mark.parametrize("target", ["frames.h5.dods?image", "frames.h5.dap?dap4.ce=/image", "frames.h5.nc4?image"])
 def test_data_are_not_compressed(target: str, site: Site) -> None:
-    """Images are noise, which compression only delays."""
-    assert "content-encoding" not in raw(site, target, "gzip, deflate")[0]
+    """Images are not compressed: they are noise, and compression only delays them."""
+    assert "content-encoding" not in request_raw(site, target, "gzip, deflate")[0]
 
 
 @pytest.mark.parametrize("accepted", ["gzip;q=0", "deflate", "", "gzip; q=0.000"])
-def test_who_does_not_take_gzip_gets_none(accepted: str, site: Site) -> None:
-    """Compression goes to nobody who did not ask for it, or asked not to have it."""
-    headers, _ = raw(site, "frames.h5.ascii?image[0:9][]", accepted)
+def test_gzip_is_not_sent_unless_accepted(accepted: str, site: Site) -> None:
+    """A client that did not accept compression, or refused it, gets none."""
+    headers, _ = request_raw(site, "frames.h5.ascii?image[0:9][]", accepted)
 
     assert "content-encoding" not in headers
     assert headers["vary"] == "Accept-Encoding"
@@ -198,16 +198,16 @@ def strict(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ser
         yield server
 
 
-def urls(message: str) -> list[str]:
-    """The URLs in a message, which stand on lines of their own."""
+def find_urls(message: str) -> list[str]:
+    """Return the URLs in a message, each on its own line."""
     return re.findall(r"^http://\S+$", message, re.MULTILINE)
 
 
-def test_too_much_over_dap2_comes_in_parts(strict: Server, site: Site) -> None:
-    """A refusal of too much says the size and the limit, and its URLs, put together, give all that was asked for."""
+def test_large_requests_over_dap2_in_parts(strict: Server, site: Site) -> None:
+    """A refusal states the size and the limit, and its URLs together give the whole request."""
     refusal = site.client.get(f"{strict.dap('frames.h5')}.dods?background_subtracted[10:2:1199][],y[5:9]")
-    code, message = dap2_error(refusal.text)
-    parts = [dap2_values(site.client.get(url).content) for url in urls(message)]
+    code, message = parse_dap2_error(refusal.text)
+    parts = [parse_dap2_values(site.client.get(url).content) for url in find_urls(message)]
     rows = [part["background_subtracted"] for part in parts if "background_subtracted" in part]
 
     assert (refusal.status_code, code) == (413, 413)
@@ -216,66 +216,69 @@ def test_too_much_over_dap2_comes_in_parts(strict: Server, site: Site) -> None:
     assert [part["y"].tolist() for part in parts if "y" in part] == [[5, 6, 7, 8, 9]]
 
 
-def test_too_much_over_dap4_comes_in_parts(strict: Server, site: Site) -> None:
-    """The same over DAP4: every URL of the refusal is answered."""
+def test_large_requests_over_dap4_in_parts(strict: Server, site: Site) -> None:
+    """The same over DAP4: every URL of the refusal works."""
     refusal = site.client.get(f"{strict.dap('frames.h5')}.dap?dap4.ce=/background_subtracted[0:599][0:1:1399]")
-    code, message = dap4_error(refusal.text)
+    code, message = parse_dap4_error(refusal.text)
 
     assert (refusal.status_code, code) == (413, 413)
-    assert len(urls(message)) == 2
-    assert [site.client.get(url).status_code for url in urls(message)] == [200, 200]
-    assert "/background_subtracted[0:1:" in unquote(urls(message)[0])
+    assert len(find_urls(message)) == 2
+    assert [site.client.get(url).status_code for url in find_urls(message)] == [200, 200]
+    assert "/background_subtracted[0:1:" in unquote(find_urls(message)[0])
 
 
 def test_too_much_as_text_or_file(strict: Server, site: Site) -> None:
-    """Text takes more than it says, so its limit is lower; files have the limit of the data."""
+    """Text is longer than its values, so its limit is lower; files have the limit of the data."""
     for suffix, query in ((".ascii", "image[0:199][]"), (".nc4", "image")):
         refusal = site.client.get(f"{strict.dap('frames.h5')}{suffix}?{query}")
 
         assert refusal.status_code == 413
-        assert [site.client.get(url).status_code for url in urls(dap2_error(refusal.text)[1])][:2] == [200, 200]
+        assert [site.client.get(url).status_code for url in find_urls(parse_dap2_error(refusal.text)[1])][:2] == [
+            200,
+            200,
+        ]
 
 
 def test_functions_may_not_read_without_end(strict: Server, site: Site) -> None:
-    """A function whose result is small is refused where it would read too much."""
+    """A function with a small result is refused if it would read too much."""
     refusal = site.client.get(f"{strict.dap('frames.h5')}.dods?mean(image),mean(background)")
 
     assert refusal.status_code == 413
-    assert "6.4 MiB would be read; for one answer 5.0 MiB are at most" in dap2_error(refusal.text)[1]
+    assert "6.4 MiB would be read; for one answer 5.0 MiB are at most" in parse_dap2_error(refusal.text)[1]
     assert site.client.get(f"{strict.dap('frames.h5')}.dds?mean(image),mean(background)").status_code == 200
 
 
-def test_a_long_query_has_a_status_of_its_own(strict: Server, site: Site) -> None:
-    """A query beyond the server's limit, and a URL beyond what HTTP's parser takes, are both 414 in DAP's words."""
+def test_a_long_query_gives_414(strict: Server, site: Site) -> None:
+    """A query beyond the server's limit, and a URL beyond the limit of HTTP's parser, are both 414 in DAP's words."""
     refusal = site.client.get(f"{strict.dap('frames.h5')}.dods?{'y,' * 600}y")
-    head, _, body = exchange(
+    head, _, body = exchange_bytes(
         site.server.port, f"GET /dap/frames.h5.dap?{'y,' * 40000} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
     ).partition(b"\r\n\r\n")
 
-    assert (refusal.status_code, dap2_error(refusal.text)[0]) == (414, 414)
+    assert (refusal.status_code, parse_dap2_error(refusal.text)[0]) == (414, 414)
     assert head.startswith(b"HTTP/1.1 414 ")
-    assert dap4_error(body.decode())[0] == 414
+    assert parse_dap4_error(body.decode())[0] == 414
 
 
 @pytest.mark.parametrize("line", [b"NONSENSE", b"GET /a b c HTTP/1.1", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"])
-def test_what_is_no_http_is_refused_in_daps_words(line: bytes, site: Site) -> None:
-    """A bad request line, or a TLS hello on a port without TLS, gets a DAP error at once."""
-    head, _, body = exchange(site.server.port, line + b"\r\n\r\n").partition(b"\r\n\r\n")
+def test_invalid_http_is_refused_in_daps_words(line: bytes, site: Site) -> None:
+    """An invalid request line, or a TLS hello on a port without TLS, gets a DAP error at once."""
+    head, _, body = exchange_bytes(site.server.port, line + b"\r\n\r\n").partition(b"\r\n\r\n")
 
     assert head.startswith(b"HTTP/1.1 400 ")
-    assert dap2_error(body.decode())[0] == 400
+    assert parse_dap2_error(body.decode())[0] == 400
 
 
 def test_data_can_be_compressed_where_a_site_wants_it(strict: Server, site: Site) -> None:
-    """With ``server.compress_data``, a client that takes gzip gets data so, and the same numbers."""
+    """With ``server.compress_data``, a client that accepts gzip gets compressed data with the same numbers."""
     answer = site.client.get(f"{strict.dap('frames.h5')}.dods?image[0:99][]", headers={"Accept-Encoding": "gzip"})
 
     assert answer.headers["content-encoding"] == "gzip"
-    np.testing.assert_array_equal(dap2_values(answer.content)["image"], site.frames["image"][:100])
+    np.testing.assert_array_equal(parse_dap2_values(answer.content)["image"], site.frames["image"][:100])
 
 
 def test_pages_of_other_sites_read_only_where_they_may(strict: Server, site: Site) -> None:
-    """``server.cors_origins`` lets its sites' pages read answers, and nobody else's; without it, nobody's do."""
+    """``server.cors_origins`` allows pages of its sites to read responses, and no others; without it, none may."""
     origin = {"Origin": "https://notebooks.example.org"}
     allowed = site.client.get(f"{strict.dap('frames.h5')}.dds", headers=origin)
     asked = {**origin, "Access-Control-Request-Method": "GET", "Access-Control-Request-Headers": "authorization"}
@@ -292,7 +295,7 @@ def test_pages_of_other_sites_read_only_where_they_may(strict: Server, site: Sit
 # Pages --------------------------------------------------------------------------------------------------------------
 
 
-def test_the_form_shows_what_was_asked_for(site: Site) -> None:
+def test_the_form_shows_the_constraint(site: Site) -> None:
     """A form at a constraint is filled in with it; every variable has its dimensions and its links."""
     answer = site.get("frames.h5.html?image[0:99][],mean(background,y)&y>=20")
     text = unescape(answer.text)
@@ -308,13 +311,13 @@ def test_the_form_shows_what_was_asked_for(site: Site) -> None:
 
 
 def test_the_form_works_without_a_script(site: Site) -> None:
-    """What a browser sends without a script leads to the answer that was asked for."""
+    """A browser's request without a script leads to the requested response."""
     fields: list[Field] = [
         ("v", "image"), ("i.image", "0:1"), ("i.image", ""), ("v", "y"), ("i.y", ""),
         ("calls", "max(image,x)"), ("filters", "y>=2&y<9"), ("answer", ".dods"),
     ]  # fmt: skip
     answer = site.client.get("/dap/frames.h5.html", params=fields, follow_redirects=True)
-    found = dap2_values(answer.content)
+    found = parse_dap2_values(answer.content)
 
     assert [each.status_code for each in answer.history] == [303]
     np.testing.assert_array_equal(found["image"], site.frames["image"][2:4])
@@ -322,8 +325,8 @@ def test_the_form_works_without_a_script(site: Site) -> None:
     assert found["y"].tolist() == list(range(2, 9))
 
 
-def test_a_form_that_asks_for_nonsense_leads_to_the_reason(site: Site) -> None:
-    """What is filled in wrongly is refused by the answer, not by the form."""
+def test_invalid_input_of_the_form(site: Site) -> None:
+    """Invalid input is refused by the response, not by the form."""
     fields: list[Field] = [("v", "image"), ("i.image", "x"), ("v", "nope"), ("answer", ".dds")]
     answer = site.client.get("/dap/frames.h5.html", params=fields, follow_redirects=True)
 
@@ -332,7 +335,7 @@ def test_a_form_that_asks_for_nonsense_leads_to_the_reason(site: Site) -> None:
 
 @pytest.mark.parametrize("suffix", [".html", ".info"])
 def test_failures_are_pages_where_people_look(suffix: str, site: Site) -> None:
-    """A page about an image that is not there, or at a constraint that does not fit, is a page."""
+    """The error for a missing image, or an invalid constraint, is a page if the request was for a page."""
     for target, status in ((f"nowhere{suffix}", 404), (f"frames.h5{suffix}?nope", 400), (f"login.hdf{suffix}", 500)):
         answer = site.get(target)
 
@@ -340,7 +343,7 @@ def test_failures_are_pages_where_people_look(suffix: str, site: Site) -> None:
 
 
 def test_help_tells_of_everything(site: Site) -> None:
-    """The help page names every function with its documentation, and every suffix."""
+    """The help page documents every function and every suffix."""
     text = re.sub(r"<[^>]*>", "", unescape(site.get("frames.h5.help").text))
 
     for word in ("mean(variable, dimension, ...)", "bin(variable, n, ...)", "version()", "scale_factor"):
@@ -358,8 +361,8 @@ def test_attributes_are_escaped(every: Server, site: Site) -> None:
 
 
 def test_the_text_answer_is_for_people(site: Site) -> None:
-    """``.ascii`` and ``.asc`` are the same text, with the numbers of the file."""
-    frames = direct.frames(site.folder / "frames.h5")
+    """``.ascii`` and ``.asc`` give the same text, with the numbers of the file."""
+    frames = direct.read_frames(site.folder / "frames.h5")
     text = site.get("frames.h5.ascii?image[0:1][0:2]").text
 
     assert text == site.get("frames.h5.asc?image[0:1][0:2]").text

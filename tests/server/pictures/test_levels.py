@@ -1,4 +1,4 @@
-"""From values to levels of a picture, and back."""
+"""Conversion of values to the levels of a picture, and back."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def render(values: Array, attrs: dict[str, Any] | None = None, **how: Any) -> Pi
 
 
 @given(FINITE, FINITE, st.sampled_from(SCALINGS), st.sampled_from([256, 65535]))
-def test_levels_come_back(low: float, high: float, scaling: Scaling, count: int) -> None:
-    """The value that a level means has that level, in every scaling and over every range."""
+def test_values_of_levels(low: float, high: float, scaling: Scaling, count: int) -> None:
+    """The value of a level has that level, in every scaling and over every range."""
     if high - low <= 1e-9 * max(abs(low), abs(high), 1e-200):
         return
     scale = Scale(low, high, scaling, count)
@@ -39,7 +39,7 @@ def test_levels_come_back(low: float, high: float, scaling: Scaling, count: int)
 
 @pytest.mark.parametrize("scaling", SCALINGS)
 def test_ends_and_order(scaling: Scaling) -> None:
-    """The ends of the range are the first and the last level, what is beyond looks like them, and more is brighter."""
+    """The ends of the range are the first and the last level, values outside are clipped, and order is preserved."""
     levels = Scale(10, 20, scaling, 256).compute_levels(np.array([-np.inf, 9, 10, 11, 15, 19, 20, 21, np.inf]))
 
     assert levels[[0, 1, 2, 6, 7, 8]].tolist() == [0, 0, 0, 255, 255, 255]
@@ -47,7 +47,7 @@ def test_ends_and_order(scaling: Scaling) -> None:
 
 
 def test_levels_are_clipped() -> None:
-    """A range that happens to be that of the levels is a range: what is beyond its ends looks like them."""
+    """A range that equals that of the levels is a range like any other: values outside it are clipped."""
     picture = render(np.array([[0, 255], [256, 65535]], "u2"), low=0, high=255)
 
     assert picture.levels.tolist() == [[0, 255], [255, 255]]
@@ -70,7 +70,7 @@ def test_formulas() -> None:
 @settings(deadline=None, max_examples=60)
 @given(st.data())
 def test_tables_are_the_formula(data: st.DataObject) -> None:
-    """Integers of 8 and 16 bits, whose levels are looked up, have those that their float64 have."""
+    """Integers of 8 and 16 bits, whose levels are looked up, have the same levels as their float64."""
     kind = data.draw(st.sampled_from(["u1", "i1", "u2", "i2", ">u2", "?"]))
     values = data.draw(hnp.arrays(np.dtype(kind), (3, 4)))
     how = {"low": -7.25, "high": 300.5, "scaling": data.draw(st.sampled_from(SCALINGS))}
@@ -82,7 +82,7 @@ def test_tables_are_the_formula(data: st.DataObject) -> None:
 @settings(deadline=None, max_examples=80)
 @given(st.data())
 def test_any_picture(data: st.DataObject) -> None:
-    """Whatever the values and the way to show them, there is a picture; missing pixels are those that are NaN."""
+    """Any values give a picture with any display; missing pixels are those that are NaN."""
     kind = data.draw(st.sampled_from(["u1", "i2", "u2", "i8", "u8", "f2", "f4", "f8", ">f4", "?"]))
     values = data.draw(hnp.arrays(np.dtype(kind), hnp.array_shapes(min_dims=2, max_dims=2, max_side=12)))
     size = data.draw(st.sampled_from([None, 1, 5]))
@@ -99,7 +99,7 @@ def test_any_picture(data: st.DataObject) -> None:
 
 
 def test_untouched() -> None:
-    """Of 16 bits, unsigned integers stay as they are, not copied, where no range is given and none can be missing."""
+    """With 16 bits, unsigned integers are neither changed nor copied without a range if no value can be missing."""
     values = np.array([[0, 65535], [7, 8]], "u2")
     picture = render(values, bits=16)
 
@@ -109,7 +109,7 @@ def test_untouched() -> None:
 
 
 def test_fill_value_is_no_level() -> None:
-    """A stored number that stands for a missing one is not shown as a number, of 16 bits either."""
+    """A stored number that marks a missing value is not shown as a number, also with 16 bits."""
     picture = render(np.array([[0, 65535], [7, 8]], "u2"), {"_FillValue": np.uint16(7)}, bits=16)
 
     assert picture.missing is not None
@@ -118,7 +118,7 @@ def test_fill_value_is_no_level() -> None:
 
 
 def test_percentiles() -> None:
-    """Where no range is given it is that of the percentiles; a given end is exact."""
+    """The default range is that of the percentiles; a given end is exact."""
     values = np.arange(10_000, dtype="f4").reshape(100, 100)
     scale = render(values, percentiles=(1, 99)).scale
 
@@ -128,7 +128,7 @@ def test_percentiles() -> None:
 
 
 def test_lattice() -> None:
-    """Of a large image every eighth row and column is enough; of a small one all are taken."""
+    """Of a large image every eighth row and column is used; of a small one all are."""
     large = np.full((512, 600), 2000.0)
     large[::8, ::8] = np.linspace(0, 1, 75)
     small = np.full((100, 100), 2000.0)
@@ -140,7 +140,7 @@ def test_lattice() -> None:
 
 @pytest.mark.parametrize("value", [0, 1000, -3.5, 1e300])
 def test_constant(value: float) -> None:
-    """A constant image is grey, and its level means its value."""
+    """A constant image is grey, and its level gives its value."""
     picture = render(np.full((3, 4), float(value)))
 
     assert np.unique(picture.levels).tolist() in ([127], [128])
@@ -148,15 +148,15 @@ def test_constant(value: float) -> None:
 
 
 def test_few_bright_pixels() -> None:
-    """Where both percentiles are the same, the range is that of all values: a mask with few flags shows them."""
+    """If both percentiles are equal, the range is that of all values, so that a mask with few flags shows them."""
     values = np.zeros((100, 100), "u1")
     values[5, 5] = 1
 
     assert np.argwhere(render(values).levels == 255).tolist() == [[5, 5]]
 
 
-def test_nothing_there() -> None:
-    """An image of NaN alone is all missing, and one of infinities has both ends."""
+def test_nan_and_infinity() -> None:
+    """An image of NaN is all missing, and one of infinities has both ends."""
     picture = render(np.full((3, 4), np.nan))
 
     assert picture.missing is not None
@@ -165,7 +165,7 @@ def test_nothing_there() -> None:
 
 
 def test_packed() -> None:
-    """Packed numbers are shown as what they mean, and fill values are missing."""
+    """Packed numbers are decoded, and fill values are missing."""
     picture = render(
         np.array([[0, 100], [50, -1]], "i2"),
         {"scale_factor": 0.5, "add_offset": 10.0, "_FillValue": np.int16(-1)},
@@ -179,7 +179,7 @@ def test_packed() -> None:
 
 
 def test_smaller() -> None:
-    """A smaller picture has averages over areas, of values, without what is missing."""
+    """A smaller picture has averages of values over areas, without missing ones."""
     values = np.kron(np.arange(6.0).reshape(2, 3), np.ones((4, 4)))
     values[0, 0] = np.nan
     values[4:, :4] = np.nan
@@ -191,14 +191,14 @@ def test_smaller() -> None:
 
 
 def test_float32_where_it_is_too_coarse() -> None:
-    """A small range far from zero has its levels all the same."""
+    """A small range far from zero has correct levels, too."""
     values = (2.0**23 + np.arange(256, dtype="f4")).reshape(16, 16)
 
     assert render(values, low=2.0**23, high=2.0**23 + 255).levels.reshape(-1).tolist() == list(range(256))
 
 
 def test_colours() -> None:
-    """Bands behind rows and columns are colours; a fourth is left out, and those of 16 bits are scaled."""
+    """Bands after rows and columns are colours; a fourth is ignored, and those of 16 bits are scaled."""
     colours = np.random.default_rng(0).integers(0, 256, (6, 8, 4), "u1")
 
     assert np.array_equal(render(colours).levels, colours[..., :3])
@@ -207,7 +207,7 @@ def test_colours() -> None:
 
 
 def test_one_frame() -> None:
-    """Dimensions of length one before rows and columns count for nothing; more frames are refused with a sentence."""
+    """Dimensions of length one before rows and columns are ignored; several frames are refused with a sentence."""
     stack = xr.Variable(("frame", "y", "x"), np.ones((1, 3, 4)))
 
     assert compute_picture(stack, Display()).levels.shape == (3, 4)
@@ -223,14 +223,14 @@ def test_one_frame() -> None:
         {"missing": "nope"}, {"scaling": "cube"},
     ],
 )  # fmt: skip
-def test_what_no_display_is(how: dict[str, Any]) -> None:
-    """A display that cannot be is refused when it is made, with a sentence."""
+def test_invalid_displays(how: dict[str, Any]) -> None:
+    """An invalid display is refused when it is created, with a sentence."""
     with pytest.raises(BadSelection, match=r" .*\.$"):
         Display(**how)
 
 
-def test_what_is_shown() -> None:
-    """Of an image's variables the processed one is shown, else the image, else whatever has rows and columns."""
+def test_default_variable() -> None:
+    """Of an image's variables the processed one is shown, else the image, else any with rows and columns."""
     frames = {name: (("y", "x"), np.ones((2, 3))) for name in ("other", "image", "background_subtracted")}
     line = {"line": ("x", np.ones(3))}
 

@@ -1,4 +1,4 @@
-"""What the tests of DAP2 share: two decoders, one written from the specification, the other pydap's."""
+"""Helpers of the tests of DAP2: two decoders, one written from the specification, and pydap's."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ with warnings.catch_warnings():
 Array = np.ndarray[Any, np.dtype[Any]]
 
 
-def dods(dataset: xr.Dataset, name: str = "d") -> bytes:
+def encode(dataset: xr.Dataset, name: str = "d") -> bytes:
     blocks = [bytes(block) for block in dap2.encode_body(dataset, name)]
     assert sum(map(len, blocks)) == dap2.compute_body_size(dataset, name)
     return b"".join(blocks)
@@ -34,7 +34,7 @@ _FORMATS = {"Int16": ">i4", "UInt16": ">u4", "Int32": ">i4", "UInt32": ">u4", "F
 
 
 def decode(body: bytes) -> dict[str, Any]:
-    """The variables of a `.dods` answer; strings with their escapes undone, as netCDF-C undoes them."""
+    """Return the variables of a `.dods` response; escapes in strings are undone, as by netCDF-C."""
     text, data = body.split(b"\nData:\n", 1)
     stream, found = io.BytesIO(data), {}
     for kind, name, dims in re.findall(r"^    (\w+) (\w+)((?:\[\w+ = \d+\])*);$", text.decode("ascii"), re.MULTILINE):
@@ -47,7 +47,7 @@ def decode(body: bytes) -> dict[str, Any]:
 def _decode_one(stream: io.BytesIO, kind: str, shape: tuple[int, ...], *, scalar: bool) -> Any:  # noqa: ANN401 - any value
     size = int(np.prod(shape))
     for _ in range(0 if scalar else 1 if kind == "String" else 2):
-        assert _word(stream) == size
+        assert _read_word(stream) == size
     if kind == "String":
         return np.array([_decode_string(stream) for _ in range(size)], dtype=object).reshape(shape)
     if kind == "Byte":
@@ -57,12 +57,12 @@ def _decode_one(stream: io.BytesIO, kind: str, shape: tuple[int, ...], *, scalar
     return np.frombuffer(stream.read(size * item), _FORMATS[kind]).reshape(shape)
 
 
-def _word(stream: io.BytesIO) -> int:
+def _read_word(stream: io.BytesIO) -> int:
     return int(struct.unpack(">I", stream.read(4))[0])
 
 
 def _decode_string(stream: io.BytesIO) -> str:
-    length = _word(stream)
+    length = _read_word(stream)
     characters, padding = stream.read(length), stream.read(-length % 4)
     assert not any(padding)
     assert not characters.replace(b"\\\\", b"").count(b"\\"), "a backslash by itself, which netCDF-C drops"
@@ -79,5 +79,5 @@ def fail(_: Array) -> Array:
     raise OSError("read")
 
 
-def unreadable(shape: tuple[int, ...], dtype: str) -> Any:  # noqa: ANN401 - dask's arrays have no types
+def make_unreadable(shape: tuple[int, ...], dtype: str) -> Any:  # noqa: ANN401 - dask's arrays have no types
     return da.zeros(shape, dtype="i1").map_blocks(fail, dtype=dtype, meta=np.empty((0,) * len(shape), dtype))

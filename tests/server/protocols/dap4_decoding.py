@@ -1,4 +1,4 @@
-"""What the tests of DAP4 share: datasets, and two decoders, one written from the specification, the other pydap's."""
+"""Helpers of the tests of DAP4: datasets, and two decoders, one written from the specification, and pydap's."""
 
 from __future__ import annotations
 
@@ -53,8 +53,8 @@ class Read:
     values: Array = field(default_factory=lambda: np.empty(0))
 
 
-def parts(body: bytes) -> list[tuple[int, bytes]]:
-    """The chunks of a body: flags and content."""
+def split_chunks(body: bytes) -> list[tuple[int, bytes]]:
+    """Return the chunks of a body: flags and content."""
     found = []
     while body:
         (head,) = struct.unpack_from(">I", body)
@@ -66,7 +66,7 @@ def parts(body: bytes) -> list[tuple[int, bytes]]:
 
 
 def describe(dmr: str) -> dict[str, Read]:
-    """The variables of a DMR, by fully qualified name, in the order of its text."""
+    """Return the variables of a DMR by fully qualified name, in the order of its text."""
     root = ET.fromstring(dmr)  # noqa: S314 - our own
     sizes: dict[str, int] = {}
     found: dict[str, Read] = {}
@@ -74,11 +74,11 @@ def describe(dmr: str) -> dict[str, Read]:
     return found
 
 
-def attributes_of(element: ET.Element) -> dict[str, list[str]]:
-    return {found.get("name", ""): attributes_of_one(found) for found in element.findall(f"{NAMESPACE}Attribute")}
+def read_attributes(element: ET.Element) -> dict[str, list[str]]:
+    return {found.get("name", ""): read_attribute_values(found) for found in element.findall(f"{NAMESPACE}Attribute")}
 
 
-def attributes_of_one(element: ET.Element) -> list[str]:
+def read_attribute_values(element: ET.Element) -> list[str]:
     return [value.get("value", value.text or "") for value in element.findall(f"{NAMESPACE}Value")]
 
 
@@ -97,15 +97,15 @@ def _walk(group: ET.Element, path: str, sizes: dict[str, int], found: dict[str, 
                 type=tag,
                 dims=dims,
                 maps=[each.get("name", "") for each in element.findall(f"{NAMESPACE}Map")],
-                attributes=attributes_of(element),
+                attributes=read_attributes(element),
                 shape=tuple(sizes[dim] if isinstance(dim, str) else dim for dim in dims),
             )
     assert ranks == sorted(ranks), "Dimension, variables, Attribute, Group"
 
 
 def decode(body: bytes, *, checksums: bool = True) -> dict[str, Read]:
-    """The variables of a data response; every rule of the framing is asserted on the way."""
-    (first_flags, dmr), *rest = parts(body)
+    """Return the variables of a data response; every rule of the framing is asserted."""
+    (first_flags, dmr), *rest = split_chunks(body)
     assert dmr.startswith(b'<?xml version="1.0" encoding="UTF-8"?>')
     assert dmr.endswith(b"\r\n")
     assert first_flags == 4
@@ -114,7 +114,7 @@ def decode(body: bytes, *, checksums: bool = True) -> dict[str, Read]:
     found = describe(dmr.decode("ascii"))
     for variable in found.values():
         start = stream.tell()
-        variable.values = _values(stream, variable)
+        variable.values = _decode_values(stream, variable)
         serialised = stream.getvalue()[start : stream.tell()]
         if checksums:
             (crc,) = struct.unpack("<I", stream.read(4))
@@ -124,7 +124,7 @@ def decode(body: bytes, *, checksums: bool = True) -> dict[str, Read]:
     return found
 
 
-def _values(stream: io.BytesIO, variable: Read) -> Array:
+def _decode_values(stream: io.BytesIO, variable: Read) -> Array:
     count = int(np.prod(variable.shape))
     if variable.type == "String":
         texts = [stream.read(struct.unpack("<q", stream.read(8))[0]).decode() for _ in range(count)]
@@ -139,7 +139,7 @@ def decode_with_pydap(body: bytes) -> Any:  # noqa: ANN401 - pydap has no types
     return UNPACKDAP4DATA(io.BufferedReader(io.BytesIO(body))).dataset
 
 
-def image_dataset() -> xr.Dataset:
+def make_image_dataset() -> xr.Dataset:
     return xr.Dataset(
         {
             "image": (
@@ -162,7 +162,7 @@ def image_dataset() -> xr.Dataset:
     )
 
 
-def grouped_dataset() -> xr.Dataset:
+def make_grouped_dataset() -> xr.Dataset:
     return xr.Dataset(
         {
             "DATA/SHOT/image": (("DATA/SHOT/y", "DATA/SHOT/x"), np.arange(12, dtype="i4").reshape(3, 4)),
@@ -176,7 +176,7 @@ def grouped_dataset() -> xr.Dataset:
     )
 
 
-def empty_dataset() -> xr.Dataset:
+def make_empty_dataset() -> xr.Dataset:
     return xr.Dataset(
         {
             "z": (("n", "x"), np.zeros((0, 3), "u2")),

@@ -1,4 +1,4 @@
-"""DAP2's answers, by tables of bytes, by properties, and by two decoders."""
+"""DAP2's responses: tables of bytes, properties, and two decoders."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 import xarray as xr
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.server.protocols.dap2_decoding import Array, decode, decode_by_pydap, dods, unreadable
+from tests.server.protocols.dap2_decoding import Array, decode, decode_by_pydap, encode, make_unreadable
 
 from shotdap.server.protocols import dap2
 from shotdap.server.protocols.dap2.data import BLOCK_SIZE
@@ -31,55 +31,65 @@ GOLDEN: Final = Path(__file__).parents[2] / "golden" / "dap2"
 # Bytes --------------------------------------------------------------------------------------------------------------
 
 
-def variable(kind: str, values: object, *dims: str) -> xr.Variable:
+def make_variable(kind: str, values: object, *dims: str) -> xr.Variable:
     return set_traits(xr.Variable(dims, np.asarray(values)), dap2_type=kind)
 
 
 WIRE_CASES: Final[list[tuple[str, xr.Variable, str, str]]] = [
-    ("an Int16 takes four bytes", variable("Int16", np.int16(-2)), "Int16 v", "ff ff ff fe"),
-    ("a Byte", variable("Byte", np.uint8(200)), "Byte v", "c8 00 00 c8"),
+    ("an Int16 takes four bytes", make_variable("Int16", np.int16(-2)), "Int16 v", "ff ff ff fe"),
+    ("a Byte", make_variable("Byte", np.uint8(200)), "Byte v", "c8 00 00 c8"),
     (
         "bytes are packed and padded",
-        variable("Byte", np.array([1, 2, 3, 4, 255], "u1"), "x"),
+        make_variable("Byte", np.array([1, 2, 3, 4, 255], "u1"), "x"),
         "Byte v[x = 5]",
         "00000005 00000005 01020304 ff000000",
     ),
     (
         "four bytes need no padding",
-        variable("Byte", np.array([1, 2, 3, 4], "u1"), "x"),
+        make_variable("Byte", np.array([1, 2, 3, 4], "u1"), "x"),
         "Byte v[x = 4]",
         "00000004 00000004 01020304",
     ),
     (
         "UInt16s take four bytes each",
-        variable("UInt16", np.array([1, 65535], "u2"), "x"),
+        make_variable("UInt16", np.array([1, 65535], "u2"), "x"),
         "UInt16 v[x = 2]",
         "00000002 00000002 00000001 0000ffff",
     ),
     (
         "rows come one after the other",
-        variable("Int32", np.array([[1, 2], [3, 4]], dtype="<i4").T, "y", "x"),
+        make_variable("Int32", np.array([[1, 2], [3, 4]], dtype="<i4").T, "y", "x"),
         "Int32 v[y = 2][x = 2]",
         "00000004 00000004 00000001 00000003 00000002 00000004",
     ),
-    ("a UInt32", variable("UInt32", np.uint32(2**32 - 1)), "UInt32 v", "ffffffff"),
-    ("a Float32", variable("Float32", np.float16(1.5)), "Float32 v", "3fc00000"),
+    ("a UInt32", make_variable("UInt32", np.uint32(2**32 - 1)), "UInt32 v", "ffffffff"),
+    ("a Float32", make_variable("Float32", np.float16(1.5)), "Float32 v", "3fc00000"),
     (
         "Float64s",
-        variable("Float64", [np.nan, -np.inf], "x"),
+        make_variable("Float64", [np.nan, -np.inf], "x"),
         "Float64 v[x = 2]",
         "00000002 00000002 7ff8000000000000 fff0000000000000",
     ),
-    ("a string", variable("String", "abcde"), "String v", "00000005 6162636465 000000"),
+    ("a string", make_variable("String", "abcde"), "String v", "00000005 6162636465 000000"),
     (
         "strings carry their number once",
-        variable("String", np.array(["", "abcd", "ab"], dtype=object), "x"),
+        make_variable("String", np.array(["", "abcd", "ab"], dtype=object), "x"),
         "String v[x = 3]",
         "00000003 00000000 00000004 61626364 00000002 6162 0000",
     ),
-    ("a string of bytes", variable("String", np.array([b"ab"]), "x"), "String v[x = 1]", "00000001 00000002 6162 0000"),
-    ("text that is not ASCII", variable("String", "µ\\"), "String v", "00000004 c2b5 5c5c"),
-    ("no values", variable("Int32", np.zeros((0, 2), "i4"), "y", "x"), "Int32 v[y = 0][x = 2]", "00000000 00000000"),
+    (
+        "a string of bytes",
+        make_variable("String", np.array([b"ab"]), "x"),
+        "String v[x = 1]",
+        "00000001 00000002 6162 0000",
+    ),
+    ("text that is not ASCII", make_variable("String", "µ\\"), "String v", "00000004 c2b5 5c5c"),
+    (
+        "no values",
+        make_variable("Int32", np.zeros((0, 2), "i4"), "y", "x"),
+        "Int32 v[y = 0][x = 2]",
+        "00000000 00000000",
+    ),
 ]
 wire_cases = pytest.mark.parametrize(
     ("value", "declaration", "data"), [pytest.param(*row[1:], id=row[0]) for row in WIRE_CASES]
@@ -91,20 +101,20 @@ def test_variables_are_sent_as_these_bytes(value: xr.Variable, declaration: str,
     """A body is the DDS, `Data:` and the bytes of the table."""
     expected = f"Dataset {{\n    {declaration};\n}} f.hdf;\nData:\n".encode() + bytes.fromhex(data)
 
-    assert dods(xr.Dataset({"v": value}), "f.hdf") == expected
+    assert encode(xr.Dataset({"v": value}), "f.hdf") == expected
 
 
 @wire_cases
 def test_these_bytes_are_read_as_the_variables(value: xr.Variable, declaration: str, data: str) -> None:
-    """Read by the specification, the bytes of the table are the values of the table."""
+    """Decoded by the specification, the bytes of the table are the values of the table."""
     body = f"Dataset {{\n    {declaration};\n}} f.hdf;\nData:\n".encode() + bytes.fromhex(data)
     values = value.values.astype(str) if value.dtype.kind == "S" else value.values
 
     np.testing.assert_array_equal(decode(body)["v"], values)
 
 
-def every_type() -> xr.Dataset:
-    """The recipe of the files in tests/golden/dap2."""
+def make_every_type() -> xr.Dataset:
+    """Return the dataset of the files in tests/golden/dap2."""
     numbers = {
         f"{kind}{size}": (("y", "x"), np.array([[0, 1, 2], [3, 100, 101]], dtype=f"{kind}{size}"))
         for kind, sizes in {"i": (1, 2, 4, 8), "u": (1, 2, 4, 8), "f": (2, 4, 8)}.items()
@@ -142,12 +152,12 @@ def every_type() -> xr.Dataset:
 
 @pytest.mark.parametrize("suffix", ["dds", "das", "dods"])
 def test_every_type_is_as_clients_read_it(suffix: str) -> None:
-    """The answers for a dataset of every type are, to the byte, those that real clients read right."""
-    dataset = dap2.adapt_dataset(every_type())
+    """The responses for a dataset of every type equal, to the byte, those that real clients read correctly."""
+    dataset = dap2.adapt_dataset(make_every_type())
     made = {
         "dds": dap2.render_dds(dataset, "every_type").encode("ascii"),
         "das": dap2.render_das(dataset).encode(),
-        "dods": dods(dataset, "every_type"),
+        "dods": encode(dataset, "every_type"),
     }
 
     assert made[suffix] == (GOLDEN / f"every_type.{suffix}").read_bytes()
@@ -164,8 +174,8 @@ PROMOTED: Final = [
 
 
 @pytest.mark.parametrize(("dtype", "kind"), PROMOTED)
-def test_types_are_those_that_every_client_reads_right(dtype: str, kind: str) -> None:
-    """Byte and unsigned types are never sent; the type promoted to is the table's."""
+def test_types(dtype: str, kind: str) -> None:
+    """Byte and unsigned types are never sent; the promoted type is that of the table."""
     adapted = dap2.adapt_dataset(
         xr.Dataset({"v": (("x",), np.array(["1", "0"]).astype(dtype) if kind == "String" else np.ones(2, dtype))})
     )
@@ -193,10 +203,10 @@ def test_long_integers_are_int32_where_they_are_seen_to_fit(values: Any, kind: s
 
 
 def test_no_pixel_is_read_before_the_body() -> None:
-    """A dataset none of whose values can be read is adapted, narrowed, described and measured."""
+    """A dataset with unreadable values can be adapted, narrowed, described and measured."""
     dataset = xr.Dataset(
-        {"image": (("y", "x"), unreadable((300, 200), "u2")), "n": ((), unreadable((), "i8"))},
-        coords=xr.Coordinates({"x": ("x", unreadable((200,), "f8"))}, indexes={}),
+        {"image": (("y", "x"), make_unreadable((300, 200), "u2")), "n": ((), make_unreadable((), "i8"))},
+        coords=xr.Coordinates({"x": ("x", make_unreadable((200,), "f8"))}, indexes={}),
     )
     narrowed = dap2.parse_constraint("image[0:9][0:2:9],x,n").narrow(dap2.adapt_dataset(dataset))
 
@@ -210,12 +220,12 @@ def test_types_do_not_depend_on_the_constraint() -> None:
     adapted = dap2.adapt_dataset(xr.Dataset({"v": (("n",), np.array([1, 2, 2**40]))}))
     narrowed = dap2.parse_constraint("v[0:1]").narrow(adapted).compute()
 
-    np.testing.assert_array_equal(decode(dods(narrowed))["v"], [1, 2])
+    np.testing.assert_array_equal(decode(encode(narrowed))["v"], [1, 2])
     assert "Float64 v[n = 2];" in dap2.render_dds(narrowed, "d")
 
 
 def test_variables_of_length_zero_are_left_out_and_named() -> None:
-    """What DAP2 cannot carry is missing from the DDS, and listed in an attribute of the dataset."""
+    """Variables that DAP2 cannot represent are omitted from the DDS, and listed in an attribute of the dataset."""
     adapted = dap2.adapt_dataset(xr.Dataset({"v": 1.0, "empty": (("zero",), np.zeros(0)), "z": 1j}))
 
     assert list(adapted.variables) == ["v"]
@@ -223,7 +233,7 @@ def test_variables_of_length_zero_are_left_out_and_named() -> None:
 
 
 def test_names_are_flat_and_dimensions_follow() -> None:
-    """Groups' names are joined by underscores; a coordinate and its dimension keep the same name; names stay unique."""
+    """Groups' names are joined by underscores; a coordinate and its dimension keep one name; names stay unique."""
     image = (("A/y", "A/x"), np.zeros((1, 2)))
     adapted = dap2.adapt_dataset(
         xr.Dataset({"A/image": image, "A_image": 1.0, "A/x": (("A/x",), [1.0, 2.0]), "Byte": 2.0})
@@ -236,7 +246,7 @@ def test_names_are_flat_and_dimensions_follow() -> None:
 
 @given(st.lists(st.text("aA/_.-é0", max_size=4)))
 def test_safe_names_are_safe_and_different(names: list[str]) -> None:
-    """Every name gets a safe one of its own, and safe ones stay."""
+    """Every name gets a unique safe one, and safe names are kept."""
     safe = make_safe_names(names)
 
     assert len(set(safe.values())) == len(set(names))
@@ -276,22 +286,22 @@ def test_fill_values_have_the_type_that_is_sent(dtype: str, attrs: dict[str, Any
     ("dtype", "fill"),
     [("i2", np.nan), ("i2", "none"), ("i2", 0.5), ("i2", 2**40), ("u2", np.int16(-1)), ("f4", 1e300), ("f4", 0.1)],
 )
-def test_a_fill_value_that_cannot_have_the_type_masks_nothing(dtype: str, fill: object) -> None:
+def test_impossible_fill_values_mask_nothing(dtype: str, fill: object) -> None:
     """A fill value that the type does not hold, which xarray finds nowhere in the file, is kept as `FillValue`."""
     attrs = dap2.adapt_dataset(xr.Dataset({"v": ((), np.ones((), dtype), {"_FillValue": fill})}))["v"].attrs
 
     assert (attrs["FillValue"], attrs.keys() & {"_FillValue", "missing_value"}) == (fill, set())
 
 
-def test_unsigned_in_signed_clothes_is_sent_as_it_is_meant() -> None:
-    """netCDF-3's `_Unsigned` is heeded by the server, and no client applies it a second time."""
+def test_unsigned_attribute_is_applied() -> None:
+    """The server applies netCDF-3's `_Unsigned`, so that no client applies it a second time."""
     attrs = {"_Unsigned": "true", "_FillValue": np.int8(-2)}
     adapted = dap2.adapt_dataset(
         xr.Dataset({"v": (("x",), np.array([-1, 5], "i1"), attrs), "w": ((), np.array(-1, ">i2"), attrs)})
     )
 
-    np.testing.assert_array_equal(decode(dods(adapted))["v"], [255, 5])
-    assert decode(dods(adapted))["w"] == 65535
+    np.testing.assert_array_equal(decode(encode(adapted))["v"], [255, 5])
+    assert decode(encode(adapted))["w"] == 65535
     assert parse_das(dap2.render_das(adapted))["v"] == {"_FillValue": 254, "native_type": "uint8"}
 
 
@@ -330,7 +340,7 @@ ATTRIBUTES: Final[list[tuple[object, str]]] = [
 
 @pytest.mark.parametrize(("value", "line"), ATTRIBUTES)
 def test_attributes_are_written_as_these_lines(value: object, line: str) -> None:
-    """An attribute has the promoted type of its value, its quotes and backslashes escaped."""
+    """An attribute has the promoted type of its value, with escaped quotes and backslashes."""
     assert (
         dap2.render_das(xr.Dataset(attrs={"a": value}))
         == f"Attributes {{\n    NC_GLOBAL {{\n        {line};\n    }}\n}}\n"
@@ -351,7 +361,7 @@ ANY_ATTRIBUTES: Final = st.dictionaries(
 
 @given(ANY_ATTRIBUTES)
 def test_pydap_reads_the_das_of_any_attributes(attrs: dict[str, Any]) -> None:
-    """Whatever their names and values, pydap reads as many attributes as have values."""
+    """For any names and values, pydap reads as many attributes as have values."""
     read = parse_das(dap2.render_das(xr.Dataset(attrs=attrs)))["NC_GLOBAL"]
 
     assert len(set(read) - {"renamed_attributes"}) == sum(value != [] for value in attrs.values())
@@ -363,7 +373,7 @@ def test_pydap_reads_the_das_of_any_attributes(attrs: dict[str, Any]) -> None:
     hnp.arrays("f4", 3, elements=st.floats(width=32)),
 )
 def test_pydap_reads_the_same_attributes(text: str, doubles: list[float], singles: Array) -> None:
-    """Pydap reads any text but quotes and backslashes as it is, and all numbers, those of float32 exactly."""
+    """Pydap reads any text without quotes and backslashes unchanged, and all numbers, those of float32 exactly."""
     read = parse_das(dap2.render_das(xr.Dataset(attrs={"text": text, "doubles": doubles, "singles": singles})))[
         "NC_GLOBAL"
     ]
@@ -373,8 +383,8 @@ def test_pydap_reads_the_same_attributes(text: str, doubles: list[float], single
     np.testing.assert_array_equal(read["singles"], singles.astype("f8"))
 
 
-def test_strings_say_how_long_they_are() -> None:
-    """netCDF-C is told the longest string's length in UTF-8, and a dimension's name that is free."""
+def test_lengths_of_strings_are_sent() -> None:
+    """The longest string's length in UTF-8 is sent to netCDF-C, with a unique dimension name."""
     strings = (("x",), np.array(["", "µm"], dtype=object), {"_FillValue": "-", "DODS": 1})
     adapted = dap2.adapt_dataset(xr.Dataset({"s": strings, "s_strlen": 1.0}))
 
@@ -390,8 +400,8 @@ def test_strings_say_how_long_they_are() -> None:
 
 
 def test_long_lists_of_strings_are_not_read_for_their_length() -> None:
-    """Where strings are too many to look at, their type's size bounds their length, or else a fixed number does."""
-    dataset = xr.Dataset({"u": (("n",), unreadable((5000,), "U7")), "o": (("n",), unreadable((5000,), "O"))})
+    """If there are too many strings to read, the size of their type limits their length, or else a fixed number."""
+    dataset = xr.Dataset({"u": (("n",), make_unreadable((5000,), "U7")), "o": (("n",), make_unreadable((5000,), "O"))})
     adapted = dap2.adapt_dataset(dataset)
 
     assert [int(adapted[name].attrs["DODS.strlen"]) for name in ("u", "o")] == [28, 256]
@@ -401,7 +411,7 @@ def test_missing_strings_are_empty() -> None:
     """`None` and NaN, xarray's missing strings, are sent as empty strings."""
     strings = xr.Dataset({"s": (("x",), np.array([None, np.nan, "a"], dtype=object))})
 
-    np.testing.assert_array_equal(decode(dods(dap2.adapt_dataset(strings)))["s"], ["", "", "a"])
+    np.testing.assert_array_equal(decode(encode(dap2.adapt_dataset(strings)))["s"], ["", "", "a"])
 
 
 # Properties ---------------------------------------------------------------------------------------------------------
@@ -411,7 +421,7 @@ DTYPES: Final = ["?", "i1", "u1", "<i2", ">u2", "<u2", ">i4", "u4", "<i8", "u8",
 
 @st.composite
 def datasets(draw: st.DrawFn) -> xr.Dataset:
-    """Up to three variables of any type on some of three dimensions."""
+    """Draw up to three variables of any type on some of three dimensions."""
     sizes = {name: draw(st.integers(1, 5)) for name in ("x", "y", "G/z")}
     variables = {}
     for name in ("a", "G/b", "c"):
@@ -423,7 +433,7 @@ def datasets(draw: st.DrawFn) -> xr.Dataset:
     return xr.Dataset(variables)
 
 
-def same(found: Any, values: Array) -> None:  # noqa: ANN401 - an array or a scalar
+def is_same(found: Any, values: Array) -> None:  # noqa: ANN401 - an array or a scalar
     assert np.shape(found) == values.shape
     if values.dtype.kind in "UO":
         values = np.vectorize(lambda text: text.encode("utf-8", "backslashreplace").decode(), otypes=[object])(values)
@@ -433,19 +443,19 @@ def same(found: Any, values: Array) -> None:  # noqa: ANN401 - an array or a sca
 
 
 @given(datasets())
-def test_values_come_back(dataset: xr.Dataset) -> None:
-    """Values of every type are read back as they were; 64-bit integers to the nearest Float64."""
-    found = decode(dods(dap2.adapt_dataset(dataset)))
+def test_round_trip(dataset: xr.Dataset) -> None:
+    """Values of every type are decoded unchanged; 64-bit integers to the nearest Float64."""
+    found = decode(encode(dap2.adapt_dataset(dataset)))
 
     for name, values in dataset.variables.items():
-        same(found[str(name).replace("/", "_")], values.values)
+        is_same(found[str(name).replace("/", "_")], values.values)
 
 
 @given(datasets())
 def test_pydap_reads_the_same_numbers(dataset: xr.Dataset) -> None:
-    """The decoder of pydap and the one written here agree."""
+    """The decoders of pydap and of this module agree."""
     numbers = [name for name, variable in dataset.variables.items() if variable.dtype.kind not in "UO"]
-    body = dods(dap2.adapt_dataset(dataset[numbers].assign(one=1)))  # pydap cannot read an answer without variables
+    body = encode(dap2.adapt_dataset(dataset[numbers].assign(one=1)))  # pydap cannot read a response without variables
     ours, theirs = decode(body), decode_by_pydap(body)
 
     assert list(ours) == list(theirs)
@@ -455,15 +465,15 @@ def test_pydap_reads_the_same_numbers(dataset: xr.Dataset) -> None:
 
 @given(datasets(), st.data())
 def test_narrow_then_encode_is_encode_then_slice(dataset: xr.Dataset, data: st.DataObject) -> None:
-    """The answer to a constraint holds the same values as that slice of the whole answer."""
+    """The response to a constraint has the same values as that slice of the whole response."""
     adapted = dap2.adapt_dataset(dataset)
     expression, expected = [], {}
-    for name, values in decode(dods(adapted)).items():
+    for name, values in decode(encode(adapted)).items():
         corners = [sorted(data.draw(st.tuples(st.integers(0, n - 1), st.integers(0, n - 1)))) for n in values.shape]
         strides = [data.draw(st.integers(1, 3)) for _ in values.shape]
         expression.append(name + "".join(f"[{a}:{s}:{b}]" for (a, b), s in zip(corners, strides, strict=True)))
         expected[name] = values[tuple(slice(a, b + 1, s) for (a, b), s in zip(corners, strides, strict=True))]
-    found = decode(dods(dap2.parse_constraint(",".join(expression)).narrow(adapted)))
+    found = decode(encode(dap2.parse_constraint(",".join(expression)).narrow(adapted)))
 
     assert found.keys() == expected.keys()
     for name, values in expected.items():
@@ -473,7 +483,7 @@ def test_narrow_then_encode_is_encode_then_slice(dataset: xr.Dataset, data: st.D
 @pytest.mark.parametrize("view", [np.s_[:], np.s_[::2, ::3], np.s_[:, ::-1]])
 @pytest.mark.parametrize("dtype", ["<u2", ">u2", ">i4", "f8"])
 def test_big_arrays_go_out_in_blocks(view: Any, dtype: str) -> None:  # noqa: ANN401 - what indexes an array
-    """Whatever its layout in memory, an array leaves in blocks of a bounded size, in C order."""
+    """An array of any memory layout is sent in blocks of a bounded size, in C order."""
     array = np.arange(1200 * 900).astype(dtype).reshape(1200, 900)[view]
     for values in (array, array.T, array.reshape(2, -1, array.shape[1]), array.reshape(-1)):
         dims = [f"d{axis}" for axis in range(values.ndim)]
@@ -486,7 +496,7 @@ def test_big_arrays_go_out_in_blocks(view: Any, dtype: str) -> None:  # noqa: AN
 
 
 def test_big_endian_values_in_memory_are_not_copied() -> None:
-    """A block of an array that is big-endian already is that array's memory."""
+    """A block of an array that is big-endian already shares that array's memory."""
     array = np.zeros(2 * BLOCK_SIZE, dtype=">f4")
     blocks = list(dap2.encode_body(dap2.adapt_dataset(xr.Dataset({"v": (("x",), array)})), "d"))
 
@@ -496,8 +506,8 @@ def test_big_endian_values_in_memory_are_not_copied() -> None:
 # Answers ------------------------------------------------------------------------------------------------------------
 
 
-def test_text_is_for_people_and_exact() -> None:
-    """Values as text: a row is a line, NaN and infinity have names, single precision shows no noise."""
+def test_text_is_readable_and_exact() -> None:
+    """In text, a row is a line, NaN and infinity have names, and single precision shows no noise."""
     dataset = dap2.adapt_dataset(
         xr.Dataset(
             {
@@ -515,7 +525,7 @@ def test_text_is_for_people_and_exact() -> None:
     )
 
 
-def test_errors_are_in_daps_own_words() -> None:
+def test_errors_are_those_of_dap() -> None:
     """An error is a DAP2 error body, closed and escaped."""
     assert (
         dap2.render_error(403, 'not "yours": µ')
@@ -524,7 +534,7 @@ def test_errors_are_in_daps_own_words() -> None:
 
 
 def test_every_answer_has_its_headers() -> None:
-    """Text says its character set; every answer says which it is."""
+    """Text has a character set; every response has the header of its kind."""
     assert {suffix: answer.description for suffix, answer in dap2.RESPONSE_HEADERS.items()} == {
         "dds": "dods_dds",
         "das": "dods_das",

@@ -12,7 +12,7 @@ import pytest
 import xarray as xr
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.server.protocols.dap2_decoding import decode, dods, unreadable
+from tests.server.protocols.dap2_decoding import decode, encode, make_unreadable
 
 from shotdap.server.protocols import dap2
 from shotdap.server.protocols.dap2.filters import Filter, compute_mask_indices
@@ -44,8 +44,8 @@ CONSTRAINTS: Final[list[tuple[str, dict[str, tuple[slice, ...]]]]] = [
 
 
 @pytest.mark.parametrize(("expression", "parts"), CONSTRAINTS)
-def test_expressions_are_read_as_clients_mean_them(expression: str, parts: Mapping[str, tuple[slice, ...]]) -> None:
-    """An expression, as some client sends it, becomes these slices, whose stops are excluded."""
+def test_expressions_of_clients(expression: str, parts: Mapping[str, tuple[slice, ...]]) -> None:
+    """An expression of a client becomes these slices, whose stops are excluded."""
     assert dap2.parse_constraint(expression) == dap2.Constraint(Selection(parts))
 
 
@@ -74,7 +74,7 @@ UNDERSTOOD: Final = [
 
 @pytest.mark.parametrize(("expression", "constraint"), UNDERSTOOD)
 def test_functions_and_selections_are_understood(expression: str, constraint: dap2.Constraint) -> None:
-    """Calls of functions, also within one another, and selections by value become what the table says."""
+    """Calls of functions, also nested ones, and selections by value become the entries of the table."""
     assert dap2.parse_constraint(expression) == constraint
 
 
@@ -112,8 +112,8 @@ REFUSED: Final = [
 
 
 @pytest.mark.parametrize(("expression", "reason"), REFUSED)
-def test_what_is_no_projection_is_refused_with_its_reason(expression: str, reason: str) -> None:
-    """An expression that selects nothing, or more than names and indices, is refused in a sentence."""
+def test_invalid_projections_are_refused(expression: str, reason: str) -> None:
+    """An expression that selects nothing, or contains more than names and indices, is refused in a sentence."""
     with pytest.raises(BadSelection, match=re.escape(reason)):
         dap2.parse_constraint(expression)
 
@@ -121,7 +121,7 @@ def test_what_is_no_projection_is_refused_with_its_reason(expression: str, reaso
 LIKE_CONSTRAINTS: Final = r"((a|min\(b(\[\d?:?[\d*]?\])?(,\d)?\)|c\[\d\]),?){0,3}(&(a|b)(=|!=|<|>=)(\d|\"x\"|\{1,2\}))*"
 
 
-def slices(constraint: dap2.Constraint) -> list[slice]:
+def list_slices(constraint: dap2.Constraint) -> list[slice]:
     called = [call.projection.hyperslab for call in constraint.calls if call.projection]
     pieces = [piece for slab in (*constraint.selection.hyperslabs.values(), *called) for piece in slab]
     assert all(isinstance(piece, slice) for piece in pieces)
@@ -129,8 +129,8 @@ def slices(constraint: dap2.Constraint) -> list[slice]:
 
 
 @given(st.text() | st.text("ab[]:0129,%25BbDd&+( ") | st.from_regex(LIKE_CONSTRAINTS))
-def test_any_text_is_a_selection_or_a_bad_one(text: str) -> None:
-    """Parsing raises `BadSelection`, or gives a selection whose slices all select something."""
+def test_any_text_is_parsed_or_refused(text: str) -> None:
+    """Parsing raises `BadSelection`, or returns a selection whose slices all select something."""
     try:
         constraint = dap2.parse_constraint(text)
     except BadSelection as error:
@@ -138,17 +138,17 @@ def test_any_text_is_a_selection_or_a_bad_one(text: str) -> None:
         return
 
     assert all(
-        0 <= piece.start < piece.stop and piece.step > 0 for piece in slices(constraint) if piece.stop is not None
+        0 <= piece.start < piece.stop and piece.step > 0 for piece in list_slices(constraint) if piece.stop is not None
     )
 
 
 @given(st.integers(0, 50), st.integers(1, 60), st.integers(0, 50), st.integers(0, 4))
 def test_slices_select_what_the_expression_counts(start: int, stride: int, more: int, times: int) -> None:
-    """However often it was percent-encoded, `[start:stride:stop]` is start, start + stride, … up to stop, included."""
+    """Percent-encoded any number of times, `[start:stride:stop]` is start, start + stride, … up to stop, included."""
     expression = f"v[{start}:{stride}:{start + more}]"
     for _ in range(times):
         expression = quote(expression, safe="")
-    (piece,) = slices(dap2.parse_constraint(expression))
+    (piece,) = list_slices(dap2.parse_constraint(expression))
 
     assert list(range(200))[piece] == list(range(start, start + more + 1, stride))
 
@@ -179,7 +179,7 @@ def test_slices_select_what_the_expression_counts(start: int, stride: int, more:
 )
 @pytest.mark.parametrize("head", ["", "a", "a[", "%", "mean(a", "&a={1", '&a="'])
 def test_long_expressions_take_no_longer_than_their_length(unit: str, head: str) -> None:
-    """64 kB of whatever repeats is dealt with in a moment."""
+    """64 kB of any repeated text are parsed in a moment."""
     text = head + unit * (65536 // len(unit))
     start = time.process_time()
     try:
@@ -193,8 +193,8 @@ def test_long_expressions_take_no_longer_than_their_length(unit: str, head: str)
 # Functions and selections by value ----------------------------------------------------------------------------------
 
 
-def camera() -> xr.Dataset:
-    """An adapted image with the kinds of variables that functions and selections meet."""
+def make_camera_image() -> xr.Dataset:
+    """Return an adapted image with the kinds of variables that functions and selections handle."""
     return dap2.adapt_dataset(
         xr.Dataset(
             {
@@ -244,9 +244,9 @@ NARROWED: Final[list[tuple[str, dict[str, Any]]]] = [
 
 @pytest.mark.parametrize(("expression", "expected"), NARROWED)
 def test_functions_and_selections_give_these_values(expression: str, expected: Mapping[str, Any]) -> None:
-    """What arrives is what the same steps give in NumPy: selections first, then indices, then functions."""
-    narrowed = dap2.parse_constraint(expression).narrow(camera())
-    found = decode(dods(narrowed))
+    """The values equal those of the same steps in NumPy: selections first, then indices, then functions."""
+    narrowed = dap2.parse_constraint(expression).narrow(make_camera_image())
+    found = decode(encode(narrowed))
 
     assert list(found) == list(expected)
     for name, values in expected.items():
@@ -277,15 +277,15 @@ UNFIT: Final = [
 
 
 @pytest.mark.parametrize(("expression", "reason"), UNFIT)
-def test_what_does_not_fit_the_dataset_is_refused_with_its_reason(expression: str, reason: str) -> None:
-    """A function or a selection that makes no sense for the dataset is refused in a sentence that helps."""
+def test_unsuitable_expressions_are_refused(expression: str, reason: str) -> None:
+    """A function or a selection that does not fit the dataset is refused in a sentence that helps."""
     with pytest.raises(BadSelection, match=re.escape(reason)):
-        dap2.parse_constraint(expression).narrow(camera())
+        dap2.parse_constraint(expression).narrow(make_camera_image())
 
 
-def test_what_is_cut_differently_has_different_dimensions() -> None:
-    """No client can take the rows of a mean for those of a coordinate that was cut otherwise."""
-    narrowed = dap2.parse_constraint("y[0:1],mean(image[2:3][],x),bin(image,2),bin(y,2)").narrow(camera())
+def test_different_slices_have_different_dimensions() -> None:
+    """No client can take the rows of a mean for those of a coordinate with another slice."""
+    narrowed = dap2.parse_constraint("y[0:1],mean(image[2:3][],x),bin(image,2),bin(y,2)").narrow(make_camera_image())
 
     assert dap2.render_dds(narrowed, "d") == (
         "Dataset {\n    Int32 y[y_1 = 2];\n    Float64 mean_image[y_2 = 2];\n"
@@ -293,9 +293,9 @@ def test_what_is_cut_differently_has_different_dimensions() -> None:
     )
 
 
-def test_results_say_where_they_come_from() -> None:
+def test_results_have_provenance() -> None:
     """A result has its units, CF's cell methods, and the call; an extreme of integers has their type."""
-    narrowed = dap2.parse_constraint("mean(image[0:2:4][],y),max(image),version()").narrow(camera())
+    narrowed = dap2.parse_constraint("mean(image[0:2:4][],y),max(image),version()").narrow(make_camera_image())
 
     assert narrowed["mean_image"].attrs == {
         "units": "counts",
@@ -307,8 +307,8 @@ def test_results_say_where_they_come_from() -> None:
 
 
 def test_functions_are_lazy_and_know_their_cost() -> None:
-    """Describing an answer with functions reads nothing, and says how much its values will take."""
-    dataset = xr.Dataset({"image": (("y", "x"), unreadable((300, 200), "u2"))})
+    """Describing a response with functions reads nothing, and states the cost of its values."""
+    dataset = xr.Dataset({"image": (("y", "x"), make_unreadable((300, 200), "u2"))})
     narrowed = dap2.parse_constraint("mean(image[0:9][],y),bin(image,4)").narrow(dap2.adapt_dataset(dataset))
 
     assert dap2.compute_body_size(narrowed, "d") > (200 + 75 * 50) * 8
@@ -316,7 +316,7 @@ def test_functions_are_lazy_and_know_their_cost() -> None:
 
 
 def test_a_selection_that_keeps_a_run_is_a_slice() -> None:
-    """Values that follow one another are read as a slice, no more than what is kept."""
+    """Adjacent selected values are read as a slice, and nothing else is read."""
     dataset = xr.Dataset({"image": (("y",), np.arange(100))}, {"y": ("y", np.arange(100))})
     for expression, expected in (("y>=90", slice(90, 100, 1)), ("y={5,7,9}", slice(5, 10, 2)), ("y=3", slice(3, 4, 1))):
         mask = dap2.parse_constraint(f"&{expression}").filters[0].evaluate(dap2.adapt_dataset(dataset).variables["y"])
@@ -325,14 +325,14 @@ def test_a_selection_that_keeps_a_run_is_a_slice() -> None:
 
 
 def test_every_function_is_documented() -> None:
-    """A function that can be called has a usage that begins with its name, and a documentation."""
+    """A function has a usage that begins with its name, and a documentation."""
     for name, function in dap2.FUNCTIONS.items():
         assert function.usage.startswith(f"{name}(")
         assert len(function.documentation) > 40
 
 
-def test_a_constraint_is_written_as_it_is_read() -> None:
-    """The text of a constraint parses to the constraint."""
+def test_round_trip() -> None:
+    """The text of a constraint is parsed to the same constraint."""
     for expression, _ in UNDERSTOOD:
         constraint = dap2.parse_constraint(expression)
 

@@ -1,4 +1,4 @@
-"""DAP4's answers, by tables of bytes, by properties, and by two decoders."""
+"""DAP4's responses: tables of bytes, properties, and two decoders."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from tests.server.protocols.dap4_decoding import (
     Array,
     decode,
     decode_with_pydap,
-    empty_dataset,
     encode,
-    grouped_dataset,
-    image_dataset,
-    parts,
+    make_empty_dataset,
+    make_grouped_dataset,
+    make_image_dataset,
+    split_chunks,
 )
 
 from shotdap.server.protocols import dap4
@@ -41,7 +41,7 @@ GOLDEN: Final = Path(__file__).parents[2] / "golden" / "dap4"
 
 # Golden bytes -------------------------------------------------------------------------------------------------------
 
-# A variable and what DAP4 makes of it, each written out by hand: type, and bytes without the checksum.
+# A variable and its DAP4 encoding, written by hand: type, and bytes without the checksum.
 VALUES: Final[list[tuple[Any, str, bytes]]] = [
     (np.int8(-2), "Int8", b"\xfe"),
     (np.uint8(200), "UInt8", b"\xc8"),
@@ -78,21 +78,21 @@ class TestValues:
         return xr.Dataset({"v": (tuple("ab"[: array.ndim]), array)})
 
     def test_encode(self, values: object, kind: str, wire: bytes) -> None:
-        """A variable's bytes are those of the table, with their checksum behind them, in one last chunk."""
-        ((_, dmr), (flags, data)) = parts(encode(self.dataset(values)))
+        """A variable's bytes are those of the table, followed by their checksum, in one last chunk."""
+        ((_, dmr), (flags, data)) = split_chunks(encode(self.dataset(values)))
 
         assert f"<{kind} name=".encode() in dmr
         assert (flags, data) == (5, wire + struct.pack("<I", zlib.crc32(wire)))
 
     def test_encode_without_checksums(self, values: object, kind: str, wire: bytes) -> None:
-        """`dap4.checksum=false` leaves out the checksum and its attribute, and nothing else."""
+        """`dap4.checksum=false` omits the checksum and its attribute, and nothing else."""
         body = encode(self.dataset(values), checksum=False)
         read = decode(body, checksums=False)["/v"]
 
-        assert (read.type, read.attributes, parts(body)[1]) == (kind, {}, (5, wire))
+        assert (read.type, read.attributes, split_chunks(body)[1]) == (kind, {}, (5, wire))
 
     def test_decode(self, values: object, kind: str, wire: bytes) -> None:
-        """What was encoded is decoded: type, shape and values."""
+        """An encoded variable is decoded with its type, shape and values."""
         read = decode(encode(self.dataset(values)))["/v"]
 
         assert (read.type, read.shape) == (kind, np.shape(np.asarray(values)))
@@ -100,15 +100,15 @@ class TestValues:
         np.testing.assert_array_equal(read.values, values)
 
 
-# File in tests/golden/dap4 → the dataset and the constraint that it answers. How the files were made, and which
+# File in tests/golden/dap4 → its dataset and constraint. How the files were made, and which
 # clients read them, is in the README beside them.
 FILES: Final = {
-    "image.dap": (image_dataset, ""),
-    "image_cut.dap": (image_dataset, "/image[1][0:2:2][];/names;/x;/y[1:2]"),
-    "grouped.dap": (grouped_dataset, ""),
-    "grouped_cut.dap": (grouped_dataset, "/DATA/SHOT/image[1:2][0:2:3];/DATA/energy"),
-    "empty.dap": (empty_dataset, ""),
-    "empty_cut.dap": (empty_dataset, "/z[0:1:9223372036854775806][0:1:1]"),
+    "image.dap": (make_image_dataset, ""),
+    "image_cut.dap": (make_image_dataset, "/image[1][0:2:2][];/names;/x;/y[1:2]"),
+    "grouped.dap": (make_grouped_dataset, ""),
+    "grouped_cut.dap": (make_grouped_dataset, "/DATA/SHOT/image[1:2][0:2:3];/DATA/energy"),
+    "empty.dap": (make_empty_dataset, ""),
+    "empty_cut.dap": (make_empty_dataset, "/z[0:1:9223372036854775806][0:1:1]"),
     "nothing.dap": (xr.Dataset, ""),
 }
 
@@ -122,7 +122,7 @@ class TestGoldenFiles:
         assert encode(make(), expression) == (GOLDEN / file).read_bytes()
 
     def test_decode(self, file: str) -> None:
-        """The file, read by a decoder that shares no code with the encoder, gives the dataset's values."""
+        """A decoder that shares no code with the encoder reads the dataset's values from the file."""
         make, expression = FILES[file]
         narrowed = dap4.parse_constraint(expression).apply(make())
         read = decode((GOLDEN / file).read_bytes())
@@ -132,16 +132,16 @@ class TestGoldenFiles:
             np.testing.assert_array_equal(read[f"/{name}"].values, variable.values)
 
     def test_decode_with_pydap(self, file: str) -> None:
-        """The file, read by pydap, gives the dataset's values."""
+        """Pydap reads the dataset's values from the file."""
         make, expression = FILES[file]
         narrowed = dap4.parse_constraint(expression).apply(make())
         read = decode_with_pydap((GOLDEN / file).read_bytes())
 
         for name, variable in narrowed.variables.items():
-            np.testing.assert_array_equal(_unbyte(read[str(name)].data), variable.values.astype(variable.dtype))
+            np.testing.assert_array_equal(_convert_bytes(read[str(name)].data), variable.values.astype(variable.dtype))
 
 
-def _unbyte(data: object) -> Array:
+def _convert_bytes(data: object) -> Array:
     array = np.asarray(data)
     return np.char.decode(array, "ascii") if array.dtype.kind == "S" else array
 
@@ -155,7 +155,7 @@ DTYPES: Final = [
 TEXT: Final = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=5)
 
 
-def arrays(dtype: str, shape: tuple[int, ...]) -> st.SearchStrategy[Array]:
+def draw_arrays(dtype: str, shape: tuple[int, ...]) -> st.SearchStrategy[Array]:
     if dtype == "O":
         return hnp.arrays(object, shape, elements=TEXT, fill=st.just(""))
     if dtype == "U":
@@ -165,21 +165,21 @@ def arrays(dtype: str, shape: tuple[int, ...]) -> st.SearchStrategy[Array]:
 
 @st.composite
 def datasets(draw: st.DrawFn) -> xr.Dataset:
-    """A dataset with variables and coordinates of any type, in groups or in none, some dimensions without length."""
+    """Draw a dataset with variables and coordinates of any type, in groups or not, some dimensions of length zero."""
     sizes = {dim: draw(st.integers(0, 4)) for dim in ("a", "b", "G/c", "G/H/d")}
     names = ["v", "w", "G/v", "G/H/u", "K/v", "lon", "G/lat"]
     variables = {}
     for name in draw(st.lists(st.sampled_from(names), unique=True)):
         dims = tuple(draw(st.lists(st.sampled_from(sorted(sizes)), max_size=3, unique=True)))
         shape = tuple(sizes[dim] for dim in dims)
-        variables[name] = (dims, draw(arrays(draw(st.sampled_from(DTYPES)), shape)))
+        variables[name] = (dims, draw(draw_arrays(draw(st.sampled_from(DTYPES)), shape)))
     dataset = xr.Dataset(variables)
     return dataset.set_coords([name for name in ("lon", "G/lat") if name in variables])
 
 
 @st.composite
 def selections(draw: st.DrawFn, dataset: xr.Dataset) -> str:
-    """A constraint that fits the dataset."""
+    """Draw a constraint that is valid for the dataset."""
     clauses = []
     for name in draw(st.lists(st.sampled_from(sorted(map(str, dataset.variables))), unique=True, min_size=1)):
         whole = draw(st.booleans())
@@ -197,8 +197,8 @@ def index(size: int) -> st.SearchStrategy[str]:
     return written | st.just("[]") | single | disjoint
 
 
-def indices(bounds: str, size: int) -> list[int]:
-    """What stands between two brackets as indices, made without the parser under test."""
+def parse_indices(bounds: str, size: int) -> list[int]:
+    """Convert the text between two brackets to indices, without the parser under test."""
     found: list[int] = []
     for part in bounds.split(","):
         numbers = [int(number) for number in part.split(":") if number]
@@ -207,18 +207,18 @@ def indices(bounds: str, size: int) -> list[int]:
     return found
 
 
-def sliced(values: Array, clause: str, redefined: Mapping[str, str], dims: tuple[str, ...]) -> Array:
-    """What a clause leaves of an array, by NumPy."""
+def slice_by_numpy(values: Array, clause: str, redefined: Mapping[str, str], dims: tuple[str, ...]) -> Array:
+    """Apply a clause to an array by NumPy."""
     bounds = clause.replace("]", "").split("[")[1:] or [""] * values.ndim
     for axis, (part, dim) in enumerate(zip(bounds, dims, strict=True)):
-        values = values.take(indices(part or redefined.get(dim, ""), values.shape[axis]), axis)
+        values = values.take(parse_indices(part or redefined.get(dim, ""), values.shape[axis]), axis)
     return values
 
 
 class TestBody:
     @given(datasets())
     def test_round_trip(self, dataset: xr.Dataset) -> None:
-        """Values of every type come back as they were, with right checksums."""
+        """Values of every type are decoded unchanged, with correct checksums."""
         read = decode(encode(dataset))
 
         assert set(read) == {f"/{name}" for name in dataset.variables}
@@ -242,7 +242,7 @@ class TestBody:
         for clause in clauses:
             name = clause.partition("[")[0]
             dims = tuple(map(str, dataset.variables[name[1:]].dims))
-            expected = sliced(whole[name].values, clause, redefined, dims)
+            expected = slice_by_numpy(whole[name].values, clause, redefined, dims)
             np.testing.assert_array_equal(narrowed[name].values, expected)
             assert {type(dim) for dim in narrowed[name].dims} in (set(), {int}, {str})
             assert set(narrowed[name].maps) <= set(narrowed)
@@ -258,7 +258,7 @@ class TestBody:
             np.testing.assert_array_equal(np.asarray(read[str(name)].data), variable.values)
 
     def test_lazy_values(self) -> None:
-        """Values that are computed only now arrive as well."""
+        """Values that are computed while they are sent arrive as well."""
         values = np.arange(12, dtype=">u2").reshape(3, 4)
         dataset = xr.Dataset({"v": (("y", "x"), da.from_array(values, chunks=2))})  # type: ignore[no-untyped-call] # dask
 
@@ -267,11 +267,11 @@ class TestBody:
     @pytest.mark.parametrize("checksum", [None, True])
     def test_checksums_are_sent(self, checksum: bool | None) -> None:  # noqa: FBT001 - a parameter of the table
         """Checksums and their attribute are sent unless the request says false."""
-        assert encode(image_dataset(), checksum=checksum).count(b"_DAP4_Checksum_CRC32") == 9
+        assert encode(make_image_dataset(), checksum=checksum).count(b"_DAP4_Checksum_CRC32") == 9
 
     def test_surrogates(self) -> None:
-        """Text that UTF-8 has no bytes for is sent with question marks, not refused."""
-        text = xr.Variable((), np.array("a\ud800b", object), fastpath=True)  # or pandas would look at it, with pyarrow
+        """Text that UTF-8 cannot encode is sent with question marks, not refused."""
+        text = xr.Variable((), np.array("a\ud800b", object), fastpath=True)  # or pandas would convert it with pyarrow
         dataset = xr.Dataset({"v": text})
 
         assert decode(encode(dataset))["/v"].values[()] == "a?b"
@@ -279,7 +279,7 @@ class TestBody:
 
 @dataclass
 class Failing:
-    """A piece of a body that is not to be had."""
+    """A piece of a body that cannot be read."""
 
     size: int
 
@@ -295,11 +295,11 @@ class TestChunks:
         return iter(dap4.encode_body(dataset, "d", EVERYTHING))
 
     def test_no_chunk_is_too_large(self) -> None:
-        """A variable larger than a chunk may be is cut, and put together again."""
+        """A variable larger than a chunk is split, and joined by the decoder."""
         body = b"".join(self.blocks())
 
-        assert max(len(content) for _, content in parts(body)) <= 0xFFFFFF
-        assert len(parts(body)) == 3
+        assert max(len(content) for _, content in split_chunks(body)) <= 0xFFFFFF
+        assert len(split_chunks(body)) == 3
         np.testing.assert_array_equal(decode(body)["/big"].values, self.BIG)
 
     def test_pydap_puts_them_together(self) -> None:
@@ -316,7 +316,7 @@ class TestChunks:
         assert len(sizes) <= self.BIG.nbytes // chunks.BLOCK_SIZE + 4
 
     def test_nothing_is_copied(self) -> None:
-        """Values that are little-endian and contiguous are sent from where they are."""
+        """The memory of little-endian, contiguous values is sent without a copy."""
         views = [np.frombuffer(block, "u1") for block in self.blocks() if isinstance(block, memoryview)]
 
         assert sum(map(len, views)) == self.BIG.nbytes
@@ -327,7 +327,7 @@ class TestChunks:
         st.lists(st.integers(0, 3000).map(lambda size: bytes(range(256)) * (size // 100)), max_size=6),
     )
     def test_cutting_keeps_every_byte(self, description: bytes, pieces: list[bytes]) -> None:
-        """Whatever the sizes are, chunks hold the pieces in order, and the size is known beforehand."""
+        """For any sizes, chunks contain the pieces in order, and the size is known beforehand."""
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(chunks, "CHUNK_SIZE", 1024)
             patch.setattr(chunks, "BLOCK_SIZE", 256)
@@ -335,7 +335,7 @@ class TestChunks:
             size = sum(map(len, pieces))
             body = b"".join(chunks.encode_chunks(description, pieces, size))
             expected_size = chunks.compute_chunked_size(description, size)
-        (first, *rest) = parts(body)
+        (first, *rest) = split_chunks(body)
 
         assert first == (4, description)
         assert b"".join(content for _, content in rest) == b"".join(pieces)
@@ -344,26 +344,26 @@ class TestChunks:
 
     @pytest.mark.parametrize("failing", [0, 1, 2, 3])
     def test_failure(self, failing: int) -> None:
-        """A body whose piece fails has an error chunk after its last whole one, and is shorter than was promised."""
+        """A body whose piece fails has an error chunk after its last whole one, and is shorter than announced."""
         good = dap4.encode_body(xr.Dataset({"big": (("y", "x"), self.BIG), "z": ("x", self.BIG[0])}), "d", EVERYTHING)
         pieces = [piece if number != failing else Failing(len(piece)) for number, piece in enumerate(good.blocks)]
         sent: list[bytes | memoryview] = []
         with pytest.raises(TypeError, match="memoryview"):
             sent.extend(dap4.EncodedBody(good.dmr, tuple(pieces)))  # type: ignore[arg-type] # the fault to inject
-        found = parts(b"".join(sent))
+        found = split_chunks(b"".join(sent))
 
         assert [flags for flags, _ in found] == ([4, 6] if not failing else [4, 4, 6])
         assert b"<Message>The server had to stop" in found[-1][1]
         assert len(b"".join(sent)) < good.size
 
     def test_failure_in_a_small_body(self) -> None:
-        """Where the error document would exceed the promised length, the error chunk is empty."""
+        """If the error document would exceed the announced length, the error chunk is empty."""
         good = dap4.encode_body(xr.Dataset({"z": ((), 1)}), "d", EVERYTHING)
         sent: list[bytes | memoryview] = []
         with pytest.raises(TypeError, match="memoryview"):
             sent.extend(dap4.EncodedBody(good.dmr, (Failing(8), b"....")))  # type: ignore[arg-type] # likewise
 
-        assert parts(b"".join(sent))[1:] == [(6, b"")]
+        assert split_chunks(b"".join(sent))[1:] == [(6, b"")]
         assert len(b"".join(sent)) < good.size
 
     def test_description_beyond_a_chunk(self) -> None:
@@ -379,7 +379,7 @@ class TestChunks:
 
 class TestErrors:
     def test_error(self) -> None:
-        """An error is DAP4's document, with message and context as they were."""
+        """An error is DAP4's document, with unchanged message and context."""
         document = dap4.render_error(404, 'no "µ" & <none>\x00', "/a?b&c")
         root = ET.fromstring(document)  # noqa: S314 - our own
 
@@ -388,20 +388,20 @@ class TestErrors:
         assert [child.text for child in root] == ['no "µ" & <none>\ufffd', "/a?b&c", None]
 
     def test_error_chunk(self) -> None:
-        """An error chunk holds the document, and is not marked as the last (pydap would take it for data)."""
+        """An error chunk contains the document, and is not marked as the last (pydap would take it for data)."""
         document = dap4.render_error(500, "gone")
 
-        assert parts(dap4.encode_error_chunk(document)) == [(6, document)]
+        assert split_chunks(dap4.encode_error_chunk(document)) == [(6, document)]
 
     def test_pydap_notices_an_error_chunk(self) -> None:
-        """The client pydap raises on a body that ends with an error chunk."""
-        first = encode(image_dataset()).partition(b"\r\n")[0] + b"\r\n"
+        """The client pydap raises an exception for a body that ends with an error chunk."""
+        first = encode(make_image_dataset()).partition(b"\r\n")[0] + b"\r\n"
 
         with pytest.raises(IndexError):
             decode_with_pydap(first + dap4.encode_error_chunk(dap4.render_error(500, "gone")))
 
     def test_media_types(self) -> None:
-        """Every suffix that a client asks for has DAP4's media type."""
+        """Every suffix that a client requests has DAP4's media type."""
         assert set(dap4.MEDIA_TYPES) == {".dmr", ".dmr.xml", ".dap", ".dsr", ".dsr.xml"}
         assert dap4.MEDIA_TYPES[".dap"] == "application/vnd.opendap.dap4.data"
         assert dap4.ERROR_MEDIA_TYPE == "application/vnd.opendap.dap4.error+xml"

@@ -58,7 +58,7 @@ PARSED: Final[list[tuple[str, Hyperslabs]]] = [
     (r"/a\.{b}", {"a./b": ()}),
 ]
 
-# Dimensions that are redefined, and what is asked for besides.
+# Redefined dimensions, and the variables beside them.
 REDEFINED: Final[list[tuple[str, dict[str, slice | tuple[int, ...]], Hyperslabs]]] = [
     ("/y=[0:9];/image", {"y": slice(0, 10, 1)}, {"image": ()}),
     ("/y=[10:2:99];/image[][5]", {"y": slice(10, 100, 2)}, {"image": (WHOLE, slice(5, 6, 1))}),
@@ -127,14 +127,14 @@ class TestParse:
 
     @pytest.mark.parametrize(("expression", "dimensions", "parts"), REDEFINED)
     def test_redefinitions(self, expression: str, dimensions: Mapping[str, object], parts: Hyperslabs) -> None:
-        """Redefined dimensions stand beside the variables."""
+        """Redefined dimensions are parsed beside the variables."""
         found = dap4.parse_constraint(expression)
 
         assert (dict(found.dimensions), dict(found.hyperslabs)) == (dimensions, parts)
 
     @pytest.mark.parametrize(("expression", "sentence"), REFUSED)
     def test_refuse(self, expression: str, sentence: str) -> None:
-        """What is no constraint, or not offered, is refused in a sentence that says so."""
+        """An invalid or unsupported constraint is refused in a sentence that says so."""
         with pytest.raises(BadSelection, match=sentence):
             dap4.parse_constraint(expression)
 
@@ -157,7 +157,7 @@ class TestParse:
         st.integers(0, 4),
     )
     def test_round_trip(self, wanted: dict[str, list[tuple[int, int, int]]], times: int) -> None:
-        """A written constraint is read as it was meant, encoded any number of times."""
+        """A formatted constraint is parsed to the same one, encoded any number of times."""
         clauses = (
             f"/{name}" + "".join(f"[{start}:{step}:{start + more}]" for start, step, more in indices)
             for name, indices in wanted.items()
@@ -199,7 +199,7 @@ class TestParse:
         ],
     )
     def test_time(self, piece: str) -> None:
-        """64 kB of anything are read or refused within seconds."""
+        """64 kB of any text are parsed or refused within seconds."""
         text = (piece * 65536)[:65536]
         start = time.process_time()
         with contextlib.suppress(BadSelection):
@@ -249,16 +249,16 @@ class TestQuery:
         ],
     )
     def test_query(self, text: str, expected: dap4.ParsedQuery) -> None:
-        """A query string gives its constraint, still encoded, and what it says of checksums."""
+        """A query string gives its constraint, still encoded, and its choice of checksums."""
         assert dap4.parse_query(text) == expected
 
     @pytest.mark.parametrize("text", ["dap4.function=mean(/v)", "dap4.ce=/v&dap4%2Efunction%3Dmean(/v)"])
     def test_functions(self, text: str) -> None:
-        """A call of a function is refused, in a sentence that names the server's way."""
+        """A call of a function is refused, in a sentence that names the server's alternative."""
         with pytest.raises(BadSelection, match="background_subtracted"):
             dap4.parse_query(text)
 
     @given(st.text())
     def test_any_text(self, text: str) -> None:
-        """Any query string that calls no function gives a request."""
+        """Any query string without a function call gives a request."""
         assert isinstance(dap4.parse_query(text), dap4.ParsedQuery)

@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from tests.server.protocols.dap4_decoding import (
     NAMESPACE,
     Array,
-    attributes_of,
-    attributes_of_one,
     describe,
-    grouped_dataset,
-    image_dataset,
+    make_grouped_dataset,
+    make_image_dataset,
+    read_attribute_values,
+    read_attributes,
 )
 
 from shotdap.server.protocols import dap4
@@ -30,7 +30,7 @@ with warnings.catch_warnings():
     from pydap.parsers.dmr import dmr_to_dataset
 
 
-def attribute_of(value: object, name: str = "a") -> ET.Element:
+def render_attribute(value: object, name: str = "a") -> ET.Element:
     dmr = dap4.render_dmr(xr.Dataset(attrs={name: value}), "d")
     found, *_ = ET.fromstring(dmr)  # noqa: S314 - our own; what follows lists new names
     return found
@@ -38,7 +38,7 @@ def attribute_of(value: object, name: str = "a") -> ET.Element:
 
 class TestDmr:
     def test_prolog_and_root(self) -> None:
-        """The prolog is at byte 0; the root says which DAP4 this is."""
+        """The prolog is at byte 0; the root states the version of DAP4."""
         dmr = dap4.render_dmr(xr.Dataset(), 'a "b" & µ')
 
         assert dmr == (
@@ -49,8 +49,8 @@ class TestDmr:
         )
 
     def test_dims_and_maps_of_the_whole(self) -> None:
-        """A whole variable names its dimensions, and maps lead to the coordinates on them, but to no scalar."""
-        read = describe(dap4.render_dmr(image_dataset(), "d"))
+        """A whole variable names its dimensions, and its maps are the coordinates on them, except scalars."""
+        read = describe(dap4.render_dmr(make_image_dataset(), "d"))
 
         assert read["/image"].dims == ["/frame", "/y", "/x"]
         assert read["/image"].maps == ["/x", "/y", "/radius"]
@@ -58,33 +58,33 @@ class TestDmr:
         assert read["/x"].maps == read["/radius"].maps == []
 
     def test_coordinates_come_first(self) -> None:
-        """Coordinates precede what maps to them (or libdap does not find them); the rest keeps its order."""
-        assert list(describe(dap4.render_dmr(image_dataset(), "d"))) == [
+        """Coordinates precede the variables with maps to them (libdap requires it); the rest keeps its order."""
+        assert list(describe(dap4.render_dmr(make_image_dataset(), "d"))) == [
             *("/x", "/y", "/radius", "/t0"),
             *("/image", "/mask", "/names", "/gain", "/telescope"),
         ]
 
     def test_order_is_the_datasets(self) -> None:
-        """The constraint's order changes nothing."""
+        """The order of the constraint has no effect."""
         selection = dap4.parse_constraint("/telescope;/x;/image")
 
-        assert list(describe(dap4.render_dmr(selection.apply(image_dataset()), "d", selection))) == [
+        assert list(describe(dap4.render_dmr(selection.apply(make_image_dataset()), "d", selection))) == [
             *("/x", "/image", "/telescope"),
         ]
 
     def test_cut(self) -> None:
-        """A variable that was cut has anonymous dimensions only and no maps, and is none's map."""
+        """A sliced variable has only anonymous dimensions and no maps, and is no map of another."""
         selection = dap4.parse_constraint("/image[0][][];/mask;/x[0:2];/y[]")
-        read = describe(dap4.render_dmr(selection.apply(image_dataset()), "d", selection))
+        read = describe(dap4.render_dmr(selection.apply(make_image_dataset()), "d", selection))
 
         assert (read["/image"].dims, read["/image"].maps) == ([1, 3, 4], [])
         assert (read["/mask"].dims, read["/mask"].maps) == (["/y", "/x"], ["/y"])
         assert (read["/x"].dims, read["/y"].dims) == ([3], ["/y"])
 
     def test_redefined(self) -> None:
-        """A redefined dimension keeps its name and has its new size, but where a variable gives indices of its own."""
+        """A redefined dimension keeps its name and has its new size, unless a variable gives its own indices."""
         selection = dap4.parse_constraint("/y=[0:2:2];/image;/y;/mask[][1]")
-        dmr = dap4.render_dmr(selection.apply(image_dataset()), "d", selection)
+        dmr = dap4.render_dmr(selection.apply(make_image_dataset()), "d", selection)
         read = describe(dmr)
 
         assert '<Dimension name="y" size="2"/>' in dmr
@@ -95,9 +95,9 @@ class TestDmr:
     def test_redefined_alone(self) -> None:
         """A redefinition without variables narrows all of them."""
         selection = dap4.parse_constraint("/y=[1]")
-        read = describe(dap4.render_dmr(selection.apply(image_dataset()), "d", selection))
+        read = describe(dap4.render_dmr(selection.apply(make_image_dataset()), "d", selection))
 
-        assert set(read) == {f"/{name}" for name in image_dataset().variables}
+        assert set(read) == {f"/{name}" for name in make_image_dataset().variables}
         assert {name: found.shape for name, found in read.items() if "/y" in found.dims} == {
             "/y": (1,),
             "/radius": (1, 4),
@@ -107,16 +107,16 @@ class TestDmr:
 
     @pytest.mark.parametrize("expression", ["/DATA/SHOT", "DATA/SHOT", "/DATA/SHOT{y,image;comment}", "/DATA.{SHOT}"])
     def test_group(self, expression: str) -> None:
-        """The name of a group is all that it holds, whatever way its members are named."""
+        """The name of a group selects all its content, however its members are named."""
         selection = dap4.parse_constraint(expression)
-        read = describe(dap4.render_dmr(selection.apply(grouped_dataset()), "d", selection))
+        read = describe(dap4.render_dmr(selection.apply(make_grouped_dataset()), "d", selection))
 
         assert set(read) == {"/DATA/SHOT/y", "/DATA/SHOT/image", "/DATA/SHOT/comment"}
 
     def test_group_of_attributes(self) -> None:
-        """A group that holds nothing but attributes can be asked for as well."""
+        """A group of only attributes can be selected as well."""
         selection = dap4.parse_constraint("/LOG")
-        root = ET.fromstring(dap4.render_dmr(selection.apply(grouped_dataset()), "d", selection))  # noqa: S314 - our own
+        root = ET.fromstring(dap4.render_dmr(selection.apply(make_grouped_dataset()), "d", selection))  # noqa: S314 - our own
 
         assert [found.get("name") for found in root.iter(f"{NAMESPACE}Attribute")] == ["top", "note"]
 
@@ -131,7 +131,7 @@ class TestDmr:
     )
     def test_misfit(self, expression: str, sentence: str) -> None:
         """A constraint that does not fit is refused in a sentence that says what would."""
-        dataset = grouped_dataset() if "DATA" in expression else image_dataset()
+        dataset = make_grouped_dataset() if "DATA" in expression else make_image_dataset()
 
         with pytest.raises(BadSelection, match=sentence):
             dap4.parse_constraint(expression).apply(dataset)
@@ -139,38 +139,38 @@ class TestDmr:
     def test_only_named_dimensions_are_declared(self) -> None:
         """A dimension that no variable names is not declared."""
         selection = dap4.parse_constraint("/image[0][][];/names")
-        dmr = dap4.render_dmr(selection.apply(image_dataset()), "d", selection)
+        dmr = dap4.render_dmr(selection.apply(make_image_dataset()), "d", selection)
 
         assert dmr.count("<Dimension ") == 1
         assert '<Dimension name="frame" size="2"/>' in dmr
 
     def test_groups(self) -> None:
         """Names with slashes are groups within groups, with their dimensions, variables and attributes."""
-        root = ET.fromstring(dap4.render_dmr(grouped_dataset(), "d"))  # noqa: S314 - our own
+        root = ET.fromstring(dap4.render_dmr(make_grouped_dataset(), "d"))  # noqa: S314 - our own
         shot = root.find(f"{NAMESPACE}Group[@name='DATA']/{NAMESPACE}Group[@name='SHOT']")
         assert shot is not None
 
         assert [child.get("name") for child in shot] == ["y", "x", "y", "image", "comment", "number"]
-        assert attributes_of(root) == {"top": ["t"]}
+        assert read_attributes(root) == {"top": ["t"]}
         assert root.find(f"{NAMESPACE}Group[@name='LOG']/{NAMESPACE}Group[@name='empty']") is not None
 
     def test_groups_that_were_not_selected(self) -> None:
-        """Of groups without a selected variable, nothing is said."""
+        """Groups without a selected variable are omitted."""
         selection = dap4.parse_constraint("/DATA/energy")
-        root = ET.fromstring(dap4.render_dmr(selection.apply(grouped_dataset()), "d", selection))  # noqa: S314 - our own
+        root = ET.fromstring(dap4.render_dmr(selection.apply(make_grouped_dataset()), "d", selection))  # noqa: S314 - our own
 
         assert [group.get("name") for group in root.iter(f"{NAMESPACE}Group")] == ["DATA"]
         assert [found.get("name") for found in root.iter(f"{NAMESPACE}Attribute")] == ["top", "by"]
 
     def test_dimension_out_of_scope(self) -> None:
-        """A variable whose dimension lives in another group has anonymous dimensions."""
+        """A variable whose dimension is in another group has anonymous dimensions."""
         dataset = xr.Dataset({"v": (("G/n", "m"), np.zeros((2, 3))), "G/w": ("G/n", np.zeros(2))})
         read = describe(dap4.render_dmr(dataset, "d"))
 
         assert (read["/v"].dims, read["/G/w"].dims) == ([2, 3], ["/G/n"])
 
     def test_attribute_below_a_variable(self) -> None:
-        """An attribute called like a path below a variable makes no group of the variable's name."""
+        """An attribute with the name of a path below a variable makes no group of the variable's name."""
         dataset = xr.Dataset({"v": ((), 1)}, attrs={"v/units": "m"})
 
         assert "<Group" not in dap4.render_dmr(dataset, "d")
@@ -225,26 +225,26 @@ class TestAttributes:
         ],
     )
     def test_values(self, value: object, kind: str, texts: list[str]) -> None:
-        """A value has the type it had (but for Float32, which netCDF-C garbles), and reads as it was."""
-        found = attribute_of(value)
+        """A value keeps its type (except Float32, which netCDF-C garbles) and its text."""
+        found = render_attribute(value)
 
         assert found.get("type") == kind
-        assert attributes_of_one(found) == texts
+        assert read_attribute_values(found) == texts
 
     @pytest.mark.parametrize("text", ["a & b", "<", '"', "it's", "a\\b", "end\\", " ", "one & \n two"])
     def test_delicate_text(self, text: str) -> None:
         """Text that netCDF-C would change in a `<Value>` is in `value="…"` for it, and in `<dap:Value>` for libdap."""
-        found = attribute_of(text)
+        found = render_attribute(text)
 
         assert found.get("value") == text
-        assert attributes_of_one(found) == [text]
+        assert read_attribute_values(found) == [text]
 
     def test_delicate_texts(self) -> None:
-        """Several texts that netCDF-C would change are the lines of one for it, and several for libdap."""
-        found = attribute_of(["one", 'th"ree', "", "a&b<c", "C:\\"])
+        """Several texts that netCDF-C would change are lines of one text for it, and several for libdap."""
+        found = render_attribute(["one", 'th"ree', "", "a&b<c", "C:\\"])
 
         assert found.get("value") == 'one\nth"ree\n\na&b<c\nC:\\'
-        assert attributes_of_one(found) == ["one", 'th"ree', "", "a&b<c", "C:\\"]
+        assert read_attribute_values(found) == ["one", 'th"ree', "", "a&b<c", "C:\\"]
 
     def test_delicate_text_is_read_once(self) -> None:
         """pydap, which would read both `value` and `<Value>`, reads a delicate text once."""
@@ -257,19 +257,19 @@ class TestAttributes:
 
     @pytest.mark.parametrize("text", ["plain µ text", " padded ", "line\nline\ttab\r"])
     def test_plain_text(self, text: str) -> None:
-        """Plain text is in a `<Value>`, the one form that libdap reads."""
-        assert [value.text for value in attribute_of(text)] == [text]
+        """Plain text is in a `<Value>`, the only form that libdap reads."""
+        assert [value.text for value in render_attribute(text)] == [text]
 
     @given(st.text(st.characters()), st.text(st.characters()))
     def test_any_text(self, name: str, text: str) -> None:
-        """Any name and text give XML, in ASCII; all of the text that XML can hold arrives."""
+        """Any name and text give XML, in ASCII; all text that XML can represent arrives."""
         root = ET.fromstring(dap4.render_dmr(xr.Dataset(attrs={name: text}), "d"))  # noqa: S314 - our own
         expected = "".join(c if c in "\t\n\r" or (c >= " " and c not in "\ufffe\uffff") else "\ufffd" for c in text)
         expected = "".join("\ufffd" if "\ud800" <= c <= "\udfff" else c for c in expected)
         if name == "_DAP4_Checksum_CRC32":
             return
 
-        values, *_ = (attributes_of_one(found) for found in root.iter(f"{NAMESPACE}Attribute"))
+        values, *_ = (read_attribute_values(found) for found in root.iter(f"{NAMESPACE}Attribute"))
         assert values == [expected]
 
     @pytest.mark.parametrize(
@@ -292,15 +292,15 @@ class TestAttributes:
         ],
     )
     def test_names_that_netcdf_allows(self, name: str, expected: str) -> None:
-        """A name that would make netCDF-C refuse the dataset is changed into one that it allows."""
-        assert attribute_of(1, name).get("name") == expected
+        """A name for which netCDF-C would refuse the dataset is changed into an allowed one."""
+        assert render_attribute(1, name).get("name") == expected
 
     def test_names_stay_distinct(self) -> None:
-        """No two attributes have one name, though netCDF allows neither as it is."""
+        """No two attributes have one name, although netCDF allows neither name."""
         dmr = dap4.render_dmr(xr.Dataset(attrs={"CLASS": 1, "CLASS_": 2, "": 3, "_": 4}), "d")
         root = ET.fromstring(dmr)  # noqa: S314 - our own
 
-        assert attributes_of(root) == {
+        assert read_attributes(root) == {
             "CLASS_": ["1"],
             "CLASS__": ["2"],
             "_": ["3"],
@@ -333,7 +333,7 @@ class TestAttributes:
         root = ET.fromstring(dap4.render_dmr(dataset, "d"))  # noqa: S314 - our own
         (found,) = root.iter(f"{NAMESPACE}Attribute")
 
-        assert (found.get("name"), found.get("type"), attributes_of_one(found)) == expected
+        assert (found.get("name"), found.get("type"), read_attribute_values(found)) == expected
 
     @pytest.mark.parametrize(
         ("dtype", "attrs", "expected"),
@@ -355,14 +355,14 @@ class TestAttributes:
         assert ("FillValue" in found) is ("_FillValue" in attrs)
 
     def test_checksum_of_a_former_answer(self) -> None:
-        """A dataset that came over DAP4 itself does not hand on its checksum."""
+        """A dataset that was received over DAP4 does not keep its checksum."""
         dataset = xr.Dataset({"v": ((), 1, {"_DAP4_Checksum_CRC32": 5})})
 
         assert "CRC32" not in dap4.render_dmr(dataset, "d")
 
     def test_pydap_reads_them(self) -> None:
-        """The client pydap finds names, types and values, several values included."""
-        read = dmr_to_dataset(dap4.render_dmr(image_dataset(), "d"))
+        """The client pydap finds names, types and values, also several values."""
+        read = dmr_to_dataset(dap4.render_dmr(make_image_dataset(), "d"))
 
         assert read["image"].attributes["note"] == 'a & b\n"µ"'
         assert read["image"].attributes["range"] == [0, 65535]

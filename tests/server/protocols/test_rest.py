@@ -1,4 +1,4 @@
-"""Query strings of the REST API: what they mean, and that whatever is sent, it is understood or refused."""
+"""Query strings of the REST API: their meaning, and refusals of all others."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ MEANINGS: list[tuple[str, ImageParams]] = [
 
 @pytest.mark.parametrize(("query", "sought"), MEANINGS)
 def test_meaning(query: str, sought: ImageParams) -> None:
-    """A query string means this."""
+    """A query string has this meaning."""
     found = parse_image_params(query, PARAMETERS)
 
     assert (found.extraction.variables, dict(found.extraction.part)) == (
@@ -102,7 +102,7 @@ def test_meaning(query: str, sought: ImageParams) -> None:
     ],
 )
 def test_mistakes(query: str, sentence: str) -> None:
-    """A mistake is refused with a sentence that says what would be right."""
+    """A mistake is refused with a sentence that says what would be valid."""
     with pytest.raises(BadSelection, match=sentence.replace("(", r"\(")):
         parse_image_params(query, PARAMETERS)
 
@@ -114,40 +114,40 @@ texts = st.one_of(
 
 
 @given(st.lists(st.tuples(names, texts), max_size=6))
-def test_whatever(said: list[tuple[str, str]]) -> None:
-    """Whatever is said, it is understood, within bounds, or refused in a sentence of printable characters."""
-    found, refusal = _parsed(urlencode(said, errors="replace"))
+def test_any_parameters(said: list[tuple[str, str]]) -> None:
+    """Any parameters are accepted, within bounds, or refused in a sentence of printable characters."""
+    found, refusal = _parse_or_refuse(urlencode(said, errors="replace"))
 
     assert refusal.isprintable()
     assert bool(found) is not bool(refusal)
     if found:
-        assert all(_goes_up(part) for part in found.extraction.part.values())
+        assert all(_is_increasing(part) for part in found.extraction.part.values())
         assert found.display.size is None or 1 <= found.display.size <= 8192
 
 
-def _parsed(query: str) -> tuple[ImageParams | None, str]:
-    """What a query string means, or why it is refused."""
+def _parse_or_refuse(query: str) -> tuple[ImageParams | None, str]:
+    """Return the meaning of a query string, or the reason of its refusal."""
     try:
         return parse_image_params(query, PARAMETERS), ""
     except BadSelection as error:
         return None, str(error)
 
 
-def _goes_up(part: Part) -> bool:
+def _is_increasing(part: Part) -> bool:
     return part >= 0 if isinstance(part, int) else part.stop is None or (part.start or 0) < part.stop
 
 
 @given(st.text(max_size=200))
 def test_any_text(query: str) -> None:
-    """Any text at all is understood or refused."""
-    found, refusal = _parsed(query)
+    """Any text is accepted or refused."""
+    found, refusal = _parse_or_refuse(query)
 
     assert bool(found) is not bool(refusal)
 
 
 @given(st.sampled_from(["rows", "columns"]), st.integers(0, 10**6), st.integers(1, 10**6))
 def test_bands(side: str, first: int, size: int) -> None:
-    """A band of a half-open range is a step of a variant, whose last row belongs to it."""
+    """A band of a half-open range is a step of a variant, whose last row is included."""
     (step,) = parse_image_params(f"band={side}:{first}:{first + size}", EXTRACTION_PARAMETERS).extraction.transforms
 
     assert parse_variant(step)[0].options == {
@@ -157,7 +157,7 @@ def test_bands(side: str, first: int, size: int) -> None:
     }
 
 
-def _examples(described: dict[str, Any]) -> list[Any]:
+def _get_examples(described: dict[str, Any]) -> list[Any]:
     schema = described["schema"].get("items", described["schema"])
     found: list[Any] = schema["examples"]
     return found
@@ -165,9 +165,9 @@ def _examples(described: dict[str, Any]) -> list[Any]:
 
 @pytest.mark.parametrize("name", PARAMETERS)
 def test_documented(name: str) -> None:
-    """The example of a parameter is one that the parser takes and that its own schema allows."""
+    """The example of a parameter is accepted by the parser and allowed by its own schema."""
     described = PARAMETERS[name].openapi
-    (example,) = _examples(described)
+    (example,) = _get_examples(described)
     text = str(example).lower() if isinstance(example, bool) else str(example)
 
     assert parse_image_params(urlencode({name: text}), PARAMETERS) != ImageParams()
@@ -175,7 +175,7 @@ def test_documented(name: str) -> None:
 
 
 def test_documents_dimensions() -> None:
-    """Dimensions come last, as an object whose members are parameters of their own."""
+    """Dimensions are last, as an object whose members are parameters."""
     assert [each["name"] for each in describe_parameters(DISPLAY_PARAMETERS)] == [*DISPLAY_PARAMETERS, "dimensions"]
     assert describe_parameters([], dimensions=False) == []
 
@@ -198,12 +198,12 @@ TYPES = {"nc4": "application/x-netcdf", "png": "image/png", "jpeg": "image/jpeg"
     ],
 )
 def test_accepted(header: str, name: str | None) -> None:
-    """Who takes JSON gets the description; who does not, the format of the first type that is one."""
+    """A client that accepts JSON gets the description; another the format of its first known type."""
     assert negotiate_format(header, TYPES) == name
 
 
 @pytest.mark.parametrize("header", ["text/html", ";", "image/"])
 def test_not_accepted(header: str) -> None:
-    """Where nothing fits, that is said."""
+    """If no format is acceptable, the error says so."""
     with pytest.raises(LookupError):
         negotiate_format(header, TYPES)

@@ -1,4 +1,4 @@
-"""A group's coordinate is never the parent's: what xarray reads of a hierarchy is what was put into it."""
+"""Coordinates of groups: xarray never takes a parent's for a group's own."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ OUTER = {"x": (("x",), [1.0, 2.0])}
 Arrays = Mapping[str, tuple[tuple[str, ...], Any]]
 
 
-def stored(folder: Path, arrays: Arrays) -> Path:
-    """Write a dataset as the server's Zarr, into a folder of its own."""
+def write_zarr(folder: Path, arrays: Arrays) -> Path:
+    """Write a dataset as the server's Zarr, into a new folder."""
     path = Path(mkdtemp(dir=folder))
     variables = {name: xr.Variable(dimensions, np.asarray(values)) for name, (dimensions, values) in arrays.items()}
     coordinates = {name: variable for name, variable in variables.items() if variable.dims == (name,)}
@@ -35,7 +35,7 @@ def stored(folder: Path, arrays: Arrays) -> Path:
 
 
 def check(path: Path, arrays: Arrays) -> None:
-    """See that `DataTree` shows each array's own values, or refuses as it does for the file; a group alone always."""
+    """Check that `DataTree` shows each array's own values, or refuses as for the file; a group alone always opens."""
     for name, (_, values) in arrays.items():
         group, _, local = name.rpartition("/")
         with xr.open_zarr(path, group=group or None, chunks=None) as alone:
@@ -64,21 +64,21 @@ def check(path: Path, arrays: Arrays) -> None:
     ],
 )
 def test_own_values(tmp_path: Path, inner: Arrays) -> None:
-    """A group's own array is read with its own values, whatever a coordinate around it is called."""
-    check(stored(tmp_path, {**OUTER, **inner}), {**OUTER, **inner})
+    """A group's own array is read with its own values, whatever the name of a coordinate around it."""
+    check(write_zarr(tmp_path, {**OUTER, **inner}), {**OUTER, **inner})
 
 
 def test_own_name(tmp_path: Path) -> None:
-    """A dimension with a coordinate of its own group is called as in the file, and is an index there."""
+    """A dimension with a coordinate of its own group keeps its name, and is an index there."""
     arrays = {**OUTER, "g/x": (("g/x",), [4.0, 5.0, 6.0]), "g/image": (("g/x",), [7, 8, 9])}
-    with xr.open_zarr(stored(tmp_path, arrays), group="g", chunks=None) as group:
+    with xr.open_zarr(write_zarr(tmp_path, arrays), group="g", chunks=None) as group:
         assert group["image"].dims == ("x",)
         assert group["image"].sel(x=5.0).item() == 8
 
 
 def test_no_coordinate_of_its_own(tmp_path: Path) -> None:
-    """A dimension without a coordinate is given none of a group around, and the name that this takes is listed."""
-    path = stored(tmp_path, {**OUTER, "g/image": (("g/x",), [7, 8])})
+    """A dimension without a coordinate gets none of a group around it, and its new name is listed."""
+    path = write_zarr(tmp_path, {**OUTER, "g/image": (("g/x",), [7, 8])})
     with xr.open_datatree(path, engine="zarr", chunks=None) as tree:
         assert tree["g/image"].dims == ("g_x",)
         assert "x" not in tree["g/image"].coords
@@ -90,7 +90,7 @@ GROUPS = ("", "g/", "g/h/")
 
 @st.composite
 def trees(draw: st.DrawFn) -> Arrays:
-    """Arrays called x and y in groups, along dimensions that their groups see, as netCDF-4 has them."""
+    """Draw arrays named x and y in groups, along dimensions that are visible to their groups, as in netCDF-4."""
     sizes = {f"{group}{name}": draw(st.integers(1, 3)) for group in GROUPS for name in "xy"}
     arrays: dict[str, tuple[tuple[str, ...], Any]] = {}
     for depth, group in enumerate(GROUPS):
@@ -105,17 +105,19 @@ def trees(draw: st.DrawFn) -> Arrays:
             arrays[own] = (() if dimension is None else (dimension,), values)
     others = {name for name, (dimensions, _) in arrays.items() if dimensions != (name,)}
     used = {dimension for dimensions, _ in arrays.values() for dimension in dimensions}
-    seen = {(_group(name), _local(each)) for name, (dimensions, _) in arrays.items() for each in dimensions}
-    scalars = {(_group(name), _local(name)) for name, (dimensions, _) in arrays.items() if not dimensions}
-    # An array called like another's dimension is what readers never give; xarray opens no scalar called so.
+    seen = {
+        (_get_group(name), _get_local_name(each)) for name, (dimensions, _) in arrays.items() for each in dimensions
+    }
+    scalars = {(_get_group(name), _get_local_name(name)) for name, (dimensions, _) in arrays.items() if not dimensions}
+    # Readers never return an array with the name of another's dimension; xarray opens no scalar with such a name.
     return {} if others & used or scalars & seen else arrays
 
 
-def _group(name: str) -> str:
+def _get_group(name: str) -> str:
     return name.rpartition("/")[0]
 
 
-def _local(name: str) -> str:
+def _get_local_name(name: str) -> str:
     return name.rpartition("/")[2]
 
 
@@ -124,4 +126,4 @@ def _local(name: str) -> str:
 @settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_tree(tmp_path: Path, arrays: Arrays) -> None:
     """Each array of any tree of groups is read with its own values."""
-    check(stored(tmp_path, arrays), arrays)
+    check(write_zarr(tmp_path, arrays), arrays)

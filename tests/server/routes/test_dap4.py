@@ -1,4 +1,4 @@
-"""DAP4's constraints, services and page, asked of a running server."""
+"""DAP4's constraints, services and page, from a running server."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from xml.etree import ElementTree as ET
 import numpy as np
 import pytest
 from tests.server.conftest import Site
-from tests.server.wire import dap4_chunks, dap4_error
+from tests.server.wire import parse_dap4_chunks, parse_dap4_error
 
 SERVICES: Final = "{http://xml.opendap.org/ns/DAP/4.0/dataset-services#}"
 SERVICES_TYPE: Final = "application/vnd.opendap.dap4.dataset-services+xml"
@@ -26,9 +26,9 @@ REQUIRED: Final = {"dap4/dataset-services", "dap4/dataset-metadata", "dap4/data"
     ],
 )
 def test_values(expression: str, rows: list[int], columns: list[int], site: Site) -> None:
-    """Disjoint subsets and redefined dimensions of a virtual variable are what NumPy makes of the file."""
+    """Disjoint subsets and redefined dimensions of a virtual variable equal NumPy's result for the file."""
     answer = site.get(f"frames.h5.dap?dap4.checksum=false&dap4.ce={expression}")
-    _, (_, data) = dap4_chunks(answer.content)
+    _, (_, data) = parse_dap4_chunks(answer.content)
 
     np.testing.assert_array_equal(
         np.frombuffer(data, "<f4"), site.frames["background_subtracted"][np.ix_(rows, columns)].ravel()
@@ -39,7 +39,7 @@ def test_redefined_dimensions_are_shared(site: Site) -> None:
     """A redefined dimension keeps its name and its map, in the DMR as in the data."""
     expression = "dap4.ce=/y=[0:9];/image;/y"
     dmr = site.get(f"frames.h5.dmr?{expression}").text
-    (_, described), *_ = dap4_chunks(site.get(f"frames.h5.dap?dap4.checksum=false&{expression}").content)
+    (_, described), *_ = parse_dap4_chunks(site.get(f"frames.h5.dap?dap4.checksum=false&{expression}").content)
 
     for document in (dmr, described.decode()):
         assert '<Dimension name="y" size="10"/>' in document
@@ -47,17 +47,17 @@ def test_redefined_dimensions_are_shared(site: Site) -> None:
 
 
 def test_function(site: Site) -> None:
-    """A function is refused with 400, and a sentence that names the server's way."""
+    """A function is refused with 400, and a sentence that names the server's alternative."""
     answer = site.get("frames.h5.dap?dap4.function=mean(image)")
 
     assert answer.status_code == 400
-    assert "background_subtracted" in dap4_error(answer.text)[1]
+    assert "background_subtracted" in parse_dap4_error(answer.text)[1]
 
 
 class TestServices:
     @pytest.mark.parametrize("suffix", [".dsr", ".dsr.xml"])
     def test_shape(self, suffix: str, site: Site) -> None:
-        """The document has the elements that the specification wants, in their order."""
+        """The document has the elements of the specification, in their order."""
         answer = site.get(f"frames.h5{suffix}")
         root = ET.fromstring(answer.text)  # noqa: S314 - our own
         services = root.findall(f"{SERVICES}Service")
@@ -72,7 +72,7 @@ class TestServices:
         )
 
     def test_links(self, site: Site) -> None:
-        """Each link leads to an answer of the type that it names."""
+        """Each link gives a response of the type that it names."""
         root = ET.fromstring(site.get("frames.h5.dsr").text)  # noqa: S314 - our own
         links = {str(link.get("href")): str(link.get("type")) for link in root.iter(f"{SERVICES}link")}
         found = {url: site.client.head(url) for url in links}
@@ -81,7 +81,7 @@ class TestServices:
         assert {url: answer.headers["content-type"].partition(";")[0] for url, answer in found.items()} == links
 
     def test_negotiated(self, site: Site) -> None:
-        """The URL without a suffix gives the services to a client that names their type, and JSON to others."""
+        """The URL without a suffix gives the services to a client that accepts their type, and JSON to others."""
         services = site.client.get("/dap/frames.h5", headers={"Accept": f"{SERVICES_TYPE}, */*;q=0.1"})
         others = site.get("frames.h5")
 
@@ -90,22 +90,22 @@ class TestServices:
         assert services.headers["vary"] == others.headers["vary"] == "Accept"
 
     def test_of_a_folder(self, site: Site) -> None:
-        """A folder opens as one dataset, whose services are told to those who ask for them; others see it listed."""
+        """A folder is one dataset, whose services are sent to clients that accept them; others get the listing."""
         services = site.client.get("/dap/deeper", headers={"Accept": SERVICES_TYPE})
 
         assert "/dap/deeper.dap" in services.text
         assert site.client.get("/dap/deeper").json()["children"]
 
     def test_of_nothing(self, site: Site) -> None:
-        """Of what is not there, the services are an error of DAP4."""
+        """For a missing image, the response is an error of DAP4."""
         answer = site.get("absent.h5.dsr")
 
-        assert (answer.status_code, dap4_error(answer.text)[0]) == (404, 404)
+        assert (answer.status_code, parse_dap4_error(answer.text)[0]) == (404, 404)
 
 
 class TestPage:
     def test_shows(self, site: Site) -> None:
-        """The page shows what a constraint leaves, and the constraint in its form."""
+        """The page shows the result of a constraint, and the constraint in its form."""
         page = site.get("frames.h5.dmr.html?dap4.ce=%2Fimage%5B0%3A9%5D%5B5%5D").text
 
         assert "UInt16 /image[10][1]" in page
@@ -113,7 +113,7 @@ class TestPage:
         assert "/background_subtracted" not in page
 
     def test_escapes(self, site: Site) -> None:
-        """What a constraint holds is text to the page."""
+        """The content of a constraint is text in the page."""
         answer = site.get('frames.h5.dmr.html?dap4.ce=/image"><script>')
 
         assert answer.status_code == 400

@@ -31,8 +31,8 @@ CATALOG: Final = f"{{{thredds.NAMESPACE}}}"
 XLINK: Final = "{http://www.w3.org/1999/xlink}"
 
 # The schema's rules ------------------------------------------------------------------------------------------------
-# InvCatalog.1.2.xsd, as far as a catalog of this server can break it: for each element the children that it may have,
-# as a pattern of their tags in order, then the attributes that it must have and may have.
+# InvCatalog.1.2.xsd, as far as a catalog of this server can break it: for each element its possible children,
+# as a pattern of their tags in order, then its required and its optional attributes.
 
 _METADATA: Final = "documentation|metadata|property|date|dataSize|dataType|dataFormat|serviceName|authority"
 _DATASET: Final = rf"(?:(?:{_METADATA}) )*(?:access )*(?:(?:dataset|catalogRef) )*"
@@ -54,27 +54,27 @@ _RULES: Final = {
     "serviceName": ("", set(), set()),
 }
 _DATE: Final = re.compile(r"\d{4}-\d\d-\d\d(T\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)?)?")
-_SERVICE_TYPES: Final = {"opendap", "dap4", "httpserver", "compound"}  # the enumeration is not exclusive, nor exact
+_SERVICE_TYPES: Final = {"opendap", "dap4", "httpserver", "compound"}  # the enumeration is neither exclusive nor exact
 
 
-def parsed(document: bytes) -> ET.Element:
+def parse(document: bytes) -> ET.Element:
     return ET.fromstring(document)  # noqa: S314 — our own
 
 
-def broken_rules(document: bytes) -> list[str]:
-    """What a catalog does that its schema, or the specification's text, does not allow."""
-    root = parsed(document)
+def find_violations(document: bytes) -> list[str]:
+    """Return the violations of the schema, or of the specification's text, by a catalog."""
+    root = parse(document)
     elements = [root, *(child for element in root.iter() for child in element)]
     found = [f"the root is {root.tag}"] if root.tag != f"{CATALOG}catalog" else []
     for element in elements:
-        found += _broken_by(element)
-    found += _not_unique("service", "name", root) + _not_unique("dataset", "ID", root, "catalogRef")
+        found += _find_violations_of(element)
+    found += _find_duplicates("service", "name", root) + _find_duplicates("dataset", "ID", root, "catalogRef")
     services = {service.get("name") for service in root.iter(f"{CATALOG}service")}
     found += [f"no service {name.text}" for name in root.iter(f"{CATALOG}serviceName") if name.text not in services]
     return found
 
 
-def _broken_by(element: ET.Element) -> list[str]:
+def _find_violations_of(element: ET.Element) -> list[str]:
     tag = element.tag.removeprefix(CATALOG)
     children, required, optional = _RULES[tag]
     tags = "".join(f"{child.tag.removeprefix(CATALOG)} " for child in element)
@@ -100,7 +100,7 @@ def _is_token(text: str) -> bool:
     return text == " ".join(text.split())
 
 
-def _not_unique(tag: str, attribute: str, root: ET.Element, *others: str) -> list[str]:
+def _find_duplicates(tag: str, attribute: str, root: ET.Element, *others: str) -> list[str]:
     values = [
         value
         for name in (tag, *others)
@@ -131,23 +131,23 @@ LEVELS: Final = st.builds(
 
 @given(level=LEVELS)
 def test_follows_the_schema(level: thredds.CatalogPage) -> None:
-    """Whatever stands at a level, whatever the archive says of it, the catalog breaks no rule of its schema."""
-    assert broken_rules(thredds.render_catalog(level)) == []
+    """For any content of a level, the catalog breaks no rule of its schema."""
+    assert find_violations(thredds.render_catalog(level)) == []
 
 
 def test_rules_are_checked() -> None:
-    """The rules find what is wrong."""
+    """The rules detect violations."""
     wrong = thredds.render_catalog(
         thredds.CatalogPage("a", images=(thredds.CatalogImage("i", "a/i"), thredds.CatalogImage("i", "a/i")))
     )
-    assert broken_rules(wrong) == ["ID a/i is not unique"]
-    assert broken_rules(wrong.replace(b"<serviceName>all", b"<serviceName>none"))[-1] == "no service none"
-    assert "dataset lacks name" in broken_rules(wrong.replace(b'dataset name="i"', b"dataset"))
+    assert find_violations(wrong) == ["ID a/i is not unique"]
+    assert find_violations(wrong.replace(b"<serviceName>all", b"<serviceName>none"))[-1] == "no service none"
+    assert "dataset lacks name" in find_violations(wrong.replace(b'dataset name="i"', b"dataset"))
 
 
 def test_top_is_a_level_like_others() -> None:
-    """Nothing at all is a catalog still."""
-    assert broken_rules(thredds.render_catalog(thredds.CatalogPage(""))) == []
+    """An empty level is a valid catalog."""
+    assert find_violations(thredds.render_catalog(thredds.CatalogPage(""))) == []
 
 
 # Requests ------------------------------------------------------------------------------------------------------------
@@ -155,7 +155,7 @@ def test_top_is_a_level_like_others() -> None:
 
 @dataclass(frozen=True)
 class Client:
-    """Asks an application in this process, and follows where it leads."""
+    """Sends requests to an application in this process, and follows redirects."""
 
     app: ASGIApp
     root: str = ""
@@ -164,14 +164,14 @@ class Client:
         return self.ask("GET", url, **choices)
 
     def ask(self, method: str, url: str, **choices: Any) -> httpx.Response:  # noqa: ANN401
-        async def asked() -> httpx.Response:
+        async def send() -> httpx.Response:
             transport = httpx.ASGITransport(self.app, root_path=self.root)
             async with httpx.AsyncClient(
                 transport=transport, base_url="http://server", follow_redirects=True
             ) as client:
                 return await client.request(method, url, **choices)
 
-        return anyio.run(asked)
+        return anyio.run(send)
 
 
 def write(path: Path) -> None:
@@ -188,7 +188,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_links_of_a_mounted_application(folder: Path) -> None:
-    """Mounted in another application, every link and redirect leads below its path."""
+    """Mounted in another application, every link and redirect is below its path."""
     app = create_app(Catalog(DirectoryArchive(folder), folder), load_settings())
     client = Client(Starlette(routes=[Mount("/data", app)]))
     for path in (
@@ -215,7 +215,7 @@ def index(tmp_path: Path) -> SqlIndex:
     return SqlIndex.open_sqlite(tmp_path / "catalog.db")
 
 
-def client_of(index: SqlIndex, root: Path) -> Client:
+def make_client(index: SqlIndex, root: Path) -> Client:
     return Client(create_app(Catalog(index, root), load_settings()))
 
 
@@ -226,13 +226,13 @@ def put(index: SqlIndex, *entries: Entry) -> None:
 def test_levels(client: Client) -> None:
     """The top leads to folders, folders to images, and every document follows the schema."""
     top = client.get("/thredds/catalog.xml")
-    (reference,) = parsed(top.content).iter(f"{CATALOG}catalogRef")
+    (reference,) = parse(top.content).iter(f"{CATALOG}catalogRef")
     below = client.get(reference.attrib[f"{XLINK}href"])
     images = [
-        element.attrib for element in parsed(below.content).iter(f"{CATALOG}dataset") if "urlPath" in element.attrib
+        element.attrib for element in parse(below.content).iter(f"{CATALOG}dataset") if "urlPath" in element.attrib
     ]
 
-    assert broken_rules(top.content) + broken_rules(below.content) == []
+    assert find_violations(top.content) + find_violations(below.content) == []
     assert top.headers["content-type"] == "application/xml; charset=utf-8"
     assert [image["urlPath"] for image in images] == [
         "day/PCIS-_x5B_phosphor_x5D__x20__xB5__x20__x3C_b_x3E_.h5",
@@ -241,10 +241,10 @@ def test_levels(client: Client) -> None:
 
 
 def test_facts(index: SqlIndex, folder: Path) -> None:
-    """An image has its size, its date and what else the archive's row says."""
+    """An image has its size, its date and the other facts of the archive's row."""
     facts: dict[str, Fact] = {"shot": 103741, "date": "2022-03-24T09:26:44", "name": "one.hdf"}
     put(index, Entry("omega/one", "day/one.h5", facts))
-    document = parsed(client_of(index, folder).get("/thredds/catalog/omega/catalog.xml").content)
+    document = parse(make_client(index, folder).get("/thredds/catalog/omega/catalog.xml").content)
 
     assert document.findtext(f".//{CATALOG}dataSize") == str((folder / "day/one.h5").stat().st_size)
     assert document.findtext(f".//{CATALOG}date") == "2022-03-24T09:26:44"
@@ -255,9 +255,9 @@ def test_facts(index: SqlIndex, folder: Path) -> None:
 
 
 def test_missing_and_back(index: SqlIndex, folder: Path) -> None:
-    """A file that went is listed with the reason and without access, and has access as soon as it is back."""
+    """A removed file is listed with the reason and without access, and has access when it is restored."""
     put(index, Entry("omega/one", "day/two.h5"))
-    client = client_of(index, folder)
+    client = make_client(index, folder)
     away = client.get("/thredds/catalog/omega/catalog.xml").text
     write(folder / "day" / "two.h5")
     back = client.get("/thredds/catalog/omega/catalog.xml").text
@@ -272,14 +272,14 @@ def test_pages(index: SqlIndex, folder: Path) -> None:
     entries = [Entry(f"omega/{number}", "day/one.h5") for number in range(301)]
     entries += [Entry(f"omega/{number}/image", "day/one.h5") for number in range(150, 250)]
     put(index, *entries)
-    client = client_of(index, folder)
+    client = make_client(index, folder)
     url: str | None = "/thredds/catalog/omega/catalog.xml"
     images: list[str] = []
     folders: list[str] = []
     while url:
         document = client.get(url).content
-        assert broken_rules(document) == []
-        root = parsed(document)
+        assert find_violations(document) == []
+        root = parse(document)
         images += [path for element in root.iter(f"{CATALOG}dataset") if (path := element.get("urlPath"))]
         references = {ref.attrib["name"]: ref.attrib[f"{XLINK}href"] for ref in root.iter(f"{CATALOG}catalogRef")}
         (*_, last) = references or [""]
@@ -302,7 +302,7 @@ def test_beyond_the_end(client: Client, form: str) -> None:
 @pytest.mark.parametrize("path", ["nothing", "day/one.h5", "day//x", "%2e%2e/%2e%2e/etc", "day/%00"])
 @pytest.mark.parametrize(("form", "kind"), [("xml", "text/plain"), ("html", "text/html")])
 def test_no_such_folder(client: Client, path: str, form: str, kind: str) -> None:
-    """A folder that is not there is a 404 with a sentence."""
+    """A missing folder is a 404 with a sentence."""
     answer = client.get(f"/thredds/catalog/{path}/catalog.{form}")
 
     assert answer.status_code == 404
@@ -310,9 +310,9 @@ def test_no_such_folder(client: Client, path: str, form: str, kind: str) -> None
 
 
 def test_mounted_below(folder: Path) -> None:
-    """Behind a proxy that serves it below a path, every address begins with the path."""
+    """Behind a proxy that serves it below a path, every URL begins with the path."""
     client = Client(create_app(Catalog(DirectoryArchive(folder), folder), load_settings()), "/lab")
-    document = parsed(client.get("/lab/thredds/catalog.xml").content)
+    document = parse(client.get("/lab/thredds/catalog.xml").content)
     page = client.get("/lab/thredds/catalog/day/catalog.html").text
 
     bases = [service.attrib["base"] for service in document.iter(f"{CATALOG}service")]
@@ -320,14 +320,14 @@ def test_mounted_below(folder: Path) -> None:
     assert [ref.attrib[f"{XLINK}href"] for ref in document.iter(f"{CATALOG}catalogRef")] == [
         "/lab/thredds/catalog/day/catalog.xml"
     ]
-    assert all(link.startswith(("/lab/", "#")) for link in links(page))
+    assert all(link.startswith(("/lab/", "#")) for link in find_links(page))
 
 
 # Pages ---------------------------------------------------------------------------------------------------------------
 
 
 class Links(HTMLParser):
-    """Collects where a page leads, and what a strict Content-Security-Policy would forbid."""
+    """Collects the links of a page, and violations of a strict Content-Security-Policy."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -340,7 +340,7 @@ class Links(HTMLParser):
         self.forbidden += [f"{tag} {name}" for name, _ in attrs if name == "style" or name.startswith("on")]
 
 
-def links(page: str) -> list[str]:
+def find_links(page: str) -> list[str]:
     parser = Links()
     parser.feed(page)
     assert parser.forbidden == []
@@ -353,20 +353,20 @@ def test_every_link_leads_somewhere(client: Client) -> None:
     while waiting:
         url = waiting.pop()
         path = urlparse(url).path
-        if url in seen or (path.startswith("/dap/") and path.endswith(".html")):  # forms, which have tests of their own
+        if url in seen or (path.startswith("/dap/") and path.endswith(".html")):  # forms, which have their own tests
             continue
         seen.add(url)
         answer = client.get(url)
         assert answer.status_code == 200, url
         if answer.headers["content-type"].startswith("text/html"):
-            waiting += [urljoin(url, link) for link in links(answer.text) if not link.startswith("#")]
+            waiting += [urljoin(url, link) for link in find_links(answer.text) if not link.startswith("#")]
 
     assert {"/static/shotdap.css", "/static/shotdap.svg", "/fileServer/day/one.h5", "/dap/day/one.h5.nc4"} <= seen
     assert all(url.startswith("/") for url in seen)
 
 
 def test_page_is_safe(client: Client) -> None:
-    """A page runs nothing but the server's own, and shows an archive's names as text."""
+    """A page runs only the server's own scripts, and shows an archive's names as text."""
     answer = client.get("/thredds/catalog/day/catalog.html")
 
     assert answer.headers["content-security-policy"].startswith("default-src 'self';")
@@ -374,20 +374,20 @@ def test_page_is_safe(client: Client) -> None:
 
 
 def test_page_of_missing(index: SqlIndex, folder: Path) -> None:
-    """The page says why an image cannot be opened, and offers none of it."""
+    """The page says why an image cannot be opened, and offers no access to it."""
     put(index, Entry("omega/gone", "day/gone.h5", {"date": "2022-03-24T09:26:44"}))
-    page = client_of(index, folder).get("/thredds/catalog/omega/catalog.html").text
+    page = make_client(index, folder).get("/thredds/catalog/omega/catalog.html").text
 
     assert "The file is missing from the archive." in page
     assert "24 March 2022, 09:26:44" in page
-    assert not [link for link in links(page) if link.startswith(("/dap/", "/fileServer/"))]
+    assert not [link for link in find_links(page) if link.startswith(("/dap/", "/fileServer/"))]
 
 
 # Files ---------------------------------------------------------------------------------------------------------------
 
 
 def test_file(client: Client, folder: Path) -> None:
-    """A file comes as it is, under the archive's own name, and never as a page."""
+    """A file is sent unchanged, with the archive's own name, and never as a page."""
     answer = client.get("/fileServer/day/one.h5")
 
     assert answer.content == (folder / "day/one.h5").read_bytes()
@@ -397,14 +397,14 @@ def test_file(client: Client, folder: Path) -> None:
 
 
 def test_head_of_file(client: Client, folder: Path) -> None:
-    """HEAD says how long the file is, without it."""
+    """HEAD gives the length of the file, without the content."""
     answer = client.ask("HEAD", "/fileServer/day/one.h5")
 
     assert (answer.content, answer.headers["content-length"]) == (b"", str((folder / "day/one.h5").stat().st_size))
 
 
 def test_range(client: Client, folder: Path) -> None:
-    """A part of a file can be asked for."""
+    """A part of a file can be requested."""
     answer = client.get("/fileServer/day/one.h5", headers={"Range": "bytes=1-3"})
 
     assert (answer.status_code, answer.content) == (206, (folder / "day/one.h5").read_bytes()[1:4])
@@ -424,7 +424,7 @@ def test_range(client: Client, folder: Path) -> None:
     ids=["tag", "tags", "any", "date", "tag before date", "changed", "no date"],
 )
 def test_unchanged_file(client: Client, condition: dict[str, str], status: int) -> None:
-    """A copy that is still good is not sent again."""
+    """A valid copy is not sent again."""
     known = dict(client.ask("HEAD", "/fileServer/day/one.h5").headers)
     headers = {name: value.format_map(known) for name, value in condition.items()}
 
@@ -442,16 +442,16 @@ def test_unchanged_file(client: Client, condition: dict[str, str], status: int) 
     ],
 )
 def test_name_of_download(index: SqlIndex, folder: Path, name: str, shown: str) -> None:
-    """A download has the user's name for the file, whatever that holds."""
+    """A download has the user's name for the file, whatever it contains."""
     put(index, Entry("omega/one", "day/one.h5", {"name": name}))
-    answer = client_of(index, folder).get("/fileServer/omega/one")
+    answer = make_client(index, folder).get("/fileServer/omega/one")
 
     assert answer.headers["content-disposition"] == f"attachment; {shown}"
 
 
 @pytest.mark.parametrize("path", ["", "day", "nothing", "%2e%2e/%2e%2e/etc/passwd", "/etc/passwd", "day/.hidden"])
 def test_no_such_file(client: Client, folder: Path, path: str) -> None:
-    """Only what the catalog has can be had."""
+    """Only files of the catalog are available."""
     (folder / "day" / ".hidden").write_text("secret")
     answer = client.get(f"/fileServer/{path}")
 
@@ -460,11 +460,11 @@ def test_no_such_file(client: Client, folder: Path, path: str) -> None:
 
 
 @pytest.mark.parametrize("file", ["../outside.h5", "gone.h5", "day", "nul\0"])
-def test_no_file_behind_an_entry(index: SqlIndex, folder: Path, file: str) -> None:
-    """A row that leads to no file of the archive gives a sentence without the server's paths."""
+def test_entry_without_a_file(index: SqlIndex, folder: Path, file: str) -> None:
+    """A row without a file of the archive gives a sentence without the server's paths."""
     write(folder.parent / "outside.h5")
     put(index, Entry("omega/one", file))
-    answer = client_of(index, folder).get("/fileServer/omega/one")
+    answer = make_client(index, folder).get("/fileServer/omega/one")
 
     assert answer.status_code == 500
     assert answer.text.startswith("The ")
@@ -476,7 +476,7 @@ def test_no_file_behind_an_entry(index: SqlIndex, folder: Path, file: str) -> No
 
 @pytest.mark.parametrize(("suffix", "magic"), [(".nc", b"CDF\x02"), (".nc4", b"\x89HDF")])
 def test_netcdf(client: Client, suffix: str, magic: bytes) -> None:
-    """An image, or a part of it, comes as a netCDF file with a name."""
+    """An image, or a part of it, is sent as a netCDF file with a name."""
     whole = client.get(f"/dap/day/one.h5{suffix}")
     part = client.get(f"/dap/day/one.h5{suffix}?image[0:1][0:2:3]")
 
@@ -487,13 +487,13 @@ def test_netcdf(client: Client, suffix: str, magic: bytes) -> None:
 
 
 def test_no_netcdf(client: Client) -> None:
-    """What cannot be had as netCDF is a DAP error."""
+    """A download as netCDF that is impossible is a DAP error."""
     assert client.get("/dap/day/one.h5.nc?nothing").status_code == 400
     assert client.get("/dap/day/nothing.nc").status_code == 404
 
 
 def test_path_that_ends_like_a_download(client: Client, folder: Path) -> None:
-    """A file called so is described under its own name, and downloaded under one suffix more."""
+    """A file whose name ends like a download is described under its name, and downloaded with another suffix."""
     write(folder / "shot.nc")
 
     assert client.get("/dap/shot.nc").json()["path"] == "shot.nc"

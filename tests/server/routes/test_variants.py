@@ -1,4 +1,4 @@
-"""Variants and provenance, asked of a running server."""
+"""Variants and provenance, from a running server."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 from prov.model import ProvDocument
 from tests.server.conftest import Site
-from tests.server.wire import dap2_error, dap4_error
+from tests.server.wire import parse_dap2_error, parse_dap4_error
 
 IMAGE = "frames.h5"
 VARIANT = f"{IMAGE}/~background_subtracted-scale-2~crop-columns-3_9-rows-10_20"
 
 
-def test_one_url(site: Site) -> None:
-    """Another way to ask for a variant is sent on to the one way, with its query; that one answers."""
+def test_canonical_url(site: Site) -> None:
+    """A non-canonical URL of a variant redirects to the canonical one, with its query."""
     asked = f"{IMAGE}/~background_subtracted-scale-2.0-clip-no~crop-rows-10_20-columns-3_9.dods?result[0:1]"
     moved = site.get(asked)
 
@@ -24,20 +24,20 @@ def test_one_url(site: Site) -> None:
     assert site.get(f"{VARIANT}.dds").status_code == 200
 
 
-def test_nothing_said(site: Site) -> None:
-    """A variant that differs in nothing is the image itself."""
+def test_variant_without_changes(site: Site) -> None:
+    """A variant without changes is the image itself."""
     assert site.get(f"{IMAGE}/~background_subtracted-scale-1.dds").headers["location"] == site.server.dap(
         f"{IMAGE}.dds"
     )
 
 
 def test_name(site: Site) -> None:
-    """A variant's dataset is called as its image."""
+    """A variant's dataset has the name of its image."""
     assert site.get(f"{VARIANT}.dds").text.rstrip().endswith("} frames.h5;")
 
 
 def test_tags(site: Site) -> None:
-    """Each variant has tags of its own; a client that has it is told so."""
+    """Each variant has its own ETags; a client with the current response gets 304."""
     one, other = (site.get(f"{IMAGE}/~image~crop-rows-1_{last}.dds") for last in (2, 3))
     again = site.client.get(f"/dap/{IMAGE}/~image~crop-rows-1_2.dds", headers={"If-None-Match": one.headers["etag"]})
 
@@ -47,7 +47,7 @@ def test_tags(site: Site) -> None:
 
 @pytest.mark.parametrize("suffix", [".html", ".info", ".dmr.html", ".ascii", ".nc", ".nc4", ".dsr", ".dmr", ""])
 def test_every_answer(suffix: str, site: Site) -> None:
-    """Pages, downloads and listings know variants too."""
+    """Pages, downloads and listings support variants too."""
     answer = site.get(f"{VARIANT}{suffix}")
 
     assert answer.status_code == 200
@@ -77,21 +77,21 @@ def test_links_of_pages(site: Site) -> None:
     ],
 )
 def test_refusals(segment: str, words: str, site: Site) -> None:
-    """What is no variant of an image is refused in words of the protocol, with what would be one."""
+    """An invalid variant of an image is refused in words of the protocol, with what would be valid."""
     dap2, dap4 = site.get(f"{IMAGE}/{segment}.dds"), site.get(f"{IMAGE}/{segment}.dmr")
 
     assert dap2.status_code == dap4.status_code == (404 if "/" in segment else 400)
-    assert words in dap2_error(dap2.text)[1]
-    assert words in dap4_error(dap4.text)[1]
+    assert words in parse_dap2_error(dap2.text)[1]
+    assert words in parse_dap4_error(dap4.text)[1]
 
 
 def test_no_image(site: Site) -> None:
-    """A variant of nothing is not found."""
+    """A variant of a missing image is not found."""
     assert site.get("nonesuch/~image~crop.dds").status_code == 404
 
 
 def test_reading_is_bounded(site: Site) -> None:
-    """What needs whole images says what it reads; here that is within the limit."""
+    """The response for a variant that needs whole images states what it reads, which is within the limit here."""
     answer = site.get(f"{IMAGE}/~image~percentiles-levels-50.dods?result")
 
     assert answer.status_code == 200
@@ -100,7 +100,7 @@ def test_reading_is_bounded(site: Site) -> None:
 
 class TestProvenance:
     def test_document(self, site: Site) -> None:
-        """It is PROV-JSON that the library of PROV's authors reads, and leads from the variable to the file."""
+        """The document is PROV-JSON that the library of PROV's authors reads, and links the variable to the file."""
         answer = site.get(f"{VARIANT}.prov?result")
         document = ProvDocument.deserialize(BytesIO(answer.content), format="json")
         labels = {str(label) for record in document.get_records() for label in record.get_attribute("prov:label")}
@@ -109,7 +109,7 @@ class TestProvenance:
         assert {"result", "image", "background", "crop(background_subtracted, columns=(3, 9), rows=(10, 20))"} <= labels
 
     def test_counts(self, site: Site) -> None:
-        """Asked for one variable, it says how many of its values are negative or missing."""
+        """For a single variable, the document counts its negative and missing values."""
         entities = site.get(f"{IMAGE}.prov?background_subtracted").json()["entity"]
         counts = next(each for name, each in entities.items() if name.endswith("#background_subtracted"))
 
@@ -117,20 +117,20 @@ class TestProvenance:
         assert counts["shotdap:missing"]["$"] == "0"
 
     def test_all(self, site: Site) -> None:
-        """Without a name it tells of all virtual variables, and reads no pixel."""
+        """Without a name, the document describes all virtual variables, and reads no pixel."""
         entities = site.get(f"{IMAGE}.prov").json()["entity"]
 
         assert any(name.endswith("#background_subtracted") for name in entities)
 
     def test_unknown(self, site: Site) -> None:
-        """A variable that is not there is answered by those that are."""
+        """The error for an unknown variable lists the known ones."""
         refusal = site.get(f"{IMAGE}.prov?nonesuch")
 
         assert refusal.status_code == 400
-        assert "There is no variable 'nonesuch' here. The variables are: " in dap2_error(refusal.text)[1]
+        assert "There is no variable 'nonesuch' here. The variables are: " in parse_dap2_error(refusal.text)[1]
 
     def test_link(self, site: Site) -> None:
-        """A virtual variable's attributes say where to have it again, and where it is explained; both answer."""
+        """A virtual variable's attributes have its URL, and that of its explanation; both respond."""
         attributes = site.get(f"{VARIANT}.das").text.partition("    result {")[2].partition("\n    }")[0]
         links = [line.split('"')[1] for line in attributes.splitlines() if "derived_at" in line or "provenance" in line]
 

@@ -1,4 +1,4 @@
-"""Zarr over HTTP: what readers, caches and browsers ask for besides the bytes themselves."""
+"""Zarr over HTTP: requests of readers, caches and browsers besides the bytes themselves."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ def get(site: Site, path: str, **headers: str) -> httpx.Response:
     return site.client.get(path, headers={name.replace("_", "-"): value for name, value in headers.items()})
 
 
-def document(site: Site, path: str) -> Any:  # noqa: ANN401 — JSON
+def get_document(site: Site, path: str) -> Any:  # noqa: ANN401 — JSON
     return get(site, path).raise_for_status().json()
 
 
-def message(answer: httpx.Response) -> str:
+def get_message(answer: httpx.Response) -> str:
     said = answer.json()
     assert said["status"] == answer.status_code
     return str(said["message"])
@@ -49,13 +49,13 @@ def message(answer: httpx.Response) -> str:
 
 def test_documents_and_chunks(site: Site) -> None:
     """Both versions are below one URL, each with its documents and its keys of chunks; the bytes are the frame's."""
-    new, old = document(site, f"{STORE}/zarr.json"), document(site, f"{STORE}/.zmetadata")
+    new, old = get_document(site, f"{STORE}/zarr.json"), get_document(site, f"{STORE}/.zmetadata")
     image = site.frames["image"].astype("<u2").tobytes()
 
     assert new["consolidated_metadata"]["metadata"]["image"]["dimension_names"] == ["y", "x"]
     assert old["metadata"]["image/.zattrs"]["_ARRAY_DIMENSIONS"] == ["y", "x"]
-    assert document(site, f"{STORE}/image/zarr.json")["data_type"] == "uint16"
-    assert document(site, f"{STORE}/image/.zarray")["dtype"] == "<u2"
+    assert get_document(site, f"{STORE}/image/zarr.json")["data_type"] == "uint16"
+    assert get_document(site, f"{STORE}/image/.zarray")["dtype"] == "<u2"
     for key in ("image/c/0/0", "image/0.0"):
         answer = get(site, f"{STORE}/{key}")
         assert answer.headers["content-type"] == "application/octet-stream"
@@ -72,8 +72,8 @@ def test_documents_and_chunks(site: Site) -> None:
         "/frames.h5%2Fzarr.json",
     ],
 )
-def test_other_ways_to_write_it(path: str, site: Site) -> None:
-    """Slashes too many, and characters that are encoded without need, change nothing."""
+def test_equivalent_urls(path: str, site: Site) -> None:
+    """Additional slashes, and unnecessarily encoded characters, change nothing."""
     assert get(site, f"/zarr{path}").content == get(site, f"{STORE}/zarr.json").content
 
 
@@ -81,7 +81,7 @@ def test_other_ways_to_write_it(path: str, site: Site) -> None:
     "key", ["zarr.json", ".zmetadata", "image/c/0/0", "background_subtracted/0.0", "image/.zarray"]
 )
 def test_head(key: str, site: Site) -> None:
-    """HEAD has the headers of GET, its length included, and no body."""
+    """HEAD has the headers of GET, including its length, and no body."""
     plain = {"Accept-Encoding": "identity"}
     head, whole = (site.client.request(method, f"{STORE}/{key}", headers=plain) for method in ("HEAD", "GET"))
     same = ("etag", "content-length", "content-type", "accept-ranges", "cache-control", "last-modified")
@@ -92,7 +92,7 @@ def test_head(key: str, site: Site) -> None:
 
 
 def test_parts(site: Site) -> None:
-    """``Range`` gives a part of a chunk or document, from the start or the end, and 416 behind the end."""
+    """``Range`` gives a part of a chunk or document, from the start or the end, and 416 after the end."""
     chunk = get(site, CHUNK).content
     part, end = get(site, CHUNK, Range="bytes=10-19"), get(site, CHUNK, Range="bytes=-7")
     behind = get(site, CHUNK, Range=f"bytes={FRAME}-")
@@ -105,7 +105,7 @@ def test_parts(site: Site) -> None:
 
 
 def test_not_modified(site: Site) -> None:
-    """A client that has an answer gets a 304, until the file changes; a chunk's tag is no other chunk's."""
+    """A client with the current response gets 304, until the file changes; no two chunks share an ETag."""
     path = site.folder / "tagged.h5"
     samples.write_image(path, np.zeros((2, 3, 4), "u2"))
     first = get(site, "/zarr/tagged.h5/image/c/0/0")
@@ -121,7 +121,7 @@ def test_not_modified(site: Site) -> None:
 
 
 def test_nothing_is_read_for_a_304(site: Site) -> None:
-    """Whether a client has an answer is told without reading the file, which may be no image at all."""
+    """A 304 takes no reading of the file, which may be no image at all."""
     (site.folder / "unread.h5").write_bytes(b"x" * 1000)
 
     assert get(site, "/zarr/unread.h5/raw/image/c/0/0", If_None_Match="*").status_code == 304
@@ -129,7 +129,7 @@ def test_nothing_is_read_for_a_304(site: Site) -> None:
 
 
 def test_documents_are_packed_and_chunks_are_not(site: Site) -> None:
-    """Documents go out as gzip to whom takes it; chunks, which are noise, do not."""
+    """Documents are sent as gzip to clients that accept it; chunks, which are noise, are not."""
     with site.client.stream("GET", f"{STORE}/zarr.json", headers={"Accept-Encoding": "gzip"}) as answer:
         packed = b"".join(answer.iter_raw())
 
@@ -138,7 +138,7 @@ def test_documents_are_packed_and_chunks_are_not(site: Site) -> None:
     assert "content-encoding" not in get(site, CHUNK, Accept_Encoding="gzip").headers
 
 
-# What is not there --------------------------------------------------------------------------------------------------
+# Missing keys and files ----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -153,25 +153,25 @@ def test_documents_are_packed_and_chunks_are_not(site: Site) -> None:
     ],
 )
 def test_no_document(path: str, site: Site) -> None:
-    """A document that is not there is a small 404: readers look for many."""
+    """A missing document is a small 404, because readers request many."""
     answer = get(site, f"/zarr{path}")
 
     assert answer.status_code == 404
-    assert message(answer).startswith("There is neither a Zarr document nor a chunk at")
+    assert get_message(answer).startswith("There is neither a Zarr document nor a chunk at")
     assert len(answer.content) < 200
 
 
 @pytest.mark.parametrize("key", ["image/c/9/0", "image/0.9", "image/c/0", "gone/c/0/0", "gone/0.0"])
 def test_no_chunk(key: str, site: Site) -> None:
-    """A chunk that is not there is no 404, which readers take for zeros."""
+    """A missing chunk is no 404, which readers take for zeros."""
     answer = get(site, f"{STORE}/{key}")
 
     assert answer.status_code == 410
-    assert message(answer).startswith(f"There is no chunk 'frames.h5/{key}'")
+    assert get_message(answer).startswith(f"There is no chunk 'frames.h5/{key}'")
 
 
-def test_an_image_that_went_is_no_zeros(site: Site) -> None:
-    """A chunk of an image that has been taken away is a 410 to a reader that still has its documents."""
+def test_a_removed_image_is_no_zeros(site: Site) -> None:
+    """A chunk of a removed image is a 410 to a reader that still has its documents."""
     path = site.folder / "went.h5"
     samples.write_image(path, np.zeros((2, 3, 4), "u2"))
     assert get(site, "/zarr/went.h5/image/c/0/0").status_code == 200
@@ -181,52 +181,52 @@ def test_an_image_that_went_is_no_zeros(site: Site) -> None:
 
 
 @pytest.mark.parametrize("path", ["/frames.h5", "/frames.h5/", "/deeper", "/frames.h5/raw"])
-def test_the_store_itself(path: str, site: Site) -> None:
-    """Who asks for a store without a key is told that it is one."""
+def test_store_without_a_key(path: str, site: Site) -> None:
+    """A request for a store without a key gets the answer that this is a store."""
     answer = get(site, f"/zarr{path}")
 
     assert answer.status_code == 404
     assert (
-        message(answer)
+        get_message(answer)
         == f"'{path.strip('/')}' is a Zarr store; open it as one. Its first document is zarr.json in it."
     )
 
 
 @pytest.mark.parametrize("path", ["out.h5", "out/secret.h5", "../secret.h5", ".hidden.h5", "%2E%2E/secret.h5"])
-def test_no_way_out(path: str, site: Site) -> None:
-    """Nothing outside the folder can be had, nor what is hidden in it."""
+def test_nothing_outside_the_folder(path: str, site: Site) -> None:
+    """Nothing outside the folder is available, and nothing hidden in it."""
     for key in ("zarr.json", "image/c/0/0"):
         assert get(site, f"/zarr/{path}/{key}").status_code in {404, 410, 500}
 
 
 @pytest.mark.parametrize("name", ["login.hdf", "short.h5"])
 def test_a_bad_file(name: str, site: Site) -> None:
-    """A file that cannot be read is a 500 with a sentence, and no path of the server."""
+    """An unreadable file is a 500 with a sentence, and no path of the server."""
     for key in ("zarr.json", "image/c/0/0"):
         answer = get(site, f"/zarr/{name}/{key}")
         assert answer.status_code == 500
-        assert message(answer)
+        assert get_message(answer)
         assert str(site.folder) not in answer.text
         assert LOGIN_PAGE not in answer.text
 
 
-def test_a_variant_that_cannot_be(site: Site) -> None:
+def test_impossible_variant(site: Site) -> None:
     """A variant that no transform makes is a 400 with the reason."""
     answer = get(site, f"{STORE}/~no_such_thing/zarr.json")
 
     assert answer.status_code == 400
-    assert "no_such_thing" in message(answer)
+    assert "no_such_thing" in get_message(answer)
 
 
 @pytest.mark.parametrize("path", ["a/" * 30000, "1." * 30000, "c/1/" * 15000, "1/" * 30000, "1" * 60000])
-def test_a_path_without_end(path: str, site: Site) -> None:
-    """A path of very many names or numbers is looked up only so far, and read in no time."""
+def test_a_very_long_path(path: str, site: Site) -> None:
+    """Of a path with very many names or numbers, only the beginning is looked up, in no time."""
     assert get(site, f"/zarr/{path}x").status_code == 404
     assert get(site, f"/zarr/{path}zarr.json").status_code == 404
 
 
 def test_methods(site: Site) -> None:
-    """OPTIONS says what can be asked; what would change something cannot."""
+    """OPTIONS lists the methods; a method that would change something is refused."""
     assert site.client.options(CHUNK).headers["allow"] == "GET, HEAD, OPTIONS"
     assert site.client.put(CHUNK, content=b"").status_code == 405
 
@@ -235,8 +235,8 @@ def test_methods(site: Site) -> None:
 
 
 def test_settings(other: Server, site: Site) -> None:
-    """``zarr.chunk_mib`` and ``zarr.compression`` change the grid and the packing, and so the tags."""
-    metadata = document(site, f"{other.url}{STORE}/image/zarr.json")
+    """``zarr.chunk_mib`` and ``zarr.compression`` change the chunks and the compression, and so the ETags."""
+    metadata = get_document(site, f"{other.url}{STORE}/image/zarr.json")
     chunk = get(site, f"{other.url}{CHUNK}")
 
     assert metadata["chunk_grid"]["configuration"]["chunk_shape"] == [300, 1400]
@@ -246,17 +246,17 @@ def test_settings(other: Server, site: Site) -> None:
 
 
 def test_too_much_to_read(other: Server, site: Site) -> None:
-    """A chunk that needs more than may be read for one answer is refused before any is; its documents are not."""
+    """A chunk that reads too much for one response is refused before anything is read; its documents are not."""
     variant = f"{other.url}{STORE}/~background_subtracted~normalise"
     refusal = get(site, f"{variant}/result/c/0/0")
 
     assert get(site, f"{variant}/zarr.json").status_code == 200
     assert refusal.status_code == 413
-    assert "MiB would be read; for one answer 5.0 MiB are at most" in message(refusal)
+    assert "MiB would be read; for one answer 5.0 MiB are at most" in get_message(refusal)
 
 
 def test_browsers_of_other_sites(other: Server, site: Site) -> None:
-    """A page of an allowed site may ask for parts, and sees what it needs; of another it may not."""
+    """A page of an allowed site may request byte ranges, and sees the necessary headers; of another it may not."""
     origin = {"Origin": "https://notebooks.example.org"}
     wants = {"Access-Control-Request-Method": "GET", "Access-Control-Request-Headers": "range, if-none-match"}
     preflight = site.client.options(f"{other.url}{CHUNK}", headers={**origin, **wants})
@@ -273,21 +273,21 @@ def test_browsers_of_other_sites(other: Server, site: Site) -> None:
 
 
 def test_a_folder_and_its_images(site: Site) -> None:
-    """A folder is a store with a group for each image, whatever their names; its chunks are the images' own."""
+    """A folder is a store with a group for each image, whatever the names; its chunks are the images' own."""
     (child,) = site.get("deeper").json()["children"]
     group = child["name"].replace("-", "_").replace(".", "_")
-    metadata = document(site, "/zarr/deeper/zarr.json")["consolidated_metadata"]["metadata"]
+    metadata = get_document(site, "/zarr/deeper/zarr.json")["consolidated_metadata"]["metadata"]
     chunks = [get(site, f"/zarr/deeper/{name}/image/c/0/0") for name in (group, child["name"])]
 
     assert group != child["name"]
     assert metadata[group]["attributes"]["path"] == child["name"]
     assert [chunk.content for chunk in chunks] == [chunks[0].content] * 2
     assert len(chunks[0].content) == metadata[f"{group}/image"]["shape"][0] * 40 * 2
-    assert document(site, f"/zarr/deeper/{group}/.zgroup") == {"zarr_format": 2}
+    assert get_document(site, f"/zarr/deeper/{group}/.zgroup") == {"zarr_format": 2}
 
 
 def test_a_change_in_a_folder_is_seen_at_once(site: Site) -> None:
-    """A chunk of a folder's image is of the file as it is now, though the folder itself is remembered for a while."""
+    """A chunk of a folder's image is of the current file, though the folder itself is cached for a while."""
     (site.folder / "changing").mkdir()
     path = site.folder / "changing/one.h5"
     samples.write_image(path, np.zeros((2, 3, 4), "u2"))
@@ -301,4 +301,4 @@ def test_a_change_in_a_folder_is_seen_at_once(site: Site) -> None:
     assert [each.content for each in first] == [bytes(24)] * 2
     assert (changed.status_code, changed.content) == (200, np.ones((3, 5), "<u2").tobytes())
     assert get(site, url).status_code == 410
-    assert "other_h5" in document(site, "/zarr/changing/zarr.json")["consolidated_metadata"]["metadata"]
+    assert "other_h5" in get_document(site, "/zarr/changing/zarr.json")["consolidated_metadata"]["metadata"]

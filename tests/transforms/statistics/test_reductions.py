@@ -1,4 +1,4 @@
-"""Statistics, against NumPy's own."""
+"""Statistics, compared with NumPy's."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import xarray as xr
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from tests.strategies import QUICK, CountingSource, numbered
+from tests.strategies import QUICK, CountingSource, make_numbered
 
 from shotdap.catalog.readers.lazy import create_lazy_variable
 from shotdap.transforms import bytes_read
@@ -32,14 +32,14 @@ arrays = hnp.arrays(
 
 
 @contextmanager
-def blocks_of(size: int) -> Iterator[None]:
-    """Let a block have so many bytes."""
+def limit_blocks(size: int) -> Iterator[None]:
+    """Set the size of a block while the context lasts."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(reductions, "BLOCK_BYTES", size)
         yield
 
 
-def variable(values: Any, **attrs: object) -> xr.Variable:  # noqa: ANN401 — what NumPy makes an array of
+def make_variable(values: Any, **attrs: object) -> xr.Variable:  # noqa: ANN401 — what NumPy makes an array of
     array = np.asarray(values)
     return xr.Variable([f"d{axis}" for axis in range(array.ndim)], array, attrs)
 
@@ -49,10 +49,10 @@ def variable(values: Any, **attrs: object) -> xr.Variable:  # noqa: ANN401 — w
 @QUICK
 @given(values=arrays, data=st.data())
 def test_statistics_are_numpys(name: str, block: int, values: Array, data: st.DataObject) -> None:
-    """Over any dimensions, in blocks of any size, mean, least and greatest are what NumPy computes."""
+    """Over any dimensions, in blocks of any size, mean, minimum and maximum equal NumPy's."""
     axes = tuple(data.draw(st.sets(st.integers(0, values.ndim - 1))))
-    with blocks_of(block):
-        found = getattr(reductions, f"compute_{name}")(variable(values), axes)
+    with limit_blocks(block):
+        found = getattr(reductions, f"compute_{name}")(make_variable(values), axes)
         computed = found.values
 
     assert found.dims == tuple(f"d{axis}" for axis in range(values.ndim) if axis not in axes)
@@ -65,10 +65,10 @@ def test_statistics_are_numpys(name: str, block: int, values: Array, data: st.Da
 @QUICK
 @given(values=arrays, data=st.data())
 def test_bins_are_means_of_blocks(block: int, values: Array, data: st.DataObject) -> None:
-    """Each pixel of a binned variable is the mean of its block, also of one that is not full."""
+    """Each pixel of a binned variable is the mean of its block, also of an incomplete one."""
     sizes = data.draw(st.tuples(*(st.integers(1, 9) for _ in values.shape)))
-    with blocks_of(block):
-        found = reductions.compute_block_means(variable(values), sizes).values
+    with limit_blocks(block):
+        found = reductions.compute_block_means(make_variable(values), sizes).values
 
     assert found.shape == tuple(-(-size // n) for size, n in zip(values.shape, sizes, strict=True))
     for index in np.ndindex(found.shape):
@@ -77,8 +77,8 @@ def test_bins_are_means_of_blocks(block: int, values: Array, data: st.DataObject
 
 
 def test_binned_dimensions_have_names_of_their_own() -> None:
-    """What is binned lies on other pixels than the variable, so its dimensions have other names."""
-    found = reductions.compute_block_means(variable(np.zeros((8, 9))), (4, 1))
+    """Binned dimensions have other names, because they have other pixels than the variable."""
+    found = reductions.compute_block_means(make_variable(np.zeros((8, 9))), (4, 1))
 
     assert found.sizes == {"d0_bin4": 2, "d1": 9}
     assert found.attrs == {"cell_methods": "d0: mean (interval: 4 pixels)"}
@@ -101,8 +101,8 @@ MISSING: Final = [
 
 @pytest.mark.parametrize(("values", "attrs", "expected"), MISSING)
 def test_missing_and_packed_values(values: Any, attrs: dict[str, Any], expected: tuple[float, ...]) -> None:  # noqa: ANN401
-    """NaN and fill values are left out, packed numbers count as what they mean; of nothing, the result is NaN."""
-    given_variable = variable(values, **attrs)
+    """NaN and fill values are left out, packed numbers are decoded; without values, the result is NaN."""
+    given_variable = make_variable(values, **attrs)
     found = [
         float(statistic(given_variable, (0,)).values)
         for statistic in (reductions.compute_mean, reductions.compute_minimum, reductions.compute_maximum)
@@ -122,24 +122,24 @@ TYPES: Final = [
 
 @pytest.mark.parametrize(("dtype", "attrs", "expected"), TYPES)
 def test_types(dtype: str, attrs: dict[str, Any], expected: str) -> None:
-    """The least has the type of whole integers, and otherwise is float64, as every mean is."""
-    given_variable = variable(np.ones((2, 3), dtype), **attrs)
+    """The minimum of integers has their type; otherwise it is float64, as every mean is."""
+    given_variable = make_variable(np.ones((2, 3), dtype), **attrs)
 
     assert reductions.compute_minimum(given_variable, (0,)).dtype == np.dtype(expected)
     assert reductions.compute_mean(given_variable, (0,)).dtype == np.float64
 
 
 def test_sums_do_not_overflow() -> None:
-    """A mean of great integers, or of many, is that of their float64 sum."""
-    assert float(reductions.compute_mean(variable(np.full(1000, 65535, "u2")), (0,)).values) == 65535
-    assert float(reductions.compute_mean(variable(np.full(3, 3e38, "f4")), (0,)).values) == np.float32(3e38)
+    """A mean of large or many integers is that of their float64 sum."""
+    assert float(reductions.compute_mean(make_variable(np.full(1000, 65535, "u2")), (0,)).values) == 65535
+    assert float(reductions.compute_mean(make_variable(np.full(3, 3e38, "f4")), (0,)).values) == np.float32(3e38)
 
 
-def test_nothing_is_read_before_it_is_asked_for() -> None:
-    """A statistic knows its shape, type and cost without a value; each value is read once, in bounded blocks."""
-    source = CountingSource(numbered(4, 6, 5))
+def test_nothing_is_read_early() -> None:
+    """A statistic knows its shape, type and cost without reading; each value is read once, in bounded blocks."""
+    source = CountingSource(make_numbered(4, 6, 5))
     stack = create_lazy_variable(("frame", "y", "x"), source, {"units": "counts", "other": 1})
-    with blocks_of(60):
+    with limit_blocks(60):
         found = reductions.compute_mean(stack, (0,))
 
         assert (found.shape, found.attrs) == ((6, 5), {"units": "counts", "cell_methods": "frame: mean"})
@@ -152,8 +152,8 @@ def test_nothing_is_read_before_it_is_asked_for() -> None:
 
 
 def test_a_statistic_of_a_statistic() -> None:
-    """Statistics can be taken of statistics, and add up what they read."""
-    found = reductions.compute_maximum(reductions.compute_block_means(variable(numbered(6, 4)), (3, 2)), (0,))
+    """A statistic of a statistic is possible, and adds up what is read."""
+    found = reductions.compute_maximum(reductions.compute_block_means(make_variable(make_numbered(6, 4)), (3, 2)), (0,))
 
     np.testing.assert_allclose(found.values, [16.5, 18.5])
     assert bytes_read(found) == 6 * 4 * 2 + 2 * 2 * 8
@@ -161,7 +161,7 @@ def test_a_statistic_of_a_statistic() -> None:
 
 @given(hnp.array_shapes(min_dims=0, max_dims=4, max_side=6), st.integers(1, 50))
 def test_blocks_cover_everything_once(shape: tuple[int, ...], most: int) -> None:
-    """Blocks are small enough, and together hold each element once."""
+    """Blocks are small enough, and together they contain each element once."""
     seen = np.zeros(shape, int)
     for block in reductions.split_into_blocks(shape, most):
         seen[block] += 1

@@ -1,4 +1,4 @@
-"""Statistics of all values of a variable together, against NumPy's own."""
+"""Statistics over all values of a variable, compared with NumPy's."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ frames = arrays.arrays(
 )
 
 
-def of(values: np.ndarray[Any, Any], bins: int = 8, **attributes: object) -> Any:  # noqa: ANN401 — a Summary
+def summarise(values: np.ndarray[Any, Any], bins: int = 8, **attributes: object) -> Any:  # noqa: ANN401 — a Summary
     return compute_summary(xr.Variable([f"d{axis}" for axis in range(values.ndim)], values, attributes), bins)
 
 
@@ -30,7 +30,7 @@ def of(values: np.ndarray[Any, Any], bins: int = 8, **attributes: object) -> Any
 @given(frames)
 def test_counts(values: np.ndarray[Any, Any]) -> None:
     """Every value is counted once: finite ones in the histogram, the others as missing or infinite."""
-    found = of(values)
+    found = summarise(values)
     finite = values[np.isfinite(values)]
 
     assert found.count == values.size
@@ -42,11 +42,11 @@ def test_counts(values: np.ndarray[Any, Any]) -> None:
 
 
 def test_moments() -> None:
-    """Mean, standard deviation and percentiles are NumPy's, NaN and what is infinite left out."""
+    """Mean, standard deviation and percentiles equal NumPy's, without NaN and infinities."""
     values = np.random.default_rng(0).normal(500, 80, (2, 30, 40))
     finite = values.ravel()[3:].copy()
     values.reshape(-1)[:3] = np.nan, np.inf, -np.inf
-    found = of(values)
+    found = summarise(values)
 
     np.testing.assert_allclose(found.mean, finite.mean())
     np.testing.assert_allclose(found.standard_deviation, finite.std())
@@ -55,24 +55,24 @@ def test_moments() -> None:
 
 
 def test_packed() -> None:
-    """Packed numbers count as what they mean, and the fill value is missing."""
+    """Packed numbers are decoded, and the fill value is missing."""
     packed = np.array([0, 10, 20, 99], "i2")
-    found = of(packed, _FillValue=np.int16(99), scale_factor=0.5, add_offset=-2.0)
+    found = summarise(packed, _FillValue=np.int16(99), scale_factor=0.5, add_offset=-2.0)
 
     assert (found.minimum, found.maximum, found.mean, found.missing, found.negative) == (-2, 8, 3, 1, 1)
 
 
 def test_saturated() -> None:
-    """Saturated counts are those at the attribute's level, or at the greatest of an integer type; or not known."""
-    assert of(np.array([4094, 4095, 4096], "u2"), saturation=4095).saturated == 2
-    assert of(np.array([65535, 4], "u2")).saturated == 1
-    assert of(np.array([1.0, 2.0])).saturated is None
+    """Saturated counts are those at the attribute's level, or at the maximum of an integer type; or unknown."""
+    assert summarise(np.array([4094, 4095, 4096], "u2"), saturation=4095).saturated == 2
+    assert summarise(np.array([65535, 4], "u2")).saturated == 1
+    assert summarise(np.array([1.0, 2.0])).saturated is None
 
 
 @pytest.mark.parametrize("values", [[], [np.nan], [np.inf, -np.inf]])
-def test_nothing(values: list[float]) -> None:
-    """Of nothing the numbers are NaN, and there is no histogram."""
-    found = of(np.array(values))
+def test_no_values(values: list[float]) -> None:
+    """Without values, the numbers are NaN, and the histogram is empty."""
+    found = summarise(np.array(values))
 
     assert math.isnan(found.mean)
     assert math.isnan(found.percentiles[50])
@@ -81,23 +81,23 @@ def test_nothing(values: list[float]) -> None:
 
 @pytest.mark.parametrize("values", [[7.0, 7.0], [1e20, 1e20], [1e300, -1e308], [-1.7e308, 1.7e308]])
 def test_extremes(values: list[float]) -> None:
-    """Where no bins fit between the extremes, all values are in the one there is."""
-    assert sum(of(np.array(values)).histogram) == len(values)
+    """If no bins fit between the extremes, all values are in a single bin."""
+    assert sum(summarise(np.array(values)).histogram) == len(values)
 
 
 def test_text() -> None:
-    """Of text there are no statistics."""
+    """Text has no statistics."""
     with pytest.raises(BadSelection, match="Statistics are of numbers"):
-        of(np.array(["a"]))
+        summarise(np.array(["a"]))
 
 
 @pytest.mark.parametrize(("dtype", "attributes"), [("u2", {}), ("f8", {}), ("u2", {"_FillValue": np.uint16(3)})])
 def test_memory(dtype: str, attributes: dict[str, Any]) -> None:
-    """Statistics take no more memory than is stated, whatever has to be decoded."""
+    """Statistics take no more memory than stated, whatever has to be decoded."""
     values = np.random.default_rng(0).integers(0, 60_000, (512, 512)).astype(dtype)
-    of(values[:8, :8])
+    summarise(values[:8, :8])
     tracemalloc.start()
-    of(values, **attributes)
+    summarise(values, **attributes)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
 

@@ -1,4 +1,4 @@
-"""Sums and means whose last bit does not depend on what else is there."""
+"""Sums and means whose last bit does not depend on other values in the array."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ arrays = hnp.arrays(
 @QUICK
 @given(arrays, st.data())
 def test_are_numpys(values: np.ndarray, data: st.DataObject) -> None:
-    """Over any dimensions, sums and means are NumPy's; of small whole numbers exactly."""
+    """Over any dimensions, sums and means equal NumPy's; sums of small integers are exact."""
     axes = tuple(data.draw(st.sets(st.integers(0, values.ndim - 1))))
     array = xr.DataArray(values, dims=NAMES[: values.ndim])
     over = [NAMES[axis] for axis in axes]
@@ -44,7 +44,7 @@ def test_are_numpys(values: np.ndarray, data: st.DataObject) -> None:
 @QUICK
 @given(st.data())
 def test_parts_are_the_same_to_the_bit(data: st.DataObject) -> None:
-    """The sum of one column is that column's part of all sums, also where rounding shows."""
+    """The sum of one column is that column's part of all sums, also if rounding matters."""
     rows, columns = data.draw(st.integers(1, 200)), data.draw(st.integers(1, 20))
     values = np.random.default_rng(data.draw(st.integers(0, 9))).normal(size=(rows, columns))
     values[values > 2] = np.nan
@@ -58,7 +58,7 @@ def test_parts_are_the_same_to_the_bit(data: st.DataObject) -> None:
 
 
 def test_missing() -> None:
-    """NaN is left out of means; a sum with NaN is NaN; infinities that cancel are NaN."""
+    """NaN is left out of means; a sum with NaN is NaN; infinities that cancel give NaN."""
     array = xr.DataArray([[1, np.nan], [2, np.nan], [np.inf, -np.inf]], dims=("y", "x"))
 
     np.testing.assert_array_equal(sums.average_over(array[:2], ["y"]).values, [1.5, np.nan])

@@ -1,4 +1,4 @@
-"""Combs are found where they are, and only there."""
+"""Combs are found at their positions, and nowhere else."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from shotdap.transforms.streak.comb import count_periods, find_comb, find_comb_i
 Profile = NDArray[np.float64]
 
 
-def peaks(centres: ArrayLike, columns: int = 1000, width: float = 2.5, height: float = 800) -> Profile:
-    """A profile of Gaussian peaks."""
+def make_peaks(centres: ArrayLike, columns: int = 1000, width: float = 2.5, height: float = 800) -> Profile:
+    """Return a profile of Gaussian peaks."""
     x = np.arange(columns)[:, None]
     return np.asarray(height * np.exp(-0.5 * ((x - np.asarray(centres)) / width) ** 2).sum(axis=1))
 
 
-def picture(profile: Profile, rng: np.random.Generator, rows: int = 60, noise: float = 20) -> NDArray[np.float64]:
-    """A picture whose rows 20 to 39 have a profile; everywhere there are noise and a background that varies slowly."""
+def make_picture(profile: Profile, rng: np.random.Generator, rows: int = 60, noise: float = 20) -> NDArray[np.float64]:
+    """Return a picture with a profile in rows 20 to 39, noise, and a background that varies slowly."""
     counts = rng.normal(600, noise, (rows, len(profile)))
     counts += 300 * np.sin(np.arange(len(profile)) / 300)
     counts[20:40] += profile
@@ -30,9 +30,9 @@ def picture(profile: Profile, rng: np.random.Generator, rows: int = 60, noise: f
 
 @pytest.mark.parametrize(("spacing", "width"), [(7, 1.2), (14, 2.5), (20, 1), (40, 6), (90, 3), (90, 14)])
 def test_peaks_are_found_at_their_centres(spacing: float, width: float) -> None:
-    """Whatever the spacing and the width: each peak is found, to a hundredth of a pixel where there is no noise."""
+    """For any spacing and width, each peak is found to a hundredth of a pixel if there is no noise."""
     centres = np.arange(1.3 * spacing, 1000 - spacing, spacing)
-    comb = find_comb_in_profile(peaks(centres, width=width))
+    comb = find_comb_in_profile(make_peaks(centres, width=width))
 
     assert comb is not None
     np.testing.assert_allclose(comb.centres, centres, atol=0.05)
@@ -41,16 +41,16 @@ def test_peaks_are_found_at_their_centres(spacing: float, width: float) -> None:
 def test_noise_moves_centres_by_less_than_it_is() -> None:
     """With a noise of a fortieth of their height, peaks of 6 pixels are found to a fifth of a pixel."""
     centres = 30 + 18 * np.arange(50)
-    comb = find_comb(picture(peaks(centres), np.random.default_rng(1)), 16)
+    comb = find_comb(make_picture(make_peaks(centres), np.random.default_rng(1)), 16)
 
     assert comb is not None
     np.testing.assert_allclose(comb.centres, centres, atol=0.2)
 
 
 def test_saturated_peaks_have_their_middle() -> None:
-    """A peak that is cut off at half its height is found at its centre."""
+    """A peak that is clipped at half its height is found at its centre."""
     centres = 30.4 + 18 * np.arange(50)
-    comb = find_comb_in_profile(np.minimum(peaks(centres), 400))
+    comb = find_comb_in_profile(np.minimum(make_peaks(centres), 400))
 
     assert comb is not None
     np.testing.assert_allclose(comb.centres, centres, atol=0.05)
@@ -60,7 +60,7 @@ def test_hot_pixels_and_nan_are_not_seen() -> None:
     """One pixel in a hundred that is hot, or is missing, changes no centre by more than a fifth of a pixel."""
     rng = np.random.default_rng(2)
     centres = 30 + 18 * np.arange(50)
-    counts = picture(peaks(centres), rng)
+    counts = make_picture(make_peaks(centres), rng)
     counts[rng.random(counts.shape) < 0.01] = 65_535
     counts[rng.random(counts.shape) < 0.01] = np.nan
     comb = find_comb(counts, 16)
@@ -72,7 +72,7 @@ def test_hot_pixels_and_nan_are_not_seen() -> None:
 def test_a_hot_column_is_no_peak() -> None:
     """A column that is bright from top to bottom does not hide the comb, and the peaks keep their numbers."""
     centres = 30 + 18 * np.arange(50)
-    counts = picture(peaks(centres), np.random.default_rng(3))
+    counts = make_picture(make_peaks(centres), np.random.default_rng(3))
     counts[:, 300] += 20_000
     comb = find_comb(counts, 16)
 
@@ -83,7 +83,7 @@ def test_a_hot_column_is_no_peak() -> None:
 
 @pytest.mark.parametrize("seed", range(25))
 def test_noise_is_no_comb(seed: int) -> None:
-    """In noise nothing is found, be it white or smooth."""
+    """Nothing is found in noise, whether white or smooth."""
     rng = np.random.default_rng(seed)
     white = rng.normal(600, 20, (60, 700))
     smooth = uniform_filter1d(white, 9, axis=1)
@@ -94,23 +94,23 @@ def test_noise_is_no_comb(seed: int) -> None:
 
 @pytest.mark.parametrize("seed", range(20))
 def test_scattered_peaks_are_no_comb(seed: int) -> None:
-    """Bright peaks at random places are not taken for a comb."""
+    """Bright peaks at random places are not a comb."""
     rng = np.random.default_rng(seed)
 
-    assert find_comb_in_profile(peaks(rng.uniform(20, 980, 25)) + rng.normal(0, 5, 1000)) is None
+    assert find_comb_in_profile(make_peaks(rng.uniform(20, 980, 25)) + rng.normal(0, 5, 1000)) is None
 
 
 @pytest.mark.parametrize("profile", [np.zeros(500), np.full(500, 65_535.0), np.linspace(0, 1e4, 500)])
-def test_featureless_profiles_have_none(profile: Profile) -> None:
-    """A constant and a ramp hold no comb."""
+def test_featureless_profiles_have_no_comb(profile: Profile) -> None:
+    """A constant and a ramp contain no comb."""
     assert find_comb_in_profile(profile) is None
 
 
-def test_two_combs_are_not_told_apart() -> None:
-    """Where two combs are in sight whose spacings differ by a tenth, none is chosen; each alone is found."""
+def test_ambiguous_combs() -> None:
+    """Of two visible combs whose spacings differ by a tenth, none is chosen; each alone is found."""
     rng = np.random.default_rng(4)
-    generator, fiducial = peaks(40 + 18 * np.arange(50)), peaks(250 + 19.74 * np.arange(8))
-    both = np.concatenate([picture(generator, rng), picture(fiducial, rng)])
+    generator, fiducial = make_peaks(40 + 18 * np.arange(50)), make_peaks(250 + 19.74 * np.arange(8))
+    both = np.concatenate([make_picture(generator, rng), make_picture(fiducial, rng)])
 
     assert find_comb(both, 16) is None
     assert find_comb(both[:60], 16) is not None
@@ -118,27 +118,27 @@ def test_two_combs_are_not_told_apart() -> None:
 
 
 def test_the_same_comb_twice_is_one() -> None:
-    """A fiducial that runs along both edges of a picture is found."""
+    """A fiducial along both edges of a picture is found."""
     rng = np.random.default_rng(5)
-    edges = [picture(peaks(start + 41 * np.arange(8)), rng) for start in (110, 144)]
+    edges = [make_picture(make_peaks(start + 41 * np.arange(8)), rng) for start in (110, 144)]
 
     assert find_comb(np.concatenate(edges), 16) is not None
 
 
-def test_combs_that_never_meet_do_no_harm() -> None:
-    """Where two combs lie at different times, they cannot be compared, and the one with more light is found."""
+def test_combs_at_different_times() -> None:
+    """Two combs at different times cannot be compared, and the brighter one is found."""
     rng = np.random.default_rng(6)
     early, late = 40 + 18 * np.arange(20), 600 + 26 * np.arange(8)
-    comb = find_comb(np.concatenate([picture(peaks(early), rng), picture(peaks(late), rng)]), 16)
+    comb = find_comb(np.concatenate([make_picture(make_peaks(early), rng), make_picture(make_peaks(late), rng)]), 16)
 
     assert comb is not None
     np.testing.assert_allclose(comb.centres, early, atol=0.2)
 
 
-def test_a_stray_peak_far_away_is_none_of_the_comb() -> None:
-    """Peaks across a gap of more than three spacings are left out."""
+def test_distant_peaks_are_left_out() -> None:
+    """Peaks beyond a gap of more than three spacings are left out."""
     centres = 40 + 18 * np.arange(20)
-    comb = find_comb_in_profile(peaks(np.append(centres, [700, 900])))
+    comb = find_comb_in_profile(make_peaks(np.append(centres, [700, 900])))
 
     assert comb is not None
     np.testing.assert_allclose(comb.centres, centres, atol=0.05)
@@ -147,7 +147,7 @@ def test_a_stray_peak_far_away_is_none_of_the_comb() -> None:
 @settings(deadline=None)
 @given(missing=st.sets(st.integers(1, 38), max_size=20), bow=st.floats(-0.2, 0.2))
 def test_numbers_are_right_or_refused(missing: set[int], bow: float) -> None:
-    """Of a bent sweep, the peaks that are left have the numbers that they have in the whole, or they are no comb."""
+    """In a bent sweep, the remaining peaks have the numbers that they have in the whole, or there is no comb."""
     numbers = np.setdiff1d(np.arange(40), list(missing))
     u = numbers / 40
     centres = 800 * (u + bow * u * (u - 1))
@@ -158,7 +158,7 @@ def test_numbers_are_right_or_refused(missing: set[int], bow: float) -> None:
 @settings(deadline=None)
 @given(missing=st.sets(st.integers(1, 38), max_size=3), bow=st.floats(-0.2, 0.2))
 def test_missing_peaks_leave_gaps_in_the_numbers(missing: set[int], bow: float) -> None:
-    """Without any three of its peaks, a comb is still one, and the others keep their numbers."""
+    """Without any three of its peaks, a comb is found, and the others keep their numbers."""
     numbers = np.setdiff1d(np.arange(40), list(missing))
     u = numbers / 40
     centres = 800 * (u + bow * u * (u - 1))

@@ -1,4 +1,4 @@
-"""Time axes of streaks, against sweeps that are known."""
+"""Time axes of streaks, compared with known sweeps."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from shotdap.transforms.streak.time_axis import comb_fit, comb_peaks, comb_resid
 from shotdap.transforms.testing import TransformContract
 
 SWEEP = Sweep(window=7.4, column_count=400)
-"""7.4 ns, bent by 6 %: 13 fiducials, some 30 pixels apart."""
+"""7.4 ns with a curvature of 6 %: 13 fiducials, some 30 pixels apart."""
 
 PERIOD = 1000 * FIDUCIAL_PERIOD
 
 
-def streak(
+def make_streak(
     rng: np.random.Generator, sweep: Sweep = SWEEP, *, rows: slice = slice(30, 56), width: float = 2.5
 ) -> xr.DataArray:
-    """A frame of 64 rows, uint16, with noise and with a fiducial along some rows."""
+    """Return a frame of 64 rows, uint16, with noise and a fiducial along some rows."""
     x = np.arange(sweep.column_count)[:, None]
     light = 900 * np.exp(-0.5 * ((x - sweep.get_peak_columns(FIDUCIAL_PERIOD)) / width) ** 2).sum(axis=1)
     counts = rng.normal(600, 8, (64, sweep.column_count))
@@ -34,15 +34,15 @@ def streak(
     return xr.DataArray(np.rint(counts).astype("u2"), dims=("y", "x"))
 
 
-def as_peaks(centres: ArrayLike, room: int = 60) -> xr.DataArray:
-    """Centres as `comb_peaks` gives them."""
+def make_peaks(centres: ArrayLike, room: int = 60) -> xr.DataArray:
+    """Return centres in the form of `comb_peaks`."""
     values = np.full(room, np.nan)
     values[: np.size(centres)] = centres
     return xr.DataArray(values, dims="peak")
 
 
-def coefficients(sweep: Sweep) -> NDArray[np.float64]:
-    """Those of a sweep's ``t = c + b x + a x²`` in ps, the time being 0 at the first fiducial."""
+def compute_coefficients(sweep: Sweep) -> NDArray[np.float64]:
+    """Return a sweep's ``t = c + b x + a x²`` in ps; the time is 0 at the first fiducial."""
     b = 1000 * sweep.window * (1 - sweep.curvature) / sweep.column_count
     a = 1000 * sweep.window * sweep.curvature / sweep.column_count**2
     return np.array([-PERIOD, b, a])
@@ -53,11 +53,11 @@ class TestCombPeaks(TransformContract):
     variants: ClassVar[Sequence[Mapping[str, Any]]] = ({}, {"band": (24, 60), "height": 8}, {"along": "rows"})
 
     def inputs(self, rng: np.random.Generator) -> Sequence[xr.DataArray]:
-        return (xr.concat([streak(rng), streak(rng, rows=slice(0, 0))], "frame"),)
+        return (xr.concat([make_streak(rng), make_streak(rng, rows=slice(0, 0))], "frame"),)
 
     def test_peaks_are_the_fiducials(self) -> None:
-        """Each fiducial is found to a fifth of a pixel; behind the last there is NaN."""
-        peaks = comb_peaks(streak(np.random.default_rng(1)))
+        """Each fiducial is found to a fifth of a pixel; the rest is NaN."""
+        peaks = comb_peaks(make_streak(np.random.default_rng(1)))
         centres = SWEEP.get_peak_columns(FIDUCIAL_PERIOD)
 
         np.testing.assert_allclose(peaks[: len(centres)], centres, atol=0.2)
@@ -65,28 +65,28 @@ class TestCombPeaks(TransformContract):
 
     @pytest.mark.parametrize("dtype", ["<u2", ">u2", "i4", ">f4", "f8"])
     def test_any_type_of_counts(self, dtype: str) -> None:
-        """Peaks are the same whatever the counts are stored in."""
-        image = streak(np.random.default_rng(1))
+        """Peaks do not depend on the type of the counts."""
+        image = make_streak(np.random.default_rng(1))
 
         np.testing.assert_array_equal(comb_peaks(image.astype(dtype)), comb_peaks(image))
 
     def test_time_along_rows(self) -> None:
-        """A picture on its side has the same peaks along its rows."""
-        image = streak(np.random.default_rng(1))
+        """A transposed picture has the same peaks along its rows."""
+        image = make_streak(np.random.default_rng(1))
         on_its_side = xr.DataArray(image.values.T, dims=("time", "slit"))
 
         np.testing.assert_array_equal(
             comb_peaks(on_its_side, along="rows", band=(20, 63)), comb_peaks(image, band=(20, 63))
         )
 
-    def test_a_picture_of_nothing_has_none(self) -> None:
-        """An all-NaN frame, a saturated one and one of zeros hold no peak."""
+    def test_no_peaks_without_a_comb(self) -> None:
+        """A frame of NaN, a saturated one and one of zeros contain no peak."""
         for value in (np.nan, np.inf, 65_535.0, 0.0):
             assert comb_peaks(xr.DataArray(np.full((64, 400), value), dims=("y", "x"))).isnull().all()
 
     @pytest.mark.parametrize("shape", [(1, 1), (1, 40), (40, 3), (3, 12)])
-    def test_a_small_picture_has_none(self, shape: tuple[int, int]) -> None:
-        """A picture that is too small for a comb holds no peak, and there is room for one every four pixels."""
+    def test_no_peaks_in_a_small_picture(self, shape: tuple[int, int]) -> None:
+        """A picture too small for a comb contains no peak, and the result has a place for every four pixels."""
         counts = np.random.default_rng(1).integers(0, 4096, shape, dtype="u2")
         peaks = comb_peaks(xr.DataArray(counts, dims=("y", "x")))
 
@@ -96,7 +96,7 @@ class TestCombPeaks(TransformContract):
     def test_a_band_beyond_the_image_is_refused(self) -> None:
         """The message says where the image ends."""
         with pytest.raises(ValueError, match="y ends with 63, and 64 is beyond it"):
-            TRANSFORMS["comb_peaks"].apply(streak(np.random.default_rng(1)), band=(30, 64))
+            TRANSFORMS["comb_peaks"].apply(make_streak(np.random.default_rng(1)), band=(30, 64))
 
 
 class TestCombFit(TransformContract):
@@ -105,38 +105,38 @@ class TestCombFit(TransformContract):
 
     def inputs(self, rng: np.random.Generator) -> Sequence[xr.DataArray]:
         centres = SWEEP.get_peak_columns(FIDUCIAL_PERIOD)
-        return (xr.concat([as_peaks(centres + rng.normal(0, 0.1, len(centres))), as_peaks([])], "frame"),)
+        return (xr.concat([make_peaks(centres + rng.normal(0, 0.1, len(centres))), make_peaks([])], "frame"),)
 
     def test_the_sweep_is_found(self) -> None:
-        """Of exact peaks come the sweep's own coefficients, no residual, and all peaks."""
-        fit = comb_fit(as_peaks(SWEEP.get_peak_columns(FIDUCIAL_PERIOD))).values
+        """Exact peaks give the sweep's own coefficients, no residual, and the number of all peaks."""
+        fit = comb_fit(make_peaks(SWEEP.get_peak_columns(FIDUCIAL_PERIOD))).values
 
-        np.testing.assert_allclose(fit[:3], coefficients(SWEEP), rtol=1e-9)
+        np.testing.assert_allclose(fit[:3], compute_coefficients(SWEEP), rtol=1e-9)
         assert fit[3] < 1e-8
         assert fit[4] == len(SWEEP.get_peak_columns(FIDUCIAL_PERIOD))
 
     def test_least_squares(self) -> None:
-        """Coefficients and residual are those of NumPy's solution of the normal problem."""
+        """Coefficients and residual equal NumPy's solution of the least-squares problem."""
         rng = np.random.default_rng(3)
         x = SWEEP.get_peak_columns(FIDUCIAL_PERIOD) + rng.normal(0, 0.1, len(SWEEP.get_peak_columns(FIDUCIAL_PERIOD)))
         terms = np.vander(x / 400, 3, increasing=True)
         times = PERIOD * np.arange(len(x))
         solution = np.linalg.lstsq(terms, times, rcond=None)[0]
-        fit = comb_fit(as_peaks(x), origin=0, start=solution[0]).values
+        fit = comb_fit(make_peaks(x), origin=0, start=solution[0]).values
 
         np.testing.assert_allclose(fit[:3], solution / 400.0 ** np.arange(3), rtol=1e-9)
         assert fit[3] == pytest.approx(np.sqrt(np.mean((times - terms @ solution) ** 2)))
 
-    def test_frequency_and_period_say_the_same(self) -> None:
-        """2 GHz are 500 ps, and time is proportional to the period."""
-        peaks = as_peaks(SWEEP.get_peak_columns(FIDUCIAL_PERIOD))
+    def test_frequency_equals_period(self) -> None:
+        """2 GHz equal 500 ps, and time is proportional to the period."""
+        peaks = make_peaks(SWEEP.get_peak_columns(FIDUCIAL_PERIOD))
 
         np.testing.assert_array_equal(comb_fit(peaks, frequency=2), comb_fit(peaks, period=500))
         np.testing.assert_allclose(comb_fit(peaks, period=500)[:3], comb_fit(peaks)[:3] * 500 / PERIOD, rtol=1e-12)
 
     def test_origin_and_start(self) -> None:
-        """The time at the origin is the start, and nothing else has changed."""
-        peaks = as_peaks(SWEEP.get_peak_columns(FIDUCIAL_PERIOD))
+        """The time at the origin is the start, and nothing else changes."""
+        peaks = make_peaks(SWEEP.get_peak_columns(FIDUCIAL_PERIOD))
         fit, moved = comb_fit(peaks), comb_fit(peaks, origin=123.5, start=450)
 
         assert comb_time(xr.DataArray([123.5], dims="x"), moved).item() == pytest.approx(450, abs=1e-9)
@@ -147,9 +147,9 @@ class TestCombFit(TransformContract):
     def test_missing_peaks_change_nothing(self, missing: set[int]) -> None:
         """A comb without some of its peaks gives the same axis."""
         left = np.delete(SWEEP.get_peak_columns(FIDUCIAL_PERIOD), list(missing))
-        fit = comb_fit(as_peaks(left)).values
+        fit = comb_fit(make_peaks(left)).values
 
-        np.testing.assert_allclose(fit[:3], coefficients(SWEEP), rtol=1e-8)
+        np.testing.assert_allclose(fit[:3], compute_coefficients(SWEEP), rtol=1e-8)
         assert fit[4] == len(left)
 
     @settings(deadline=None)
@@ -158,29 +158,29 @@ class TestCombFit(TransformContract):
         """A peak that is off by a tenth to a third of the spacing is left out of the fit."""
         centres = SWEEP.get_peak_columns(FIDUCIAL_PERIOD)
         centres[which] += by
-        fit = comb_fit(as_peaks(centres)).values
+        fit = comb_fit(make_peaks(centres)).values
 
-        np.testing.assert_allclose(fit[:3], coefficients(SWEEP), rtol=1e-8)
+        np.testing.assert_allclose(fit[:3], compute_coefficients(SWEEP), rtol=1e-8)
         assert fit[4] == len(centres) - 1
 
     @pytest.mark.parametrize("order", range(1, 10))
     def test_too_few_peaks_make_no_axis(self, order: int) -> None:
-        """One peak less than order + 2, and all is NaN; so is all of nothing, and the peaks are none."""
+        """With fewer than order + 2 peaks, all is NaN; without values, too, and the number of peaks is zero."""
         for count in (0, order + 1):
-            fit = comb_fit(as_peaks(30.0 * np.arange(count)), order=order).values
+            fit = comb_fit(make_peaks(30.0 * np.arange(count)), order=order).values
 
             assert fit[order + 2] == 0
             assert np.isnan(np.delete(fit, order + 2)).all()
 
-    def test_what_is_no_comb_makes_no_axis(self) -> None:
+    def test_random_peaks_make_no_axis(self) -> None:
         """Peaks at random places are not fitted."""
         rng = np.random.default_rng(5)
-        fits = [comb_fit(as_peaks(np.sort(rng.uniform(0, 400, 12)))) for _ in range(20)]
+        fits = [comb_fit(make_peaks(np.sort(rng.uniform(0, 400, 12)))) for _ in range(20)]
 
         assert sum(int(fit[4]) for fit in fits) == 0
 
     def test_a_number_is_no_comb(self) -> None:
-        """One number is refused, with what would be right."""
+        """A single number is refused, with what would be valid."""
         with pytest.raises(ValueError, match="it needs the peaks of a comb, as comb_peaks gives them"):
             TRANSFORMS["comb_fit"].apply(xr.DataArray(3.0))
 
@@ -199,10 +199,10 @@ class TestCombResiduals(TransformContract):
     def inputs(self, rng: np.random.Generator) -> Sequence[xr.DataArray]:
         return TestCombFit().inputs(rng)
 
-    def test_residuals_are_what_the_fit_leaves(self) -> None:
-        """They are the peaks' times less the fitted ones, and their RMS is the fit's residual."""
+    def test_residuals(self) -> None:
+        """Residuals are the peaks' times minus the fitted ones, and their RMS is the fit's residual."""
         rng = np.random.default_rng(6)
-        peaks = as_peaks(
+        peaks = make_peaks(
             SWEEP.get_peak_columns(FIDUCIAL_PERIOD) + rng.normal(0, 0.1, len(SWEEP.get_peak_columns(FIDUCIAL_PERIOD)))
         )
         fit = comb_fit(peaks)
@@ -212,11 +212,11 @@ class TestCombResiduals(TransformContract):
         np.testing.assert_allclose(np.diff(residuals), PERIOD - np.diff(fitted), atol=1e-7)
         assert np.sqrt(np.mean(residuals**2)) == pytest.approx(fit[3].item())
 
-    def test_rejected_peaks_have_none(self) -> None:
-        """An outlier is NaN; the others keep their places."""
+    def test_rejected_peaks_have_no_residual(self) -> None:
+        """The residual of an outlier is NaN; the others keep their places."""
         centres = SWEEP.get_peak_columns(FIDUCIAL_PERIOD)
         centres[4] += 6
-        residuals = comb_residuals(as_peaks(centres)).values[: len(centres)]
+        residuals = comb_residuals(make_peaks(centres)).values[: len(centres)]
 
         assert np.flatnonzero(np.isnan(residuals)).tolist() == [4]
 
@@ -226,31 +226,31 @@ class TestCombTime(TransformContract):
     variants = ({}, {"beyond": 0}, {"beyond": 7.5})
 
     def inputs(self, rng: np.random.Generator) -> Sequence[xr.DataArray]:
-        terms = np.vstack([[*coefficients(SWEEP), 0.0, 13.0, 10.2, 30.7], [*rng.normal(0, 1, 5), 20.0, 25.0]])
+        terms = np.vstack([[*compute_coefficients(SWEEP), 0.0, 13.0, 10.2, 30.7], [*rng.normal(0, 1, 5), 20.0, 25.0]])
         return xr.DataArray(np.arange(50), dims="x"), xr.DataArray(terms, dims=("frame", "term"))
 
     def test_the_formula(self) -> None:
-        """T = c + b x + a x², worked out."""
+        """The time is T = c + b x + a x², computed by hand."""
         fit = xr.DataArray([-5.0, 2.0, 0.5, 0.1, 8.0, 2.0, 9.0], dims="term")
 
         assert comb_time(xr.DataArray([0, 1, 10], dims="x"), fit).values.tolist() == [-5, -2.5, 65]
 
     def test_no_time_beyond(self) -> None:
-        """Farther than so many pixels from the peaks, the axis is missing."""
+        """Farther than some pixels from the peaks, the axis is missing."""
         fit = xr.DataArray([0.0, 1.0, 0.0, 0.1, 8.0, 2.5, 5.0], dims="term")
         times = comb_time(xr.DataArray(np.arange(9), dims="x"), fit, beyond=1)
 
         np.testing.assert_array_equal(times, [np.nan, np.nan, 2, 3, 4, 5, 6, np.nan, np.nan])
 
     def test_no_fit_no_time(self) -> None:
-        """Where there is no fit, the axis is missing."""
-        fit = comb_fit(as_peaks([]))
+        """Without a fit, the axis is missing."""
+        fit = comb_fit(make_peaks([]))
 
         assert comb_time(xr.DataArray([0, 1, 10], dims="x"), fit).isnull().all()
 
     def test_an_image_is_no_fit(self) -> None:
-        """Inputs that are not pixels and a fit are refused, with what would be right."""
-        image = streak(np.random.default_rng(1))
+        """Inputs other than pixels and a fit are refused, with what would be valid."""
+        image = make_streak(np.random.default_rng(1))
         dataset = xr.Dataset({"image": image, "x": ("x", np.arange(400))})
         with pytest.raises(BadRecipe, match="the terms that comb_fit gives"):
             add_variables(dataset, [create_recipe("time", "comb_time", ["x", "image"])])
@@ -269,8 +269,8 @@ class TestNominalTime(TransformContract):
 
         assert [nominal_time(ends, speed=speed)[1].item() for speed in (1, 2, 3, 4)] == pytest.approx([96, 46, 17, 6])
 
-    def test_a_speed_that_is_not_there_is_refused(self) -> None:
-        """The message says how many there are."""
+    def test_unknown_speed_is_refused(self) -> None:
+        """The message says how many speeds there are."""
         with pytest.raises(ValueError, match="there are 4 sweeps in windows_ns, and speed is 5"):
             TRANSFORMS["nominal_time"].apply(xr.DataArray([0, 1], dims="x"), speed=5)
 
@@ -279,8 +279,8 @@ class TestNominalTime(TransformContract):
     "sweep", [Sweep(7.4, 524), Sweep(17, 1049), Sweep(46, 1049), Sweep(6, 1049), Sweep(7.4, 524, -0.1)]
 )
 def test_the_axis_is_the_sweep(sweep: Sweep) -> None:
-    """From a noisy picture to its time axis: right to a third of a pixel, over the whole sweep."""
-    image = streak(np.random.default_rng(7), sweep)
+    """A noisy picture gives a time axis that is right to a third of a pixel, over the whole sweep."""
+    image = make_streak(np.random.default_rng(7), sweep)
     dataset = xr.Dataset({"image": image, "x": ("x", np.arange(sweep.column_count))})
     recipes = [
         create_recipe("peaks", "comb_peaks", ["image"]),

@@ -1,4 +1,4 @@
-"""The graph of virtual variables: its order, and what can be made of a dataset."""
+"""The graph of virtual variables: its order, and the variables that can be computed for a dataset."""
 
 from __future__ import annotations
 
@@ -23,32 +23,32 @@ LINE = create_recipe("line", "row_mean", ["part"])
 IMAGE = xr.Variable(("y", "x"), np.ones((9, 5), "u2"))
 
 
-def names(recipes: tuple[Recipe, ...]) -> list[str]:
+def get_names(recipes: tuple[Recipe, ...]) -> list[str]:
     return [recipe.name for recipe in recipes]
 
 
 def test_order() -> None:
-    """Each recipe comes after what it needs, in whatever order they were written."""
-    assert names(topological_order([LINE, PART, DIFFERENCE])) == ["difference", "part", "line"]
+    """Each recipe comes after its inputs, whatever the given order."""
+    assert get_names(topological_order([LINE, PART, DIFFERENCE])) == ["difference", "part", "line"]
 
 
-def test_needed() -> None:
-    """What a variable needs is found through what that needs."""
+def test_dependencies() -> None:
+    """The dependencies of a variable include those of its inputs."""
     other = create_recipe("other", "crop", ["image"])
 
-    assert names(dependencies("part", [LINE, PART, other, DIFFERENCE])) == ["difference", "part"]
+    assert get_names(dependencies("part", [LINE, PART, other, DIFFERENCE])) == ["difference", "part"]
     assert dependencies("image", [LINE, PART]) == ()
 
 
 def test_cycle() -> None:
-    """Recipes that need one another are named, in a ring."""
+    """The error for recipes that depend on one another names them in a cycle."""
     with pytest.raises(BadRecipe, match=r"a → b → a: a = crop\(b\); b = crop\(a\)\.$"):
         topological_order([create_recipe("a", "crop", ["b"]), create_recipe("b", "crop", ["a"])])
 
 
-class TestExtended:
+class TestTryAddVariables:
     def test_options_of_the_file(self) -> None:
-        """An option is taken from an attribute of an input, or of the dataset, and checked like any other."""
+        """An option is taken from an attribute of an input, or of the dataset, and validated like any other."""
         of_input = xr.Variable(("y", "x"), IMAGE.values, {"area": [1, 2]})
         recipe = create_recipe("part", "crop", ["image"], {"rows": FromAttribute("area")})
         attributes = {"area": np.array([2, 5])}
@@ -74,20 +74,20 @@ class TestExtended:
             ),
         ],
     )
-    def test_left_out(
+    def test_omitted_variables(
         self, variables: dict[str, xr.Variable], attributes: dict[str, object], name: str, reason: str
     ) -> None:
-        """What a file lacks costs the variables that need it, each with its reason, and no other."""
+        """A missing part of a file omits only the variables that need it, each with its reason."""
         dataset = xr.Dataset(variables, attrs=attributes)
         done = try_add_variables(dataset, [LINE, PART, DIFFERENCE])
 
         assert reason in done.left_out[name]
         assert "needs part, which is not there" in done.left_out["line"]
-        assert names(done.recipes) == [each for each in ("difference",) if each != name]
+        assert get_names(done.recipes) == [each for each in ("difference",) if each != name]
 
 
 def test_check_knows_no_file() -> None:
-    """What only a file can tell is taken to fit; the rest is not."""
+    """The check without a file accepts what only a file can decide, and refuses the rest."""
     check_recipes([LINE, PART, DIFFERENCE], {"image": {"y": 9, "x": 5}}, {"background"})
     with pytest.raises(BadRecipe, match="needs background"):
         check_recipes([LINE, PART, DIFFERENCE], {"image": {"y": 9, "x": 5}})

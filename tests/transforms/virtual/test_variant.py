@@ -1,4 +1,4 @@
-"""Variants: what a segment of a path makes of a dataset, and the one way to write it."""
+"""Variants: the effect of a path's segment on a dataset, and its canonical text."""
 
 from __future__ import annotations
 
@@ -29,31 +29,31 @@ RECIPES = (
 THERE = frozenset({"image", "background", "reference", "y", "x", "dark.image"})
 
 
-def varied(segment: str) -> Variant:
+def build(segment: str) -> Variant:
     return build_variant(parse_variant(segment), RECIPES, THERE, TRANSFORMS)
 
 
-def options(variant: Variant, name: str) -> dict[str, Any]:
+def get_options(variant: Variant, name: str) -> dict[str, Any]:
     (recipe,) = (recipe for recipe in variant.recipes if recipe.name == name)
     return dict(recipe.options)
 
 
 class TestMeaning:
     def test_other_options(self) -> None:
-        """A step that names a virtual variable changes its options; all that is made of it follows."""
-        variant = varied("~background_subtracted-scale-1.5-clip-true")
+        """A step that names a virtual variable changes its options, and so everything that is derived from it."""
+        variant = build("~background_subtracted-scale-1.5-clip-true")
 
-        assert options(variant, "background_subtracted") == {"scale": 1.5, "clip": True}
+        assert get_options(variant, "background_subtracted") == {"scale": 1.5, "clip": True}
         assert [recipe.name for recipe in variant.recipes] == ["background_subtracted", "active"]
 
     def test_lists_and_negative_numbers(self) -> None:
         """A list's items are joined by underscores; a number may begin with a minus."""
-        assert options(varied("~active-rows-3_5"), "active") == {"rows": (3, 5)}
-        assert options(varied("~background_subtracted-scale--2.5"), "background_subtracted") == {"scale": -2.5}
+        assert get_options(build("~active-rows-3_5"), "active") == {"rows": (3, 5)}
+        assert get_options(build("~background_subtracted-scale--2.5"), "background_subtracted") == {"scale": -2.5}
 
     def test_chain(self) -> None:
-        """Transforms are applied one after the other; the last one's result is the variable `result`."""
-        variant = varied("~background_subtracted~crop-rows-1_2~crop-columns-3_4")
+        """Transforms are applied one after the other; the result of the last is the variable `result`."""
+        variant = build("~background_subtracted~crop-rows-1_2~crop-columns-3_4")
         *_, first, last = variant.recipes
 
         assert (first.inputs, first.hidden) == (("background_subtracted",), True)
@@ -61,24 +61,24 @@ class TestMeaning:
         assert variant.requested_variables == {"background_subtracted", first.name, "result"}
 
     def test_first_input(self) -> None:
-        """Where no variable was named, a transform's first input is the one that it is called."""
-        assert varied("~crop-rows-1_2").recipes[-1].inputs == ("image",)
+        """If no variable was named, the first input of a transform is the variable with that name."""
+        assert build("~crop-rows-1_2").recipes[-1].inputs == ("image",)
 
     def test_other_inputs(self) -> None:
-        """Another input is the variable that it is called, or the one that is given, another image's too."""
-        assert varied("~reference~subtract_background").recipes[-1].inputs == ("reference", "background")
-        assert varied("~image~subtract_background-background-dark.image").recipes[-1].inputs == ("image", "dark.image")
+        """Another input is the variable of the same name, or a given one, also of another image."""
+        assert build("~reference~subtract_background").recipes[-1].inputs == ("reference", "background")
+        assert build("~image~subtract_background-background-dark.image").recipes[-1].inputs == ("image", "dark.image")
 
     def test_borrowed_options(self) -> None:
-        """An option that the file's attributes say can be said by the segment instead."""
+        """An option that is usually taken from the file's attributes can be given in the segment instead."""
         recipe = create_recipe("active", "crop", ["image"], {"rows": FromAttribute("active_area_y")})
         variant = build_variant(parse_variant("~active-rows-3_5"), [recipe], THERE, TRANSFORMS)
 
-        assert options(variant, "active") == {"rows": (3, 5)}
+        assert get_options(variant, "active") == {"rows": (3, 5)}
         assert variant.canonical_text == "~active-rows-3_5"
 
 
-class TestOneWayToWrite:
+class TestCanonicalText:
     @pytest.mark.parametrize(
         ("segment", "text"),
         [
@@ -97,8 +97,8 @@ class TestOneWayToWrite:
         ],
     )
     def test_text(self, segment: str, text: str) -> None:
-        """Each way to ask for a variant is written in one way: what says nothing is left out, the rest has an order."""
-        assert varied(segment).canonical_text == text
+        """Each variant has one canonical text: steps without effect are left out, the rest has a fixed order."""
+        assert build(segment).canonical_text == text
 
     @QUICK
     @given(
@@ -107,19 +107,19 @@ class TestOneWayToWrite:
         rows=st.tuples(st.integers(0, 99), st.integers(0, 99)).map(sorted),
     )
     def test_read_again(self, *, scale: float, clip: bool, rows: list[int]) -> None:
-        """What was written is read as the same, and written as the same; no digit of a number is lost."""
+        """The canonical text is parsed to the same variant with the same text; no digit of a number is lost."""
         number = np.format_float_positional(scale)
-        variant = varied(f"~background_subtracted-clip-{clip}-scale-{number}~crop-rows-{rows[0]}_{rows[1]}")
-        again = varied(variant.canonical_text)
+        variant = build(f"~background_subtracted-clip-{clip}-scale-{number}~crop-rows-{rows[0]}_{rows[1]}")
+        again = build(variant.canonical_text)
 
         assert again.canonical_text == variant.canonical_text
-        assert options(again, "background_subtracted").get("scale", 1.0) == scale
+        assert get_options(again, "background_subtracted").get("scale", 1.0) == scale
         assert again == variant
 
     @pytest.mark.parametrize("segment", ["~active-rows-3_5", "~background_subtracted-scale--2.5~crop-rows-1_2"])
     def test_unreserved(self, segment: str) -> None:
-        """It holds no character that a client might encode."""
-        assert re.fullmatch(r"[A-Za-z0-9_.~-]+", varied(segment).canonical_text)
+        """The text contains no character that a client might encode."""
+        assert re.fullmatch(r"[A-Za-z0-9_.~-]+", build(segment).canonical_text)
 
 
 @pytest.mark.parametrize(
@@ -144,9 +144,9 @@ class TestOneWayToWrite:
     ],
 )
 def test_refusals(segment: str, words: str) -> None:
-    """What is no variant is refused by a sentence that says what would be one."""
+    """Text that is no variant is refused with a sentence that says what would be one."""
     with pytest.raises(BadVariant) as caught:
-        varied(segment)
+        build(segment)
 
     assert words in str(caught.value)
 
@@ -154,6 +154,6 @@ def test_refusals(segment: str, words: str) -> None:
 @QUICK
 @given(st.text("~-_.ab1", max_size=30).map("~".__add__))
 def test_any_text(segment: str) -> None:
-    """Any text is a variant, or is refused as none."""
+    """Any text is a variant, or is refused."""
     with suppress(BadVariant):
-        assert isinstance(varied(segment), Variant)
+        assert isinstance(build(segment), Variant)

@@ -1,4 +1,4 @@
-"""Images over the REST API: described, cut, as files, conditional, in parts, and refused."""
+"""Images over the REST API: descriptions, parts, files, conditional requests, byte ranges, and refusals."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ IMAGE: Final = f"images/{PATH}"
 
 @pytest.fixture(scope="module")
 def frames(archive: Path) -> dict[str, Any]:
-    """What the image's file holds, read without shotdap."""
-    return direct.frames(direct.stored(archive, "OMEGA", "p510_2_s103741.hdf"))
+    """The content of the image's file, read without shotdap."""
+    return direct.read_frames(direct.find_stored(archive, "OMEGA", "p510_2_s103741.hdf"))
 
 
-def values(answer: httpx.Response, name: str) -> np.ndarray[Any, Any]:
+def get_values(answer: httpx.Response, name: str) -> np.ndarray[Any, Any]:
     assert answer.status_code == 200, answer.text
     with h5netcdf.File(io.BytesIO(answer.content), "r") as file:
         return np.asarray(file.variables[name][...])
 
 
-def detail(answer: httpx.Response, status: int) -> str:
-    """The sentence of a problem document."""
+def get_detail(answer: httpx.Response, status: int) -> str:
+    """Return the sentence of a problem document."""
     assert answer.status_code == status, answer.text
     assert answer.headers["content-type"] == "application/problem+json"
     document = answer.json()
@@ -45,7 +45,7 @@ def detail(answer: httpx.Response, status: int) -> str:
 
 class TestDescription:
     def test_whole(self, api: httpx.Client) -> None:
-        """The description tells what is known of the image, what it holds, and where its values are."""
+        """The description contains the facts of the image, its variables, and links to the values."""
         found = api.get(IMAGE).json()
         variables = {each["name"]: each for each in found["variables"]}
 
@@ -58,7 +58,7 @@ class TestDescription:
         assert variables["background_subtracted"]["units"] == "count"
 
     def test_links(self, api: httpx.Client) -> None:
-        """Each link leads to something, but for the protocols that are served elsewhere."""
+        """Each link leads to a response, except for protocols that are served elsewhere."""
         links = api.get(IMAGE).json()["links"]
         of_here = {name: url for name, url in links.items() if name != "zarr"}
         statuses = {name: api.get(url).status_code for name, url in of_here.items()}
@@ -66,7 +66,7 @@ class TestDescription:
         assert set(statuses.values()) == {200}, statuses
 
     def test_part(self, api: httpx.Client) -> None:
-        """The description is of what is asked for: a variable, a part, what a transform makes."""
+        """A description is of the requested variable, part or transform."""
         found = api.get(f"{IMAGE}?variable=background_subtracted&transform=median_filter-size-5&y=100:400:2").json()
         variables = {each["name"]: each for each in found["variables"]}
 
@@ -74,13 +74,13 @@ class TestDescription:
         assert variables["result"]["dimensions"][0] == {"name": "y", "size": 150}
 
     def test_formats(self, api: httpx.Client, frames: dict[str, Any]) -> None:
-        """A description's own links have what it describes, in each format."""
+        """A description's links give the described data in each format."""
         formats = api.get(f"{IMAGE}?variable=image&y=3:9").json()["formats"]
 
-        np.testing.assert_array_equal(values(api.get(formats["nc4"]), "image"), frames["image"][3:9])
+        np.testing.assert_array_equal(get_values(api.get(formats["nc4"]), "image"), frames["image"][3:9])
 
     def test_compressed(self, api: httpx.Client) -> None:
-        """A client that takes gzip gets it, and its tag is another one that counts as well."""
+        """A client that accepts gzip gets it, with another ETag that is equally valid."""
         with api.stream("GET", IMAGE, headers={"Accept-Encoding": "gzip"}) as answer:
             body = b"".join(answer.iter_raw())
         again = api.get(IMAGE, headers={"If-None-Match": answer.headers["etag"]})
@@ -99,34 +99,36 @@ class TestValues:
         ],
     )
     def test_cut(self, api: httpx.Client, frames: dict[str, Any], query: str, name: str, cut: Any) -> None:  # noqa: ANN401
-        """The values are those of the file, cut as Python cuts."""
-        np.testing.assert_array_equal(values(api.get(f"{IMAGE}?{query}&format=nc4"), name), frames[name][cut])
+        """The values are those of the file, sliced as in Python."""
+        np.testing.assert_array_equal(get_values(api.get(f"{IMAGE}?{query}&format=nc4"), name), frames[name][cut])
 
     def test_band(self, api: httpx.Client, frames: dict[str, Any]) -> None:
-        """A band is the mean over its rows, the last of the range left out, as everywhere."""
+        """A band is the mean over its rows, without the last of the range, as everywhere."""
         answer = api.get(f"{IMAGE}?variable=image&band=rows:100:200&x=10:20&format=nc4")
 
-        np.testing.assert_allclose(values(answer, "result"), frames["image"][100:200, 10:20].mean(axis=0))
+        np.testing.assert_allclose(get_values(answer, "result"), frames["image"][100:200, 10:20].mean(axis=0))
 
     def test_raw(self, api: httpx.Client, frames: dict[str, Any]) -> None:
-        """The file as it is, with its own names."""
+        """The raw file has its own names."""
         answer = api.get(f"{IMAGE}?raw=true&format=nc4")
 
-        np.testing.assert_array_equal(values(answer, "Streak_array")[0], frames["image"])
+        np.testing.assert_array_equal(get_values(answer, "Streak_array")[0], frames["image"])
 
     def test_requests_as_in_the_readme(self, api: httpx.Client, frames: dict[str, Any]) -> None:
-        """Parameters that a client's library encodes mean the same: brackets, colons and all."""
+        """Parameters that a client's library encodes mean the same, including brackets and colons."""
         asked = {"variable": "background_subtracted", "format": "nc4", "y": "100:400"}
         answer = api.get(IMAGE, params=asked)
 
-        np.testing.assert_array_equal(values(answer, "background_subtracted"), frames["background_subtracted"][100:400])
+        np.testing.assert_array_equal(
+            get_values(answer, "background_subtracted"), frames["background_subtracted"][100:400]
+        )
 
     def test_encoded_slashes(self, api: httpx.Client) -> None:
-        """A path whose slashes a client encodes is the same path."""
+        """A path with encoded slashes is the same path."""
         assert api.get(f"images/{PATH.replace('/', '%2F')}").json()["path"] == PATH
 
     def test_named(self, api: httpx.Client) -> None:
-        """A file has a name to be kept under."""
+        """A file has a name for downloads."""
         answer = api.head(f"{IMAGE}?variable=image&format=nc4")
 
         assert answer.headers["content-disposition"] == 'attachment; filename="p510_2_s103741_image.nc4"'
@@ -135,21 +137,21 @@ class TestValues:
         ("asked", "extension"), [("format=png", "png"), ("transform=median_filter-size-3&format=tiff", "tiff")]
     )
     def test_named_without_a_variable(self, api: httpx.Client, asked: str, extension: str) -> None:
-        """A file of the variable that is chosen by default has the name of the image alone."""
+        """A file of the default variable has only the image's name."""
         answer = api.head(f"{IMAGE}?{asked}")
 
         assert answer.headers["content-disposition"].endswith(f'; filename="p510_2_s103741.{extension}"')
 
     def test_accept(self, api: httpx.Client) -> None:
-        """Without a format, who takes no JSON gets the format of its media type; or is told that there is none."""
+        """Without a format, a client that does not accept JSON gets the format of its media type, or an error."""
         netcdf = api.get(f"{IMAGE}?variable=image&y=0:3", headers={"Accept": "application/x-netcdf"})
 
         assert netcdf.headers["content-type"] == "application/x-netcdf"
         assert "Accept" in netcdf.headers["vary"]
-        assert "The formats are" in detail(api.get(IMAGE, headers={"Accept": "video/mp4"}), 406)
+        assert "The formats are" in get_detail(api.get(IMAGE, headers={"Accept": "video/mp4"}), 406)
 
     def test_picture(self, api: httpx.Client) -> None:
-        """The request of the documentation is answered with a picture, which browsers show."""
+        """The request of the documentation gives a picture that browsers show."""
         asked = {"variable": "background_subtracted", "format": "png", "y": "100:400", "cmap": "viridis"}
         answer = api.get(IMAGE, params=asked)
 
@@ -159,7 +161,7 @@ class TestValues:
 
     @pytest.mark.parametrize("name", FORMATS)
     def test_deterministic(self, api: httpx.Client, name: str) -> None:
-        """The same request has the same answer, to the byte, so that its tag and its ranges are true."""
+        """The same request has the same response, to the byte, so that its ETag and its byte ranges are valid."""
         what = (
             "band=rows:100:200&variable=image" if FORMATS[name].content_kind == "lineout" else "variable=image&y=0:30"
         )
@@ -172,7 +174,7 @@ class TestValues:
 
 class TestConditions:
     def test_not_modified(self, api: httpx.Client) -> None:
-        """Who has an answer is told so, and who has another gets this one."""
+        """A client with the current response gets 304, and one with another gets this response."""
         query = f"{IMAGE}?variable=image&y=0:3&format=nc4"
         tag = api.get(query).headers["etag"]
 
@@ -190,7 +192,7 @@ class TestConditions:
 
     @pytest.mark.parametrize("asked", ["bytes=0-99", "bytes=100-", "bytes=-50", "bytes=5-5", "bytes=3-99999999"])
     def test_range(self, api: httpx.Client, asked: str) -> None:
-        """A range of bytes is that part of the whole answer."""
+        """A byte range gives that part of the whole response."""
         query = f"{IMAGE}?variable=image&y=0:300&format=nc4"
         whole = api.get(query).content
         part = api.get(query, headers={"Range": asked})
@@ -200,12 +202,12 @@ class TestConditions:
         assert part.content == whole[int(first) : int(last) + 1]
         assert part.headers["content-range"].endswith(f"/{len(whole)}")
 
-    def test_ranges_that_are_none(self, api: httpx.Client) -> None:
-        """A range outside is refused; what is no single range, or of another state, is left out of account."""
+    def test_invalid_ranges(self, api: httpx.Client) -> None:
+        """A range outside is refused; several ranges, or one of another version, are ignored."""
         query = f"{IMAGE}?variable=image&y=0:3&format=nc4"
         outside = api.get(query, headers={"Range": "bytes=99999999-"})
 
-        assert "lies outside" in detail(outside, 416)
+        assert "lies outside" in get_detail(outside, 416)
         assert outside.headers["content-range"].startswith("bytes */")
         for headers in ({"Range": "bytes=0-1,5-6"}, {"Range": "lines=1-2"}, {"Range": "bytes=0-1", "If-Range": '"x"'}):
             assert api.get(query, headers=headers).status_code == 200
@@ -247,29 +249,29 @@ class TestRefusals:
         ],
     )
     def test_sentence(self, api: httpx.Client, target: str, status: int, sentence: str) -> None:
-        """What cannot be answered is a problem document that says what would be right."""
-        assert sentence in detail(api.get(target), status)
+        """A refused request gives a problem document that says what would be valid."""
+        assert sentence in get_detail(api.get(target), status)
 
-    def test_a_mistake_is_pointed_at(self, api: httpx.Client) -> None:
-        """A query that cannot be understood is shown with its mistake marked."""
+    def test_wrong_words_are_marked(self, api: httpx.Client) -> None:
+        """The error for an invalid query marks the wrong word."""
         found = api.get("images", params={"q": "laser date:2022-13"}).json()
 
         assert found["column"] == 12
         assert found["marked"] == "  laser date:2022-13\n             ^^^^^^^"
 
     def test_other_methods(self, api: httpx.Client) -> None:
-        """Other methods are refused, and the answer says which are not."""
+        """Other methods are refused, and the response lists the allowed ones."""
         answer = api.post(IMAGE)
 
-        assert detail(answer, 405)
+        assert get_detail(answer, 405)
         assert "GET" in answer.headers["allow"]
 
     def test_beside_the_api(self, demo: Server) -> None:
-        """What is below ``/api`` and nothing is a problem document, too."""
-        assert "There is nothing here" in detail(httpx.get(f"{demo.url}/api/v2/images", trust_env=False), 404)
+        """A path below ``/api`` that does not exist gives a problem document, too."""
+        assert "There is nothing here" in get_detail(httpx.get(f"{demo.url}/api/v2/images", trust_env=False), 404)
 
     def test_long_urls(self, demo: Server) -> None:
-        """A URL that is too long has the status that says so, in a problem document."""
+        """A URL that is too long has the status for that, in a problem document."""
         with socket.create_connection(("127.0.0.1", demo.port), timeout=60) as connection:
             connection.sendall(b"GET /api/v1/" + b"x" * 70_000 + b" HTTP/1.1\r\nHost: here\r\n\r\n")
             answer = connection.makefile("rb").read()
@@ -291,7 +293,7 @@ def test_statistics(api: httpx.Client, frames: dict[str, Any]) -> None:
 
 
 def test_attributes(api: httpx.Client) -> None:
-    """The attributes of an image are strict JSON, those of the file among them."""
+    """The attributes of an image are strict JSON, including those of the file."""
     found = api.get(f"attributes/{PATH}?variable=image").json()
 
     assert found["attributes"]["Unit"] == "P510_2"
@@ -307,7 +309,7 @@ def test_provenance(api: httpx.Client) -> None:
 
 
 def test_provenance_of_a_result(api: httpx.Client) -> None:
-    """The provenance of what a transform makes names the transform."""
+    """The provenance of a transform's result names the transform."""
     answer = api.get(f"provenance/{PATH}?variable=image&transform=median_filter-size-5")
 
     assert "median_filter" in answer.text

@@ -40,7 +40,7 @@ def other_store(jobs: JobStore) -> Iterator[JobStore]:
     other_store.close()
 
 
-def test_nothing_ordered(jobs: JobStore) -> None:
+def test_no_orders(jobs: JobStore) -> None:
     """Before the first order there is no database, and nothing to do."""
     assert (jobs.list_jobs(), jobs.find_job("x"), jobs.claim_next_job("me"), jobs.has_database) == (
         [],
@@ -51,7 +51,7 @@ def test_nothing_ordered(jobs: JobStore) -> None:
     assert not jobs.folder.exists()
 
 
-def test_a_name_that_nobody_guesses(jobs: JobStore) -> None:
+def test_random_names(jobs: JobStore) -> None:
     """A job has a name of 128 random bits, and its order."""
     one, two = (jobs.add_job(ORDER, ITEMS, 10, "ann") for _ in range(2))
 
@@ -91,7 +91,7 @@ def test_in_their_order(jobs: JobStore) -> None:
     ]
 
 
-def test_a_lease_that_runs_out(jobs: JobStore) -> None:
+def test_an_expired_lease(jobs: JobStore) -> None:
     """Another process takes a job whose lease has expired; the first holder learns it, and changes nothing."""
     with patch.object(module, "LEASE_SECONDS", 0.05):
         job = jobs.add_job(ORDER, ITEMS, 10, "ann")
@@ -111,7 +111,7 @@ def test_a_lease_that_runs_out(jobs: JobStore) -> None:
     assert jobs.claim_next_job("other") is None
 
 
-def test_put_off(jobs: JobStore) -> None:
+def test_released_job(jobs: JobStore) -> None:
     """A released job is taken after its pause, and has the reason as its message until then."""
     job = jobs.add_job(ORDER, ITEMS, 10, "ann")
     jobs.claim_next_job("me")
