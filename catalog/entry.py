@@ -33,6 +33,26 @@ class Changed(Unreadable):
         super().__init__(message)
 
 
+class Undecided(Unreadable):
+    """It is not known whether the file can be read: the next attempt may succeed.
+
+    Args:
+        message: what happened.
+        seconds: the time before another attempt is worthwhile.
+    """
+
+    def __init__(self, message: str, seconds: float = 0) -> None:
+        super().__init__(message)
+        self.retry_seconds = seconds
+
+
+class Overloaded(Exception):
+    """Too much is asked for at once; the message is a sentence for the client."""
+
+    def __init__(self, message: str = "The server is busy; ask again in a few seconds.") -> None:
+        super().__init__(message)
+
+
 class Health(StrEnum):
     """The result of the last inspection."""
 

@@ -13,10 +13,10 @@ from itertools import chain
 from pathlib import Path
 
 from shotdap.catalog import readers
-from shotdap.catalog.entry import Changed, Entry, FileInspection, Health, Missing, Unreadable
+from shotdap.catalog.entry import Changed, Entry, FileInspection, Health, Missing, Undecided, Unreadable
 from shotdap.catalog.index import InspectionResult, SqlIndex
 from shotdap.catalog.inspection.check_file import inspect_file
-from shotdap.catalog.inspection.sandbox import Sandbox, SandboxCall, Undecided
+from shotdap.catalog.inspection.sandbox import Sandbox, SandboxCall
 from shotdap.catalog.readers.gunzip import UnpackFunction
 
 _BATCH_SIZE = 64  # files per write

@@ -1,0 +1,1 @@
+"""Who reads the archive's files: separate processes that may fail, and the frames that all processes share."""
