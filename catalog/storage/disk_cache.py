@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import IO
 
 from shotdap.catalog.entry import Unreadable
+from shotdap.catalog.storage.private_folder import ensure_private_folder
 
 _FILE_SIZE_DIVISOR = 4  # one file may take a quarter of the folder
 _STALE_SECONDS = 3600  # after which a partial file is abandoned
@@ -120,16 +121,7 @@ class DiskCache:
         Raises:
             Unreadable: the folder cannot be made, or is not this user's alone.
         """
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with suppress(FileExistsError):
-                self.path.mkdir(mode=0o700)
-            status = self.path.lstat()
-        except OSError as error:
-            raise Unreadable(f"{self.error_prefix} cannot be made: {error.strerror}.") from error
-        is_private = stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid() and not status.st_mode & 0o077
-        if not is_private:
-            raise Unreadable(f"{self.error_prefix} is a link, or not this user's alone.")
+        ensure_private_folder(self.path, self.error_prefix)
 
 
 @dataclass(frozen=True)
