@@ -22,6 +22,7 @@ class Searchable(Protocol):
         Raises:
             BadQuery: the query is not valid.
             BadToken: `after` is not the token of an earlier page of this query.
+            TooSlow: it takes longer than the time limit.
         """
         ...
 
@@ -30,6 +31,7 @@ class Searchable(Protocol):
 
         Raises:
             BadQuery: the query is not valid.
+            TooSlow: it takes longer than the time limit.
             Unsearchable: this index counts nothing.
         """
         ...

@@ -12,6 +12,7 @@ from shotdap.catalog.index import SearchPage
 from shotdap.catalog.index.search import MAX_PAGE_SIZE, Matcher
 from shotdap.catalog.names import decode_path_segment
 from shotdap.catalog.query import Query
+from shotdap.catalog.time_limit import check_time_limit
 
 _MAX_SCANNED: Final = 10_000  # files per page
 
@@ -27,10 +28,14 @@ def search_folder(list_children: _ListChildren, root: Path, query: Query, after:
         query: the query.
         after: the path to continue after; it need not exist.
         limit: the maximum number of files, from 1 to `MAX_PAGE_SIZE`.
+
+    Raises:
+        TooSlow: it takes longer than the time limit of the caller.
     """
     matches, limit = Matcher(query), max(1, min(limit, MAX_PAGE_SIZE))
     entries: list[Entry] = []
     for number, path in enumerate(_walk_files(list_children, root, "", after.split("/") if after else []), 1):
+        check_time_limit()
         file = Path(*map(decode_path_segment, path.split("/")))
         entry = Entry(path, str(file), {"name": file.name})
         if matches(entry):
@@ -44,6 +49,7 @@ def search_folder(list_children: _ListChildren, root: Path, query: Query, after:
 
 def _walk_files(list_children: _ListChildren, root: Path, path: str, after: Sequence[str]) -> Iterator[str]:
     """Yield the paths of files below a folder after a path; skip linked folders, which may form cycles."""
+    check_time_limit()
     for child in list_children(path):
         if after and child.name < after[0]:
             continue

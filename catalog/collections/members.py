@@ -9,10 +9,12 @@ from typing import Final
 from shotdap.catalog.entry import Entry, Index
 from shotdap.catalog.paths import CollectionAddress
 from shotdap.catalog.searchable import Searchable
+from shotdap.catalog.time_limit import limit_time
 
 MAX_IMAGES: Final = 200
 """The most images in one dataset: the headers of each are read when it is opened."""
 
+_MAX_SECONDS: Final = 30.0  # for all pages of a search; if matches are rare, it scans the whole catalog
 _PAGE_SIZE: Final = 1000  # children, or matches, in one request to the index
 
 
@@ -34,11 +36,13 @@ def find_members(
     Raises:
         NotFound: there is no such folder.
         TooMany: they are more.
+        TooSlow: it takes too long to find them.
         BadQuery: the stack's query is not valid.
         Unsearchable: it is a stack of images that cannot be searched.
     """
     matches = _search_folder(collection, search()) if collection.steps else _walk_folder(index, collection.folder)
-    entries = list(islice(matches, most + 1))
+    with limit_time(_MAX_SECONDS):
+        entries = list(islice(matches, most + 1))
     if len(entries) > most:
         raise TooMany(
             f"There are more than {most} images at {collection.path!r}. Open fewer as one dataset: those of a single"

@@ -2,6 +2,8 @@
 
 A reader never waits for a writer: SQLite keeps a write-ahead log, PostgreSQL keeps versions of rows. A writer waits for
 another writer when its transaction begins, so that no transaction fails at its end because of another one.
+
+Every read has a time limit, and waits only a few seconds for a connection or for a locked database. A write has none.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.resources import as_file, files
+from math import ceil
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -28,11 +31,22 @@ from sqlalchemy.exc import (
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from shotdap.catalog.index.tables import SCHEMA_VERSION
+from shotdap.catalog.time_limit import TimeLimit, check_time_limit, is_time_over, lift_time_limit, limit_time
+
+READ_SECONDS: Final = 10.0
+"""The default time limit of one read."""
 
 _WRITE_OPTION: Final = "shotdap_writes"  # the execution option of a transaction that will write
-_BUSY_TIMEOUT: Final = 60  # seconds to wait for another writer
-_POOL_TIMEOUT: Final = 10  # seconds to wait for a connection while all are in use; the client then retries later
-_CACHE_SIZE: Final = 64 << 10  # KiB of an SQLite catalog that each connection keeps in memory
+_POOL_TIMEOUT: Final = 3  # seconds to wait for a connection while all are in use; the client then retries later
+_POSTGRESQL_POOL_SIZE: Final = 16  # connections of a process; PostgreSQL allows 100 for all processes by default
+_SQLITE_POOL_SIZE: Final = 64  # connections of a process: more than a server has threads that read the catalog
+_CONNECT_TIMEOUT: Final = 5  # seconds to wait for PostgreSQL to accept a connection
+_KEEPALIVE_OPTIONS: Final = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}  # seconds, number
+_READ_BUSY_TIMEOUT: Final = 3  # seconds that a read waits for an SQLite catalog that another process has locked
+_WRITE_BUSY_TIMEOUT: Final = 60  # seconds to wait for another writer
+_READ_CACHE_SIZE: Final = 4 << 10  # KiB of an SQLite catalog that a connection keeps in memory; more is not faster
+_WRITE_CACHE_SIZE: Final = 64 << 10  # the same for a connection that writes
+_PROGRESS_STEPS: Final = 20_000  # instructions of SQLite's virtual machine between two looks at the clock, about 1 ms
 _WAL_CHECKPOINT_PAGES: Final = 16_384  # pages of the write-ahead log, 64 MiB, before it is written into the catalog
 _JSON_DECODER: Final = json.JSONDecoder()  # `json.loads` takes twice as long: it looks for spaces around the text
 _MIGRATION_LOCK: Final = 0x5E07DA9  # the advisory lock that a migration holds in PostgreSQL
@@ -61,6 +75,7 @@ _CANNOT_OPEN_MESSAGE: Final = (
     "The catalog's database cannot be opened: its file does not exist, or permission is missing for it or for its"
     " folder (the setting catalog.index)."
 )
+_INTERRUPTED_CODES: Final = frozenset({"SQLITE_INTERRUPT", "57014"})
 _ERRORS_BY_CODE: Final[Mapping[str, tuple[type[BadCatalog], str]]] = MappingProxyType(
     {
         "SQLITE_BUSY": (LostCatalog, _BUSY_MESSAGE),
@@ -85,15 +100,18 @@ _ERRORS_BY_CODE: Final[Mapping[str, tuple[type[BadCatalog], str]]] = MappingProx
 
 
 @contextmanager
-def _wrap_catalog_errors() -> Iterator[None]:
-    """Raise `BadCatalog` or `LostCatalog` instead of the database's exceptions."""
+def _wrap_catalog_errors(limit: TimeLimit | None = None) -> Iterator[None]:
+    """Raise `BadCatalog`, `LostCatalog` or `TooSlow` instead of the database's exceptions."""
     try:
         yield
     except PoolTimeoutError as error:
         raise LostCatalog("All connections to the catalog's database are in use; try again later.") from error
     except DBAPIError as error:
         primary_code = "_".join(str(getattr(error.orig, "sqlite_errorname", "")).split("_")[:2])
-        exception, sentence = _ERRORS_BY_CODE.get(primary_code or str(getattr(error.orig, "sqlstate", "")), (None, ""))
+        code = primary_code or str(getattr(error.orig, "sqlstate", ""))
+        if limit is not None and code in _INTERRUPTED_CODES:
+            raise limit.make_error() from error
+        exception, sentence = _ERRORS_BY_CODE.get(code, (None, ""))
         if exception is not None:
             raise exception(sentence) from error
         if not error.connection_invalidated and not isinstance(error, OperationalError | InterfaceError):
@@ -108,6 +126,8 @@ class Database:
     """The catalog's database; an empty one gets its tables when it is first used."""
 
     url: str
+    read_seconds: float = READ_SECONDS
+    """The time limit of one read; see `time_limit`."""
 
     @cached_property
     def engine(self) -> sa.Engine:
@@ -125,14 +145,28 @@ class Database:
 
     @contextmanager
     def begin_read(self) -> Iterator[sa.Connection]:
-        """Begin a transaction that only reads; raise `BadCatalog` or `LostCatalog` if the database fails."""
-        with _wrap_catalog_errors(), self.engine.connect() as connection:
+        """Begin a transaction that only reads.
+
+        Raises:
+            BadCatalog: the database cannot be used as it is.
+            LostCatalog: the database does not answer now.
+            TooSlow: the time limit is over.
+        """
+        with limit_time(self.read_seconds) as limit, _wrap_catalog_errors(limit), self.engine.connect() as connection:
+            if limit.outer is not None and connection.dialect.name == "postgresql":  # else that of the session is right
+                check_time_limit()
+                _set_statement_timeout(connection, limit.remaining)
             yield connection
 
     @contextmanager
     def begin_write(self) -> Iterator[sa.Connection]:
-        """Begin a transaction that may write, all or nothing; raise the same errors as `begin_read`."""
-        with _wrap_catalog_errors(), _connect_for_write(self.engine) as connection:
+        """Begin a transaction that may write, all or nothing, without a time limit.
+
+        Raises:
+            BadCatalog: the database cannot be used as it is.
+            LostCatalog: the database does not answer now.
+        """
+        with lift_time_limit(), _wrap_catalog_errors(), _connect_for_write(self.engine) as connection:
             yield connection
 
     def migrate(self) -> str | None:
@@ -153,6 +187,7 @@ class Database:
         with _wrap_catalog_errors(), self._open_temporary_engine() as engine:
             if engine.dialect.name == "sqlite":  # this mode is stored in the file, and cannot be set in a transaction
                 with closing(engine.raw_connection()) as raw_connection:
+                    raw_connection.cursor().execute(f"PRAGMA busy_timeout = {1000 * _WRITE_BUSY_TIMEOUT}")
                     raw_connection.cursor().execute("PRAGMA journal_mode = WAL")
             scripts = as_file(files("shotdap.catalog").joinpath("migrations"))
             with scripts as folder, _connect_for_write(engine) as connection:
@@ -196,14 +231,25 @@ class Database:
         try:
             backend = sa.make_url(self.url).get_backend_name()
             if backend == "postgresql":
-                engine = sa.create_engine(self.url, pool_pre_ping=True, pool_timeout=_POOL_TIMEOUT)
-                event.listen(engine, "connect", _prepare_postgresql)
+                engine = sa.create_engine(
+                    self.url,
+                    connect_args={"connect_timeout": _CONNECT_TIMEOUT, **_KEEPALIVE_OPTIONS},
+                    pool_pre_ping=True,
+                    pool_size=_POSTGRESQL_POOL_SIZE,
+                    max_overflow=0,
+                    pool_timeout=_POOL_TIMEOUT,
+                    pool_use_lifo=True,
+                )
+                event.listen(engine, "connect", self._prepare_postgresql)
             elif backend == "sqlite":
                 engine = sa.create_engine(
                     self.url,
-                    connect_args={"timeout": _BUSY_TIMEOUT},
+                    connect_args={"timeout": _READ_BUSY_TIMEOUT},
                     json_deserializer=lambda text: _JSON_DECODER.raw_decode(text)[0],
+                    pool_size=_SQLITE_POOL_SIZE,
+                    max_overflow=0,
                     pool_timeout=_POOL_TIMEOUT,
+                    pool_use_lifo=True,
                 )
                 event.listen(engine, "connect", _prepare_sqlite)
                 event.listen(engine, "begin", _begin_transaction)
@@ -215,31 +261,44 @@ class Database:
             raise BadCatalog(f"The catalog's database needs a Python package that is not there: {error}.") from error
         except ArgumentError as error:
             raise BadCatalog("The catalog's database has no URL that SQLAlchemy knows.") from error
+        event.listen(engine, "before_cursor_execute", lambda *_: check_time_limit())
         return engine
 
-
-def _prepare_postgresql(connection: Any, _record: object) -> None:  # noqa: ANN401 — the driver's own
-    with connection.cursor() as cursor:
-        cursor.execute("SET jit = off")  # compiling takes 100 ms, longer than these queries
-    connection.commit()
+    def _prepare_postgresql(self, connection: Any, _record: object) -> None:  # noqa: ANN401 — the driver's own
+        with connection.cursor() as cursor:
+            cursor.execute("SET jit = off")  # compiling takes 100 ms, longer than these queries
+            cursor.execute(f"SET statement_timeout = {ceil(1000 * self.read_seconds)}")
+        connection.commit()
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:  # noqa: ANN401 — the driver's own
     connection.isolation_level = None  # else the driver begins transactions by itself
     connection.execute("PRAGMA synchronous = NORMAL")
-    connection.execute(f"PRAGMA cache_size = -{_CACHE_SIZE}")
+    connection.set_progress_handler(is_time_over, _PROGRESS_STEPS)
     connection.execute(f"PRAGMA wal_autocheckpoint = {_WAL_CHECKPOINT_PAGES}")
 
 
 def _begin_transaction(connection: sa.Connection) -> None:
-    writes = connection.get_execution_options().get(_WRITE_OPTION)
+    writes = bool(connection.get_execution_options().get(_WRITE_OPTION))
+    if connection.info.get(_WRITE_OPTION) is not writes:  # as the connection was used for the other kind before
+        busy_timeout = _WRITE_BUSY_TIMEOUT if writes else _READ_BUSY_TIMEOUT
+        connection.exec_driver_sql(f"PRAGMA busy_timeout = {1000 * busy_timeout}")
+        connection.exec_driver_sql(f"PRAGMA cache_size = -{_WRITE_CACHE_SIZE if writes else _READ_CACHE_SIZE}")
+        connection.info[_WRITE_OPTION] = writes
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
 @contextmanager
 def _connect_for_write(engine: sa.Engine) -> Iterator[sa.Connection]:
     with engine.connect().execution_options(**{_WRITE_OPTION: True}) as connection, connection.begin():
+        if engine.dialect.name == "postgresql":
+            _set_statement_timeout(connection, 0)
         yield connection
+
+
+def _set_statement_timeout(connection: sa.Connection, seconds: float) -> None:
+    """Set PostgreSQL's time limit of each statement of a transaction; 0 is none."""
+    connection.exec_driver_sql(f"SET LOCAL statement_timeout = {ceil(1000 * seconds)}")
 
 
 def _describe_version_mismatch(version: str) -> str:

@@ -16,7 +16,7 @@ from shotdap.catalog.entry import FAILED_HEALTHS, Entry, FolderPage, Health, Tim
 from shotdap.catalog.index import build_lock
 from shotdap.catalog.index.build_lock import BuildLock
 from shotdap.catalog.index.changes import ChangePage, list_changes
-from shotdap.catalog.index.database import BadCatalog, Database
+from shotdap.catalog.index.database import READ_SECONDS, BadCatalog, Database
 from shotdap.catalog.index.entry_lookup import find_entry, list_children
 from shotdap.catalog.index.facet_counts import Facet, count_by_facet, count_entries
 from shotdap.catalog.index.facets import FacetCounts, count_facets
@@ -37,9 +37,11 @@ class SqlIndex:
 
     url: str
     """The URL for SQLAlchemy: ``sqlite:///catalog.db``."""
+    read_seconds: float = READ_SECONDS
+    """The time limit of one search, or of any other read; one that takes longer raises `TooSlow`."""
 
     @classmethod
-    def open_sqlite(cls, path: Path) -> SqlIndex:
+    def open_sqlite(cls, path: Path, read_seconds: float = READ_SECONDS) -> SqlIndex:
         """Return the index in an SQLite file, which is created if it does not exist."""
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -47,11 +49,11 @@ class SqlIndex:
             raise BadCatalog(
                 f"The folder for the catalog's database (the setting catalog.index) cannot be made: {error.strerror}."
             ) from error
-        return cls(f"sqlite:///{path}")
+        return cls(f"sqlite:///{path}", read_seconds)
 
     @cached_property
     def _database(self) -> Database:
-        return Database(self.url)
+        return Database(self.url, self.read_seconds)
 
     @cached_property
     def _partitions(self) -> PartitionCache:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Final
 from urllib.parse import urlencode
 
@@ -12,11 +13,12 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from shotdap.catalog import Catalog, SearchPage
-from shotdap.server.http.errors import Problem, answer
+from shotdap.server.http.errors import Problem, answer, handle_error
 from shotdap.server.http.request import HttpRequest
 from shotdap.server.http.response import HttpResponse, compress_response, make_response
 from shotdap.server.pages import render_page
 from shotdap.server.routes.thredds import describe_image
+from shotdap.server.search_threads import SearchThreads
 
 _PAGE_SIZE: Final = 100  # images; the file of each is looked at
 _EMPTY_PAGE: Final = SearchPage((), None)
@@ -30,14 +32,15 @@ _EXAMPLE_QUERIES: Final = (
 )
 
 
-def create_search_routes(catalog: Catalog) -> list[Route]:
+def create_search_routes(catalog: Catalog, search_threads: SearchThreads) -> list[Route]:
     """Create the route of the page."""
 
-    def respond(request: HttpRequest) -> HttpResponse:
-        query, after = request.parameters.get("q", ""), request.parameters.get("after")
+    async def serve_search(request: Request) -> Response:
+        search_request = HttpRequest.from_starlette(request)
+        query, after = search_request.parameters.get("q", ""), search_request.parameters.get("after")
 
         def render_result(page: SearchPage, problem: Problem | None = None) -> HttpResponse:
-            root = request.root_path
+            root = search_request.root_path
             next_url = None if page.after is None else _build_search_url(query, root=root, after=page.after)
             images = [describe_image(catalog, entry) for entry in page.entries]
             return render_page(
@@ -53,14 +56,26 @@ def create_search_routes(catalog: Catalog) -> list[Route]:
                 search_url=_build_search_url,
             )
 
-        def search() -> HttpResponse:
-            return render_result(catalog.search(query, after=after, limit=_PAGE_SIZE) if query else _EMPTY_PAGE)
+        async def search() -> SearchPage:
+            if not query:
+                return _EMPTY_PAGE
+            find_page = partial(catalog.search, query, after=after, limit=_PAGE_SIZE)
+            return await search_threads.run(request.receive, find_page, query)
 
-        response = answer(search, lambda problem: render_result(_EMPTY_PAGE, problem), f"the search for {query!r}")
-        return compress_response(response, request)
+        def respond(result: SearchPage | Exception) -> HttpResponse:
+            render_problem, subject = partial(render_result, _EMPTY_PAGE), f"the search for {query!r}"
+            if isinstance(result, Exception):
+                response = handle_error(result, render_problem, subject)
+            else:
+                response = answer(lambda: render_result(result), render_problem, subject)
+            return compress_response(response, search_request)
 
-    async def serve_search(request: Request) -> Response:
-        return make_response(await run_in_threadpool(respond, HttpRequest.from_starlette(request)))
+        result: SearchPage | Exception
+        try:
+            result = await search()
+        except Exception as error:  # noqa: BLE001 — every failure gets a response
+            result = error
+        return make_response(await run_in_threadpool(respond, result))  # looks at files, which searches do not wait for
 
     return [Route("/thredds/search.html", serve_search, methods=["GET"])]
 

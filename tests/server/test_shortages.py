@@ -317,7 +317,7 @@ def test_an_exhausted_pool_of_postgresql(postgres: Postgres, tmp_path: Path) -> 
 
 def test_a_locked_catalog(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A catalog that another process keeps locked is in use, and does not count as damaged."""
-    monkeypatch.setattr("shotdap.catalog.index.database._BUSY_TIMEOUT", 0.01)
+    monkeypatch.setattr("shotdap.catalog.index.database._WRITE_BUSY_TIMEOUT", 0.01)
     index = make_catalog(tmp_path / "catalog.db")
     with closing(sqlite3.connect(tmp_path / "catalog.db", isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
@@ -24,6 +25,7 @@ from shotdap.server.api.schemas import (
     Facility,
     ImageChange,
 )
+from shotdap.server.search_threads import SearchThreads
 
 _MAX_TOKEN: Final = 2**63 - 1
 
@@ -43,7 +45,7 @@ class _ChangesParams(BaseModel):
     limit: Annotated[int, Field(description="How many at most.", ge=1, le=1000)] = 100
 
 
-def create_archive_router(catalog: Catalog) -> APIRouter:
+def create_archive_router(catalog: Catalog, search_threads: SearchThreads) -> APIRouter:
     """Create the routes."""
     routes = APIRouter(tags=["archive"], dependencies=[Depends(reject_repeated_params)])
 
@@ -54,9 +56,9 @@ def create_archive_router(catalog: Catalog) -> APIRouter:
         summary="The facilities",
         responses=describe_other_responses(404),
     )
-    def list_facilities(request: ApiRequest, _: Annotated[NoParams, Query()]) -> Response:
+    async def list_facilities(client: Request, request: ApiRequest, _: Annotated[NoParams, Query()]) -> Response:
         """List the facilities with the numbers of their images; a mere folder has none (404)."""
-        counts = catalog.count_facets().counts["facility"]
+        counts = (await search_threads.run(client.receive, catalog.count_facets)).counts["facility"]
         facilities = []
         for name, images in counts.items():
             links = {
@@ -73,9 +75,9 @@ def create_archive_router(catalog: Catalog) -> APIRouter:
         summary="The diagnostics",
         responses=describe_other_responses(404),
     )
-    def list_diagnostics(request: ApiRequest, _: Annotated[NoParams, Query()]) -> Response:
+    async def list_diagnostics(client: Request, request: ApiRequest, _: Annotated[NoParams, Query()]) -> Response:
         """List the diagnostics with the numbers of their images, and the descriptions by which files are read."""
-        counts = catalog.count_facets().counts["diagnostic"]
+        counts = (await search_threads.run(client.receive, catalog.count_facets)).counts["diagnostic"]
         diagnostics = []
         for name, images in counts.items():
             links = {"images": build_resource_url(request, "images", q=f"diagnostic:{_quote_term(name)}")}
@@ -99,9 +101,11 @@ def create_archive_router(catalog: Catalog) -> APIRouter:
         summary="Count what a query finds",
         responses=describe_other_responses(404),
     )
-    def get_facet_counts(request: ApiRequest, params: Annotated[_FacetParams, Query()]) -> Response:
+    async def get_facet_counts(
+        client: Request, request: ApiRequest, params: Annotated[_FacetParams, Query()]
+    ) -> Response:
         """Count the images that a query finds, by facility, diagnostic, year and health."""
-        facets = catalog.count_facets(params.q)
+        facets = await search_threads.run(client.receive, partial(catalog.count_facets, params.q), f"facets {params.q}")
         counts = {str(name): dict(values) for name, values in facets.counts.items()}
         return respond_with_document(request, FacetCounts(facets.total, facets.is_complete, counts))
 
@@ -112,14 +116,18 @@ def create_archive_router(catalog: Catalog) -> APIRouter:
         summary="What has changed",
         responses=describe_other_responses(404),
     )
-    def get_changes(request: ApiRequest, params: Annotated[_ChangesParams, Query()]) -> Response:
+    async def get_changes(client: Request, request: ApiRequest, params: Annotated[_ChangesParams, Query()]) -> Response:
         """List changes of the catalog, the oldest first: for clients that keep a copy, or wait for new shots."""
-        page = catalog.list_changes(params.since, limit=params.limit)
-        changes = [
-            ImageChange(each.path, None if each.entry is None else build_image_summary(request, each.entry))
-            for each in page.changes
-        ]
-        return respond_with_document(request, ChangeFeed(changes, page.token, page.has_more))
+
+        def respond() -> Response:
+            page = catalog.list_changes(params.since, limit=params.limit)
+            changes = [
+                ImageChange(each.path, None if each.entry is None else build_image_summary(request, each.entry))
+                for each in page.changes
+            ]
+            return respond_with_document(request, ChangeFeed(changes, page.token, page.has_more))
+
+        return await search_threads.run(client.receive, respond)
 
     return routes
 

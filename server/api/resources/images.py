@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends, Query, Request
 from pydantic import Field
 from starlette.responses import Response
 
@@ -28,6 +28,7 @@ from shotdap.server.api.resources.image_values import PARAMETER_NAMES, VALUE_RES
 from shotdap.server.api.responses import build_link_header, build_resource_url, respond_with_document
 from shotdap.server.api.schemas import Image, Images, Values
 from shotdap.server.http.limits import Limits
+from shotdap.server.search_threads import SearchThreads
 
 
 class _SearchParams(PageParams):
@@ -40,7 +41,7 @@ class _SearchParams(PageParams):
     ] = ""
 
 
-def create_images_router(catalog: Catalog, limits: Limits) -> APIRouter:
+def create_images_router(catalog: Catalog, limits: Limits, search_threads: SearchThreads) -> APIRouter:
     """Create the routes."""
     routes = APIRouter(tags=["images"])
 
@@ -52,14 +53,20 @@ def create_images_router(catalog: Catalog, limits: Limits) -> APIRouter:
         responses=describe_other_responses(404),
         dependencies=[Depends(reject_repeated_params)],
     )
-    def search_images(request: ApiRequest, params: Annotated[_SearchParams, Query()]) -> Response:
+    async def search_images(
+        client: Request, request: ApiRequest, params: Annotated[_SearchParams, Query()]
+    ) -> Response:
         """List a page of the images that a query finds, the newest first."""
-        page = catalog.search(params.q, after=params.cursor, limit=params.limit)
-        next_url = page.after and build_resource_url(
-            request, "images", q=params.q, cursor=page.after, limit=params.limit
-        )
-        summaries = [build_image_summary(request, entry) for entry in page.entries]
-        return respond_with_document(request, Images(summaries, next_url), build_link_header(next_url))
+
+        def respond() -> Response:
+            page = catalog.search(params.q, after=params.cursor, limit=params.limit)
+            next_url = page.after and build_resource_url(
+                request, "images", q=params.q, cursor=page.after, limit=params.limit
+            )
+            summaries = [build_image_summary(request, entry) for entry in page.entries]
+            return respond_with_document(request, Images(summaries, next_url), build_link_header(next_url))
+
+        return await search_threads.run(client.receive, respond, params.q)
 
     @routes.get(
         "/images/{path:path}",

@@ -8,11 +8,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from types import MappingProxyType
 from typing import Final, Literal
 from urllib.parse import parse_qsl, urlencode
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
+from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from shotdap.catalog import Catalog, Entry, NotFound
@@ -23,6 +25,7 @@ from shotdap.server.api.problem_details import describe_other_responses, send_pr
 from shotdap.server.api.resources.image_values import PARAMETER_NAMES, VALUE_RESPONSES, respond_with_image
 from shotdap.server.api.schemas import Values
 from shotdap.server.http.limits import Limits
+from shotdap.server.search_threads import SearchThreads
 from shotdap.transforms import BadSelection
 
 ImageKind = Literal["subtracted", "image", "original", "background", "raw"]
@@ -71,7 +74,7 @@ _PARAMETERS: Final = [
 ]
 
 
-def create_legacy_router(catalog: Catalog, limits: Limits) -> APIRouter:
+def create_legacy_router(catalog: Catalog, limits: Limits, search_threads: SearchThreads) -> APIRouter:
     """Create the route."""
     routes = APIRouter(tags=["legacy"])
     own = [name for name in PARAMETER_NAMES if name not in {"variable", "raw"}]
@@ -86,21 +89,22 @@ def create_legacy_router(catalog: Catalog, limits: Limits) -> APIRouter:
         responses={**VALUE_RESPONSES, **describe_other_responses(404, 406, 409, 413, 416)},
         openapi_extra={"parameters": parameters, "servers": [{"url": "/api"}]},
     )
-    def get_legacy_image(request: ApiRequest, kind: ImageKind) -> Response:
+    async def get_legacy_image(client: Request, request: ApiRequest, kind: ImageKind) -> Response:
         """Return the one image of a shot (and a diagnostic, and a name): an alias of `/images/{path}`, for programs.
 
         It has all parameters of `/images/{path}` except `variable` and `raw`; the default of `format` is `png`.
         More than one match is an error (409), which lists them.
         """
         criteria, others = _split_query(request.query)
-        entries = _search_entries(catalog, criteria)
+        entries = await search_threads.run(client.receive, partial(_search_entries, catalog, criteria))
         if not entries:
             raise NotFound("There is no such image; /api/v1/images?q= finds those that there are.")
         if len(entries) > 1:
             message = f"{len(entries)} images are called so; say facility, diagnostic and name to mean one of them."
             return send_problem(409, message, images=sorted(entry.path for entry in entries)[:_MAX_LISTED])
         query = urlencode([*_KIND_PARAMETERS[kind].items(), *others], errors="replace")
-        return respond_with_image(replace(request, path=entries[0].path, query=query), catalog, limits)
+        image_request = replace(request, path=entries[0].path, query=query)
+        return await run_in_threadpool(respond_with_image, image_request, catalog, limits)
 
     return routes
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Final, TypeAlias
 
-from fastapi import APIRouter, Depends, Path, Query
+from fastapi import APIRouter, Depends, Path, Query, Request
 from pydantic import Field
 from starlette.responses import Response
 
@@ -34,6 +34,7 @@ from shotdap.server.api.responses import (
 )
 from shotdap.server.api.schemas import Shot, Shots, ShotSummary
 from shotdap.server.http.request import HttpRequest
+from shotdap.server.search_threads import SearchThreads
 
 _MAX_ENTRIES: Final = 1000  # of one search
 _MAX_SHOT: Final = 10**18 - 1  # the largest number of a shot in a query
@@ -75,7 +76,7 @@ class _ShotCursor:
         return cls(max_shot, after)
 
 
-def create_shots_router(catalog: Catalog) -> APIRouter:
+def create_shots_router(catalog: Catalog, search_threads: SearchThreads) -> APIRouter:
     """Create the routes."""
     routes = APIRouter(tags=["archive"], dependencies=[Depends(reject_repeated_params)])
 
@@ -86,10 +87,15 @@ def create_shots_router(catalog: Catalog) -> APIRouter:
         summary="A page of shots",
         responses=describe_other_responses(404),
     )
-    def list_shots(request: ApiRequest, params: Annotated[_ShotParams, Query()]) -> Response:
+    async def list_shots(client: Request, request: ApiRequest, params: Annotated[_ShotParams, Query()]) -> Response:
         """List a page of shots, the greatest number first."""
-        terms = () if params.facility is None else (create_facility_term(catalog, params.facility),)
-        page = _read_shot_page(catalog, terms, _ShotCursor.decode(params.cursor), params.limit)
+        start = _ShotCursor.decode(params.cursor)
+
+        def read_page() -> _ShotPage:
+            terms = () if params.facility is None else (create_facility_term(catalog, params.facility),)
+            return _read_shot_page(catalog, terms, start, params.limit)
+
+        page = await search_threads.run(client.receive, read_page)
         cursor = page.next_cursor
         parameters = {"facility": params.facility, "cursor": str(cursor), "limit": params.limit}
         next_url = None if cursor is None else build_resource_url(request, "shots", **parameters)
@@ -107,15 +113,20 @@ def create_shots_router(catalog: Catalog) -> APIRouter:
         summary="A shot with its images",
         responses=describe_other_responses(404),
     )
-    def get_shot(
+    async def get_shot(
+        client: Request,
         request: ApiRequest,
         facility: Annotated[str, Path(description="As in public paths.", examples=["omega"], min_length=1)],
         shot: Annotated[int, Path(examples=[103741], ge=-_MAX_SHOT, le=_MAX_SHOT)],
         _: Annotated[NoParams, Query()],
     ) -> Response:
         """Return a shot with its diagnostics and images; of more than 1,000 images the newest, with a link to all."""
-        terms = (_create_shot_term(shot, shot), create_facility_term(catalog, facility))
-        entries = catalog.search(SearchQuery(terms), limit=_MAX_ENTRIES).entries
+
+        def find_entries() -> Sequence[Entry]:
+            terms = (_create_shot_term(shot, shot), create_facility_term(catalog, facility))
+            return catalog.search(SearchQuery(terms), limit=_MAX_ENTRIES).entries
+
+        entries = await search_threads.run(client.receive, find_entries)
         if not entries:
             raise NotFound(f"There is no image of shot {shot} of {facility!r}.")
         counts = Counter(str(each.facts.get("diagnostic", "")) for each in entries)

@@ -9,7 +9,8 @@ import pytest
 from tests.contracts.archive import ArchiveContract
 from tests.contracts.index import IndexContract, list_all_children, walk_index
 
-from shotdap.catalog import DirectoryArchive, NotFound
+from shotdap.catalog import DirectoryArchive, NotFound, TooSlow
+from shotdap.catalog.time_limit import limit_time
 
 NAMES = ("asbo1_s62328.hdf", "PCIS-[phosphor] é.h5", "a b.hdf", "_x5B_.hdf", "100%.hdf", "größe.hdf", "no extension")
 
@@ -120,3 +121,9 @@ class TestBounds:
         """A missing folder is empty."""
         with pytest.raises(NotFound):
             DirectoryArchive(tmp_path / "nonesuch").list_children("")
+
+
+def test_a_limited_search(folder: DirectoryArchive) -> None:
+    """A search ends when its time is over."""
+    with pytest.raises(TooSlow, match="Ask for less"), limit_time(0.0):
+        folder.search("name:*")
