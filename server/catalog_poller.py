@@ -16,7 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from shotdap.catalog import BadArchive, BadCatalog, BuildReport, Busy, InspectionReport, Superseded, Unreadable
 from shotdap.config import BadSettings, Settings, SettingsSource, Site
-from shotdap.server.child_process import ignore_interrupt, is_parent_alive_after, run_child_process
+from shotdap.server.child_process import is_parent_alive_after, run_child_process
 
 _RETRY_FAILED_SECONDS: Final = 600.0  # between two inspections of files that could not be read
 
@@ -74,7 +74,6 @@ def run_poller(settings: Settings, source: SettingsSource) -> Iterator[None]:
 
 
 def _poll_until_parent_exits(source: SettingsSource) -> None:
-    ignore_interrupt()
     settings = source.load()
 
     def report(message: str) -> None:

@@ -21,7 +21,9 @@ __all__ = [
     "SHOTDAP",
     "Server",
     "find_free_port",
+    "find_processes",
     "make_environment",
+    "run_program",
     "run_shotdap",
     "serving",
     "start_command",
@@ -30,6 +32,7 @@ __all__ = [
 SHOTDAP: Final = str(Path(sys.executable).with_name("shotdap"))
 """The console script of the environment that runs the tests."""
 
+ROOT: Final = Path(__file__).resolve().parents[1]
 SECONDS_TO_START: Final = 60  # on a busy machine; it takes one or two
 SECONDS_TO_STOP: Final = 10
 
@@ -51,6 +54,18 @@ class Server:
     def dap(self, path: str) -> str:
         """Return the URL of an image."""
         return f"{self.url}/dap/{path}"
+
+    def find_children(self, name: str) -> list[int]:
+        """Return its child processes of a name: ``shotdap worker``, ``shotdap watch`` or ``shotdap exports``."""
+        tasks = Path(f"/proc/{self.process.pid}/task").glob("*/children")
+        children = " ".join(task.read_text() for task in tasks).split()
+        return [int(child) for child in children if Path(f"/proc/{child}/comm").read_text().strip() == name]
+
+    @property
+    def worker(self) -> int:
+        """The process that serves, where it is one only."""
+        (worker,) = self.find_children("shotdap worker")
+        return worker
 
     def interrupt(self) -> int:
         """Send Ctrl-C; return the exit code."""
@@ -87,15 +102,50 @@ def run_shotdap(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 
 
 @contextmanager
-def serving(log: Path, *choices: str | Path) -> Iterator[Server]:
+def serving(log: Path, *choices: str | Path, may_die: bool = False) -> Iterator[Server]:
     """Run a server while the block lasts: ``serving(log, "--folder", folder)``."""
-    with start_command(log, "serve", *choices) as server:
+    with start_command(log, "serve", *choices, may_die=may_die) as server:
         yield server
 
 
 @contextmanager
-def start_command(log: Path, *arguments: str | Path) -> Iterator[Server]:
-    """Run a command of shotdap that serves until it is interrupted; if it ends early, the test fails with its log."""
+def run_program(log: Path, *arguments: str, **variables: str) -> Iterator[Server]:
+    """Run a Python program that takes ``--port``, in a session of its own; kill what is left of it in the end."""
+    port = find_free_port()
+    command = ["env", "--default-signal=INT", sys.executable, *arguments, "--port", str(port)]
+    surroundings = make_environment() | variables
+    with (
+        log.open("wb") as output,
+        subprocess.Popen(
+            command, stdout=output, stderr=output, env=surroundings, start_new_session=True, cwd=ROOT
+        ) as process,
+    ):
+        try:
+            yield Server(port, process, log)
+        finally:
+            for each in find_processes(process.pid):
+                os.kill(each, signal.SIGKILL)
+
+
+def find_processes(session: int) -> set[int]:
+    """Return the processes of a session, without those that have ended and were not waited for."""
+    found = set()
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, _, _, number = path.read_text().rpartition(")")[2].split()[:4]
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if int(number) == session and state != "Z":
+            found.add(int(path.parent.name))
+    return found
+
+
+@contextmanager
+def start_command(log: Path, *arguments: str | Path, may_die: bool = False) -> Iterator[Server]:
+    """Run a command of shotdap that serves until it is interrupted; if it ends early, the test fails with its log.
+
+    A benchmark that counts the ends sets `may_die`.
+    """
     port = find_free_port()
     # In a background job of a shell, the test runner ignores Ctrl-C, and its children would inherit that. In its own
     # session, a server does not get a Ctrl-C for the test runner, which stops it here.
@@ -110,7 +160,8 @@ def start_command(log: Path, *arguments: str | Path) -> Iterator[Server]:
         try:
             _wait_for_server(server)
             yield server
-            _check_exit_code(server, None, 0)
+            if not may_die:
+                _check_exit_code(server, None, 0)
         finally:
             _stop(process)
 

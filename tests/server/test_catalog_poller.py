@@ -150,7 +150,7 @@ def test_killed_server(site: Path, tmp_path: Path) -> None:
 
     def kill() -> None:
         with serving(tmp_path / "log", "--config", site) as server:
-            killed.extend(find_pollers(server.process.pid))
+            killed.extend(server.find_children("shotdap watch"))
             os.kill(server.process.pid, signal.SIGKILL)
             server.process.wait()
 
@@ -159,9 +159,3 @@ def test_killed_server(site: Path, tmp_path: Path) -> None:
 
     assert len(killed) == 1
     assert wait_until(lambda: not Path(f"/proc/{killed[0]}").exists())
-
-
-def find_pollers(parent: int) -> list[int]:
-    """Return the pollers that a process started."""
-    children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
-    return [int(child) for child in children if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()]

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Path, Query
 from starlette.responses import Response
 
 from shotdap import __version__
-from shotdap.catalog import Catalog, NotFound
+from shotdap.catalog import NotFound
 from shotdap.server.api.dependencies import ApiRequest, NoParams, reject_repeated_params
 from shotdap.server.api.problem_details import describe_other_responses, send_problem
 from shotdap.server.api.responses import build_resource_url, respond_with_document
@@ -23,6 +23,7 @@ from shotdap.server.api.schemas import (
 )
 from shotdap.server.encoders.formats import FORMATS
 from shotdap.server.encoders.json_values import describe_attributes
+from shotdap.server.readiness import Readiness
 from shotdap.transforms import BadTransform, Transform, find_transform, known_transforms
 
 _ENTRY_POINTS: Final = (
@@ -38,7 +39,7 @@ _ENTRY_POINTS: Final = (
 )
 
 
-def create_service_router(catalog: Catalog) -> APIRouter:
+def create_service_router(readiness: Readiness) -> APIRouter:
     """Create the routes."""
     routes = APIRouter(tags=["service"], dependencies=[Depends(reject_repeated_params)])
 
@@ -73,15 +74,15 @@ def create_service_router(catalog: Catalog) -> APIRouter:
         "/health/ready",
         response_model=HealthStatus,
         operation_id="ready",
-        summary="Whether the catalog answers",
+        summary="Whether all parts answer",
         responses=describe_other_responses(),
     )
-    def check_readiness(request: ApiRequest, _: Annotated[NoParams, Query()]) -> Response:
-        """Check that the catalog answers, too; 503 if it does not."""
-        try:
-            catalog.list_children("", limit=1)
-        except Exception:  # noqa: BLE001 — after any error, requests are better sent elsewhere
-            return send_problem(503, "The catalog does not answer now; ask again later.")
+    async def check_readiness(request: ApiRequest, _: Annotated[NoParams, Query()]) -> Response:
+        """Check that the catalog, and whatever else requests need, answers, too; 503 if it does not."""
+        problems = await readiness.find_problems()
+        stuck = [f"{name}: {problem}" for name, problem in problems.items() if problem]
+        if stuck:
+            return send_problem(503, " ".join(stuck))
         return respond_with_document(request, HealthStatus("ok"))
 
     @routes.get(

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from shotdap.config import Settings, SettingsSource
-from shotdap.server.child_process import ignore_interrupt, run_child_process
+from shotdap.server.child_process import run_child_process
 from shotdap.server.exports.jobs.job_store import open_job_store
 
 _POLL_SECONDS: Final = 0.5
@@ -49,5 +49,4 @@ def supervise_coordinator(settings: Settings, source: SettingsSource) -> Iterato
 
 
 def _run_coordinator_process(source: SettingsSource) -> None:
-    ignore_interrupt()
     importlib.import_module("shotdap.server.exports.jobs.coordinator").run_until_parent_ends(source)

@@ -21,7 +21,7 @@ import pytest
 import xarray as xr
 from httpx_sse import connect_sse
 from tests.server.exports.campaign import QUERY, Campaign, make_campaign, wait_until
-from tests.serving import Server, serving
+from tests.serving import Server, find_processes, serving
 from zarr.storage import ZipStore
 
 EXPORTS: Final = "/api/v1/exports"
@@ -320,6 +320,21 @@ def test_cancel_and_events_at_the_end(tmp_path: Path) -> None:
         with connect_sse(site.client, "GET", f"{other}/events") as source:
             next(source.iter_sse())
             assert site.server.interrupt() == 0
+
+
+def test_end_with_a_running_job(tmp_path: Path) -> None:
+    """SIGTERM ends a server with its poller, and with its exports amid a job; no process is left behind."""
+    campaign = make_campaign(tmp_path / "site", 4000, files=20)
+    campaign.config.write_text(campaign.config.read_text().replace("[catalog]", "[catalog]\nwatch_seconds = 0.5"))
+    with run_server(campaign) as site:
+        site.wait_until_begun(site.create_export(), 1)
+        process = site.server.process
+        assert site.server.find_children("shotdap watch")
+        assert site.server.find_children("shotdap exports")
+        process.send_signal(signal.SIGTERM)
+
+        assert process.wait(SECONDS) == 0
+        assert wait_until(lambda: not find_processes(process.pid)), find_processes(process.pid)
 
 
 def test_expiry(tmp_path: Path) -> None:

@@ -1,0 +1,122 @@
+"""A worker: one process that serves requests with uvicorn, on a socket that it shares with the other workers."""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import os
+import resource
+import signal
+import socket
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from types import FrameType
+from typing import Final
+
+import uvicorn
+
+from shotdap.server.child_process import follow_parent
+
+HEARTBEAT_SECONDS: Final = 1.0
+
+_PROTOCOL_PATH: Final = "shotdap.server.http_protocol:HttpProtocol"  # imported only by processes that serve
+_TRIM_SECONDS: Final = 10.0
+_MAX_OPEN_FILES: Final = 1 << 16  # of them 2,000 are idle connections on a good day; many systems begin with 1,024
+
+
+@dataclass(frozen=True)
+class WorkerOptions:
+    """Options of all workers of a server."""
+
+    application: str
+    """The import path of a function that creates the ASGI application: ``module:function``."""
+    grace_seconds: float
+    """The time that requests have to finish when the worker is told to end."""
+    write_seconds: float
+    """The time after which a client that reads nothing is disconnected."""
+    access_log: bool = False
+    is_quiet: bool = False
+    """Whether only warnings and errors are logged."""
+
+
+class WorkerConfig(uvicorn.Config):
+    """uvicorn's configuration, of a worker's options."""
+
+    def __init__(self, options: WorkerOptions, host: str = "127.0.0.1", port: int = 8000) -> None:
+        super().__init__(
+            options.application,
+            factory=True,
+            host=host,
+            port=port,
+            http=_PROTOCOL_PATH,
+            access_log=options.access_log,
+            log_level="warning" if options.is_quiet else None,
+            server_header=False,
+        )
+        self.options = options
+
+
+def run_worker(options: WorkerOptions, listener: socket.socket, heartbeats: Connection) -> None:
+    """Serve until SIGTERM, or until the parent process ends. The target of a worker's process.
+
+    Args:
+        options: of the worker.
+        listener: the bound socket.
+        heartbeats: gets a byte each second from the event loop.
+    """
+    follow_parent(signal.SIGKILL)
+    _, hard_limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+    allowed = _MAX_OPEN_FILES if hard_limit == resource.RLIM_INFINITY else min(hard_limit, _MAX_OPEN_FILES)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard_limit))
+    os.set_blocking(heartbeats.fileno(), False)
+    _WorkerServer(WorkerConfig(options), heartbeats).run([listener])
+    os._exit(0)  # threads and processes of pools would delay a normal end; the parent kills what is left of them
+
+
+class _WorkerServer(uvicorn.Server):
+    """uvicorn's server with a heartbeat, and with an end that no client delays."""
+
+    def __init__(self, config: WorkerConfig, heartbeats: Connection) -> None:
+        super().__init__(config)
+        self._grace_seconds = config.options.grace_seconds
+        self._heartbeats = heartbeats
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start serving; the first heartbeat says so."""
+        await super().startup(sockets)
+        self._tasks = [asyncio.create_task(self._send_heartbeats()), asyncio.create_task(self._trim_memory())]
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop accepting, and wait for requests; those that take longer than the grace are cut off."""
+        asyncio.get_running_loop().call_later(self._grace_seconds, self._cut_connections)
+        await super().shutdown(sockets)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 — the signature is uvicorn's
+        """End on SIGTERM; Ctrl-C is left to the parent."""
+        if sig == signal.SIGTERM:
+            self.should_exit = True
+
+    async def _send_heartbeats(self) -> None:
+        while True:
+            with suppress(BlockingIOError):  # the parent does not read now, and has enough to read
+                os.write(self._heartbeats.fileno(), b".")
+            await asyncio.sleep(HEARTBEAT_SECONDS)
+
+    async def _trim_memory(self) -> None:
+        """Return free memory to the system now and then: the allocator of a worker keeps it, see `worker_supervisor`.
+
+        Under load it takes 1 % of the time; after load, hundreds of megabytes are not kept for nothing.
+        """
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # only glibc has it
+        requests = 0
+        while trim is not None:
+            await asyncio.sleep(_TRIM_SECONDS)
+            if requests != self.server_state.total_requests:
+                requests = self.server_state.total_requests
+                await asyncio.to_thread(trim, 0)
+
+    def _cut_connections(self) -> None:
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
