@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import selectors
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from itertools import repeat
+from math import inf
 from time import perf_counter
 
 import httptools
 
 from measuring import Turn
 
-__all__ = ["HttpRequest", "HttpResponse"]
+__all__ = ["HttpRequest", "HttpResponse", "send_each"]
 
 _HOST = "127.0.0.1"
 _PATIENCE = 60  # seconds without a byte
@@ -81,17 +83,32 @@ class HttpRequest:
         Raises:
             ConnectionError: a server hangs up or sends nothing for a minute.
         """
-        with ExitStack() as stack, selectors.DefaultSelector() as selector:
-            connections = [_Connection(stack.enter_context(_connect(self.port)), length) for _ in range(clients)]
-            for connection in connections:
-                selector.register(connection.wire, selectors.EVENT_READ, connection)
-            begun = perf_counter()
-            durations = tuple(_exchange_until(self._bytes, selector, connections, begun + seconds))
-            return Turn(perf_counter() - begun, durations)
+        return _exchange(self.port, repeat(self._bytes), clients, length, seconds)
 
     @property
     def _bytes(self) -> bytes:
         return f"GET {self.target} HTTP/1.1\r\nHost: {_HOST}\r\nAccept: */*\r\n\r\n".encode("ascii")
+
+
+def send_each(port: int, targets: Iterable[str], clients: int, length: int) -> Turn:
+    """Send a request for each target once, with many clients at once; all responses have the same length.
+
+    Raises:
+        ConnectionError: the server hangs up or sends nothing for a minute, or a response has another length.
+    """
+    requests = (HttpRequest(port, target)._bytes for target in targets)  # noqa: SLF001 — of this module
+    return _exchange(port, requests, clients, length, inf)
+
+
+def _exchange(port: int, requests: Iterator[bytes], clients: int, length: int, seconds: float) -> Turn:
+    """Send requests with many clients at once, until the time is over or no request is left."""
+    with ExitStack() as stack, selectors.DefaultSelector() as selector:
+        connections = [_Connection(stack.enter_context(_connect(port)), length) for _ in range(clients)]
+        for connection in connections:
+            selector.register(connection.wire, selectors.EVENT_READ, connection)
+        begun = perf_counter()
+        durations = tuple(_exchange_until(requests, selector, connections, begun + seconds))
+        return Turn(perf_counter() - begun, durations)
 
 
 @dataclass
@@ -110,26 +127,31 @@ class _Connection:
     def receive(self) -> None:
         self.left -= _receive_bytes(self.wire)
         if self.left < 0:
-            raise ConnectionError("The server's answers differ in length.")
+            raise ConnectionError("The server's responses differ in length.")
 
 
 def _exchange_until(
-    request: bytes, selector: selectors.BaseSelector, connections: list[_Connection], deadline: float
+    requests: Iterator[bytes], selector: selectors.BaseSelector, connections: list[_Connection], deadline: float
 ) -> Iterator[float]:
     """Yield the duration of each response, in the order of their ends."""
-    for connection in connections:
+    waiting = 0
+    for connection, request in zip(connections, requests, strict=False):
         connection.send(request)
-    waiting = len(connections)
+        waiting += 1
     while waiting:
-        for key, _ in selector.select(_PATIENCE):
+        ready = selector.select(_PATIENCE)
+        if not ready:
+            raise ConnectionError(f"The server has sent nothing for {_PATIENCE} s.")
+        for key, _ in ready:
             connection = key.data
             connection.receive()
             if connection.left:
                 continue
             now = perf_counter()
             yield now - connection.asked
-            if now < deadline:
-                connection.send(request)
+            following = next(requests, b"") if now < deadline else b""
+            if following:
+                connection.send(following)
             else:
                 waiting -= 1
 

@@ -12,7 +12,19 @@ from statistics import median, quantiles
 from time import perf_counter
 from typing import TypeAlias
 
-__all__ = ["Case", "Contender", "Mismatch", "Plan", "Row", "Turn", "Worker", "measure", "repeat"]
+__all__ = [
+    "Case",
+    "Contender",
+    "Figure",
+    "Mismatch",
+    "Plan",
+    "Row",
+    "Turn",
+    "Worker",
+    "compute_p99",
+    "measure",
+    "repeat",
+]
 
 
 class Mismatch(ValueError):
@@ -30,6 +42,10 @@ class Plan:
     """Rows of the archive that the catalog is built of."""
     shrink: int = 1
     """Divisor of the images' sides; for the test that the benchmarks run."""
+    scene: float = 5
+    """Duration in seconds of each scene of a scenario: quiet, a fault, a load."""
+    files: int = 2000
+    """Number of damaged files to serve."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +93,28 @@ class Row:
     """Relative to the first contender: the median over the rounds."""
 
 
+@dataclass(frozen=True)
+class Figure:
+    """One number that a scenario measures, without contenders."""
+
+    case: str
+    name: str
+    value: float
+    unit: str = ""
+    goal: str = ""
+    """The condition for the value, such as ``<= 50``."""
+    note: str = ""
+    """Messages of the server, or the reason why nothing was measured."""
+
+    @property
+    def is_met(self) -> bool | None:
+        """Check the value against the goal; return `None` without a goal."""
+        relation, _, bound = self.goal.partition(" ")
+        if not bound:
+            return None
+        return self.value <= float(bound) if relation == "<=" else self.value >= float(bound)
+
+
 def repeat(function: Callable[[], object]) -> Worker:
     """Return a worker that calls a function repeatedly."""
 
@@ -114,7 +152,7 @@ def _make_row(case: Case, contender: Contender, turns: Sequence[Turn], first: Se
         contender=contender.name,
         runs=len(each),
         median_ms=1e3 * median(each),
-        p99_ms=1e3 * _compute_p99(each),
+        p99_ms=1e3 * compute_p99(each),
         per_second=median(map(_compute_rate, turns)) * case.amount,
         speed=median(_compute_rate(turn) / _compute_rate(other) for turn, other in zip(turns, first, strict=True)),
     )
@@ -124,5 +162,6 @@ def _compute_rate(turn: Turn) -> float:
     return len(turn.each) / turn.elapsed
 
 
-def _compute_p99(each: list[float]) -> float:
+def compute_p99(each: Sequence[float]) -> float:
+    """Return the 99th percentile."""
     return quantiles(each, n=100, method="inclusive")[-1] if len(each) > 1 else each[0]

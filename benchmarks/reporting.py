@@ -12,9 +12,9 @@ from importlib.metadata import version
 from itertools import groupby
 from pathlib import Path
 
-from measuring import Plan, Row
+from measuring import Figure, Plan, Row
 
-__all__ = ["format_table", "write"]
+__all__ = ["format_figures", "format_table", "write"]
 
 _HEADINGS = ("runs", "median/ms", "p99/ms", "per second", "speed")
 _FEW = 10  # smaller numbers need decimals
@@ -42,7 +42,21 @@ def _format_lines(rows: Iterable[Row], width: int) -> Iterable[str]:
             yield f"  {name:<{width - 2}}" + "".join(f"{number:>12}" for number in numbers)
 
 
-def write(folder: Path, benchmark: str, plan: Plan, rows: Sequence[Row]) -> Path:
+def format_figures(figures: Sequence[Figure]) -> str:
+    """Format figures as text, grouped by case, with their goals."""
+    width = max(len(figure.name) for figure in figures) + 2
+    lines = []
+    for case, members in groupby(figures, key=lambda figure: figure.case):
+        lines.append(case)
+        for figure in members:
+            number = f"{figure.value:,.{3 if abs(figure.value) < _FEW and figure.value % 1 else 0}f}"
+            verdict = {None: "", True: "met", False: "MISSED"}[figure.is_met]
+            measured = f"  {figure.name:<{width}}{number:>12} {figure.unit:<8}"
+            lines.append(f"{measured}{figure.goal:<11} {verdict:<8}{figure.note}".rstrip())
+    return "\n".join(lines)
+
+
+def write(folder: Path, benchmark: str, plan: Plan, rows: Sequence[Row] | Sequence[Figure]) -> Path:
     """Write the rows and the conditions of the measurement to a new file; return its path."""
     when = datetime.now(UTC)
     outcome = {

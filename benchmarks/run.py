@@ -11,17 +11,26 @@ from types import MappingProxyType, ModuleType
 from typing import TypeAlias
 
 import building
+import cold_shots
+import damage
 import encoding
 import exporting
+import faults
+import memory
+import pressure
 import reporting
 import searching
 import serving
 import subtraction
+import tails
 import zarr_reading
-from measuring import Case, Plan, measure
+from measuring import Case, Figure, Plan, Row, measure
 
 Benchmark: TypeAlias = Callable[[Path, Plan], AbstractContextManager[Sequence[Case]]]
 """Yields its cases, checked and ready to be measured while the context lasts; gets an empty folder."""
+
+Scenario: TypeAlias = Callable[[Path, Plan], Sequence[Figure]]
+"""Plays a scenario in an empty folder, and returns the figures that it measured."""
 
 MODULES: Mapping[str, ModuleType] = MappingProxyType(
     {
@@ -32,6 +41,12 @@ MODULES: Mapping[str, ModuleType] = MappingProxyType(
         "zarr_reading": zarr_reading,
         "encoding": encoding,
         "exporting": exporting,
+        "faults": faults,
+        "damage": damage,
+        "pressure": pressure,
+        "memory": memory,
+        "tails": tails,
+        "cold_shots": cold_shots,
     }
 )
 RESULTS = Path(__file__).parent / "results"
@@ -47,17 +62,24 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if chosen.list:
         print(*(f"{name:<12} {_get_summary(module)}" for name, module in MODULES.items()), sep="\n")
         return
-    plan = Plan(chosen.rounds, chosen.seconds, chosen.rows, chosen.shrink)
+    plan = Plan(chosen.rounds, chosen.seconds, chosen.rows, chosen.shrink, chosen.scene, chosen.files)
     for name in chosen.names or MODULES:
         _run(name, plan, chosen.results)
 
 
 def _run(name: str, plan: Plan, results: Path) -> None:
     print(f"\n{name}: {_get_summary(MODULES[name])}\n", flush=True)
-    benchmark: Benchmark = MODULES[name].cases
-    with TemporaryDirectory(prefix="shotdap-bench-") as folder, benchmark(Path(folder), plan) as cases:
-        rows = measure(cases, plan)
-    print(reporting.format_table(rows))
+    scenario: Scenario | None = getattr(MODULES[name], "play", None)
+    rows: Sequence[Row] | Sequence[Figure]
+    with TemporaryDirectory(prefix="shotdap-bench-", ignore_cleanup_errors=True) as folder:
+        if scenario is not None:
+            rows = scenario(Path(folder), plan)
+            print(reporting.format_figures(rows))
+        else:
+            benchmark: Benchmark = MODULES[name].cases
+            with benchmark(Path(folder), plan) as cases:
+                rows = measure(cases, plan)
+            print(reporting.format_table(rows))
     print(f"\n{reporting.write(results, name, plan, rows)}")
 
 
@@ -76,6 +98,8 @@ def _make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--seconds", type=float, default=plan.seconds, help="duration of a turn")
     parser.add_argument("--rows", type=int, default=plan.rows, help="rows of the archive that the catalog is built of")
     parser.add_argument("--shrink", type=int, default=plan.shrink, help="divide the sides of the images by this")
+    parser.add_argument("--scene", type=float, default=plan.scene, help="seconds of each scene of a scenario")
+    parser.add_argument("--files", type=int, default=plan.files, help="number of damaged files to serve")
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder for the JSON files")
     return parser
 

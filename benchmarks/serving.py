@@ -1,12 +1,13 @@
 """Send requests to shotdap, to pydap's server with the image in memory, and to a server of bytes from memory.
 
 shotdap is a real ``shotdap serve`` of a folder; the static server sends the same bodies as shotdap, which shows the
-limit. Each is one process. Before anything is timed, the numbers in every response are compared
-with those in the file.
+limit. Each is one process. Before anything is timed, the numbers in every response are compared with those in the file.
+Full frames are also compared with nginx, if it is installed: with two workers each.
 """
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -32,6 +33,9 @@ _FILES = (
 )
 _SIDE = 256  # of the small slice
 _CLIENTS = (1, 8)
+_WORKERS = 2  # of shotdap and of nginx
+_MANY_CLIENTS = (8, 32)
+_WHOLE = (slice(None), slice(None))
 
 
 @dataclass(frozen=True)
@@ -56,16 +60,16 @@ def _list_requests(file: ImageFile, side: int) -> tuple[_Request, ...]:
     height, width = file.shape
     row, corner = height // 2, height // 4
     small = slice(corner, corner + side)
-    whole = slice(None)
+    whole = _WHOLE[0]
     square, square_index = f"{side} x {side}", f"[{corner}:{corner + side - 1}]" * 2
     return (
         _Request(".dds", ".dds"),
         _Request("one row, DAP2", ".dods", f"image[{row}][0:{width - 1}]", (slice(row, row + 1), whole)),
         _Request(f"{square}, DAP2", ".dods", f"image{square_index}", (small, small)),
-        _Request("full frame, DAP2", ".dods", "image", (whole, whole)),
+        _Request("full frame, DAP2", ".dods", "image", _WHOLE),
         _Request(".dmr", ".dmr"),
         _Request(f"{square}, DAP4", ".dap", f"dap4.ce=/image{square_index}", (small, small)),
-        _Request("full frame, DAP4", ".dap", "dap4.ce=/image", (whole, whole)),
+        _Request("full frame, DAP4", ".dap", "dap4.ce=/image", _WHOLE),
     )
 
 
@@ -85,7 +89,26 @@ def cases(folder: Path, plan: Plan) -> Iterator[Sequence[Case]]:
             body = HttpRequest(ours, "/dap" + request.format_target(file.name)).send().body
             (answers / str(number)).write_bytes(body)
         least = stack.enter_context(servers.serve_bytes(answers, folder / "static.log"))
-        yield [
+        beside_nginx: list[Case] = []
+        if shutil.which("nginx") is None:
+            print("skipped: nginx is not installed, so full frames are not compared with its static files")
+        else:
+            two = stack.enter_context(servers.serve_folder(images, folder / "two.log", _WORKERS))
+            nginx = stack.enter_context(servers.serve_by_nginx(answers, folder / "nginx", _WORKERS))
+            beside_nginx = [
+                _make_case(
+                    f"{file}: {request.name}, {_WORKERS} workers",
+                    {
+                        "nginx": HttpRequest(nginx, f"/{number}"),
+                        "shotdap": HttpRequest(two, f"/dap{request.format_target(file.name)}"),
+                    },
+                    clients,
+                )
+                for number, (file, request) in enumerate(requests)
+                if request.suffix == ".dap" and request.part == _WHOLE
+                for clients in _MANY_CLIENTS
+            ]
+        yield beside_nginx + [
             _make_case(f"{file}: {request.name}", questions, clients)
             for number, (file, request) in enumerate(requests)
             for questions in [_make_http_requests(file, request, (ours, theirs, least), number)]

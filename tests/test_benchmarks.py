@@ -11,7 +11,7 @@ import pytest
 from tests import postgres
 
 RUN = Path(__file__).resolve().parent.parent / "benchmarks" / "run.py"
-SMALL = ("--rounds", "1", "--seconds", "0", "--shrink", "16", "--rows", "200")
+SMALL = ("--rounds", "1", "--seconds", "0", "--shrink", "16", "--rows", "200", "--scene", "0.2", "--files", "12")
 
 pytestmark = pytest.mark.skipif(not RUN.exists(), reason="not a checkout: the benchmarks are not shipped")
 
@@ -53,15 +53,24 @@ CASES = {
     "searching": {"search diagnostic:D07, first page": ["shotdap"], "start a server, until it answers": ["shotdap"]},
 }
 
+# For each scenario, one of its cases with one of its figures.
+SCENARIOS = {
+    "faults": ("folder mode, quiet", "warm: p99"),
+    "damage": ("catalog mode, 12 damaged files", "wrong responses"),
+    "pressure": ("90 expensive connections, 1 worker", "a worker's memory, peak"),
+    "memory": ("8 clients, 2 workers", "a worker after it, allocated"),
+    "tails": ("256 x 256, DAP2, 1 worker", "beside 4 full frames, DAP4: p99"),
+    "cold_shots": ("6 cold shots, contiguous HDF5", "share of the bare readers' speed"),
+}
 
-def run(*arguments: str) -> str:
-    """Run the command; return its output."""
-    environment = {**os.environ, "PYTHONPATH": str(RUN.parent.parent)}
-    done = subprocess.run(
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the command, which imports modules of the tests."""
+    paths = filter(None, (str(RUN.parent.parent), os.environ.get("PYTHONPATH")))
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+    return subprocess.run(
         [sys.executable, RUN, *arguments], check=False, capture_output=True, text=True, env=environment
     )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 def list_contenders(rows: list[dict[str, Any]], case: str) -> list[str]:
@@ -72,7 +81,9 @@ def list_contenders(rows: list[dict[str, Any]], case: str) -> list[str]:
 def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder with all results, and the output; run once, because starting a process takes longest."""
     folder = tmp_path_factory.mktemp("results")
-    (folder / "printed").write_text(run(*SMALL, "--results", str(folder)))
+    done = run(*SMALL, "--results", str(folder))
+    assert done.returncode == 0, done.stderr
+    (folder / "printed").write_text(done.stdout)
     return folder
 
 
@@ -88,12 +99,20 @@ def test_runs(name: str, results: Path) -> None:
     assert all(row["runs"] >= 1 and 0 < row["median_ms"] <= row["p99_ms"] and row["speed"] > 0 for row in rows)
 
 
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_plays(name: str, results: Path) -> None:
+    """Each scenario runs to its end, prints its figures and writes them as JSON, whether or not the goals are met."""
+    (path,) = results.glob(f"{name}-*.json")
+    rows = json.loads(path.read_text())["rows"]
+    case, figure = SCENARIOS[name]
+
+    assert [row["value"] >= 0 for row in rows if (row["case"], row["name"]) == (case, figure)] == [True]
+    assert case in (results / "printed").read_text().splitlines()
+
+
 def test_an_unknown_name() -> None:
     """The error for an unknown name lists the known ones."""
-    environment = {**os.environ, "PYTHONPATH": str(RUN.parent.parent)}
-    done = subprocess.run(
-        [sys.executable, RUN, "no_such"], check=False, capture_output=True, text=True, env=environment
-    )
+    done = run("no_such")
 
     assert done.returncode == 2
     assert "serving" in done.stderr
