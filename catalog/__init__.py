@@ -12,7 +12,7 @@ from shotdap.catalog.archive.report import describe_archive
 from shotdap.catalog.archive.sql import Between, ColumnFilter, FilterValue, SqlArchive
 from shotdap.catalog.build.builder import BuildReport, ProgressCallback, build_catalog
 from shotdap.catalog.build.path_template import PathTemplate
-from shotdap.catalog.catalog import Catalog
+from shotdap.catalog.catalog import Catalog, compute_diagnostics_fingerprint
 from shotdap.catalog.collections.chunk_sources import get_image_paths
 from shotdap.catalog.collections.members import TooMany
 from shotdap.catalog.collections.stack import BadStack
@@ -27,9 +27,12 @@ from shotdap.catalog.entry import (
     Index,
     Missing,
     NotFound,
+    Overloaded,
     TimeDirection,
+    Undecided,
     Unreadable,
 )
+from shotdap.catalog.file_access import ArchiveFiles
 from shotdap.catalog.image import Image
 from shotdap.catalog.index import (
     BadCatalog,
@@ -44,10 +47,20 @@ from shotdap.catalog.index import (
     Superseded,
 )
 from shotdap.catalog.inspection.inspect_archive import InspectionReport, Inspector, inspect_catalog
-from shotdap.catalog.inspection.sandbox import Sandbox, Undecided
+from shotdap.catalog.inspection.sandbox import Sandbox
 from shotdap.catalog.paths import CollectionAddress, ImageAddress
 from shotdap.catalog.query import BadQuery, parse_query
 from shotdap.catalog.readers.gunzip import Unpacker, get_cache_folder
+from shotdap.catalog.readers.lazy import FrameCache, is_stored
+from shotdap.catalog.reading.frame_store import FrameStore, SpooledBody, make_key
+from shotdap.catalog.reading.pooled_files import PooledFiles
+from shotdap.catalog.reading.process_pool import CallLimits, ProcessPool
+from shotdap.catalog.reading.process_starter import ForkServer
+from shotdap.catalog.reading.reader_process import ReaderState, initialize_reader, inspect_in_process
+from shotdap.catalog.reading.store_folder import choose_folder
+from shotdap.catalog.reading.stored_frames import ResultsAtHand, StoredFrames
+from shotdap.catalog.reading.suspending import NeedsProcess, require_process, run_suspending
+from shotdap.catalog.reading.waiting_index import WaitingIndex, ask_at_once, ask_in_process, ask_in_thread
 from shotdap.catalog.searchable import Unsearchable
 from shotdap.catalog.storage import (
     BlobStore,
@@ -61,10 +74,12 @@ from shotdap.catalog.storage import (
     begin_attempt,
     retry_if_changed,
 )
+from shotdap.catalog.time_limit import TooSlow
 
 __all__ = [
     "Archive",
     "ArchiveDatabase",
+    "ArchiveFiles",
     "Axis",
     "BadArchive",
     "BadCatalog",
@@ -75,6 +90,7 @@ __all__ = [
     "BlobStore",
     "BuildReport",
     "Busy",
+    "CallLimits",
     "Catalog",
     "Change",
     "ChangePage",
@@ -91,6 +107,9 @@ __all__ = [
     "FileHandle",
     "FilterValue",
     "FolderPage",
+    "ForkServer",
+    "FrameCache",
+    "FrameStore",
     "Health",
     "Image",
     "ImageAddress",
@@ -102,36 +121,57 @@ __all__ = [
     "LostCatalog",
     "Match",
     "Missing",
+    "NeedsProcess",
     "NotFound",
+    "Overloaded",
     "PathTemplate",
+    "PooledFiles",
+    "ProcessPool",
     "ProgressCallback",
     "Quantity",
+    "ReaderState",
     "Related",
+    "ResultsAtHand",
     "Row",
     "Rule",
     "S3ObjectStore",
     "Sandbox",
     "SchemeStore",
     "SearchPage",
+    "SpooledBody",
     "SqlArchive",
     "SqlIndex",
     "Store",
+    "StoredFrames",
     "Superseded",
     "TimeDirection",
     "TimeStamp",
     "TooMany",
+    "TooSlow",
     "Undecided",
     "Unpacker",
     "Unreadable",
     "Unsearchable",
     "Version",
+    "WaitingIndex",
     "Watermark",
+    "ask_at_once",
+    "ask_in_process",
+    "ask_in_thread",
     "begin_attempt",
     "build_catalog",
+    "choose_folder",
+    "compute_diagnostics_fingerprint",
     "describe_archive",
     "get_cache_folder",
     "get_image_paths",
+    "initialize_reader",
     "inspect_catalog",
+    "inspect_in_process",
+    "is_stored",
+    "make_key",
     "parse_query",
+    "require_process",
     "retry_if_changed",
+    "run_suspending",
 ]

@@ -15,19 +15,26 @@ from shotdap.catalog.collections.members import MAX_IMAGES, find_members
 from shotdap.catalog.diagnostics.diagnostic import Diagnostic
 from shotdap.catalog.diagnostics.explain import explain_labelling
 from shotdap.catalog.entry import Entry, FolderPage, Index, NotFound
-from shotdap.catalog.file_access import ArchiveFiles
+from shotdap.catalog.file_access import ArchiveFiles, ImageFiles
 from shotdap.catalog.image import Image, SingleImage
 from shotdap.catalog.image_opener import ImageOpener, ViewFunction
 from shotdap.catalog.index import ChangePage, FacetCounts, SearchPage
+from shotdap.catalog.inspection.check_file import inspect_in_sandbox
 from shotdap.catalog.inspection.sandbox import Sandbox
 from shotdap.catalog.paths import RAW_SUFFIX, CollectionAddress, ImageAddress, parse_collection
 from shotdap.catalog.query import Query
 from shotdap.catalog.readers.gunzip import Unpacker
+from shotdap.catalog.readers.lazy import FrameCache, FrameMemory
 from shotdap.catalog.searchable import Searchable, Unsearchable
 from shotdap.catalog.storage import FileHandle, LocalStore, Store, Version
 from shotdap.transforms import MARK
 
 _OBJECT_ADDRESS = re.compile(r" at 0x[0-9a-f]+")  # in the representation of a function
+
+
+def compute_diagnostics_fingerprint(diagnostics: tuple[Diagnostic, ...]) -> str:
+    """Compute a hash of descriptions of diagnostics."""
+    return blake2b(_OBJECT_ADDRESS.sub("", repr(diagnostics)).encode(), digest_size=16).hexdigest()
 
 
 class Catalog:
@@ -56,15 +63,37 @@ class Catalog:
         sandbox: Sandbox | None = None,
         refuse_changed: bool = False,
     ) -> None:
+        cache = FrameCache(cache_bytes)
+        where = LocalStore(store) if isinstance(store, Path) else store
+        inspect = partial(inspect_in_sandbox, sandbox) if sandbox else None
+        files = ArchiveFiles(where, unpacker, inspect, cache, refuse_changed=refuse_changed)
+        self._set_up(index, files, diagnostics, cache)
+
+    @classmethod
+    def from_files(
+        cls, index: Index, files: ImageFiles, diagnostics: tuple[Diagnostic, ...], results: FrameMemory
+    ) -> Catalog:
+        """Make a catalog whose files may be read elsewhere.
+
+        Args:
+            index: finds entries.
+            files: the archive's files.
+            diagnostics: as for the class.
+            results: remembers results that need whole images.
+        """
+        catalog = cls.__new__(cls)
+        catalog._set_up(index, files, diagnostics, results)  # noqa: SLF001 — this class's own
+        return catalog
+
+    def _set_up(
+        self, index: Index, files: ImageFiles, diagnostics: tuple[Diagnostic, ...], results: FrameMemory
+    ) -> None:
         self._index = index
+        self._files = files
         self.diagnostics = diagnostics
         """Descriptions of the archive's cameras."""
-        where = LocalStore(store) if isinstance(store, Path) else store
-        self._files = ArchiveFiles(where, unpacker, sandbox, refuse_changed=refuse_changed)
-        self._opener = ImageOpener(index, self._files, diagnostics, cache_bytes)
-        self.diagnostics_fingerprint = blake2b(
-            _OBJECT_ADDRESS.sub("", repr(diagnostics)).encode(), digest_size=16
-        ).hexdigest()
+        self._opener = ImageOpener(index, files, diagnostics, results)
+        self.diagnostics_fingerprint = compute_diagnostics_fingerprint(diagnostics)
         """A hash of the descriptions; the same in every process, and another one if any of them changes."""
 
     def find_entry(self, path: str) -> Entry:

@@ -9,14 +9,13 @@ from typing import TypeAlias
 import cachebox
 import xarray as xr
 
-from shotdap.catalog import readers
 from shotdap.catalog.diagnostics.derive import DerivedImage, LabelledImage, derive_variables, resolve_variant
 from shotdap.catalog.diagnostics.diagnostic import Diagnostic
 from shotdap.catalog.diagnostics.label import find_diagnostic, label_dataset
 from shotdap.catalog.entry import Changed, Entry, Index, Unreadable
-from shotdap.catalog.file_access import ArchiveFiles
+from shotdap.catalog.file_access import FileHeaders, ImageFiles
 from shotdap.catalog.paths import RAW_SUFFIX, ImageAddress
-from shotdap.catalog.readers.lazy import FrameCache
+from shotdap.catalog.readers.lazy import FrameMemory
 from shotdap.catalog.storage import FileHandle, Version, VersionedFile
 from shotdap.transforms import parse_variant
 from shotdap.transforms.decoding import decode_dataset
@@ -78,10 +77,10 @@ class ImageSnapshot:
 
 @dataclass(frozen=True, eq=False)  # compared by identity: a reopened file gives a new cache key
 class _OpenFile:
-    """A labelled image and the file that its arrays are read from: the entry's own, or the unpacked one."""
+    """A labelled image and the headers that it was made from."""
 
     labelled: LabelledImage
-    content: VersionedFile
+    headers: FileHeaders
 
 
 class ImageOpener:
@@ -91,17 +90,17 @@ class ImageOpener:
         index: finds related images.
         files: the archive's files.
         diagnostics: descriptions of the archive's cameras, the particular before the general.
-        cache_bytes: how much of decoded frames, and of results that need whole images, to remember.
+        results: remembers results that need whole images.
     """
 
     def __init__(
-        self, index: Index, files: ArchiveFiles, diagnostics: tuple[Diagnostic, ...], cache_bytes: int
+        self, index: Index, files: ImageFiles, diagnostics: tuple[Diagnostic, ...], results: FrameMemory
     ) -> None:
         self._index = index
         self._files = files
         self._diagnostics = diagnostics
         self._has_related = any(diagnostic.related for diagnostic in diagnostics)
-        self._frame_cache = FrameCache(cache_bytes)
+        self._results = results
         self._file_cache: cachebox.LRUCache[Hashable, _OpenFile] = cachebox.LRUCache(_MAX_OPEN_DATASETS)
         self._derived_cache: cachebox.LRUCache[Hashable, DerivedImage] = cachebox.LRUCache(_MAX_OPEN_DATASETS)
         self.collection_cache: cachebox.LRUCache[Hashable, xr.Dataset] = cachebox.LRUCache(_MAX_COLLECTIONS)
@@ -175,7 +174,7 @@ class ImageOpener:
                 others=others,
                 absent=snapshot.unavailable,
                 path=address.path,
-                remember=self._frame_cache.get_memo(snapshot.cache_key),
+                remember=self._results.get_memo(snapshot.cache_key),
                 chunked=chunked,
             )
             if view is not None:
@@ -187,12 +186,11 @@ class ImageOpener:
         """Read a file's headers and label its arrays, without virtual variables."""
         self._files.fetch_file(snapshot.entry, snapshot.version)
         opened = self._file_cache.get(snapshot.cache_key)
-        if opened is None or not self._files.is_available(opened.content, snapshot.file):
+        if opened is None or not self._files.is_available(opened.headers, snapshot.file):
             entry = snapshot.entry
-            content = self._files.find_content(snapshot.file)
-            integrity = self._files.check_integrity(entry, snapshot.file, content)
+            headers = self._files.read_headers(entry, snapshot.file)
+            raw, integrity = headers.dataset, headers.integrity
             source = Source(entry.path, integrity.get("source", "").removeprefix("sha256:"))
-            raw = readers.read(content, self._frame_cache.get_memo(snapshot.version))
             if snapshot.is_raw:
                 labelled = LabelledImage(raw.assign_attrs(integrity), None, source)
             else:
@@ -200,7 +198,7 @@ class ImageOpener:
                 attributes = {"file_as_it_is": f"{entry.path}{RAW_SUFFIX}", **integrity}
                 dataset = label_dataset(raw, entry.facts, diagnostic).assign_attrs(attributes)
                 labelled = LabelledImage(dataset, diagnostic, source)
-            opened = self._file_cache[snapshot.cache_key] = _OpenFile(labelled, content)
+            opened = self._file_cache[snapshot.cache_key] = _OpenFile(labelled, headers)
         return opened
 
     def _derive_related(self, snapshot: ImageSnapshot, *, chunked: bool = False) -> dict[str, DerivedImage]:

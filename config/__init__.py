@@ -6,4 +6,11 @@ from shotdap.config.descriptions import BadDiagnostic
 from shotdap.config.settings import BadSettings, Settings, SettingsSource, load_settings
 from shotdap.config.site import Site
 
-__all__ = ["BadDiagnostic", "BadSettings", "Settings", "SettingsSource", "Site", "load_settings"]
+__all__ = [
+    "BadDiagnostic",
+    "BadSettings",
+    "Settings",
+    "SettingsSource",
+    "Site",
+    "load_settings",
+]

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -30,6 +31,9 @@ from shotdap.catalog import FilterValue
 CONFIG_VARIABLE: Final = "SHOTDAP_CONFIG"
 """The environment variable that names the settings file for a worker process."""
 
+FRAMES_VARIABLE: Final = "SHOTDAP_CATALOG__FRAMES"
+"""The environment variable that tells all processes of a server which folder the frame store has."""
+
 _PATH_SETTINGS = (
     ("archive", "root"),
     ("archive", "folder"),
@@ -40,6 +44,7 @@ _PATH_SETTINGS = (
     ("archive", "oracle_wallet_password_file"),
     ("catalog", "index"),
     ("catalog", "diagnostics"),
+    ("catalog", "frames"),
     ("catalog", "unpack"),
     ("exports", "folder"),
 )
@@ -104,8 +109,11 @@ class _CatalogSettings(_Section):
     watch_seconds: float = Field(ge=0)
     indexed_attributes: tuple[str, ...]
     path_template: str
+    search_seconds: float = Field(gt=0, le=3600)
     diagnostics: _OptionalPath
     cache_mib: int = Field(ge=0)
+    frames: _OptionalPath
+    frames_mib: int = Field(ge=64)
     isolate: bool
     isolate_seconds: float = Field(gt=0)
     isolate_mib: int = Field(ge=512)
@@ -120,10 +128,20 @@ class _ServerSettings(_Section):
     host: str
     port: int = Field(ge=1, le=65535)
     workers: int = Field(ge=1, le=256)
+    readers: int = Field(ge=0, le=256)
+    read_seconds: float = Field(gt=0)
+    read_mib: int = Field(ge=256)
     access_log: bool
+    grace_seconds: float = Field(ge=0, le=3600)
+    write_seconds: float = Field(gt=0)
     max_answer_mib: int = Field(ge=1)
     max_query_kib: int = Field(ge=1)
     max_read_mib: int = Field(ge=1)
+    answer_processes: int = Field(ge=0, le=256)
+    cpu_seconds: float = Field(ge=1)
+    memory_mib: int = Field(ge=256)
+    max_waiting: int = Field(ge=1)
+    wait_seconds: float = Field(gt=0)
     compress_data: bool
     cors_origins: tuple[str, ...]
 
@@ -204,6 +222,12 @@ class SettingsSource:
     """The site's TOML file; without it, the defaults and the environment."""
     overrides: Mapping[str, str | int | Path] = field(default_factory=dict)
     """The command line's choices, by the settings' dotted names."""
+
+    @classmethod
+    def from_environment(cls) -> SettingsSource:
+        """Return the source in a worker process, whose environment has all that another process chose."""
+        file = os.environ.get(CONFIG_VARIABLE)
+        return cls(Path(file) if file else None)
 
     def load(self) -> Settings:
         """Load the settings; the command line's choices override those of the file and the environment.

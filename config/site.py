@@ -4,42 +4,67 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Final
 
 from shotdap.catalog import (
     Archive,
     ArchiveDatabase,
+    ArchiveFiles,
     BadArchive,
+    BadQuery,
+    BadToken,
     Between,
     BlobStore,
     BuildReport,
+    CallLimits,
     Catalog,
+    Diagnostic,
     DirectoryArchive,
     FileCache,
-    Index,
+    ForkServer,
+    FrameCache,
+    FrameStore,
     InspectionReport,
     Inspector,
     LocalStore,
     PathTemplate,
+    PooledFiles,
+    ProcessPool,
     ProgressCallback,
+    ReaderState,
+    ResultsAtHand,
     S3ObjectStore,
     Sandbox,
     SchemeStore,
     SqlArchive,
     SqlIndex,
     Store,
+    StoredFrames,
     Unpacker,
+    WaitingIndex,
+    ask_at_once,
+    ask_in_process,
+    ask_in_thread,
     build_catalog,
+    compute_diagnostics_fingerprint,
     describe_archive,
     get_cache_folder,
+    initialize_reader,
     inspect_catalog,
+    inspect_in_process,
 )
+from shotdap.catalog.reading.store_folder import choose_folder
 from shotdap.config.descriptions import load_diagnostics
-from shotdap.config.settings import BadSettings, Range, Settings
+from shotdap.config.settings import BadSettings, Range, Settings, SettingsSource
 
 _NON_OWNER_RIGHTS: Final = 0o077  # rights of the group and of everybody
+_WALL_TIME_FACTOR: Final = 5  # by the clock, reading a file whole may take this many times its limit of processor time
+_MAX_WAITING_READS: Final = 1024
+_DECODED_BYTES: Final = 64 << 20  # of frames as a decoder makes them, beside those that are shared
+RUN_VARIABLE: Final = "SHOTDAP_RUN"
+"""The environment variable that identifies one run of the server to all its processes."""
 _NON_FACT_COLUMNS: Final = {"key", "file", "version"}  # columns that describe the row, not the image
 
 
@@ -56,26 +81,101 @@ class Site:
             BadSettings: the folder does not exist, or no catalog has been built.
             BadDiagnostic: a description of a diagnostic is not valid.
         """
-        settings, folder = self.settings.catalog, self.settings.archive.folder
-        index: Index
-        store: Store | Path
-        if folder is None:
-            index, store = self._open_built_index(), self.open_store()
-        else:
-            if not folder.is_dir():
-                raise BadSettings(f"archive.folder: there is no folder {folder}.")
-            if not os.access(folder, os.R_OK | os.X_OK):
-                raise BadSettings(f"archive.folder: there is no right to list and to read {folder}.")
-            index, store = DirectoryArchive(folder), folder
+        settings = self.settings.catalog
         return Catalog(
-            index,
-            store,
+            self._open_index(),
+            self._open_image_store(),
             load_diagnostics(settings.diagnostics),
             cache_bytes=settings.cache_mib << 20,
             unpacker=self._make_unpacker(),
             sandbox=self._make_sandbox() if settings.isolate else None,
             refuse_changed=settings.changed == "refuse",
         )
+
+    def open_sharing_catalog(self, store: FrameStore) -> Catalog:
+        """Open the catalog for a process that reads files itself, and shares frames with the others of its machine.
+
+        A file that was never inspected is read whole in this process, which may be killed.
+
+        Raises:
+            BadSettings: the folder does not exist, or no catalog has been built.
+            BadDiagnostic: a description of a diagnostic is not valid.
+        """
+        settings = self.settings.catalog
+        frames = StoredFrames(store)
+        files = ArchiveFiles(
+            self._open_image_store(),
+            self._make_unpacker(),
+            partial(inspect_in_process, frames) if settings.isolate else None,
+            FrameCache(_DECODED_BYTES),
+            refuse_changed=settings.changed == "refuse",
+            shared=frames,
+        )
+        diagnostics = load_diagnostics(settings.diagnostics)
+        return Catalog.from_files(self._open_index(), files, diagnostics, self._open_results(store, diagnostics))
+
+    def open_pooled_catalog(self, readers: ProcessPool, store: FrameStore) -> Catalog:
+        """Open the catalog for a process that opens no file of the archive: readers do, see `make_reader_state`.
+
+        Args:
+            readers: the reader processes.
+            store: the frames that they leave.
+
+        Raises:
+            BadSettings: the folder does not exist, or no catalog has been built.
+            BadDiagnostic: a description of a diagnostic is not valid.
+        """
+        settings = self.settings.catalog
+        inspection = CallLimits(
+            settings.isolate_seconds, _WALL_TIME_FACTOR * settings.isolate_seconds, settings.isolate_mib << 20
+        )
+        files = PooledFiles(
+            readers,
+            StoredFrames(store),
+            inspection if settings.isolate else None,
+            refuse_changed=settings.changed == "refuse",
+        )
+        own = self._open_index()
+        if isinstance(own, DirectoryArchive):
+            index = WaitingIndex(own, partial(ask_in_process, readers))
+        else:
+            index = WaitingIndex(own, ask_in_thread if settings.url else ask_at_once)
+        diagnostics = load_diagnostics(settings.diagnostics)
+        return Catalog.from_files(index, files, diagnostics, ResultsAtHand(self._open_results(store, diagnostics)))
+
+    def make_reader_pool(self, source: SettingsSource, fork_server: ForkServer) -> ProcessPool:
+        """Make the processes that read files for `open_pooled_catalog`.
+
+        Args:
+            source: from which they load their settings.
+            fork_server: forks them.
+        """
+        server = self.settings.server
+        return ProcessPool(
+            server.readers or (os.cpu_count() or 1) + 1,
+            CallLimits(server.read_seconds, server.read_seconds, server.read_mib << 20),
+            fork_server=fork_server,
+            initialize=partial(prepare_reader, source),
+            max_waiting=_MAX_WAITING_READS,
+            wait_seconds=server.wait_seconds,
+            passes=(BadQuery, BadToken, LookupError),
+        )
+
+    def make_reader_state(self) -> ReaderState:
+        """Make what a reader process needs."""
+        return ReaderState(self._open_image_store(), self._make_unpacker(), StoredFrames(self.open_frame_store()))
+
+    def open_frame_store(self) -> FrameStore:
+        """Open the store of frames that all processes of this site share on this machine."""
+        return FrameStore(self.choose_frame_folder(), self.frame_store_limit)
+
+    def _open_results(self, store: FrameStore, diagnostics: tuple[Diagnostic, ...]) -> StoredFrames:
+        """Open the part of the store that has results: of these descriptions, and of this run of the server.
+
+        A site's own transforms may have changed before it was started.
+        """
+        run = os.environ.get(RUN_VARIABLE, "")
+        return StoredFrames(store, f"{compute_diagnostics_fingerprint(diagnostics)} {run}")
 
     def open_archive(self) -> Archive:
         """Open the archive that the catalog is built from.
@@ -114,6 +214,22 @@ class Site:
                 archive.schema_ or None,
             )
         return SchemeStore(default, {"s3": objects})
+
+    def choose_frame_folder(self) -> Path:
+        """Choose the folder of the frame store; processes that share the store have to be told the choice."""
+        catalog = self.settings.catalog
+        name = f"{self.settings.archive.folder or catalog.url or catalog.index}"
+        return catalog.frames or choose_folder(name, self.frame_store_limit)
+
+    @property
+    def frame_store_limit(self) -> int:
+        """Bytes of the frame store."""
+        return self.settings.catalog.frames_mib << 20
+
+    def close_connections(self) -> None:
+        """Close the connections to the catalog's database; the next request opens new ones."""
+        if "_sql_index" in self.__dict__:
+            self._sql_index.close()
 
     def build_catalog(
         self, *, full: bool = False, patient: bool = False, progress: ProgressCallback | None = None
@@ -201,6 +317,25 @@ class Site:
         template = PathTemplate(self.settings.catalog.path_template)
         return describe_archive(self._open_sql_archive(), self.open_store(), template, sample)
 
+    def _open_index(self) -> SqlIndex | DirectoryArchive:
+        """Open what finds the entries: the catalog that was built, or the directory tree.
+
+        Raises:
+            BadSettings: the folder does not exist, or no catalog has been built.
+        """
+        folder = self.settings.archive.folder
+        if folder is None:
+            return self._open_built_index()
+        if not folder.is_dir():
+            raise BadSettings(f"archive.folder: there is no folder {folder}.")
+        if not os.access(folder, os.R_OK | os.X_OK):
+            raise BadSettings(f"archive.folder: there is no right to list and to read {folder}.")
+        return DirectoryArchive(folder)
+
+    def _open_image_store(self) -> Store:
+        folder = self.settings.archive.folder
+        return self.open_store() if folder is None else LocalStore(folder)
+
     def _open_built_index(self) -> SqlIndex:
         catalog = self.settings.catalog
         is_built = not self._sql_index.is_empty() if catalog.url else catalog.index.is_file()
@@ -230,7 +365,8 @@ class Site:
     @cached_property
     def _sql_index(self) -> SqlIndex:
         catalog = self.settings.catalog
-        return SqlIndex(catalog.url) if catalog.url else SqlIndex.open_sqlite(catalog.index)
+        seconds = catalog.search_seconds
+        return SqlIndex(catalog.url, seconds) if catalog.url else SqlIndex.open_sqlite(catalog.index, seconds)
 
     @cached_property
     def _archive_database(self) -> ArchiveDatabase:
@@ -257,6 +393,11 @@ class Site:
     def _make_sandbox(self, workers: int = 1) -> Sandbox:
         catalog = self.settings.catalog
         return Sandbox(catalog.isolate_seconds, catalog.isolate_mib << 20, workers)
+
+
+def prepare_reader(source: SettingsSource) -> None:
+    """Prepare this process to read the files of a site; see `Site.open_pooled_catalog`."""
+    initialize_reader(Site(source.load()).make_reader_state)
 
 
 def _read_secret(name: str, path: Path | None) -> str | None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import os
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import replace
-from functools import partial
-from pathlib import Path
-from typing import Final
+from types import MappingProxyType
+from typing import Any, Final
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -14,16 +15,23 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import Lifespan
 
-from shotdap.catalog import Catalog
-from shotdap.config import Settings, Site, load_settings
-from shotdap.config.settings import CONFIG_VARIABLE
+from shotdap.catalog import Catalog, ForkServer
+from shotdap.config import Settings, SettingsSource, Site
 from shotdap.server import api
-from shotdap.server.http.errors import render_json_problem, respond_with_problem, to_problem
+from shotdap.server.answering.answer_process import PRELOADED_MODULE
+from shotdap.server.answering.event_loop import respond_in_loop
+from shotdap.server.answering.forwarder import FORWARDER_KEY, ForwardingMiddleware, open_forwarder
+from shotdap.server.answering.workload import is_forwarded
+from shotdap.server.http.errors import respond_with_problem, to_problem
 from shotdap.server.http.limits import create_limits
 from shotdap.server.http.response import make_response
+from shotdap.server.problem_format import find_problem_renderer
 from shotdap.server.protocols.zarr import ZarrOptions
-from shotdap.server.routes import dap, root, search, thredds, zarr
+from shotdap.server.readiness import Readiness, ReadinessCheck, make_catalog_check, make_pool_check
+from shotdap.server.routes import dap, health, root, search, thredds, zarr
+from shotdap.server.search_threads import SearchThreads
 
 _CORS_REQUEST_HEADERS: Final = (
     "Authorization",
@@ -37,17 +45,34 @@ _CORS_RESPONSE_HEADERS: Final = (
     *("Accept-Ranges", "Content-Disposition", "Content-Length", "Content-Range", "ETag", "Link", "Retry-After"),
     *("Content-Description", "XDAP", "X-DAP", "XDODS-Server", "X-DAP-Server"),
 )
+_SWITCH_INTERVAL: Final = 0.0005
+"""Seconds after which a thread that computes lets another one use the interpreter. With Python's 5 ms, a lookup in the
+catalog, which needs the interpreter a dozen times, waits that long each time for each search that runs beside it."""
 _STATUS_MESSAGES: Final = {
     404: "There is nothing here; the catalog is at /dap/.",
     405: "Only GET, HEAD and OPTIONS are answered here.",
 }
 
 
-def create_app(catalog: Catalog, settings: Settings) -> Starlette:
-    """Create the server as an ASGI application."""
+def create_app(
+    catalog: Catalog,
+    settings: Settings,
+    lifespan: Lifespan[Starlette] | None = None,
+    checks: Mapping[str, ReadinessCheck] = MappingProxyType({}),
+) -> Starlette:
+    """Create the server as an ASGI application.
+
+    Args:
+        catalog: of the images.
+        settings: of the site.
+        lifespan: starts and stops what the application needs; without it, it answers every request by itself.
+        checks: of parts that it needs beside the catalog, by their names.
+    """
     server = settings.server
     limits = create_limits(settings)
+    search_threads = SearchThreads(settings.catalog.search_seconds)
     zarr_options = ZarrOptions(settings.zarr.chunk_mib << 20, limits.answer, settings.zarr.compression)
+    readiness = Readiness({"catalog": make_catalog_check(catalog), **checks})
     cors = Middleware(  # lets pages of other sites read responses, such as a laboratory's notebooks in the browser
         CORSMiddleware,
         allow_origins=server.cors_origins,
@@ -58,32 +83,48 @@ def create_app(catalog: Catalog, settings: Settings) -> Starlette:
     return Starlette(
         routes=[
             *root.create_root_routes(),
-            *dap.create_dap_routes(catalog, limits, compress_data=server.compress_data),
-            *search.create_search_routes(catalog),
+            *health.create_health_routes(readiness),
+            *dap.create_dap_routes(catalog, limits, respond_in_loop, compress_data=server.compress_data),
+            *search.create_search_routes(catalog, search_threads),
             *thredds.create_thredds_routes(catalog),
-            *zarr.create_zarr_routes(catalog, limits, zarr_options),
-            *api.create_rest_routes(catalog, limits, settings),
+            *zarr.create_zarr_routes(catalog, limits, zarr_options, respond_in_loop),
+            *api.create_rest_routes(catalog, limits, settings, search_threads, readiness),
         ],
-        middleware=[cors] if server.cors_origins else [],
+        middleware=[
+            *([cors] if server.cors_origins else []),
+            Middleware(ForwardingMiddleware, is_forwarded=is_forwarded),
+        ],
         exception_handlers={HTTPException: _handle_http_error},
+        lifespan=lifespan,
     )
 
 
 def application() -> Starlette:
-    """Create the application of one worker process from the settings that the environment names."""
-    file = os.environ.get(CONFIG_VARIABLE)
-    settings = load_settings(Path(file) if file else None)
-    return create_app(Site(settings).open_catalog(), settings)
+    """Create the application of one worker process from the settings that the environment names.
+
+    It opens no file of the archive. Reader processes do, and answer processes take what would hold up the event loop;
+    they run from the start of the application to its end.
+    """
+    sys.setswitchinterval(_SWITCH_INTERVAL)
+    source = SettingsSource.from_environment()
+    settings = source.load()
+    site = Site(settings)
+    store = site.open_frame_store()
+    fork_server = ForkServer((PRELOADED_MODULE,))
+    readers = site.make_reader_pool(source, fork_server)
+
+    @asynccontextmanager
+    async def run_processes(_app: Starlette) -> AsyncIterator[dict[str, Any]]:
+        async with open_forwarder(site, store, readers, fork_server) as forwarder:
+            yield {FORWARDER_KEY: forwarder}
+
+    checks = {"readers": make_pool_check(readers, settings.server.read_seconds)}
+    return create_app(site.open_pooled_catalog(readers, store), settings, run_processes, checks)
 
 
 async def _handle_http_error(request: Request, error: Exception) -> Response:
     """Refuse a request that no route takes, in the format of the protocol that its path belongs to."""
     problem = to_problem(error)
     problem = replace(problem, message=_STATUS_MESSAGES.get(problem.status, problem.message))
-    path = request.url.path
-    if path.startswith("/dap/"):
-        response = respond_with_problem(problem, partial(dap.render_dap_problem, dap.find_suffix(path), ""))
-    else:
-        render_problem = api.render_problem if path.startswith("/api/") else render_json_problem
-        response = respond_with_problem(problem, render_problem)
-    return make_response(response)
+    render_problem = find_problem_renderer(request.url.path, request.scope.get("root_path", ""))
+    return make_response(respond_with_problem(problem, render_problem))

@@ -1,36 +1,24 @@
-"""Run the server with uvicorn, in one process or several."""
+"""Run the server: worker processes below a supervisor, and the processes that work beside them."""
 
 from __future__ import annotations
 
 import os
-import socket
+import shutil
+import sys
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
 from typing import Final
-
-import uvicorn
+from uuid import uuid4
 
 from shotdap.config import SettingsSource, Site
+from shotdap.config.settings import FRAMES_VARIABLE
+from shotdap.config.site import RUN_VARIABLE
 from shotdap.server.catalog_poller import run_poller
 from shotdap.server.exports.jobs.supervisor import supervise_coordinator
+from shotdap.server.worker_process import WorkerConfig, WorkerOptions
+from shotdap.server.worker_supervisor import WorkersFailed, supervise_workers
 
 _APPLICATION_PATH: Final = "shotdap.server.app:application"
-_PROTOCOL_PATH: Final = "shotdap.server.http_protocol:HttpProtocol"  # imported only by commands that serve
-_WORKER_TIMEOUT: Final = 60  # seconds; on a busy machine the imports of a worker take longer than uvicorn's 5
-
-
-class _AnnouncingServer(uvicorn.Server):
-    """A server that announces when it listens."""
-
-    def __init__(self, config: uvicorn.Config, announce: Callable[[], None]) -> None:
-        super().__init__(config)
-        self._announce = announce
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        if self.started:
-            self._announce()
 
 
 def run_server(source: SettingsSource, announce: Callable[[str], None] | None = None) -> None:
@@ -38,38 +26,33 @@ def run_server(source: SettingsSource, announce: Callable[[str], None] | None = 
 
     Args:
         source: of the settings, which every process loads anew.
-        announce: called with the URL of the server once it answers, instead of uvicorn's messages; the server is then
-            one process.
+        announce: called with the URL of the server once it answers, instead of uvicorn's messages.
 
     Raises:
         BadSettings: there is nothing to serve.
     """
     settings = source.load()
-    Site(settings).open_catalog()  # fails here, in one sentence, rather than in every worker
+    site = Site(settings)
+    site.open_catalog()  # fails here, in one sentence, rather than in every worker
     os.environ.update(source.environment)  # uvicorn imports the application by name, and passes it nothing
-    host, port = settings.server.host, settings.server.port
-    if announce is None:
-        with run_poller(settings, source), supervise_coordinator(settings, source):
-            uvicorn.run(
-                _APPLICATION_PATH,
-                factory=True,
-                host=host,
-                port=port,
-                workers=settings.server.workers,
-                http=_PROTOCOL_PATH,
-                access_log=settings.server.access_log,
-                timeout_worker_healthcheck=_WORKER_TIMEOUT,
-                server_header=False,
-            )
-        return
-    config = uvicorn.Config(
+    frames = site.choose_frame_folder()
+    os.environ[FRAMES_VARIABLE] = str(frames)  # chosen once, as the choice depends on what is free
+    os.environ[RUN_VARIABLE] = uuid4().hex
+    server = settings.server
+    options = WorkerOptions(
         _APPLICATION_PATH,
-        factory=True,
-        host=host,
-        port=port,
-        http=_PROTOCOL_PATH,
-        log_level="warning",
-        server_header=False,
+        server.grace_seconds,
+        server.write_seconds,
+        access_log=server.access_log,
+        is_quiet=announce is not None,
     )
-    with supervise_coordinator(settings, source), suppress(KeyboardInterrupt):  # uvicorn raises it after a clean end
-        _AnnouncingServer(config, partial(announce, f"http://{host}:{port}")).run()
+    listener = WorkerConfig(options, server.host, server.port).bind_socket()
+    say_where = partial(announce, f"http://{server.host}:{server.port}") if announce else lambda: None
+    try:
+        with run_poller(settings, source), supervise_coordinator(settings, source):
+            supervise_workers(options, server.workers, listener, say_where)
+    except WorkersFailed as error:
+        sys.exit(f"shotdap: {error}")
+    finally:
+        if settings.catalog.frames is None:  # no memory is kept for a server that may never be started again
+            shutil.rmtree(frames, ignore_errors=True)

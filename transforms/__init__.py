@@ -10,7 +10,7 @@ from shotdap.transforms.virtual.dataset import Result, add_variables, try_add_va
 from shotdap.transforms.virtual.footprint import Along, Footprint, WorkingMemory
 from shotdap.transforms.virtual.graph import check_recipes, dependencies, topological_order
 from shotdap.transforms.virtual.provenance import Origin, Source, describe_origin
-from shotdap.transforms.virtual.read_cost import bytes_read, working_memory
+from shotdap.transforms.virtual.read_cost import bytes_read, is_pointwise, working_memory
 from shotdap.transforms.virtual.recipe import BadRecipe, FromAttribute, Recipe
 from shotdap.transforms.virtual.transform import BadOptions, Transform
 from shotdap.transforms.virtual.variant import MARK, BadVariant, Step, Variant, build_variant, parse_variant
@@ -47,6 +47,7 @@ __all__ = [
     "dependencies",
     "describe_origin",
     "find_transform",
+    "is_pointwise",
     "known_transforms",
     "no_memo",
     "parse_variant",

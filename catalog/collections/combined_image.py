@@ -122,10 +122,12 @@ class CombinedImage:
             TooMany: they are more than one dataset may be of.
             Changed: a file is being written to.
         """
-        members: Mapping[str, _Member] | None = self.__dict__.get("_members")  # as in `SingleImage.snapshot`
-        if members is None:
-            images = [SingleImage(ImageAddress(entry), self._opener) for entry in self._find_members()]
-            members = self.__dict__.setdefault("_members", {image.path: _Member.from_image(image) for image in images})
+        found: Mapping[str, _Member] | None = self.__dict__.get("_members")  # as in `SingleImage.snapshot`
+        if found is not None:
+            return found
+        images = [SingleImage(ImageAddress(entry), self._opener) for entry in self._find_members()]
+        taken = {image.path: _Member.from_image(image) for image in images}
+        members: Mapping[str, _Member] = self.__dict__.setdefault("_members", taken)
         return members
 
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from shotdap.catalog import readers
 from shotdap.catalog.entry import FileInspection
+from shotdap.catalog.inspection.sandbox import Sandbox
 from shotdap.catalog.storage import VersionedFile
 from shotdap.catalog.storage.raw_bytes import hash_file
 
@@ -63,3 +64,15 @@ def inspect_file(path: Path, content: Path, attributes: Collection[str] = ()) ->
         structure,
         {name: list(values)[:_MAX_ATTRIBUTE_VALUES] for name, values in values_by_name.items()},
     )
+
+
+def inspect_in_sandbox(sandbox: Sandbox, file: VersionedFile, content: VersionedFile) -> FileInspection:
+    """Inspect one version of a file in a separate process; see `inspect_file`.
+
+    Raises:
+        Changed: the file is another version by now.
+        Undecided: it takes too long.
+        Unreadable: the file cannot be read completely, or crashes the process.
+    """
+    with file.read_consistently() as handle, content.read_consistently() as unpacked:
+        return sandbox(inspect_file, Path(handle.cross_process_path), Path(unpacked.cross_process_path))

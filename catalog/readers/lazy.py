@@ -91,6 +91,24 @@ def create_lazy_variable(
     return xr.Variable(dimensions, indexing.LazilyIndexedArray(_FileArray(source)), attributes)
 
 
+def get_source(variable: xr.Variable) -> ArraySource | None:
+    """Return the source of a variable that a reader made; `None` if its values are in memory."""
+    data = variable._data  # noqa: SLF001 — xarray has no public way to a lazy array
+    array = data.array if isinstance(data, indexing.LazilyIndexedArray) else None
+    return array.source if isinstance(array, _FileArray) else None
+
+
+def is_stored(variable: xr.Variable) -> bool:
+    """Check whether the values of a variable, or of a part of one, are those of a file, or are in memory."""
+    data = variable._data  # noqa: SLF001 — as above
+    return isinstance(data, np.ndarray) or get_source(variable) is not None
+
+
+def replace_source(variable: xr.Variable, source: ArraySource) -> xr.Variable:
+    """Return a variable of the same dimensions and attributes that is read from another source."""
+    return xr.Variable(variable.dims, indexing.LazilyIndexedArray(_FileArray(source)), variable.attrs)
+
+
 def bind_memo_to_version(memo: Memo, file: VersionedFile) -> Memo:
     """Return a memo that keeps only what was decoded from this version of the file."""
 
@@ -216,9 +234,29 @@ class ChunkSource(_SourceWrapper):
 
     def read(self, key: BasicIndex) -> Array:
         """Read a hyperslab; see `ArraySource`."""
-        ranges = [range(part.start, part.stop, part.step) for part in convert_to_slices(key)]
-        overlaps: list[list[_ChunkOverlap]] = []  # with each chunk that contains one of the indices
-        for indices, size in zip(ranges, self.chunk_shape, strict=True):
+        pieces = list(product(*self._find_overlaps(key)))
+        if len(pieces) == 1:
+            values = self._read_chunk_part(pieces[0])
+        else:
+            values = np.empty([count_indices(part) for part in convert_to_slices(key)], self.dtype)
+            for piece in pieces:
+                values[tuple(overlap.result_slice for overlap in piece)] = self._read_chunk_part(piece)
+        return drop_indexed_dimensions(values, key)
+
+    def list_chunks(self, key: BasicIndex) -> list[tuple[int, ...]]:
+        """List the chunks that a hyperslab touches, each by its number along each dimension."""
+        return [tuple(overlap.chunk_number for overlap in piece) for piece in product(*self._find_overlaps(key))]
+
+    def bound_chunk(self, numbers: tuple[int, ...]) -> tuple[slice, ...]:
+        """Return the hyperslab that a chunk is; those at the far edges end with the array."""
+        bounds = zip(numbers, self.chunk_shape, self.shape, strict=True)
+        return tuple(slice(number * size, min((number + 1) * size, end), 1) for number, size, end in bounds)
+
+    def _find_overlaps(self, key: BasicIndex) -> list[list[_ChunkOverlap]]:
+        """Find, along each dimension, the overlap with each chunk that contains one of the indices."""
+        overlaps: list[list[_ChunkOverlap]] = []
+        for part, size in zip(convert_to_slices(key), self.chunk_shape, strict=True):
+            indices = range(part.start, part.stop, part.step)
             along, done = list[_ChunkOverlap](), 0
             for number in range(indices[0] // size, indices[-1] // size + 1):
                 inside = _clip_to_block(indices, number * size, size)
@@ -227,20 +265,11 @@ class ChunkSource(_SourceWrapper):
                     along.append(_ChunkOverlap(number, inside, slice(done, done + count)))
                     done += count
             overlaps.append(along)
-        pieces = list(product(*overlaps))
-        if len(pieces) == 1:
-            values = self._read_chunk_part(pieces[0])
-        else:
-            values = np.empty([len(indices) for indices in ranges], self.dtype)
-            for piece in pieces:
-                values[tuple(overlap.result_slice for overlap in piece)] = self._read_chunk_part(piece)
-        return drop_indexed_dimensions(values, key)
+        return overlaps
 
     def _read_chunk_part(self, piece: Sequence[_ChunkOverlap]) -> Array:
         numbers = tuple(overlap.chunk_number for overlap in piece)
-        bounds = zip(numbers, self.chunk_shape, self.shape, strict=True)
-        whole = tuple(slice(number * size, min((number + 1) * size, end), 1) for number, size, end in bounds)
-        chunk = self.memo((self.name, *numbers), partial(self.source.read, whole))
+        chunk = self.memo((self.name, *numbers), partial(self.source.read, self.bound_chunk(numbers)))
         return chunk[tuple(overlap.chunk_slice for overlap in piece)]
 
 
@@ -292,6 +321,14 @@ class KeyedLocks:
                     self._locks[key] = (lock, waiting - 1)
 
 
+class FrameMemory(Protocol):
+    """Remembers arrays: frames that were decoded, and results that need whole frames."""
+
+    def get_memo(self, owner: Hashable, /) -> Memo:
+        """Return the memo of one file, or of one image; `owner` has to differ between versions of it."""
+        ...
+
+
 class FrameCache:
     """An LRU cache of decoded frames of all files, and of results that need whole frames."""
 
@@ -301,11 +338,11 @@ class FrameCache:
         )
         self._key_locks = KeyedLocks()
 
-    def get_memo(self, file: Hashable) -> Memo:
-        """Return the memo of one file; `file` has to differ between versions of a file."""
+    def get_memo(self, owner: Hashable, /) -> Memo:
+        """Return the memo of one file, or of one image; see `FrameMemory`."""
 
         def get_or_decode(name: Hashable, decode: Callable[[], Array]) -> Array:
-            key = (file, name)
+            key = (owner, name)
             with self._key_locks.lock_key(key):  # two requests for one frame decode it once
                 frame = self._frames.get(key)
                 if frame is None:

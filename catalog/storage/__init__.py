@@ -12,7 +12,14 @@ from shotdap.catalog.storage.content_cache import FileCache
 from shotdap.catalog.storage.local import LocalStore
 from shotdap.catalog.storage.objects import S3ObjectStore
 from shotdap.catalog.storage.store import Store, Version
-from shotdap.catalog.storage.versioned_file import FileHandle, FilePath, VersionedFile, begin_attempt, retry_if_changed
+from shotdap.catalog.storage.versioned_file import (
+    FileHandle,
+    FilePath,
+    VersionedFile,
+    begin_attempt,
+    get_attempt_number,
+    retry_if_changed,
+)
 
 __all__ = [
     "BlobStore",
@@ -26,5 +33,6 @@ __all__ = [
     "Version",
     "VersionedFile",
     "begin_attempt",
+    "get_attempt_number",
     "retry_if_changed",
 ]

@@ -181,7 +181,7 @@ class FileHandle:
 
 
 _current_reading: ContextVar[tuple[VersionedFile, FileHandle] | None] = ContextVar("reading", default=None)
-_attempt_number: ContextVar[int] = ContextVar("attempt_number", default=0)
+_attempt_number: ContextVar[Literal[0, 1, 2]] = ContextVar("attempt_number", default=0)
 """0 without retry, 1 in the first of two attempts, 2 in the second."""
 
 
@@ -191,8 +191,13 @@ def get_current_file() -> VersionedFile | None:
     return reading[0] if reading else None
 
 
+def get_attempt_number() -> Literal[0, 1, 2]:
+    """Return the number of the present attempt; 0 without `begin_attempt`."""
+    return _attempt_number.get()
+
+
 @contextmanager
-def begin_attempt(number: Literal[1, 2]) -> Iterator[None]:
+def begin_attempt(number: Literal[0, 1, 2]) -> Iterator[None]:
     """Mark a block as the first or second attempt.
 
     In the first attempt, an unreadable file that changed just now counts as changed. In the second, handles wait longer

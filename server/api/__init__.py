@@ -30,13 +30,17 @@ from shotdap.server.api.resources import (
     shots,
 )
 from shotdap.server.http.limits import Limits
+from shotdap.server.readiness import Readiness
+from shotdap.server.search_threads import SearchThreads
 
 __all__ = ["create_api", "create_rest_routes", "render_problem"]
 
 
-def create_rest_routes(catalog: Catalog, limits: Limits, settings: Settings) -> list[Mount | Route]:
+def create_rest_routes(
+    catalog: Catalog, limits: Limits, settings: Settings, search_threads: SearchThreads, readiness: Readiness
+) -> list[Mount | Route]:
     """Create the routes of the API, of its documentation, and of the URLs of the laboratory's prototype."""
-    version_1 = create_api(catalog, limits, settings)
+    version_1 = create_api(catalog, limits, settings, search_threads, readiness)
 
     async def serve_legacy_alias(scope: Scope, receive: Receive, send: Send) -> None:
         root: str = scope["root_path"]
@@ -45,7 +49,9 @@ def create_rest_routes(catalog: Catalog, limits: Limits, settings: Settings) -> 
     return [Mount("/api/v1", version_1), Mount("/api/image", serve_legacy_alias), *swagger.create_docs_routes()]
 
 
-def create_api(catalog: Catalog, limits: Limits, settings: Settings) -> FastAPI:
+def create_api(
+    catalog: Catalog, limits: Limits, settings: Settings, search_threads: SearchThreads, readiness: Readiness
+) -> FastAPI:
     """Create the API as an application, to be mounted at ``/api/v1``."""
     app = FastAPI(
         title="shotdap",
@@ -58,13 +64,13 @@ def create_api(catalog: Catalog, limits: Limits, settings: Settings) -> FastAPI:
         redirect_slashes=False,
     )
     for router in (
-        service.create_service_router(catalog),
-        archive_contents.create_archive_router(catalog),
-        shots.create_shots_router(catalog),
-        images.create_images_router(catalog, limits),
+        service.create_service_router(readiness),
+        archive_contents.create_archive_router(catalog, search_threads),
+        shots.create_shots_router(catalog, search_threads),
+        images.create_images_router(catalog, limits, search_threads),
         derived.create_derived_router(catalog, limits),
         packages.create_packages_router(catalog, limits, settings.packages),
-        legacy.create_legacy_router(catalog, limits),
+        legacy.create_legacy_router(catalog, limits, search_threads),
         export_jobs.create_exports_router(catalog, settings),
     ):
         app.include_router(router)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import logging
 from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final, TypeAlias
@@ -22,7 +23,9 @@ from shotdap.catalog import (
     LostCatalog,
     Missing,
     NotFound,
+    Overloaded,
     TooMany,
+    TooSlow,
     Undecided,
     Unreadable,
     Unsearchable,
@@ -45,6 +48,10 @@ class QueryTooLong(ValueError):
     """The query string is longer than the server's limit."""
 
 
+class OutOfBudget(ValueError):
+    """The request used up its own budget: processor time, or working memory. To ask again does not help."""
+
+
 _STATUS_CODES: Mapping[type[Exception], int] = MappingProxyType(
     {
         BadSelection: 400,
@@ -57,10 +64,13 @@ _STATUS_CODES: Mapping[type[Exception], int] = MappingProxyType(
         NoChunk: 410,
         TooLarge: 413,
         TooMany: 413,
+        OutOfBudget: 413,
         QueryTooLong: 414,
         Changed: 503,
         Missing: 500,  # the catalog promised it: not the client's fault, and netCDF-C shows the sentence of a 500
+        Overloaded: 503,
         Undecided: 503,
+        TooSlow: 503,
         Unreadable: 500,
         MemoryError: 503,
         LostCatalog: 503,
@@ -85,6 +95,11 @@ _CLIENT_MESSAGES: Mapping[type[Exception], str] = MappingProxyType(
     }
 )
 """Messages for exceptions whose own message is not meant for clients."""
+
+SMALLER_REQUEST_ADVICE: Final = "Ask for a smaller part, or have a job do it: POST /api/v1/exports."
+
+memory_budget: ContextVar[int] = ContextVar("memory_budget", default=0)
+"""Bytes of working memory that the present request may use, where it has memory of its own; otherwise 0."""
 
 TEMPORARY_STATUSES: Final = frozenset({429, 503})
 _RETRY_AFTER_HEADERS: Final = MappingProxyType({"Retry-After": "5"})  # seconds; pydap waits for them, and tries again
@@ -180,6 +195,8 @@ def to_problem(error: Exception) -> Problem:
     """Convert an exception to a problem. Of an unexpected one the client learns only that the server failed."""
     if isinstance(error, HTTPException):  # of Starlette, or of a route of the REST API
         return Problem(error.status_code, error.detail, expected=True, extra_headers=error.headers or {})
+    if memory_budget.get() and _is_out_of_memory(error):
+        error = OutOfBudget(describe_memory_budget(memory_budget.get()))
     shortage = _find_shortage(error)
     if shortage:
         return Problem(503, shortage, expected=False)
@@ -194,6 +211,23 @@ def to_problem(error: Exception) -> Problem:
             )
             return Problem(status, str(error.args[0] if error.args else error), expected=True, syntax=details)
     return Problem(500, "The server failed to answer, by a fault of its own; its log says more.", expected=False)
+
+
+def describe_memory_budget(size: int) -> str:
+    """Say that a request needs more working memory than it may use, and what to do."""
+    return (
+        f"This needs more than the {size >> 20:,} MiB of working memory that one request may use (server.memory_mib)."
+        f" {SMALLER_REQUEST_ADVICE}"
+    )
+
+
+def _is_out_of_memory(error: BaseException | None) -> bool:
+    """Check whether an exception comes from a lack of memory; a library may fail otherwise while it cleans up."""
+    while error is not None:
+        if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _find_shortage(error: BaseException | None) -> str:

@@ -6,11 +6,12 @@ import asyncio
 import gzip
 import json
 import re
-from collections.abc import AsyncIterator, Generator, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from shotdap.server.http.blocks import BLOCK_SIZE, Block
@@ -92,6 +93,15 @@ def _is_gzip_accepted(accept_encoding: str) -> bool:
         if name.strip().lower() in {"gzip", "x-gzip"}:
             return not _ZERO_WEIGHT.fullmatch(weight.strip())
     return False
+
+
+RunFunction: TypeAlias = Callable[[Request, Callable[[HttpRequest], HttpResponse]], Awaitable[Response]]
+"""Has the response to a request prepared by a function, in a thread or elsewhere."""
+
+
+async def run_in_thread(request: Request, prepare: Callable[[HttpRequest], HttpResponse]) -> Response:
+    """Prepare the response to a request in a thread."""
+    return make_response(await run_in_threadpool(prepare, HttpRequest.from_starlette(request)))
 
 
 def make_response(response: HttpResponse) -> Response:

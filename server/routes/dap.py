@@ -1,7 +1,7 @@
 """OPeNDAP: ``/dap/<path>.<suffix>?<constraint>``, DAP2 and DAP4, pages and downloads.
 
-Each suffix is one row of `_HANDLERS`. A response is prepared completely in a thread: the image is found, opened,
-selected from, checked against the limits, and computed. Only then is the status line sent.
+Each suffix is one row of `_HANDLERS`. A response is prepared completely: the image is found, opened, selected from,
+checked against the limits, and computed. Only then is the status line sent.
 """
 
 from __future__ import annotations
@@ -13,23 +13,23 @@ from types import MappingProxyType
 from typing import Final
 from urllib.parse import unquote
 
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from shotdap import __version__
-from shotdap.catalog import Catalog, NotFound, retry_if_changed
+from shotdap.catalog import Catalog, NotFound, require_process, retry_if_changed
 from shotdap.server.encoders.netcdf import classic, netcdf4
 from shotdap.server.http.errors import Problem, answer
 from shotdap.server.http.limits import Limits, check_query_length
 from shotdap.server.http.request import HttpRequest
-from shotdap.server.http.response import HttpResponse, compress_response, make_response
+from shotdap.server.http.response import HttpResponse, RunFunction, compress_response, run_in_thread
 from shotdap.server.protocols import dap4 as dap4_protocol
 from shotdap.server.routes import dap2, dap4, downloads, pages
 from shotdap.server.routes.image_request import ImageRequest
 from shotdap.server.routes.json_listing import describe_path
 from shotdap.server.routes.prov_document import respond_provenance
+from shotdap.transforms import MARK
 
 METHODS: Final = ("GET", "HEAD", "OPTIONS")
 _OPTIONS_HEADERS: Final = MappingProxyType(
@@ -37,12 +37,15 @@ _OPTIONS_HEADERS: Final = MappingProxyType(
 )
 
 
-def create_dap_routes(catalog: Catalog, limits: Limits, *, compress_data: bool = False) -> list[Route]:
+def create_dap_routes(
+    catalog: Catalog, limits: Limits, run: RunFunction = run_in_thread, *, compress_data: bool = False
+) -> list[Route]:
     """Create the routes of both protocols.
 
     Args:
         catalog: of the images.
         limits: how much one request may ask for.
+        run: prepares the response to a request for structure or values; other responses are prepared in a thread.
         compress_data: whether data are compressed too, for clients that accept it; text always is.
     """
 
@@ -59,7 +62,8 @@ def create_dap_routes(catalog: Catalog, limits: Limits, *, compress_data: bool =
     async def serve_dap(request: Request) -> Response:
         if request.method == "OPTIONS":
             return Response(status_code=204, headers=dict(_OPTIONS_HEADERS))
-        return make_response(await run_in_threadpool(respond, HttpRequest.from_starlette(request)))
+        suffix = find_suffix(request.path_params["path"])
+        return await (run if suffix in _FREQUENT_SUFFIXES else run_in_thread)(request, respond)
 
     return [Route("/dap/{path:path}", serve_dap, methods=list(METHODS))]
 
@@ -86,6 +90,8 @@ def _respond_once(request: HttpRequest, suffix: str, catalog: Catalog, limits: L
         return _SITE_HANDLERS[suffix](request)
     if not suffix:
         return describe_path(catalog, path, request.query).with_headers({"Vary": "Accept"})
+    if f"/{MARK}" in path:  # a variant, to be built step by step; or many images
+        require_process()
     try:
         image = catalog.image(path)
     except NotFound:  # the suffix may belong to the path: a file may be called ``shot.nc``
@@ -93,6 +99,8 @@ def _respond_once(request: HttpRequest, suffix: str, catalog: Catalog, limits: L
             return describe_path(catalog, request.path, request.query)
         except NotFound as error:
             raise NotFound(f"There is no image at {path!r}.") from error
+    if image.entry is None:  # many files to look at
+        require_process()
     if image.path != path:  # each variant has one URL
         query = f"?{request.query}" if request.query else ""
         return HttpResponse.redirect(f"{request.base_url}/dap/{image.path}{suffix}{query}", 308)
@@ -121,6 +129,7 @@ _IMAGE_HANDLERS: Final[dict[str, Callable[[ImageRequest], HttpResponse]]] = {
     ".dmr.html": pages.respond_dmr_page,
     ".prov": lambda image_request: respond_provenance(image_request, unquote(image_request.request.query)),
 }
+_FREQUENT_SUFFIXES: Final = frozenset({".dds", ".das", ".dods", ".dmr", ".dmr.xml", ".dap"})
 _PAGE_SUFFIXES: Final = frozenset({".html", ".info", ".dmr.html", ".help"})
 _SERVICES_SUFFIXES: Final = (".dsr", ".dsr.xml")
 _SUFFIXES_BY_LENGTH: Final = sorted({*_SITE_HANDLERS, *_IMAGE_HANDLERS, *_SERVICES_SUFFIXES}, key=len, reverse=True)

@@ -11,6 +11,7 @@ from urllib.parse import quote
 import xarray as xr
 
 from shotdap import __version__
+from shotdap.catalog import require_process
 from shotdap.server.http.errors import Problem
 from shotdap.server.http.limits import RequestedHyperslabs, check_attributes
 from shotdap.server.http.request import HttpRequest
@@ -30,6 +31,8 @@ def apply_constraint(image_request: ImageRequest) -> tuple[dap2.Constraint, xr.D
         BadSelection: the query is no constraint, or does not fit the image.
     """
     constraint = dap2.parse_constraint(image_request.request.query)
+    if constraint.calls or constraint.filters:  # they read values before anything is known of their size
+        require_process()
     return constraint, constraint.narrow(image_request.open_dap2_dataset())
 
 
@@ -71,6 +74,8 @@ def respond_das(image_request: ImageRequest) -> HttpResponse:
     """Return all attributes, whatever variables the constraint selects, as DAP2 requires; results of functions too."""
     adapted = image_request.open_dap2_dataset()
     constraint = dap2.parse_constraint(image_request.request.query)
+    if constraint.calls:
+        require_process()
     results = constraint.narrow(adapted) if constraint.calls else xr.Dataset()
     new = {name: variable for name, variable in results.variables.items() if name not in adapted.variables}
     described = adapted.assign(new) if new else adapted

@@ -12,6 +12,7 @@ from shotdap.server.http.conditional import Validator
 from shotdap.server.http.limits import Limits, RequestedHyperslabs, check_size
 from shotdap.server.http.request import HttpRequest
 from shotdap.server.protocols import dap2
+from shotdap.server.routes.loop_cost import require_process_if_costly
 from shotdap.transforms import MARK
 
 
@@ -66,11 +67,14 @@ class ImageRequest:
         return self.image.open(chunked=False, view=dap2.adapt_dataset)
 
     def compute_dataset(self, dataset: xr.Dataset, get_hyperslabs: Callable[[], RequestedHyperslabs]) -> xr.Dataset:
-        """Compute the values of a selection; leave it lazy if only headers are requested.
+        """Compute the values of a selection in place; leave it lazy if only headers are requested.
 
         Raises:
             TooLarge: it exceeds a limit.
             Unreadable: the file cannot be read.
         """
         check_size(dataset, self.limits, get_hyperslabs=get_hyperslabs)
-        return dataset if self.request.only_headers else dataset.compute()
+        if self.request.only_headers:
+            return dataset
+        require_process_if_costly(dataset.variables.values())
+        return dataset.load()  # it is this request's own

@@ -1,6 +1,6 @@
 """Zarr: ``/zarr/<path>/<key>``, of every image, raw file, variant, shot and stack, in versions 2 and 3.
 
-A response is prepared completely in a thread, as those of DAP. A document or chunk that the client has already is a
+A response is prepared completely, as those of DAP. A document or chunk that the client has already is a
 ``304`` before any file is opened. A missing document is a 404, as readers look for many; a missing chunk is a 410, as
 they would take a 404 for zeros.
 """
@@ -11,20 +11,20 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from shotdap.catalog import Catalog, Changed, NotFound, TooMany, Unreadable, retry_if_changed
+from shotdap.catalog import Catalog, Changed, NotFound, TooMany, Unreadable, require_process, retry_if_changed
 from shotdap.server.http.blocks import split_bytes
 from shotdap.server.http.byte_range import apply_range
 from shotdap.server.http.conditional import Validator
 from shotdap.server.http.errors import NoChunk, answer, render_json_problem
 from shotdap.server.http.limits import Limits, check_attributes, check_cost
 from shotdap.server.http.request import HttpRequest
-from shotdap.server.http.response import HttpResponse, compress_response, make_response
+from shotdap.server.http.response import HttpResponse, RunFunction, compress_response, run_in_thread
 from shotdap.server.protocols.zarr import Hierarchy, ZarrOptions, is_chunk_key
+from shotdap.server.routes.loop_cost import require_process_if_costly
 from shotdap.server.routes.zarr_store import StoreMatch, ZarrStores
 from shotdap.transforms import working_memory
 
@@ -34,13 +34,16 @@ _JSON_MEDIA_TYPE: Final = "application/json"
 _BINARY_MEDIA_TYPE: Final = "application/octet-stream"
 
 
-def create_zarr_routes(catalog: Catalog, limits: Limits, options: ZarrOptions) -> list[Route]:
+def create_zarr_routes(
+    catalog: Catalog, limits: Limits, options: ZarrOptions, run: RunFunction = run_in_thread
+) -> list[Route]:
     """Create the routes of both versions.
 
     Args:
         catalog: of the images.
         limits: how much one request may ask for.
         options: how datasets are divided into chunks and compressed.
+        run: prepares the response to a request.
     """
     stores = ZarrStores(catalog, options)
 
@@ -55,7 +58,7 @@ def create_zarr_routes(catalog: Catalog, limits: Limits, options: ZarrOptions) -
     async def serve_zarr(request: Request) -> Response:
         if request.method == "OPTIONS":
             return Response(status_code=204, headers=dict(_OPTIONS_HEADERS))
-        return make_response(await run_in_threadpool(respond, HttpRequest.from_starlette(request)))
+        return await run(request, respond)
 
     return [Route("/zarr/{path:path}", serve_zarr, methods=list(_METHODS))]
 
@@ -94,6 +97,8 @@ class _ZarrRequest:
     def _respond_from_store(self, match: StoreMatch) -> HttpResponse | None:
         """Return what a store has under a key; `None` if it does not have it."""
         stores = self.stores
+        if match.is_collection:
+            require_process()
         try:
             state = stores.get_state(match)
         except TooMany:
@@ -135,6 +140,7 @@ class _ZarrRequest:
         check_cost(chunk.bytes_read, working_memory(chunk.variable), self.limits, advice)
         if only_headers and chunk.size is not None:
             return HttpResponse(_BINARY_MEDIA_TYPE, chunk.size, ())
+        require_process_if_costly([chunk.variable[chunk.region]])
         encoded = chunk.encode()
         blocks = () if only_headers else tuple(split_bytes(encoded))
         return HttpResponse(_BINARY_MEDIA_TYPE, len(encoded), blocks)

@@ -18,7 +18,7 @@ import xarray as xr
 from xarray.core import indexing
 
 from shotdap.transforms.virtual.array import Memo, VirtualArray, no_memo
-from shotdap.transforms.virtual.footprint import Footprint, Sizes
+from shotdap.transforms.virtual.footprint import Footprint, Sizes, pointwise
 from shotdap.transforms.virtual.graph import (
     footprint_of,
     require_compatible_inputs,
@@ -26,9 +26,10 @@ from shotdap.transforms.virtual.graph import (
     result_dimensions,
     topological_order,
 )
-from shotdap.transforms.virtual.read_cost import set_read_cost
+from shotdap.transforms.virtual.read_cost import is_pointwise, set_read_cost
 from shotdap.transforms.virtual.recipe import BadRecipe, Recipe
 from shotdap.transforms.virtual.transform import serialize_options
+from shotdap.transforms.virtual.variable_traits import set_traits
 
 
 @dataclass(frozen=True)
@@ -146,6 +147,7 @@ class _VariableBuilder:
         variable = xr.Variable(tuple(names.values()), indexing.LazilyIndexedArray(array), attributes)
         variable = variable.chunk(name=f"{recipe.name}-{uuid4().hex}") if self.chunked else variable
         set_read_cost(variable, array.bytes_read, array.working_memory)
+        set_traits(variable, is_pointwise=recipe.transform.footprint is pointwise and all(map(is_pointwise, inputs)))
         self.dimension_coordinates |= self._make_dimension_coordinates(recipe, footprint, names, sizes)
         self.recipes.append(recipe)
         self.lineages[recipe.name] = lineage

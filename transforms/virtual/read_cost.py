@@ -24,6 +24,11 @@ def working_memory(variable: xr.Variable) -> int:
     return get_traits(variable).working_memory
 
 
+def is_pointwise(variable: xr.Variable) -> bool:
+    """Check whether each value of a variable depends on the stored values at its own place alone."""
+    return get_traits(variable).is_pointwise
+
+
 def set_read_cost(variable: xr.Variable, read: int, working: int = 0) -> xr.Variable:
     """Return the variable with the bytes that any part of it reads, and the working memory that it takes."""
     return set_traits(variable, bytes_read=read, working_memory=working)

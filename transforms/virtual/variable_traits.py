@@ -21,6 +21,8 @@ class VariableTraits:
     """Bytes that are read for any part of it; 0 if a part costs a part."""
     working_memory: int = 0
     """Peak memory in bytes for computing any part of it, beside the bytes that are read."""
+    is_pointwise: bool = True
+    """Whether each value depends on the stored values at its own place alone."""
     image_paths: tuple[str, ...] | None = None
     """Public paths of the images that it is read from: one for all, or one for each index of its first dimension."""
     dap2_type: str = ""

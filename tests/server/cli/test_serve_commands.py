@@ -15,9 +15,8 @@ from typing import Any, Final
 import httpx
 import numpy as np
 import pytest
-import uvicorn
 from numpy.typing import NDArray
-from tests import direct
+from tests import direct, samples
 from tests.clients.programs import CLIENTS, VariablePart, run
 from tests.pasting import parse_instructions
 from tests.server.conftest import Site
@@ -25,6 +24,7 @@ from tests.server.wire import parse_dap2_values
 from tests.serving import SECONDS_TO_START, SHOTDAP, Server, make_environment, serving, start_command
 
 from shotdap import __version__
+from shotdap.server import serve
 from shotdap.server.cli.common_options import FORMAT_NAMES
 from shotdap.server.cli.main import main
 from shotdap.server.demo.instructions import format_instructions
@@ -178,7 +178,7 @@ def test_server_without_clients(demonstration: tuple[Server, str]) -> None:
     asked += [f"zarr/{path}/zarr.json", f"api/v1/images/{path}?format=h5&y=0:9", "thredds/catalog.xml"]
     for each in asked:
         assert httpx.get(f"{server.url}/{each}", trust_env=False, timeout=60).status_code == 200
-    maps = Path(f"/proc/{server.process.pid}/maps").read_text()
+    maps = Path(f"/proc/{server.worker}/maps").read_text()
     libraries = {Path(line.split()[-1]) for line in maps.splitlines() if ".so" in line}
 
     assert len([each for each in libraries if re.match(r"libhdf5-", each.name)]) == 1
@@ -213,7 +213,7 @@ BAD_SETTINGS: Final = {
 def command(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Iterator[Callable[..., str]]:
     """A function that runs a command in this process until it fails, and returns its message."""
     before = dict(os.environ)  # the command passes settings to its workers by the environment
-    monkeypatch.setattr(uvicorn, "run", lambda *_arguments, **_options: pytest.fail("it serves"))
+    monkeypatch.setattr(serve, "supervise_workers", lambda *_arguments, **_options: pytest.fail("it serves"))
 
     def run_failing(*arguments: object) -> str:
         monkeypatch.setattr(sys, "argv", ["shotdap", *map(str, arguments)])
@@ -279,7 +279,7 @@ def test_a_port_in_use(demo: Server, tmp_path: Path) -> None:
     )
 
     assert done.returncode != 0
-    assert "address already in use" in done.stdout + done.stderr
+    assert "address already in use" in done.stderr.lower()
     assert "Traceback" not in done.stdout + done.stderr
 
 
@@ -323,3 +323,19 @@ def test_version(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[
     first, second = capsys.readouterr().out.splitlines()
 
     assert first == second == __version__
+
+
+def test_no_frame_is_left(tmp_path: Path) -> None:
+    """A server that ends leaves no frames in memory, unless its settings name a folder for them."""
+    (tmp_path / "images").mkdir()
+    samples.write_image(tmp_path / "images" / "shot.h5", np.zeros((2, 300, 400), "u2"))
+    with serving(tmp_path / "log", "--folder", tmp_path / "images") as server:
+        variables = Path(f"/proc/{server.worker}/environ").read_bytes().split(b"\0")
+        frames = Path(
+            os.fsdecode(next(each for each in variables if each.startswith(b"SHOTDAP_CATALOG__FRAMES="))[24:])
+        )
+        assert httpx.get(f"{server.url}/dap/shot.h5.dods", trust_env=False, timeout=60).status_code == 200
+        assert any(frames.iterdir())
+        server.interrupt()
+
+    assert not frames.exists()
