@@ -14,7 +14,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from shotdap.server.http.blocks import BLOCK_SIZE, Block
+from shotdap.server.http.blocks import Block
 from shotdap.server.http.request import HttpRequest
 
 ENDLESS_STREAM_KEY: Final = "endless"
@@ -23,7 +23,7 @@ ENDLESS_STREAM_KEY: Final = "endless"
 _MIN_COMPRESSED_SIZE: Final = 1024  # bytes; a smaller body fits into one packet anyway
 _GZIP_LEVEL: Final = 5  # of 9
 _ZERO_WEIGHT: Final = re.compile(r"q=0(\.0*)?", re.IGNORECASE)
-_MAX_UNSTREAMED_SIZE: Final = BLOCK_SIZE
+_MAX_UNSTREAMED_SIZE: Final = 512 << 10
 """Bytes of a body that is sent at once: a stream costs 0.2 ms in Starlette, as much as to prepare a small response."""
 
 

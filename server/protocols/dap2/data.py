@@ -30,7 +30,7 @@ from shotdap.server.protocols.dap2.text import encode_text
 if TYPE_CHECKING:
     import xarray as xr
 
-BLOCK_SIZE: Final = 512 * 1024
+BLOCK_SIZE: Final = 256 * 1024
 """Bytes in a block: measured, 256-512 kB keeps the event loop responsive, and smaller ones cost throughput."""
 
 _COPY_THRESHOLD: Final = 64 * 1024  # bytes; a smaller block is cheaper to copy than to send alone

@@ -25,7 +25,7 @@ _LAST, _ERROR, _LITTLE_ENDIAN = 1, 2, 4  # the specification's CHUNK_TYPE bits
 MAX_CHUNK_SIZE = 0xFFFFFF
 _HEADER_SIZE = 4
 CHUNK_SIZE = 15 << 20  # a multiple of the block size, below the largest chunk
-BLOCK_SIZE = 512 << 10  # "yield blocks of 256 kB-1 MB": smaller ones cost 15 %, larger ones 20 %
+BLOCK_SIZE = 256 << 10  # "yield blocks of 256 kB-1 MB": smaller ones cost 15 %, larger ones 20 %
 COPY_THRESHOLD = 32 << 10  # a write costs more than a copy of this size
 
 
