@@ -38,6 +38,12 @@ def get(server: Server, path: str) -> Any:  # noqa: ANN401 — JSON
         return None
 
 
+def find_worker(server: Server) -> int | None:
+    """Return the process that responds; `None` if none does in a second."""
+    found = get(server, "get_process")
+    return None if found is None else int(found["pid"])
+
+
 def send(server: Server, path: str) -> socket.socket:
     """Send a request, and return the connection."""
     connection = socket.socket()
@@ -87,16 +93,18 @@ HARM: Final[dict[str, Callable[[Server, int], object]]] = {
 @pytest.mark.parametrize("what", HARM)
 def test_replacement(what: str, server: Server) -> None:
     """A single worker that is dead or stuck is replaced by another one, which serves on the same port."""
-    pid = get(server, "get_process")["pid"]
+    assert wait_until(lambda: find_worker(server) is not None, SECONDS)
+    pid = find_worker(server)
+    assert pid is not None
     HARM[what](server, pid)
 
-    assert wait_until(lambda: get(server, "get_process") not in (None, {"pid": pid}), SECONDS)
-    assert get(server, "get_process")["pid"] != pid
-    assert pid not in find_processes(server.process.pid)
+    assert wait_until(lambda: find_worker(server) not in {None, pid}, SECONDS)
+    assert wait_until(lambda: pid not in find_processes(server.process.pid), SECONDS)
 
 
 def test_allocator(server: Server) -> None:
     """Workers start with options of the allocator, unless the administrator has set others."""
+    assert wait_until(lambda: find_worker(server) is not None, SECONDS)
     found = get(server, "get_process")
 
     assert (found["MALLOC_MMAP_THRESHOLD_"], found["MALLOC_TRIM_THRESHOLD_"]) == ("33554432", "12345")
