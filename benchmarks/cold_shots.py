@@ -87,7 +87,8 @@ def _read_hdf4(path: str, corner: int, end: int) -> NDArray[Any]:
 
 def _read_hdf5(path: str, corner: int, end: int) -> NDArray[Any]:
     with h5py.File(path, "r") as file:
-        return np.asarray(file["Streak_array"][0, corner:end, corner:end])
+        array: Any = file["Streak_array"]  # a dataset, of which a checker knows only that it is an object
+        return np.asarray(array[0, corner:end, corner:end])
 
 
 _READ: Mapping[str, Callable[[str, int, int], NDArray[Any]]] = MappingProxyType(
