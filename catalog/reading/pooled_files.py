@@ -1,7 +1,7 @@
 """The archive's files as seen by a process that answers requests: reader processes open them.
 
-A failure is remembered for a while, or each request for a file that hangs, or that crashes its reader, would cost a
-reader again.
+A costly failure is remembered for a while, or each request for a file that hangs, or that crashes its reader, would
+cost a reader again.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from shotdap.catalog.file_access import FileHeaders, IntegrityChecker
 from shotdap.catalog.readers.lazy import Array, BasicIndex, ChunkSource, convert_to_slices, count_indices
 from shotdap.catalog.reading import reader_process
 from shotdap.catalog.reading.header_record import HeaderRecord, VariableRecord
-from shotdap.catalog.reading.process_pool import CallLimits, ProcessPool
+from shotdap.catalog.reading.process_pool import CallLimits, ProcessFailed, ProcessPool
 from shotdap.catalog.reading.stored_frames import StoredFrames
 from shotdap.catalog.reading.suspending import require_process, wait_for
 from shotdap.catalog.storage import FileHandle, Version, VersionedFile, get_attempt_number
@@ -32,13 +32,12 @@ _Result = TypeVar("_Result")
 
 _SECOND_ATTEMPT: Final = 2
 _MAX_FAILURES: Final = 4096  # remembered
-_FAILURE_SECONDS: Final = 60.0  # for which a version that cannot be read is not tried again
+_FAILURE_SECONDS: Final = 60.0  # for which a call that crashed its readers is not tried again
 _HANG_SECONDS: Final = 10.0  # for which a file that did not answer in time twice is not asked again
 _MAX_TOUCHED: Final = 4096  # frames of which a part was read remembered
 _MAX_VARIABLES: Final = 256  # of a dataset that is built in an event loop, which takes 20 µs for each
 _SMALL_SHARE: Final = 8  # a part is small if it is less than the frame divided by this
 _BAND_BYTES: Final = 8 << 20  # of a part that is sent from a reader at a time
-_CALLS_WITHOUT_VERSION: Final = frozenset({reader_process.get_file_version, reader_process.find_settled_version})
 
 
 @dataclass(frozen=True)
@@ -171,7 +170,10 @@ class PooledFiles:
                 self._failures[key] = _Failure(partial(Undecided, str(error), _HANG_SECONDS), seconds)
             raise
         except Unreadable as error:
-            if key[0] not in _CALLS_WITHOUT_VERSION:
+            # To find other faults again is cheap, but for those that an inspection of the whole file finds. A shortage
+            # of the machine, which is the cause of the error then, may end at any time.
+            is_costly = isinstance(error, ProcessFailed) or key[0] is reader_process.inspect_version
+            if is_costly and error.__cause__ is None:
                 self._failures[key] = _Failure(partial(Unreadable, str(error)), _FAILURE_SECONDS)
             raise
 

@@ -60,6 +60,10 @@ class CallLimits:
     """Address space beyond what the process has when the call begins; maps of files count."""
 
 
+class ProcessFailed(Unreadable):
+    """The call crashed its processes, or needs more memory than its limit: it would do so again."""
+
+
 @dataclass(frozen=True)
 class PoolState:
     """The load of a pool."""
@@ -477,7 +481,7 @@ class ProcessPool:
                 case _:
                     mebibytes = call.limits.memory_bytes >> 20
                     sentence = f"{self._activity} takes more than {mebibytes:,} MiB of memory."
-                    call.answer.set_exception(Unreadable(sentence))
+                    call.answer.set_exception(ProcessFailed(sentence))
         except Exception as failure:  # noqa: BLE001 — memory was damaged there, or this process lacks a module
             name = type(failure).__name__
             sentence = f"The file cannot be read: decoding it failed ({name}); it may be damaged."
@@ -508,7 +512,7 @@ class ProcessPool:
         elif was_killed:
             self._fail(call, Undecided(f"{self._activity} was cut short, its process was killed; ask again."))
         else:
-            self._fail(call, Unreadable(f"{self._activity} crashed the isolated process that tried it."))
+            self._fail(call, ProcessFailed(f"{self._activity} crashed the isolated process that tried it."))
 
     def _kill(self, process: PoolProcess[_Call]) -> None:
         """Kill a process that is not idle, and do not wait for its end."""

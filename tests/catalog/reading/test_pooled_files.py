@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import os
 import shutil
@@ -36,10 +37,14 @@ from shotdap.catalog import (
     Undecided,
     Unpacker,
     Unreadable,
+    Version,
     initialize_reader,
 )
 from shotdap.catalog.reading import reader_process
+from shotdap.catalog.reading.header_record import HeaderRecord
+from shotdap.catalog.reading.reader_process import read_headers
 from shotdap.catalog.storage import begin_attempt
+from shotdap.server.http.errors import to_problem
 
 LIMITS: Final = CallLimits(cpu_seconds=4, wall_seconds=6, memory_bytes=1 << 30)
 FRAME: Final = np.arange(1024 * 1100, dtype="u2").reshape(1024, 1100)
@@ -232,3 +237,42 @@ def test_what_hangs_is_not_tried_again(site: PooledFolder, monkeypatch: pytest.M
     np.testing.assert_array_equal(catalog.open("good.h5")["image"].values, FRAME)
 
     assert calls.count(hang) == 2
+
+
+def crash(*_arguments: object) -> None:
+    """End this process as a fault in a library does."""
+    os.abort()
+
+
+def lack_space_once(file: str, version: Version, attempt: reader_process.Attempt) -> HeaderRecord:
+    """Read headers, but fail the first time, because a disk is full."""
+    mark = version.path.with_suffix(".mark")
+    if not mark.exists():
+        mark.touch()
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    return read_headers(file, version, attempt)
+
+
+def test_what_is_tried_again(site: PooledFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that crashes its readers is refused at once the next time; a shortage of the machine is no fault of it."""
+    write_frame(site.folder / "image.h5")
+    catalog, calls = site.catalog, list[object]()
+    call = site.readers.call_from_thread
+
+    def count_and_call(function: partial[object], **choices: Any) -> object:  # noqa: ANN401 — as the pool's
+        calls.append(function.func)
+        return call(function, **choices)
+
+    monkeypatch.setattr(site.readers, "call_from_thread", count_and_call)
+    monkeypatch.setattr(reader_process, "read_headers", lack_space_once)
+    with pytest.raises(Unreadable) as caught:
+        catalog.open("image.h5")
+    assert to_problem(caught.value).status == 503
+    np.testing.assert_array_equal(catalog.open("image.h5")["image"].values, FRAME)
+
+    write_frame(site.folder / "other.h5")
+    monkeypatch.setattr(reader_process, "read_headers", crash)
+    for _ in range(3):
+        with pytest.raises(Unreadable, match="crashed"):
+            catalog.open("other.h5")
+    assert calls.count(crash) == 1
