@@ -16,7 +16,7 @@ _PROC = Path("/proc")
 _TICKS = os.sysconf("SC_CLK_TCK")
 _EVERY = 0.1  # seconds between two measurements of the memory
 _WORKER = "shotdap worker"  # the name that shotdap gives a worker
-_FORK_SERVER = "multiprocessing.forkserver"
+_FORK_SERVERS = ("shotdap forks", "multiprocessing.forkserver")  # forked by a worker; started for one that died
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def find_readers(server: int) -> list[int]:
         process
         for worker in find_workers(server)
         for process in _find_children(worker)
-        if _FORK_SERVER in _read_command(process)
+        if _read_name(process) in _FORK_SERVERS or _FORK_SERVERS[1] in _read_command(process)
     ]
     return [reader for process in fork_servers for reader in _find_children(process)]
 

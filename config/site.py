@@ -74,6 +74,15 @@ class Site:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
 
+    @cached_property
+    def diagnostics(self) -> tuple[Diagnostic, ...]:
+        """The descriptions of diagnostics, loaded once: all processes that are forked afterwards agree on them.
+
+        Raises:
+            BadDiagnostic: one is not valid.
+        """
+        return load_diagnostics(self.settings.catalog.diagnostics)
+
     def open_catalog(self) -> Catalog:
         """Open the catalog to serve.
 
@@ -85,7 +94,7 @@ class Site:
         return Catalog(
             self._open_index(),
             self._open_image_store(),
-            load_diagnostics(settings.diagnostics),
+            self.diagnostics,
             cache_bytes=settings.cache_mib << 20,
             unpacker=self._make_unpacker(),
             sandbox=self._make_sandbox() if settings.isolate else None,
@@ -111,8 +120,7 @@ class Site:
             refuse_changed=settings.changed == "refuse",
             shared=frames,
         )
-        diagnostics = load_diagnostics(settings.diagnostics)
-        return Catalog.from_files(self._open_index(), files, diagnostics, self._open_results(store, diagnostics))
+        return Catalog.from_files(self._open_index(), files, self.diagnostics, self._open_results(store))
 
     def open_pooled_catalog(self, readers: ProcessPool, store: FrameStore) -> Catalog:
         """Open the catalog for a process that opens no file of the archive: readers do, see `make_reader_state`.
@@ -140,8 +148,7 @@ class Site:
             index = WaitingIndex(own, partial(ask_in_process, readers))
         else:
             index = WaitingIndex(own, ask_in_thread if settings.url else ask_at_once)
-        diagnostics = load_diagnostics(settings.diagnostics)
-        return Catalog.from_files(index, files, diagnostics, ResultsAtHand(self._open_results(store, diagnostics)))
+        return Catalog.from_files(index, files, self.diagnostics, ResultsAtHand(self._open_results(store)))
 
     def make_reader_pool(self, source: SettingsSource, fork_server: ForkServer) -> ProcessPool:
         """Make the processes that read files for `open_pooled_catalog`.
@@ -169,13 +176,13 @@ class Site:
         """Open the store of frames that all processes of this site share on this machine."""
         return FrameStore(self.choose_frame_folder(), self.frame_store_limit)
 
-    def _open_results(self, store: FrameStore, diagnostics: tuple[Diagnostic, ...]) -> StoredFrames:
+    def _open_results(self, store: FrameStore) -> StoredFrames:
         """Open the part of the store that has results: of these descriptions, and of this run of the server.
 
         A site's own transforms may have changed before it was started.
         """
         run = os.environ.get(RUN_VARIABLE, "")
-        return StoredFrames(store, f"{compute_diagnostics_fingerprint(diagnostics)} {run}")
+        return StoredFrames(store, f"{compute_diagnostics_fingerprint(self.diagnostics)} {run}")
 
     def open_archive(self) -> Archive:
         """Open the archive that the catalog is built from.
@@ -227,9 +234,14 @@ class Site:
         return self.settings.catalog.frames_mib << 20
 
     def close_connections(self) -> None:
-        """Close the connections to the catalog's database; the next request opens new ones."""
+        """Close the connections to databases, before this process is forked; the next request opens new ones.
+
+        SQLite must not be open during a fork, and no two processes may share a connection.
+        """
         if "_sql_index" in self.__dict__:
             self._sql_index.close()
+        if "_archive_database" in self.__dict__:
+            self._archive_database.close()
 
     def build_catalog(
         self, *, full: bool = False, patient: bool = False, progress: ProgressCallback | None = None

@@ -99,18 +99,21 @@ def create_app(
     )
 
 
-def application() -> Starlette:
-    """Create the application of one worker process from the settings that the environment names.
+def create_worker_app(site: Site, source: SettingsSource) -> Starlette:
+    """Create the application of one worker process.
 
     It opens no file of the archive. Reader processes do, and answer processes take what would hold up the event loop;
     they run from the start of the application to its end.
+
+    Args:
+        site: what it serves.
+        source: from which reader processes load the settings of the site.
     """
     sys.setswitchinterval(_SWITCH_INTERVAL)
-    source = SettingsSource.from_environment()
-    settings = source.load()
-    site = Site(settings)
-    store = site.open_frame_store()
+    settings = site.settings
     fork_server = ForkServer((PRELOADED_MODULE,))
+    fork_server.fork()
+    store = site.open_frame_store()
     readers = site.make_reader_pool(source, fork_server)
 
     @asynccontextmanager

@@ -1,21 +1,60 @@
-"""Child processes of a server: started with it, and ended with it, however it ends."""
+"""Child processes of a server: forked from it, and ended with it, however it ends.
+
+What they need is imported once, before they are forked, and their memory is shared.
+"""
 
 from __future__ import annotations
 
-import ctypes
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
+from multiprocessing import resource_tracker, util
 from multiprocessing.process import BaseProcess
 from typing import Final
 
+from shotdap.catalog.reading.forked_process import follow_parent, leave_parent, list_descriptors
 from shotdap.config import SettingsSource
 
 _STOP_TIMEOUT: Final = 8  # seconds until it is killed; all that it writes is atomic
-_PR_SET_PDEATHSIG: Final = 1  # of prctl(2)
-_PR_SET_NAME: Final = 15
+
+
+def start_child_process(
+    target: Callable[..., None], arguments: tuple[object, ...], name: str, kept: Collection[int], end: signal.Signals
+) -> BaseProcess:
+    """Fork a child process that runs a function.
+
+    It becomes the leader of a group of processes, for `kill_with_children`. So Ctrl-C reaches only the parent.
+
+    Args:
+        target: the function. The thread that calls this function has to live as long as the process may.
+        arguments: of the function.
+        name: of the process; Linux shows 15 characters.
+        kept: the parent's descriptors that it keeps.
+        end: the signal that it gets when its parent ends in any way.
+    """
+    resource_tracker.ensure_running()  # one for all processes, rather than one for each
+    util.get_temp_dir()  # the same; it is removed when this process ends
+    unwanted = list_descriptors().difference(kept, {resource_tracker.getfd()})
+    process = multiprocessing.get_context("fork").Process(
+        target=_run_target, args=(target, arguments, unwanted, end), name=name
+    )
+    process.start()
+    return process
+
+
+def _run_target(
+    target: Callable[..., None], arguments: tuple[object, ...], unwanted: set[int], end: signal.Signals
+) -> None:
+    os.setpgid(0, 0)
+    follow_parent(end)
+    parent = multiprocessing.parent_process()
+    if parent is None or os.getppid() != parent.pid:  # it ended before the call
+        os._exit(1)
+    # Multiprocessing has opened some for this process, by whose end the parent notices its own.
+    leave_parent(multiprocessing.current_process().name, list_descriptors() - unwanted)
+    target(*arguments)
 
 
 @contextmanager
@@ -24,16 +63,15 @@ def run_child_process(
 ) -> Iterator[BaseProcess]:
     """Run a function in a child process until the end of the block.
 
-    Ctrl-C is left to the parent. The process gets SIGTERM at the end of the block, and if its parent ends in any other
-    way. What it leaves behind is killed.
+    The process gets SIGTERM at the end of the block, and if its parent ends in any other way. What it leaves behind is
+    killed.
 
     Args:
         target: the function, called with the source of the settings; it may also watch `is_parent_alive_after`.
         source: from which the process loads its settings.
         name: of the process; Linux shows 15 characters.
     """
-    process = multiprocessing.get_context("spawn").Process(target=_run_target, args=(target, source), name=name)
-    process.start()
+    process = start_child_process(target, (source,), name, (), signal.SIGTERM)
     try:
         yield process
     finally:
@@ -41,29 +79,6 @@ def run_child_process(
         process.join(_STOP_TIMEOUT)
         kill_with_children(process)
         process.join()
-
-
-def _run_target(target: Callable[[SettingsSource], None], source: SettingsSource) -> None:
-    follow_parent(signal.SIGTERM)
-    target(source)
-
-
-def follow_parent(number: signal.Signals) -> None:
-    """Have the kernel send a signal to this process when its parent ends, even by SIGKILL.
-
-    Python code that watches the parent would wait for ever beside a library that hangs with the interpreter's lock.
-    "Parent" is the thread that started this process: it has to live as long as the process may.
-
-    The process becomes the leader of a group of processes, for `kill_with_children`. So Ctrl-C reaches only the parent.
-    The system's lists of processes show its name.
-    """
-    os.setpgid(0, 0)
-    parent = multiprocessing.parent_process()
-    system = ctypes.CDLL(None)
-    system.prctl(_PR_SET_NAME, multiprocessing.current_process().name.encode())
-    system.prctl(_PR_SET_PDEATHSIG, number)
-    if parent is not None and os.getppid() != parent.pid:  # it ended before the call
-        os.kill(os.getpid(), number)
 
 
 def kill_with_children(process: BaseProcess) -> None:

@@ -7,46 +7,51 @@ import shutil
 import sys
 from collections.abc import Callable
 from functools import partial
-from typing import Final
+from importlib import import_module
 from uuid import uuid4
 
 from shotdap.config import SettingsSource, Site
 from shotdap.config.settings import FRAMES_VARIABLE
 from shotdap.config.site import RUN_VARIABLE
+from shotdap.server.answering.answer_process import PRELOADED_MODULE
+from shotdap.server.app import create_worker_app
 from shotdap.server.catalog_poller import run_poller
 from shotdap.server.exports.jobs.supervisor import supervise_coordinator
 from shotdap.server.worker_process import WorkerConfig, WorkerOptions
 from shotdap.server.worker_supervisor import WorkersFailed, supervise_workers
 
-_APPLICATION_PATH: Final = "shotdap.server.app:application"
-
 
 def run_server(source: SettingsSource, announce: Callable[[str], None] | None = None) -> None:
     """Serve until interrupted; Ctrl-C ends it cleanly.
 
+    All processes are forked from this one, or from its forks, which takes milliseconds: it imports what they need.
+
     Args:
-        source: of the settings, which every process loads anew.
+        source: of the settings.
         announce: called with the URL of the server once it answers, instead of uvicorn's messages.
 
     Raises:
         BadSettings: there is nothing to serve.
     """
+    configured = source.load()
+    frames = Site(configured).choose_frame_folder()
+    os.environ.update(source.environment)  # a fork server that died is started anew, and is passed nothing
+    os.environ[FRAMES_VARIABLE] = str(frames)  # chosen once, as the choice depends on what is free
+    os.environ[RUN_VARIABLE] = uuid4().hex
     settings = source.load()
     site = Site(settings)
     site.open_catalog()  # fails here, in one sentence, rather than in every worker
-    os.environ.update(source.environment)  # uvicorn imports the application by name, and passes it nothing
-    frames = site.choose_frame_folder()
-    os.environ[FRAMES_VARIABLE] = str(frames)  # chosen once, as the choice depends on what is free
-    os.environ[RUN_VARIABLE] = uuid4().hex
+    site.close_connections()
     server = settings.server
     options = WorkerOptions(
-        _APPLICATION_PATH,
+        partial(create_worker_app, site, source),
         server.grace_seconds,
         server.write_seconds,
         access_log=server.access_log,
         is_quiet=announce is not None,
     )
     listener = WorkerConfig(options, server.host, server.port).bind_socket()
+    import_module(PRELOADED_MODULE)
     say_where = partial(announce, f"http://{server.host}:{server.port}") if announce else lambda: None
     try:
         with run_poller(settings, source), supervise_coordinator(settings, source):
@@ -54,5 +59,5 @@ def run_server(source: SettingsSource, announce: Callable[[str], None] | None = 
     except WorkersFailed as error:
         sys.exit(f"shotdap: {error}")
     finally:
-        if settings.catalog.frames is None:  # no memory is kept for a server that may never be started again
+        if configured.catalog.frames is None:  # no memory is kept for a server that may never be started again
             shutil.rmtree(frames, ignore_errors=True)

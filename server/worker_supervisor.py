@@ -13,15 +13,15 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from types import FrameType, MappingProxyType
+from types import FrameType
 from typing import Final
 
-from shotdap.server.child_process import kill_with_children
+from shotdap.server.child_process import kill_with_children, start_child_process
 from shotdap.server.worker_process import HEARTBEAT_SECONDS, WorkerOptions, run_worker
 
 _LOG: Final = logging.getLogger("uvicorn.error")  # the logger that uvicorn configures
@@ -30,16 +30,6 @@ _STUCK_SECONDS: Final = 8.0  # without a heartbeat
 _RETRY_SECONDS: Final = 2.0  # between attempts, where a worker ended before it served
 _END_SECONDS: Final = 1.0  # after the grace, until what has not ended is killed; then until it must have ended
 _ENDING_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-_ALLOCATOR_DEFAULTS: Mapping[str, str] = MappingProxyType(
-    {
-        "MALLOC_MMAP_THRESHOLD_": str(32 << 20),
-        "MALLOC_TRIM_THRESHOLD_": str(64 << 20),
-        "MALLOC_ARENA_MAX": "2",
-    }
-)
-"""Options of glibc, with which a worker reuses the memory of arrays. Otherwise each array of a response is mapped anew,
-zeroed by the kernel, and unmapped: a full frame over DAP2 takes 32 ms of the processor, not 14. glibc before 2.35
-ignores a first threshold above 32 MiB. With more arenas each thread keeps memory of its own: 700 MB, not 340."""
 
 
 class WorkersFailed(RuntimeError):
@@ -116,11 +106,9 @@ class _Supervisor:
             return
         while len(self._workers) < self._count:
             receiver, sender = multiprocessing.Pipe(duplex=False)
-            process = multiprocessing.get_context("spawn").Process(
-                target=run_worker, args=(self._options, self._listener, sender), name="shotdap worker"
-            )
-            with _set_allocator_defaults():
-                process.start()
+            kept = {self._listener.fileno(), sender.fileno()}
+            arguments = (self._options, self._listener, sender)
+            process = start_child_process(run_worker, arguments, "shotdap worker", kept, signal.SIGKILL)
             sender.close()
             self._workers.append(_Worker(process, receiver))
 
@@ -187,21 +175,6 @@ def _catch_signals() -> Iterator[_Signals]:
 
 def _is_ignored_hangup(number: signal.Signals) -> bool:
     return number == signal.SIGHUP and signal.getsignal(number) == signal.SIG_IGN  # nohup
-
-
-@contextmanager
-def _set_allocator_defaults() -> Iterator[None]:
-    """Set the allocator's thresholds for a process that is started in the block, unless the administrator has.
-
-    Not for all child processes: those of exports have a limit of memory, and Dask sets thresholds of its own there.
-    """
-    names = [name for name in _ALLOCATOR_DEFAULTS if name not in os.environ]
-    os.environ.update({name: _ALLOCATOR_DEFAULTS[name] for name in names})
-    try:
-        yield
-    finally:
-        for name in names:
-            del os.environ[name]
 
 
 def _end_children(signals: _Signals, grace_seconds: float) -> None:

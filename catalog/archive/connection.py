@@ -63,6 +63,11 @@ class ArchiveDatabase:
     """A folder with ``tnsnames.ora`` and the wallet's ``ewallet.pem``, for TLS."""
     oracle_wallet_password: str | None = field(default=None, repr=False)
 
+    def close(self) -> None:
+        """Close the connections; the next transaction opens new ones."""
+        if "engine" in self.__dict__:
+            self.engine.dispose()
+
     @cached_property
     def engine(self) -> sa.Engine:
         """SQLAlchemy's engine; making it connects to nothing."""

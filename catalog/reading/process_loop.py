@@ -6,8 +6,6 @@ that reads it, block it forever, or fill its memory; none of these is an excepti
 
 from __future__ import annotations
 
-import ctypes
-import gc
 import math
 import mmap
 import os
@@ -21,10 +19,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from enum import IntEnum
 from multiprocessing import forkserver, resource_tracker
-from pathlib import Path
 from typing import Final
 
 from shotdap.catalog.entry import Changed, Missing, Undecided, Unreadable
+from shotdap.catalog.reading.forked_process import follow_parent, leave_parent
 
 CALL_HEADER: Final = struct.Struct("<Q")
 """Before each call: the length of what follows, a pickled function, its arguments and its limits."""
@@ -34,8 +32,6 @@ MAX_REPLY_BYTES: Final = 256 << 20
 """The largest reply; frames do not travel in replies, so that a longer one is a mistake, or damaged memory."""
 
 _RECEIVE_BYTES: Final = 64 << 10
-_PR_SET_PDEATHSIG: Final = 1  # linux/prctl.h
-_FIRST_OWN_DESCRIPTOR: Final = 3  # after the standard streams
 
 
 class Outcome(IntEnum):
@@ -63,6 +59,8 @@ class ProcessLoop:
     and because the interpreter waits for its processes when it ends.
     """
 
+    name: str
+    """The name of the process in the system's lists."""
     pickled_initialize: bytes
     """A function to call once, or `None`."""
     activity: str
@@ -76,7 +74,7 @@ class ProcessLoop:
         """Serve calls until the pool closes the connection; return the exit code."""
         inherited = forkserver.get_inherited_fds() or []
         connection = socket.socket(fileno=inherited[0])
-        _isolate_process(connection)
+        _isolate_process(self.name, connection)
         try:
             initialize: Callable[[], None] | None = pickle.loads(self.pickled_initialize)  # noqa: S301 — from the parent
             if initialize is not None:
@@ -141,20 +139,14 @@ class ProcessLoop:
         return pickle.dumps((known, system_error), pickle.HIGHEST_PROTOCOL)
 
 
-def _isolate_process(connection: socket.socket) -> None:
-    """Leave the parent's descriptors and signals, and end when the fork server ends, which ends with its parent."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # so that the exit status shows the signal
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+def _isolate_process(name: str, connection: socket.socket) -> None:
+    """Leave the fork server, and end when it ends, which ends with its user."""
+    follow_parent(signal.SIGKILL)
     # The fork server ends when nobody holds its pipe any more; so this process must not hold it.
-    kept = {connection.fileno(), resource_tracker.getfd()}
-    for descriptor in sorted(int(path.name) for path in Path("/proc/self/fd").iterdir()):
-        if descriptor >= _FIRST_OWN_DESCRIPTOR and descriptor not in kept:
-            with suppress(OSError):  # the one that listed them is closed by now
-                os.close(descriptor)
+    leave_parent(name, {connection.fileno(), resource_tracker.getfd()})
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the user of the pool handles Ctrl-C
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     connection.set_inheritable(False)
-    gc.freeze()  # a collection would write to all objects, and copy the pages that are shared with the fork server
 
 
 def _receive_call(connection: socket.socket) -> bytearray | None:

@@ -113,6 +113,7 @@ class ProcessPool:
         max_growth_bytes: a process that holds so much more memory than at its start is replaced, after a call.
         passes: exceptions that reach the caller as they are, if pickle can carry them.
         activity: what a call does, as the beginning of a sentence for clients.
+        name: of the processes, in the system's lists; Linux shows 15 characters.
     """
 
     def __init__(  # noqa: PLR0913 — options with defaults
@@ -128,6 +129,7 @@ class ProcessPool:
         max_growth_bytes: int = 512 << 20,
         passes: tuple[type[Exception], ...] = (),
         activity: str = "Reading the file",
+        name: str = "shotdap reader",
     ) -> None:
         self._size = processes
         self._extra = extra
@@ -137,7 +139,7 @@ class ProcessPool:
         self._activity = activity
         self._fork_server = fork_server or ForkServer()
         self._owns_fork_server = fork_server is None
-        self._process_loop = ProcessLoop(pickle.dumps(initialize), activity, passes, max_growth_bytes)
+        self._process_loop = ProcessLoop(name, pickle.dumps(initialize), activity, passes, max_growth_bytes)
         self._start_executor = ThreadPoolExecutor(1, "process-start")
         self._binding = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None

@@ -1,4 +1,7 @@
-"""A fork server of multiprocessing, from which the processes of a pool are forked within milliseconds."""
+"""A fork server of multiprocessing, from which the processes of a pool are forked within milliseconds.
+
+It is a fork of the process that uses it, if that has the modules already; otherwise a new process imports them first.
+"""
 
 from __future__ import annotations
 
@@ -7,22 +10,23 @@ import pickle
 import select
 import signal
 import socket
+import stat
 import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from multiprocessing import forkserver
-from typing import Final, Self
+from multiprocessing import connection, forkserver, resource_tracker
+from pathlib import Path
+from typing import Final, NoReturn, Self
 
+from shotdap.catalog.reading.forked_process import leave_parent
 from shotdap.catalog.reading.process_loop import ProcessLoop
+from shotdap.single_threaded import SINGLE_THREADED
 
-_SINGLE_THREADED: Final = {
-    "OPENBLAS_NUM_THREADS": "1",
-    "OMP_NUM_THREADS": "1",
-    "JE_ARROW_MALLOC_CONF": "background_thread:false",  # pandas imports pyarrow where it is installed
-}
-"""The environment of the fork server: a process with threads must not fork."""
+FORK_SERVER_NAME: Final = "shotdap forks"
+"""The name of a fork server that is a fork of its user, in the system's lists of processes."""
+
 _START_SECONDS: Final = 60  # a fork server that does not answer for so long is killed; it imports the modules first
 
 
@@ -63,7 +67,8 @@ class ForkServer:
         self._lock = threading.Lock()
         self._is_stopped = False
         self._server = forkserver.ForkServer()  # of its own: others in this process preload other modules
-        self._server.set_forkserver_preload([ProcessLoop.__module__, *preload])
+        self._preload = [ProcessLoop.__module__, *preload]
+        self._server.set_forkserver_preload(self._preload)
 
     def __enter__(self) -> Self:
         return self
@@ -76,6 +81,34 @@ class ForkServer:
         """The process of the fork server, if it has been started."""
         pid: int | None = self._server._forkserver_pid  # type: ignore[attr-defined]  # noqa: SLF001 — no other way
         return pid
+
+    def fork(self) -> None:
+        """Fork this process as the fork server, if it has the modules and no second thread; otherwise do nothing.
+
+        It takes milliseconds, and the memory is shared. If the fork server dies, another one imports the modules.
+
+        Raises:
+            OSError: the system has no room for a process.
+        """
+        with self._lock:
+            is_single_threaded = len(list(Path("/proc/self/task").iterdir())) == 1
+            if self.server_pid is not None or not is_single_threaded or not sys.modules.keys() >= set(self._preload):
+                return
+            resource_tracker.ensure_running()
+            with socket.socket(socket.AF_UNIX) as listener:
+                address = connection.arbitrary_address("AF_UNIX")  # type: ignore[attr-defined]
+                listener.bind(address)
+                os.chmod(address, stat.S_IRUSR | stat.S_IWUSR)  # noqa: PTH101 — a string to multiprocessing
+                listener.listen()
+                alive, ours = os.pipe()
+                pid = os.fork()
+                if pid == 0:
+                    _serve_forks(listener.fileno(), alive)
+                os.close(alive)
+                server = self._server
+                server._forkserver_address = address  # type: ignore[attr-defined]  # noqa: SLF001 — as `ensure_running`
+                server._forkserver_alive_fd = ours  # type: ignore[attr-defined]  # noqa: SLF001
+                server._forkserver_pid = pid  # type: ignore[attr-defined]  # noqa: SLF001
 
     def start_process(self, loop: ProcessLoop) -> StartedProcess:
         """Start a process that runs a loop; the first call starts the fork server, too, which takes a second or two.
@@ -131,8 +164,8 @@ class ForkServer:
 @contextmanager
 def _single_threaded() -> Iterator[None]:
     """Set the environment for a fork server that may be started."""
-    before = {name: os.environ.get(name) for name in _SINGLE_THREADED}
-    os.environ.update(_SINGLE_THREADED)
+    before = {name: os.environ.get(name) for name in SINGLE_THREADED}
+    os.environ.update(SINGLE_THREADED)
     try:
         yield
     finally:
@@ -141,6 +174,23 @@ def _single_threaded() -> Iterator[None]:
                 del os.environ[name]
             else:
                 os.environ[name] = value
+
+
+def _serve_forks(listener: int, alive: int) -> NoReturn:
+    """Run a fork server in this new process until its user ends.
+
+    Args:
+        listener: the descriptor of the socket at which it is asked for processes.
+        alive: the descriptor of a pipe that ends with its user.
+    """
+    status = 1
+    try:
+        leave_parent(FORK_SERVER_NAME, {listener, alive, resource_tracker.getfd()})
+        forkserver.main(listener, alive, ())
+    except SystemExit:
+        status = 0
+    finally:
+        os._exit(status)
 
 
 def _read_number(descriptor: int) -> int | None:

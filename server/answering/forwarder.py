@@ -180,6 +180,7 @@ async def open_forwarder(
         max_waiting=server.max_waiting,
         wait_seconds=server.wait_seconds,
         activity="Answering this request",
+        name="shotdap answer",
     )
     with fork_server, closing(readers), closing(pool):
         with suppress(OSError):  # the pool has logged it, and tries again

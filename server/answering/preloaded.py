@@ -23,7 +23,7 @@ def open_answer_service() -> AnswerService:
     site = Site(settings)
     store = site.open_frame_store()
     application = create_app(site.open_sharing_catalog(store), settings)
-    site.close_connections()  # processes that are forked must not share one
+    site.close_connections()
     return AnswerService(application, store, settings.server.memory_mib << 20)
 
 

@@ -15,6 +15,7 @@ from shotdap.server.cli.common_options import (
     WorkersOption,
     make_source,
 )
+from shotdap.single_threaded import forbid_library_threads
 
 
 def serve(
@@ -25,6 +26,7 @@ def serve(
     workers: WorkersOption = None,
 ) -> None:
     """Serve a catalog, or a directory tree, over OPeNDAP."""
+    forbid_library_threads()
     from shotdap.server.serve import run_server
 
     run_server(make_source(config, folder, {"server.host": host, "server.port": port, "server.workers": workers}))
@@ -36,6 +38,7 @@ def demo(
     port: PortOption = None,
 ) -> None:
     """Make a small archive of realistic images, build its catalog, and serve it."""
+    forbid_library_threads()
     from shotdap.config import BadSettings, Site
     from shotdap.server.cli import output
     from shotdap.server.demo.instructions import format_instructions, prepare_demo
@@ -47,5 +50,7 @@ def demo(
     except OSError as error:
         raise BadSettings(f"The demonstration cannot be made in {folder}: {error.strerror or error}.") from error
     source = make_source(config, overrides={"server.host": host, "server.port": port})
-    output.build_with_progress(Site(source.load()))
+    site = Site(source.load())
+    output.build_with_progress(site)
+    site.close_connections()
     run_server(source, lambda url: output.print_line(format_instructions(url)))

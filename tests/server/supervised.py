@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import ctypes
 import os
 import time
 from collections.abc import AsyncIterator
@@ -24,8 +25,29 @@ BLOCKS: Final = 128
 
 
 async def get_process(_: Request) -> JSONResponse:
-    """Return the worker's process, and the options of its allocator."""
-    return JSONResponse({"pid": os.getpid(), **{name: os.environ[name] for name in os.environ if "MALLOC" in name}})
+    """Return the worker's process."""
+    return JSONResponse({"pid": os.getpid()})
+
+
+class _AllocatorState(ctypes.Structure):
+    """The answer of mallinfo(3)."""
+
+    _fields_ = (
+        ("before", ctypes.c_int * 3),
+        ("maps", ctypes.c_int),
+        ("after", ctypes.c_int * 6),
+    )
+
+
+async def count_maps(_: Request) -> JSONResponse:
+    """Return the number of maps that the allocator makes for an array of 16 MiB."""
+    system = ctypes.CDLL(None)
+    system.malloc.restype, system.mallinfo.restype = ctypes.c_void_p, _AllocatorState
+    before = system.mallinfo().maps
+    block = system.malloc(ctypes.c_size_t(16 << 20))
+    after = system.mallinfo().maps
+    system.free(ctypes.c_void_p(block))
+    return JSONResponse(after - before)
 
 
 async def block_loop(_: Request) -> JSONResponse:
@@ -60,7 +82,7 @@ def application() -> Starlette:
     """Create the application."""
     if "FAIL_TO_START" in os.environ:
         raise RuntimeError
-    handlers = (get_process, block_loop, block_thread, respond_late, send_much)
+    handlers = (get_process, count_maps, block_loop, block_thread, respond_late, send_much)
     return Starlette(routes=[Route(f"/{handler.__name__}", handler) for handler in handlers])
 
 
@@ -72,7 +94,7 @@ def main() -> None:
     parser.add_argument("--grace", type=float, default=10)
     parser.add_argument("--write", type=float, default=60)
     given = parser.parse_args()
-    options = WorkerOptions("tests.server.supervised:application", given.grace, given.write)
+    options = WorkerOptions(application, given.grace, given.write)
     supervise_workers(options, given.workers, WorkerConfig(options, port=given.port).bind_socket())
 
 

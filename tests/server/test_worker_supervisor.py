@@ -18,6 +18,8 @@ from tests.server.exports.campaign import wait_until
 from tests.server.supervised import BLOCK, BLOCKS
 from tests.serving import Server, find_processes, run_program
 
+from shotdap.server.worker_process import HEARTBEAT_SECONDS
+
 SECONDS: Final = 60  # on a machine that does other things too
 SIZE: Final = BLOCKS * len(BLOCK)
 
@@ -77,7 +79,7 @@ def end(server: Server, number: signal.Signals = signal.SIGTERM) -> None:
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server of one worker."""
-    with supervise(tmp_path_factory.mktemp("supervised"), MALLOC_TRIM_THRESHOLD_="12345") as server:
+    with supervise(tmp_path_factory.mktemp("supervised")) as server:
         yield server
         end(server)
 
@@ -102,12 +104,25 @@ def test_replacement(what: str, server: Server) -> None:
     assert wait_until(lambda: pid not in find_processes(server.process.pid), SECONDS)
 
 
-def test_allocator(server: Server) -> None:
-    """Workers start with options of the allocator, unless the administrator has set others."""
-    assert wait_until(lambda: find_worker(server) is not None, SECONDS)
-    found = get(server, "get_process")
+def test_an_idle_supervisor(server: Server) -> None:
+    """A supervisor sleeps between heartbeats: it does not poll."""
 
-    assert (found["MALLOC_MMAP_THRESHOLD_"], found["MALLOC_TRIM_THRESHOLD_"]) == ("33554432", "12345")
+    def read_processor_seconds() -> float:
+        fields = Path(f"/proc/{server.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    before, start = read_processor_seconds(), time.monotonic()
+    time.sleep(2 * HEARTBEAT_SECONDS)
+
+    assert read_processor_seconds() - before < (time.monotonic() - start) / 4
+
+
+def test_allocator(server: Server, tmp_path: Path) -> None:
+    """Workers map no array of 16 MiB for itself, unless the administrator has set so."""
+    assert wait_until(lambda: find_worker(server) is not None, SECONDS)
+    with supervise(tmp_path, MALLOC_MMAP_THRESHOLD_="65536") as other:
+        assert (get(server, "count_maps"), get(other, "count_maps")) == (0, 1)
+        end(other)
 
 
 def test_end_with_clients_that_do_not_read(tmp_path: Path) -> None:

@@ -18,8 +18,9 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 from tests import samples
 
+from shotdap.config import SettingsSource, Site
 from shotdap.server.answering.forwarder import Forwarder
-from shotdap.server.app import application
+from shotdap.server.app import create_worker_app
 
 FRAME: Final = np.arange(300 * 400, dtype="u2").reshape(300, 400)
 _opened: list[str] = []
@@ -69,7 +70,8 @@ def get(
     interval = sys.getswitchinterval()
 
     async def run_worker(urls: Sequence[str]) -> list[httpx.Response]:
-        app = application()
+        source = SettingsSource.from_environment()
+        app = create_worker_app(Site(source.load()), source)
         async with app.router.lifespan_context(app) as state:
 
             async def add_state(scope: Scope, receive: Receive, send: Send) -> None:

@@ -172,20 +172,20 @@ def ask(server: Server, target: str) -> httpx.Response:
 def list_forked_processes(server: Server) -> dict[int, float]:
     """List the readers and answer processes of a server, each with its processor time in seconds."""
     ticks = os.sysconf("SC_CLK_TCK")
-    parents, seconds, forking = dict[int, int](), dict[int, float](), set[int]()
+    parents, seconds, names = dict[int, int](), dict[int, float](), dict[int, str]()
     for folder in Path("/proc").iterdir():
         if folder.name.isdecimal():
             try:
                 fields = (folder / "stat").read_text("utf-8", "replace").rpartition(")")[2].split()
-                command = (folder / "cmdline").read_bytes()
+                name = (folder / "comm").read_text("utf-8", "replace").strip()
             except OSError:
                 continue
             pid = int(folder.name)
             parents[pid], seconds[pid] = int(fields[1]), (int(fields[11]) + int(fields[12])) / ticks
-            if b"forkserver" in command:
-                forking.add(pid)
-    fork_servers = {pid for pid in forking if parents.get(parents[pid]) == server.process.pid}
-    return {pid: seconds[pid] for pid in forking if parents[pid] in fork_servers}
+            names[pid] = name
+    fork_servers = {pid for pid, parent in parents.items() if parents.get(parent) == server.process.pid}
+    forked = (pid for pid, name in names.items() if name in ("shotdap reader", "shotdap answer"))
+    return {pid: seconds[pid] for pid in forked if parents[pid] in fork_servers}
 
 
 def wait_for_busy_process(server: Server, before: dict[int, float]) -> int:

@@ -23,7 +23,8 @@ from tests.server.conftest import Site
 from tests.server.wire import parse_dap2_values
 from tests.serving import SECONDS_TO_START, SHOTDAP, Server, make_environment, serving, start_command
 
-from shotdap import __version__
+from shotdap import __version__, config
+from shotdap.config.settings import load_settings
 from shotdap.server import serve
 from shotdap.server.cli.common_options import FORMAT_NAMES
 from shotdap.server.cli.main import main
@@ -329,11 +330,8 @@ def test_no_frame_is_left(tmp_path: Path) -> None:
     """A server that ends leaves no frames in memory, unless its settings name a folder for them."""
     (tmp_path / "images").mkdir()
     samples.write_image(tmp_path / "images" / "shot.h5", np.zeros((2, 300, 400), "u2"))
+    frames = config.Site(load_settings(overrides={"archive.folder": tmp_path / "images"})).choose_frame_folder()
     with serving(tmp_path / "log", "--folder", tmp_path / "images") as server:
-        variables = Path(f"/proc/{server.worker}/environ").read_bytes().split(b"\0")
-        frames = Path(
-            os.fsdecode(next(each for each in variables if each.startswith(b"SHOTDAP_CATALOG__FRAMES="))[24:])
-        )
         assert httpx.get(f"{server.url}/dap/shot.h5.dods", trust_env=False, timeout=60).status_code == 200
         assert any(frames.iterdir())
         server.interrupt()
