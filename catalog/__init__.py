@@ -46,6 +46,7 @@ from shotdap.catalog.index import (
     SqlIndex,
     Superseded,
 )
+from shotdap.catalog.index.search.visibility import EVERYTHING, NOTHING, WILDCARD, Grant, Visibility
 from shotdap.catalog.inspection.inspect_archive import InspectionReport, Inspector, inspect_catalog
 from shotdap.catalog.inspection.sandbox import Sandbox
 from shotdap.catalog.paths import CollectionAddress, ImageAddress
@@ -77,6 +78,9 @@ from shotdap.catalog.storage import (
 from shotdap.catalog.time_limit import TooSlow
 
 __all__ = [
+    "EVERYTHING",
+    "NOTHING",
+    "WILDCARD",
     "Archive",
     "ArchiveDatabase",
     "ArchiveFiles",
@@ -110,6 +114,7 @@ __all__ = [
     "ForkServer",
     "FrameCache",
     "FrameStore",
+    "Grant",
     "Health",
     "Image",
     "ImageAddress",
@@ -153,6 +158,7 @@ __all__ = [
     "Unreadable",
     "Unsearchable",
     "Version",
+    "Visibility",
     "WaitingIndex",
     "Watermark",
     "ask_at_once",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from copy import copy
 from functools import partial
 from hashlib import blake2b
 from pathlib import Path
@@ -19,6 +20,7 @@ from shotdap.catalog.file_access import ArchiveFiles, ImageFiles
 from shotdap.catalog.image import Image, SingleImage
 from shotdap.catalog.image_opener import ImageOpener, ViewFunction
 from shotdap.catalog.index import ChangePage, FacetCounts, SearchPage
+from shotdap.catalog.index.search.visibility import EVERYTHING, Visibility
 from shotdap.catalog.inspection.check_file import inspect_in_sandbox
 from shotdap.catalog.inspection.sandbox import Sandbox
 from shotdap.catalog.paths import RAW_SUFFIX, CollectionAddress, ImageAddress, parse_collection
@@ -89,12 +91,32 @@ class Catalog:
         self, index: Index, files: ImageFiles, diagnostics: tuple[Diagnostic, ...], results: FrameMemory
     ) -> None:
         self._index = index
+        self.visibility = EVERYTHING
+        """The entries that exist in it."""
         self._files = files
         self.diagnostics = diagnostics
         """Descriptions of the archive's cameras."""
         self._opener = ImageOpener(index, files, diagnostics, results)
         self.diagnostics_fingerprint = compute_diagnostics_fingerprint(diagnostics)
         """A hash of the descriptions; the same in every process, and another one if any of them changes."""
+
+    def restrict(self, visibility: Visibility) -> Catalog:
+        """Return the catalog for a reader who sees only some entries: for them, no other entry exists.
+
+        A related image that they must not see is not used either; what needs it is left out.
+
+        Raises:
+            TypeError: the index shows everything to everybody.
+        """
+        if visibility.is_everything:
+            return self
+        if not hasattr(self._index, "restrict"):
+            raise TypeError(f"{type(self._index).__name__} cannot be restricted.")
+        restricted = copy(self)
+        restricted.visibility = visibility
+        restricted._index = self._index.restrict(visibility)  # noqa: SLF001 — this class's own
+        restricted._opener = self._opener.restrict(restricted._index)  # noqa: SLF001
+        return restricted
 
     def find_entry(self, path: str) -> Entry:
         """Return the entry with this path.

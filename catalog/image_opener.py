@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping
+from copy import copy
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
@@ -105,6 +106,15 @@ class ImageOpener:
         self._derived_cache: cachebox.LRUCache[Hashable, DerivedImage] = cachebox.LRUCache(_MAX_OPEN_DATASETS)
         self.collection_cache: cachebox.LRUCache[Hashable, xr.Dataset] = cachebox.LRUCache(_MAX_COLLECTIONS)
         """Datasets of shots and stacks, by the opened images that they consist of."""
+
+    def restrict(self, index: Index) -> ImageOpener:
+        """Return an opener that finds related images by another index of the same archive.
+
+        It shares what is remembered, whose keys have all files that a dataset is made of, and the reasons for others.
+        """
+        restricted = copy(self)
+        restricted._index = index  # noqa: SLF001 — this class's own
+        return restricted
 
     def take_snapshot(self, address: ImageAddress) -> ImageSnapshot:
         """Determine the versions of an image's file and of those of its related images, each once.

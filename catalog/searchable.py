@@ -1,15 +1,25 @@
-"""The protocol of an index that answers queries."""
+"""The protocols of an index that answers queries, and of one that shows each reader only some entries."""
 
 from __future__ import annotations
 
 from typing import Protocol, runtime_checkable
 
+from shotdap.catalog.entry import Index
 from shotdap.catalog.index import ChangePage, FacetCounts, SearchPage
+from shotdap.catalog.index.search.visibility import Visibility
 from shotdap.catalog.query import Query
 
 
 class Unsearchable(LookupError):
     """The request needs a catalog, and there is none; the message is a sentence for the client."""
+
+
+class RestrictableIndex(Index, Protocol):
+    """An index that can be asked for a reader who sees only some entries."""
+
+    def restrict(self, visibility: Visibility) -> RestrictableIndex:
+        """Return the same index for such a reader: for them, no other entry exists."""
+        ...
 
 
 @runtime_checkable

@@ -47,6 +47,7 @@ _PATH_SETTINGS = (
     ("catalog", "frames"),
     ("catalog", "unpack"),
     ("exports", "folder"),
+    ("access", "database"),
 )
 _PREFIX: Final = "SHOTDAP_"
 
@@ -146,6 +147,29 @@ class _ServerSettings(_Section):
     cors_origins: tuple[str, ...]
 
 
+class AccessRule(_Section):
+    """A rule: some users may see some images."""
+
+    users: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    facts: Mapping[str, str | tuple[str, ...]] = Field(default_factory=dict)
+    paths: tuple[str, ...] = ()
+    shots: Range = Range()
+    dates: Range = Range()
+    embargo_days: Annotated[int, Field(ge=0)] | None = None
+    embargo_fact: str = ""
+
+
+class AccessSettings(_Section):
+    """Who may see what."""
+
+    mode: Literal["open", "token", "oidc"]
+    open_anywhere: bool
+    database: Path
+    path_links: bool
+    rules: tuple[AccessRule, ...] = ()
+
+
 class PackagesSettings(_Section):
     """Limits of data packages."""
 
@@ -195,6 +219,7 @@ class Settings(BaseSettings):
     archive: _ArchiveSettings
     catalog: _CatalogSettings
     server: _ServerSettings
+    access: AccessSettings
     packages: PackagesSettings
     zarr: _ZarrSettings
     exports: ExportsSettings

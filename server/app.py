@@ -20,6 +20,7 @@ from starlette.types import Lifespan
 from shotdap.catalog import Catalog, ForkServer
 from shotdap.config import Settings, SettingsSource, Site
 from shotdap.server import api
+from shotdap.server.access.request_catalog import RequestCatalogs
 from shotdap.server.answering.answer_process import PRELOADED_MODULE
 from shotdap.server.answering.event_loop import respond_in_loop
 from shotdap.server.answering.forwarder import FORWARDER_KEY, ForwardingMiddleware, open_forwarder
@@ -69,6 +70,7 @@ def create_app(
         checks: of parts that it needs beside the catalog, by their names.
     """
     server = settings.server
+    catalogs = RequestCatalogs(catalog)
     limits = create_limits(settings)
     search_threads = SearchThreads(settings.catalog.search_seconds)
     zarr_options = ZarrOptions(settings.zarr.chunk_mib << 20, limits.answer, settings.zarr.compression)
@@ -84,11 +86,11 @@ def create_app(
         routes=[
             *root.create_root_routes(),
             *health.create_health_routes(readiness),
-            *dap.create_dap_routes(catalog, limits, respond_in_loop, compress_data=server.compress_data),
-            *search.create_search_routes(catalog, search_threads),
-            *thredds.create_thredds_routes(catalog),
-            *zarr.create_zarr_routes(catalog, limits, zarr_options, respond_in_loop),
-            *api.create_rest_routes(catalog, limits, settings, search_threads, readiness),
+            *dap.create_dap_routes(catalogs, limits, respond_in_loop, compress_data=server.compress_data),
+            *search.create_search_routes(catalogs, search_threads),
+            *thredds.create_thredds_routes(catalogs),
+            *zarr.create_zarr_routes(catalogs, limits, zarr_options, respond_in_loop),
+            *api.create_rest_routes(catalogs, limits, settings, search_threads, readiness),
         ],
         middleware=[
             *([cors] if server.cors_origins else []),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NoReturn
 
@@ -13,6 +13,7 @@ from shotdap.catalog.archive.directory_search import search_folder
 from shotdap.catalog.entry import Child, Entry, FolderPage, NotFound, TimeDirection, Unreadable
 from shotdap.catalog.index import ChangePage, FacetCounts, SearchPage
 from shotdap.catalog.index.nearest import match_facts, select_nearest
+from shotdap.catalog.index.search.visibility import EVERYTHING, Visibility
 from shotdap.catalog.names import decode_path_segment, encode_path_segment
 from shotdap.catalog.query import Query, parse_query
 from shotdap.catalog.searchable import Unsearchable
@@ -29,13 +30,20 @@ class DirectoryArchive:
     """
 
     root: Path
+    visibility: Visibility = EVERYTHING
+    """The files that exist for whoever asks by this object."""
+
+    def restrict(self, visibility: Visibility) -> DirectoryArchive:
+        """Return the same tree, for a reader who sees only some files."""
+        return replace(self, visibility=visibility)
 
     def find_entry(self, path: str) -> Entry:
         """Find the file with this path; see `Index`."""
         relative = self._decode_path(path)
-        if not self._resolve_within_root(relative).is_file():
+        entry = Entry(path, str(relative), {"name": relative.name})
+        if not self.visibility.allows(entry) or not self._resolve_within_root(relative).is_file():
             raise NotFound(f"There is no file at {path!r}.")
-        return Entry(path, str(relative), {"name": relative.name})
+        return entry
 
     def list_children(self, path: str, *, after: str | None = None, limit: int = 100) -> FolderPage:
         """List the directories and files directly below a directory; see `Index`."""
@@ -67,15 +75,16 @@ class DirectoryArchive:
     def _list_directory(self, path: str) -> list[Child]:
         """List all children of a directory, in the order of their names."""
         directory = self._resolve_within_root(self._decode_path(path)) if path else self.root
-        if not directory.is_dir():
+        if not directory.is_dir() or not self.visibility.may_lead_to(path):
             raise NotFound(f"There is no folder at {path!r}.")
         try:
             with os.scandir(directory) as entries:
-                return sorted(
+                children = sorted(
                     Child(name, f"{path}/{name}" if path else name, entry.is_dir())
                     for entry in entries
                     if self._is_listed(entry) and (name := encode_path_segment(entry.name))
                 )
+                return children if self.visibility.is_everything else list(filter(self._is_visible, children))
         except OSError as error:
             folder = f"The folder {path!r}" if path else "The archive's folder"
             raise Unreadable(f"{folder} cannot be listed: {error.strerror}.") from error
@@ -93,18 +102,20 @@ class DirectoryArchive:
             return None
         file = self._decode_path(entry.path)
         directory = self._resolve_within_root(file.parent)
+        everything = self.restrict(EVERYTHING)  # the nearest of all files, or none: see `SqlIndex.find_nearest`
         here = self._resolve_within_root(file).stat().st_mtime
         with os.scandir(directory) as entries:
             near = [each for each in entries if match_facts({"name": each.name}, match) and each.name != file.name]
             dated = [
                 (
-                    self.find_entry("/".join(map(encode_path_segment, (*file.parent.parts, each.name)))),
+                    everything.find_entry("/".join(map(encode_path_segment, (*file.parent.parts, each.name)))),
                     (each.stat().st_mtime - here) / _SECONDS_PER_DAY,
                 )
                 for each in near
                 if each.is_file() and self._is_listed(each)
             ]
-        return select_nearest(dated, when, within_days)
+        nearest = select_nearest(dated, when, within_days)
+        return nearest if nearest is not None and self.visibility.allows(nearest) else None
 
     def read_rows(self, since: Watermark | None = None, /) -> Iterator[Row]:
         """Read a row for each file whose name is text, its version the time of its last change; see `Archive`."""
@@ -130,6 +141,13 @@ class DirectoryArchive:
     def count_rows(self, since: Watermark | None = None, /) -> int:
         """Return the number of files that `read_rows` yields; see `Archive`."""
         return sum(1 for _ in self.read_rows(since))
+
+    def _is_visible(self, child: Child) -> bool:
+        """Check whether a reader may see a file, or a folder by its path: what is in it is not looked at."""
+        if child.is_folder:
+            return self.visibility.may_lead_to(child.path)
+        name = decode_path_segment(child.name)
+        return self.visibility.allows(Entry(child.path, "", {"name": name}))
 
     def _decode_path(self, path: str) -> Path:
         """Return the relative file path of a public path; a file has one public path, the listed one."""

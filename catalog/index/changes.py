@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from shotdap.catalog.entry import Entry
 from shotdap.catalog.index.records import decode_entry_row
+from shotdap.catalog.index.search.visibility import Visibility
 from shotdap.catalog.index.tables import ENTRIES, REMOVED_ENTRIES
 
 
@@ -35,11 +36,20 @@ class ChangePage:
     """Whether later changes exist already."""
 
 
-def list_changes(connection: sa.Connection, since: int, limit: int) -> ChangePage:
-    """List the changes after a token; 0 lists all entries."""
+def list_changes(connection: sa.Connection, since: int, limit: int, visibility: Visibility) -> ChangePage:
+    """List the changes after a token; 0 lists all entries.
+
+    Nothing but its path is known of an entry that was removed, so removals are listed only to readers who see all
+    entries.
+    """
     updates, removals = (
-        connection.execute(sa.select(table).where(table.c.change > since).order_by(table.c.change).limit(limit + 1))
-        for table in (ENTRIES, REMOVED_ENTRIES)
+        connection.execute(
+            sa.select(table).where(table.c.change > since, *conditions).order_by(table.c.change).limit(limit + 1)
+        )
+        for table, conditions in (
+            (ENTRIES, tuple(visibility.build_conditions())),
+            (REMOVED_ENTRIES, () if visibility.is_everything else (sa.false(),)),
+        )
     )
     updated = (Change(row["change"], row["path"], decode_entry_row(row)) for row in updates.mappings())
     removed = (Change(row.change, row.path, None) for row in removals)

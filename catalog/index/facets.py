@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from shotdap.catalog.index.facet_counts import Facet
 from shotdap.catalog.index.records import FacetKey, extract_column_facts, make_facet_key
 from shotdap.catalog.index.search import MAX_PAGE_SIZE, PartitionCache, search_entries
+from shotdap.catalog.index.search.visibility import Visibility
 from shotdap.catalog.index.tables import FACET_COUNTS
 from shotdap.catalog.query import Query, Term
 from shotdap.catalog.query.values import match_any_pattern, parse_dates, parse_ranges
@@ -36,18 +37,20 @@ class FacetCounts:
     """Whether all matches are counted, or only the newest of them."""
 
 
-def count_facets(connection: sa.Connection, partitions: PartitionCache, query: Query) -> FacetCounts:
-    """Count the entries that match a query.
+def count_facets(
+    connection: sa.Connection, partitions: PartitionCache, query: Query, visibility: Visibility
+) -> FacetCounts:
+    """Count the entries that match a query. The stored counts are of all entries, also of those that are not visible.
 
     Raises:
         BadQuery: a name in the query is that of no fact and no attribute of any entry.
     """
     counts, after = Counter[FacetKey](), None
-    if all(_is_facet_term(term) for term in query.terms):
+    if visibility.is_everything and all(_is_facet_term(term) for term in query.terms):
         counts = _read_counts(connection, query)
     else:
         for _ in range(_MAX_PAGES):
-            page = search_entries(connection, partitions, query, after, MAX_PAGE_SIZE)
+            page = search_entries(connection, partitions, query, after, MAX_PAGE_SIZE, visibility=visibility)
             for entry in page.entries:
                 counts[make_facet_key({**extract_column_facts(entry.facts), "health": entry.health.value})] += 1
             after = page.after

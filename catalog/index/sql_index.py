@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,12 +17,13 @@ from shotdap.catalog.index import build_lock
 from shotdap.catalog.index.build_lock import BuildLock
 from shotdap.catalog.index.changes import ChangePage, list_changes
 from shotdap.catalog.index.database import READ_SECONDS, BadCatalog, Database
-from shotdap.catalog.index.entry_lookup import find_entry, list_children
+from shotdap.catalog.index.entry_lookup import find_entry, list_children, make_not_found
 from shotdap.catalog.index.facet_counts import Facet, count_by_facet, count_entries
 from shotdap.catalog.index.facets import FacetCounts, count_facets
 from shotdap.catalog.index.nearest import find_nearest
 from shotdap.catalog.index.records import InspectionResult, Record, convert_to_new_record, decode_entry_row
 from shotdap.catalog.index.search import PartitionCache, SearchPage, search_entries
+from shotdap.catalog.index.search.visibility import EVERYTHING, Visibility
 from shotdap.catalog.index.tables import ENTRIES, HEALTH_NOT_OK
 from shotdap.catalog.index.transaction import WriteTransaction
 from shotdap.catalog.query import Query, parse_query
@@ -39,6 +40,8 @@ class SqlIndex:
     """The URL for SQLAlchemy: ``sqlite:///catalog.db``."""
     read_seconds: float = READ_SECONDS
     """The time limit of one search, or of any other read; one that takes longer raises `TooSlow`."""
+    visibility: Visibility = EVERYTHING
+    """The entries that exist for whoever asks by this object."""
 
     @classmethod
     def open_sqlite(cls, path: Path, read_seconds: float = READ_SECONDS) -> SqlIndex:
@@ -58,6 +61,12 @@ class SqlIndex:
     @cached_property
     def _partitions(self) -> PartitionCache:
         return PartitionCache()
+
+    def restrict(self, visibility: Visibility) -> SqlIndex:
+        """Return the same index, for a reader who sees only some entries; it has the same connections."""
+        restricted = replace(self, visibility=visibility)
+        restricted.__dict__.update(_database=self._database, _partitions=self._partitions)
+        return restricted
 
     def is_empty(self) -> bool:
         """Check whether the database has no catalog yet.
@@ -94,12 +103,15 @@ class SqlIndex:
     def find_entry(self, path: str) -> Entry:
         """Return the entry at a path; see `Index`."""
         with self._database.begin_read() as connection:
-            return find_entry(connection, path)
+            entry = find_entry(connection, path)
+        if not self.visibility.is_everything and not self.visibility.allows(entry):
+            raise make_not_found(path)
+        return entry
 
     def list_children(self, path: str, *, after: str | None = None, limit: int = 100) -> FolderPage:
         """List the folders and entries directly below a folder; see `Index`."""
         with self._database.begin_read() as connection:
-            return list_children(connection, path, after, limit)
+            return list_children(connection, path, after, limit, self.visibility)
 
     def find_nearest(
         self,
@@ -109,14 +121,18 @@ class SqlIndex:
         when: TimeDirection = "earlier",
         within_days: float | None = None,
     ) -> Entry | None:
-        """Return the entry nearest in time, of the same facility, whose facts match patterns; see `find_nearest`."""
+        """Return the entry nearest in time, of the same facility, whose facts match patterns; see `find_nearest`.
+
+        If a reader must not see the nearest, there is none: the next one would give other values without a word.
+        """
         with self._database.begin_read() as connection:
-            return find_nearest(connection, entry, match, when=when, within_days=within_days)
+            nearest = find_nearest(connection, entry, match, when=when, within_days=within_days)
+        return nearest if nearest is not None and self.visibility.allows(nearest) else None
 
     def list_changes(self, since: int = 0, *, limit: int = 1000) -> ChangePage:
         """List the changes, removals included, since a token from an earlier page."""
         with self._database.begin_read() as connection:
-            return list_changes(connection, since, limit)
+            return list_changes(connection, since, limit, self.visibility)
 
     def search(self, query: Query | str, *, after: str | None = None, limit: int = 100) -> SearchPage:
         """Return a page of entries that match a query, the newest first; see `search_entries`.
@@ -127,7 +143,7 @@ class SqlIndex:
         """
         parsed = parse_query(query) if isinstance(query, str) else query
         with self._database.begin_read() as connection:
-            return search_entries(connection, self._partitions, parsed, after, limit)
+            return search_entries(connection, self._partitions, parsed, after, limit, visibility=self.visibility)
 
     def count_facets(self, query: Query | str = "") -> FacetCounts:
         """Count the entries that match a query, by facility, diagnostic, year and health; see `count_facets`.
@@ -137,7 +153,7 @@ class SqlIndex:
         """
         parsed = parse_query(query) if isinstance(query, str) else query
         with self._database.begin_read() as connection:
-            return count_facets(connection, self._partitions, parsed)
+            return count_facets(connection, self._partitions, parsed, self.visibility)
 
     def count_by_facet(self, name: Facet, selection: Mapping[Facet, str] | None = None) -> dict[str, int]:
         """Return the number of entries for each facility, diagnostic, year or health; see `count_by_facet`."""

@@ -7,18 +7,21 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Protocol, TypeAlias, TypeVar
 
-from shotdap.catalog.entry import Entry, FolderPage, Index, TimeDirection
+from shotdap.catalog.entry import Entry, FolderPage, TimeDirection
 from shotdap.catalog.index import ChangePage, FacetCounts, SearchPage
+from shotdap.catalog.index.search.visibility import Visibility
 from shotdap.catalog.query import Query
 from shotdap.catalog.reading.process_pool import ProcessPool
 from shotdap.catalog.reading.suspending import compute_once, wait_for
-from shotdap.catalog.searchable import Searchable
+from shotdap.catalog.searchable import RestrictableIndex, Searchable
 
 _Result = TypeVar("_Result")
 
 
-class _SearchableIndex(Index, Searchable, Protocol):
+class _SearchableIndex(RestrictableIndex, Searchable, Protocol):
     """What every index of a site is."""
+
+    def restrict(self, visibility: Visibility) -> _SearchableIndex: ...
 
 
 AskFunction: TypeAlias = Callable[[str, "partial[Any]"], Any]
@@ -51,6 +54,10 @@ class WaitingIndex:
     def __init__(self, index: _SearchableIndex, ask: AskFunction) -> None:
         self._index = index
         self._ask = ask
+
+    def restrict(self, visibility: Visibility) -> WaitingIndex:
+        """Return the same index, for a reader who sees only some entries; a response is for one reader."""
+        return WaitingIndex(self._index.restrict(visibility), self._ask)
 
     def find_entry(self, path: str) -> Entry:
         """Find the entry with this path; see `Index`."""

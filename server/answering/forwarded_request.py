@@ -9,6 +9,7 @@ from typing import Any, Final, TypeAlias
 from starlette.requests import Request
 
 from shotdap.catalog.reading.frame_store import SpooledBody
+from shotdap.server.access.principal import PRINCIPAL_KEY, Principal, get_principal
 from shotdap.server.http.errors import TooLarge
 
 MAX_REQUEST_BODY: Final = 1 << 20
@@ -36,6 +37,7 @@ class ForwardedRequest:
     headers: RawHeaders
     client: tuple[str, int] | None
     server: tuple[str, int | None] | None
+    principal: Principal
     body: bytes = b""
 
     @classmethod
@@ -63,6 +65,7 @@ class ForwardedRequest:
             tuple((name, value) for name, value in scope["headers"] if name not in _UNFORWARDED_HEADERS),
             _to_tuple(scope.get("client")),
             _to_tuple(scope.get("server")),
+            get_principal(scope.get("state", {})),
             bytes(body),
         )
 
@@ -81,7 +84,7 @@ class ForwardedRequest:
             "headers": list(self.headers),
             "client": self.client,
             "server": self.server,
-            "state": {},
+            "state": {PRINCIPAL_KEY: self.principal},
         }
 
 

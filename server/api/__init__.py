@@ -13,8 +13,8 @@ from starlette.routing import Mount, Route
 from starlette.types import Receive, Scope, Send
 
 from shotdap import __version__
-from shotdap.catalog import Catalog
 from shotdap.config import Settings
+from shotdap.server.access.request_catalog import RequestCatalogs
 from shotdap.server.api import swagger
 from shotdap.server.api.middleware import ApiMiddleware
 from shotdap.server.api.openapi import API_DESCRIPTION, API_TAGS, register_openapi
@@ -37,10 +37,10 @@ __all__ = ["create_api", "create_rest_routes", "render_problem"]
 
 
 def create_rest_routes(
-    catalog: Catalog, limits: Limits, settings: Settings, search_threads: SearchThreads, readiness: Readiness
+    catalogs: RequestCatalogs, limits: Limits, settings: Settings, search_threads: SearchThreads, readiness: Readiness
 ) -> list[Mount | Route]:
     """Create the routes of the API, of its documentation, and of the URLs of the laboratory's prototype."""
-    version_1 = create_api(catalog, limits, settings, search_threads, readiness)
+    version_1 = create_api(catalogs, limits, settings, search_threads, readiness)
 
     async def serve_legacy_alias(scope: Scope, receive: Receive, send: Send) -> None:
         root: str = scope["root_path"]
@@ -50,7 +50,7 @@ def create_rest_routes(
 
 
 def create_api(
-    catalog: Catalog, limits: Limits, settings: Settings, search_threads: SearchThreads, readiness: Readiness
+    catalogs: RequestCatalogs, limits: Limits, settings: Settings, search_threads: SearchThreads, readiness: Readiness
 ) -> FastAPI:
     """Create the API as an application, to be mounted at ``/api/v1``."""
     app = FastAPI(
@@ -65,13 +65,13 @@ def create_api(
     )
     for router in (
         service.create_service_router(readiness),
-        archive_contents.create_archive_router(catalog, search_threads),
-        shots.create_shots_router(catalog, search_threads),
-        images.create_images_router(catalog, limits, search_threads),
-        derived.create_derived_router(catalog, limits),
-        packages.create_packages_router(catalog, limits, settings.packages),
-        legacy.create_legacy_router(catalog, limits, search_threads),
-        export_jobs.create_exports_router(catalog, settings),
+        archive_contents.create_archive_router(catalogs, search_threads),
+        shots.create_shots_router(catalogs, search_threads),
+        images.create_images_router(catalogs, limits, search_threads),
+        derived.create_derived_router(catalogs, limits),
+        packages.create_packages_router(catalogs, limits, settings.packages),
+        legacy.create_legacy_router(catalogs, limits, search_threads),
+        export_jobs.create_exports_router(catalogs, settings),
     ):
         app.include_router(router)
     register_problem_handlers(app)

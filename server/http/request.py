@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from starlette.datastructures import QueryParams
 from starlette.requests import Request
@@ -29,6 +29,8 @@ class HttpRequest:
     """Path at which the application is mounted."""
     url: str = ""
     """URL of the request as the client sees it."""
+    state: Mapping[str, Any] = field(default_factory=dict)
+    """What the layers around the routes say about the request, such as who makes it."""
     only_headers: bool = False
     """Whether the client does not want the body (HEAD), which then need not be computed."""
 
@@ -43,6 +45,7 @@ class HttpRequest:
             str(request.base_url).rstrip("/"),
             scope.get("root_path", ""),
             str(request.url),
+            scope.get("state", {}),
             only_headers=scope["method"] == "HEAD" or ONLY_HEADERS_KEY in scope,
         )
 

@@ -19,6 +19,7 @@ from starlette.routing import Route
 
 from shotdap import __version__
 from shotdap.catalog import Catalog, NotFound, require_process, retry_if_changed
+from shotdap.server.access.request_catalog import RequestCatalogs
 from shotdap.server.encoders.netcdf import classic, netcdf4
 from shotdap.server.http.errors import Problem, answer
 from shotdap.server.http.limits import Limits, check_query_length
@@ -38,12 +39,12 @@ _OPTIONS_HEADERS: Final = MappingProxyType(
 
 
 def create_dap_routes(
-    catalog: Catalog, limits: Limits, run: RunFunction = run_in_thread, *, compress_data: bool = False
+    catalogs: RequestCatalogs, limits: Limits, run: RunFunction = run_in_thread, *, compress_data: bool = False
 ) -> list[Route]:
     """Create the routes of both protocols.
 
     Args:
-        catalog: of the images.
+        catalogs: of the images.
         limits: how much one request may ask for.
         run: prepares the response to a request for structure or values; other responses are prepared in a thread.
         compress_data: whether data are compressed too, for clients that accept it; text always is.
@@ -54,7 +55,7 @@ def create_dap_routes(
 
         def prepare() -> HttpResponse:
             check_query_length(request.query, limits.query)
-            return retry_if_changed(lambda: _respond_once(request, suffix, catalog, limits))
+            return retry_if_changed(lambda: _respond_once(request, suffix, catalogs.open(request), limits))
 
         response = answer(prepare, partial(render_dap_problem, suffix, request.root_path), f"/dap/{request.path}")
         return compress_response(response, request, data=compress_data)

@@ -12,7 +12,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from shotdap.catalog import Catalog, SearchPage
+from shotdap.catalog import SearchPage
+from shotdap.server.access.request_catalog import RequestCatalogs
 from shotdap.server.http.errors import Problem, answer, handle_error
 from shotdap.server.http.request import HttpRequest
 from shotdap.server.http.response import HttpResponse, compress_response, make_response
@@ -32,11 +33,12 @@ _EXAMPLE_QUERIES: Final = (
 )
 
 
-def create_search_routes(catalog: Catalog, search_threads: SearchThreads) -> list[Route]:
+def create_search_routes(catalogs: RequestCatalogs, search_threads: SearchThreads) -> list[Route]:
     """Create the route of the page."""
 
     async def serve_search(request: Request) -> Response:
         search_request = HttpRequest.from_starlette(request)
+        catalog = catalogs.open(search_request)
         query, after = search_request.parameters.get("q", ""), search_request.parameters.get("after")
 
         def render_result(page: SearchPage, problem: Problem | None = None) -> HttpResponse:

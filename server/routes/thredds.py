@@ -21,6 +21,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from shotdap.catalog import Catalog, Entry, FileHandle, Health, NotFound, Unreadable, retry_if_changed
+from shotdap.server.access.request_catalog import RequestCatalogs
 from shotdap.server.http.conditional import Validator
 from shotdap.server.http.errors import answer, handle_error, render_text_problem
 from shotdap.server.http.file_response import VerifiedFileResponse
@@ -36,7 +37,7 @@ _FORMATS: Final = ("xml", "html")
 _FACT_NAMES: Mapping[str, str] = MappingProxyType({"name": "source_file"})
 
 
-def create_thredds_routes(catalog: Catalog) -> list[Route | Mount]:
+def create_thredds_routes(catalogs: RequestCatalogs) -> list[Route | Mount]:
     """Create the routes of the catalog, of the original files, and of the files that the pages use."""
 
     def respond_level(request: HttpRequest, output_format: str) -> HttpResponse:
@@ -44,11 +45,11 @@ def create_thredds_routes(catalog: Catalog) -> list[Route | Mount]:
 
         def render_xml() -> HttpResponse:
             return HttpResponse.from_body(
-                thredds.render_catalog(_read_level(catalog, request), root=root), thredds.MEDIA_TYPE
+                thredds.render_catalog(_read_level(catalogs.open(request), request), root=root), thredds.MEDIA_TYPE
             )
 
         def render_html() -> HttpResponse:
-            level = _read_level(catalog, request)
+            level = _read_level(catalogs.open(request), request)
             readable = next((image for image in level.images if not image.reason), None)
             return render_page("level.html", level=level, root=root, host=request.base_url, readable=readable)
 
@@ -64,7 +65,8 @@ def create_thredds_routes(catalog: Catalog) -> list[Route | Mount]:
         return make_response(await run_in_threadpool(respond_level, HttpRequest.from_starlette(request), output_format))
 
     async def serve_file(request: Request) -> Response:
-        return await run_in_threadpool(_respond_file, catalog, HttpRequest.from_starlette(request))
+        file_request = HttpRequest.from_starlette(request)
+        return await run_in_threadpool(_respond_file, catalogs.open(file_request), file_request)
 
     async def redirect_to_top(request: Request) -> Response:
         root = HttpRequest.from_starlette(request).root_path

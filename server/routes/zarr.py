@@ -15,7 +15,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from shotdap.catalog import Catalog, Changed, NotFound, TooMany, Unreadable, require_process, retry_if_changed
+from shotdap.catalog import Changed, NotFound, TooMany, Unreadable, require_process, retry_if_changed
+from shotdap.server.access.request_catalog import RequestCatalogs
 from shotdap.server.http.blocks import split_bytes
 from shotdap.server.http.byte_range import apply_range
 from shotdap.server.http.conditional import Validator
@@ -25,7 +26,7 @@ from shotdap.server.http.request import HttpRequest
 from shotdap.server.http.response import HttpResponse, RunFunction, compress_response, run_in_thread
 from shotdap.server.protocols.zarr import Hierarchy, ZarrOptions, is_chunk_key
 from shotdap.server.routes.loop_cost import require_process_if_costly
-from shotdap.server.routes.zarr_store import StoreMatch, ZarrStores
+from shotdap.server.routes.zarr_store import StoreCaches, StoreMatch, ZarrStores
 from shotdap.transforms import working_memory
 
 _METHODS: Final = ("GET", "HEAD", "OPTIONS")
@@ -35,20 +36,21 @@ _BINARY_MEDIA_TYPE: Final = "application/octet-stream"
 
 
 def create_zarr_routes(
-    catalog: Catalog, limits: Limits, options: ZarrOptions, run: RunFunction = run_in_thread
+    catalogs: RequestCatalogs, limits: Limits, options: ZarrOptions, run: RunFunction = run_in_thread
 ) -> list[Route]:
     """Create the routes of both versions.
 
     Args:
-        catalog: of the images.
+        catalogs: of the images.
         limits: how much one request may ask for.
         options: how datasets are divided into chunks and compressed.
         run: prepares the response to a request.
     """
-    stores = ZarrStores(catalog, options)
+    caches = StoreCaches()
 
     def respond(request: HttpRequest) -> HttpResponse:
         path = "/".join(filter(None, request.path.split("/")))
+        stores = ZarrStores(catalogs.open(request), options, caches)
         zarr_request = _ZarrRequest(request, stores, limits, path)
         response = answer(lambda: retry_if_changed(zarr_request.respond), render_json_problem, f"/zarr/{path}")
         response = apply_range(response, request)

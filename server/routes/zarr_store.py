@@ -10,7 +10,7 @@ the look at the collection is cached for some seconds, and only the images that 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from time import monotonic
@@ -64,21 +64,34 @@ class _CollectionSnapshot:
     expires: float
 
 
+class StoreCaches:
+    """What is remembered of stores, for all requests."""
+
+    def __init__(self) -> None:
+        self.hints: cachebox.LRUCache[str, str] = cachebox.LRUCache(_MAX_HINTS)
+        """By the path of a node, that of the image which had it."""
+        self.snapshots: cachebox.LRUCache[Hashable, _CollectionSnapshot] = cachebox.LRUCache(_MAX_SNAPSHOTS)
+        """By the entries that exist for a reader, and a path: a shot has other images for another reader."""
+        self.image_hierarchies: _HierarchyCache = cachebox.LRUCache(_MAX_IMAGE_HIERARCHIES)
+        self.collection_hierarchies: _HierarchyCache = cachebox.LRUCache(_MAX_COLLECTION_HIERARCHIES)
+
+
 class ZarrStores:
     """The stores of a catalog.
 
     Args:
-        catalog: of the images.
+        catalog: of the images, as the reader sees it.
         options: how datasets are divided into chunks and compressed.
+        caches: what is remembered between requests.
     """
 
-    def __init__(self, catalog: Catalog, options: ZarrOptions) -> None:
+    def __init__(self, catalog: Catalog, options: ZarrOptions, caches: StoreCaches) -> None:
         self.catalog = catalog
         self.options = options
-        self._hints: cachebox.LRUCache[str, str] = cachebox.LRUCache(_MAX_HINTS)
-        self._snapshots: cachebox.LRUCache[str, _CollectionSnapshot] = cachebox.LRUCache(_MAX_SNAPSHOTS)
-        self._image_hierarchies: _HierarchyCache = cachebox.LRUCache(_MAX_IMAGE_HIERARCHIES)
-        self._collection_hierarchies: _HierarchyCache = cachebox.LRUCache(_MAX_COLLECTION_HIERARCHIES)
+        self._hints = caches.hints
+        self._snapshots = caches.snapshots
+        self._image_hierarchies = caches.image_hierarchies
+        self._collection_hierarchies = caches.collection_hierarchies
 
     def find_matches(self, path: str) -> Iterator[StoreMatch]:
         """Yield what a path may lead to, the likeliest first; only a variant is opened.
@@ -129,12 +142,13 @@ class ZarrStores:
         image = match.image
         if not match.is_collection:
             return StoreState(image.fingerprint, image.modified)
-        snapshot = self._snapshots.get(image.path)
+        snapshot_key = (self.catalog.visibility, image.path)
+        snapshot = self._snapshots.get(snapshot_key)
         if snapshot is not None and is_chunk_key(match.key) and self._is_snapshot_valid(snapshot, match):
             return snapshot.state
         state = StoreState(image.fingerprint, image.modified)
         expires = monotonic() + _SNAPSHOT_LIFETIME
-        self._snapshots[image.path] = _CollectionSnapshot(state, image.member_fingerprints, expires)
+        self._snapshots[snapshot_key] = _CollectionSnapshot(state, image.member_fingerprints, expires)
         return state
 
     def _is_snapshot_valid(self, snapshot: _CollectionSnapshot, match: StoreMatch) -> bool:
@@ -166,7 +180,7 @@ class ZarrStores:
         hierarchy = cache.get(cache_key)
         if hierarchy is None:
             if match.image.fingerprint != state.fingerprint:  # the state was cached, and an image changed since
-                self._snapshots.pop(match.image.path, None)
+                self._snapshots.pop((self.catalog.visibility, match.image.path), None)
                 raise Changed
             hierarchy = cache[cache_key] = Hierarchy(match.image.open(chunked=False), self.options)
         return hierarchy

@@ -74,7 +74,7 @@ def _plan_entry_scan(
         conditions.append(
             sa.or_(*(sa.and_(date > "", *make_range_conditions(date, each)) for each in plan.date_ranges))
         )
-    is_exact = all(
+    is_exact = not plan.visible and all(
         term.name in {column.name, *fixed_columns} and not (term.is_negated and term.name == column.name)
         for term in plan.query.terms
     )

@@ -84,17 +84,21 @@ def select_id_span(ranges: Sequence[IndexRange], count: int, after: Position | N
     return sa.select(sa.func.min(positions.c.id), sa.func.max(positions.c.id))
 
 
-def select_nth_position(ranges: Sequence[IndexRange], count: int, after: Position | None) -> _PositionQuery:
+def select_nth_position(
+    ranges: Sequence[IndexRange], count: int, after: Position | None, conditions: Conditions = ()
+) -> _PositionQuery:
     """Select a position with at most `count` positions before it; no row if no range has its share of them.
+
+    Only entries that fulfil the conditions count.
 
     It is the greatest of the positions that end the same share of each range, so all ranges together have at most that
     many before it.
     """
     if len(ranges) == 1:
-        return merge_scans(ranges, (), after, None).offset(count).limit(1)
+        return merge_scans(ranges, conditions, after, None).offset(count).limit(1)
     share = count // len(ranges)
     ends = [
-        sa.select(merge_scans([each], (), after, None).offset(share).limit(1).subquery(f"end{number}"))
+        sa.select(merge_scans([each], conditions, after, None).offset(share).limit(1).subquery(f"end{number}"))
         for number, each in enumerate(ranges)
     ]
     return sa.select(sa.union_all(*ends).subquery()).order_by(*_ORDER).limit(1)

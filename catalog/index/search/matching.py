@@ -15,6 +15,7 @@ from typing import Any, Final
 from shotdap.catalog.entry import Entry
 from shotdap.catalog.index.fulltext import extract_entry_words, parse_search_words
 from shotdap.catalog.index.records import FACT_PARSERS, MAX_TEXT_LENGTH
+from shotdap.catalog.index.search.visibility import EVERYTHING, Visibility
 from shotdap.catalog.index.tables import escape_text
 from shotdap.catalog.query import Pattern, Query, Term, TextRange, Value
 from shotdap.catalog.query.values import (
@@ -37,9 +38,13 @@ class Matcher:
     query: Query
     attribute_names: Collection[str] = ()
     """The names that are attributes of files; the others are facts."""
+    visibility: Visibility = EVERYTHING
+    """The entries that exist for the reader."""
 
     def __call__(self, entry: Entry) -> bool:
-        """Check whether an entry fulfils all terms."""
+        """Check whether an entry exists for the reader, and fulfils all terms."""
+        if not self.visibility.allows(entry):
+            return False
         for term in self.query.terms:
             if term.name is not None and self._match_field(term.name, term, entry) is term.is_negated:
                 return False

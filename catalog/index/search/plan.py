@@ -44,6 +44,8 @@ class QueryPlan:
     fulltext: FullTextIndex
     partitions: Mapping[Partition, Collection[str]]
     """All pairs of facility and diagnostic in the catalog, each with the healths of its entries."""
+    visible: Sequence[sa.ColumnElement[bool]] = ()
+    """Conditions that the reader may see an entry."""
 
     @cached_property
     def selected_partitions(self) -> list[Partition]:
@@ -118,6 +120,7 @@ class QueryPlan:
         Args:
             excluded: a term that the caller handles.
         """
+        yield from self.visible
         if len(self.healths) < len(Health):
             yield ENTRIES.c.health.in_(self.healths)
         for term in self.positive_terms:

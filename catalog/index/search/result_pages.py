@@ -37,6 +37,7 @@ from shotdap.catalog.index.search.index_scan import (
 from shotdap.catalog.index.search.matching import Matcher
 from shotdap.catalog.index.search.partitions import PartitionCache
 from shotdap.catalog.index.search.plan import QueryPlan
+from shotdap.catalog.index.search.visibility import Visibility
 from shotdap.catalog.index.tables import ENTRIES
 from shotdap.catalog.query import Query
 
@@ -65,8 +66,14 @@ class SearchPage:
     limit, even none, and a next page."""
 
 
-def search_entries(
-    connection: sa.Connection, partitions: PartitionCache, query: Query, after: str | None, limit: int
+def search_entries(  # noqa: PLR0913 — where, what, which page, and for whom
+    connection: sa.Connection,
+    partitions: PartitionCache,
+    query: Query,
+    after: str | None,
+    limit: int,
+    *,
+    visibility: Visibility,
 ) -> SearchPage:
     """Return a page of entries that match a query.
 
@@ -76,6 +83,7 @@ def search_entries(
         query: the conditions.
         after: the token of the page before.
         limit: the number of entries, from 1 to `MAX_PAGE_SIZE`.
+        visibility: the entries that exist for the reader.
 
     Raises:
         BadQuery: a name in the query is that of no fact and no attribute of any entry.
@@ -84,10 +92,11 @@ def search_entries(
     start = None if after is None else decode_cursor(after, query)
     attribute_names = find_attribute_names(connection, query)
     fulltext = FULLTEXT_INDEXES[connection.dialect.name]
-    plan = QueryPlan(query, attribute_names, fulltext, partitions.get_partitions(connection))
+    visible = tuple(visibility.build_conditions())
+    plan = QueryPlan(query, attribute_names, fulltext, partitions.get_partitions(connection), visible)
     if plan.is_empty:
         return SearchPage((), None)
-    access_path, matcher = select_access_path(connection, plan), Matcher(query, attribute_names)
+    access_path, matcher = select_access_path(connection, plan), Matcher(query, attribute_names, visibility)
     page_size = max(1, min(limit, MAX_PAGE_SIZE))
     matches, stop = _PageScan(connection, plan, access_path, matcher, start, page_size).read_page()
     return SearchPage(tuple(entry for _, entry in matches), None if stop is None else encode_cursor(stop, query))
@@ -141,7 +150,8 @@ class _PageScan:
         for count, group in enumerate(groups, 1):
             row = None
             if not self.access_path.is_exact:
-                row = self.connection.execute(select_nth_position(group, scan_limit, self.start)).first()
+                counted = self.plan.visible  # the place where a page ends must tell nothing of other entries
+                row = self.connection.execute(select_nth_position(group, scan_limit, self.start, counted)).first()
             stop = (row[0], row[1]) if row else None
             conditions = [*self.access_path.conditions]
             if self.plan.whole_words:  # the word index helps if the ids of the scanned entries are close to one another

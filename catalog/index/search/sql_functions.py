@@ -1,4 +1,4 @@
-"""SQL functions that test whether a text contains another one, in the dialect of each database."""
+"""SQL functions that find a text within another one, in the dialect of each database."""
 
 from __future__ import annotations
 
@@ -30,11 +30,21 @@ class contains(FunctionElement[bool]):  # noqa: N801 — likewise
     type = sa.Boolean()
 
 
+class text_after(FunctionElement[str]):  # noqa: N801 — likewise
+    """The characters after the first occurrence of a text in another one, so many at most, in code points' order."""
+
+    name = "text_after"
+    inherit_cache = True
+    type = sa.Text()
+
+
 _TEMPLATES: Final = (
     (ilike, "sqlite", "({} LIKE {} ESCAPE '/')"),
     (ilike, "postgresql", "({} ILIKE {} ESCAPE '/')"),
     (contains, "sqlite", "(instr({}, {}) > 0)"),
     (contains, "postgresql", "(strpos({}, {}) > 0)"),
+    (text_after, "sqlite", "substr({0}, instr({0}, {1}) + length({1}), {2})"),
+    (text_after, "postgresql", '(substr({0}, strpos({0}, {1}) + length({1}), {2}) COLLATE "C")'),
 )
 
 

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
-from shotdap.catalog import Catalog
+from shotdap.server.access.request_catalog import RequestCatalogs
 from shotdap.server.api.dependencies import ApiRequest, NoParams, reject_repeated_params
 from shotdap.server.api.entry_document import build_image_summary
 from shotdap.server.api.facility_names import format_facility_segment
@@ -45,7 +45,7 @@ class _ChangesParams(BaseModel):
     limit: Annotated[int, Field(description="How many at most.", ge=1, le=1000)] = 100
 
 
-def create_archive_router(catalog: Catalog, search_threads: SearchThreads) -> APIRouter:
+def create_archive_router(catalogs: RequestCatalogs, search_threads: SearchThreads) -> APIRouter:
     """Create the routes."""
     routes = APIRouter(tags=["archive"], dependencies=[Depends(reject_repeated_params)])
 
@@ -58,7 +58,7 @@ def create_archive_router(catalog: Catalog, search_threads: SearchThreads) -> AP
     )
     async def list_facilities(client: Request, request: ApiRequest, _: Annotated[NoParams, Query()]) -> Response:
         """List the facilities with the numbers of their images; a mere folder has none (404)."""
-        counts = (await search_threads.run(client.receive, catalog.count_facets)).counts["facility"]
+        counts = (await search_threads.run(client.receive, catalogs.open(request).count_facets)).counts["facility"]
         facilities = []
         for name, images in counts.items():
             links = {
@@ -77,6 +77,7 @@ def create_archive_router(catalog: Catalog, search_threads: SearchThreads) -> AP
     )
     async def list_diagnostics(client: Request, request: ApiRequest, _: Annotated[NoParams, Query()]) -> Response:
         """List the diagnostics with the numbers of their images, and the descriptions by which files are read."""
+        catalog = catalogs.open(request)
         counts = (await search_threads.run(client.receive, catalog.count_facets)).counts["diagnostic"]
         diagnostics = []
         for name, images in counts.items():
@@ -105,7 +106,8 @@ def create_archive_router(catalog: Catalog, search_threads: SearchThreads) -> AP
         client: Request, request: ApiRequest, params: Annotated[_FacetParams, Query()]
     ) -> Response:
         """Count the images that a query finds, by facility, diagnostic, year and health."""
-        facets = await search_threads.run(client.receive, partial(catalog.count_facets, params.q), f"facets {params.q}")
+        count = partial(catalogs.open(request).count_facets, params.q)
+        facets = await search_threads.run(client.receive, count, f"facets {params.q}")
         counts = {str(name): dict(values) for name, values in facets.counts.items()}
         return respond_with_document(request, FacetCounts(facets.total, facets.is_complete, counts))
 
@@ -120,7 +122,7 @@ def create_archive_router(catalog: Catalog, search_threads: SearchThreads) -> AP
         """List changes of the catalog, the oldest first: for clients that keep a copy, or wait for new shots."""
 
         def respond() -> Response:
-            page = catalog.list_changes(params.since, limit=params.limit)
+            page = catalogs.open(request).list_changes(params.since, limit=params.limit)
             changes = [
                 ImageChange(each.path, None if each.entry is None else build_image_summary(request, each.entry))
                 for each in page.changes

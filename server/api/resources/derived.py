@@ -12,7 +12,7 @@ import xarray as xr
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from shotdap.catalog import Catalog
+from shotdap.server.access.request_catalog import RequestCatalogs
 from shotdap.server.api.dependencies import ApiRequest, ImagePath, build_openapi_parameters
 from shotdap.server.api.image_document import build_attributes_document, build_dimensions
 from shotdap.server.api.problem_details import describe_other_responses
@@ -53,12 +53,13 @@ _Prepare: TypeAlias = Callable[[ImageRequest, ImageParams, str], HttpResponse]
 """Prepares a response; the last argument is its entity tag."""
 
 
-def create_derived_router(catalog: Catalog, limits: Limits) -> APIRouter:
+def create_derived_router(catalogs: RequestCatalogs, limits: Limits) -> APIRouter:
     """Create the routes."""
     routes = APIRouter(tags=["images"])
     summaries: cachebox.LRUCache[str, Summary] = cachebox.LRUCache(_MAX_CACHED_SUMMARIES)
 
     def respond(request: HttpRequest, path: str, params: ImageParams, prepare: _Prepare, kind: str) -> Response:
+        catalog = catalogs.open(request)
         image = find_image_without_groups(catalog, params.extraction.build_path(path))
         image_request = ImageRequest(request, catalog, image, limits)
         validator = image_request.create_validator(kind)

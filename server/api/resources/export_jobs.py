@@ -21,8 +21,9 @@ from pydantic.dataclasses import dataclass as checked
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import FileResponse, Response
 
-from shotdap.catalog import Catalog
 from shotdap.config import Settings
+from shotdap.server.access.principal import get_principal
+from shotdap.server.access.request_catalog import RequestCatalogs
 from shotdap.server.api.dependencies import ApiRequest
 from shotdap.server.api.problem_details import describe_failure, send_problem
 from shotdap.server.encoders.formats import FORMATS
@@ -151,7 +152,7 @@ class Exports(BaseModel):
 class _ExportService:
     """Creates, describes and sends the exports of a server."""
 
-    catalog: Catalog
+    catalogs: RequestCatalogs
     jobs: JobStore
     quotas: Quotas
     settings: Settings
@@ -198,8 +199,9 @@ class _ExportService:
             raise HTTPException(404, f"There is no export {id_!r}. What exports make is kept for {hours} hours.")
         return job
 
-    def create_job(self, order: JobOrder, owner: str, key: str | None) -> Job | Response:
+    def create_job(self, request: Request, order: JobOrder, key: str | None) -> Job | Response:
         """Return the job of an order, old or new; or the response that explains why there is none."""
+        owner = get_owner(request)
         earlier = self.jobs.find_by_key(owner, key) if key else None
         if earlier is not None:
             if earlier.order != order.to_json():
@@ -209,7 +211,7 @@ class _ExportService:
             self.jobs.check_quotas(owner, 0, self.quotas)
             exports = self.settings.exports
             plan = plan_export(
-                self.catalog,
+                self.catalogs.open(HttpRequest.from_starlette(request)),
                 order,
                 max_images=exports.images_per_job,
                 memory_limit=exports.max_image_bytes,
@@ -254,18 +256,19 @@ def _describe_failures(**sentences: str) -> dict[int | str, dict[str, Any]]:
     }
 
 
-def get_principal(request: Request) -> str:
-    """Return the user of a request: the address of the client, as the server has no sign-in."""
-    return request.client.host if request.client else ""
+def get_owner(request: Request) -> str:
+    """Return whose jobs a request is about: those of the principal, or of the client's address if nobody signs in."""
+    principal = get_principal(request.scope.get("state", {}))
+    return principal.name or (request.client.host if request.client else "")
 
 
-def create_exports_router(catalog: Catalog, settings: Settings) -> APIRouter:  # noqa: C901 — a route each, and nothing else
+def create_exports_router(catalogs: RequestCatalogs, settings: Settings) -> APIRouter:  # noqa: C901 — a route each, and nothing else
     """Create the routes of exports; none if the settings have no folder for them."""
     routes = APIRouter(prefix="/exports", tags=["exports"])
     jobs = open_job_store(settings)
     if jobs is None:
         return routes
-    service = _ExportService(catalog, jobs, build_quotas(settings), settings)
+    service = _ExportService(catalogs, jobs, build_quotas(settings), settings)
 
     @routes.post(
         "",
@@ -289,7 +292,7 @@ def create_exports_router(catalog: Catalog, settings: Settings) -> APIRouter:  #
         ] = None,
     ) -> Export | Response:
         """Order an export; it is run in the background."""
-        job = service.create_job(posted.create_order(), get_principal(request), idempotency_key)
+        job = service.create_job(request, posted.create_order(), idempotency_key)
         if isinstance(job, Response):
             return job
         document = service.describe_job(request, job)
@@ -300,7 +303,7 @@ def create_exports_router(catalog: Catalog, settings: Settings) -> APIRouter:  #
     def exports(request: Request) -> Exports:
         """List the exports of a user, the newest first."""
         return Exports(
-            exports=[service.describe_job(request, job) for job in service.jobs.list_jobs(get_principal(request))]
+            exports=[service.describe_job(request, job) for job in service.jobs.list_jobs(get_owner(request))]
         )
 
     @routes.get("/{id}", responses=_describe_failures(_404=_NOT_FOUND_MESSAGE))

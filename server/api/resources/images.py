@@ -14,7 +14,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from pydantic import Field
 from starlette.responses import Response
 
-from shotdap.catalog import Catalog
+from shotdap.server.access.request_catalog import RequestCatalogs
 from shotdap.server.api.dependencies import (
     ApiRequest,
     ImagePath,
@@ -41,7 +41,7 @@ class _SearchParams(PageParams):
     ] = ""
 
 
-def create_images_router(catalog: Catalog, limits: Limits, search_threads: SearchThreads) -> APIRouter:
+def create_images_router(catalogs: RequestCatalogs, limits: Limits, search_threads: SearchThreads) -> APIRouter:
     """Create the routes."""
     routes = APIRouter(tags=["images"])
 
@@ -59,7 +59,7 @@ def create_images_router(catalog: Catalog, limits: Limits, search_threads: Searc
         """List a page of the images that a query finds, the newest first."""
 
         def respond() -> Response:
-            page = catalog.search(params.q, after=params.cursor, limit=params.limit)
+            page = catalogs.open(request).search(params.q, after=params.cursor, limit=params.limit)
             next_url = page.after and build_resource_url(
                 request, "images", q=params.q, cursor=page.after, limit=params.limit
             )
@@ -83,6 +83,6 @@ def create_images_router(catalog: Catalog, limits: Limits, search_threads: Searc
         Without `format`, a client that accepts JSON gets the description; any other client gets the first format that
         its `Accept` names (`Accept: image/png`).
         """
-        return respond_with_image(request, catalog, limits)
+        return respond_with_image(request, catalogs.open(request), limits)
 
     return routes

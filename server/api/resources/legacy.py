@@ -19,6 +19,7 @@ from starlette.responses import Response
 
 from shotdap.catalog import Catalog, Entry, NotFound
 from shotdap.catalog.query import Pattern, Query, Term, TextRange
+from shotdap.server.access.request_catalog import RequestCatalogs
 from shotdap.server.api.dependencies import ApiRequest, build_openapi_parameters
 from shotdap.server.api.facility_names import create_facility_term
 from shotdap.server.api.problem_details import describe_other_responses, send_problem
@@ -74,7 +75,7 @@ _PARAMETERS: Final = [
 ]
 
 
-def create_legacy_router(catalog: Catalog, limits: Limits, search_threads: SearchThreads) -> APIRouter:
+def create_legacy_router(catalogs: RequestCatalogs, limits: Limits, search_threads: SearchThreads) -> APIRouter:
     """Create the route."""
     routes = APIRouter(tags=["legacy"])
     own = [name for name in PARAMETER_NAMES if name not in {"variable", "raw"}]
@@ -95,6 +96,7 @@ def create_legacy_router(catalog: Catalog, limits: Limits, search_threads: Searc
         It has all parameters of `/images/{path}` except `variable` and `raw`; the default of `format` is `png`.
         More than one match is an error (409), which lists them.
         """
+        catalog = catalogs.open(request)
         criteria, others = _split_query(request.query)
         entries = await search_threads.run(client.receive, partial(_search_entries, catalog, criteria))
         if not entries:

@@ -19,6 +19,7 @@ from starlette.responses import RedirectResponse, Response
 
 from shotdap.catalog import Catalog, Entry, NotFound, Unreadable
 from shotdap.config.settings import PackagesSettings
+from shotdap.server.access.request_catalog import RequestCatalogs
 from shotdap.server.api.dependencies import ApiRequest, build_openapi_parameters
 from shotdap.server.api.problem_details import describe_failure, describe_other_responses
 from shotdap.server.api.responses import format_disposition, get_api_url, quote_path
@@ -93,7 +94,7 @@ class _PackageRequest:
         return {**self.headers, "Content-Disposition": format_disposition("attachment", name)}
 
 
-def create_packages_router(catalog: Catalog, limits: Limits, settings: PackagesSettings) -> APIRouter:
+def create_packages_router(catalogs: RequestCatalogs, limits: Limits, settings: PackagesSettings) -> APIRouter:
     """Create the routes of data packages."""
     routes = APIRouter(tags=["packages"])
     package_limits = PackageLimits(settings.max_images, settings.max_mib << 20)
@@ -122,6 +123,7 @@ def create_packages_router(catalog: Catalog, limits: Limits, settings: PackagesS
         """
         order = _parse_order(request, path)
         order.validate()
+        catalog = catalogs.open(request)
         entries = select_entries(catalog, order, package_limits.max_images)
         validator = _create_package_validator(catalog, order, entries)
         if validator.is_not_modified(request):
@@ -148,7 +150,7 @@ def create_packages_router(catalog: Catalog, limits: Limits, settings: PackagesS
         path = f"{facility}/{shot}"
         _parse_order(request, path).validate()
         try:
-            catalog.list_children(path, limit=1)
+            catalogs.open(request).list_children(path, limit=1)
         except NotFound as error:
             raise NotFound(
                 f"There is no folder {path!r}. Where paths do not begin with facility and shot, the package of any"

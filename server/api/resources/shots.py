@@ -21,6 +21,7 @@ from shotdap.catalog import BadToken, Catalog, Entry, NotFound
 from shotdap.catalog.index.records import extract_column_facts
 from shotdap.catalog.query import Pattern, Term, TextRange
 from shotdap.catalog.query import Query as SearchQuery
+from shotdap.server.access.request_catalog import RequestCatalogs
 from shotdap.server.api.dependencies import ApiRequest, NoParams, PageParams, reject_repeated_params
 from shotdap.server.api.entry_document import build_image_summary
 from shotdap.server.api.facility_names import create_facility_term, format_facility_segment
@@ -76,7 +77,7 @@ class _ShotCursor:
         return cls(max_shot, after)
 
 
-def create_shots_router(catalog: Catalog, search_threads: SearchThreads) -> APIRouter:
+def create_shots_router(catalogs: RequestCatalogs, search_threads: SearchThreads) -> APIRouter:
     """Create the routes."""
     routes = APIRouter(tags=["archive"], dependencies=[Depends(reject_repeated_params)])
 
@@ -90,6 +91,8 @@ def create_shots_router(catalog: Catalog, search_threads: SearchThreads) -> APIR
     async def list_shots(client: Request, request: ApiRequest, params: Annotated[_ShotParams, Query()]) -> Response:
         """List a page of shots, the greatest number first."""
         start = _ShotCursor.decode(params.cursor)
+
+        catalog = catalogs.open(request)
 
         def read_page() -> _ShotPage:
             terms = () if params.facility is None else (create_facility_term(catalog, params.facility),)
@@ -121,6 +124,7 @@ def create_shots_router(catalog: Catalog, search_threads: SearchThreads) -> APIR
         _: Annotated[NoParams, Query()],
     ) -> Response:
         """Return a shot with its diagnostics and images; of more than 1,000 images the newest, with a link to all."""
+        catalog = catalogs.open(request)
 
         def find_entries() -> Sequence[Entry]:
             terms = (_create_shot_term(shot, shot), create_facility_term(catalog, facility))

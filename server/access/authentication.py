@@ -1,0 +1,93 @@
+"""Find out who makes a request: credentials in it, and the authenticators that know them."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from http.cookies import CookieError, SimpleCookie
+from typing import Final, Protocol
+
+from starlette.datastructures import Headers
+from starlette.types import Scope as AsgiScope
+
+from shotdap.server.access.principal import Principal
+
+SESSION_COOKIE: Final = "shotdap_session"
+"""The name of the cookie with the number of a session of a browser."""
+
+
+class NotSignedIn(Exception):
+    """The request has no credentials, or some that are not valid; the message is a sentence for the client."""
+
+    def __init__(self, message: str = "Sign in: send a token as Bearer, or as the password.") -> None:
+        super().__init__(message)
+
+
+class NotAllowed(Exception):
+    """The principal may not do this; the message is a sentence for the client."""
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """What a request says about who makes it; empty texts for what it does not say."""
+
+    bearer: str = ""
+    """A token, or a JWT of the identity provider."""
+    password: str = ""
+    """The password of Basic: a token, whatever the user's name is."""
+    path_token: str = ""
+    """A token in the path, ``/k/<token>/…``."""
+    session: str = ""
+    """The secret of a session of a browser."""
+
+    @property
+    def tokens(self) -> Sequence[str]:
+        """What may be a token of this server, in the order in which it counts."""
+        return [each for each in (self.path_token, self.bearer, self.password) if each]
+
+
+class Authenticator(Protocol):
+    """Knows one kind of credentials."""
+
+    async def authenticate(self, credentials: Credentials) -> Principal | None:
+        """Return the principal, or `None` if the credentials are of another kind.
+
+        Raises:
+            NotSignedIn: they are of this kind, and not valid.
+        """
+        ...
+
+
+def parse_credentials(scope: AsgiScope) -> Credentials:
+    """Return the credentials of a request, without those in its path.
+
+    Raises:
+        NotSignedIn: they cannot be parsed.
+    """
+    headers = Headers(scope=scope)
+    kind, _, text = headers.get("authorization", "").partition(" ")
+    bearer = password = ""
+    match kind.lower():
+        case "bearer":
+            bearer = text.strip()
+        case "basic":
+            password = _decode_password(text.strip())
+    return Credentials(bearer, password, "", _parse_cookies(headers).get(SESSION_COOKIE, ""))
+
+
+def _decode_password(text: str) -> str:
+    try:
+        return base64.b64decode(text, validate=True).decode().partition(":")[2]
+    except (binascii.Error, UnicodeDecodeError):
+        raise NotSignedIn("The header Authorization: Basic is no user and password in base64.") from None
+
+
+def _parse_cookies(headers: Headers) -> Mapping[str, str]:
+    cookies = SimpleCookie()
+    try:
+        cookies.load(headers.get("cookie", ""))
+    except CookieError:
+        return {}
+    return {name: morsel.value for name, morsel in cookies.items()}

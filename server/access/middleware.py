@@ -1,0 +1,109 @@
+"""Admits requests: finds the principal of each, and refuses what they may not do, before any route sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Send
+from starlette.types import Scope as AsgiScope
+
+from shotdap.server.access.authentication import (
+    Authenticator,
+    Credentials,
+    NotAllowed,
+    NotSignedIn,
+    parse_credentials,
+)
+from shotdap.server.access.principal import OPEN_PRINCIPAL, PRINCIPAL_KEY, Principal
+from shotdap.server.access.route_scopes import PUBLIC, find_scope
+from shotdap.server.http.errors import Problem, respond_with_problem
+from shotdap.server.http.response import make_response
+from shotdap.server.problem_format import find_problem_renderer
+
+_CHALLENGES: Final = (b'Basic realm="shotdap", charset="UTF-8"', b'Bearer realm="shotdap"')
+"""Both, on every 401: netCDF-C sends what it knows only after a challenge of Basic."""
+_ANONYMOUS: Final = Principal("")
+_VARY: Final = "Authorization, Cookie"
+
+
+class AccessMiddleware:
+    """Finds the principal of each request, and puts it into the request's state.
+
+    Args:
+        app: the application.
+        authenticators: tried in this order; none for a server that is open to everybody.
+    """
+
+    def __init__(self, app: ASGIApp, authenticators: Sequence[Authenticator] | None) -> None:
+        self._app = app
+        self._authenticators = authenticators
+
+    async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http" or self._authenticators is None:
+            if scope["type"] == "http":
+                scope.setdefault("state", {})[PRINCIPAL_KEY] = OPEN_PRINCIPAL
+            await self._app(scope, receive, send)
+            return
+        try:
+            principal = await self._admit(scope)
+        except NotSignedIn as error:
+            await self._refuse(Problem(401, str(error), expected=True), scope, receive, send)
+            return
+        except NotAllowed as error:
+            await self._refuse(Problem(403, str(error), expected=True), scope, receive, send)
+            return
+        scope.setdefault("state", {})[PRINCIPAL_KEY] = principal
+        await self._app(scope, receive, _mark_private(send))
+
+    async def _admit(self, scope: AsgiScope) -> Principal:
+        """Return the principal of a request that they may make.
+
+        Raises:
+            NotSignedIn: nobody is known who makes it.
+            NotAllowed: they may not make it.
+        """
+        needed = find_scope(scope["path"].removeprefix(scope.get("root_path", "")))
+        is_preflight = scope["method"] == "OPTIONS"  # has no credentials, and reveals no more than which methods exist
+        principal = await self._authenticate(parse_credentials(scope))
+        if needed is PUBLIC or is_preflight:
+            return principal or _ANONYMOUS
+        if principal is None:
+            raise NotSignedIn
+        if needed not in principal.scopes:
+            raise NotAllowed(f"This needs the scope {needed.value!r}, which your token does not have.")
+        return principal
+
+    async def _authenticate(self, credentials: Credentials) -> Principal | None:
+        for authenticator in self._authenticators or ():
+            principal = await authenticator.authenticate(credentials)
+            if principal is not None:
+                return principal
+        if credentials != Credentials():
+            raise NotSignedIn("This token is not valid, or not any more.")
+        return None
+
+    async def _refuse(self, problem: Problem, scope: AsgiScope, receive: Receive, send: Send) -> None:
+        """Answer with a problem in the format of the protocol."""
+        renderer = find_problem_renderer(scope["path"], scope.get("root_path", ""))
+        response = make_response(respond_with_problem(problem, renderer))
+        if problem.status == 401:  # noqa: PLR2004 — Unauthorized
+            response.raw_headers.extend((b"www-authenticate", challenge) for challenge in _CHALLENGES)
+        await response(scope, receive, _mark_private(send))
+
+
+def _mark_private(send: Send) -> Send:
+    """Keep shared caches from showing an answer to somebody else."""
+
+    async def send_marked(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = MutableHeaders(scope=message)
+            headers.add_vary_header(_VARY)
+            cached = headers.get("cache-control", "")
+            if "private" not in cached and "no-store" not in cached:
+                headers["Cache-Control"] = f"private, {cached}" if cached else "private"
+        await send(message)
+
+    return send_marked

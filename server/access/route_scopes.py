@@ -1,0 +1,59 @@
+"""What a principal needs for each URL: the only table of it. A URL that is not in the table needs `Scope.ADMIN`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from shotdap.server.access.principal import Scope
+
+PUBLIC: Final = None
+"""Nobody has to sign in."""
+
+_SCOPES: Mapping[str, Scope | None] = MappingProxyType(
+    {
+        "/": PUBLIC,
+        "/health": PUBLIC,
+        "/ready": PUBLIC,
+        "/static/": PUBLIC,
+        "/dap/": Scope.READ,
+        "/zarr/": Scope.READ,
+        "/thredds": Scope.READ,
+        "/fileServer/": Scope.READ,
+        "/api/docs": PUBLIC,
+        "/api/image/get/": Scope.READ,
+        "/api/v1/attributes/": Scope.READ,
+        "/api/v1/changes": Scope.READ,
+        "/api/v1/diagnostics": Scope.READ,
+        "/api/v1/exports": Scope.EXPORT,
+        "/api/v1/facets": Scope.READ,
+        "/api/v1/facilities": Scope.READ,
+        "/api/v1/formats": PUBLIC,
+        "/api/v1/health": PUBLIC,
+        "/api/v1/image/get/": Scope.READ,
+        "/api/v1/images": Scope.READ,
+        "/api/v1/openapi.json": PUBLIC,
+        "/api/v1/packages/": Scope.EXPORT,
+        "/api/v1/provenance/": Scope.READ,
+        "/api/v1/shots": Scope.READ,
+        "/api/v1/statistics/": Scope.READ,
+        "/api/v1/thumbnails/": Scope.READ,
+        "/api/v1/transforms": PUBLIC,
+        "/api/v1/version": PUBLIC,
+    }
+)
+"""By the beginning of the path, below the path at which the application is mounted; one without a slash at its end is a
+whole segment."""
+
+
+def find_scope(path: str) -> Scope | None:
+    """Return what a principal needs for a path; `PUBLIC` if nothing.
+
+    Args:
+        path: of the URL, below the path at which the application is mounted.
+    """
+    for prefix, scope in _SCOPES.items():
+        if path == prefix or (prefix != "/" and path.startswith(prefix if prefix.endswith("/") else f"{prefix}/")):
+            return scope
+    return Scope.ADMIN
