@@ -31,6 +31,9 @@ from shotdap.catalog import FilterValue
 CONFIG_VARIABLE: Final = "SHOTDAP_CONFIG"
 """The environment variable that names the settings file for a worker process."""
 
+MODE_VARIABLE: Final = "SHOTDAP_ACCESS__MODE"
+"""The environment variable that sets who may see what."""
+
 FRAMES_VARIABLE: Final = "SHOTDAP_CATALOG__FRAMES"
 """The environment variable that tells all processes of a server which folder the frame store has."""
 

@@ -20,6 +20,8 @@ from starlette.types import Lifespan
 from shotdap.catalog import Catalog, ForkServer
 from shotdap.config import Settings, SettingsSource, Site
 from shotdap.server import api
+from shotdap.server.access.database import AccessDatabase
+from shotdap.server.access.gate import create_access_middleware
 from shotdap.server.access.request_catalog import RequestCatalogs
 from shotdap.server.answering.answer_process import PRELOADED_MODULE
 from shotdap.server.answering.event_loop import respond_in_loop
@@ -59,6 +61,7 @@ def create_app(
     catalog: Catalog,
     settings: Settings,
     lifespan: Lifespan[Starlette] | None = None,
+    access: AccessDatabase | None = None,
     checks: Mapping[str, ReadinessCheck] = MappingProxyType({}),
 ) -> Starlette:
     """Create the server as an ASGI application.
@@ -67,6 +70,8 @@ def create_app(
         catalog: of the images.
         settings: of the site.
         lifespan: starts and stops what the application needs; without it, it answers every request by itself.
+        access: the database of tokens; without it, the application admits every request, as one does whose requests
+            were admitted before they came to it.
         checks: of parts that it needs beside the catalog, by their names.
     """
     server = settings.server
@@ -90,10 +95,11 @@ def create_app(
             *search.create_search_routes(catalogs, search_threads),
             *thredds.create_thredds_routes(catalogs),
             *zarr.create_zarr_routes(catalogs, limits, zarr_options, respond_in_loop),
-            *api.create_rest_routes(catalogs, limits, settings, search_threads, readiness),
+            *api.create_rest_routes(catalogs, limits, settings, search_threads, readiness, access),
         ],
         middleware=[
             *([cors] if server.cors_origins else []),
+            *([create_access_middleware(settings, access)] if access else []),
             Middleware(ForwardingMiddleware, is_forwarded=is_forwarded),
         ],
         exception_handlers={HTTPException: _handle_http_error},
@@ -124,7 +130,8 @@ def create_worker_app(site: Site, source: SettingsSource) -> Starlette:
             yield {FORWARDER_KEY: forwarder}
 
     checks = {"readers": make_pool_check(readers, settings.server.read_seconds)}
-    return create_app(site.open_pooled_catalog(readers, store), settings, run_processes, checks)
+    access = AccessDatabase.from_settings(settings)
+    return create_app(site.open_pooled_catalog(readers, store), settings, run_processes, access, checks)
 
 
 async def _handle_http_error(request: Request, error: Exception) -> Response:

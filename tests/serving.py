@@ -74,8 +74,12 @@ class Server:
 
 
 def make_environment() -> dict[str, str]:
-    """Return this process's environment without shotdap's settings and proxies, which would get loopback requests."""
-    return {name: value for name, value in os.environ.items() if not _is_unwanted(name)} | {"PYTHONUNBUFFERED": "1"}
+    """Return this process's environment without shotdap's settings and proxies, which would get loopback requests.
+
+    A server is open to everybody, unless the test names another mode in its environment.
+    """
+    own = {"PYTHONUNBUFFERED": "1", "SHOTDAP_ACCESS__MODE": "open"}
+    return {name: value for name, value in os.environ.items() if not _is_unwanted(name)} | own
 
 
 def _is_unwanted(name: str) -> bool:
@@ -102,9 +106,9 @@ def run_shotdap(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 
 
 @contextmanager
-def serving(log: Path, *choices: str | Path, may_die: bool = False) -> Iterator[Server]:
-    """Run a server while the block lasts: ``serving(log, "--folder", folder)``."""
-    with start_command(log, "serve", *choices, may_die=may_die) as server:
+def serving(log: Path, *choices: str | Path, may_die: bool = False, mode: str = "open") -> Iterator[Server]:
+    """Run a server while the block lasts: ``serving(log, "--folder", folder)``; `mode` is who may see what."""
+    with start_command(log, "serve", *choices, may_die=may_die, mode=mode) as server:
         yield server
 
 
@@ -141,7 +145,7 @@ def find_processes(session: int) -> set[int]:
 
 
 @contextmanager
-def start_command(log: Path, *arguments: str | Path, may_die: bool = False) -> Iterator[Server]:
+def start_command(log: Path, *arguments: str | Path, may_die: bool = False, mode: str = "open") -> Iterator[Server]:
     """Run a command of shotdap that serves until it is interrupted; if it ends early, the test fails with its log.
 
     A benchmark that counts the ends sets `may_die`.
@@ -153,7 +157,11 @@ def start_command(log: Path, *arguments: str | Path, may_die: bool = False) -> I
     with (
         log.open("wb") as output,
         subprocess.Popen(
-            command, stdout=output, stderr=output, env=make_environment(), start_new_session=True
+            command,
+            stdout=output,
+            stderr=output,
+            env=make_environment() | {"SHOTDAP_ACCESS__MODE": mode},
+            start_new_session=True,
         ) as process,
     ):
         server = Server(port, process, log)

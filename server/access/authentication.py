@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http.cookies import CookieError, SimpleCookie
@@ -16,6 +17,8 @@ from shotdap.server.access.principal import Principal
 
 SESSION_COOKIE: Final = "shotdap_session"
 """The name of the cookie with the number of a session of a browser."""
+
+_PATH_TOKEN: Final = re.compile(r"/k/([^/]+)(?=/)")
 
 
 class NotSignedIn(Exception):
@@ -61,7 +64,7 @@ class Authenticator(Protocol):
 
 
 def parse_credentials(scope: AsgiScope) -> Credentials:
-    """Return the credentials of a request, without those in its path.
+    """Return the credentials of a request.
 
     Raises:
         NotSignedIn: they cannot be parsed.
@@ -74,7 +77,25 @@ def parse_credentials(scope: AsgiScope) -> Credentials:
             bearer = text.strip()
         case "basic":
             password = _decode_password(text.strip())
-    return Credentials(bearer, password, "", _parse_cookies(headers).get(SESSION_COOKIE, ""))
+    return Credentials(bearer, password, find_path_token(scope), _parse_cookies(headers).get(SESSION_COOKIE, ""))
+
+
+def find_path_token(scope: AsgiScope) -> str:
+    """Return the token in the path of a request; empty without one."""
+    match = _PATH_TOKEN.match(get_own_path(scope))
+    return match[1] if match else ""
+
+
+def mount_at_path_token(scope: AsgiScope) -> AsgiScope:
+    """Return the request as it is to an application that is mounted at its token, as all URLs in answers contain it."""
+    match = _PATH_TOKEN.match(get_own_path(scope))
+    return {**scope, "root_path": scope.get("root_path", "") + match[0]} if match else scope
+
+
+def get_own_path(scope: AsgiScope) -> str:
+    """Return the path of a request below the path at which the application is mounted."""
+    path: str = scope["path"]
+    return path.removeprefix(scope.get("root_path", ""))
 
 
 def _decode_password(text: str) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -18,6 +19,7 @@ from shotdap.config import Settings
 METADATA: Final = sa.MetaData()
 """All tables of access."""
 
+_OWNER_ONLY: Final = 0o600  # it has no secrets, but says who asks for what
 _BUSY_SECONDS: Final = 10.0  # that a transaction of SQLite waits for another one
 
 
@@ -65,6 +67,8 @@ class AccessDatabase:
         else:
             options["pool_pre_ping"] = True
         engine = sa.create_engine(self._url, **options)
+        if engine.url.database and engine.dialect.name == "sqlite":
+            Path(engine.url.database).touch(_OWNER_ONLY)  # only one that does not exist yet is made so
         if engine.dialect.name == "sqlite":
             sa.event.listen(engine, "connect", lambda connection, _: connection.execute("PRAGMA journal_mode=WAL"))
         METADATA.create_all(engine)

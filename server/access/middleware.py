@@ -14,6 +14,8 @@ from shotdap.server.access.authentication import (
     Credentials,
     NotAllowed,
     NotSignedIn,
+    get_own_path,
+    mount_at_path_token,
     parse_credentials,
 )
 from shotdap.server.access.principal import OPEN_PRINCIPAL, PRINCIPAL_KEY, Principal
@@ -56,7 +58,7 @@ class AccessMiddleware:
             await self._refuse(Problem(403, str(error), expected=True), scope, receive, send)
             return
         scope.setdefault("state", {})[PRINCIPAL_KEY] = principal
-        await self._app(scope, receive, _mark_private(send))
+        await self._app(mount_at_path_token(scope), receive, _mark_private(send))
 
     async def _admit(self, scope: AsgiScope) -> Principal:
         """Return the principal of a request that they may make.
@@ -65,7 +67,7 @@ class AccessMiddleware:
             NotSignedIn: nobody is known who makes it.
             NotAllowed: they may not make it.
         """
-        needed = find_scope(scope["path"].removeprefix(scope.get("root_path", "")))
+        needed = find_scope(get_own_path(mount_at_path_token(scope)))
         is_preflight = scope["method"] == "OPTIONS"  # has no credentials, and reveals no more than which methods exist
         principal = await self._authenticate(parse_credentials(scope))
         if needed is PUBLIC or is_preflight:
@@ -87,6 +89,7 @@ class AccessMiddleware:
 
     async def _refuse(self, problem: Problem, scope: AsgiScope, receive: Receive, send: Send) -> None:
         """Answer with a problem in the format of the protocol."""
+        scope = mount_at_path_token(scope)
         renderer = find_problem_renderer(scope["path"], scope.get("root_path", ""))
         response = make_response(respond_with_problem(problem, renderer))
         if problem.status == 401:  # noqa: PLR2004 — Unauthorized

@@ -36,6 +36,8 @@ class Principal:
     """The images that exist for them."""
     token_id: str = ""
     """The public part of the token that they used, for the record; empty without one."""
+    may_delegate: bool = True
+    """Whether they may make tokens; one that is restricted may not, so that no restriction is got round."""
 
 
 OPEN_PRINCIPAL: Final = Principal("", scopes=frozenset({Scope.READ, Scope.EXPORT}))

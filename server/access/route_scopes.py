@@ -39,6 +39,7 @@ _SCOPES: Mapping[str, Scope | None] = MappingProxyType(
         "/api/v1/shots": Scope.READ,
         "/api/v1/statistics/": Scope.READ,
         "/api/v1/thumbnails/": Scope.READ,
+        "/api/v1/tokens": Scope.READ,
         "/api/v1/transforms": PUBLIC,
         "/api/v1/version": PUBLIC,
     }

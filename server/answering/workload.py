@@ -72,6 +72,7 @@ WORKLOADS: Mapping[str, Workload] = MappingProxyType(
         "/api/v1/shots/{facility}/{shot}/package": Workload.LIGHT,
         "/api/v1/statistics/{path:path}": Workload.HEAVY,
         "/api/v1/thumbnails/{path:path}": Workload.HEAVY,
+        "/api/v1/tokens": Workload.LIGHT,
         "/api/v1/transforms": Workload.LIGHT,
         "/api/v1/transforms/{name}": Workload.LIGHT,
         "/api/v1/version": Workload.LIGHT,

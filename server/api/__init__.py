@@ -14,6 +14,7 @@ from starlette.types import Receive, Scope, Send
 
 from shotdap import __version__
 from shotdap.config import Settings
+from shotdap.server.access.database import AccessDatabase
 from shotdap.server.access.request_catalog import RequestCatalogs
 from shotdap.server.api import swagger
 from shotdap.server.api.middleware import ApiMiddleware
@@ -28,6 +29,7 @@ from shotdap.server.api.resources import (
     packages,
     service,
     shots,
+    tokens,
 )
 from shotdap.server.http.limits import Limits
 from shotdap.server.readiness import Readiness
@@ -36,11 +38,16 @@ from shotdap.server.search_threads import SearchThreads
 __all__ = ["create_api", "create_rest_routes", "render_problem"]
 
 
-def create_rest_routes(
-    catalogs: RequestCatalogs, limits: Limits, settings: Settings, search_threads: SearchThreads, readiness: Readiness
+def create_rest_routes(  # noqa: PLR0913, PLR0917 — all that the routes need
+    catalogs: RequestCatalogs,
+    limits: Limits,
+    settings: Settings,
+    search_threads: SearchThreads,
+    readiness: Readiness,
+    access: AccessDatabase | None,
 ) -> list[Mount | Route]:
     """Create the routes of the API, of its documentation, and of the URLs of the laboratory's prototype."""
-    version_1 = create_api(catalogs, limits, settings, search_threads, readiness)
+    version_1 = create_api(catalogs, limits, settings, search_threads, readiness, access)
 
     async def serve_legacy_alias(scope: Scope, receive: Receive, send: Send) -> None:
         root: str = scope["root_path"]
@@ -49,8 +56,13 @@ def create_rest_routes(
     return [Mount("/api/v1", version_1), Mount("/api/image", serve_legacy_alias), *swagger.create_docs_routes()]
 
 
-def create_api(
-    catalogs: RequestCatalogs, limits: Limits, settings: Settings, search_threads: SearchThreads, readiness: Readiness
+def create_api(  # noqa: PLR0913, PLR0917 — likewise
+    catalogs: RequestCatalogs,
+    limits: Limits,
+    settings: Settings,
+    search_threads: SearchThreads,
+    readiness: Readiness,
+    access: AccessDatabase | None,
 ) -> FastAPI:
     """Create the API as an application, to be mounted at ``/api/v1``."""
     app = FastAPI(
@@ -72,6 +84,7 @@ def create_api(
         packages.create_packages_router(catalogs, limits, settings.packages),
         legacy.create_legacy_router(catalogs, limits, search_threads),
         export_jobs.create_exports_router(catalogs, settings),
+        tokens.create_tokens_router(access),
     ):
         app.include_router(router)
     register_problem_handlers(app)

@@ -28,6 +28,9 @@ FolderOption = Annotated[
 HostOption = Annotated[str | None, typer.Option(help="The address to listen at.")]
 PortOption = Annotated[int | None, typer.Option(help="The port to listen at.", min=1, max=65535)]
 WorkersOption = Annotated[int | None, typer.Option(help="Processes that answer requests.", min=1)]
+OpenOption = Annotated[
+    bool, typer.Option("--open", help="Everybody on this machine sees everything, whatever the settings say.")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 

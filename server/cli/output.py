@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -52,6 +52,19 @@ def search_all(catalog: Catalog, query: str, after: str | None, limit: int) -> S
         after = page.after
         if after is None or len(entries) >= limit:
             return SearchPage(tuple(entries), after)
+
+
+def print_rows(rows: Sequence[Mapping[str, Any]], *, as_json: bool) -> None:
+    """Print a table whose columns are the names in its rows."""
+    if as_json:
+        console.print_json(data=list(rows))
+        return
+    table = Table(box=None, header_style="bold")
+    for name in rows[0] if rows else ():
+        table.add_column(name, overflow="fold")
+    for row in rows:
+        table.add_row(*(escape(str(value)) for value in row.values()))
+    console.print(table)
 
 
 def print_page(page: SearchPage, *, as_json: bool) -> None:

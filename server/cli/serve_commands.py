@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +12,7 @@ from shotdap.server.cli.common_options import (
     ConfigOption,
     FolderOption,
     HostOption,
+    OpenOption,
     PortOption,
     WorkersOption,
     make_source,
@@ -18,18 +20,27 @@ from shotdap.server.cli.common_options import (
 from shotdap.single_threaded import forbid_library_threads
 
 
-def serve(
+def serve(  # noqa: PLR0913, PLR0917 — an option each
     config: ConfigOption = None,
     folder: FolderOption = None,
     host: HostOption = None,
     port: PortOption = None,
     workers: WorkersOption = None,
+    open_to_all: OpenOption = False,
 ) -> None:
-    """Serve a catalog, or a directory tree, over OPeNDAP."""
+    """Serve a catalog, or a directory tree, over OPeNDAP.
+
+    A site is closed: requests need a token, which `shotdap token create` makes. A directory tree without a site's
+    settings is open to everybody on this machine.
+    """
     forbid_library_threads()
+    from shotdap.config.settings import CONFIG_VARIABLE, MODE_VARIABLE
     from shotdap.server.serve import run_server
 
-    run_server(make_source(config, folder, {"server.host": host, "server.port": port, "server.workers": workers}))
+    overrides = {"server.host": host, "server.port": port, "server.workers": workers}
+    if open_to_all or (folder and not config and not {CONFIG_VARIABLE, MODE_VARIABLE} & os.environ.keys()):
+        overrides["access.mode"] = "open"
+    run_server(make_source(config, folder, overrides))
 
 
 def demo(
@@ -49,7 +60,7 @@ def demo(
             config = prepare_demo(folder)
     except OSError as error:
         raise BadSettings(f"The demonstration cannot be made in {folder}: {error.strerror or error}.") from error
-    source = make_source(config, overrides={"server.host": host, "server.port": port})
+    source = make_source(config, overrides={"server.host": host, "server.port": port, "access.mode": "open"})
     site = Site(source.load())
     output.build_with_progress(site)
     site.close_connections()

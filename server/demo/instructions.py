@@ -16,6 +16,9 @@ root = "files"
 
 [catalog]
 index = "catalog.db"
+
+[access]
+mode = "open"  # to everybody on this machine; a site's default is "token"
 """
 
 _EXAMPLE_IMAGE = "dap/omega/62328/asbo1/asbo1_s62328"
@@ -49,6 +52,7 @@ In a shell:
 ncdump -h {url}/{image}
 
 Every image: {url}/dap/
+It is open to everybody on this machine; a site asks for a token.
 """
 
 

@@ -1,0 +1,88 @@
+"""The authenticator of tokens: asks the database, and remembers its answer for half a second."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from dataclasses import dataclass
+from typing import Final
+
+import cachebox
+from starlette.concurrency import run_in_threadpool
+
+from shotdap.server.access.authentication import Credentials
+from shotdap.server.access.policy import Policy
+from shotdap.server.access.principal import Principal
+from shotdap.server.access.token_store import TOKEN_PREFIX, Token, TokenStore, User
+
+_REMEMBERED_SECONDS: Final = 0.5
+"""How long a token that was revoked may still be used; a question to the database takes longer than a small answer."""
+_MAX_REMEMBERED: Final = 4096
+_USE_SECONDS: Final = 60.0  # between two records of a token's last use
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """What the database said about a secret, and when."""
+
+    principal: Principal | None
+    is_link: bool
+    time: float
+
+
+class TokenAuthenticator:
+    """Knows tokens: as Bearer, as the password of Basic, and those made for it in the path.
+
+    Args:
+        store: has the tokens.
+        policy: says what their owners may see.
+        path_links: whether a token may be part of a URL.
+    """
+
+    def __init__(self, store: TokenStore, policy: Policy, *, path_links: bool) -> None:
+        self._store = store
+        self._policy = policy
+        self._path_links = path_links
+        self._answers: cachebox.LRUCache[bytes, _Answer] = cachebox.LRUCache(_MAX_REMEMBERED)
+        self._uses: dict[str, float] = {}
+
+    async def authenticate(self, credentials: Credentials) -> Principal | None:
+        """Return the principal of a token; see `Authenticator`."""
+        for secret in credentials.tokens:
+            if not secret.startswith(TOKEN_PREFIX):
+                continue
+            answer = await self._find_answer(secret)
+            is_in_path = secret == credentials.path_token
+            if answer.principal is not None and (not is_in_path or (self._path_links and answer.is_link)):
+                return answer.principal
+        return None
+
+    async def _find_answer(self, secret: str) -> _Answer:
+        key, now = hashlib.sha256(secret.encode()).digest(), time.monotonic()
+        answer = self._answers.get(key)
+        if answer is None or now - answer.time > _REMEMBERED_SECONDS:
+            answer = self._answers[key] = await run_in_threadpool(self._ask, secret, now)
+        return answer
+
+    def _ask(self, secret: str, now: float) -> _Answer:
+        found = self._store.find_token(secret)
+        if found is None:
+            return _Answer(None, is_link=False, time=now)
+        token, owner = found
+        if now - self._uses.get(token.id, -_USE_SECONDS) >= _USE_SECONDS:
+            self._uses[token.id] = now
+            self._store.record_uses({token.id: time.time()})
+        return _Answer(self._make_principal(token, owner), token.is_link, now)
+
+    def _make_principal(self, token: Token, owner: User) -> Principal:
+        """Return what a token allows: never more than its owner may do now."""
+        visibility = self._policy.find_visibility(owner.name, owner.groups)
+        grants = token.restriction.grants
+        return Principal(
+            owner.name,
+            owner.groups,
+            token.scopes & owner.scopes,
+            visibility.restrict(grants) if grants else visibility,
+            token.id,
+            may_delegate=not grants and not token.is_link,
+        )

@@ -1,0 +1,113 @@
+"""``shotdap token``: commands that make, list and revoke tokens; for the administrator of a site."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from shotdap.server.cli.common_options import ConfigOption, JsonOption, make_source
+
+if TYPE_CHECKING:  # the packages take long to import
+    from shotdap.server.access.token_store import TokenStore
+
+app = typer.Typer(no_args_is_help=True, help="Make, list and revoke tokens.")
+
+_SCOPE_NAMES = ("read", "export", "admin")
+
+
+@app.command("create")
+def create_token(  # noqa: PLR0913, PLR0917 — an option each
+    user: Annotated[str, typer.Argument(help="The user whose token it is.")],
+    name: Annotated[str, typer.Option(help="A name for the token.")] = "made by the administrator",
+    config: ConfigOption = None,
+    group: Annotated[list[str] | None, typer.Option(help="A group of the user; repeat it for more.")] = None,
+    scope: Annotated[list[str] | None, typer.Option(help="read, export or admin; repeat it for more.")] = None,
+    campaign: Annotated[list[str] | None, typer.Option(help="Only images of this campaign; `*` may end it.")] = None,
+    diagnostic: Annotated[list[str] | None, typer.Option(help="Only images of this diagnostic.")] = None,
+    path: Annotated[str, typer.Option(help="Only this image, or what is below this folder.")] = "",
+    days: Annotated[float | None, typer.Option(help="Days after which it expires.", min=0)] = None,
+    link: Annotated[bool, typer.Option("--link", help="It may be part of a URL: /k/TOKEN/dap/…")] = False,
+) -> None:
+    """Make a token, and print it: nobody can find it out again.
+
+    The user gets the groups and scopes that are given here; their other tokens follow.
+    """
+    from shotdap.config import BadSettings
+    from shotdap.server.access.principal import Scope
+    from shotdap.server.access.token_store import BadToken, TokenRestriction, User
+    from shotdap.server.cli import output
+
+    unknown = set(scope or ()) - set(_SCOPE_NAMES)
+    if unknown:
+        raise BadSettings(f"There is no scope {', '.join(sorted(unknown))}; there are {', '.join(_SCOPE_NAMES)}.")
+    store = _open_store(config)
+    scopes = frozenset(map(Scope, scope or ("read",)))
+    known = store.find_user(user) or User(user, scopes=frozenset())
+    groups = known.groups if group is None else frozenset(group)
+    store.put_user(User(user, groups, known.scopes | scopes))
+    facts = {"campaign": tuple(campaign or ()), "diagnostic": tuple(diagnostic or ())}
+    restriction = TokenRestriction(
+        {each: texts for each, texts in facts.items() if texts}, (path.strip("/"),) if path else ()
+    )
+    try:
+        secret, _ = store.create_token(user, name, scopes, restriction=restriction, days=days, is_link=link)
+    except BadToken as error:
+        raise BadSettings(str(error)) from error
+    output.print_line(secret)
+
+
+@app.command("list")
+def list_tokens(
+    config: ConfigOption = None,
+    user: Annotated[str | None, typer.Option(help="Only the tokens of this user.")] = None,
+    json: JsonOption = False,
+) -> None:
+    """List tokens without their secrets, the newest first."""
+    from shotdap.server.cli import output
+
+    rows = [
+        {
+            "id": token.id,
+            "user": token.owner,
+            "name": token.name,
+            "scopes": " ".join(sorted(token.scopes)),
+            "restricted to": _describe_restriction(token.restriction.facts, token.restriction.paths),
+            "expires": _format_day(token.expires),
+            "used": _format_day(token.used),
+        }
+        for token in _open_store(config).list_tokens(user)
+    ]
+    output.print_rows(rows, as_json=json)
+
+
+@app.command("revoke")
+def revoke_token(
+    id: Annotated[str, typer.Argument(help="The token's id, as `shotdap token list` shows it.")],  # noqa: A002 — the word
+    config: ConfigOption = None,
+) -> None:
+    """Revoke a token: within half a second no server answers a request with it."""
+    from shotdap.config import BadSettings
+    from shotdap.server.access.token_store import BadToken
+
+    try:
+        _open_store(config).revoke_token(id)
+    except BadToken as error:
+        raise BadSettings(str(error)) from error
+
+
+def _open_store(config: ConfigOption) -> TokenStore:
+    from shotdap.server.access.database import AccessDatabase
+    from shotdap.server.access.token_store import TokenStore
+
+    return TokenStore(AccessDatabase.from_settings(make_source(config).load()))
+
+
+def _describe_restriction(facts: Mapping[str, tuple[str, ...]], paths: tuple[str, ...]) -> str:
+    return " ".join([*paths, *(f"{name}:{text}" for name, texts in facts.items() for text in texts)])
+
+
+def _format_day(seconds: float | None) -> str:
+    return "" if seconds is None else datetime.fromtimestamp(seconds, UTC).date().isoformat()
