@@ -51,6 +51,7 @@ _PATH_SETTINGS = (
     ("catalog", "unpack"),
     ("exports", "folder"),
     ("access", "database"),
+    ("oidc", "client_secret_file"),
 )
 _PREFIX: Final = "SHOTDAP_"
 
@@ -173,6 +174,38 @@ class AccessSettings(_Section):
     rules: tuple[AccessRule, ...] = ()
 
 
+class OidcSettings(_Section):
+    """The identity provider, and what its users may do."""
+
+    issuer: str
+    client_id: str
+    client_secret_file: _OptionalPath
+    device_client_id: str
+    audience: str
+    resource: str
+    public_url: str
+    scopes: tuple[str, ...]
+    algorithms: Annotated[
+        tuple[
+            Literal[
+                "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed25519"
+            ],
+            ...,
+        ],
+        Field(min_length=1),
+    ]
+    name_claim: str = Field(min_length=1)
+    groups_claim: str
+    read_groups: tuple[str, ...]
+    export_groups: tuple[str, ...]
+    admin_groups: tuple[str, ...]
+    session_hours: float = Field(gt=0, le=24 * 365)
+    idle_minutes: float = Field(gt=0)
+    keys_seconds: float = Field(ge=1)
+    seconds: float = Field(gt=0, le=60)
+    service_groups: Mapping[str, tuple[str, ...]]
+
+
 class PackagesSettings(_Section):
     """Limits of data packages."""
 
@@ -223,6 +256,7 @@ class Settings(BaseSettings):
     catalog: _CatalogSettings
     server: _ServerSettings
     access: AccessSettings
+    oidc: OidcSettings
     packages: PackagesSettings
     zarr: _ZarrSettings
     exports: ExportsSettings

@@ -57,9 +57,9 @@ from shotdap.catalog import (
 )
 from shotdap.catalog.reading.store_folder import choose_folder
 from shotdap.config.descriptions import load_diagnostics
+from shotdap.config.secret_file import read_secret
 from shotdap.config.settings import BadSettings, Range, Settings, SettingsSource
 
-_NON_OWNER_RIGHTS: Final = 0o077  # rights of the group and of everybody
 _WALL_TIME_FACTOR: Final = 5  # by the clock, reading a file whole may take this many times its limit of processor time
 _MAX_WAITING_READS: Final = 1024
 _DECODED_BYTES: Final = 64 << 20  # of frames as a decoder makes them, beside those that are shared
@@ -388,14 +388,14 @@ class Site:
             raise BadSettings('archive.url is empty; set it to the database, such as "sqlite:///archive.db".')
         return ArchiveDatabase(
             archive.url,
-            _read_secret("password_file", archive.password_file),
+            read_secret("archive.password_file", archive.password_file),
             archive.pool_size,
             archive.connect_seconds,
             archive.statement_seconds,
             archive.attempts,
             archive.oracle_client,
             archive.oracle_wallet,
-            _read_secret("oracle_wallet_password_file", archive.oracle_wallet_password_file),
+            read_secret("archive.oracle_wallet_password_file", archive.oracle_wallet_password_file),
         )
 
     def _make_unpacker(self) -> Unpacker:
@@ -410,21 +410,3 @@ class Site:
 def prepare_reader(source: SettingsSource) -> None:
     """Prepare this process to read the files of a site; see `Site.open_pooled_catalog`."""
     initialize_reader(Site(source.load()).make_reader_state)
-
-
-def _read_secret(name: str, path: Path | None) -> str | None:
-    """Read a secret from a file that only its owner may read; the end of the line is not part of it.
-
-    Raises:
-        BadSettings: the file cannot be read, or others may read it.
-    """
-    if path is None:
-        return None
-    try:
-        if path.stat().st_mode & _NON_OWNER_RIGHTS:
-            raise BadSettings(f"archive.{name}: others may read {path}; `chmod 600` it.")
-        return path.read_text("utf-8").rstrip("\r\n")
-    except OSError as error:
-        raise BadSettings(f"archive.{name}: {path} cannot be read: {error.strerror}.") from error
-    except UnicodeDecodeError as error:
-        raise BadSettings(f"archive.{name}: {path} is no text.") from error

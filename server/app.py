@@ -21,7 +21,7 @@ from shotdap.catalog import Catalog, ForkServer
 from shotdap.config import Settings, SettingsSource, Site
 from shotdap.server import api
 from shotdap.server.access.database import AccessDatabase
-from shotdap.server.access.gate import create_access_middleware
+from shotdap.server.access.gate import create_access_middleware, open_identity_provider
 from shotdap.server.access.request_catalog import RequestCatalogs
 from shotdap.server.answering.answer_process import PRELOADED_MODULE
 from shotdap.server.answering.event_loop import respond_in_loop
@@ -33,7 +33,7 @@ from shotdap.server.http.response import make_response
 from shotdap.server.problem_format import find_problem_renderer
 from shotdap.server.protocols.zarr import ZarrOptions
 from shotdap.server.readiness import Readiness, ReadinessCheck, make_catalog_check, make_pool_check
-from shotdap.server.routes import dap, health, root, search, thredds, zarr
+from shotdap.server.routes import dap, health, root, search, sign_in, thredds, zarr
 from shotdap.server.search_threads import SearchThreads
 
 _CORS_REQUEST_HEADERS: Final = (
@@ -79,6 +79,7 @@ def create_app(
     limits = create_limits(settings)
     search_threads = SearchThreads(settings.catalog.search_seconds)
     zarr_options = ZarrOptions(settings.zarr.chunk_mib << 20, limits.answer, settings.zarr.compression)
+    provider = open_identity_provider(settings) if access else None
     readiness = Readiness({"catalog": make_catalog_check(catalog), **checks})
     cors = Middleware(  # lets pages of other sites read responses, such as a laboratory's notebooks in the browser
         CORSMiddleware,
@@ -91,6 +92,7 @@ def create_app(
         routes=[
             *root.create_root_routes(),
             *health.create_health_routes(readiness),
+            *(sign_in.create_sign_in_routes(access, provider) if access and provider else []),
             *dap.create_dap_routes(catalogs, limits, respond_in_loop, compress_data=server.compress_data),
             *search.create_search_routes(catalogs, search_threads),
             *thredds.create_thredds_routes(catalogs),
@@ -99,7 +101,7 @@ def create_app(
         ],
         middleware=[
             *([cors] if server.cors_origins else []),
-            *([create_access_middleware(settings, access)] if access else []),
+            *(create_access_middleware(settings, access, provider) if access else []),
             Middleware(ForwardingMiddleware, is_forwarded=is_forwarded),
         ],
         exception_handlers={HTTPException: _handle_http_error},

@@ -13,7 +13,7 @@ from uuid import uuid4
 from shotdap.config import SettingsSource, Site
 from shotdap.config.settings import FRAMES_VARIABLE
 from shotdap.config.site import RUN_VARIABLE
-from shotdap.server.access.gate import check_exposure
+from shotdap.server.access.gate import check_exposure, open_identity_provider
 from shotdap.server.answering.answer_process import PRELOADED_MODULE
 from shotdap.server.app import create_worker_app
 from shotdap.server.catalog_poller import run_poller
@@ -41,6 +41,7 @@ def run_server(source: SettingsSource, announce: Callable[[str], None] | None = 
     os.environ[RUN_VARIABLE] = uuid4().hex
     settings = source.load()
     check_exposure(settings)
+    open_identity_provider(settings)  # fails here, as the following
     site = Site(settings)
     site.open_catalog()  # fails here, in one sentence, rather than in every worker
     site.close_connections()

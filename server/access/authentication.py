@@ -32,6 +32,10 @@ class NotAllowed(Exception):
     """The principal may not do this; the message is a sentence for the client."""
 
 
+class NotAvailable(Exception):
+    """Nobody can tell now who makes the request; the message is a sentence for the client."""
+
+
 @dataclass(frozen=True)
 class Credentials:
     """What a request says about who makes it; empty texts for what it does not say."""
@@ -59,6 +63,7 @@ class Authenticator(Protocol):
 
         Raises:
             NotSignedIn: they are of this kind, and not valid.
+            NotAvailable: they are of this kind, and cannot be checked now.
         """
         ...
 

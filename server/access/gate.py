@@ -8,8 +8,11 @@ from starlette.middleware import Middleware
 
 from shotdap.config import BadSettings, Settings
 from shotdap.server.access.authentication import Authenticator
+from shotdap.server.access.browser_middleware import BrowserMiddleware
 from shotdap.server.access.database import AccessDatabase
+from shotdap.server.access.identity_provider import IdentityProvider
 from shotdap.server.access.middleware import AccessMiddleware
+from shotdap.server.access.oidc import make_oidc_authenticators
 from shotdap.server.access.policy import Policy
 from shotdap.server.access.token_authenticator import TokenAuthenticator
 from shotdap.server.access.token_store import TokenStore
@@ -17,8 +20,15 @@ from shotdap.server.access.token_store import TokenStore
 _LOOPBACK: Sequence[str] = ("127.", "::1", "localhost")
 
 
-def create_access_middleware(settings: Settings, database: AccessDatabase) -> Middleware:
-    """Create the middleware that admits requests.
+def create_access_middleware(
+    settings: Settings, database: AccessDatabase, provider: IdentityProvider | None
+) -> list[Middleware]:
+    """Create the middleware that admits requests, the outermost first.
+
+    Args:
+        settings: of the site.
+        database: of its tokens and sessions.
+        provider: of its users' identities, if there is one.
 
     Raises:
         BadSettings: a rule is not valid.
@@ -26,11 +36,28 @@ def create_access_middleware(settings: Settings, database: AccessDatabase) -> Mi
     access = settings.access
     policy = Policy(access)
     if access.mode == "open":
-        return Middleware(AccessMiddleware, authenticators=None)
+        return [Middleware(AccessMiddleware, authenticators=None)]
     authenticators: list[Authenticator] = [
         TokenAuthenticator(TokenStore(database), policy, path_links=access.path_links)
     ]
-    return Middleware(AccessMiddleware, authenticators=authenticators)
+    if provider is None:
+        return [Middleware(AccessMiddleware, authenticators=authenticators)]
+    authenticators += make_oidc_authenticators(settings, database, policy, provider)
+    return [
+        Middleware(
+            BrowserMiddleware, public_url=settings.oidc.public_url, trusted_origins=settings.server.cors_origins
+        ),
+        Middleware(AccessMiddleware, authenticators=authenticators),
+    ]
+
+
+def open_identity_provider(settings: Settings) -> IdentityProvider | None:
+    """Open the identity provider of a site; `None` if its mode has none. Nothing is asked of it yet.
+
+    Raises:
+        BadSettings: a setting is missing or not valid.
+    """
+    return IdentityProvider(settings.oidc) if settings.access.mode == "oidc" else None
 
 
 def check_exposure(settings: Settings) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from types import MappingProxyType
 from typing import Final
 
 from starlette.datastructures import MutableHeaders
@@ -13,6 +15,7 @@ from shotdap.server.access.authentication import (
     Authenticator,
     Credentials,
     NotAllowed,
+    NotAvailable,
     NotSignedIn,
     get_own_path,
     mount_at_path_token,
@@ -26,6 +29,7 @@ from shotdap.server.problem_format import find_problem_renderer
 
 _CHALLENGES: Final = (b'Basic realm="shotdap", charset="UTF-8"', b'Bearer realm="shotdap"')
 """Both, on every 401: netCDF-C sends what it knows only after a challenge of Basic."""
+_STATUS_CODES: Mapping[type[Exception], int] = MappingProxyType({NotSignedIn: 401, NotAllowed: 403, NotAvailable: 503})
 _ANONYMOUS: Final = Principal("")
 _VARY: Final = "Authorization, Cookie"
 
@@ -51,11 +55,8 @@ class AccessMiddleware:
             return
         try:
             principal = await self._admit(scope)
-        except NotSignedIn as error:
-            await self._refuse(Problem(401, str(error), expected=True), scope, receive, send)
-            return
-        except NotAllowed as error:
-            await self._refuse(Problem(403, str(error), expected=True), scope, receive, send)
+        except (NotSignedIn, NotAllowed, NotAvailable) as error:
+            await self._refuse(Problem(_STATUS_CODES[type(error)], str(error), expected=True), scope, receive, send)
             return
         scope.setdefault("state", {})[PRINCIPAL_KEY] = principal
         await self._app(mount_at_path_token(scope), receive, _mark_private(send))
@@ -66,12 +67,15 @@ class AccessMiddleware:
         Raises:
             NotSignedIn: nobody is known who makes it.
             NotAllowed: they may not make it.
+            NotAvailable: nobody can tell now who makes it.
         """
         needed = find_scope(get_own_path(mount_at_path_token(scope)))
         is_preflight = scope["method"] == "OPTIONS"  # has no credentials, and reveals no more than which methods exist
-        principal = await self._authenticate(parse_credentials(scope))
         if needed is PUBLIC or is_preflight:
-            return principal or _ANONYMOUS
+            with suppress(NotSignedIn, NotAvailable):  # a session that has ended must not keep its user from signing in
+                return await self._authenticate(parse_credentials(scope)) or _ANONYMOUS
+            return _ANONYMOUS
+        principal = await self._authenticate(parse_credentials(scope))
         if principal is None:
             raise NotSignedIn
         if needed not in principal.scopes:

@@ -70,6 +70,7 @@ WORKLOADS: Mapping[str, Workload] = MappingProxyType(
         "/api/v1/shots": Workload.LIGHT,
         "/api/v1/shots/{facility}/{shot}": Workload.LIGHT,
         "/api/v1/shots/{facility}/{shot}/package": Workload.LIGHT,
+        "/api/v1/sign-in": Workload.LIGHT,
         "/api/v1/statistics/{path:path}": Workload.HEAVY,
         "/api/v1/thumbnails/{path:path}": Workload.HEAVY,
         "/api/v1/tokens": Workload.LIGHT,

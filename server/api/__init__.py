@@ -29,6 +29,7 @@ from shotdap.server.api.resources import (
     packages,
     service,
     shots,
+    sign_in_description,
     tokens,
 )
 from shotdap.server.http.limits import Limits
@@ -77,6 +78,7 @@ def create_api(  # noqa: PLR0913, PLR0917 — likewise
     )
     for router in (
         service.create_service_router(readiness),
+        sign_in_description.create_sign_in_description_router(settings),
         archive_contents.create_archive_router(catalogs, search_threads),
         shots.create_shots_router(catalogs, search_threads),
         images.create_images_router(catalogs, limits, search_threads),

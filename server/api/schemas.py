@@ -33,6 +33,24 @@ class Version(Document):
 
 
 @dataclass(frozen=True)
+class SignInDescription(Document):
+    """How users of this server sign in; the empty texts and lists are for modes without an identity provider."""
+
+    mode: str
+    """`open`: nobody has to; `token`: with a token; `oidc`: with a token, or with the identity provider."""
+    issuer: str
+    """Issuer of the identity provider; its own documents are below it, at `/.well-known/openid-configuration`."""
+    client_id: str
+    """Client of the identity provider for programs that a user signs in with (device flow, RFC 8628)."""
+    scopes: list[str]
+    """Scopes that they request there."""
+    resource: str
+    """Resource that they request there (RFC 8707); empty for none."""
+    page: str
+    """Page on which a browser signs in."""
+
+
+@dataclass(frozen=True)
 class HealthStatus(Document):
     """Health of the server."""
 

@@ -1,0 +1,29 @@
+"""Sign-in with the identity provider of a laboratory: what knows its users, in the order of authentication."""
+
+from __future__ import annotations
+
+from shotdap.config import Settings
+from shotdap.server.access.authentication import Authenticator
+from shotdap.server.access.database import AccessDatabase
+from shotdap.server.access.identity_provider import IdentityProvider
+from shotdap.server.access.jwt_authenticator import JwtAuthenticator
+from shotdap.server.access.policy import Policy
+from shotdap.server.access.session_authenticator import SessionAuthenticator
+from shotdap.server.access.session_store import SessionStore
+from shotdap.server.access.token_store import TokenStore
+
+
+def make_oidc_authenticators(
+    settings: Settings, database: AccessDatabase, policy: Policy, provider: IdentityProvider
+) -> tuple[Authenticator, ...]:
+    """Make the authenticators of users and programs of the identity provider, to stand behind that of tokens.
+
+    Args:
+        settings: of the site.
+        database: of its sessions and users.
+        policy: says what they may see.
+        provider: signs their tokens.
+    """
+    users = TokenStore(database)
+    sessions = SessionStore(database, settings.oidc)
+    return (JwtAuthenticator(provider, users, policy), SessionAuthenticator(sessions, users, policy))
