@@ -11,6 +11,7 @@ from importlib import import_module
 from uuid import uuid4
 
 from shotdap.config import SettingsSource, Site
+from shotdap.config.database_files import check_database_files
 from shotdap.config.settings import FRAMES_VARIABLE
 from shotdap.config.site import RUN_VARIABLE
 from shotdap.server.access.gate import check_exposure
@@ -42,6 +43,7 @@ def run_server(source: SettingsSource, announce: Callable[[str], None] | None = 
     settings = source.load()
     check_exposure(settings)
     site = Site(settings)
+    check_database_files(settings)
     site.open_catalog()  # fails here, in one sentence, rather than in every worker
     site.close_connections()
     server = settings.server

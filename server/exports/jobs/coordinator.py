@@ -23,6 +23,7 @@ from typing import Final
 from distributed import Client
 from sqlalchemy.exc import SQLAlchemyError
 
+from shotdap.catalog import Visibility
 from shotdap.config import BadSettings, Settings, SettingsSource
 from shotdap.server.child_process import is_parent_alive_after
 from shotdap.server.exports.atomic import remove_path
@@ -192,6 +193,7 @@ class _Coordinator:
             self.cluster.get_client(),
             memory_limit=self.settings.exports.max_image_bytes,
             settings_file=self.source.file,
+            visibility=Visibility.from_json(job.visibility),
             on_progress=report_progress,
             should_stop=lambda: lease.lost_event.is_set() or self.should_stop(),
         )
