@@ -51,6 +51,7 @@ _PATH_SETTINGS = (
     ("catalog", "unpack"),
     ("exports", "folder"),
     ("access", "database"),
+    ("audit", "file"),
 )
 _PREFIX: Final = "SHOTDAP_"
 
@@ -173,6 +174,16 @@ class AccessSettings(_Section):
     rules: tuple[AccessRule, ...] = ()
 
 
+class AuditSettings(_Section):
+    """The record of accesses and failures."""
+
+    file: _OptionalPath
+    rotate_mib: int = Field(ge=1)
+    keep: int = Field(ge=1, le=10_000)
+    table: bool
+    failures: int = Field(ge=0, le=1000)
+
+
 class PackagesSettings(_Section):
     """Limits of data packages."""
 
@@ -223,6 +234,7 @@ class Settings(BaseSettings):
     catalog: _CatalogSettings
     server: _ServerSettings
     access: AccessSettings
+    audit: AuditSettings
     packages: PackagesSettings
     zarr: _ZarrSettings
     exports: ExportsSettings

@@ -15,11 +15,13 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import Lifespan
+from starlette.types import ASGIApp, Lifespan
 
 from shotdap.catalog import Catalog, ForkServer
 from shotdap.config import Settings, SettingsSource, Site
 from shotdap.server import api
+from shotdap.server.access.audit_log import AuditLog
+from shotdap.server.access.audit_middleware import AuditMiddleware
 from shotdap.server.access.database import AccessDatabase
 from shotdap.server.access.gate import create_access_middleware
 from shotdap.server.access.request_catalog import RequestCatalogs
@@ -107,7 +109,7 @@ def create_app(
     )
 
 
-def create_worker_app(site: Site, source: SettingsSource) -> Starlette:
+def create_worker_app(site: Site, source: SettingsSource) -> ASGIApp:
     """Create the application of one worker process.
 
     It opens no file of the archive. Reader processes do, and answer processes take what would hold up the event loop;
@@ -131,7 +133,9 @@ def create_worker_app(site: Site, source: SettingsSource) -> Starlette:
 
     checks = {"readers": make_pool_check(readers, settings.server.read_seconds)}
     access = AccessDatabase.from_settings(settings)
-    return create_app(site.open_pooled_catalog(readers, store), settings, run_processes, access, checks)
+    app = create_app(site.open_pooled_catalog(readers, store), settings, run_processes, access, checks)
+    audit = AuditLog.from_settings(settings)
+    return AuditMiddleware(app, audit) if audit else app
 
 
 async def _handle_http_error(request: Request, error: Exception) -> Response:

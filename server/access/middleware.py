@@ -70,6 +70,8 @@ class AccessMiddleware:
         needed = find_scope(get_own_path(mount_at_path_token(scope)))
         is_preflight = scope["method"] == "OPTIONS"  # has no credentials, and reveals no more than which methods exist
         principal = await self._authenticate(parse_credentials(scope))
+        if principal is not None:  # the audit says who was refused, too
+            scope.setdefault("state", {})[PRINCIPAL_KEY] = principal
         if needed is PUBLIC or is_preflight:
             return principal or _ANONYMOUS
         if principal is None:
