@@ -8,7 +8,7 @@ import queue
 import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields
 from typing import Final
 
 import sqlalchemy as sa
@@ -23,9 +23,11 @@ _LOG = logging.getLogger("shotdap.audit")
 _MAX_WAITING: Final = 100_000  # records in memory while the disk does not take them; more are counted, and lost
 _MAX_UNSTORED: Final = 10_000  # the same for the table, while the database does not take them
 _BATCH_RECORDS: Final = 500
+_LINGER_SECONDS: Final = 0.02  # in which more records come: a killed process loses those of this time
 _RETRY_SECONDS: Final = 1.0
 _CLOSE_SECONDS: Final = 5.0  # for what is left when the process ends
 _MAX_NAME_LENGTH: Final = 200
+_ENCODER: Final = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"))
 _LENGTHS: Final = (2000, 500, 100)  # of the path and the query, tried one after the other until the line fits
 
 
@@ -154,6 +156,7 @@ class AuditLog:
 
     def _take_batch(self) -> Sequence[AuditRecord | None]:
         batch = [self._waiting.get()]
+        self._is_closing.wait(_LINGER_SECONDS)
         while len(batch) < _BATCH_RECORDS and batch[-1] is not None:
             try:
                 batch.append(self._waiting.get_nowait())
@@ -183,7 +186,7 @@ class AuditLog:
             return
         try:
             with self._database.begin() as connection:
-                connection.execute(_TABLE.insert(), [asdict(record) for record in self._unstored])
+                connection.execute(_TABLE.insert(), [vars(record) for record in self._unstored])
         except (SQLAlchemyError, OSError):
             _LOG.warning("the table of the audit cannot be written now", exc_info=True)
         else:
@@ -192,11 +195,15 @@ class AuditLog:
 
 def format_line(record: AuditRecord) -> bytes:
     """Return the line of a record; what is too long for a line is cut, with an ellipsis at its end."""
-    record = replace(record, user=_cut(record.user, _MAX_NAME_LENGTH), client=_cut(record.client, _MAX_NAME_LENGTH))
+    values = {
+        **vars(record),
+        "user": _cut(record.user, _MAX_NAME_LENGTH),
+        "client": _cut(record.client, _MAX_NAME_LENGTH),
+    }
     line = b""
     for length in _LENGTHS:
-        shorter = replace(record, path=_cut(record.path, length), query=_cut(record.query, length))
-        line = json.dumps(asdict(shorter), ensure_ascii=True, separators=(",", ":")).encode() + b"\n"
+        values |= {"path": _cut(record.path, length), "query": _cut(record.query, length)}
+        line = f"{_ENCODER.encode(values)}\n".encode("ascii")
         if len(line) <= MAX_LINE_BYTES:
             break
     return line
