@@ -23,6 +23,8 @@ from shotdap.server import api
 from shotdap.server.access.audit_log import AuditLog
 from shotdap.server.access.audit_middleware import AuditMiddleware
 from shotdap.server.access.database import AccessDatabase
+from shotdap.server.access.failure_log import FailureLog
+from shotdap.server.access.failure_middleware import FailureMiddleware
 from shotdap.server.access.gate import create_access_middleware
 from shotdap.server.access.request_catalog import RequestCatalogs
 from shotdap.server.answering.answer_process import PRELOADED_MODULE
@@ -101,6 +103,7 @@ def create_app(
         ],
         middleware=[
             *([cors] if server.cors_origins else []),
+            *([Middleware(FailureMiddleware, log=FailureLog.from_settings(settings))] if access else []),
             *([create_access_middleware(settings, access)] if access else []),
             Middleware(ForwardingMiddleware, is_forwarded=is_forwarded),
         ],
