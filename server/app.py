@@ -15,7 +15,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import ASGIApp, Lifespan
+from starlette.types import Lifespan
 
 from shotdap.catalog import Catalog, ForkServer
 from shotdap.config import Settings, SettingsSource, Site
@@ -112,7 +112,7 @@ def create_app(
     )
 
 
-def create_worker_app(site: Site, source: SettingsSource) -> ASGIApp:
+def create_worker_app(site: Site, source: SettingsSource) -> Starlette:
     """Create the application of one worker process.
 
     It opens no file of the archive. Reader processes do, and answer processes take what would hold up the event loop;
@@ -138,7 +138,9 @@ def create_worker_app(site: Site, source: SettingsSource) -> ASGIApp:
     access = AccessDatabase.from_settings(settings)
     app = create_app(site.open_pooled_catalog(readers, store), settings, run_processes, access, checks)
     audit = AuditLog.from_settings(settings)
-    return AuditMiddleware(app, audit) if audit else app
+    if audit is not None:
+        app.add_middleware(AuditMiddleware, log=audit)  # outside of all others, as it is added last
+    return app
 
 
 async def _handle_http_error(request: Request, error: Exception) -> Response:

@@ -8,7 +8,7 @@ compared with their capitals, as text: facts are stored as JSON as Python writes
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, TypeAlias, TypeVar
@@ -167,8 +167,8 @@ def _parse_grant(document: Mapping[str, Any]) -> Grant:
     )
 
 
-def _parse_pair(bounds: Sequence[Any], kind: type[_T]) -> tuple[_T | None, _T | None]:
-    first, last = (None if bound is None else kind(bound) for bound in bounds)
+def _parse_pair(bounds: Sequence[Any], convert: Callable[[Any], _T]) -> tuple[_T | None, _T | None]:
+    first, last = (None if bound is None else convert(bound) for bound in bounds)
     return first, last
 
 

@@ -56,8 +56,8 @@ def create_failures_router(catalogs: RequestCatalogs, settings: Settings) -> API
                     f"{http_request.base_url}{failure.target}",
                     failure.status,
                     failure.message,
-                    suggestion and f"{http_request.base_url}{suggestion.target}",
-                    suggestion and suggestion.explanation,
+                    f"{http_request.base_url}{suggestion.target}" if suggestion else None,
+                    suggestion.explanation if suggestion else None,
                 )
             )
         return respond_with_document(http_request, Failures(documents))
