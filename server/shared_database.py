@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import sqlalchemy as sa
+from sqlalchemy import event
 from sqlalchemy.schema import CreateColumn
 
 _OWNER_ONLY: Final = 0o600  # such files have no secrets, but say who asks for what
@@ -64,7 +65,7 @@ class SharedDatabase:
                 file = Path(engine.url.database)
                 file.parent.mkdir(parents=True, exist_ok=True)
                 file.touch(_OWNER_ONLY)  # only one that does not exist yet is made so
-            sa.event.listen(engine, "connect", lambda connection, _: connection.execute("PRAGMA journal_mode=WAL"))
+            event.listen(engine, "connect", lambda connection, _: connection.execute("PRAGMA journal_mode=WAL"))
         with engine.connect() as connection, _begin_write(connection):
             lock_until_commit(connection, "shotdap tables")  # of several processes that start at once, one makes them
             self._metadata.create_all(connection)

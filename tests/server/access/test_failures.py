@@ -100,7 +100,7 @@ def test_suggestions(server: Server, target: str, status: int, suggestion: str, 
     ],
 )
 def test_no_suggestion(server: Server, target: str, status: int) -> None:
-    """Where nothing is near enough, only the sentence of the error is shown."""
+    """Only the sentence of the error is shown if nothing is near enough."""
     failure = fail(server.url, target, status)
 
     assert failure["message"]

@@ -176,7 +176,9 @@ def test_related_image(campaign: Campaign, tmp_path: Path) -> None:
     items = plan_export(catalog, order, memory_limit=1 << 30).items
     outcomes = []
     with (
-        LocalCluster(n_workers=1, processes=False, dashboard_address=None) as cluster,
+        LocalCluster(
+            n_workers=1, processes=False, dashboard_address="127.0.0.1:0", scheduler_kwargs={"dashboard": False}
+        ) as cluster,
         Client(cluster, set_as_default=False) as client,
     ):
         for name, visibility in (("all", EVERYTHING), ("own", own_shot)):
