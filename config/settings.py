@@ -52,6 +52,7 @@ _PATH_SETTINGS = (
     ("exports", "folder"),
     ("access", "database"),
     ("oidc", "client_secret_file"),
+    ("audit", "file"),
 )
 _PREFIX: Final = "SHOTDAP_"
 
@@ -206,6 +207,16 @@ class OidcSettings(_Section):
     service_groups: Mapping[str, tuple[str, ...]]
 
 
+class AuditSettings(_Section):
+    """The record of accesses and failures."""
+
+    file: _OptionalPath
+    rotate_mib: int = Field(ge=1)
+    keep: int = Field(ge=1, le=10_000)
+    table: bool
+    failures: int = Field(ge=0, le=1000)
+
+
 class PackagesSettings(_Section):
     """Limits of data packages."""
 
@@ -257,6 +268,7 @@ class Settings(BaseSettings):
     server: _ServerSettings
     access: AccessSettings
     oidc: OidcSettings
+    audit: AuditSettings
     packages: PackagesSettings
     zarr: _ZarrSettings
     exports: ExportsSettings

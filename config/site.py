@@ -56,6 +56,7 @@ from shotdap.catalog import (
     inspect_in_process,
 )
 from shotdap.catalog.reading.store_folder import choose_folder
+from shotdap.config.database_files import check_database_file
 from shotdap.config.descriptions import load_diagnostics
 from shotdap.config.secret_file import read_secret
 from shotdap.config.settings import BadSettings, Range, Settings, SettingsSource
@@ -378,7 +379,10 @@ class Site:
     def _sql_index(self) -> SqlIndex:
         catalog = self.settings.catalog
         seconds = catalog.search_seconds
-        return SqlIndex(catalog.url, seconds) if catalog.url else SqlIndex.open_sqlite(catalog.index, seconds)
+        if catalog.url:
+            return SqlIndex(catalog.url, seconds)
+        check_database_file("catalog.index", catalog.index)
+        return SqlIndex.open_sqlite(catalog.index, seconds)
 
     @cached_property
     def _archive_database(self) -> ArchiveDatabase:

@@ -20,7 +20,11 @@ from starlette.types import Lifespan
 from shotdap.catalog import Catalog, ForkServer
 from shotdap.config import Settings, SettingsSource, Site
 from shotdap.server import api
+from shotdap.server.access.audit_log import AuditLog
+from shotdap.server.access.audit_middleware import AuditMiddleware
 from shotdap.server.access.database import AccessDatabase
+from shotdap.server.access.failure_log import FailureLog
+from shotdap.server.access.failure_middleware import FailureMiddleware
 from shotdap.server.access.gate import create_access_middleware, open_identity_provider
 from shotdap.server.access.request_catalog import RequestCatalogs
 from shotdap.server.answering.answer_process import PRELOADED_MODULE
@@ -101,6 +105,7 @@ def create_app(
         ],
         middleware=[
             *([cors] if server.cors_origins else []),
+            *([Middleware(FailureMiddleware, log=FailureLog.from_settings(settings))] if access else []),
             *(create_access_middleware(settings, access, provider) if access else []),
             Middleware(ForwardingMiddleware, is_forwarded=is_forwarded),
         ],
@@ -133,7 +138,11 @@ def create_worker_app(site: Site, source: SettingsSource) -> Starlette:
 
     checks = {"readers": make_pool_check(readers, settings.server.read_seconds)}
     access = AccessDatabase.from_settings(settings)
-    return create_app(site.open_pooled_catalog(readers, store), settings, run_processes, access, checks)
+    app = create_app(site.open_pooled_catalog(readers, store), settings, run_processes, access, checks)
+    audit = AuditLog.from_settings(settings)
+    if audit is not None:
+        app.add_middleware(AuditMiddleware, log=audit)  # outside of all others, as it is added last
+    return app
 
 
 async def _handle_http_error(request: Request, error: Exception) -> Response:

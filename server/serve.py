@@ -11,8 +11,10 @@ from importlib import import_module
 from uuid import uuid4
 
 from shotdap.config import SettingsSource, Site
+from shotdap.config.database_files import check_database_files
 from shotdap.config.settings import FRAMES_VARIABLE
 from shotdap.config.site import RUN_VARIABLE
+from shotdap.server.access.audit_log import AuditLog
 from shotdap.server.access.gate import check_exposure, open_identity_provider
 from shotdap.server.answering.answer_process import PRELOADED_MODULE
 from shotdap.server.app import create_worker_app
@@ -42,7 +44,9 @@ def run_server(source: SettingsSource, announce: Callable[[str], None] | None = 
     settings = source.load()
     check_exposure(settings)
     open_identity_provider(settings)  # fails here, as the following
+    AuditLog.from_settings(settings)  # says here that its file cannot be written
     site = Site(settings)
+    check_database_files(settings)
     site.open_catalog()  # fails here, in one sentence, rather than in every worker
     site.close_connections()
     server = settings.server

@@ -18,6 +18,8 @@ from typing import Final
 import uvicorn
 from starlette.types import ASGIApp
 
+from shotdap.server.access.redaction import mask_logs
+
 HEARTBEAT_SECONDS: Final = 1.0
 
 _PROTOCOL_PATH: Final = "shotdap.server.http_protocol:HttpProtocol"  # imported only by processes that serve
@@ -67,6 +69,11 @@ class WorkerConfig(uvicorn.Config):
             server_header=False,
         )
         self.options = options
+
+    def configure_logging(self) -> None:
+        """Configure uvicorn's logs; none of this process shows a secret, such as a token in a path."""
+        super().configure_logging()
+        mask_logs()
 
 
 def run_worker(options: WorkerOptions, listener: socket.socket, heartbeats: Connection) -> None:

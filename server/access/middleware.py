@@ -76,6 +76,8 @@ class AccessMiddleware:
                 return await self._authenticate(parse_credentials(scope)) or _ANONYMOUS
             return _ANONYMOUS
         principal = await self._authenticate(parse_credentials(scope))
+        if principal is not None:  # the audit says who was refused, too
+            scope.setdefault("state", {})[PRINCIPAL_KEY] = principal
         if principal is None:
             raise NotSignedIn
         if needed not in principal.scopes:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
+from starlette.types import Scope as AsgiScope
+
 from shotdap.catalog import EVERYTHING, Visibility
 
 PRINCIPAL_KEY: Final = "principal"
@@ -42,6 +44,12 @@ class Principal:
 
 OPEN_PRINCIPAL: Final = Principal("", scopes=frozenset({Scope.READ, Scope.EXPORT}))
 """Whoever asks a server that is open to everybody."""
+
+
+def get_owner(scope: AsgiScope) -> str:
+    """Return whom something belongs to that a request makes: its principal, or its address if nobody signs in."""
+    client = scope.get("client")
+    return get_principal(scope.get("state", {})).name or (client[0] if client else "")
 
 
 def get_principal(state: Mapping[str, Any]) -> Principal:

@@ -30,6 +30,7 @@ _SCOPES: Mapping[str, Scope | None] = MappingProxyType(
         "/api/v1/diagnostics": Scope.READ,
         "/api/v1/exports": Scope.EXPORT,
         "/api/v1/facets": Scope.READ,
+        "/api/v1/failures": Scope.READ,
         "/api/v1/facilities": Scope.READ,
         "/api/v1/formats": PUBLIC,
         "/api/v1/health": PUBLIC,

@@ -17,6 +17,7 @@ from typing import Final
 from starlette.types import ASGIApp, Message
 
 from shotdap.catalog.reading.frame_store import FrameStore
+from shotdap.server.access.redaction import mask_logs
 from shotdap.server.answering.forwarded_request import MAX_INLINE_BODY, ForwardedAnswer, ForwardedRequest
 from shotdap.server.http.blocks import Block
 from shotdap.server.http.errors import handle_error, memory_budget
@@ -153,6 +154,7 @@ _process: AnswerProcess | None = None
 def start_answer_process() -> None:
     """Prepare this process for its first request."""
     global _process  # noqa: PLW0603 — the program of this process
+    mask_logs()  # where it is no fork of a worker
     _process = AnswerProcess(import_module(PRELOADED_MODULE).open_answer_service())
 
 

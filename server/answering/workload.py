@@ -58,6 +58,7 @@ WORKLOADS: Mapping[str, Workload] = MappingProxyType(
         "/api/v1/exports/{id}/result": Workload.STREAM,
         "/api/v1/facets": Workload.LIGHT,
         "/api/v1/facilities": Workload.LIGHT,
+        "/api/v1/failures": Workload.HEAVY,  # opens the images of the requests, to say what would work
         "/api/v1/formats": Workload.LIGHT,
         "/api/v1/health": Workload.LIGHT,
         "/api/v1/health/ready": Workload.LIGHT,

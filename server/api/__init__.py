@@ -24,6 +24,7 @@ from shotdap.server.api.resources import (
     archive_contents,
     derived,
     export_jobs,
+    failures,
     images,
     legacy,
     packages,
@@ -87,6 +88,7 @@ def create_api(  # noqa: PLR0913, PLR0917 — likewise
         legacy.create_legacy_router(catalogs, limits, search_threads),
         export_jobs.create_exports_router(catalogs, settings),
         tokens.create_tokens_router(access),
+        failures.create_failures_router(catalogs, settings),
     ):
         app.include_router(router)
     register_problem_handlers(app)

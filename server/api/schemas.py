@@ -360,3 +360,28 @@ class Formats(Document):
     """Every format."""
 
     formats: list[FormatDocument]
+
+
+@dataclass(frozen=True)
+class FailureDocument(Document):
+    """A request of yours that failed."""
+
+    time: str
+    """When it was answered: ISO 8601, in UTC."""
+    method: str
+    url: str
+    """What was asked for, without secrets."""
+    status: int
+    message: str
+    """Why it failed, and what would be right."""
+    suggestion: str | None
+    """The URL that would work; null if none is known."""
+    explanation: str | None
+    """In words, where that URL differs."""
+
+
+@dataclass(frozen=True)
+class Failures(Document):
+    """Your last requests that failed, the newest first."""
+
+    failures: list[FailureDocument]

@@ -8,7 +8,7 @@ from typing import Annotated, Final
 import typer
 
 from shotdap import __version__
-from shotdap.server.cli import archive_commands, catalog_commands, diagnostic_commands, token_commands
+from shotdap.server.cli import archive_commands, audit_commands, catalog_commands, diagnostic_commands, token_commands
 from shotdap.server.cli.export_commands import export, package
 from shotdap.server.cli.search_commands import explain, search
 from shotdap.server.cli.serve_commands import demo, serve
@@ -27,6 +27,7 @@ _app.add_typer(catalog_commands.app, name="catalog")
 _app.add_typer(archive_commands.app, name="archive")
 _app.add_typer(diagnostic_commands.app, name="diagnostic")
 _app.add_typer(token_commands.app, name="token")
+_app.add_typer(audit_commands.app, name="audit")
 
 
 def _show_version(is_requested: bool) -> None:  # noqa: FBT001 — the signature of a callback of typer

@@ -17,6 +17,7 @@ from typing import Final, TypeAlias, cast
 
 from distributed import Client, Future, KilledWorker, wait
 
+from shotdap.catalog import EVERYTHING, Visibility
 from shotdap.server.exports.containers import WRITERS
 from shotdap.server.exports.export_plan import PlanItem
 from shotdap.server.exports.manifest import ManifestRecord, add_records, read_records, write_records
@@ -53,6 +54,7 @@ class _ExportRun:
     client: Client
     memory_limit: int
     settings_file: Path | None
+    visibility: Visibility
     records: dict[int, ManifestRecord]
     """The outcomes known so far."""
     started_at: float = field(default_factory=time.monotonic)
@@ -78,7 +80,9 @@ class _ExportRun:
             while waiting or running:
                 while waiting and len(running) < max(2, _QUEUED_TASKS_PER_THREAD * threads):
                     task_items = waiting.popleft()
-                    task = ExportTask(order_json, target, task_items, self.memory_limit, self.settings_file)
+                    task = ExportTask(
+                        order_json, target, task_items, self.memory_limit, self.settings_file, self.visibility
+                    )
                     running[self.client.submit(run_task, task, pure=False, retries=1)] = task_items
                 try:
                     with self.client.as_current():
@@ -123,6 +127,7 @@ def run_export(  # noqa: PLR0913 — each by keyword
     *,
     memory_limit: int,
     settings_file: Path | None = None,
+    visibility: Visibility = EVERYTHING,
     on_progress: Callable[[Progress], None] = lambda _progress: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Progress:
@@ -135,6 +140,7 @@ def run_export(  # noqa: PLR0913 — each by keyword
         client: a client of the cluster.
         memory_limit: bytes that one image may take.
         settings_file: the settings' file, for workers without ``SHOTDAP_CONFIG``.
+        visibility: the images that may be used, related ones too; no other image exists for the export.
         on_progress: called now and then with the progress.
         should_stop: called now and then; true stops the run.
 
@@ -147,7 +153,7 @@ def run_export(  # noqa: PLR0913 — each by keyword
     done = {number: record for number, record in read_records(workspace.manifest_path).items() if record.is_done}
     workspace.drafts_folder.mkdir(parents=True, exist_ok=True)
     write_records(workspace.manifest_path, done)  # drop failures, and a line that a killed run left incomplete
-    run = _ExportRun(order, workspace, items, client, memory_limit, settings_file, done)
+    run = _ExportRun(order, workspace, items, client, memory_limit, settings_file, visibility, done)
     on_progress(run.current_progress())
     for _ in run.run_tasks():
         on_progress(run.current_progress())

@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 import xarray as xr
 
-from shotdap.catalog import Catalog, retry_if_changed
+from shotdap.catalog import EVERYTHING, Catalog, Visibility, retry_if_changed
 from shotdap.config import Site, load_settings
 from shotdap.config.settings import CONFIG_VARIABLE
 from shotdap.server.exports.containers import WRITERS
@@ -45,6 +45,8 @@ class ExportTask:
     """Bytes that one image may take."""
     settings_file: Path | None = None
     """The settings' file, for a worker without ``SHOTDAP_CONFIG``."""
+    visibility: Visibility = EVERYTHING
+    """The images that may be used, related ones too."""
 
 
 def run_task(task: ExportTask) -> list[ManifestRecord]:
@@ -55,7 +57,7 @@ def run_task(task: ExportTask) -> list[ManifestRecord]:
         CannotWrite: the export cannot be written.
     """
     own_file = os.environ.get(CONFIG_VARIABLE)
-    catalog = _open_catalog(Path(own_file) if own_file else task.settings_file)
+    catalog = _open_catalog(Path(own_file) if own_file else task.settings_file).restrict(task.visibility)
     order, workspace = Order.from_json(task.order_json), Workspace(Path(task.target))
     return [_export_image(catalog, order, workspace, item, task.memory_limit) for item in task.items]
 

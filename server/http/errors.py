@@ -9,6 +9,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final, TypeAlias
+from urllib.parse import quote
 
 from sqlalchemy.exc import DatabaseError, DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -33,7 +34,12 @@ from shotdap.catalog import (
 from shotdap.server.http.response import HttpResponse
 from shotdap.transforms import BadSelection, BadVariant
 
+PROBLEM_HEADER: Final = "Shotdap-Problem"
+"""The header that carries the sentence of an error, percent-encoded, to the layers around the routes. No client gets it
+from a server."""
+
 _LOG = logging.getLogger("shotdap.http")
+_MAX_SENTENCE_BYTES: Final = 1000
 
 
 class NoChunk(LookupError):
@@ -178,7 +184,8 @@ def handle_error(error: Exception, render_problem: ProblemRenderer, subject: str
 
 def respond_with_problem(problem: Problem, render_problem: ProblemRenderer) -> HttpResponse:
     """Return a problem as a response, with the headers that belong to it."""
-    return render_problem(problem).with_headers(problem.headers)
+    sentence = quote(problem.message.encode("utf-8", "replace")[:_MAX_SENTENCE_BYTES])
+    return render_problem(problem).with_headers({**problem.headers, PROBLEM_HEADER: sentence})
 
 
 def render_json_problem(problem: Problem) -> HttpResponse:

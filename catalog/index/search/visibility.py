@@ -8,10 +8,10 @@ compared with their capitals, as text: facts are stored as JSON as Python writes
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias, TypeVar
 
 import sqlalchemy as sa
 
@@ -31,6 +31,7 @@ _DATE_LENGTH: Final = 10  # of ``2026-11-30``
 _FIRST_DATE: Final = "1000"
 _BEYOND_SLASH: Final = chr(ord("/") + 1)
 _Condition: TypeAlias = sa.ColumnElement[bool]
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -133,9 +134,42 @@ class Visibility:
         """Return the entries of these that one of some grants allows, too."""
         return Visibility((*self.levels, grants))
 
+    def includes(self, other: Visibility) -> bool:
+        """Check whether these are at least the entries of another visibility, as far as their grants tell."""
+        return all(any({*theirs} <= {*ours} for theirs in other.levels) for ours in self.levels)
+
+    def to_json(self) -> str:
+        """Return the visibility as a JSON document, for another process or a later time; see `from_json`."""
+        return json.dumps([[asdict(grant) for grant in grants] for grants in self.levels], sort_keys=True)
+
+    @staticmethod
+    def from_json(text: str) -> Visibility:
+        """Parse the document that `to_json` wrote.
+
+        Raises:
+            ValueError, TypeError, KeyError: it is not such a document.
+        """
+        return Visibility(tuple(tuple(map(_parse_grant, grants)) for grants in json.loads(text)))
+
 
 EVERYTHING: Final = Visibility()
 NOTHING: Final = Visibility(((),))
+
+
+def _parse_grant(document: Mapping[str, Any]) -> Grant:
+    return Grant(
+        tuple((str(name), tuple(map(str, texts))) for name, texts in document["facts"]),
+        tuple(map(str, document["paths"])),
+        _parse_pair(document["shots"], int),
+        _parse_pair(document["dates"], str),
+        document["embargo_days"],
+        document["embargo_fact"],
+    )
+
+
+def _parse_pair(bounds: Sequence[Any], convert: Callable[[Any], _T]) -> tuple[_T | None, _T | None]:
+    first, last = (None if bound is None else convert(bound) for bound in bounds)
+    return first, last
 
 
 def _has_text(fact: Fact | None, texts: tuple[str, ...]) -> bool:

@@ -1,7 +1,8 @@
 """Exports of many images as jobs: ``/api/v1/exports``.
 
-An order is checked against the catalog when it is posted: an order that is wrong, or too large, is refused then. Anyone
-who knows the name of a job may see it, and nobody can guess it; a list shows the jobs of one user.
+An order is checked against the catalog when it is posted: an order that is wrong, or too large, is refused then. A job
+exists only for its owner, with a token that may see all that the job may, and for administrators. Where nobody signs
+in, anyone who knows the name of a job may see it, and nobody can guess it; a list shows the jobs of one address.
 """
 
 from __future__ import annotations
@@ -21,10 +22,10 @@ from pydantic.dataclasses import dataclass as checked
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import FileResponse, Response
 
+from shotdap.catalog import Visibility
 from shotdap.config import Settings
-from shotdap.server.access.principal import get_principal
+from shotdap.server.access.principal import OPEN_PRINCIPAL, Scope, get_owner, get_principal
 from shotdap.server.access.request_catalog import RequestCatalogs
-from shotdap.server.api.dependencies import ApiRequest
 from shotdap.server.api.problem_details import describe_failure, send_problem
 from shotdap.server.encoders.formats import FORMATS
 from shotdap.server.exports.containers import WRITERS
@@ -187,42 +188,42 @@ class _ExportService:
             links=links,
         )
 
-    def find_job(self, id_: str) -> Job:
-        """Find a job.
+    def find_job(self, request: Request, id_: str) -> Job:
+        """Find a job that exists for the principal of a request.
 
         Raises:
             HTTPException: there is none.
         """
         job = self.jobs.find_job(id_)
-        if job is None:
+        if job is None or not _may_see(request, job):
             hours = f"{self.settings.exports.keep_hours:g}"
             raise HTTPException(404, f"There is no export {id_!r}. What exports make is kept for {hours} hours.")
         return job
 
     def create_job(self, request: Request, order: JobOrder, key: str | None) -> Job | Response:
         """Return the job of an order, old or new; or the response that explains why there is none."""
-        owner = get_owner(request)
+        owner, catalog = get_owner(request.scope), self.catalogs.open(HttpRequest.from_starlette(request))
         earlier = self.jobs.find_by_key(owner, key) if key else None
         if earlier is not None:
-            if earlier.order != order.to_json():
-                return send_problem(409, "This Idempotency-Key was given with another order; use a new one.")
-            return earlier
+            return _respond_with_earlier(request, earlier, order)
         try:
             self.jobs.check_quotas(owner, 0, self.quotas)
             exports = self.settings.exports
             plan = plan_export(
-                self.catalogs.open(HttpRequest.from_starlette(request)),
+                catalog,
                 order,
                 max_images=exports.images_per_job,
                 memory_limit=exports.max_image_bytes,
                 timeout=_OPEN_TIMEOUT,
             )
-            self.jobs.check_quotas(owner, plan.estimate, self.quotas)
+            job = self.jobs.add_job(
+                order, plan.items, plan.estimate, owner, key, quotas=self.quotas, visibility=catalog.visibility
+            )
         except OverQuota as error:
             return send_problem(429, str(error))
         except NoRoom as error:
             return send_problem(507, str(error))
-        return self.jobs.add_job(order, plan.items, plan.estimate, owner, key)
+        return _respond_with_earlier(request, job, order)  # another request may have used the key meanwhile
 
     def respond_with_result(self, job: Job, request: HttpRequest) -> Response:
         """Send the file of a job, or the reason why there is none."""
@@ -256,10 +257,20 @@ def _describe_failures(**sentences: str) -> dict[int | str, dict[str, Any]]:
     }
 
 
-def get_owner(request: Request) -> str:
-    """Return whose jobs a request is about: those of the principal, or of the client's address if nobody signs in."""
+def _may_see(request: Request, job: Job) -> bool:
+    """Check whether a job exists for the principal of a request."""
     principal = get_principal(request.scope.get("state", {}))
-    return principal.name or (request.client.host if request.client else "")
+    if principal == OPEN_PRINCIPAL or Scope.ADMIN in principal.scopes:
+        return True
+    # A token of the owner that is restricted must not reach the result of a job that was not.
+    return job.owner == principal.name and principal.visibility.includes(Visibility.from_json(job.visibility))
+
+
+def _respond_with_earlier(request: Request, job: Job, order: JobOrder) -> Job | Response:
+    """Return the job that a key led to, unless it is another one than what is ordered now."""
+    if job.order != order.to_json() or not _may_see(request, job):
+        return send_problem(409, "This Idempotency-Key was given with another order; use a new one.")
+    return job
 
 
 def create_exports_router(catalogs: RequestCatalogs, settings: Settings) -> APIRouter:  # noqa: C901 — a route each, and nothing else
@@ -302,28 +313,27 @@ def create_exports_router(catalogs: RequestCatalogs, settings: Settings) -> APIR
     @routes.get("")
     def exports(request: Request) -> Exports:
         """List the exports of a user, the newest first."""
-        return Exports(
-            exports=[service.describe_job(request, job) for job in service.jobs.list_jobs(get_owner(request))]
-        )
+        jobs = service.jobs.list_jobs(get_owner(request.scope))
+        return Exports(exports=[service.describe_job(request, job) for job in jobs if _may_see(request, job)])
 
     @routes.get("/{id}", responses=_describe_failures(_404=_NOT_FOUND_MESSAGE))
     def export(request: Request, id: _ExportId) -> Export:  # noqa: A002 — the parameter's own name
         """Describe the state of an export."""
-        return service.describe_job(request, service.find_job(id))
+        return service.describe_job(request, service.find_job(request, id))
 
     @routes.delete(
         "/{id}", status_code=204, response_class=Response, responses=_describe_failures(_404=_NOT_FOUND_MESSAGE)
     )
-    def delete(id: _ExportId) -> Response:  # noqa: A002
+    def delete(request: Request, id: _ExportId) -> Response:  # noqa: A002
         """Cancel an export that waits or runs; remove one that is over, and its result."""
-        job = service.find_job(id)
+        job = service.find_job(request, id)
         if not service.jobs.cancel_job(job):
             service.jobs.remove_job(job)
         return Response(status_code=204)
 
-    def check_exists(id: _ExportId) -> None:  # noqa: A002
+    def check_exists(request: Request, id: _ExportId) -> None:  # noqa: A002
         """Refuse a stream of events before it begins if the job does not exist."""
-        service.find_job(id)
+        service.find_job(request, id)
 
     @routes.get(
         "/{id}/events",
@@ -353,9 +363,9 @@ def create_exports_router(catalogs: RequestCatalogs, settings: Settings) -> APIR
             **_describe_failures(_404=_NOT_FOUND_MESSAGE),
         },
     )
-    def manifest(id: _ExportId) -> Response:  # noqa: A002
+    def manifest(request: Request, id: _ExportId) -> Response:  # noqa: A002
         """Return the result for each image so far, as a line of JSON each."""
-        path = service.jobs.get_workspace(service.find_job(id)).manifest_path
+        path = service.jobs.get_workspace(service.find_job(request, id)).manifest_path
         text = path.read_bytes() if path.exists() else b""
         return Response(text[: text.rfind(b"\n") + 1], media_type=_NDJSON_MEDIA_TYPE)
 
@@ -369,9 +379,9 @@ def create_exports_router(catalogs: RequestCatalogs, settings: Settings) -> APIR
             **_describe_failures(_404=_NOT_FOUND_MESSAGE, _409="It is not done.", _416="There is no such range."),
         },
     )
-    def result(request: ApiRequest, id: _ExportId) -> Response:  # noqa: A002
+    def result(request: Request, id: _ExportId) -> Response:  # noqa: A002
         """Return the file of an export."""
-        return service.respond_with_result(service.find_job(id), request)
+        return service.respond_with_result(service.find_job(request, id), HttpRequest.from_starlette(request))
 
     for path, allowed in (("", ("GET", "POST")), ("/{id}", ("DELETE", "GET"))):
         methods = sorted(_ALL_METHODS - {*allowed})

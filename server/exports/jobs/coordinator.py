@@ -18,12 +18,17 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from http import HTTPStatus
 from typing import Final
 
 from distributed import Client
 from sqlalchemy.exc import SQLAlchemyError
 
+from shotdap.catalog import Visibility
 from shotdap.config import BadSettings, Settings, SettingsSource
+from shotdap.server.access.audit_log import AuditLog, AuditRecord
+from shotdap.server.access.redaction import redact_secrets
 from shotdap.server.child_process import is_parent_alive_after
 from shotdap.server.exports.atomic import remove_path
 from shotdap.server.exports.checksum import compute_checksum
@@ -127,6 +132,7 @@ class _Coordinator:
 
     def __post_init__(self) -> None:
         self.cluster = _OnDemandCluster(self.settings, self.source)
+        self.audit = AuditLog.from_settings(self.settings)
 
     def run_next_job(self) -> None:
         """Remove expired jobs, and run the next job, if there is one."""
@@ -168,7 +174,9 @@ class _Coordinator:
                         f"No image could be exported; the manifest says why of each. The first: {next(reasons, '')}"
                     )
                     self.store.end_job(job, self.holder, "failed", message)
-                elif not self.store.end_job(job, self.holder, "done", "", compute_checksum([workspace.target])):
+                elif self.store.end_job(job, self.holder, "done", "", compute_checksum([workspace.target])):
+                    self._record_accesses(job)
+                else:
                     self._remove_cancelled(job)
 
     def _export_job(self, job: Job, lease: _JobLease) -> Progress:
@@ -192,9 +200,35 @@ class _Coordinator:
             self.cluster.get_client(),
             memory_limit=self.settings.exports.max_image_bytes,
             settings_file=self.source.file,
+            visibility=Visibility.from_json(job.visibility),
             on_progress=report_progress,
             should_stop=lambda: lease.lost_event.is_set() or self.should_stop(),
         )
+
+    def _record_accesses(self, job: Job) -> None:
+        """Record in the audit that the owner of a job gets its images."""
+        if self.audit is None:
+            return
+        done = [each for each in read_records(self.store.get_workspace(job).manifest_path).values() if each.is_done]
+        for each in done:
+            self.audit.record(
+                AuditRecord(
+                    time=datetime.now(UTC).isoformat(timespec="milliseconds"),
+                    request=job.id,
+                    user=job.owner,
+                    token="",
+                    address="",
+                    method="EXPORT",
+                    protocol="export",
+                    path=each.path,
+                    suffix="",
+                    query=redact_secrets(Order.from_json(job.order).source.query),
+                    status=HTTPStatus.OK,
+                    bytes=each.size,
+                    seconds=0.0,
+                    client="",
+                )
+            )
 
     def _remove_cancelled(self, job: Job) -> None:
         """Remove the files of a job if it was cancelled; another process may hold it by now."""
@@ -238,4 +272,6 @@ def run_until_parent_ends(source: SettingsSource) -> None:
             coordinator.run_next_job()
     finally:
         coordinator.cluster.close()
+        if coordinator.audit is not None:
+            coordinator.audit.close()
         store.close()

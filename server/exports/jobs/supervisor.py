@@ -1,20 +1,25 @@
-"""Start the coordinator process when the first job is ordered.
+"""Start the coordinator when the first job is ordered; until then a server does not load Dask.
 
-Until then a server needs neither Dask nor a process for it, only a thread that polls for a file.
+With jobs in a file, a thread waits for the file, and there is no process before. With jobs in PostgreSQL, a process
+asks for them: the server, which forks others, must have no connection.
 """
 
 from __future__ import annotations
 
 import importlib
+import logging
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from shotdap.config import Settings, SettingsSource
-from shotdap.server.child_process import run_child_process
-from shotdap.server.exports.jobs.job_store import open_job_store
+from sqlalchemy.exc import SQLAlchemyError
 
+from shotdap.config import Settings, SettingsSource
+from shotdap.server.child_process import is_parent_alive_after, run_child_process
+from shotdap.server.exports.jobs.job_store import JobStore, open_job_store
+
+_LOG = logging.getLogger("shotdap.exports")
 _POLL_SECONDS: Final = 0.5
 
 
@@ -29,6 +34,10 @@ def supervise_coordinator(settings: Settings, source: SettingsSource) -> Iterato
     store = open_job_store(settings)
     if store is None:
         yield
+        return
+    if store.url:  # forked here, before other threads of the server fork, as they may hold locks meanwhile
+        with run_child_process(_run_coordinator_process, source, "shotdap exports"):
+            yield
         return
     stop_event = threading.Event()
 
@@ -49,4 +58,21 @@ def supervise_coordinator(settings: Settings, source: SettingsSource) -> Iterato
 
 
 def _run_coordinator_process(source: SettingsSource) -> None:
+    store = open_job_store(source.load())
+    if store is None:
+        return
+    try:
+        while not _has_jobs(store):
+            if not is_parent_alive_after(_POLL_SECONDS):
+                return
+    finally:
+        store.close()
     importlib.import_module("shotdap.server.exports.jobs.coordinator").run_until_parent_ends(source)
+
+
+def _has_jobs(store: JobStore) -> bool:
+    try:
+        return store.has_jobs()
+    except SQLAlchemyError:
+        _LOG.warning("the database of exports does not answer", exc_info=True)
+        return False

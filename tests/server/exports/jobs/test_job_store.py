@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import sqlite3
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import closing, suppress
 from dataclasses import replace
 from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from unittest.mock import patch
 
 import pytest
 
+from shotdap.catalog import EVERYTHING, Grant, Visibility
 from shotdap.server.exports.checksum import Checksum
 from shotdap.server.exports.export_plan import PlanItem, PlannedMember
 from shotdap.server.exports.jobs import job_store as module
@@ -24,10 +28,11 @@ ITEMS = (PlanItem(0, "a/b", (PlannedMember("a/b.nc4"),)), PlanItem(1, "a/c", (Pl
 QUOTAS = Quotas(jobs_per_user=2, user_bytes=1000, folder_bytes=1500)
 
 
-@pytest.fixture
-def jobs(tmp_path: Path) -> Iterator[JobStore]:
-    """The jobs of a site."""
-    jobs = JobStore(tmp_path / "exports", "site")
+@pytest.fixture(params=["sqlite", "postgresql"])
+def jobs(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[JobStore]:
+    """The jobs of a site, in each database."""
+    url = request.getfixturevalue("postgres").create() if request.param == "postgresql" else ""
+    jobs = JobStore(tmp_path / "exports", "site", url)
     yield jobs
     jobs.close()
 
@@ -40,8 +45,9 @@ def other_store(jobs: JobStore) -> Iterator[JobStore]:
     other_store.close()
 
 
-def test_no_orders(jobs: JobStore) -> None:
+def test_no_orders(tmp_path: Path) -> None:
     """Before the first order there is no database, and nothing to do."""
+    jobs = JobStore(tmp_path / "exports", "site")
     assert (jobs.list_jobs(), jobs.find_job("x"), jobs.claim_next_job("me"), jobs.has_database) == (
         [],
         None,
@@ -64,7 +70,7 @@ def test_random_names(jobs: JobStore) -> None:
 
 def test_another_site(jobs: JobStore) -> None:
     """A site sees and takes only its own jobs, also in a shared folder."""
-    job, other_store = jobs.add_job(ORDER, ITEMS, 10, "ann"), JobStore(jobs.folder, "elsewhere")
+    job, other_store = jobs.add_job(ORDER, ITEMS, 10, "ann"), JobStore(jobs.folder, "elsewhere", jobs.url)
 
     assert (other_store.find_job(job.id), other_store.list_jobs(), other_store.claim_next_job("me")) == (None, [], None)
     other_store.close()
@@ -198,6 +204,91 @@ def test_quotas(jobs: JobStore) -> None:
     with pytest.raises(OverQuota, match="2 exports that wait or run; 2 are allowed"):
         jobs.check_quotas("ann", 1, QUOTAS)
     jobs.check_quotas("bob", 1, QUOTAS)
+
+
+def order_repeatedly(folder: Path, url: str, number: int) -> int:
+    """Order some jobs from another process; return how many were taken."""
+    jobs, count = JobStore(folder, "site", url), 0
+    for _ in range(number):
+        with suppress(OverQuota):
+            jobs.add_job(ORDER, ITEMS, 10, "ann", quotas=QUOTAS)
+            count += 1
+    jobs.close()
+    return count
+
+
+def test_race_of_threads(jobs: JobStore) -> None:
+    """Of twenty orders at the same time, as many are taken as are allowed; nothing is left of the others."""
+
+    def order(_: int) -> bool:
+        try:
+            jobs.add_job(ORDER, ITEMS, 10, "ann", quotas=QUOTAS)
+        except OverQuota:
+            return False
+        return True
+
+    with ThreadPoolExecutor(20) as pool:
+        taken = sum(pool.map(order, range(20)))
+
+    assert (taken, len(jobs.list_jobs("ann"))) == (2, 2)
+    assert {path.name for path in jobs.folder.iterdir() if path.is_dir()} == {job.id for job in jobs.list_jobs()}
+
+
+def test_race_of_processes(jobs: JobStore) -> None:
+    """The quotas hold for orders that several processes take, also for those that begin with no database."""
+    with ProcessPoolExecutor(4, get_context("spawn")) as pool:
+        counts = pool.map(order_repeatedly, [jobs.folder] * 4, [jobs.url] * 4, [5] * 4)
+
+        assert sum(counts) == 2
+    assert len(jobs.list_jobs("ann")) == 2
+
+
+def test_files_elsewhere(jobs: JobStore, tmp_path: Path) -> None:
+    """A server takes no job whose files are in the folder of another server of the same database."""
+    job = jobs.add_job(ORDER, ITEMS, 10, "ann")
+    elsewhere = replace(jobs, folder=tmp_path / "elsewhere")
+
+    assert elsewhere.claim_next_job("far") is None
+    elsewhere.close()
+    taken = jobs.claim_next_job("near")
+    assert taken is not None
+    assert taken.id == job.id
+
+
+def test_odd_texts_and_large_sizes(jobs: JobStore) -> None:
+    """A reason may name a file whose name is no text, and a result may be larger than 4 GB."""
+    job = jobs.add_job(ORDER, ITEMS, 1 << 40, "ann")
+    jobs.claim_next_job("me")
+    jobs.end_job(job, "me", "failed", "\udcff\x00 cannot be read", Checksum(1 << 41, "abc"))
+    found = jobs.find_job(job.id)
+
+    assert found is not None
+    assert (found.message, found.estimate, found.size) == ("\udcff\x00 cannot be read", 1 << 40, 1 << 41)
+
+
+def test_visibility(jobs: JobStore) -> None:
+    """A job has what its owner could see when it was ordered."""
+    visibility = Visibility(
+        ((Grant((("campaign", ("DRACO", "B*")),), ("omega",), (1, None), ("2020", None), 7, "d"),),)
+    )
+    restricted = jobs.add_job(ORDER, ITEMS, 10, "ann", visibility=visibility)
+    unrestricted = jobs.add_job(ORDER, ITEMS, 10, "ann")
+
+    assert Visibility.from_json(restricted.visibility) == visibility
+    assert Visibility.from_json(unrestricted.visibility) == EVERYTHING
+
+
+def test_earlier_file(tmp_path: Path) -> None:
+    """A file of jobs that an earlier version made is kept."""
+    jobs = JobStore(tmp_path / "exports", "site")
+    job = jobs.add_job(ORDER, ITEMS, 10, "ann")
+    jobs.close()
+    with closing(sqlite3.connect(jobs.folder / "jobs.db")) as connection:
+        connection.execute("ALTER TABLE jobs DROP COLUMN visibility")
+    reopened = JobStore(jobs.folder, "site")
+
+    assert reopened.find_job(job.id) == job
+    reopened.close()
 
 
 def test_results_count(jobs: JobStore) -> None:
