@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from types import MappingProxyType
@@ -22,7 +22,12 @@ from shotdap.config import Settings, SettingsSource, Site
 from shotdap.server import api
 from shotdap.server.access.database import AccessDatabase
 from shotdap.server.access.gate import create_access_middleware
+from shotdap.server.access.host_middleware import HostMiddleware, HostNames
+from shotdap.server.access.limit_middleware import LimitMiddleware
+from shotdap.server.access.rate_limiter import RateLimiter
 from shotdap.server.access.request_catalog import RequestCatalogs
+from shotdap.server.access.shared_counts import SharedCounts
+from shotdap.server.access.trusted_proxies import TrustedProxies
 from shotdap.server.answering.answer_process import PRELOADED_MODULE
 from shotdap.server.answering.event_loop import respond_in_loop
 from shotdap.server.answering.forwarder import FORWARDER_KEY, ForwardingMiddleware, open_forwarder
@@ -30,6 +35,7 @@ from shotdap.server.answering.workload import is_forwarded
 from shotdap.server.http.errors import respond_with_problem, to_problem
 from shotdap.server.http.limits import create_limits
 from shotdap.server.http.response import make_response
+from shotdap.server.http.security_headers import SECURITY_HEADERS, SecurityHeadersMiddleware
 from shotdap.server.problem_format import find_problem_renderer
 from shotdap.server.protocols.zarr import ZarrOptions
 from shotdap.server.readiness import Readiness, ReadinessCheck, make_catalog_check, make_pool_check
@@ -46,6 +52,7 @@ _CORS_REQUEST_HEADERS: Final = (
 )
 _CORS_RESPONSE_HEADERS: Final = (
     *("Accept-Ranges", "Content-Disposition", "Content-Length", "Content-Range", "ETag", "Link", "Retry-After"),
+    *("RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset"),
     *("Content-Description", "XDAP", "X-DAP", "XDODS-Server", "X-DAP-Server"),
 )
 _SWITCH_INTERVAL: Final = 0.0005
@@ -62,6 +69,8 @@ def create_app(
     settings: Settings,
     lifespan: Lifespan[Starlette] | None = None,
     access: AccessDatabase | None = None,
+    outer: Sequence[Middleware] = (),
+    inner: Sequence[Middleware] = (),
     checks: Mapping[str, ReadinessCheck] = MappingProxyType({}),
 ) -> Starlette:
     """Create the server as an ASGI application.
@@ -72,6 +81,8 @@ def create_app(
         lifespan: starts and stops what the application needs; without it, it answers every request by itself.
         access: the database of tokens; without it, the application admits every request, as one does whose requests
             were admitted before they came to it.
+        outer: middleware that sees each request before its principal is known.
+        inner: middleware that sees what a principal may do.
         checks: of parts that it needs beside the catalog, by their names.
     """
     server = settings.server
@@ -80,7 +91,9 @@ def create_app(
     search_threads = SearchThreads(settings.catalog.search_seconds)
     zarr_options = ZarrOptions(settings.zarr.chunk_mib << 20, limits.answer, settings.zarr.compression)
     readiness = Readiness({"catalog": make_catalog_check(catalog), **checks})
-    cors = Middleware(  # lets pages of other sites read responses, such as a laboratory's notebooks in the browser
+    # Lets pages of other sites read responses, such as a laboratory's notebooks in the browser; never with the cookies
+    # of this site: such a page sends a token of its own.
+    cors = Middleware(
         CORSMiddleware,
         allow_origins=server.cors_origins,
         allow_methods=dap.METHODS,
@@ -98,16 +111,19 @@ def create_app(
             *api.create_rest_routes(catalogs, limits, settings, search_threads, readiness, access),
         ],
         middleware=[
+            Middleware(SecurityHeadersMiddleware),
             *([cors] if server.cors_origins else []),
+            *outer,
             *([create_access_middleware(settings, access)] if access else []),
+            *inner,
             Middleware(ForwardingMiddleware, is_forwarded=is_forwarded),
         ],
-        exception_handlers={HTTPException: _handle_http_error},
+        exception_handlers={HTTPException: _handle_http_error, Exception: _handle_failure},
         lifespan=lifespan,
     )
 
 
-def create_worker_app(site: Site, source: SettingsSource) -> Starlette:
+def create_worker_app(site: Site, source: SettingsSource, counts: SharedCounts) -> Starlette:
     """Create the application of one worker process.
 
     It opens no file of the archive. Reader processes do, and answer processes take what would hold up the event loop;
@@ -116,6 +132,7 @@ def create_worker_app(site: Site, source: SettingsSource) -> Starlette:
     Args:
         site: what it serves.
         source: from which reader processes load the settings of the site.
+        counts: of what goes on in all workers.
     """
     sys.setswitchinterval(_SWITCH_INTERVAL)
     settings = site.settings
@@ -123,15 +140,33 @@ def create_worker_app(site: Site, source: SettingsSource) -> Starlette:
     fork_server.fork()
     store = site.open_frame_store()
     readers = site.make_reader_pool(source, fork_server)
+    access = AccessDatabase.from_settings(settings)
+    limiter = RateLimiter(settings, access, counts)
 
     @asynccontextmanager
     async def run_processes(_app: Starlette) -> AsyncIterator[dict[str, Any]]:
         async with open_forwarder(site, store, readers, fork_server) as forwarder:
             yield {FORWARDER_KEY: forwarder}
+        await limiter.close()
 
     checks = {"readers": make_pool_check(readers, settings.server.read_seconds)}
-    access = AccessDatabase.from_settings(settings)
-    return create_app(site.open_pooled_catalog(readers, store), settings, run_processes, access, checks)
+    proxies, names = TrustedProxies(settings.server.trusted_proxies), HostNames.from_settings(settings)
+    return create_app(
+        site.open_pooled_catalog(readers, store),
+        settings,
+        run_processes,
+        access,
+        outer=[Middleware(HostMiddleware, proxies=proxies, names=names)],
+        inner=[Middleware(LimitMiddleware, limiter=limiter, settings=settings.limits, counts=counts)],
+        checks=checks,
+    )
+
+
+async def _handle_failure(request: Request, error: Exception) -> Response:
+    """Answer where something failed outside the routes; Starlette logs the error. No middleware sees this answer."""
+    renderer = find_problem_renderer(request.url.path, request.scope.get("root_path", ""))
+    response = respond_with_problem(to_problem(error), renderer)
+    return make_response(response.with_headers({**SECURITY_HEADERS, **response.headers}))
 
 
 async def _handle_http_error(request: Request, error: Exception) -> Response:

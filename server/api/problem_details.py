@@ -51,6 +51,7 @@ _STATUS_DESCRIPTIONS: Final[Mapping[int, str]] = MappingProxyType(
         413: "More is asked for than one answer holds; the sentence says the limit and the way round it.",
         414: "The query string is too long.",
         416: "The range of bytes lies outside the answer.",
+        429: "You have had as much as you may have for now; the headers say when to ask again.",
         500: "The image cannot be read, or the server failed.",
         503: "The file is changing, or the catalog or the memory is not there now; ask again later.",
     }
@@ -77,7 +78,7 @@ def describe_failure(status: int, description: str = "") -> dict[str, Any]:
     }
 
 
-COMMON_FAILURES: Final = (400, 414, 500, 503)
+COMMON_FAILURES: Final = (400, 414, 429, 500, 503)
 """Statuses of failures that any operation may have."""
 
 _RETRY_AFTER_HEADER: Final = {"description": "Seconds to wait.", "schema": {"type": "integer"}}

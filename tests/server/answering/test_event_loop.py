@@ -19,6 +19,7 @@ from starlette.types import Receive, Scope, Send
 from tests import samples
 
 from shotdap.config import SettingsSource, Site
+from shotdap.server.access.shared_counts import SharedCounts
 from shotdap.server.answering.forwarder import Forwarder
 from shotdap.server.app import create_worker_app
 
@@ -71,7 +72,7 @@ def get(
 
     async def run_worker(urls: Sequence[str]) -> list[httpx.Response]:
         source = SettingsSource.from_environment()
-        app = create_worker_app(Site(source.load()), source)
+        app = create_worker_app(Site(source.load()), source, SharedCounts(1))
         async with app.router.lifespan_context(app) as state:
 
             async def add_state(scope: Scope, receive: Receive, send: Send) -> None:
