@@ -27,7 +27,7 @@ from shotdap.catalog.paths import RAW_SUFFIX, CollectionAddress, ImageAddress, p
 from shotdap.catalog.query import Query
 from shotdap.catalog.readers.gunzip import Unpacker
 from shotdap.catalog.readers.lazy import FrameCache, FrameMemory
-from shotdap.catalog.searchable import Searchable, Unsearchable
+from shotdap.catalog.searchable import RestrictableIndex, Searchable, Unsearchable
 from shotdap.catalog.storage import FileHandle, LocalStore, Store, Version
 from shotdap.transforms import MARK
 
@@ -110,7 +110,7 @@ class Catalog:
         """
         if visibility.is_everything:
             return self
-        if not hasattr(self._index, "restrict"):
+        if not isinstance(self._index, RestrictableIndex):
             raise TypeError(f"{type(self._index).__name__} cannot be restricted.")
         restricted = copy(self)
         restricted.visibility = visibility

@@ -14,6 +14,7 @@ class Unsearchable(LookupError):
     """The request needs a catalog, and there is none; the message is a sentence for the client."""
 
 
+@runtime_checkable
 class RestrictableIndex(Index, Protocol):
     """An index that can be asked for a reader who sees only some entries."""
 

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import tomllib
 from collections.abc import Mapping
@@ -13,10 +14,10 @@ from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, Self, TypeAlias
 
 import sqlalchemy as sa
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic_settings import (
     BaseSettings,
     InitSettingsSource,
@@ -53,10 +54,14 @@ _PATH_SETTINGS = (
     ("access", "database"),
     ("oidc", "client_secret_file"),
     ("audit", "file"),
+    ("server", "tls_certificate"),
+    ("server", "tls_key"),
 )
 _PREFIX: Final = "SHOTDAP_"
+_MAX_AT_ONCE: Final = 10_000  # counts of 16 bits, with room for those that are refused
 
 _OptionalPath = Annotated[Path | None, BeforeValidator(lambda value: value or None)]
+_Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 class BadSettings(ValueError):
@@ -150,6 +155,16 @@ class _ServerSettings(_Section):
     wait_seconds: float = Field(gt=0)
     compress_data: bool
     cors_origins: tuple[str, ...]
+    hosts: tuple[Annotated[str, Field(pattern=r"^(\*|(\*\.)?[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])$")], ...]
+    trusted_proxies: tuple[_Network, ...]
+    tls_certificate: _OptionalPath
+    tls_key: _OptionalPath
+
+    @model_validator(mode="after")
+    def _check_tls(self) -> Self:
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            raise ValueError("TLS needs both, tls_certificate and tls_key")
+        return self
 
 
 class AccessRule(_Section):
@@ -217,6 +232,26 @@ class AuditSettings(_Section):
     failures: int = Field(ge=0, le=1000)
 
 
+class LimitSettings(_Section):
+    """What a client may send, and how much it may ask for."""
+
+    url_kib: int = Field(ge=1, le=64)
+    headers: int = Field(ge=1)
+    headers_kib: int = Field(ge=1)
+    body_kib: int = Field(ge=1)
+    header_seconds: float = Field(gt=0)
+    body_seconds: float = Field(gt=0)
+    idle_seconds: float = Field(gt=0)
+    connections_per_address: int = Field(ge=0, le=_MAX_AT_ONCE)
+    requests_per_minute: int = Field(ge=0)
+    concurrent_requests: int = Field(ge=0, le=_MAX_AT_ONCE)
+    mib_per_day: int = Field(ge=0)
+    packages: int = Field(ge=0, le=_MAX_AT_ONCE)
+    packages_per_user: int = Field(ge=0, le=_MAX_AT_ONCE)
+    followers: int = Field(ge=0, le=_MAX_AT_ONCE)
+    followers_per_user: int = Field(ge=0, le=_MAX_AT_ONCE)
+
+
 class PackagesSettings(_Section):
     """Limits of data packages."""
 
@@ -269,6 +304,7 @@ class Settings(BaseSettings):
     access: AccessSettings
     oidc: OidcSettings
     audit: AuditSettings
+    limits: LimitSettings
     packages: PackagesSettings
     zarr: _ZarrSettings
     exports: ExportsSettings

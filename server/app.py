@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
-from types import MappingProxyType
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from starlette.applications import Starlette
@@ -20,13 +19,19 @@ from starlette.types import Lifespan
 from shotdap.catalog import Catalog, ForkServer
 from shotdap.config import Settings, SettingsSource, Site
 from shotdap.server import api
+from shotdap.server.access.access_database import AccessDatabase
 from shotdap.server.access.audit_log import AuditLog
 from shotdap.server.access.audit_middleware import AuditMiddleware
-from shotdap.server.access.database import AccessDatabase
 from shotdap.server.access.failure_log import FailureLog
 from shotdap.server.access.failure_middleware import FailureMiddleware
 from shotdap.server.access.gate import create_access_middleware, open_identity_provider
+from shotdap.server.access.host_middleware import HostMiddleware, HostNames
+from shotdap.server.access.identity_provider import IdentityProvider
+from shotdap.server.access.limit_middleware import LimitMiddleware
+from shotdap.server.access.rate_limiter import RateLimiter
 from shotdap.server.access.request_catalog import RequestCatalogs
+from shotdap.server.access.shared_counts import SharedCounts
+from shotdap.server.access.trusted_proxies import TrustedProxies
 from shotdap.server.answering.answer_process import PRELOADED_MODULE
 from shotdap.server.answering.event_loop import respond_in_loop
 from shotdap.server.answering.forwarder import FORWARDER_KEY, ForwardingMiddleware, open_forwarder
@@ -34,6 +39,7 @@ from shotdap.server.answering.workload import is_forwarded
 from shotdap.server.http.errors import respond_with_problem, to_problem
 from shotdap.server.http.limits import create_limits
 from shotdap.server.http.response import make_response
+from shotdap.server.http.security_headers import SECURITY_HEADERS, SecurityHeadersMiddleware
 from shotdap.server.problem_format import find_problem_renderer
 from shotdap.server.protocols.zarr import ZarrOptions
 from shotdap.server.readiness import Readiness, ReadinessCheck, make_catalog_check, make_pool_check
@@ -50,6 +56,7 @@ _CORS_REQUEST_HEADERS: Final = (
 )
 _CORS_RESPONSE_HEADERS: Final = (
     *("Accept-Ranges", "Content-Disposition", "Content-Length", "Content-Range", "ETag", "Link", "Retry-After"),
+    *("RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset"),
     *("Content-Description", "XDAP", "X-DAP", "XDODS-Server", "X-DAP-Server"),
 )
 _SWITCH_INTERVAL: Final = 0.0005
@@ -61,31 +68,43 @@ _STATUS_MESSAGES: Final = {
 }
 
 
-def create_app(
-    catalog: Catalog,
-    settings: Settings,
-    lifespan: Lifespan[Starlette] | None = None,
-    access: AccessDatabase | None = None,
-    checks: Mapping[str, ReadinessCheck] = MappingProxyType({}),
-) -> Starlette:
+@dataclass(frozen=True)
+class WorkerParts:
+    """Parts of a worker's application; one whose requests were admitted before they came to it needs none of them."""
+
+    lifespan: Lifespan[Starlette] | None = None
+    """Starts and stops what the application needs; without it, it answers every request by itself."""
+    access: AccessDatabase | None = None
+    """The database of tokens."""
+    provider: IdentityProvider | None = None
+    """Where users sign in."""
+    guards: Sequence[Middleware] = ()
+    """Middleware that admits requests or refuses them, in the order in which it sees them."""
+    checks: Mapping[str, ReadinessCheck] = field(default_factory=dict)
+    """Checks of parts that the application needs beside the catalog, by their names."""
+
+
+_NO_PARTS: Final = WorkerParts()
+
+
+def create_app(catalog: Catalog, settings: Settings, parts: WorkerParts = _NO_PARTS) -> Starlette:
     """Create the server as an ASGI application.
 
     Args:
         catalog: of the images.
         settings: of the site.
-        lifespan: starts and stops what the application needs; without it, it answers every request by itself.
-        access: the database of tokens; without it, the application admits every request, as one does whose requests
-            were admitted before they came to it.
-        checks: of parts that it needs beside the catalog, by their names.
+        parts: of a worker's application; without them it admits every request.
     """
     server = settings.server
     catalogs = RequestCatalogs(catalog)
     limits = create_limits(settings)
     search_threads = SearchThreads(settings.catalog.search_seconds)
     zarr_options = ZarrOptions(settings.zarr.chunk_mib << 20, limits.answer, settings.zarr.compression)
-    provider = open_identity_provider(settings) if access else None
-    readiness = Readiness({"catalog": make_catalog_check(catalog), **checks})
-    cors = Middleware(  # lets pages of other sites read responses, such as a laboratory's notebooks in the browser
+    access, provider = parts.access, parts.provider
+    readiness = Readiness({"catalog": make_catalog_check(catalog), **parts.checks})
+    # Lets pages of other sites read responses, such as a laboratory's notebooks in the browser; never with the cookies
+    # of this site: such a page sends a token of its own.
+    cors = Middleware(
         CORSMiddleware,
         allow_origins=server.cors_origins,
         allow_methods=dap.METHODS,
@@ -104,17 +123,17 @@ def create_app(
             *api.create_rest_routes(catalogs, limits, settings, search_threads, readiness, access),
         ],
         middleware=[
+            Middleware(SecurityHeadersMiddleware),
             *([cors] if server.cors_origins else []),
-            *([Middleware(FailureMiddleware, log=FailureLog.from_settings(settings))] if access else []),
-            *(create_access_middleware(settings, access, provider) if access else []),
+            *parts.guards,
             Middleware(ForwardingMiddleware, is_forwarded=is_forwarded),
         ],
-        exception_handlers={HTTPException: _handle_http_error},
-        lifespan=lifespan,
+        exception_handlers={HTTPException: _handle_http_error, Exception: _handle_failure},
+        lifespan=parts.lifespan,
     )
 
 
-def create_worker_app(site: Site, source: SettingsSource) -> Starlette:
+def create_worker_app(site: Site, source: SettingsSource, counts: SharedCounts) -> Starlette:
     """Create the application of one worker process.
 
     It opens no file of the archive. Reader processes do, and answer processes take what would hold up the event loop;
@@ -123,6 +142,7 @@ def create_worker_app(site: Site, source: SettingsSource) -> Starlette:
     Args:
         site: what it serves.
         source: from which reader processes load the settings of the site.
+        counts: of what goes on in all workers.
     """
     sys.setswitchinterval(_SWITCH_INTERVAL)
     settings = site.settings
@@ -130,19 +150,34 @@ def create_worker_app(site: Site, source: SettingsSource) -> Starlette:
     fork_server.fork()
     store = site.open_frame_store()
     readers = site.make_reader_pool(source, fork_server)
+    access = AccessDatabase.from_settings(settings)
+    limiter = RateLimiter(settings, access, counts)
 
     @asynccontextmanager
     async def run_processes(_app: Starlette) -> AsyncIterator[dict[str, Any]]:
         async with open_forwarder(site, store, readers, fork_server) as forwarder:
             yield {FORWARDER_KEY: forwarder}
+        await limiter.close()
 
+    provider, audit = open_identity_provider(settings), AuditLog.from_settings(settings)
+    proxies, names = TrustedProxies(settings.server.trusted_proxies), HostNames.from_settings(settings)
+    guards = [
+        Middleware(HostMiddleware, proxies=proxies, names=names),  # first, as it says whose the request is
+        *([Middleware(AuditMiddleware, log=audit)] if audit else []),
+        Middleware(FailureMiddleware, log=FailureLog.from_settings(settings)),
+        *create_access_middleware(settings, access, provider),
+        Middleware(LimitMiddleware, limiter=limiter, settings=settings.limits, counts=counts),
+    ]
     checks = {"readers": make_pool_check(readers, settings.server.read_seconds)}
-    access = AccessDatabase.from_settings(settings)
-    app = create_app(site.open_pooled_catalog(readers, store), settings, run_processes, access, checks)
-    audit = AuditLog.from_settings(settings)
-    if audit is not None:
-        app.add_middleware(AuditMiddleware, log=audit)  # outside of all others, as it is added last
-    return app
+    parts = WorkerParts(run_processes, access, provider, guards, checks)
+    return create_app(site.open_pooled_catalog(readers, store), settings, parts)
+
+
+async def _handle_failure(request: Request, error: Exception) -> Response:
+    """Answer where something failed outside the routes; Starlette logs the error. No middleware sees this answer."""
+    renderer = find_problem_renderer(request.url.path, request.scope.get("root_path", ""))
+    response = respond_with_problem(to_problem(error), renderer)
+    return make_response(response.with_headers({**SECURITY_HEADERS, **response.headers}))
 
 
 async def _handle_http_error(request: Request, error: Exception) -> Response:

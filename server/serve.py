@@ -10,17 +10,19 @@ from functools import partial
 from importlib import import_module
 from uuid import uuid4
 
-from shotdap.config import SettingsSource, Site
+from shotdap.config import BadSettings, Settings, SettingsSource, Site
 from shotdap.config.database_files import check_database_files
 from shotdap.config.settings import FRAMES_VARIABLE
 from shotdap.config.site import RUN_VARIABLE
 from shotdap.server.access.audit_log import AuditLog
 from shotdap.server.access.gate import check_exposure, open_identity_provider
+from shotdap.server.access.shared_counts import SharedCounts
 from shotdap.server.answering.answer_process import PRELOADED_MODULE
 from shotdap.server.app import create_worker_app
 from shotdap.server.catalog_poller import run_poller
+from shotdap.server.connection_bounds import ConnectionBounds
 from shotdap.server.exports.jobs.supervisor import supervise_coordinator
-from shotdap.server.worker_process import WorkerConfig, WorkerOptions
+from shotdap.server.worker_process import Certificate, WorkerConfig, WorkerOptions
 from shotdap.server.worker_supervisor import WorkersFailed, supervise_workers
 
 
@@ -50,16 +52,21 @@ def run_server(source: SettingsSource, announce: Callable[[str], None] | None = 
     site.open_catalog()  # fails here, in one sentence, rather than in every worker
     site.close_connections()
     server = settings.server
+    counts = SharedCounts(server.workers)
     options = WorkerOptions(
-        partial(create_worker_app, site, source),
+        partial(create_worker_app, site, source, counts),
         server.grace_seconds,
         server.write_seconds,
+        ConnectionBounds.from_settings(settings),
+        counts,
+        _load_certificate(settings),
         access_log=server.access_log,
         is_quiet=announce is not None,
     )
     listener = WorkerConfig(options, server.host, server.port).bind_socket()
     import_module(PRELOADED_MODULE)
-    say_where = partial(announce, f"http://{server.host}:{server.port}") if announce else lambda: None
+    scheme = "https" if options.certificate else "http"
+    say_where = partial(announce, f"{scheme}://{server.host}:{server.port}") if announce else lambda: None
     try:
         with run_poller(settings, source), supervise_coordinator(settings, source):
             supervise_workers(options, server.workers, listener, say_where)
@@ -68,3 +75,23 @@ def run_server(source: SettingsSource, announce: Callable[[str], None] | None = 
     finally:
         if configured.catalog.frames is None:  # no memory is kept for a server that may never be started again
             shutil.rmtree(frames, ignore_errors=True)
+
+
+def _load_certificate(settings: Settings) -> Certificate | None:
+    """Return the certificate of the settings, if they have one.
+
+    Raises:
+        BadSettings: it cannot be used.
+    """
+    server = settings.server
+    if server.tls_certificate is None or server.tls_key is None:
+        return None
+    certificate = Certificate(server.tls_certificate, server.tls_key)
+    try:
+        certificate.create_context()
+    except OSError as error:  # of TLS, too
+        raise BadSettings(
+            f"server.tls_certificate, server.tls_key: {server.tls_certificate} and {server.tls_key} are no certificate"
+            f" and its key in PEM: {error.strerror or error}."
+        ) from error
+    return certificate

@@ -8,10 +8,12 @@ import os
 import resource
 import signal
 import socket
+import ssl
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
+from pathlib import Path
 from types import FrameType, MappingProxyType
 from typing import Final
 
@@ -19,6 +21,8 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from shotdap.server.access.redaction import mask_logs
+from shotdap.server.access.shared_counts import SharedCounts
+from shotdap.server.connection_bounds import ConnectionBounds
 
 HEARTBEAT_SECONDS: Final = 1.0
 
@@ -40,6 +44,26 @@ above 32 MiB. With more arenas each thread keeps memory of its own: 700 MB, not 
 
 
 @dataclass(frozen=True)
+class Certificate:
+    """A certificate of the server, and its private key."""
+
+    chain: Path
+    """The file of the certificate and those of its issuers, in PEM."""
+    key: Path
+    """The file of the private key, in PEM."""
+
+    def create_context(self) -> ssl.SSLContext:
+        """Create the context of TLS, with Python's choice of versions and ciphers.
+
+        Raises:
+            OSError: a file cannot be read; among these, `ssl.SSLError`: the two do not belong together.
+        """
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(self.chain, self.key)
+        return context
+
+
+@dataclass(frozen=True)
 class WorkerOptions:
     """Options of all workers of a server."""
 
@@ -49,6 +73,12 @@ class WorkerOptions:
     """The time that requests have to finish when the worker is told to end."""
     write_seconds: float
     """The time after which a client that reads nothing is disconnected."""
+    bounds: ConnectionBounds
+    """What a client may send and hold."""
+    counts: SharedCounts | None = None
+    """Counts the connections of each address over all workers; without it, they are not counted."""
+    certificate: Certificate | None = None
+    """With it, the server speaks TLS only."""
     access_log: bool = False
     is_quiet: bool = False
     """Whether only warnings and errors are logged."""
@@ -58,6 +88,7 @@ class WorkerConfig(uvicorn.Config):
     """uvicorn's configuration, of a worker's options."""
 
     def __init__(self, options: WorkerOptions, host: str = "127.0.0.1", port: int = 8000) -> None:
+        certificate = options.certificate
         super().__init__(
             options.application,
             factory=True,
@@ -67,6 +98,9 @@ class WorkerConfig(uvicorn.Config):
             access_log=options.access_log,
             log_level="warning" if options.is_quiet else None,
             server_header=False,
+            ws="none",  # no route has any; uvicorn would take messages of 16 MiB before the application refuses them
+            proxy_headers=False,  # `HostMiddleware` applies them
+            ssl_context_factory=None if certificate is None else lambda _config, _create: certificate.create_context(),
         )
         self.options = options
 
@@ -76,15 +110,18 @@ class WorkerConfig(uvicorn.Config):
         mask_logs()
 
 
-def run_worker(options: WorkerOptions, listener: socket.socket, heartbeats: Connection) -> None:
+def run_worker(options: WorkerOptions, listener: socket.socket, heartbeats: Connection, number: int) -> None:
     """Serve until SIGTERM. The target of a worker's process.
 
     Args:
         options: of the worker.
         listener: the bound socket.
         heartbeats: gets a byte each second from the event loop.
+        number: of the worker, from zero; no two workers have the same at a time.
     """
     _set_allocator_options()
+    if options.counts:
+        options.counts.take_row(number)
     _, hard_limit = resource.getrlimit(resource.RLIMIT_NOFILE)
     allowed = _MAX_OPEN_FILES if hard_limit == resource.RLIM_INFINITY else min(hard_limit, _MAX_OPEN_FILES)
     resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard_limit))

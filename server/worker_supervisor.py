@@ -42,6 +42,8 @@ class _Worker:
 
     process: BaseProcess
     heartbeats: Connection
+    number: int
+    """From zero; a worker that replaces this one gets the same."""
     last_sign: float = field(default_factory=time.monotonic)
     """The time of its start, or of its last heartbeat."""
     has_served: bool = False
@@ -104,13 +106,13 @@ class _Supervisor:
     def _start_missing_workers(self) -> None:
         if time.monotonic() < self._retry_time:
             return
-        while len(self._workers) < self._count:
+        for number in sorted({*range(self._count)} - {worker.number for worker in self._workers}):
             receiver, sender = multiprocessing.Pipe(duplex=False)
             kept = {self._listener.fileno(), sender.fileno()}
-            arguments = (self._options, self._listener, sender)
+            arguments = (self._options, self._listener, sender, number)
             process = start_child_process(run_worker, arguments, "shotdap worker", kept, signal.SIGKILL)
             sender.close()
-            self._workers.append(_Worker(process, receiver))
+            self._workers.append(_Worker(process, receiver, number))
 
     def _wait_for_events(self, wakeup: socket.socket) -> None:
         """Wait for a signal, a heartbeat or the end of a worker; a second at most."""

@@ -51,7 +51,7 @@ class Credentials:
 
     @property
     def tokens(self) -> Sequence[str]:
-        """What may be a token of this server, in the order in which it counts."""
+        """Texts that may be tokens of this server, in the order in which they count."""
         return [each for each in (self.path_token, self.bearer, self.password) if each]
 
 

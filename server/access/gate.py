@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from starlette.middleware import Middleware
 
 from shotdap.config import BadSettings, Settings
+from shotdap.server.access.access_database import AccessDatabase
+from shotdap.server.access.access_middleware import AccessMiddleware
 from shotdap.server.access.authentication import Authenticator
 from shotdap.server.access.browser_middleware import BrowserMiddleware
-from shotdap.server.access.database import AccessDatabase
 from shotdap.server.access.identity_provider import IdentityProvider
-from shotdap.server.access.middleware import AccessMiddleware
 from shotdap.server.access.oidc import make_oidc_authenticators
 from shotdap.server.access.policy import Policy
 from shotdap.server.access.token_authenticator import TokenAuthenticator

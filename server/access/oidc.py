@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from shotdap.config import Settings
+from shotdap.server.access.access_database import AccessDatabase
 from shotdap.server.access.authentication import Authenticator
-from shotdap.server.access.database import AccessDatabase
 from shotdap.server.access.identity_provider import IdentityProvider
 from shotdap.server.access.jwt_authenticator import JwtAuthenticator
 from shotdap.server.access.policy import Policy

@@ -13,7 +13,7 @@ from typing import Final
 import sqlalchemy as sa
 
 from shotdap.config.settings import OidcSettings
-from shotdap.server.access.database import METADATA, AccessDatabase
+from shotdap.server.access.access_database import METADATA, AccessDatabase
 
 _SECRET_BYTES: Final = 32
 _USE_SECONDS: Final = 30.0  # between two records of a session's last use

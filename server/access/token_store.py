@@ -18,7 +18,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from shotdap.catalog import Grant
-from shotdap.server.access.database import METADATA, AccessDatabase
+from shotdap.server.access.access_database import METADATA, AccessDatabase
 from shotdap.server.access.principal import Scope
 
 TOKEN_PREFIX: Final = "sd_"  # noqa: S105 — no secret: programs that search for leaked secrets know them by it

@@ -10,10 +10,7 @@ from starlette.requests import Request
 
 from shotdap.catalog.reading.frame_store import SpooledBody
 from shotdap.server.access.principal import PRINCIPAL_KEY, Principal, get_principal
-from shotdap.server.http.errors import TooLarge
 
-MAX_REQUEST_BODY: Final = 1 << 20
-"""Bytes of the body of a request; orders of exports have some hundred."""
 MAX_INLINE_BODY: Final = 256 << 10
 """Bytes of the body of an answer that returns with its headers; a larger one is spooled."""
 
@@ -42,18 +39,15 @@ class ForwardedRequest:
 
     @classmethod
     async def from_starlette(cls, request: Request) -> ForwardedRequest:
-        """Convert a request of Starlette; receive its body, unless it is one without.
+        """Convert a request of Starlette; receive its body, which `HttpProtocol` bounds, unless it is one without.
 
         Raises:
-            TooLarge: its body is larger than one that may be forwarded.
             ClientDisconnect: the client left before it had sent the body.
         """
         scope, body = request.scope, bytearray()
         if request.method not in {"GET", "HEAD"}:
             async for part in request.stream():
                 body += part
-                if len(body) > MAX_REQUEST_BODY:
-                    raise TooLarge(f"The body of a request has {MAX_REQUEST_BODY >> 10:,} KiB at most.")
         return cls(
             scope["method"],
             scope.get("http_version", "1.1"),

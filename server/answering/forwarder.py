@@ -25,7 +25,7 @@ from shotdap.config import Site
 from shotdap.server.answering.answer_process import answer_request, start_answer_process
 from shotdap.server.answering.forwarded_request import ForwardedAnswer, ForwardedRequest
 from shotdap.server.http.blocks import Block, split_bytes
-from shotdap.server.http.errors import SMALLER_REQUEST_ADVICE, OutOfBudget, TooLarge, handle_error
+from shotdap.server.http.errors import SMALLER_REQUEST_ADVICE, OutOfBudget, handle_error
 from shotdap.server.http.response import make_response
 from shotdap.server.problem_format import find_problem_renderer
 
@@ -65,7 +65,7 @@ class Forwarder:
             await self._bodies.wait_for_room()
             answer = await self._call_unless_disconnected(forwarded, request)
             return ForwardedResponse(answer, self._store, self._bodies)
-        except (Overloaded, TooLarge, Unreadable, OSError, RuntimeError) as failure:
+        except (Overloaded, Unreadable, OSError, RuntimeError) as failure:
             error = self._judge_failure(failure)
             path = request.scope["path"]
             render_problem = find_problem_renderer(path, request.scope.get("root_path", ""))

@@ -14,7 +14,7 @@ from starlette.types import Receive, Scope, Send
 
 from shotdap import __version__
 from shotdap.config import Settings
-from shotdap.server.access.database import AccessDatabase
+from shotdap.server.access.access_database import AccessDatabase
 from shotdap.server.access.request_catalog import RequestCatalogs
 from shotdap.server.api import swagger
 from shotdap.server.api.middleware import ApiMiddleware

@@ -14,6 +14,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.routing import Match
 
 from shotdap.server.api.schemas import Document
 from shotdap.server.http.errors import TEMPORARY_STATUSES, Problem, respond_with_problem, to_problem
@@ -51,6 +52,7 @@ _STATUS_DESCRIPTIONS: Final[Mapping[int, str]] = MappingProxyType(
         413: "More is asked for than one answer holds; the sentence says the limit and the way round it.",
         414: "The query string is too long.",
         416: "The range of bytes lies outside the answer.",
+        429: "You have had as much as you may have for now; the headers say when to ask again.",
         500: "The image cannot be read, or the server failed.",
         503: "The file is changing, or the catalog or the memory is not there now; ask again later.",
     }
@@ -77,7 +79,7 @@ def describe_failure(status: int, description: str = "") -> dict[str, Any]:
     }
 
 
-COMMON_FAILURES: Final = (400, 414, 500, 503)
+COMMON_FAILURES: Final = (400, 414, 429, 500, 503)
 """Statuses of failures that any operation may have."""
 
 _RETRY_AFTER_HEADER: Final = {"description": "Seconds to wait.", "schema": {"type": "integer"}}
@@ -110,6 +112,8 @@ def register_problem_handlers(app: FastAPI) -> None:
         if problem.status == HTTPStatus.NOT_FOUND and problem.message == HTTPStatus.NOT_FOUND.phrase:
             message = f"There is nothing at {request.url.path}; what there is stands in openapi.json."
             problem = replace(problem, message=message)
+        if problem.status == HTTPStatus.METHOD_NOT_ALLOWED:  # Starlette names those of the first route only
+            problem = replace(problem, extra_headers={"Allow": ", ".join(_list_methods(app, request))})
         return make_response(respond_with_problem(problem, render_problem))
 
     async def handle_validation_error(_request: Request, error: Exception) -> Response:
@@ -119,3 +123,13 @@ def register_problem_handlers(app: FastAPI) -> None:
 
     app.add_exception_handler(HTTPException, handle_http_error)
     app.add_exception_handler(RequestValidationError, handle_validation_error)
+
+
+def _list_methods(app: FastAPI, request: Request) -> list[str]:
+    """List the methods of all routes for the path of a request."""
+    scope = {**request.scope, "app": app}
+    methods = set[str]()
+    for route in app.routes:
+        if route.matches(scope)[0] is not Match.NONE:
+            methods |= getattr(route, "methods", None) or set()
+    return sorted(methods)

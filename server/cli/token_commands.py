@@ -99,7 +99,7 @@ def revoke_token(
 
 
 def _open_store(config: ConfigOption) -> TokenStore:
-    from shotdap.server.access.database import AccessDatabase
+    from shotdap.server.access.access_database import AccessDatabase
     from shotdap.server.access.token_store import TokenStore
 
     return TokenStore(AccessDatabase.from_settings(make_source(config).load()))

@@ -1,4 +1,10 @@
-"""The Dask cluster that runs jobs: processes of this machine, or a cluster that exists already."""
+"""The Dask cluster that runs jobs: processes of this machine, or a cluster that exists already.
+
+Whoever connects to a scheduler or a worker of Dask can have it run any code, as the account of the server. So those of
+this machine listen on loopback, which all its users reach, only with TLS, and take only connections that prove to have
+the key of this one cluster. The key is made for it, and is never in a file that outlives its reading or that other
+users may read.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +17,8 @@ from types import MappingProxyType
 from typing import Final
 
 import dask.config
-from distributed import Client, LocalCluster
+from distributed import Client, LocalCluster, Scheduler, SchedulerPlugin, Worker, WorkerPlugin
+from distributed.security import Security
 
 from shotdap.config import BadSettings, SettingsSource
 from shotdap.config.settings import ExportsSettings
@@ -50,7 +57,10 @@ def open_cluster(settings: ExportsSettings, source: SettingsSource) -> Iterator[
         return
     with dask.config.set(_DASK_SETTINGS), ExitStack() as stack:
         with _mask_interrupts():
+            security = Security.temporary()
             cluster = LocalCluster(
+                security=security,
+                protocol="tls://",
                 n_workers=settings.workers,
                 threads_per_worker=settings.threads,
                 memory_limit=settings.memory_mib << 20,
@@ -61,8 +71,28 @@ def open_cluster(settings: ExportsSettings, source: SettingsSource) -> Iterator[
                 env=source.environment,
             )
             stack.enter_context(cluster)
-            client = stack.enter_context(Client(cluster, timeout=_CONNECT_TIMEOUT, set_as_default=False))
+            client = stack.enter_context(
+                Client(cluster, security=security, timeout=_CONNECT_TIMEOUT, set_as_default=False)
+            )
+        client.register_plugin(_SchedulerWithoutPages())
+        client.register_plugin(_WorkerWithoutPages())
         yield client
+
+
+class _SchedulerWithoutPages(SchedulerPlugin):
+    """Closes the HTTP server of a scheduler: it has no pages left, but listens without TLS."""
+
+    async def start(self, scheduler: Scheduler) -> None:
+        """Close it."""
+        scheduler.http_server.stop()
+
+
+class _WorkerWithoutPages(WorkerPlugin):
+    """Closes the HTTP server of each worker, also of those that replace others."""
+
+    def setup(self, worker: Worker) -> None:
+        """Close it."""
+        worker.http_server.stop()
 
 
 @contextmanager

@@ -33,7 +33,7 @@ def apply_range(
     if response.status != HTTPStatus.OK or response.size is None:
         return response
     whole = response.with_headers({"Accept-Ranges": "bytes"})
-    selection = _parse_range(request, whole, response.size)
+    selection = find_range(request, whole)
     if selection is None:
         return whole
     if selection:
@@ -48,8 +48,14 @@ def apply_range(
     return render_problem(problem).with_headers(headers)
 
 
-def _parse_range(request: HttpRequest, response: HttpResponse, size: int) -> range | None:
-    """Return the selected bytes, as far as they exist; `None` if the whole response is to be sent."""
+def find_range(request: HttpRequest, response: HttpResponse) -> range | None:
+    """Return the selected bytes, as far as they exist; `None` if the whole response is to be sent.
+
+    Args:
+        request: whose headers `Range` and `If-Range` count.
+        response: a complete response.
+    """
+    size = response.size or 0
     match = _SINGLE_RANGE.fullmatch(request.headers.get("range", ""))
     if request.only_headers or match is None or not (match["first"] or match["last"]):
         return None

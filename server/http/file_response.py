@@ -1,73 +1,77 @@
-"""Files as responses, complete or by ranges."""
+"""Files as responses, complete or by a range, from a file that is open before the status line is sent.
+
+The bytes are those of the open file, even if another file takes its place meanwhile.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
-from typing import BinaryIO
+from collections.abc import AsyncIterator, Callable, Mapping
+from email.utils import formatdate
+from typing import Final, Protocol
+from urllib.parse import quote
 
-from starlette.responses import FileResponse
-from starlette.types import Message, Receive, Scope, Send
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import Response, StreamingResponse
+
+from shotdap.server.http.blocks import BLOCK_SIZE
+from shotdap.server.http.byte_range import apply_range, find_range
+from shotdap.server.http.request import HttpRequest
+from shotdap.server.http.response import HttpResponse, make_response
+
+_ATTR_CHARACTERS: Final = "!#$&+-.^_`|~"  # that need no encoding in a parameter (RFC 8187, 3.2.1)
 
 
-class OpenFileResponse(FileResponse):
-    """A response from a file that is open already: a file that cannot be opened fails before the status line.
+class OpenFile(Protocol):
+    """A file that is open as long as this object lives."""
 
-    The bytes are those of the open file, even if another file takes its place meanwhile.
+    @property
+    def descriptor(self) -> int:
+        """The descriptor of the file."""
+        ...
+
+
+def respond_with_file(
+    request: HttpRequest,
+    file: OpenFile,
+    media_type: str,
+    headers: Mapping[str, str],
+    check_unchanged: Callable[[], None] = lambda: None,
+) -> Response:
+    """Send a file, or the part of it that is requested.
 
     Args:
-        file: read from its beginning, and closed after the response was sent.
+        request: whose headers `Range` and `If-Range` count.
+        file: the file.
         media_type: of the file.
-        filename: under which the client stores it.
-        headers: further headers; validators among them replace those of Starlette.
+        headers: further headers.
+        check_unchanged: raises an exception if the file is no longer the version that is sent; called now, and after
+            each read. Then the connection ends early.
     """
-
-    def __init__(self, file: BinaryIO, media_type: str, filename: str, headers: Mapping[str, str]) -> None:
-        self._file = file
-        descriptor = file.fileno()
-        super().__init__(
-            f"/dev/fd/{descriptor}",
-            media_type=media_type,
-            filename=filename,
-            headers=headers,
-            stat_result=os.fstat(descriptor),
-        )
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the file, or the part of it that is requested."""
-        with self._file:
-            await super().__call__(scope, receive, send)
+    check_unchanged()
+    status = os.fstat(file.descriptor)
+    date = {"Last-Modified": formatdate(status.st_mtime, usegmt=True)}
+    whole = HttpResponse(media_type, status.st_size, (), {**date, **headers})
+    response, selection = apply_range(whole, request), find_range(request, whole)
+    if request.only_headers or not response.size:
+        return make_response(response)
+    first = selection.start if selection else 0
+    headers = {**response.headers, "Content-Type": media_type, "Content-Length": str(response.size)}
+    blocks = _read_blocks(file, range(first, first + response.size), check_unchanged)
+    return StreamingResponse(blocks, response.status, headers)
 
 
-class VerifiedFileResponse(FileResponse):
-    """A response from a file that may be rewritten in place meanwhile: the connection then ends early.
+def format_attachment(name: str) -> str:
+    """Format ``Content-Disposition`` of a file that the client stores under a name (RFC 6266)."""
+    encoded = quote(name, safe=_ATTR_CHARACTERS)
+    return f'attachment; filename="{name}"' if encoded == name else f"attachment; filename*=utf-8''{encoded}"
 
-    Args:
-        path: of the file.
-        stat_result: of the version to send.
-        filename: under which the client stores it.
-        headers: further headers; validators among them replace those of Starlette.
-        check_unchanged: raises an exception if the file is no longer of this version; called before each block.
-    """
 
-    def __init__(
-        self,
-        path: str,
-        stat_result: os.stat_result,
-        filename: str,
-        headers: Mapping[str, str],
-        check_unchanged: Callable[[], None],
-    ) -> None:
-        media_type = "application/octet-stream"  # an archive may contain anything, even a login page
-        super().__init__(path, headers=headers, media_type=media_type, filename=filename, stat_result=stat_result)
-        self._check_unchanged = check_unchanged
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the file, and check before each block that it is still of this version."""
-
-        async def check_and_send(message: Message) -> None:
-            self._check_unchanged()
-            await send(message)
-
-        # Without extensions: with one, a server would be given the path, and would read the file itself.
-        await super().__call__({**scope, "extensions": {}}, receive, check_and_send)
+async def _read_blocks(file: OpenFile, selection: range, check_unchanged: Callable[[], None]) -> AsyncIterator[bytes]:
+    for start in range(selection.start, selection.stop, BLOCK_SIZE):
+        size = min(BLOCK_SIZE, selection.stop - start)
+        block = await run_in_threadpool(os.pread, file.descriptor, size, start)
+        check_unchanged()
+        if len(block) < size:
+            raise OSError("The file has become shorter while it was sent.")
+        yield block

@@ -11,15 +11,12 @@ from markupsafe import Markup, escape
 
 from shotdap import __version__
 from shotdap.server.http.response import HttpResponse
+from shotdap.server.http.security_headers import PAGE_POLICY
 from shotdap.server.protocols.thredds_catalog import build_catalog_url
 
 __all__ = ["render_page"]
 
-_HEADERS: Final = {
-    "Content-Security-Policy": "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "same-origin",
-}
+_HEADERS: Final = {"Content-Security-Policy": PAGE_POLICY}
 _SIZE_UNITS: Final = ("bytes", "kB", "MB", "GB", "TB")
 _UNIT_STEP: Final = 1000
 

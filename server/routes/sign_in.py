@@ -20,9 +20,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from shotdap.server.access.access_database import AccessDatabase
 from shotdap.server.access.authentication import SESSION_COOKIE, NotAvailable, NotSignedIn
 from shotdap.server.access.browser_middleware import SIGN_IN_PATH
-from shotdap.server.access.database import AccessDatabase
 from shotdap.server.access.identity import IdentityRules
 from shotdap.server.access.identity_provider import IdentityProvider
 from shotdap.server.access.session_store import SessionStore

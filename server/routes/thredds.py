@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import partial
@@ -24,7 +23,7 @@ from shotdap.catalog import Catalog, Entry, FileHandle, Health, NotFound, Unread
 from shotdap.server.access.request_catalog import RequestCatalogs
 from shotdap.server.http.conditional import Validator
 from shotdap.server.http.errors import answer, handle_error, render_text_problem
-from shotdap.server.http.file_response import VerifiedFileResponse
+from shotdap.server.http.file_response import format_attachment, respond_with_file
 from shotdap.server.http.request import HttpRequest
 from shotdap.server.http.response import HttpResponse, compress_response, make_response
 from shotdap.server.pages import render_page
@@ -119,16 +118,21 @@ def describe_image(catalog: Catalog, entry: Entry) -> thredds.CatalogImage:
 
 
 def _respond_file(catalog: Catalog, request: HttpRequest) -> Response:
+    try:
+        return _send_file(catalog, request)
+    except Exception as error:  # noqa: BLE001 — every failure gets a response
+        return make_response(handle_error(error, render_text_problem, request.path))
+
+
+def _send_file(catalog: Catalog, request: HttpRequest) -> Response:
+    entry = catalog.find_entry(request.path)
+
     def open_handle() -> FileHandle:
         file = catalog.open_file_handle(entry)
         is_small = file.version.size <= _MAX_COPIED_SIZE  # later changes of the file do not matter to a copy
         return file.copy_to_memory(file.version) if is_small and not file.is_copy else file
 
-    try:
-        entry = catalog.find_entry(request.path)
-        file = retry_if_changed(open_handle)
-    except Exception as error:  # noqa: BLE001 — every failure gets a response
-        return make_response(handle_error(error, render_text_problem, request.path))
+    file = retry_if_changed(open_handle)
     version = file.version
     tag = "-".join(f"{part:x}" if isinstance(part, int) else part for part in version.fingerprint)
     validator = Validator(tag, datetime.fromtimestamp(version.modified // 10**9, UTC))
@@ -136,10 +140,7 @@ def _respond_file(catalog: Catalog, request: HttpRequest) -> Response:
         return make_response(validator.prepare_not_modified())
     # The name under which the client stores the file: without the folders that the archive had it in.
     name = PureWindowsPath(str(entry.facts.get("name", ""))).name or Path(entry.path).name
-    return VerifiedFileResponse(
-        os.fspath(file),
-        file.stat(),
-        name.encode("utf-8", "replace").decode(),
-        {**validator.headers, "X-Content-Type-Options": "nosniff"},
-        partial(file.check_unchanged, version),
-    )
+    headers = {**validator.headers, "Content-Disposition": format_attachment(name.encode("utf-8", "replace").decode())}
+    check_unchanged = partial(file.check_unchanged, version)
+    # An archive may contain anything, even a login page.
+    return respond_with_file(request, file, "application/octet-stream", headers, check_unchanged)

@@ -16,6 +16,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, StreamingResponse
 from starlette.routing import Route
 
+from shotdap.config import load_settings
+from shotdap.server.connection_bounds import ConnectionBounds
 from shotdap.server.worker_process import WorkerConfig, WorkerOptions
 from shotdap.server.worker_supervisor import supervise_workers
 
@@ -94,7 +96,7 @@ def main() -> None:
     parser.add_argument("--grace", type=float, default=10)
     parser.add_argument("--write", type=float, default=60)
     given = parser.parse_args()
-    options = WorkerOptions(application, given.grace, given.write)
+    options = WorkerOptions(application, given.grace, given.write, ConnectionBounds.from_settings(load_settings()))
     supervise_workers(options, given.workers, WorkerConfig(options, port=given.port).bind_socket())
 
 

@@ -22,7 +22,7 @@ from pydantic.dataclasses import dataclass as checked
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import FileResponse, Response
 
-from shotdap.catalog import Visibility
+from shotdap.catalog import FileHandle, Missing, Unreadable, Visibility
 from shotdap.config import Settings
 from shotdap.server.access.principal import OPEN_PRINCIPAL, Scope, get_owner, get_principal
 from shotdap.server.access.request_catalog import RequestCatalogs
@@ -43,7 +43,7 @@ from shotdap.server.exports.jobs.job_store import (
 from shotdap.server.exports.order import JobOrder, Order, QuerySource, parse_part_value
 from shotdap.server.extraction import Extraction
 from shotdap.server.http.conditional import Validator
-from shotdap.server.http.file_response import OpenFileResponse
+from shotdap.server.http.file_response import format_attachment, respond_with_file
 from shotdap.server.http.request import HttpRequest
 from shotdap.server.http.response import ENDLESS_STREAM_KEY
 from shotdap.server.pictures.levels import Display
@@ -236,14 +236,11 @@ class _ExportService:
             return Response(status_code=304, headers=headers)
         path = self.jobs.get_workspace(job).target
         try:
-            file = path.open("rb")
-        except OSError as error:
-            return send_problem(500, f"The result of this export cannot be read: {error.strerror}. Order it anew.")
-        response = OpenFileResponse(file, WRITERS[order.container].media_type, path.name, headers)
-        if request.only_headers:
-            file.close()
-            return Response(headers=dict(response.headers))
-        return response
+            file = FileHandle(path)
+        except (Missing, Unreadable):
+            return send_problem(500, "The result of this export cannot be read. Order it anew.")
+        headers["Content-Disposition"] = format_attachment(path.name)
+        return respond_with_file(request, file, WRITERS[order.container].media_type, headers)
 
 
 _NOT_FOUND_MESSAGE: Final = "There is no such export, or not any more."

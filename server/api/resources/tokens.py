@@ -9,13 +9,14 @@ from fastapi import APIRouter, Path, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
-from shotdap.server.access.database import AccessDatabase
+from shotdap.server.access.access_database import AccessDatabase
 from shotdap.server.access.principal import Principal, Scope, get_principal
 from shotdap.server.access.token_store import BadToken, Token, TokenRestriction, TokenStore
 from shotdap.server.api.problem_details import describe_failure
 
 _MAX_TEXTS: Final = 100
 _Texts = Annotated[tuple[Annotated[str, Field(min_length=1, max_length=200)], ...], Field(max_length=_MAX_TEXTS)]
+_NO_USERS: Final = describe_failure(404, "The server is open to everybody: it has no users and no tokens.")
 
 
 class TokenOrder(BaseModel):
@@ -80,7 +81,8 @@ def create_tokens_router(access: AccessDatabase | None) -> APIRouter:
         summary="Make a token",
         responses={
             400: describe_failure(400, "No such token can be made."),
-            403: describe_failure(403, "Not allowed."),
+            403: describe_failure(403, "You may not do this."),
+            404: _NO_USERS,
         },
     )
     def create_token(request: Request, order: TokenOrder) -> NewToken:
@@ -110,7 +112,7 @@ def create_tokens_router(access: AccessDatabase | None) -> APIRouter:
             raise HTTPException(400, str(error)) from error
         return NewToken(**_describe_token(token).model_dump(), secret=secret)
 
-    @routes.get("", operation_id="tokens", summary="Your tokens")
+    @routes.get("", operation_id="tokens", summary="Your tokens", responses={404: _NO_USERS})
     def list_tokens(request: Request) -> Tokens:
         """List your tokens, without their secrets, the newest first."""
         tokens, principal = open_store(request)

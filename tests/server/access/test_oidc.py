@@ -35,11 +35,12 @@ from tests.identity_provider import (
 from tests.serving import SHOTDAP, Server, find_free_port, make_environment, serving
 
 from shotdap.config import BadSettings, Settings, Site, load_settings
+from shotdap.server.access.access_database import AccessDatabase
 from shotdap.server.access.authentication import SESSION_COOKIE
-from shotdap.server.access.database import AccessDatabase
 from shotdap.server.access.device_flow import DeviceCode, DeviceFlowError, exchange_for_token, sign_in_by_device
+from shotdap.server.access.gate import create_access_middleware, open_identity_provider
 from shotdap.server.access.identity_provider import IdentityProvider
-from shotdap.server.app import create_app
+from shotdap.server.app import WorkerParts, create_app
 from shotdap.server.routes.sign_in import is_own_page
 
 AUDIENCE: Final = "https://images.example.org"
@@ -96,7 +97,10 @@ def _close_browsers() -> Iterator[None]:
 
 def create_worker(settings: Settings) -> ASGIApp:
     """Create the application of one worker, which answers every request by itself."""
-    return create_app(Site(settings).open_catalog(), settings, access=AccessDatabase.from_settings(settings))
+    access, provider = AccessDatabase.from_settings(settings), open_identity_provider(settings)
+    guards = create_access_middleware(settings, access, provider)
+    parts = WorkerParts(access=access, provider=provider, guards=guards)
+    return create_app(Site(settings).open_catalog(), settings, parts)
 
 
 @contextmanager

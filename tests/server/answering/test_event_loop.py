@@ -19,6 +19,7 @@ from starlette.types import Receive, Scope, Send
 from tests import samples
 
 from shotdap.config import SettingsSource, Site
+from shotdap.server.access.shared_counts import SharedCounts
 from shotdap.server.answering.forwarder import Forwarder
 from shotdap.server.app import create_worker_app
 
@@ -66,12 +67,13 @@ def get(
 ) -> Iterator[Callable[[Sequence[str]], list[httpx.Response]]]:
     """A function that requests URLs from a worker that serves the folder, each after the other."""
     monkeypatch.setenv("SHOTDAP_ARCHIVE__FOLDER", str(folder))
+    monkeypatch.setenv("SHOTDAP_ACCESS__MODE", "open")
     monkeypatch.setenv("SHOTDAP_CATALOG__FRAMES", str(tmp_path / "frames"))
     interval = sys.getswitchinterval()
 
     async def run_worker(urls: Sequence[str]) -> list[httpx.Response]:
         source = SettingsSource.from_environment()
-        app = create_worker_app(Site(source.load()), source)
+        app = create_worker_app(Site(source.load()), source, SharedCounts(1))
         async with app.router.lifespan_context(app) as state:
 
             async def add_state(scope: Scope, receive: Receive, send: Send) -> None:

@@ -17,8 +17,8 @@ from tests.server.exports.campaign import QUERY, Campaign, make_campaign
 
 from shotdap.catalog import EVERYTHING, Grant, Visibility
 from shotdap.config import Site, load_settings
+from shotdap.server.access.access_middleware import AccessMiddleware
 from shotdap.server.access.authentication import Credentials
-from shotdap.server.access.middleware import AccessMiddleware
 from shotdap.server.access.principal import Principal, Scope
 from shotdap.server.app import create_app
 from shotdap.server.exports.export_plan import plan_export

@@ -21,8 +21,8 @@ from shotdap.server.access.authentication import (
     mount_at_path_token,
     parse_credentials,
 )
-from shotdap.server.access.principal import OPEN_PRINCIPAL, PRINCIPAL_KEY, Principal
-from shotdap.server.access.route_scopes import PUBLIC, find_scope
+from shotdap.server.access.principal import OPEN_PRINCIPAL, PRINCIPAL_KEY, Principal, Scope
+from shotdap.server.access.route_scopes import find_scope
 from shotdap.server.http.errors import Problem, respond_with_problem
 from shotdap.server.http.response import make_response
 from shotdap.server.problem_format import find_problem_renderer
@@ -69,9 +69,9 @@ class AccessMiddleware:
             NotAllowed: they may not make it.
             NotAvailable: nobody can tell now who makes it.
         """
-        needed = find_scope(get_own_path(mount_at_path_token(scope)))
+        needed: Scope | None = find_scope(get_own_path(mount_at_path_token(scope)))
         is_preflight = scope["method"] == "OPTIONS"  # has no credentials, and reveals no more than which methods exist
-        if needed is PUBLIC or is_preflight:
+        if needed is None or is_preflight:
             with suppress(NotSignedIn, NotAvailable):  # a session that has ended must not keep its user from signing in
                 return await self._authenticate(parse_credentials(scope)) or _ANONYMOUS
             return _ANONYMOUS

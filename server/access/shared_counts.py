@@ -1,0 +1,65 @@
+"""Counts of what goes on now, in memory that all workers of a server share.
+
+Each worker counts in a row of its own, so that none of them needs a lock, and none leaves a count behind when it is
+killed: the worker that replaces it takes over its row, and empties it. The sum over all rows is the count of the
+server. Other servers have counts of their own.
+"""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Hashable
+from typing import Final
+
+import numpy as np
+
+_SLOTS: Final = 1 << 16
+"""Slots of a row. Two things that fall into one slot are counted together: of 1,000 things, 1 in 65 shares its slot."""
+_COUNT_DTYPE: Final = np.dtype("u2")
+
+
+class SharedCounts:
+    """Counts of the workers of a server, made before they are forked.
+
+    Args:
+        workers: the number of workers.
+    """
+
+    def __init__(self, workers: int) -> None:
+        memory = mmap.mmap(-1, workers * _SLOTS * _COUNT_DTYPE.itemsize)
+        self._counts = np.frombuffer(memory, _COUNT_DTYPE).reshape(_SLOTS, workers)
+        self._row = 0
+
+    def take_row(self, number: int) -> None:
+        """Count in a row from now on, which was that of a worker that has ended.
+
+        Args:
+            number: of this worker, from zero.
+        """
+        self._row = number
+        self._counts[:, number] = 0
+
+    def try_add(self, thing: Hashable, limit: int) -> bool:
+        """Count one more of a thing; if there are as many as the limit already, return `False` instead.
+
+        It is counted first and checked then: of two workers that count the last one at the same time, both are refused
+        rather than none.
+        """
+        slot = _find_slot(thing)
+        self._counts[slot, self._row] += 1
+        if int(self._counts[slot].sum()) <= limit:
+            return True
+        self._counts[slot, self._row] -= 1
+        return False
+
+    def remove(self, thing: Hashable) -> None:
+        """Count one less of a thing that this worker has added."""
+        self._counts[_find_slot(thing), self._row] -= 1
+
+    def count(self, thing: Hashable) -> int:
+        """Return the count of a thing in all workers."""
+        return int(self._counts[_find_slot(thing)].sum())
+
+
+def _find_slot(thing: Hashable) -> int:
+    return hash(thing) % _SLOTS  # the seed of hashes is random, but the same in all forks of a process
