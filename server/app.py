@@ -20,17 +20,17 @@ from shotdap.catalog import Catalog, ForkServer
 from shotdap.config import Settings, SettingsSource, Site
 from shotdap.server import api
 from shotdap.server.access.access_database import AccessDatabase
-from shotdap.server.access.audit_log import AuditLog
-from shotdap.server.access.audit_middleware import AuditMiddleware
-from shotdap.server.access.failure_log import FailureLog
-from shotdap.server.access.failure_middleware import FailureMiddleware
+from shotdap.server.access.audit.audit_log import AuditLog
+from shotdap.server.access.audit.audit_middleware import AuditMiddleware
+from shotdap.server.access.audit.failure_log import FailureLog
+from shotdap.server.access.audit.failure_middleware import FailureMiddleware
 from shotdap.server.access.gate import create_access_middleware, open_identity_provider
 from shotdap.server.access.host_middleware import HostMiddleware, HostNames
-from shotdap.server.access.identity_provider import IdentityProvider
-from shotdap.server.access.limit_middleware import LimitMiddleware
-from shotdap.server.access.rate_limiter import RateLimiter
+from shotdap.server.access.limits.limit_middleware import LimitMiddleware
+from shotdap.server.access.limits.rate_limiter import RateLimiter
+from shotdap.server.access.limits.shared_counts import SharedCounts
 from shotdap.server.access.request_catalog import RequestCatalogs
-from shotdap.server.access.shared_counts import SharedCounts
+from shotdap.server.access.sign_in.identity_provider import IdentityProvider
 from shotdap.server.access.trusted_proxies import TrustedProxies
 from shotdap.server.answering.answer_process import PRELOADED_MODULE
 from shotdap.server.answering.event_loop import respond_in_loop

@@ -14,9 +14,9 @@ from shotdap.config import BadSettings, Settings, SettingsSource, Site
 from shotdap.config.database_files import check_database_files
 from shotdap.config.settings import FRAMES_VARIABLE
 from shotdap.config.site import RUN_VARIABLE
-from shotdap.server.access.audit_log import AuditLog
+from shotdap.server.access.audit.audit_log import AuditLog
 from shotdap.server.access.gate import check_exposure, open_identity_provider
-from shotdap.server.access.shared_counts import SharedCounts
+from shotdap.server.access.limits.shared_counts import SharedCounts
 from shotdap.server.answering.answer_process import PRELOADED_MODULE
 from shotdap.server.app import create_worker_app
 from shotdap.server.catalog_poller import run_poller

@@ -20,8 +20,8 @@ from typing import Final
 import uvicorn
 from starlette.types import ASGIApp
 
-from shotdap.server.access.redaction import mask_logs
-from shotdap.server.access.shared_counts import SharedCounts
+from shotdap.server.access.audit.redaction import mask_logs
+from shotdap.server.access.limits.shared_counts import SharedCounts
 from shotdap.server.connection_bounds import ConnectionBounds
 
 HEARTBEAT_SECONDS: Final = 1.0

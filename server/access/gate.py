@@ -10,10 +10,10 @@ from shotdap.config import BadSettings, Settings
 from shotdap.server.access.access_database import AccessDatabase
 from shotdap.server.access.access_middleware import AccessMiddleware
 from shotdap.server.access.authentication import Authenticator
-from shotdap.server.access.browser_middleware import BrowserMiddleware
-from shotdap.server.access.identity_provider import IdentityProvider
-from shotdap.server.access.oidc import make_oidc_authenticators
 from shotdap.server.access.policy import Policy
+from shotdap.server.access.sign_in.browser_middleware import BrowserMiddleware
+from shotdap.server.access.sign_in.identity_provider import IdentityProvider
+from shotdap.server.access.sign_in.oidc import make_oidc_authenticators
 from shotdap.server.access.token_authenticator import TokenAuthenticator
 from shotdap.server.access.token_store import TokenStore
 

@@ -17,7 +17,7 @@ from typing import Final
 from starlette.types import ASGIApp, Message
 
 from shotdap.catalog.reading.frame_store import FrameStore
-from shotdap.server.access.redaction import mask_logs
+from shotdap.server.access.audit.redaction import mask_logs
 from shotdap.server.answering.forwarded_request import MAX_INLINE_BODY, ForwardedAnswer, ForwardedRequest
 from shotdap.server.http.blocks import Block
 from shotdap.server.http.errors import handle_error, memory_budget

@@ -14,7 +14,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
-from starlette.routing import Match
+from starlette.routing import compile_path
 
 from shotdap.server.api.schemas import Document
 from shotdap.server.http.errors import TEMPORARY_STATUSES, Problem, respond_with_problem, to_problem
@@ -126,10 +126,10 @@ def register_problem_handlers(app: FastAPI) -> None:
 
 
 def _list_methods(app: FastAPI, request: Request) -> list[str]:
-    """List the methods of all routes for the path of a request."""
-    scope = {**request.scope, "app": app}
+    """List the methods that the OpenAPI document has for the path of a request."""
+    path = str(request.scope["path"]).removeprefix(request.scope.get("root_path", ""))
     methods = set[str]()
-    for route in app.routes:
-        if route.matches(scope)[0] is not Match.NONE:
-            methods |= getattr(route, "methods", None) or set()
+    for template, operations in app.openapi()["paths"].items():
+        if compile_path(template.replace("{path}", "{path:path}"))[0].match(path):
+            methods |= {name.upper() for name in operations if name != "parameters"}
     return sorted(methods)

@@ -19,8 +19,8 @@ def show_readers(
     as_json: JsonOption = False,
 ) -> None:
     """Show who has read an image, or images below a folder: how often, how much, first and last."""
-    from shotdap.server.access.audit_log import open_audit
-    from shotdap.server.access.audit_report import list_readers, to_row
+    from shotdap.server.access.audit.audit_log import open_audit
+    from shotdap.server.access.audit.audit_report import list_readers, to_row
     from shotdap.server.cli import output
 
     records = open_audit(make_source(config).load()).iter_records()
@@ -34,8 +34,8 @@ def show_paths(
     as_json: JsonOption = False,
 ) -> None:
     """Show what a user has read: how often, how much, first and last."""
-    from shotdap.server.access.audit_log import open_audit
-    from shotdap.server.access.audit_report import list_paths, to_row
+    from shotdap.server.access.audit.audit_log import open_audit
+    from shotdap.server.access.audit.audit_report import list_paths, to_row
     from shotdap.server.cli import output
 
     records = open_audit(make_source(config).load()).iter_records()
@@ -50,8 +50,8 @@ def show_summary(
     as_json: JsonOption = False,
 ) -> None:
     """Summarize for a campaign's PI who has read its images: how often, how much, first and last."""
-    from shotdap.server.access.audit_log import open_audit
-    from shotdap.server.access.audit_report import summarize, to_row
+    from shotdap.server.access.audit.audit_log import open_audit
+    from shotdap.server.access.audit.audit_report import summarize, to_row
     from shotdap.server.cli import output
 
     if bool(campaign) == bool(path):

@@ -22,10 +22,10 @@ from starlette.routing import Route
 
 from shotdap.server.access.access_database import AccessDatabase
 from shotdap.server.access.authentication import SESSION_COOKIE, NotAvailable, NotSignedIn
-from shotdap.server.access.browser_middleware import SIGN_IN_PATH
-from shotdap.server.access.identity import IdentityRules
-from shotdap.server.access.identity_provider import IdentityProvider
-from shotdap.server.access.session_store import SessionStore
+from shotdap.server.access.sign_in.browser_middleware import SIGN_IN_PATH
+from shotdap.server.access.sign_in.identity import IdentityRules
+from shotdap.server.access.sign_in.identity_provider import IdentityProvider
+from shotdap.server.access.sign_in.session_store import SessionStore
 from shotdap.server.access.token_store import TokenStore
 from shotdap.server.http.errors import Problem
 from shotdap.server.http.response import HttpResponse, make_response

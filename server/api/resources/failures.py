@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from shotdap.config import Settings
-from shotdap.server.access.failure_log import FailureLog, get_failure_owner
+from shotdap.server.access.audit.failure_log import FailureLog, get_failure_owner
 from shotdap.server.access.principal import get_principal
 from shotdap.server.access.request_catalog import RequestCatalogs
 from shotdap.server.api.dependencies import reject_repeated_params

@@ -27,8 +27,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from shotdap.catalog import Visibility
 from shotdap.config import BadSettings, Settings, SettingsSource
-from shotdap.server.access.audit_log import AuditLog, AuditRecord
-from shotdap.server.access.redaction import redact_secrets
+from shotdap.server.access.audit.audit_log import AuditLog, AuditRecord
+from shotdap.server.access.audit.redaction import redact_secrets
 from shotdap.server.child_process import is_parent_alive_after
 from shotdap.server.exports.atomic import remove_path
 from shotdap.server.exports.checksum import compute_checksum

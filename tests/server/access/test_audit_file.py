@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from shotdap.server.access.audit_file import AuditFile
+from shotdap.server.access.audit.audit_file import AuditFile
 
 SPAWN = get_context("spawn")
 

@@ -98,7 +98,7 @@ def test_listed_proxy(named_server: Server) -> None:
 
 
 def test_other_client(plain: Server) -> None:
-    """What another client says about its way does not count."""
+    """Headers of another client about its way do not count."""
     answer = get(plain, "/", FORWARDED)
 
     assert answer.json()["catalog"] == f"{plain.url}/dap/"

@@ -37,9 +37,9 @@ from tests.serving import SHOTDAP, Server, find_free_port, make_environment, ser
 from shotdap.config import BadSettings, Settings, Site, load_settings
 from shotdap.server.access.access_database import AccessDatabase
 from shotdap.server.access.authentication import SESSION_COOKIE
-from shotdap.server.access.device_flow import DeviceCode, DeviceFlowError, exchange_for_token, sign_in_by_device
 from shotdap.server.access.gate import create_access_middleware, open_identity_provider
-from shotdap.server.access.identity_provider import IdentityProvider
+from shotdap.server.access.sign_in.device_flow import DeviceCode, DeviceFlowError, exchange_for_token, sign_in_by_device
+from shotdap.server.access.sign_in.identity_provider import IdentityProvider
 from shotdap.server.app import WorkerParts, create_app
 from shotdap.server.routes.sign_in import is_own_page
 

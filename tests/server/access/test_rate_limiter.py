@@ -13,10 +13,10 @@ from tests import postgres as postgresql
 
 from shotdap.config import Settings, load_settings
 from shotdap.server.access.access_database import AccessDatabase
-from shotdap.server.access.counter_storage import CounterStorage, Increment
+from shotdap.server.access.limits.counter_storage import CounterStorage, Increment
+from shotdap.server.access.limits.rate_limiter import LimitExceeded, RateLimiter
+from shotdap.server.access.limits.shared_counts import SharedCounts
 from shotdap.server.access.principal import Principal
-from shotdap.server.access.rate_limiter import LimitExceeded, RateLimiter
-from shotdap.server.access.shared_counts import SharedCounts
 
 ADDRESS: Final = "203.0.113.1"
 ANNE: Final = Principal("anne")
@@ -77,7 +77,7 @@ def within_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("within_a_minute")
 @pytest.mark.parametrize(("limit", "most"), [(1, 1 + WORKERS), (40, 40 + WORKERS), (400, 420), (1000, 1050)])
 def test_overshoot(limit: int, most: int, database: AccessDatabase) -> None:
-    """However requests fall to workers, all together admit the limit, and a twentieth or one each more at most."""
+    """All workers together, however requests fall to them, admit the limit, a twentieth or one each more at most."""
     limiters = make_limiters(load(requests_per_minute=limit), database)
     admitted = asyncio.run(count_admitted(limiters, 3 * limit + 20))
 
@@ -86,7 +86,7 @@ def test_overshoot(limit: int, most: int, database: AccessDatabase) -> None:
 
 @pytest.mark.usefixtures("within_a_minute")
 def test_one_limit_after_another(database: AccessDatabase) -> None:
-    """What one worker has admitted, and written at its end, counts for the next."""
+    """Requests that one worker has admitted, and written at its end, count for the next."""
     settings = load(requests_per_minute=100)
     first, second, *_ = make_limiters(settings, database)
 
@@ -155,7 +155,8 @@ def test_a_user_named_like_an_address() -> None:
 
 def test_without_the_database(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """While the database cannot be used, each worker keeps the limit by itself, and says so."""
-    database = AccessDatabase(f"sqlite:///{tmp_path / 'nowhere' / 'access.db'}")
+    (tmp_path / "file").touch()
+    database = AccessDatabase(f"sqlite:///{tmp_path / 'file' / 'access.db'}")  # no folder can be made there
     limiters = make_limiters(load(requests_per_minute=100), database)
 
     assert asyncio.run(count_admitted(limiters[:1], 300)) <= 200  # in two minutes at most

@@ -8,7 +8,7 @@ from typing import Final
 
 import pytest
 
-from shotdap.server.access.redaction import MaskingFormatter, redact_secrets
+from shotdap.server.access.audit.redaction import MaskingFormatter, redact_secrets
 
 TOKEN: Final = "sd_" + "7hQ2mZp0Xc9LrTb4VnWk8sJd1FgYe6AuKoRi3"
 JWT: Final = "eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJhbm4ifQ.c2lnbmF0dXJl"

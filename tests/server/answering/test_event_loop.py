@@ -19,7 +19,7 @@ from starlette.types import Receive, Scope, Send
 from tests import samples
 
 from shotdap.config import SettingsSource, Site
-from shotdap.server.access.shared_counts import SharedCounts
+from shotdap.server.access.limits.shared_counts import SharedCounts
 from shotdap.server.answering.forwarder import Forwarder
 from shotdap.server.app import create_worker_app
 

@@ -10,10 +10,10 @@ from starlette.concurrency import run_in_threadpool
 from starlette.types import ASGIApp, Message, Receive, Send
 from starlette.types import Scope as AsgiScope
 
+from shotdap.server.access.audit.failure_log import Failure, FailureLog, get_failure_owner
+from shotdap.server.access.audit.redaction import redact_secrets
 from shotdap.server.access.authentication import find_path_token, get_own_path, mount_at_path_token
-from shotdap.server.access.failure_log import Failure, FailureLog, get_failure_owner
 from shotdap.server.access.principal import PRINCIPAL_KEY, get_principal
-from shotdap.server.access.redaction import redact_secrets
 from shotdap.server.http.errors import PROBLEM_HEADER
 
 _NAME: Final = PROBLEM_HEADER.lower().encode()

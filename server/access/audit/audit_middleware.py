@@ -17,10 +17,10 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Send
 from starlette.types import Scope as AsgiScope
 
-from shotdap.server.access.audit_log import AuditLog, AuditRecord
+from shotdap.server.access.audit.audit_log import AuditLog, AuditRecord
+from shotdap.server.access.audit.redaction import is_secret_name, redact_secrets
 from shotdap.server.access.authentication import find_path_token, get_own_path, mount_at_path_token
 from shotdap.server.access.principal import get_principal
-from shotdap.server.access.redaction import is_secret_name, redact_secrets
 from shotdap.server.routes.dap import find_suffix
 
 REQUEST_ID_HEADER: Final = b"x-request-id"

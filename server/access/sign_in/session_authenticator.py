@@ -7,7 +7,7 @@ from starlette.concurrency import run_in_threadpool
 from shotdap.server.access.authentication import Credentials, NotSignedIn
 from shotdap.server.access.policy import Policy
 from shotdap.server.access.principal import Principal
-from shotdap.server.access.session_store import SessionStore
+from shotdap.server.access.sign_in.session_store import SessionStore
 from shotdap.server.access.token_store import TokenStore, User
 
 

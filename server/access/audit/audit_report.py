@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from shotdap.catalog.paths import RAW_SUFFIX
-from shotdap.server.access.audit_log import AuditRecord
+from shotdap.server.access.audit.audit_log import AuditRecord
 from shotdap.transforms import MARK
 
 _REFUSED: Final = frozenset({401, 403, 404})

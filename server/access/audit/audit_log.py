@@ -17,7 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from shotdap.catalog.index.tables import SafeText
 from shotdap.config import BadSettings, Settings
 from shotdap.server.access.access_database import METADATA, AccessDatabase
-from shotdap.server.access.audit_file import MAX_LINE_BYTES, AuditFile
+from shotdap.server.access.audit.audit_file import MAX_LINE_BYTES, AuditFile
 
 _LOG = logging.getLogger("shotdap.audit")
 _MAX_WAITING: Final = 100_000  # records in memory while the disk does not take them; more are counted, and lost

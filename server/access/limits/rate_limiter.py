@@ -27,9 +27,9 @@ from starlette.concurrency import run_in_threadpool
 
 from shotdap.config import Settings
 from shotdap.server.access.access_database import AccessDatabase
-from shotdap.server.access.counter_storage import CounterStorage
+from shotdap.server.access.limits.counter_storage import CounterStorage
+from shotdap.server.access.limits.shared_counts import SharedCounts
 from shotdap.server.access.principal import Principal
-from shotdap.server.access.shared_counts import SharedCounts
 from shotdap.server.access.trusted_proxies import find_client_network, is_loopback
 from shotdap.server.http.errors import Problem
 

@@ -9,10 +9,10 @@ import cachebox
 from starlette.concurrency import run_in_threadpool
 
 from shotdap.server.access.authentication import Credentials
-from shotdap.server.access.identity import IdentityRules
-from shotdap.server.access.identity_provider import IdentityProvider
 from shotdap.server.access.policy import Policy
 from shotdap.server.access.principal import Principal
+from shotdap.server.access.sign_in.identity import IdentityRules
+from shotdap.server.access.sign_in.identity_provider import IdentityProvider
 from shotdap.server.access.token_store import TokenStore, User
 
 _JWT: Final = re.compile(r"[\w-]+\.[\w-]+\.[\w-]*", re.ASCII)

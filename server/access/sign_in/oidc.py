@@ -5,11 +5,11 @@ from __future__ import annotations
 from shotdap.config import Settings
 from shotdap.server.access.access_database import AccessDatabase
 from shotdap.server.access.authentication import Authenticator
-from shotdap.server.access.identity_provider import IdentityProvider
-from shotdap.server.access.jwt_authenticator import JwtAuthenticator
 from shotdap.server.access.policy import Policy
-from shotdap.server.access.session_authenticator import SessionAuthenticator
-from shotdap.server.access.session_store import SessionStore
+from shotdap.server.access.sign_in.identity_provider import IdentityProvider
+from shotdap.server.access.sign_in.jwt_authenticator import JwtAuthenticator
+from shotdap.server.access.sign_in.session_authenticator import SessionAuthenticator
+from shotdap.server.access.sign_in.session_store import SessionStore
 from shotdap.server.access.token_store import TokenStore
 
 

@@ -11,9 +11,9 @@ from typing import Final
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shotdap.config.settings import LimitSettings
+from shotdap.server.access.limits.rate_limiter import Admission, LimitExceeded, RateLimiter, find_user
+from shotdap.server.access.limits.shared_counts import SharedCounts
 from shotdap.server.access.principal import get_principal
-from shotdap.server.access.rate_limiter import Admission, LimitExceeded, RateLimiter, find_user
-from shotdap.server.access.shared_counts import SharedCounts
 from shotdap.server.http.errors import Problem, respond_with_problem
 from shotdap.server.http.response import make_response
 from shotdap.server.problem_format import find_problem_renderer
