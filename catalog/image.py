@@ -85,6 +85,23 @@ class Image(Protocol):
         """
         ...
 
+    def open_shared(self, *, view: ViewFunction | None = None) -> xr.Dataset:
+        """Open the image without dask, for a caller that only selects from it and reads its attributes.
+
+        To copy the dataset would take as long as to select from it.
+
+        Args:
+            view: see `open`.
+
+        Returns:
+            A dataset that other callers have, too: do not change it, and load nothing into it.
+
+        Raises:
+            BadVariant: the variant does not fit this image.
+            BadStack: the images cannot be stacked.
+        """
+        ...
+
     def list_origins(self) -> Mapping[str, Origin]:
         """Return the provenance of each variable; nothing for a shot or a stack."""
         ...
@@ -161,6 +178,10 @@ class SingleImage:
     def open(self, *, chunked: bool = True, view: ViewFunction | None = None) -> xr.Dataset:
         """Open the image; see `Image`."""
         return self.derive(chunked=chunked, view=view).dataset.copy(deep=False)
+
+    def open_shared(self, *, view: ViewFunction | None = None) -> xr.Dataset:
+        """Open the image, to select from it; see `Image`."""
+        return self.derive(view=view).dataset
 
     def list_origins(self) -> Mapping[str, Origin]:
         """Return the provenance of each variable."""

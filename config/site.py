@@ -146,7 +146,7 @@ class Site:
         )
         own = self._open_index()
         if isinstance(own, DirectoryArchive):
-            index = WaitingIndex(own, partial(ask_in_process, readers))
+            index = WaitingIndex(own, partial(ask_in_process, readers), files.find_entry)
         else:
             index = WaitingIndex(own, ask_in_thread if settings.url else ask_at_once)
         return Catalog.from_files(index, files, self.diagnostics, ResultsAtHand(self._open_results(store)))

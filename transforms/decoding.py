@@ -33,6 +33,8 @@ from numpy.typing import NDArray
 from xarray.backends import BackendArray
 from xarray.core import indexing
 
+from shotdap.transforms.assembly import assemble_dataset
+
 Array: TypeAlias = NDArray[Any]
 _DType: TypeAlias = np.dtype[Any]
 
@@ -210,12 +212,8 @@ def decode_variable(variable: xr.Variable) -> xr.Variable:
 
 def decode_dataset(dataset: xr.Dataset) -> xr.Dataset:
     """Decode all variables and coordinates of a dataset, lazily and without indexes; see `decode_variable`."""
-    decoded = {name: decode_variable(variable) for name, variable in dataset.variables.items()}
-    return xr.Dataset(
-        {name: variable for name, variable in decoded.items() if name not in dataset.coords},
-        coords=xr.Coordinates({name: decoded[name] for name in dataset.coords}, indexes={}),
-        attrs=dataset.attrs,
-    )
+    decoded = {str(name): decode_variable(variable.copy(deep=False)) for name, variable in dataset.variables.items()}
+    return assemble_dataset(decoded, dataset.coords, dataset.attrs)
 
 
 class _DecodedArray(BackendArray):

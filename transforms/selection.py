@@ -16,6 +16,8 @@ from typing import Final, TypeAlias
 import numpy as np
 import xarray as xr
 
+from shotdap.transforms.assembly import assemble_dataset
+
 DimensionIndex: TypeAlias = slice | tuple[int, ...]
 """A part of one dimension: a range, or single indices in any order."""
 
@@ -55,13 +57,14 @@ class Selection:
             dataset: has the variables of the selection.
 
         Returns:
-            The selected variables with their attributes, and the dataset's attributes. No value has been read.
+            The selected variables with their attributes, and the dataset's attributes, the caller's own. No value has
+            been read.
 
         Raises:
             BadSelection: a name, a number of indices or an index does not fit.
         """
         if not self.hyperslabs and not self.dimensions:
-            return dataset
+            return dataset.copy(deep=False)
         for dimension in self.dimensions:
             if dimension not in dataset.dims:
                 known = ", ".join(map(str, dataset.dims))
@@ -83,12 +86,7 @@ class Selection:
             }
             selected[name] = dataset.variables[name].to_base_variable().isel(indexers)
             selected[name].dims = tuple(names[each] for each in by_dimension.items())
-        coords = {name: variable for name, variable in selected.items() if name in dataset.coords}
-        result = xr.Dataset(
-            {name: variable for name, variable in selected.items() if name not in coords},
-            coords=xr.Coordinates(coords, indexes={}),  # an index would read the coordinate
-            attrs=dataset.attrs,
-        )
+        result = assemble_dataset(selected, dataset.coords, dataset.attrs)
         result.encoding = dict(dataset.encoding)
         return result
 

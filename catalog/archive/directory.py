@@ -161,8 +161,10 @@ class DirectoryArchive:
     def _resolve_within_root(self, relative: Path) -> Path:
         """Return the file or directory with all links resolved; refuse one outside the tree."""
         try:
-            target = (self.root / relative).resolve()
-            inside = target.is_relative_to(self.root.resolve()) and target.exists()
+            target = Path(os.path.realpath(self.root / relative))  # `Path.resolve` would ask for the status, too
+            inside = target.is_relative_to(os.path.realpath(self.root))
+            if inside:
+                target.stat()
         except PermissionError as error:
             raise Unreadable("The folder that this path leads into may not be read.") from error
         except (OSError, RuntimeError, ValueError) as error:  # too long a name, a cycle of links, a surrogate

@@ -66,7 +66,17 @@ class CombinedImage:
         return max((member.modified for member in self.snapshot_members().values()), default=0)
 
     def open(self, *, chunked: bool = True, view: ViewFunction | None = None) -> xr.Dataset:
-        """Open all images as one dataset, remembered for as long as each of them is the same; see `Image`.
+        """Open all images as one dataset, remembered for as long as each of them is the same; see `Image`."""
+        dataset = self._combine(chunked=chunked).copy(deep=False)
+        return view(dataset) if view else dataset
+
+    def open_shared(self, *, view: ViewFunction | None = None) -> xr.Dataset:
+        """Open all images as one dataset, to select from it; see `Image`."""
+        dataset = self._combine(chunked=False)
+        return view(dataset) if view else dataset
+
+    def _combine(self, *, chunked: bool) -> xr.Dataset:
+        """Return the remembered dataset of all images; make it if one of them has changed.
 
         Raises:
             BadVariant: the variant fits none of the images.
@@ -107,8 +117,7 @@ class CombinedImage:
                 groups = {path.removeprefix(f"{address.folder}/"): each for path, each in datasets.items()}
                 dataset = combine_as_groups(groups, attributes)
             self._opener.collection_cache[key] = dataset
-        dataset = dataset.copy(deep=False)
-        return view(dataset) if view else dataset
+        return dataset
 
     def list_origins(self) -> Mapping[str, Origin]:
         """Return nothing: only single images record the provenance of their variables."""

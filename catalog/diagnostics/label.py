@@ -24,6 +24,7 @@ import xarray as xr
 from shotdap.catalog.diagnostics.conventions import add_convention_attributes
 from shotdap.catalog.diagnostics.diagnostic import Diagnostic
 from shotdap.catalog.entry import Fact
+from shotdap.transforms.assembly import assemble_dataset
 from shotdap.transforms.decoding import PACKING_ATTRIBUTES, STORED_TYPE_ATTRIBUTES, Packing, decode_dataset
 
 _COUNT_UNIT = "count"  # of stored numbers; the array's own unit, or any scale, replaces it
@@ -103,11 +104,8 @@ def _apply_diagnostic(raw: xr.Dataset, diagnostic: Diagnostic) -> xr.Dataset:
         **coordinates,
         **dimension_coordinates,
     }
-    return xr.Dataset(
-        {name: variable for name, variable in variables.items() if name not in dimension_coordinates},
-        coords=xr.Coordinates(coordinates, indexes={}),
-        attrs=attributes,
-    )
+    data = {name: variable for name, variable in variables.items() if name not in dimension_coordinates}
+    return assemble_dataset({**data, **coordinates}, coordinates, attributes)
 
 
 def _resolve_name_conflict(name: str, diagnostic: Diagnostic) -> str:

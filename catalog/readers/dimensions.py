@@ -19,6 +19,7 @@ import xarray as xr
 
 from shotdap.catalog.readers.attributes import Attribute
 from shotdap.transforms import UniqueNames
+from shotdap.transforms.assembly import assemble_dataset
 from shotdap.transforms.renaming import RENAMED_DIMENSIONS, list_renamed, shorten_path
 
 
@@ -61,15 +62,10 @@ def build_dataset(
         own_names: for each variable the names of its dimensions in the file, empty for a dimension without one;
             `None` if no dimension has a name.
     """
-    coordinates = {name: variable for name, variable in variables.items() if variable.dims == (name,)}
     renamed = {
         str(dimension): name
         for array, names in (own_names or {}).items()
         for dimension, name in zip(variables[array].dims, names, strict=True)
         if name and dimension not in variables
     }
-    return xr.Dataset(
-        {name: variable for name, variable in variables.items() if name not in coordinates},
-        coords=xr.Coordinates(coordinates, indexes={}),  # an index would read the coordinate
-        attrs={**attributes, **list_renamed(attributes, RENAMED_DIMENSIONS, renamed)},
-    )
+    return assemble_dataset(variables, (), {**attributes, **list_renamed(attributes, RENAMED_DIMENSIONS, renamed)})

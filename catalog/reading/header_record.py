@@ -10,6 +10,7 @@ import numpy as np
 import xarray as xr
 
 from shotdap.catalog.readers.lazy import Array, ArraySource, ChunkSource, get_source, replace_source
+from shotdap.transforms.assembly import assemble_dataset
 
 
 @dataclass(frozen=True)
@@ -63,13 +64,7 @@ class HeaderRecord:
                 template = xr.Variable(record.dimensions, np.broadcast_to(np.empty(1, record.dtype)[0], record.shape))
                 template.attrs = dict(record.attributes)
                 variables[record.name] = replace_source(template, make_source(record))
-        return xr.Dataset(
-            {name: variable for name, variable in variables.items() if name not in self.coordinates},
-            coords=xr.Coordinates(
-                {name: variables[name] for name in variables if name in self.coordinates}, indexes={}
-            ),
-            attrs=dict(self.attributes),
-        )
+        return assemble_dataset(variables, self.coordinates, self.attributes)
 
 
 def _record_variable(name: str, variable: xr.Variable, compressed: frozenset[str]) -> VariableRecord:

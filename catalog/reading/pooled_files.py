@@ -12,7 +12,7 @@ from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, Literal, TypeAlias, TypeVar, cast
 
 import cachebox
 import numpy as np
@@ -24,10 +24,11 @@ from shotdap.catalog.reading import reader_process
 from shotdap.catalog.reading.header_record import HeaderRecord, VariableRecord
 from shotdap.catalog.reading.process_pool import CallLimits, ProcessFailed, ProcessPool
 from shotdap.catalog.reading.stored_frames import StoredFrames
-from shotdap.catalog.reading.suspending import require_process, wait_for
+from shotdap.catalog.reading.suspending import hand_over, is_suspendable, require_process, wait_for
 from shotdap.catalog.storage import FileHandle, Version, VersionedFile, get_attempt_number
 from shotdap.transforms import no_memo
 
+_CallKey: TypeAlias = tuple[Callable[..., Any], str]
 _Result = TypeVar("_Result")
 
 _SECOND_ATTEMPT: Final = 2
@@ -75,6 +76,26 @@ class PooledFiles:
         self._refuse_changed = refuse_changed
         self._failures: cachebox.LRUCache[Hashable, _Failure] = cachebox.LRUCache(_MAX_FAILURES)
         self._touched: cachebox.LRUCache[Hashable, bool] = cachebox.LRUCache(_MAX_TOUCHED)
+
+    def find_entry(self, find: Callable[[str], Entry], path: str) -> Entry:
+        """Find an entry where that may hang, and look at its file on the same occasion.
+
+        In an event loop, the first `take_snapshot` of the entry need not wait then.
+
+        Args:
+            find: finds the entry at a path; pickle has to carry it.
+            path: its public path.
+
+        Raises:
+            NotFound: there is no such entry.
+            Undecided: the folders do not answer.
+        """
+        if not is_suspendable():
+            return self._readers.call_from_thread(find, path, subject=path)
+        entry, version = self._call(reader_process.find_entry, path, find)
+        if version is not None:
+            hand_over(self._make_key(reader_process.find_settled_version, entry.file), version)
+        return entry
 
     def get_file_version(self, entry: Entry) -> Version:
         """Return the present version of an entry's file; see `ImageFiles`."""
@@ -138,10 +159,9 @@ class PooledFiles:
         limits: CallLimits | None = None,
     ) -> _Result:
         """Call a function of `reader_process`, now or as far as an event loop can wait for it."""
-        attempt = get_attempt_number()
+        attempt, key = self._make_key(function, file, *arguments)
         if attempt == _SECOND_ATTEMPT:
             require_process()  # a process of its own reads from a copy
-        key = (function, repr((file, *arguments)))
         failure = self._failures.get(key)
         if failure is not None and not failure.has_expired:
             raise failure.make_error()
@@ -157,8 +177,13 @@ class PooledFiles:
 
         return wait_for((attempt, key), start, wait_in_thread)
 
+    @staticmethod
+    def _make_key(function: Callable[..., Any], *arguments: object) -> tuple[Literal[0, 1, 2], _CallKey]:
+        """Return what identifies a call within a request: the number of the attempt, and the call."""
+        return get_attempt_number(), (function, repr(arguments))
+
     @contextmanager
-    def _note_failures(self, key: tuple[Callable[..., Any], str]) -> Iterator[None]:
+    def _note_failures(self, key: _CallKey) -> Iterator[None]:
         """Remember a failure of the call in the block, unless the next such call may succeed."""
         try:
             yield

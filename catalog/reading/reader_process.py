@@ -16,7 +16,7 @@ import numpy as np
 import xarray as xr
 
 from shotdap.catalog import readers
-from shotdap.catalog.entry import Changed, FileInspection
+from shotdap.catalog.entry import Changed, Entry, FileInspection, Unreadable
 from shotdap.catalog.inspection.check_file import inspect_file
 from shotdap.catalog.readers.gunzip import Unpacker, refuse_packed_file
 from shotdap.catalog.readers.lazy import Array, BasicIndex, ChunkSource, FrameCache, get_source, wrap_decoder_errors
@@ -97,6 +97,19 @@ def find_settled_version(file: str, attempt: Attempt) -> Version:
         return version
     with begin_attempt(attempt):
         return FileHandle(version.path).wait_until_settled()
+
+
+def find_entry(path: str, find: Callable[[str], Entry], attempt: Attempt) -> tuple[Entry, Version | None]:
+    """Find the entry at a path of a directory tree, and look at its file.
+
+    Returns:
+        The entry, and the result of `find_settled_version` for it; `None` if that fails.
+    """
+    entry = find(path)
+    try:
+        return entry, find_settled_version(entry.file, attempt)
+    except Unreadable:
+        return entry, None
 
 
 def inspect_version(file: str, version: Version, attempt: Attempt) -> FileInspection:

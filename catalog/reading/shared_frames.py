@@ -14,6 +14,7 @@ import xarray as xr
 
 from shotdap.catalog.readers.lazy import ArraySource, BlockSource, ChunkSource, get_source, replace_source
 from shotdap.transforms import Memo
+from shotdap.transforms.assembly import assemble_dataset
 
 _FRAME_BYTES: Final = 32 << 20  # of a frame of an array that is not compressed, at most
 _JOINED_BYTES: Final = 1 << 20  # of small images that are joined to one frame
@@ -38,17 +39,11 @@ def share_frames(dataset: xr.Dataset, memo: Memo) -> tuple[xr.Dataset, frozenset
         if isinstance(source, ChunkSource | BlockSource):
             compressed.add(str(name))
         if source is None or source.dtype.hasobject or 0 in source.shape:
-            variables[str(name)] = variable
+            variables[str(name)] = variable.copy(deep=False)
         else:
             shared = ChunkSource(source, str(name), _choose_frame_shape(source), memo)
             variables[str(name)] = replace_source(variable, shared)
-    coordinates = {str(name): variables[str(name)] for name in dataset.coords}
-    shared_dataset = xr.Dataset(
-        {name: variable for name, variable in variables.items() if name not in coordinates},
-        coords=xr.Coordinates(coordinates, indexes={}),
-        attrs=dataset.attrs,
-    )
-    return shared_dataset, frozenset(compressed)
+    return assemble_dataset(variables, dataset.coords, dataset.attrs), frozenset(compressed)
 
 
 def _choose_frame_shape(source: ArraySource) -> tuple[int, ...]:

@@ -108,6 +108,18 @@ def compute_once(key: Hashable, compute: Callable[[], _Result]) -> _Result:
     return result
 
 
+def hand_over(key: Hashable, result: object) -> None:
+    """Record a result that came together with another one: in this run, `wait_for` returns it without waiting.
+
+    Args:
+        key: identifies the result within one run.
+        result: what `wait_for` would return; it does not replace one that is known.
+    """
+    outcomes = _outcomes.get()
+    if outcomes is not None:
+        outcomes.setdefault(key, _Outcome(result))
+
+
 async def run_suspending(function: Callable[[], _Result]) -> _Result:
     """Run a function in the event loop; await what it needs, and call it again, until it has everything.
 

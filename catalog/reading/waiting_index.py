@@ -27,6 +27,9 @@ class _SearchableIndex(RestrictableIndex, Searchable, Protocol):
 AskFunction: TypeAlias = Callable[[str, "partial[Any]"], Any]
 """Asks an index by a call, which a key identifies; it may raise `Suspended`."""
 
+FindFunction: TypeAlias = Callable[[Callable[[str], Entry], str], Entry]
+"""Finds the entry at a path by a function of an index; it may raise `Suspended`."""
+
 
 def ask_at_once(key: str, call: partial[Any]) -> Any:  # noqa: ANN401 — the call's
     """Ask an index whose answer takes less than a change to a thread: a database in a file of this machine."""
@@ -49,11 +52,13 @@ class WaitingIndex:
     Args:
         index: finds the entries.
         ask: how it is asked.
+        find: how it is asked for one entry, if that differs.
     """
 
-    def __init__(self, index: _SearchableIndex, ask: AskFunction) -> None:
+    def __init__(self, index: _SearchableIndex, ask: AskFunction, find: FindFunction | None = None) -> None:
         self._index = index
         self._ask = ask
+        self._find = find
 
     def restrict(self, visibility: Visibility) -> WaitingIndex:
         """Return the same index, for a reader who sees only some entries; a response is for one reader."""
@@ -61,6 +66,8 @@ class WaitingIndex:
 
     def find_entry(self, path: str) -> Entry:
         """Find the entry with this path; see `Index`."""
+        if self._find is not None:
+            return self._find(self._index.find_entry, path)
         return self._wait_for(partial(self._index.find_entry, path))
 
     def list_children(self, path: str, *, after: str | None = None, limit: int = 100) -> FolderPage:

@@ -59,15 +59,15 @@ class ImageRequest:
         )
 
     def open_dataset(self) -> xr.Dataset:
-        """Open the image; without dask, whose graphs cost more than a small selection."""
-        return self.image.open(chunked=False)
+        """Open the image, to select from it; see `Image.open_shared`."""
+        return self.image.open_shared()
 
     def open_dap2_dataset(self) -> xr.Dataset:
-        """Open the image as DAP2 can represent it."""
-        return self.image.open(chunked=False, view=dap2.adapt_dataset)
+        """Open the image as DAP2 can represent it, to select from it."""
+        return self.image.open_shared(view=dap2.adapt_dataset)
 
     def compute_dataset(self, dataset: xr.Dataset, get_hyperslabs: Callable[[], RequestedHyperslabs]) -> xr.Dataset:
-        """Compute the values of a selection in place; leave it lazy if only headers are requested.
+        """Compute the values of a dataset that `Selection.apply` returned, in place; leave it lazy for headers only.
 
         Raises:
             TooLarge: it exceeds a limit.

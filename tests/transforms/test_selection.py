@@ -97,6 +97,25 @@ class TestProperties:
             whole = dataset.variables[name]
             assert (variable.attrs, variable.encoding, variable.dtype) == (whole.attrs, whole.encoding, whole.dtype)
 
+    @QUICK
+    @given(st.data())
+    def test_result_is_the_callers_own(self, data: st.DataObject) -> None:
+        """What a caller does with a selection, the dataset does not notice."""
+        dataset = data.draw(datasets())
+        before = dataset.copy(deep=True)
+        held = {name: variable._data for name, variable in dataset.variables.items()}  # noqa: SLF001 — lazy or not
+        selected = data.draw(selections(dataset)).apply(dataset).load()
+        for variable in selected.variables.values():
+            variable.attrs["changed"] = 1
+            variable.encoding["changed"] = 1
+        selected.attrs["changed"] = 1
+        selected["new"] = 1
+
+        assert all(variable._data is held[name] for name, variable in dataset.variables.items())  # noqa: SLF001 — as above
+        assert dataset.identical(before)
+        assert dataset.encoding == before.encoding
+        assert all(variable.encoding == before[name].encoding for name, variable in dataset.variables.items())
+
 
 class TestNarrowing:
     def test_reads_nothing(self, dataset: xr.Dataset, source: CountingSource) -> None:

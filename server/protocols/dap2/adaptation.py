@@ -24,7 +24,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-import xarray as xr
 
 from shotdap.server.protocols.dap2.promotion import (
     MEMORY_DTYPES,
@@ -36,11 +35,14 @@ from shotdap.server.protocols.dap2.promotion import (
 from shotdap.server.protocols.dap2.text import encode_utf8, make_safe_names
 from shotdap.server.protocols.fill_values import FILL_ATTRIBUTE, MISSING_ATTRIBUTE, extract_numbers, fit_fill_values
 from shotdap.transforms import UniqueNames
+from shotdap.transforms.assembly import assemble_dataset
 from shotdap.transforms.renaming import RENAMED_DIMENSIONS, list_renamed, shorten_name
 from shotdap.transforms.virtual.variable_traits import set_traits
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    import xarray as xr
 
 MAX_PROBED_ELEMENTS: Final = 4096
 """Number of elements that may be read to decide a type; netCDF-C prefetches as many."""
@@ -76,14 +78,13 @@ def adapt_dataset(dataset: xr.Dataset) -> xr.Dataset:
         for name, variable in dataset.variables.items()
         if variable.size and (kind := promote_dtype(resolve_logical_dtype(variable)))
     }
-    coords = {names[name]: variable for name, variable in adapted.items() if name in dataset.coords}
     omitted = [str(name) for name in dataset.variables if name not in adapted]
     own = {names[name]: name for name in map(str, dataset.dims) if name not in dataset.variables}
     renamed = list_renamed(dataset.attrs, RENAMED_DIMENSIONS, own)  # coordinates have `original_name`, by rule 1
-    return xr.Dataset(
-        {names[name]: variable for name, variable in adapted.items() if name not in dataset.coords},
-        coords=xr.Coordinates(coords, indexes={}),  # an index would read the coordinate
-        attrs={**dataset.attrs, **({"dap2_left_out": omitted} if omitted else {}), **renamed},
+    return assemble_dataset(
+        {names[name]: variable for name, variable in adapted.items()},
+        {names[str(name)] for name in dataset.coords},
+        {**dataset.attrs, **({"dap2_left_out": omitted} if omitted else {}), **renamed},
     )
 
 
@@ -102,7 +103,7 @@ def _adapt_variable(
     if names[name] != name:
         attrs.setdefault("original_name", name)
     adapted = variable.to_base_variable()  # a new object around the same lazy array
-    adapted.dims = [names[str(dimension)] for dimension in variable.dims]
+    adapted.dims = tuple(names[str(dimension)] for dimension in variable.dims)
     adapted.attrs = attrs
     return set_traits(adapted, dap2_type=kind, logical_dtype=logical.str if logical.kind != variable.dtype.kind else "")
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import xarray as xr
 
 from shotdap.server.protocols.dap2.text import make_safe_names
+from shotdap.transforms.assembly import assemble_dataset
 
 
 def restore_dataset(narrowed: xr.Dataset, dataset: xr.Dataset) -> xr.Dataset:
@@ -30,8 +31,4 @@ def restore_dataset(narrowed: xr.Dataset, dataset: xr.Dataset) -> xr.Dataset:
             restored.attrs = dict(dataset.variables[name].attrs)
         variables[name] = restored
     coords = {own.get(str(name), str(name)) for name in narrowed.coords}
-    return xr.Dataset(
-        {name: variable for name, variable in variables.items() if name not in coords},
-        coords=xr.Coordinates({name: variables[name] for name in variables if name in coords}, indexes={}),
-        attrs=dataset.attrs,
-    )
+    return assemble_dataset(variables, coords, dataset.attrs)

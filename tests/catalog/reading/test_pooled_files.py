@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import gzip
 import os
@@ -29,6 +30,7 @@ from shotdap.catalog import (
     FrameStore,
     LocalStore,
     Missing,
+    NotFound,
     PooledFiles,
     ProcessPool,
     ReaderState,
@@ -38,7 +40,10 @@ from shotdap.catalog import (
     Unpacker,
     Unreadable,
     Version,
+    WaitingIndex,
+    ask_in_process,
     initialize_reader,
+    run_suspending,
 )
 from shotdap.catalog.reading import reader_process
 from shotdap.catalog.reading.header_record import HeaderRecord
@@ -89,7 +94,7 @@ def make_site(tmp_path: Path) -> Iterator[Callable[..., PooledFolder]]:
         folder, frames = tmp_path / "archive", tmp_path / "frames"
         folder.mkdir()
         state = partial(make_state, folder, frames, limit, tmp_path / "unpacked")
-        pools.append(ProcessPool(2, LIMITS, initialize=partial(initialize_reader, state)))
+        pools.append(ProcessPool(2, LIMITS, initialize=partial(initialize_reader, state), passes=(LookupError,)))
         return PooledFolder(folder, FrameStore(frames, limit), frames, pools[-1])
 
     yield make
@@ -209,6 +214,39 @@ def test_a_folder_drop_rights(site: PooledFolder) -> None:
             site.open("closed/image.h5")
     finally:
         (site.folder / "closed").chmod(0o700)
+
+
+def test_an_entry_and_its_file_are_one_call(
+    make_site: Callable[..., PooledFolder], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In an event loop, a reader that finds an entry looks at its file, too; each request sees the present version."""
+    site = make_site()
+    write_frame(site.folder / "image.h5")
+    files = PooledFiles(site.readers, StoredFrames(site.store), None, refuse_changed=False)
+    index = WaitingIndex(DirectoryArchive(site.folder), partial(ask_in_process, site.readers), files.find_entry)
+    catalog = Catalog.from_files(index, files, (), ResultsAtHand(StoredFrames(site.store)))
+    calls = list[object]()
+    call = site.readers.call
+
+    async def count_and_call(function: partial[Any], **choices: Any) -> object:  # noqa: ANN401 — as the pool's
+        calls.append(function.func)
+        return await call(function, **choices)
+
+    monkeypatch.setattr(site.readers, "call", count_and_call)
+
+    async def look() -> list[Version | None]:
+        versions = [await run_suspending(lambda: catalog.image("image.h5").version)]
+        write_frame(site.folder / "new", FRAME[::-1])
+        (site.folder / "new").replace(site.folder / "image.h5")
+        versions.append(await run_suspending(lambda: catalog.image("image.h5").version))
+        assert calls == [reader_process.find_entry] * 2
+        with pytest.raises(NotFound):
+            await run_suspending(lambda: catalog.image("missing.h5").version)
+        site.readers.close()  # it belongs to this loop
+        return versions
+
+    first, second = asyncio.run(look())
+    assert first != second
 
 
 def hang(*_arguments: object) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from shotdap.catalog.reading.suspending import (
     NeedsProcess,
+    hand_over,
     is_suspendable,
     require_process,
     run_suspending,
@@ -54,6 +55,21 @@ def test_each_result_is_awaited_once() -> None:
 
     assert run(lambda: source.get(1) + source.get(2) + source.get(1)) == 40
     assert source.asked == [1, 2]
+
+
+def test_a_result_that_came_with_another_one() -> None:
+    """A result that is handed over is not awaited; it replaces none that the function has seen."""
+    source = Source()
+
+    def hand_over_and_get() -> tuple[int, int]:
+        first = source.get(1)
+        hand_over(1, 0)
+        hand_over(2, first + 1)
+        return source.get(1), source.get(2)
+
+    assert run(hand_over_and_get) == (10, 11)
+    assert source.asked == [1]
+    assert hand_over_and_get() == (10, 20)
 
 
 def test_threads_wait() -> None:
