@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable
-from functools import partial
+from cProfile import Profile
+from functools import cache, partial
 from itertools import product
 from pathlib import Path
-from typing import Any, Final
+from typing import Final, TypeVar
 
 import h5py
 import numpy as np
@@ -26,6 +26,7 @@ from shotdap.transforms import Selection
 
 FEW: Final = 50
 Make = Callable[[Path, int], object]
+Prepared = TypeVar("Prepared")
 
 
 def _write_colliding(path: Path, count: int) -> None:
@@ -123,49 +124,47 @@ RESPONSES: Final[dict[str, Callable[[xr.Dataset], object]]] = {
 
 
 def _count_calls(action: Callable[[], object]) -> int:
-    """Count the calls of functions, which do not depend on the load of the machine."""
-    calls = 0
-
-    def count(_frame: object, event: str, _argument: object) -> None:
-        nonlocal calls
-        calls += event in {"call", "c_call"}
-
-    before = sys.getprofile()
-    sys.setprofile(count)
-    try:
-        action()
-    finally:
-        sys.setprofile(before)
-    return calls
+    """Count the calls of functions, Python's and C's, which do not depend on the load of the machine."""
+    profile = Profile()
+    profile.runcall(action)
+    return sum(entry.callcount for entry in profile.getstats())
 
 
-def _compute_excess(work: Callable[[int], int]) -> int:
-    """Return the number of calls beyond twice as many, for twice as many names."""
-    work(2 * FEW)  # imports, and caches that are never emptied
-    return work(2 * FEW) - 2 * work(FEW)
+def _compute_excess(act: Callable[[Prepared], object], prepare: Callable[[int], Prepared]) -> int:
+    """Return the number of calls beyond twice as many, for twice as many names; preparing is not counted."""
+    act(prepare(2 * FEW))  # imports, and caches that are never emptied
+    few, twice_as_many = prepare(FEW), prepare(2 * FEW)
+    return _count_calls(partial(act, twice_as_many)) - 2 * _count_calls(partial(act, few))
+
+
+@pytest.fixture(scope="module")
+def write(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Make, int], Path]:
+    """A function that returns the path of a file, which it has written once."""
+
+    @cache
+    def write(make: Make, count: int) -> Path:
+        path = tmp_path_factory.mktemp("costs") / f"file{count}"
+        make(path, count)
+        return path
+
+    return write
+
+
+@pytest.fixture(scope="module")
+def load(write: Callable[[Make, int], Path]) -> Callable[[Make, int], xr.Dataset]:
+    """A function that returns a copy of the content of such a file, which it has read once."""
+    read_once = cache(lambda make, count: read(write(make, count)).compute())
+    return lambda make, count: read_once(make, count).copy()
 
 
 @pytest.mark.parametrize("make", FILES)
-def test_reading(make: Make, tmp_path: Path) -> None:
+def test_reading(make: Make, write: Callable[[Make, int], Path]) -> None:
     """Reading twice as many names, pages or groups takes twice the work, not four times."""
-
-    def work(count: int) -> int:
-        path = tmp_path / f"file{count}"
-        make(path, count)
-        return _count_calls(lambda: read(path))
-
-    assert _compute_excess(work) < FEW * FEW // 8
+    assert _compute_excess(read, partial(write, make)) < FEW * FEW // 8
 
 
 @pytest.mark.parametrize("make", [_write_colliding, _write_groups, _write_scales, _write_slashes, _write_various_pages])
 @pytest.mark.parametrize("response", RESPONSES)
-def test_responding(make: Make, response: str, tmp_path: Path) -> None:
+def test_responding(make: Make, response: str, load: Callable[[Make, int], xr.Dataset]) -> None:
     """Describing twice as many in each protocol, and encoding them in each format, takes twice the work."""
-
-    def work(count: int) -> int:
-        path = tmp_path / f"file{count}"
-        make(path, count)
-        dataset: Any = read(path).compute()
-        return _count_calls(lambda: RESPONSES[response](dataset))
-
-    assert _compute_excess(work) < FEW * FEW // 8
+    assert _compute_excess(RESPONSES[response], partial(load, make)) < FEW * FEW // 8
