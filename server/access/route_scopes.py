@@ -16,7 +16,7 @@ _SCOPES: Mapping[str, Scope | None] = MappingProxyType(
         "/": PUBLIC,
         "/health": PUBLIC,
         "/ready": PUBLIC,
-        "/static/": PUBLIC,
+        "/static": PUBLIC,
         "/login": PUBLIC,
         "/logout": PUBLIC,
         "/dap/": Scope.READ,
