@@ -6,14 +6,14 @@ takes 0.2 ms: a fifth of the time of a small response.
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
+from collections.abc import Container, Hashable, Mapping
 from typing import Any
 
 import xarray as xr
 
 
 def assemble_dataset(
-    variables: Mapping[str, xr.Variable], coordinates: Container[str], attributes: Mapping[Any, Any]
+    variables: Mapping[str, xr.Variable], coordinates: Container[Any], attributes: Mapping[Any, Any]
 ) -> xr.Dataset:
     """Return a dataset of variables: the data first, then the coordinates, each in the order given.
 
@@ -26,7 +26,9 @@ def assemble_dataset(
     Raises:
         ValueError: a dimension has two sizes.
     """
-    names = {name for name, variable in variables.items() if name in coordinates or variable.dims == (name,)}
+    names: set[Hashable] = {
+        name for name, variable in variables.items() if name in coordinates or variable.dims == (name,)
+    }
     ordered = {name: variable for name, variable in variables.items() if name not in names}
     ordered |= {name: variables[name] for name in variables if name in names}
     # The only use of xarray's private constructor; a test compares its result with that of the public one.
