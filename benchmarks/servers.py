@@ -77,7 +77,7 @@ def serve_site(
     settings: Path, log: Path, *, workers: int = 1, environment: Mapping[str, str] | None = None
 ) -> Iterator[RunningServer]:
     """Run `shotdap serve` with the settings of a site."""
-    command = [SHOTDAP, "serve", "--config", str(settings), "--workers", str(workers), "--port"]
+    command = [SHOTDAP, "serve", "--open", "--config", str(settings), "--workers", str(workers), "--port"]
     with _run_server(lambda port: [*command, port], log, environment) as server:
         yield server
 
