@@ -14,11 +14,11 @@ _SETTINGS = """\
 url = "sqlite:///archive.db"
 root = "files"
 
-[catalog]
-index = "catalog.db"
-
 [access]
 mode = "open"  # to everybody on this machine; a site's default is "token"
+
+[catalog]
+index = "catalog.db"
 """
 
 _EXAMPLE_IMAGE = "dap/omega/62328/asbo1/asbo1_s62328"

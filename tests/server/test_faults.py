@@ -19,6 +19,7 @@ from tests import samples
 from tests.server.wire import parse_dap2_error, parse_dap2_values, parse_dap4_error
 
 from shotdap.catalog import Catalog, DirectoryArchive, Unreadable, readers
+from shotdap.catalog.diagnostics.derive import DerivedImage
 from shotdap.catalog.image import SingleImage
 from shotdap.catalog.readers.lazy import BasicIndex, create_lazy_variable
 from shotdap.config import load_settings
@@ -170,18 +171,18 @@ def test_a_file_that_changes_between_opening_and_reading(
 ) -> None:
     """A file that vanishes or is truncated after it was opened gives an error, or else the right numbers."""
     right = ask(f"{name}{asked}")
-    open_image, opened = SingleImage.open, []
+    derive_image, opened = SingleImage.derive, []
 
-    def open_and_change(*arguments: Any, **options: Any) -> xr.Dataset:  # noqa: ANN401 — what `open` takes
+    def derive_and_change(*arguments: Any, **options: Any) -> DerivedImage:  # noqa: ANN401 — what the method takes
         opened.append(name)
-        dataset = open_image(*arguments, **options)
+        derived = derive_image(*arguments, **options)
         if (tmp_path / name).exists():
             happens(tmp_path / name)
-        return dataset
+        return derived
 
     samples.write_image(tmp_path / "shot.h5", FRAMES)  # a new version, so that nothing of it is cached
     (tmp_path / "shot.hdf").touch()
-    monkeypatch.setattr(SingleImage, "open", open_and_change)
+    monkeypatch.setattr(SingleImage, "derive", derive_and_change)
     answer = ask(f"{name}{asked}")
 
     assert opened

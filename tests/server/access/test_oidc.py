@@ -84,7 +84,7 @@ BROWSERS: Final[list[httpx.Client]] = []
 
 def make_browser() -> httpx.Client:
     """Return a new browser, which is closed when the test ends."""
-    BROWSERS.append(httpx.Client(follow_redirects=True, trust_env=False, timeout=30, headers=PAGE))
+    BROWSERS.append(httpx.Client(follow_redirects=True, trust_env=False, timeout=120, headers=PAGE))
     return BROWSERS[-1]
 
 
