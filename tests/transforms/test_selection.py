@@ -100,7 +100,7 @@ class TestProperties:
     @QUICK
     @given(st.data())
     def test_result_is_the_callers_own(self, data: st.DataObject) -> None:
-        """What a caller does with a selection, the dataset does not notice."""
+        """The dataset does not notice what a caller does with a selection."""
         dataset = data.draw(datasets())
         before = dataset.copy(deep=True)
         held = {name: variable._data for name, variable in dataset.variables.items()}  # noqa: SLF001 — lazy or not
