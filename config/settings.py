@@ -181,7 +181,7 @@ class AccessRule(_Section):
 
 
 class AccessSettings(_Section):
-    """Who may see what."""
+    """Access: the modes of sign-in, and rules."""
 
     mode: Literal["open", "token", "oidc"]
     open_anywhere: bool
@@ -233,7 +233,7 @@ class AuditSettings(_Section):
 
 
 class LimitSettings(_Section):
-    """What a client may send, and how much it may ask for."""
+    """Limits of what a client may send, and of how much it may ask for."""
 
     url_kib: int = Field(ge=1, le=64)
     headers: int = Field(ge=1)

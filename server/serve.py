@@ -17,6 +17,7 @@ from shotdap.config.site import RUN_VARIABLE
 from shotdap.server.access.audit.audit_log import AuditLog
 from shotdap.server.access.gate import check_exposure, open_identity_provider
 from shotdap.server.access.limits.shared_counts import SharedCounts
+from shotdap.server.access.policy import Policy
 from shotdap.server.answering.answer_process import PRELOADED_MODULE
 from shotdap.server.app import create_worker_app
 from shotdap.server.catalog_poller import run_poller
@@ -45,11 +46,12 @@ def run_server(source: SettingsSource, announce: Callable[[str], None] | None = 
     os.environ[RUN_VARIABLE] = uuid4().hex
     settings = source.load()
     check_exposure(settings)
-    open_identity_provider(settings)  # fails here, as the following
+    Policy(settings.access)  # fails here, rather than in every worker
+    open_identity_provider(settings)  # likewise
     AuditLog.from_settings(settings)  # says here that its file cannot be written
     site = Site(settings)
     check_database_files(settings)
-    site.open_catalog()  # fails here, in one sentence, rather than in every worker
+    site.open_catalog()  # likewise
     site.close_connections()
     server = settings.server
     counts = SharedCounts(server.workers)

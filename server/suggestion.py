@@ -56,7 +56,7 @@ class Suggestion:
 
 @dataclass
 class _Corrections:
-    """What differs, in sentences."""
+    """Differences between a request and the one that would work, in sentences."""
 
     sentences: list[str] = field(default_factory=list)
 

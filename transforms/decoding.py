@@ -33,7 +33,7 @@ from numpy.typing import NDArray
 from xarray.backends import BackendArray
 from xarray.core import indexing
 
-from shotdap.transforms.assembly import assemble_dataset
+from shotdap.transforms.virtual.assembly import assemble_dataset
 
 Array: TypeAlias = NDArray[Any]
 _DType: TypeAlias = np.dtype[Any]

@@ -16,7 +16,7 @@ from typing import Final, TypeAlias
 import numpy as np
 import xarray as xr
 
-from shotdap.transforms.assembly import assemble_dataset
+from shotdap.transforms.virtual.assembly import assemble_dataset
 
 DimensionIndex: TypeAlias = slice | tuple[int, ...]
 """A part of one dimension: a range, or single indices in any order."""

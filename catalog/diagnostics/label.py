@@ -24,8 +24,8 @@ import xarray as xr
 from shotdap.catalog.diagnostics.conventions import add_convention_attributes
 from shotdap.catalog.diagnostics.diagnostic import Diagnostic
 from shotdap.catalog.entry import Fact
-from shotdap.transforms.assembly import assemble_dataset
 from shotdap.transforms.decoding import PACKING_ATTRIBUTES, STORED_TYPE_ATTRIBUTES, Packing, decode_dataset
+from shotdap.transforms.virtual.assembly import assemble_dataset
 
 _COUNT_UNIT = "count"  # of stored numbers; the array's own unit, or any scale, replaces it
 _DECODING_ATTRIBUTES = (*PACKING_ATTRIBUTES, *STORED_TYPE_ATTRIBUTES, "units")  # they define what numbers mean

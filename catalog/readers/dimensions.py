@@ -19,8 +19,8 @@ import xarray as xr
 
 from shotdap.catalog.readers.attributes import Attribute
 from shotdap.transforms import UniqueNames
-from shotdap.transforms.assembly import assemble_dataset
 from shotdap.transforms.renaming import RENAMED_DIMENSIONS, list_renamed, shorten_path
+from shotdap.transforms.virtual.assembly import assemble_dataset
 
 
 def resolve_dimension_names(

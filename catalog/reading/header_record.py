@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 
 from shotdap.catalog.readers.lazy import Array, ArraySource, ChunkSource, get_source, replace_source
-from shotdap.transforms.assembly import assemble_dataset
+from shotdap.transforms.virtual.assembly import assemble_dataset
 
 
 @dataclass(frozen=True)

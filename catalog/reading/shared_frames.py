@@ -14,7 +14,7 @@ import xarray as xr
 
 from shotdap.catalog.readers.lazy import ArraySource, BlockSource, ChunkSource, get_source, replace_source
 from shotdap.transforms import Memo
-from shotdap.transforms.assembly import assemble_dataset
+from shotdap.transforms.virtual.assembly import assemble_dataset
 
 _FRAME_BYTES: Final = 32 << 20  # of a frame of an array that is not compressed, at most
 _JOINED_BYTES: Final = 1 << 20  # of small images that are joined to one frame

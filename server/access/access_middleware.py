@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from types import MappingProxyType
 from typing import Final
 
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Send
 from starlette.types import Scope as AsgiScope
@@ -23,10 +25,10 @@ from shotdap.server.access.authentication import (
 )
 from shotdap.server.access.principal import OPEN_PRINCIPAL, PRINCIPAL_KEY, Principal, Scope
 from shotdap.server.access.route_scopes import find_scope
-from shotdap.server.http.errors import Problem, respond_with_problem
-from shotdap.server.http.response import make_response
-from shotdap.server.problem_format import find_problem_renderer
+from shotdap.server.http.errors import Problem
+from shotdap.server.problem_format import make_refusal
 
+_LOG: Final = logging.getLogger("shotdap.access")
 _CHALLENGES: Final = (b'Basic realm="shotdap", charset="UTF-8"', b'Bearer realm="shotdap"')
 """Both, on every 401: netCDF-C sends what it knows only after a challenge of Basic."""
 _STATUS_CODES: Mapping[type[Exception], int] = MappingProxyType({NotSignedIn: 401, NotAllowed: 403, NotAvailable: 503})
@@ -56,7 +58,11 @@ class AccessMiddleware:
         try:
             principal = await self._admit(scope)
         except (NotSignedIn, NotAllowed, NotAvailable) as error:
-            await self._refuse(Problem(_STATUS_CODES[type(error)], str(error), expected=True), scope, receive, send)
+            problem = Problem(_STATUS_CODES[type(error)], str(error), expected=True)
+            response = make_refusal(problem, mount_at_path_token(scope))
+            if isinstance(error, NotSignedIn):
+                response.raw_headers.extend((b"www-authenticate", challenge) for challenge in _CHALLENGES)
+            await response(scope, receive, _mark_private(send))
             return
         scope.setdefault("state", {})[PRINCIPAL_KEY] = principal
         await self._app(mount_at_path_token(scope), receive, _mark_private(send))
@@ -86,21 +92,16 @@ class AccessMiddleware:
 
     async def _authenticate(self, credentials: Credentials) -> Principal | None:
         for authenticator in self._authenticators or ():
-            principal = await authenticator.authenticate(credentials)
+            try:
+                principal = await authenticator.authenticate(credentials)
+            except (SQLAlchemyError, OSError) as error:
+                _LOG.exception("nobody can be signed in: the database of tokens does not answer")
+                raise NotAvailable("The database of tokens does not answer now; ask again later.") from error
             if principal is not None:
                 return principal
         if credentials != Credentials():
             raise NotSignedIn("This token is not valid, or not any more.")
         return None
-
-    async def _refuse(self, problem: Problem, scope: AsgiScope, receive: Receive, send: Send) -> None:
-        """Answer with a problem in the format of the protocol."""
-        scope = mount_at_path_token(scope)
-        renderer = find_problem_renderer(scope["path"], scope.get("root_path", ""))
-        response = make_response(respond_with_problem(problem, renderer))
-        if problem.status == 401:  # noqa: PLR2004 — Unauthorized
-            response.raw_headers.extend((b"www-authenticate", challenge) for challenge in _CHALLENGES)
-        await response(scope, receive, _mark_private(send))
 
 
 def _mark_private(send: Send) -> Send:

@@ -38,7 +38,7 @@ class NotAvailable(Exception):
 
 @dataclass(frozen=True)
 class Credentials:
-    """What a request says about who makes it; empty texts for what it does not say."""
+    """The credentials of a request; empty texts for what it does not have."""
 
     bearer: str = ""
     """A token, or a JWT of the identity provider."""
@@ -81,8 +81,8 @@ def parse_credentials(scope: AsgiScope) -> Credentials:
         case "bearer":
             bearer = text.strip()
         case "basic":
-            password = _decode_password(text.strip())
-    return Credentials(bearer, password, find_path_token(scope), _parse_cookies(headers).get(SESSION_COOKIE, ""))
+            password = decode_password(text.strip())
+    return Credentials(bearer, password, find_path_token(scope), parse_cookies(headers).get(SESSION_COOKIE, ""))
 
 
 def find_path_token(scope: AsgiScope) -> str:
@@ -103,14 +103,20 @@ def get_own_path(scope: AsgiScope) -> str:
     return path.removeprefix(scope.get("root_path", ""))
 
 
-def _decode_password(text: str) -> str:
+def decode_password(text: str) -> str:
+    """Return the password of Basic.
+
+    Raises:
+        NotSignedIn: the text is no user and password in base64.
+    """
     try:
         return base64.b64decode(text, validate=True).decode().partition(":")[2]
     except (binascii.Error, UnicodeDecodeError):
         raise NotSignedIn("The header Authorization: Basic is no user and password in base64.") from None
 
 
-def _parse_cookies(headers: Headers) -> Mapping[str, str]:
+def parse_cookies(headers: Headers) -> Mapping[str, str]:
+    """Return the cookies of a request; none if they cannot be parsed."""
     cookies = SimpleCookie()
     try:
         cookies.load(headers.get("cookie", ""))

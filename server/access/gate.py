@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from starlette.middleware import Middleware
 
 from shotdap.config import BadSettings, Settings
@@ -16,8 +14,7 @@ from shotdap.server.access.sign_in.identity_provider import IdentityProvider
 from shotdap.server.access.sign_in.oidc import make_oidc_authenticators
 from shotdap.server.access.token_authenticator import TokenAuthenticator
 from shotdap.server.access.token_store import TokenStore
-
-_LOOPBACK: Sequence[str] = ("127.", "::1", "localhost")
+from shotdap.server.access.trusted_proxies import is_local_host
 
 
 def create_access_middleware(
@@ -67,7 +64,7 @@ def check_exposure(settings: Settings) -> None:
         BadSettings: it would be.
     """
     host, access = settings.server.host, settings.access
-    if access.mode == "open" and not access.open_anywhere and not host.startswith(tuple(_LOOPBACK)):
+    if access.mode == "open" and not access.open_anywhere and not is_local_host(host):
         raise BadSettings(
             f'access.mode is "open", so everybody who reaches {host} would see every image. Set access.mode to "token",'
             ' or, if that is meant, access.open_anywhere = true; or listen at server.host = "127.0.0.1".'

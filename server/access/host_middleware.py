@@ -14,13 +14,11 @@ from typing import Final
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from shotdap.config import Settings
-from shotdap.server.access.trusted_proxies import TrustedProxies, is_loopback
-from shotdap.server.http.errors import Problem, respond_with_problem
-from shotdap.server.http.response import make_response
-from shotdap.server.problem_format import find_problem_renderer
+from shotdap.server.access.trusted_proxies import LOCAL_NAME, TrustedProxies, is_local_host
+from shotdap.server.http.errors import Problem
+from shotdap.server.problem_format import make_refusal
 
 _HOST: Final = re.compile(r"(?P<name>[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{0,5})?")
-_LOCAL_NAME: Final = "localhost"
 _HEALTH_PATHS: Final = frozenset(
     {"/health", "/ready"}
 )  # which a load balancer asks by address; their answers name no host
@@ -46,9 +44,9 @@ class HostNames:
         server = settings.server
         if server.hosts:
             return cls(server.hosts)
-        if is_loopback(server.host) or server.host == _LOCAL_NAME:
+        if is_local_host(server.host):
             return cls([_ANY])
-        names = {_LOCAL_NAME, server.host, socket.gethostname(), socket.getfqdn()}
+        names = {LOCAL_NAME, server.host, socket.gethostname(), socket.getfqdn()}
         return cls(sorted(name for name in names if name), has_addresses=True)
 
     def includes(self, name: str, address: str) -> bool:
@@ -91,8 +89,7 @@ class HostMiddleware:
         if problem is None:
             await self._app(scope, receive, send)
             return
-        renderer = find_problem_renderer(scope["path"], scope.get("root_path", ""))
-        await make_response(respond_with_problem(problem, renderer))(scope, receive, send)
+        await make_refusal(problem, scope)(scope, receive, send)
 
     def _find_problem(self, scope: Scope) -> Problem | None:
         """Return the reason to refuse a request."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from shotdap.catalog import EVERYTHING, Grant, Visibility
@@ -83,9 +82,3 @@ def _convert_dates(dates: Range) -> tuple[str | None, str | None]:
         None if dates.least is None else str(dates.least),
         None if dates.most is None else f"{dates.most}~",  # sorts after every text that begins so
     )
-
-
-def describe_grants(grants: tuple[Grant, ...]) -> Mapping[str, object]:
-    """Describe what a token is restricted to, for people and programs."""
-    (grant,) = grants
-    return {"paths": list(grant.paths), **{name: list(texts) for name, texts in grant.facts}}

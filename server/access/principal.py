@@ -9,14 +9,14 @@ from typing import Any, Final
 
 from starlette.types import Scope as AsgiScope
 
-from shotdap.catalog import EVERYTHING, Visibility
+from shotdap.catalog import EVERYTHING, NOTHING, Visibility
 
 PRINCIPAL_KEY: Final = "principal"
 """Key of a request's state that has its `Principal`."""
 
 
 class Scope(StrEnum):
-    """What a principal may do."""
+    """A kind of action that a principal may take."""
 
     READ = "read"
     """Look at images and their values, and download them one by one."""
@@ -28,21 +28,23 @@ class Scope(StrEnum):
 
 @dataclass(frozen=True)
 class Principal:
-    """Who makes a request."""
+    """The user or program that makes a request."""
 
     name: str
     """The user's name, as the identity provider or the maker of a token gives it; empty for an unknown user."""
     groups: frozenset[str] = frozenset()
     scopes: frozenset[Scope] = frozenset()
-    visibility: Visibility = EVERYTHING
+    visibility: Visibility = NOTHING
     """The images that exist for them."""
     token_id: str = ""
     """The public part of the token that they used, for the record; empty without one."""
     may_delegate: bool = True
-    """Whether they may make tokens; one that is restricted may not, so that no restriction is got round."""
+    """Whether they may make, list and revoke tokens; one that is restricted, or that others have as a link, may not."""
+    expires: float | None = None
+    """When the token that they used expires, in seconds since 1970; `None` for never."""
 
 
-OPEN_PRINCIPAL: Final = Principal("", scopes=frozenset({Scope.READ, Scope.EXPORT}))
+OPEN_PRINCIPAL: Final = Principal("", scopes=frozenset({Scope.READ, Scope.EXPORT}), visibility=EVERYTHING)
 """Whoever asks a server that is open to everybody."""
 
 

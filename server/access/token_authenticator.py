@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from dataclasses import dataclass
 from typing import Final
@@ -13,7 +12,7 @@ from starlette.concurrency import run_in_threadpool
 from shotdap.server.access.authentication import Credentials
 from shotdap.server.access.policy import Policy
 from shotdap.server.access.principal import Principal
-from shotdap.server.access.token_store import TOKEN_PREFIX, Token, TokenStore, User
+from shotdap.server.access.token_store import TOKEN_PREFIX, Token, TokenStore, User, compute_digest
 
 _REMEMBERED_SECONDS: Final = 0.5
 """How long a token that was revoked may still be used; a question to the database takes longer than a small answer."""
@@ -23,7 +22,7 @@ _USE_SECONDS: Final = 60.0  # between two records of a token's last use
 
 @dataclass(frozen=True)
 class _Answer:
-    """What the database said about a secret, and when."""
+    """The answer of the database about a secret, and its time."""
 
     principal: Principal | None
     is_link: bool
@@ -43,7 +42,7 @@ class TokenAuthenticator:
         self._store = store
         self._policy = policy
         self._path_links = path_links
-        self._answers: cachebox.LRUCache[bytes, _Answer] = cachebox.LRUCache(_MAX_REMEMBERED)
+        self._answers: cachebox.LRUCache[str, _Answer] = cachebox.LRUCache(_MAX_REMEMBERED)
         self._uses: dict[str, float] = {}
 
     async def authenticate(self, credentials: Credentials) -> Principal | None:
@@ -58,7 +57,7 @@ class TokenAuthenticator:
         return None
 
     async def _find_answer(self, secret: str) -> _Answer:
-        key, now = hashlib.sha256(secret.encode()).digest(), time.monotonic()
+        key, now = compute_digest(secret), time.monotonic()
         answer = self._answers.get(key)
         if answer is None or now - answer.time > _REMEMBERED_SECONDS:
             answer = self._answers[key] = await run_in_threadpool(self._ask, secret, now)
@@ -85,4 +84,5 @@ class TokenAuthenticator:
             visibility.restrict(grants) if grants else visibility,
             token.id,
             may_delegate=not grants and not token.is_link,
+            expires=token.expires,
         )

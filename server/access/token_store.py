@@ -67,7 +67,7 @@ class User:
 
 @dataclass(frozen=True)
 class TokenRestriction:
-    """What a token is restricted to, beside what its owner may see; empty for nothing less."""
+    """A restriction of a token to some of the images that its owner may see; an empty one leaves all of them."""
 
     facts: Mapping[str, tuple[str, ...]]
     """Texts that facts of an image may have: ``{"campaign": ("DRACO*",)}``."""
@@ -104,7 +104,7 @@ class Token:
         return self.expires is not None and time.time() >= self.expires
 
 
-class BadToken(ValueError):
+class TokenRefused(ValueError):
     """No such token can be made, or there is none; the message is a sentence for the user."""
 
 
@@ -140,6 +140,7 @@ class TokenStore:
         *,
         restriction: TokenRestriction | None = None,
         days: float | None = None,
+        latest_end: float | None = None,
         is_link: bool = False,
     ) -> tuple[str, Token]:
         """Make a token.
@@ -150,21 +151,26 @@ class TokenStore:
             scopes: what it allows, as far as its owner may do it when it is used.
             restriction: to some images.
             days: after which it expires; `None` for never.
+            latest_end: the time at which it expires at the latest, in seconds since 1970; `None` for any.
             is_link: whether it may be part of a URL.
 
         Returns:
             The secret, which nobody can find out again, and the token.
 
         Raises:
-            BadToken: a link that never expires, or that allows more than to read; or a name that is empty or too long.
+            TokenRefused: a link that never expires, or that allows more than to read; a name that is empty or too
+                long; or a restriction to the whole catalog.
         """
         if not name or len(name) > _MAX_NAME_LENGTH:
-            raise BadToken(f"A token's name has 1 to {_MAX_NAME_LENGTH} characters.")
+            raise TokenRefused(f"A token's name has 1 to {_MAX_NAME_LENGTH} characters.")
         if is_link and (days is None or frozenset(scopes) != {Scope.READ}):
-            raise BadToken('A link expires, and its only scope is "read": URLs end up in logs and histories.')
+            raise TokenRefused('A link expires, and its only scope is "read": URLs end up in logs and histories.')
+        restriction = restriction or TokenRestriction({})
+        if not all(restriction.paths):
+            raise TokenRefused("An empty path would be the whole catalog; name an image or a folder, or no path.")
         secret = f"{TOKEN_PREFIX}{_encode_number(secrets.randbits(_RANDOM_BITS))}"
         now = time.time()
-        restriction = restriction or TokenRestriction({})
+        ends = [end for end in (latest_end, None if days is None else now + days * _SECONDS_PER_DAY) if end is not None]
         token = Token(
             "".join(secrets.choice(_ALPHABET) for _ in range(_ID_LENGTH)),
             owner,
@@ -173,12 +179,12 @@ class TokenStore:
             restriction,
             is_link,
             now,
-            None if days is None else now + days * _SECONDS_PER_DAY,
+            min(ends, default=None),
             None,
         )
         values = {
             "id": token.id,
-            "digest": _compute_digest(secret),
+            "digest": compute_digest(secret),
             "owner": owner,
             "name": name,
             "scopes": sorted(token.scopes),
@@ -199,7 +205,7 @@ class TokenStore:
         statement = (
             sa.select(_TOKENS, _USERS.c.groups, _USERS.c.scopes.label("owner_scopes"))
             .join(_USERS, _USERS.c.name == _TOKENS.c.owner)
-            .where(_TOKENS.c.digest == _compute_digest(secret))
+            .where(_TOKENS.c.digest == compute_digest(secret))
         )
         with self._database.begin_read() as connection:
             row = connection.execute(statement).mappings().first()
@@ -223,14 +229,14 @@ class TokenStore:
             owner: whose token it has to be; `None` for anybody's.
 
         Raises:
-            BadToken: there is no such token.
+            TokenRefused: there is no such token.
         """
         statement = sa.delete(_TOKENS).where(_TOKENS.c.id == id_)
         if owner is not None:
             statement = statement.where(_TOKENS.c.owner == owner)
         with self._database.begin() as connection:
             if not connection.execute(statement).rowcount:
-                raise BadToken(f"There is no token {id_!r}; it may have been revoked before.")
+                raise TokenRefused(f"There is no token {id_!r}; it may have been revoked before.")
 
     def record_uses(self, uses: Mapping[str, float]) -> None:
         """Record the time of the last use of tokens, by their ids."""
@@ -257,7 +263,8 @@ def _parse_scopes(names: Collection[str]) -> frozenset[Scope]:
     return frozenset(map(Scope, names))
 
 
-def _compute_digest(secret: str) -> str:
+def compute_digest(secret: str) -> str:
+    """Compute the text by which the secret of a token or a session is stored, and found."""
     return hashlib.sha256(secret.encode()).hexdigest()
 
 

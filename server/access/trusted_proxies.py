@@ -15,6 +15,8 @@ from starlette.types import Scope
 
 Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 
+LOCAL_NAME: Final = "localhost"
+
 _SCHEMES: Final = frozenset({"http", "https"})
 _IPV6_CLIENT_BITS: Final = 64  # whoever has one address of IPv6 has as many as they like of this network
 _REMEMBERED: Final = 4096  # addresses
@@ -85,6 +87,11 @@ def is_loopback(address: str) -> bool:
     """Check whether an address is that of the machine itself."""
     parsed = _parse_address(address)
     return parsed is not None and parsed.is_loopback
+
+
+def is_local_host(host: str) -> bool:
+    """Check whether a server that listens at a host is reached from the machine itself only."""
+    return host == LOCAL_NAME or is_loopback(host)
 
 
 def _parse_address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:

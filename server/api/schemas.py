@@ -34,7 +34,7 @@ class Version(Document):
 
 @dataclass(frozen=True)
 class SignInDescription(Document):
-    """How users of this server sign in; the empty texts and lists are for modes without an identity provider."""
+    """Ways for users to sign in; the empty texts and lists are for modes without an identity provider."""
 
     mode: str
     """`open`: nobody has to; `token`: with a token; `oidc`: with a token, or with the identity provider."""

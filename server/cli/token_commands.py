@@ -11,6 +11,7 @@ import typer
 from shotdap.server.cli.common_options import ConfigOption, JsonOption, make_source
 
 if TYPE_CHECKING:  # the packages take long to import
+    from shotdap.server.access.principal import Scope
     from shotdap.server.access.token_store import TokenStore
 
 app = typer.Typer(no_args_is_help=True, help="Make, list and revoke tokens.")
@@ -33,18 +34,13 @@ def create_token(  # noqa: PLR0913, PLR0917 — an option each
 ) -> None:
     """Make a token, and print it: nobody can find it out again.
 
-    The user gets the groups and scopes that are given here; their other tokens follow.
+    The user may do from now on what the token may, and is in the groups that are given here, if any are.
     """
     from shotdap.config import BadSettings
-    from shotdap.server.access.principal import Scope
-    from shotdap.server.access.token_store import BadToken, TokenRestriction, User
+    from shotdap.server.access.token_store import TokenRefused, TokenRestriction, User
     from shotdap.server.cli import output
 
-    unknown = set(scope or ()) - set(_SCOPE_NAMES)
-    if unknown:
-        raise BadSettings(f"There is no scope {', '.join(sorted(unknown))}; there are {', '.join(_SCOPE_NAMES)}.")
-    store = _open_store(config)
-    scopes = frozenset(map(Scope, scope or ("read",)))
+    store, scopes = _open_store(config), _parse_scopes(scope or ["read"])
     known = store.find_user(user) or User(user, scopes=frozenset())
     groups = known.groups if group is None else frozenset(group)
     store.put_user(User(user, groups, known.scopes | scopes))
@@ -54,9 +50,22 @@ def create_token(  # noqa: PLR0913, PLR0917 — an option each
     )
     try:
         secret, _ = store.create_token(user, name, scopes, restriction=restriction, days=days, is_link=link)
-    except BadToken as error:
+    except TokenRefused as error:
         raise BadSettings(str(error)) from error
     output.print_line(secret)
+
+
+@app.command("user")
+def change_user(
+    user: Annotated[str, typer.Argument(help="The user's name.")],
+    config: ConfigOption = None,
+    group: Annotated[list[str] | None, typer.Option(help="A group of the user; repeat it for more.")] = None,
+    scope: Annotated[list[str] | None, typer.Option(help="read, export or admin; repeat it for more.")] = None,
+) -> None:
+    """Set what a user may do, and the groups that they are in: these, and no others. All their tokens follow."""
+    from shotdap.server.access.token_store import User
+
+    _open_store(config).put_user(User(user, frozenset(group or ()), _parse_scopes(scope or [])))
 
 
 @app.command("list")
@@ -90,12 +99,22 @@ def revoke_token(
 ) -> None:
     """Revoke a token: within half a second no server answers a request with it."""
     from shotdap.config import BadSettings
-    from shotdap.server.access.token_store import BadToken
+    from shotdap.server.access.token_store import TokenRefused
 
     try:
         _open_store(config).revoke_token(id)
-    except BadToken as error:
+    except TokenRefused as error:
         raise BadSettings(str(error)) from error
+
+
+def _parse_scopes(names: list[str]) -> frozenset[Scope]:
+    from shotdap.config import BadSettings
+    from shotdap.server.access.principal import Scope
+
+    unknown = set(names) - set(_SCOPE_NAMES)
+    if unknown:
+        raise BadSettings(f"There is no scope {', '.join(sorted(unknown))}; there are {', '.join(_SCOPE_NAMES)}.")
+    return frozenset(map(Scope, names))
 
 
 def _open_store(config: ConfigOption) -> TokenStore:

@@ -65,7 +65,7 @@ class _CollectionSnapshot:
 
 
 class StoreCaches:
-    """What is remembered of stores, for all requests."""
+    """Caches of stores, for all requests."""
 
     def __init__(self) -> None:
         self.hints: cachebox.LRUCache[str, str] = cachebox.LRUCache(_MAX_HINTS)

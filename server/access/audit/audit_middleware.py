@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
 import secrets
 import time
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
-from http.cookies import CookieError, SimpleCookie
 from types import MappingProxyType
 from typing import Final
 
@@ -19,7 +17,14 @@ from starlette.types import Scope as AsgiScope
 
 from shotdap.server.access.audit.audit_log import AuditLog, AuditRecord
 from shotdap.server.access.audit.redaction import is_secret_name, redact_secrets
-from shotdap.server.access.authentication import find_path_token, get_own_path, mount_at_path_token
+from shotdap.server.access.authentication import (
+    NotSignedIn,
+    decode_password,
+    find_path_token,
+    get_own_path,
+    mount_at_path_token,
+    parse_cookies,
+)
 from shotdap.server.access.principal import get_principal
 from shotdap.server.routes.dap import find_suffix
 
@@ -157,23 +162,12 @@ def find_credentials(scope: AsgiScope) -> Collection[str]:
 def _iter_credentials(scope: AsgiScope) -> Iterator[str]:
     for name, value in Headers(scope=scope).items():
         if name == "cookie":
-            cookies = SimpleCookie()
-            try:
-                cookies.load(value)
-            except CookieError:
-                continue
-            yield from (morsel.value for morsel in cookies.values())
+            yield from parse_cookies(Headers(scope=scope)).values()
         elif name in {"authorization", "proxy-authorization"}:
             kind, _, text = value.partition(" ")
             yield text.strip()
             if kind.lower() == "basic":
-                yield _decode_password(text.strip())
+                with suppress(NotSignedIn):  # it is masked as it is, above
+                    yield decode_password(text.strip())
         elif is_secret_name(name):
             yield value
-
-
-def _decode_password(text: str) -> str:
-    try:
-        return base64.b64decode(text).decode().partition(":")[2]
-    except (binascii.Error, UnicodeDecodeError, ValueError):
-        return ""

@@ -45,7 +45,7 @@ class _Window:
 
 @dataclass(frozen=True)
 class Increment:
-    """What a process has counted of a key, on its way to the database."""
+    """A count of a key by one process, on its way to the database."""
 
     key: str
     ends: int

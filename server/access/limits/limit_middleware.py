@@ -14,9 +14,8 @@ from shotdap.config.settings import LimitSettings
 from shotdap.server.access.limits.rate_limiter import Admission, LimitExceeded, RateLimiter, find_user
 from shotdap.server.access.limits.shared_counts import SharedCounts
 from shotdap.server.access.principal import get_principal
-from shotdap.server.http.errors import Problem, respond_with_problem
-from shotdap.server.http.response import make_response
-from shotdap.server.problem_format import find_problem_renderer
+from shotdap.server.http.errors import Problem
+from shotdap.server.problem_format import make_refusal
 
 _UNLIMITED_PATHS: Final = frozenset({"/health", "/ready"})
 _COUNTED_SIZE: Final = 16 << 20  # bytes of a long answer that are counted before its end
@@ -83,14 +82,14 @@ class LimitMiddleware:
         try:
             admission = await self._limiter.admit(principal, address)
         except LimitExceeded as refusal:
-            await _refuse(refusal.problem, scope, receive, send)
+            await make_refusal(refusal.problem, scope)(scope, receive, send)
             return
         sender = _CountingSender(send, admission)
         try:
             with self._occupy(path, find_user(principal, address)):
                 await self._app(scope, receive, sender.send)
         except LimitExceeded as refusal:
-            await _refuse(refusal.problem, scope, receive, sender.send)
+            await make_refusal(refusal.problem, scope)(scope, receive, sender.send)
         finally:
             sender.finish()
             admission.close()
@@ -158,9 +157,3 @@ class _CountingSender:
         """Count what is not counted yet."""
         self._admission.count(self._uncounted)
         self._uncounted = 0
-
-
-async def _refuse(problem: Problem, scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer with a problem in the format of the protocol."""
-    renderer = find_problem_renderer(scope["path"], scope.get("root_path", ""))
-    await make_response(respond_with_problem(problem, renderer))(scope, receive, send)

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from http.cookies import CookieError, SimpleCookie
 from typing import Final
 from urllib.parse import quote, urlsplit
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from shotdap.server.access.authentication import SESSION_COOKIE
-from shotdap.server.http.errors import Problem, respond_with_problem
+from shotdap.server.access.authentication import SESSION_COOKIE, parse_cookies
+from shotdap.server.http.errors import Problem
 from shotdap.server.http.response import HttpResponse, make_response
-from shotdap.server.problem_format import find_problem_renderer
+from shotdap.server.problem_format import make_refusal
 
 SIGN_IN_PATH: Final = "/login"
 
@@ -48,9 +47,7 @@ class BrowserMiddleware:
             return
         headers = Headers(scope=scope)
         if scope["method"] not in _SAFE_METHODS and self._is_foreign(headers):
-            renderer = find_problem_renderer(scope["path"], scope.get("root_path", ""))
-            response = make_response(respond_with_problem(Problem(403, _FOREIGN, expected=True), renderer))
-            await response(scope, receive, send)
+            await make_refusal(Problem(403, _FOREIGN, expected=True), scope)(scope, receive, send)
         elif _is_page_request(scope, headers):
             await self._app(scope, receive, _SignInRedirect(scope, receive, send).send)
         else:
@@ -61,7 +58,7 @@ class BrowserMiddleware:
         origin = headers.get("origin")
         if kind == "basic":  # programs name no origin
             return origin is not None and origin not in self._trusted_origins
-        return not kind and _has_session(headers) and origin != self._origin
+        return not kind and SESSION_COOKIE in parse_cookies(headers) and origin != self._origin
 
 
 class _SignInRedirect:
@@ -94,15 +91,6 @@ def get_origin(url: str) -> str:
     usual = {"http": 80, "https": 443}.get(parts.scheme)
     host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
     return f"{parts.scheme}://{host}" + (f":{parts.port}" if parts.port not in {None, usual} else "")
-
-
-def _has_session(headers: Headers) -> bool:
-    cookies = SimpleCookie()
-    try:
-        cookies.load(headers.get("cookie", ""))
-    except CookieError:
-        return True  # whatever it is; a browser that has none sends no such header
-    return SESSION_COOKIE in cookies
 
 
 def _is_page_request(scope: Scope, headers: Headers) -> bool:

@@ -69,7 +69,7 @@ class Endpoints:
 
 @dataclass(frozen=True)
 class _Document:
-    """What a provider published when it was last asked."""
+    """Documents that a provider published when it was last asked."""
 
     endpoints: Endpoints
     keys: tuple[_PublishedKey, ...]

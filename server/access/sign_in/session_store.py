@@ -5,7 +5,6 @@ A session's secret is 256 random bits in a cookie. Only its SHA-256 is stored.
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 import time
 from typing import Final
@@ -14,6 +13,7 @@ import sqlalchemy as sa
 
 from shotdap.config.settings import OidcSettings
 from shotdap.server.access.access_database import METADATA, AccessDatabase
+from shotdap.server.access.token_store import compute_digest
 
 _SECRET_BYTES: Final = 32
 _USE_SECONDS: Final = 30.0  # between two records of a session's last use
@@ -53,7 +53,7 @@ class SessionStore:
         """Begin a session of a user; return its secret, which nobody can find out again. Remove sessions that ended."""
         secret = secrets.token_urlsafe(_SECRET_BYTES)
         now = time.time()
-        session = {"digest": _compute_digest(secret), "user": user, "used": now, "expires": now + self._lifetime}
+        session = {"digest": compute_digest(secret), "user": user, "used": now, "expires": now + self._lifetime}
         with self._database.begin() as connection:
             has_ended = (_SESSIONS.c.expires <= now) | (_SESSIONS.c.used <= now - self._idle_time)
             connection.execute(sa.delete(_SESSIONS).where(has_ended))
@@ -62,7 +62,7 @@ class SessionStore:
 
     def find_user(self, secret: str) -> str | None:
         """Return the name of the user of a session, and record its use; `None` if it has ended."""
-        digest, now = _compute_digest(secret), time.time()
+        digest, now = compute_digest(secret), time.time()
         with self._database.begin_read() as connection:
             row = connection.execute(_FIND, {"wanted": digest}).first()
         if row is None or row.expires <= now or row.used <= now - self._idle_time:
@@ -76,8 +76,4 @@ class SessionStore:
     def end_session(self, secret: str) -> None:
         """End a session; no request with it is answered any more."""
         with self._database.begin() as connection:
-            connection.execute(sa.delete(_SESSIONS).where(_SESSIONS.c.digest == _compute_digest(secret)))
-
-
-def _compute_digest(secret: str) -> str:
-    return hashlib.sha256(secret.encode()).hexdigest()
+            connection.execute(sa.delete(_SESSIONS).where(_SESSIONS.c.digest == compute_digest(secret)))

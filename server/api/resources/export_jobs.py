@@ -12,7 +12,6 @@ import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Depends, Header, HTTPException, Path, Request
@@ -49,7 +48,6 @@ from shotdap.server.http.response import ENDLESS_STREAM_KEY
 from shotdap.server.pictures.levels import Display
 
 _NDJSON_MEDIA_TYPE: Final = "application/x-ndjson"
-_ALL_METHODS: Final = frozenset({"DELETE", "GET", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"})
 _OPEN_TIMEOUT: Final = 1.0  # seconds for which an order waits for its first image
 _POLL_SECONDS: Final = 0.5  # between two looks at a job whose events a client follows
 _MEDIA_TYPES: Final = tuple(writer.media_type for writer in WRITERS.values() if writer.file_name)
@@ -380,12 +378,4 @@ def create_exports_router(catalogs: RequestCatalogs, settings: Settings) -> APIR
         """Return the file of an export."""
         return service.respond_with_result(service.find_job(request, id), HttpRequest.from_starlette(request))
 
-    for path, allowed in (("", ("GET", "POST")), ("/{id}", ("DELETE", "GET"))):
-        methods = sorted(_ALL_METHODS - {*allowed})
-        routes.add_api_route(path, partial(_refuse_method, allowed), methods=methods, include_in_schema=False)
     return routes
-
-
-def _refuse_method(allowed: tuple[str, ...]) -> Response:
-    """Refuse a method, and list the allowed ones; a router by itself lists only those of the first of its routes."""
-    raise HTTPException(405, headers={"Allow": ", ".join(allowed)})

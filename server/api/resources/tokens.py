@@ -11,11 +11,12 @@ from starlette.exceptions import HTTPException
 
 from shotdap.server.access.access_database import AccessDatabase
 from shotdap.server.access.principal import Principal, Scope, get_principal
-from shotdap.server.access.token_store import BadToken, Token, TokenRestriction, TokenStore
+from shotdap.server.access.token_store import Token, TokenRefused, TokenRestriction, TokenStore
 from shotdap.server.api.problem_details import describe_failure
 
 _MAX_TEXTS: Final = 100
 _Texts = Annotated[tuple[Annotated[str, Field(min_length=1, max_length=200)], ...], Field(max_length=_MAX_TEXTS)]
+_NOT_ALLOWED: Final = describe_failure(403, "You may not do this, or not with this token.")
 _NO_USERS: Final = describe_failure(404, "The server is open to everybody: it has no users and no tokens.")
 
 
@@ -68,9 +69,12 @@ def create_tokens_router(access: AccessDatabase | None) -> APIRouter:
     store = None if access is None else TokenStore(access)
 
     def open_store(request: Request) -> tuple[TokenStore, Principal]:
+        """Return the tokens, and the principal who may make, see and revoke their own."""
         principal = get_principal(request.scope.get("state", {}))
         if store is None or not principal.name:
             raise HTTPException(404, "This server is open to everybody: it has no users and no tokens.")
+        if not principal.may_delegate:
+            raise HTTPException(403, "A restricted token, or a link, manages no tokens; use another one.")
         return store, principal
 
     @routes.post(
@@ -81,17 +85,16 @@ def create_tokens_router(access: AccessDatabase | None) -> APIRouter:
         summary="Make a token",
         responses={
             400: describe_failure(400, "No such token can be made."),
-            403: describe_failure(403, "You may not do this."),
+            403: _NOT_ALLOWED,
             404: _NO_USERS,
         },
     )
     def create_token(request: Request, order: TokenOrder) -> NewToken:
-        """Make a token for yourself, or for a program, or as a link to one image for a colleague."""
+        """Make a token for yourself, or for a program, or as a link to one image for a colleague.
+
+        It expires no later than the token that it is made with.
+        """
         tokens, principal = open_store(request)
-        if not principal.may_delegate:
-            raise HTTPException(
-                403, "This token is restricted, and makes no others: sign in, or use an unrestricted one."
-            )
         beyond = set(order.scopes) - principal.scopes
         if beyond or not order.scopes:
             raise HTTPException(403, f"You may not do this yourself: {', '.join(sorted(beyond)) or 'nothing'}.")
@@ -106,13 +109,14 @@ def create_tokens_router(access: AccessDatabase | None) -> APIRouter:
                 order.scopes,
                 restriction=restriction,
                 days=order.days,
+                latest_end=principal.expires,
                 is_link=order.is_link,
             )
-        except BadToken as error:
+        except TokenRefused as error:
             raise HTTPException(400, str(error)) from error
         return NewToken(**_describe_token(token).model_dump(), secret=secret)
 
-    @routes.get("", operation_id="tokens", summary="Your tokens", responses={404: _NO_USERS})
+    @routes.get("", operation_id="tokens", summary="Your tokens", responses={403: _NOT_ALLOWED, 404: _NO_USERS})
     def list_tokens(request: Request) -> Tokens:
         """List your tokens, without their secrets, the newest first."""
         tokens, principal = open_store(request)
@@ -124,7 +128,7 @@ def create_tokens_router(access: AccessDatabase | None) -> APIRouter:
         response_class=Response,
         operation_id="revoke_token",
         summary="Revoke a token",
-        responses={404: describe_failure(404, "There is no such token of yours.")},
+        responses={403: _NOT_ALLOWED, 404: describe_failure(404, "There is no such token of yours.")},
     )
     def revoke_token(
         request: Request,
@@ -134,7 +138,7 @@ def create_tokens_router(access: AccessDatabase | None) -> APIRouter:
         tokens, principal = open_store(request)
         try:
             tokens.revoke_token(id, None if Scope.ADMIN in principal.scopes else principal.name)
-        except BadToken as error:
+        except TokenRefused as error:
             raise HTTPException(404, str(error)) from error
         return Response(status_code=204)
 

@@ -35,8 +35,8 @@ from shotdap.server.protocols.dap2.promotion import (
 from shotdap.server.protocols.dap2.text import encode_utf8, make_safe_names
 from shotdap.server.protocols.fill_values import FILL_ATTRIBUTE, MISSING_ATTRIBUTE, extract_numbers, fit_fill_values
 from shotdap.transforms import UniqueNames
-from shotdap.transforms.assembly import assemble_dataset
 from shotdap.transforms.renaming import RENAMED_DIMENSIONS, list_renamed, shorten_name
+from shotdap.transforms.virtual.assembly import assemble_dataset
 from shotdap.transforms.virtual.variable_traits import set_traits
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import xarray as xr
 
 from shotdap.server.protocols.dap2.text import make_safe_names
-from shotdap.transforms.assembly import assemble_dataset
+from shotdap.transforms.virtual.assembly import assemble_dataset
 
 
 def restore_dataset(narrowed: xr.Dataset, dataset: xr.Dataset) -> xr.Dataset:

@@ -6,23 +6,31 @@ import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
+import anyio
 import httpx
 import numpy as np
 import pytest
+from starlette.middleware import Middleware
 from tests import samples
 from tests.catalog.index.test_visibility import find_by_search
 from tests.rows import DEFAULT, Rows
 from tests.server.answering.test_workload import iter_get_routes
 from tests.serving import Server, run_shotdap, serving
 
-from shotdap.catalog import Row, SqlIndex, build_catalog
+from shotdap.catalog import Catalog, DirectoryArchive, Row, SqlIndex, build_catalog
 from shotdap.config import Site, load_settings
+from shotdap.server.access.access_database import AccessDatabase
+from shotdap.server.access.access_middleware import AccessMiddleware
+from shotdap.server.access.policy import Policy
 from shotdap.server.access.principal import Scope
 from shotdap.server.access.route_scopes import find_scope
-from shotdap.server.app import create_app
+from shotdap.server.access.token_authenticator import TokenAuthenticator
+from shotdap.server.access.token_store import TokenStore
+from shotdap.server.app import WorkerParts, create_app
 
 SETTINGS: Final = """
 [archive]
@@ -178,10 +186,53 @@ def test_restricted_tokens(lab: Lab) -> None:
     assert lab.get(f"/dap/{HIDDEN}.dds", narrow).status_code == 200
     assert lab.get(f"/dap/{OWN}.dds", narrow).status_code == 404
     assert lab.get(f"/dap/{HIDDEN}.dds", wide).status_code == 404
-    answer = httpx.post(
-        f"{lab.server.url}/api/v1/tokens", json={"name": "more"}, auth=("x", narrow), trust_env=False, timeout=60
-    )
-    assert answer.status_code == 403
+
+
+def ask_for_tokens(lab: Lab, token: str, method: str, target: str = "", **options: Any) -> httpx.Response:  # noqa: ANN401 — JSON
+    """Send a request to the tokens of a user."""
+    url = f"{lab.server.url}/api/v1/tokens{target}"
+    return httpx.request(method, url, auth=("x", token), trust_env=False, timeout=60, **options)
+
+
+@pytest.mark.parametrize("options", [("--campaign", "SECRET"), ("--path", OWN, "--days", "1", "--link")])
+def test_who_manages_no_tokens(lab: Lab, options: tuple[str, ...]) -> None:
+    """With a restricted token, or a link that somebody else has, nobody makes, sees or revokes its owner's tokens."""
+    narrow, whole = lab.make_token("carol", *options), lab.make_token("carol")
+    (newest, *_) = ask_for_tokens(lab, whole, "GET").json()["tokens"]
+
+    assert ask_for_tokens(lab, narrow, "POST", json={"name": "more"}).status_code == 403
+    assert ask_for_tokens(lab, narrow, "GET").status_code == 403
+    assert ask_for_tokens(lab, narrow, "DELETE", f"/{newest['id']}").status_code == 403
+    assert lab.get(f"/dap/{OWN}.dds", whole).status_code == 200
+
+
+def test_the_end_of_a_token(lab: Lab) -> None:
+    """A token makes none that lasts longer than itself."""
+    brief = lab.make_token("dave", "--days", "1")
+    made = [ask_for_tokens(lab, brief, "POST", json={"name": "x", **days}).json() for days in ({}, {"days": 9})]
+    ends = [datetime.fromisoformat(each["expires"]) for each in made]
+
+    assert all(end - datetime.now(UTC) <= timedelta(days=1) for end in ends)
+
+
+def test_what_an_owner_may_do_now(lab: Lab) -> None:
+    """All tokens of a user follow what the administrator lets the user do."""
+    token = lab.make_token("erin", "--scope", "read", "--scope", "export")
+    assert lab.get("/api/v1/packages/omega/1", token).status_code == 200
+    changed = run_shotdap("token", "user", "erin", "--scope", "read", "--config", lab.config)
+    assert changed.returncode == 0
+    time.sleep(WITHIN)
+
+    assert lab.get("/api/v1/packages/omega/1", token).status_code == 403
+    assert lab.get("/dap/", token).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/", ""])
+def test_a_restriction_to_everything(lab: Lab, path: str) -> None:
+    """A token that would be restricted to the empty path is refused; one without a path is not restricted."""
+    answer = ask_for_tokens(lab, lab.guest, "POST", json={"name": "x", "path": path})
+
+    assert answer.status_code == (400 if path else 201)
 
 
 def test_links(lab: Lab) -> None:
@@ -242,6 +293,29 @@ def test_open_to_the_network(tmp_path: Path) -> None:
 
     assert refused.returncode == 2
     assert "access.open_anywhere" in refused.stderr
+
+
+def test_a_database_that_is_away(tmp_path: Path) -> None:
+    """While tokens cannot be checked, nobody is let in, and the answer says so."""
+    (tmp_path / "file").touch()
+    store = TokenStore(AccessDatabase(f"sqlite:///{tmp_path / 'file' / 'access.db'}"))  # no folder can be made there
+    settings = load_settings()
+    authenticator = TokenAuthenticator(store, Policy(settings.access), path_links=False)
+    folder = tmp_path / "images"
+    folder.mkdir()
+    catalog = Catalog(DirectoryArchive(folder), folder)
+    parts = WorkerParts(guards=[Middleware(AccessMiddleware, authenticators=[authenticator])])
+    transport = httpx.ASGITransport(create_app(catalog, settings, parts))
+
+    async def ask(target: str) -> httpx.Response:
+        async with httpx.AsyncClient(transport=transport, base_url="http://server") as client:
+            return await client.get(target, headers={"Authorization": "Bearer sd_0123456789"})
+
+    refused = anyio.run(ask, "/dap/")
+    assert refused.status_code == 503
+    assert "tokens" in refused.text
+    assert "retry-after" in refused.headers
+    assert anyio.run(ask, "/health").status_code == 200
 
 
 def test_every_route_has_a_scope(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ import xarray as xr
 from hypothesis import given
 from tests.strategies import QUICK, datasets
 
-from shotdap.transforms.assembly import assemble_dataset
+from shotdap.transforms.virtual.assembly import assemble_dataset
 
 
 def construct_dataset(
