@@ -28,7 +28,8 @@ def start_child_process(
     It becomes the leader of a group of processes, for `kill_with_children`. So Ctrl-C reaches only the parent.
 
     Args:
-        target: the function. The thread that calls this function has to live as long as the process may.
+        target: the function. Only the main thread may call this: another one would be taken for the parent, which has
+            to live as long as the process, and a fork beside it may find a lock held.
         arguments: of the function.
         name: of the process; Linux shows 15 characters.
         kept: the parent's descriptors that it keeps.

@@ -1,4 +1,4 @@
-"""What a forked process does first: it leaves its parent's descriptors, signals and objects alone."""
+"""The first steps of a forked process: it leaves its parent's descriptors, signals and objects alone."""
 
 from __future__ import annotations
 

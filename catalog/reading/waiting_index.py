@@ -62,7 +62,7 @@ class WaitingIndex:
 
     def restrict(self, visibility: Visibility) -> WaitingIndex:
         """Return the same index, for a reader who sees only some entries; a response is for one reader."""
-        return WaitingIndex(self._index.restrict(visibility), self._ask)
+        return WaitingIndex(self._index.restrict(visibility), self._ask, self._find)
 
     def find_entry(self, path: str) -> Entry:
         """Find the entry with this path; see `Index`."""

@@ -9,7 +9,6 @@ Windows begin at multiples of their length, a day at midnight (UTC): so all proc
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -62,7 +61,7 @@ class CounterStorage(Storage):
 
     STORAGE_SCHEME = None
 
-    def __init__(self, database: AccessDatabase, read_clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, database: AccessDatabase, read_clock: Callable[[], float]) -> None:
         super().__init__()
         self._database = database
         self._read_clock = read_clock

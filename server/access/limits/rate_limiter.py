@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import ceil
 from typing import Final
@@ -86,17 +86,25 @@ class RateLimiter:
         settings: of the site.
         database: has the counters.
         counts: of requests at once.
+        read_clock: returns the time in seconds since 1970.
     """
 
-    def __init__(self, settings: Settings, database: AccessDatabase, counts: SharedCounts) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        database: AccessDatabase,
+        counts: SharedCounts,
+        read_clock: Callable[[], float] = time.time,
+    ) -> None:
         limits = settings.limits
         self._counts = counts
+        self._read_clock = read_clock
         self._workers = settings.server.workers
         self._most_at_once = limits.concurrent_requests
         per_minute, per_day = limits.requests_per_minute, limits.mib_per_day << 20
         self._requests = RateLimitItemPerMinute(per_minute, namespace="requests") if per_minute else None
         self._bytes = RateLimitItemPerDay(per_day, namespace="bytes") if per_day else None
-        self._storage = CounterStorage(database)
+        self._storage = CounterStorage(database, read_clock)
         self._strategy = FixedWindowRateLimiter(self._storage)
         self._writing: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -178,7 +186,7 @@ class RateLimiter:
 
     def _describe_limit(self, item: RateLimitItem, user: str) -> dict[str, str]:
         ends, left = self._strategy.get_window_stats(item, user)
-        seconds = max(1, ceil(ends - time.time()))
+        seconds = max(1, ceil(ends - self._read_clock()))
         return {"RateLimit-Limit": f"{item.amount}", "RateLimit-Remaining": f"{left}", "RateLimit-Reset": f"{seconds}"}
 
     def _is_full(self, item: RateLimitItem, user: str) -> bool:

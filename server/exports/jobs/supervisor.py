@@ -1,14 +1,13 @@
-"""Start the coordinator when the first job is ordered; until then a server does not load Dask.
+"""The process of the coordinator: it waits for the first job, and does not load Dask before.
 
-With jobs in a file, a thread waits for the file, and there is no process before. With jobs in PostgreSQL, a process
-asks for them: the server, which forks others, must have no connection.
+A process, and no thread of the server: the server forks others, and must neither have a connection meanwhile nor a
+second thread, which may hold a lock that a fork then waits for.
 """
 
 from __future__ import annotations
 
 import importlib
 import logging
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -35,26 +34,8 @@ def supervise_coordinator(settings: Settings, source: SettingsSource) -> Iterato
     if store is None:
         yield
         return
-    if store.url:  # forked here, before other threads of the server fork, as they may hold locks meanwhile
-        with run_child_process(_run_coordinator_process, source, "shotdap exports"):
-            yield
-        return
-    stop_event = threading.Event()
-
-    def run_after_first_order() -> None:
-        while not store.has_database:
-            if stop_event.wait(_POLL_SECONDS):
-                return
-        with run_child_process(_run_coordinator_process, source, "shotdap exports"):
-            stop_event.wait()
-
-    thread = threading.Thread(target=run_after_first_order, name="shotdap exports")
-    thread.start()
-    try:
+    with run_child_process(_run_coordinator_process, source, "shotdap exports"):
         yield
-    finally:
-        stop_event.set()
-        thread.join()
 
 
 def _run_coordinator_process(source: SettingsSource) -> None:
@@ -72,7 +53,7 @@ def _run_coordinator_process(source: SettingsSource) -> None:
 
 def _has_jobs(store: JobStore) -> bool:
     try:
-        return store.has_jobs()
+        return store.has_database and store.has_jobs()
     except SQLAlchemyError:
         _LOG.warning("the database of exports does not answer", exc_info=True)
         return False
