@@ -32,7 +32,7 @@ from tests.identity_provider import (
     providing,
     submit_forms,
 )
-from tests.serving import SHOTDAP, Server, find_free_port, make_environment, serving
+from tests.serving import SHOTDAP, Server, find_free_port, make_environment, run_shotdap, serving
 
 from shotdap.config import BadSettings, Settings, Site, load_settings
 from shotdap.server.access.access_database import AccessDatabase
@@ -639,6 +639,35 @@ def test_token_for_jwt(laboratory: Laboratory, server: Server) -> None:
 
     assert token.startswith("sd_")
     assert answer.status_code == 200
+
+
+def test_login_on_the_command_line(laboratory: Laboratory, server: Server) -> None:
+    """`shotdap login` says what to do in the browser, and prints a token with which the user is signed in."""
+    command = [SHOTDAP, "login", server.url, "--name", "laptop"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=make_environment()
+    ) as process:
+        assert process.stdout
+        assert process.stderr
+        said = process.stderr.readline()
+        page, link = re.findall(r"https?://\S+", said)
+        enter_code(laboratory, DeviceCode("", page, link, 0), "carol@lasers")
+        token = process.stdout.read().strip()
+
+    assert process.returncode == 0
+    assert page == f"{laboratory.provider.issuer}/device"
+    answer = httpx.get(f"{server.url}{LASERS}", auth=("any", token), trust_env=False)
+    assert answer.status_code == 200
+
+
+def test_login_without_a_provider(demo: Server) -> None:
+    """Where nobody signs in, or nobody answers, `shotdap login` says so in a sentence."""
+    without = run_shotdap("login", demo.url)
+    nowhere = run_shotdap("login", f"http://127.0.0.1:{find_free_port()}")
+
+    assert (without.returncode, nowhere.returncode) == (2, 2)
+    assert "has no identity provider" in without.stderr
+    assert "does not answer" in nowhere.stderr
 
 
 def test_logout_on_two_workers(laboratory: Laboratory, server: Server) -> None:
