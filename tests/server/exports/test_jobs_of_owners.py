@@ -51,10 +51,10 @@ USE: Final = frozenset({Scope.READ, Scope.EXPORT})
 FIRST_SHOTS: Final = Visibility(((Grant(shots=(50_000, 50_001)),),))
 PRINCIPALS: Final[Mapping[str, Principal]] = MappingProxyType(
     {
-        "ann": Principal("ann", scopes=USE),
+        "ann": Principal("ann", scopes=USE, visibility=EVERYTHING),
         "ann restricted": Principal("ann", scopes=USE, visibility=FIRST_SHOTS),
-        "bob": Principal("bob", scopes=USE),
-        "root": Principal("root", scopes=frozenset(Scope)),
+        "bob": Principal("bob", scopes=USE, visibility=EVERYTHING),
+        "root": Principal("root", scopes=frozenset(Scope), visibility=EVERYTHING),
     }
 )
 
