@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import partial
 from importlib import import_module
 from uuid import uuid4
 
+from shotdap.catalog.reading.store_folder import hold_folder
 from shotdap.config import BadSettings, Settings, SettingsSource, Site
 from shotdap.config.database_files import check_database_files
 from shotdap.config.settings import FRAMES_VARIABLE
@@ -69,14 +70,13 @@ def run_server(source: SettingsSource, announce: Callable[[str], None] | None = 
     import_module(PRELOADED_MODULE)
     scheme = "https" if options.certificate else "http"
     say_where = partial(announce, f"{scheme}://{server.host}:{server.port}") if announce else lambda: None
+    # No memory is kept for a server that may never be started again.
+    holding = hold_folder(frames) if configured.catalog.frames is None else nullcontext()
     try:
-        with run_poller(settings, source), supervise_coordinator(settings, source):
+        with holding, run_poller(settings, source), supervise_coordinator(settings, source):
             supervise_workers(options, server.workers, listener, say_where)
     except WorkersFailed as error:
         sys.exit(f"shotdap: {error}")
-    finally:
-        if configured.catalog.frames is None:  # no memory is kept for a server that may never be started again
-            shutil.rmtree(frames, ignore_errors=True)
 
 
 def _load_certificate(settings: Settings) -> Certificate | None:

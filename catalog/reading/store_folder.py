@@ -22,6 +22,7 @@ import hashlib
 import os
 import re
 import secrets
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -70,6 +71,45 @@ def choose_folder(name: str, limit: int) -> Path:
                 ensure_private_folder(folder, _ERROR_PREFIX)
                 return folder
     return get_cache_folder(f"frames-{digest}")
+
+
+@contextmanager
+def hold_folder(folder: Path) -> Iterator[None]:
+    """Hold a folder while the block lasts; the last one who holds it removes it, with all its files.
+
+    So two servers of an archive on one machine can share it, also while one of them replaces the other.
+
+    Args:
+        folder: of frames; a lock is beside it. Where no lock can be made, nothing is removed.
+    """
+    path = folder.with_name(f"{folder.name}.lock")
+    try:
+        lock = _share_lock(path)
+    except OSError:
+        yield
+        return
+    try:
+        yield
+    finally:
+        with suppress(BlockingIOError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(folder, ignore_errors=True)
+            path.unlink(missing_ok=True)
+        os.close(lock)
+
+
+def _share_lock(path: Path) -> int:
+    """Return a lock that others may hold as well.
+
+    Raises:
+        OSError: none can be made.
+    """
+    while True:
+        lock = os.open(path, os.O_RDWR | os.O_CREAT | _OPEN_FLAGS, 0o600)
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        if os.fstat(lock).st_nlink:
+            return lock
+        os.close(lock)  # the last holder removed it
 
 
 class PartialFile:
@@ -138,7 +178,7 @@ class StoreFolder:
         except OSError:
             boot = "unknown"
         try:
-            with _lock_accounts(self.path) as accounts:
+            with _lock_accounts(_open_accounts(self.path)) as accounts:
                 with os.scandir(self.path) as entries:
                     names = [entry.name for entry in entries]
                 if accounts.read_boot() == boot:
@@ -151,6 +191,14 @@ class StoreFolder:
                     accounts.initialize(boot)
         except OSError as error:
             raise Unreadable(f"{_ERROR_PREFIX} cannot be used: {error.strerror}.") from error
+
+    def _open_accounts(self) -> int:
+        """Open the accounts; make the folder again if the system removed it, as some do when their user logs out."""
+        try:
+            return _open_accounts(self.path)
+        except FileNotFoundError:
+            self.prepare()
+            return _open_accounts(self.path)
 
     def locate(self, name: str) -> str:
         """Return the path of a frame; as text, because joining paths takes as long as opening a file.
@@ -174,7 +222,7 @@ class StoreFolder:
         """
         reserved = _round_to_pages(size)
         path = Path(f"{self.path}/{_PARTIAL_PREFIX}{os.getpid()}.{secrets.token_hex(8)}.{reserved}")
-        with _lock_accounts(self.path) as accounts:
+        with _lock_accounts(self._open_accounts()) as accounts:
             self._reserve(accounts, reserved)
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _OPEN_FLAGS, 0o600)
             partial = PartialFile(self, descriptor, path, reserved)
@@ -194,7 +242,7 @@ class StoreFolder:
         Raises:
             OSError: `FULL_ERRNOS` where the limit leaves no room.
         """
-        with _lock_accounts(self.path) as accounts:
+        with _lock_accounts(self._open_accounts()) as accounts:
             growth = _round_to_pages(size)
             self._reserve(accounts, growth)
             reserved = partial.reserved + growth
@@ -205,7 +253,7 @@ class StoreFolder:
     def commit_partial(self, partial: PartialFile, name: str) -> Path:
         """Give a complete file its name."""
         target = self.path / name
-        with _lock_accounts(self.path) as accounts:  # a scan would miss a file that is renamed meanwhile
+        with _lock_accounts(self._open_accounts()) as accounts:  # a scan would miss a file that is renamed meanwhile
             partial.path.rename(target)
             partial.is_committed = True
             if (total := accounts.read_total()) is not None:
@@ -262,7 +310,7 @@ class StoreFolder:
 
     def evict(self, size: int) -> None:
         """Remove the least recently used frames, at least this number of bytes if there are as many."""
-        with _lock_accounts(self.path) as accounts:
+        with _lock_accounts(self._open_accounts()) as accounts:
             used, frames = self._scan()
             accounts.write_total(self._remove_frames(frames, used, used - size))
 
@@ -350,10 +398,14 @@ class _Accounts:
         os.pwrite(self._descriptor, b"%020d %s" % (0, boot.encode()), 0)
 
 
+def _open_accounts(folder: Path) -> int:
+    """Return a new descriptor, for each call: threads of a process exclude each other, too."""
+    return os.open(f"{folder}/.accounts", os.O_RDWR | os.O_CREAT | _OPEN_FLAGS, 0o600)
+
+
 @contextmanager
-def _lock_accounts(folder: Path) -> Iterator[_Accounts]:
-    """Hold the accounts in a block. A new descriptor for each call: threads of a process exclude each other, too."""
-    descriptor = os.open(f"{folder}/.accounts", os.O_RDWR | os.O_CREAT | _OPEN_FLAGS, 0o600)
+def _lock_accounts(descriptor: int) -> Iterator[_Accounts]:
+    """Hold the accounts in a block, and close their descriptor after it."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield _Accounts(descriptor)

@@ -214,6 +214,13 @@ class TestFrames:
 
         assert FrameStore(folder, MIB).find_frame(make_key("a")) is not None
 
+    def test_restored_for_a_body(self, store: FrameStore, folder: Path) -> None:
+        """A folder that was removed is made again when the body of an answer is written."""
+        shutil.rmtree(folder)
+        body = store.spool_body([b"ab", b"c"])
+
+        assert bytes(store.open_body(body)) == b"abc"
+
     @pytest.mark.parametrize("content", [b"", b"\x93NUMPY", b"no array at all" * 20])
     def test_damaged(self, store: FrameStore, folder: Path, content: bytes) -> None:
         """A file that the disk damaged or cut short is computed again."""

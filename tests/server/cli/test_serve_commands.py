@@ -337,3 +337,21 @@ def test_no_frame_is_left(tmp_path: Path) -> None:
         server.interrupt()
 
     assert not frames.exists()
+
+
+def test_frames_of_two_servers(tmp_path: Path) -> None:
+    """Two servers of one archive share their frames: the end of one takes nothing from the other."""
+    folder = tmp_path / "images"
+    folder.mkdir()
+    samples.write_image(folder / "shot.h5", np.zeros((2, 300, 400), "u2"))
+    frames = config.Site(load_settings(overrides={"archive.folder": folder})).choose_frame_folder()
+    with serving(tmp_path / "second", "--folder", folder) as second:
+        with serving(tmp_path / "first", "--folder", folder) as first:
+            assert httpx.get(f"{first.url}/dap/shot.h5.nc4", trust_env=False, timeout=60).status_code == 200
+            first.interrupt()
+        assert frames.exists()
+        assert httpx.get(f"{second.url}/dap/shot.h5.nc4", trust_env=False, timeout=60).status_code == 200
+        second.interrupt()
+
+    assert not frames.exists()
+    assert not frames.with_name(f"{frames.name}.lock").exists()
