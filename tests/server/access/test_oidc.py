@@ -661,7 +661,7 @@ def test_login_on_the_command_line(laboratory: Laboratory, server: Server) -> No
 
 
 def test_login_without_a_provider(demo: Server) -> None:
-    """Where nobody signs in, or nobody answers, `shotdap login` says so in a sentence."""
+    """`shotdap login` says in a sentence that nobody signs in at a server, or that nobody answers."""
     without = run_shotdap("login", demo.url)
     nowhere = run_shotdap("login", f"http://127.0.0.1:{find_free_port()}")
 
