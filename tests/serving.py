@@ -11,10 +11,13 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Final
 
 import pytest
+from tests.fork_server import ForkServer, Process
 
 __all__ = [
     "SECONDS_TO_START",
@@ -42,7 +45,7 @@ class Server:
     """A running server."""
 
     port: int
-    process: subprocess.Popen[bytes]
+    process: Process
     log: Path
     """The file with its output, of both streams."""
 
@@ -95,14 +98,20 @@ def find_free_port() -> int:
 
 def run_shotdap(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     """Run a command of shotdap that ends by itself."""
-    return subprocess.run(
-        [SHOTDAP, *map(str, arguments)],
-        check=False,
-        capture_output=True,
-        text=True,
-        env=make_environment(),
-        timeout=SECONDS_TO_START,
-    )
+    with TemporaryFile() as output, TemporaryFile() as errors:
+        process = open_fork_server().run(arguments, make_environment(), output.fileno(), errors.fileno())
+        try:
+            code = process.wait(SECONDS_TO_START)
+        finally:
+            process.kill()
+        texts = [os.pread(each.fileno(), os.fstat(each.fileno()).st_size, 0).decode() for each in (output, errors)]
+    return subprocess.CompletedProcess([*map(str, arguments)], code, *texts)
+
+
+@cache
+def open_fork_server() -> ForkServer:
+    """Start the process that commands are forked from, once for each process of the tests."""
+    return ForkServer()
 
 
 @contextmanager
@@ -151,19 +160,11 @@ def start_command(log: Path, *arguments: str | Path, may_die: bool = False, mode
     A benchmark that counts the ends sets `may_die`.
     """
     port = find_free_port()
-    # In a background job of a shell, the test runner ignores Ctrl-C, and its children would inherit that. In its own
-    # session, a server does not get a Ctrl-C for the test runner, which stops it here.
-    command = ["env", "--default-signal=INT", SHOTDAP, *map(str, arguments), "--port", str(port)]
-    with (
-        log.open("wb") as output,
-        subprocess.Popen(
-            command,
-            stdout=output,
-            stderr=output,
-            env=make_environment() | {"SHOTDAP_ACCESS__MODE": mode},
-            start_new_session=True,
-        ) as process,
-    ):
+    surroundings = make_environment() | {"SHOTDAP_ACCESS__MODE": mode}
+    with log.open("wb") as output:
+        # In its own session, it does not get a Ctrl-C for the test runner, which stops it here.
+        command = (*arguments, "--port", str(port))
+        process = open_fork_server().run(command, surroundings, output.fileno(), output.fileno())
         server = Server(port, process, log)
         try:
             _wait_for_server(server)
@@ -194,7 +195,7 @@ def _check_exit_code(server: Server, *expected: int | None) -> None:
         pytest.fail(f"The server ended with {code}:\n{server.log.read_text()}")
 
 
-def _stop(process: subprocess.Popen[bytes]) -> None:
+def _stop(process: Process) -> None:
     """Interrupt a process; kill it if it does not end, with those of its workers that outlive it."""
     if process.poll() is None:
         process.send_signal(signal.SIGINT)
