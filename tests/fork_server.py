@@ -31,8 +31,8 @@ LONGEST: Final = 1 << 18
 """Bytes of the longest request: arguments, folder and environment."""
 
 EXIT_CODE: Final = struct.Struct("=i")
-DESCRIPTORS: Final = 3
-"""Sent with a request: for the output, the errors, and the exit code."""
+DESCRIPTORS: Final = 4
+"""At most, sent with a request: for the output, the errors, the exit code, and the input."""
 
 
 class Process(Protocol):
@@ -41,25 +41,32 @@ class Process(Protocol):
     @property
     def pid(self) -> int:
         """The number of the process."""
+        ...
 
     @property
     def returncode(self) -> int | None:
         """The exit code, `None` until it was asked for."""
+        ...
 
     def poll(self) -> int | None:
         """Return the exit code, `None` of a running process."""
+        ...
 
     def wait(self, timeout: float | None = None) -> int:
         """Wait for the end; return the exit code."""
+        ...
 
     def send_signal(self, sig: int, /) -> None:
         """Send a signal, unless the process has ended."""
+        ...
 
     def terminate(self) -> None:
         """Send SIGTERM."""
+        ...
 
     def kill(self) -> None:
         """Send SIGKILL."""
+        ...
 
 
 class ForkedProcess:
@@ -83,12 +90,15 @@ class ForkedProcess:
         Raises:
             subprocess.TimeoutExpired: it runs after `timeout` seconds.
         """
-        if self.returncode is None:
-            if not select.select([self._ended], [], [], timeout)[0]:
-                raise subprocess.TimeoutExpired(str(self.pid), timeout or 0)
-            (self.returncode,) = EXIT_CODE.unpack(os.read(self._ended, EXIT_CODE.size))
-            os.close(self._ended)
-        return self.returncode
+        if self.returncode is not None:
+            return self.returncode
+        if not select.select([self._ended], [], [], timeout)[0]:
+            raise subprocess.TimeoutExpired(str(self.pid), timeout or 0)
+        code: int
+        (code,) = EXIT_CODE.unpack(os.read(self._ended, EXIT_CODE.size))
+        os.close(self._ended)
+        self.returncode = code
+        return code
 
     def send_signal(self, sig: int, /) -> None:
         """Send a signal, unless the process has ended."""
@@ -117,7 +127,12 @@ class ForkServer:
             self._process = subprocess.Popen(command, cwd=ROOT, pass_fds=(other.fileno(),), start_new_session=True)
 
     def run(
-        self, arguments: Sequence[str | Path], environment: Mapping[str, str], output: int, errors: int
+        self,
+        arguments: Sequence[str | Path],
+        environment: Mapping[str, str],
+        output: int,
+        errors: int,
+        text: int | None = None,
     ) -> ForkedProcess:
         """Run a command of shotdap in the current folder.
 
@@ -126,13 +141,14 @@ class ForkServer:
             environment: that it finds.
             output: the descriptor that it writes to.
             errors: the descriptor that it writes errors to.
+            text: the descriptor that it reads from; without one there is nothing to be read.
         """
         ended, code = os.pipe()
         request = json.dumps(
             {"arguments": [*map(str, arguments)], "environment": dict(environment), "folder": str(Path.cwd())}
         )
         try:
-            socket.send_fds(self._socket, [request.encode()], [output, errors, code])
+            socket.send_fds(self._socket, [request.encode()], [output, errors, code, *([] if text is None else [text])])
         finally:
             os.close(code)
         (pid,) = EXIT_CODE.unpack(self._socket.recv(EXIT_CODE.size))
@@ -157,9 +173,9 @@ def serve_forks(requests: socket.socket) -> None:
                 running.close()
                 become_command(json.loads(message), descriptors)
                 return
-            output, errors, code = descriptors
-            os.close(output)
-            os.close(errors)
+            output, errors, code, *text = descriptors
+            for each in (output, errors, *text):
+                os.close(each)
             running.register(os.pidfd_open(pid), selectors.EVENT_READ, (pid, code))
             requests.send(EXIT_CODE.pack(pid))
 
@@ -175,8 +191,9 @@ def report_end(handle: int, pid: int, code: int) -> None:
 def become_command(request: Mapping[str, Any], descriptors: Sequence[int]) -> None:
     """Take over arguments, environment, folder and output of a request, as a process that was just started."""
     os.setsid()
-    for number in (1, 2):
-        os.dup2(descriptors[number - 1], number)
+    output, errors, _, *text = descriptors
+    for number, given in enumerate((*(text or [os.open(os.devnull, os.O_RDONLY)]), output, errors)):
+        os.dup2(given, number)
     os.closerange(3, max(map(int, os.listdir("/proc/self/fd"))) + 1)  # noqa: PTH208 — names only
     os.environ.clear()
     os.environ.update(request["environment"])

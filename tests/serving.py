@@ -96,10 +96,12 @@ def find_free_port() -> int:
         return port
 
 
-def run_shotdap(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    """Run a command of shotdap that ends by itself."""
-    with TemporaryFile() as output, TemporaryFile() as errors:
-        process = open_fork_server().run(arguments, make_environment(), output.fileno(), errors.fileno())
+def run_shotdap(*arguments: str | Path, text: str = "") -> subprocess.CompletedProcess[str]:
+    """Run a command of shotdap that ends by itself, and reads a text from standard input."""
+    with TemporaryFile() as output, TemporaryFile() as errors, TemporaryFile() as given:
+        os.pwrite(given.fileno(), text.encode(), 0)
+        descriptors = (each.fileno() for each in (output, errors, given))
+        process = open_fork_server().run(arguments, make_environment(), *descriptors)
         try:
             code = process.wait(SECONDS_TO_START)
         finally:

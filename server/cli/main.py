@@ -13,7 +13,7 @@ from shotdap.server.cli import archive_commands, audit_commands, catalog_command
 from shotdap.server.cli.export_commands import export, package
 from shotdap.server.cli.search_commands import explain, search
 from shotdap.server.cli.serve_commands import demo, serve
-from shotdap.server.cli.sign_in_commands import login
+from shotdap.server.cli.sign_in_commands import diagnose, login, logout
 
 _ERROR_STATUS: Final = 2
 _QUERY_SETTINGS: Final = {"ignore_unknown_options": True}  # a term of a query may begin with a minus sign
@@ -26,6 +26,8 @@ _app.command(context_settings=_QUERY_SETTINGS)(export)
 _app.command()(package)
 _app.command()(explain)
 _app.command()(login)
+_app.command()(logout)
+_app.command()(diagnose)
 _app.add_typer(catalog_commands.app, name="catalog")
 _app.add_typer(archive_commands.app, name="archive")
 _app.add_typer(diagnostic_commands.app, name="diagnostic")

@@ -94,33 +94,28 @@ def create_tokens_router(access: AccessDatabase | None) -> APIRouter:
 
         It expires no later than the token that it is made with.
         """
-        tokens, principal = open_store(request)
-        beyond = set(order.scopes) - principal.scopes
-        if beyond or not order.scopes:
-            raise HTTPException(403, f"You may not do this yourself: {', '.join(sorted(beyond)) or 'nothing'}.")
-        facts = {"campaign": order.campaigns, "diagnostic": order.diagnostics}
-        restriction = TokenRestriction(
-            {name: texts for name, texts in facts.items() if texts}, (order.path.strip("/"),) if order.path else ()
-        )
-        try:
-            secret, token = tokens.create_token(
-                principal.name,
-                order.name,
-                order.scopes,
-                restriction=restriction,
-                days=order.days,
-                latest_end=principal.expires,
-                is_link=order.is_link,
-            )
-        except TokenRefused as error:
-            raise HTTPException(400, str(error)) from error
-        return NewToken(**_describe_token(token).model_dump(), secret=secret)
+        return _make_token(*open_store(request), order)
 
     @routes.get("", operation_id="tokens", summary="Your tokens", responses={403: _NOT_ALLOWED, 404: _NO_USERS})
     def list_tokens(request: Request) -> Tokens:
         """List your tokens, without their secrets, the newest first."""
         tokens, principal = open_store(request)
         return Tokens(tokens=[_describe_token(token) for token in tokens.list_tokens(principal.name)])
+
+    @routes.delete(
+        "/current",
+        status_code=204,
+        response_class=Response,
+        operation_id="revoke_current_token",
+        summary="Revoke the token that you send",
+        responses={404: describe_failure(404, "You did not sign in with a token of this server.")},
+    )
+    def revoke_current_token(request: Request) -> Response:
+        """Revoke the token that this request is sent with, a restricted one or a link, too: `shotdap logout` does."""
+        principal = get_principal(request.scope.get("state", {}))
+        if store is None or not principal.token_id:
+            raise HTTPException(404, "You did not sign in with a token of this server.")
+        return _revoke_token(store, principal.token_id, None)
 
     @routes.delete(
         "/{id}",
@@ -136,13 +131,41 @@ def create_tokens_router(access: AccessDatabase | None) -> APIRouter:
     ) -> Response:
         """Revoke one of your tokens; an administrator revokes anybody's. It takes half a second at most."""
         tokens, principal = open_store(request)
-        try:
-            tokens.revoke_token(id, None if Scope.ADMIN in principal.scopes else principal.name)
-        except TokenRefused as error:
-            raise HTTPException(404, str(error)) from error
-        return Response(status_code=204)
+        return _revoke_token(tokens, id, None if Scope.ADMIN in principal.scopes else principal.name)
 
     return routes
+
+
+def _make_token(tokens: TokenStore, principal: Principal, order: TokenOrder) -> NewToken:
+    """Make a token for the principal who asks."""
+    beyond = set(order.scopes) - principal.scopes
+    if beyond or not order.scopes:
+        raise HTTPException(403, f"You may not do this yourself: {', '.join(sorted(beyond)) or 'nothing'}.")
+    facts = {"campaign": order.campaigns, "diagnostic": order.diagnostics}
+    restriction = TokenRestriction(
+        {name: texts for name, texts in facts.items() if texts}, (order.path.strip("/"),) if order.path else ()
+    )
+    try:
+        secret, token = tokens.create_token(
+            principal.name,
+            order.name,
+            order.scopes,
+            restriction=restriction,
+            days=order.days,
+            latest_end=principal.expires,
+            is_link=order.is_link,
+        )
+    except TokenRefused as error:
+        raise HTTPException(400, str(error)) from error
+    return NewToken(**_describe_token(token).model_dump(), secret=secret)
+
+
+def _revoke_token(tokens: TokenStore, id_: str, owner: str | None) -> Response:
+    try:
+        tokens.revoke_token(id_, owner)
+    except TokenRefused as error:
+        raise HTTPException(404, str(error)) from error
+    return Response(status_code=204)
 
 
 def _describe_token(token: Token) -> TokenDocument:

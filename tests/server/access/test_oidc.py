@@ -72,7 +72,7 @@ class Laboratory:
 
     def get(self, target: str, jwt: str) -> httpx.Response:
         """Ask as a program with a JWT."""
-        return httpx.get(f"{self.url}{target}", headers={"Authorization": f"Bearer {jwt}"}, trust_env=False)
+        return httpx.get(f"{self.url}{target}", headers={"Authorization": f"Bearer {jwt}"}, trust_env=False, timeout=60)
 
     def sign(self, claims: dict[str, Any] | None = None, key: RSAKey | None = None, **header: str) -> str:
         """Return a JWT as the provider signs it for a user of the group of lasers."""
@@ -217,7 +217,7 @@ def test_cookie_over_tls(laboratory: Laboratory) -> None:
         update={"oidc": laboratory.settings.oidc.model_copy(update={"public_url": "https://images.example.org/shots/"})}
     )
     with serving_app(create_worker(settings), find_free_port()) as url:
-        answer = httpx.get(f"{url}/login", trust_env=False)
+        answer = httpx.get(f"{url}/login", trust_env=False, timeout=60)
 
     assert "; Secure" in answer.headers["Set-Cookie"]
     assert "Path=/shots/login/callback" in answer.headers["Set-Cookie"]
@@ -229,7 +229,7 @@ def test_cookie_over_tls(laboratory: Laboratory) -> None:
 def test_programs(laboratory: Laboratory) -> None:
     """A program without credentials is answered by 401 with both challenges, not by the page of a provider."""
     for headers in ({}, {"Accept": "*/*"}, {"Accept": "text/html, image/gif, *; q=.2", "User-Agent": "Java/17.0.1"}):
-        answer = httpx.get(f"{laboratory.url}{LASERS}", headers=headers, trust_env=False)
+        answer = httpx.get(f"{laboratory.url}{LASERS}", headers=headers, trust_env=False, timeout=60)
 
         assert answer.status_code == 401
         assert [each.partition(" ")[0] for each in answer.headers.get_list("WWW-Authenticate")] == ["Basic", "Bearer"]
@@ -240,10 +240,10 @@ def test_logout(laboratory: Laboratory) -> None:
     """A logout ends the session for all workers at once, also for whoever has copied the cookie."""
     browser, _ = laboratory.sign_in("alice@lasers")
     copied = {SESSION_COOKIE: browser.cookies[SESSION_COOKIE]}
-    before = [httpx.get(f"{url}{LASERS}", cookies=copied, trust_env=False) for url in laboratory.workers]
+    before = [httpx.get(f"{url}{LASERS}", cookies=copied, trust_env=False, timeout=60) for url in laboratory.workers]
     button = browser.get(f"{laboratory.url}/logout")
     answer = browser.post(f"{laboratory.url}/logout", headers={"Origin": laboratory.url})
-    after = [httpx.get(f"{url}{LASERS}", cookies=copied, trust_env=False) for url in laboratory.workers]
+    after = [httpx.get(f"{url}{LASERS}", cookies=copied, trust_env=False, timeout=60) for url in laboratory.workers]
 
     assert [each.status_code for each in before] == [200, 200]
     assert '<form method="post" action="/logout">' in button.text
@@ -268,7 +268,7 @@ def test_new_session(laboratory: Laboratory) -> None:
     browser, _ = laboratory.sign_in("alice@lasers")
     before = browser.cookies[SESSION_COOKIE]
     browser.get(f"{laboratory.url}/login")
-    answer = httpx.get(f"{laboratory.url}{LASERS}", cookies={SESSION_COOKIE: before}, trust_env=False)
+    answer = httpx.get(f"{laboratory.url}{LASERS}", cookies={SESSION_COOKIE: before}, trust_env=False, timeout=60)
 
     assert browser.cookies[SESSION_COOKIE] != before
     assert answer.status_code == 401
@@ -304,8 +304,8 @@ def test_foreign_origin(laboratory: Laboratory, origin: str | None) -> None:
 def test_foreign_origin_with_password(laboratory: Laboratory) -> None:
     """A browser sends a password that it was told once, too; a program with one names no origin."""
     target, password = f"{laboratory.url}/api/v1/exports", ("any", "sd_token")
-    foreign = httpx.post(target, auth=password, headers={"Origin": "https://evil.example"}, trust_env=False)
-    program = httpx.post(target, auth=password, trust_env=False)
+    foreign = httpx.post(target, auth=password, headers={"Origin": "https://evil.example"}, trust_env=False, timeout=60)
+    program = httpx.post(target, auth=password, trust_env=False, timeout=60)
 
     assert (foreign.status_code, program.status_code) == (403, 401)
 
@@ -503,7 +503,7 @@ def test_provider_away(program: Path, tmp_path: Path) -> None:
         assert "identity provider does not answer now" in unknown.text
         assert "identity provider does not answer now" in page.text
         assert unknown.headers["Retry-After"] == "5"
-        assert httpx.get(f"{laboratory.workers[1]}/health", trust_env=False).status_code == 200
+        assert httpx.get(f"{laboratory.workers[1]}/health", trust_env=False, timeout=60).status_code == 200
 
 
 # The command line ---------------------------------------------------------------------------------------------------
@@ -574,7 +574,7 @@ def test_slow_down() -> None:
 
 def test_description(laboratory: Laboratory, every_folder: Path) -> None:
     """A server says how its users sign in; one without a provider says so."""
-    description = httpx.get(f"{laboratory.url}/api/v1/sign-in", trust_env=False).json()
+    description = httpx.get(f"{laboratory.url}/api/v1/sign-in", trust_env=False, timeout=60).json()
 
     assert description == {
         "mode": "oidc",
@@ -588,7 +588,7 @@ def test_description(laboratory: Laboratory, every_folder: Path) -> None:
     app = create_app(catalog, load_settings(None, {"access.mode": "open"}))
     with (
         serving_app(app, find_free_port()) as url,
-        httpx.Client(trust_env=False) as client,
+        httpx.Client(trust_env=False, timeout=60) as client,
         pytest.raises(DeviceFlowError, match="no identity provider"),
     ):
         sign_in_by_device(client, url, lambda _: None)
@@ -641,9 +641,9 @@ def test_token_for_jwt(laboratory: Laboratory, server: Server) -> None:
     assert answer.status_code == 200
 
 
-def test_login_on_the_command_line(laboratory: Laboratory, server: Server) -> None:
-    """`shotdap login` says what to do in the browser, and prints a token with which the user is signed in."""
-    command = [SHOTDAP, "login", server.url, "--name", "laptop"]
+def test_login_on_the_command_line(laboratory: Laboratory, server: Server, tmp_path: Path) -> None:
+    """`shotdap login` says what to do in the browser, and stores a token with which the user is signed in."""
+    command = [SHOTDAP, "login", server.url, "--name", "laptop", "--home", str(tmp_path)]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=make_environment()
     ) as process:
@@ -652,12 +652,13 @@ def test_login_on_the_command_line(laboratory: Laboratory, server: Server) -> No
         said = process.stderr.readline()
         page, link = re.findall(r"https?://\S+", said)
         enter_code(laboratory, DeviceCode("", page, link, 0), "carol@lasers")
-        token = process.stdout.read().strip()
+        stored = process.stdout.read()
 
     assert process.returncode == 0
     assert page == f"{laboratory.provider.issuer}/device"
-    answer = httpx.get(f"{server.url}{LASERS}", auth=("any", token), trust_env=False)
-    assert answer.status_code == 200
+    assert "Signed in at 127.0.0.1" in stored
+    auth = httpx.NetRCAuth(str(tmp_path / ".netrc"))
+    assert httpx.get(f"{server.url}{LASERS}", auth=auth, trust_env=False, timeout=60).status_code == 200
 
 
 def test_login_without_a_provider(demo: Server) -> None:
@@ -676,10 +677,13 @@ def test_logout_on_two_workers(laboratory: Laboratory, server: Server) -> None:
     copied = {SESSION_COOKIE: browser.cookies[SESSION_COOKIE]}
 
     def ask() -> set[int]:
-        return {httpx.get(f"{server.url}{LASERS}", cookies=copied, trust_env=False).status_code for _ in range(20)}
+        return {
+            httpx.get(f"{server.url}{LASERS}", cookies=copied, trust_env=False, timeout=60).status_code
+            for _ in range(20)
+        }
 
     before = ask()
-    httpx.post(f"{server.url}/logout", cookies=copied, headers={"Origin": laboratory.url}, trust_env=False)
+    httpx.post(f"{server.url}/logout", cookies=copied, headers={"Origin": laboratory.url}, trust_env=False, timeout=60)
 
     assert (before, ask()) == ({200}, {401})
 
