@@ -243,6 +243,7 @@ class LimitSettings(_Section):
     body_seconds: float = Field(gt=0)
     idle_seconds: float = Field(gt=0)
     connections_per_address: int = Field(ge=0, le=_MAX_AT_ONCE)
+    failed_sign_ins: int = Field(ge=0)
     requests_per_minute: int = Field(ge=0)
     concurrent_requests: int = Field(ge=0, le=_MAX_AT_ONCE)
     mib_per_day: int = Field(ge=0)

@@ -27,8 +27,10 @@ from shotdap.server.access.audit.failure_middleware import FailureMiddleware
 from shotdap.server.access.gate import create_access_middleware, open_identity_provider
 from shotdap.server.access.host_middleware import HostMiddleware, HostNames
 from shotdap.server.access.limits.limit_middleware import LimitMiddleware
+from shotdap.server.access.limits.rate_counters import RateCounters
 from shotdap.server.access.limits.rate_limiter import RateLimiter
 from shotdap.server.access.limits.shared_counts import SharedCounts
+from shotdap.server.access.limits.sign_in_limiter import SignInLimiter
 from shotdap.server.access.request_catalog import RequestCatalogs
 from shotdap.server.access.sign_in.identity_provider import IdentityProvider
 from shotdap.server.access.trusted_proxies import TrustedProxies
@@ -151,13 +153,15 @@ def create_worker_app(site: Site, source: SettingsSource, counts: SharedCounts) 
     store = site.open_frame_store()
     readers = site.make_reader_pool(source, fork_server)
     access = AccessDatabase.from_settings(settings)
-    limiter = RateLimiter(settings, access, counts)
+    counters = RateCounters(access, settings.server.workers)
+    limiter = RateLimiter(settings.limits, counters, counts)
+    sign_ins = SignInLimiter(settings.limits, counters, counts.key)
 
     @asynccontextmanager
     async def run_processes(_app: Starlette) -> AsyncIterator[dict[str, Any]]:
         async with open_forwarder(site, store, readers, fork_server) as forwarder:
             yield {FORWARDER_KEY: forwarder}
-        await limiter.close()
+        await counters.close()
 
     provider, audit = open_identity_provider(settings), AuditLog.from_settings(settings)
     proxies, names = TrustedProxies(settings.server.trusted_proxies), HostNames.from_settings(settings)
@@ -165,7 +169,7 @@ def create_worker_app(site: Site, source: SettingsSource, counts: SharedCounts) 
         Middleware(HostMiddleware, proxies=proxies, names=names),  # first, as it says whose the request is
         *([Middleware(AuditMiddleware, log=audit)] if audit else []),
         Middleware(FailureMiddleware, log=FailureLog.from_settings(settings)),
-        *create_access_middleware(settings, access, provider),
+        *create_access_middleware(settings, access, provider, sign_ins),
         Middleware(LimitMiddleware, limiter=limiter, settings=settings.limits, counts=counts),
     ]
     checks = {"readers": make_pool_check(readers, settings.server.read_seconds)}

@@ -23,6 +23,8 @@ from shotdap.server.access.authentication import (
     mount_at_path_token,
     parse_credentials,
 )
+from shotdap.server.access.limits.rate_limiter import LimitExceeded
+from shotdap.server.access.limits.sign_in_limiter import SignInLimiter
 from shotdap.server.access.principal import OPEN_PRINCIPAL, PRINCIPAL_KEY, Principal, Scope
 from shotdap.server.access.route_scopes import find_scope
 from shotdap.server.http.errors import Problem
@@ -42,11 +44,15 @@ class AccessMiddleware:
     Args:
         app: the application.
         authenticators: tried in this order; none for a server that is open to everybody.
+        sign_ins: limits those that fail; `None` for any number.
     """
 
-    def __init__(self, app: ASGIApp, authenticators: Sequence[Authenticator] | None) -> None:
+    def __init__(
+        self, app: ASGIApp, authenticators: Sequence[Authenticator] | None, sign_ins: SignInLimiter | None = None
+    ) -> None:
         self._app = app
         self._authenticators = authenticators
+        self._sign_ins = sign_ins
 
     async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -57,6 +63,10 @@ class AccessMiddleware:
             return
         try:
             principal = await self._admit(scope)
+        except LimitExceeded as refusal:
+            response = make_refusal(refusal.problem, mount_at_path_token(scope))
+            await response(scope, receive, _mark_private(send))
+            return
         except (NotSignedIn, NotAllowed, NotAvailable) as error:
             problem = Problem(_STATUS_CODES[type(error)], str(error), expected=True)
             response = make_refusal(problem, mount_at_path_token(scope))
@@ -74,14 +84,16 @@ class AccessMiddleware:
             NotSignedIn: nobody is known who makes it.
             NotAllowed: they may not make it.
             NotAvailable: nobody can tell now who makes it.
+            LimitExceeded: this sign-in, or others from its address, have failed too often.
         """
         needed: Scope | None = find_scope(get_own_path(mount_at_path_token(scope)))
         is_preflight = scope["method"] == "OPTIONS"  # has no credentials, and reveals no more than which methods exist
         if needed is None or is_preflight:
-            with suppress(NotSignedIn, NotAvailable):  # a session that has ended must not keep its user from signing in
-                return await self._authenticate(parse_credentials(scope)) or _ANONYMOUS
+            # A session that has ended must not keep its user from signing in.
+            with suppress(NotSignedIn, NotAvailable, LimitExceeded):
+                return await self._authenticate(scope) or _ANONYMOUS
             return _ANONYMOUS
-        principal = await self._authenticate(parse_credentials(scope))
+        principal = await self._authenticate(scope)
         if principal is not None:  # the audit says who was refused, too
             scope.setdefault("state", {})[PRINCIPAL_KEY] = principal
         if principal is None:
@@ -90,7 +102,22 @@ class AccessMiddleware:
             raise NotAllowed(f"This needs the scope {needed.value!r}, which your token does not have.")
         return principal
 
-    async def _authenticate(self, credentials: Credentials) -> Principal | None:
+    async def _authenticate(self, scope: AsgiScope) -> Principal | None:
+        """Return the principal with a request's credentials, as far as others have not failed; `None` without any."""
+        credentials, client = parse_credentials(scope), scope.get("client")
+        secret, address = "\n".join(credentials.tokens), client[0] if client else ""
+        if self._sign_ins is None or not secret:  # a session that has ended is no attempt: its browser does not know it
+            return await self._find_principal(credentials)
+        self._sign_ins.check_attempt(secret, address)
+        try:
+            principal = await self._find_principal(credentials)
+        except NotSignedIn:
+            await self._sign_ins.count_failure(secret, address)
+            raise
+        self._sign_ins.record_success(secret)
+        return principal
+
+    async def _find_principal(self, credentials: Credentials) -> Principal | None:
         for authenticator in self._authenticators or ():
             try:
                 principal = await authenticator.authenticate(credentials)

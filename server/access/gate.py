@@ -8,6 +8,8 @@ from shotdap.config import BadSettings, Settings
 from shotdap.server.access.access_database import AccessDatabase
 from shotdap.server.access.access_middleware import AccessMiddleware
 from shotdap.server.access.authentication import Authenticator
+from shotdap.server.access.limits.sign_in_limiter import SignInLimiter
+from shotdap.server.access.origin_middleware import OriginMiddleware
 from shotdap.server.access.policy import Policy
 from shotdap.server.access.sign_in.browser_middleware import BrowserMiddleware
 from shotdap.server.access.sign_in.identity_provider import IdentityProvider
@@ -18,7 +20,10 @@ from shotdap.server.access.trusted_proxies import is_local_host
 
 
 def create_access_middleware(
-    settings: Settings, database: AccessDatabase, provider: IdentityProvider | None
+    settings: Settings,
+    database: AccessDatabase,
+    provider: IdentityProvider | None,
+    sign_ins: SignInLimiter | None = None,
 ) -> list[Middleware]:
     """Create the middleware that admits requests, the outermost first.
 
@@ -26,26 +31,27 @@ def create_access_middleware(
         settings: of the site.
         database: of its tokens and sessions.
         provider: of its users' identities, if there is one.
+        sign_ins: limits those that fail; `None` for any number.
 
     Raises:
         BadSettings: a rule is not valid.
     """
     access = settings.access
     policy = Policy(access)
+    origins = Middleware(
+        OriginMiddleware,
+        public_url=settings.oidc.public_url if access.mode == "oidc" else "",
+        trusted_origins=settings.server.cors_origins,
+    )
     if access.mode == "open":
-        return [Middleware(AccessMiddleware, authenticators=None)]
+        return [origins, Middleware(AccessMiddleware, authenticators=None)]
     authenticators: list[Authenticator] = [
         TokenAuthenticator(TokenStore(database), policy, path_links=access.path_links)
     ]
-    if provider is None:
-        return [Middleware(AccessMiddleware, authenticators=authenticators)]
-    authenticators += make_oidc_authenticators(settings, database, policy, provider)
-    return [
-        Middleware(
-            BrowserMiddleware, public_url=settings.oidc.public_url, trusted_origins=settings.server.cors_origins
-        ),
-        Middleware(AccessMiddleware, authenticators=authenticators),
-    ]
+    if provider is not None:
+        authenticators += make_oidc_authenticators(settings, database, policy, provider)
+    redirects = [] if provider is None else [Middleware(BrowserMiddleware)]
+    return [origins, *redirects, Middleware(AccessMiddleware, authenticators=authenticators, sign_ins=sign_ins)]
 
 
 def open_identity_provider(settings: Settings) -> IdentityProvider | None:

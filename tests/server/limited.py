@@ -32,14 +32,17 @@ def format_settings(settings: Mapping[str, object]) -> str:
 
 
 @contextmanager
-def serving_with(above: Path, settings: Mapping[str, object]) -> Iterator[Server]:
-    """Run a server of a folder with one small image, ``shot/one.h5``, and with these settings."""
+def serving_with(above: Path, settings: Mapping[str, object], mode: str = "open") -> Iterator[Server]:
+    """Run a server of a folder with one small image, ``shot/one.h5``, and with these settings.
+
+    Its settings, for the command that makes tokens, are in ``shotdap.toml`` beside its log.
+    """
     folder = above / "images"
     (folder / "shot").mkdir(parents=True)
     samples.write_image(folder / "shot/one.h5", FRAMES)
     config = above / "shotdap.toml"
     config.write_text(format_settings({"archive.folder": str(folder), **settings}))
-    with serving(above / "server.log", "--config", config) as server:
+    with serving(above / "server.log", "--config", config, mode=mode) as server:
         yield server
 
 

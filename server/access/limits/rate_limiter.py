@@ -3,40 +3,26 @@
 A user is whoever signed in, or else the client's address, of IPv6 a network of 64 bits. Nobody who has not signed in is
 limited on the machine itself.
 
-Requests and bytes are counted in the database of access, requests at once in memory that the workers of a server share.
-A worker writes its counts at least once a second, and before it has counted `_BATCH_SHARE` of a limit, divided by the
-number of workers: so all of them together exceed a limit by a twentieth at most, or by one request for each worker if
-that is more. Bytes are counted when they were sent: the answers that are on their way when a limit is reached come in
-addition. While the database does not answer, each worker goes by what it knows.
+Requests and bytes are counted in the database of access (`RateCounters`), requests at once in memory that the workers
+of a server share. Bytes are counted when they were sent: the answers that are on their way when a limit is reached come
+in addition.
 """
 
 from __future__ import annotations
 
-import asyncio
-import logging
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from math import ceil
 from typing import Final
 
 from limits import RateLimitItem, RateLimitItemPerDay, RateLimitItemPerMinute
-from limits.strategies import FixedWindowRateLimiter
-from sqlalchemy.exc import SQLAlchemyError
-from starlette.concurrency import run_in_threadpool
 
-from shotdap.config import Settings
-from shotdap.server.access.access_database import AccessDatabase
-from shotdap.server.access.limits.counter_storage import CounterStorage
+from shotdap.config.settings import LimitSettings
+from shotdap.server.access.limits.rate_counters import RateCounters
 from shotdap.server.access.limits.shared_counts import SharedCounts
 from shotdap.server.access.principal import Principal
 from shotdap.server.access.trusted_proxies import find_client_network, is_loopback
 from shotdap.server.http.errors import Problem
 
-_LOG: Final = logging.getLogger("shotdap.access")
-_BATCH_SHARE: Final = 0.05
-_WRITE_SECONDS: Final = 1.0
-_PAUSE_SECONDS: Final = 5.0  # after which a database that did not answer is tried again
 _CONCURRENCY_KIND: Final = "request"
 
 
@@ -83,32 +69,18 @@ class RateLimiter:
     """The limits of the users of a server, in one of its workers.
 
     Args:
-        settings: of the site.
-        database: has the counters.
+        settings: the limits.
+        counters: of requests and bytes.
         counts: of requests at once.
-        read_clock: returns the time in seconds since 1970.
     """
 
-    def __init__(
-        self,
-        settings: Settings,
-        database: AccessDatabase,
-        counts: SharedCounts,
-        read_clock: Callable[[], float] = time.time,
-    ) -> None:
-        limits = settings.limits
+    def __init__(self, settings: LimitSettings, counters: RateCounters, counts: SharedCounts) -> None:
+        self._counters = counters
         self._counts = counts
-        self._read_clock = read_clock
-        self._workers = settings.server.workers
-        self._most_at_once = limits.concurrent_requests
-        per_minute, per_day = limits.requests_per_minute, limits.mib_per_day << 20
+        self._most_at_once = settings.concurrent_requests
+        per_minute, per_day = settings.requests_per_minute, settings.mib_per_day << 20
         self._requests = RateLimitItemPerMinute(per_minute, namespace="requests") if per_minute else None
         self._bytes = RateLimitItemPerDay(per_day, namespace="bytes") if per_day else None
-        self._storage = CounterStorage(database, read_clock)
-        self._strategy = FixedWindowRateLimiter(self._storage)
-        self._writing: asyncio.Task[None] | None = None
-        self._timer: asyncio.TimerHandle | None = None
-        self._pause_end = 0.0
 
     async def admit(self, principal: Principal, address: str) -> Admission:
         """Admit a request, and count it.
@@ -135,21 +107,12 @@ class RateLimiter:
     def count_bytes(self, user: str, size: int) -> None:
         """Count bytes that were sent to a user."""
         if self._bytes and size:
-            self._strategy.hit(self._bytes, user, cost=size)
-            self._write_later()
-            if self._is_full(self._bytes, user):
-                self._start_writing()
+            self._counters.count_later(self._bytes, user, size)
 
     def end_request(self, user: str) -> None:
         """End a request of a user."""
         if self._most_at_once:
             self._counts.remove((_CONCURRENCY_KIND, user))
-
-    async def close(self) -> None:
-        """Write what is not written yet."""
-        if self._timer is not None:
-            self._timer.cancel()
-        await self._write()
 
     def _begin_request(self, user: str) -> None:
         limit = self._most_at_once
@@ -165,10 +128,7 @@ class RateLimiter:
         item = self._requests
         if item is None:
             return {}
-        while self._is_full(item, user):
-            await self._write()
-        is_within = self._strategy.hit(item, user)
-        self._write_later()
+        is_within = await self._counters.try_count(item, user)
         headers = self._describe_limit(item, user)
         if is_within:
             return headers
@@ -177,7 +137,7 @@ class RateLimiter:
 
     def _check_bytes(self, user: str) -> None:
         item = self._bytes
-        if item is not None and not self._strategy.test(item, user):
+        if item is not None and not self._counters.is_within(item, user):
             message = (
                 f"You were sent {item.amount >> 20:,} MiB today, as much as one may be sent in a day"
                 " (limits.mib_per_day). The next day begins at midnight, UTC."
@@ -185,41 +145,8 @@ class RateLimiter:
             raise _exceed(message, self._describe_limit(item, user))
 
     def _describe_limit(self, item: RateLimitItem, user: str) -> dict[str, str]:
-        ends, left = self._strategy.get_window_stats(item, user)
-        seconds = max(1, ceil(ends - self._read_clock()))
+        left, seconds = self._counters.describe_window(item, user)
         return {"RateLimit-Limit": f"{item.amount}", "RateLimit-Remaining": f"{left}", "RateLimit-Reset": f"{seconds}"}
-
-    def _is_full(self, item: RateLimitItem, user: str) -> bool:
-        """Check whether this worker has to write its count of a user before it goes on, and can."""
-        batch = max(1, int(item.amount * _BATCH_SHARE / self._workers))
-        return self._storage.count_unwritten(item.key_for(user)) >= batch and time.monotonic() >= self._pause_end
-
-    def _write_later(self) -> None:
-        if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(_WRITE_SECONDS, self._start_writing)
-
-    def _start_writing(self) -> asyncio.Task[None]:
-        """Start to write all counts, unless that goes on already."""
-        if self._writing is None:
-            if self._timer is not None:
-                self._timer.cancel()
-            self._timer = None
-            self._writing = asyncio.get_running_loop().create_task(self._write_once())
-        return self._writing
-
-    async def _write(self) -> None:
-        await asyncio.shield(self._start_writing())  # a client that leaves ends only its own wait
-
-    async def _write_once(self) -> None:
-        increments = self._storage.collect_increments()
-        try:
-            if increments:
-                self._storage.apply_sums(increments, await run_in_threadpool(self._storage.write, increments))
-        except (SQLAlchemyError, OSError) as error:
-            self._pause_end = time.monotonic() + _PAUSE_SECONDS
-            _LOG.warning("Limits are not shared between workers now; their database does not answer: %s", error)
-        finally:
-            self._writing = None
 
 
 def _exceed(message: str, headers: Mapping[str, str]) -> LimitExceeded:

@@ -8,6 +8,7 @@ server. Other servers have counts of their own.
 from __future__ import annotations
 
 import mmap
+import secrets
 from collections.abc import Hashable
 from typing import Final
 
@@ -15,6 +16,7 @@ import numpy as np
 
 _SLOTS: Final = 1 << 16
 """Slots of a row. Two things that fall into one slot are counted together: of 1,000 things, 1 in 65 shares its slot."""
+_KEY_BYTES: Final = 32
 _COUNT_DTYPE: Final = np.dtype("u2")
 
 
@@ -29,6 +31,8 @@ class SharedCounts:
         memory = mmap.mmap(-1, workers * _SLOTS * _COUNT_DTYPE.itemsize)
         self._counts = np.frombuffer(memory, _COUNT_DTYPE).reshape(_SLOTS, workers)
         self._row = 0
+        self.key = secrets.token_bytes(_KEY_BYTES)
+        """A random key that all workers have, and nobody else."""
 
     def take_row(self, number: int) -> None:
         """Count in a row from now on, which was that of a worker that has ended.

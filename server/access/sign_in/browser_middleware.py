@@ -1,64 +1,37 @@
-"""Rules for browsers: where a request must come from if credentials are sent unasked, and how their users sign in."""
+"""The way of browsers to the sign-in, and back to the page that needed it."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from typing import Final
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from shotdap.server.access.authentication import SESSION_COOKIE, parse_cookies
-from shotdap.server.http.errors import Problem
 from shotdap.server.http.response import HttpResponse, make_response
-from shotdap.server.problem_format import make_refusal
 
 SIGN_IN_PATH: Final = "/login"
 
-_SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 _LINK_PREFIX: Final = "/k/"
 """Of URLs with a token: who signs in would come back to the same token, and be sent here again."""
-_FOREIGN: Final = "A page of another site may not change anything here; use this server's own pages, or send a token."
 
 
 class BrowserMiddleware:
-    """Refuses changes that a page of another site makes with a user's credentials; sends users to the sign-in.
-
-    It stands around `AccessMiddleware`. A browser sends a cookie, and a password that it was once told, with every
-    request, whichever page made it: so a request that changes something must name a page of this server as its origin.
-    Bearer tokens are exempt, as no browser sends them by itself.
+    """Sends the user of a browser to the sign-in if a page needs one. It stands around `AccessMiddleware`.
 
     Args:
         app: the application.
-        public_url: of this server, as browsers know it.
-        trusted_origins: of sites whose pages may send a user's token as a password.
     """
 
-    def __init__(self, app: ASGIApp, public_url: str, trusted_origins: Collection[str] = ()) -> None:
+    def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        self._origin = get_origin(public_url)
-        self._trusted_origins = {self._origin, *trusted_origins}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        headers = Headers(scope=scope)
-        if scope["method"] not in _SAFE_METHODS and self._is_foreign(headers):
-            await make_refusal(Problem(403, _FOREIGN, expected=True), scope)(scope, receive, send)
-        elif _is_page_request(scope, headers):
+        if scope["type"] == "http" and _is_page_request(scope, Headers(scope=scope)):
             await self._app(scope, receive, _SignInRedirect(scope, receive, send).send)
         else:
             await self._app(scope, receive, send)
-
-    def _is_foreign(self, headers: Headers) -> bool:
-        kind = headers.get("authorization", "").partition(" ")[0].lower()
-        origin = headers.get("origin")
-        if kind == "basic":  # programs name no origin
-            return origin is not None and origin not in self._trusted_origins
-        return not kind and SESSION_COOKIE in parse_cookies(headers) and origin != self._origin
 
 
 class _SignInRedirect:
@@ -83,14 +56,6 @@ class _SignInRedirect:
             await response(scope, self._receive, self._send)
         elif not self._is_redirected:
             await self._send(message)
-
-
-def get_origin(url: str) -> str:
-    """Return the origin of a URL as browsers write it: ``https://images.example.org``, without a usual port."""
-    parts = urlsplit(url)
-    usual = {"http": 80, "https": 443}.get(parts.scheme)
-    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
-    return f"{parts.scheme}://{host}" + (f":{parts.port}" if parts.port not in {None, usual} else "")
 
 
 def _is_page_request(scope: Scope, headers: Headers) -> bool:

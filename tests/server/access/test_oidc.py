@@ -301,15 +301,6 @@ def test_foreign_origin(laboratory: Laboratory, origin: str | None) -> None:
     assert browser.get(f"{laboratory.url}{STAFF}").status_code == 200
 
 
-def test_foreign_origin_with_password(laboratory: Laboratory) -> None:
-    """A browser sends a password that it was told once, too; a program with one names no origin."""
-    target, password = f"{laboratory.url}/api/v1/exports", ("any", "sd_token")
-    foreign = httpx.post(target, auth=password, headers={"Origin": "https://evil.example"}, trust_env=False, timeout=60)
-    program = httpx.post(target, auth=password, trust_env=False, timeout=60)
-
-    assert (foreign.status_code, program.status_code) == (403, 401)
-
-
 @pytest.mark.parametrize(
     "page",
     [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -14,6 +15,7 @@ from tests import postgres as postgresql
 from shotdap.config import Settings, load_settings
 from shotdap.server.access.access_database import AccessDatabase
 from shotdap.server.access.limits.counter_storage import CounterStorage, Increment
+from shotdap.server.access.limits.rate_counters import RateCounters
 from shotdap.server.access.limits.rate_limiter import LimitExceeded, RateLimiter
 from shotdap.server.access.limits.shared_counts import SharedCounts
 from shotdap.server.access.principal import Principal
@@ -46,36 +48,45 @@ def load(**limits: int) -> Settings:
     return load_settings(overrides={"server.workers": WORKERS, **overrides})
 
 
-def make_limiters(settings: Settings, database: AccessDatabase) -> list[RateLimiter]:
+@dataclass(frozen=True)
+class Worker:
+    """The limiter of a worker, and its counters."""
+
+    limiter: RateLimiter
+    counters: RateCounters
+
+
+def make_workers(settings: Settings, database: AccessDatabase) -> list[Worker]:
     """Return the limiters of `WORKERS` workers, as if each had a process of its own.
 
     Their clock stands still, so that no test is across the edge of two windows.
     """
     counts = SharedCounts(1)
-    return [RateLimiter(settings, database, counts, lambda: 1_900_000_010.0) for _ in range(WORKERS)]
+    all_counters = [RateCounters(database, WORKERS, lambda: 1_900_000_010.0) for _ in range(WORKERS)]
+    return [Worker(RateLimiter(settings.limits, counters, counts), counters) for counters in all_counters]
 
 
-async def count_admitted(limiters: list[RateLimiter], requests: int, principal: Principal = ANNE) -> int:
+async def count_admitted(workers: list[Worker], requests: int, principal: Principal = ANNE) -> int:
     """Make requests to workers side by side; return how many were admitted."""
 
     async def make_one(number: int) -> bool:
         try:
-            (await limiters[number % len(limiters)].admit(principal, ADDRESS)).close()
+            (await workers[number % len(workers)].limiter.admit(principal, ADDRESS)).close()
         except LimitExceeded:
             return False
         return True
 
     admitted = sum(await asyncio.gather(*map(make_one, range(requests))))
-    for limiter in limiters:
-        await limiter.close()
+    for worker in workers:
+        await worker.counters.close()
     return admitted
 
 
 @pytest.mark.parametrize(("limit", "most"), [(1, 1 + WORKERS), (40, 40 + WORKERS), (400, 420), (1000, 1050)])
 def test_overshoot(limit: int, most: int, database: AccessDatabase) -> None:
     """All workers together, however requests fall to them, admit the limit, a twentieth or one each more at most."""
-    limiters = make_limiters(load(requests_per_minute=limit), database)
-    admitted = asyncio.run(count_admitted(limiters, 3 * limit + 20))
+    workers = make_workers(load(requests_per_minute=limit), database)
+    admitted = asyncio.run(count_admitted(workers, 3 * limit + 20))
 
     assert limit <= admitted <= most
 
@@ -83,28 +94,28 @@ def test_overshoot(limit: int, most: int, database: AccessDatabase) -> None:
 def test_one_limit_after_another(database: AccessDatabase) -> None:
     """Requests that one worker has admitted, and written at its end, count for the next."""
     settings = load(requests_per_minute=100)
-    first, second, *_ = make_limiters(settings, database)
+    first, second, *_ = make_workers(settings, database)
 
     assert asyncio.run(count_admitted([first], 60)) == 60
     assert 40 <= asyncio.run(count_admitted([second], 100)) <= 41
-    assert asyncio.run(count_admitted([make_limiters(settings, database)[0]], 100, NOBODY)) == 100
+    assert asyncio.run(count_admitted([make_workers(settings, database)[0]], 100, NOBODY)) == 100
 
 
 def test_bytes(database: AccessDatabase) -> None:
     """Bytes that one worker sent count for the others; the refusal tells when the day ends."""
 
     async def send_and_ask() -> LimitExceeded:
-        first, second, *_ = make_limiters(load(mib_per_day=1), database)
-        admission = await first.admit(ANNE, ADDRESS)
+        first, second, *_ = make_workers(load(mib_per_day=1), database)
+        admission = await first.limiter.admit(ANNE, ADDRESS)
         admission.count(2 * MIB)
         admission.close()
-        await first.close()
-        late = await second.admit(ANNE, ADDRESS)  # it has not asked the database yet
+        await first.counters.close()
+        late = await second.limiter.admit(ANNE, ADDRESS)  # it has not asked the database yet
         late.count(1)
-        await second.close()
+        await second.counters.close()
         with pytest.raises(LimitExceeded) as caught:
-            await second.admit(ANNE, ADDRESS)
-        await second.admit(NOBODY, ADDRESS)
+            await second.limiter.admit(ANNE, ADDRESS)
+        await second.limiter.admit(NOBODY, ADDRESS)
         return caught.value
 
     problem = asyncio.run(send_and_ask()).problem
@@ -126,7 +137,7 @@ def test_users_and_addresses(tmp_path: Path) -> None:
         return True
 
     async def ask() -> list[bool]:
-        limiter = RateLimiter(settings, database, SharedCounts(1))
+        limiter = RateLimiter(settings.limits, RateCounters(database, 1), SharedCounts(1))
         cases = [
             (ANNE, ADDRESS), (ANNE, "203.0.113.2"), (NOBODY, ADDRESS), (NOBODY, ADDRESS), (NOBODY, "203.0.113.2"),
             (NOBODY, "2001:db8::1"), (NOBODY, "2001:db8::2"), (NOBODY, "127.0.0.1"), (NOBODY, "127.0.0.1"),
@@ -141,7 +152,8 @@ def test_a_user_named_like_an_address() -> None:
     """A name that looks like an address is not counted as one."""
 
     async def ask() -> None:
-        limiter = RateLimiter(load(concurrent_requests=1), AccessDatabase("sqlite://"), SharedCounts(1))
+        counters = RateCounters(AccessDatabase("sqlite://"), 1)
+        limiter = RateLimiter(load(concurrent_requests=1).limits, counters, SharedCounts(1))
         await limiter.admit(Principal(ADDRESS), ADDRESS)
         await limiter.admit(NOBODY, ADDRESS)
 
@@ -152,9 +164,9 @@ def test_without_the_database(tmp_path: Path, caplog: pytest.LogCaptureFixture) 
     """While the database cannot be used, each worker keeps the limit by itself, and says so."""
     (tmp_path / "file").touch()
     database = AccessDatabase(f"sqlite:///{tmp_path / 'file' / 'access.db'}")  # no folder can be made there
-    limiters = make_limiters(load(requests_per_minute=100), database)
+    workers = make_workers(load(requests_per_minute=100), database)
 
-    assert asyncio.run(count_admitted(limiters[:1], 300)) == 100
+    assert asyncio.run(count_admitted(workers[:1], 300)) == 100
     assert "not shared between workers" in caplog.text
 
 
