@@ -35,6 +35,7 @@ from shotdap.catalog.entry import (
 from shotdap.catalog.file_access import ArchiveFiles
 from shotdap.catalog.image import Image
 from shotdap.catalog.index import (
+    FIRST_TOKEN,
     BadCatalog,
     BadToken,
     Busy,
@@ -42,6 +43,7 @@ from shotdap.catalog.index import (
     ChangePage,
     FacetCounts,
     LostCatalog,
+    OutdatedToken,
     SearchPage,
     SqlIndex,
     Superseded,
@@ -79,6 +81,7 @@ from shotdap.catalog.time_limit import TooSlow
 
 __all__ = [
     "EVERYTHING",
+    "FIRST_TOKEN",
     "NOTHING",
     "WILDCARD",
     "Archive",
@@ -128,6 +131,7 @@ __all__ = [
     "Missing",
     "NeedsProcess",
     "NotFound",
+    "OutdatedToken",
     "Overloaded",
     "PathTemplate",
     "PooledFiles",

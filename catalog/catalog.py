@@ -19,7 +19,7 @@ from shotdap.catalog.entry import Entry, FolderPage, Index, NotFound
 from shotdap.catalog.file_access import ArchiveFiles, ImageFiles
 from shotdap.catalog.image import Image, SingleImage
 from shotdap.catalog.image_opener import ImageOpener, ViewFunction
-from shotdap.catalog.index import ChangePage, FacetCounts, SearchPage
+from shotdap.catalog.index import FIRST_TOKEN, ChangePage, FacetCounts, SearchPage
 from shotdap.catalog.index.search.visibility import EVERYTHING, Visibility
 from shotdap.catalog.inspection.check_file import inspect_in_sandbox
 from shotdap.catalog.inspection.sandbox import Sandbox
@@ -142,7 +142,7 @@ class Catalog:
         """Count the entries that match a query, by facility, diagnostic, year and health; see `Searchable`."""
         return self._require_searchable().count_facets(query)
 
-    def list_changes(self, since: int = 0, *, limit: int = 1000) -> ChangePage:
+    def list_changes(self, since: str = FIRST_TOKEN, *, limit: int = 1000) -> ChangePage:
         """List the changes since the token of an earlier page; see `Searchable`."""
         return self._require_searchable().list_changes(since, limit=limit)
 

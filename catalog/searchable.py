@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol, runtime_checkable
 
 from shotdap.catalog.entry import Index
-from shotdap.catalog.index import ChangePage, FacetCounts, SearchPage
+from shotdap.catalog.index import FIRST_TOKEN, ChangePage, FacetCounts, SearchPage
 from shotdap.catalog.index.search.visibility import Visibility
 from shotdap.catalog.query import Query
 
@@ -47,10 +47,12 @@ class Searchable(Protocol):
         """
         ...
 
-    def list_changes(self, since: int = 0, *, limit: int = 1000) -> ChangePage:
+    def list_changes(self, since: str = FIRST_TOKEN, *, limit: int = 1000) -> ChangePage:
         """List the changes since the token of an earlier page.
 
         Raises:
+            BadToken: this is no token.
+            OutdatedToken: what the reader may see has changed since.
             Unsearchable: this index records no changes.
         """
         ...

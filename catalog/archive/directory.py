@@ -11,7 +11,7 @@ from typing import NoReturn
 from shotdap.catalog.archive.archive import LostArchive, Row, Watermark
 from shotdap.catalog.archive.directory_search import search_folder
 from shotdap.catalog.entry import Child, Entry, FolderPage, NotFound, TimeDirection, Unreadable
-from shotdap.catalog.index import ChangePage, FacetCounts, SearchPage
+from shotdap.catalog.index import FIRST_TOKEN, ChangePage, FacetCounts, SearchPage
 from shotdap.catalog.index.nearest import match_facts, select_nearest
 from shotdap.catalog.index.search.visibility import EVERYTHING, Visibility
 from shotdap.catalog.names import decode_path_segment, encode_path_segment
@@ -66,7 +66,7 @@ class DirectoryArchive:
             "In a directory tree nothing is counted; in a catalog it is, which `shotdap catalog build` makes."
         )
 
-    def list_changes(self, since: int = 0, *, limit: int = 1000) -> ChangePage:  # noqa: ARG002 — as a catalog's
+    def list_changes(self, since: str = FIRST_TOKEN, *, limit: int = 1000) -> ChangePage:  # noqa: ARG002 — as a catalog's
         """Refuse: a directory tree has no record of changes; see `Searchable`."""
         raise Unsearchable(
             "A directory tree keeps no record of changes; a catalog does, which `shotdap catalog build` makes."

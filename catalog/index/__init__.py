@@ -7,7 +7,7 @@ except connections and transactions (`database`), full text (`fulltext`) and a f
 from __future__ import annotations
 
 from shotdap.catalog.index.build_lock import BuildLock, Busy, Superseded
-from shotdap.catalog.index.changes import Change, ChangePage
+from shotdap.catalog.index.changes import FIRST_TOKEN, Change, ChangePage, OutdatedToken
 from shotdap.catalog.index.database import BadCatalog, LostCatalog
 from shotdap.catalog.index.facets import FacetCounts
 from shotdap.catalog.index.records import InspectionResult, NewRecord, Record, make_new_record
@@ -16,6 +16,7 @@ from shotdap.catalog.index.sql_index import SqlIndex
 from shotdap.catalog.index.transaction import ExistingEntry, WriteTransaction
 
 __all__ = [
+    "FIRST_TOKEN",
     "BadCatalog",
     "BadToken",
     "BuildLock",
@@ -27,6 +28,7 @@ __all__ = [
     "InspectionResult",
     "LostCatalog",
     "NewRecord",
+    "OutdatedToken",
     "Record",
     "SearchPage",
     "SqlIndex",

@@ -15,7 +15,7 @@ from shotdap.catalog.archive.archive import Watermark
 from shotdap.catalog.entry import FAILED_HEALTHS, Entry, FolderPage, Health, TimeDirection
 from shotdap.catalog.index import build_lock
 from shotdap.catalog.index.build_lock import BuildLock
-from shotdap.catalog.index.changes import ChangePage, list_changes
+from shotdap.catalog.index.changes import FIRST_TOKEN, ChangePage, list_changes
 from shotdap.catalog.index.database import READ_SECONDS, BadCatalog, Database
 from shotdap.catalog.index.entry_lookup import find_entry, list_children, make_not_found
 from shotdap.catalog.index.facet_counts import Facet, count_by_facet, count_entries
@@ -129,7 +129,7 @@ class SqlIndex:
             nearest = find_nearest(connection, entry, match, when=when, within_days=within_days)
         return nearest if nearest is not None and self.visibility.allows(nearest) else None
 
-    def list_changes(self, since: int = 0, *, limit: int = 1000) -> ChangePage:
+    def list_changes(self, since: str = FIRST_TOKEN, *, limit: int = 1000) -> ChangePage:
         """List the changes, removals included, since a token from an earlier page."""
         with self._database.begin_read() as connection:
             return list_changes(connection, since, limit, self.visibility)

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-SCHEMA_VERSION: Final = "3"
+SCHEMA_VERSION: Final = "4"
 """The version of these tables: the revision of the last migration in ``catalog/migrations/versions``."""
 
 ROOT_FOLDER: Final = 0
@@ -108,6 +108,18 @@ REMOVED_ENTRIES: Final = sa.Table(  # entries whose rows were removed: no other 
     sa.Column("key", SafeText, primary_key=True),
     sa.Column("path", SafeText, nullable=False, unique=True),
     sa.Column("change", sa.BigInteger, nullable=False, unique=True),
+)
+PAST_ENTRIES: Final = sa.Table(  # entries before they were removed or got other facts: who could see them is told
+    "past",
+    METADATA,
+    sa.Column("change", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True, autoincrement=False),
+    sa.Column("path", SafeText, nullable=False),
+    sa.Column("moment", SafeText, nullable=False),  # of the change, as dates are
+    sa.Column("facts", sa.JSON, nullable=False),
+    sa.Column("facility", SafeText),
+    sa.Column("shot", sa.BigInteger),
+    sa.Column("date", SafeText),
+    sa.Column("diagnostic", SafeText),
 )
 FOLDERS: Final = sa.Table(
     "folders",

@@ -29,12 +29,14 @@ from shotdap.catalog.index.records import (
     make_insert_values,
     make_update_values,
 )
+from shotdap.catalog.index.search.visibility import read_laboratory_time
 from shotdap.catalog.index.tables import (
     ATTRIBUTES,
     ENTRIES,
     FACET_COUNTS,
     FACT_NAMES,
     FOLDERS,
+    PAST_ENTRIES,
     REMOVED_ENTRIES,
     ROOT_FOLDER,
     STATE,
@@ -42,7 +44,9 @@ from shotdap.catalog.index.tables import (
 )
 
 _INSERT_REMOVED: Final = REMOVED_ENTRIES.insert()
+_INSERT_PAST: Final = PAST_ENTRIES.insert()
 _INSERT_ATTRIBUTES: Final = ATTRIBUTES.insert()
+_PAST_COLUMNS: Final = sorted({column.name for column in PAST_ENTRIES.columns} - {"change", "moment"})
 _UPDATE_ROW_HASH: Final = ENTRIES.update().where(ENTRIES.c.id == sa.bindparam("at")).values(stamp=sa.bindparam("now"))
 _COUNT_BATCH_SIZE: Final = 100  # facet counts that one statement writes
 _DIALECT_INSERTS: Final[Mapping[str, Callable[[sa.Table], sqlite.Insert | postgresql.Insert]]] = MappingProxyType(
@@ -136,6 +140,9 @@ class WriteTransaction:
         ]
         self._update_entries(rows)
         self._add_fact_names(record.entry.facts for record in records)
+        self._keep_past_entries(
+            (old, new["change"]) for old, new in zip(old_rows, rows, strict=True) if old["facts"] != new["facts"]
+        )
         words = ((row["id"], join_entry_words(row["path"], row["facts"])) for row in rows)
         self.fulltext.add_entries(self.connection, words)
         self.facet_counts.update(map(make_facet_key, rows))
@@ -152,6 +159,7 @@ class WriteTransaction:
             for number, row in zip(self._reserve_numbers(len(rows)), rows, strict=True)
         ]
         execute_many(self.connection, _INSERT_REMOVED, removals)
+        self._keep_past_entries((row, removal["change"]) for row, removal in zip(rows, removals, strict=True))
         folders = {row["folder"] for row in rows}
         while folders := folders - {ROOT_FOLDER}:  # delete those that are empty now, then their parents, and so on
             used = {
@@ -220,6 +228,14 @@ class WriteTransaction:
         self.fulltext.remove_entries(self.connection, words)
         self.facet_counts.subtract(map(make_facet_key, rows))
         _delete_rows(self.connection, ATTRIBUTES, ATTRIBUTES.c.entry, [row["id"] for row in rows])
+
+    def _keep_past_entries(self, rows: Iterable[tuple[sa.RowMapping, int]]) -> None:
+        """Keep what entries were before a change, with its number: a reader may have seen that, and nothing since."""
+        moment = read_laboratory_time().isoformat(timespec="seconds")
+        past = (
+            {name: row[name] for name in _PAST_COLUMNS} | {"change": number, "moment": moment} for row, number in rows
+        )
+        execute_many(self.connection, _INSERT_PAST, past)
 
     def _add_fact_names(self, facts: Iterable[Mapping[str, Fact]]) -> None:
         new_names = {name[:MAX_TEXT_LENGTH] for name in set[str]().union(*facts)} - self.fact_names

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, Protocol, TypeAlias, TypeVar
 
 from shotdap.catalog.entry import Entry, FolderPage, TimeDirection
-from shotdap.catalog.index import ChangePage, FacetCounts, SearchPage
+from shotdap.catalog.index import FIRST_TOKEN, ChangePage, FacetCounts, SearchPage
 from shotdap.catalog.index.search.visibility import Visibility
 from shotdap.catalog.query import Query
 from shotdap.catalog.reading.process_pool import ProcessPool
@@ -93,7 +93,7 @@ class WaitingIndex:
         """Count the entries that match a query; see `Searchable`."""
         return self._wait_for(partial(self._index.count_facets, query))
 
-    def list_changes(self, since: int = 0, *, limit: int = 1000) -> ChangePage:
+    def list_changes(self, since: str = FIRST_TOKEN, *, limit: int = 1000) -> ChangePage:
         """List the changes since an earlier page; see `Searchable`."""
         return self._wait_for(partial(self._index.list_changes, since, limit=limit))
 

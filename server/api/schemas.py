@@ -192,7 +192,7 @@ class ChangeFeed(Document):
     """Changes of the catalog, the oldest first."""
 
     changes: list[ImageChange]
-    token: int
+    token: str
     """Value of `since` that selects the changes after these."""
     more: bool
     """Whether there are more changes already."""

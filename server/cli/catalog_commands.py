@@ -56,7 +56,7 @@ def inspect_catalog(
 @app.command("changes")
 def show_changes(
     config: ConfigOption = None,
-    since: Annotated[int, typer.Option(help="The token of an earlier call; 0 starts with all images.", min=0)] = 0,
+    since: Annotated[str, typer.Option(help="The token of an earlier call; 0 starts with all images.")] = "0",
     limit: Annotated[int, typer.Option(help="The number of changes to show.", min=1, max=10_000)] = 1000,
     as_json: JsonOption = False,
 ) -> None:

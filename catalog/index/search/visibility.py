@@ -7,6 +7,7 @@ compared with their capitals, as text: facts are stored as JSON as Python writes
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -19,14 +20,15 @@ from shotdap.catalog.entry import Entry, Fact
 from shotdap.catalog.index.records import FACT_PARSERS
 from shotdap.catalog.index.search.range_predicates import make_range_conditions
 from shotdap.catalog.index.search.sql_functions import contains, text_after
-from shotdap.catalog.index.tables import ENTRIES
+from shotdap.catalog.index.tables import ENTRIES, PAST_ENTRIES
 from shotdap.catalog.query.values import Range
 
 WILDCARD: Final = "*"
 """At the end of a text: any text that begins so."""
 
-_FACTS_TEXT: Final = sa.cast(ENTRIES.c.facts, sa.Text)
+_FACTS_TEXTS: Final = {table: sa.cast(table.c.facts, sa.Text) for table in (ENTRIES, PAST_ENTRIES)}
 _FACT_STARTS: Final = ("{", ", ")  # before the name of a fact in the stored text
+_FINGERPRINT_LENGTH: Final = 16
 _DATE_LENGTH: Final = 10  # of ``2026-11-30``
 _FIRST_DATE: Final = "1000"
 _BEYOND_SLASH: Final = chr(ord("/") + 1)
@@ -64,22 +66,34 @@ class Grant:
             and (not self.embargo_fact or _has_passed(entry.facts.get(self.embargo_fact), now))
         )
 
-    def build_conditions(self, now: datetime) -> Iterator[_Condition]:
-        """Yield the same conditions on the table of entries."""
+    def build_conditions(self, now: datetime, table: sa.Table) -> Iterator[_Condition]:
+        """Yield the same conditions on a table of entries."""
+        facts = _FACTS_TEXTS[table]
         for name, texts in self.facts:
-            yield sa.or_(sa.false(), *(condition for text in texts for condition in _build_fact_conditions(name, text)))
+            alternatives = (condition for text in texts for condition in _build_fact_conditions(facts, name, text))
+            yield sa.or_(sa.false(), *alternatives)
             if name in ("facility", "diagnostic") and not any(text.endswith(WILDCARD) for text in texts):
-                yield ENTRIES.c[name].in_([FACT_PARSERS[name](text) for text in texts])  # an index has it
+                yield table.c[name].in_([FACT_PARSERS[name](text) for text in texts])  # an index has it
         if self.paths:
-            yield sa.or_(*(_is_at_or_below(path) for path in self.paths))
+            yield sa.or_(*(_is_at_or_below(table.c.path, path) for path in self.paths))
         if self.shots != (None, None):
-            yield from (ENTRIES.c.shot.is_not(None), *make_range_conditions(ENTRIES.c.shot, self._shot_range))
+            yield from (table.c.shot.is_not(None), *make_range_conditions(table.c.shot, self._shot_range))
         if self.dates != (None, None):
-            yield from (ENTRIES.c.date.is_not(None), *make_range_conditions(ENTRIES.c.date, self._date_range))
+            yield from (table.c.date.is_not(None), *make_range_conditions(table.c.date, self._date_range))
         if self.embargo_days is not None:
-            yield ENTRIES.c.date < self._format_limit(now)
+            yield table.c.date < self._format_limit(now)
         if self.embargo_fact:
-            yield sa.or_(*_build_passed_conditions(self.embargo_fact, now))
+            yield sa.or_(*_build_passed_conditions(facts, self.embargo_fact, now))
+
+    def build_release_conditions(self, since: datetime, now: datetime) -> Iterator[_Condition]:
+        """Yield alternative conditions on the table of entries, for those whose embargo ended between two moments.
+
+        They may hold for more: they only save the exact conditions from being tested for all entries.
+        """
+        if self.embargo_days is not None:
+            yield sa.and_(ENTRIES.c.date >= self._format_limit(since), ENTRIES.c.date < self._format_limit(now))
+        if self.embargo_fact and since.date() != now.date():
+            yield from _build_passed_conditions(_FACTS_TEXTS[ENTRIES], self.embargo_fact, now)
 
     def may_lead_to(self, folder: str) -> bool:
         """Check whether the paths allow entries below a folder."""
@@ -115,16 +129,27 @@ class Visibility:
         """True if all entries may be seen."""
         return not self.levels
 
-    def allows(self, entry: Entry) -> bool:
-        """Check whether an entry may be seen now."""
-        now = datetime.now()  # noqa: DTZ005 — dates of the catalog are in the laboratory's time
+    def allows(self, entry: Entry, moment: datetime | None = None) -> bool:
+        """Check whether an entry may be seen now, or might be at another moment of the laboratory's time."""
+        now = moment or read_laboratory_time()
         return all(any(grant.allows(entry, now) for grant in grants) for grants in self.levels)
 
-    def build_conditions(self) -> Iterator[_Condition]:
-        """Yield conditions on the table of entries, which hold for the entries that may be seen now."""
-        now = datetime.now()  # noqa: DTZ005 — likewise
+    def build_conditions(self, moment: datetime | None = None, table: sa.Table = ENTRIES) -> Iterator[_Condition]:
+        """Yield conditions on a table of entries, which hold for those that may be seen now, or at another moment."""
+        now = moment or read_laboratory_time()
         for grants in self.levels:
-            yield sa.or_(sa.false(), *(sa.and_(sa.true(), *grant.build_conditions(now)) for grant in grants))
+            yield sa.or_(sa.false(), *(sa.and_(sa.true(), *grant.build_conditions(now, table)) for grant in grants))
+
+    def build_release_conditions(self, since: datetime, now: datetime) -> Iterator[_Condition]:
+        """Yield conditions for the entries that may be seen now, and could not be before because of an embargo."""
+        ended = [
+            each for grants in self.levels for grant in grants for each in grant.build_release_conditions(since, now)
+        ]
+        yield sa.or_(sa.false(), *ended)
+        if ended:
+            yield from self.build_conditions(now)
+            before = sa.and_(sa.true(), *self.build_conditions(since))
+            yield sa.not_(sa.func.coalesce(before, sa.false()))  # unknown, as of a date that is missing, is no
 
     def may_lead_to(self, folder: str) -> bool:
         """Check whether there may be visible entries below a folder, as far as paths tell."""
@@ -138,6 +163,11 @@ class Visibility:
         """Check whether these are at least the entries of another visibility, as far as their grants tell."""
         return all(any({*theirs} <= {*ours} for theirs in other.levels) for ours in self.levels)
 
+    @property
+    def fingerprint(self) -> str:
+        """A text that differs if the grants do."""
+        return hashlib.sha256(self.to_json().encode()).hexdigest()[:_FINGERPRINT_LENGTH]
+
     def to_json(self) -> str:
         """Return the visibility as a JSON document, for another process or a later time; see `from_json`."""
         return json.dumps([[asdict(grant) for grant in grants] for grants in self.levels], sort_keys=True)
@@ -150,6 +180,11 @@ class Visibility:
             ValueError, TypeError, KeyError: it is not such a document.
         """
         return Visibility(tuple(tuple(map(_parse_grant, grants)) for grants in json.loads(text)))
+
+
+def read_laboratory_time() -> datetime:
+    """Return the time now as the catalog's dates have it: that of the laboratory, without a zone."""
+    return datetime.now()  # noqa: DTZ005 — see above
 
 
 EVERYTHING: Final = Visibility()
@@ -178,16 +213,15 @@ def _has_text(fact: Fact | None, texts: tuple[str, ...]) -> bool:
     )
 
 
-def _build_fact_conditions(name: str, text: str) -> Iterator[_Condition]:
+def _build_fact_conditions(facts: sa.ColumnElement[str], name: str, text: str) -> Iterator[_Condition]:
     """Yield alternative conditions on the stored facts, for one text that a fact may have."""
     quoted = json.dumps(text.removesuffix(WILDCARD))
     value = quoted[:-1] if text.endswith(WILDCARD) else quoted
-    yield from (contains(_FACTS_TEXT, f"{start}{json.dumps(name)}: {value}") for start in _FACT_STARTS)
+    yield from (contains(facts, f"{start}{json.dumps(name)}: {value}") for start in _FACT_STARTS)
 
 
-def _is_at_or_below(path: str) -> _Condition:
-    below = sa.and_(ENTRIES.c.path > f"{path}/", ENTRIES.c.path < f"{path}{_BEYOND_SLASH}")
-    return sa.or_(ENTRIES.c.path == path, below)
+def _is_at_or_below(column: sa.ColumnElement[str], path: str) -> _Condition:
+    return sa.or_(column == path, sa.and_(column > f"{path}/", column < f"{path}{_BEYOND_SLASH}"))
 
 
 def _has_passed(fact: Fact | None, now: datetime) -> bool:
@@ -196,12 +230,12 @@ def _has_passed(fact: Fact | None, now: datetime) -> bool:
     return _FIRST_DATE <= day <= now.date().isoformat() and day[4:5] == "-" and day[7:8] == "-"
 
 
-def _build_passed_conditions(name: str, now: datetime) -> Iterator[_Condition]:
+def _build_passed_conditions(facts: sa.ColumnElement[str], name: str, now: datetime) -> Iterator[_Condition]:
     for start in _FACT_STARTS:
         marker = f'{start}{json.dumps(name)}: "'
-        day = text_after(_FACTS_TEXT, marker, _DATE_LENGTH)
+        day = text_after(facts, marker, _DATE_LENGTH)
         yield sa.and_(
-            contains(_FACTS_TEXT, marker),
+            contains(facts, marker),
             day >= _FIRST_DATE,
             day <= now.date().isoformat(),
             sa.func.substr(day, 5, 1) == "-",

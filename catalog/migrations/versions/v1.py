@@ -1,7 +1,7 @@
 """Create the catalog's tables as the first release has them.
 
 A migration imports nothing of shotdap, so that it always creates the same tables, also when the code has changed. No
-release had the versions 1 and 2.
+release had the versions 1 to 3.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Final
 import sqlalchemy as sa
 from alembic import op
 
-revision = "3"
+revision = "4"
 down_revision = None
 
 _NUMBER: Final = sa.BigInteger().with_variant(sa.Integer, "sqlite")
@@ -65,6 +65,17 @@ def upgrade() -> None:
         sa.Column("key", _TEXT, primary_key=True),
         sa.Column("path", _TEXT, nullable=False, unique=True),
         sa.Column("change", sa.BigInteger, nullable=False, unique=True),
+    )
+    op.create_table(
+        "past",
+        sa.Column("change", _NUMBER, primary_key=True, autoincrement=False),
+        sa.Column("path", _TEXT, nullable=False),
+        sa.Column("moment", _TEXT, nullable=False),
+        sa.Column("facts", sa.JSON, nullable=False),
+        sa.Column("facility", _TEXT),
+        sa.Column("shot", sa.BigInteger),
+        sa.Column("date", _TEXT),
+        sa.Column("diagnostic", _TEXT),
     )
     op.create_table(
         "folders",

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
+from shotdap.catalog import FIRST_TOKEN
 from shotdap.server.access.request_catalog import RequestCatalogs
 from shotdap.server.api.dependencies import ApiRequest, NoParams, reject_repeated_params
 from shotdap.server.api.entry_document import build_image_summary
@@ -27,7 +28,7 @@ from shotdap.server.api.schemas import (
 )
 from shotdap.server.search_threads import SearchThreads
 
-_MAX_TOKEN: Final = 2**63 - 1
+_MAX_TOKEN_LENGTH: Final = 100
 
 
 class _FacetParams(BaseModel):
@@ -40,8 +41,8 @@ class _ChangesParams(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     since: Annotated[
-        int, Field(description="The token of an earlier answer; 0 for all there is.", ge=0, le=_MAX_TOKEN)
-    ] = 0
+        str, Field(description="The token of an earlier answer; 0 for all there is.", max_length=_MAX_TOKEN_LENGTH)
+    ] = FIRST_TOKEN
     limit: Annotated[int, Field(description="How many at most.", ge=1, le=1000)] = 100
 
 
@@ -116,7 +117,7 @@ def create_archive_router(catalogs: RequestCatalogs, search_threads: SearchThrea
         response_model=ChangeFeed,
         operation_id="changes",
         summary="What has changed",
-        responses=describe_other_responses(404),
+        responses=describe_other_responses(404, 410),
     )
     async def get_changes(client: Request, request: ApiRequest, params: Annotated[_ChangesParams, Query()]) -> Response:
         """List changes of the catalog, the oldest first: for clients that keep a copy, or wait for new shots."""

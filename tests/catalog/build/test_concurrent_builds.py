@@ -215,7 +215,7 @@ class TestVersions:
         with closing(sqlite3.connect(path)) as connection, connection:
             connection.executescript(FIRST_VERSION)
         for ask in (SqlIndex.check_version, SqlIndex.migrate):
-            with pytest.raises(BadCatalog, match=r"of version 1, .* needs 3.* `shotdap catalog build`"):
+            with pytest.raises(BadCatalog, match=r"of version 1, .* needs 4.* `shotdap catalog build`"):
                 ask(SqlIndex.open_sqlite(path))
 
     def test_second_version(self, url: str) -> None:
@@ -227,7 +227,7 @@ class TestVersions:
         with engine.begin() as connection:
             connection.execute(sa.text("UPDATE alembic_version SET version_num = '2'"))
         for ask in (SqlIndex.check_version, SqlIndex.migrate):
-            with pytest.raises(BadCatalog, match=r"of version 2, .* needs 3.* `shotdap catalog build`"):
+            with pytest.raises(BadCatalog, match=r"of version 2, .* needs 4.* `shotdap catalog build`"):
                 ask(SqlIndex(url))
 
     def test_current(self, url: str) -> None:

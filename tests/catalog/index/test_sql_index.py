@@ -294,7 +294,7 @@ class TestChanges:
             ("n5", False), ("n1", False), ("n2", True), ("n3", True), ("n4", True), ("n0", False),
         ]  # fmt: skip
         assert [change.number for change in news] == sorted(change.number for change in news)
-        assert index.list_changes(news[-1].number).changes == ()
+        assert index.list_changes(str(news[-1].number)).changes == ()
 
     @pytest.mark.parametrize("limit", [1, 2, 3, 100])
     def test_pages(self, index: SqlIndex, limit: int) -> None:

@@ -151,11 +151,6 @@ def test_the_nearest_is_hidden(index: SqlIndex, entries: list[Entry]) -> None:
             assert nearest == expected
 
 
-def test_removals(index: SqlIndex) -> None:
-    """Only who sees everything learns of entries that were removed, as nothing but their paths is known."""
-    assert index.restrict(EVERYTHING).list_changes().changes == index.list_changes().changes
-
-
 def test_a_directory_tree(tmp_path: Path) -> None:
     """In a directory tree, paths decide: of files, folders and searches."""
     for name in ("a/b/one", "a/b/two", "a/c/three", "ab/four", "five"):
