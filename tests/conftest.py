@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Final, NoReturn
 
 import pytest
+from hypothesis import settings
 from tests import postgres as postgresql
 from tests import samples
 from tests.serving import Server, run_shotdap, serving
 
 from shotdap.server.demo.instructions import prepare_demo
 
+settings.register_profile("thorough", max_examples=3000)  # for a night: pytest --hypothesis-profile=thorough
 REAL: Final = Path(__file__).resolve().parents[1] / "../shared/data/real"
 """Images of real shots, beside the checkout, never in it."""
 

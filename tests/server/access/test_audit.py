@@ -12,6 +12,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -220,6 +221,68 @@ def test_reports(site: AuditedSite) -> None:
     assert summary["ann"]["bytes"] == sum(sizes)
     assert path in {each["path"] for each in site.report("what-read", "ann")}
     assert site.report("what-read", "nobody") == []
+
+
+@pytest.mark.parametrize("end", ["%0a", "%0d%0a", "%00", "%e2%80%a8", "%1b[2J"])
+def test_line_feeds(end: str, site: AuditedSite) -> None:
+    """Whatever a request contains, its record is one line, and forges none of another."""
+    forged = '{"time":"2026","user":"forged by a client"}'
+    target = f"/dap/omega{end}{quote(forged)}{end}.dds?{end}{quote(forged)}{end}"
+    response = site.request("ann", target, headers={"User-Agent": f"x {forged}"})
+    (record,) = site.find_records(request=response.headers["X-Request-Id"])
+    log = site.server.log.read_text(errors="replace")
+
+    assert response.status_code == 404
+    assert record["user"] == "ann"
+    assert not any(line["user"] == "forged by a client" for line in site.read_lines())
+    assert not any(line.startswith(forged[:20]) for line in log.splitlines())
+    assert "\x1b" not in log
+
+
+SESSION: Final = (
+    "/dap/",
+    "/dap/omega/50002",
+    "/dap/omega/50002/cam/cam_s50002.dds",
+    "/dap/omega/50002/cam/cam_s50002.das",
+    "/dap/omega/50002/cam/cam_s50002.dods?image[0:3][2:2:6]",
+    "/dap/omega/50002/cam/cam_s50002.dods?image%5B0:3%5D%5B2:2:6%5D",
+    "/dap/omega/50002/cam/cam_s50002.dap?dap4.ce=/image[0:1][]",
+    "/dap/omega/50002/cam/cam_s50002/~median_filter-size-3.dods?result",
+    "/dap/omega/50002/cam/cam_s50002/raw.dmr",
+    "/dap/omega/50002/cam/cam_s50002.nc4?image",
+    "/zarr/omega/50002/cam/cam_s50002/image/c/0/0",
+    "/api/v1/images?q=shot:50002&limit=1",
+    "/api/v1/images/omega/50002/cam/cam_s50002?variable=image&format=png",
+    "/api/v1/statistics/omega/50002/cam/cam_s50002?variable=image&y=0:4",
+    "/thredds/catalog/omega/50002/catalog.xml",
+    "/fileServer/omega/50002/cam/cam_s50002",
+    "/dap/omega/50002/cam/nothing.dds",
+)
+
+
+def rebuild_target(record: dict[str, Any]) -> str:
+    """Return the target of a request from its record."""
+    protocol, path = record["protocol"], record["path"]
+    root = "dap" if protocol.startswith("dap") else protocol.replace("api/", "api/v1/")
+    query = f"?{record['query']}" if record["query"] else ""
+    return f"/{root}{f'/{path}' if path or root == 'dap' else ''}{record['suffix']}{query}"
+
+
+def test_replay(site: AuditedSite) -> None:
+    """From the records of a user's session one can repeat it: every request gets as many bytes, and the same values."""
+    agent = {"User-Agent": "session to replay"}
+    answers = [site.request("ann", target, headers=agent) for target in SESSION]
+    records = site.find_records(len(SESSION), client=agent["User-Agent"])
+    by_request = {record["request"]: record for record in records}
+    trail = [by_request[answer.headers["X-Request-Id"]] for answer in answers]
+    replayed = [site.request(record["user"], rebuild_target(record), record["method"]) for record in trail]
+
+    assert {record["user"] for record in records} == {"ann"}
+    assert [record["status"] for record in trail] == [answer.status_code for answer in answers]
+    assert [record["bytes"] for record in trail] == [len(answer.content) for answer in answers]
+    assert {answer.status_code for answer in answers} == {200, 308, 404}
+    for first, again, target in zip(answers, replayed, SESSION, strict=True):
+        assert (again.status_code, again.content) == (first.status_code, first.content), target
 
 
 def test_job(site: AuditedSite) -> None:

@@ -48,7 +48,7 @@ OTHERS: Final = (
 
 @pytest.mark.parametrize("path", [*PAGES, *OTHERS])
 def test_every_answer(path: str, site: Site) -> None:
-    """Each answer has each header once, and allows no script or style but from files of this server."""
+    """Each answer has each header once, allows scripts and styles of this server only, and names no software."""
     answer = site.client.get(path)
     found = [name for name, _ in answer.headers.multi_items()]
     policy = answer.headers["content-security-policy"]
@@ -58,6 +58,7 @@ def test_every_answer(path: str, site: Site) -> None:
     assert "frame-ancestors 'none'" in policy
     assert policy.startswith("default-src 'self';" if path in PAGES else "default-src 'none';")
     assert "strict-transport-security" not in found
+    assert not {"server", "x-powered-by"} & set(found)
 
 
 @pytest.mark.parametrize("method", ["HEAD", "OPTIONS", "POST", "BREW"])
