@@ -52,6 +52,8 @@ class HttpRequest:
     port: int
     target: str
     """The path with the query, as it is sent."""
+    token: str = ""
+    """Sent as Bearer, if there is one."""
 
     def send(self) -> HttpResponse:
         """Send the request once, and parse the response.
@@ -87,7 +89,8 @@ class HttpRequest:
 
     @property
     def _bytes(self) -> bytes:
-        return f"GET {self.target} HTTP/1.1\r\nHost: {_HOST}\r\nAccept: */*\r\n\r\n".encode("ascii")
+        admission = f"Authorization: Bearer {self.token}\r\n" if self.token else ""
+        return f"GET {self.target} HTTP/1.1\r\nHost: {_HOST}\r\nAccept: */*\r\n{admission}\r\n".encode("ascii")
 
 
 def send_each(port: int, targets: Iterable[str], clients: int, length: int) -> Turn:

@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 from types import MappingProxyType, ModuleType
 from typing import TypeAlias
 
+import access
 import building
 import cold_shots
 import damage
@@ -47,6 +48,7 @@ MODULES: Mapping[str, ModuleType] = MappingProxyType(
         "memory": memory,
         "tails": tails,
         "cold_shots": cold_shots,
+        "access": access,
     }
 )
 RESULTS = Path(__file__).parent / "results"

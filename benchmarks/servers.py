@@ -33,6 +33,8 @@ SHOTDAP = str(_BIN / "shotdap")
 """The command."""
 _PATIENCE = 60  # seconds to start
 _GRACE = 20  # seconds to stop
+_UNCOUNTED = {"SHOTDAP_LIMITS__REQUESTS_PER_MINUTE": "0"}
+"""Clients count bytes: without this limit, no header says how many requests and seconds are left in a minute."""
 _NGINX = """\
 daemon off; worker_processes {workers}; pid {folder}/pid; error_log {folder}/error.log; user {user};
 events {{ worker_connections 1024; }}
@@ -53,8 +55,8 @@ class RunningServer:
     process: subprocess.Popen[bytes]
 
 
-def run_command(*arguments: str) -> None:
-    """Run a command of shotdap that ends by itself.
+def run_command(*arguments: str) -> str:
+    """Run a command of shotdap that ends by itself; return what it prints.
 
     Raises:
         RuntimeError: it fails.
@@ -62,6 +64,7 @@ def run_command(*arguments: str) -> None:
     done = subprocess.run([SHOTDAP, *arguments], check=False, capture_output=True, text=True)  # noqa: S603 — our own
     if done.returncode:
         raise RuntimeError(done.stdout + done.stderr)
+    return done.stdout
 
 
 @contextmanager
@@ -74,10 +77,11 @@ def serve_folder(folder: Path, log: Path, workers: int = 1) -> Iterator[int]:
 
 @contextmanager
 def serve_site(
-    settings: Path, log: Path, *, workers: int = 1, environment: Mapping[str, str] | None = None
+    settings: Path, log: Path, *, workers: int = 1, environment: Mapping[str, str] | None = None, is_open: bool = True
 ) -> Iterator[RunningServer]:
-    """Run `shotdap serve` with the settings of a site."""
-    command = [SHOTDAP, "serve", "--open", "--config", str(settings), "--workers", str(workers), "--port"]
+    """Run `shotdap serve` with the settings of a site, open to everybody or to those with a token."""
+    access = ["--open"] if is_open else []
+    command = [SHOTDAP, "serve", *access, "--config", str(settings), "--workers", str(workers), "--port"]
     with _run_server(lambda port: [*command, port], log, environment) as server:
         yield server
 
@@ -128,7 +132,7 @@ def _run_server(
         log.open("wb") as output,
         subprocess.Popen(  # noqa: S603 — our own commands
             command(str(port)),
-            env={**os.environ, **(environment or {})},
+            env={**os.environ, **_UNCOUNTED, **(environment or {})},
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
