@@ -146,6 +146,10 @@ class Catalog:
         """List the changes since the token of an earlier page; see `Searchable`."""
         return self._require_searchable().list_changes(since, limit=limit)
 
+    def make_present_token(self) -> str:
+        """Return the token with which only later changes are listed; see `Searchable`."""
+        return self._require_searchable().make_present_token()
+
     def _require_searchable(self) -> Searchable:
         if not isinstance(self._index, Searchable):
             raise Unsearchable("This index only finds images by their paths.")

@@ -56,3 +56,11 @@ class Searchable(Protocol):
             Unsearchable: this index records no changes.
         """
         ...
+
+    def make_present_token(self) -> str:
+        """Return the token with which `list_changes` lists only later changes.
+
+        Raises:
+            Unsearchable: this index records no changes.
+        """
+        ...

@@ -19,6 +19,7 @@ from shotdap.catalog.query import Query, parse_query
 from shotdap.catalog.searchable import Unsearchable
 
 _SECONDS_PER_DAY = 86_400.0
+_NO_CHANGES = "A directory tree keeps no record of changes; a catalog does, which `shotdap catalog build` makes."
 
 
 @dataclass(frozen=True)
@@ -68,9 +69,11 @@ class DirectoryArchive:
 
     def list_changes(self, since: str = FIRST_TOKEN, *, limit: int = 1000) -> ChangePage:  # noqa: ARG002 — as a catalog's
         """Refuse: a directory tree has no record of changes; see `Searchable`."""
-        raise Unsearchable(
-            "A directory tree keeps no record of changes; a catalog does, which `shotdap catalog build` makes."
-        )
+        raise Unsearchable(_NO_CHANGES)
+
+    def make_present_token(self) -> str:
+        """Refuse, as `list_changes` does."""
+        raise Unsearchable(_NO_CHANGES)
 
     def _list_directory(self, path: str) -> list[Child]:
         """List all children of a directory, in the order of their names."""

@@ -131,6 +131,15 @@ def list_changes(connection: sa.Connection, since: str, limit: int, visibility: 
     return ChangePage(releases + changes[:limit], _Position(number, now).format_token(visibility), len(changes) > limit)
 
 
+def make_present_token(connection: sa.Connection, visibility: Visibility) -> str:
+    """Return the token with which only later changes are listed."""
+    numbers = (sa.select(sa.func.max(table.c.change)).scalar_subquery() for table in (ENTRIES, REMOVED_ENTRIES))
+    number = max(each or 0 for each in connection.execute(sa.select(*numbers)).one())
+    if visibility.is_everything:
+        return str(number)
+    return _Position(number, read_laboratory_time().replace(microsecond=0)).format(visibility)
+
+
 def _parse_position(token: str, visibility: Visibility) -> _Position:
     match = _TOKEN.fullmatch(token)
     if match is None or int(match["number"]) > _MAX_NUMBER or int(match["released"] or 0) > _MAX_NUMBER:

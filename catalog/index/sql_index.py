@@ -15,7 +15,7 @@ from shotdap.catalog.archive.archive import Watermark
 from shotdap.catalog.entry import FAILED_HEALTHS, Entry, FolderPage, Health, TimeDirection
 from shotdap.catalog.index import build_lock
 from shotdap.catalog.index.build_lock import BuildLock
-from shotdap.catalog.index.changes import FIRST_TOKEN, ChangePage, list_changes
+from shotdap.catalog.index.changes import FIRST_TOKEN, ChangePage, list_changes, make_present_token
 from shotdap.catalog.index.database import READ_SECONDS, BadCatalog, Database
 from shotdap.catalog.index.entry_lookup import find_entry, list_children, make_not_found
 from shotdap.catalog.index.facet_counts import Facet, count_by_facet, count_entries
@@ -133,6 +133,11 @@ class SqlIndex:
         """List the changes, removals included, since a token from an earlier page."""
         with self._database.begin_read() as connection:
             return list_changes(connection, since, limit, self.visibility)
+
+    def make_present_token(self) -> str:
+        """Return the token with which `list_changes` lists only later changes."""
+        with self._database.begin_read() as connection:
+            return make_present_token(connection, self.visibility)
 
     def search(self, query: Query | str, *, after: str | None = None, limit: int = 100) -> SearchPage:
         """Return a page of entries that match a query, the newest first; see `search_entries`.

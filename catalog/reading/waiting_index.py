@@ -97,6 +97,10 @@ class WaitingIndex:
         """List the changes since an earlier page; see `Searchable`."""
         return self._wait_for(partial(self._index.list_changes, since, limit=limit))
 
+    def make_present_token(self) -> str:
+        """Return the token of now; see `Searchable`."""
+        return self._wait_for(partial(self._index.make_present_token))
+
     def _wait_for(self, call: partial[_Result]) -> _Result:
         result: _Result = self._ask(repr((call.func.__name__, call.args, call.keywords)), call)
         return result

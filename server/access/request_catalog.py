@@ -20,3 +20,7 @@ class RequestCatalogs:
     def open(self, request: HttpRequest) -> Catalog:
         """Return the catalog as the principal of a request sees it."""
         return self._catalog.restrict(get_principal(request.state).visibility)
+
+    def read_last_change(self) -> str:
+        """Return a text that another one follows with every change, whoever may see it: not for a client."""
+        return self._catalog.make_present_token()

@@ -22,6 +22,7 @@ from shotdap.server.api.openapi import API_DESCRIPTION, API_TAGS, register_opena
 from shotdap.server.api.problem_details import register_problem_handlers, render_problem
 from shotdap.server.api.resources import (
     archive_contents,
+    change_stream,
     derived,
     export_jobs,
     failures,
@@ -81,6 +82,7 @@ def create_api(  # noqa: PLR0913, PLR0917 — likewise
         service.create_service_router(readiness),
         sign_in_description.create_sign_in_description_router(settings),
         archive_contents.create_archive_router(catalogs, search_threads),
+        change_stream.create_change_stream_router(catalogs),
         shots.create_shots_router(catalogs, search_threads),
         images.create_images_router(catalogs, limits, search_threads),
         derived.create_derived_router(catalogs, limits),

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from shotdap.catalog import Entry
+from shotdap.catalog import ChangePage, Entry
 from shotdap.server.api.responses import get_api_url, quote_path
-from shotdap.server.api.schemas import Facts, ImageSummary
+from shotdap.server.api.schemas import ChangeFeed, Facts, ImageChange, ImageSummary
 from shotdap.server.encoders.json_values import describe_attributes
 from shotdap.server.http.request import HttpRequest
 
@@ -23,3 +23,12 @@ def build_image_summary(request: HttpRequest, entry: Entry) -> ImageSummary:
         "dap": f"{request.base_url}/dap/{path}",
     }
     return ImageSummary(entry.path, encode_facts(entry), entry.health.value, entry.reason or None, links)
+
+
+def build_change_feed(request: HttpRequest, page: ChangePage) -> ChangeFeed:
+    """Build the document of some changes."""
+    changes = [
+        ImageChange(each.path, None if each.entry is None else build_image_summary(request, each.entry))
+        for each in page.changes
+    ]
+    return ChangeFeed(changes, page.token, page.has_more)

@@ -46,7 +46,7 @@ _OCCUPATIONS: Final = (
     ),
     _Occupation(
         "follower",
-        re.compile(r"/api/v1/exports/[^/]+/events"),
+        re.compile(r"/api/v1/(exports/[^/]+/events|changes/stream)"),
         "streams of events",
         "limits.followers",
         lambda limits: (limits.followers, limits.followers_per_user),

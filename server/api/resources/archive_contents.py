@@ -12,7 +12,7 @@ from starlette.responses import Response
 from shotdap.catalog import FIRST_TOKEN
 from shotdap.server.access.request_catalog import RequestCatalogs
 from shotdap.server.api.dependencies import ApiRequest, NoParams, reject_repeated_params
-from shotdap.server.api.entry_document import build_image_summary
+from shotdap.server.api.entry_document import build_change_feed
 from shotdap.server.api.facility_names import format_facility_segment
 from shotdap.server.api.problem_details import describe_other_responses
 from shotdap.server.api.responses import build_resource_url, respond_with_document
@@ -24,7 +24,6 @@ from shotdap.server.api.schemas import (
     FacetCounts,
     Facilities,
     Facility,
-    ImageChange,
 )
 from shotdap.server.search_threads import SearchThreads
 
@@ -124,11 +123,7 @@ def create_archive_router(catalogs: RequestCatalogs, search_threads: SearchThrea
 
         def respond() -> Response:
             page = catalogs.open(request).list_changes(params.since, limit=params.limit)
-            changes = [
-                ImageChange(each.path, None if each.entry is None else build_image_summary(request, each.entry))
-                for each in page.changes
-            ]
-            return respond_with_document(request, ChangeFeed(changes, page.token, page.has_more))
+            return respond_with_document(request, build_change_feed(request, page))
 
         return await search_threads.run(client.receive, respond)
 
