@@ -14,6 +14,7 @@ from shotdap.catalog.build.builder import BuildReport, ProgressCallback, build_c
 from shotdap.catalog.build.path_template import PathTemplate
 from shotdap.catalog.catalog import Catalog, compute_diagnostics_fingerprint
 from shotdap.catalog.collections.chunk_sources import get_image_paths
+from shotdap.catalog.collections.latest import LATEST
 from shotdap.catalog.collections.members import TooMany
 from shotdap.catalog.collections.stack import BadStack
 from shotdap.catalog.diagnostics.diagnostic import Axis, Diagnostic, Match, Quantity, Related, Rule, TimeStamp
@@ -82,6 +83,7 @@ from shotdap.catalog.time_limit import TooSlow
 __all__ = [
     "EVERYTHING",
     "FIRST_TOKEN",
+    "LATEST",
     "NOTHING",
     "WILDCARD",
     "Archive",

@@ -12,6 +12,7 @@ from pathlib import Path
 import xarray as xr
 
 from shotdap.catalog.collections.combined_image import CombinedImage
+from shotdap.catalog.collections.latest import find_latest
 from shotdap.catalog.collections.members import MAX_IMAGES, find_members
 from shotdap.catalog.diagnostics.diagnostic import Diagnostic
 from shotdap.catalog.diagnostics.explain import explain_labelling
@@ -149,6 +150,14 @@ class Catalog:
     def make_present_token(self) -> str:
         """Return the token with which only later changes are listed; see `Searchable`."""
         return self._require_searchable().make_present_token()
+
+    def find_latest(self, path: str) -> str:
+        """Return the path that ``latest`` in another one stands for now; see `collections.latest`.
+
+        Raises:
+            NotFound: there is none.
+        """
+        return find_latest(path, self._index, self._require_searchable())
 
     def _require_searchable(self) -> Searchable:
         if not isinstance(self._index, Searchable):

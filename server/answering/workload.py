@@ -50,7 +50,7 @@ WORKLOADS: Mapping[str, Workload] = MappingProxyType(
         "/api/image/get/{kind}": Workload.HEAVY,
         "/api/v1/attributes/{path:path}": Workload.HEAVY,
         "/api/v1/changes": Workload.LIGHT,
-    "/api/v1/changes/stream": Workload.STREAM,
+        "/api/v1/changes/stream": Workload.STREAM,
         "/api/v1/diagnostics": Workload.LIGHT,
         "/api/v1/exports": Workload.LIGHT,  # a list; an order is below
         "/api/v1/exports/{id}": Workload.LIGHT,

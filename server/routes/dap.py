@@ -18,7 +18,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from shotdap import __version__
-from shotdap.catalog import Catalog, NotFound, require_process, retry_if_changed
+from shotdap.catalog import LATEST, Catalog, NotFound, require_process, retry_if_changed
 from shotdap.server.access.request_catalog import RequestCatalogs
 from shotdap.server.encoders.netcdf import classic, netcdf4
 from shotdap.server.http.errors import Problem, answer
@@ -55,7 +55,12 @@ def create_dap_routes(
 
         def prepare() -> HttpResponse:
             check_query_length(request.query, limits.query)
-            return retry_if_changed(lambda: _respond_once(request, suffix, catalogs.open(request), limits))
+            try:
+                return retry_if_changed(lambda: _respond_once(request, suffix, catalogs.open(request), limits))
+            except NotFound:
+                if LATEST not in request.path.split("/"):
+                    raise
+                return _redirect_to_latest(request, suffix, catalogs.open(request))
 
         response = answer(prepare, partial(render_dap_problem, suffix, request.root_path), f"/dap/{request.path}")
         return compress_response(response, request, data=compress_data)
@@ -109,6 +114,23 @@ def _respond_once(request: HttpRequest, suffix: str, catalog: Catalog, limits: L
     return image_request.create_validator(suffix).respond(request, lambda: _HANDLERS[suffix](image_request))
 
 
+def _redirect_to_latest(request: HttpRequest, suffix: str, catalog: Catalog) -> HttpResponse:
+    """Redirect to the newest image, but not a client that asks for one dataset by several requests.
+
+    Between two of them another image may become the newest: its values would belong to the structure of the former.
+    """
+    require_process()  # it may take a search of the whole catalog
+    path = catalog.find_latest(request.path.removesuffix(suffix))
+    if suffix in _PIECEWISE_SUFFIXES:
+        raise NotFound(
+            f"What is the latest may change between the requests of a client. Open {request.base_url}/dap/{path}, which"
+            f" is the latest now."
+        )
+    query = f"?{request.query}" if request.query else ""
+    location = f"{request.base_url}/dap/{path}{suffix}{query}"
+    return HttpResponse.redirect(location, 307).with_headers({"Cache-Control": "no-store"})
+
+
 _SITE_HANDLERS: Mapping[str, Callable[[HttpRequest], HttpResponse]] = MappingProxyType(
     {".ver": dap2.respond_version, ".help": pages.respond_help}
 )
@@ -131,6 +153,7 @@ _IMAGE_HANDLERS: Final[dict[str, Callable[[ImageRequest], HttpResponse]]] = {
     ".prov": lambda image_request: respond_provenance(image_request, unquote(image_request.request.query)),
 }
 _FREQUENT_SUFFIXES: Final = frozenset({".dds", ".das", ".dods", ".dmr", ".dmr.xml", ".dap"})
+_PIECEWISE_SUFFIXES: Final = _FREQUENT_SUFFIXES | {".ascii", ".asc", ".dsr", ".dsr.xml"}
 _PAGE_SUFFIXES: Final = frozenset({".html", ".info", ".dmr.html", ".help"})
 _SERVICES_SUFFIXES: Final = (".dsr", ".dsr.xml")
 _SUFFIXES_BY_LENGTH: Final = sorted({*_SITE_HANDLERS, *_IMAGE_HANDLERS, *_SERVICES_SUFFIXES}, key=len, reverse=True)
