@@ -21,6 +21,7 @@ from shotdap.server.encoders import (
     npz,
     png,
     tiff,
+    webp,
     zarr_zip,
 )
 from shotdap.server.encoders.netcdf import classic, netcdf4
@@ -144,6 +145,7 @@ _FORMATS: Final = (
     ),
     Format("png", "image/png", "a picture in 8 bits, or greys in 16, without loss", "picture", png.encode),
     Format("jpeg", "image/jpeg", "a small picture, with loss", "picture", jpeg.encode),
+    Format("webp", "image/webp", "a smaller picture, with loss, for pages", "picture", webp.encode),
 )
 
 FORMATS: Final[Mapping[str, Format]] = MappingProxyType({each.name: each for each in _FORMATS})

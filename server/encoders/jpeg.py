@@ -13,8 +13,8 @@ import xarray as xr
 from PIL import ExifTags, Image
 
 from shotdap.server.encoders import EncodedFile
-from shotdap.server.encoders.ascii_text import convert_to_ascii
 from shotdap.server.encoders.encoded_file import wrap_file
+from shotdap.server.pictures.ascii_text import convert_to_ascii
 from shotdap.server.pictures.caption import SOFTWARE
 from shotdap.server.pictures.levels import Display
 from shotdap.server.pictures.render import render_picture

@@ -23,10 +23,10 @@ from tifffile import TiffWriter, imagej_description, imagej_metadata_tag
 
 from shotdap import __version__
 from shotdap.server.encoders import EncodedFile
-from shotdap.server.encoders.ascii_text import convert_to_ascii
 from shotdap.server.encoders.encoded_file import wrap_file
 from shotdap.server.encoders.json_values import describe_dataset, dump_json
 from shotdap.server.encoders.one_variable import get_single_variable
+from shotdap.server.pictures.ascii_text import convert_to_ascii
 from shotdap.server.pictures.pixel_size import find_pixel_size
 from shotdap.transforms import BadSelection
 

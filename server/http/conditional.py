@@ -7,7 +7,7 @@ of the diagnostic, the version of shotdap, and the request. So it is strong: equ
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import format_datetime, parsedate_to_datetime
 from hashlib import blake2b
@@ -79,8 +79,9 @@ class Validator:
         return HttpResponse("", None, (), self.headers, 304)
 
     def add_headers(self, response: HttpResponse) -> HttpResponse:
-        """Return a response with the validators, unless it is an error or a redirect."""
-        return response.with_headers(self.headers) if response.status == HTTPStatus.OK else response
+        """Return a response with the validators, unless it is an error or a redirect; headers of its own stay."""
+        is_valid = response.status == HTTPStatus.OK
+        return replace(response, headers={**self.headers, **response.headers}) if is_valid else response
 
     def respond(self, request: HttpRequest, prepare: Callable[[], HttpResponse]) -> HttpResponse:
         """Return a 304 if the client has the response; otherwise prepare it, and add the validators."""

@@ -13,8 +13,8 @@ from typing import Any, Final
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from shotdap.server.encoders.ascii_text import convert_to_ascii
 from shotdap.server.pictures import ticks
+from shotdap.server.pictures.ascii_text import convert_to_ascii
 from shotdap.server.pictures.caption import Caption
 from shotdap.server.pictures.colour_maps import sample_colour_map
 from shotdap.server.pictures.pixel_size import PixelSize, find_pixel_size

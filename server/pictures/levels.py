@@ -11,9 +11,9 @@ Rules:
 2. A missing value, NaN, has a level of its own after the last. Infinities are outside the range, and are shown like its
    ends.
 3. Stored numbers are decoded before they are shown; see `decode_variable`.
-4. If `low` or `high` is not given, it is a percentile: of every eighth row and column if both sides have 512 pixels or
-   more, which takes 0.8 ms instead of 25 for 2048 x 2048 and is as good for the eye. Such a number is no statistic of
-   the image; the metadata of the picture contain the range that was used.
+4. If `low` or `high` is not given, it is a percentile, or for an overview a multiple of the noise: of every eighth row
+   and column if both sides have 512 pixels or more, which takes 0.8 ms instead of 25 for 2048 x 2048 and is as good for
+   the eye. Such a number is no statistic of the image; the metadata of the picture contain the range that was used.
 5. A smaller picture contains means over areas: of the values, not of the levels, and without the missing ones.
 """
 
@@ -39,6 +39,10 @@ Levels: TypeAlias = NDArray[np.uint8 | np.uint16]
 Scaling: TypeAlias = Literal["linear", "sqrt", "log"]
 """Function from values to brightness between the ends of the range."""
 
+Autoscale: TypeAlias = Literal["percentiles", "noise"]
+"""Rule for the ends of the range: percentiles; or the top of the noise and a high percentile, so that what is empty is
+black."""
+
 _PREFERRED_NAMES: Final = ("result", "background_subtracted", "image")
 """Variables that are shown by default; the first that exists."""
 
@@ -59,6 +63,10 @@ _FLOAT32_MIN_WIDTH: Final = 1e-30
 _FLOAT32_MAX_WIDTH: Final = 1e30
 _MAX_SIDE: Final = 65_535  # pixels; the limit of JPEG and of programs that read PNG
 _QUALITY_RANGE: Final = range(1, 101)
+_NOISE_PERCENTILE: Final = 99.7
+_NOISE_WIDTHS: Final = 1.5  # standard deviations above the median, at which the noise ends
+_NOISE_SHARE: Final = 0.25  # of the range above the median, at most
+_DEVIATIONS_PER_MAD: Final = 1.4826  # of a normal distribution: its standard deviation, in median absolute deviations
 
 
 @dataclass(frozen=True)
@@ -77,12 +85,14 @@ class Display:
     high: float | None = None
     """The value that is brightest; `None` for the upper percentile."""
     percentiles: tuple[float, float] = (0.5, 99.5)
+    autoscale: Autoscale = "percentiles"
+    """The rule for an end of the range that is not given."""
     bits: Literal[8, 16] = 8
     """Bits of a pixel in a PNG: 8, in colours, or 16, in greys."""
     size: int | None = None
     """Largest number of pixels of the longer side; `None` for that of the image."""
     quality: int = 90
-    """Quality of a JPEG, 1 to 100."""
+    """Quality of a JPEG or WebP, 1 to 100."""
     colour_bar: bool = False
     scale_bar: bool = False
     missing: str | None = None
@@ -283,7 +293,7 @@ def compute_picture(image: xr.Variable, display: Display) -> Picture:
         if size == longer:
             return Picture(values.astype(scale.dtype, copy=False), None, scale, shape)
     else:
-        scale = Scale(*_resolve_range(values, display), display.scaling, last + 1)
+        scale = Scale(*resolve_range(values, display), display.scaling, last + 1)
     places = _downsample_pixels(scale.normalize_values(values), (rows, columns)) if size < longer else None
     pixels = values if places is None else places
     missing = np.isnan(pixels) if pixels.dtype.kind == "f" else np.zeros((), bool)
@@ -316,14 +326,14 @@ def _extract_pixels(image: xr.Variable) -> Array:
     return values[..., :_RGB_BAND_COUNT] if is_coloured else values
 
 
-def _resolve_range(values: Array, display: Display) -> tuple[float, float]:
+def resolve_range(values: Array, display: Display) -> tuple[float, float]:
     """Return the ends of the range: as requested, or percentiles, or the extremes, or a range around a constant."""
     if display.low is not None and display.high is not None:
         return float(display.low), float(display.high)
     step = _SAMPLING_STEP if min(values.shape[:2]) >= _SAMPLING_MIN_SIDE else 1
     sample = values[::step, ::step]
     sample = sample[np.isfinite(sample)]
-    low, high = map(float, np.percentile(sample.astype(np.float64), display.percentiles) if sample.size else (0, 0))
+    low, high = _compute_range(sample.astype(np.float64), display) if sample.size else (0.0, 0.0)
     low, high = _apply_requested_limits(low, high, display)
     if low < high:
         return low, high
@@ -337,6 +347,18 @@ def _resolve_range(values: Array, display: Display) -> tuple[float, float]:
     if display.high is not None:
         return high - _compute_min_width(high), high
     return low - _compute_min_width(low) / 2, low + _compute_min_width(low) / 2
+
+
+def _compute_range(values: Array, display: Display) -> tuple[float, float]:
+    """Compute the ends of the range from finite values."""
+    if display.autoscale == "noise":
+        median = float(np.median(values))
+        deviation = _DEVIATIONS_PER_MAD * float(np.median(np.abs(values - median)))
+        low, high = median + _NOISE_WIDTHS * deviation, float(np.percentile(values, _NOISE_PERCENTILE))
+        if low < high and low - median <= _NOISE_SHARE * (high - median):  # else what varies is the image itself
+            return low, high
+    low, high = np.percentile(values, display.percentiles)
+    return float(low), float(high)
 
 
 def _apply_requested_limits(low: float, high: float, display: Display) -> tuple[float, float]:

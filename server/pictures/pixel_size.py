@@ -11,7 +11,8 @@ import xarray as xr
 from shotdap.server.encoders.one_variable import Axes
 
 _STEP_TOLERANCE: Final = 0.02  # largest relative difference of one step from the mean step
-_NO_UNITS: Final = frozenset({"", "1", "pixel", "pixels"})
+NO_UNITS: Final = frozenset({"", "1", "pixel", "pixels"})
+"""Units that say nothing of a length."""
 _MIN_VALUES: Final = 2
 
 
@@ -30,7 +31,7 @@ def find_pixel_size(dataset: xr.Dataset, dimension: object) -> PixelSize:
     """Return the step along a dimension, of its first coordinate with units and constant steps; else one pixel."""
     for name, variable in Axes.from_dataset(dataset).iter_axes([dimension]):
         units = str(variable.attrs.get("units", "")).strip()
-        if units.lower() in _NO_UNITS:
+        if units.lower() in NO_UNITS:
             continue
         values = np.asarray(variable.values, np.float64)
         if values.size < _MIN_VALUES or not np.isfinite(values).all():

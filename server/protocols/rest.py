@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from math import isfinite
 from types import MappingProxyType
@@ -20,12 +20,13 @@ from typing import Any, Final, TypeAlias, get_args
 from urllib.parse import parse_qsl
 
 from shotdap.server.extraction import Extraction
-from shotdap.server.pictures.levels import Display, Scaling
+from shotdap.server.pictures.levels import Autoscale, Display, Scaling
 from shotdap.server.slice_text import INTEGER_PATTERN, PART_PATTERN, Part, parse_part
 from shotdap.transforms import BadSelection
 
 Schema: TypeAlias = Mapping[str, Any]
 
+_FIELD_NAMES: Final = {"cmap": "colours"}  # of `Display`, where a parameter has another name
 _DIMENSION_PREFIX: Final = "dim."
 _EXCERPT_LENGTH: Final = 60  # characters
 _SLICE_PATTERN: Final = rf"^({PART_PATTERN})$"
@@ -192,6 +193,14 @@ _DISPLAY_PARAMETERS: Final = (
         "0.5,99.5",
     ),
     Parameter(
+        "autoscale",
+        partial(_parse_choice, get_args(Autoscale)),
+        {"type": "string", "enum": [*get_args(Autoscale)]},
+        "The rule for the range where low and high do not say: percentiles, or from the top of the noise, so that what"
+        " is empty is black.",
+        "noise",
+    ),
+    Parameter(
         "bits",
         lambda text: int(_parse_choice(("8", "16"), text)),
         {"type": "integer", "enum": [8, 16]},
@@ -199,7 +208,7 @@ _DISPLAY_PARAMETERS: Final = (
         8,
     ),
     _make_integer_parameter("size", 1, 8192, "Pixels of the longer side; by default as many as the image has.", 512),
-    _make_integer_parameter("quality", 1, 100, "Of a JPEG.", 90),
+    _make_integer_parameter("quality", 1, 100, "Of a JPEG or a WebP.", 90),
     _make_boolean_parameter("colour_bar", "Draw a bar that says which colour is which value."),
     _make_text_parameter(
         "missing",
@@ -231,6 +240,12 @@ _OTHER_PARAMETERS: Final = (
         "diagnostic", _LABEL_PATTERN, "A diagnostic, in any case; all where none is named.", "P510_2", many=True
     ),
     _make_text_parameter("member", r"[a-z0-9_]{1,20}", "The format of each file in a package: see `/formats`.", "nc4"),
+    _make_text_parameter(
+        "fingerprint",
+        r"[0-9a-f]{1,64}",
+        "The version of the picture that a page has named; the answer to the present one may be kept for good.",
+        "5d41402abc4b2a76",
+    ),
     _make_integer_parameter("bins", 1, 1024, "Bins of the histogram.", 64),
 )
 
@@ -275,6 +290,11 @@ class ImageParams:
     display_parameters: tuple[str, ...] = ()
     """Names of the parameters in the query that matter for pictures only."""
 
+    def change_display(self, display: Display) -> Display:
+        """Return a display with the parameters that the query has."""
+        names = [_FIELD_NAMES.get(name, name) for name in self.display_parameters]
+        return replace(display, **{name: getattr(self.display, name) for name in names})
+
 
 def parse_image_params(query: str, names: Collection[str]) -> ImageParams:
     """Parse a query string.
@@ -315,7 +335,7 @@ def parse_image_params(query: str, names: Collection[str]) -> ImageParams:
         values.pop("raw", False),
     )
     display_values = {name: values.pop(name) for name in DISPLAY_PARAMETERS if name in values}
-    display = Display(**{"colours" if name == "cmap" else name: value for name, value in display_values.items()})
+    display = Display(**{_FIELD_NAMES.get(name, name): value for name, value in display_values.items()})
     used = tuple(name for name, value in display_values.items() if value is not False)
     return ImageParams(extraction, display, MappingProxyType(values), used)
 

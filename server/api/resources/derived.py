@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from typing import Final, TypeAlias
@@ -12,6 +13,7 @@ import xarray as xr
 from fastapi import APIRouter
 from starlette.responses import Response
 
+from shotdap.catalog import Changed, NotFound, Undecided, Unreadable
 from shotdap.server.access.request_catalog import RequestCatalogs
 from shotdap.server.api.dependencies import ApiRequest, ImagePath, build_openapi_parameters
 from shotdap.server.api.image_document import build_attributes_document, build_dimensions
@@ -19,11 +21,13 @@ from shotdap.server.api.problem_details import describe_other_responses
 from shotdap.server.api.resources.image_values import extract_dataset, find_image_without_groups, prepare_file
 from shotdap.server.api.responses import prepare_document, respond_compressed
 from shotdap.server.api.schemas import Attributes, Histogram, Percentile, Statistics
+from shotdap.server.api.thumbnails import compute_thumbnail_fingerprint, is_unchanged
 from shotdap.server.encoders.formats import FORMATS
 from shotdap.server.http.limits import Limits, check_attributes, check_computation
 from shotdap.server.http.request import HttpRequest
 from shotdap.server.http.response import HttpResponse
-from shotdap.server.pictures.levels import find_default_image
+from shotdap.server.pictures.default_display import choose_display, find_shown_variable
+from shotdap.server.pictures.levels import Display, find_default_image
 from shotdap.server.protocols.prov import MEDIA_TYPE as PROV
 from shotdap.server.protocols.rest import DISPLAY_PARAMETERS, EXTRACTION_PARAMETERS, ImageParams, parse_image_params
 from shotdap.server.routes.image_request import ImageRequest
@@ -36,16 +40,23 @@ _COLOUR_DIMENSION: Final = "band"  # name that readers give to the dimension of 
 _DEFAULT_BINS: Final = 64
 _THUMBNAIL_SIZE: Final = 256  # pixels of the longer side
 _MAX_THUMBNAIL_SIZE: Final = 1024
+_THUMBNAIL_FORMATS: Final = ("png", "webp")
+_QUALITY: Final = 75  # of a WebP: 2 to 5 kB for 256 pixels
+_IMMUTABLE: Final = {"Cache-Control": "max-age=31536000, immutable"}  # seconds: a year
 
 _ATTRIBUTE_PARAMETERS: Final = ("variable", "transform", "raw")
 _STATISTICS_PARAMETERS: Final = (*EXTRACTION_PARAMETERS, "bins")
 _THUMBNAIL_PARAMETERS: Final = (
     *EXTRACTION_PARAMETERS,
-    *(name for name in DISPLAY_PARAMETERS if name not in {"bits", "quality"}),
+    "format",
+    "fingerprint",
+    *(name for name in DISPLAY_PARAMETERS if name != "bits"),
 )
-_PNG_RESPONSE: Final = {
-    "description": "A PNG.",
-    "content": {"image/png": {"schema": {"type": "string", "format": "binary"}}},
+_PICTURE_RESPONSE: Final = {
+    "description": "A picture.",
+    "content": {
+        media_type: {"schema": {"type": "string", "format": "binary"}} for media_type in ("image/png", "image/webp")
+    },
 }
 _PROVENANCE_RESPONSE: Final = {"description": "PROV-JSON.", "content": {PROV: {"schema": {"type": "object"}}}}
 
@@ -106,13 +117,18 @@ def create_derived_router(catalogs: RequestCatalogs, limits: Limits) -> APIRoute
         response_class=Response,
         operation_id="thumbnail",
         summary="A small picture of an image",
-        responses={200: _PNG_RESPONSE, **describe_other_responses(404, 413)},
+        responses={200: _PICTURE_RESPONSE, **describe_other_responses(404, 413)},
         openapi_extra=build_openapi_parameters(*_THUMBNAIL_PARAMETERS),
     )
     def get_thumbnail(request: ApiRequest, path: ImagePath) -> Response:
-        """Draw a small picture, 256 pixels on its longer side unless `size` says otherwise (up to 1,024)."""
+        """Draw a small picture, 256 pixels on its longer side unless `size` says otherwise (up to 1,024).
+
+        It is as pages show it: in the colours of `inferno`, from the top of the noise, unless parameters say otherwise;
+        curves are drawn as curves in `webp`. With the `fingerprint` of a page, browsers may keep it for good.
+        """
         params = parse_image_params(request.query, _THUMBNAIL_PARAMETERS)
-        return respond(request, path, params, _prepare_thumbnail, "rest thumbnail")
+        with _refuse_unreadable():
+            return respond(request, path, params, _prepare_thumbnail, "rest thumbnail")
 
     @routes.get(
         "/provenance/{path:path}",
@@ -193,17 +209,48 @@ def _prepare_statistics(
     )
 
 
+@contextmanager
+def _refuse_unreadable() -> Iterator[None]:
+    """Turn what cannot be read into what does not exist: pages show the reason in the place of its picture."""
+    try:
+        yield
+    except (Changed, Undecided):
+        raise
+    except Unreadable as error:
+        raise NotFound(f"There is no picture of this image. {error}") from error
+
+
 def _prepare_thumbnail(image_request: ImageRequest, params: ImageParams, _tag: str) -> HttpResponse:
+    output_format = FORMATS.get(params.options.get("format", "png"))
+    if output_format is None or output_format.name not in _THUMBNAIL_FORMATS:
+        raise BadSelection(f"A thumbnail is {' or '.join(_THUMBNAIL_FORMATS)}; /images has the other formats.")
     size = params.display.size or _THUMBNAIL_SIZE
     if size > _MAX_THUMBNAIL_SIZE:
         raise BadSelection(f"size={size}: a thumbnail has {_MAX_THUMBNAIL_SIZE} pixels at most; /images has pictures.")
     extraction = params.extraction
     if not extraction.variables:
-        extraction = replace(extraction, variables=(find_default_image(image_request.open_dataset()),))
+        extraction = replace(extraction, variables=(find_shown_variable(image_request.open_dataset()),))
     dataset = extract_dataset(image_request, extraction)
     (name, *others) = extraction.resolve_variables(dataset)
+    display = params.display
     if not others and name in dataset.variables:  # the encoder of pictures refuses what no picture can show
-        dims = [str(dim) for dim in dataset.variables[name].dims]
+        variable = dataset.variables[name]
+        display = _choose_thumbnail_display(variable, params)
+        dims = [str(dim) for dim in variable.dims]
         frames = dims[:-3] if dims[-1:] == [_COLOUR_DIMENSION] else dims[:-2]
         extraction = replace(extraction, part={**dict.fromkeys(frames, 0), **extraction.part})  # the first of several
-    return prepare_file(image_request, FORMATS["png"], extraction, replace(params.display, size=size))
+    response = prepare_file(image_request, output_format, extraction, replace(display, size=size))
+    entry = image_request.image.entry
+    catalog, fingerprint = image_request.catalog, params.options.get("fingerprint")
+    if entry is None or fingerprint is None or not is_unchanged(catalog, entry):
+        return response
+    is_named = fingerprint == compute_thumbnail_fingerprint(catalog, entry)
+    return response.with_headers(_IMMUTABLE) if is_named else response
+
+
+def _choose_thumbnail_display(variable: xr.Variable, params: ImageParams) -> Display:
+    """Return the display that pages show, changed by the parameters of a request."""
+    chosen = choose_display(variable)
+    if variable.dtype.kind != "b" and chosen.scaling != "linear":
+        chosen = replace(chosen, autoscale="noise")
+    return params.change_display(replace(chosen, quality=_QUALITY))
