@@ -14,7 +14,7 @@ COMPILE = .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --f
     --generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" $(ARGS)
 
 .DELETE_ON_ERROR:
-.PHONY: help install demo test lint format bench matrix pictures build lock clean
+.PHONY: help install demo test lint format bench matrix pictures screenshots build lock clean
 
 help:  ## List the verbs
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,6 +49,9 @@ matrix: .venv/.test  ## Renew docs/clients.md: what each client reads, which tak
 
 pictures: .venv/.test  ## Renew docs/transforms.md and its pictures, from the demonstration archive
 	.venv/bin/python -m docs.make
+
+screenshots: .venv/.test  ## Renew the pictures of pages in docs/screenshots, which takes chromium
+	PYTHONPATH=. .venv/bin/python -m docs.make.screenshots
 
 build: .venv/.runtime  ## Build the wheel and the sdist into dist/
 	rm -rf dist

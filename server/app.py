@@ -42,11 +42,13 @@ from shotdap.server.http.errors import respond_with_problem, to_problem
 from shotdap.server.http.limits import create_limits
 from shotdap.server.http.response import make_response
 from shotdap.server.http.security_headers import SECURITY_HEADERS, SecurityHeadersMiddleware
+from shotdap.server.pages.assets import create_asset_routes
 from shotdap.server.problem_format import find_problem_renderer
 from shotdap.server.protocols.zarr import ZarrOptions
 from shotdap.server.readiness import Readiness, ReadinessCheck, make_catalog_check, make_pool_check
-from shotdap.server.routes import dap, health, root, search, sign_in, thredds, zarr
+from shotdap.server.routes import dap, health, sign_in, thredds, zarr
 from shotdap.server.search_threads import SearchThreads
+from shotdap.server.website.website_routes import create_website_routes
 
 _CORS_REQUEST_HEADERS: Final = (
     "Authorization",
@@ -115,11 +117,11 @@ def create_app(catalog: Catalog, settings: Settings, parts: WorkerParts = _NO_PA
     )
     return Starlette(
         routes=[
-            *root.create_root_routes(),
+            *create_website_routes(catalogs, limits, settings, search_threads, access, provider),
+            *create_asset_routes(),
             *health.create_health_routes(readiness),
             *(sign_in.create_sign_in_routes(access, provider) if access and provider else []),
             *dap.create_dap_routes(catalogs, limits, respond_in_loop, compress_data=server.compress_data),
-            *search.create_search_routes(catalogs, search_threads),
             *thredds.create_thredds_routes(catalogs),
             *zarr.create_zarr_routes(catalogs, limits, zarr_options, respond_in_loop),
             *api.create_rest_routes(catalogs, limits, settings, search_threads, readiness, access),
@@ -179,7 +181,7 @@ def create_worker_app(site: Site, source: SettingsSource, counts: SharedCounts) 
 
 async def _handle_failure(request: Request, error: Exception) -> Response:
     """Answer where something failed outside the routes; Starlette logs the error. No middleware sees this answer."""
-    renderer = find_problem_renderer(request.url.path, request.scope.get("root_path", ""))
+    renderer = find_problem_renderer(request.scope)
     response = respond_with_problem(to_problem(error), renderer)
     return make_response(response.with_headers({**SECURITY_HEADERS, **response.headers}))
 
@@ -188,5 +190,4 @@ async def _handle_http_error(request: Request, error: Exception) -> Response:
     """Refuse a request that no route takes, in the format of the protocol that its path belongs to."""
     problem = to_problem(error)
     problem = replace(problem, message=_STATUS_MESSAGES.get(problem.status, problem.message))
-    render_problem = find_problem_renderer(request.url.path, request.scope.get("root_path", ""))
-    return make_response(respond_with_problem(problem, render_problem))
+    return make_response(respond_with_problem(problem, find_problem_renderer(request.scope)))

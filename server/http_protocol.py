@@ -27,6 +27,7 @@ from uvicorn.server import ServerState
 from shotdap.server import api
 from shotdap.server.access.trusted_proxies import find_client_network
 from shotdap.server.http.errors import Problem, respond_with_problem
+from shotdap.server.http.request import HttpRequest
 from shotdap.server.http.response import ENDLESS_STREAM_KEY
 from shotdap.server.http.security_headers import SECURITY_HEADERS
 from shotdap.server.routes import dap
@@ -293,7 +294,9 @@ class HttpProtocol(HttpToolsProtocol):
         url: bytes = getattr(self, "url", b"")
         path = url.partition(b"?")[0].decode("latin-1")
         is_api = path.startswith("/api/")
-        renderer = api.render_problem if is_api else partial(dap.render_dap_problem, dap.find_suffix(path), "")
+        renderer = (
+            api.render_problem if is_api else partial(dap.render_dap_problem, dap.find_suffix(path), HttpRequest(path))
+        )
         response = respond_with_problem(problem, renderer)
         headers = {
             **SECURITY_HEADERS,

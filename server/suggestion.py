@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from difflib import get_close_matches
 from types import MappingProxyType
 from typing import Final
@@ -16,6 +17,7 @@ from urllib.parse import quote, unquote
 import xarray as xr
 
 from shotdap.catalog import Catalog, NotFound, Unreadable
+from shotdap.server.access.audit.failure_log import Failure
 from shotdap.server.routes.dap import find_suffix
 from shotdap.transforms import MARK
 
@@ -52,6 +54,47 @@ class Suggestion:
     """The path and the query, percent-encoded, below the path at which the application is mounted."""
     explanation: str
     """In words, where it differs from the request."""
+
+
+@dataclass(frozen=True)
+class ExplainedFailure:
+    """A request that failed, and what would work."""
+
+    time: str
+    """ISO date, in UTC."""
+    method: str
+    url: str
+    status: int
+    message: str
+    suggestion: str | None
+    """The URL that would work; `None` if none is known."""
+    explanation: str | None
+    """In words, where that URL differs."""
+
+
+def explain_failures(catalog: Catalog, failures: Sequence[Failure], base_url: str) -> list[ExplainedFailure]:
+    """Explain failures; headers of the images are read.
+
+    Args:
+        catalog: as the reader sees it, who made the requests.
+        failures: theirs.
+        base_url: of the server.
+    """
+    explained = []
+    for failure in failures:
+        suggestion = suggest_request(catalog, failure.target)
+        explained.append(
+            ExplainedFailure(
+                datetime.fromtimestamp(failure.time, UTC).isoformat(timespec="milliseconds"),
+                failure.method,
+                f"{base_url}{failure.target}",
+                failure.status,
+                failure.message,
+                f"{base_url}{suggestion.target}" if suggestion else None,
+                suggestion.explanation if suggestion else None,
+            )
+        )
+    return explained
 
 
 @dataclass

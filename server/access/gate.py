@@ -14,6 +14,8 @@ from shotdap.server.access.policy import Policy
 from shotdap.server.access.sign_in.browser_middleware import BrowserMiddleware
 from shotdap.server.access.sign_in.identity_provider import IdentityProvider
 from shotdap.server.access.sign_in.oidc import make_oidc_authenticators
+from shotdap.server.access.sign_in.session_authenticator import SessionAuthenticator
+from shotdap.server.access.sign_in.session_store import SessionStore
 from shotdap.server.access.token_authenticator import TokenAuthenticator
 from shotdap.server.access.token_store import TokenStore
 from shotdap.server.access.trusted_proxies import is_local_host
@@ -48,10 +50,16 @@ def create_access_middleware(
     authenticators: list[Authenticator] = [
         TokenAuthenticator(TokenStore(database), policy, path_links=access.path_links)
     ]
-    if provider is not None:
+    if provider is None:
+        sessions = SessionStore(database, settings.oidc)
+        authenticators.append(SessionAuthenticator(sessions, TokenStore(database), policy))
+    else:
         authenticators += make_oidc_authenticators(settings, database, policy, provider)
-    redirects = [] if provider is None else [Middleware(BrowserMiddleware)]
-    return [origins, *redirects, Middleware(AccessMiddleware, authenticators=authenticators, sign_ins=sign_ins)]
+    return [
+        origins,
+        Middleware(BrowserMiddleware),
+        Middleware(AccessMiddleware, authenticators=authenticators, sign_ins=sign_ins),
+    ]
 
 
 def open_identity_provider(settings: Settings) -> IdentityProvider | None:

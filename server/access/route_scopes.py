@@ -11,12 +11,22 @@ from shotdap.server.access.principal import Scope
 PUBLIC: Final = None
 """Nobody has to sign in."""
 
+_SHORT_LINK: Final = "/{shot:int}"  # the number of a shot, and nothing else
+
 _SCOPES: Mapping[str, Scope | None] = MappingProxyType(
     {
         "/": PUBLIC,
         "/health": PUBLIC,
         "/ready": PUBLIC,
         "/static": PUBLIC,
+        "/sign-in": PUBLIC,
+        "/search": Scope.READ,
+        "/latest": Scope.READ,
+        _SHORT_LINK: Scope.READ,
+        "/shots": Scope.READ,
+        "/images/": Scope.READ,
+        "/tokens": Scope.READ,
+        "/calls": Scope.READ,
         "/login": PUBLIC,
         "/logout": PUBLIC,
         "/dap/": Scope.READ,
@@ -58,6 +68,8 @@ def find_scope(path: str) -> Scope | None:
     Args:
         path: of the URL, below the path at which the application is mounted.
     """
+    if path[1:].isdecimal():
+        path = _SHORT_LINK
     for prefix, scope in _SCOPES.items():
         if path == prefix or (prefix != "/" and path.startswith(prefix if prefix.endswith("/") else f"{prefix}/")):
             return scope

@@ -71,18 +71,19 @@ class TokenAuthenticator:
         if now - self._uses.get(token.id, -_USE_SECONDS) >= _USE_SECONDS:
             self._uses[token.id] = now
             self._store.record_uses({token.id: time.time()})
-        return _Answer(self._make_principal(token, owner), token.is_link, now)
+        return _Answer(make_token_principal(token, owner, self._policy), token.is_link, now)
 
-    def _make_principal(self, token: Token, owner: User) -> Principal:
-        """Return what a token allows: never more than its owner may do now."""
-        visibility = self._policy.find_visibility(owner.name, owner.groups)
-        grants = token.restriction.grants
-        return Principal(
-            owner.name,
-            owner.groups,
-            token.scopes & owner.scopes,
-            visibility.restrict(grants) if grants else visibility,
-            token.id,
-            may_delegate=not grants and not token.is_link,
-            expires=token.expires,
-        )
+
+def make_token_principal(token: Token, owner: User, policy: Policy) -> Principal:
+    """Return the principal of a token: never more than its owner may do now."""
+    visibility = policy.find_visibility(owner.name, owner.groups)
+    grants = token.restriction.grants
+    return Principal(
+        owner.name,
+        owner.groups,
+        token.scopes & owner.scopes,
+        visibility.restrict(grants) if grants else visibility,
+        token.id,
+        may_delegate=not grants and not token.is_link,
+        expires=token.expires,
+    )

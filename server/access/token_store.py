@@ -200,12 +200,17 @@ class TokenStore:
 
     def find_token(self, secret: str) -> tuple[Token, User] | None:
         """Return the valid token with a secret, and its owner as they are now; `None` if there is none."""
-        if not secret.startswith(TOKEN_PREFIX):
-            return None
+        return self._find_valid(_TOKENS.c.digest == compute_digest(secret)) if secret.startswith(TOKEN_PREFIX) else None
+
+    def find_token_by_id(self, id_: str) -> tuple[Token, User] | None:
+        """Return the valid token with an id, and its owner as they are now; `None` if there is none."""
+        return self._find_valid(_TOKENS.c.id == id_)
+
+    def _find_valid(self, condition: sa.ColumnElement[bool]) -> tuple[Token, User] | None:
         statement = (
             sa.select(_TOKENS, _USERS.c.groups, _USERS.c.scopes.label("owner_scopes"))
             .join(_USERS, _USERS.c.name == _TOKENS.c.owner)
-            .where(_TOKENS.c.digest == compute_digest(secret))
+            .where(condition)
         )
         with self._database.begin_read() as connection:
             row = connection.execute(statement).mappings().first()

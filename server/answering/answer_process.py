@@ -121,7 +121,7 @@ class AnswerProcess:
         try:
             return self._collect_answer(exchange, is_head=request.method == "HEAD")
         except Exception as error:  # noqa: BLE001 — every failure gets an answer in the format of the protocol
-            render_problem = find_problem_renderer(request.path, request.root_path)
+            render_problem = find_problem_renderer(request.create_scope())
             response = make_response(handle_error(error, render_problem, request.path))
             body = b"" if request.method == "HEAD" else bytes(response.body)
             return ForwardedAnswer(response.status_code, tuple(response.raw_headers), body)

@@ -67,9 +67,8 @@ class Forwarder:
             return ForwardedResponse(answer, self._store, self._bodies)
         except (Overloaded, Unreadable, OSError, RuntimeError) as failure:
             error = self._judge_failure(failure)
-            path = request.scope["path"]
-            render_problem = find_problem_renderer(path, request.scope.get("root_path", ""))
-            return make_response(handle_error(error, render_problem, path))
+            render_problem = find_problem_renderer(request.scope)
+            return make_response(handle_error(error, render_problem, request.scope["path"]))
 
     async def forward(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request by an answer process, as an ASGI application."""

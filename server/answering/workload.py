@@ -43,7 +43,14 @@ WORKLOADS: Mapping[str, Workload] = MappingProxyType(
         "/thredds/catalog/{path:path}/catalog.xml": Workload.LIGHT,
         "/thredds/catalog/{path:path}/catalog.html": Workload.LIGHT,
         "/fileServer/{path:path}": Workload.STREAM,
-        "/static": Workload.LIGHT,
+        "/static/{path:path}": Workload.LIGHT,
+        "/images/{path:path}": Workload.HEAVY,  # reads pixels, for the numbers on the page
+        "/calls": Workload.HEAVY,  # opens the images of the requests, to say what would work
+        "/search": Workload.LIGHT,
+        "/latest": Workload.LIGHT,
+        "/{shot:int}": Workload.LIGHT,
+        "/shots": Workload.LIGHT,
+        "/shots/{facility}/{shot:int}": Workload.LIGHT,
         "/zarr/{path:path}": Workload.MEMORY,
         "/api/docs": Workload.LIGHT,
         "/api/docs/files": Workload.LIGHT,

@@ -10,6 +10,7 @@ from starlette.responses import Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from shotdap.server.http.request import HttpRequest
 from shotdap.server.http.response import make_response
 from shotdap.server.pages import render_page
 
@@ -24,8 +25,7 @@ def create_docs_routes() -> list[Mount | Route]:
     """Create the routes of the page and of its files."""
 
     async def serve_docs(request: Request) -> Response:
-        root = request.scope.get("root_path", "")
-        page = render_page("swagger.html", root=root, swagger=version("fastapi-swagger"))
+        page = render_page("swagger.html", HttpRequest.from_starlette(request), swagger=version("fastapi-swagger"))
         return make_response(page.with_headers({"Content-Security-Policy": _CONTENT_SECURITY_POLICY}))
 
     return [

@@ -50,6 +50,13 @@ class HttpRequest:
         )
 
     @property
+    def wants_page(self) -> bool:
+        """True if a browser asks for a page to show; Java names text/html, too, whatever the program."""
+        return (
+            "text/html" in self.headers.get("accept", "") and "java/" not in self.headers.get("user-agent", "").lower()
+        )
+
+    @property
     def parameters(self) -> Mapping[str, str]:
         """The parameters of the query string, decoded; of a repeated one the last value."""
         return QueryParams(self.query)

@@ -77,7 +77,7 @@ def compress_response(response: HttpResponse, request: HttpRequest, *, data: boo
     kind = response.media_type.partition(";")[0]
     is_text = kind.startswith("text/") or kind.endswith(("+xml", "/xml", "/json"))
     is_short = response.size is None or response.size < _MIN_COMPRESSED_SIZE
-    if is_short or not (data or is_text) or not _is_gzip_accepted(request.headers.get("accept-encoding", "")):
+    if is_short or not (data or is_text) or not is_gzip_accepted(request.headers.get("accept-encoding", "")):
         return response
     body = gzip.compress(b"".join(response.blocks), _GZIP_LEVEL, mtime=0)
     headers = {**response.headers, "Content-Encoding": "gzip"}
@@ -86,7 +86,7 @@ def compress_response(response: HttpResponse, request: HttpRequest, *, data: boo
     return replace(response, size=len(body), blocks=(body,), headers=headers)
 
 
-def _is_gzip_accepted(accept_encoding: str) -> bool:
+def is_gzip_accepted(accept_encoding: str) -> bool:
     """Check whether ``gzip`` is among the encodings, with a weight above zero (RFC 9110, 12.5.3)."""
     for encoding in accept_encoding.split(","):
         name, _, weight = encoding.partition(";")

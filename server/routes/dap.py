@@ -25,6 +25,7 @@ from shotdap.server.http.errors import Problem, answer
 from shotdap.server.http.limits import Limits, check_query_length
 from shotdap.server.http.request import HttpRequest
 from shotdap.server.http.response import HttpResponse, RunFunction, compress_response, run_in_thread
+from shotdap.server.pages import describe_page_version, render_problem_page
 from shotdap.server.protocols import dap4 as dap4_protocol
 from shotdap.server.routes import dap2, dap4, downloads, pages
 from shotdap.server.routes.image_request import ImageRequest
@@ -62,7 +63,7 @@ def create_dap_routes(
                     raise
                 return _redirect_to_latest(request, suffix, catalogs.open(request))
 
-        response = answer(prepare, partial(render_dap_problem, suffix, request.root_path), f"/dap/{request.path}")
+        response = answer(prepare, partial(render_dap_problem, suffix, request), f"/dap/{request.path}")
         return compress_response(response, request, data=compress_data)
 
     async def serve_dap(request: Request) -> Response:
@@ -79,10 +80,10 @@ def find_suffix(path: str) -> str:
     return next((suffix for suffix in _SUFFIXES_BY_LENGTH if path.endswith(suffix)), "")
 
 
-def render_dap_problem(suffix: str, root_path: str, problem: Problem) -> HttpResponse:
+def render_dap_problem(suffix: str, request: HttpRequest, problem: Problem) -> HttpResponse:
     """Render a problem in the protocol of a suffix, or as a page; in DAP2 if the suffix belongs to none."""
     if suffix in _PAGE_SUFFIXES:
-        return pages.render_problem_page(problem, root_path)
+        return render_problem_page(request, problem)
     return (dap4.render_dap4_problem if suffix in dap4_protocol.MEDIA_TYPES else dap2.render_dap2_problem)(problem)
 
 
@@ -111,7 +112,8 @@ def _respond_once(request: HttpRequest, suffix: str, catalog: Catalog, limits: L
         query = f"?{request.query}" if request.query else ""
         return HttpResponse.redirect(f"{request.base_url}/dap/{image.path}{suffix}{query}", 308)
     image_request = ImageRequest(request, catalog, image, limits, suffix)
-    return image_request.create_validator(suffix).respond(request, lambda: _HANDLERS[suffix](image_request))
+    kind = f"{suffix} {describe_page_version(request)}" if suffix in _PAGE_SUFFIXES else suffix
+    return image_request.create_validator(kind).respond(request, lambda: _HANDLERS[suffix](image_request))
 
 
 def _redirect_to_latest(request: HttpRequest, suffix: str, catalog: Catalog) -> HttpResponse:

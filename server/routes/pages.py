@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Final
 from urllib.parse import quote, unquote
 
-from shotdap.server.http.errors import Problem
 from shotdap.server.http.limits import check_attributes
 from shotdap.server.http.request import HttpRequest
 from shotdap.server.http.response import HttpResponse
@@ -16,11 +15,6 @@ from shotdap.server.routes.dap2 import apply_constraint
 from shotdap.server.routes.image_request import ImageRequest
 
 _SAFE_CHARACTERS: Final = "/,:=&!*()"  # in a constraint; all clients accept them unquoted
-
-
-def render_problem_page(problem: Problem, root_path: str) -> HttpResponse:
-    """Render a problem as a page."""
-    return render_page("problem.html", problem.status, problem=problem, root=root_path)
 
 
 def respond_form(image_request: ImageRequest) -> HttpResponse:
@@ -44,8 +38,8 @@ def _render_dataset_page(image_request: ImageRequest, template: str) -> HttpResp
     check_attributes(dataset, image_request.limits)
     return render_page(
         template,
+        image_request.request,
         here=image_request.suffix,
-        root=image_request.request.root_path,
         path=image_request.image.path,
         original=image_request.original_path,
         name=image_request.dataset_name,
@@ -64,8 +58,8 @@ def respond_dmr_page(image_request: ImageRequest) -> HttpResponse:
     check_attributes(dataset, image_request.limits)
     return render_page(
         "dmr.html",
+        image_request.request,
         here=image_request.suffix,
-        root=image_request.request.root_path,
         path=image_request.image.path,
         original=image_request.original_path,
         name=image_request.dataset_name,
@@ -76,4 +70,4 @@ def respond_dmr_page(image_request: ImageRequest) -> HttpResponse:
 
 def respond_help(request: HttpRequest) -> HttpResponse:
     """Return the page that explains requests."""
-    return render_page("help.html", root=request.root_path, host=request.base_url, functions=dap2.FUNCTIONS)
+    return render_page("help.html", request, functions=dap2.FUNCTIONS)

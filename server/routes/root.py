@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from shotdap import __version__
+from shotdap.server.http.request import HttpRequest
 from shotdap.server.http.response import HttpResponse, make_response
 
 
-def create_root_routes() -> list[Route]:
-    """Create the route of the root."""
-
-    async def serve_root(request: Request) -> Response:
-        base = str(request.base_url)
-        document = {
-            "name": "shotdap",
-            "version": __version__,
-            "about": "Laser-shot images over OPeNDAP and REST: open one remotely, and only what you slice travels.",
-            "catalog": f"{base}dap/",
-            "api": f"{base}api/v1/version",
-            "documentation": f"{base}api/docs",
-            "protocols": {"DAP2": ".dds .das .dods", "DAP4": ".dmr .dmr.xml .dap", "Zarr": "/zarr/"},
-            "example": f'xarray.open_dataset("{base}dap/<path of an image>")',
-        }
-        return make_response(HttpResponse.from_json(document))
-
-    return [Route("/", serve_root, methods=["GET"])]
+def describe_server(request: HttpRequest) -> Response:
+    """Describe the server to a program that asks for ``/``."""
+    base = request.base_url
+    document = {
+        "name": "shotdap",
+        "version": __version__,
+        "about": "Laser-shot images over OPeNDAP and REST: open one remotely, and only what you slice travels.",
+        "catalog": f"{base}/dap/",
+        "api": f"{base}/api/v1/version",
+        "documentation": f"{base}/api/docs",
+        "protocols": {"DAP2": ".dds .das .dods", "DAP4": ".dmr .dmr.xml .dap", "Zarr": "/zarr/"},
+        "example": f'xarray.open_dataset("{base}/dap/<path of an image>")',
+    }
+    return make_response(HttpResponse.from_json(document).with_headers({"Vary": "Accept"}))

@@ -22,18 +22,17 @@ from starlette.routing import Route
 
 from shotdap.server.access.access_database import AccessDatabase
 from shotdap.server.access.authentication import SESSION_COOKIE, NotAvailable, NotSignedIn
-from shotdap.server.access.sign_in.browser_middleware import SIGN_IN_PATH
 from shotdap.server.access.sign_in.identity import IdentityRules
 from shotdap.server.access.sign_in.identity_provider import IdentityProvider
 from shotdap.server.access.sign_in.session_store import SessionStore
 from shotdap.server.access.token_store import TokenStore
 from shotdap.server.http.errors import Problem
+from shotdap.server.http.request import HttpRequest
 from shotdap.server.http.response import HttpResponse, make_response
-from shotdap.server.pages import render_page
-from shotdap.server.routes.pages import render_problem_page
+from shotdap.server.pages import render_problem_page
 
-CALLBACK_PATH: Final = f"{SIGN_IN_PATH}/callback"
-SIGN_OUT_PATH: Final = "/logout"
+PROVIDER_PATH: Final = "/login"
+CALLBACK_PATH: Final = f"{PROVIDER_PATH}/callback"
 
 _SECRET_BYTES: Final = 32
 _ATTEMPT_SECONDS: Final = 600  # a user may have to find their second factor
@@ -47,7 +46,7 @@ _UNKNOWN_ATTEMPT: Final = (
 
 
 def create_sign_in_routes(database: AccessDatabase, provider: IdentityProvider) -> list[Route]:
-    """Create the routes of sign-in and sign-out.
+    """Create the routes of sign-in with the provider.
 
     Args:
         database: of sessions and users.
@@ -55,10 +54,8 @@ def create_sign_in_routes(database: AccessDatabase, provider: IdentityProvider) 
     """
     sign_in = _SignIn(database, provider)
     return [
-        Route(SIGN_IN_PATH, sign_in.begin, methods=["GET"]),
+        Route(PROVIDER_PATH, sign_in.begin, methods=["GET"]),
         Route(CALLBACK_PATH, sign_in.finish, methods=["GET"]),
-        Route(SIGN_OUT_PATH, sign_in.show_sign_out, methods=["GET"]),
-        Route(SIGN_OUT_PATH, sign_in.sign_out, methods=["POST"]),
     ]
 
 
@@ -138,23 +135,6 @@ class _SignIn:
         verifier, nonce = _derive(secret, "verifier"), _derive(secret, "nonce")
         return dict(await self._provider.exchange_code(query["code"], verifier, redirect_url, nonce))
 
-    async def show_sign_out(self, request: Request) -> Response:
-        """Return the page with the button: a link or a picture elsewhere must not sign out anybody."""
-        return self._respond_page(request, is_signed_in=SESSION_COOKIE in request.cookies)
-
-    async def sign_out(self, request: Request) -> Response:
-        """End the session for all workers, and forget the cookie."""
-        await run_in_threadpool(self._sessions.end_session, request.cookies.get(SESSION_COOKIE, ""))
-        response = self._respond_page(request, is_signed_in=False)
-        self._set_cookie(response, SESSION_COOKIE, "", "/", 0)
-        return response
-
-    def _respond_page(self, request: Request, *, is_signed_in: bool) -> Response:
-        root = request.scope.get("root_path", "")
-        url = self._provider.end_session_url
-        page = render_page("sign_out.html", root=root, is_signed_in=is_signed_in, provider_url=url)
-        return make_response(page.with_headers(_NO_STORE))
-
     def _set_cookie(self, response: Response, name: str, value: str, path: str, seconds: int | None) -> None:
         """Set a cookie that no script reads and that no form of another site sends; 0 seconds removes it."""
         response.set_cookie(
@@ -201,5 +181,5 @@ def _redirect(url: str) -> Response:
 
 
 def _respond_problem(request: Request, status: int, message: str) -> Response:
-    page = render_problem_page(Problem(status, message, expected=True), request.scope.get("root_path", ""))
+    page = render_problem_page(HttpRequest.from_starlette(request), Problem(status, message, expected=True))
     return make_response(page.with_headers(_NO_STORE))

@@ -16,8 +16,7 @@ from typing import Final
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
-from starlette.routing import Mount, Route
-from starlette.staticfiles import StaticFiles
+from starlette.routing import Route
 
 from shotdap.catalog import Catalog, Entry, FileHandle, Health, NotFound, Unreadable, retry_if_changed
 from shotdap.server.access.request_catalog import RequestCatalogs
@@ -26,9 +25,8 @@ from shotdap.server.http.errors import answer, handle_error, render_text_problem
 from shotdap.server.http.file_response import format_attachment, respond_with_file
 from shotdap.server.http.request import HttpRequest
 from shotdap.server.http.response import HttpResponse, compress_response, make_response
-from shotdap.server.pages import render_page
+from shotdap.server.pages import render_page, render_problem_page
 from shotdap.server.protocols import thredds_catalog as thredds
-from shotdap.server.routes.pages import render_problem_page
 
 _MAX_COPIED_SIZE: Final = 16 << 20  # bytes of a file that is copied before it is sent; a slow client may take minutes
 _PAGE_SIZE: Final = 200  # children in one catalog; each image costs a query and a look at its file
@@ -36,8 +34,8 @@ _FORMATS: Final = ("xml", "html")
 _FACT_NAMES: Mapping[str, str] = MappingProxyType({"name": "source_file"})
 
 
-def create_thredds_routes(catalogs: RequestCatalogs) -> list[Route | Mount]:
-    """Create the routes of the catalog, of the original files, and of the files that the pages use."""
+def create_thredds_routes(catalogs: RequestCatalogs) -> list[Route]:
+    """Create the routes of the catalog and of the original files."""
 
     def respond_level(request: HttpRequest, output_format: str) -> HttpResponse:
         root = request.root_path
@@ -50,11 +48,11 @@ def create_thredds_routes(catalogs: RequestCatalogs) -> list[Route | Mount]:
         def render_html() -> HttpResponse:
             level = _read_level(catalogs.open(request), request)
             readable = next((image for image in level.images if not image.reason), None)
-            return render_page("level.html", level=level, root=root, host=request.base_url, readable=readable)
+            return render_page("level.html", request, level=level, readable=readable)
 
         subject = f"/thredds/{request.path}"
         if output_format == "html":
-            response = answer(render_html, lambda problem: render_problem_page(problem, root), subject)
+            response = answer(render_html, partial(render_problem_page, request), subject)
         else:
             response = answer(render_xml, render_text_problem, subject)
         return compress_response(response, request)
@@ -81,7 +79,6 @@ def create_thredds_routes(catalogs: RequestCatalogs) -> list[Route | Mount]:
         Route("/thredds/", redirect_to_top, methods=["GET"]),
         *levels,
         Route("/fileServer/{path:path}", serve_file, methods=["GET"]),
-        Mount("/static", StaticFiles(packages=[("shotdap.server", "static")])),
     ]
 
 

@@ -52,9 +52,7 @@ def test_lookups_beside_searches(server: Server) -> None:
         limits, timeout = httpx.Limits(max_connections=100), httpx.Timeout(120)
         async with httpx.AsyncClient(base_url=server.url, trust_env=False, limits=limits, timeout=timeout) as client:
             targets = [
-                f"{path}?q={EXPENSIVE},{number}"
-                for number in range(32)
-                for path in ("/api/v1/facets", "/thredds/search.html")
+                f"{path}?q={EXPENSIVE},{number}" for number in range(32) for path in ("/api/v1/facets", "/search")
             ]
             searches = [asyncio.ensure_future(client.get(target)) for target in targets]
             await asyncio.sleep(0.5)  # they are sent, and none that waits is refused before 5 s
@@ -86,7 +84,7 @@ def ask(folder: Path, target: str, **overrides: float) -> httpx.Response:
         index.close()
 
 
-@pytest.mark.parametrize("path", ["/api/v1/images", "/api/v1/facets", "/thredds/search.html"])
+@pytest.mark.parametrize("path", ["/api/v1/images", "/api/v1/facets", "/search"])
 def test_an_expensive_query(folder: Path, path: str) -> None:
     """A search over its time limit is refused with the limit, and what to do."""
     answer = ask(folder, f"{path}?q={EXPENSIVE}", search_seconds=0.001)

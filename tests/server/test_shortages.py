@@ -133,7 +133,7 @@ def test_a_folder_without_rights(target: str, folder: Path) -> None:
     (folder / "day").chmod(0)
     with drop_rights():
         answer, around, inside = ask(target), ask("/dap/"), ask("/dap/day/other.h5.dds")
-        search = ask("/thredds/search.html?q=shot")
+        search = ask("/search?q=shot")
 
     assert answer.status_code == 500
     assert "cannot be listed: Permission denied" in answer.text.replace("&#39;", "'")
@@ -250,7 +250,7 @@ OF_A_CATALOG: Final = (
     "/api/v1/images?q=name:one.h5",
     "/thredds/catalog/omega/catalog.xml",
     "/thredds/catalog/omega/catalog.html",
-    "/thredds/search.html?q=one",
+    "/search?q=one",
     "/fileServer/omega/one",
     "/api/v1/packages/omega",
 )

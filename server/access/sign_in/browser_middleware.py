@@ -10,7 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shotdap.server.http.response import HttpResponse, make_response
 
-SIGN_IN_PATH: Final = "/login"
+SIGN_IN_PATH: Final = "/sign-in"
 
 _LINK_PREFIX: Final = "/k/"
 """Of URLs with a token: who signs in would come back to the same token, and be sent here again."""

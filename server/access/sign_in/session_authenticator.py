@@ -8,7 +8,8 @@ from shotdap.server.access.authentication import Credentials, NotSignedIn
 from shotdap.server.access.policy import Policy
 from shotdap.server.access.principal import Principal
 from shotdap.server.access.sign_in.session_store import SessionStore
-from shotdap.server.access.token_store import TokenStore, User
+from shotdap.server.access.token_authenticator import make_token_principal
+from shotdap.server.access.token_store import TokenStore
 
 
 class SessionAuthenticator:
@@ -33,12 +34,20 @@ class SessionAuthenticator:
         """
         if not credentials.session or credentials.tokens:
             return None
-        user = await run_in_threadpool(self._find_user, credentials.session)
-        if user is None:
+        principal = await run_in_threadpool(self._find_principal, credentials.session)
+        if principal is None:
             raise NotSignedIn("Your session has ended; sign in again.")
+        return principal
+
+    def _find_principal(self, secret: str) -> Principal | None:
+        session = self._sessions.find_session(secret)
+        if session is None:
+            return None
+        if session.token:  # it allows what its token allows, and ends with it
+            found = self._users.find_token_by_id(session.token)
+            return None if found is None else make_token_principal(*found, self._policy)
+        user = self._users.find_user(session.user)
+        if user is None:
+            return None
         visibility = self._policy.find_visibility(user.name, user.groups)
         return Principal(user.name, user.groups, user.scopes, visibility)
-
-    def _find_user(self, secret: str) -> User | None:
-        name = self._sessions.find_user(secret)
-        return None if name is None else self._users.find_user(name)

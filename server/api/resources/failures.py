@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
@@ -19,7 +18,7 @@ from shotdap.server.api.problem_details import describe_other_responses
 from shotdap.server.api.responses import respond_with_document
 from shotdap.server.api.schemas import FailureDocument, Failures
 from shotdap.server.http.request import HttpRequest
-from shotdap.server.suggestion import suggest_request
+from shotdap.server.suggestion import explain_failures
 
 
 class _FailureParams(BaseModel):
@@ -46,20 +45,8 @@ def create_failures_router(catalogs: RequestCatalogs, settings: Settings) -> API
         principal = get_principal(http_request.state)
         owner = get_failure_owner(principal, request.client.host if request.client else "")
         failures = log.list_failures(owner, params.limit) if log is not None else ()
-        catalog, documents = catalogs.open(http_request), []
-        for failure in failures:
-            suggestion = suggest_request(catalog, failure.target)
-            documents.append(
-                FailureDocument(
-                    datetime.fromtimestamp(failure.time, UTC).isoformat(timespec="milliseconds"),
-                    failure.method,
-                    f"{http_request.base_url}{failure.target}",
-                    failure.status,
-                    failure.message,
-                    f"{http_request.base_url}{suggestion.target}" if suggestion else None,
-                    suggestion.explanation if suggestion else None,
-                )
-            )
+        explained = explain_failures(catalogs.open(http_request), failures, http_request.base_url)
+        documents = [FailureDocument(**vars(each)) for each in explained]
         return respond_with_document(http_request, Failures(documents))
 
     return routes

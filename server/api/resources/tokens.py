@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Annotated, Final
 
@@ -10,8 +11,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
 from shotdap.server.access.access_database import AccessDatabase
-from shotdap.server.access.principal import Principal, Scope, get_principal
-from shotdap.server.access.token_store import Token, TokenRefused, TokenRestriction, TokenStore
+from shotdap.server.access.authentication import NotAllowed
+from shotdap.server.access.own_tokens import OwnTokens, TokenRequest
+from shotdap.server.access.principal import Scope, get_principal
+from shotdap.server.access.token_store import Token, TokenRefused, TokenStore
 from shotdap.server.api.problem_details import describe_failure
 
 _MAX_TEXTS: Final = 100
@@ -68,14 +71,15 @@ def create_tokens_router(access: AccessDatabase | None) -> APIRouter:
     routes = APIRouter(prefix="/tokens", tags=["tokens"])
     store = None if access is None else TokenStore(access)
 
-    def open_store(request: Request) -> tuple[TokenStore, Principal]:
-        """Return the tokens, and the principal who may make, see and revoke their own."""
+    def open_tokens(request: Request) -> OwnTokens:
+        """Return the tokens of the user who asks."""
         principal = get_principal(request.scope.get("state", {}))
         if store is None or not principal.name:
             raise HTTPException(404, "This server is open to everybody: it has no users and no tokens.")
-        if not principal.may_delegate:
-            raise HTTPException(403, "A restricted token, or a link, manages no tokens; use another one.")
-        return store, principal
+        try:
+            return OwnTokens(store, principal)
+        except NotAllowed as error:
+            raise HTTPException(403, str(error)) from error
 
     @routes.post(
         "",
@@ -94,13 +98,12 @@ def create_tokens_router(access: AccessDatabase | None) -> APIRouter:
 
         It expires no later than the token that it is made with.
         """
-        return _make_token(*open_store(request), order)
+        return _make_token(open_tokens(request), order)
 
     @routes.get("", operation_id="tokens", summary="Your tokens", responses={403: _NOT_ALLOWED, 404: _NO_USERS})
     def list_tokens(request: Request) -> Tokens:
         """List your tokens, without their secrets, the newest first."""
-        tokens, principal = open_store(request)
-        return Tokens(tokens=[_describe_token(token) for token in tokens.list_tokens(principal.name)])
+        return Tokens(tokens=[_describe_token(token) for token in open_tokens(request).list_tokens()])
 
     @routes.delete(
         "/current",
@@ -115,7 +118,7 @@ def create_tokens_router(access: AccessDatabase | None) -> APIRouter:
         principal = get_principal(request.scope.get("state", {}))
         if store is None or not principal.token_id:
             raise HTTPException(404, "You did not sign in with a token of this server.")
-        return _revoke_token(store, principal.token_id, None)
+        return _revoke_token(store.revoke_token, principal.token_id)
 
     @routes.delete(
         "/{id}",
@@ -130,39 +133,26 @@ def create_tokens_router(access: AccessDatabase | None) -> APIRouter:
         id: Annotated[str, Path(max_length=64, description="A token's public part.")],  # noqa: A002 — the parameter's own name
     ) -> Response:
         """Revoke one of your tokens; an administrator revokes anybody's. It takes half a second at most."""
-        tokens, principal = open_store(request)
-        return _revoke_token(tokens, id, None if Scope.ADMIN in principal.scopes else principal.name)
+        return _revoke_token(open_tokens(request).revoke_token, id)
 
     return routes
 
 
-def _make_token(tokens: TokenStore, principal: Principal, order: TokenOrder) -> NewToken:
-    """Make a token for the principal who asks."""
-    beyond = set(order.scopes) - principal.scopes
-    if beyond or not order.scopes:
-        raise HTTPException(403, f"You may not do this yourself: {', '.join(sorted(beyond)) or 'nothing'}.")
-    facts = {"campaign": order.campaigns, "diagnostic": order.diagnostics}
-    restriction = TokenRestriction(
-        {name: texts for name, texts in facts.items() if texts}, (order.path.strip("/"),) if order.path else ()
-    )
+def _make_token(tokens: OwnTokens, order: TokenOrder) -> NewToken:
+    """Make a token, or say why not."""
     try:
-        secret, token = tokens.create_token(
-            principal.name,
-            order.name,
-            order.scopes,
-            restriction=restriction,
-            days=order.days,
-            latest_end=principal.expires,
-            is_link=order.is_link,
-        )
+        secret, token = tokens.create_token(TokenRequest(**dict(order)))
+    except NotAllowed as error:
+        raise HTTPException(403, str(error)) from error
     except TokenRefused as error:
         raise HTTPException(400, str(error)) from error
     return NewToken(**_describe_token(token).model_dump(), secret=secret)
 
 
-def _revoke_token(tokens: TokenStore, id_: str, owner: str | None) -> Response:
+def _revoke_token(revoke: Callable[[str], None], id_: str) -> Response:
+    """Revoke a token by a function that may know no token with this id."""
     try:
-        tokens.revoke_token(id_, owner)
+        revoke(id_)
     except TokenRefused as error:
         raise HTTPException(404, str(error)) from error
     return Response(status_code=204)

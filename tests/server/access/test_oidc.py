@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from html import unescape
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
@@ -176,10 +177,17 @@ def laboratory(program: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
 # Browsers -----------------------------------------------------------------------------------------------------------
 
 
+def find_provider_link(page: str) -> str:
+    """Return the link of the page for sign-in that leads to the provider."""
+    (link,) = re.findall(r'href="(/login[^"]*)"', page)
+    return unescape(link)
+
+
 def test_sign_in(laboratory: Laboratory) -> None:
-    """A signed-out browser is sent to the provider and comes back to its page; its groups say what exists for it."""
+    """A signed-out browser is sent to the sign-in, and comes back to its page; its groups say what exists for it."""
     browser = make_browser()
-    form = browser.get(f"{laboratory.url}{LASERS}?image%5B0:1%5D%5B1%5D")
+    ways = browser.get(f"{laboratory.url}{LASERS}?image%5B0:1%5D%5B1%5D")
+    form = browser.get(f"{laboratory.url}{find_provider_link(ways.text)}")
     page = submit_forms(browser, form, "alice@lasers", urlsplit(laboratory.provider.issuer).netloc)
 
     assert (page.status_code, str(page.url)) == (200, f"{laboratory.url}{LASERS}?image%5B0:1%5D%5B1%5D")
@@ -282,9 +290,10 @@ def test_expiry(*, idle: bool, program: Path, tmp_path: Path) -> None:
         browser, _ = laboratory.sign_in("alice@lasers")
         time.sleep(0.6)
         answer = browser.get(f"{laboratory.url}{LASERS}", follow_redirects=False)
-        again = browser.get(f"{laboratory.url}{LASERS}")
+        ways = browser.get(f"{laboratory.url}{LASERS}")
+        again = browser.get(f"{laboratory.url}{find_provider_link(ways.text)}")
 
-    assert (answer.status_code, urlsplit(answer.headers["Location"]).path) == (303, "/login")
+    assert (answer.status_code, urlsplit(answer.headers["Location"]).path) == (303, "/sign-in")
     assert again.text.startswith("Dataset {")
 
 

@@ -132,7 +132,7 @@ TARGETS: Final = (
     f"/dap/{HIDDEN}", f"/dap/{HIDDEN}.dds", f"/dap/{HIDDEN}.dods?image", f"/dap/{HIDDEN}.dmr", f"/dap/{HIDDEN}.html",
     f"/dap/{HIDDEN}.nc4", f"/dap/{HIDDEN}/raw.dds", f"/dap/{HIDDEN}/~median_filter-size-3.dds", f"/fileServer/{HIDDEN}",
     f"/zarr/{HIDDEN}/zarr.json", f"/api/v1/images/{HIDDEN}", f"/api/v1/thumbnails/{HIDDEN}",
-    f"/api/v1/statistics/{HIDDEN}",
+    f"/api/v1/statistics/{HIDDEN}", f"/images/{HIDDEN}",
     f"/api/v1/attributes/{HIDDEN}", f"/api/v1/provenance/{HIDDEN}",
 )  # fmt: skip
 LISTS: Final = (
@@ -140,7 +140,7 @@ LISTS: Final = (
     "/api/v1/images?q=",
     "/api/v1/images?q=secret*", "/api/v1/changes", "/api/v1/facets", "/api/v1/shots", "/api/v1/shots/omega/1",
     "/api/v1/diagnostics", "/api/v1/facilities", "/thredds/catalog/omega/1/sop/catalog.xml",
-    "/thredds/search.html?q=sop",
+    "/search?q=sop", "/search?q=secret*", "/search?q=1&view=list", "/shots", "/shots/omega/1",
     "/zarr/omega/1/zarr.json", "/api/image/get/raw?shot=1",
 )  # fmt: skip
 

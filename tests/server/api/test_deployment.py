@@ -18,6 +18,7 @@ from shotdap.catalog import Catalog, DirectoryArchive
 from shotdap.config import load_settings
 from shotdap.config.descriptions import load_diagnostics
 from shotdap.server.app import create_app
+from shotdap.server.pages.assets import build_asset_url
 
 FRAMES: Final = np.zeros((2, 600, 600), "u2")  # background_subtracted has 1.4 MB
 
@@ -102,7 +103,7 @@ def test_below_a_path(folder: Path) -> None:
     assert all(url.startswith("http://server/lab/") for url in links.values())
     assert document["servers"] == [{"url": "/lab/api/v1"}]
     assert document["paths"]["/image/get/{kind}"]["get"]["servers"] == [{"url": "/lab/api"}]
-    assert 'src="/lab/static/api.js"' in ask(folder, "docs", "/lab").text
+    assert f'src="/lab{build_asset_url("api.js")}"' in ask(folder, "docs", "/lab").text
     assert ask(folder, "image/get/subtracted", "/lab").status_code == 400
 
 

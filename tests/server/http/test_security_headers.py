@@ -23,7 +23,11 @@ PAGES: Final = (
     "/dap/frames.h5.help",
     "/dap/nowhere.html",
     "/thredds/catalog.html",
-    "/thredds/search.html?q=frames",
+    "/search?q=frames",
+    "/images/frames.h5",
+    "/images/nowhere",
+    "/shots",
+    "/calls",
     "/api/docs",
 )
 OTHERS: Final = (

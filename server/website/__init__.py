@@ -1,0 +1,1 @@
+"""Pages for people: shots, images, search, one's own tokens and failed calls. All work without JavaScript."""

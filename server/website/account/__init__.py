@@ -1,0 +1,1 @@
+"""Pages about the reader: sign-in, tokens, failed calls."""

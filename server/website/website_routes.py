@@ -1,0 +1,51 @@
+"""All routes of the pages for people."""
+
+from __future__ import annotations
+
+from starlette.routing import Route
+
+from shotdap.config import Settings
+from shotdap.server.access.access_database import AccessDatabase
+from shotdap.server.access.request_catalog import RequestCatalogs
+from shotdap.server.access.sign_in.identity_provider import IdentityProvider
+from shotdap.server.http.limits import Limits
+from shotdap.server.search_threads import SearchThreads
+from shotdap.server.website.account.failed_calls_page import create_failed_calls_routes
+from shotdap.server.website.account.sign_in_page import create_sign_in_pages
+from shotdap.server.website.account.token_page import create_token_routes
+from shotdap.server.website.known_names import KnownNamesCache
+from shotdap.server.website.page_response import PageResponder
+from shotdap.server.website.picture_page import create_picture_routes
+from shotdap.server.website.search_page import create_search_routes
+from shotdap.server.website.shot_pages import create_shot_routes
+from shotdap.server.website.start_page import create_start_routes
+
+
+def create_website_routes(  # noqa: PLR0913, PLR0917 — all that the routes need
+    catalogs: RequestCatalogs,
+    limits: Limits,
+    settings: Settings,
+    search_threads: SearchThreads,
+    access: AccessDatabase | None,
+    provider: IdentityProvider | None,
+) -> list[Route]:
+    """Create the routes of the pages.
+
+    Args:
+        catalogs: of the images.
+        limits: how much one request may ask for.
+        settings: of the site.
+        search_threads: in which the catalog is searched.
+        access: the database of tokens; without it, there are no pages about them.
+        provider: where users sign in, if there is one.
+    """
+    responder, names = PageResponder(catalogs, search_threads), KnownNamesCache()
+    return [
+        *create_start_routes(responder, names),
+        *create_shot_routes(responder, names),
+        *create_search_routes(responder, names),
+        *create_picture_routes(catalogs, limits),
+        *create_failed_calls_routes(catalogs, settings),
+        *(create_token_routes(access) if access else []),
+        *(create_sign_in_pages(access, provider, settings.oidc) if access else []),
+    ]
