@@ -14,7 +14,7 @@ COMPILE = .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --f
     --generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" $(ARGS)
 
 .DELETE_ON_ERROR:
-.PHONY: help install demo test lint format bench matrix pictures screenshots build lock clean
+.PHONY: help install demo test lint format bench matrix pictures screenshots viewer build lock clean
 
 help:  ## List the verbs
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -52,6 +52,9 @@ pictures: .venv/.test  ## Renew docs/transforms.md and its pictures, from the de
 
 screenshots: .venv/.test  ## Renew the pictures of pages in docs/screenshots, which takes chromium
 	PYTHONPATH=. .venv/bin/python -m docs.make.screenshots
+
+viewer:  ## Check the viewer of images, and build it into server/static/viewer, with Node.js
+	cd server/viewer && npm ci --no-audit --no-fund --silent && npm run check && npm run build
 
 build: .venv/.runtime  ## Build the wheel and the sdist into dist/
 	rm -rf dist
