@@ -9,19 +9,14 @@ import zipfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-SOURCES = ("src/shotdap", "catalog", "server", "transforms", "config")
-BUILT_FROM = "server/viewer/"  # TypeScript; what is built of it is in the wheel
+SOURCES = ("src/shotdap", "catalog", "server", "transforms", "config", ":!server/viewer")
 
 
 def committed() -> set[str]:
     """Where git's files belong in a wheel; the four links in src/shotdap are the folders themselves."""
     command = ["git", "ls-files", "-z", "--", *SOURCES]
     listing = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
-    files = [
-        name
-        for name in listing.split("\0")
-        if name and not (ROOT / name).is_symlink() and not name.startswith(BUILT_FROM)
-    ]
+    files = [name for name in listing.split("\0") if name and not (ROOT / name).is_symlink()]
     return {f"shotdap/{name.removeprefix('src/shotdap/')}" for name in files}
 
 

@@ -58,7 +58,7 @@ def list_sources(*folders: str) -> list[Path]:
         path
         for folder in folders or FOLDERS
         for path in sorted((ROOT / folder).rglob("*.py"))
-        if not {"migrations", "node_modules"} & set(path.parts)
+        if "migrations" not in path.parts
     ]
 
 

@@ -137,7 +137,7 @@ def make_present_token(connection: sa.Connection, visibility: Visibility) -> str
     number = max(each or 0 for each in connection.execute(sa.select(*numbers)).one())
     if visibility.is_everything:
         return str(number)
-    return _Position(number, read_laboratory_time().replace(microsecond=0)).format(visibility)
+    return _Position(number, read_laboratory_time().replace(microsecond=0)).format_token(visibility)
 
 
 def _parse_position(token: str, visibility: Visibility) -> _Position:

@@ -20,6 +20,8 @@ from shotdap.server.http.errors import Problem
 from shotdap.server.problem_format import make_refusal
 
 _SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
+_FORM_TYPES: Final = frozenset({"application/x-www-form-urlencoded", "multipart/form-data", "text/plain"})
+"""Bodies that a form of any page can send; with a stranger's token, it would sign somebody in as them."""
 _OWN_PAGES: Final = frozenset({"same-origin", "none"})  # `none`: the user has typed the URL
 _FOREIGN: Final = "A page of another site may not change anything here; use this server's own pages, or send a token."
 
@@ -54,7 +56,8 @@ class OriginMiddleware:
             return False
         origin = headers.get("origin")
         own = self._public_origin or get_origin(f"{scope['scheme']}://{headers.get('host', '')}")
-        if not kind and SESSION_COOKIE in parse_cookies(headers):  # only browsers have it, and they name the origin
+        is_form = headers.get("content-type", "").partition(";")[0].strip().lower() in _FORM_TYPES
+        if not kind and (is_form or SESSION_COOKIE in parse_cookies(headers)):  # browsers, which name the origin
             return origin != own
         if origin in {own, *self._trusted_origins}:
             return False

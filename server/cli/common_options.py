@@ -17,7 +17,7 @@ if TYPE_CHECKING:  # the packages take long to import
     from shotdap.config import SettingsSource, Site
 
 FORMAT_NAMES: Final = (
-    "nc", "nc4", "zarr", "h5", "npz", "mat", "json", "npy", "tiff", "tiff_deflated", "csv", "png", "jpeg",
+    "nc", "nc4", "zarr", "h5", "npz", "mat", "json", "npy", "tiff", "tiff_deflated", "csv", "png", "jpeg", "webp",
 )  # fmt: skip
 """The keys of `FORMATS`, for help texts; a test compares them."""
 

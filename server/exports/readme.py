@@ -72,7 +72,9 @@ _EXAMPLES_BY_SUFFIX: Final[Mapping[str, _CodeExample]] = MappingProxyType(
 """By the suffix of a member's name."""
 
 _PREFERRED_VARIABLES: Final = ("result", "background_subtracted", "image")
-_SUFFIX_ALIASES: Final = MappingProxyType({".hdf5": ".h5", ".tif": ".tiff", ".jpg": ".png", ".jpeg": ".png"})
+_SUFFIX_ALIASES: Final = MappingProxyType(
+    {".hdf5": ".h5", ".tif": ".tiff", ".jpg": ".png", ".jpeg": ".png", ".webp": ".png"}
+)
 _UNIT_FACTOR: Final = 1000
 _SIZE_UNITS: Final = ("bytes", "kB", "MB", "GB")
 

@@ -7,8 +7,9 @@ come from the same version. A URL without the hash works, too; its answer is val
 from __future__ import annotations
 
 import gzip
+import json
 from collections.abc import Iterator, Mapping
-from functools import lru_cache
+from functools import cache, lru_cache
 from hashlib import blake2b
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -65,9 +66,11 @@ def build_asset_url(name: str) -> str:
     return f"/static/{ASSETS_HASH}/{name}"
 
 
-def has_asset(name: str) -> bool:
-    """Check whether an asset exists, for what only a build adds."""
-    return name in _ASSETS
+@cache
+def find_viewer() -> str:
+    """Return the name of the viewer's script, which its build names by its content; empty if it was not built."""
+    manifest = _ASSETS.get("viewer/manifest.json")
+    return "" if manifest is None else f"viewer/{json.loads(manifest)['script']}"
 
 
 def create_asset_routes() -> list[Route]:

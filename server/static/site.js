@@ -139,3 +139,33 @@ document.querySelectorAll("[data-tabs]").forEach(makeTabs);
 showTheme();
 const focused = document.querySelector("[data-focus]");
 if (focused && matchMedia("(hover: hover) and (pointer: fine)").matches && !location.hash) focused.focus({ preventScroll: true });
+
+// The viewer changes the address of an image's page. Recipes, downloads and origins are fetched anew from the server for
+// that address, so that there is one place that makes them.
+const SETTLED_MILLISECONDS = 400; // the viewer writes the address 250 ms after the last change
+let following = { timer: 0, address: location.href, controller: null };
+
+async function followView() {
+  if (location.href === following.address) return;
+  following.address = location.href;
+  following.controller?.abort();
+  following.controller = new AbortController();
+  try {
+    const answer = await fetch(location.href, { headers: { Accept: "text/html" }, signal: following.controller.signal });
+    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    for (const part of document.querySelectorAll("[data-follows]")) {
+      const fresh = answer.ok && page.querySelector(`[data-follows="${part.dataset.follows}"]`);
+      part.hidden = !fresh; // no recipe is better than one of something else
+      if (!fresh) continue;
+      part.replaceChildren(...fresh.childNodes);
+      part.querySelectorAll("[data-tabs]").forEach(makeTabs);
+    }
+  } catch (error) {
+    if (error.name !== "AbortError") following.address = "";
+  }
+}
+
+document.addEventListener("shotdap-view", () => {
+  clearTimeout(following.timer);
+  following.timer = setTimeout(followView, SETTLED_MILLISECONDS);
+});

@@ -28,7 +28,7 @@ from shotdap.server.http.limits import Limits, check_query_length
 from shotdap.server.http.request import HttpRequest
 from shotdap.server.http.response import HttpResponse, compress_response, make_response
 from shotdap.server.pages import render_page, render_problem_page
-from shotdap.server.pages.assets import has_asset
+from shotdap.server.pages.assets import find_viewer
 from shotdap.server.pictures.colour_maps import sample_colour_map
 from shotdap.server.pictures.curves import are_curves
 from shotdap.server.pictures.default_display import COLOUR_MAPS, choose_display, find_shown_variable
@@ -50,7 +50,6 @@ from shotdap.transforms import MARK, BadSelection, BadVariant
 _BAR_COLOURS: Final = 40
 _MAX_ATTRIBUTE_VALUES: Final = 8
 _PNG_PARAMETERS: Final = {"format": "png", "colour_bar": "true", "download": "true"}
-_VIEWER: Final = "viewer/viewer.js"
 
 
 def create_picture_routes(catalogs: RequestCatalogs, limits: Limits) -> list[Route]:
@@ -169,7 +168,10 @@ class _ImagePage:
             downloads=list_downloads(rest_url, shown),
             picture_url=f"{rest_url}?{urlencode(picture_query)}",
             png_url=f"{rest_url}?{urlencode(picture_query | _PNG_PARAMETERS)}",
-            has_viewer=has_asset(_VIEWER),
+            viewer=find_viewer(),
+            viewer_source=f"{self.request.root_path}/api/v1/images/{quote_path(links.base)}",
+            viewer_path=links.base,
+            viewer_variable="" if links.segment or params.variable_name else shown.name,
         )
 
     def describe_entry(self, entry: Entry) -> dict[str, Any]:

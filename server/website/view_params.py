@@ -19,6 +19,9 @@ from shotdap.transforms import BadSelection
 _REST_NAMES: Final = ("variable", "cmap", "scaling", "low", "high")
 _BAND_NAMES: Final = ("row", "column")
 _REGION: Final = "region"
+_VIEWER_NAMES: Final = ("percentiles", "mark", "orientation", "shape", "compare", "show")
+"""Only the viewer knows these: they change the picture, not what is opened or downloaded."""
+
 _STEP_NAMES: Final = ("add", "options")
 _RANGE: Final = re.compile(r"(\d{1,9}):(\d{1,9})")
 _SAFE: Final = ":,"
@@ -71,8 +74,9 @@ def parse_view(query: str) -> ViewParams:
         BadSelection: a value is invalid; the message describes valid ones.
     """
     pairs = [(name, text.strip()) for name, text in parse_qsl(query, keep_blank_values=True, errors="replace")]
-    texts = {name: text for name, text in pairs if text}
-    own = {*_BAND_NAMES, _REGION, *_STEP_NAMES}
+    texts = {name: text for name, text in reversed(pairs) if text}  # of several regions, the first
+    texts = {name: texts[name] for name, text in pairs if text}
+    own = {*_BAND_NAMES, _REGION, *_STEP_NAMES, *_VIEWER_NAMES}
     rest = parse_image_params(urlencode({name: text for name, text in texts.items() if name not in own}), _REST_NAMES)
     row, column = (_parse_band(name, texts[name]) if name in texts else None for name in _BAND_NAMES)
     region = None

@@ -1,1 +1,1 @@
-import "./viewer-DEUHrsEe.js";
+import "./viewer-BLGDmlvl.js";

@@ -135,7 +135,7 @@ PRINCIPALS: Final[Mapping[str, tuple[User, TokenRestriction | None]]] = {
 TARGETS: Final[Mapping[str, Sequence[str]]] = {
     "/api/v1/failures": [  # first, as many failures at a time are not all kept
         *("/dap/{image}.dods?nothing", "/api/v1/statistics/{image}?variable=nothing", "/dap/{image}x.dds"),
-        "/api/v1/failures?limit=3",
+        *("/api/v1/failures?limit=3", "/calls"),
     ],
     "/": ["/"],
     "/health": ["/health"],
@@ -160,7 +160,20 @@ TARGETS: Final[Mapping[str, Sequence[str]]] = {
     ],
     "/thredds/catalog/{path:path}/catalog.html": ["/thredds/catalog/{folder}/catalog.html"],
     "/fileServer/{path:path}": ["/fileServer/{image}"],
-    "/static": ["/static/shotdap.css"],
+    "/static/{path:path}": ["/static/shotdap.css"],
+    "/{shot:int}": ["/{number}"],
+    "/latest": ["/latest", "/dap/omega/latest", "/dap/omega/latest/{segment}", "/dap/omega/latest/{segment}.dds"],
+    "/calls": ["/calls"],
+    "/images/{path:path}": [
+        *("/images/{image}", "/images/{image}/~image~median_filter-size-3", "/images/{image}?variable=over_flat"),
+        "/images/{shot}",
+    ],
+    "/logout": ["/logout"],
+    "/search": ["/search?q={diagnostic}", "/search?q={name}", "/search?q={number}", "/search?q={campaign}&view=list"],
+    "/shots": ["/shots", "/shots?facility=omega"],
+    "/shots/{facility}/{shot:int}": ["/shots/omega/{number}", "/shots/omega-ep/{number}"],
+    "/sign-in": ["/sign-in"],
+    "/tokens": ["/tokens"],
     "/zarr/{path:path}": [
         *(
             "/zarr/{image}/zarr.json",
@@ -176,6 +189,7 @@ TARGETS: Final[Mapping[str, Sequence[str]]] = {
     "/api/v1/image/get/{kind}": ["/api/v1/image/get/original?shot={number}&diagnostic={diagnostic}"],
     "/api/v1/attributes/{path:path}": ["/api/v1/attributes/{image}"],
     "/api/v1/changes": ["/api/v1/changes", "/api/v1/changes?limit=2", "/api/v1/changes?since=3"],
+    "/api/v1/changes/stream": ["/api/v1/changes/stream?since=nothing"],  # else it is endless; it lists the same changes
     "/api/v1/diagnostics": ["/api/v1/diagnostics"],
     "/api/v1/exports": ["/api/v1/exports"],
     "/api/v1/exports/{id}": ["/api/v1/exports/{job}"],
@@ -301,6 +315,7 @@ def format_targets(entry: Entry, job: str) -> list[str]:
         "shot": "/".join(entry.path.split("/")[:2]),
         "number": entry.facts["shot"],
         "name": entry.path.rpartition("/")[2],
+        "segment": entry.path.split("/")[2],
         "job": job,
     }
     return [*dict.fromkeys(target.format(**words) for targets in TARGETS.values() for target in targets)]
@@ -347,6 +362,11 @@ def mask_cursors(body: bytes) -> object:
     return re.sub(rb"cursor=[\w-]+", b"cursor=*", body)
 
 
+def mask_times(body: bytes) -> object:
+    """Mask the times on a page: of a principal's own calls, and of the last uses of their own tokens."""
+    return re.sub(rb"<time [^>]*>[^<]*</time>|not yet", b"*", body)
+
+
 def describe_package(body: bytes) -> object:
     """Return the names and sizes of what is in a package: it also has the time at which it was made."""
     if not body.startswith(b"PK"):
@@ -362,6 +382,8 @@ DIFFERENCES: Final[Mapping[str, Callable[[bytes], object]]] = {
     "/api/v1/images?": mask_cursors,  # ids, which are numbers of writes, too
     "/api/v1/packages/": describe_package,
     "/api/v1/tokens": mask_members("used"),
+    "/calls": mask_times,
+    "/tokens": mask_times,
 }
 """What of the answers of some URLs may differ; their tags and lengths follow it. Of all others, nothing."""
 

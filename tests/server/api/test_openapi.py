@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import re
+import shutil
+import sqlite3
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
 
 import httpx
 import pytest
-from tests.serving import Server, make_environment
+from tests.serving import Server, make_environment, run_shotdap, serving
 
+from shotdap.catalog import SqlIndex
 from shotdap.server.api import schemas
 
 DOCS: Final = Path(__file__).resolve().parents[3] / "docs/rest.md"
@@ -19,7 +24,24 @@ SCHEMATHESIS: Final = str(Path(sys.executable).with_name("schemathesis"))
 SECONDS: Final = 300  # on a busy machine; it takes fifteen
 
 
-@pytest.mark.parametrize(("site", "examples"), [("demo", 10), ("every", 3)])
+@pytest.fixture(scope="module")
+def readable(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server of the synthetic archive without the images that cannot be read, for which it answers 500."""
+    folder = tmp_path_factory.mktemp("readable")
+    shutil.copytree(archive, folder, ignore=shutil.ignore_patterns("catalog.db*", "*.log"), dirs_exist_ok=True)
+    index = SqlIndex.open_sqlite(archive / "catalog.db")
+    failed = {Path(entry.file).name for entry in index.search("-health:ok").entries}
+    index.close()
+    with closing(sqlite3.connect(folder / "archive.db")) as connection, connection:
+        for (file,) in connection.execute("SELECT ARCHIVE_FILE FROM ARCHIVE_FILES").fetchall():
+            if Path(file).name in failed:
+                connection.execute("DELETE FROM ARCHIVE_FILES WHERE ARCHIVE_FILE = ?", (file,))
+    assert run_shotdap("catalog", "build", "--config", folder / "shotdap.toml").returncode == 0
+    with serving(folder / "log", "--config", folder / "shotdap.toml") as server:
+        yield server
+
+
+@pytest.mark.parametrize(("site", "examples"), [("readable", 10), ("every", 3)])
 def test_schemathesis(site: str, examples: int, request: pytest.FixtureRequest, tmp_path: Path) -> None:
     """Every allowed request, and many forbidden ones, give a documented response, and none fails."""
     server: Server = request.getfixturevalue(site)

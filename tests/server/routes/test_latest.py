@@ -43,7 +43,7 @@ def test_pieces(demo: Server, newest: str, suffix: str) -> None:
 
 
 def test_nothing(demo: Server) -> None:
-    """Where no shot has it, or the word is there twice, there is nothing."""
+    """There is nothing if no shot has it, or if the word is there twice."""
     for path in ("omega/latest/nothing", "omega/latest/latest", "nowhere/latest"):
         answer = httpx.get(demo.dap(path), trust_env=False)
 

@@ -201,7 +201,7 @@ def test_keyboard(viewer: ViewerPage, demo: Server) -> None:
     press("Escape")
     viewer.page.wait_for_function("() => !location.href.includes('region=')")
     press("1")
-    viewer.wait_for_address("/~image")
+    viewer.wait_for_address("variable=image")
     assert viewer.page.get_by_role("radio", name="image", exact=True).is_checked()
 
 
@@ -251,7 +251,7 @@ def test_page_of_another_variable(viewer: ViewerPage) -> None:
     viewer.variable = "image"
     viewer.open("/~image?low=0").wait_for_pixels()
     viewer.page.keyboard.press("s")
-    viewer.wait_for_address("/~image?scaling=log&low=0")
+    viewer.wait_for_address("?variable=image&scaling=log&low=0")
 
 
 def test_one_dimension_is_a_curve(viewer: ViewerPage, demo: Server) -> None:

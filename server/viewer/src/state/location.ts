@@ -1,4 +1,4 @@
-/** The page's address ↔ the view. On `/images/PATH`, variable and steps are the path of a variant, as in DAP's URLs. */
+/** The page's address ↔ the view. On `/images/PATH`, a variable with steps is the path of a variant, as in DAP's URLs. */
 
 import { createView, formatQuery, formatView, parseView, type View, type WindowNames } from "./view";
 
@@ -32,11 +32,12 @@ export function formatAddress(
   view: View, initial: View, address: PageAddress, names: WindowNames | null, search: string,
 ): string {
   const query = formatView(view, names, new URLSearchParams(search));
-  const isVariant = view.variable !== initial.variable || view.steps.length > 0;
-  if (address.imagePath === null && isVariant) {
+  const isVariant = view.steps.length > 0;
+  const isOther = view.variable !== initial.variable;
+  if (address.imagePath === null ? isVariant || isOther : isOther && !isVariant) {
     const own = new URLSearchParams([["variable", view.variable], ...view.steps.map((step) => ["transform", step])]);
     query.forEach((value, name) => own.append(name, value));
-    return `?${formatQuery(own)}`;
+    return `${address.imagePath ?? ""}?${formatQuery(own)}`;
   }
   const text = formatQuery(query);
   const variant = isVariant ? `/${MARK}${[view.variable, ...view.steps].join(MARK)}` : "";
