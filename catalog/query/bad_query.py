@@ -21,7 +21,11 @@ class BadQuery(ValueError):
         first = max(0, start - _EXCERPT_LENGTH // 2)
         last = min(len(text), first + _EXCERPT_LENGTH)
         before, after = "… " if first else "", " …" if last < len(text) else ""
-        shown = "".join(each if each.isprintable() else "\ufffd" for each in text[first:last])
+        # Both have words of the query, which may contain anything.
+        sentence, shown = (
+            "".join(each if each.isprintable() else "\ufffd" for each in words)
+            for words in (sentence, text[first:last])
+        )
         indent, marks = " " * (len(before) + start - first), "^" * max(1, min(end, last) - start)
         self.sentence = sentence
         self.column = start + 1

@@ -28,7 +28,9 @@ from shotdap.server.app import create_app
 from shotdap.server.http.errors import PROBLEM_HEADER
 
 PATIENCE: Final = 60  # seconds until something must have happened, on a busy machine
-LONG: Final = "/dap/frames.h5/~image~median_filter-size-31.dods?result"  # takes half a minute of the processor
+LONG: Final = (
+    "/dap/frames.h5/~image~median_filter-size-31.dods?result"  # takes three seconds of the processor, or thirty
+)
 SHORTER: Final = f"{LONG}[0:1:99][]"  # takes a second or two
 BUSY: Final = 0.3  # seconds of the processor, which only a process that answers has used
 CLIENTS: Final = 200
@@ -242,11 +244,13 @@ def test_the_processor_time_of_a_request(strict: Server) -> None:
 
     async def ask_both() -> tuple[httpx.Response, set[int]]:
         async with httpx.AsyncClient(base_url=strict.url, timeout=PATIENCE, trust_env=False) as client:
-            answer, others = asyncio.create_task(client.get(LONG)), set[int]()
+            answer, others = asyncio.create_task(client.get(another)), set[int]()
             while not answer.done():
                 others.add((await client.get("/dap/frames.h5.dods?image[0:1:9][]")).status_code)
             return await answer, others
 
+    # Thrice as long as the usual one, which takes less than the limit on some machines.
+    another = LONG.replace("size-31", "size-31~median_filter-size-29~median_filter-size-27")
     refusal, others = asyncio.run(ask_both())
     code, sentence = parse_dap2_error(refusal.text)
 
