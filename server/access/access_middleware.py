@@ -9,7 +9,6 @@ from types import MappingProxyType
 from typing import Final
 
 from sqlalchemy.exc import SQLAlchemyError
-from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Send
 from starlette.types import Scope as AsgiScope
 
@@ -35,7 +34,7 @@ _CHALLENGES: Final = (b'Basic realm="shotdap", charset="UTF-8"', b'Bearer realm=
 """Both, on every 401: netCDF-C sends what it knows only after a challenge of Basic."""
 _STATUS_CODES: Mapping[type[Exception], int] = MappingProxyType({NotSignedIn: 401, NotAllowed: 403, NotAvailable: 503})
 _ANONYMOUS: Final = Principal("")
-_VARY: Final = "Authorization, Cookie"
+_VARY: Final = b"Authorization, Cookie"
 
 
 class AccessMiddleware:
@@ -108,13 +107,14 @@ class AccessMiddleware:
         secret, address = "\n".join(credentials.tokens), client[0] if client else ""
         if self._sign_ins is None or not secret:  # a session that has ended is no attempt: its browser does not know it
             return await self._find_principal(credentials)
-        self._sign_ins.check_attempt(secret, address)
+        is_new = self._sign_ins.check_attempt(secret, address)
         try:
             principal = await self._find_principal(credentials)
         except NotSignedIn:
             await self._sign_ins.count_failure(secret, address)
             raise
-        self._sign_ins.record_success(secret)
+        if is_new:
+            self._sign_ins.record_success(secret)
         return principal
 
     async def _find_principal(self, credentials: Credentials) -> Principal | None:
@@ -136,11 +136,19 @@ def _mark_private(send: Send) -> Send:
 
     async def send_marked(message: Message) -> None:
         if message["type"] == "http.response.start":
-            headers = MutableHeaders(scope=message)
-            headers.add_vary_header(_VARY)
-            cached = headers.get("cache-control", "")
-            if "private" not in cached and "no-store" not in cached:
-                headers["Cache-Control"] = f"private, {cached}" if cached else "private"
+            vary: list[bytes] = []
+            cached: list[bytes] = []
+            others = []
+            lists = {b"vary": vary, b"cache-control": cached}
+            for name, value in message.get("headers", ()):
+                if (values := lists.get(name.lower())) is not None:
+                    values.append(value)
+                else:
+                    others.append((name, value))
+            if not any(b"private" in value or b"no-store" in value for value in cached):
+                cached.insert(0, b"private")
+            marks = [(b"vary", b", ".join([*vary, _VARY])), (b"cache-control", b", ".join(cached))]
+            message = {**message, "headers": others + marks}
         await send(message)
 
     return send_marked

@@ -82,7 +82,8 @@ def parse_credentials(scope: AsgiScope) -> Credentials:
             bearer = text.strip()
         case "basic":
             password = decode_password(text.strip())
-    return Credentials(bearer, password, find_path_token(scope), parse_cookies(headers).get(SESSION_COOKIE, ""))
+    session = parse_cookies(headers.get("cookie", "")).get(SESSION_COOKIE, "")
+    return Credentials(bearer, password, find_path_token(scope), session)
 
 
 def find_path_token(scope: AsgiScope) -> str:
@@ -115,11 +116,13 @@ def decode_password(text: str) -> str:
         raise NotSignedIn("The header Authorization: Basic is no user and password in base64.") from None
 
 
-def parse_cookies(headers: Headers) -> Mapping[str, str]:
-    """Return the cookies of a request; none if they cannot be parsed."""
+def parse_cookies(text: str) -> Mapping[str, str]:
+    """Return the cookies of a header; none if it cannot be parsed."""
+    if not text:
+        return {}
     cookies = SimpleCookie()
     try:
-        cookies.load(headers.get("cookie", ""))
+        cookies.load(text)
     except CookieError:
         return {}
     return {name: morsel.value for name, morsel in cookies.items()}

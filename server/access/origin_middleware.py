@@ -57,7 +57,8 @@ class OriginMiddleware:
         origin = headers.get("origin")
         own = self._public_origin or get_origin(f"{scope['scheme']}://{headers.get('host', '')}")
         is_form = headers.get("content-type", "").partition(";")[0].strip().lower() in _FORM_TYPES
-        if not kind and (is_form or SESSION_COOKIE in parse_cookies(headers)):  # browsers, which name the origin
+        cookies = parse_cookies(headers.get("cookie", ""))
+        if not kind and (is_form or SESSION_COOKIE in cookies):  # browsers, which name the origin
             return origin != own
         if origin in {own, *self._trusted_origins}:
             return False

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from shotdap.catalog import Catalog
+from typing import Final
+
+import cachebox
+
+from shotdap.catalog import Catalog, Visibility
 from shotdap.server.access.principal import get_principal
 from shotdap.server.http.request import HttpRequest
+
+_MAX_REMEMBERED: Final = 1024
 
 
 class RequestCatalogs:
@@ -16,10 +22,16 @@ class RequestCatalogs:
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
+        # A restricted catalog knows nothing of requests; to make one takes longer than to find an image in it.
+        self._restricted: cachebox.LRUCache[Visibility, Catalog] = cachebox.LRUCache(_MAX_REMEMBERED)
 
     def open(self, request: HttpRequest) -> Catalog:
         """Return the catalog as the principal of a request sees it."""
-        return self._catalog.restrict(get_principal(request.state).visibility)
+        visibility = get_principal(request.state).visibility
+        restricted = self._restricted.get(visibility)
+        if restricted is None:
+            restricted = self._restricted[visibility] = self._catalog.restrict(visibility)
+        return restricted
 
     def read_last_change(self) -> str:
         """Return a text that another one follows with every change, whoever may see it: not for a client."""

@@ -59,7 +59,17 @@ _SCOPES: Mapping[str, Scope | None] = MappingProxyType(
     }
 )
 """By the beginning of the path, below the path at which the application is mounted; one without a slash at its end is a
-whole segment."""
+whole segment. None is the beginning of another one."""
+
+_BEGINNINGS: Final = tuple(
+    (
+        scope,
+        tuple(f"{each}/" for each, needed in _SCOPES.items() if needed == scope and not each.endswith("/")),
+        tuple(each for each, needed in _SCOPES.items() if needed == scope and each.endswith("/") and each != "/"),
+    )
+    for scope in dict.fromkeys(_SCOPES.values())
+)
+"""The same for each scope: the beginnings that are whole segments, and the others."""
 
 
 def find_scope(path: str) -> Scope | None:
@@ -70,7 +80,9 @@ def find_scope(path: str) -> Scope | None:
     """
     if path[1:].isdecimal():
         path = _SHORT_LINK
-    for prefix, scope in _SCOPES.items():
-        if path == prefix or (prefix != "/" and path.startswith(prefix if prefix.endswith("/") else f"{prefix}/")):
+    if path == "/":
+        return _SCOPES[path]
+    for scope, segments, others in _BEGINNINGS:
+        if f"{path}/".startswith(segments) or path.startswith(others):
             return scope
     return Scope.ADMIN

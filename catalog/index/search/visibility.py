@@ -55,14 +55,15 @@ class Grant:
 
     def allows(self, entry: Entry, now: datetime) -> bool:
         """Check whether an entry fulfils all conditions at a moment of the laboratory's time."""
-        shot: int | None = FACT_PARSERS["shot"](entry.facts.get("shot"))
-        date: str | None = FACT_PARSERS["date"](entry.facts.get("date"))
         return (
             all(_has_text(entry.facts.get(name), texts) for name, texts in self.facts)
             and (not self.paths or any(f"{entry.path}/".startswith(f"{path}/") for path in self.paths))
-            and (self.shots == (None, None) or (shot is not None and shot in self._shot_range))
-            and (self.dates == (None, None) or (date is not None and date in self._date_range))
-            and (self.embargo_days is None or (date is not None and date < self._format_limit(now)))
+            and (self.shots == (None, None) or FACT_PARSERS["shot"](entry.facts.get("shot")) in self._shot_range)
+            and (self.dates == (None, None) or FACT_PARSERS["date"](entry.facts.get("date")) in self._date_range)
+            and (
+                self.embargo_days is None
+                or FACT_PARSERS["date"](entry.facts.get("date")) in Range(None, self._format_limit(now))
+            )
             and (not self.embargo_fact or _has_passed(entry.facts.get(self.embargo_fact), now))
         )
 

@@ -11,7 +11,6 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Final
 
-from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Send
 from starlette.types import Scope as AsgiScope
 
@@ -115,7 +114,7 @@ class _Exchange:
 
 
 def _make_record(scope: AsgiScope, exchange: _Exchange) -> AuditRecord:
-    principal, headers = get_principal(scope["state"]), Headers(scope=scope)
+    principal = get_principal(scope["state"])
     known = {exchange.path_token, *find_credentials(scope)}
     protocol, path, suffix = split_target(exchange.path)
     client = scope.get("client")
@@ -133,7 +132,7 @@ def _make_record(scope: AsgiScope, exchange: _Exchange) -> AuditRecord:
         status=exchange.status,
         bytes=exchange.bytes,
         seconds=round(exchange.seconds, 6),
-        client=redact_secrets(headers.get("user-agent", ""), known),
+        client=redact_secrets(_find_client_program(scope), known),
         complete=exchange.is_complete,
     )
 
@@ -160,9 +159,10 @@ def find_credentials(scope: AsgiScope) -> Collection[str]:
 
 
 def _iter_credentials(scope: AsgiScope) -> Iterator[str]:
-    for name, value in Headers(scope=scope).items():
+    for raw_name, raw_value in scope["headers"]:
+        name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
         if name == "cookie":
-            yield from parse_cookies(Headers(scope=scope)).values()
+            yield from parse_cookies(value).values()
         elif name in {"authorization", "proxy-authorization"}:
             kind, _, text = value.partition(" ")
             yield text.strip()
@@ -171,3 +171,7 @@ def _iter_credentials(scope: AsgiScope) -> Iterator[str]:
                     yield decode_password(text.strip())
         elif is_secret_name(name):
             yield value
+
+
+def _find_client_program(scope: AsgiScope) -> str:
+    return next((value.decode("latin-1") for name, value in scope["headers"] if name == b"user-agent"), "")

@@ -9,11 +9,13 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Final
 from urllib.parse import quote, unquote
 
 MASK: Final = "***"
 _MIN_SECRET_LENGTH: Final = 6  # of a given secret: a shorter one would mask parts of words
+_REMEMBERED_NAMES: Final = 256
 _SECRET_NAME: Final = re.compile(
     r"token|secret|passw|pwd|^pass$|api.?key|^key$|auth(?!or)|signature|^sig$|credential|session|jwt|cookie",
     re.IGNORECASE,
@@ -37,6 +39,8 @@ def redact_secrets(text: str, known: Iterable[str] = ()) -> str:
         text: a path, a query, a header, a message, or a whole line of a log.
         known: secrets that are masked wherever they are, such as the credentials of the request.
     """
+    if not text:
+        return text
     for secret in sorted(known, key=len, reverse=True):  # a part of a secret is masked after the whole
         if len(secret) >= _MIN_SECRET_LENGTH:
             text = text.replace(secret, MASK)
@@ -52,6 +56,7 @@ def redact_secrets(text: str, known: Iterable[str] = ()) -> str:
     return _TOKEN.sub(MASK, text)
 
 
+@lru_cache(_REMEMBERED_NAMES)
 def is_secret_name(name: str) -> bool:
     """Check whether a parameter or a header of this name has a secret as its value."""
     return bool(_SECRET_NAME.search(name))

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from functools import lru_cache
 from math import ceil
 from typing import Final
 
@@ -21,6 +22,12 @@ _LOG: Final = logging.getLogger("shotdap.access")
 _BATCH_SHARE: Final = 0.05
 _WRITE_SECONDS: Final = 1.0
 _PAUSE_SECONDS: Final = 5.0  # after which a database that did not answer is tried again
+_MAX_REMEMBERED: Final = 4096
+
+
+@lru_cache(_MAX_REMEMBERED)
+def _name_counter(item: RateLimitItem, key: str) -> str:
+    return item.key_for(key)  # takes longer than to count
 
 
 class RateCounters:
@@ -60,14 +67,14 @@ class RateCounters:
 
     def count_later(self, item: RateLimitItem, key: str, amount: int) -> None:
         """Count something that has happened already."""
-        self._strategy.hit(item, key, cost=amount)
+        self._storage.incr(_name_counter(item, key), item.get_expiry(), amount)
         self._write_later()
         if self._is_full(item, key):
             self._start_writing()
 
     def is_within(self, item: RateLimitItem, key: str) -> bool:
         """Check whether one more would be within the limit, as far as this worker knows."""
-        return self._strategy.test(item, key)
+        return self._storage.get(_name_counter(item, key)) < item.amount
 
     def describe_window(self, item: RateLimitItem, key: str) -> tuple[int, int]:
         """Return how many are left, and the seconds until the limit is renewed, rounded up."""
@@ -83,7 +90,7 @@ class RateCounters:
     def _is_full(self, item: RateLimitItem, key: str) -> bool:
         """Check whether this worker has to write a count before it goes on, and can."""
         batch = max(1, int(item.amount * _BATCH_SHARE / self._workers))
-        return self._storage.count_unwritten(item.key_for(key)) >= batch and time.monotonic() >= self._pause_end
+        return self._storage.count_unwritten(_name_counter(item, key)) >= batch and time.monotonic() >= self._pause_end
 
     def _write_later(self) -> None:
         if self._timer is None:

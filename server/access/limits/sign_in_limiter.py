@@ -49,21 +49,24 @@ class SignInLimiter:
         )
         self._good: cachebox.LRUCache[str, bool] = cachebox.LRUCache(_MAX_REMEMBERED)
 
-    def check_attempt(self, secret: str, address: str) -> None:
+    def check_attempt(self, secret: str, address: str) -> bool:
         """Check that a credential may be tried.
 
         Args:
             secret: the credential.
             address: of the client.
 
+        Returns:
+            Whether `record_success` is of use: not if it is known to be good, or attempts from there are not counted.
+
         Raises:
             LimitExceeded: it, or others from this address, have failed too often.
         """
         if self._item is None or is_loopback(address):
-            return
+            return False
         credential = self._name_credential(secret)
         if credential in self._good:
-            return
+            return False
         for key, what in (
             (credential, "This token was refused"),
             (_name_network(address), "Sign-ins failed from your address"),
@@ -72,11 +75,11 @@ class SignInLimiter:
                 _, seconds = self._counters.describe_window(self._item, key)
                 message = f"{what} too often (limits.failed_sign_ins). Wait {seconds} s."
                 raise LimitExceeded(Problem(429, message, expected=True, extra_headers={"Retry-After": f"{seconds}"}))
+        return True
 
     def record_success(self, secret: str) -> None:
         """Remember that a credential is good."""
-        if self._item is not None:
-            self._good[self._name_credential(secret)] = True
+        self._good[self._name_credential(secret)] = True
 
     async def count_failure(self, secret: str, address: str) -> None:
         """Count a credential that is not good; of several failures of the same one, its address counts the first."""

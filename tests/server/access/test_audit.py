@@ -211,6 +211,7 @@ def test_reports(site: AuditedSite) -> None:
     site.request("bob", f"/dap/{path}/~crop-rows-0_4.dds")
     site.request("bob", f"/dap/{path}.dds", headers={"Authorization": ""})
     site.find_records(4, protocol="dap2", status=200)
+    site.find_records(path=path, status=401)
     readers = {each["user"]: each for each in site.report("who-read", path)}
     summary = {each["user"]: each for each in site.report("summary", "--path", "omega/50001")}
 
