@@ -54,6 +54,8 @@ class HttpRequest:
     """The path with the query, as it is sent."""
     token: str = ""
     """Sent as Bearer, if there is one."""
+    accept: str = "*/*"
+    """The media type that is asked for."""
 
     def send(self) -> HttpResponse:
         """Send the request once, and parse the response.
@@ -90,7 +92,8 @@ class HttpRequest:
     @property
     def _bytes(self) -> bytes:
         admission = f"Authorization: Bearer {self.token}\r\n" if self.token else ""
-        return f"GET {self.target} HTTP/1.1\r\nHost: {_HOST}\r\nAccept: */*\r\n{admission}\r\n".encode("ascii")
+        head = f"GET {self.target} HTTP/1.1\r\nHost: {_HOST}\r\nAccept: {self.accept}"
+        return f"{head}\r\n{admission}\r\n".encode("ascii")
 
 
 def send_each(port: int, targets: Iterable[str], clients: int, length: int) -> Turn:

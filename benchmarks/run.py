@@ -18,6 +18,7 @@ import encoding
 import exporting
 import faults
 import memory
+import pages
 import pressure
 import reporting
 import searching
@@ -49,6 +50,7 @@ MODULES: Mapping[str, ModuleType] = MappingProxyType(
         "tails": tails,
         "cold_shots": cold_shots,
         "access": access,
+        "pages": pages,
     }
 )
 RESULTS = Path(__file__).parent / "results"

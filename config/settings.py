@@ -384,7 +384,8 @@ def load_settings(path: Path | None = None, overrides: Mapping[str, object] = Ma
     try:
         return Settings(**sources)
     except ValidationError as error:
-        raise BadSettings(_format_validation_error(error)) from error
+        lines = (f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in error.errors())
+        raise BadSettings("The settings do not hold together:\n  " + "\n  ".join(lines)) from error
     except SettingsError as error:  # a whole section in one variable has to be JSON
         raise BadSettings(f"The settings in the environment cannot be read: {error}.") from error
 
@@ -425,8 +426,3 @@ def _resolve_paths(sections: dict[str, Any], folder: Path) -> None:
             if url.get_backend_name() == "sqlite" and url.database:
                 url = url.set(database=str(folder / url.database))
                 sections[section]["url"] = url.render_as_string(hide_password=False)
-
-
-def _format_validation_error(error: ValidationError, *section: str) -> str:
-    lines = (f"{'.'.join(map(str, (*section, *problem['loc'])))}: {problem['msg']}" for problem in error.errors())
-    return "The settings do not hold together:\n  " + "\n  ".join(lines)

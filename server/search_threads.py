@@ -66,7 +66,10 @@ class SearchThreads:
                     with suppress(TooSlow):
                         return await self._quick.run(min(_QUICK_SECONDS, self._seconds), wait_end, search)
                     check_time_limit()
-                    self._remember_slow(query)
+                    if query:
+                        self._slow_queries[query] = None
+                    if len(self._slow_queries) > _MAX_REMEMBERED:
+                        del self._slow_queries[next(iter(self._slow_queries))]
                 begin = time.monotonic()
                 result = await self._slow.run(self._seconds, wait_end, search)
                 if time.monotonic() - begin < _QUICK_SECONDS:  # only then it was slow, because of others
@@ -74,12 +77,6 @@ class SearchThreads:
                 return result
             finally:
                 watcher.cancel()
-
-    def _remember_slow(self, query: str) -> None:
-        if query:
-            self._slow_queries[query] = None
-        if len(self._slow_queries) > _MAX_REMEMBERED:
-            del self._slow_queries[next(iter(self._slow_queries))]
 
 
 class _Lane:

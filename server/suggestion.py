@@ -149,7 +149,9 @@ def _correct_dap(catalog: Catalog, path: str, query: str, corrections: _Correcti
     dataset = catalog.open(base, chunked=False)
     if not query:
         return f"{base}{wanted}", query
-    text = _decode_fully(query)
+    text = query
+    for _ in range(3):  # clients encode it once, twice or three times
+        text = unquote(text)
     before, parameter, constraint = text.partition(_DAP4_PARAMETER)
     if parameter:
         constraint, rest = constraint.partition("&")[::2]
@@ -295,13 +297,6 @@ def _find_nearest(name: str, known: Sequence[str]) -> str | None:
     by_form = {normalize(each): each for each in reversed(known)}
     matches = get_close_matches(normalize(name), by_form, 1, _LEAST_SIMILARITY)
     return by_form[matches[0]] if matches else None
-
-
-def _decode_fully(text: str) -> str:
-    """Decode a query that clients encode once, twice or three times."""
-    for _ in range(3):
-        text = unquote(text)
-    return text
 
 
 def _split_outside(text: str) -> list[str]:

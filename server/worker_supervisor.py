@@ -164,7 +164,8 @@ def _catch_signals() -> Iterator[_Signals]:
     with reader, writer:
         writer.settimeout(0)  # a handler cannot wait
         signals = _Signals(reader)
-        ending = [number for number in _ENDING_SIGNALS if not _is_ignored_hangup(number)]
+        is_ignored = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN  # by nohup
+        ending = [number for number in _ENDING_SIGNALS if number != signal.SIGHUP or not is_ignored]
         handlers = {number: signal.signal(number, signals.add) for number in ending}
         previous = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
         try:
@@ -173,10 +174,6 @@ def _catch_signals() -> Iterator[_Signals]:
             signal.set_wakeup_fd(previous)
             for number, handler in handlers.items():
                 signal.signal(number, handler)
-
-
-def _is_ignored_hangup(number: signal.Signals) -> bool:
-    return number == signal.SIGHUP and signal.getsignal(number) == signal.SIG_IGN  # nohup
 
 
 def _end_children(signals: _Signals, grace_seconds: float) -> None:

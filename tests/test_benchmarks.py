@@ -60,6 +60,7 @@ SCENARIOS = {
     "pressure": ("90 expensive connections, 1 worker", "a worker's memory, peak"),
     "memory": ("8 clients, 2 workers", "a worker after it, allocated"),
     "tails": ("256 x 256, DAP2, 1 worker", "beside 4 full frames, DAP4: p99"),
+    "pages": ("a shot with 31 images", "median"),
     "cold_shots": ("6 cold shots, contiguous HDF5", "share of the bare readers' speed"),
 }
 

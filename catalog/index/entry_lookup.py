@@ -52,7 +52,11 @@ def list_children(
     """
     folder = connection.execute(_SELECT_FOLDER_ID, {"path": path}).scalar() if path else ROOT_FOLDER
     conditions = tuple(visibility.build_conditions())
-    if folder is None or (path and conditions and not _has_entry_below(connection, path, conditions)):
+    if folder is not None and path and conditions:
+        below = _make_below_conditions(sa.literal(path, FOLDERS.c.path.type))
+        if connection.execute(sa.select(ENTRIES.c.id).where(*below, *conditions).limit(1)).first() is None:
+            folder = None
+    if folder is None:
         raise NotFound(f"There is no folder at {path!r}.")
     folders = _SELECT_FOLDERS.where(FOLDERS.c.parent == folder)
     if conditions:
@@ -69,11 +73,6 @@ def list_children(
     if len(children) > limit > 0 and children[limit].name == children[limit - 1].name:
         limit += 1
     return FolderPage(tuple(children[:limit]), children[limit - 1].name if len(children) > limit else None)
-
-
-def _has_entry_below(connection: sa.Connection, path: str, conditions: Conditions) -> bool:
-    below = _make_below_conditions(sa.literal(path, FOLDERS.c.path.type))
-    return connection.execute(sa.select(ENTRIES.c.id).where(*below, *conditions).limit(1)).first() is not None
 
 
 def _make_below_conditions(folder: sa.ColumnElement[str]) -> Conditions:

@@ -50,23 +50,21 @@ class Policy:
 def _convert_rule(number: int, rule: AccessRule) -> _Rule:
     if not rule.users and not rule.groups:
         raise BadSettings(f'access.rules, number {number}: name users or groups; users = ["*"] is everybody.')
-    facts = tuple(sorted((name, _to_texts(value)) for name, value in rule.facts.items()))
+    facts = tuple(sorted((name, (value,) if isinstance(value, str) else value) for name, value in rule.facts.items()))
     paths = tuple(path.strip("/") for path in rule.paths)
     if not all(paths):
         raise BadSettings(f"access.rules, number {number}: an empty path would be the whole catalog; leave paths out.")
+    first = None if rule.dates.least is None else str(rule.dates.least)
+    end = None if rule.dates.most is None else f"{rule.dates.most}~"  # sorts after all that begins so: "2025" is a year
     grant = Grant(
         facts,
         paths,
         _convert_shots(number, rule.shots),
-        _convert_dates(rule.dates),
+        (first, end),
         rule.embargo_days,
         rule.embargo_fact,
     )
     return _Rule(frozenset(rule.users), frozenset(rule.groups), grant)
-
-
-def _to_texts(value: str | tuple[str, ...]) -> tuple[str, ...]:
-    return (value,) if isinstance(value, str) else value
 
 
 def _convert_shots(number: int, shots: Range) -> tuple[int | None, int | None]:
@@ -74,11 +72,3 @@ def _convert_shots(number: int, shots: Range) -> tuple[int | None, int | None]:
         if bound is not None and type(bound) is not int:
             raise BadSettings(f"access.rules, number {number}: shots are numbers, not {bound!r}.")
     return shots.least, shots.most  # type: ignore[return-value]  # checked
-
-
-def _convert_dates(dates: Range) -> tuple[str | None, str | None]:
-    """Return the first moment and the first one after the range; ``2025`` as its end includes the year."""
-    return (
-        None if dates.least is None else str(dates.least),
-        None if dates.most is None else f"{dates.most}~",  # sorts after every text that begins so
-    )

@@ -78,7 +78,8 @@ class Forwarder:
 
     async def _call_unless_disconnected(self, forwarded: ForwardedRequest, request: Request) -> ForwardedAnswer:
         """Wait for the answer while the client waits for it."""
-        call = asyncio.ensure_future(self._call(forwarded))
+        subject = forwarded.client[0] if forwarded.client else ""
+        call = asyncio.ensure_future(self._pool.call(answer_request, forwarded, subject=subject, limits=self._limits))
         departure = asyncio.ensure_future(_wait_for_disconnect(request.receive))
         try:
             await asyncio.wait((call, departure), return_when=asyncio.FIRST_COMPLETED)
@@ -106,10 +107,6 @@ class Forwarder:
                 f" (server.cpu_seconds). Ask again later. {SMALLER_REQUEST_ADVICE}"
             )
         return failure
-
-    async def _call(self, forwarded: ForwardedRequest) -> ForwardedAnswer:
-        subject = forwarded.client[0] if forwarded.client else ""
-        return await self._pool.call(answer_request, forwarded, subject=subject, limits=self._limits)
 
 
 class _OpenBodies:

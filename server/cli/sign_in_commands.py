@@ -50,7 +50,10 @@ def login(  # noqa: PLR0913, PLR0917 — an option each
             files.check()
         with _open_client() as client:
             if token:
-                secret = _read_token(token)
+                if token != "-":  # noqa: S105 — no password; one here would be in the history of the shell
+                    hint = "a token is read from standard input only: --token -"
+                    raise typer.BadParameter(hint, param_hint="--token")
+                secret = sys.stdin.readline().strip()
                 check_token(client, url, secret)
             else:
                 order = {"name": name, "scopes": ["read", "export"] if export else ["read"], "days": days}
@@ -108,13 +111,6 @@ def diagnose(
         typer.echo(f"{trial.program.name:<22} {said}")
         is_well = is_well and not trial.message
     raise typer.Exit(0 if is_well else 1)
-
-
-def _read_token(given: str) -> str:
-    """Read a token from standard input; one among the arguments would be in the history and in lists of processes."""
-    if given != "-":
-        raise typer.BadParameter("a token is read from standard input only: --token -", param_hint="--token")
-    return sys.stdin.readline().strip()
 
 
 @contextmanager

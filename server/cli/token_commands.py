@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
@@ -83,7 +82,12 @@ def list_tokens(
             "user": token.owner,
             "name": token.name,
             "scopes": " ".join(sorted(token.scopes)),
-            "restricted to": _describe_restriction(token.restriction.facts, token.restriction.paths),
+            "restricted to": " ".join(
+                [
+                    *token.restriction.paths,
+                    *(f"{name}:{text}" for name, texts in token.restriction.facts.items() for text in texts),
+                ]
+            ),
             "expires": _format_day(token.expires),
             "used": _format_day(token.used),
         }
@@ -122,10 +126,6 @@ def _open_store(config: ConfigOption) -> TokenStore:
     from shotdap.server.access.token_store import TokenStore
 
     return TokenStore(AccessDatabase.from_settings(make_source(config).load()))
-
-
-def _describe_restriction(facts: Mapping[str, tuple[str, ...]], paths: tuple[str, ...]) -> str:
-    return " ".join([*paths, *(f"{name}:{text}" for name, texts in facts.items() for text in texts)])
 
 
 def _format_day(seconds: float | None) -> str:

@@ -77,10 +77,6 @@ def _mark_code(documentation: str) -> Markup:
     )
 
 
-def _quote_path(path: str) -> str:
-    return quote(path, safe=_PATH_CHARACTERS, errors="replace")
-
-
 _ENVIRONMENT: Final = jinja2.Environment(
     loader=jinja2.PackageLoader("shotdap.server.pages"),
     autoescape=True,
@@ -97,7 +93,7 @@ _ENVIRONMENT.filters |= {
     "as_moment": formatting.format_moment,
     "as_number": formatting.format_number,
     "as_count": formatting.format_count,
-    "as_path": _quote_path,
+    "as_path": partial(quote, safe=_PATH_CHARACTERS, errors="replace"),
     "marked": _mark_code,
 }
 _ENVIRONMENT.globals |= {"version": __version__, "catalog_url": build_catalog_url, "asset": build_asset_url}

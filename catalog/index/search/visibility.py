@@ -76,7 +76,11 @@ class Grant:
             if name in ("facility", "diagnostic") and not any(text.endswith(WILDCARD) for text in texts):
                 yield table.c[name].in_([FACT_PARSERS[name](text) for text in texts])  # an index has it
         if self.paths:
-            yield sa.or_(*(_is_at_or_below(table.c.path, path) for path in self.paths))
+            own = table.c.path
+            yield sa.or_(
+                *(own == path for path in self.paths),
+                *(sa.and_(own > f"{path}/", own < f"{path}{_BEYOND_SLASH}") for path in self.paths),
+            )
         if self.shots != (None, None):
             yield from (table.c.shot.is_not(None), *make_range_conditions(table.c.shot, self._shot_range))
         if self.dates != (None, None):
@@ -219,10 +223,6 @@ def _build_fact_conditions(facts: sa.ColumnElement[str], name: str, text: str) -
     quoted = json.dumps(text.removesuffix(WILDCARD))
     value = quoted[:-1] if text.endswith(WILDCARD) else quoted
     yield from (contains(facts, f"{start}{json.dumps(name)}: {value}") for start in _FACT_STARTS)
-
-
-def _is_at_or_below(column: sa.ColumnElement[str], path: str) -> _Condition:
-    return sa.or_(column == path, sa.and_(column > f"{path}/", column < f"{path}{_BEYOND_SLASH}"))
 
 
 def _has_passed(fact: Fact | None, now: datetime) -> bool:

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Final
 
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Send
 from starlette.types import Scope as AsgiScope
 
@@ -132,7 +133,7 @@ def _make_record(scope: AsgiScope, exchange: _Exchange) -> AuditRecord:
         status=exchange.status,
         bytes=exchange.bytes,
         seconds=round(exchange.seconds, 6),
-        client=redact_secrets(_find_client_program(scope), known),
+        client=redact_secrets(Headers(scope=scope).get("user-agent", ""), known),
         complete=exchange.is_complete,
     )
 
@@ -171,7 +172,3 @@ def _iter_credentials(scope: AsgiScope) -> Iterator[str]:
                     yield decode_password(text.strip())
         elif is_secret_name(name):
             yield value
-
-
-def _find_client_program(scope: AsgiScope) -> str:
-    return next((value.decode("latin-1") for name, value in scope["headers"] if name == b"user-agent"), "")

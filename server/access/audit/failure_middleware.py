@@ -56,15 +56,11 @@ class FailureMiddleware:
         await self._app(scope, receive, send_without_sentence)
         if self._log is not None and failed and PRINCIPAL_KEY in scope["state"]:
             status, message = failed[0]
-            if _is_reported(path, status):
+            is_probe = path.startswith(_PROBED_PREFIX) and status in _PROBED_STATUSES
+            if not (is_probe or status in _UNREPORTED_STATUSES or path.startswith(_OWN_PREFIX)):
                 query = scope["query_string"].decode("latin-1")
                 target = redact_secrets(quote(path) + (f"?{query}" if query else ""), (token,))
                 failure = Failure(time.time(), scope["method"], target, status, redact_secrets(message, (token,)))
                 client = scope.get("client")
                 owner = get_failure_owner(get_principal(scope["state"]), client[0] if client else "")
                 await run_in_threadpool(self._log.add, owner, failure)
-
-
-def _is_reported(path: str, status: int) -> bool:
-    is_probe = path.startswith(_PROBED_PREFIX) and status in _PROBED_STATUSES
-    return status not in _UNREPORTED_STATUSES and not is_probe and not path.startswith(_OWN_PREFIX)
