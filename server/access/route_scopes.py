@@ -26,6 +26,7 @@ _SCOPES: Mapping[str, Scope | None] = MappingProxyType(
         "/shots": Scope.READ,
         "/images/": Scope.READ,
         "/tokens": Scope.READ,
+        "/exports": Scope.EXPORT,
         "/calls": Scope.READ,
         "/login": PUBLIC,
         "/logout": PUBLIC,

@@ -140,6 +140,35 @@ showTheme();
 const focused = document.querySelector("[data-focus]");
 if (focused && matchMedia("(hover: hover) and (pointer: fine)").matches && !location.hash) focused.focus({ preventScroll: true });
 
+// Exports that wait or run are followed: whenever the server tells of a change, the list is fetched anew.
+const REFRESH_MILLISECONDS = 500; // between two looks at the list
+
+function followExports() {
+  const active = document.querySelector("[data-part=exports] [data-events]");
+  if (!active) return;
+  const events = new EventSource(active.dataset.events);
+  let timer = 0;
+  const refresh = () => {
+    timer ||= setTimeout(async () => {
+      timer = 0;
+      const part = document.querySelector("[data-part=exports]");
+      if (part.contains(document.activeElement) || part.querySelector("details[open]")) return refresh();
+      const answer = await fetch(location.pathname, { headers: { Accept: "text/html" } }).catch(() => null);
+      if (!answer?.ok) return;
+      const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+      part.replaceChildren(...page.querySelector("[data-part=exports]").childNodes);
+      document.title = page.title;
+      if (events.readyState === EventSource.CLOSED) followExports();
+    }, REFRESH_MILLISECONDS);
+  };
+  events.addEventListener("progress", refresh);
+  events.addEventListener("end", () => {
+    events.close();
+    refresh();
+  });
+}
+followExports();
+
 // The viewer changes the address of an image's page. Recipes, downloads and origins are fetched anew from the server for
 // that address, so that there is one place that makes them.
 const SETTLED_MILLISECONDS = 400; // the viewer writes the address 250 ms after the last change

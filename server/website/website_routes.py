@@ -10,6 +10,7 @@ from shotdap.server.access.request_catalog import RequestCatalogs
 from shotdap.server.access.sign_in.identity_provider import IdentityProvider
 from shotdap.server.http.limits import Limits
 from shotdap.server.search_threads import SearchThreads
+from shotdap.server.website.account.exports_page import create_export_routes
 from shotdap.server.website.account.failed_calls_page import create_failed_calls_routes
 from shotdap.server.website.account.sign_in_page import create_sign_in_pages
 from shotdap.server.website.account.token_page import create_token_routes
@@ -45,6 +46,7 @@ def create_website_routes(  # noqa: PLR0913, PLR0917 — all that the routes nee
         *create_shot_routes(responder, names),
         *create_search_routes(responder, names),
         *create_picture_routes(catalogs, limits),
+        *create_export_routes(responder, settings, names),
         *create_failed_calls_routes(catalogs, settings),
         *(create_token_routes(access) if access else []),
         *(create_sign_in_pages(access, provider, settings.oidc) if access else []),

@@ -14,31 +14,21 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final, Literal
 
-from fastapi import APIRouter, Depends, Header, HTTPException, Path, Request
+from fastapi import APIRouter, Depends, Header, Path, Request
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as checked
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import FileResponse, Response
 
-from shotdap.catalog import FileHandle, Missing, Unreadable, Visibility
+from shotdap.catalog import FileHandle, Missing, Unreadable
 from shotdap.config import Settings
-from shotdap.server.access.principal import OPEN_PRINCIPAL, Scope, get_owner, get_principal
 from shotdap.server.access.request_catalog import RequestCatalogs
 from shotdap.server.api.problem_details import describe_failure, send_problem
 from shotdap.server.encoders.formats import FORMATS
 from shotdap.server.exports.containers import WRITERS
-from shotdap.server.exports.export_plan import plan_export
-from shotdap.server.exports.jobs.job_store import (
-    Job,
-    JobState,
-    JobStore,
-    NoRoom,
-    OverQuota,
-    Quotas,
-    build_quotas,
-    open_job_store,
-)
+from shotdap.server.exports.jobs.job_store import Job, JobState, JobStore, NoRoom, OverQuota, open_job_store
+from shotdap.server.exports.jobs.own_exports import KeyTaken, OwnExports
 from shotdap.server.exports.order import JobOrder, Order, QuerySource, parse_part_value
 from shotdap.server.extraction import Extraction
 from shotdap.server.http.conditional import Validator
@@ -48,7 +38,6 @@ from shotdap.server.http.response import ENDLESS_STREAM_KEY
 from shotdap.server.pictures.levels import Display
 
 _NDJSON_MEDIA_TYPE: Final = "application/x-ndjson"
-_OPEN_TIMEOUT: Final = 1.0  # seconds for which an order waits for its first image
 _POLL_SECONDS: Final = 0.5  # between two looks at a job whose events a client follows
 _MEDIA_TYPES: Final = tuple(writer.media_type for writer in WRITERS.values() if writer.file_name)
 
@@ -153,7 +142,6 @@ class _ExportService:
 
     catalogs: RequestCatalogs
     jobs: JobStore
-    quotas: Quotas
     settings: Settings
 
     def describe_job(self, request: Request, job: Job) -> Export:
@@ -186,42 +174,20 @@ class _ExportService:
             links=links,
         )
 
-    def find_job(self, request: Request, id_: str) -> Job:
-        """Find a job that exists for the principal of a request.
-
-        Raises:
-            HTTPException: there is none.
-        """
-        job = self.jobs.find_job(id_)
-        if job is None or not _may_see(request, job):
-            hours = f"{self.settings.exports.keep_hours:g}"
-            raise HTTPException(404, f"There is no export {id_!r}. What exports make is kept for {hours} hours.")
-        return job
+    def open(self, request: Request) -> OwnExports:
+        """Return the exports of the principal of a request."""
+        return OwnExports.from_scope(self.jobs, self.settings, request.scope)
 
     def create_job(self, request: Request, order: JobOrder, key: str | None) -> Job | Response:
         """Return the job of an order, old or new; or the response that explains why there is none."""
-        owner, catalog = get_owner(request.scope), self.catalogs.open(HttpRequest.from_starlette(request))
-        earlier = self.jobs.find_by_key(owner, key) if key else None
-        if earlier is not None:
-            return _respond_with_earlier(request, earlier, order)
         try:
-            self.jobs.check_quotas(owner, 0, self.quotas)
-            exports = self.settings.exports
-            plan = plan_export(
-                catalog,
-                order,
-                max_images=exports.images_per_job,
-                memory_limit=exports.max_image_bytes,
-                timeout=_OPEN_TIMEOUT,
-            )
-            job = self.jobs.add_job(
-                order, plan.items, plan.estimate, owner, key, quotas=self.quotas, visibility=catalog.visibility
-            )
+            return self.open(request).create_job(self.catalogs.open(HttpRequest.from_starlette(request)), order, key)
+        except KeyTaken as error:
+            return send_problem(409, str(error))
         except OverQuota as error:
             return send_problem(429, str(error))
         except NoRoom as error:
             return send_problem(507, str(error))
-        return _respond_with_earlier(request, job, order)  # another request may have used the key meanwhile
 
     def respond_with_result(self, job: Job, request: HttpRequest) -> Response:
         """Send the file of a job, or the reason why there is none."""
@@ -252,29 +218,13 @@ def _describe_failures(**sentences: str) -> dict[int | str, dict[str, Any]]:
     }
 
 
-def _may_see(request: Request, job: Job) -> bool:
-    """Check whether a job exists for the principal of a request."""
-    principal = get_principal(request.scope.get("state", {}))
-    if principal == OPEN_PRINCIPAL or Scope.ADMIN in principal.scopes:
-        return True
-    # A token of the owner that is restricted must not reach the result of a job that was not.
-    return job.owner == principal.name and principal.visibility.includes(Visibility.from_json(job.visibility))
-
-
-def _respond_with_earlier(request: Request, job: Job, order: JobOrder) -> Job | Response:
-    """Return the job that a key led to, unless it is another one than what is ordered now."""
-    if job.order != order.to_json() or not _may_see(request, job):
-        return send_problem(409, "This Idempotency-Key was given with another order; use a new one.")
-    return job
-
-
 def create_exports_router(catalogs: RequestCatalogs, settings: Settings) -> APIRouter:  # noqa: C901 — a route each, and nothing else
     """Create the routes of exports; none if the settings have no folder for them."""
     routes = APIRouter(prefix="/exports", tags=["exports"])
     jobs = open_job_store(settings)
     if jobs is None:
         return routes
-    service = _ExportService(catalogs, jobs, build_quotas(settings), settings)
+    service = _ExportService(catalogs, jobs, settings)
 
     @routes.post(
         "",
@@ -308,27 +258,25 @@ def create_exports_router(catalogs: RequestCatalogs, settings: Settings) -> APIR
     @routes.get("")
     def exports(request: Request) -> Exports:
         """List the exports of a user, the newest first."""
-        jobs = service.jobs.list_jobs(get_owner(request.scope))
-        return Exports(exports=[service.describe_job(request, job) for job in jobs if _may_see(request, job)])
+        return Exports(exports=[service.describe_job(request, job) for job in service.open(request).list_jobs()])
 
     @routes.get("/{id}", responses=_describe_failures(_404=_NOT_FOUND_MESSAGE))
     def export(request: Request, id: _ExportId) -> Export:  # noqa: A002 — the parameter's own name
         """Describe the state of an export."""
-        return service.describe_job(request, service.find_job(request, id))
+        return service.describe_job(request, service.open(request).find_job(id))
 
     @routes.delete(
         "/{id}", status_code=204, response_class=Response, responses=_describe_failures(_404=_NOT_FOUND_MESSAGE)
     )
     def delete(request: Request, id: _ExportId) -> Response:  # noqa: A002
         """Cancel an export that waits or runs; remove one that is over, and its result."""
-        job = service.find_job(request, id)
-        if not service.jobs.cancel_job(job):
-            service.jobs.remove_job(job)
+        own = service.open(request)
+        own.end_job(own.find_job(id))
         return Response(status_code=204)
 
     def check_exists(request: Request, id: _ExportId) -> None:  # noqa: A002
         """Refuse a stream of events before it begins if the job does not exist."""
-        service.find_job(request, id)
+        service.open(request).find_job(id)
 
     @routes.get(
         "/{id}/events",
@@ -360,7 +308,7 @@ def create_exports_router(catalogs: RequestCatalogs, settings: Settings) -> APIR
     )
     def manifest(request: Request, id: _ExportId) -> Response:  # noqa: A002
         """Return the result for each image so far, as a line of JSON each."""
-        path = service.jobs.get_workspace(service.find_job(request, id)).manifest_path
+        path = service.jobs.get_workspace(service.open(request).find_job(id)).manifest_path
         text = path.read_bytes() if path.exists() else b""
         return Response(text[: text.rfind(b"\n") + 1], media_type=_NDJSON_MEDIA_TYPE)
 
@@ -376,6 +324,6 @@ def create_exports_router(catalogs: RequestCatalogs, settings: Settings) -> APIR
     )
     def result(request: Request, id: _ExportId) -> Response:  # noqa: A002
         """Return the file of an export."""
-        return service.respond_with_result(service.find_job(request, id), HttpRequest.from_starlette(request))
+        return service.respond_with_result(service.open(request).find_job(id), HttpRequest.from_starlette(request))
 
     return routes

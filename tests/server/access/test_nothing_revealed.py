@@ -164,6 +164,7 @@ TARGETS: Final[Mapping[str, Sequence[str]]] = {
     "/{shot:int}": ["/{number}"],
     "/latest": ["/latest", "/dap/omega/latest", "/dap/omega/latest/{segment}", "/dap/omega/latest/{segment}.dds"],
     "/calls": ["/calls"],
+    "/exports": ["/exports", "/exports?q={name}", "/exports?q={diagnostic}", "/exports?q=campaign:{campaign}"],
     "/images/{path:path}": [
         *("/images/{image}", "/images/{image}/~image~median_filter-size-3", "/images/{image}?variable=over_flat"),
         "/images/{shot}",

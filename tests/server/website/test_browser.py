@@ -31,6 +31,7 @@ PAGES: Final = {
     "folder": "/thredds/catalog/omega/103741/p510_2/catalog.html",
     "request": "/dap/omega/62328/asbo1/asbo1_s62328.html",
     "calls": "/calls",
+    "exports": "/exports?q=ASBO1&variable=background_subtracted",
     "nothing": "/shots/omega/1",
 }
 DESKTOP: Final[ViewportSize] = {"width": 1440, "height": 900}
