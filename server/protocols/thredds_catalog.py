@@ -11,7 +11,8 @@ behaviour of clients:
    the server. A nested service has only the access of the compound service.
 5. A dataset without ``urlPath`` has no access: an unreadable image is listed like this, with the reason as
    documentation.
-6. A long level continues in another catalog, and the last reference leads to it.
+6. ``catalog.xml?dataset=ID`` is a catalog with this dataset only.
+7. A long level continues in another catalog, and the last reference leads to it.
 """
 
 from __future__ import annotations
@@ -100,21 +101,9 @@ def render_catalog(level: CatalogPage, *, title: str = "shotdap", root: str = ""
         root: the path where the application is mounted.
     """
     name = level.name or title
-    document = ET.Element(
-        "catalog",
-        {
-            "xmlns": NAMESPACE,
-            "xmlns:xlink": XLINK,
-            "name": _replace_illegal_characters(level.path or title),
-            "version": "1.2",
-        },
-    )
-    compound = ET.SubElement(document, "service", {"name": _COMPOUND_SERVICE, "serviceType": "Compound", "base": ""})
-    for service, kind, base in _SERVICES:
-        ET.SubElement(compound, "service", {"name": service, "serviceType": kind, "base": f"{root}{base}"})
+    document = _build_document(level.path or title, root)
     collection = ET.SubElement(document, "dataset", {"name": _replace_illegal_characters(name), "ID": f"{level.path}/"})
-    metadata = ET.SubElement(collection, "metadata", {"inherited": "true"})
-    ET.SubElement(metadata, "serviceName").text = _COMPOUND_SERVICE
+    collection.append(_build_service_metadata())
     for folder in level.folders:
         url = build_catalog_url(folder.path, root=root)
         collection.append(_build_reference(folder.name, url, {"ID": f"{folder.path}/"}))
@@ -122,6 +111,39 @@ def render_catalog(level: CatalogPage, *, title: str = "shotdap", root: str = ""
     if level.next_after is not None:  # no folder has this title, because it contains a space
         url = build_catalog_url(level.path, root=root, after=level.next_after)
         collection.append(_build_reference(f"more, after {level.next_after} …", url, {}))
+    return _render_document(document)
+
+
+def render_dataset(image: CatalogImage, *, root: str = "") -> bytes:
+    """Render a catalog with one image only, as harvesters ask for it by ``?dataset=ID``.
+
+    Args:
+        image: the image.
+        root: the path where the application is mounted.
+    """
+    document, dataset = _build_document(image.path, root), _build_image_dataset(image)
+    dataset.insert(0, _build_service_metadata())
+    document.append(dataset)
+    return _render_document(document)
+
+
+def _build_document(name: str, root: str) -> ET.Element:
+    """Build a catalog with its services."""
+    names = {"name": _replace_illegal_characters(name), "version": "1.2"}
+    document = ET.Element("catalog", {"xmlns": NAMESPACE, "xmlns:xlink": XLINK, **names})
+    compound = ET.SubElement(document, "service", {"name": _COMPOUND_SERVICE, "serviceType": "Compound", "base": ""})
+    for service, kind, base in _SERVICES:
+        ET.SubElement(compound, "service", {"name": service, "serviceType": kind, "base": f"{root}{base}"})
+    return document
+
+
+def _build_service_metadata() -> ET.Element:
+    metadata = ET.Element("metadata", {"inherited": "true"})
+    ET.SubElement(metadata, "serviceName").text = _COMPOUND_SERVICE
+    return metadata
+
+
+def _render_document(document: ET.Element) -> bytes:
     ET.indent(document)
     text: bytes = ET.tostring(document, "utf-8", xml_declaration=True)
     return text + b"\n"

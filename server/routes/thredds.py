@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import partial
+from http import HTTPStatus
 from pathlib import Path, PureWindowsPath
 from types import MappingProxyType
 from typing import Final
@@ -20,6 +21,7 @@ from starlette.routing import Route
 
 from shotdap.catalog import Catalog, Entry, FileHandle, Health, NotFound, Unreadable, retry_if_changed
 from shotdap.server.access.request_catalog import RequestCatalogs
+from shotdap.server.api.responses import quote_path
 from shotdap.server.http.conditional import Validator
 from shotdap.server.http.errors import answer, handle_error, render_text_problem
 from shotdap.server.http.file_response import format_attachment, respond_with_file
@@ -40,13 +42,21 @@ def create_thredds_routes(catalogs: RequestCatalogs) -> list[Route]:
     def respond_level(request: HttpRequest, output_format: str) -> HttpResponse:
         root = request.root_path
 
+        wanted = request.parameters.get("dataset", "/")
+        folder = wanted.strip("/") or request.path
+
         def render_xml() -> HttpResponse:
-            return HttpResponse.from_body(
-                thredds.render_catalog(_read_level(catalogs.open(request), request), root=root), thredds.MEDIA_TYPE
-            )
+            catalog = catalogs.open(request)
+            if wanted.endswith("/"):
+                body = thredds.render_catalog(_read_level(catalog, folder, request), root=root)
+            else:
+                body = thredds.render_dataset(describe_image(catalog, catalog.find_entry(wanted)), root=root)
+            return HttpResponse.from_body(body, thredds.MEDIA_TYPE)
 
         def render_html() -> HttpResponse:
-            level = _read_level(catalogs.open(request), request)
+            if not wanted.endswith("/"):
+                return HttpResponse.redirect(f"{root}/images/{quote_path(wanted)}", HTTPStatus.FOUND)
+            level = _read_level(catalogs.open(request), folder, request)
             readable = next((image for image in level.images if not image.reason), None)
             return render_page("level.html", request, level=level, readable=readable)
 
@@ -82,10 +92,10 @@ def create_thredds_routes(catalogs: RequestCatalogs) -> list[Route]:
     ]
 
 
-def _read_level(catalog: Catalog, request: HttpRequest) -> thredds.CatalogPage:
+def _read_level(catalog: Catalog, path: str, request: HttpRequest) -> thredds.CatalogPage:
     """Read one page of the children of a folder; images as they are now, as files may come and go meanwhile."""
     after = request.parameters.get("after")
-    page = catalog.list_children(request.path, after=after, limit=_PAGE_SIZE)
+    page = catalog.list_children(path, after=after, limit=_PAGE_SIZE)
     folders, images = [], []
     for child in page.children:
         if child.is_folder:
@@ -95,7 +105,7 @@ def _read_level(catalog: Catalog, request: HttpRequest) -> thredds.CatalogPage:
             images.append(describe_image(catalog, catalog.find_entry(child.path)))
         except NotFound as error:
             images.append(thredds.CatalogImage(child.name, child.path, reason=str(error.args[0])))
-    return thredds.CatalogPage(request.path, tuple(folders), tuple(images), after, page.after)
+    return thredds.CatalogPage(path, tuple(folders), tuple(images), after, page.after)
 
 
 def describe_image(catalog: Catalog, entry: Entry) -> thredds.CatalogImage:

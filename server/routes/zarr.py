@@ -7,6 +7,7 @@ they would take a 404 for zeros.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
@@ -32,6 +33,7 @@ from shotdap.transforms import working_memory
 _METHODS: Final = ("GET", "HEAD", "OPTIONS")
 _OPTIONS_HEADERS: Final = MappingProxyType({"Allow": ", ".join(_METHODS), "Accept-Ranges": "bytes"})
 _JSON_MEDIA_TYPE: Final = "application/json"
+_EMPTY_CHUNK_INDEX: Final = re.compile(r"/c/(?:\d+/)*/")  # no key; slashes before it are no part of it
 _BINARY_MEDIA_TYPE: Final = "application/octet-stream"
 
 
@@ -52,7 +54,13 @@ def create_zarr_routes(
         path = "/".join(filter(None, request.path.split("/")))
         stores = ZarrStores(catalogs.open(request), options, caches)
         zarr_request = _ZarrRequest(request, stores, limits, path)
-        response = answer(lambda: retry_if_changed(zarr_request.respond), render_json_problem, f"/zarr/{path}")
+
+        def respond_once() -> HttpResponse:
+            if _EMPTY_CHUNK_INDEX.search(request.path):
+                raise NotFound(f"There is neither a Zarr document nor a chunk at {request.path!r}.")
+            return zarr_request.respond()
+
+        response = answer(lambda: retry_if_changed(respond_once), render_json_problem, f"/zarr/{path}")
         response = apply_range(response, request)
         is_complete = not request.only_headers and "range" not in request.headers
         return compress_response(response, request) if is_complete else response

@@ -257,6 +257,22 @@ def test_facts(index: SqlIndex, folder: Path) -> None:
     }
 
 
+@pytest.mark.parametrize("url", ["/thredds/catalog.xml", "/thredds/catalog/day/catalog.xml"])
+def test_one_dataset(client: Client, url: str) -> None:
+    """Harvesters, such as thredds_crawler, ask for one dataset by its ID: at any level they get it alone."""
+    answer = client.get(url, params={"dataset": "day/one.h5"})
+    folder = client.get(url, params={"dataset": "day/"})
+    (dataset,) = parse(answer.content).iter(f"{CATALOG}dataset")
+
+    assert find_violations(answer.content) == []
+    assert dataset.attrib == {"name": "one.h5", "ID": "day/one.h5", "urlPath": "day/one.h5"}
+    assert dataset.findtext(f"{CATALOG}metadata/{CATALOG}serviceName") == "all"
+    assert folder.content == client.get("/thredds/catalog/day/catalog.xml").content
+    assert client.get(url, params={"dataset": "day/nothing.h5"}).status_code == 404
+    page = client.get(url.replace(".xml", ".html"), params={"dataset": "day/one.h5"}, follow_redirects=False)
+    assert (page.status_code, page.headers["location"]) == (302, "/images/day/one.h5")
+
+
 def test_missing_and_back(index: SqlIndex, folder: Path) -> None:
     """A removed file is listed with the reason and without access, and has access when it is restored."""
     put(index, Entry("omega/one", "day/two.h5"))

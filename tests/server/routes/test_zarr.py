@@ -150,6 +150,8 @@ def test_documents_are_packed_and_chunks_are_not(site: Site) -> None:
         "/zarr.json",
         "/",
         "/frames.h5/readme",
+        "/frames.h5/image/c//0/0",
+        "/frames.h5/image/c/0//0",
     ],
 )
 def test_no_document(path: str, site: Site) -> None:
