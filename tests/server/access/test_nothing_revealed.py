@@ -156,7 +156,10 @@ TARGETS: Final[Mapping[str, Sequence[str]]] = {
     "/thredds/search.html": ["/thredds/search.html?q={diagnostic}", "/thredds/search.html?q={name}"],
     "/thredds/catalog/{path:path}/catalog.xml": [
         "/thredds/catalog/{shot}/catalog.xml",
-        *("/thredds/catalog/{folder}/catalog.xml?dataset={image}", "/thredds/catalog/omega/catalog.xml?dataset={image}"),
+        *(
+            "/thredds/catalog/{folder}/catalog.xml?dataset={image}",
+            "/thredds/catalog/omega/catalog.xml?dataset={image}",
+        ),
     ],
     "/thredds/catalog/{path:path}/catalog.html": ["/thredds/catalog/{folder}/catalog.html"],
     "/fileServer/{path:path}": ["/fileServer/{image}"],

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import httpx
 import pytest
+from openapi_spec_validator import OpenAPIV31SpecValidator
 from tests.serving import Server, make_environment, run_shotdap, serving
 
 from shotdap.catalog import SqlIndex
@@ -39,6 +40,11 @@ def readable(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     assert run_shotdap("catalog", "build", "--config", folder / "shotdap.toml").returncode == 0
     with serving(folder / "log", "--config", folder / "shotdap.toml") as server:
         yield server
+
+
+def test_document(demo: Server) -> None:
+    """The document is one of its own version."""
+    OpenAPIV31SpecValidator(httpx.get(f"{demo.url}/api/v1/openapi.json").json()).validate()
 
 
 @pytest.mark.parametrize(("site", "examples"), [("readable", 10), ("every", 3)])
