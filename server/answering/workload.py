@@ -45,6 +45,7 @@ WORKLOADS: Mapping[str, Workload] = MappingProxyType(
         "/fileServer/{path:path}": Workload.STREAM,
         "/static/{path:path}": Workload.LIGHT,
         "/images/{path:path}": Workload.HEAVY,  # reads pixels, for the numbers on the page
+        "/exports": Workload.HEAVY,  # opens an image of an order, before it is taken and for its preview
         "/calls": Workload.HEAVY,  # opens the images of the requests, to say what would work
         "/search": Workload.LIGHT,
         "/latest": Workload.LIGHT,
@@ -101,7 +102,9 @@ _DAP_WORKLOADS: Mapping[str, Workload] = MappingProxyType(
 
 _PACKAGE_PREFIX: Final = "/api/v1/packages/"
 _STREAMED_PACKAGES: Final = frozenset({"zip", "zarr"})
-_ORDER_PATH: Final = "/api/v1/exports"  # an order opens images before it is taken
+_ORDER_PATHS: Final = frozenset({"/api/v1/exports", "/exports", "/exports/again"})
+"""An order opens images before it is taken."""
+
 _COSTLY: Final = frozenset({Workload.MEMORY, Workload.HEAVY})
 _COSTLY_PREFIXES: Final = tuple(
     (route.partition("{")[0], workload) for route, workload in WORKLOADS.items() if workload in _COSTLY
@@ -117,7 +120,7 @@ def find_workload(method: str, path: str, query: bytes = b"") -> Workload:
         path: of the URL, below the path at which the application is mounted.
         query: of the URL.
     """
-    if method == "POST" and path == _ORDER_PATH:
+    if method == "POST" and path in _ORDER_PATHS:
         return Workload.HEAVY
     if method not in {"GET", "HEAD"}:
         return Workload.LIGHT

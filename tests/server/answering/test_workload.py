@@ -86,6 +86,7 @@ def test_workloads(target: str, workload: Workload) -> None:
 
 def test_orders() -> None:
     """An order of an export opens images; its list does not."""
-    assert is_forwarded("POST", "/api/v1/exports")
+    assert all(is_forwarded("POST", path) for path in ("/api/v1/exports", "/exports", "/exports/again"))
+    assert not is_forwarded("POST", "/exports/remove")
     assert not is_forwarded("GET", "/api/v1/exports")
     assert not is_forwarded("DELETE", "/api/v1/exports/1")
