@@ -25,6 +25,7 @@ _SCOPES: Mapping[str, Scope | None] = MappingProxyType(
         _SHORT_LINK: Scope.READ,
         "/shots": Scope.READ,
         "/images/": Scope.READ,
+        "/compare": Scope.READ,
         "/tokens": Scope.READ,
         "/exports": Scope.EXPORT,
         "/calls": Scope.READ,

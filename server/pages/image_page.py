@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
-from typing import Final
+from typing import Any, Final
 from urllib.parse import parse_qsl
 
 import numpy as np
@@ -81,7 +81,7 @@ def build_dataset_view(adapted: xr.Dataset, constraint: dap2.Constraint) -> Data
             _build_variable_view(str(name), variable, projections.get(str(name)))
             for name, variable in adapted.variables.items()
         ),
-        _format_attributes(adapted.attrs),
+        format_attributes(adapted.attrs),
         ",".join(map(str, constraint.calls)),
         "&".join(map(str, constraint.filters)),
     )
@@ -98,12 +98,13 @@ def _build_variable_view(name: str, variable: xr.Variable, projection: dap2.Proj
             DimensionView(str(dimension), size, index)
             for (dimension, size), index in zip(variable.sizes.items(), indices, strict=True)
         ),
-        _format_attributes(variable.attrs),
+        format_attributes(variable.attrs),
         projection is not None,
     )
 
 
-def _format_attributes(attrs: Mapping[object, object]) -> tuple[tuple[str, str], ...]:
+def format_attributes(attrs: Mapping[object, object] | Mapping[Any, object]) -> tuple[tuple[str, str], ...]:
+    """Format attributes as texts with their names; long arrays are cut."""
     return tuple((str(name), _format_value(value)) for name, value in attrs.items())
 
 

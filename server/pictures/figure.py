@@ -92,6 +92,7 @@ class Lineout:
 
     band: Band
     """Across the curve."""
+    curve: Array
     points: str
     """Of the curve, in a box of 100 by 100, for SVG."""
     low: float
@@ -248,7 +249,7 @@ def _compute_lineout(pixels: Array, band: Band | None, across: Axis, along: Axis
     low, high = (min(0.0, float(finite.min())), float(finite.max())) if finite.size else (0.0, 1.0)
     peak_place = int(np.nanargmax(curve)) if finite.size else 0
     peak_index = along.start + int(peak_place * steps[1])
-    return Lineout((first, last), draw_curve(curve, low, high), low, high, high, peak_index)
+    return Lineout((first, last), curve, draw_curve(curve, low, high), low, high, high, peak_index)
 
 
 def _draw_histogram(finite: Array, scale: Scale) -> str:

@@ -97,6 +97,12 @@ function makeTabs(group) {
 document.addEventListener("click", (event) => {
   const theme = event.target.closest("[data-choose-theme]");
   const copied = event.target.closest("[data-copy], [data-copy-text], [data-copy-link]");
+  const blink = event.target.closest("[data-blink]");
+  if (blink) {
+    const pictures = Array.from(document.getElementById(blink.dataset.blink).children);
+    const next = (pictures.findIndex((each) => !each.hidden) + 1) % pictures.length;
+    pictures.forEach((each, place) => { each.hidden = place !== next; });
+  }
   if (theme) {
     root.dataset.theme = theme.dataset.chooseTheme;
     if (!theme.dataset.chooseTheme) delete root.dataset.theme;
@@ -123,7 +129,7 @@ document.addEventListener("keydown", (event) => {
   }
   if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, select, textarea, [role=application]")) return;
   const search = document.querySelector("[role=search] input");
-  const link = { "[": "[rel=prev]", "]": "[rel=next]" }[event.key];
+  const link = { "[": "[rel=prev]", "]": "[rel=next]", c: "[data-key=c]", b: "[data-blink]" }[event.key];
   if (event.key === "/" && search) {
     search.focus();
     search.select();

@@ -5,13 +5,11 @@ Everything is in the URL. Without a script the server draws the picture; the vie
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import partial
 from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import urlencode
 
-import numpy as np
 import xarray as xr
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -29,6 +27,7 @@ from shotdap.server.http.request import HttpRequest
 from shotdap.server.http.response import HttpResponse, compress_response, make_response
 from shotdap.server.pages import render_page, render_problem_page
 from shotdap.server.pages.assets import find_viewer
+from shotdap.server.pages.image_page import format_attributes
 from shotdap.server.pictures.colour_maps import sample_colour_map
 from shotdap.server.pictures.curves import are_curves
 from shotdap.server.pictures.default_display import COLOUR_MAPS, choose_display, find_shown_variable
@@ -48,7 +47,6 @@ from shotdap.server.website.view_params import has_noise, parse_view
 from shotdap.transforms import MARK, BadSelection, BadVariant
 
 _BAR_COLOURS: Final = 40
-_MAX_ATTRIBUTE_VALUES: Final = 8
 _PNG_PARAMETERS: Final = {"format": "png", "colour_bar": "true", "download": "true"}
 
 
@@ -163,8 +161,8 @@ class _ImagePage:
             bar_colours=[f"#{red:02x}{green:02x}{blue:02x}" for red, green, blue in colours],
             recipes=list_recipes(shown.describe_part(self.request, image)),
             making=list_making_steps(origin) if origin else (),
-            attributes=_list_attributes(dataset.attrs),
-            variable_attributes=_list_attributes(shown.whole_variable.attrs),
+            attributes=format_attributes(dataset.attrs),
+            variable_attributes=format_attributes(shown.whole_variable.attrs),
             downloads=list_downloads(rest_url, shown),
             picture_url=f"{rest_url}?{urlencode(picture_query)}",
             png_url=f"{rest_url}?{urlencode(picture_query | _PNG_PARAMETERS)}",
@@ -194,16 +192,3 @@ class _ImagePage:
             "api_url": f"{root}/api/v1/images/{path}",
             "facts": [(name, str(value)) for name, value in entry.facts.items() if str(value)],
         }
-
-
-def _list_attributes(attributes: Mapping[Any, Any]) -> list[tuple[str, str]]:
-    """List attributes as text; long arrays are cut."""
-    rows = []
-    for name, value in attributes.items():
-        if isinstance(value, str):
-            rows.append((str(name), value))
-            continue
-        flat = list(np.ravel(np.asarray(value, dtype=object if isinstance(value, list) else None)))
-        rest = f", … {len(flat)} in all" if len(flat) > _MAX_ATTRIBUTE_VALUES else ""
-        rows.append((str(name), ", ".join(map(str, flat[:_MAX_ATTRIBUTE_VALUES])) + rest))
-    return rows

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from shotdap.catalog import Catalog, Entry, Image
 from shotdap.server.api.shot_listing import create_diagnostic_term, find_neighbours
@@ -29,6 +29,7 @@ _DOWNLOADS: Final = (
 )
 _ONLY_CURVES: Final = "csv"
 _ONLY_IMAGES: Final = "tiff"
+_PATH_CHARACTERS: Final = "/:,~"  # that need no encoding in a query
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,15 @@ class Choice:
     is_chosen: bool = False
     is_computed: bool = False
     title: str = ""
+
+
+@dataclass(frozen=True)
+class OtherShot:
+    """The image of the same diagnostic of another shot: the URL of its page, and that which compares it with this."""
+
+    label: str
+    url: str
+    compare_url: str
 
 
 @dataclass(frozen=True)
@@ -111,12 +121,12 @@ class ViewLinks:
             chain.append(ChainStep(step.name, step.options, f"{build_image_url(self.request, path)}{query}"))
         return chain
 
-    def find_other_shots(self, catalog: Catalog, entry: Entry) -> list[Choice | None]:
+    def find_other_shots(self, catalog: Catalog, entry: Entry) -> list[OtherShot | None]:
         """Find the image of the same diagnostic of the shot before, and of the next one; the view stays the same."""
         facility, shot, diagnostic = get_facility(entry), get_shot(entry), get_diagnostic(entry)
         if not facility or shot is None or not diagnostic:
             return [None, None]
-        links: list[Choice | None] = []
+        links: list[OtherShot | None] = []
         for entries in find_neighbours(catalog, facility, shot, create_diagnostic_term(diagnostic)):
             if not entries:
                 links.append(None)
@@ -124,8 +134,11 @@ class ViewLinks:
             other = str(get_shot(entries[0]))
             wanted = entry.path.rpartition("/")[2].replace(str(shot), other)
             chosen = next((each for each in entries if each.path.rpartition("/")[2] == wanted), entries[0])
-            url = build_image_url(self.request, "/".join(filter(None, (chosen.path, self.segment))))
-            links.append(Choice(other, f"{url}{self.params.build_query()}"))
+            paths = ["/".join(filter(None, (path, self.segment))) for path in (self.base, chosen.path)]
+            query = self.params.build_query()
+            images = urlencode([("image", path) for path in paths], safe=_PATH_CHARACTERS, quote_via=quote)
+            compare_url = f"{self.request.root_path}/compare?{images}{query.replace('?', '&', 1)}"
+            links.append(OtherShot(other, f"{build_image_url(self.request, paths[1])}{query}", compare_url))
         return links
 
 

@@ -14,6 +14,7 @@ from shotdap.server.website.account.exports_page import create_export_routes
 from shotdap.server.website.account.failed_calls_page import create_failed_calls_routes
 from shotdap.server.website.account.sign_in_page import create_sign_in_pages
 from shotdap.server.website.account.token_page import create_token_routes
+from shotdap.server.website.comparison.compare_page import create_compare_routes
 from shotdap.server.website.known_names import KnownNamesCache
 from shotdap.server.website.page_response import PageResponder
 from shotdap.server.website.picture_page import create_picture_routes
@@ -46,6 +47,7 @@ def create_website_routes(  # noqa: PLR0913, PLR0917 — all that the routes nee
         *create_shot_routes(responder, names),
         *create_search_routes(responder, names),
         *create_picture_routes(catalogs, limits),
+        *create_compare_routes(catalogs, limits),
         *create_export_routes(responder, settings, names),
         *create_failed_calls_routes(catalogs, settings),
         *(create_token_routes(access) if access else []),

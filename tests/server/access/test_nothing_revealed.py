@@ -167,6 +167,8 @@ TARGETS: Final[Mapping[str, Sequence[str]]] = {
     "/{shot:int}": ["/{number}"],
     "/latest": ["/latest", "/dap/omega/latest", "/dap/omega/latest/{segment}", "/dap/omega/latest/{segment}.dds"],
     "/calls": ["/calls"],
+    "/compare": ["/compare?image={image}&image={image}/~image", "/compare?image={image}&image={shot}"],
+    "/compare/picture": ["/compare/picture?image={image}&image={image}/~image&show=difference"],
     "/exports": ["/exports", "/exports?q={name}", "/exports?q={diagnostic}", "/exports?q=campaign:{campaign}"],
     "/images/{path:path}": [
         *("/images/{image}", "/images/{image}/~image~median_filter-size-3", "/images/{image}?variable=over_flat"),

@@ -31,6 +31,8 @@ PAGES: Final = {
     "folder": "/thredds/catalog/omega/103741/p510_2/catalog.html",
     "request": "/dap/omega/62328/asbo1/asbo1_s62328.html",
     "calls": "/calls",
+    "compare": "/compare?image=omega/62328/asbo1/asbo1_s62328&image=omega/62326/asbo1/asbo1_grid_s62326&row=416:432",
+    "difference": f"/compare?image={IMAGE[8:]}&image=omega/62326/asbo1/asbo1_flat_s62326&show=difference",
     "exports": "/exports?q=ASBO1&variable=background_subtracted",
     "nothing": "/shots/omega/1",
 }

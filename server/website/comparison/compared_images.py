@@ -1,0 +1,204 @@
+"""Images that are compared: each with its picture in the range of all, its lineout, and its numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final, TypeAlias
+from urllib.parse import urlencode
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from shotdap.catalog import Catalog, NotFound, Unreadable
+from shotdap.catalog.entry import FAILED_HEALTHS
+from shotdap.server.api.responses import quote_path
+from shotdap.server.http.limits import Limits
+from shotdap.server.http.request import HttpRequest
+from shotdap.server.pages.image_page import format_attributes
+from shotdap.server.pictures.curves import are_curves
+from shotdap.server.pictures.default_display import choose_display
+from shotdap.server.pictures.figure import Figure, RegionStatistics, compute_region, draw_curve
+from shotdap.server.pictures.levels import Display
+from shotdap.server.website.image_cards import ImageCard, build_image_card
+from shotdap.server.website.shown_image import IMAGE_NDIM, ShownImage
+from shotdap.server.website.view_params import ViewParams
+from shotdap.transforms import MARK, BadSelection
+
+MAX_IMAGES: Final = 4
+"""The most images that are compared at once."""
+
+_MIN_IMAGES: Final = 2
+_LIMIT_PERCENTILE: Final = 99.5  # of the absolute difference: the end of its range
+_RESULT_COLOURS: Final = "RdBu_r"
+_MAX_ATTRIBUTES: Final = 200
+
+Array: TypeAlias = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class ReadableImage:
+    """An image of which there is a picture."""
+
+    shown: ShownImage
+    figure: Figure
+    statistics: RegionStatistics
+    """Of the region if there is one, else of all that is shown."""
+
+
+@dataclass(frozen=True)
+class ComparedImage:
+    """One of the images that are compared."""
+
+    path: str
+    """Public path, with the steps of a variant."""
+    card: ImageCard
+    readable: ReadableImage | None = None
+    """`None` if it cannot be read."""
+    reason: str = ""
+    """Why it cannot be read."""
+
+    @property
+    def label(self) -> str:
+        """A short name: the number of its shot, or else its name."""
+        return self.card.name if self.card.shot is None else str(self.card.shot)
+
+
+@dataclass(frozen=True)
+class DifferentAttribute:
+    """An attribute that the images do not all have alike."""
+
+    name: str
+    values: Sequence[str]
+    """Of each image; empty if it has none."""
+
+
+def open_compared(
+    request: HttpRequest, catalog: Catalog, paths: Sequence[str], params: ViewParams, limits: Limits
+) -> list[ComparedImage]:
+    """Open images, and compute the figure of each.
+
+    Raises:
+        BadSelection: there are too few or too many, or the view does not fit one of them.
+        NotFound: one does not exist, or may not be seen.
+    """
+    if not _MIN_IMAGES <= len(paths) <= MAX_IMAGES:
+        raise BadSelection(
+            f"Two to {MAX_IMAGES} images are compared: image=PATH&image=PATH. Here {len(paths)} are named."
+        )
+    return [_open_image(request, catalog, path, params, limits) for path in paths]
+
+
+def _open_image(request: HttpRequest, catalog: Catalog, path: str, params: ViewParams, limits: Limits) -> ComparedImage:
+    base = path.partition(f"/{MARK}")[0]
+    try:
+        entry = catalog.find_entry(base)
+    except NotFound as error:
+        raise NotFound(f"No such image, or not yours to see: {base!r}.") from error
+    card = build_image_card(request, catalog, entry)
+    try:
+        if entry.health in FAILED_HEALTHS:
+            raise Unreadable(entry.reason)  # noqa: TRY301 — the same as for what is found out now
+        dataset = catalog.image(path).open_shared()
+    except Unreadable as error:
+        return ComparedImage(path, card, reason=str(error))
+    shown = ShownImage.from_params(dataset, params, limits)
+    if are_curves(shown.whole_variable):
+        raise BadSelection(f"Images are compared here; {shown.name} of {path} is a curve.")
+    figure = shown.compute_figure(choose_compared_display([shown], params))
+    statistics = shown.compute_region() or compute_region(shown.load({}).values)
+    return ComparedImage(path, card, ReadableImage(shown, figure, statistics))
+
+
+def choose_compared_display(images: Sequence[ShownImage], params: ViewParams) -> Display:
+    """Choose how all images are shown: as the first one, changed by the query."""
+    return params.rest.change_display(choose_display(images[0].whole_variable))
+
+
+def find_common_range(images: Sequence[ReadableImage], params: ViewParams) -> Display:
+    """Return the display of all pictures: one range, which holds that of each image."""
+    display = choose_compared_display([each.shown for each in images], params)
+    return replace(
+        display,
+        low=min(each.figure.scale.low for each in images),
+        high=max(each.figure.scale.high for each in images),
+    )
+
+
+def build_picture_url(request: HttpRequest, path: str, image: ReadableImage, display: Display) -> str:
+    """Build the URL of the picture of an image in the range of all of them."""
+    query = image.shown.build_picture_query(None, display) | {"low": repr(display.low), "high": repr(display.high)}
+    return f"{request.root_path}/api/v1/images/{quote_path(path)}?{urlencode(query)}"
+
+
+def draw_lineouts(images: Sequence[ReadableImage]) -> tuple[float, float, Sequence[str]]:
+    """Draw the lineouts along the columns on one scale; return its ends, and the points of each for SVG."""
+    low = min(each.figure.row_lineout.low for each in images)
+    high = max(each.figure.row_lineout.high for each in images)
+    return low, high, [draw_curve(each.figure.row_lineout.curve, low, high) for each in images]
+
+
+def list_different_attributes(images: Sequence[ReadableImage]) -> tuple[Sequence[DifferentAttribute], int]:
+    """List the attributes that differ, of the images and of what is shown of them; and count those that are equal."""
+    tables = [
+        dict([*format_attributes(each.shown.dataset.attrs), *format_attributes(each.shown.whole_variable.attrs)])
+        for each in images
+    ]
+    names = dict.fromkeys(name for table in tables for name in table)
+    rows = [DifferentAttribute(name, [table.get(name, "") for table in tables]) for name in names]
+    different = [row for row in rows if len({*row.values}) > 1]
+    return different[:_MAX_ATTRIBUTES], len(rows) - len(different)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The first image minus the second one, or divided by it, pixel by pixel."""
+
+    dataset: xr.Dataset
+    """With the one variable."""
+    display: Display
+    """Symmetric about no difference."""
+    statistics: RegionStatistics
+    is_cut: bool
+    """True if the sizes differ, so that only the pixels that both have, from the first on, are compared."""
+
+
+def compute_difference(images: Sequence[ReadableImage], *, is_ratio: bool, size: int) -> Difference:
+    """Compute the difference of the first two images, or their ratio.
+
+    Args:
+        images: at least two.
+        is_ratio: whether it is the ratio; where the second one is 0, it is missing.
+        size: the largest number of pixels of the longer side of its picture.
+
+    Raises:
+        BadSelection: their units differ, so that a difference means nothing.
+    """
+    first, second = images[:2]
+    if not is_ratio and first.shown.units != second.shown.units:
+        raise BadSelection(
+            f"{first.shown.name} is in {first.shown.units or '1'}, {second.shown.name} in {second.shown.units or '1'}:"
+            " there is no difference of these. Ask for show=side or show=ratio."
+        )
+    values = [each.shown.load({}) for each in (first, second)]
+    pixels = [np.asarray(each.values, np.float64).reshape(each.shape[-IMAGE_NDIM:]) for each in values]
+    rows, columns = (min(each.shape[axis] for each in pixels) for axis in range(IMAGE_NDIM))
+    is_cut = pixels[0].shape != pixels[1].shape
+    ours, theirs = (each[:rows, :columns] for each in pixels)
+    if is_ratio:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            result = np.where(theirs == 0, np.nan, ours / theirs)
+    else:
+        result = ours - theirs
+    neutral = 1.0 if is_ratio else 0.0
+    distances = np.abs(result[np.isfinite(result)] - neutral)
+    limit = (float(np.percentile(distances, _LIMIT_PERCENTILE)) if distances.size else 0.0) or 1.0
+    name = "ratio" if is_ratio else "difference"
+    attributes: Mapping[str, str] = {"units": "1" if is_ratio else first.shown.units or "1"}
+    return Difference(
+        xr.Dataset({name: xr.Variable(("y", "x"), result, attributes)}),
+        Display(_RESULT_COLOURS, low=neutral - limit, high=neutral + limit, size=size, quality=85),
+        compute_region(result),
+        is_cut,
+    )
