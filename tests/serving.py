@@ -156,12 +156,14 @@ def find_processes(session: int) -> set[int]:
 
 
 @contextmanager
-def start_command(log: Path, *arguments: str | Path, may_die: bool = False, mode: str = "open") -> Iterator[Server]:
+def start_command(
+    log: Path, *arguments: str | Path, may_die: bool = False, mode: str = "open", port: int | None = None
+) -> Iterator[Server]:
     """Run a command of shotdap that serves until it is interrupted; if it ends early, the test fails with its log.
 
-    A benchmark that counts the ends sets `may_die`.
+    A benchmark that counts the ends sets `may_die`; a test of clients that come back gives the `port`.
     """
-    port = find_free_port()
+    port = port or find_free_port()
     surroundings = make_environment() | {"SHOTDAP_ACCESS__MODE": mode}
     with log.open("wb") as output:
         # In its own session, it does not get a Ctrl-C for the test runner, which stops it here.

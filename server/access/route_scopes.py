@@ -23,6 +23,7 @@ _SCOPES: Mapping[str, Scope | None] = MappingProxyType(
         "/search": Scope.READ,
         "/latest": Scope.READ,
         _SHORT_LINK: Scope.READ,
+        "/live": Scope.READ,
         "/shots": Scope.READ,
         "/images/": Scope.READ,
         "/compare": Scope.READ,

@@ -51,6 +51,7 @@ WORKLOADS: Mapping[str, Workload] = MappingProxyType(
         "/calls": Workload.HEAVY,  # opens the images of the requests, to say what would work
         "/search": Workload.LIGHT,
         "/latest": Workload.LIGHT,
+        "/live": Workload.LIGHT,
         "/{shot:int}": Workload.LIGHT,
         "/shots": Workload.LIGHT,
         "/shots/{facility}/{shot:int}": Workload.LIGHT,

@@ -91,6 +91,8 @@ _ENVIRONMENT.filters |= {
     "as_long_date": partial(formatting.format_date, weekday=True),
     "as_age": formatting.format_age,
     "as_moment": formatting.format_moment,
+    "as_clock": formatting.format_clock,
+    "as_elapsed": formatting.format_elapsed,
     "as_number": formatting.format_number,
     "as_count": formatting.format_count,
     "as_path": partial(quote, safe=_PATH_CHARACTERS, errors="replace"),

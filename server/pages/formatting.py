@@ -113,3 +113,20 @@ def format_age(text: str, now: datetime | None = None) -> str:
     if timedelta() <= age < _WEEK:
         return f"{moment:%a %H:%M}"
     return f"{moment.day} {moment:%b %Y}"
+
+
+def format_elapsed(seconds: float) -> str:
+    """Format a span of time: ``48 s``, ``2 min 31 s``, ``2 h 5 min``."""
+    minutes, rest = divmod(int(seconds), _HOUR)
+    hours, minutes_left = divmod(minutes, _HOUR)
+    if hours:
+        return f"{hours} h {minutes_left} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def format_clock(text: str, now: datetime | None = None) -> str:
+    """Format when a shot was fired: ``10:31:08`` today, else the date."""
+    moment = parse_date(text)
+    if moment is None:
+        return text
+    return f"{moment:%H:%M:%S}" if moment.date() == (now or datetime.now(moment.tzinfo)).date() else format_date(text)

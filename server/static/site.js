@@ -180,20 +180,29 @@ followExports();
 const SETTLED_MILLISECONDS = 400; // the viewer writes the address 250 ms after the last change
 let following = { timer: 0, address: location.href, controller: null };
 
+export async function fetchPage(address, signal) {
+  const answer = await fetch(address, { headers: { Accept: "text/html" }, signal });
+  return { answer, page: new DOMParser().parseFromString(await answer.text(), "text/html") };
+}
+
+// Attributes with data are the page's, too.
+export function replacePart(part, fresh) {
+  part.replaceChildren(...fresh.childNodes);
+  for (const [name, value] of Object.entries(fresh.dataset)) part.dataset[name] = value;
+  part.querySelectorAll("[data-tabs]").forEach(makeTabs);
+}
+
 async function followView() {
   if (location.href === following.address) return;
   following.address = location.href;
   following.controller?.abort();
   following.controller = new AbortController();
   try {
-    const answer = await fetch(location.href, { headers: { Accept: "text/html" }, signal: following.controller.signal });
-    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    const { answer, page } = await fetchPage(location.href, following.controller.signal);
     for (const part of document.querySelectorAll("[data-follows]")) {
       const fresh = answer.ok && page.querySelector(`[data-follows="${part.dataset.follows}"]`);
       part.hidden = !fresh; // no recipe is better than one of something else
-      if (!fresh) continue;
-      part.replaceChildren(...fresh.childNodes);
-      part.querySelectorAll("[data-tabs]").forEach(makeTabs);
+      if (fresh) replacePart(part, fresh);
     }
   } catch (error) {
     if (error.name !== "AbortError") following.address = "";

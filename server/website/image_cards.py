@@ -22,6 +22,7 @@ _WORD_SEPARATOR: Final = re.compile(r"[_-]+")
 _SHAPE: Final = re.compile(r"\w+\[([\d,]+)\]")
 _MAX_ATTRIBUTES: Final = 2
 _MAX_ATTRIBUTE_LENGTH: Final = 24
+_DISTINGUISHED: Final = ("flat", "grid", "wedge", "dark")  # in a file's name: not the image of the shot itself
 _KNOWN_FACTS: Final = frozenset({"facility", "shot", "date", "diagnostic", "name"})
 
 
@@ -168,6 +169,12 @@ def get_diagnostic(entry: Entry) -> str:
 def get_facility(entry: Entry) -> str:
     """Return the facility of an image; empty if its row names none."""
     return str(entry.facts.get("facility", ""))
+
+
+def rank_entry(entry: Entry) -> tuple[bool, bool, str]:
+    """Return the sort key of images of one diagnostic: the first is the one to show."""
+    name = _get_file_name(entry).lower()
+    return bool(entry.reason), any(word in name for word in _DISTINGUISHED), entry.path
 
 
 def find_title(catalog: Catalog, entry: Entry) -> str:

@@ -28,6 +28,7 @@ from shotdap.server.website.image_cards import (
     find_title,
     get_diagnostic,
     get_facility,
+    rank_entry,
 )
 from shotdap.server.website.known_names import KnownNamesCache
 from shotdap.server.website.page_response import PageResponder
@@ -36,7 +37,6 @@ _SHOTS: Final = 12
 _COLUMNS: Final = 7
 _OTHER_IMAGES: Final = 24  # of an archive without shots
 _LISTED_DIAGNOSTICS: Final = 12
-_DISTINGUISHED: Final = ("flat", "grid", "wedge", "dark")  # in a file's name: not the image of the shot itself
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,7 @@ def build_shot_rows(
     """Build the rows of some shots, each with an image of each column's diagnostic."""
     rows = []
     for (facility, number), entries in shots.items():
-        by_diagnostic = {get_diagnostic(each): each for each in sorted(entries, key=_rank_entry, reverse=True)}
+        by_diagnostic = {get_diagnostic(each): each for each in sorted(entries, key=rank_entry, reverse=True)}
         chosen = [by_diagnostic.get(name) for name in columns]
         slots = [None if entry is None else build_image_card(request, catalog, entry) for entry in chosen]
         dates = [str(each.facts["date"]) for each in entries if each.facts.get("date")]
@@ -151,9 +151,3 @@ def build_shot_rows(
         url = build_shot_url(request, facility, number)
         rows.append(ShotRow(facility, number, url, min(dates, default=""), len(entries), failing, slots))
     return rows
-
-
-def _rank_entry(entry: Entry) -> tuple[bool, bool, str]:
-    """Return the sort key of images of one diagnostic: the first is the one to show."""
-    name = entry.path.rpartition("/")[2].lower()
-    return bool(entry.reason), any(word in name for word in _DISTINGUISHED), entry.path

@@ -16,6 +16,7 @@ from shotdap.server.website.account.sign_in_page import create_sign_in_pages
 from shotdap.server.website.account.token_page import create_token_routes
 from shotdap.server.website.comparison.compare_page import create_compare_routes
 from shotdap.server.website.known_names import KnownNamesCache
+from shotdap.server.website.live.live_page import create_live_routes
 from shotdap.server.website.page_response import PageResponder
 from shotdap.server.website.picture_page import create_picture_routes
 from shotdap.server.website.search_page import create_search_routes
@@ -45,6 +46,7 @@ def create_website_routes(  # noqa: PLR0913, PLR0917 — all that the routes nee
     return [
         *create_start_routes(responder, names),
         *create_shot_routes(responder, names),
+        *create_live_routes(responder, names),
         *create_search_routes(responder, names),
         *create_picture_routes(catalogs, limits),
         *create_compare_routes(catalogs, limits),

@@ -174,6 +174,7 @@ TARGETS: Final[Mapping[str, Sequence[str]]] = {
         *("/images/{image}", "/images/{image}/~image~median_filter-size-3", "/images/{image}?variable=over_flat"),
         "/images/{shot}",
     ],
+    "/live": ["/live", "/live?facility=omega", "/live?pin={diagnostic}", "/live?facility=omega&shot={number}"],
     "/logout": ["/logout"],
     "/search": ["/search?q={diagnostic}", "/search?q={name}", "/search?q={number}", "/search?q={campaign}&view=list"],
     "/shots": ["/shots", "/shots?facility=omega"],
@@ -369,7 +370,7 @@ def mask_cursors(body: bytes) -> object:
 
 
 def mask_times(body: bytes) -> object:
-    """Mask the times on a page: of a principal's own calls, and of the last uses of their own tokens."""
+    """Mask the times on a page, which pass: of a principal's own calls, of the last uses of their own tokens."""
     return re.sub(rb"<time [^>]*>[^<]*</time>|not yet", b"*", body)
 
 
@@ -389,6 +390,7 @@ DIFFERENCES: Final[Mapping[str, Callable[[bytes], object]]] = {
     "/api/v1/packages/": describe_package,
     "/api/v1/tokens": mask_members("used"),
     "/calls": bool,
+    "/live": mask_times,
     "/tokens": mask_times,
 }
 """What of the answers of some URLs may differ; their tags and lengths follow it. Of all others, nothing."""

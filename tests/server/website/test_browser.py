@@ -7,10 +7,9 @@ from functools import partial
 from typing import Final
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, ViewportSize, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
 from tests.conftest import skip_absent
-from tests.server.website.browsing import CHROMIUM, launch_browser
+from tests.server.website.browsing import CHROMIUM, DESKTOP, PHONE, find_axe_violations, launch_browser
 from tests.serving import Server
 
 IMAGE: Final = "/images/omega/62328/asbo1/asbo1_s62328"
@@ -27,6 +26,7 @@ PAGES: Final = {
     "variant": f"{IMAGE}/~background_subtracted~median_filter-size-5",
     "curves": "/images/omega/103741/p510/P510-p510_data_103741",
     "missing": "/images/omega/112059/iaw_ccd/IAW_CCD-s112059",
+    "live": "/live",
     "folders": "/thredds/catalog.html",
     "folder": "/thredds/catalog/omega/103741/p510_2/catalog.html",
     "request": "/dap/omega/62328/asbo1/asbo1_s62328.html",
@@ -36,8 +36,6 @@ PAGES: Final = {
     "exports": "/exports?q=ASBO1&variable=background_subtracted",
     "nothing": "/shots/omega/1",
 }
-DESKTOP: Final[ViewportSize] = {"width": 1440, "height": 900}
-PHONE: Final[ViewportSize] = {"width": 390, "height": 844}
 
 
 @pytest.fixture(scope="module")
@@ -89,12 +87,6 @@ def test_accessible(context: BrowserContext, name: str) -> None:
 
     assert (light, dark, find_violations()) == ([], [], [])
     assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
-
-
-def find_axe_violations(page: Page) -> list[tuple[str, list[str]]]:
-    """Return the rules of accessibility that a page violates, with the elements that do."""
-    violations = Axe().run(page).response["violations"]
-    return [(each["id"], [node["html"] for node in each["nodes"]]) for each in violations]
 
 
 def test_number_to_picture(context: BrowserContext) -> None:

@@ -1,0 +1,1 @@
+"""What arrives: the page for a wall, and the part of the start page."""
