@@ -5,8 +5,8 @@ import { fetchPage, replacePart } from "./site.js";
 const SETTLED_MILLISECONDS = 250; // an image comes with several changes: its row, then its inspection
 const PAUSE_MILLISECONDS = 1000; // between two fetches, while a catalog is built
 const MAX_WAIT_SECONDS = 30;
-const SLOW_SECONDS = 10; // from a file to this page
 const IDLE_MILLISECONDS = 3000;
+const FOLLOWING = "[data-follows]";
 
 const root = document.documentElement;
 const connection = document.querySelector("[data-connection]");
@@ -15,12 +15,13 @@ const announcement = document.querySelector("[data-announcement]");
 const stream = new URL("../../api/v1/changes/stream", import.meta.url);
 const shown = new WeakMap(); // each part as the server has sent it
 let token = "";
+let source = null;
 let failures = 0;
 let retryAt = 0;
 let seenAt = Date.now(); // when the page was last up to date
 let eventAt = 0;
-let lag = 0;
 let clockOffset = 0; // of the server's clock from this one
+let retryTimer = 0;
 let refreshTimer = 0;
 let isRefreshing = false;
 let isStale = false;
@@ -42,34 +43,32 @@ function showTimes() {
     const wait = Math.max(0, Math.ceil((retryAt - now) / 1000));
     words.textContent = `Connection lost. What you see is from ${seen}. Trying again${wait ? ` in ${wait} s` : ""}.`;
   } else if (eventAt) {
-    const late = lag > SLOW_SECONDS ? ` The last image was here ${formatElapsed(lag)} after its file.` : "";
-    words.textContent = `Connected, last event ${formatElapsed((now - eventAt) / 1000)} ago.${late}`;
+    words.textContent = `Connected, last event ${formatElapsed((now - eventAt) / 1000)} ago.`;
   } else if (token) {
     words.textContent = "Connected.";
   }
 }
 
-function listArrivals() {
-  return new Set(Array.from(document.querySelectorAll("[data-arrival]"), (each) => each.dataset.arrival));
+// The shot on the page, and the names of what has arrived of it, a line each.
+function readArrivals() {
+  const { shot = "", arrivals = "", count = "" } = document.querySelector("[data-shot]")?.dataset ?? {};
+  return { shot, count, names: arrivals.split("\n").filter(Boolean) };
 }
 
-function announce(before, shotBefore) {
-  const head = document.querySelector("[data-shot]");
-  if (!head) return;
-  const after = listArrivals();
-  const fresh = Array.from(after).filter((name) => head.dataset.shot !== shotBefore || !before.has(name));
+function announce(before) {
+  const { shot, count, names } = readArrivals();
+  const fresh = names.filter((name) => shot !== before.shot || !before.names.includes(name));
   if (!fresh.length) return;
   const verb = fresh.length > 1 ? "have" : "has";
-  announcement.textContent = `${head.dataset.shot}: ${fresh.join(", ")} ${verb} arrived, ${after.size} of ${head.dataset.count}.`;
+  announcement.textContent = `${shot}: ${fresh.join(", ")} ${verb} arrived, ${names.length} of ${count}.`;
 }
 
 // Pictures that were not there before fade in, and the focus stays on the same link.
 function show(page) {
-  const before = listArrivals();
-  const shot = document.querySelector("[data-shot]")?.dataset.shot;
+  const before = readArrivals();
   const pictures = new Set(Array.from(document.images, (image) => image.getAttribute("src")));
   const focused = document.activeElement?.closest("a[href]")?.getAttribute("href");
-  for (const part of document.querySelectorAll("[data-follows]")) {
+  for (const part of document.querySelectorAll(FOLLOWING)) {
     if ("atTop" in part.dataset && root.scrollTop > part.offsetTop) continue; // rows do not move while one reads them
     const fresh = page.querySelector(`[data-follows="${part.dataset.follows}"]`);
     if (fresh && fresh.outerHTML !== shown.get(part)) {
@@ -84,7 +83,7 @@ function show(page) {
   if (focused && document.activeElement === document.body) {
     document.querySelector(`main a[href="${CSS.escape(focused)}"]`)?.focus({ preventScroll: true });
   }
-  announce(before, shot);
+  announce(before);
 }
 
 async function refresh() {
@@ -96,7 +95,7 @@ async function refresh() {
   isStale = false;
   try {
     const { answer, page } = await fetchPage(document.querySelector("[data-live]").dataset.live);
-    const isOther = Boolean(page.querySelector("[data-shot]")) !== Boolean(document.querySelector("[data-shot]"));
+    const isOther = page.querySelectorAll(FOLLOWING).length !== document.querySelectorAll(FOLLOWING).length;
     if (answer.redirected || (answer.ok && isOther)) location.reload(); // signed out, or the first shot of all
     if (answer.ok) {
       const sent = Date.parse(answer.headers.get("Date"));
@@ -122,21 +121,19 @@ function refreshSoon() {
 // A stream ends after a minute, and this script asks again with the token of the last event.
 function connect() {
   stream.search = token ? `?since=${encodeURIComponent(token)}` : "";
-  const source = new EventSource(stream);
+  source = new EventSource(stream);
   let hasBegun = false;
   source.addEventListener("start", (event) => {
-    const isFirst = !token || failures > 0;
+    const isBehind = !token || failures > 0;
     hasBegun = true;
     token = event.lastEventId;
     failures = 0;
-    if (isFirst) refreshSoon(); // what changed between the page and the stream
+    if (isBehind) refreshSoon(); // what changed between the page and the stream
     showTimes();
   });
   source.addEventListener("changes", (event) => {
     token = event.lastEventId;
     eventAt = Date.now();
-    const measured = JSON.parse(event.data).lag_seconds;
-    if (typeof measured === "number") lag = measured;
     refreshSoon();
   });
   source.addEventListener("outdated", () => location.reload());
@@ -145,9 +142,16 @@ function connect() {
     failures = hasBegun ? 0 : failures + 1;
     const wait = 1000 * Math.min(MAX_WAIT_SECONDS, 2 ** Math.max(0, failures - 1));
     retryAt = Date.now() + wait;
-    setTimeout(connect, wait);
+    retryTimer = setTimeout(connect, wait);
     showTimes();
   });
+}
+
+// A page that nobody sees follows nothing: browsers open only six connections to a server.
+function followWhileVisible() {
+  clearTimeout(retryTimer);
+  source?.close();
+  if (document.visibilityState === "visible") connect();
 }
 
 // On a wall: no pointer while nobody moves it, and a screen that stays awake.
@@ -169,9 +173,10 @@ async function stayAwake() {
   }
 }
 
-for (const part of document.querySelectorAll("[data-follows]")) shown.set(part, part.outerHTML);
-connect();
+for (const part of document.querySelectorAll(FOLLOWING)) shown.set(part, part.outerHTML);
+followWhileVisible();
 watchPointer();
 stayAwake();
+document.addEventListener("visibilitychange", followWhileVisible);
 document.addEventListener("visibilitychange", stayAwake);
 setInterval(showTimes, 1000);

@@ -31,6 +31,7 @@ from shotdap.server.website.image_cards import (
     rank_entry,
 )
 from shotdap.server.website.known_names import KnownNamesCache
+from shotdap.server.website.live.arrivals import find_arriving_shot
 from shotdap.server.website.page_response import PageResponder
 
 _SHOTS: Final = 12
@@ -60,8 +61,12 @@ def create_start_routes(responder: PageResponder, names: KnownNamesCache) -> lis
     def prepare_start(request: HttpRequest, catalog: Catalog) -> HttpResponse:
         known, wanted = names.get_names(catalog), request.parameters.get("facility")
         terms = () if wanted is None else (create_facility_term(catalog, wanted),)
-        shots = read_latest_shots(catalog, terms, _SHOTS)
+        shots = dict(read_latest_shots(catalog, terms, _SHOTS + 1))
         columns = choose_columns(shots)
+        arriving = find_arriving_shot(request, catalog, shots)
+        if arriving:
+            del shots[arriving.facility, arriving.number]
+        shots = dict(list(shots.items())[:_SHOTS])
         rows = build_shot_rows(request, catalog, shots, columns)
         others = [] if rows else build_image_cards(request, catalog, catalog.search("", limit=_OTHER_IMAGES).entries)
         diagnostics = sorted(known.diagnostics.items(), key=lambda pair: -pair[1])[:_LISTED_DIAGNOSTICS]
@@ -69,6 +74,7 @@ def create_start_routes(responder: PageResponder, names: KnownNamesCache) -> lis
             "start.html",
             request,
             section="shots",
+            arriving=arriving,
             rows=rows,
             columns=columns,
             others=others,

@@ -108,6 +108,30 @@ class ArrivingShot:
         """The number of diagnostics that have arrived or are expected."""
         return len(self.arrived) + len(self.awaited)
 
+    def find(self, diagnostic: str) -> Arrival | None:
+        """Return what is known of a diagnostic; `None` if it has not arrived, and is not expected."""
+        return next((each for each in (*self.arrived, *self.awaited) if each.diagnostic == diagnostic), None)
+
+
+def find_arriving_shot(
+    request: HttpRequest, catalog: Catalog, shots: Mapping[ShotKey, Sequence[Entry]]
+) -> ArrivingShot | None:
+    """Return the newest of some shots if its images are arriving now.
+
+    Args:
+        request: with the path at which the application is mounted.
+        catalog: as the reader sees it.
+        shots: the latest ones, the newest first; only if the first one is of today, the catalog is searched.
+    """
+    now = read_laboratory_time()
+    for (facility, number), entries in shots.items():
+        dates = [_parse_shot_date(str(each.facts.get("date", ""))) for each in entries]
+        if not any(date and now - date < _LONGEST_DELAY for date in dates):
+            break
+        shot = read_arriving_shot(request, catalog, facility, number)
+        return shot if shot.is_arriving else None
+    return None
+
 
 def read_newest_shot(request: HttpRequest, catalog: Catalog, terms: tuple[Term, ...]) -> ArrivingShot | None:
     """Read the newest shot that matches terms, such as that for a facility; `None` if there is none."""
