@@ -36,7 +36,7 @@ def check_database_files(settings: Settings) -> None:
         check_database_file("catalog.index", settings.catalog.index)
     if settings.exports.folder is not None:
         check_database_file("exports.folder", settings.exports.folder / "jobs.db")
-    if settings.access.mode != "open":
+    if settings.access.mode != "open" or settings.webhooks.targets:
         check_database_file("access.database", settings.access.database)
 
 

@@ -288,6 +288,25 @@ class ExportsSettings(_Section):
         return (self.memory_mib << 20) // (2 * self.threads)
 
 
+class WebhookTarget(_Section):
+    """A receiver of signed messages about changes, and what they may tell."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,60}$")]
+    url: str
+    secret_file: Path
+    user: str = ""
+    groups: tuple[str, ...] = ()
+    facts: Mapping[str, str | tuple[str, ...]] = Field(default_factory=dict)
+    paths: tuple[str, ...] = ()
+
+
+class WebhookSettings(_Section):
+    """Webhooks: messages to other servers."""
+
+    targets: tuple[WebhookTarget, ...] = ()
+    seconds: float = Field(gt=0, le=30)
+
+
 class Settings(BaseSettings):
     """All settings, checked; `load_settings` makes them."""
 
@@ -309,6 +328,7 @@ class Settings(BaseSettings):
     packages: PackagesSettings
     zarr: _ZarrSettings
     exports: ExportsSettings
+    webhooks: WebhookSettings
 
     @classmethod
     def settings_customise_sources(
@@ -409,6 +429,9 @@ def _resolve_paths(sections: dict[str, Any], folder: Path) -> None:
         value = sections[section].get(name)
         if isinstance(value, str) and value:
             sections[section][name] = folder / value
+    for target in sections["webhooks"].get("targets", ()):
+        if isinstance(target, dict) and isinstance(target.get("secret_file"), str):
+            target["secret_file"] = folder / target["secret_file"]
     prefixes = sections["archive"].get("prefixes")
     if isinstance(prefixes, dict):
         sections["archive"]["prefixes"] = {

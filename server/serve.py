@@ -24,6 +24,8 @@ from shotdap.server.app import create_worker_app
 from shotdap.server.catalog_poller import run_poller
 from shotdap.server.connection_bounds import ConnectionBounds
 from shotdap.server.exports.jobs.supervisor import supervise_coordinator
+from shotdap.server.webhooks.sender import run_webhooks
+from shotdap.server.webhooks.webhook import load_webhooks
 from shotdap.server.worker_process import Certificate, WorkerConfig, WorkerOptions
 from shotdap.server.worker_supervisor import WorkersFailed, supervise_workers
 
@@ -49,6 +51,7 @@ def run_server(source: SettingsSource, announce: Callable[[str], None] | None = 
     check_exposure(settings)
     Policy(settings.access)  # fails here, rather than in every worker
     open_identity_provider(settings)  # likewise
+    load_webhooks(settings)  # likewise
     AuditLog.from_settings(settings)  # says here that its file cannot be written
     site = Site(settings)
     check_database_files(settings)
@@ -73,7 +76,12 @@ def run_server(source: SettingsSource, announce: Callable[[str], None] | None = 
     # No memory is kept for a server that may never be started again.
     holding = hold_folder(frames) if configured.catalog.frames is None else nullcontext()
     try:
-        with holding, run_poller(settings, source), supervise_coordinator(settings, source):
+        with (
+            holding,
+            run_poller(settings, source),
+            run_webhooks(settings, source),
+            supervise_coordinator(settings, source),
+        ):
             supervise_workers(options, server.workers, listener, say_where)
     except WorkersFailed as error:
         sys.exit(f"shotdap: {error}")

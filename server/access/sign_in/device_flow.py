@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import httpx
 
-from shotdap.server.access.sign_in.identity_provider import is_safe_url
+from shotdap.server.http.outgoing import is_safe_url
 
 _GRANT_TYPE: Final = "urn:ietf:params:oauth:grant-type:device_code"
 _USUAL_INTERVAL: Final = 5  # seconds, if the provider says none (RFC 8628, 3.2)

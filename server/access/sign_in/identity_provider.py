@@ -9,11 +9,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-import ssl
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
@@ -26,6 +24,7 @@ from shotdap.config import BadSettings
 from shotdap.config.secret_file import read_secret
 from shotdap.config.settings import OidcSettings
 from shotdap.server.access.authentication import NotAvailable, NotSignedIn
+from shotdap.server.http.outgoing import create_outgoing_client, is_safe_url
 
 _LOG = logging.getLogger("shotdap.access")
 _KEYS_LIFETIME: Final = 600.0  # seconds after which keys are fetched again, while the known ones are used
@@ -35,7 +34,6 @@ _KEY_TYPES: Final = {"RS": RSAKey, "PS": RSAKey, "ES": ECKey, "Ed": OKPKey}
 """By the beginning of an algorithm's name. None is symmetric: a public key is never taken for a shared secret."""
 _ACCESS_TOKEN_TYPES: Final = frozenset({"", "jwt", "at+jwt", "application/at+jwt"})
 _ERROR_CODE: Final = re.compile(r"[a-z_]{1,60}")
-_LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 _Key = RSAKey | ECKey | OKPKey
 
 
@@ -270,7 +268,7 @@ class IdentityProvider:
         try:
             async with (
                 asyncio.timeout(self.settings.seconds),
-                httpx.AsyncClient(verify=self._tls, timeout=self.settings.seconds) as client,
+                create_outgoing_client(self.settings.seconds) as client,
             ):
                 response = await client.request(method, url, **options)
                 document = response.json()
@@ -284,11 +282,6 @@ class IdentityProvider:
             said = code if isinstance(code, str) and _ERROR_CODE.fullmatch(code) else response.status_code
             raise NotSignedIn(f"The identity provider refused: {said}.")
         return document
-
-    @cached_property
-    def _tls(self) -> ssl.SSLContext:
-        """The certificates that this machine trusts, those of the laboratory among them."""
-        return ssl.create_default_context()
 
 
 def check_provider_settings(settings: OidcSettings) -> None:
@@ -307,17 +300,6 @@ def check_provider_settings(settings: OidcSettings) -> None:
         raise BadSettings('oidc.public_url is no URL of a server, such as "https://images.example.org".')
     if "openid" not in settings.scopes:
         raise BadSettings('oidc.scopes: "openid" must be among them.')
-
-
-def is_safe_url(url: str) -> bool:
-    """Check that nobody between can read or change what is sent to a URL: https, or this machine."""
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return False
-    return bool(parts.hostname) and (
-        parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in _LOOPBACK)
-    )
 
 
 def _parse_header(text: str) -> Mapping[str, Any]:

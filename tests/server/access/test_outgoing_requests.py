@@ -1,4 +1,4 @@
-"""What a server asks of others: its identity provider, where the settings say so, and nobody else."""
+"""What a server asks of others: its identity provider, where the settings say so. Webhooks have tests of their own."""
 
 from __future__ import annotations
 
