@@ -20,7 +20,7 @@ from shotdap.catalog.entry import Entry, FolderPage, Index, NotFound
 from shotdap.catalog.file_access import ArchiveFiles, ImageFiles
 from shotdap.catalog.image import Image, SingleImage
 from shotdap.catalog.image_opener import ImageOpener, ViewFunction
-from shotdap.catalog.index import FIRST_TOKEN, ChangePage, FacetCounts, SearchPage
+from shotdap.catalog.index import FIRST_TOKEN, BuildState, ChangePage, FacetCounts, SearchPage
 from shotdap.catalog.index.search.visibility import EVERYTHING, Visibility
 from shotdap.catalog.inspection.check_file import inspect_in_sandbox
 from shotdap.catalog.inspection.sandbox import Sandbox
@@ -28,7 +28,7 @@ from shotdap.catalog.paths import RAW_SUFFIX, CollectionAddress, ImageAddress, p
 from shotdap.catalog.query import Query
 from shotdap.catalog.readers.gunzip import Unpacker
 from shotdap.catalog.readers.lazy import FrameCache, FrameMemory
-from shotdap.catalog.searchable import RestrictableIndex, Searchable, Unsearchable
+from shotdap.catalog.searchable import BuiltIndex, RestrictableIndex, Searchable, Unsearchable
 from shotdap.catalog.storage import FileHandle, LocalStore, Store, Version
 from shotdap.transforms import MARK
 
@@ -150,6 +150,10 @@ class Catalog:
     def make_present_token(self) -> str:
         """Return the token with which only later changes are listed; see `Searchable`."""
         return self._require_searchable().make_present_token()
+
+    def read_build_state(self) -> BuildState | None:
+        """Return how far the catalog has been built; `None` for one that is not built."""
+        return self._index.read_build_state() if isinstance(self._index, BuiltIndex) else None
 
     def find_latest(self, path: str) -> str:
         """Return the path that ``latest`` in another one stands for now; see `collections.latest`.

@@ -1,11 +1,11 @@
-"""The protocols of an index that answers queries, and of one that shows each reader only some entries."""
+"""The protocols of indexes that answer queries, that show each reader only some entries, or that builds fill."""
 
 from __future__ import annotations
 
 from typing import Protocol, runtime_checkable
 
 from shotdap.catalog.entry import Index
-from shotdap.catalog.index import FIRST_TOKEN, ChangePage, FacetCounts, SearchPage
+from shotdap.catalog.index import FIRST_TOKEN, BuildState, ChangePage, FacetCounts, SearchPage
 from shotdap.catalog.index.search.visibility import Visibility
 from shotdap.catalog.query import Query
 
@@ -20,6 +20,15 @@ class RestrictableIndex(Index, Protocol):
 
     def restrict(self, visibility: Visibility) -> RestrictableIndex:
         """Return the same index for such a reader: for them, no other entry exists."""
+        ...
+
+
+@runtime_checkable
+class BuiltIndex(Index, Protocol):
+    """An index that builds fill from an archive."""
+
+    def read_build_state(self) -> BuildState:
+        """Return whether a build is running, and how far the archive has been read."""
         ...
 
 

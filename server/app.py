@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Lifespan
 
-from shotdap.catalog import Catalog, ForkServer
+from shotdap.catalog import Catalog, ForkServer, FrameStore
 from shotdap.config import Settings, SettingsSource, Site
 from shotdap.server import api
 from shotdap.server.access.access_database import AccessDatabase
@@ -48,6 +48,7 @@ from shotdap.server.protocols.zarr import ZarrOptions
 from shotdap.server.readiness import Readiness, ReadinessCheck, make_catalog_check, make_pool_check
 from shotdap.server.routes import dap, health, sign_in, thredds, zarr
 from shotdap.server.search_threads import SearchThreads
+from shotdap.server.website.overview.status_page import StatusSources
 from shotdap.server.website.website_routes import create_website_routes
 
 _CORS_REQUEST_HEADERS: Final = (
@@ -86,6 +87,8 @@ class WorkerParts:
     """Middleware that admits requests or refuses them, in the order in which it sees them."""
     checks: Mapping[str, ReadinessCheck] = field(default_factory=dict)
     """Checks of parts that the application needs beside the catalog, by their names."""
+    frames: FrameStore | None = None
+    """The decoded frames that processes share."""
 
 
 _NO_PARTS: Final = WorkerParts()
@@ -117,7 +120,9 @@ def create_app(catalog: Catalog, settings: Settings, parts: WorkerParts = _NO_PA
     )
     return Starlette(
         routes=[
-            *create_website_routes(catalogs, limits, settings, search_threads, access, provider),
+            *create_website_routes(
+                catalogs, limits, settings, search_threads, access, provider, StatusSources(readiness, parts.frames)
+            ),
             *create_asset_routes(),
             *health.create_health_routes(readiness),
             *(sign_in.create_sign_in_routes(access, provider) if access and provider else []),
@@ -175,7 +180,7 @@ def create_worker_app(site: Site, source: SettingsSource, counts: SharedCounts) 
         Middleware(LimitMiddleware, limiter=limiter, settings=settings.limits, counts=counts),
     ]
     checks = {"readers": make_pool_check(readers, settings.server.read_seconds)}
-    parts = WorkerParts(run_processes, access, provider, guards, checks)
+    parts = WorkerParts(run_processes, access, provider, guards, checks, store)
     return create_app(site.open_pooled_catalog(readers, store), settings, parts)
 
 

@@ -6,7 +6,7 @@ except connections and transactions (`database`), full text (`fulltext`) and a f
 
 from __future__ import annotations
 
-from shotdap.catalog.index.build_lock import BuildLock, Busy, Superseded
+from shotdap.catalog.index.build_lock import BuildLock, BuildState, Busy, Superseded
 from shotdap.catalog.index.changes import FIRST_TOKEN, Change, ChangePage, OutdatedToken
 from shotdap.catalog.index.database import BadCatalog, LostCatalog
 from shotdap.catalog.index.facets import FacetCounts
@@ -20,6 +20,7 @@ __all__ = [
     "BadCatalog",
     "BadToken",
     "BuildLock",
+    "BuildState",
     "Busy",
     "Change",
     "ChangePage",

@@ -45,6 +45,16 @@ class BuildLock:
     """The last number before this build: entries with greater ids were added later."""
 
 
+@dataclass(frozen=True)
+class BuildState:
+    """How far the catalog has been built."""
+
+    is_building: bool
+    """Whether a build seems to be alive."""
+    watermark: Watermark | None
+    """How far the archive has been read; `None` before the first build."""
+
+
 def acquire_build_lock(database: Database, *, patient: bool = False) -> BuildLock:
     """Begin a build.
 
@@ -57,7 +67,7 @@ def acquire_build_lock(database: Database, *, patient: bool = False) -> BuildLoc
     """
     with database.begin_write() as connection:
         state = connection.execute(_SELECT_STATE).one()
-        if patient and state.active is not None and 0 <= time.time() - state.active < _LIVENESS_TIMEOUT:
+        if patient and _is_alive(state.active):
             raise Busy("Another build of this catalog is at work.")
         connection.execute(STATE.update(), {"build": state.build + 1, "active": time.time()})
         return BuildLock(state.build + 1, _decode_watermark(state.watermark), state.counter)
@@ -104,6 +114,18 @@ def read_watermark(database: Database) -> Watermark | None:
     """Return how far the archive has been read; `None` before the first build."""
     with database.begin_read() as connection:
         return _decode_watermark(connection.execute(sa.select(STATE.c.watermark)).scalar())
+
+
+def read_build_state(database: Database) -> BuildState:
+    """Return whether a build is running, and how far the archive has been read."""
+    with database.begin_read() as connection:
+        state = connection.execute(sa.select(STATE)).one()
+    return BuildState(_is_alive(state.active), _decode_watermark(state.watermark))
+
+
+def _is_alive(active: float | None) -> bool:
+    """Check whether a build that last wrote at a time is taken to be alive."""
+    return active is not None and 0 <= time.time() - active < _LIVENESS_TIMEOUT
 
 
 def _decode_watermark(stored: dict[str, Any] | None) -> Watermark | None:

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from shotdap.catalog.archive.archive import Watermark
 from shotdap.catalog.entry import FAILED_HEALTHS, Entry, FolderPage, Health, TimeDirection
 from shotdap.catalog.index import build_lock
-from shotdap.catalog.index.build_lock import BuildLock
+from shotdap.catalog.index.build_lock import BuildLock, BuildState
 from shotdap.catalog.index.changes import FIRST_TOKEN, ChangePage, list_changes, make_present_token
 from shotdap.catalog.index.database import READ_SECONDS, BadCatalog, Database
 from shotdap.catalog.index.entry_lookup import find_entry, list_children, make_not_found
@@ -207,6 +207,10 @@ class SqlIndex:
     def read_watermark(self) -> Watermark | None:
         """Return how far the archive has been read; `None` before the first build."""
         return build_lock.read_watermark(self._database)
+
+    def read_build_state(self) -> BuildState:
+        """Return whether a build is running, and how far the archive has been read."""
+        return build_lock.read_build_state(self._database)
 
     def acquire_build_lock(self, *, patient: bool = False) -> BuildLock:
         """Begin a build: a running build ends; if this one is patient, raise `Busy` instead."""

@@ -93,6 +93,24 @@ class FrameStore:
         self._filling: set[tuple[int, str]] = set()  # threads and keys
         self._logged: set[int | None] = set()  # numbers of errors
 
+    @property
+    def limit(self) -> int:
+        """The most bytes of all files."""
+        return self._folder.limit
+
+    @property
+    def path(self) -> Path:
+        """The folder."""
+        return self._folder.path
+
+    def read_used_bytes(self) -> int:
+        """Return an upper bound of the bytes of all files.
+
+        Raises:
+            OSError: the folder is away.
+        """
+        return self._folder.read_used_bytes()
+
     def find_frame(self, key: str) -> NDArray[Any] | None:
         """Return a frame as a read-only array, or `None` if the store does not have it.
 

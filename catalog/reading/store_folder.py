@@ -308,6 +308,12 @@ class StoreFolder:
             (self.path / f"{_LOCK_PREFIX}{name}").unlink()
         os.close(lock)
 
+    def read_used_bytes(self) -> int:
+        """Return an upper bound of the bytes of all files."""
+        with _lock_accounts(self._open_accounts()) as accounts:
+            total = accounts.read_total()
+            return self._scan()[0] if total is None else total
+
     def evict(self, size: int) -> None:
         """Remove the least recently used frames, at least this number of bytes if there are as many."""
         with _lock_accounts(self._open_accounts()) as accounts:

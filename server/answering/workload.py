@@ -53,6 +53,8 @@ WORKLOADS: Mapping[str, Workload] = MappingProxyType(
         "/latest": Workload.LIGHT,
         "/live": Workload.LIGHT,
         "/{shot:int}": Workload.LIGHT,
+        "/status": Workload.LIGHT,
+        "/exports": Workload.HEAVY,  # opens images, to say what an order would be
         "/shots": Workload.LIGHT,
         "/shots/{facility}/{shot:int}": Workload.LIGHT,
         "/zarr/{path:path}": Workload.MEMORY,

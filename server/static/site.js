@@ -175,6 +175,19 @@ function followExports() {
 }
 followExports();
 
+// A page that renews itself: its part is fetched anew, unless the reader works in it or looks elsewhere.
+function renew(part) {
+  setInterval(async () => {
+    if (document.hidden || part.contains(document.activeElement)) return;
+    const answer = await fetch(location.href, { headers: { Accept: "text/html" } }).catch(() => null);
+    if (!answer?.ok) return;
+    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    part.replaceChildren(...page.querySelector(`[data-part=${part.dataset.part}]`).childNodes);
+    document.title = page.title;
+  }, 1000 * part.dataset.renew);
+}
+document.querySelectorAll("[data-renew]").forEach(renew);
+
 // The viewer changes the address of an image's page. Recipes, downloads and origins are fetched anew from the server for
 // that address, so that there is one place that makes them.
 const SETTLED_MILLISECONDS = 400; // the viewer writes the address 250 ms after the last change

@@ -17,6 +17,7 @@ from shotdap.server.website.account.token_page import create_token_routes
 from shotdap.server.website.comparison.compare_page import create_compare_routes
 from shotdap.server.website.known_names import KnownNamesCache
 from shotdap.server.website.live.live_page import create_live_routes
+from shotdap.server.website.overview.status_page import StatusSources, create_status_routes
 from shotdap.server.website.page_response import PageResponder
 from shotdap.server.website.picture_page import create_picture_routes
 from shotdap.server.website.search_page import create_search_routes
@@ -31,6 +32,7 @@ def create_website_routes(  # noqa: PLR0913, PLR0917 — all that the routes nee
     search_threads: SearchThreads,
     access: AccessDatabase | None,
     provider: IdentityProvider | None,
+    status: StatusSources,
 ) -> list[Route]:
     """Create the routes of the pages.
 
@@ -41,6 +43,7 @@ def create_website_routes(  # noqa: PLR0913, PLR0917 — all that the routes nee
         search_threads: in which the catalog is searched.
         access: the database of tokens; without it, there are no pages about them.
         provider: where users sign in, if there is one.
+        status: what administrators are told of.
     """
     responder, names = PageResponder(catalogs, search_threads), KnownNamesCache()
     return [
@@ -51,6 +54,7 @@ def create_website_routes(  # noqa: PLR0913, PLR0917 — all that the routes nee
         *create_picture_routes(catalogs, limits),
         *create_compare_routes(catalogs, limits),
         *create_export_routes(responder, settings, names),
+        *create_status_routes(responder, settings, status),
         *create_failed_calls_routes(catalogs, settings),
         *(create_token_routes(access) if access else []),
         *(create_sign_in_pages(access, provider, settings.oidc) if access else []),

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from http import HTTPStatus
 from typing import Final
 
 import sqlalchemy as sa
@@ -104,8 +105,15 @@ class FailureLog:
 
     def list_failures(self, owner: str, limit: int) -> Sequence[Failure]:
         """Return the last failures of a user, the newest first."""
+        return self._select(_TABLE.c.owner == owner, limit)
+
+    def list_faults(self, limit: int) -> Sequence[Failure]:
+        """Return the last failures of the server itself, whoever's the requests were, the newest first."""
+        return self._select(_TABLE.c.status >= HTTPStatus.INTERNAL_SERVER_ERROR, limit)
+
+    def _select(self, condition: sa.ColumnElement[bool], limit: int) -> Sequence[Failure]:
         columns = [_TABLE.c[each.name] for each in fields(Failure)]
-        statement = sa.select(*columns).where(_TABLE.c.owner == owner).order_by(_TABLE.c.number.desc()).limit(limit)
+        statement = sa.select(*columns).where(condition).order_by(_TABLE.c.number.desc()).limit(limit)
         with self._database.begin_read() as connection:
             return [Failure(**row) for row in connection.execute(statement).mappings()]
 

@@ -84,6 +84,24 @@ def send(browser: httpx.Client, target: str, /, **fields: str) -> httpx.Response
     return browser.post(target, data=fields, headers={"Origin": origin})
 
 
+# Status --------------------------------------------------------------------------------------------------------------
+
+
+def test_status(site: Closed, token: str) -> None:
+    """The status is shown to administrators only; whoever may not see all images sees no request of somebody else."""
+    admin = site.make_token("root", "--scope", "read", "--scope", "admin")
+    own = {"Authorization": f"Bearer {token}", "Accept": "*/*"}
+    with site.open_browser() as browser:
+        browser.get("/api/v1/images/omega/112059/iaw_ccd/IAW_CCD-s112059", headers=own)
+        hidden = browser.get("/status", headers=own)
+        shown = browser.get("/status", headers={"Authorization": f"Bearer {admin}"})
+
+    assert hidden.status_code == 403
+    assert shown.status_code == 200
+    assert "Everything runs." in shown.text
+    assert "IAW_CCD-s112059" not in shown.text
+
+
 # Sign-in -------------------------------------------------------------------------------------------------------------
 
 

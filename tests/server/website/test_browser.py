@@ -34,6 +34,7 @@ PAGES: Final = {
     "compare": "/compare?image=omega/62328/asbo1/asbo1_s62328&image=omega/62326/asbo1/asbo1_grid_s62326&row=416:432",
     "difference": f"/compare?image={IMAGE[8:]}&image=omega/62326/asbo1/asbo1_flat_s62326&show=difference",
     "exports": "/exports?q=ASBO1&variable=background_subtracted",
+    "status": "/status",
     "nothing": "/shots/omega/1",
 }
 
