@@ -54,7 +54,6 @@ WORKLOADS: Mapping[str, Workload] = MappingProxyType(
         "/live": Workload.LIGHT,
         "/{shot:int}": Workload.LIGHT,
         "/status": Workload.LIGHT,
-        "/exports": Workload.HEAVY,  # opens images, to say what an order would be
         "/shots": Workload.LIGHT,
         "/shots/{facility}/{shot:int}": Workload.LIGHT,
         "/zarr/{path:path}": Workload.MEMORY,
