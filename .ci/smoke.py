@@ -94,6 +94,15 @@ def ask(base: str) -> None:
     assert len(data) == 8 + 10 * XDR_BYTES[declared[1]], len(data)
 
 
+def ask_for_every_format(base: str) -> None:
+    """Request integers and floats in every format that the server lists: no extra is installed here."""
+    image = f"{base}/api/v1/images{IMAGE.removeprefix('/dap')}"
+    for listed in json.loads(fetch(f"{base}/api/v1/formats"))["formats"]:
+        rows = "3" if listed["holds"] == "lineout" else "0:40"
+        for variable in ("image", "flat_fielded"):
+            assert fetch(f"{image}?variable={variable}&y={rows}&x=0:40&format={listed['name']}")
+
+
 def paste(command: str, lines: list[str], folder: Path) -> str:
     """Start a program as a shell does, and give it lines to read; what it printed.
 
@@ -150,6 +159,7 @@ def main() -> None:
             try:
                 printed = wait_for(server, folder / "log")
                 ask(base)
+                ask_for_every_format(base)
                 paste_all(printed, base, folder)
                 server.send_signal(signal.SIGINT)
                 assert server.wait(SECONDS_TO_STOP) == 0, f"ended with {server.returncode}"

@@ -34,7 +34,8 @@ Array: TypeAlias = NDArray[Any]
 
 _IMAGE_DIMENSIONS: Final = 2
 _MAX_ITEMSIZE: Final = 8  # bytes of a number
-_NO_PREDICTOR, _INTEGER_PREDICTOR, _FLOAT_PREDICTOR = 1, 2, 3
+_NO_PREDICTOR, _INTEGER_PREDICTOR = 1, 2
+_MAX_PREDICTED_SIZE: Final = 4  # bytes of an integer
 _MAX_CLASSIC_SIZE: Final = 2**32 - 2**24  # bytes of a file whose offsets have 32 bits
 _STRIP_SIZE: Final = 256 * 1024  # bytes that are compressed together
 _COMPRESSION_LEVEL: Final = 1  # of ISA-L's deflate: 27 ms for 8 MiB, where zlib's 6 takes 656 for two hundredths less
@@ -65,9 +66,10 @@ def _encode_tiff(dataset: xr.Dataset, *, is_deflated: bool) -> EncodedFile:
     if down.units != across.units:
         units["yunit"] = convert_to_ascii(down.units)
     info = dump_json({"variable": name, **describe_dataset(dataset)}, indent=1).decode()
-    # Differences compress better: TIFF 6.0, section 14, and Adobe's Technical Note 3.
-    predictor = _INTEGER_PREDICTOR if frames.itemsize <= 4 else _NO_PREDICTOR  # noqa: PLR2004 — bytes
-    predictor = _FLOAT_PREDICTOR if frames.dtype.kind == "f" else predictor
+    # Differences of integers compress better: TIFF 6.0, section 14. Those of floats, of Adobe's Technical Note 3, need
+    # a further package in tifffile, here and for whoever reads the file.
+    has_differences = frames.dtype.kind != "f" and frames.itemsize <= _MAX_PREDICTED_SIZE
+    predictor = _INTEGER_PREDICTOR if has_differences else _NO_PREDICTOR
     strip_rows = max(1, _STRIP_SIZE // (columns * frames.itemsize))
     compression: dict[str, Any] = {
         "compression": "adobe_deflate",
@@ -97,10 +99,6 @@ def _compress_strips(frames: Array, predictor: int, strip_rows: int) -> Iterator
     for frame in frames:
         for start in range(0, len(frame), strip_rows):
             rows = frame[start : start + strip_rows]
-            if predictor == _FLOAT_PREDICTOR:  # the most significant bytes of a row first, then the next
-                big_endian = rows.astype(rows.dtype.newbyteorder(">")).view(np.uint8)
-                planes = big_endian.reshape(*rows.shape, rows.itemsize).transpose(0, 2, 1)
-                rows = np.ascontiguousarray(planes).reshape(len(rows), -1)
             if predictor != _NO_PREDICTOR:
                 differences = rows.copy()
                 np.subtract(rows[:, 1:], rows[:, :-1], out=differences[:, 1:])
