@@ -46,6 +46,11 @@ def play(folder: Path, plan: Plan) -> Sequence[Figure]:
         "search: a diagnostic and shots": f"/search?q=D07+{FIRST_SHOT}..{FIRST_SHOT + 100}",
         "search: a year": "/search?q=date:2011",
         "search: a part of names": "/search?q=name:d07_s*",
+        "all diagnostics": "/diagnostics",
+        "a diagnostic": "/diagnostics/D07",
+        "a diagnostic, earlier shots": f"/diagnostics/D07?shot=..{FIRST_SHOT + 100}",
+        "a diagnostic, a year": "/diagnostics/D07?date=2011",
+        "status": "/status",
         "search: nothing": "/search?q=name:nothing*",
     }
     with serve_site(folder / "shotdap.toml", folder / "server.log") as server:

@@ -25,6 +25,7 @@ _SCOPES: Mapping[str, Scope | None] = MappingProxyType(
         _SHORT_LINK: Scope.READ,
         "/live": Scope.READ,
         "/shots": Scope.READ,
+        "/diagnostics": Scope.READ,
         "/status": Scope.ADMIN,
         "/images/": Scope.READ,
         "/compare": Scope.READ,

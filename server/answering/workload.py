@@ -54,6 +54,8 @@ WORKLOADS: Mapping[str, Workload] = MappingProxyType(
         "/live": Workload.LIGHT,
         "/{shot:int}": Workload.LIGHT,
         "/status": Workload.LIGHT,
+        "/diagnostics": Workload.LIGHT,
+        "/diagnostics/{path:path}": Workload.HEAVY,  # reads pixels, for the common range of its pictures
         "/shots": Workload.LIGHT,
         "/shots/{facility}/{shot:int}": Workload.LIGHT,
         "/zarr/{path:path}": Workload.MEMORY,

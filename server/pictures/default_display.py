@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -31,6 +32,13 @@ def find_shown_variable(dataset: xr.Dataset) -> str:
             if are_curves(variable.variable):
                 return str(name)
         raise
+
+
+def choose_thumbnail_display(variable: xr.Variable) -> Display:
+    """Choose the display of a small picture in a list: what is no signal is black."""
+    display = choose_display(variable)
+    is_signal = variable.dtype.kind != "b" and display.scaling != "linear"
+    return replace(display, autoscale="noise") if is_signal else display
 
 
 def choose_display(variable: xr.Variable) -> Display:

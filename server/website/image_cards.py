@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from math import prod
 from typing import Final
+from urllib.parse import quote, urlencode
 
 from shotdap.catalog import Catalog, Entry, Health
 from shotdap.catalog.entry import FAILED_HEALTHS
@@ -43,6 +44,11 @@ class ImageCard:
     fingerprint: str
     shape: str
     attributes: Sequence[str]
+
+    @property
+    def diagnostic(self) -> str:
+        """Its diagnostic; empty if its row names none."""
+        return get_diagnostic(self.entry)
 
     @property
     def path(self) -> str:
@@ -153,6 +159,12 @@ def build_image_url(request: HttpRequest, path: str) -> str:
 def build_shot_url(request: HttpRequest, facility: str, shot: int) -> str:
     """Build the URL of the page of a shot, without the host."""
     return f"{request.root_path}/shots/{quote_path(format_facility_segment(facility))}/{shot}"
+
+
+def build_diagnostic_url(request: HttpRequest, name: str, **parameters: str) -> str:
+    """Build the URL of the page of a diagnostic, without the host; empty parameters are left out."""
+    query = urlencode({key: value for key, value in parameters.items() if value}, safe=":.,", quote_via=quote)
+    return f"{request.root_path}/diagnostics/{quote_path(name)}{f'?{query}' if query else ''}"
 
 
 def get_shot(entry: Entry) -> int | None:

@@ -13,12 +13,12 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from shotdap.catalog import BadQuery, Catalog, FacetCounts, SearchPage, Unsearchable
-from shotdap.catalog.query import Query
+from shotdap.catalog.query import Pattern, Query
 from shotdap.server.http.errors import Problem, to_problem
 from shotdap.server.http.request import HttpRequest
 from shotdap.server.http.response import HttpResponse
 from shotdap.server.pages import render_page
-from shotdap.server.website.image_cards import build_image_cards, build_image_url
+from shotdap.server.website.image_cards import build_diagnostic_url, build_image_cards, build_image_url
 from shotdap.server.website.known_names import KnownNamesCache
 from shotdap.server.website.page_response import PageResponder
 from shotdap.server.website.search_facets import build_search_url, list_chips, list_facets
@@ -101,6 +101,15 @@ def _search(request: HttpRequest, catalog: Catalog, query: Query) -> _Result:
     return _Result(query, page, counts)
 
 
+def _build_diagnostic_url(request: HttpRequest, query: Query) -> str:
+    """Build the URL of the page of the only diagnostic that a query names; empty if it names none, or several."""
+    terms = [term for term in query.terms if term.name == "diagnostic" and not term.is_negated]
+    values = terms[0].values if len(terms) == 1 else ()
+    pattern = values[0] if len(values) == 1 else None
+    is_name = isinstance(pattern, Pattern) and not set("*?") & set(pattern.text)
+    return build_diagnostic_url(request, pattern.text) if is_name and isinstance(pattern, Pattern) else ""
+
+
 def _render_result(request: HttpRequest, catalog: Catalog, result: _Result) -> HttpResponse:
     text, view = request.parameters.get("q", "").strip(), request.parameters.get("view")
     query, page, counts, problem = result.query, result.page, result.counts, result.problem
@@ -112,6 +121,7 @@ def _render_result(request: HttpRequest, catalog: Catalog, result: _Result) -> H
         query=text,
         problem=problem,
         images=build_image_cards(request, catalog, page.entries),
+        diagnostic_url=_build_diagnostic_url(request, query) if page.entries else "",
         following=page.after and build_search_url(request, text, cursor=page.after, view=view),
         is_later="cursor" in request.parameters,
         is_list=view == "list",

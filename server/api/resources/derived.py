@@ -26,7 +26,7 @@ from shotdap.server.encoders.formats import FORMATS
 from shotdap.server.http.limits import Limits, check_attributes, check_computation
 from shotdap.server.http.request import HttpRequest
 from shotdap.server.http.response import HttpResponse
-from shotdap.server.pictures.default_display import choose_display, find_shown_variable
+from shotdap.server.pictures.default_display import choose_thumbnail_display, find_shown_variable
 from shotdap.server.pictures.levels import Display, find_default_image
 from shotdap.server.protocols.prov import MEDIA_TYPE as PROV
 from shotdap.server.protocols.rest import DISPLAY_PARAMETERS, EXTRACTION_PARAMETERS, ImageParams, parse_image_params
@@ -250,7 +250,4 @@ def _prepare_thumbnail(image_request: ImageRequest, params: ImageParams, _tag: s
 
 def _choose_thumbnail_display(variable: xr.Variable, params: ImageParams) -> Display:
     """Return the display that pages show, changed by the parameters of a request."""
-    chosen = choose_display(variable)
-    if variable.dtype.kind != "b" and chosen.scaling != "linear":
-        chosen = replace(chosen, autoscale="noise")
-    return params.change_display(replace(chosen, quality=_QUALITY))
+    return params.change_display(replace(choose_thumbnail_display(variable), quality=_QUALITY))

@@ -181,6 +181,11 @@ TARGETS: Final[Mapping[str, Sequence[str]]] = {
     "/shots/{facility}/{shot:int}": ["/shots/omega/{number}", "/shots/omega-ep/{number}"],
     "/sign-in": ["/sign-in"],
     "/status": ["/status"],
+    "/diagnostics": ["/diagnostics"],
+    "/diagnostics/{path:path}": [
+        *("/diagnostics/{diagnostic}", "/diagnostics/CAM?variable=over_flat", "/diagnostics/sop?facility=omega-ep"),
+        "/diagnostics/{diagnostic}?shot=..{number}",
+    ],
     "/tokens": ["/tokens"],
     "/zarr/{path:path}": [
         *(

@@ -35,6 +35,9 @@ PAGES: Final = {
     "difference": f"/compare?image={IMAGE[8:]}&image=omega/62326/asbo1/asbo1_flat_s62326&show=difference",
     "exports": "/exports?q=ASBO1&variable=background_subtracted",
     "status": "/status",
+    "diagnostics": "/diagnostics",
+    "diagnostic": "/diagnostics/ASBO1?variable=image",
+    "diagnostic that cannot be read": "/diagnostics/IAW_CCD",
     "nothing": "/shots/omega/1",
 }
 
