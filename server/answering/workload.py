@@ -50,6 +50,7 @@ WORKLOADS: Mapping[str, Workload] = MappingProxyType(
         "/exports": Workload.HEAVY,  # opens an image of an order, before it is taken and for its preview
         "/calls": Workload.HEAVY,  # opens the images of the requests, to say what would work
         "/search": Workload.LIGHT,
+        "/search/suggestions": Workload.LIGHT,
         "/latest": Workload.LIGHT,
         "/live": Workload.LIGHT,
         "/{shot:int}": Workload.LIGHT,

@@ -18,6 +18,7 @@ from shotdap.server.website.comparison.compare_page import create_compare_routes
 from shotdap.server.website.known_names import KnownNamesCache
 from shotdap.server.website.live.live_page import create_live_routes
 from shotdap.server.website.overview.diagnostic_pages import create_diagnostic_routes
+from shotdap.server.website.overview.search_suggestions import create_suggestion_routes
 from shotdap.server.website.overview.status_page import StatusSources, create_status_routes
 from shotdap.server.website.page_response import PageResponder
 from shotdap.server.website.picture_page import create_picture_routes
@@ -53,6 +54,7 @@ def create_website_routes(  # noqa: PLR0913, PLR0917 — all that the routes nee
         *create_live_routes(responder, names),
         *create_search_routes(responder, names),
         *create_diagnostic_routes(responder, catalogs, limits, names),
+        *create_suggestion_routes(responder, names),
         *create_picture_routes(catalogs, limits),
         *create_compare_routes(catalogs, limits),
         *create_export_routes(responder, settings, names),

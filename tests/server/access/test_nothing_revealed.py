@@ -177,6 +177,10 @@ TARGETS: Final[Mapping[str, Sequence[str]]] = {
     "/live": ["/live", "/live?facility=omega", "/live?pin={diagnostic}", "/live?facility=omega&shot={number}"],
     "/logout": ["/logout"],
     "/search": ["/search?q={diagnostic}", "/search?q={name}", "/search?q={number}", "/search?q={campaign}&view=list"],
+    "/search/suggestions": [
+        *("/search/suggestions?q={diagnostic}", "/search/suggestions?q={name}", "/search/suggestions?q={number}"),
+        *("/search/suggestions?q=s", "/search/suggestions?q={campaign}", "/search/suggestions?q=campaign:{campaign}"),
+    ],
     "/shots": ["/shots", "/shots?facility=omega"],
     "/shots/{facility}/{shot:int}": ["/shots/omega/{number}", "/shots/omega-ep/{number}"],
     "/sign-in": ["/sign-in"],

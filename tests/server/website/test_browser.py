@@ -96,7 +96,7 @@ def test_accessible(context: BrowserContext, name: str) -> None:
 def test_number_to_picture(context: BrowserContext) -> None:
     """From a shot number to a full picture it takes Enter and one click; with the diagnostic, Enter alone."""
     page = open_page(context, "/")
-    page.get_by_role("searchbox", name="Search").fill("62328")
+    page.get_by_role("combobox", name="Search").fill("62328")
     page.keyboard.press("Enter")
     page.get_by_role("link", name="ASBO1").first.click()
     page.wait_for_url(f"**{IMAGE}")
