@@ -10,8 +10,7 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 from tests.conftest import skip_absent
-from tests.server.website.browsing import CHROMIUM, launch_browser
-from tests.server.website.test_browser import find_axe_violations
+from tests.server.website.browsing import CHROMIUM, find_axe_violations, launch_browser
 from tests.serving import Server
 
 from shotdap.server.pages.formatting import RANGE_DASH
