@@ -39,6 +39,7 @@ def play(folder: Path, plan: Plan) -> Sequence[Figure]:
         "start": "/",
         "a shot": f"/shots/omega/{shot}",
         f"a shot with {_IMAGES // plan.shrink} images": f"/shots/omega/{_LARGE_SHOT}",
+        "live": "/live",
         "an image": f"/images/{image}",
         "a folder with all shots": "/dap/omega/",
         "search: a facility": "/search?q=facility:omega",

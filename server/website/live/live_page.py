@@ -95,9 +95,10 @@ def _find_held_shot(request: HttpRequest, catalog: Catalog, newest: ArrivingShot
 
 
 def _choose_large(shot: ArrivingShot, pin: str) -> Arrival | None:
-    """Choose what is shown large: the pinned diagnostic, arrived or not; without one, what has arrived last."""
+    """Choose what is shown large: the pinned diagnostic, arrived or not; without one, the last arrival with a picture."""
     if not pin:
-        return shot.arrived[0] if shot.arrived else None
+        readable = (each for each in shot.arrived if each.card and each.card.picture)
+        return next(readable, next(iter(shot.arrived), None))
     known = {each.diagnostic.lower(): each for each in (*shot.arrived, *shot.awaited)}
     return known.get(pin.lower(), Arrival(pin))
 
