@@ -199,6 +199,14 @@ class ChangeFeed(Document):
 
 
 @dataclass(frozen=True)
+class StreamedChanges(ChangeFeed):
+    """Changes as they happen."""
+
+    lag_seconds: float | None
+    """The longest time from the writing of a new file until this was sent; null if no file is new."""
+
+
+@dataclass(frozen=True)
 class Dimension(Document):
     """A dimension of a variable, or of an image."""
 

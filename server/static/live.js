@@ -5,6 +5,7 @@ import { fetchPage, replacePart } from "./site.js";
 const SETTLED_MILLISECONDS = 250; // an image comes with several changes: its row, then its inspection
 const PAUSE_MILLISECONDS = 1000; // between two fetches, while a catalog is built
 const MAX_WAIT_SECONDS = 30;
+const SLOW_SECONDS = 10; // from a file to this page, from which on the page says so
 const IDLE_MILLISECONDS = 3000;
 const FOLLOWING = "[data-follows]";
 
@@ -20,6 +21,7 @@ let failures = 0;
 let retryAt = 0;
 let seenAt = Date.now(); // when the page was last up to date
 let eventAt = 0;
+let lag = 0;
 let clockOffset = 0; // of the server's clock from this one
 let retryTimer = 0;
 let refreshTimer = 0;
@@ -43,7 +45,8 @@ function showTimes() {
     const wait = Math.max(0, Math.ceil((retryAt - now) / 1000));
     words.textContent = `Connection lost. What you see is from ${seen}. Trying again${wait ? ` in ${wait} s` : ""}.`;
   } else if (eventAt) {
-    words.textContent = `Connected, last event ${formatElapsed((now - eventAt) / 1000)} ago.`;
+    const late = lag > SLOW_SECONDS ? ` The last image was here ${formatElapsed(lag)} after its file.` : "";
+    words.textContent = `Connected, last event ${formatElapsed((now - eventAt) / 1000)} ago.${late}`;
   } else if (token) {
     words.textContent = "Connected.";
   }
@@ -134,6 +137,7 @@ function connect() {
   source.addEventListener("changes", (event) => {
     token = event.lastEventId;
     eventAt = Date.now();
+    lag = JSON.parse(event.data).lag_seconds ?? lag;
     refreshSoon();
   });
   source.addEventListener("outdated", () => location.reload());

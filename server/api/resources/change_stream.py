@@ -15,11 +15,13 @@ from fastapi import APIRouter, Depends, Header, Query, Request
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from starlette.concurrency import run_in_threadpool
 
-from shotdap.catalog import OutdatedToken
+from shotdap.catalog import ChangePage, OutdatedToken
 from shotdap.server.access.request_catalog import RequestCatalogs
 from shotdap.server.api.dependencies import ApiRequest, reject_repeated_params
 from shotdap.server.api.entry_document import build_change_feed
 from shotdap.server.api.problem_details import describe_other_responses
+from shotdap.server.api.schemas import StreamedChanges
+from shotdap.server.http.request import HttpRequest
 from shotdap.server.http.response import ENDLESS_STREAM_KEY
 
 _POLL_SECONDS: Final = 0.5  # between two looks for changes, however many clients listen
@@ -28,6 +30,8 @@ _STREAM_SECONDS: Final = 60.0
 _RETRY_MILLISECONDS: Final = 1000  # until a client comes again
 _PAGE_SIZE: Final = 100
 _MAX_TOKEN_LENGTH: Final = 100
+_NEW_SECONDS: Final = 900.0  # the age of a file from which on it is not new: it was copied, or its row was changed
+_NANOSECONDS: Final = 1e9
 
 
 class _ChangeWatch:
@@ -107,6 +111,7 @@ def create_change_stream_router(catalogs: RequestCatalogs) -> APIRouter:
         yield ServerSentEvent(event="start", data={"token": token}, id=token, retry=_RETRY_MILLISECONDS)
         seen = ""
         while time.monotonic() < end:
+            is_behind = not seen  # what happened while nobody listened says nothing about the server
             seen = await watch.wait(seen, _QUIET_SECONDS)
             try:
                 page = await run_in_threadpool(catalog.list_changes, token, limit=_PAGE_SIZE)
@@ -115,8 +120,19 @@ def create_change_stream_router(catalogs: RequestCatalogs) -> APIRouter:
                 return
             while page.changes:
                 token = page.token
-                yield ServerSentEvent(event="changes", data=build_change_feed(request, page), id=token)
+                yield ServerSentEvent(event="changes", data=_describe_changes(request, page, is_behind), id=token)
                 page = await run_in_threadpool(catalog.list_changes, token, limit=_PAGE_SIZE)
             yield ServerSentEvent(comment="still here")
 
     return routes
+
+
+def _describe_changes(request: HttpRequest, page: ChangePage, is_behind: bool) -> StreamedChanges:  # noqa: FBT001
+    """Return the document of some changes, with the lag from files to here unless the client was behind."""
+    feed = build_change_feed(request, page)
+    inspections = [each.entry.last_good_inspection for each in page.changes if each.entry]
+    now = time.time()
+    ages = [now - each.modified / _NANOSECONDS for each in inspections if each]
+    recent = [max(0.0, age) for age in ages if age < _NEW_SECONDS]
+    lag = None if is_behind else max(recent, default=None)
+    return StreamedChanges(feed.changes, feed.token, feed.more, lag)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import time
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -48,13 +49,15 @@ class BusyDay:
         """The settings' file."""
         return self.folder / "shotdap.toml"
 
-    def deliver(self, number: int, diagnostic: str, fired: datetime) -> None:
-        """Write the image of a diagnostic of a shot, and its row, as an archive does."""
+    def deliver(self, number: int, diagnostic: str, fired: datetime, row_after: float = 0.0) -> None:
+        """Write the image of a diagnostic of a shot, and its row, some seconds after the file, as an archive does."""
         shot = Shot("OMEGA", number, fired, (StoredFile(diagnostic, f"{diagnostic.lower()}_s{number}.hdf"),))
         name = f"new/HDF.{number}.{diagnostic}"
         path = self.folder / FILES_FOLDER / name
         path.parent.mkdir(exist_ok=True)
         write_image(path, make_image(diagnostic, shot), "HDF4")
+        written = time.time() - row_after
+        os.utime(path, (written, written))
         row = (shot.facility, number, f"{fired}", diagnostic, shot.files[0].source_file, name, "HDF4")
         with closing(sqlite3.connect(self.folder / DATABASE_FILE)) as connection, connection:
             connection.execute(

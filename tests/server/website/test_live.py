@@ -176,6 +176,19 @@ def test_connection_lost(browser: Browser, day: BusyDay, tmp_path: Path) -> None
     context.close()
 
 
+def test_lag(page: Page, day: BusyDay) -> None:
+    """A row that comes long after its file shows as the lag of the page; one in time does not."""
+    open_connected(page, "/live")
+    shot, words = int(page.locator("h1").inner_text()) + 1, page.locator("[data-connection-text]")
+    day.deliver(shot, "SOP", make_now(), row_after=120)
+    expect(page.locator("h1")).to_have_text(str(shot), timeout=SOON)
+    expect(words).to_contain_text("The last image was here 2 min", timeout=SOON)
+
+    day.deliver(shot, "ASBO1", make_now())
+    expect(page.locator(".large figcaption b")).to_have_text("ASBO1", timeout=SOON)
+    expect(words).not_to_contain_text("after its file", timeout=SOON)
+
+
 @pytest.mark.parametrize(
     "query", ["facility=nowhere", "facility=omega&shot=1", "facility=omega&shot=x", f"facility=omega&shot={'9' * 40}"]
 )
