@@ -95,7 +95,7 @@ def _find_held_shot(request: HttpRequest, catalog: Catalog, newest: ArrivingShot
 
 
 def _choose_large(shot: ArrivingShot, pin: str) -> Arrival | None:
-    """Choose what is shown large: the pinned diagnostic, arrived or not; without one, the last arrival with a picture."""
+    """Choose what is shown large: the pinned diagnostic, arrived or not; else the last arrival that has a picture."""
     if not pin:
         readable = (each for each in shot.arrived if each.card and each.card.picture)
         return next(readable, next(iter(shot.arrived), None))
