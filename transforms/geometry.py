@@ -144,13 +144,13 @@ def rotate_flip(image: xr.DataArray, *, rotation: Rotation = 0, flip: Flip = "no
         The same values, of the same type. Each dimension keeps its name: turned by 90 or 270, an image ``(y, x)``
         is one of ``(x, y)``.
     """
-    turned = _rotate_dimensions(find_rows_and_columns(image), rotation, flip)
+    turned = rotate_dimensions(find_rows_and_columns(image), rotation, flip)
     backwards = {name: slice(None, None, -1) for name, is_backwards in turned.items() if is_backwards}
     return image.isel(backwards).transpose(..., *turned)
 
 
-def _rotate_dimensions(dimensions: tuple[str, str], rotation: Rotation, flip: Flip) -> dict[str, bool]:
-    """Return the dimensions of the result's rows and columns, in this order, and whether they run backwards."""
+def rotate_dimensions(dimensions: tuple[str, str], rotation: Rotation, flip: Flip) -> dict[str, bool]:
+    """Return the dimensions of the turned image's rows and columns, in this order, and whether they run backwards."""
     swapped, rows, columns = _ROTATIONS[rotation]
     first, second = reversed(dimensions) if swapped else dimensions
     return {first: rows != ("y" in flip), second: columns != ("x" in flip)}
@@ -158,7 +158,7 @@ def _rotate_dimensions(dimensions: tuple[str, str], rotation: Rotation, flip: Fl
 
 def _rotate_flip_footprint(inputs: Sequence[Sizes], options: Options) -> Footprint:
     (sizes,) = inputs
-    turned = _rotate_dimensions(find_image_dimensions(sizes), options.rotation, options.flip)
+    turned = rotate_dimensions(find_image_dimensions(sizes), options.rotation, options.flip)
     along = {name: Along(name, size) for name, size in list(sizes.items())[:-2]}
     for name, is_backwards in turned.items():
         size = sizes[name]

@@ -45,11 +45,11 @@ def choose_display(variable: xr.Variable) -> Display:
     """Choose the colour map and the scaling of a variable by what it is.
 
     inferno is dark where there is no light, as on the camera, so that small bright features win; a phase has a cyclic
-    map; flags are grey.
+    map; flags are grey. All are turned as the facility displays them.
     """
     attributes = variable.attrs
     if variable.dtype.kind == "b" or any(name in attributes for name in _FLAG_ATTRIBUTES):
-        return Display("gray")
+        return Display("gray", orientation="displayed")
     if str(attributes.get("units", "")) in _PHASE_UNITS:
-        return Display("twilight", low=-np.pi, high=np.pi)
-    return Display("inferno", "sqrt")
+        return Display("twilight", low=-np.pi, high=np.pi, orientation="displayed")
+    return Display("inferno", "sqrt", orientation="displayed")

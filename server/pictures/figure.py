@@ -58,7 +58,9 @@ class Axis:
     size: int
     """Pixels of the whole dimension."""
     coordinates: Array
-    """The coordinate of each shown pixel, in the units of the title."""
+    """The coordinate of each shown pixel, from the left or the top, in the units of the title."""
+    is_reversed: bool = False
+    """True if the last pixel is at the left or at the top."""
 
     @property
     def length(self) -> int:
@@ -81,17 +83,28 @@ class Axis:
             for value, place in zip(rounds, at, strict=True)
         ]
 
+    def find_place(self, first: int, stop: int) -> tuple[int, int]:
+        """Return where some pixels of the whole dimension begin and end, in pixels from the left or the top."""
+        return (self.stop - stop, self.stop - first) if self.is_reversed else (first - self.start, stop - self.start)
+
+    def find_pixel(self, place: int) -> int:
+        """Return the pixel of the whole dimension at a place from the left or the top."""
+        return self.stop - 1 - place if self.is_reversed else self.start + place
+
     def get_coordinate(self, index: int) -> float:
         """Return the coordinate of a pixel of the whole dimension."""
-        return float(self.coordinates[min(max(index - self.start, 0), self.coordinates.size - 1)])
+        place = self.find_place(index, index + 1)[0]
+        return float(self.coordinates[min(max(place, 0), self.coordinates.size - 1)])
 
 
 @dataclass(frozen=True)
 class Lineout:
     """The mean of a band, along one side of the picture."""
 
+    over: str
+    """What the mean is made of: ``rows`` or ``columns``."""
     band: Band
-    """Across the curve."""
+    """The first of them, and the one after the last."""
     curve: Array
     points: str
     """Of the curve, in a box of 100 by 100, for SVG."""
@@ -120,8 +133,10 @@ class RegionStatistics:
 class Figure:
     """An image as a page shows it."""
 
-    rows: Axis
-    columns: Axis
+    down: Axis
+    across: Axis
+    is_swapped: bool
+    """True if the stored rows lie across the picture."""
     units: str
     scale: Scale
     presets: Mapping[str, tuple[float, float]]
@@ -130,17 +145,30 @@ class Figure:
     """Of the colour bar, from below."""
     histogram: str
     """A polygon in a box of 100 by 100: counts to the right, from the darkest value at the bottom."""
-    row_lineout: Lineout
-    """The mean over rows, along the columns."""
-    column_lineout: Lineout
+    below: Lineout
+    """The lineout across the picture."""
+    right: Lineout
+    """The lineout down the picture."""
     brightest: tuple[int, int]
-    """Row and column of the greatest value."""
+    """The pixel of the greatest value along `down`, and along `across`."""
     constant: float | None
     """The only value, if all are equal."""
     missing: int
 
+    def find_box(self, rows: Band | None, columns: Band | None) -> tuple[int, int, int, int]:
+        """Return the left edge, the top edge, the width and the height of a part of the picture, in pixels.
 
-def make_axis(dataset: xr.Dataset, dimension: str, start: int, stop: int) -> Axis:
+        Args:
+            rows: as they are stored; `None` for all that are shown.
+            columns: likewise.
+        """
+        down, across = (columns, rows) if self.is_swapped else (rows, columns)
+        top, bottom = self.down.find_place(*down) if down else (0, self.down.length)
+        left, right = self.across.find_place(*across) if across else (0, self.across.length)
+        return left, top, right - left, bottom - top
+
+
+def make_axis(dataset: xr.Dataset, dimension: str, start: int, stop: int, *, is_reversed: bool = False) -> Axis:
     """Make the axis of a dimension: along a physical coordinate if there is one, else in pixels.
 
     Args:
@@ -148,6 +176,7 @@ def make_axis(dataset: xr.Dataset, dimension: str, start: int, stop: int) -> Axi
         dimension: its name.
         start: the first pixel.
         stop: the one after the last.
+        is_reversed: whether the last pixel is at the left or at the top.
     """
     size = dataset.sizes[dimension]
     for name, coordinate in dataset.coords.variables.items():
@@ -161,24 +190,33 @@ def make_axis(dataset: xr.Dataset, dimension: str, start: int, stop: int) -> Axi
             continue
         if units == "ps" and abs(values[-1] - values[0]) >= _TIME_LIMIT:
             values, units = values / 1000, "ns"
-        return Axis(dimension, f"{str(name).rpartition('/')[2]} / {units}", start, stop, size, values)
+        title = f"{str(name).rpartition('/')[2]} / {units}"
+        return Axis(dimension, title, start, stop, size, values[:: -1 if is_reversed else 1], is_reversed)
     title = {"y": "row", "x": "column"}.get(dimension.partition("_")[0], dimension)
-    return Axis(dimension, title, start, stop, size, np.arange(start, stop, dtype=np.float64))
+    pixels = np.arange(start, stop, dtype=np.float64)[:: -1 if is_reversed else 1]
+    return Axis(dimension, title, start, stop, size, pixels, is_reversed)
 
 
-def compute_figure(
-    values: Array, axes: tuple[Axis, Axis], units: str, display: Display, bands: tuple[Band | None, Band | None]
+def compute_figure(  # noqa: PLR0913 — keywords
+    values: Array,
+    *,
+    axes: tuple[Axis, Axis],
+    is_swapped: bool,
+    units: str,
+    display: Display,
+    bands: tuple[Band | None, Band | None],
 ) -> Figure:
     """Compute the figure of an image.
 
     Args:
-        values: the shown pixels, or every nth of them, in memory.
+        values: the shown pixels, or every nth of them, in memory and as they are displayed.
         axes: down the picture, and across it.
+        is_swapped: whether the stored rows lie across the picture.
         units: of the values.
         display: the scaling, and the range as far as it is given.
-        bands: of rows and of columns over which the lineouts are means; `None` for all that are shown.
+        bands: of pixels along each axis over which the lineouts are means; `None` for all that are shown.
     """
-    rows, columns = axes
+    down, across = axes
     pixels = np.asarray(values, np.float64 if values.dtype.itemsize > _SHORT_BYTES else np.float32)
     finite = pixels[np.isfinite(pixels)]
     low, high = resolve_range(pixels, display)
@@ -190,18 +228,20 @@ def compute_figure(
     presets = {"all": (least, most), _SIGMA_PRESET: (max(least, mean - wide), min(most, mean + wide))}
     flat = int(np.nanargmax(pixels)) if finite.size else 0
     row, column = divmod(flat, pixels.shape[1])
-    steps = [each.length / count for each, count in zip((rows, columns), pixels.shape, strict=True)]
+    steps = [each.length / count for each, count in zip(axes, pixels.shape, strict=True)]
+    names = ("columns", "rows") if is_swapped else ("rows", "columns")
     return Figure(
-        rows,
-        columns,
+        down,
+        across,
+        is_swapped,
         "" if units == "1" else units,
         scale,
         {name: pair for name, pair in presets.items() if pair[0] < pair[1]},
         [Tick(format_number(value), _PERCENT * (1 - place)) for value, place in compute_ticks(scale, _TICKS)],
         _draw_histogram(sample, scale),
-        _compute_lineout(pixels, bands[0], rows, columns, steps),
-        _compute_lineout(pixels.T, bands[1], columns, rows, steps[::-1]),
-        (rows.start + int(row * steps[0]), columns.start + int(column * steps[1])),
+        _compute_lineout(names[0], pixels, bands[0], (down, across), steps),
+        _compute_lineout(names[1], pixels.T, bands[1], (across, down), steps[::-1]),
+        (down.find_pixel(int(row * steps[0])), across.find_pixel(int(column * steps[1]))),
         least if finite.size and least == most else None,
         int(pixels.size - finite.size),
     )
@@ -233,11 +273,14 @@ def draw_curve(heights: Array, low: float, high: float) -> str:
     return " ".join(f"{x:.1f},{y:.1f}" for x, y in zip(across, down, strict=True) if math.isfinite(y))
 
 
-def _compute_lineout(pixels: Array, band: Band | None, across: Axis, along: Axis, steps: Sequence[float]) -> Lineout:
-    """Compute the mean over a band of rows, as a curve along the columns."""
-    first, last = band or (across.start, across.stop)
-    begin = max(0, int((first - across.start) / steps[0]))
-    end = max(begin + 1, math.ceil((last - across.start) / steps[0]))
+def _compute_lineout(
+    over: str, pixels: Array, band: Band | None, axes: tuple[Axis, Axis], steps: Sequence[float]
+) -> Lineout:
+    """Compute the mean over a band along the first axis, as a curve along the second one."""
+    first, last = band or (axes[0].start, axes[0].stop)
+    places = axes[0].find_place(first, last)
+    begin = max(0, int(places[0] / steps[0]))
+    end = max(begin + 1, math.ceil(places[1] / steps[0]))
     chosen = pixels[begin:end]
     with np.errstate(invalid="ignore", over="ignore"):
         curve = chosen.mean(axis=0, dtype=np.float64)
@@ -248,8 +291,8 @@ def _compute_lineout(pixels: Array, band: Band | None, across: Axis, along: Axis
     finite = curve[np.isfinite(curve)]
     low, high = (min(0.0, float(finite.min())), float(finite.max())) if finite.size else (0.0, 1.0)
     peak_place = int(np.nanargmax(curve)) if finite.size else 0
-    peak_index = along.start + int(peak_place * steps[1])
-    return Lineout((first, last), curve, draw_curve(curve, low, high), low, high, high, peak_index)
+    peak_index = axes[1].find_pixel(int(peak_place * steps[1]))
+    return Lineout(over, (first, last), curve, draw_curve(curve, low, high), low, high, high, peak_index)
 
 
 def _draw_histogram(finite: Array, scale: Scale) -> str:

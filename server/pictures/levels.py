@@ -6,8 +6,7 @@ map, or a grey. `Scale` converts in both directions, so that the values can be r
 Rules:
 
 1. A picture has the rows and columns of the array, the first row on top: a pixel of the picture is that pixel of the
-   data. Nothing is turned, whatever the camera's ``ImageDisplay`` says (attributes ``display_rotation``,
-   ``display_flip``); the transform ``rotate_flip`` turns an image.
+   data. Only with ``orientation=displayed`` is it turned as the camera's ``ImageDisplay`` says; see `orientation`.
 2. A missing value, NaN, has a level of its own after the last. Infinities are outside the range, and are shown like its
    ends.
 3. Stored numbers are decoded before they are shown; see `decode_variable`.
@@ -43,12 +42,17 @@ Autoscale: TypeAlias = Literal["percentiles", "noise"]
 """Rule for the ends of the range: percentiles; or the top of the noise and a high percentile, so that what is empty is
 black."""
 
+DisplayOrientation: TypeAlias = Literal["stored", "displayed"]
+"""The first row of the array on top; or turned as the image's attributes tell."""
+
 _PREFERRED_NAMES: Final = ("result", "background_subtracted", "image")
 """Variables that are shown by default; the first that exists."""
 
-_IMAGE_NDIM: Final = 2
+IMAGE_NDIM: Final = 2
+"""Dimensions of an image without colours: rows and columns."""
 _COLOUR_NDIM: Final = 3  # the last dimension is the bands
-_BAND_DIMENSION: Final = "band"  # name of that dimension in all readers
+BAND_DIMENSION: Final = "band"
+"""Name of the dimension of colours in all readers."""
 _RGB_BAND_COUNT: Final = 3
 _BAND_COUNTS: Final = (3, 4)  # red, green, blue, and perhaps transparency
 
@@ -95,6 +99,7 @@ class Display:
     """Quality of a JPEG or WebP, 1 to 100."""
     colour_bar: bool = False
     scale_bar: bool = False
+    orientation: DisplayOrientation = "stored"
     missing: str | None = None
     """The colour of missing values, ``red`` or ``#ff0000``; `None` for transparent, or white if the format has no
     transparency."""
@@ -135,7 +140,7 @@ def find_image_variable(variables: Mapping[Any, xr.Variable]) -> str:
     images = [
         str(name)
         for name, variable in variables.items()
-        if variable.ndim >= _IMAGE_NDIM and variable.dtype.kind in "biuf" and min(variable.shape[-_IMAGE_NDIM:]) > 1
+        if variable.ndim >= IMAGE_NDIM and variable.dtype.kind in "biuf" and min(variable.shape[-IMAGE_NDIM:]) > 1
     ]
     preferred = (name for local in _PREFERRED_NAMES for name in images if name.rpartition("/")[2] == local)
     for name in (*preferred, *images):
@@ -313,9 +318,9 @@ def _extract_pixels(image: xr.Variable) -> Array:
     if values.dtype.kind not in "biuf":
         raise BadSelection(f"A picture shows real numbers, not {values.dtype}.")
     is_coloured = (
-        image.dims[-1:] == (_BAND_DIMENSION,) and image.shape[-1] in _BAND_COUNTS and image.ndim >= _COLOUR_NDIM
+        image.dims[-1:] == (BAND_DIMENSION,) and image.shape[-1] in _BAND_COUNTS and image.ndim >= _COLOUR_NDIM
     )
-    ndim = _COLOUR_NDIM if is_coloured else _IMAGE_NDIM
+    ndim = _COLOUR_NDIM if is_coloured else IMAGE_NDIM
     before = image.shape[: max(0, image.ndim - ndim)]
     if image.ndim < ndim or any(size != 1 for size in before):
         sizes = ", ".join(f"{name} ({size})" for name, size in image.sizes.items()) or "none"

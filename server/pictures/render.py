@@ -14,6 +14,7 @@ from shotdap.server.pictures.caption import Caption
 from shotdap.server.pictures.colour_maps import GREY, parse_colour, sample_colour_map
 from shotdap.server.pictures.legend import add_legend
 from shotdap.server.pictures.levels import Display, compute_picture
+from shotdap.server.pictures.orientation import AS_STORED, choose_orientation
 from shotdap.transforms import BadSelection
 
 _WHITE: Final = (255, 255, 255)
@@ -42,6 +43,10 @@ def render_picture(dataset: xr.Dataset, display: Display, what: str) -> Rendered
         BadSelection: there are several variables, or the only one is no image.
     """
     name, variable = get_single_variable(dataset, what)
+    orientation = choose_orientation(dataset.attrs, variable, display)
+    if orientation != AS_STORED:
+        dataset = orientation.turn_dataset(dataset, name)
+        variable = dataset.variables[name]
     picture = compute_picture(variable, display)
     caption = Caption(dataset, name, picture, display)
     missing_level = None if picture.missing is None else picture.scale.level_count

@@ -20,7 +20,7 @@ from typing import Any, Final, TypeAlias, get_args
 from urllib.parse import parse_qsl
 
 from shotdap.server.extraction import Extraction
-from shotdap.server.pictures.levels import Autoscale, Display, Scaling
+from shotdap.server.pictures.levels import Autoscale, Display, DisplayOrientation, Scaling
 from shotdap.server.slice_text import INTEGER_PATTERN, PART_PATTERN, Part, parse_part
 from shotdap.transforms import BadSelection
 
@@ -215,6 +215,13 @@ _DISPLAY_PARAMETERS: Final = (
         _COLOUR_PATTERN,
         "The colour of what is missing; by default transparent, or white where nothing can be.",
         "red",
+    ),
+    Parameter(
+        "orientation",
+        partial(_parse_choice, get_args(DisplayOrientation)),
+        {"type": "string", "enum": [*get_args(DisplayOrientation)]},
+        "Whether the picture is as the array is stored, or turned as `display_rotation` and `display_flip` tell.",
+        "displayed",
     ),
     _make_boolean_parameter("scale_bar", "Draw a bar that says how long so many pixels are, where the image says it."),
 )

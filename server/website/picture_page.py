@@ -156,6 +156,7 @@ class _ImagePage:
             chain=links.list_chain(),
             transforms=list_transform_choices(dataset),
             scalings=links.list_scalings(display),
+            orientations=links.list_orientations(shown),
             presets=links.list_presets(figure) if figure else [],
             colour_maps=COLOUR_MAPS,
             bar_colours=[f"#{red:02x}{green:02x}{blue:02x}" for red, green, blue in colours],

@@ -15,7 +15,7 @@ from shotdap.server.extraction import Extraction
 from shotdap.server.http.limits import Limits, check_size
 from shotdap.server.http.request import HttpRequest
 from shotdap.server.pictures.curves import get_curves
-from shotdap.server.pictures.default_display import find_shown_variable
+from shotdap.server.pictures.default_display import choose_display, find_shown_variable
 from shotdap.server.pictures.figure import (
     Axis,
     Figure,
@@ -26,6 +26,7 @@ from shotdap.server.pictures.figure import (
     make_axis,
 )
 from shotdap.server.pictures.levels import Display
+from shotdap.server.pictures.orientation import AS_STORED, Orientation, choose_orientation
 from shotdap.server.website.recipes import ShownPart, Slice
 from shotdap.server.website.view_params import ViewParams
 from shotdap.transforms import BadSelection
@@ -118,9 +119,15 @@ class ShownImage:
         if len(self.slices) < IMAGE_NDIM:
             return "wide"
         rows, columns = self.slices[-IMAGE_NDIM:]
-        ratio = columns.count / rows.count
+        ratio = rows.count / columns.count if self.orientation.is_swapped else columns.count / rows.count
         kind = "strip" if ratio > _STRIP or ratio < 1 / _STRIP else "wide" if ratio >= _WIDE else "tall"
         return f"{kind} sharp" if max(rows.count, columns.count) < _SMALL else kind
+
+    @property
+    def orientation(self) -> Orientation:
+        """The orientation of the rows and columns in the picture."""
+        display = self.params.rest.change_display(choose_display(self.whole_variable))
+        return choose_orientation(self.dataset.attrs, self.whole_variable, display)
 
     @property
     def part_query(self) -> dict[str, str]:
@@ -133,6 +140,8 @@ class ShownImage:
         longest = max(each.count for each in self.slices[-IMAGE_NDIM:])
         query = {**self.part_query, "format": "webp", "cmap": display.colours, "scaling": display.scaling}
         query["quality"] = str(_QUALITY)
+        if self.orientation != AS_STORED:
+            query["orientation"] = "displayed"
         if figure is not None:
             query |= {"low": repr(figure.scale.low), "high": repr(figure.scale.high)}
         return query if longest <= _PICTURE_SIZE else {**query, "size": str(_PICTURE_SIZE)}
@@ -154,12 +163,20 @@ class ShownImage:
         rows, columns = self.slices[-IMAGE_NDIM:]
         step = max(1, int(np.ceil(np.sqrt(rows.count * columns.count / _MAX_PIXELS))))
         values = self.load({each.name: slice(each.start, each.stop, step) for each in (rows, columns)}).values
-        pixels = values.reshape(values.shape[-IMAGE_NDIM:])
-        axes = (
-            make_axis(self.dataset, rows.name, rows.start, rows.stop),
-            make_axis(self.dataset, columns.name, columns.start, columns.stop),
+        orientation, params = self.orientation, self.params
+        shown = [(rows, params.row), (columns, params.column)]
+        (down, down_band), (across, across_band) = shown[::-1] if orientation.is_swapped else shown
+        return compute_figure(
+            orientation.turn_pixels(values.reshape(values.shape[-IMAGE_NDIM:])),
+            axes=(
+                make_axis(self.dataset, down.name, down.start, down.stop, is_reversed=orientation.is_upwards),
+                make_axis(self.dataset, across.name, across.start, across.stop, is_reversed=orientation.is_leftwards),
+            ),
+            is_swapped=orientation.is_swapped,
+            units=self.units,
+            display=display,
+            bands=(down_band, across_band),
         )
-        return compute_figure(pixels, axes, self.units, display, (self.params.row, self.params.column))
 
     def compute_region(self) -> RegionStatistics | None:
         """Compute statistics of the region, at full resolution; `None` without one.

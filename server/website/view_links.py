@@ -12,6 +12,7 @@ from shotdap.server.api.shot_listing import create_diagnostic_term, find_neighbo
 from shotdap.server.http.request import HttpRequest
 from shotdap.server.pictures.figure import Figure
 from shotdap.server.pictures.levels import Display
+from shotdap.server.pictures.orientation import AS_STORED, Orientation
 from shotdap.server.website.image_cards import build_image_url, get_diagnostic, get_facility, get_shot
 from shotdap.server.website.shown_image import IMAGE_NDIM, RESULT, ShownImage
 from shotdap.server.website.view_params import ViewParams
@@ -79,6 +80,16 @@ class ViewLinks:
     def list_scalings(self, display: Display) -> list[Choice]:
         """List the scalings."""
         return [Choice(label, self.build_url(scaling=name), name == display.scaling) for name, label in _SCALINGS]
+
+    def list_orientations(self, shown: ShownImage) -> list[Choice]:
+        """List the orientations to choose from; none if the image is displayed as it is stored."""
+        if Orientation.from_attributes(shown.dataset.attrs) == AS_STORED:
+            return []
+        is_stored = shown.orientation == AS_STORED
+        return [
+            Choice("displayed", self.build_url(orientation=None), not is_stored),
+            Choice("as stored", self.build_url(orientation="stored"), is_stored),
+        ]
 
     def list_presets(self, figure: Figure) -> list[Choice]:
         """List the ranges to choose from; the last is the usual one."""

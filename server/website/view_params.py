@@ -19,7 +19,8 @@ from shotdap.transforms import BadSelection
 _REST_NAMES: Final = ("variable", "cmap", "scaling", "low", "high")
 _BAND_NAMES: Final = ("row", "column")
 _REGION: Final = "region"
-_VIEWER_NAMES: Final = ("percentiles", "mark", "orientation", "shape", "compare", "show")
+_ORIENTATION: Final = "orientation"
+_VIEWER_NAMES: Final = ("percentiles", "mark", "shape", "compare", "show")
 """Only the viewer knows these: they change the picture, not what is opened or downloaded."""
 
 _STEP_NAMES: Final = ("add", "options")
@@ -77,7 +78,8 @@ def parse_view(query: str) -> ViewParams:
     texts = {name: text for name, text in reversed(pairs) if text}  # of several regions, the first
     texts = {name: texts[name] for name, text in pairs if text}
     own = {*_BAND_NAMES, _REGION, *_STEP_NAMES, *_VIEWER_NAMES}
-    rest = parse_image_params(urlencode({name: text for name, text in texts.items() if name not in own}), _REST_NAMES)
+    others = urlencode({name: text for name, text in texts.items() if name not in own})
+    rest = parse_image_params(others, (*_REST_NAMES, _ORIENTATION))
     row, column = (_parse_band(name, texts[name]) if name in texts else None for name in _BAND_NAMES)
     region = None
     if _REGION in texts:

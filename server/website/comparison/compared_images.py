@@ -133,10 +133,10 @@ def build_picture_url(request: HttpRequest, path: str, image: ReadableImage, dis
 
 
 def draw_lineouts(images: Sequence[ReadableImage]) -> tuple[float, float, Sequence[str]]:
-    """Draw the lineouts along the columns on one scale; return its ends, and the points of each for SVG."""
-    low = min(each.figure.row_lineout.low for each in images)
-    high = max(each.figure.row_lineout.high for each in images)
-    return low, high, [draw_curve(each.figure.row_lineout.curve, low, high) for each in images]
+    """Draw the lineouts across the pictures on one scale; return its ends, and the points of each for SVG."""
+    low = min(each.figure.below.low for each in images)
+    high = max(each.figure.below.high for each in images)
+    return low, high, [draw_curve(each.figure.below.curve, low, high) for each in images]
 
 
 def list_different_attributes(images: Sequence[ReadableImage]) -> tuple[Sequence[DifferentAttribute], int]:
