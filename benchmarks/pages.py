@@ -47,6 +47,8 @@ def play(folder: Path, plan: Plan) -> Sequence[Figure]:
         "search: a diagnostic and shots": f"/search?q=D07+{FIRST_SHOT}..{FIRST_SHOT + 100}",
         "search: a year": "/search?q=date:2011",
         "search: a part of names": "/search?q=name:d07_s*",
+        "suggestions: a diagnostic": "/search/suggestions?q=D07",
+        "suggestions: a part of a name": "/search/suggestions?q=d0",
         "all diagnostics": "/diagnostics",
         "a diagnostic": "/diagnostics/D07",
         "a diagnostic, earlier shots": f"/diagnostics/D07?shot=..{FIRST_SHOT + 100}",

@@ -64,16 +64,19 @@ def test_chosen_range(browser: httpx.Client) -> None:
     assert 'href="/diagnostics/ASBO1?shot=..62327&low=10&high=500"' in page
 
 
-def test_stack_line(browser: httpx.Client) -> None:
+@pytest.mark.parametrize(("name", "facility", "count"), [("ASBO1", "omega", 3), ("SOP", "omega-ep", 2)])
+def test_stack_line(browser: httpx.Client, name: str, facility: str, count: int) -> None:
     """The line for the stack runs, and opens all images of the shots."""
-    page = browser.get("/diagnostics/EPW_CCD?facility=omega").text
+    page = browser.get(f"/diagnostics/{name}?facility={facility}").text
     names: dict[str, Any] = {}
     exec(unescape(LINE.findall(page)[0]), names)  # noqa: S102 — the line that a user would run
     stack: xr.Dataset = names["stack"]
-    found = browser.get("/api/v1/images", params={"q": "diagnostic:EPW_CCD facility:omega"}).json()["images"]
+    found = browser.get("/api/v1/images", params={"q": f"diagnostic:{name}"}).json()["images"]
 
-    assert stack.sizes["shot"] == len(found)
-    assert {*map(str, stack["path"].values)} == {each["path"] for each in found}
+    assert stack.sizes["shot"] == count
+    assert {*map(str, stack["path"].values)} == {
+        each["path"] for each in found if each["path"].startswith(f"{facility}/")
+    }
     stack.close()
 
 
