@@ -71,6 +71,11 @@ def parse_date(text: str) -> datetime | None:
         return None
 
 
+def convert_timestamp(seconds: float | None) -> str:
+    """Convert seconds since 1970 to a date as the functions below take it; `None` to an empty text."""
+    return "" if seconds is None else datetime.fromtimestamp(seconds).astimezone().isoformat(timespec="seconds")
+
+
 def format_date(text: str, *, weekday: bool = False) -> str:
     """Format a date of the archive: ``24 Mar 2022, 09:26:44``; return a text that is no date unchanged."""
     moment = parse_date(text)

@@ -98,8 +98,9 @@ def _prepare_shot(request: HttpRequest, catalog: Catalog, facility: str, shot: i
     name = get_facility(entries[0])
     cards = build_image_cards(request, catalog, entries)
     cards.sort(key=lambda card: (not card.picture, get_diagnostic(card.entry), card.path))  # broken ones last
+    neighbours = [get_shot(others[0]) if others else None for others in find_neighbours(catalog, name, shot)]
     before, after = (
-        _describe_neighbour(request, others[0]) if others else None for others in find_neighbours(catalog, name, shot)
+        None if other is None else Neighbour(other, build_shot_url(request, name, other)) for other in neighbours
     )
     dates = [str(each.facts["date"]) for each in entries if each.facts.get("date")]
     folder = f"{format_facility_segment(name)}/{shot}"
@@ -125,11 +126,6 @@ def _prepare_shot(request: HttpRequest, catalog: Catalog, facility: str, shot: i
         packages=_list_packages(request, folder, entries) if has_folder else [],
         recipes=list_shot_recipes(f"{request.base_url}/dap/{quote_path(folder)}", folder) if has_folder else [],
     )
-
-
-def _describe_neighbour(request: HttpRequest, entry: Entry) -> Neighbour | None:
-    shot = get_shot(entry)
-    return None if shot is None else Neighbour(shot, build_shot_url(request, get_facility(entry), shot))
 
 
 def _list_common_facts(entries: Sequence[Entry]) -> list[tuple[str, str]]:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from http import HTTPStatus
 from types import MappingProxyType
 from typing import Final
@@ -28,7 +28,7 @@ from shotdap.server.http.errors import TooLarge, to_problem
 from shotdap.server.http.request import HttpRequest
 from shotdap.server.http.response import HttpResponse
 from shotdap.server.pages import render_page
-from shotdap.server.pages.formatting import RANGE_DASH
+from shotdap.server.pages.formatting import RANGE_DASH, convert_timestamp
 from shotdap.server.website.account.form_body import read_form
 from shotdap.server.website.known_names import KnownNamesCache
 from shotdap.server.website.page_response import PageResponder
@@ -94,7 +94,7 @@ class _ExportRow:
     @property
     def end_date(self) -> str:
         """Its end as an ISO date; its beginning while it is not over."""
-        return _to_date(self.job.ended or self.job.created)
+        return convert_timestamp(self.job.ended or self.job.created)
 
 
 @dataclass(frozen=True)
@@ -259,7 +259,7 @@ def _describe_job(job: Job, keep: timedelta) -> _ExportRow:
     labels = {(each.container, each.format_name): each.label for each in _FORMS.values()}
     form = labels.get(kind, " of ".join(filter(None, kind)))
     words = [order["query"], ", ".join(order["variables"]) or "all variables", *order["transforms"], form]
-    until = "" if job.ended is None else _to_date(job.ended + keep.total_seconds())
+    until = "" if job.ended is None else convert_timestamp(job.ended + keep.total_seconds())
     name = WRITERS[order["container"]].file_name
     line = _READ_LINES.get(order["container"], "").format(name=name)
     return _ExportRow(job, _make_title(order["query"]), " · ".join(words), until, line)
@@ -273,7 +273,3 @@ def _make_title(query: str) -> str:
 
 def _redirect(request: HttpRequest) -> HttpResponse:
     return HttpResponse.redirect(f"{request.root_path}{EXPORTS_PATH}", HTTPStatus.SEE_OTHER)
-
-
-def _to_date(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).astimezone().isoformat(timespec="seconds")

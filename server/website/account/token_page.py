@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from functools import partial
 from http import HTTPStatus
 from types import MappingProxyType
@@ -26,6 +25,7 @@ from shotdap.server.http.errors import Problem, answer, respond_with_problem
 from shotdap.server.http.request import HttpRequest
 from shotdap.server.http.response import HttpResponse, make_response
 from shotdap.server.pages import render_page, render_problem_page
+from shotdap.server.pages.formatting import convert_timestamp
 from shotdap.server.website.account.form_body import read_form
 
 _PATH: Final = "/tokens"
@@ -175,12 +175,8 @@ def _describe_token(token: Token, principal: Principal) -> TokenRow:
         token.id,
         token.name,
         allows,
-        _to_date(token.used),
-        _to_date(token.expires),
+        convert_timestamp(token.used),
+        convert_timestamp(token.expires),
         left if left is not None and left < _SOON_DAYS else None,
         is_current=token.id == principal.token_id,
     )
-
-
-def _to_date(seconds: float | None) -> str:
-    return "" if seconds is None else datetime.fromtimestamp(seconds).astimezone().isoformat(timespec="seconds")

@@ -23,6 +23,7 @@ from shotdap.server.http.response import HttpResponse, compress_response, make_r
 from shotdap.server.pages import render_page, render_problem_page
 from shotdap.server.pictures.default_display import COLOUR_MAPS
 from shotdap.server.website.comparison.compared_images import (
+    MIN_IMAGES,
     ComparedImage,
     ReadableImage,
     build_picture_url,
@@ -143,6 +144,8 @@ class _Comparison:
             for each in images
         ]
         different, equal = list_different_attributes(readable)
+        own_query = view.params.build_query(show=None)
+        removable = view.paths if len(images) > MIN_IMAGES else ()
         return render_page(
             "compare.html",
             self._request,
@@ -150,8 +153,8 @@ class _Comparison:
             images=images,
             readable=readable,
             pictures=pictures,
-            image_urls=[self._build_image_url(each) for each in images],
-            without_urls=[self._build_url_without(each) for each in images] if len(images) > 2 else [],  # noqa: PLR2004
+            image_urls=[f"{build_image_url(self._request, path)}{own_query}" for path in view.paths],
+            without_urls=[view.build_url(paths=[path for path in view.paths if path != out]) for out in removable],
             way=way,
             ways=[
                 Choice(label, view.build_url(show=None if name == "side" else name), name == way)
@@ -180,9 +183,3 @@ class _Comparison:
         webp = FORMATS["webp"]
         encoded = webp.encode(difference.dataset, difference.display)
         return HttpResponse(webp.media_type, encoded.size, encoded.blocks, {"Cache-Control": "no-cache"})
-
-    def _build_image_url(self, image: ComparedImage) -> str:
-        return f"{build_image_url(self._request, image.path)}{self._view.params.build_query(show=None)}"
-
-    def _build_url_without(self, image: ComparedImage) -> str:
-        return self._view.build_url(paths=[path for path in self._view.paths if path != image.path])

@@ -26,10 +26,10 @@ from shotdap.server.website.shown_image import IMAGE_NDIM, ShownImage
 from shotdap.server.website.view_params import ViewParams
 from shotdap.transforms import MARK, BadSelection
 
+MIN_IMAGES: Final = 2
 MAX_IMAGES: Final = 4
 """The most images that are compared at once."""
 
-_MIN_IMAGES: Final = 2
 _LIMIT_PERCENTILE: Final = 99.5  # of the absolute difference: the end of its range
 _RESULT_COLOURS: Final = "RdBu_r"
 _MAX_ATTRIBUTES: Final = 200
@@ -83,7 +83,7 @@ def open_compared(
         BadSelection: there are too few or too many, or the view does not fit one of them.
         NotFound: one does not exist, or may not be seen.
     """
-    if not _MIN_IMAGES <= len(paths) <= MAX_IMAGES:
+    if not MIN_IMAGES <= len(paths) <= MAX_IMAGES:
         raise BadSelection(
             f"Two to {MAX_IMAGES} images are compared: image=PATH&image=PATH. Here {len(paths)} are named."
         )

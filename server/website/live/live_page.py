@@ -43,6 +43,9 @@ def create_live_routes(responder: PageResponder, names: KnownNamesCache) -> list
         newest = read_newest_shot(request, catalog, terms)
         shot = newest and _find_held_shot(request, catalog, newest, parameters.get("shot", ""))
         large = _choose_large(shot, pin) if shot else None
+        huge_picture = ""
+        if large and large.card and large.card.picture:
+            huge_picture = build_thumbnail_url(request, large.card.fingerprint, large.card.path, _HUGE_SIZE)
         facility = wanted or (format_facility_segment(shot.facility) if shot else None)
 
         def build_url(**changes: str | None) -> str:
@@ -60,7 +63,7 @@ def create_live_routes(responder: PageResponder, names: KnownNamesCache) -> list
             newer=newest if newest and shot and newest.number != shot.number else None,
             newer_url=build_url(facility=facility),
             large=large,
-            huge_picture=_build_huge_picture_url(request, large),
+            huge_picture=huge_picture,
             small=[each for each in shot.arrived if each is not large][:_SMALL_PICTURES] if shot else [],
             strip=_build_strip(request, catalog, shot, large.diagnostic) if shot and large else [],
             pin=pin,
@@ -101,14 +104,6 @@ def _choose_large(shot: ArrivingShot, pin: str) -> Arrival | None:
         return next(readable, next(iter(shot.arrived), None))
     known = {each.diagnostic.lower(): each for each in (*shot.arrived, *shot.awaited)}
     return known.get(pin.lower(), Arrival(pin))
-
-
-def _build_huge_picture_url(request: HttpRequest, arrival: Arrival | None) -> str:
-    """Build the URL of a picture that fills half of a projector; empty if the file cannot be read."""
-    card = arrival.card if arrival else None
-    if card is None or not card.picture:
-        return ""
-    return build_thumbnail_url(request, card.fingerprint, card.path, _HUGE_SIZE)
 
 
 def _build_strip(request: HttpRequest, catalog: Catalog, shot: ArrivingShot, diagnostic: str) -> Sequence[ImageCard]:

@@ -29,7 +29,7 @@ from shotdap.server.exports.jobs.job_store import JobStore, build_quotas, open_j
 from shotdap.server.http.request import HttpRequest
 from shotdap.server.http.response import HttpResponse
 from shotdap.server.pages import render_page
-from shotdap.server.pages.formatting import format_count, format_date
+from shotdap.server.pages.formatting import convert_timestamp, format_count, format_date
 from shotdap.server.readiness import Readiness
 from shotdap.server.website.image_cards import get_diagnostic
 from shotdap.server.website.page_response import PageResponder
@@ -228,7 +228,7 @@ def _render(
         advice=_list_advice(catalog, rooms),
         catalog=catalog,
         rooms=rooms,
-        faults=[(_to_date(each.time), each) for each in faults],
+        faults=[(convert_timestamp(each.time), each) for each in faults],
         now=now.isoformat(timespec="seconds"),
         time=f"{now:%H:%M:%S}",
         renew_seconds=_RENEW_SECONDS,
@@ -248,7 +248,3 @@ def _list_advice(catalog: CatalogStatus | None, rooms: Sequence[Room]) -> list[s
             advice.append("The catalog is being built: some shots are not here yet.")
     advice += [f"{each.label}: there is little room left." for each in rooms if each.is_nearly_full]
     return advice
-
-
-def _to_date(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).astimezone().isoformat(timespec="seconds")
