@@ -84,17 +84,14 @@ class ProcessLoop:
             return 1
         with suppress(BrokenPipeError, ConnectionResetError):  # the pool is gone
             _send_reply(connection, Outcome.READY, b"", is_last=False)
-            self._serve_calls(connection)
+            statm = os.open("/proc/self/statm", os.O_RDONLY)
+            address_bytes, first_bytes = _measure_memory(statm)
+            # What the fork server holds is not this process's own, so only the growth counts.
+            while (message := _receive_call(connection)) is not None:
+                outcome, body = self._run_call(message, address_bytes)
+                address_bytes, private_bytes = _measure_memory(statm)
+                _send_reply(connection, outcome, body, is_last=private_bytes - first_bytes > self.max_growth_bytes)
         return 0
-
-    def _serve_calls(self, connection: socket.socket) -> None:
-        statm = os.open("/proc/self/statm", os.O_RDONLY)
-        address_bytes, first_bytes = _measure_memory(statm)
-        # What the fork server holds is not this process's own, so only the growth counts.
-        while (message := _receive_call(connection)) is not None:
-            outcome, body = self._run_call(message, address_bytes)
-            address_bytes, private_bytes = _measure_memory(statm)
-            _send_reply(connection, outcome, body, is_last=private_bytes - first_bytes > self.max_growth_bytes)
 
     def _run_call(self, message: bytearray, address_bytes: int) -> tuple[Outcome, bytes]:
         """Run a call, with limits of processor time and of memory from now on; return the reply."""

@@ -61,7 +61,10 @@ class ReaderState:
     def open_version(self, file: str, version: Version) -> _OpenFile:
         """Read the headers of a version, unless it is open."""
         opened = self.opened.get(version)
-        if opened is None or not self._is_available(opened):
+        is_there = opened is not None
+        if opened is not None and opened.content is not opened.file:  # unpacked: it may have been removed to make room
+            is_there = self.unpacker is not None and self.unpacker.touch_file(opened.content.version.path)
+        if opened is None or not is_there:
             self.store.fetch_file(file, version)
             versioned = VersionedFile(version)
             handle = versioned.acquire_handle()
@@ -70,11 +73,6 @@ class ReaderState:
             shared, compressed = share_frames(dataset, self.frames.get_memo(version))
             opened = self.opened[version] = _OpenFile(versioned, handle, content, shared, compressed)
         return opened
-
-    def _is_available(self, opened: _OpenFile) -> bool:
-        """Check whether the unpacked file, if it is one, has not been removed to make room for others."""
-        is_unpacked = opened.content is not opened.file
-        return not is_unpacked or (self.unpacker is not None and self.unpacker.touch_file(opened.content.version.path))
 
 
 _states: list[ReaderState] = []  # of this process: one, once it is initialized

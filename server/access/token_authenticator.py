@@ -50,18 +50,14 @@ class TokenAuthenticator:
         for secret in credentials.tokens:
             if not secret.startswith(TOKEN_PREFIX):
                 continue
-            answer = await self._find_answer(secret)
+            key, now = compute_digest(secret), time.monotonic()
+            answer = self._answers.get(key)
+            if answer is None or now - answer.time > _REMEMBERED_SECONDS:
+                answer = self._answers[key] = await run_in_threadpool(self._ask, secret, now)
             is_in_path = secret == credentials.path_token
             if answer.principal is not None and (not is_in_path or (self._path_links and answer.is_link)):
                 return answer.principal
         return None
-
-    async def _find_answer(self, secret: str) -> _Answer:
-        key, now = compute_digest(secret), time.monotonic()
-        answer = self._answers.get(key)
-        if answer is None or now - answer.time > _REMEMBERED_SECONDS:
-            answer = self._answers[key] = await run_in_threadpool(self._ask, secret, now)
-        return answer
 
     def _ask(self, secret: str, now: float) -> _Answer:
         found = self._store.find_token(secret)

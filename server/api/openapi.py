@@ -92,7 +92,6 @@ def _describe_events(response: dict[str, Any]) -> None:
     for content in response.get("content", {}).values():
         if "itemSchema" in content:
             content["x-item-schema"] = content.pop("itemSchema")
-            content["schema"] = {"type": "string", "description": "Server-sent events; each is as x-item-schema says."}
 
 
 def _iter_operations(document: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from math import prod
@@ -119,6 +119,9 @@ def build_image_card(request: HttpRequest, catalog: Catalog, entry: Entry, disti
     """
     diagnostic = get_diagnostic(entry)
     inspection = entry.last_good_inspection
+    said = [(name, str(value)) for name, value in entry.facts.items() if name not in _KNOWN_FACTS]
+    said += [(name, ", ".join(values)) for name, values in (inspection.attributes.items() if inspection else ())]
+    attributes = [f"{name} {value}" for name, value in said if value and len(value) <= _MAX_ATTRIBUTE_LENGTH]
     fingerprint = compute_thumbnail_fingerprint(catalog, entry)
     picture, large_picture = (
         "" if entry.health in FAILED_HEALTHS else build_thumbnail_url(request, fingerprint, entry.path, size)
@@ -133,7 +136,7 @@ def build_image_card(request: HttpRequest, catalog: Catalog, entry: Entry, disti
         large_picture,
         fingerprint,
         format_shape(inspection.structure.values()) if inspection else "",
-        tuple(_iter_attributes(entry)),
+        attributes[:_MAX_ATTRIBUTES],
     )
 
 
@@ -206,12 +209,3 @@ def format_shape(structures: Iterable[str]) -> str:
     shapes = [tuple(map(int, match[1].split(","))) for each in structures if (match := _SHAPE.fullmatch(each))]
     largest = max(shapes, key=lambda shape: prod(shape[-2:]), default=())
     return f" {TIMES} ".join(map(str, reversed(largest[-2:])))
-
-
-def _iter_attributes(entry: Entry) -> Iterator[str]:
-    """Yield the first attributes and facts that say something about an image: ``SweepSpeed 3``."""
-    inspection = entry.last_good_inspection
-    pairs = [(name, str(value)) for name, value in entry.facts.items() if name not in _KNOWN_FACTS]
-    pairs += [(name, ", ".join(values)) for name, values in (inspection.attributes.items() if inspection else ())]
-    short = [f"{name} {value}" for name, value in pairs if value and len(value) <= _MAX_ATTRIBUTE_LENGTH]
-    yield from short[:_MAX_ATTRIBUTES]

@@ -105,6 +105,8 @@ def _prepare_shot(request: HttpRequest, catalog: Catalog, facility: str, shot: i
     dates = [str(each.facts["date"]) for each in entries if each.facts.get("date")]
     folder = f"{format_facility_segment(name)}/{shot}"
     has_folder = all(each.path.startswith(f"{folder}/") for each in entries)
+    package_url = f"{request.root_path}/api/v1/packages/{quote_path(folder)}"
+    may_pack = Scope.EXPORT in get_principal(request.state).scopes
     return render_page(
         "shot.html",
         request,
@@ -123,7 +125,7 @@ def _prepare_shot(request: HttpRequest, catalog: Catalog, facility: str, shot: i
         size=_SIZES.get(request.parameters.get("size", "m"), ""),
         sizes=tuple(_SIZES.items()),
         api_url=f"{request.root_path}/api/v1/shots/{quote_path(folder)}",
-        packages=_list_packages(request, folder, entries) if has_folder else [],
+        packages=[(f"{package_url}?{query}", label) for query, label in _PACKAGES] if may_pack and has_folder else [],
         recipes=list_shot_recipes(f"{request.base_url}/dap/{quote_path(folder)}", folder) if has_folder else [],
     )
 
@@ -135,11 +137,3 @@ def _list_common_facts(entries: Sequence[Entry]) -> list[tuple[str, str]]:
         (name, value) for name, value in shared.items() if all(str(each.facts.get(name)) == value for each in entries)
     ]
     return facts[:_MAX_FACTS]
-
-
-def _list_packages(request: HttpRequest, folder: str, entries: Sequence[Entry]) -> list[tuple[str, str]]:
-    """List the URLs of packages of a shot, each with its name, for whoever may have them made."""
-    if Scope.EXPORT not in get_principal(request.state).scopes or not entries:
-        return []
-    base = f"{request.root_path}/api/v1/packages/{quote_path(folder)}"
-    return [(f"{base}?{query}", label) for query, label in _PACKAGES]

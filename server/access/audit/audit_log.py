@@ -8,6 +8,7 @@ import queue
 import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from typing import Final
 
@@ -145,7 +146,11 @@ class AuditLog:
 
     def _write_all(self) -> None:
         while True:
-            batch = self._take_batch()
+            batch = [self._waiting.get()]
+            self._is_closing.wait(_LINGER_SECONDS)
+            with suppress(queue.Empty):
+                while len(batch) < _BATCH_RECORDS and batch[-1] is not None:
+                    batch.append(self._waiting.get_nowait())
             records = [record for record in batch if record is not None]
             while records and not self._write(records):
                 if self._is_closing.wait(_RETRY_SECONDS):
@@ -153,16 +158,6 @@ class AuditLog:
             self._store(records)
             if None in batch:
                 return
-
-    def _take_batch(self) -> Sequence[AuditRecord | None]:
-        batch = [self._waiting.get()]
-        self._is_closing.wait(_LINGER_SECONDS)
-        while len(batch) < _BATCH_RECORDS and batch[-1] is not None:
-            try:
-                batch.append(self._waiting.get_nowait())
-            except queue.Empty:
-                break
-        return batch
 
     def _write(self, records: Sequence[AuditRecord]) -> bool:
         if self._file is None:

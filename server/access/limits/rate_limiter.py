@@ -95,7 +95,13 @@ class RateLimiter:
         if not principal.name and is_loopback(address):
             return Admission(self, None, {})
         user = find_user(principal, address)
-        self._begin_request(user)
+        limit = self._most_at_once
+        if limit and not self._counts.try_add((_CONCURRENCY_KIND, user), limit):
+            message = (
+                f"{limit:,} of your requests are being answered, as many as may be at once"
+                " (limits.concurrent_requests). Wait for one of them."
+            )
+            raise LimitExceeded(Problem(429, message, expected=True, extra_headers={"Retry-After": "1"}))
         try:
             headers = await self._count_request(user)
             self._check_bytes(user)
@@ -113,15 +119,6 @@ class RateLimiter:
         """End a request of a user."""
         if self._most_at_once:
             self._counts.remove((_CONCURRENCY_KIND, user))
-
-    def _begin_request(self, user: str) -> None:
-        limit = self._most_at_once
-        if limit and not self._counts.try_add((_CONCURRENCY_KIND, user), limit):
-            message = (
-                f"{limit:,} of your requests are being answered, as many as may be at once"
-                " (limits.concurrent_requests). Wait for one of them."
-            )
-            raise LimitExceeded(Problem(429, message, expected=True, extra_headers={"Retry-After": "1"}))
 
     async def _count_request(self, user: str) -> Mapping[str, str]:
         """Count a request; return the headers that tell how many are left."""

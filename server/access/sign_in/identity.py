@@ -38,7 +38,9 @@ class IdentityRules:
         Raises:
             NotSignedIn: they describe none that this server knows.
         """
-        groups = _parse_groups(_find_claim(claims, self._settings.groups_claim))
+        claimed = _find_claim(claims, self._settings.groups_claim)
+        listed = [claimed] if isinstance(claimed, str) else claimed if isinstance(claimed, list) else []
+        groups = frozenset(each for each in listed if isinstance(each, str))
         name = _find_claim(claims, self._settings.name_claim)
         if name is None:
             name, groups = self._identify_service(claims, groups)
@@ -70,9 +72,3 @@ def _find_claim(claims: Mapping[str, Any], name: str) -> Any:  # noqa: ANN401 â€
     outer, _, inner = name.partition(".")
     value = claims.get(outer) if inner else None
     return _find_claim(value, inner) if isinstance(value, Mapping) else None
-
-
-def _parse_groups(value: object) -> frozenset[str]:
-    if isinstance(value, str):
-        return frozenset({value})
-    return frozenset(each for each in value if isinstance(each, str)) if isinstance(value, list) else frozenset()

@@ -121,31 +121,20 @@ def create_status_routes(responder: PageResponder, settings: Settings, sources: 
         problems = await sources.readiness.find_problems()
 
         def prepare(page: HttpRequest, catalog: Catalog) -> HttpResponse:
-            _check_administrator(page, request.client.host if request.client else "")
+            client = request.client.host if request.client else ""
+            # Of an open server, who sits at its machine is the administrator; `AccessMiddleware` knows those of others.
+            if get_principal(page.state) == OPEN_PRINCIPAL and not is_local_host(client):
+                raise HTTPException(HTTPStatus.FORBIDDEN, "This page is for administrators, and nobody signs in here.")
+            rooms = [*_iter_rooms(settings, jobs, sources.frames)]
+            # A request names images; whoever may not see all of them sees no request of somebody else.
+            faults = log.list_faults(_FAULTS) if log is not None and catalog.visibility.is_everything else ()
             with suppress(*_CATALOG_ERRORS):
-                return _render(page, problems, _read_catalog(catalog), _list_rooms(), _list_faults(catalog))
-            return _render(page, problems, None, _list_rooms(), ())
+                return _render(page, problems, _read_catalog(catalog), rooms, faults)
+            return _render(page, problems, None, rooms, ())
 
         return await responder.respond(request, prepare)
 
-    def _list_faults(catalog: Catalog) -> Sequence[Failure]:
-        # A request names images; whoever may not see all of them sees no request of somebody else.
-        return log.list_faults(_FAULTS) if log is not None and catalog.visibility.is_everything else ()
-
-    def _list_rooms() -> list[Room]:
-        return [*_iter_rooms(settings, jobs, sources.frames)]
-
     return [Route(STATUS_PATH, serve_status, methods=["GET"])]
-
-
-def _check_administrator(request: HttpRequest, client: str) -> None:
-    """Refuse whoever is no administrator of an open server: on it, that is who sits at its machine.
-
-    Raises:
-        HTTPException: they are none. On other servers `AccessMiddleware` refuses them before.
-    """
-    if get_principal(request.state) == OPEN_PRINCIPAL and not is_local_host(client):
-        raise HTTPException(HTTPStatus.FORBIDDEN, "This page is for administrators, and nobody signs in here.")
 
 
 def _read_catalog(catalog: Catalog) -> CatalogStatus:
