@@ -28,6 +28,7 @@ _SCOPES: Mapping[str, Scope | None] = MappingProxyType(
         "/diagnostics": Scope.READ,
         "/status": Scope.ADMIN,
         "/images/": Scope.READ,
+        "/notebooks/": Scope.READ,
         "/compare": Scope.READ,
         "/tokens": Scope.READ,
         "/exports": Scope.EXPORT,

@@ -45,6 +45,7 @@ WORKLOADS: Mapping[str, Workload] = MappingProxyType(
         "/fileServer/{path:path}": Workload.STREAM,
         "/static/{path:path}": Workload.LIGHT,
         "/images/{path:path}": Workload.HEAVY,  # reads pixels, for the numbers on the page
+        "/notebooks/{path:path}": Workload.HEAVY,  # likewise, for the range
         "/compare": Workload.HEAVY,  # reads pixels of several images
         "/compare/picture": Workload.HEAVY,
         "/exports": Workload.HEAVY,  # opens an image of an order, before it is taken and for its preview

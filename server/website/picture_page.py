@@ -1,10 +1,11 @@
-"""Page of an image: its picture with axes, range, lineouts and region, and the lines that open exactly that.
+"""Page of an image: its picture with axes, range, lineouts and region, and the lines and the notebook that open that.
 
 Everything is in the URL. Without a script the server draws the picture; the viewer takes its place where it can run.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from http import HTTPStatus
 from typing import Any, Final
@@ -20,7 +21,7 @@ from shotdap.catalog import Catalog, Entry, Image, NotFound, Unreadable, retry_i
 from shotdap.catalog.entry import FAILED_HEALTHS
 from shotdap.server.access.request_catalog import RequestCatalogs
 from shotdap.server.api.facility_names import format_facility_segment
-from shotdap.server.api.responses import quote_path
+from shotdap.server.api.responses import format_disposition, quote_path
 from shotdap.server.http.errors import answer
 from shotdap.server.http.limits import Limits, check_query_length
 from shotdap.server.http.request import HttpRequest
@@ -30,7 +31,7 @@ from shotdap.server.pages.assets import find_viewer
 from shotdap.server.pages.image_page import format_attributes
 from shotdap.server.pictures.colour_maps import sample_colour_map
 from shotdap.server.pictures.curves import are_curves
-from shotdap.server.pictures.default_display import COLOUR_MAPS, choose_display, find_shown_variable
+from shotdap.server.pictures.default_display import COLOUR_MAPS, find_shown_variable
 from shotdap.server.website.image_cards import (
     build_image_card,
     build_image_url,
@@ -40,37 +41,43 @@ from shotdap.server.website.image_cards import (
     get_shot,
 )
 from shotdap.server.website.making import list_making_steps, list_transform_choices
-from shotdap.server.website.recipes import list_recipes
+from shotdap.server.website.recipes.languages import PYTHON, list_recipes
+from shotdap.server.website.recipes.notebook import MEDIA_TYPE as NOTEBOOK_TYPE
+from shotdap.server.website.recipes.notebook import build_notebook
 from shotdap.server.website.shown_image import ShownImage
 from shotdap.server.website.view_links import ViewLinks, list_downloads
 from shotdap.server.website.view_params import has_noise, parse_view
 from shotdap.transforms import MARK, BadSelection, BadVariant
 
 _BAR_COLOURS: Final = 40
+_NOTEBOOKS: Final = "/notebooks"
 _PNG_PARAMETERS: Final = {"format": "png", "colour_bar": "true", "download": "true"}
 
 
 def create_picture_routes(catalogs: RequestCatalogs, limits: Limits) -> list[Route]:
-    """Create the route of the page.
+    """Create the routes of the page, and of the notebook of what it shows.
 
     Args:
         catalogs: of the images.
         limits: how much one request may ask for.
     """
 
-    async def serve_image(request: Request) -> Response:
-        page_request = HttpRequest.from_starlette(request)
+    def create_route(folder: str, respond: Callable[[_ImagePage], HttpResponse]) -> Route:
+        async def serve(request: Request) -> Response:
+            page_request = HttpRequest.from_starlette(request)
 
-        def prepare() -> HttpResponse:
-            check_query_length(page_request.query, limits.query)
-            page = retry_if_changed(lambda: _ImagePage(page_request, catalogs.open(page_request), limits).respond())
-            return compress_response(page, page_request)
+            def prepare() -> HttpResponse:
+                check_query_length(page_request.query, limits.query)
+                page = retry_if_changed(lambda: respond(_ImagePage(page_request, catalogs.open(page_request), limits)))
+                return compress_response(page, page_request)
 
-        subject = f"/images/{page_request.path}"
-        page = await run_in_threadpool(answer, prepare, partial(render_problem_page, page_request), subject)
-        return make_response(page)
+            subject = f"{folder}/{page_request.path}"
+            page = await run_in_threadpool(answer, prepare, partial(render_problem_page, page_request), subject)
+            return make_response(page)
 
-    return [Route("/images/{path:path}", serve_image, methods=["GET"])]
+        return Route(f"{folder}/{{path:path}}", serve, methods=["GET"])
+
+    return [create_route("/images", _ImagePage.respond), create_route(_NOTEBOOKS, _ImagePage.respond_notebook)]
 
 
 class _ImagePage:
@@ -91,11 +98,7 @@ class _ImagePage:
 
     def respond(self) -> HttpResponse:
         """Return the page, or a redirect to its usual URL."""
-        base, segment, params = self.links.base, self.links.segment, self.links.params
-        try:
-            entry = self.catalog.find_entry(base)
-        except NotFound as error:
-            raise NotFound(f"No such image, or not yours to see: {base!r}.") from error
+        entry, params = self.find_entry(), self.links.params
         problem = ""
         if params.new_step:
             try:
@@ -107,12 +110,45 @@ class _ImagePage:
         try:
             if entry.health in FAILED_HEALTHS:
                 raise Unreadable(entry.reason)  # noqa: TRY301 — the same page as for what is found out now
-            image = self.catalog.image(f"{base}/{segment}" if segment else base)
+            image = self.catalog.image(self.path)
             dataset = image.open_shared()
         except Unreadable as error:
             description = self.describe_entry(entry)
             return render_page("broken_image.html", self.request, **description, reason=str(error))
         return self.render(entry, image, dataset, problem)
+
+    def respond_notebook(self) -> HttpResponse:
+        """Return the notebook of what the page shows."""
+        entry, links = self.find_entry(), self.links
+        image = self.catalog.image(self.path)
+        shown = ShownImage.from_params(image.open_shared(), links.params, self.limits)
+        part = shown.describe_part(self.request, image)
+        figure = None if are_curves(shown.whole_variable) else shown.compute_figure(shown.display)
+        card = build_image_card(self.request, self.catalog, entry)
+        page_url = f"{self.request.base_url}/images/{quote_path(image.path)}{links.params.build_query()}"
+        python = next(each for each in list_recipes(part) if each.key == PYTHON)
+        document = build_notebook(
+            title=card.alt, page_url=page_url, recipe=python, shown=shown, part=part, figure=figure
+        )
+        name = f"{links.base.rpartition('/')[2]}_{shown.name}.ipynb"
+        headers = {"Content-Disposition": format_disposition("attachment", name), "Cache-Control": "no-cache"}
+        return HttpResponse.from_body(document, NOTEBOOK_TYPE, headers)
+
+    @property
+    def path(self) -> str:
+        """The path of the image, or of its variant."""
+        return "/".join(filter(None, (self.links.base, self.links.segment)))
+
+    def find_entry(self) -> Entry:
+        """Find the image.
+
+        Raises:
+            NotFound: there is none, or it may not be seen.
+        """
+        try:
+            return self.catalog.find_entry(self.links.base)
+        except NotFound as error:
+            raise NotFound(f"No such image, or not yours to see: {self.links.base!r}.") from error
 
     def redirect_to_step(self, step: str) -> HttpResponse:
         """Return a redirect to the page with a further step.
@@ -133,7 +169,7 @@ class _ImagePage:
         """Render the page of an image that can be read."""
         links, params = self.links, self.links.params
         shown = ShownImage.from_params(dataset, params, self.limits)
-        display = params.rest.change_display(choose_display(shown.whole_variable))
+        display = shown.display
         is_curve = are_curves(shown.whole_variable)
         figure = None if is_curve else shown.compute_figure(display)
         rest_url = f"{self.request.root_path}/api/v1/images/{quote_path(image.path)}"
@@ -161,6 +197,7 @@ class _ImagePage:
             colour_maps=COLOUR_MAPS,
             bar_colours=[f"#{red:02x}{green:02x}{blue:02x}" for red, green, blue in colours],
             recipes=list_recipes(shown.describe_part(self.request, image)),
+            notebook_url=f"{self.request.root_path}{_NOTEBOOKS}/{quote_path(image.path)}{params.build_query()}",
             making=list_making_steps(origin) if origin else (),
             attributes=format_attributes(dataset.attrs),
             variable_attributes=format_attributes(shown.whole_variable.attrs),

@@ -28,7 +28,7 @@ from shotdap.server.website.image_cards import (
 )
 from shotdap.server.website.known_names import KnownNamesCache
 from shotdap.server.website.page_response import PageResponder
-from shotdap.server.website.recipes import list_shot_recipes
+from shotdap.server.website.recipes.languages import list_shot_recipes
 from shotdap.server.website.start_page import build_shot_rows, choose_columns
 
 _PAGE_SIZE: Final = 24  # shots

@@ -27,7 +27,7 @@ from shotdap.server.pictures.figure import (
 )
 from shotdap.server.pictures.levels import Display
 from shotdap.server.pictures.orientation import AS_STORED, Orientation, choose_orientation
-from shotdap.server.website.recipes import ShownPart, Slice
+from shotdap.server.website.recipes.languages import ShownPart, Slice
 from shotdap.server.website.view_params import ViewParams
 from shotdap.transforms import BadSelection
 
@@ -124,10 +124,14 @@ class ShownImage:
         return f"{kind} sharp" if max(rows.count, columns.count) < _SMALL else kind
 
     @property
+    def display(self) -> Display:
+        """The parameters of its picture."""
+        return self.params.rest.change_display(choose_display(self.whole_variable))
+
+    @property
     def orientation(self) -> Orientation:
         """The orientation of the rows and columns in the picture."""
-        display = self.params.rest.change_display(choose_display(self.whole_variable))
-        return choose_orientation(self.dataset.attrs, self.whole_variable, display)
+        return choose_orientation(self.dataset.attrs, self.whole_variable, self.display)
 
     @property
     def part_query(self) -> dict[str, str]:

@@ -175,6 +175,7 @@ TARGETS: Final[Mapping[str, Sequence[str]]] = {
         "/images/{shot}",
     ],
     "/live": ["/live", "/live?facility=omega", "/live?pin={diagnostic}", "/live?facility=omega&shot={number}"],
+    "/notebooks/{path:path}": ["/notebooks/{image}", "/notebooks/{image}/~image~median_filter-size-3?low=1"],
     "/logout": ["/logout"],
     "/search": ["/search?q={diagnostic}", "/search?q={name}", "/search?q={number}", "/search?q={campaign}&view=list"],
     "/search/suggestions": [

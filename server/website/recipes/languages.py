@@ -9,6 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+PYTHON: Final = "python"
+"""The key of the recipe that opens an image in Python."""
+
 _CREDENTIALS: Final = """\
 # in ~/.ncrc, a file for you alone (chmod 600)
 HTTP.CREDENTIALS.USER=any

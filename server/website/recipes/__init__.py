@@ -1,0 +1,1 @@
+"""Lines that open what a page shows: in each language, and as a notebook."""
