@@ -33,6 +33,7 @@ _PERCENT: Final = 100
 _SIGMAS: Final = 3
 _SIGMA_PRESET: Final = "3 \u03c3"
 _LEVELS: Final = 256
+_TITLE_SEPARATOR: Final = " / "  # between a name and its unit
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,16 @@ class Axis:
     def length(self) -> int:
         """The number of shown pixels."""
         return self.stop - self.start
+
+    @property
+    def is_physical(self) -> bool:
+        """True for a coordinate with units, false for pixels."""
+        return _TITLE_SEPARATOR in self.title
+
+    @property
+    def offsets(self) -> Array:
+        """The distance of each shown pixel from the first one, from the left or the top, in pixels."""
+        return np.arange(self.length, dtype=np.float64)[:: -1 if self.is_reversed else 1]
 
     @property
     def ticks(self) -> Sequence[Tick]:
@@ -190,7 +201,7 @@ def make_axis(dataset: xr.Dataset, dimension: str, start: int, stop: int, *, is_
             continue
         if units == "ps" and abs(values[-1] - values[0]) >= _TIME_LIMIT:
             values, units = values / 1000, "ns"
-        title = f"{str(name).rpartition('/')[2]} / {units}"
+        title = f"{str(name).rpartition('/')[2]}{_TITLE_SEPARATOR}{units}"
         return Axis(dimension, title, start, stop, size, values[:: -1 if is_reversed else 1], is_reversed)
     title = {"y": "row", "x": "column"}.get(dimension.partition("_")[0], dimension)
     pixels = np.arange(start, stop, dtype=np.float64)[:: -1 if is_reversed else 1]
@@ -265,10 +276,19 @@ def compute_region(values: Array) -> RegionStatistics:
     )
 
 
-def draw_curve(heights: Array, low: float, high: float) -> str:
-    """Draw a curve in a box of 100 by 100, the least value at the bottom, as points for SVG."""
+def draw_curve(heights: Array, low: float, high: float, along: Array | None = None) -> str:
+    """Draw a curve in a box of 100 by 100, the least value at the bottom, as points for SVG.
+
+    Args:
+        heights: of the curve.
+        low: the value at the bottom.
+        high: the value at the top.
+        along: the place of each value, from 0 at the left to 1 at the right; evenly spaced by default.
+    """
     heights = _thin_out(np.asarray(heights, np.float64))
     across = np.linspace(0, _PERCENT, heights.size) if heights.size > 1 else np.array([_PERCENT / 2])
+    if along is not None:
+        across = _PERCENT * _thin_out(np.asarray(along, np.float64))
     down = _PERCENT * (1 - (heights - low) / ((high - low) or 1.0))
     return " ".join(f"{x:.1f},{y:.1f}" for x, y in zip(across, down, strict=True) if math.isfinite(y))
 

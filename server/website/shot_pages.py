@@ -12,6 +12,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from shotdap.catalog import Catalog, Entry, NotFound
+from shotdap.catalog.entry import FAILED_HEALTHS
 from shotdap.server.access.principal import Scope, get_principal
 from shotdap.server.api.facility_names import create_facility_term, format_facility_segment
 from shotdap.server.api.responses import quote_path
@@ -20,6 +21,7 @@ from shotdap.server.http.request import HttpRequest
 from shotdap.server.http.response import HttpResponse
 from shotdap.server.pages import render_page
 from shotdap.server.website.image_cards import (
+    ImageCard,
     build_image_cards,
     build_shot_url,
     get_diagnostic,
@@ -98,7 +100,8 @@ def _prepare_shot(request: HttpRequest, catalog: Catalog, facility: str, shot: i
     name = get_facility(entries[0])
     cards = build_image_cards(request, catalog, entries)
     cards.sort(key=lambda card: (not card.picture, get_diagnostic(card.entry), card.path))  # broken ones last
-    neighbours = [get_shot(others[0]) if others else None for others in find_neighbours(catalog, name, shot)]
+    neighbouring = find_neighbours(catalog, name, shot)
+    neighbours = [get_shot(others[0]) if others else None for others in neighbouring]
     before, after = (
         None if other is None else Neighbour(other, build_shot_url(request, name, other)) for other in neighbours
     )
@@ -118,6 +121,7 @@ def _prepare_shot(request: HttpRequest, catalog: Catalog, facility: str, shot: i
         cards=cards,
         before=before,
         after=after,
+        compare_url=_build_compare_url(request, cards, neighbouring[0]),
         date=min(dates, default=""),
         facts=_list_common_facts(entries),
         size_of_files=sum(each.last_good_inspection.size for each in entries if each.last_good_inspection),
@@ -128,6 +132,16 @@ def _prepare_shot(request: HttpRequest, catalog: Catalog, facility: str, shot: i
         packages=[(f"{package_url}?{query}", label) for query, label in _PACKAGES] if may_pack and has_folder else [],
         recipes=list_shot_recipes(f"{request.base_url}/dap/{quote_path(folder)}", folder) if has_folder else [],
     )
+
+
+def _build_compare_url(request: HttpRequest, cards: Sequence[ImageCard], before: Sequence[Entry]) -> str:
+    """Build the URL that compares the first diagnostic that the shot before has, too; empty if there is none."""
+    for card in cards:
+        others = [each for each in before if get_diagnostic(each) == get_diagnostic(card.entry)]
+        chosen = next((each for each in others if each.health not in FAILED_HEALTHS), None)
+        if chosen is not None and card.picture and get_diagnostic(card.entry):
+            return f"{request.root_path}/compare?{urlencode([('image', card.path), ('image', chosen.path)], safe='/')}"
+    return ""
 
 
 def _list_common_facts(entries: Sequence[Entry]) -> list[tuple[str, str]]:

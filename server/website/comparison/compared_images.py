@@ -19,8 +19,9 @@ from shotdap.server.http.request import HttpRequest
 from shotdap.server.pages.image_page import format_attributes
 from shotdap.server.pictures.curves import are_curves
 from shotdap.server.pictures.default_display import choose_display
-from shotdap.server.pictures.figure import Figure, RegionStatistics, compute_region, draw_curve
-from shotdap.server.pictures.levels import Display
+from shotdap.server.pictures.figure import Figure, RegionStatistics, Tick, compute_region, draw_curve
+from shotdap.server.pictures.levels import Display, Scale
+from shotdap.server.pictures.ticks import compute_ticks, format_number
 from shotdap.server.website.image_cards import ImageCard, build_image_card
 from shotdap.server.website.shown_image import IMAGE_NDIM, ShownImage
 from shotdap.server.website.view_params import ViewParams
@@ -33,6 +34,7 @@ MAX_IMAGES: Final = 4
 _LIMIT_PERCENTILE: Final = 99.5  # of the absolute difference: the end of its range
 _RESULT_COLOURS: Final = "RdBu_r"
 _MAX_ATTRIBUTES: Final = 200
+_LEVELS: Final = 256  # of a scale of which only the ticks are drawn
 
 Array: TypeAlias = NDArray[Any]
 
@@ -132,11 +134,44 @@ def build_picture_url(request: HttpRequest, path: str, image: ReadableImage, dis
     return f"{request.root_path}/api/v1/images/{quote_path(path)}?{urlencode(query)}"
 
 
-def draw_lineouts(images: Sequence[ReadableImage]) -> tuple[float, float, Sequence[str]]:
-    """Draw the lineouts across the pictures on one scale; return its ends, and the points of each for SVG."""
+@dataclass(frozen=True)
+class ComparedLineouts:
+    """The lineouts of all images in one plot."""
+
+    title: str
+    """Of the axis across: a coordinate if all images have it, else pixels."""
+    ticks: Sequence[Tick]
+    height_ticks: Sequence[Tick]
+    """From the top."""
+    low: float
+    high: float
+    curves: Sequence[str]
+    """Of each image, in a box of 100 by 100, for SVG."""
+
+
+def draw_lineouts(images: Sequence[ReadableImage]) -> ComparedLineouts:
+    """Draw the lineouts across the pictures over one another, on one scale."""
+    axes = [each.figure.across for each in images]
+    has_coordinate = axes[0].is_physical and all(each.title == axes[0].title for each in axes)
+    places = [each.coordinates if has_coordinate else each.offsets for each in axes]
+    finite = np.concatenate(places)
+    across = Scale(float(finite.min()), float(finite.max()), "linear", _LEVELS)
     low = min(each.figure.below.low for each in images)
     high = max(each.figure.below.high for each in images)
-    return low, high, [draw_curve(each.figure.below.curve, low, high) for each in images]
+    height = Scale(low, high, "linear", _LEVELS)
+    curves = []
+    for image, own in zip(images, places, strict=True):
+        curve = image.figure.below.curve
+        at = np.interp(np.linspace(0, own.size - 1, curve.size), np.arange(own.size), own)
+        curves.append(draw_curve(curve, low, high, across.normalize_values(at) if across.low < across.high else None))
+    return ComparedLineouts(
+        axes[0].title if has_coordinate else "pixel",
+        [Tick(format_number(value), 100 * place) for value, place in compute_ticks(across, 7)],
+        [Tick(format_number(value), 100 * (1 - place)) for value, place in compute_ticks(height, 3)],
+        low,
+        high,
+        curves,
+    )
 
 
 def list_different_attributes(images: Sequence[ReadableImage]) -> tuple[Sequence[DifferentAttribute], int]:
@@ -153,15 +188,21 @@ def list_different_attributes(images: Sequence[ReadableImage]) -> tuple[Sequence
 
 @dataclass(frozen=True)
 class Difference:
-    """The first image minus the second one, or divided by it, pixel by pixel."""
+    """The first image minus the second one, or divided by it, pixel by pixel, as it is displayed."""
 
     dataset: xr.Dataset
     """With the one variable."""
     display: Display
     """Symmetric about no difference."""
     statistics: RegionStatistics
-    is_cut: bool
-    """True if the sizes differ, so that only the pixels that both have, from the first on, are compared."""
+    alignment: str
+    """How images of different sizes are aligned; empty for the same size."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Its rows and columns."""
+        (variable,) = self.dataset.variables.values()
+        return variable.shape
 
 
 def compute_difference(images: Sequence[ReadableImage], *, is_ratio: bool, size: int) -> Difference:
@@ -173,7 +214,7 @@ def compute_difference(images: Sequence[ReadableImage], *, is_ratio: bool, size:
         size: the largest number of pixels of the longer side of its picture.
 
     Raises:
-        BadSelection: their units differ, so that a difference means nothing.
+        BadSelection: their units differ, so that a difference means nothing; or nothing of them is at the same place.
     """
     first, second = images[:2]
     if not is_ratio and first.shown.units != second.shown.units:
@@ -181,11 +222,10 @@ def compute_difference(images: Sequence[ReadableImage], *, is_ratio: bool, size:
             f"{first.shown.name} is in {first.shown.units or '1'}, {second.shown.name} in {second.shown.units or '1'}:"
             " there is no difference of these. Ask for show=side or show=ratio."
         )
-    values = [each.shown.load({}) for each in (first, second)]
-    pixels = [np.asarray(each.values, np.float64).reshape(each.shape[-IMAGE_NDIM:]) for each in values]
-    rows, columns = (min(each.shape[axis] for each in pixels) for axis in range(IMAGE_NDIM))
-    is_cut = pixels[0].shape != pixels[1].shape
-    ours, theirs = (each[:rows, :columns] for each in pixels)
+    ours, theirs = (_load_displayed(each.shown) for each in (first, second))
+    alignment = ""
+    if ours.shape != theirs.shape:
+        ours, theirs, alignment = _align(first.figure, ours, second.figure, theirs)
     if is_ratio:
         with np.errstate(divide="ignore", invalid="ignore"):
             result = np.where(theirs == 0, np.nan, ours / theirs)
@@ -200,5 +240,47 @@ def compute_difference(images: Sequence[ReadableImage], *, is_ratio: bool, size:
         xr.Dataset({name: xr.Variable(("y", "x"), result, attributes)}),
         Display(_RESULT_COLOURS, low=neutral - limit, high=neutral + limit, size=size, quality=85),
         compute_region(result),
-        is_cut,
+        alignment,
     )
+
+
+def _load_displayed(shown: ShownImage) -> Array:
+    values = np.asarray(shown.load({}).values, np.float64)
+    return shown.orientation.turn_pixels(values.reshape(values.shape[-IMAGE_NDIM:]))
+
+
+def _align(first: Figure, ours: Array, second: Figure, theirs: Array) -> tuple[Array, Array, str]:
+    """Return the pixels of two images that are at the same place, and how they are aligned.
+
+    Raises:
+        BadSelection: there is none.
+    """
+    with_coordinate = []
+    for side, (own, other) in enumerate(((first.down, second.down), (first.across, second.across))):
+        has_coordinate = own.is_physical and own.title == other.title
+        with_coordinate += [own.title.partition(" / ")[0]] if has_coordinate else []
+        places = (own.coordinates, other.coordinates) if has_coordinate else (own.offsets, other.offsets)
+        indices = match_places(*places)
+        if not indices[0].size:
+            raise BadSelection(f"The sizes differ, and nothing of the images is at the same {own.title}.")
+        ours, theirs = (pixels.take(at, axis=side) for pixels, at in zip((ours, theirs), indices, strict=True))
+    if len(with_coordinate) == IMAGE_NDIM:
+        return ours, theirs, "aligned at their coordinates"
+    if with_coordinate:
+        return ours, theirs, f"aligned at {with_coordinate[0]}, and else from the first pixel on"
+    return ours, theirs, "compared from the first pixel on"
+
+
+def match_places(ours: Array, theirs: Array) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Match places along two axes: the indices of ours that have one of theirs within half a step, and those of theirs.
+
+    Args:
+        ours: at least one, finite.
+        theirs: likewise, which go up or go down.
+    """
+    order = np.argsort(theirs)
+    sorted_theirs = theirs[order]
+    nearest = np.searchsorted((sorted_theirs[1:] + sorted_theirs[:-1]) / 2, ours)
+    half_step = np.abs(np.diff(sorted_theirs)).max(initial=0.0) / 2
+    is_near = np.abs(sorted_theirs[nearest] - ours) <= half_step * (1 + 1e-9)
+    return np.flatnonzero(is_near), order[nearest[is_near]]

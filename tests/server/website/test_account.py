@@ -233,6 +233,7 @@ def test_tokens(site: Closed, token: str) -> None:
     assert "no-store" in made.headers["cache-control"]
     assert f"HTTP.CREDENTIALS.PASSWORD={secret}" in made.text
     assert f"machine 127.0.0.1 login any password {secret}" in made.text
+    assert f"shotdap login {site.url} --token -" in unescape(made.text)
     assert secret not in listed
     assert "lab &lt;b&gt;PC&lt;/b&gt;" in listed
     assert used.status_code == 200

@@ -8,6 +8,7 @@ from html import unescape
 from io import BytesIO
 from typing import Final
 
+import h5py
 import httpx
 import numpy as np
 import pytest
@@ -16,9 +17,10 @@ from PIL import Image
 from playwright.sync_api import sync_playwright
 from tests.conftest import skip_absent
 from tests.server.website.browsing import CHROMIUM, launch_browser
-from tests.serving import Server
+from tests.serving import Server, serving
 
 from shotdap.server.pages.formatting import format_number
+from shotdap.server.website.comparison.compared_images import match_places
 
 PAGE: Final = {"Accept": "text/html,application/xhtml+xml"}
 SHOT: Final = "omega/62328/asbo1/asbo1_s62328"
@@ -107,24 +109,73 @@ def test_unreadable(browser: httpx.Client) -> None:
     assert "/api/v1/images/omega/62328" in page
 
 
-def test_sizes_differ(browser: httpx.Client) -> None:
-    """Images of different sizes are compared from the first pixel on, and the page says so."""
-    cropped = f"{SHOT}/~image~crop-rows-0_500"
-    page = browser.get(f"/compare?image={SHOT}/~image~crop-rows-0_1099&image={cropped}&show=difference").text
+@pytest.mark.parametrize(
+    ("part", "alignment"),
+    [
+        ("crop-columns-0_800", "compared from the first pixel on"),  # the part has no times
+        ("crop-rows-0_500", "aligned at time, and else from the first pixel on"),
+    ],
+)
+def test_sizes_differ(browser: httpx.Client, part: str, alignment: str) -> None:
+    """Images of different sizes are compared where their coordinates are the same, and the page says so."""
+    whole = f"{SHOT}/~image~crop-rows-0_1099"
+    page = browser.get(f"/compare?image={whole}&image={SHOT}/~image~{part}&show=difference").text
+
+    assert f"sizes differ: {alignment}" in page
+    assert "mean 0, \u03c3 0" in page
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "expected"),
+    [
+        ([0, 1, 2, 3], [2, 3, 4], ([2, 3], [0, 1])),
+        ([3, 2, 1, 0], [0, 1], ([2, 3], [1, 0])),
+        ([0.1, 1.1, 9], [0, 1, 2], ([0, 1], [0, 1])),
+        ([5.0], [5.0], ([0], [0])),
+        ([0, 1], [7, 8], ([], [])),
+    ],
+)
+def test_places(ours: list[float], theirs: list[float], expected: tuple[list[int], list[int]]) -> None:
+    """Each pixel is compared with the one that is nearest in the other image, within half a pixel."""
+    found = match_places(np.array(ours, float), np.array(theirs, float))
+
+    assert ([*found[0]], [*found[1]]) == expected
+
+
+def test_turned(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """A difference is turned as its images are; of different sizes without coordinates, first pixels are together."""
+    folder = tmp_path_factory.mktemp("images")
+    for name, columns in (("one.h5", 60), ("other.h5", 50)):
+        with h5py.File(folder / name, "w") as file:
+            file["image"] = np.arange(40 * 60, dtype=np.float32).reshape(40, 60)[:, :columns] + 100 * (name == "one.h5")
+            file["image"][0] = 1000 if name == "one.h5" else 0
+            file.attrs["display_rotation"] = 90
+    with serving(tmp_path_factory.mktemp("log") / "server.log", "--folder", folder) as server:
+        target = f"{server.url}/compare?image=one.h5&image=other.h5&show=difference"
+        page = httpx.get(target, headers=PAGE, trust_env=False).text
+        url = unescape(re.findall(r'<img src="(/compare/picture[^"]+)"', page)[0])
+        picture = Image.open(BytesIO(httpx.get(f"{server.url}{url}", trust_env=False).content)).convert("RGB")
+    red = np.asarray(picture, int)[..., 0] - np.asarray(picture, int)[..., 2]
 
     assert "sizes differ: compared from the first pixel on" in page
-    assert "mean 0, \u03c3 0" in page
+    assert picture.size == (40, 50)
+    assert red[:, -1].mean() > red[:, :-1].mean() + 20  # the first row is at the right
+    assert f">{format_number(100.0)}<" in page
 
 
 def test_ways_there(browser: httpx.Client) -> None:
     """The page of an image leads to the comparison with the shot before, in the same view; that of a shot to any."""
     image = unescape(browser.get(f"/images/{SHOT}?cmap=gray").text)
     shot = browser.get("/shots/omega/62326").text
+    page = browser.get("/shots/omega/62328").text
     (link,) = re.findall(r'href="(/compare\?[^"]+)" data-key="c"', image)
 
     assert browser.get(link).status_code == 200
     assert "cmap=gray" in link
     assert f'type="checkbox" name="image" value="{GRID}"' in shot
+    assert re.search(
+        rf'href="/compare\?image={SHOT}&amp;image=omega/62326/[^"]*" data-key="c">Compare with 62326', page
+    )
 
 
 @pytest.mark.parametrize("has_javascript", [True, False])
