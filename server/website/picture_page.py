@@ -172,6 +172,7 @@ class _ImagePage:
         display = shown.display
         is_curve = are_curves(shown.whole_variable)
         figure = None if is_curve else shown.compute_figure(display)
+        curve = shown.compute_curves() if is_curve else None
         rest_url = f"{self.request.root_path}/api/v1/images/{quote_path(image.path)}"
         picture_query = shown.build_picture_query(figure, display)
         origin = image.list_origins().get(shown.name)
@@ -184,7 +185,9 @@ class _ImagePage:
             problem=problem,
             shown=shown,
             figure=figure,
-            curve=shown.compute_curves() if is_curve else None,
+            curve=curve,
+            curve_choices=links.list_curves(curve) if curve else [],
+            csv_url=f"{rest_url}?{urlencode({**shown.part_query, 'format': 'csv', 'download': 'true'})}",
             region=None if is_curve else shown.compute_region(),
             params=params,
             display=display,
@@ -204,7 +207,7 @@ class _ImagePage:
             downloads=list_downloads(rest_url, shown),
             picture_url=f"{rest_url}?{urlencode(picture_query)}",
             png_url=f"{rest_url}?{urlencode(picture_query | _PNG_PARAMETERS)}",
-            viewer=find_viewer(),
+            viewer=find_viewer() if figure else "",
             viewer_source=f"{self.request.root_path}/api/v1/images/{quote_path(links.base)}",
             viewer_path=links.base,
             viewer_variable="" if links.segment or params.variable_name else shown.name,

@@ -14,15 +14,14 @@ from shotdap.server.api.responses import quote_path
 from shotdap.server.extraction import Extraction
 from shotdap.server.http.limits import Limits, check_size
 from shotdap.server.http.request import HttpRequest
-from shotdap.server.pictures.curves import get_curves
+from shotdap.server.pictures.curve_figure import CurveFigure, compute_curves
+from shotdap.server.pictures.curves import are_curves, get_curves
 from shotdap.server.pictures.default_display import choose_display, find_shown_variable
 from shotdap.server.pictures.figure import (
-    Axis,
     Figure,
     RegionStatistics,
     compute_figure,
     compute_region,
-    draw_curve,
     make_axis,
 )
 from shotdap.server.pictures.levels import Display
@@ -43,17 +42,6 @@ _QUALITY: Final = 85
 _SMALL: Final = 400  # pixels; a smaller picture is enlarged with sharp edges
 _WIDE: Final = 1.3  # width by height
 _STRIP: Final = 10.0
-
-
-@dataclass(frozen=True)
-class CurveFigure:
-    """Curves as a page draws them."""
-
-    axis: Axis
-    low: float
-    high: float
-    curves: Sequence[str]
-    """Points in a box of 100 by 100, for SVG."""
 
 
 @dataclass(frozen=True)
@@ -198,17 +186,40 @@ class ShownImage:
         return compute_region(self.load(changes).values)
 
     def compute_curves(self) -> CurveFigure:
-        """Compute the curves of a variable that is no image; see `load`."""
-        longest = max(self.slices, key=lambda each: each.count)
-        curves = get_curves(self.load({}))
-        finite = curves[np.isfinite(curves)]
-        low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
-        axis = make_axis(self.dataset, longest.name, longest.start, longest.stop)
-        return CurveFigure(axis, low, high, [draw_curve(curve, low, high) for curve in curves])
+        """Compute the curves of a variable that is no image; see `load`.
+
+        Raises:
+            BadSelection: there is no curve of the index that the query has.
+        """
+        along = max(self.slices, key=lambda each: each.count)
+        index = self.curve_index
+        chosen = None if index is None or self.params.curve is None else self.params.curve - index.start
+        axis = make_axis(self.dataset, along.name, along.start, along.stop)
+        return compute_curves(get_curves(self.load({})), axis, index.start if index else 0, chosen)
+
+    @property
+    def curve_index(self) -> Slice | None:
+        """The dimension that counts the curves; `None` of one curve.
+
+        Raises:
+            BadSelection: there is no curve of the index that the query has.
+        """
+        wanted = self.params.curve
+        if len(self.slices) < IMAGE_NDIM:
+            if wanted is not None:
+                raise BadSelection(f"curve={wanted}: {self.name} is one curve.")
+            return None
+        index = min(self.slices, key=lambda each: each.count)
+        if wanted is not None and not index.start <= wanted < index.stop:
+            raise BadSelection(f"curve={wanted}: there are the curves {index.start} to {index.stop - 1}.")
+        return index
 
     def describe_part(self, request: HttpRequest, image: Image) -> ShownPart:
-        """Describe what recipes open: the region if there is one, else the part that is shown."""
+        """Describe what recipes open: the region or the curve if one is chosen, else the part that is shown."""
         path, slices = quote_path(image.path), list(self.slices)
+        if self.params.curve is not None and are_curves(self.whole_variable) and (index := self.curve_index):
+            wanted = self.params.curve
+            slices[slices.index(index)] = replace(index, start=wanted, stop=wanted + 1)
         for place, (start, stop) in enumerate(self.params.region or (), len(slices) - IMAGE_NDIM):
             slices[place] = replace(slices[place], start=start, stop=min(stop, slices[place].size))
         return ShownPart(f"{request.base_url}/dap/{path}", f"{request.base_url}/zarr/{path}", self.name, slices)

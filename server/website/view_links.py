@@ -10,6 +10,8 @@ from urllib.parse import quote, urlencode
 from shotdap.catalog import Catalog, Entry, Image
 from shotdap.server.api.shot_listing import create_diagnostic_term, find_neighbours
 from shotdap.server.http.request import HttpRequest
+from shotdap.server.pages.formatting import TIMES
+from shotdap.server.pictures.curve_figure import CurveFigure
 from shotdap.server.pictures.figure import Figure
 from shotdap.server.pictures.levels import Display
 from shotdap.server.pictures.orientation import AS_STORED, Orientation
@@ -42,6 +44,8 @@ class Choice:
     is_chosen: bool = False
     is_computed: bool = False
     title: str = ""
+    shape: str = ""
+    """Of a variable: the sizes of its dimensions."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +85,14 @@ class ViewLinks:
         """List the scalings."""
         return [Choice(label, self.build_url(scaling=name), name == display.scaling) for name, label in _SCALINGS]
 
+    def list_curves(self, figure: CurveFigure) -> list[Choice]:
+        """List the curves to choose from; the chosen one leads back to all."""
+        wanted = self.params.curve
+        return [
+            Choice(str(index), self.build_url(curve=None if index == wanted else str(index)), index == wanted)
+            for index in (figure.indices if len(figure.indices) > 1 else ())
+        ]
+
     def list_orientations(self, shown: ShownImage) -> list[Choice]:
         """List the orientations to choose from; none if the image is displayed as it is stored."""
         if Orientation.from_attributes(shown.dataset.attrs) == AS_STORED:
@@ -118,7 +130,8 @@ class ViewLinks:
                 query = f"?variable={name}"
             url = f"{build_image_url(self.request, f'{self.base}{chain}')}{query}"
             title = str(variable.attrs.get("long_name", ""))
-            choices.append(Choice(name, url, name == chosen, name in virtual, title))
+            shape = f" {TIMES} ".join(map(str, variable.shape))
+            choices.append(Choice(name, url, name == chosen, name in virtual, title, shape))
         return choices
 
     def list_chain(self) -> list[ChainStep]:

@@ -19,11 +19,13 @@ from shotdap.transforms import BadSelection
 _REST_NAMES: Final = ("variable", "cmap", "scaling", "low", "high")
 _BAND_NAMES: Final = ("row", "column")
 _REGION: Final = "region"
+_CURVE: Final = "curve"
 _ORIENTATION: Final = "orientation"
 _VIEWER_NAMES: Final = ("percentiles", "mark", "shape", "compare", "show")
 """Only the viewer knows these: they change the picture, not what is opened or downloaded."""
 
 _STEP_NAMES: Final = ("add", "options")
+_INDEX: Final = re.compile(r"\d{1,6}")
 _RANGE: Final = re.compile(r"(\d{1,9}):(\d{1,9})")
 _SAFE: Final = ":,"
 
@@ -43,6 +45,8 @@ class ViewParams:
     column: Band | None = None
     region: tuple[Band, Band] | None = None
     """Rows and columns."""
+    curve: int | None = None
+    """The index of a curve among several, which is drawn before the others."""
 
     @property
     def variable_name(self) -> str:
@@ -77,7 +81,7 @@ def parse_view(query: str) -> ViewParams:
     pairs = [(name, text.strip()) for name, text in parse_qsl(query, keep_blank_values=True, errors="replace")]
     texts = {name: text for name, text in reversed(pairs) if text}  # of several regions, the first
     texts = {name: texts[name] for name, text in pairs if text}
-    own = {*_BAND_NAMES, _REGION, *_STEP_NAMES, *_VIEWER_NAMES}
+    own = {*_BAND_NAMES, _REGION, _CURVE, *_STEP_NAMES, *_VIEWER_NAMES}
     others = urlencode({name: text for name, text in texts.items() if name not in own})
     rest = parse_image_params(others, (*_REST_NAMES, _ORIENTATION))
     row, column = (_parse_band(name, texts[name]) if name in texts else None for name in _BAND_NAMES)
@@ -87,7 +91,10 @@ def parse_view(query: str) -> ViewParams:
         if not comma:
             raise BadSelection(f"{_REGION}={texts[_REGION]!r}: it is rows and columns, such as 330:520,110:310.")
         region = (_parse_band(_REGION, rows), _parse_band(_REGION, columns))
-    return ViewParams(rest, MappingProxyType(texts), row, column, region)
+    curve = texts.get(_CURVE)
+    if curve is not None and not _INDEX.fullmatch(curve):
+        raise BadSelection(f"{_CURVE}={curve[:60]!r}: it is the index of a curve, from 0.")
+    return ViewParams(rest, MappingProxyType(texts), row, column, region, None if curve is None else int(curve))
 
 
 def has_noise(query: str) -> bool:

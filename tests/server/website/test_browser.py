@@ -32,6 +32,7 @@ PAGES: Final = {
     "request": "/dap/omega/62328/asbo1/asbo1_s62328.html",
     "calls": "/calls",
     "compare": "/compare?image=omega/62328/asbo1/asbo1_s62328&image=omega/62326/asbo1/asbo1_grid_s62326&row=416:432",
+    "curve": "/images/omega/103741/p510/P510-p510_data_103741?curve=7&shape=numbers",
     "difference": f"/compare?image={IMAGE[8:]}&image=omega/62326/asbo1/asbo1_flat_s62326&show=difference",
     "exports": "/exports?q=ASBO1&variable=background_subtracted",
     "status": "/status",
