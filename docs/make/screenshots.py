@@ -17,7 +17,12 @@ _PAGES: Final = {
     "start": "/",
     "shot": "/shots/omega/103741",
     "image": "/images/omega/62328/asbo1/asbo1_s62328?row=416:432&column=290:311&region=330:520,110:310",
+    "compare": "/compare?image=omega/62328/asbo1/asbo1_s62328&image=omega/62326/asbo1/asbo1_flat_s62326&variable=image",
+    "diagnostic": "/diagnostics/SOP",
+    "live": "/live",
+    "exports": "/exports?q=ASBO1&variable=background_subtracted",
 }
+_SETTLED_MILLISECONDS: Final = 2000  # until the viewer has drawn; a page that follows the server is never idle
 _QUALITY: Final = 82
 
 
@@ -31,7 +36,8 @@ def main() -> None:
             browser = launch_browser(playwright)
             page = browser.new_page(viewport={"width": 1440, "height": 900})
             for name, path in _PAGES.items():
-                page.goto(f"{server.url}{path}", wait_until="networkidle")
+                page.goto(f"{server.url}{path}", wait_until="load")
+                page.wait_for_timeout(_SETTLED_MILLISECONDS)
                 page.screenshot(path=_FOLDER / f"{name}.jpg", type="jpeg", quality=_QUALITY)
                 print(f"docs/screenshots/{name}.jpg")
             browser.close()
