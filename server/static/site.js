@@ -129,7 +129,7 @@ document.addEventListener("keydown", (event) => {
   }
   if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, select, textarea, [role=application]")) return;
   const search = document.querySelector("[role=search] input");
-  const link = { "[": "[rel=prev]", "]": "[rel=next]", c: "[data-key=c]", b: "[data-blink]" }[event.key];
+  const link = { "[": "[rel=prev]", "]": "[rel=next]", c: "[data-key=c]", b: "[data-blink], [data-key=b]" }[event.key];
   if (event.key === "/" && search) {
     search.focus();
     search.select();

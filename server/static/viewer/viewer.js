@@ -1,1 +1,1 @@
-import "./viewer-BLGDmlvl.js";
+import "./viewer-B_Tu-feE.js";

@@ -4,11 +4,15 @@
  * Attributes: `data-path`, the public path of the image; `data-src`, the URL of its document in the REST API, by default
  * the one of this path, below `data-root` if the application is mounted there;
  * `data-variable` and `data-steps` (`median_filter-size-5~…`), what the server's picture shows; `data-region-panel`, a
- * selector of where the statistics of regions go; `data-choices-panel`, one of where variables and steps go. Event: `shotdap-view`, with what is shown. See docs/viewer.md.
+ * selector of where the statistics of regions go; `data-choices-panel`, one of where variables and steps go. To compare
+ * two images: `data-second-src`, `data-second-variable`, `data-names` (both names as JSON), `data-show`. Event: `shotdap-view`, with what is shown. See docs/viewer.md.
  */
 
 import { createRoot, type Root } from "react-dom/client";
 
+import { hasWebGl } from "./render/webgl";
+import type { PairProps } from "./state/pair";
+import { WAYS } from "./values/pair";
 import { Viewer } from "./viewer";
 import sheetUrl from "./viewer.css?url";
 
@@ -19,7 +23,8 @@ class ShotdapViewer extends HTMLElement {
     const path = this.dataset["path"] ?? "";
     const encoded = path.split("/").map(encodeURIComponent).join("/");
     const src = this.dataset["src"] ?? (path && `${this.dataset["root"] ?? ""}/api/v1/images/${encoded}`);
-    if (this.#root || !src) {
+    const pair = this.#readPair();
+    if (this.#root || !src || (pair && !hasWebGl())) { // without WebGL, the server's own comparison stays
       return;
     }
     const own = document.createElement("div");
@@ -42,6 +47,7 @@ class ShotdapViewer extends HTMLElement {
           steps={this.dataset["steps"] ?? ""}
           regionPanel={regionPanel}
           choicesPanel={choicesPanel}
+          pair={pair}
           onReady={() => {
             fallback.forEach((node) => node.remove());
             for (const panel of [choicesPanel, regionPanel]) {
@@ -53,6 +59,13 @@ class ShotdapViewer extends HTMLElement {
         />,
       );
     });
+  }
+
+  #readPair(): PairProps | null {
+    const { secondSrc: src, secondVariable: variable = "", names = "[]", show } = this.dataset;
+    const [first = "", second = ""] = JSON.parse(names) as string[];
+    const way = WAYS.find((each) => each === show) ?? "side";
+    return src ? { src: new URL(src, document.baseURI).href, variable, names: [first, second], way } : null;
   }
 
   disconnectedCallback(): void {

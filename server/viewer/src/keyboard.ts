@@ -8,6 +8,7 @@ import { SCALINGS } from "./colours/scale";
 import { zoomBy } from "./components/toolbar";
 import type { Scene } from "./state/scene";
 import { MAX_REGIONS } from "./state/view";
+import type { Pair } from "./state/pair";
 import { bandAround, clamp, cutTo, sizeOf } from "./values/spans";
 
 const ZOOM_STEP = 1.5;
@@ -17,10 +18,10 @@ const TYPED = "textarea, select, [contenteditable], input:not([type=radio], [typ
 
 /** Listen for the keys of the viewer as long as it is on the page. */
 export function useKeyboard(
-  host: HTMLElement, scene: Scene, variables: readonly VariableDocument[], choose: (variable: string) => void,
+  host: HTMLElement, scene: Scene, variables: readonly VariableDocument[], choose: (variable: string) => void, pair: Pair | null,
 ): void {
-  const latest = useRef({ scene, variables, choose });
-  latest.current = { scene, variables, choose };
+  const latest = useRef({ scene, variables, choose, pair });
+  latest.current = { scene, variables, choose, pair };
   useEffect(() => {
     const onKeyDown = (event: KeyboardEvent) => {
       const target = event.target as Element;
@@ -38,11 +39,13 @@ export function useKeyboard(
 
 function act(
   event: KeyboardEvent, isOnPicture: boolean,
-  { scene, variables, choose }: { scene: Scene; variables: readonly VariableDocument[]; choose: (variable: string) => void },
+  { scene, variables, choose, pair }: {
+    scene: Scene; variables: readonly VariableDocument[]; choose: (variable: string) => void; pair: Pair | null;
+  },
 ): boolean {
   const { view, update, cursor, frame, shown } = scene;
   const variable = /^[1-9]$/.test(event.key) ? variables[Number(event.key) - 1] : undefined;
-  if (variable) {
+  if (variable && !pair) {
     choose(variable.name);
     return true;
   }
@@ -59,6 +62,14 @@ function act(
       update({ colourMap: { ...scene.colourMap, name } });
       return true;
     }
+    case "b":
+      if (pair?.way === "blink") {
+        pair.toggle();
+        return true;
+      }
+      return isOnPicture && followLink("[data-key=b]");
+    case "c": // elsewhere on the page, the page's own script does it
+      return isOnPicture && followLink("[data-key=c]");
     case "f":
       update({ window: null });
       return true;
@@ -93,6 +104,13 @@ function act(
     default:
       return isOnPicture && moveCursor(event, scene, pixel);
   }
+}
+
+/** Follow a link of the page; return whether there is one. */
+function followLink(selector: string): boolean {
+  const link = document.querySelector<HTMLElement>(`main ${selector}`);
+  link?.click();
+  return link !== null;
 }
 
 /** Move the cursor as the arrow points on the display; the window follows it. */

@@ -22,13 +22,15 @@ import ServerPicture from "./render/server_picture";
 import { hasWebGl } from "./render/webgl";
 import { Cursor } from "./state/cursor";
 import { AddressKeeper, createInitialView, parseAddress } from "./state/location";
-import { chooseDisplay, resolveRange, type Scene, type Tool } from "./state/scene";
+import { choosePairDisplay, resolvePairRange, useCompared, usePair, type Pair, type PairProps } from "./state/pair";
+import type { Scene, Tool } from "./state/scene";
 import { explainError, useShown, type Shown } from "./state/shown";
 import { useTiles } from "./state/tiles";
 import type { View, WindowNames } from "./state/view";
 import { fitWindow } from "./state/window";
 import { formatInput } from "./text/numbers";
 import { AS_STORED, Frame, parseOrientation } from "./values/orientation";
+import { isComputed } from "./values/pair";
 import { bandAround, cutTo, sizeOf, type Area } from "./values/spans";
 
 const HeatMap = lazy(() => import("./render/heat_map"));
@@ -53,12 +55,14 @@ export interface ViewerProps {
   readonly regionPanel: Element | null;
   /** Where variables and steps are shown; null for above the picture. */
   readonly choicesPanel: Element | null;
+  /** The second image, where two are compared. */
+  readonly pair: PairProps | null;
   /** Called when there is something to see instead of what the server drew. */
   readonly onReady: () => void;
 }
 
 export function Viewer(props: ViewerProps) {
-  const { host, src, path, variable, steps, regionPanel, choicesPanel, onReady } = props;
+  const { host, src, path, variable, steps, regionPanel, choicesPanel, pair: pairProps, onReady } = props;
   const api = useMemo(() => new ImageApi(src), [src]);
   const [document, setDocument] = useState<ImageDocument | null>(null);
   const [failure, setFailure] = useState<string | null>(null);
@@ -92,6 +96,7 @@ export function Viewer(props: ViewerProps) {
 
   const loading = useShown(api, document, view);
   const { shown } = loading;
+  const pair = usePair(pairProps, view, variable);
   const names: WindowNames | null = useMemo(
     () => (shown?.kind === "picture" ? { rows: shown.rowsName, columns: shown.columnsName } : null),
     [shown?.kind, shown?.rowsName, shown?.columnsName],
@@ -146,7 +151,7 @@ export function Viewer(props: ViewerProps) {
   return (
     <Stage
       host={host} api={api} document={document} view={view} shown={shown} update={update} regionPanel={regionPanel} choicesPanel={choicesPanel}
-      isOvertaken={loading.isOvertaken} isComplete={loading.isComplete} error={loading.error}
+      isOvertaken={loading.isOvertaken} isComplete={loading.isComplete} error={loading.error ?? pair?.error ?? null} pair={pair}
     />
   );
 }
@@ -171,10 +176,11 @@ interface StageProps {
   readonly isOvertaken: boolean;
   readonly isComplete: boolean;
   readonly error: string | null;
+  readonly pair: Pair | null;
 }
 
 function Stage(props: StageProps) {
-  const { host, api, document, view, shown, update, regionPanel, choicesPanel, isOvertaken, isComplete, error } = props;
+  const { host, api, document, view, shown, update, regionPanel, choicesPanel, isOvertaken, isComplete, error, pair } = props;
   const root = useRef<HTMLDivElement>(null);
   const width = useWidth(root);
   const chooseVariableOf = useCallback((variable: string) => {
@@ -199,7 +205,7 @@ function Stage(props: StageProps) {
   );
   return (
     <div ref={root} className="sv-viewer">
-      {choicesPanel ? createPortal(<div className="sv-viewer">{choices}</div>, choicesPanel) : choices}
+      {pair ? error && <p className="sv-error" role="alert">{error}</p> : choicesPanel ? createPortal(<div className="sv-viewer">{choices}</div>, choicesPanel) : choices}
       {shown ? (
         <Scenery
           {...props} shown={shown} width={width} isDimmed={error !== null} isOvertaken={isOvertaken}
@@ -218,7 +224,9 @@ interface SceneryProps extends Omit<StageProps, "error"> {
   readonly chooseVariable: (variable: string) => void;
 }
 
-function Scenery({ host, api, document, view, shown, update, regionPanel, width, isDimmed, isOvertaken, isComplete, chooseVariable: choose }: SceneryProps) {
+function Scenery({ host, api, document, view, shown: first, update, regionPanel, width, isDimmed, isOvertaken, isComplete, chooseVariable: choose, pair }: SceneryProps) {
+  const shown = useCompared(first, pair);
+  const second = pair?.shown?.kind === "picture" ? pair.shown : null;
   const [cursor] = useState(() => new Cursor());
   const [tool, setTool] = useState<Tool>("move");
   const [live, setLive] = useState<Area | null>(null);
@@ -235,18 +243,18 @@ function Scenery({ host, api, document, view, shown, update, regionPanel, width,
   );
   const window = useMemo(() => live ?? fitWindow(view.window, frame), [live, view.window, frame]);
   const range = useMemo(
-    () => resolveRange(view, shown.distribution),
+    () => resolvePairRange(view, shown, first, pair),
     // eslint-disable-next-line react-hooks/exhaustive-deps -- these parts of the view decide
-    [view.low, view.high, view.percentiles, shown.distribution],
+    [view.low, view.high, view.percentiles, shown.distribution, first.distribution, second?.distribution],
   );
-  const usual = useMemo(() => chooseDisplay(shown), [shown]);
+  const usual = useMemo(() => choosePairDisplay(shown, pair), [shown, pair]);
   const rows = useMemo(
-    () => (view.rows ? cutTo(view.rows, frame.rows) : bandAround(shown.brightest.row, frame.rows / LINEOUT_SHARE, frame.rows)),
-    [view.rows, frame.rows, shown.brightest.row],
+    () => (view.rows ? cutTo(view.rows, frame.rows) : bandAround(first.brightest.row, frame.rows / LINEOUT_SHARE, frame.rows)),
+    [view.rows, frame.rows, first.brightest.row],
   );
   const columns = useMemo(
-    () => (view.columns ? cutTo(view.columns, frame.columns) : bandAround(shown.brightest.column, frame.columns / LINEOUT_SHARE, frame.columns)),
-    [view.columns, frame.columns, shown.brightest.column],
+    () => (view.columns ? cutTo(view.columns, frame.columns) : bandAround(first.brightest.column, frame.columns / LINEOUT_SHARE, frame.columns)),
+    [view.columns, frame.columns, first.brightest.column],
   );
   const change = useCallback((part: Partial<View>) => {
     if ("window" in part) {
@@ -256,13 +264,20 @@ function Scenery({ host, api, document, view, shown, update, regionPanel, width,
   }, [update]);
 
   const isCurves = shown.kind === "curve" || (shown.kind === "picture" && (view.shape ?? (isStack(shown.rows, shown.columns) ? "curves" : "picture")) === "curves");
-  const size = usePlotSize(width, frame, isCurves);
+  const isSide = pair?.way === "side" && second !== null && !isCurves;
+  const size = usePlotSize(width, frame, isCurves, isSide && width >= NARROW ? 2 : 1);
   const tiles = useTiles(api, shown, window, sizeOf(frame.areaToDisplay(window).horizontal) / (size.width * (globalThis.devicePixelRatio || 1)));
   const layers = useMemo(() => [...shown.layers, ...tiles], [shown.layers, tiles]);
   const scene: Scene = {
     api, document, shown, layers, view, update: change, cursor, frame, window, setWindow: setLive, range,
     scaling: view.scaling ?? usual.scaling, colourMap: view.colourMap ?? usual.colourMap, rows, columns, tool, setTool,
   };
+  const firstScene = shown === first ? scene : { ...scene, shown: first, layers: first.layers };
+  const secondFrame = useMemo(() => second && new Frame(second.rows, second.columns, frame.orientation), [second, frame.orientation]);
+  const secondScene = pair && second && secondFrame
+    ? { ...scene, api: pair.api, document: pair.document, shown: second, layers: second.layers, frame: secondFrame }
+    : null;
+  const isDifference = pair !== null && shown.variable.name === pair.way;
   const { flags, count } = useSaturation(scene);
 
   const middle = { row: Math.floor((rows[0] + rows[1]) / 2), column: Math.floor((columns[0] + columns[1]) / 2) };
@@ -274,7 +289,7 @@ function Scenery({ host, api, document, view, shown, update, regionPanel, width,
   }, [cursor, shown.layers.length]);
 
   useEffect(() => announceView(host, scene));
-  useKeyboard(host, scene, listVariables(document), choose);
+  useKeyboard(host, scene, listVariables(document), choose, pair);
 
   const title = describeImage(document, shown, view);
   const spokenRange = useThrottled(`Range ${formatInput(range.low)} to ${formatInput(range.high)} ${shown.variable.units ?? ""}`);
@@ -291,16 +306,28 @@ function Scenery({ host, api, document, view, shown, update, regionPanel, width,
   const isNarrow = width < NARROW;
   const isPicture = shown.kind === "picture" && !isCurves;
   const canBeBoth = shown.kind === "picture" && isStack(shown.rows, shown.columns);
-  const panel = isPicture && <RegionPanel scene={scene} />;
+  const panel = isPicture && !pair && <RegionPanel scene={scene} />; // the page that compares has a table
   const missing = shown.distribution?.missing ?? 0;
-  const note = plateNote(shown, isComplete, isOvertaken);
+  const isAwaited = pair !== null && isComputed(pair.way) && !isDifference;
+  const note = isAwaited
+    ? first.isTiled || second?.isTiled ? "Too large to be computed here" : "Computing …"
+    : plateNote(shown, isComplete, isOvertaken);
+  const heat = (shot: Scene) => (
+    <Suspense fallback={null}>
+      <HeatMap
+        frame={shot.frame} window={window} layers={shot.layers} range={range} scaling={scene.scaling}
+        colourMap={scene.colourMap} onLost={() => setWebGl(false)}
+      />
+    </Suspense>
+  );
   return (
     <div ref={stage} className={`sv-card ${isNarrow ? "sv-narrow" : ""}`}>
       <Frames variable={shown.variable} view={view} isLoading={isOvertaken || !isComplete} update={change} />
       <div className="sv-head">
         {isPicture
           ? (
-            <Toolbar scene={scene} saturated={count} isNarrow={isNarrow} isCompact={width < COMPACT}>
+            <Toolbar scene={scene} saturated={count} isNarrow={isNarrow} isCompact={width < COMPACT || pair !== null}>
+              {pair?.way === "blink" && <button type="button" className="sv-button" onClick={pair.toggle} disabled={!second}>Switch <kbd>B</kbd></button>}
               {!isNarrow && <SaveMenu save={save} />}
             </Toolbar>
           )
@@ -322,29 +349,36 @@ function Scenery({ host, api, document, view, shown, update, regionPanel, width,
       {isCurves ? <Curves shown={shown} width={size.width} height={size.height} describedBy={describedBy} /> : (
         <div
           className="sv-stage"
-          style={{ gridTemplateColumns: isNarrow ? `${SIDES.left - 14}px ${size.width}px` : `${SIDES.left}px ${size.width}px ${SIDES.right}px auto`, gridTemplateRows: `${size.height}px auto` }}
+          style={{ gridTemplateColumns: isNarrow ? `${SIDES.left - 14}px ${size.width}px` : `${SIDES.left}px ${size.width}px ${isSide ? size.width + SIDES.gap : SIDES.right}px auto`, gridTemplateRows: `${size.height}px auto` }}
         >
           <PictureAxis scene={scene} side="left" length={size.height} />
           <div style={size} className={`sv-plate ${missing ? "sv-has-missing" : ""} ${isDimmed ? "sv-dimmed" : ""}`}>
             <Plot scene={scene} width={size.width} height={size.height} label={title} describedBy={describedBy}>
               <div className="sv-heat" data-layers={layers.map(({ step }) => step).join(" ")}>
                 {isWebGl && isPicture
-                  ? (
-                    <Suspense fallback={null}>
-                      <HeatMap
-                        frame={frame} window={window} layers={layers} range={range} scaling={scene.scaling}
-                        colourMap={scene.colourMap} onLost={() => setWebGl(false)}
-                      />
-                    </Suspense>
-                  )
+                  ? heat(scene)
                   : <ServerPicture api={api} shown={shown} frame={frame} window={window} range={isPicture ? range : null} scaling={scene.scaling} colourMap={scene.colourMap} />}
                 {view.isSaturatedMarked && flags && <SaturationMarks scene={scene} flags={flags} width={size.width} height={size.height} />}
               </div>
             </Plot>
             {note && <p className="sv-corner">{note}</p>}
+            {pair && <p className="sv-name">{namePicture(pair)}</p>}
           </div>
+          {isSide && secondScene && (
+            <div style={{ ...size, ...(isNarrow ? { gridColumn: 2 } : {}) }} className="sv-plate sv-second">
+              <Plot scene={secondScene} width={size.width} height={size.height} label={describeImage(secondScene.document, secondScene.shown, view)} describedBy={describedBy}>
+                <div className="sv-heat">{isWebGl && heat(secondScene)}</div>
+              </Plot>
+              <p className="sv-name">{pair.names[1]}</p>
+            </div>
+          )}
           {isPicture
-            ? <Beside scene={scene} size={size} isNarrow={isNarrow} kept={kept} setKept={setKept} />
+            ? (
+              <Beside
+                displayed={scene} scene={isDifference ? scene : firstScene} second={isDifference ? null : secondScene} isSide={isSide} hasFile={!isDifference}
+                size={size} isNarrow={isNarrow} kept={kept} setKept={setKept}
+              />
+            )
             : <div className="sv-below"><PictureAxis scene={scene} side="bottom" length={size.width} /></div>}
         </div>
       )}
@@ -356,22 +390,30 @@ function Scenery({ host, api, document, view, shown, update, regionPanel, width,
 }
 
 /** Lineouts, colour bar and read-outs around the picture. */
-function Beside({ scene, size, isNarrow, kept, setKept }: {
+function Beside({ displayed, scene, second, isSide, hasFile, size, isNarrow, kept, setKept }: {
+  readonly displayed: Scene;
+  /** Of which the lineouts are. */
   readonly scene: Scene;
+  /** The other image that is compared, whose curves lie over those of the first one. */
+  readonly second: Scene | null;
+  /** Whether its picture is in the place of the lineout at the right. */
+  readonly isSide: boolean;
+  readonly hasFile: boolean;
   readonly size: { readonly width: number; readonly height: number };
   readonly isNarrow: boolean;
   readonly kept: KeptCurve | null;
   readonly setKept: (kept: KeptCurve | null) => void;
 }) {
   const lineouts = useLineouts(scene);
+  const others = useLineouts(second ?? scene);
   const isSwapped = scene.frame.orientation.isSwapped;
   const [below, right] = isSwapped ? [lineouts.columns, lineouts.rows] : [lineouts.rows, lineouts.columns];
-  const keptOf = (dimension: "rows" | "columns") => (kept?.dimension === dimension ? kept.values : null);
+  const keptOf = (dimension: "rows" | "columns") => (second ? others[dimension].values : kept?.dimension === dimension ? kept.values : null);
   return (
     <>
       {!isNarrow && (
         <>
-          <LineoutPlot scene={scene} lineout={right} kept={keptOf(right.dimension)} length={size.height} thickness={SIDES.right - 4} side="right" />
+          {!isSide && <LineoutPlot scene={scene} lineout={right} kept={keptOf(right.dimension)} length={size.height} thickness={SIDES.right - 4} side="right" />}
           <ColourBar scene={scene} height={size.height} />
         </>
       )}
@@ -380,9 +422,9 @@ function Beside({ scene, size, isNarrow, kept, setKept }: {
         <PictureAxis scene={scene} side="bottom" length={size.width} />
       </div>
       <div className="sv-numbers">
-        <ReadOut scene={scene} />
+        <ReadOut scene={displayed} />
         <LineoutReadings
-          scene={scene} lineout={below} isKept={kept !== null}
+          scene={scene} lineout={below} isKept={kept !== null} canKeep={!second} hasFile={hasFile}
           onKeep={() => setKept(kept || !below.values ? null : { dimension: below.dimension, values: below.values })}
         />
       </div>
@@ -407,6 +449,12 @@ function SaveMenu({ save }: { readonly save: (kind: "png" | "svg") => void }): R
       )}
     </Menu>
   );
+}
+
+/** The name of what the first picture shows of two images. */
+function namePicture({ way, names, isSecond }: Pair): string {
+  const signs = { difference: "−", ratio: "÷" } as const;
+  return way === "difference" || way === "ratio" ? `${names[0]} ${signs[way]} ${names[1]}` : names[way === "blink" && isSecond ? 1 : 0];
 }
 
 function plateNote(shown: Shown, isComplete: boolean, isOvertaken: boolean): string | null {
@@ -471,7 +519,7 @@ function useWidth(root: React.RefObject<HTMLElement | null>): number {
 }
 
 /** The size of the picture: as large as the page allows, in the proportions of the image. */
-function usePlotSize(width: number, frame: Frame, isCurves: boolean): { width: number; height: number } {
+function usePlotSize(width: number, frame: Frame, isCurves: boolean, count: 1 | 2): { width: number; height: number } {
   const [screen, setScreen] = useState(() => [globalThis.innerHeight, readRem()] as const);
   useEffect(() => {
     const onResize = () => setScreen([globalThis.innerHeight, readRem()]);
@@ -481,7 +529,7 @@ function usePlotSize(width: number, frame: Frame, isCurves: boolean): { width: n
   const [screenHeight, rem] = screen;
   const isNarrow = width < NARROW;
   const padding = isNarrow ? 0 : 28;
-  const room = Math.floor(isNarrow ? width - (SIDES.left - 14) - 18 : width - padding - SIDES.left - SIDES.right - SIDES.range - 2 * SIDES.gap);
+  const room = Math.floor(isNarrow ? width - (SIDES.left - 14) - 18 : (width - padding - SIDES.left - (count === 2 ? 0 : SIDES.right) - SIDES.range - 2 * SIDES.gap) / count);
   if (isCurves) {
     const whole = Math.floor(width - padding - SIDES.left - 8);
     return { width: whole, height: Math.max(240, Math.min(screenHeight - ZOOMED_HEIGHT_REM * rem, whole * 0.6)) };

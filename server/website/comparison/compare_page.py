@@ -15,12 +15,14 @@ from starlette.routing import Route
 
 from shotdap.catalog import Catalog, Unreadable, retry_if_changed
 from shotdap.server.access.request_catalog import RequestCatalogs
+from shotdap.server.api.responses import quote_path
 from shotdap.server.encoders.formats import FORMATS
 from shotdap.server.http.errors import answer, render_text_problem
 from shotdap.server.http.limits import Limits, check_query_length
 from shotdap.server.http.request import HttpRequest
 from shotdap.server.http.response import HttpResponse, compress_response, make_response
 from shotdap.server.pages import render_page, render_problem_page
+from shotdap.server.pages.assets import find_viewer
 from shotdap.server.pictures.default_display import COLOUR_MAPS
 from shotdap.server.website.comparison.compared_images import (
     MIN_IMAGES,
@@ -76,6 +78,20 @@ class _View:
         """Build the URL of this view with other parameters, without the host."""
         images = urlencode([(_IMAGE, path) for path in paths or self.paths], safe=_SAFE, quote_via=quote)
         return f"{self.request.root_path}{base}?{images}{self.params.build_query(**changes).replace('?', '&', 1)}"
+
+    def build_way_url(self, name: str, shown: str) -> str:
+        """Build the URL of another way to compare; the range of a difference or a ratio is none of images.
+
+        Args:
+            name: of the way.
+            shown: the way that the page shows.
+        """
+        show = None if name == _WAYS[0][0] else name
+        return (
+            self.build_url(show=show)
+            if {name, shown}.isdisjoint(_COMPUTED)
+            else self.build_url(show=show, low=None, high=None)
+        )
 
 
 def create_compare_routes(catalogs: RequestCatalogs, limits: Limits) -> list[Route]:
@@ -156,10 +172,7 @@ class _Comparison:
             image_urls=[f"{build_image_url(self._request, path)}{own_query}" for path in view.paths],
             without_urls=[view.build_url(paths=[path for path in view.paths if path != out]) for out in removable],
             way=way,
-            ways=[
-                Choice(label, view.build_url(show=None if name == "side" else name), name == way)
-                for name, label in _WAYS
-            ],
+            ways=[Choice(label, view.build_way_url(name, way), name == way) for name, label in _WAYS],
             params=view.params,
             display=display,
             colour_maps=COLOUR_MAPS,
@@ -168,6 +181,8 @@ class _Comparison:
             difference_url=view.build_url(f"{COMPARE_PATH}/picture") if difference else "",
             different=different,
             equal=equal,
+            viewer=find_viewer() if len(readable) == len(images) == MIN_IMAGES else "",
+            sources=[f"{self._request.root_path}/api/v1/images/{quote_path(path)}" for path in view.paths],
         )
 
     def respond_picture(self) -> HttpResponse:

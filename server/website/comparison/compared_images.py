@@ -60,11 +60,8 @@ class ComparedImage:
     """`None` if it cannot be read."""
     reason: str = ""
     """Why it cannot be read."""
-
-    @property
-    def label(self) -> str:
-        """A short name: the number of its shot, or else its name."""
-        return self.card.name if self.card.shot is None else str(self.card.shot)
+    label: str = ""
+    """A short name, which no other image of the comparison has: the number of its shot if that is enough."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +86,15 @@ def open_compared(
         raise BadSelection(
             f"Two to {MAX_IMAGES} images are compared: image=PATH&image=PATH. Here {len(paths)} are named."
         )
-    return [_open_image(request, catalog, path, params, limits) for path in paths]
+    images = [_open_image(request, catalog, path, params, limits) for path in paths]
+    for labels in (
+        [str(each.card.shot or each.card.name) for each in images],
+        [f"{each.card.name} {each.card.shot or ''}".rstrip() for each in images],
+        [each.path.rpartition("/")[2] for each in images],
+    ):
+        if len({*labels}) == len(images):
+            return [replace(each, label=label) for each, label in zip(images, labels, strict=True)]
+    return [replace(each, label=f"image {number}") for number, each in enumerate(images, 1)]
 
 
 def _open_image(request: HttpRequest, catalog: Catalog, path: str, params: ViewParams, limits: Limits) -> ComparedImage:

@@ -134,11 +134,14 @@ export const nameBand = (dimension: "rows" | "columns", band: Span): string =>
   `${sizeOf(band) > 1 ? dimension : dimension.slice(0, -1)} ${formatSpan(band)}`;
 
 /** What is read off the curve along the columns, in units. */
-export function LineoutReadings({ scene, lineout, isKept, onKeep }: {
+export function LineoutReadings({ scene, lineout, isKept, canKeep, onKeep, hasFile }: {
   readonly scene: Scene;
   readonly lineout: Lineout;
   readonly isKept: boolean;
+  readonly canKeep: boolean;
   readonly onKeep: () => void;
+  /** Whether the server has the curve as a file. */
+  readonly hasFile: boolean;
 }) {
   const { shown } = scene;
   const axis = lineout.dimension === "rows" ? shown.axes.columns : shown.axes.rows;
@@ -155,8 +158,8 @@ export function LineoutReadings({ scene, lineout, isKept, onKeep }: {
         <div><dt>10{THIN_SPACE}–{THIN_SPACE}90 % rise</dt> <dd>{width(readings?.rise ?? null)}</dd></div>
       </dl>
       <p className="sv-buttons">
-        <button type="button" className="sv-button" aria-pressed={isKept} onClick={onKeep}>{isKept ? "Drop kept" : "Keep"}</button>
-        <a className="sv-button" href={lineout.url} download>CSV</a>
+        {canKeep && <button type="button" className="sv-button" aria-pressed={isKept} onClick={onKeep}>{isKept ? "Drop kept" : "Keep"}</button>}
+        {hasFile && <a className="sv-button" href={lineout.url} download>CSV</a>}
       </p>
     </section>
   );

@@ -114,7 +114,8 @@ export function formatView(view: View, names: WindowNames | null, kept: URLSearc
   add("orientation", view.isAsStored ? "stored" : null);
   add("shape", view.shape);
   const own = new Set([...OWN, ...Object.keys(view.indices), ...(names ? [names.rows, names.columns] : [])]);
-  kept.forEach((value, name) => !own.has(name) && !query.has(name) && query.append(name, value));
+  [...query.keys()].forEach((name) => own.add(name));
+  kept.forEach((value, name) => !own.has(name) && query.append(name, value)); // some more than once, as the images compared
   return query;
 }
 
