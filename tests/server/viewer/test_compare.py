@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Page, sync_playwright
 from tests.server.viewer.viewer_page import fetch_values, open_browser
+from tests.server.website.browsing import find_axe_violations
 from tests.serving import Server
 
 FIRST = "omega/62328/asbo1/asbo1_s62328"
@@ -47,6 +48,7 @@ def test_side_by_side(page: Page, demo: Server) -> None:
     page.wait_for_url(re.compile(r"[?&]x=\d+:\d+"), timeout=WAIT)
 
     assert names == ["62328", "62326"]
+    assert find_axe_violations(page) == []
     assert dashes not in {"", "none"}
     assert page.url.count("image=omega") == 2
     page.wait_for_function(
