@@ -17,7 +17,7 @@ Rule 4: nothing is compressed: images are noise, and a download should start at 
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -125,17 +125,25 @@ class _FilePaths:
     def _resolvable_dimensions(self) -> frozenset[str]:
         """The dimensions that all of their variables find by rule 2.
 
-        Not those whose own variable has dimensions of other groups: h5netcdf 1.8 does not search these groups.
+        Not those whose own variable has dimensions of other groups: h5netcdf 1.8 does not search these groups. A
+        dimension that is not resolvable belongs to the root.
         """
-        resolvable: set[str] = set()
-        for dimension, users in self._dimension_users.items():
-            parent, local = get_parent_path(dimension), get_local_name(dimension)
-            own = self.variables[dimension].dims if dimension in self.variables else ()
-            if all(self._find_dimension(get_parent_path(user), local) == dimension for user in users) and all(
-                get_parent_path(str(other)) == parent for other in own
-            ):
-                resolvable.add(dimension)
+        resolvable = {
+            dimension
+            for dimension, users in self._dimension_users.items()
+            if all(
+                self._find_dimension(get_parent_path(user), get_local_name(dimension)) == dimension for user in users
+            )
+        }
+        while foreign := {each for each in resolvable if self._has_foreign_dimensions(each, resolvable)}:
+            resolvable -= foreign  # which may make others foreign
         return frozenset(resolvable)
+
+    def _has_foreign_dimensions(self, dimension: str, resolvable: Collection[str]) -> bool:
+        """Check whether the own variable of a dimension has dimensions of other groups."""
+        parent = get_parent_path(dimension)
+        own = map(str, self.variables[dimension].dims) if dimension in self.variables else ()
+        return any(get_parent_path(each) != parent or (parent and each not in resolvable) for each in own)
 
     def _find_dimension(self, group: str, local: str) -> str | None:
         """Return the dimension that a variable in a group finds under a name, if there is any."""

@@ -17,7 +17,7 @@ import netCDF4
 import numpy as np
 import pytest
 import xarray as xr
-from hypothesis import given, reject, settings
+from hypothesis import example, given, reject, settings
 from hypothesis import strategies as st
 from scipy.io import netcdf_file
 from tests.contracts.encoder import ExactContract
@@ -364,6 +364,7 @@ PATHS = st.lists(st.sampled_from("ab"), min_size=1, max_size=3).map("/".join)
 
 
 @settings(deadline=None)
+@example(variables={"b/a": ["a"], "b/b": ["b/b", "b/a"]})  # b/a belongs to the root, as b/a is a variable along a
 @given(variables=st.dictionaries(PATHS, st.lists(PATHS, max_size=2, unique=True), min_size=1, max_size=6))
 def test_any_tree(variables: dict[str, list[str]]) -> None:
     """Whatever names variables, dimensions and groups share, every array is in the file."""
