@@ -1,1 +1,1 @@
-import "./viewer-B_Tu-feE.js";
+import "./viewer-CsWIugqL.js";

@@ -11,7 +11,7 @@
 import { createRoot, type Root } from "react-dom/client";
 
 import { hasWebGl } from "./render/webgl";
-import type { PairProps } from "./state/pair";
+import type { PairProps } from "./state/compared";
 import { WAYS } from "./values/pair";
 import { Viewer } from "./viewer";
 import sheetUrl from "./viewer.css?url";

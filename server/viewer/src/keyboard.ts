@@ -8,7 +8,7 @@ import { SCALINGS } from "./colours/scale";
 import { zoomBy } from "./components/toolbar";
 import type { Scene } from "./state/scene";
 import { MAX_REGIONS } from "./state/view";
-import type { Pair } from "./state/pair";
+import type { Pair } from "./state/compared";
 import { bandAround, clamp, cutTo, sizeOf } from "./values/spans";
 
 const ZOOM_STEP = 1.5;

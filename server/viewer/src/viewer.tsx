@@ -22,7 +22,7 @@ import ServerPicture from "./render/server_picture";
 import { hasWebGl } from "./render/webgl";
 import { Cursor } from "./state/cursor";
 import { AddressKeeper, createInitialView, parseAddress } from "./state/location";
-import { choosePairDisplay, resolvePairRange, useCompared, usePair, type Pair, type PairProps } from "./state/pair";
+import { choosePairDisplay, resolvePairRange, useCompared, usePair, type Pair, type PairProps } from "./state/compared";
 import type { Scene, Tool } from "./state/scene";
 import { explainError, useShown, type Shown } from "./state/shown";
 import { useTiles } from "./state/tiles";
@@ -30,7 +30,7 @@ import type { View, WindowNames } from "./state/view";
 import { fitWindow } from "./state/window";
 import { formatInput } from "./text/numbers";
 import { AS_STORED, Frame, parseOrientation } from "./values/orientation";
-import { isComputed } from "./values/pair";
+import { isComputed, matchPlaces, placeCurve } from "./values/pair";
 import { bandAround, cutTo, sizeOf, type Area } from "./values/spans";
 
 const HeatMap = lazy(() => import("./render/heat_map"));
@@ -408,7 +408,14 @@ function Beside({ displayed, scene, second, isSide, hasFile, size, isNarrow, kep
   const others = useLineouts(second ?? scene);
   const isSwapped = scene.frame.orientation.isSwapped;
   const [below, right] = isSwapped ? [lineouts.columns, lineouts.rows] : [lineouts.rows, lineouts.columns];
-  const keptOf = (dimension: "rows" | "columns") => (second ? others[dimension].values : kept?.dimension === dimension ? kept.values : null);
+  const along = (shot: Scene, dimension: "rows" | "columns") => shot.shown.axes[dimension === "rows" ? "columns" : "rows"];
+  const keptOf = (dimension: "rows" | "columns") => {
+    const { values } = others[dimension];
+    if (second) {
+      return values && placeCurve(values, matchPlaces(along(scene, dimension), along(second, dimension)));
+    }
+    return kept?.dimension === dimension ? kept.values : null;
+  };
   return (
     <>
       {!isNarrow && (

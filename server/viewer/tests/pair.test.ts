@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 
 import { createView, formatView } from "../src/state/view";
 import { Axis } from "../src/values/axis";
-import { comparePixels, matchPlaces } from "../src/values/pair";
+import { comparePixels, matchPlaces, placeCurve } from "../src/values/pair";
 
 const time = (...values: number[]): Axis => new Axis("time", "ps", values, values.length);
 const pixels = (size: number): Axis => new Axis("row", null, null, size);
@@ -21,6 +21,12 @@ describe("places of two images", () => {
   it("begin with the first pixel where one has no coordinate", () => {
     expect([...matchPlaces(pixels(3), pixels(2))]).toEqual([0, 1, -1]);
     expect([...matchPlaces(time(4, 5, 6), pixels(2))]).toEqual([0, 1, -1]);
+  });
+});
+
+describe("a curve of the second image", () => {
+  it("lies at the places of the first one", () => {
+    expect([...placeCurve([7, 8, 9], Int32Array.of(-1, 2, 0))]).toEqual([NaN, 9, 7]);
   });
 });
 

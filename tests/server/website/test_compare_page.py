@@ -147,8 +147,9 @@ def test_turned(tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = tmp_path_factory.mktemp("images")
     for name, columns in (("one.h5", 60), ("other.h5", 50)):
         with h5py.File(folder / name, "w") as file:
-            file["image"] = np.arange(40 * 60, dtype=np.float32).reshape(40, 60)[:, :columns] + 100 * (name == "one.h5")
-            file["image"][0] = 1000 if name == "one.h5" else 0
+            pixels = np.arange(40 * 60, dtype=np.float32).reshape(40, 60)[:, :columns] + 100 * (name == "one.h5")
+            pixels[0] = 1000 if name == "one.h5" else 0
+            file["image"] = pixels
             file.attrs["display_rotation"] = 90
     with serving(tmp_path_factory.mktemp("log") / "server.log", "--folder", folder) as server:
         target = f"{server.url}/compare?image=one.h5&image=other.h5&show=difference"

@@ -35,6 +35,10 @@ export function matchPlaces(ours: Axis, theirs: Axis): Int32Array {
   });
 }
 
+/** Move a curve along another axis: its values at the places of that axis; NaN where it has none. */
+export const placeCurve = (values: ArrayLike<number>, places: Int32Array): Float64Array =>
+  Float64Array.from(places, (place) => (place < 0 ? NaN : (values[place] ?? NaN)));
+
 /** The first image minus the second, or divided by it; NaN where only one has a pixel, or where the second is 0. */
 export function comparePixels(
   ours: NumberArray, theirs: NumberArray, rows: Int32Array, columns: Int32Array, isRatio: boolean,
