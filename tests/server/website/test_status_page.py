@@ -58,7 +58,10 @@ async def check_stuck() -> str:
 def test_not_ready(tmp_path: Path, client: str, status: int) -> None:
     """The page begins with what does not run; a server that is open to everybody says it to its own machine only."""
     samples.write_hdf5(tmp_path / "image.h5")
-    settings = load_settings(overrides={"archive.folder": str(tmp_path), "archive.url": ""})
+    database = str(tmp_path / "access.db")
+    settings = load_settings(
+        overrides={"archive.folder": str(tmp_path), "archive.url": "", "access.database": database}
+    )
     app = create_app(Site(settings).open_catalog(), settings, WorkerParts(checks={"readers": check_stuck}))
 
     async def get_status() -> httpx.Response:
