@@ -21,7 +21,7 @@ from uuid import uuid4
 import httpx
 from sqlalchemy.exc import SQLAlchemyError
 
-from shotdap.catalog import BadCatalog, BadToken, Catalog, ChangePage
+from shotdap.catalog import BadCatalog, BadToken, Catalog, ChangePage, TooSlow
 from shotdap.config import Settings, SettingsSource, Site
 from shotdap.server.access.access_database import AccessDatabase
 from shotdap.server.api.entry_document import build_change_feed
@@ -83,10 +83,13 @@ class WebhookSender:
             while True:
                 try:
                     pause = await self._advance()
-                except (SQLAlchemyError, BadCatalog) as error:
+                except (SQLAlchemyError, BadCatalog, TooSlow) as error:
                     _LOG.warning(
                         "Webhook %s: the database does not answer: %s", self._webhook.name, type(error).__name__
                     )
+                    pause = _RENEW_SECONDS
+                except Exception:  # noqa: BLE001 — nobody starts this process anew, and other webhooks go on
+                    _LOG.exception("Webhook %s: it is tried again", self._webhook.name)
                     pause = _RENEW_SECONDS
                 await asyncio.sleep(pause)
         finally:

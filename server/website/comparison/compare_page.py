@@ -29,9 +29,9 @@ from shotdap.server.website.comparison.compared_images import (
     ComparedImage,
     ReadableImage,
     build_picture_url,
+    choose_common_display,
     compute_difference,
     draw_lineouts,
-    find_common_range,
     list_different_attributes,
     open_compared,
 )
@@ -151,7 +151,7 @@ class _Comparison:
         images = self._images
         readable = [each.readable for each in images if each.readable]
         way = view.way if len(readable) == len(images) else "side"
-        display = find_common_range(readable, view.params) if readable else None
+        display = choose_common_display(readable) if readable else None
         difference = None
         if way in _COMPUTED:
             difference = compute_difference(readable, is_ratio=way == "ratio", size=_PICTURE_SIZE)

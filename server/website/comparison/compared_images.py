@@ -18,7 +18,6 @@ from shotdap.server.http.limits import Limits
 from shotdap.server.http.request import HttpRequest
 from shotdap.server.pages.image_page import format_attributes
 from shotdap.server.pictures.curves import are_curves
-from shotdap.server.pictures.default_display import choose_display
 from shotdap.server.pictures.figure import Figure, RegionStatistics, Tick, compute_region, draw_curve
 from shotdap.server.pictures.levels import Display, Scale
 from shotdap.server.pictures.ticks import compute_ticks, format_number
@@ -113,21 +112,15 @@ def _open_image(request: HttpRequest, catalog: Catalog, path: str, params: ViewP
     shown = ShownImage.from_params(dataset, params, limits)
     if are_curves(shown.whole_variable):
         raise BadSelection(f"Images are compared here; {shown.name} of {path} is a curve.")
-    figure = shown.compute_figure(choose_compared_display([shown], params))
+    figure = shown.compute_figure(shown.display)
     statistics = shown.compute_region() or compute_region(shown.load({}).values)
     return ComparedImage(path, card, ReadableImage(shown, figure, statistics))
 
 
-def choose_compared_display(images: Sequence[ShownImage], params: ViewParams) -> Display:
-    """Choose how all images are shown: as the first one, changed by the query."""
-    return params.rest.change_display(choose_display(images[0].whole_variable))
-
-
-def find_common_range(images: Sequence[ReadableImage], params: ViewParams) -> Display:
-    """Return the display of all pictures: one range, which holds that of each image."""
-    display = choose_compared_display([each.shown for each in images], params)
+def choose_common_display(images: Sequence[ReadableImage]) -> Display:
+    """Choose how all images are shown: as the first one, in a range that holds that of each."""
     return replace(
-        display,
+        images[0].shown.display,
         low=min(each.figure.scale.low for each in images),
         high=max(each.figure.scale.high for each in images),
     )
@@ -200,6 +193,7 @@ class Difference:
     display: Display
     """Symmetric about no difference."""
     statistics: RegionStatistics
+    """Of the region of the first image if there is one, else of all."""
     alignment: str
     """How images of different sizes are aligned; empty for the same size."""
 
@@ -228,9 +222,11 @@ def compute_difference(images: Sequence[ReadableImage], *, is_ratio: bool, size:
             " there is no difference of these. Ask for show=side or show=ratio."
         )
     ours, theirs = (_load_displayed(each.shown) for each in (first, second))
-    alignment = ""
+    is_counted, alignment = _mask_region(first.shown), ""
     if ours.shape != theirs.shape:
-        ours, theirs, alignment = _align(first.figure, ours, second.figure, theirs)
+        (own_rows, other_rows), (own_columns, other_columns), alignment = _align(first.figure, second.figure)
+        ours, is_counted = (pixels[np.ix_(own_rows, own_columns)] for pixels in (ours, is_counted))
+        theirs = theirs[np.ix_(other_rows, other_columns)]
     if is_ratio:
         with np.errstate(divide="ignore", invalid="ignore"):
             result = np.where(theirs == 0, np.nan, ours / theirs)
@@ -244,7 +240,7 @@ def compute_difference(images: Sequence[ReadableImage], *, is_ratio: bool, size:
     return Difference(
         xr.Dataset({name: xr.Variable(("y", "x"), result, attributes)}),
         Display(_RESULT_COLOURS, low=neutral - limit, high=neutral + limit, size=size, quality=85),
-        compute_region(result),
+        compute_region(result[is_counted]),
         alignment,
     )
 
@@ -254,26 +250,40 @@ def _load_displayed(shown: ShownImage) -> Array:
     return shown.orientation.turn_pixels(values.reshape(values.shape[-IMAGE_NDIM:]))
 
 
-def _align(first: Figure, ours: Array, second: Figure, theirs: Array) -> tuple[Array, Array, str]:
-    """Return the pixels of two images that are at the same place, and how they are aligned.
+def _mask_region(shown: ShownImage) -> NDArray[np.bool_]:
+    """Return which pixels of a picture are in the region, as they are displayed; all without one."""
+    sides = shown.slices[-IMAGE_NDIM:]
+    region = shown.params.region or [(each.start, each.stop) for each in sides]
+    inside = [
+        (start <= np.arange(each.start, each.stop)) & (np.arange(each.start, each.stop) < stop)
+        for each, (start, stop) in zip(sides, region, strict=True)
+    ]
+    return shown.orientation.turn_pixels(np.logical_and.outer(*inside))
+
+
+_Indices: TypeAlias = "tuple[NDArray[np.intp], NDArray[np.intp]]"
+
+
+def _align(first: Figure, second: Figure) -> tuple[_Indices, _Indices, str]:
+    """Return the rows of two pictures that are at the same place, the columns, and how they are aligned.
 
     Raises:
-        BadSelection: there is none.
+        BadSelection: there are none.
     """
-    with_coordinate = []
-    for side, (own, other) in enumerate(((first.down, second.down), (first.across, second.across))):
+    with_coordinate, matches = [], []
+    for own, other in ((first.down, second.down), (first.across, second.across)):
         has_coordinate = own.is_physical and own.title == other.title
         with_coordinate += [own.title.partition(" / ")[0]] if has_coordinate else []
         places = (own.coordinates, other.coordinates) if has_coordinate else (own.offsets, other.offsets)
-        indices = match_places(*places)
-        if not indices[0].size:
+        matches.append(match_places(*places))
+        if not matches[-1][0].size:
             raise BadSelection(f"The sizes differ, and nothing of the images is at the same {own.title}.")
-        ours, theirs = (pixels.take(at, axis=side) for pixels, at in zip((ours, theirs), indices, strict=True))
+    rows, columns = matches
     if len(with_coordinate) == IMAGE_NDIM:
-        return ours, theirs, "aligned at their coordinates"
+        return rows, columns, "aligned at their coordinates"
     if with_coordinate:
-        return ours, theirs, f"aligned at {with_coordinate[0]}, and else from the first pixel on"
-    return ours, theirs, "compared from the first pixel on"
+        return rows, columns, f"aligned at {with_coordinate[0]}, and else from the first pixel on"
+    return rows, columns, "compared from the first pixel on"
 
 
 def match_places(ours: Array, theirs: Array) -> tuple[NDArray[np.intp], NDArray[np.intp]]:

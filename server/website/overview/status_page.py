@@ -126,9 +126,9 @@ def create_status_routes(responder: PageResponder, settings: Settings, sources: 
             if get_principal(page.state) == OPEN_PRINCIPAL and not is_local_host(client):
                 raise HTTPException(HTTPStatus.FORBIDDEN, "This page is for administrators, and nobody signs in here.")
             rooms = [*_iter_rooms(settings, jobs, sources.frames)]
-            # A request names images; whoever may not see all of them sees no request of somebody else.
-            faults = log.list_faults(_FAULTS) if log is not None and catalog.visibility.is_everything else ()
             with suppress(*_CATALOG_ERRORS):
+                # A request names images; whoever may not see all of them sees no request of somebody else.
+                faults = log.list_faults(_FAULTS) if log is not None and catalog.visibility.is_everything else ()
                 return _render(page, problems, _read_catalog(catalog), rooms, faults)
             return _render(page, problems, None, rooms, ())
 

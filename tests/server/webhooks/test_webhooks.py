@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
 import json
@@ -29,8 +30,13 @@ from tests.in_process import serve_app
 from tests.server.website.busy_day import NEW_SHOT, BusyDay, build_busy_day
 from tests.serving import find_free_port, serving
 
-from shotdap.config import BadSettings, load_settings
-from shotdap.server.webhooks.webhook import load_webhooks
+from shotdap.catalog import EVERYTHING
+from shotdap.catalog.time_limit import limit_time
+from shotdap.config import BadSettings, Site, load_settings
+from shotdap.server.access.access_database import AccessDatabase
+from shotdap.server.webhooks.cursor_store import CursorStore
+from shotdap.server.webhooks.sender import WebhookSender
+from shotdap.server.webhooks.webhook import Webhook, load_webhooks
 
 DOCUMENT: Final = Path(__file__).resolve().parents[3] / "docs/webhooks.md"
 SECRET: Final = "a-secret-of-at-least-32-characters-0"  # noqa: S105 — of these tests
@@ -204,3 +210,24 @@ def test_refused_settings(tmp_path: Path, changes: dict[str, str], part: str) ->
 
     with pytest.raises(BadSettings, match=re.escape(part)):
         load_webhooks(load_settings(tmp_path / "shotdap.toml"))
+
+
+def test_slow_catalog(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A catalog that takes too long ends no webhook: it is told later."""
+    day = build_busy_day(tmp_path)
+    settings = load_settings(day.config)
+    database = AccessDatabase.from_settings(settings)
+    webhook = Webhook("slow", "http://127.0.0.1:9/", SECRET, EVERYTHING)
+    sender = WebhookSender(webhook, Site(settings).open_catalog(), CursorStore(database), "", 1.0)
+
+    async def run_for_a_moment() -> bool:
+        with limit_time(0.0):
+            task = asyncio.create_task(sender.run())
+        await asyncio.to_thread(wait_until, lambda: "TooSlow" in caplog.text or task.done())
+        is_running = not task.done()
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        return is_running
+
+    assert asyncio.run(asyncio.wait_for(run_for_a_moment(), SECONDS))
+    database.close()

@@ -74,6 +74,20 @@ def test_computed(browser: httpx.Client, demo: Server, way: str) -> None:
     assert f"symmetric about {1 if way == 'ratio' else 0}" in page
 
 
+@pytest.mark.parametrize("way", ["difference", "ratio"])
+def test_computed_region(browser: httpx.Client, demo: Server, way: str) -> None:
+    """With a region, all numbers are those of the region, also where the images have different sizes."""
+    ours, theirs = (read_image(demo, path)[330:350, 110:125] for path in (SHOT, FLAT))
+    expected = ours / theirs if way == "ratio" else ours - theirs
+    page = unescape(browser.get(f"{BOTH}&show={way}&region=330:350,110:125").text)
+    images = f"image={SHOT}/~image~crop-rows-0_1099&image={FLAT}/~image~crop-rows-0_499"
+    cut = f"/compare?{images}&show={way}&region=330:350,110:125"
+
+    for text in (page, unescape(browser.get(cut).text)):
+        for value in (ours.mean(), theirs.mean(), expected.mean(), expected.max(), np.median(expected)):
+            assert f">{format_number(float(value))}<" in text
+
+
 def test_nothing_differs(browser: httpx.Client) -> None:
     """The difference of an image and its own variant without any change is nothing."""
     page = browser.get(f"/compare?image={SHOT}&image={SHOT}/~image&variable=image&show=difference").text
@@ -181,7 +195,7 @@ def test_ways_there(browser: httpx.Client) -> None:
 
 @pytest.mark.parametrize("has_javascript", [True, False])
 def test_in_a_browser(demo: Server, has_javascript: bool) -> None:  # noqa: FBT001
-    """Images of a shot are chosen and compared; with a script, the pictures are switched by a key."""
+    """Images of a shot are chosen and compared; of three, which no viewer shows, a script switches the pictures."""
     if CHROMIUM is None:
         skip_absent("chromium is not installed")
     with sync_playwright() as playwright:
@@ -192,6 +206,7 @@ def test_in_a_browser(demo: Server, has_javascript: bool) -> None:  # noqa: FBT0
             box.check(force=True)
         page.get_by_role("button", name="Compare the chosen").click()
         page.wait_for_url("**/compare?**")
+        page.goto(f"/compare?image={SHOT}&image={FLAT}&image={GRID}")
         page.get_by_role("link", name="Blink").click()
         page.wait_for_url("**show=blink**")
         before = page.locator("#blink img:visible").get_attribute("alt")
