@@ -146,53 +146,6 @@ showTheme();
 const focused = document.querySelector("[data-focus]");
 if (focused && matchMedia("(hover: hover) and (pointer: fine)").matches && !location.hash) focused.focus({ preventScroll: true });
 
-// Exports that wait or run are followed: whenever the server tells of a change, the list is fetched anew.
-const REFRESH_MILLISECONDS = 500; // between two looks at the list
-
-function followExports() {
-  const active = document.querySelector("[data-part=exports] [data-events]");
-  if (!active) return;
-  const events = new EventSource(active.dataset.events);
-  let timer = 0;
-  const refresh = () => {
-    timer ||= setTimeout(async () => {
-      timer = 0;
-      const part = document.querySelector("[data-part=exports]");
-      if (part.contains(document.activeElement) || part.querySelector("details[open]")) return refresh();
-      const answer = await fetch(location.pathname, { headers: { Accept: "text/html" } }).catch(() => null);
-      if (!answer?.ok) return;
-      const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-      part.replaceChildren(...page.querySelector("[data-part=exports]").childNodes);
-      document.title = page.title;
-      if (events.readyState === EventSource.CLOSED) followExports();
-    }, REFRESH_MILLISECONDS);
-  };
-  events.addEventListener("progress", refresh);
-  events.addEventListener("end", () => {
-    events.close();
-    refresh();
-  });
-}
-followExports();
-
-// A page that renews itself: its part is fetched anew, unless the reader works in it or looks elsewhere.
-function renew(part) {
-  setInterval(async () => {
-    if (document.hidden || part.contains(document.activeElement)) return;
-    const answer = await fetch(location.href, { headers: { Accept: "text/html" } }).catch(() => null);
-    if (!answer?.ok) return;
-    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-    part.replaceChildren(...page.querySelector(`[data-part=${part.dataset.part}]`).childNodes);
-    document.title = page.title;
-  }, 1000 * part.dataset.renew);
-}
-document.querySelectorAll("[data-renew]").forEach(renew);
-
-// The viewer changes the address of an image's page. Recipes, downloads and origins are fetched anew from the server for
-// that address, so that there is one place that makes them.
-const SETTLED_MILLISECONDS = 400; // the viewer writes the address 250 ms after the last change
-let following = { timer: 0, address: location.href, controller: null };
-
 export async function fetchPage(address, signal) {
   const answer = await fetch(address, { headers: { Accept: "text/html" }, signal });
   return { answer, page: new DOMParser().parseFromString(await answer.text(), "text/html") };
@@ -204,6 +157,56 @@ export function replacePart(part, fresh) {
   for (const [name, value] of Object.entries(fresh.dataset)) part.dataset[name] = value;
   part.querySelectorAll("[data-tabs]").forEach(makeTabs);
 }
+
+const isInUse = (part) => part.contains(document.activeElement) || part.querySelector("details[open]") !== null;
+
+// A part of the page is made anew by the server; if that is away, or asks to sign in, what is there stays.
+async function renewPart(part, address) {
+  try {
+    const { answer, page } = await fetchPage(address);
+    const fresh = answer.ok && page.querySelector(`[data-part="${part.dataset.part}"]`);
+    if (!fresh) return;
+    replacePart(part, fresh);
+    document.title = page.title;
+  } catch {
+    // the next time
+  }
+}
+
+// Exports that wait or run are followed: whenever the server tells of a change, the list is made anew.
+const RENEWED_MILLISECONDS = 500; // between two looks at the list
+
+function followExports() {
+  const part = document.querySelector("[data-part=exports]");
+  const active = part?.querySelector("[data-events]");
+  if (!active) return;
+  const events = new EventSource(active.dataset.events);
+  let timer = 0;
+  const renewSoon = () => {
+    timer ||= setTimeout(async () => {
+      timer = 0;
+      if (isInUse(part)) return renewSoon();
+      await renewPart(part, location.pathname);
+      if (events.readyState === EventSource.CLOSED) followExports();
+    }, RENEWED_MILLISECONDS);
+  };
+  events.addEventListener("progress", renewSoon);
+  events.addEventListener("end", () => {
+    events.close();
+    renewSoon();
+  });
+}
+followExports();
+
+// A part that is made anew at all times, while somebody looks at it.
+for (const part of document.querySelectorAll("[data-renew]")) {
+  setInterval(() => document.hidden || isInUse(part) || renewPart(part, location.href), 1000 * part.dataset.renew);
+}
+
+// The viewer changes the address of an image's page. Recipes, downloads and origins are fetched anew from the server for
+// that address, so that there is one place that makes them.
+const SETTLED_MILLISECONDS = 400; // the viewer writes the address 250 ms after the last change
+let following = { timer: 0, address: location.href, controller: null };
 
 async function followView() {
   if (location.href === following.address) return;
