@@ -7,9 +7,8 @@ from functools import partial
 from typing import Final
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
-from tests.conftest import skip_absent
-from tests.server.website.browsing import CHROMIUM, DESKTOP, PHONE, find_axe_violations, launch_browser
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page
+from tests.server.website.browsing import DESKTOP, PHONE, find_axe_violations
 from tests.serving import Server
 
 IMAGE: Final = "/images/omega/62328/asbo1/asbo1_s62328"
@@ -43,21 +42,10 @@ PAGES: Final = {
 }
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """Debian's Chromium, without a network of its own."""
-    if CHROMIUM is None:
-        skip_absent("chromium is not installed")
-    with sync_playwright() as playwright:
-        launched = launch_browser(playwright)
-        yield launched
-        launched.close()
-
-
 @pytest.fixture
-def context(browser: Browser, demo: Server) -> Iterator[BrowserContext]:
+def context(chromium: Browser, demo: Server) -> Iterator[BrowserContext]:
     """A fresh profile, which asks the demonstration only."""
-    opened = browser.new_context(base_url=demo.url, viewport=DESKTOP)
+    opened = chromium.new_context(base_url=demo.url, viewport=DESKTOP)
     yield opened
     opened.close()
 
@@ -154,9 +142,9 @@ def test_recipe(context: BrowserContext) -> None:
     assert page.get_by_role("tab", name="curl").get_attribute("aria-selected") == "true"
 
 
-def test_without_javascript(browser: Browser, demo: Server) -> None:
+def test_without_javascript(chromium: Browser, demo: Server) -> None:
     """Without JavaScript, search, shot, picture with a range, steps and recipes work by links and forms."""
-    context = browser.new_context(base_url=demo.url, java_script_enabled=False)
+    context = chromium.new_context(base_url=demo.url, java_script_enabled=False)
     page = context.new_page()
     page.goto("/")
     page.get_by_role("searchbox", name="Search").fill("62328")

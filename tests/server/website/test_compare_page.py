@@ -14,9 +14,7 @@ import numpy as np
 import pytest
 import xarray as xr
 from PIL import Image
-from playwright.sync_api import sync_playwright
-from tests.conftest import skip_absent
-from tests.server.website.browsing import CHROMIUM, launch_browser
+from playwright.sync_api import Browser
 from tests.serving import Server, serving
 
 from shotdap.server.pages.formatting import format_number
@@ -194,25 +192,22 @@ def test_ways_there(browser: httpx.Client) -> None:
 
 
 @pytest.mark.parametrize("has_javascript", [True, False])
-def test_in_a_browser(demo: Server, has_javascript: bool) -> None:  # noqa: FBT001
+def test_in_a_browser(chromium: Browser, demo: Server, has_javascript: bool) -> None:  # noqa: FBT001
     """Images of a shot are chosen and compared; of three, which no viewer shows, a script switches the pictures."""
-    if CHROMIUM is None:
-        skip_absent("chromium is not installed")
-    with sync_playwright() as playwright:
-        chromium = launch_browser(playwright)
-        page = chromium.new_context(base_url=demo.url, java_script_enabled=has_javascript).new_page()
-        page.goto("/shots/omega/62326")
-        for box in page.locator("input[name=image]").all()[:2]:
-            box.check(force=True)
-        page.get_by_role("button", name="Compare the chosen").click()
-        page.wait_for_url("**/compare?**")
-        page.goto(f"/compare?image={SHOT}&image={FLAT}&image={GRID}")
-        page.get_by_role("link", name="Blink").click()
-        page.wait_for_url("**show=blink**")
-        before = page.locator("#blink img:visible").get_attribute("alt")
-        if has_javascript:
-            page.keyboard.press("b")
-        after = page.locator("#blink img:visible").get_attribute("alt")
-        chromium.close()
+    context = chromium.new_context(base_url=demo.url, java_script_enabled=has_javascript)
+    page = context.new_page()
+    page.goto("/shots/omega/62326")
+    for box in page.locator("input[name=image]").all()[:2]:
+        box.check(force=True)
+    page.get_by_role("button", name="Compare the chosen").click()
+    page.wait_for_url("**/compare?**")
+    page.goto(f"/compare?image={SHOT}&image={FLAT}&image={GRID}")
+    page.get_by_role("link", name="Blink").click()
+    page.wait_for_url("**show=blink**")
+    before = page.locator("#blink img:visible").get_attribute("alt")
+    if has_javascript:
+        page.keyboard.press("b")
+    after = page.locator("#blink img:visible").get_attribute("alt")
+    context.close()
 
     assert (before != after) == has_javascript

@@ -12,10 +12,8 @@ import httpx
 import numpy as np
 import pytest
 import xarray as xr
-from playwright.sync_api import Browser, sync_playwright
-from tests.conftest import skip_absent
+from playwright.sync_api import Browser
 from tests.server.exports.campaign import wait_until
-from tests.server.website.browsing import CHROMIUM, launch_browser
 from tests.serving import Server
 
 PAGE: Final = {"Accept": "text/html,application/xhtml+xml"}
@@ -128,17 +126,6 @@ def test_foreign_page(client: httpx.Client) -> None:
 
     assert answer.status_code == 403
     assert client.get("/api/v1/exports").json()["exports"] == []
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    """Debian's Chromium."""
-    if CHROMIUM is None:
-        skip_absent("chromium is not installed")
-    with sync_playwright() as playwright:
-        launched = launch_browser(playwright)
-        yield launched
-        launched.close()
 
 
 @pytest.mark.parametrize("has_javascript", [True, False])

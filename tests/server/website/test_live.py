@@ -9,9 +9,8 @@ from typing import Final
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
-from tests.conftest import skip_absent
-from tests.server.website.browsing import CHROMIUM, DESKTOP, PHONE, find_axe_violations, launch_browser
+from playwright.sync_api import Browser, Page, expect
+from tests.server.website.browsing import DESKTOP, PHONE, find_axe_violations
 from tests.server.website.busy_day import DIAGNOSTICS, NEW_SHOT, BusyDay, build_busy_day
 from tests.serving import Server, find_free_port, serving, start_command
 
@@ -34,21 +33,10 @@ def server(day: BusyDay) -> Iterator[Server]:
         yield started
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """Debian's Chromium."""
-    if CHROMIUM is None:
-        skip_absent("chromium is not installed")
-    with sync_playwright() as playwright:
-        launched = launch_browser(playwright)
-        yield launched
-        launched.close()
-
-
 @pytest.fixture
-def page(browser: Browser, server: Server) -> Iterator[Page]:
+def page(chromium: Browser, server: Server) -> Iterator[Page]:
     """A page of a fresh profile; in the end, its script has failed nowhere."""
-    context = browser.new_context(base_url=server.url, viewport=DESKTOP)
+    context = chromium.new_context(base_url=server.url, viewport=DESKTOP)
     opened, errors = context.new_page(), list[str]()
     opened.on("pageerror", lambda error: errors.append(str(error)))
     yield opened
@@ -142,9 +130,9 @@ def test_accessible(page: Page, path: str) -> None:
     assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
 
 
-def test_without_javascript(browser: Browser, server: Server) -> None:
+def test_without_javascript(chromium: Browser, server: Server) -> None:
     """Without JavaScript the page has all of it, and loads itself anew, with the shot that a pin holds."""
-    context = browser.new_context(base_url=server.url, java_script_enabled=False)
+    context = chromium.new_context(base_url=server.url, java_script_enabled=False)
     page = context.new_page()
     page.goto("/live?facility=omega&pin=ASBO1&shot=103740")
 
@@ -156,10 +144,10 @@ def test_without_javascript(browser: Browser, server: Server) -> None:
     context.close()
 
 
-def test_connection_lost(browser: Browser, day: BusyDay, tmp_path: Path) -> None:
+def test_connection_lost(chromium: Browser, day: BusyDay, tmp_path: Path) -> None:
     """A server that is away is noticed, what was seen stays, and what arrived meanwhile is fetched in the end."""
     port = find_free_port()
-    context = browser.new_context(viewport=DESKTOP)
+    context = chromium.new_context(viewport=DESKTOP)
     page = context.new_page()
     command = ("serve", "--config", day.config)
     with start_command(tmp_path / "first.log", *command, port=port):

@@ -8,9 +8,8 @@ from typing import Final
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
-from tests.conftest import skip_absent
-from tests.server.website.browsing import CHROMIUM, find_axe_violations, launch_browser
+from playwright.sync_api import Browser, Page, expect
+from tests.server.website.browsing import find_axe_violations
 from tests.serving import Server
 
 from shotdap.server.pages.formatting import RANGE_DASH
@@ -50,16 +49,13 @@ def test_fragment(client: httpx.Client, text: str, sentences: list[str]) -> None
 
 
 @pytest.fixture
-def page(demo: Server) -> Iterator[Page]:
+def page(chromium: Browser, demo: Server) -> Iterator[Page]:
     """The start page in a browser."""
-    if CHROMIUM is None:
-        skip_absent("chromium is not installed")
-    with sync_playwright() as playwright:
-        browser: Browser = launch_browser(playwright)
-        opened = browser.new_page(base_url=demo.url)
-        opened.goto("/")
-        yield opened
-        browser.close()
+    context = chromium.new_context(base_url=demo.url)
+    opened = context.new_page()
+    opened.goto("/")
+    yield opened
+    context.close()
 
 
 def test_keyboard(page: Page) -> None:
