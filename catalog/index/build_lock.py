@@ -47,7 +47,7 @@ class BuildLock:
 
 @dataclass(frozen=True)
 class BuildState:
-    """How far the catalog has been built."""
+    """The progress of the catalog's build."""
 
     is_building: bool
     """Whether a build seems to be alive."""

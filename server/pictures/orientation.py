@@ -24,7 +24,7 @@ _ROWS, _COLUMNS = "rows", "columns"
 
 @dataclass(frozen=True)
 class Orientation:
-    """How the stored rows and columns lie in a picture."""
+    """The places of the stored rows and columns in a picture."""
 
     is_swapped: bool = False
     """True if stored rows are shown as columns."""

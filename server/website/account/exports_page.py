@@ -99,7 +99,7 @@ class _ExportRow:
 
 @dataclass(frozen=True)
 class _Preview:
-    """What an order would be."""
+    """The number, the size and the variables of the images of an order that is not placed yet."""
 
     images: int = 0
     estimate: int = 0

@@ -52,7 +52,7 @@ _SAFE: Final = "/:,~"
 
 @dataclass(frozen=True)
 class _View:
-    """What a query asks for."""
+    """The parsed query of a comparison."""
 
     request: HttpRequest
     paths: Sequence[str]

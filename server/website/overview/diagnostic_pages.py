@@ -81,7 +81,7 @@ class VariableRow:
 
 @dataclass(frozen=True)
 class Sample:
-    """What the newest readable image of a strip says of all of them."""
+    """The variables and the range of the newest readable image of a strip, which hold for all of them."""
 
     variables: Sequence[VariableRow] = ()
     shown: str = ""
